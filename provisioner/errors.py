@@ -1,0 +1,73 @@
+"""What went wrong, where it stands in the file, how to mend it."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The program's exit statuses: CI branches on them."""
+
+    DONE = 0
+    BAD_INPUT = 2
+    CONFLICT = 3
+    HOST_CANNOT = 4
+    CHECK_FAILED = 5
+    PARTLY_DONE = 6
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place in a plan, counted from 1 as editors do, and the text of that line."""
+
+    file: str
+    line: int
+    column: int
+    text: str = ""
+
+    def __str__(self) -> str:
+        """Give the form that editors and CI logs turn into a link."""
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class VmnetError(Exception):
+    """Anything the user can act on; every other exception is our bug.
+
+    `what` is told in the user's words, `where` is the place in the plan if there is one, `fix` is
+    how to mend it, `status` is the exit status that the program ends with.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: Where | None = None,
+        fix: str | None = None,
+        status: Exit = Exit.HOST_CANNOT,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+        self.status = status
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross a process boundary whole: the default would lose the keyword arguments."""
+        return _rebuild, (self.what, self.where, self.fix, self.status)
+
+
+def _rebuild(what: str, where: Where | None, fix: str | None, status: Exit) -> VmnetError:
+    return VmnetError(what, where=where, fix=fix, status=status)
+
+
+class Complaints(Exception):  # noqa: N818  (a list of errors, not an error of its own)
+    """Every complaint about a plan at once: nothing has been touched."""
+
+    def __init__(self, errors: list[VmnetError]) -> None:
+        super().__init__("\n".join(e.what for e in errors))
+        self.errors = errors
+
+    @property
+    def status(self) -> Exit:
+        """The lowest status wins: bad input is mended first."""
+        return min(e.status for e in self.errors)
