@@ -1,0 +1,85 @@
+"""Names, MACs and numbers derived from (plan, vm, nic): the same on every run and on every host.
+
+A recreated guest must keep its MAC: with a new one, neighbours hold a stale entry and cannot reach
+it until the entry expires.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from itertools import count
+
+_NAMESPACE = bytes.fromhex("6d1f9a3e5b2c5d0f8a47c3e1907bd254")
+"""The fixed namespace (RFC 4122) under which the UUIDs of domains are derived."""
+
+_GROUP_BASE = 0x76000000
+_FIRST_INDEX = 0x10000000
+_LAST_INDEX = 0x7FFFFFF0
+
+
+def digest(*parts: str, size: int = 5) -> str:
+    """Give `size` bytes of hash as hex; ("a", "bc") and ("ab", "c") differ."""
+    joined = hashlib.blake2s(digest_size=size)
+    for part in parts:
+        octets = part.encode("utf-8", "surrogatepass")
+        joined.update(b"%d:" % len(octets) + octets)
+    return joined.hexdigest()
+
+
+def macvtap(plan: str, vm: str, nic_index: int) -> str:
+    """Name the macvtap of a NIC: 13 bytes, below the kernel's 15 (IFNAMSIZ less its NUL)."""
+    return "mvt" + digest("macvtap", plan, vm, str(nic_index))
+
+
+def switch_ends(plan: str, network: str) -> tuple[str, str]:
+    """Name a switch's veth: the lower end that carries the macvtaps, the far end of the host."""
+    tail = digest("switch", plan, network)
+    return "mvl" + tail, "mvh" + tail
+
+
+def group(plan: str) -> int:
+    """Give the link group (IFLA_GROUP) that marks the plan's devices; never 0, the default one."""
+    return _GROUP_BASE | int(digest("group", plan, size=3), 16)
+
+
+def mac(plan: str, vm: str, nic_index: int) -> str:
+    """Derive a unicast, locally administered MAC, in lower case."""
+    tail = digest("mac", plan, vm, str(nic_index))
+    return ":".join(["02", *(tail[at : at + 2] for at in range(0, 10, 2))])
+
+
+def altname(plan: str, vm: str, nic_index: int) -> str:
+    """Name the macvtap for people; at most 127 bytes (ALTIFNAMSIZ less its NUL)."""
+    return f"vmnet-{plan}-{vm}-{nic_index}"
+
+
+def alias(plan: str, vm: str, nic_index: int) -> str:
+    """Say in the device's alias (IFLA_IFALIAS) whose it is."""
+    return f"vmnet:{plan}/{vm}/{nic_index}"
+
+
+def domain(plan: str, vm: str) -> str:
+    """Name the libvirt domain of a VM."""
+    return f"{plan}-{vm}"
+
+
+def domain_uuid(plan: str, vm: str) -> str:
+    """Derive the domain's UUID: version 5 of "PLAN/VM" in vmnet's namespace (RFC 4122, 4.3)."""
+    raw = bytearray(
+        hashlib.sha1(_NAMESPACE + f"{plan}/{vm}".encode(), usedforsecurity=False).digest()[:16]
+    )
+    raw[6] = raw[6] & 0x0F | 0x50
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def ifindexes(plan: str, vm: str, nic_index: int) -> Iterator[int]:
+    """Give interface indexes to try for the macvtap, in the same order on every run, endlessly.
+
+    The index names /dev/tapN, so it is chosen instead of awaited; one that is taken on this host
+    is passed over.
+    """
+    span = _LAST_INDEX - _FIRST_INDEX + 1
+    for attempt in count():
+        number = digest("ifindex", plan, vm, str(nic_index), str(attempt), size=8)
+        yield _FIRST_INDEX + int(number, 16) % span
