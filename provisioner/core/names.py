@@ -14,6 +14,7 @@ _NAMESPACE = bytes.fromhex("6d1f9a3e5b2c5d0f8a47c3e1907bd254")
 _GROUP_BASE = 0x76000000
 _FIRST_INDEX = 0x10000000
 _LAST_INDEX = 0x7FFFFFF0
+_DIGITS = 10
 
 
 def digest(*parts: str, size: int = 5) -> str:
@@ -83,3 +84,15 @@ def ifindexes(plan: str, vm: str, nic_index: int) -> Iterator[int]:
     for attempt in count():
         number = digest("ifindex", plan, vm, str(nic_index), str(attempt), size=8)
         yield _FIRST_INDEX + int(number, 16) % span
+
+
+def are_ours(name: str, kind: str) -> bool:
+    """Tell whether a link's name and kind are such as vmnet gives; its group must be checked too."""
+    prefixes = {"macvtap": ("mvt",), "veth": ("mvl", "mvh")}.get(kind)
+    tail = name[3:]
+    return (
+        prefixes is not None
+        and name.startswith(prefixes)
+        and len(tail) == _DIGITS
+        and set(tail) <= set("0123456789abcdef")
+    )

@@ -1,0 +1,98 @@
+"""What was read from the host: values that rules and desires are decided from."""
+
+from dataclasses import dataclass
+
+from provisioner.core.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One network device of the namespace vmnet runs in."""
+
+    name: str
+    index: int
+    kind: str  # "" for hardware, else the kernel's word: veth, bridge, macvtap …
+    mac: str
+    mtu: int
+    ethernet: bool
+    up: bool
+    carrier: bool
+    group: int = 0
+    lower: int = 0  # ifindex of the device it sits on; 0 for none
+    master: int = 0  # ifindex of the bridge or bond it is a port of; 0 for none
+    alias: str = ""
+    altname: str = ""
+    mode: str = ""  # of a macvtap or macvlan
+    quiet: bool = False
+    addresses: tuple[str, ...] = ()  # ADDRESS/PREFIX, without link-local ones
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of the main table."""
+
+    network: str  # "default" or ADDRESS/PREFIX
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A guest image ready to boot."""
+
+    kernel: str
+    initrd: str
+    cmdline: str
+    min_memory_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Something that was chosen automatically, and why: it is always said aloud."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignDomain:
+    """A domain that libvirt knows and that is not this plan's."""
+
+    name: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a running VM is made of right now."""
+
+    vm: str
+    state: str
+    pid: int
+    taps: tuple[tuple[str, int], ...]  # link name, ifindex
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The host as far as a plan can depend on it."""
+
+    links: tuple[Link, ...] = ()
+    routes: tuple[Route, ...] = ()
+    foreign_domains: tuple[ForeignDomain, ...] = ()
+    home: str = ""  # the directory of the plan's files
+    live: tuple[Live, ...] = ()
+
+    def link(self, name: str) -> Link | None:
+        """Find a link by its name."""
+        return next((x for x in self.links if x.name == name), None)
+
+    def link_at(self, index: int) -> Link | None:
+        """Find a link by its ifindex."""
+        return next((x for x in self.links if x.index == index), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The host at one moment: what vmnet made there for the plan, and the rest as facts."""
+
+    facts: Facts
+    resources: Resources

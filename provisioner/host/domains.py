@@ -1,0 +1,220 @@
+"""libvirt, and the only room that speaks to it; lives in the worker process.
+
+Everything it does not check about an unmanaged device (libvirt 9.0 starts a domain on a device that
+is down, has another MAC, or is open elsewhere) has been proved by host.taps before `create`.
+"""
+
+import re
+import threading
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from provisioner.core.facts import ForeignDomain, Live
+from provisioner.core.render import NAMESPACE, from_mark
+from provisioner.core.resources import Domain
+from provisioner.core.text import one_line
+from provisioner.errors import Exit, VmnetError
+
+_STATES = (
+    "no state",
+    "running",
+    "blocked",
+    "paused",
+    "shutting down",
+    "shut off",
+    "crashed",
+    "suspended",
+)
+_RUNNING = 1
+_AGENT_CONNECTED = 1
+_STOPPED_EVENT = 5
+_STOP_REASONS = ("shut down", "destroyed", "crashed", "migrated", "saved", "failed", "restored")
+
+
+def quiet() -> None:
+    """Keep libvirt's own log off the terminal: what matters arrives as an error anyway."""
+    import libvirt
+
+    libvirt.registerErrorHandler(lambda *_: None, None)
+
+
+def run_events() -> None:
+    """Run libvirt's event loop in a thread; the embedded driver does not open without one."""
+    import libvirt
+
+    libvirt.virEventRegisterDefaultImpl()
+
+    def loop() -> None:
+        while True:
+            libvirt.virEventRunDefaultImpl()
+
+    threading.Thread(target=loop, daemon=True, name="libvirt events").start()
+
+
+class Domains:
+    """The domains of one plan, over one connection."""
+
+    def __init__(
+        self, uri: str, plan: str, run_dir: Path, tell: Callable[[str, str, str], None]
+    ) -> None:
+        """Open the connection; `tell(vm, kind, detail)` gets what happens to the plan's VMs.
+
+        Raises VmnetError when libvirt cannot be reached.
+        """
+        import libvirt
+
+        self._plan = plan
+        self._run_dir = run_dir
+        self._tell = tell
+        try:
+            self._conn = libvirt.open(uri)
+        except libvirt.libvirtError as error:
+            raise _told(error, f"opening {uri}") from error
+        on = self._conn.domainEventRegisterAny
+        on(None, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, self._on_agent, None)
+        on(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None)
+
+    def close(self) -> None:
+        """Let go of the connection; the guests run on."""
+        self._conn.close()
+
+    def observe(self) -> tuple[list[Domain], list[ForeignDomain], list[Live]]:
+        """List the plan's domains, everybody else's, and what the plan's are made of now."""
+        import libvirt
+
+        ours, foreign, live = [], [], []
+        for dom in self._conn.listAllDomains(0):
+            try:
+                name, uuid, mark = dom.name(), dom.UUIDString(), _mark(dom)
+                state = dom.state()[0]
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                    continue  # it ended while we looked
+                raise _told(error, "reading the domains") from error
+            domain = from_mark(mark) if mark else None
+            if domain and domain.plan == self._plan and domain.name == name:
+                live.append(Live(domain.vm, _STATES[state], self.pid(name), ()))
+                # A domain that was defined by hand from ours, and is off, is still to be started.
+                if state not in {0, 5}:
+                    ours.append(domain)
+            else:
+                foreign.append(ForeignDomain(name, uuid))
+        return ours, foreign, live
+
+    def pid(self, name: str) -> int:
+        """Give the pid of a domain's QEMU, 0 when it has none."""
+        try:
+            return int((self._run_dir / "qemu" / f"{name}.pid").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
+
+    def create(self, domain: Domain, xml: str) -> None:
+        """Start a transient domain. Raises VmnetError with libvirt's reason."""
+        import libvirt
+
+        try:
+            self._conn.createXML(xml, 0)
+        except libvirt.libvirtError as error:
+            raise _told(error, f'starting VM "{domain.vm}"') from error
+
+    def destroy(self, domain: Domain) -> None:
+        """End a domain at once; one that has ended already is fine."""
+        import libvirt
+
+        try:
+            self._conn.lookupByName(domain.name).destroy()
+        except libvirt.libvirtError as error:
+            # After a reopen the monitor's end of file may win the race (libvirt 9.0).
+            if error.get_error_code() not in {
+                libvirt.VIR_ERR_NO_DOMAIN,
+                libvirt.VIR_ERR_OPERATION_INVALID,
+            }:
+                raise _told(error, f'ending VM "{domain.vm}"') from error
+
+    def agent_connected(self, domain: str) -> bool:
+        """Tell whether the guest agent has opened its port."""
+        import libvirt
+
+        try:
+            xml = self._conn.lookupByName(domain).XMLDesc(0)
+        except libvirt.libvirtError:
+            return False
+        return bool(re.search(r"org\.qemu\.guest_agent\.0['\"] state=['\"]connected", xml))
+
+    def agent(self, domain: str, command: str, timeout_s: int) -> str:
+        """Send one command (JSON) to the guest agent and give its answer (JSON).
+
+        The answer is the guest's word: hostile. Raises VmnetError when there is no answer.
+        """
+        import libvirt
+        import libvirt_qemu
+
+        try:
+            found = self._conn.lookupByName(domain)
+            return str(libvirt_qemu.qemuAgentCommand(found, command, timeout_s, 0))
+        except libvirt.libvirtError as error:
+            raise _told(error, f'asking the guest agent of "{domain}"') from error
+
+    def console(self, domain: str) -> Any:
+        """Open the serial console as a libvirt stream (blocking)."""
+        import libvirt
+
+        try:
+            stream = self._conn.newStream(0)
+            self._conn.lookupByName(domain).openConsole(
+                None, stream, libvirt.VIR_DOMAIN_CONSOLE_SAFE
+            )
+        except libvirt.libvirtError as error:
+            raise _told(error, f'opening the console of "{domain}"') from error
+        return stream
+
+    def _on_agent(self, _: object, dom: Any, state: int, _reason: int, _o: object) -> None:
+        if state == _AGENT_CONNECTED and (vm := self._vm_of(dom)):
+            self._tell(vm, "agent", "")
+
+    def _on_lifecycle(self, _: object, dom: Any, event: int, detail: int, _o: object) -> None:
+        if event == _STOPPED_EVENT and (vm := self._vm_of(dom)):
+            reason = _STOP_REASONS[detail] if detail < len(_STOP_REASONS) else str(detail)
+            self._tell(vm, "stopped", reason)
+
+    def _vm_of(self, dom: Any) -> str | None:
+        prefix = f"{self._plan}-"
+        name = str(dom.name())
+        return name.removeprefix(prefix) if name.startswith(prefix) else None
+
+
+def _mark(dom: Any) -> str | None:
+    """Give the text of our element in a domain's metadata, None when there is none."""
+    import libvirt
+
+    try:
+        xml = dom.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, 0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+            return None
+        raise
+    return unescape(re.sub(r"<[^>]*>", "", xml)).strip()
+
+
+_MENDS = (
+    ("Cannot access storage file", "the file must be readable for the user that QEMU runs as"),
+    ("Permission denied", "the file must be readable for the user that QEMU runs as"),
+    ("already exists with uuid", "another domain has this name: rename the plan or the VM"),
+    ("Cannot find QEMU binary", "install QEMU: apt-get install qemu-system-x86"),
+    ("does not exist", "run vmnet up again: it makes what is missing"),
+    ("Failed to connect socket", "start the libvirt daemon, or write `connection: auto`"),
+    ("Failed to acquire pid file", "another process has this plan's libvirt open: wait for it"),
+    ("Cannot allocate memory", "give the VMs less memory, or start fewer of them"),
+)
+
+
+def _told(error: Any, doing: str) -> VmnetError:
+    text = one_line(str(error).removeprefix("internal error: "), 600)
+    fix = next((fix for part, fix in _MENDS if part in text), None)
+    return VmnetError(
+        f"{doing}: {text}",
+        fix=fix or "QEMU's own words are in the log: vmnet logs --qemu VM",
+        status=Exit.HOST_CANNOT,
+    )

@@ -1,0 +1,132 @@
+"""A guest, asked through its agent. Whatever it answers is hostile until it has been checked."""
+
+import base64
+import binascii
+import json
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from provisioner.errors import VmnetError
+from provisioner.host.domains import Domains
+
+_CALL_S = 5  # one agent command; libvirt itself waits as long to synchronise with the agent
+_POLL_S = 0.02
+_MAX_OUTPUT = 1 << 20
+_MAX_NICS = 64
+
+# Pings to many targets side by side, three tries each, with no program but ping itself.
+_PING = """\
+p() { n=0
+  while [ $n -lt "$T" ]; do n=$((n+1))
+    o=$(ping "$1" -c 1 -W 1 "$2" 2>&1) && case $o in *time=*)
+      o=${o#*time=}; echo "$2 ${o%%[!0-9.]*}"; return;; esac
+  done
+}
+T=$1; shift
+for a; do case $a in *:*) p -6 "$a" & ;; *) p -4 "$a" & ;; esac; done; wait
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of a program inside a guest."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Guests:
+    """One guest of the plan, by the name of its domain."""
+
+    def __init__(self, domains: Domains, domain: str) -> None:
+        self._domains = domains
+        self._domain = domain
+
+    def run(self, argv: Sequence[str], timeout_s: float, stdin: bytes = b"") -> Ran:
+        """Run a program inside the guest and wait for its end.
+
+        Raises VmnetError when the agent does not answer or the program is not done in time.
+        """
+        arguments: dict[str, object] = {
+            "path": argv[0],
+            "arg": list(argv[1:]),
+            "capture-output": True,
+        }
+        if stdin:
+            arguments["input-data"] = base64.b64encode(stdin).decode()
+        pid = self._ask("guest-exec", arguments).get("pid")
+        end = time.monotonic() + timeout_s
+        pause = threading.Event()
+        while True:
+            state = self._ask("guest-exec-status", {"pid": pid})
+            if state.get("exited"):
+                return _ran(state)
+            if time.monotonic() > end:
+                raise VmnetError(
+                    f'"{argv[0]}" in {self._domain} was not done after {timeout_s:g} s',
+                    fix="give it longer with --timeout, or look at the guest: vmnet console",
+                )
+            # The agent has no event for the end of a program.
+            pause.wait(_POLL_S)
+
+    def ping(self, targets: Sequence[str], tries: int) -> dict[str, float]:
+        """Ping many addresses from inside, side by side: address to round trip in seconds.
+
+        An address that does not answer is absent.
+        """
+        ran = self.run(["/bin/sh", "-c", _PING, "ping", str(tries), *targets], tries * 1.5 + 10)
+        times: dict[str, float] = {}
+        for line in ran.stdout.decode("ascii", "replace").splitlines():
+            address, _, milliseconds = line.partition(" ")
+            if address in targets and re.fullmatch(r"\d{1,6}(\.\d{1,6})?", milliseconds):
+                times[address] = float(milliseconds) / 1000
+        return times
+
+    def addresses(self) -> dict[str, tuple[str, ...]]:
+        """Give the addresses of each NIC, by MAC, without link-local ones."""
+        answer = self._ask("guest-network-get-interfaces", {})
+        found: dict[str, tuple[str, ...]] = {}
+        for nic in answer[:_MAX_NICS] if isinstance(answer, list) else ():
+            mac = str(nic.get("hardware-address", "")).lower()
+            told = nic.get("ip-addresses") or []
+            ips = tuple(ip for a in told[:_MAX_NICS] if (ip := _usable(a.get("ip-address"))))
+            if re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", mac):
+                found[mac] = ips
+        return found
+
+    def _ask(self, command: str, arguments: Mapping[str, object]) -> Any:
+        text = json.dumps({"execute": command, "arguments": arguments})
+        answer = self._domains.agent(self._domain, text, _CALL_S)
+        try:
+            return json.loads(answer)["return"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise VmnetError(
+                f"the guest agent of {self._domain} answered what is no answer to {command}",
+                fix="restart the VM: something else speaks on its agent port",
+            ) from error
+
+
+def _ran(state: Mapping[str, Any]) -> Ran:
+    status = state.get("exitcode", 128 + int(state.get("signal", 0)))
+    return Ran(int(status), _output(state.get("out-data")), _output(state.get("err-data")))
+
+
+def _output(data: object) -> bytes:
+    try:
+        return base64.b64decode(str(data or ""))[:_MAX_OUTPUT]
+    except binascii.Error:
+        return b""
+
+
+def _usable(text: object) -> str | None:
+    try:
+        ip = ip_address(str(text))
+    except ValueError:
+        return None
+    return None if ip.is_link_local or ip.is_loopback or ip.is_multicast else str(ip)

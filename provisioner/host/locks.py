@@ -1,0 +1,103 @@
+"""One command at a time per plan: flock(2), which the kernel frees when its holder dies."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from provisioner.core.text import one_line
+from provisioner.errors import VmnetError
+
+_POLL_S = 0.1
+
+
+@contextmanager
+def held(path: Path, doing: str, *, timeout_s: float, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock; while another command holds it, say so once and wait.
+
+    Raises VmnetError when it is still held after `timeout_s` seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _acquired(path, timeout_s, say) as file:
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "doing": doing, "since": time.strftime("%T")}))
+        file.flush()
+        try:
+            yield
+        finally:
+            # Unlinked while held: whoever waits on the old file sees that it has gone.
+            path.unlink(missing_ok=True)
+            _remove_if_empty(path.parent)
+
+
+@contextmanager
+def _acquired(path: Path, timeout_s: float, say: Callable[[str], None]) -> Iterator[TextIO]:
+    end = time.monotonic() + timeout_s
+    told = False
+    while True:
+        try:
+            file = path.open("a+", encoding="utf-8")
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            continue
+        with file:
+            if _lock_until(file, min(end, time.monotonic() + (_POLL_S if told else 0))):
+                if _is_still(file, path):
+                    yield file
+                    return
+                continue
+            holder = _holder(path)
+            if not told:
+                say(f"waiting for {holder}")
+                told = True
+            if time.monotonic() >= end:
+                raise VmnetError(
+                    f"{holder} has not ended after {timeout_s:g} s",
+                    fix="wait for it or end it, then run the command again",
+                )
+
+
+def _lock_until(file: TextIO, end: float) -> bool:
+    """Try until `end`: flock(2) knows no deadline, and a blocked one could not be told of Ctrl-C."""
+    import select
+
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            select.select([], [], [], min(left, 0.05))
+        else:
+            return True
+
+
+def _is_still(file: TextIO, path: Path) -> bool:
+    """Tell whether the locked file is the one that the path names now."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(path: Path) -> str:
+    """Describe who holds the lock, as far as the file says: only flock is to be trusted."""
+    try:
+        held_by = json.loads(path.read_text(encoding="utf-8"))
+        return one_line(
+            f"`vmnet {held_by['doing']}` (pid {held_by['pid']}, since {held_by['since']})"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another vmnet command on the same plan"
+
+
+def _remove_if_empty(directory: Path) -> None:
+    try:
+        directory.rmdir()
+    except OSError:
+        pass  # another plan's files are in it

@@ -1,0 +1,68 @@
+"""NoCloud seed images: what cloud-init (and the micro image) reads its configuration from."""
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from provisioner.core.resources import Seed
+from provisioner.errors import VmnetError
+
+
+def create(seed: Seed) -> None:
+    """Write the image; its final name appears only when it is whole.
+
+    0644: QEMU reads it as another user. Raises VmnetError when the disk is full.
+    """
+    path = Path(seed.path)
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            file.write(_iso(seed.files))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(0o644)
+        draft.rename(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise VmnetError(
+            f"cannot write the seed image {path}: {error.strerror}",
+            fix=f"make room or mend the rights under {path.parent}",
+        ) from error
+
+
+def delete(seed: Seed) -> None:
+    """Delete the image; one that is gone already is fine."""
+    Path(seed.path).unlink(missing_ok=True)
+
+
+def observe(directory: Path) -> list[Seed]:
+    """List the seed images of a plan, and clear away the drafts of a run that was killed."""
+    if not directory.is_dir():
+        return []
+    for draft in directory.glob(".*.part"):
+        draft.unlink(missing_ok=True)
+    return [Seed(str(p)) for p in sorted(directory.glob("*.iso"))]
+
+
+def _iso(files: Sequence[tuple[str, str]]) -> bytes:
+    import pycdlib
+
+    iso = pycdlib.PyCdlib()
+    # Rock Ridge for Linux, Joliet for Windows: ISO 9660's own names are 8.3 and upper case.
+    iso.new(interchange_level=3, vol_ident="cidata", joliet=3, rock_ridge="1.09")
+    for n, (name, text) in enumerate(files):
+        data = text.encode()
+        iso.add_fp(
+            io.BytesIO(data),
+            len(data),
+            f"/F{n}.;1",
+            rr_name=name,
+            joliet_path=f"/{name}",
+            file_mode=0o100444,
+        )
+    out = io.BytesIO()
+    iso.write_fp(out)
+    iso.close()
+    return out.getvalue()

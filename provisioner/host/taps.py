@@ -1,0 +1,202 @@
+"""The character devices behind macvtaps: /dev/tap<ifindex>, proved before anybody opens them.
+
+The node is named after the ifindex, which counts per network namespace, while /dev is one for all:
+/dev/tap7 may well be another namespace's device. In a container it does not exist at all. So its
+number is compared with the one that sysfs gives for the link. libvirt opens this path and no other
+(virnetdevmacvlan.c: virNetDevMacVLanTapOpen).
+"""
+
+import ctypes
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from provisioner.core.text import one_line
+from provisioner.errors import Exit, VmnetError
+
+_SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432  # the same on every architecture
+_FSCONFIG_CMD_CREATE = 6
+
+
+def path_of(index: int) -> Path:
+    """The only path under which libvirt looks for the tap of the link with this ifindex."""
+    return Path(f"/dev/tap{index}")
+
+
+def state_of(name: str, index: int) -> str:
+    """Tell whether the link's node is "right", "missing" or "foreign" (another device's)."""
+    have = _number_at(path_of(index))
+    if have is None:
+        return "missing"
+    return "right" if have == number_of(name, index) else "foreign"
+
+
+def number_of(name: str, index: int) -> int:
+    """Give the device number of the link's tap, from the sysfs of this network namespace.
+
+    Raises VmnetError when no sysfs shows the link.
+    """
+    inside = f"{name}/macvtap/tap{index}/dev"
+    for sysfs in (Path("/sys/class/net"), None):
+        fd = os.open(sysfs, os.O_PATH) if sysfs else _own_sysfs()
+        try:
+            # /sys may show another namespace's devices: the same name, another ifindex.
+            if int(_read_at(fd, f"{name}/ifindex") or -1) == index:
+                major, minor = _read_at(fd, inside).split(":")
+                return os.makedev(int(major), int(minor))
+        finally:
+            os.close(fd)
+    raise VmnetError(
+        f'sysfs does not show the macvtap "{name}"',
+        fix="mount a sysfs of this network namespace on /sys: mount -t sysfs sysfs /sys",
+    )
+
+
+def _read_at(fd: int, name: str) -> str:
+    try:
+        with open(name, encoding="ascii", opener=lambda p, f: os.open(p, f, dir_fd=fd)) as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _own_sysfs() -> int:
+    """Open class/net of a sysfs mounted for this namespace alone, attached nowhere (fsmount(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(number: int, *args: object) -> int:
+        result = int(libc.syscall(number, *args))
+        if result < 0:
+            code = ctypes.get_errno()
+            raise VmnetError(
+                f"/sys belongs to another network namespace, and mounting one for this namespace "
+                f"fails: {os.strerror(code)}",
+                fix="run vmnet through `ip netns exec`, or with CAP_SYS_ADMIN",
+            )
+        return result
+
+    context = call(_SYS_FSOPEN, b"sysfs", 0)
+    try:
+        call(_SYS_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
+        mount = call(_SYS_FSMOUNT, context, 0, 0)
+    finally:
+        os.close(context)
+    try:
+        return os.open("class/net", os.O_PATH, dir_fd=mount)
+    finally:
+        os.close(mount)
+
+
+def _number_at(path: Path) -> int | None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_rdev if stat.S_ISCHR(found.st_mode) else -1
+
+
+def is_free(index: int) -> bool:
+    """Tell whether nobody has a node for this ifindex yet."""
+    return _number_at(path_of(index)) is None
+
+
+def make_node(name: str, index: int, records: Path) -> None:
+    """Make the node where the kernel's devtmpfs does not (containers); 0600, as the kernel would.
+
+    What is made is recorded first, so that it can be proved to be vmnet's when the link is gone.
+    Raises VmnetError when mknod is refused.
+    """
+    number = number_of(name, index)
+    node = path_of(index)
+    records.mkdir(parents=True, exist_ok=True)
+    (records / node.name).write_text(f"{number}\n", encoding="ascii")
+    try:
+        os.mknod(node, stat.S_IFCHR | 0o600, number)
+    except FileExistsError:
+        pass  # devtmpfs was only late; whether it is the right one is checked before use
+    except PermissionError as error:
+        major = os.major(number)
+        raise VmnetError(
+            f"{node} is missing, and making it is refused: {error.strerror}",
+            fix=f"give the container CAP_MKNOD and the device rule `c {major}:* rwm`",
+        ) from error
+
+
+def remove_node(index: int, records: Path) -> None:
+    """Remove a node that vmnet made, if it is still the one recorded."""
+    node = path_of(index)
+    record = records / node.name
+    try:
+        number = int(record.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return
+    if _number_at(node) == number:
+        node.unlink(missing_ok=True)
+    record.unlink(missing_ok=True)
+
+
+def remove_stale_nodes(records: Path, indexes: Iterable[int]) -> None:
+    """Remove recorded nodes whose link is gone: the uplink was deleted under it, say."""
+    alive = {path_of(i).name for i in indexes}
+    for record in records.glob("tap*") if records.is_dir() else ():
+        if record.name not in alive:
+            remove_node(int(record.name.removeprefix("tap")), records)
+
+
+def holders(numbers: Mapping[int, str]) -> dict[str, list[int]]:
+    """Find the processes that have taps open: link name to pids, by device number, not by path."""
+    found: dict[str, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        for number in _open_devices(entry.path):
+            if number in numbers:
+                found.setdefault(numbers[number], []).append(int(entry.name))
+    return found
+
+
+def _open_devices(process: str) -> Iterable[int]:
+    try:
+        fds = list(os.scandir(f"{process}/fd"))
+    except OSError:
+        return  # it ended meanwhile, or is a kernel thread
+    for fd in fds:
+        try:
+            # The link's text first: it is cheaper than a stat, and no tap is a socket or a pipe.
+            if os.readlink(fd.path).startswith("/"):
+                found = os.stat(fd.path)  # noqa: PTH116  (a magic link, not a path)
+                if stat.S_ISCHR(found.st_mode):
+                    yield found.st_rdev
+        except OSError:
+            continue
+
+
+def prove_usable(taps: Mapping[str, int]) -> None:
+    """Prove that each node is its link's own and that nobody holds it: link name to ifindex.
+
+    A second opener of a tap becomes a second queue of it: frames are lost without a word.
+    Raises VmnetError otherwise.
+    """
+    for name, index in taps.items():
+        if (state := state_of(name, index)) != "right":
+            raise VmnetError(
+                f"{path_of(index)} is {state}: it is not the device of the macvtap {name}",
+                fix="run vmnet up again: it mends the node or takes another ifindex",
+                status=Exit.CONFLICT,
+            )
+    held = holders({number_of(name, index): name for name, index in taps.items()})
+    for name, pids in held.items():
+        who = ", ".join(f"{pid} ({_command(pid)})" for pid in pids)
+        raise VmnetError(
+            f"the macvtap {name} is already open in process {who}",
+            fix="end that process: two readers of one tap lose each other's frames",
+            status=Exit.CONFLICT,
+        )
+
+
+def _command(pid: int) -> str:
+    try:
+        return one_line(Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return "ended"
