@@ -1,0 +1,133 @@
+"""Gather kernel modules with what they depend on, made small and quick to load."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioner.errors import VmnetError
+
+_SIGNATURE = b"~Module signature appended~\n"
+_SIGNATURE_INFO = 12
+_DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One module, its name written with underscores as the kernel does."""
+
+    name: str
+    data: bytes
+    depends: tuple[str, ...]
+
+
+def gather(folder: Path, names: Iterable[str]) -> dict[str, Module]:
+    """Give the named modules and all they lean on, in an order in which they can be loaded.
+
+    `folder` is lib/modules/RELEASE/kernel. A name that has no file is taken to be built into the
+    kernel when modules.builtin beside the folder says so. Raises VmnetError for any other.
+    """
+    files = {_canonical(p.name.partition(".ko")[0]): p for p in sorted(folder.rglob("*.ko*"))}
+    built_in = _built_in(folder.parent / "modules.builtin")
+    gathered: dict[str, Module] = {}
+
+    def visit(name: str) -> None:
+        if name in gathered or name in built_in:
+            return
+        if name not in files:
+            raise VmnetError(
+                f"the kernel package has no module {name}",
+                fix="use a Debian release that this vmnet knows",
+            )
+        data = _slim(_unpacked(files[name]))
+        depends = _depends(data)
+        for other in depends:
+            visit(other)
+        gathered[name] = Module(name, data, tuple(d for d in depends if d in gathered))
+
+    for name in names:
+        visit(_canonical(name))
+    return gathered
+
+
+def dependency_table(modules: Mapping[str, Module]) -> str:
+    """Write modules.dep as modprobe reads it: after the colon, the last is loaded first."""
+    lines = []
+    for name in modules:
+        wanted = list(reversed(_all_depends(modules, name)))
+        lines.append(f"{name}.ko:" + "".join(f" {other}.ko" for other in wanted) + "\n")
+    return "".join(lines)
+
+
+def _all_depends(modules: Mapping[str, Module], name: str) -> list[str]:
+    ordered: list[str] = []
+    for other in modules[name].depends:
+        ordered += [n for n in (*_all_depends(modules, other), other) if n not in ordered]
+    return ordered
+
+
+def _canonical(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _built_in(listing: Path) -> frozenset[str]:
+    if not listing.is_file():
+        return frozenset()
+    return frozenset(_canonical(Path(line).stem) for line in listing.read_text().splitlines())
+
+
+def _depends(module: bytes) -> tuple[str, ...]:
+    match = _DEPENDS.search(module)
+    listed = match[1].decode() if match else ""
+    return tuple(_canonical(name) for name in listed.split(",") if name)
+
+
+def _unpacked(path: Path) -> bytes:
+    data = path.read_bytes()
+    match path.suffix:
+        case ".ko":
+            return data
+        case ".xz":
+            import lzma
+
+            return lzma.decompress(data)
+        case ".gz":
+            import gzip
+
+            return gzip.decompress(data)
+        case _:
+            raise VmnetError(
+                f"cannot unpack the kernel module {path.name}",
+                fix="use a Debian release whose kernel modules are plain, xz or gzip",
+            )
+
+
+def _slim(module: bytes) -> bytes:
+    """Drop what costs time at each load and serves nobody here.
+
+    The signature (an RSA check at each load), and the BTF type data: at the first module that has
+    some the kernel reads all of its own, 4 MB (btf_parse_module in kernel/bpf/btf.c).
+    """
+    return _without_btf(_without_signature(module))
+
+
+def _without_signature(module: bytes) -> bytes:
+    if not module.endswith(_SIGNATURE):
+        return module
+    body = len(module) - len(_SIGNATURE)
+    size = int.from_bytes(module[body - 4 : body], "big")
+    return module[: body - _SIGNATURE_INFO - size]
+
+
+def _without_btf(module: bytes) -> bytes:
+    """Set the size of the section to 0, which the kernel takes for "none"."""
+    import io
+
+    from elftools.elf.elffile import ELFFile
+
+    elf = ELFFile(io.BytesIO(module))
+    index = elf.get_section_index(".BTF")
+    if index is None:
+        return module
+    at = elf["e_shoff"] + index * elf["e_shentsize"] + 0x20  # sh_size of an Elf64_Shdr
+    return module[:at] + bytes(8) + module[at + 8 :]
