@@ -87,7 +87,7 @@ def ifindexes(plan: str, vm: str, nic_index: int) -> Iterator[int]:
 
 
 def are_ours(name: str, kind: str) -> bool:
-    """Tell whether a link's name and kind are such as vmnet gives; its group must be checked too."""
+    """Tell whether a link's name and kind are such as vmnet gives; check its group as well."""
     prefixes = {"macvtap": ("mvt",), "veth": ("mvl", "mvh")}.get(kind)
     tail = name[3:]
     return (

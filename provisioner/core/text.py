@@ -1,4 +1,4 @@
-"""Foreign text made safe to show: what a guest, an image or a plan says may try to drive a terminal."""
+"""Foreign text made safe to show: what a guest, an image or a plan says may drive a terminal."""
 
 import unicodedata
 
@@ -7,15 +7,16 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 (bidi overrides, zero-width marks, byte order marks, tags), lone surrogates, line and paragraph
 separators."""
 
+_ESCAPES = ((0xFF, "\\x{:02x}"), (0xFFFF, "\\u{:04x}"), (0x10FFFF, "\\U{:08x}"))
+_NONCHARACTERS = frozenset({0xFFFE, 0xFFFF})
+
 
 def sanitize(text: str) -> str:
     r"""Give `text` with every character that steers a terminal written out, as `\x1b` or `\u202e`.
 
     Newlines and tabs stay. Applying it twice changes nothing more.
     """
-    if text.isprintable():
-        return text
-    return "".join(map(_visible, text))
+    return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def one_line(text: str, limit: int = 200) -> str:
@@ -24,19 +25,17 @@ def one_line(text: str, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def _visible(character: str) -> str:
-    if character in "\n\t" or not (hides(character)):
-        return character
-    code = ord(character)
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
 def hides(character: str) -> bool:
     """Tell whether a character steers a terminal or a parser instead of showing something.
 
-    Noncharacters (U+FFFE, U+FFFF and their like in other planes) count too: XML forbids them.
+    The last two of each plane count too: XML forbids U+FFFE and U+FFFF.
     """
-    noncharacter = ord(character) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(character) <= 0xFDEF
+    noncharacter = ord(character) & 0xFFFF in _NONCHARACTERS
     return noncharacter or unicodedata.category(character) in _HIDDEN
+
+
+def _visible(character: str) -> str:
+    if character in "\n\t" or not hides(character):
+        return character
+    code = ord(character)
+    return next(form.format(code) for limit, form in _ESCAPES if code <= limit)

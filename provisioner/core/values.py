@@ -1,0 +1,267 @@
+"""One scalar of a plan at a time: text in, value out, or a complaint that says how to mend it.
+
+YAML never guesses a type here: `on`, `1e3` and a MAC stay text until one of these reads them.
+"""
+
+import binascii
+import re
+from collections.abc import Iterable
+from urllib.parse import parse_qsl, urlsplit
+
+from provisioner.core.text import one_line
+
+IMAGES = ("micro",)
+"""The images that a VM can boot."""
+
+_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_NETWORK_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_UPLINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
+_MEMORY = re.compile(r"(0|[1-9][0-9]{0,8}) ?(|M|Mi|MiB|G|Gi|GiB)")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_KEY_TYPES = (
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+)
+_TRANSPORTS = (
+    "qemu",
+    "qemu+unix",
+    "qemu+ssh",
+    "qemu+libssh",
+    "qemu+libssh2",
+    "qemu+tls",
+    "qemu+tcp",
+)
+_URI_KEYS = frozenset(
+    {"root", "socket", "mode", "keyfile", "known_hosts", "known_hosts_verify", "no_verify"}
+    | {"no_tty", "no_sanity", "pkipath", "sshauth", "tls_priority"}
+)
+"""What a URI may set. `command` and `netcat` would let a plan run programs of its own choice."""
+
+_IFNAMSIZ = 16
+_NO_VALUE = "there is no value here"
+_FILL_IN = "write one, or remove the key"
+
+
+class BadValue(ValueError):  # noqa: N818  (pydantic carries a ValueError along with its place)
+    """A value that does not hold: what is wrong with it, and how to mend it."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+
+def quoted(value: object) -> str:
+    """Give a value of the user for a message: on one line, short, harmless to a terminal."""
+    return f'"{one_line(str(value), 60)}"'
+
+
+def scalar(value: object) -> str:
+    """Take one value as text; refuse nothing at all, a list and a mapping."""
+    match value:
+        case None | "":
+            raise BadValue(_NO_VALUE, _FILL_IN)
+        case list() | tuple():
+            raise BadValue("one value is wanted here, not a list", "write a single value")
+        case dict():
+            raise BadValue("one value is wanted here, not keys", "write a single value")
+        case _:
+            return str(value)
+
+
+def many(value: object) -> object:
+    """Take one value or a list of them as a list."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Give `did you mean "…"? ` when a known word is near, else nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word[:64], list(known), n=1)
+    return f'did you mean "{near[0]}"? ' if near else ""
+
+
+def one_of(value: object, known: Iterable[str], kind: str) -> str:
+    """Take one of a few words, or say which there are."""
+    word = scalar(value)
+    words = tuple(known)
+    if word not in words:
+        raise BadValue(f"{quoted(word)} is not {kind}", f"use one of {', '.join(words)}")
+    return word
+
+
+def plan_name(value: object) -> str:
+    """Take a plan's name: a DNS label of at most 32 characters."""
+    return _label(value, "a plan", 32)
+
+
+def vm_name(value: object) -> str:
+    """Take a VM's name: a DNS label of at most 40 characters; it becomes the guest's hostname."""
+    return _label(value, "a VM", 40)
+
+
+def _label(value: object, whose: str, limit: int) -> str:
+    name = scalar(value)
+    if len(name) > limit or not _LABEL.fullmatch(name):
+        raise BadValue(
+            f"{quoted(name)} cannot name {whose}",
+            "use a-z, 0-9 and -, a letter first, no - at the end,"
+            f" at most {limit} characters (this has {len(name)})",
+        )
+    return name
+
+
+def network_name(value: object) -> str:
+    """Take a network's name."""
+    name = scalar(value)
+    if not _NETWORK_NAME.fullmatch(name):
+        raise BadValue(
+            f"{quoted(name)} cannot name a network",
+            f"use a-z, 0-9, _ and -, a letter first, at most 32 characters (this has {len(name)})",
+        )
+    return name
+
+
+def uplink(value: object) -> str:
+    """Take the name of a host's NIC.
+
+    Narrower than the kernel, which lets `$(id)` and `-rf` name a device (dev_valid_name in
+    net/core/dev.c); no NIC that people use carries more than these characters.
+    """
+    name = scalar(value)
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if size >= _IFNAMSIZ:
+        raise BadValue(
+            f"{quoted(name)} cannot name an uplink",
+            f"the kernel allows at most {_IFNAMSIZ - 1} bytes (this has {size})",
+        )
+    if not _UPLINK.fullmatch(name):
+        raise BadValue(
+            f"{quoted(name)} cannot name an uplink",
+            "use letters, digits, . _ and -, a letter or digit first; `ip link` lists your NICs",
+        )
+    if name in {"lo", "all", "default"}:
+        raise BadValue(
+            f"{quoted(name)} cannot carry macvtaps",
+            "name a NIC of this host (`ip link` lists them), or use switch: true instead",
+        )
+    return name
+
+
+def image(value: object) -> str:
+    """Take the name of an image that vmnet knows."""
+    name = scalar(value)
+    if name not in IMAGES:
+        raise BadValue(
+            f"there is no image {quoted(name)}",
+            f"{meant(name, IMAGES)}known images: {', '.join(IMAGES)}",
+        )
+    return name
+
+
+def whole(value: object, what: str, low: int, high: int) -> int:
+    """Take a whole number from `low` to `high`, written in plain decimal digits."""
+    text = scalar(value)
+    if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
+        raise BadValue(
+            f"{quoted(text)} is not {what}", f"write a whole number from {low} to {high}"
+        )
+    return int(text)
+
+
+def cpus(value: object) -> int:
+    """Take a number of virtual CPUs."""
+    return whole(value, "a number of CPUs", 1, 64)
+
+
+def mtu(value: object) -> int:
+    """Take an MTU in bytes: from IPv4's least (RFC 791) to the most a macvtap takes."""
+    return whole(value, "an MTU", 68, 65535)
+
+
+def memory_mib(value: object) -> int:
+    """Take an amount of memory, in MiB unless a unit says GiB."""
+    text = scalar(value)
+    parts = _MEMORY.fullmatch(text)
+    if parts is None:
+        raise BadValue(
+            f"{quoted(text)} is not an amount of memory",
+            "write it like 128M, 512MiB or 1G; a number alone counts MiB",
+        )
+    mib = int(parts[1]) * (1024 if parts[2].startswith("G") else 1)
+    least, most = 96, 1024 * 1024
+    if mib < least:
+        raise BadValue(
+            f"{quoted(text)} is too little memory", f"give at least {least}M: less does not boot"
+        )
+    if mib > most:
+        raise BadValue(f"{quoted(text)} is too much memory", f"give at most {most // 1024}G")
+    return mib
+
+
+def mac(value: object) -> str:
+    """Take a unicast MAC; lower case comes back."""
+    text = scalar(value)
+    address = text.lower().replace("-", ":")
+    if not _MAC.fullmatch(address):
+        eaten = "; did a YAML tool eat the colons?" if text.isdecimal() else ""
+        raise BadValue(f"{quoted(text)} is not a MAC", f"a MAC looks like 02:00:00:00:00:01{eaten}")
+    if address == "00:00:00:00:00:00":
+        raise BadValue(f"{quoted(text)} is nobody's MAC", "leave mac out: vmnet derives one")
+    if int(address[:2], 16) & 1:
+        raise BadValue(
+            f"{quoted(text)} is a multicast MAC",
+            "make the first octet even, as in 02:00:00:00:00:01, or leave mac out",
+        )
+    return address
+
+
+def ssh_key(value: object) -> str:
+    """Take one line of a .pub file of OpenSSH: type, key, comment; options are refused."""
+    line = scalar(value).strip()
+    fix = "paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home"
+    if "PRIVATE KEY" in line:
+        raise BadValue("this is a private key: whoever reads the plan could use it", fix)
+    words = line.split(" ", 2)
+    if not line.isprintable() or words[0] not in _KEY_TYPES or len(words) == 1:
+        raise BadValue(f"{quoted(line)} is not a public key of OpenSSH", fix)
+    kind = words[0].encode()
+    try:
+        body = binascii.a2b_base64(words[1], strict_mode=True)
+    except ValueError:
+        body = b""
+    if not body.startswith(len(kind).to_bytes(4, "big") + kind):
+        raise BadValue(f"the {words[0]} key is damaged: its body does not hold one", fix)
+    return line
+
+
+def connection(value: object) -> str:
+    """Take `auto` or a libvirt URI of its QEMU driver that runs no program of the plan's choice."""
+    text = scalar(value)
+    if text == "auto" or _is_uri(text):
+        return text
+    raise BadValue(
+        f"{quoted(text)} is not a libvirt connection to QEMU",
+        "use auto, qemu:///system, qemu:///session or qemu+ssh://host/system",
+    )
+
+
+def _is_uri(text: str) -> bool:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        given = {key for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    except ValueError:
+        return False
+    # ssh would read a host or user that begins with "-" as an option of its own
+    safe_host = not any(word.startswith("-") for word in parts.netloc.split("@"))
+    known = parts.scheme in _TRANSPORTS and "://" in text and parts.path not in {"", "/"}
+    return known and safe_host and given <= _URI_KEYS
