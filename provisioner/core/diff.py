@@ -71,6 +71,7 @@ def diff(desired: Resources, observed: Resources) -> list[Step]:
     stale = {
         k: ", ".join(t for _, t in drift) for k, drift in drifts.items() if drift and k not in live
     }
+    _orphans(stale, observed)
     _spread(stale, observed)
     for k in stale:
         live.pop(k, None)
@@ -103,6 +104,14 @@ def _creates(
         )
         for k in missing
     ]
+
+
+def _orphans(stale: dict[Key, str], observed: Resources) -> None:
+    """A guest never notices that its tap is gone: a new macvtap of that name is not its own."""
+    for k, have in observed.items():
+        gone = [n for n in needs(have) if n not in observed] if isinstance(have, Domain) else []
+        if gone and k not in stale:
+            stale[k] = f"leans on {' '.join(gone[0])}, which is gone"
 
 
 def _spread(stale: dict[Key, str], observed: Resources) -> None:

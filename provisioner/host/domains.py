@@ -157,18 +157,21 @@ class Domains:
         except libvirt.libvirtError as error:
             raise _told(error, f'asking the guest agent of "{domain}"') from error
 
-    def console(self, domain: str) -> Any:
-        """Open the serial console as a libvirt stream (blocking)."""
+    def terminal(self, domain: str) -> str:
+        """Give the pseudo-terminal that a domain's serial line ends in.
+
+        Raises VmnetError when the domain is not there.
+        """
         import libvirt
 
         try:
-            stream = self._conn.newStream(0)
-            self._conn.lookupByName(domain).openConsole(
-                None, stream, libvirt.VIR_DOMAIN_CONSOLE_SAFE
-            )
+            xml = self._conn.lookupByName(domain).XMLDesc(0)
         except libvirt.libvirtError as error:
             raise _told(error, f'opening the console of "{domain}"') from error
-        return stream
+        found = re.search(r"<serial type='pty'>\s*<source path='(/dev/pts/\d+)'", xml)
+        if not found:
+            raise VmnetError(f'"{domain}" has no serial line', fix="bring it up again: vmnet up")
+        return found[1]
 
     def _on_agent(self, _: object, dom: Any, state: int, _reason: int, _o: object) -> None:
         if state == _AGENT_CONNECTED and (vm := self._vm_of(dom)):

@@ -31,6 +31,7 @@ def serve() -> dict[str, Callable[..., object]]:
         "perform": machine.perform,
         "guest": machine.guest,
         "agents": machine.agents,
+        "terminal": machine.terminal,
         "tidy": machine.tidy,
         "close": machine.close,
     }
@@ -106,6 +107,10 @@ class Machine:
         """List the VMs whose guest agent has opened its port."""
         domains, _, _ = self._open.observe()
         return [d.vm for d in domains if self._open.agent_connected(d.name)]
+
+    def terminal(self, vm: str) -> str:
+        """Give the pseudo-terminal that a VM's serial line ends in."""
+        return self._open.terminal(names.domain(self._plan, vm))
 
     def tidy(self) -> None:
         """Take away the plan's directories, after everything in them has ended."""

@@ -1,0 +1,203 @@
+"""up, down, plan and check: what is wanted against what is there."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provisioner.core import reach, render
+from provisioner.core.diff import Step, Verb, diff
+from provisioner.core.facts import Facts
+from provisioner.core.report import Failure, Report, VmStatus
+from provisioner.core.resources import Domain, Resources
+from provisioner.core.rules import warnings
+from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.execute import Outcome, execute
+from provisioner.flow.check import Check
+from provisioner.flow.session import Options, Session, Target, Tell, begun
+from provisioner.host import consoles
+from provisioner.host.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provisioner.core.addresses import NicConfig
+
+_CONSOLE_LINES = 40
+
+
+def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+    """Bring the plan up; doing it twice changes nothing.
+
+    Raises Complaints when the plan or the host forbids it, before anything is touched, and
+    VmnetError when the host cannot.
+    """
+    started = time.monotonic()
+    with begun(target, options, worker, tell) as session:
+        session.refuse()
+        want = session.wanted()
+        steps = diff(want, session.snapshot.resources)
+        _refuse_restarts(steps, options)
+        for warning in warnings(target.plan, session.snapshot.facts):
+            tell(f"warning: {warning}")
+        began = time.monotonic()
+        outcome = _done(session, steps)
+        left = diff(want, session.look().resources)
+        report = reported(session, outcome, left)
+        if any(s.verb is Verb.CREATE and isinstance(s.resource, Domain) for s in outcome.done):
+            began = time.monotonic()
+        return _checked(session, report, began, started)
+
+
+def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+    """Say what `up` would do; touch nothing."""
+    with begun(target, options, worker, tell) as session:
+        session.refuse()
+        steps = diff(session.wanted(), session.snapshot.resources)
+        report = reported(session, Outcome(), steps)
+        leave_no_trace(session)
+    return report
+
+
+def check(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+    """Measure who reaches whom among the VMs that run."""
+    started = time.monotonic()
+    with begun(target, options, worker, tell) as session:
+        running = {d.vm for d in _domains(session.snapshot.resources)}
+        missing = [vm.name for vm in target.plan.vms if vm.name not in running]
+        if missing:
+            raise VmnetError(
+                f"{', '.join(missing)} of the plan {'is' if len(missing) == 1 else 'are'} not up",
+                fix="bring the plan up first: vmnet up",
+                status=Exit.CHECK_FAILED,
+            )
+        return _checked(session, reported(session, Outcome(), []), started, started)
+
+
+def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+    """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
+    with begun(target, options, worker, tell) as session:
+        steps = diff({}, session.snapshot.resources)
+        outcome = _done(session, steps)
+        left = diff({}, session.look().resources)
+        report = reported(session, outcome, left)
+        if not left:
+            session.worker.do("tidy")
+    return report
+
+
+def _domains(resources: Resources) -> list[Domain]:
+    return [r for r in resources.values() if isinstance(r, Domain)]
+
+
+def leave_no_trace(session: Session) -> None:
+    """Take away the empty directories that opening libvirt made, when the plan is not up."""
+    if not session.snapshot.resources:
+        session.worker.do("tidy")
+
+
+def _refuse_restarts(steps: list[Step], options: Options) -> None:
+    """End no guest that the user wants to keep, unless told to."""
+    created = {s.resource.name for s in steps if s.verb is Verb.CREATE and isinstance(s.resource, Domain)}
+    ended = [
+        (s.resource, s.cause)
+        for s in steps
+        if s.verb is Verb.DELETE and isinstance(s.resource, Domain) and s.resource.name in created
+    ]
+    if ended and not options.recreate:
+        raise Complaints(
+            [
+                VmnetError(
+                    f'VM "{domain.vm}" runs and would have to be started anew: {cause}',
+                    fix="run vmnet up --recreate, or take the change back",
+                    status=Exit.CONFLICT,
+                )
+                for domain, cause in ended
+            ]
+        )
+
+
+def _done(session: Session, steps: list[Step]) -> Outcome:
+    def perform(step: Step) -> None:
+        creates = step.verb is Verb.CREATE and isinstance(step.resource, Domain)
+        xml = render.domain_xml(step.resource) if creates else ""  # type: ignore[arg-type]
+        session.worker.do("perform", step, xml)
+
+    def tell(step: Step, error: VmnetError | None) -> None:
+        session.tell(f"{step}" if error is None else f"FAILED {step}: {error.what}")
+
+    return execute(steps, perform, tell)
+
+
+def reported(session: Session, outcome: Outcome, left: list[Step]) -> Report:
+    """Put together what is known after the steps, before anything has been measured."""
+    failed = tuple(Failure(str(step), error) for step, error in outcome.failed)
+    status = Exit.DONE
+    if failed:
+        some = outcome.done or session.snapshot.resources
+        status = Exit.PARTLY_DONE if some else failed[0].error.status
+    facts = session.snapshot.facts
+    return Report(
+        command=session.options.command,
+        plan=session.target.name,
+        status=status,
+        chosen=tuple(session.chosen),
+        warnings=tuple(warnings(session.target.plan, facts)) if session.target.loaded else (),
+        done=tuple(map(str, outcome.done)),
+        to_do=tuple(map(str, left)),
+        failed=failed,
+        vms=statuses(session, facts),
+    )
+
+
+def statuses(session: Session, facts: Facts) -> tuple[VmStatus, ...]:
+    """Say of each VM, of the plan or left over from it, what it is made of now."""
+    live = {x.vm: x for x in facts.live}
+    planned = [vm.name for vm in session.target.plan.vms] if session.target.loaded else []
+    every = [*planned, *(vm for vm in sorted(live) if vm not in planned)]
+    return tuple(
+        VmStatus(
+            vm,
+            live[vm].state if vm in live else "not there",
+            live[vm].pid if vm in live else 0,
+            _addresses(session.nics, vm),
+            tuple(f"/dev/tap{index}" for _, index in live[vm].taps) if vm in live else (),
+        )
+        for vm in every
+    )
+
+
+def _addresses(nics: "Mapping[tuple[str, int], NicConfig]", vm: str) -> tuple[str, ...]:
+    return tuple(str(a) for (name, _), nic in nics.items() if name == vm for a in nic.addresses)
+
+
+def _checked(session: Session, report: Report, began: float, started: float) -> Report:
+    """Wait for the guests, measure, and add both to the report."""
+    target = session.target
+    up_now = [d.vm for d in _domains(session.snapshot.resources)]
+    pairs = [
+        p
+        for p in reach.pairs(target.plan, session.nics)
+        if {p.source, p.target} - {reach.HOST} <= set(up_now)
+    ]
+    macs = {at: nic.mac for at, nic in session.nics.items()}
+    check = Check(target.plan, pairs, macs, session.worker, session.tell)
+    results = check.run(up_now, session.options.timeout_s, began)
+    broken = {
+        vm for r in results if not r.kept for vm in (r.pair.source, r.pair.target)
+    } | check.down.keys()
+    home = Path(session.snapshot.facts.home)
+    said = tuple(
+        (vm, consoles.last_lines(home / "console" / f"{vm}.log", _CONSOLE_LINES))
+        for vm in sorted(broken - {reach.HOST})
+    )
+    status = report.status
+    if broken and status is Exit.DONE:
+        status = Exit.CHECK_FAILED
+    return replace(
+        report,
+        status=status,
+        results=tuple(results),
+        consoles=said,
+        seconds=time.monotonic() - started,
+    )

@@ -1,0 +1,225 @@
+"""Wait for the guests and measure who reaches whom, each pair as soon as both of its ends are up.
+
+The guests boot for seconds, one after another; what is measured meanwhile costs no time.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from provisioner.core import names
+from provisioner.core.reach import HOST, Expected, Pair, Result
+from provisioner.errors import VmnetError
+from provisioner.host import probe
+from provisioner.host.worker import Worker
+
+if TYPE_CHECKING:
+    from provisioner.core.model import Plan
+
+_TRIES = {Expected.REACHES: 4, Expected.ISOLATED: 2, Expected.EITHER: 2}
+_HOST_DEADLINE_S = {Expected.REACHES: 4.0, Expected.ISOLATED: 1.0, Expected.EITHER: 1.0}
+_ADDRESS_POLL_S = 0.25
+
+Target = tuple[Pair, str]
+
+
+class Check:
+    """One check of a plan: threads for the guests and the host, one condition they wait on."""
+
+    def __init__(
+        self,
+        plan: "Plan",
+        pairs: Sequence[Pair],
+        macs: dict[tuple[str, int], str],
+        worker: Worker,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._plan = plan
+        self._pairs = pairs
+        self._macs = macs
+        self._worker = worker
+        self._tell = tell
+        self._news = threading.Condition()
+        self._ready: set[str] = set()
+        self._down: dict[str, str] = {}
+        self._learned: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._results: list[Result] = []
+        self._errors: list[BaseException] = []
+
+    def run(self, vms: Sequence[str], timeout_s: float, started: float) -> list[Result]:
+        """Measure every pair; a VM that is not up in `timeout_s` seconds has its pairs unmeasured.
+
+        `started` is the time.monotonic() from which a guest's readiness is told.
+        """
+        end = time.monotonic() + timeout_s
+        sources = {p.source for p in self._pairs}
+        threads = [
+            threading.Thread(target=self._guarded, args=(self._measure_from, vm), daemon=True)
+            for vm in vms
+            if vm in sources
+        ]
+        threads.append(threading.Thread(target=self._guarded, args=(self._measure_host,), daemon=True))
+        for thread in threads:
+            thread.start()
+        for vm in self._worker.do("agents"):
+            self._up(vm, started)
+        self._await_agents(set(vms), end, started)
+        for vm in set(vms) - self._ready - self._down.keys():
+            self._gone(vm, "no sign of its guest agent")
+        for thread in threads:
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+        order = {id(p): n for n, p in enumerate(self._pairs)}
+        return sorted(self._results, key=lambda r: order[id(r.pair)])
+
+    @property
+    def down(self) -> dict[str, str]:
+        """The VMs that are not up, and what is known of each."""
+        return dict(self._down)
+
+    def _await_agents(self, vms: set[str], end: float, started: float) -> None:
+        import queue
+
+        while vms - self._ready - self._down.keys():
+            try:
+                event = self._worker.events.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                return
+            match event.kind:
+                case "agent":
+                    self._up(event.vm, started)
+                case "stopped":
+                    self._gone(event.vm, f"it has ended ({event.detail})")
+
+    def _up(self, vm: str, started: float) -> None:
+        with self._news:
+            if vm in self._ready:
+                return
+            dynamic = any(p.target == vm and not p.addresses for p in self._pairs)
+        if dynamic:
+            self._learn(vm)
+        self._tell(f"{vm} is up after {time.monotonic() - started:.1f} s")
+        with self._news:
+            self._ready.add(vm)
+            self._news.notify_all()
+
+    def _gone(self, vm: str, why: str) -> None:
+        self._tell(f"{vm} is not up: {why}")
+        with self._news:
+            self._down[vm] = why
+            self._news.notify_all()
+
+    def _learn(self, vm: str) -> None:
+        """Ask the guest for the addresses that a DHCP server gave it."""
+        wanted = {p.nic for p in self._pairs if p.target == vm and not p.addresses}
+        end = time.monotonic() + 20
+        pause = threading.Event()
+        while wanted and time.monotonic() < end:
+            try:
+                told = self._worker.do("guest", vm, "addresses")
+            except VmnetError:
+                told = {}
+            for nic in list(wanted):
+                if found := told.get(self._macs[vm, nic]):
+                    self._learned[vm, nic] = found
+                    wanted.discard(nic)
+            # The agent has no event for a lease.
+            pause.wait(_ADDRESS_POLL_S if wanted else 0)
+
+    def _guarded(self, work: Callable[..., None], *args: object) -> None:
+        try:
+            work(*args)
+        except Exception as error:  # noqa: BLE001  (raised again by run(), in the main thread)
+            self._errors.append(error)
+
+    def _measure_from(self, vm: str) -> None:
+        for batch in self._batches(vm):
+            tries = max(_TRIES[pair.expected] for pair, _ in batch)
+            try:
+                times = self._worker.do(
+                    "guest", vm, "ping", [address for _, address in batch], tries
+                )
+            except VmnetError as error:
+                self._add(Result(pair, address, None, note=error.what) for pair, address in batch)
+                continue
+            self._add(
+                Result(pair, address, address in times, times.get(address), "ping")
+                for pair, address in batch
+            )
+
+    def _measure_host(self) -> None:
+        for batch in self._batches(HOST):
+            for network in {pair.network for pair, _ in batch}:
+                targets = [t for t in batch if t[0].network == network]
+                self._add(self._from_host(network, targets))
+
+    def _from_host(self, network: str, targets: Sequence[Target]) -> Iterable[Result]:
+        net = self._plan.network(network)
+        lower, far = names.switch_ends(self._plan.name, network)
+        device = net.uplink or far
+        deadline = max(_HOST_DEADLINE_S[pair.expected] for pair, _ in targets)
+        macs = {ip_address(a): self._macs[pair.target, pair.nic] for pair, a in targets}
+        try:
+            seen = probe.neighbours(device, macs, deadline_s=deadline)
+            times = probe.ping(list(seen), device=device, deadline_s=deadline, tries=3)
+        except VmnetError as error:
+            return [Result(pair, address, None, note=error.what) for pair, address in targets]
+        return [self._seen(pair, address, macs, seen, times) for pair, address in targets]
+
+    def _seen(
+        self, pair: Pair, address: str, macs: dict, seen: dict, times: dict
+    ) -> Result:
+        ip = ip_address(address)
+        if ip not in seen:
+            return Result(pair, address, False, note="no answer to ARP/ND")
+        others = [mac for mac in seen[ip].macs if mac != macs[ip]]
+        if others:
+            note = f"{', '.join(others)} answers for this address too: it is used twice"
+            return Result(pair, address, None, seen[ip].seconds, note)
+        if ip not in times and pair.expected is Expected.REACHES:
+            return Result(pair, address, False, note="answers ARP/ND but no ping")
+        return Result(pair, address, True, times.get(ip, seen[ip].seconds), "ARP/ND and ping")
+
+    def _batches(self, source: str) -> Iterable[list[Target]]:
+        """Give what can be measured from `source`, whenever there is something new."""
+        left = [p for p in self._pairs if p.source == source]
+        while left:
+            with self._news:
+                self._news.wait_for(lambda: self._measurable(left) or self._lost(left))
+                lost, now = self._lost(left), self._measurable(left)
+                down = dict(self._down)
+            left = [p for p in left if p not in now and p not in lost]
+            self._add(
+                Result(p, a, None, note=self._why_lost(p, down))
+                for p in lost
+                for a in p.addresses or ("",)
+            )
+            batch = [(p, a) for p in now for a in self._addresses(p)]
+            self._add(
+                Result(p, "", None, note="it has no address") for p in now if not self._addresses(p)
+            )
+            if batch:
+                yield batch
+
+    def _addresses(self, pair: Pair) -> tuple[str, ...]:
+        return pair.addresses or self._learned.get((pair.target, pair.nic), ())
+
+    def _measurable(self, pairs: Iterable[Pair]) -> list[Pair]:
+        up = self._ready | {HOST}
+        return [p for p in pairs if p.source in up and p.target in up]
+
+    def _lost(self, pairs: Iterable[Pair]) -> list[Pair]:
+        return [p for p in pairs if p.source in self._down or p.target in self._down]
+
+    def _why_lost(self, pair: Pair, down: dict[str, str]) -> str:
+        vm = pair.target if pair.target in down else pair.source
+        return f"{vm} is not up: {down[vm]}"
+
+    def _add(self, results: Iterable[Result]) -> None:
+        found = list(results)
+        with self._news:
+            self._results += found
+

@@ -1,0 +1,146 @@
+"""What every command begins with: the plan, the lock, the worker, and a look at the host."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from provisioner.core import rules
+from provisioner.core.desired import desired
+from provisioner.core.facts import Chosen, Image, Snapshot
+from provisioner.core.resources import Domain, Resources
+from provisioner.errors import Complaints
+from provisioner.host import accel, locks, micro, places, rights
+from provisioner.host.worker import Worker
+
+if TYPE_CHECKING:
+    from provisioner.core.addresses import NicConfig
+    from provisioner.core.model import Plan
+    from provisioner.core.planfile import Loaded
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a command line can change about how a command goes about its work."""
+
+    command: str
+    timeout_s: float = 120.0
+    lock_timeout_s: float = 30.0
+    recreate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a command is about: a plan, or only the name of one that may have no file any more."""
+
+    name: str
+    loaded: "Loaded | None" = None
+
+    @property
+    def plan(self) -> "Plan":
+        """The plan itself; only commands that demand a file ask for it."""
+        if self.loaded is None:
+            raise RuntimeError(self.name)
+        return self.loaded.plan
+
+    @property
+    def connection(self) -> str:
+        """Where libvirt is: what the plan says, else found out."""
+        return self.loaded.plan.connection if self.loaded else "auto"
+
+
+@dataclass(slots=True)
+class Session:
+    """One command under way: the lock is held, libvirt is open, the host has been looked at."""
+
+    target: Target
+    options: Options
+    worker: Worker
+    tell: Tell
+    snapshot: Snapshot
+    chosen: list[tuple[str, str, str]]
+    nics: "Mapping[tuple[str, int], NicConfig]" = field(default_factory=dict)
+    image: Image | None = None
+
+    def look(self) -> Snapshot:
+        """Look at the host again."""
+        self.snapshot = self.worker.do("observe")
+        return self.snapshot
+
+    def choose(self, what: str, chosen: Chosen) -> None:
+        """Say aloud what was chosen automatically, and keep it for the report."""
+        self.tell(f"{what} {chosen.what}: {chosen.why}")
+        self.chosen.append((what, chosen.what, chosen.why))
+
+    def refuse(self) -> None:
+        """Raise Complaints when the host forbids the plan; nothing has been touched yet."""
+        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        found = rules.complaints(
+            self.target.plan,
+            self.target.loaded.places,
+            self.nics,
+            self.snapshot.facts,
+            self.snapshot.resources,
+        )
+        if found:
+            raise Complaints(found)
+
+    def wanted(self) -> Resources:
+        """Say what must exist for the plan to be up."""
+        assert self.image  # noqa: S101  (begun with an image)
+        return desired(
+            self.target.plan, self.nics, self.snapshot.facts, self.image, self._accel(self.image)
+        )
+
+    def _accel(self, image: Image) -> Chosen:
+        from pathlib import Path
+
+        running = [r.accel for r in self.snapshot.resources.values() if isinstance(r, Domain)]
+        wish = str(self.target.plan.accel)
+        if wish == "auto" and running:
+            chosen = Chosen(running[0], "the VMs that run use it")
+        else:
+            chosen = accel.choose(wish, Path(image.kernel), places.cache())
+        if all(of != "accel" for of, _, _ in self.chosen):
+            self.choose("accel", chosen)
+        return chosen
+
+
+@contextmanager
+def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Iterator[Session]:
+    """Hold the plan's lock, open libvirt, look at the host.
+
+    Raises VmnetError when the host cannot: no rights, no libvirt, the lock held for too long.
+    """
+    rights.require()
+    with locks.held(
+        places.lock_file(target.name),
+        f"{options.command} {target.name}",
+        timeout_s=options.lock_timeout_s,
+        say=tell,
+    ):
+        opening = worker.call("open", target.name, target.connection)
+        nics = {}
+        image = None
+        if target.loaded:
+            # Meanwhile, on the other core: all that needs no look at the host.
+            from provisioner.core.addresses import assign
+
+            nics = assign(target.plan)
+            image = _image(tell)
+        chosen = opening.result()
+        session = Session(
+            target, options, worker, tell, worker.do("observe"), [], nics=nics, image=image
+        )
+        session.choose("libvirt", chosen)
+        yield session
+
+
+def _image(tell: Tell) -> Image:
+    found = micro.find(places.cache())
+    if not found:
+        tell("building the micro image: there is none for this version yet")
+        found = micro.build(places.cache(), tell)
+    return Image(str(found.kernel), str(found.initrd), found.cmdline, found.min_memory_mib)

@@ -1,0 +1,36 @@
+"""What this process may do, asked before anything is tried."""
+
+from pathlib import Path
+
+from provisioner.core.render import EMULATOR
+from provisioner.errors import VmnetError
+
+# capability(7): bit, name, what vmnet needs it for
+_NEEDED = (
+    (1, "CAP_DAC_OVERRIDE", "to write its files and open /dev/tap nodes"),
+    (6, "CAP_SETGID", "to run QEMU as another user"),
+    (7, "CAP_SETUID", "to run QEMU as another user"),
+    (12, "CAP_NET_ADMIN", "to make macvtap devices"),
+    (13, "CAP_NET_RAW", "to measure who reaches whom"),
+)
+
+
+def require() -> None:
+    """Raise VmnetError when a capability, or QEMU itself, is missing."""
+    have = _effective()
+    missing = [(name, why) for bit, name, why in _NEEDED if not have >> bit & 1]
+    if missing:
+        told = ", ".join(f"{name} ({why})" for name, why in missing)
+        raise VmnetError(f"vmnet lacks {told}", fix="run it as root: sudo vmnet …")
+    if not Path(EMULATOR).exists():
+        raise VmnetError(
+            f"QEMU is not installed: there is no {EMULATOR}",
+            fix="install it: apt-get install qemu-system-x86",
+        )
+
+
+def _effective() -> int:
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
