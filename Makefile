@@ -1,0 +1,39 @@
+# Everything that needs the rights of root gets them from tools/as-root.sh: root has them,
+# anybody else is asked by sudo.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PLAN ?= examples/pair.yaml
+
+.PHONY: help
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s  %s\n", $$1, $$2}' Makefile
+
+.PHONY: setup
+setup: ## install what is missing: Debian packages, .venv, the micro image
+	@tools/setup.sh
+
+.PHONY: up
+up: setup ## bring the plan up (PLAN=examples/pair.yaml)
+	@tools/as-root.sh .venv/bin/vmnet up $(PLAN)
+
+.PHONY: down
+down: ## take the plan down, leaving the host as it was
+	@test -x .venv/bin/vmnet || { printf '%s\n' 'vmnet: nothing is installed here that could take $(PLAN) down' \
+	  '  where: .venv is missing' '  fix: if its VMs are still there: make setup down' >&2; exit 4; }
+	@tools/as-root.sh .venv/bin/vmnet down $(PLAN)
+
+.PHONY: test
+test: setup ## run all tests, lint and types among them (ARGS=tests/core -k mac)
+	@tools/test.sh $(ARGS)
+
+.PHONY: lint
+lint: setup ## run lint, types and layer contracts only
+	@tools/test.sh tests/test_house.py
+
+.PHONY: lock
+lock: setup ## pin the Python packages anew (UPGRADE=1: at their newest versions)
+	@tools/lock.sh
+
+.PHONY: clean
+clean: ## remove .venv and every cache from this folder; the image stays in /var/cache/vmnet
+	@rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

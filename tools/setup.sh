@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# Installs what is missing and says what and why; nothing that is there is installed again.
+# Afterwards vmnet and all its tests need no outside network.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# What each Debian package is for. Those it depends on come along, those it recommends do not.
+apt_packages() {
+    cat <<'LIST'
+qemu-system-x86             runs the VMs
+qemu-utils                  qemu-img, which makes their disks
+libvirt-daemon-driver-qemu  libvirt's QEMU driver, which vmnet can load without a daemon
+libvirt-daemon-system       the account that VMs run as, and the daemon for those who want it
+iproute2                    ip, with which the tests build networks of their own
+nftables                    the address translation of networks that vmnet makes
+libvirt-dev                 builds libvirt-python
+pkg-config                  builds libvirt-python: finds libvirt-dev
+gcc                         builds libvirt-python: compiles it
+python3-dev                 builds libvirt-python: Python's headers
+python3-venv                makes the virtual environment
+libvirt-clients             tests: virt-xml-validate, libvirt's own judge of a VM's XML
+libxml2-utils               tests: xmllint, which virt-xml-validate calls
+LIST
+}
+
+say() { printf 'setup: %s\n' "$*"; }
+
+fail() { # fail WHAT WHERE FIX
+    printf 'setup: %s\n  where: %s\n  fix: %s\n' "$@" >&2
+    exit 4
+}
+
+missing_apt_packages() {
+    local -A here=()
+    local name word
+    # dpkg-query complains about names it has never heard of: those are missing, that is all.
+    while read -r name word; do
+        [ "$word" != installed ] || here[$name]=yes
+    done < <(apt_packages | awk '{print $1}' |
+        xargs dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null)
+    while read -r name word; do
+        [ -n "${here[$name]-}" ] || printf '%s %s\n' "$name" "$word"
+    done < <(apt_packages)
+}
+
+install_apt_packages() {
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+        fail "this is not Debian or a relative of it, and make setup knows no other packages" \
+            "$(. /etc/os-release 2>/dev/null && echo "${PRETTY_NAME-}" || uname -s)" \
+            "use Debian 12 or newer, a VM or a container of it will do"
+    fi
+    local missing name reason names=()
+    missing=$(missing_apt_packages)
+    [ -n "$missing" ] || return 0
+    while read -r name reason; do
+        say "apt: $name ($reason)"
+        names+=("$name")
+    done <<<"$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    # Old lists name files that the mirror no longer has. If fresh ones cannot be had, the old ones
+    # may still do, so only the second step decides.
+    tools/as-root.sh apt-get update -qq || true
+    tools/as-root.sh apt-get install -qq --no-install-recommends -o DPkg::Lock::Timeout=120 \
+        "${names[@]}" </dev/null || fail "apt could not install ${names[*]}" \
+        "apt-get install, whose own words stand above" \
+        "see that this machine reaches its package mirror (apt-get update), then again: make setup"
+    changed=yes
+}
+
+find_python() {
+    local candidate
+    for candidate in /usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    fail "vmnet needs Python 3.11 or newer" \
+        "/usr/bin/python3 is $(/usr/bin/python3 -V 2>/dev/null || echo not there), none other in PATH" \
+        "use Debian 12 or newer, or put a python3.11 with its headers into PATH"
+}
+
+# A virtual environment is good for one Python, one place and one set of locks.
+wanted_venv() { readlink -f .venv/bin/python; pwd; sha256sum requirements-build.lock requirements.lock; }
+wanted_vmnet() { sha256sum pyproject.toml; }
+is_stamped() { [ -e ".venv/$1.stamp" ] && [ "$("wanted_$1")" = "$(<".venv/$1.stamp")" ]; }
+stamp() { "wanted_$1" >".venv/$1.stamp"; }
+
+reach_an_index="see that this machine reaches a package index (pip config list), then again: make setup"
+
+pip() { # pip WHAT_FAILED FIX ARGUMENT...: its words matter only when it fails
+    local what=$1 fix=$2
+    shift 2
+    if ! .venv/bin/python -m pip --disable-pip-version-check "$@" >.venv/pip.log 2>&1; then
+        tail -n 40 .venv/pip.log >&2
+        fail "$what" "pip $1, whose own words stand above and in .venv/pip.log" "$fix"
+    fi
+}
+
+compile() { # compile FOLDER: ahead of time even where PYTHONDONTWRITEBYTECODE is set, start-up counts
+    PYTHONDONTWRITEBYTECODE='' .venv/bin/python -m compileall -q -j 0 "$1"
+}
+
+make_venv() {
+    [ -x .venv/bin/python ] && is_stamped venv && return
+    local python
+    python=$(find_python)
+    say "python: a virtual environment in .venv, with $python"
+    rm -rf .venv
+    "$python" -m venv .venv || fail "Python cannot make a virtual environment" \
+        "$python -m venv .venv" "install the venv module of that Python, then again: make setup"
+    say "python: what builds libvirt-python (requirements-build.lock)"
+    pip "the build tools could not be installed" "$reach_an_index" \
+        install --no-compile --require-hashes --requirement requirements-build.lock
+    # The wheels stay: the tests install vmnet from them into an empty environment, without network.
+    say "python: $(grep -c == requirements.lock) packages that vmnet and its tests use (requirements.lock)"
+    pip "the packages of requirements.lock could not be fetched or built" "$reach_an_index" \
+        wheel --require-hashes --no-deps --no-build-isolation --wheel-dir .venv/wheels \
+        --requirement requirements.lock
+    pip "the packages of requirements.lock could not be installed" "make clean setup" \
+        install --no-compile --no-index --no-deps .venv/wheels/*.whl
+    compile .venv/lib
+    stamp venv
+    changed=yes
+}
+
+install_vmnet() {
+    if ! is_stamped vmnet; then
+        say "python: vmnet itself, editable: what you change here runs at once"
+        pip "vmnet could not be installed into .venv" "mend pyproject.toml, or: make clean setup" \
+            install --no-index --no-deps --no-build-isolation --editable .
+        stamp vmnet
+        changed=yes
+    fi
+    compile provisioner
+}
+
+changed=''
+exec 9<Makefile
+flock 9 # two runs at once would build one .venv together
+install_apt_packages
+make_venv
+install_vmnet
+exec 9<&-
+tools/as-root.sh .venv/bin/vmnet image build micro
+[ -n "$changed" ] || say "nothing was missing"
