@@ -29,7 +29,7 @@ def desired(
     for vm in plan.vms:
         taps = [_macvtap(plan, vm, i, nics[vm.name, i], facts) for i in range(len(vm.nics))]
         resources += taps
-        resources += _guest(plan, vm, taps, nics, facts, image, accel)
+        resources += _guest(plan, vm, taps, nics, facts=facts, image=image, accel=accel)
     return by_key(resources)
 
 
@@ -73,6 +73,7 @@ def _guest(  # noqa: PLR0913  (all that a guest is made of)
     vm: "Vm",
     taps: list[Macvtap],
     nics: Nics,
+    *,
     facts: Facts,
     image: Image,
     accel: Chosen,

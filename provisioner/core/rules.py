@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provisioner.core import names
 from provisioner.core.desired import Nics, uplink_of
 from provisioner.core.facts import Facts, Link
-from provisioner.core.resources import Resources
+from provisioner.core.resources import Key, Resources
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
 
@@ -27,7 +27,8 @@ def complaints(
             out += _switch(plan, network, places, facts, owned)
         else:
             out += _uplink(plan, network, places, nics, facts)
-    out += _taken(plan, places, facts, owned)
+    out += _devices_taken(plan, places, facts, owned)
+    out += _domains_taken(plan, places, facts)
     return out
 
 
@@ -89,16 +90,14 @@ def _unfit(link: Link, facts: Facts) -> tuple[str, str, Exit] | None:
         )
     if master := facts.link_at(link.master):
         return (
-            f'"{link.name}" is a port of the {master.kind or "device"} "{master.name}": the kernel '
-            "puts no macvtap on a port",
+            f'"{link.name}" is a port of "{master.name}": the kernel puts no macvtap on a port',
             f"use {master.name} as the uplink",
             Exit.CONFLICT,
         )
     for other in facts.links:
         if other.lower == link.index and other.mode == "passthru":
             return (
-                f'"{link.name}" is used exclusively by the {other.kind} "{one_line(other.name)}" '
-                "(passthru)",
+                f'"{link.name}" is used exclusively by the passthru "{one_line(other.name)}"',
                 "use another uplink, or take that device away",
                 Exit.CONFLICT,
             )
@@ -123,7 +122,7 @@ def _mtu(plan: "Plan", network: "Network", places: "Places", link: Link) -> Iter
             )
 
 
-def _macs(  # noqa: PLR0913  (who, where, and what is there)
+def _macs(
     plan: "Plan", network: "Network", places: "Places", nics: Nics, facts: Facts, link: Link
 ) -> Iterator[VmnetError]:
     """The kernel finds a MAC that is taken only when the device is set up, with EADDRINUSE."""
@@ -162,26 +161,10 @@ def _switch(
                 )
 
 
-def _taken(
-    plan: "Plan", places: "Places", facts: Facts, owned: Resources
-) -> Iterator[VmnetError]:
+def _taken(plan: "Plan", places: "Places", facts: Facts, owned: Resources) -> Iterator[VmnetError]:
     """Names that something which is not ours has: it is never touched."""
     links = {x.name: x for x in facts.links} | {x.altname: x for x in facts.links if x.altname}
-    wanted = {
-        name: (("macvtap", names.macvtap(plan.name, vm.name, i)), ("vms", vm.name, "nics", i))
-        for vm in plan.vms
-        for i in range(len(vm.nics))
-        for name in (
-            names.macvtap(plan.name, vm.name, i),
-            names.altname(plan.name, vm.name, i),
-        )
-    }
-    for network in plan.networks:
-        if network.switch:
-            for end in names.switch_ends(plan.name, network.name):
-                key = ("switch", uplink_of(plan.name, network))
-                wanted[end] = (key, ("networks", network.name))  # type: ignore[assignment]
-    for name, (key, path) in wanted.items():
+    for name, (key, path) in _devices(plan).items():
         if name in links and key not in owned:
             link = links[name]
             yield VmnetError(
@@ -191,6 +174,25 @@ def _taken(
                 fix=f"rename the plan, or take that device away: ip link del dev {name}",
                 status=Exit.CONFLICT,
             )
+
+
+def _devices(plan: "Plan") -> dict[str, tuple[Key, tuple[str | int, ...]]]:
+    """Give every device name of the plan, the resource it belongs to, and its place in the plan."""
+    out: dict[str, tuple[Key, tuple[str | int, ...]]] = {}
+    for vm in plan.vms:
+        for i in range(len(vm.nics)):
+            tap = names.macvtap(plan.name, vm.name, i)
+            for name in (tap, names.altname(plan.name, vm.name, i)):
+                out[name] = (("macvtap", tap), ("vms", vm.name, "nics", i))
+    for network in plan.networks:
+        if network.switch:
+            for end in names.switch_ends(plan.name, network.name):
+                key = ("switch", uplink_of(plan.name, network))
+                out[end] = (key, ("networks", network.name))
+    return out
+
+
+def _domains_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
     for vm in plan.vms:
         name, uuid = names.domain(plan.name, vm.name), names.domain_uuid(plan.name, vm.name)
         for foreign in facts.foreign_domains:

@@ -63,7 +63,7 @@ def logs(target: Target, vm: str, lines: int, *, qemu: bool) -> str:
     return consoles.last_lines(log, lines)
 
 
-def execute_in(  # noqa: PLR0913  (a program, where it runs, for how long)
+def execute_in(
     target: Target, options: Options, worker: Worker, tell: Tell, vm: str, argv: list[str]
 ) -> Ran:
     """Run a program inside a VM through its guest agent. Raises VmnetError when it cannot."""

@@ -98,7 +98,9 @@ def leave_no_trace(session: Session) -> None:
 
 def _refuse_restarts(steps: list[Step], options: Options) -> None:
     """End no guest that the user wants to keep, unless told to."""
-    created = {s.resource.name for s in steps if s.verb is Verb.CREATE and isinstance(s.resource, Domain)}
+    created = {
+        s.resource.name for s in steps if s.verb is Verb.CREATE and isinstance(s.resource, Domain)
+    }
     ended = [
         (s.resource, s.cause)
         for s in steps

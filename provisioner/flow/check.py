@@ -60,7 +60,9 @@ class Check:
             for vm in vms
             if vm in sources
         ]
-        threads.append(threading.Thread(target=self._guarded, args=(self._measure_host,), daemon=True))
+        threads.append(
+            threading.Thread(target=self._guarded, args=(self._measure_host,), daemon=True)
+        )
         for thread in threads:
             thread.start()
         for vm in self._worker.do("agents"):
@@ -91,7 +93,7 @@ class Check:
             match event.kind:
                 case "agent":
                     self._up(event.vm, started)
-                case "stopped":
+                case _:
                     self._gone(event.vm, f"it has ended ({event.detail})")
 
     def _up(self, vm: str, started: float) -> None:
@@ -158,8 +160,7 @@ class Check:
 
     def _from_host(self, network: str, targets: Sequence[Target]) -> Iterable[Result]:
         net = self._plan.network(network)
-        lower, far = names.switch_ends(self._plan.name, network)
-        device = net.uplink or far
+        device = net.uplink or names.switch_ends(self._plan.name, network)[1]
         deadline = max(_HOST_DEADLINE_S[pair.expected] for pair, _ in targets)
         macs = {ip_address(a): self._macs[pair.target, pair.nic] for pair, a in targets}
         try:
@@ -169,26 +170,26 @@ class Check:
             return [Result(pair, address, None, note=error.what) for pair, address in targets]
         return [self._seen(pair, address, macs, seen, times) for pair, address in targets]
 
-    def _seen(
-        self, pair: Pair, address: str, macs: dict, seen: dict, times: dict
-    ) -> Result:
+    def _seen(self, pair: Pair, address: str, macs: dict, seen: dict, times: dict) -> Result:
         ip = ip_address(address)
         if ip not in seen:
-            return Result(pair, address, False, note="no answer to ARP/ND")
+            return Result(pair, address, reached=False, note="no answer to ARP/ND")
         others = [mac for mac in seen[ip].macs if mac != macs[ip]]
         if others:
             note = f"{', '.join(others)} answers for this address too: it is used twice"
             return Result(pair, address, None, seen[ip].seconds, note)
         if ip not in times and pair.expected is Expected.REACHES:
-            return Result(pair, address, False, note="answers ARP/ND but no ping")
-        return Result(pair, address, True, times.get(ip, seen[ip].seconds), "ARP/ND and ping")
+            return Result(pair, address, reached=False, note="answers ARP/ND but no ping")
+        took = times.get(ip, seen[ip].seconds)
+        return Result(pair, address, reached=True, seconds=took, note="ARP/ND and ping")
 
     def _batches(self, source: str) -> Iterable[list[Target]]:
         """Give what can be measured from `source`, whenever there is something new."""
         left = [p for p in self._pairs if p.source == source]
         while left:
             with self._news:
-                self._news.wait_for(lambda: self._measurable(left) or self._lost(left))
+                while not (self._measurable(left) or self._lost(left)):
+                    self._news.wait()
                 lost, now = self._lost(left), self._measurable(left)
                 down = dict(self._down)
             left = [p for p in left if p not in now and p not in lost]
@@ -222,4 +223,3 @@ class Check:
         found = list(results)
         with self._news:
             self._results += found
-

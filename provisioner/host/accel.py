@@ -61,7 +61,18 @@ def _key(user: str, group: str) -> str:
 
 
 def _test_boot(kernel: Path, user: str, group: str) -> str:
-    argv = [EMULATOR, "-accel", "kvm", "-machine", "q35", "-cpu", "host", "-m", "128M", "-nodefaults"]
+    argv = [
+        EMULATOR,
+        "-accel",
+        "kvm",
+        "-machine",
+        "q35",
+        "-cpu",
+        "host",
+        "-m",
+        "128M",
+        "-nodefaults",
+    ]
     argv += ["-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]
     argv += ["-kernel", str(kernel), "-append", _CMDLINE]
     owner = pwd.getpwnam(user)

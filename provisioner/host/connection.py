@@ -14,6 +14,7 @@ from provisioner.host import places
 
 _SOCKETS = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
 _CLONE_NEWNS, _MS_BIND, _MS_REC, _MS_SLAVE = 0x20000, 0x1000, 0x4000, 1 << 19
+_READ_WRITE = 0o6
 
 # Why each line, measured with libvirt 9.0: without stdio_handler virtlogd is needed; without
 # dynamic_ownership = 0 images are chowned while they run; QEMU runs as a user without capabilities.
@@ -155,8 +156,5 @@ def _may_use(device: Path, user: str, group: str) -> bool:
     found = device.stat()
     owner = pwd.getpwnam(user)
     groups = {*os.getgrouplist(user, owner.pw_gid), grp.getgrnam(group).gr_gid}
-    if found.st_uid == owner.pw_uid:
-        return bool(found.st_mode & 0o600 == 0o600)
-    if found.st_gid in groups:
-        return bool(found.st_mode & 0o060 == 0o060)
-    return bool(found.st_mode & 0o006 == 0o006)
+    shift = 6 if found.st_uid == owner.pw_uid else 3 if found.st_gid in groups else 0
+    return found.st_mode >> shift & _READ_WRITE == _READ_WRITE

@@ -152,7 +152,7 @@ def delete(name: str) -> None:
             ipr.link("del", index=socket.if_nametoindex(name))
     except OSError as error:
         _gone_is_fine(error, name)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (pyroute2's own class is not importable cheaply)
         _gone_is_fine(_as_oserror(error), name)
 
 
@@ -173,7 +173,7 @@ def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
     with _iproute() as ipr:
         try:
             ipr.link("del", group=group)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (as above)
             _gone_is_fine(_as_oserror(error), f"group {group:#x}")
 
 
@@ -255,9 +255,7 @@ def index_of(name: str) -> int:
 def _index(name: str) -> int:
     if index := index_of(name):
         return index
-    raise VmnetError(
-        f'there is no network device "{name}"', fix="list the devices with: ip link"
-    )
+    raise VmnetError(f'there is no network device "{name}"', fix="list the devices with: ip link")
 
 
 def _iproute() -> Any:
@@ -288,7 +286,8 @@ def _link(raw: Any, addresses: tuple[str, ...]) -> Link:
         alias=raw.get_attr("IFLA_IFALIAS") or "",
         altname=(names.get_attr("IFLA_ALT_IFNAME") if names else "") or "",
         mode=mode or "",
-        quiet=flags & (_NOARP | _ALLMULTI) == _NOARP | _ALLMULTI and _addr_gen(raw) in {None, _ADDR_GEN_NONE},
+        quiet=flags & (_NOARP | _ALLMULTI) == _NOARP | _ALLMULTI
+        and _addr_gen(raw) in {None, _ADDR_GEN_NONE},
         addresses=addresses,
     )
 

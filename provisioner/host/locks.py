@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -62,7 +62,7 @@ def _acquired(path: Path, timeout_s: float, say: Callable[[str], None]) -> Itera
 
 
 def _lock_until(file: TextIO, end: float) -> bool:
-    """Try until `end`: flock(2) knows no deadline, and a blocked one could not be told of Ctrl-C."""
+    """Try until `end`: flock(2) knows no deadline."""
     import select
 
     while True:
@@ -97,7 +97,5 @@ def _holder(path: Path) -> str:
 
 
 def _remove_if_empty(directory: Path) -> None:
-    try:
+    with suppress(OSError):  # another plan's files may be in it
         directory.rmdir()
-    except OSError:
-        pass  # another plan's files are in it

@@ -21,8 +21,8 @@ from provisioner.host.worker import Event, tell
 def serve() -> dict[str, Callable[..., object]]:
     """Make the worker ready and give what can be asked of it."""
     connection.private_mounts()
-    # libvirt's warnings would go to the user's terminal, and what QEMU inherits must be English.
-    os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:stderr")
+    # What matters of libvirt's log arrives as an error anyway.
+    os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
     machine = Machine()
     threading.Thread(target=_warm_up, daemon=True).start()
     return {
@@ -206,7 +206,8 @@ class Machine:
             case Seed() as seed:
                 seeds.delete(seed)
             case Switch() | Macvtap():
-                self._delete_links([r.name for r in (step.resource, *step.together) if _is_link(r)])
+                gone = (step.resource, *step.together)
+                self._delete_links([r.name for r in gone if isinstance(r, Switch | Macvtap)])
 
     def _delete_links(self, wanted: list[str]) -> None:
         group = names.group(self._plan)
@@ -221,10 +222,6 @@ class Machine:
         else:
             for link in gone:
                 links.delete(link.name)
-
-
-def _is_link(resource: Resource) -> bool:
-    return isinstance(resource, Switch | Macvtap)
 
 
 def _taken(name: str) -> VmnetError:

@@ -4,7 +4,7 @@ import os
 from hashlib import blake2s
 from pathlib import Path
 
-# The agent's socket, <root>/lib/qemu/channel/target/domain-<id>-<20 letters>/org.qemu.guest_agent.0,
+# The agent's socket, ROOT/lib/qemu/channel/target/domain-ID-<20 letters>/org.qemu.guest_agent.0,
 # must fit sun_path (108 bytes, unix(7)): that leaves this much for the root of the embedded driver.
 _MAX_ROOT = 27
 

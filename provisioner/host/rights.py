@@ -30,7 +30,9 @@ def require() -> None:
 
 
 def _effective() -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+    for line in (
+        Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    ):
         if line.startswith("CapEff:"):
             return int(line.split()[1], 16)
     return 0

@@ -1,8 +1,8 @@
 """The process that touches the machine, and the way to speak to it.
 
-Three processes: vmnet itself, a reaper, a worker. The worker is a process of its own since libvirt's
-embedded driver allows one root per process and is poisoned for good by one failed open. The reaper
-between them is the worker's child subreaper (prctl(2)): QEMU puts itself into the background, and
+Three processes: vmnet itself, a reaper, a worker. The worker is a process of its own since the
+embedded libvirt driver allows one root per process and is poisoned for good by one failed open. The
+reaper between them is the worker's child subreaper (prctl(2)): QEMU puts itself into the background, and
 libvirt waits until a QEMU that it has killed is reaped, which a slow init makes last for seconds.
 It has to be a process of its own too: waiting for any child inside the worker would take libvirt's
 own children away from libvirt. When vmnet is killed, both die with it; the guests live on.
@@ -17,6 +17,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,10 +153,8 @@ class Worker:
         if self._gone:
             return
         self._gone = True
-        try:
+        with suppress(OSError):  # it may be gone already, which is what we want
             self._wire.send((0, "", ()))
-        except OSError:
-            pass  # it is gone already, which is what we want
         os.waitpid(self._reaper, 0)
         self._wire.close()
 
@@ -226,10 +225,8 @@ def _answer(wire: _Wire, number: int, function: Callable[..., object], args: Any
         value, error = function(*args), None
     except Exception as caught:  # noqa: BLE001  (told in vmnet's own process, traceback and all)
         value, error = None, _portable(caught)
-    try:
+    with suppress(OSError):  # vmnet may be gone: there is nobody to tell
         wire.send((number, value, error))
-    except OSError:
-        pass  # vmnet is gone; there is nobody to tell
 
 
 def _portable(error: Exception) -> Exception:
@@ -246,7 +243,5 @@ _events: _Wire | None = None
 def tell(event: Event) -> None:
     """Send an event from the worker to vmnet."""
     if _events:
-        try:
+        with suppress(OSError):  # vmnet may be gone: there is nobody to tell
             _events.send((None, event, None))
-        except OSError:
-            pass  # vmnet is gone; there is nobody to tell

@@ -1,0 +1,39 @@
+"""The door: starts the worker before anything heavy is loaded, then lets the command line speak."""
+
+import sys
+from collections.abc import Callable
+
+_WITH_WORKER = frozenset({"up", "down", "plan", "status", "check", "exec", "console"})
+_NOT_WITH = frozenset({"--help", "--print-plan"})
+
+
+def main() -> None:
+    """Run vmnet.
+
+    The worker imports libvirt and pyroute2 on one core while this process imports the rest on the
+    other. It has to be forked before there are threads anyway.
+    """
+    worker = None
+    words = sys.argv[1:]
+    if words and words[0] in _WITH_WORKER and not _NOT_WITH & set(words):
+        from provisioner.host import worker as workers
+
+        worker = workers.start(_serve)
+    if words == ["--version"]:
+        from provisioner import __version__
+
+        print(f"vmnet {__version__}")  # noqa: T201  (typer's import would take ten times as long)
+        return
+    from provisioner.cli import app
+
+    app(obj=worker)
+
+
+def _serve() -> dict[str, Callable[..., object]]:
+    from provisioner.host import machine
+
+    return machine.serve()
+
+
+if __name__ == "__main__":
+    main()

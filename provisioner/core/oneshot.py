@@ -1,0 +1,19 @@
+"""The plan that `vmnet up --uplink NIC --mode MODE` stands for."""
+
+import json
+
+from provisioner.core import names
+
+
+def plan_text(uplink: str, mode: str, image: str, count: int) -> str:
+    """Write the plan. Its name comes from the uplink: the same words find the same VMs again.
+
+    Values are written as JSON strings, which are YAML: what they hold is checked when it is loaded.
+    """
+    return f"""\
+name: on-{names.digest(uplink, size=3)}
+networks:
+  lan: {{uplink: {json.dumps(uplink)}, mode: {json.dumps(mode)}, subnet: 169.254.77.0/24}}
+vms:
+  vm: {{count: {count}, image: {json.dumps(image)}, nics: [lan]}}
+"""

@@ -1,0 +1,159 @@
+"""What the user sees: lines as things happen, and the report at the end.
+
+Events go to standard error and the report to standard output, so that a pipe gets the report alone.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from provisioner.core.text import sanitize
+from provisioner.errors import Exit, VmnetError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from provisioner.core.reach import Result
+    from provisioner.core.report import Report
+
+_WIDE = 160  # columns of a table that goes to a file: nothing is folded there
+
+
+def line(text: str) -> None:
+    """Say one thing that happened."""
+    sys.stderr.write(sanitize(text) + "\n")
+    sys.stderr.flush()
+
+
+def nothing(text: str) -> None:
+    """Say nothing: for commands whose output is somebody else's."""
+    del text
+
+
+@contextmanager
+def progress(command: str) -> Iterator[Callable[[str], None]]:
+    """Show what happens: live on a terminal, one plain line per event elsewhere."""
+    if not sys.stderr.isatty():
+        yield line
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True, highlight=False)
+    with console.status(f"{command} …") as spinner:
+
+        def tell(text: str) -> None:
+            shown = escape(sanitize(text))
+            console.print(f"[dim]·[/dim] {shown}", soft_wrap=True)
+            spinner.update(f"{command}: {shown}")
+
+        yield tell
+
+
+def show(report: "Report") -> None:
+    """Print a report for people."""
+    console = _console()
+    if report.vms:
+        console.print(_vms(report))
+    if report.results:
+        console.print(_results(report.results))
+    for failure in report.failed:
+        errors(report.command, [failure.error], failure.error.status, json=False)
+    if report.command in {"plan", "status"}:
+        for step in report.to_do:
+            typed(step)
+    for vm, text in report.consoles:
+        typed(f"the last lines of {vm}'s console:")
+        # Indented and marked, so that no line of a guest's can be taken for one of ours, or for a
+        # command to a CI runner.
+        typed("\n".join(f"  | {x}" for x in text.splitlines()) or "  | (it has said nothing)")
+    took = f" in {report.seconds:.1f} s" if report.seconds else ""
+    summary = report.summary
+    if report.command in {"plan", "status"} and report.to_do:
+        summary = f"{len(report.to_do)} steps to do"
+    typed(f"{report.plan}: {summary}{took}")
+
+
+def typed(text: str) -> None:
+    """Write text of the report itself."""
+    sys.stdout.write(sanitize(text) + "\n")
+
+
+def errors(command: str, found: Sequence[VmnetError], status: Exit, *, json: bool) -> None:
+    """Say what went wrong, where, and how to mend it."""
+    from provisioner.core.explain import explain
+
+    if json:
+        from provisioner.core.report import errors_as_json
+
+        typed(errors_as_json(command, found, status))
+        return
+    for error in found:
+        sys.stderr.write(explain(error) + "\n")
+    sys.stderr.flush()
+
+
+def foreign(data: bytes, out: TextIO) -> None:
+    """Pass on what a guest's program wrote: as it is to a pipe, made harmless on a terminal."""
+    if out.isatty():
+        out.write(sanitize(data.decode("utf-8", "replace")))
+    else:
+        out.buffer.write(data)
+    out.flush()
+
+
+def close_quietly() -> None:
+    """Keep the interpreter from complaining about a pipe that nobody reads any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+
+
+def _vms(report: "Report") -> object:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for title in ("VM", "state", "pid", "addresses", "taps"):
+        table.add_column(title)
+    for vm in report.vms:
+        table.add_row(
+            vm.name,
+            vm.state,
+            str(vm.pid or ""),
+            " ".join(vm.addresses),
+            " ".join(vm.taps),
+        )
+    return table
+
+
+def _results(results: "Sequence[Result]") -> object:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for title in ("", "from", "to", "address", "expected", "observed"):
+        table.add_column(title)
+    table.add_column("time", justify="right")
+    table.add_column("how")
+    for r in results:
+        mark = "[green]ok[/green]" if r.kept else "[bold red]FAILED[/bold red]"
+        took = f"{r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
+        table.add_row(
+            mark,
+            r.pair.source,
+            r.pair.target,
+            r.address,
+            str(r.pair.expected),
+            r.observed,
+            took,
+            escape(sanitize(r.note)),
+        )
+    return table
