@@ -151,7 +151,7 @@ def _switch(
         for route in facts.routes:
             if route.network == "default" or route.device in mine or route.device == "":
                 continue
-            if subnet.overlaps(other := ip_network(route.network, strict=False)):  # type: ignore[arg-type]
+            if subnet.overlaps(other := ip_network(route.network, strict=False)):
                 yield VmnetError(
                     f'the subnet {subnet} of network "{network.name}" overlaps the route {other} '
                     f"that this host has through {one_line(route.device)}",
@@ -161,7 +161,9 @@ def _switch(
                 )
 
 
-def _taken(plan: "Plan", places: "Places", facts: Facts, owned: Resources) -> Iterator[VmnetError]:
+def _devices_taken(
+    plan: "Plan", places: "Places", facts: Facts, owned: Resources
+) -> Iterator[VmnetError]:
     """Names that something which is not ours has: it is never touched."""
     links = {x.name: x for x in facts.links} | {x.altname: x for x in facts.links if x.altname}
     for name, (key, path) in _devices(plan).items():

@@ -6,7 +6,7 @@ The guests boot for seconds, one after another; what is measured meanwhile costs
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from provisioner.core import names
@@ -23,6 +23,8 @@ _HOST_DEADLINE_S = {Expected.REACHES: 4.0, Expected.ISOLATED: 1.0, Expected.EITH
 _ADDRESS_POLL_S = 0.25
 
 Target = tuple[Pair, str]
+Address = IPv4Address | IPv6Address
+Macs = dict[Address, str]
 
 
 class Check:
@@ -170,7 +172,14 @@ class Check:
             return [Result(pair, address, None, note=error.what) for pair, address in targets]
         return [self._seen(pair, address, macs, seen, times) for pair, address in targets]
 
-    def _seen(self, pair: Pair, address: str, macs: dict, seen: dict, times: dict) -> Result:
+    def _seen(
+        self,
+        pair: Pair,
+        address: str,
+        macs: Macs,
+        seen: dict[Address, probe.Seen],
+        times: dict[Address, float],
+    ) -> Result:
         ip = ip_address(address)
         if ip not in seen:
             return Result(pair, address, reached=False, note="no answer to ARP/ND")

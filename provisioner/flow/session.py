@@ -43,7 +43,8 @@ class Target:
         """The plan itself; only commands that demand a file ask for it."""
         if self.loaded is None:
             raise RuntimeError(self.name)
-        return self.loaded.plan
+        plan: Plan = self.loaded.plan
+        return plan
 
     @property
     def connection(self) -> str:

@@ -124,7 +124,7 @@ def prepare_root(plan: str) -> Path:
 def private_mounts() -> bool:
     """Give this process a mount namespace of its own; must come before its first thread."""
     libc = ctypes.CDLL(None, use_errno=True)
-    return (
+    return bool(
         libc.unshare(_CLONE_NEWNS) == 0
         and libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None) == 0
     )
@@ -157,4 +157,4 @@ def _may_use(device: Path, user: str, group: str) -> bool:
     owner = pwd.getpwnam(user)
     groups = {*os.getgrouplist(user, owner.pw_gid), grp.getgrnam(group).gr_gid}
     shift = 6 if found.st_uid == owner.pw_uid else 3 if found.st_gid in groups else 0
-    return found.st_mode >> shift & _READ_WRITE == _READ_WRITE
+    return bool(found.st_mode >> shift & _READ_WRITE == _READ_WRITE)

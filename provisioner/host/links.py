@@ -265,9 +265,9 @@ def _iproute() -> Any:
 
 
 def _link(raw: Any, addresses: tuple[str, ...]) -> Link:
-    info = raw.get_attr("IFLA_LINKINFO")
+    info: Any = raw.get_attr("IFLA_LINKINFO")
     kind = (info.get_attr("IFLA_INFO_KIND") if info else "") or ""
-    data = info.get_attr("IFLA_INFO_DATA") if info else None
+    data: Any = info.get_attr("IFLA_INFO_DATA") if info else None
     mode = data.get_attr(f"IFLA_{kind.upper()}_MODE") if kind in {"macvtap", "macvlan"} else ""
     names = raw.get_attr("IFLA_PROP_LIST")
     flags = raw["flags"]
@@ -293,7 +293,7 @@ def _link(raw: Any, addresses: tuple[str, ...]) -> Link:
 
 
 def _addr_gen(raw: Any) -> int | None:
-    spec = raw.get_attr("IFLA_AF_SPEC")
+    spec: Any = raw.get_attr("IFLA_AF_SPEC")
     six = spec.get_attr("AF_INET6") if spec else None
     mode = six.get_attr("IFLA_INET6_ADDR_GEN_MODE") if six else None
     return mode if isinstance(mode, int) else None

@@ -2,7 +2,7 @@
 
 Three processes: vmnet itself, a reaper, a worker. The worker is a process of its own since the
 embedded libvirt driver allows one root per process and is poisoned for good by one failed open. The
-reaper between them is the worker's child subreaper (prctl(2)): QEMU puts itself into the background, and
+reaper between them is the worker's child subreaper (prctl(2)): QEMU goes into the background, and
 libvirt waits until a QEMU that it has killed is reaped, which a slow init makes last for seconds.
 It has to be a process of its own too: waiting for any child inside the worker would take libvirt's
 own children away from libvirt. When vmnet is killed, both die with it; the guests live on.
