@@ -5,7 +5,7 @@ YAML never guesses a type here: `on`, `1e3` and a MAC stay text until one of the
 
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from provisioner.core.text import one_line
@@ -44,6 +44,7 @@ _URI_KEYS = frozenset(
 """What a URI may set. `command` and `netcat` would let a plan run programs of its own choice."""
 
 _IFNAMSIZ = 16
+_LONGEST_VM = 40
 _NO_VALUE = "there is no value here"
 _FILL_IN = "write one, or remove the key"
 
@@ -75,7 +76,7 @@ def scalar(value: object) -> str:
             return str(value)
 
 
-def many(value: object) -> object:
+def many(value: object) -> Sequence[object]:
     """Take one value or a list of them as a list."""
     return value if isinstance(value, list | tuple) else (value,)
 
@@ -104,7 +105,12 @@ def plan_name(value: object) -> str:
 
 def vm_name(value: object) -> str:
     """Take a VM's name: a DNS label of at most 40 characters; it becomes the guest's hostname."""
-    return _label(value, "a VM", 40)
+    return _label(value, "a VM", _LONGEST_VM)
+
+
+def is_vm_name(name: str) -> bool:
+    """Tell whether `vm_name` would take a name."""
+    return len(name) <= _LONGEST_VM and bool(_LABEL.fullmatch(name))
 
 
 def _label(value: object, whose: str, limit: int) -> str:

@@ -1,0 +1,193 @@
+"""Data of a plan to the Plan, or every complaint at once in the user's words, each at its place.
+
+One broken value must not hide the others: what it spoils is taken out, and the rest judged again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from provisioner.core.model import Network, Nic, Plan, Switch, Vm
+from provisioner.core.planshape import Shaped, unknown
+from provisioner.core.values import BadValue, quoted
+from provisioner.core.yamlnodes import complaint
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from provisioner.core.places import Places
+    from provisioner.core.problems import Path
+    from provisioner.errors import VmnetError
+
+_PASSES = 4
+_LEAVABLE = {
+    "networks": {"mode", "mtu", "dns", "gateway", "pool"},
+    "vms": {"image", "memory", "cpus", "ssh_keys"},
+    "nics": {"mode", "mac", "address", "mtu"},
+    "": {"connection", "accel"},
+}
+"""What can be taken out of each part without making another complaint about the rest."""
+
+_EXAMPLES = {
+    "name": "name: lab",
+    "networks": "networks: {lan: {switch: true, subnet: 10.77.0.0/24}}",
+    "vms": "vms: {web: {nics: [lan]}}",
+    "nics": "nics: [lan]",
+    "network": "network: lan",
+}
+_NOWHERE = "taken-out"
+"""Stands for a name that could not be judged."""
+
+
+def judge(shaped: Shaped, places: Places) -> tuple[Plan | None, list[VmnetError]]:
+    """Give the plan if it holds, and what the models and rules complain about."""
+    return _Judge(shaped, places).judge()
+
+
+class _Judge:
+    def __init__(self, shaped: Shaped, places: Places) -> None:
+        self.data = shaped.data
+        self.whole = shaped.whole
+        self.places = places
+        networks = places.root.items.get("networks")
+        self.names = {
+            "networks": list(getattr(networks, "items", ())),
+            "vms": list(shaped.entries),
+        }
+        self.spoiled: set[Path] = set()
+        self.complaints: list[VmnetError] = []
+
+    def judge(self) -> tuple[Plan | None, list[VmnetError]]:
+        for _ in range(_PASSES):
+            try:
+                return Plan.model_validate(self.data), self.complaints
+            except ValidationError as error:
+                details = error.errors(include_url=False)
+            self._complain(details)
+            broken = [one for one in details if one["type"] != "plan"]
+            judgeable = [self._take_out(one["loc"], one["type"]) for one in broken]
+            if not broken or not all(judgeable):
+                break
+        return None, self.complaints
+
+    def _complain(self, details: list[ErrorDetails]) -> None:
+        for detail in details:
+            path = self._path(detail["loc"])
+            ours = detail["type"] != "default_factory_not_called"
+            blind = detail["type"] == "plan" and (not self.whole or self._is_spoiled(path))
+            if ours and not blind:
+                self.complaints.append(self._told(path, detail))
+
+    def _path(self, loc: Path) -> Path:
+        """Give a place of the models' data by names, as the file does."""
+        match loc:
+            case ("networks" | "vms" as kind, int(at), *rest):
+                return (kind, self.names[kind][at], *rest)
+            case _:
+                return loc
+
+    def _told(self, path: Path, detail: ErrorDetails) -> VmnetError:
+        where = self.places.where(*path)
+        match detail:
+            case {"ctx": {"error": BadValue(what=what, fix=fix)}}:
+                return complaint(where, what, fix)
+            case {"ctx": {"what": what, "fix": fix, "other": other}}:
+                return complaint(where, what + self._see(path, other), fix)
+            case {"type": "missing"}:
+                what = f"{_owner(path[:-1])} has no {path[-1]}"
+                where = self.places.where(*path[:-1])
+                return complaint(where, what, f"add {_EXAMPLES[str(path[-1])]}")
+            case {"type": "extra_forbidden"}:
+                what, fix = unknown(str(path[-1]), _known(path[:-1]))
+                return complaint(self.places.key(*path), what, fix)
+            case _:
+                got = detail["input"]
+                what = "a list" if isinstance(got, list) else quoted(got) if got else "nothing"
+                return complaint(where, f"{what} stands where keys belong", "write key: value")
+
+    def _see(self, path: Path, other: Path | None) -> str:
+        if other is None:
+            return ""
+        first = self.places.where(*other)
+        same = first == self.places.where(*path)
+        return ": by each VM that count makes" if same else f": see {first}"
+
+    def _is_spoiled(self, path: Path) -> bool:
+        return any(path[:end] in self.spoiled for end in range(1, len(path) + 1))
+
+    def _take_out(self, loc: Path, kind: str) -> bool:
+        """Take out what cannot be judged; tell whether the rest can."""
+        extra = kind == "extra_forbidden"
+        match loc:
+            case ("networks", int(at), *rest):
+                part = self.data["networks"][at]
+                if extra and rest[0] == "switch":
+                    part, rest = part["switch"], rest[1:]
+                if not _left_out(part, "networks", rest, extra=extra):
+                    self._take_out_network(at)
+            case ("vms", int(at), "nics", int(nic), *rest):
+                nics = self.data["vms"][at]["nics"]
+                if not _left_out(nics[nic], "nics", rest, extra=extra):
+                    nics[nic] = {"network": _NOWHERE}
+                    self.spoiled.add(("vms", self.names["vms"][at], "nics", nic))
+            case ("vms", int(at), *rest):
+                if not _left_out(self.data["vms"][at], "vms", rest, extra=extra):
+                    self.data["vms"][at] = {"name": f"{_NOWHERE}-{at}", "nics": [_NOWHERE]}
+                    self.spoiled.add(("vms", f"{_NOWHERE}-{at}"))
+            case ("name",):
+                self.data["name"] = _NOWHERE
+            case _:
+                return _left_out(self.data, "", list(loc), extra=extra)
+        return True
+
+    def _take_out_network(self, at: int) -> None:
+        """Put one in its place that demands nothing; its NICs cannot be judged either."""
+        name = self.names["networks"][at]
+        self.data["networks"][at] = {"name": name, "uplink": "x", "addressing": "none"}
+        self.spoiled.add(("networks", name))
+        for vm in self.data.get("vms", ()):
+            for number, nic in enumerate(vm.get("nics", ()) if isinstance(vm, dict) else ()):
+                home = nic.get("network") if isinstance(nic, dict) else nic
+                if home == name:
+                    self.spoiled.add(("vms", vm["name"], "nics", number))
+
+
+def _left_out(part: Any, kind: str, rest: list[str | int], *, extra: bool) -> bool:  # noqa: ANN401
+    """Leave one key out of a part, if the rest of it means the same without."""
+    if not isinstance(part, dict) or not rest or not (extra or rest[0] in _LEAVABLE[kind]):
+        return False
+    part.pop(rest[0], None)
+    return True
+
+
+def _owner(path: Path) -> str:
+    match path:
+        case ("networks", name, *_):
+            return f"network {quoted(name)}"
+        case ("vms", name, "nics", at):
+            return f"NIC {at} of VM {quoted(name)}"
+        case ("vms", name, *_):
+            return f"VM {quoted(name)}"
+        case _:
+            return "the plan"
+
+
+def _known(path: Path) -> list[str]:
+    """List the keys that may stand at a path."""
+    model: type[BaseModel]
+    extra: list[str] = []
+    match path:
+        case ("networks", _, "switch"):
+            model = Switch
+        case ("networks", _):
+            model = Network
+        case ("vms", _, "nics", _):
+            model = Nic
+        case ("vms", _):
+            model, extra = Vm, ["count"]
+        case _:
+            model, extra = Plan, ["defaults"]
+    words = [field.alias or name for name, field in model.model_fields.items()]
+    return [word for word in words if word != "name" or model is Plan] + extra
