@@ -15,6 +15,8 @@ from provisioner.core.values import BadValue, quoted
 from provisioner.core.yamlnodes import complaint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic_core import ErrorDetails
 
     from provisioner.core.places import Places
@@ -37,6 +39,7 @@ _EXAMPLES = {
     "nics": "nics: [lan]",
     "network": "network: lan",
 }
+_NO_DEFAULT = "default_factory_not_called"
 _NOWHERE = "taken-out"
 """Stands for a name that could not be judged."""
 
@@ -64,7 +67,7 @@ class _Judge:
             try:
                 return Plan.model_validate(self.data), self.complaints
             except ValidationError as error:
-                details = error.errors(include_url=False)
+                details = [one for one in error.errors() if one["type"] != _NO_DEFAULT]
             self._complain(details)
             broken = [one for one in details if one["type"] != "plan"]
             judgeable = [self._take_out(one["loc"], one["type"]) for one in broken]
@@ -75,9 +78,8 @@ class _Judge:
     def _complain(self, details: list[ErrorDetails]) -> None:
         for detail in details:
             path = self._path(detail["loc"])
-            ours = detail["type"] != "default_factory_not_called"
-            blind = detail["type"] == "plan" and (not self.whole or self._is_spoiled(path))
-            if ours and not blind:
+            blind = not self.whole or self._is_spoiled(path)
+            if detail["type"] != "plan" or not blind:
                 self.complaints.append(self._told(path, detail))
 
     def _path(self, loc: Path) -> Path:
@@ -128,19 +130,20 @@ class _Judge:
                 if not _left_out(part, "networks", rest, extra=extra):
                     self._take_out_network(at)
             case ("vms", int(at), "nics", int(nic), *rest):
-                nics = self.data["vms"][at]["nics"]
-                if not _left_out(nics[nic], "nics", rest, extra=extra):
-                    nics[nic] = {"network": _NOWHERE}
-                    self.spoiled.add(("vms", self.names["vms"][at], "nics", nic))
+                if not _left_out(self.data["vms"][at]["nics"][nic], "nics", rest, extra=extra):
+                    self._take_out_nic(at, nic)
             case ("vms", int(at), *rest):
                 if not _left_out(self.data["vms"][at], "vms", rest, extra=extra):
-                    self.data["vms"][at] = {"name": f"{_NOWHERE}-{at}", "nics": [_NOWHERE]}
-                    self.spoiled.add(("vms", f"{_NOWHERE}-{at}"))
-            case ("name",):
-                self.data["name"] = _NOWHERE
+                    self._take_out_vm(at)
             case _:
-                return _left_out(self.data, "", list(loc), extra=extra)
+                return self._take_out_of_plan(loc, extra=extra)
         return True
+
+    def _take_out_of_plan(self, loc: Path, *, extra: bool) -> bool:
+        if loc == ("name",):
+            self.data["name"] = _NOWHERE
+            return True
+        return _left_out(self.data, "", loc, extra=extra)
 
     def _take_out_network(self, at: int) -> None:
         """Put one in its place that demands nothing; its NICs cannot be judged either."""
@@ -153,8 +156,16 @@ class _Judge:
                 if home == name:
                     self.spoiled.add(("vms", vm["name"], "nics", number))
 
+    def _take_out_nic(self, at: int, nic: int) -> None:
+        self.data["vms"][at]["nics"][nic] = {"network": _NOWHERE}
+        self.spoiled.add(("vms", self.names["vms"][at], "nics", nic))
 
-def _left_out(part: Any, kind: str, rest: list[str | int], *, extra: bool) -> bool:  # noqa: ANN401
+    def _take_out_vm(self, at: int) -> None:
+        self.data["vms"][at] = {"name": f"{_NOWHERE}-{at}", "nics": [_NOWHERE]}
+        self.spoiled.add(("vms", f"{_NOWHERE}-{at}"))
+
+
+def _left_out(part: Any, kind: str, rest: Sequence[str | int], *, extra: bool) -> bool:  # noqa: ANN401
     """Leave one key out of a part, if the rest of it means the same without."""
     if not isinstance(part, dict) or not rest or not (extra or rest[0] in _LEAVABLE[kind]):
         return False
