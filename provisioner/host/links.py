@@ -73,22 +73,25 @@ def create_switch(switch: Switch) -> None:
 def update_switch(switch: Switch) -> None:
     """Bring what can be set on a switch to what it should be."""
     _send(lambda b: _dress_switch(b, switch), f'setting up the switch "{switch.name}"')
+    want = set(switch.addresses)
     with _iproute() as ipr:
         far = socket.if_nametoindex(switch.far)
-        have = {
-            f"{a.get_attr('IFA_ADDRESS')}/{a['prefixlen']}"
-            for a in ipr.get_addr(index=far)
-            if not a.get_attr("IFA_ADDRESS").startswith("fe80:")
-        }
-        for address in sorted(set(switch.addresses) - have):
+        for address in sorted(_addresses(ipr, far) - want):
+            ip, prefix = address.split("/")
+            ipr.addr("del", index=far, address=ip, prefixlen=int(prefix))
+        # Read again: the kernel takes the other addresses of a subnet away with the first one of it
+        # (promote_secondaries is off by default).
+        for address in sorted(want - _addresses(ipr, far)):
             ip, prefix = address.split("/")
             # No duplicate address detection: nobody else is on the wire yet, and a tentative
             # address would not answer for a second.
             flags = {"flags": _IN6_ADDR_NODAD} if ":" in ip else {}
             ipr.addr("add", index=far, address=ip, prefixlen=int(prefix), **flags)
-        for address in sorted(have - set(switch.addresses)):
-            ip, prefix = address.split("/")
-            ipr.addr("del", index=far, address=ip, prefixlen=int(prefix))
+
+
+def _addresses(ipr: Any, index: int) -> set[str]:
+    found = {f"{a.get_attr('IFA_ADDRESS')}/{a['prefixlen']}" for a in ipr.get_addr(index=index)}
+    return {a for a in found if not a.startswith("fe80:")}
 
 
 def _dress_switch(b: Any, switch: Switch) -> None:
@@ -147,13 +150,8 @@ def _dress_macvtap(b: Any, tap: Macvtap, *, altname: bool) -> None:
 
 def delete(name: str) -> None:
     """Delete one link; one that is gone already is fine."""
-    try:
-        with _iproute() as ipr:
-            ipr.link("del", index=socket.if_nametoindex(name))
-    except OSError as error:
-        _gone_is_fine(error, name)
-    except Exception as error:  # noqa: BLE001  (pyroute2's own class is not importable cheaply)
-        _gone_is_fine(_as_oserror(error), name)
+    if index := index_of(name):
+        _delete(f'deleting "{name}"', index=index)
 
 
 def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
@@ -170,11 +168,18 @@ def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
             if ours(link):
                 delete(link.name)
         return
+    _delete(f"deleting the links of group {group:#x}", group=group)
+
+
+def _delete(doing: str, **what: int) -> None:
+    from pyroute2.netlink.exceptions import NetlinkError
+
     with _iproute() as ipr:
         try:
-            ipr.link("del", group=group)
-        except Exception as error:  # noqa: BLE001  (as above)
-            _gone_is_fine(_as_oserror(error), f"group {group:#x}")
+            ipr.link("del", **what)
+        except NetlinkError as error:
+            if error.code not in {errno.ENODEV, errno.ENXIO}:
+                raise _refused(error.code, doing) from error
 
 
 def _send(fill: Callable[[Any], None], doing: str, undo: str | None = None) -> None:
@@ -229,19 +234,6 @@ def _refused(status: int, doing: str, *, made: bool = True) -> Exception:
         fix=_MENDS.get(status, "look at the kernel's log: dmesg"),
         status=Exit.HOST_CANNOT,
     )
-
-
-def _gone_is_fine(error: OSError, name: str) -> None:
-    if error.errno not in {errno.ENODEV, errno.ENXIO, errno.ENOENT}:
-        raise _refused(error.errno or 0, f'deleting "{name}"') from error
-
-
-def _as_oserror(error: Exception) -> OSError:
-    """Turn pyroute2's NetlinkError, which is no OSError, into one; anything else is our bug."""
-    code = getattr(error, "code", None)
-    if not isinstance(code, int):
-        raise error
-    return OSError(code, str(error))
 
 
 def index_of(name: str) -> int:

@@ -1,0 +1,87 @@
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import jinja2
+import pytest
+
+from provisioner.core import render
+from provisioner.core.resources import Domain, DomainNic
+
+GOLDEN = Path(__file__).parent / "golden"
+
+WEB = Domain(
+    name="lab-web",
+    uuid="5f3c1c1e-6a5b-5d0f-8a47-c3e1907bd254",
+    plan="lab",
+    vm="web",
+    memory_mib=128,
+    cpus=1,
+    accel="tcg",
+    kernel="/var/cache/vmnet/images/micro/vmlinux",
+    initrd="/var/cache/vmnet/images/micro/initrd",
+    cmdline="console=ttyS0 quiet vmnet.hostname=web",
+    console="/var/lib/vmnet/lab/console/web.log",
+    nics=(DomainNic("mvt9ec10a7b78", "02:9e:c1:0a:7b:78", 1500),),
+)
+CASES = {
+    "one-nic": WEB,
+    "kvm-two-nics-seed": replace(
+        WEB,
+        accel="kvm",
+        cpus=2,
+        memory_mib=512,
+        nics=(*WEB.nics, DomainNic("mvtdeb06583bd", "02:de:b0:65:83:bd", 9000)),
+        seed="/var/lib/vmnet/lab/seed/web-0123456789ab.iso",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_xml_of_a_domain_is_the_golden_one(case: str) -> None:
+    assert render.domain_xml(CASES[case]) == (GOLDEN / f"{case}.xml").read_text()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_libvirts_own_schema_accepts_the_xml(case: str, tmp_path: Path) -> None:
+    file = tmp_path / "domain.xml"
+    file.write_text(render.domain_xml(CASES[case]))
+    ran = subprocess.run(
+        ["virt-xml-validate", str(file), "domain"], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout + ran.stderr) == (0, f"{file} validates\n")
+
+
+def test_the_schema_test_can_fail(tmp_path: Path) -> None:
+    file = tmp_path / "domain.xml"
+    file.write_text(
+        render.domain_xml(WEB).replace("<vcpu>", "<vcpus>").replace("/vcpu>", "/vcpus>")
+    )
+    ran = subprocess.run(
+        ["virt-xml-validate", str(file), "domain"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode != 0
+
+
+def test_what_a_plan_says_cannot_become_xml() -> None:
+    evil = "x</cmdline></os><qemu:commandline/><os><cmdline>\"'&"
+    xml = render.domain_xml(replace(WEB, cmdline=evil))
+    root = ET.fromstring(xml)  # noqa: S314  (our own rendering)
+    assert root.findtext("os/cmdline") == evil
+    assert [child.tag for child in root.findall("os/*")] == ["type", "kernel", "initrd", "cmdline"]
+
+
+def test_a_domain_is_read_back_from_its_mark_as_it_was() -> None:
+    for domain in CASES.values():
+        assert render.from_mark(render.to_mark(domain)) == domain
+
+
+@pytest.mark.parametrize("mark", ["", "{}", "[]", "null", '{"nics": 3}', "\x00"])
+def test_a_mark_that_is_not_ours_is_no_domain(mark: str) -> None:
+    assert render.from_mark(mark) is None
+
+
+def test_a_name_that_the_template_does_not_know_is_an_error() -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        jinja2.Environment(undefined=jinja2.StrictUndefined).from_string("{{ x }}").render()  # noqa: S701
