@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from provisioner.core.model import Network, Nic, Plan, Switch, Vm
 from provisioner.core.planshape import Shaped, unknown
-from provisioner.core.values import BadValue, quoted
+from provisioner.core.values import BadValue, nearest, quoted
 from provisioner.core.yamlnodes import complaint
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _EXAMPLES = {
     "nics": "nics: [lan]",
     "network": "network: lan",
 }
+_CARRYING = {"uplink", "switch", "subnet", "addressing"}
 _NO_DEFAULT = "default_factory_not_called"
 _NOWHERE = "taken-out"
 """Stands for a name that could not be judged."""
@@ -70,16 +71,20 @@ class _Judge:
                 details = [one for one in error.errors() if one["type"] != _NO_DEFAULT]
             self._complain(details)
             broken = [one for one in details if one["type"] != "plan"]
-            judgeable = [self._take_out(one["loc"], one["type"]) for one in broken]
+            judgeable = [self._take_out(one["loc"], extra=_is_unknown_key(one)) for one in broken]
             if not broken or not all(judgeable):
                 break
         return None, self.complaints
 
     def _complain(self, details: list[ErrorDetails]) -> None:
+        mistyped = {
+            (*path[:-1], nearest(str(path[-1]), _known(path[:-1])))
+            for path in (self._path(one["loc"]) for one in details if _is_unknown_key(one))
+        }
         for detail in details:
             path = self._path(detail["loc"])
             blind = not self.whole or self._is_spoiled(path)
-            if detail["type"] != "plan" or not blind:
+            if path not in mistyped and (detail["type"] != "plan" or not blind):
                 self.complaints.append(self._told(path, detail))
 
     def _path(self, loc: Path) -> Path:
@@ -119,15 +124,15 @@ class _Judge:
     def _is_spoiled(self, path: Path) -> bool:
         return any(path[:end] in self.spoiled for end in range(1, len(path) + 1))
 
-    def _take_out(self, loc: Path, kind: str) -> bool:
-        """Take out what cannot be judged; tell whether the rest can."""
-        extra = kind == "extra_forbidden"
+    def _take_out(self, loc: Path, *, extra: bool) -> bool:
+        """Take out what cannot be judged, or an unknown key; tell whether the rest can be."""
         match loc:
             case ("networks", int(at), *rest):
                 part = self.data["networks"][at]
                 if extra and rest[0] == "switch":
                     part, rest = part["switch"], rest[1:]
-                if not _left_out(part, "networks", rest, extra=extra):
+                carrying = extra and nearest(str(rest[0]), _known(loc[:2])) in _CARRYING
+                if carrying or not _left_out(part, "networks", rest, extra=extra):
                     self._take_out_network(at)
             case ("vms", int(at), "nics", int(nic), *rest):
                 if not _left_out(self.data["vms"][at]["nics"][nic], "nics", rest, extra=extra):
@@ -171,6 +176,10 @@ def _left_out(part: Any, kind: str, rest: Sequence[str | int], *, extra: bool) -
         return False
     part.pop(rest[0], None)
     return True
+
+
+def _is_unknown_key(detail: ErrorDetails) -> bool:
+    return detail["type"] == "extra_forbidden"
 
 
 def _owner(path: Path) -> str:

@@ -81,12 +81,18 @@ def many(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-def meant(word: str, known: Iterable[str]) -> str:
-    """Give `did you mean "…"? ` when a known word is near, else nothing."""
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Give the known word that a mistyped one is near to, if there is one."""
     import difflib
 
     near = difflib.get_close_matches(word[:64], list(known), n=1)
-    return f'did you mean "{near[0]}"? ' if near else ""
+    return near[0] if near else None
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Give `did you mean "…"? ` when a known word is near, else nothing."""
+    near = nearest(word, known)
+    return f'did you mean "{near}"? ' if near else ""
 
 
 def one_of(value: object, known: Iterable[str], kind: str) -> str:
