@@ -83,7 +83,7 @@ def typed(text: str) -> None:
 
 def errors(command: str, found: Sequence[VmnetError], status: Exit, *, json: bool) -> None:
     """Say what went wrong, where, and how to mend it."""
-    from provisioner.core.explain import explain
+    from provisioner.core.planfile import explain
 
     if json:
         from provisioner.core.report import errors_as_json

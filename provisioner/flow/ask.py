@@ -12,7 +12,7 @@ from provisioner.core.report import Report
 from provisioner.core.resources import Domain, Resource
 from provisioner.errors import Exit, VmnetError
 from provisioner.execute import Outcome
-from provisioner.flow.bring import leave_no_trace, reported
+from provisioner.flow.bring import reported
 from provisioner.flow.session import Options, Target, Tell, begun
 from provisioner.host import consoles, micro, places
 from provisioner.host.guests import Ran
@@ -24,9 +24,7 @@ def status(target: Target, options: Options, worker: Worker, tell: Tell) -> Repo
     with begun(target, options, worker, tell) as session:
         want = session.wanted() if target.loaded else session.snapshot.resources
         left = diff(want, session.snapshot.resources)
-        report = reported(session, Outcome(), left)
-        leave_no_trace(session)
-    return report
+        return reported(session, Outcome(), left)
 
 
 def render(target: Target, vm: str) -> str:
@@ -70,6 +68,7 @@ def execute_in(
     name = _one(target, vm)
     with begun(target, options, worker, tell) as session:
         _domain(session.snapshot.resources.values(), name)
+        session.await_agent(name, options.timeout_s)
         # The agent wants a path (or its own PATH); env(1) looks the program up in the guest's.
         words = argv if "/" in argv[0] else ["/usr/bin/env", *argv]
         ran: Ran = worker.do("guest", name, "run", words, options.timeout_s)

@@ -41,6 +41,8 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
         for warning in warnings(target.plan, session.snapshot.facts):
             tell(f"warning: {warning}")
         began = time.monotonic()
+        if not steps:
+            tell("nothing to do")
         outcome = _done(session, steps)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
@@ -54,9 +56,7 @@ def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report
     with begun(target, options, worker, tell) as session:
         session.refuse()
         steps = diff(session.wanted(), session.snapshot.resources)
-        report = reported(session, Outcome(), steps)
-        leave_no_trace(session)
-    return report
+        return reported(session, Outcome(), steps)
 
 
 def check(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -80,20 +80,11 @@ def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report
         steps = diff({}, session.snapshot.resources)
         outcome = _done(session, steps)
         left = diff({}, session.look().resources)
-        report = reported(session, outcome, left)
-        if not left:
-            session.worker.do("tidy")
-    return report
+        return reported(session, outcome, left)
 
 
 def _domains(resources: Resources) -> list[Domain]:
     return [r for r in resources.values() if isinstance(r, Domain)]
-
-
-def leave_no_trace(session: Session) -> None:
-    """Take away the empty directories that opening libvirt made, when the plan is not up."""
-    if not session.snapshot.resources:
-        session.worker.do("tidy")
 
 
 def _refuse_restarts(steps: list[Step], options: Options) -> None:

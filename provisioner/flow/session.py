@@ -9,7 +9,7 @@ from provisioner.core import rules
 from provisioner.core.desired import desired
 from provisioner.core.facts import Chosen, Image, Snapshot
 from provisioner.core.resources import Domain, Resources
-from provisioner.errors import Complaints
+from provisioner.errors import Complaints, VmnetError
 from provisioner.host import accel, locks, micro, places, rights
 from provisioner.host.worker import Worker
 
@@ -69,6 +69,29 @@ class Session:
         """Look at the host again."""
         self.snapshot = self.worker.do("observe")
         return self.snapshot
+
+    def leave_no_trace(self) -> None:
+        """Take away what opening libvirt laid out, when nothing of the plan exists."""
+        if not self.look().resources:
+            self.worker.do("tidy")
+
+    def await_agent(self, vm: str, timeout_s: float) -> None:
+        """Wait until a VM's guest agent can be asked: libvirt finds it again some time after open.
+
+        Raises VmnetError when it does not come.
+        """
+        import queue
+        import time
+
+        end = time.monotonic() + timeout_s
+        while vm not in self.worker.do("agents"):
+            try:
+                self.worker.events.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                raise VmnetError(
+                    f"the guest agent of {vm} has not answered after {timeout_s:g} s",
+                    fix=f"look at the guest: vmnet logs {vm}, vmnet console {vm}",
+                ) from None
 
     def choose(self, what: str, chosen: Chosen) -> None:
         """Say aloud what was chosen automatically, and keep it for the report."""
@@ -136,7 +159,10 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
             target, options, worker, tell, worker.do("observe"), [], nics=nics, image=image
         )
         session.choose("libvirt", chosen)
-        yield session
+        try:
+            yield session
+        finally:
+            session.leave_no_trace()
 
 
 def _image(tell: Tell) -> Image:

@@ -36,7 +36,7 @@ def choose(wish: str, plan: str) -> Chosen:
         return Chosen(wish, "the plan names it")
     root = places.libvirt_root(plan)
     embedded = f"qemu:///embed?root={root}"
-    if (root / "run").is_dir():
+    if any((root / "run" / "qemu").glob("*.xml")):
         return Chosen(embedded, "this plan's VMs were started by vmnet's embedded libvirt")
     for path in _SOCKETS:
         pid = _listener(path)
