@@ -48,7 +48,7 @@ class Echo:
 def mac_bytes(mac: str) -> bytes:
     """Turn `02:00:00:00:00:01` into six bytes; raise ValueError for anything else."""
     raw = bytes.fromhex(mac.replace(":", ""))
-    if mac_text(raw) != mac.lower():
+    if len(raw) != len(_BROADCAST) or mac_text(raw) != mac.lower():
         message = f"not a MAC address: {mac!r}"
         raise ValueError(message)
     return raw

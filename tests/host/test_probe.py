@@ -1,0 +1,352 @@
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import pytest
+from namespace import Namespace, far_namespace, ip
+
+from provisioner.core import frames
+from provisioner.errors import VmnetError
+from provisioner.host import probe
+from provisioner.host.probe import Seen
+
+NEAR, FAR, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
+FOUR, SIX = IPv4Address("10.0.0.2"), IPv6Address("fd00::2")
+ABSENT = IPv4Address("10.0.0.9")
+
+Reaction = Callable[[bytes], list[bytes]]
+
+
+@pytest.fixture
+def far(namespace: Namespace) -> Iterator[Namespace]:  # noqa: ARG001  (the test is in it)
+    """A wire from `near`, where the test is, to `far`, where nobody has an address yet."""
+    with far_namespace() as there:
+        ip(
+            f"link add name near address {NEAR} type veth"
+            f" peer name far address {FAR} netns {there.path}",
+            "link set dev near up",
+        )
+        Path("/proc/sys/net/ipv6/neigh/near/retrans_time_ms").write_text("100")
+        with there.entered():
+            Path("/proc/sys/net/ipv6/conf/far/router_solicitation_delay").write_text("0")
+            Path("/proc/sys/net/ipv6/neigh/far/retrans_time_ms").write_text("300")
+            ip("link set dev far up")
+        yield there
+
+
+@pytest.fixture
+def guest(far: Namespace) -> Namespace:
+    """The far end holds both addresses, as a booted guest does."""
+    with far.entered():
+        ip(f"addr add {FOUR}/24 dev far", f"addr add {SIX}/64 dev far nodad")
+    return far
+
+
+@contextmanager
+def reacting(far: Namespace, reaction: Reaction) -> Iterator[list[bytes]]:
+    """Be the machine at the far end: send what `reaction` makes of each ARP request."""
+    requests: list[bytes] = []
+    stop = os.eventfd(0)
+    with far.entered():
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+        wire.bind(("far", 0x0806))
+
+    def react() -> None:
+        poll = select.poll()
+        poll.register(wire, select.POLLIN)
+        poll.register(stop, select.POLLIN)
+        while stop not in dict(poll.poll()):
+            requests.append(wire.recv(2048))
+            for frame in reaction(requests[-1]):
+                wire.send(frame)
+
+    thread = threading.Thread(target=react)
+    thread.start()
+    try:
+        yield requests
+    finally:
+        os.eventfd_write(stop, 1)
+        thread.join()
+        os.close(stop)
+        wire.close()
+
+
+def reply(mac: str, to: str = NEAR, address: IPv4Address = FOUR) -> bytes:
+    source, target = frames.mac_bytes(mac), frames.mac_bytes(to)
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + source + address.packed + target + bytes(4)
+    return target + source + b"\x08\x06" + body
+
+
+def always(*answers: bytes) -> Reaction:
+    return lambda _request: list(answers)
+
+
+def who(found: dict[frames.Address, Seen]) -> dict[frames.Address, tuple[str, ...]]:
+    return {address: (seen.mac, *seen.macs) for address, seen in found.items()}
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_device_without_addresses_finds_its_neighbours() -> None:
+    found = probe.neighbours("near", {FOUR: FAR, SIX: FAR}, deadline_s=5)
+    assert who(found) == {FOUR: (FAR, FAR), SIX: (FAR, FAR)}
+
+
+@pytest.mark.usefixtures("guest")
+def test_it_ends_as_soon_as_all_have_answered() -> None:
+    start = time.monotonic()
+    probe.neighbours("near", {FOUR: FAR, SIX: None}, deadline_s=60)
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_silent_address_costs_the_deadline_and_is_absent() -> None:
+    start = time.monotonic()
+    found = probe.neighbours("near", {FOUR: FAR, ABSENT: OTHER}, deadline_s=0.3)
+    assert (list(found), 0.3 <= time.monotonic() - start < 2) == ([FOUR], True)
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_device_with_addresses_asks_in_its_own_name() -> None:
+    ip("addr add 10.0.0.1/24 dev near", "addr add fd00::1/64 dev near nodad")
+    found = probe.neighbours("near", {FOUR: FAR, SIX: FAR}, deadline_s=5)
+    assert who(found) == {FOUR: (FAR, FAR), SIX: (FAR, FAR)}
+
+
+def test_a_device_with_an_address_is_the_sender_in_its_network_only(far: Namespace) -> None:
+    ip("addr add 10.0.0.1/24 dev near")
+    outside = IPv4Address("10.9.9.9")
+    with reacting(far, lambda r: [reply(FAR, address=IPv4Address(r[38:42]))]) as requests:
+        probe.neighbours("near", {FOUR: None, outside: None}, deadline_s=5)
+        senders = {request[38:42]: request[28:32] for request in requests}
+    assert senders == {FOUR.packed: b"\x0a\0\0\1", outside.packed: bytes(4)}
+
+
+def test_asking_leaves_nothing_in_any_cache_of_ipv4(guest: Namespace) -> None:
+    probe.neighbours("near", {FOUR: FAR, SIX: FAR}, deadline_s=5)
+    with guest.entered():
+        there = Path("/proc/thread-self/net/arp").read_text().splitlines()[1:]
+    here = Path("/proc/thread-self/net/arp").read_text().splitlines()[1:]
+    assert (here, there) == ([], [])
+
+
+@pytest.mark.usefixtures("guest")
+def test_another_source_mac_hears_its_answers() -> None:
+    found = probe.neighbours("near", {FOUR: FAR, SIX: FAR}, source_mac=OTHER, deadline_s=5)
+    assert who(found) == {FOUR: (FAR, FAR), SIX: (FAR, FAR)}
+
+
+def test_two_machines_with_one_address_are_both_told(far: Namespace) -> None:
+    with reacting(far, always(reply(FAR), reply(OTHER), reply(FAR))):
+        found = probe.neighbours("near", {FOUR: FAR}, deadline_s=5)
+    assert who(found) == {FOUR: (FAR, FAR, OTHER)}
+
+
+def test_the_expected_machine_is_awaited_behind_another_one(far: Namespace) -> None:
+    answers = iter([[reply(OTHER)], [], [reply(FAR)]])
+    with reacting(far, lambda _: next(answers, [])):
+        told = list(probe.watch("near", {FOUR: FAR}, 5, every_s=0.05))
+    assert [(seen.mac, seen.macs) for _, seen in told] == [(OTHER, (OTHER,)), (FAR, (OTHER, FAR))]
+
+
+def test_a_machine_that_makes_up_macs_fills_no_memory(far: Namespace) -> None:
+    made_up = [reply(f"02:00:00:00:01:{i:02x}") for i in range(100)]
+    with reacting(far, always(*made_up, reply(FAR))):
+        found = probe.neighbours("near", {FOUR: FAR}, deadline_s=5)
+    assert (found[FOUR].mac, len(found[FOUR].macs)) == (FAR, 9)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(reply(FAR)[:12] + b"\x81\0\0\x05" + reply(FAR)[12:], id="of another VLAN"),
+        pytest.param(reply(FAR, to=OTHER), id="to somebody else"),
+        pytest.param(reply(FAR, address=ABSENT), id="about another address"),
+        pytest.param(reply("01:00:5e:00:00:01"), id="from a group"),
+        pytest.param(reply(FAR)[:30], id="cut"),
+        pytest.param(frames.arp_request(FOUR, FAR, FOUR), id="not an answer"),
+    ],
+)
+def test_what_answers_nothing_of_ours_does_not_count(far: Namespace, frame: bytes) -> None:
+    with reacting(far, always(frame)):
+        assert probe.neighbours("near", {FOUR: FAR}, deadline_s=0.1) == {}
+
+
+def test_an_answer_that_leaves_by_the_device_does_not_count(far: Namespace) -> None:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as beside:
+        beside.bind(("near", 0))
+
+        def echoed(_request: bytes) -> list[bytes]:
+            beside.send(reply(FAR))
+            return []
+
+        with reacting(far, echoed):
+            assert probe.neighbours("near", {FOUR: FAR}, deadline_s=0.1) == {}
+
+
+def test_a_guest_that_comes_up_later_is_told_when_it_does(far: Namespace) -> None:
+    answers = iter([[], [], [], [reply(FAR)]])
+    with reacting(far, lambda _: next(answers, [])) as requests:
+        address, seen = next(probe.watch("near", {FOUR: FAR}, 60, every_s=0.05))
+    assert (address, seen.mac, len(requests), seen.seconds >= 0.15) == (FOUR, FAR, 4, True)
+
+
+def test_watching_lets_a_booting_guest_keep_its_ipv6_address(far: Namespace) -> None:
+    with far.entered():
+        ip(f"addr add {SIX}/64 dev far")
+    found = probe.neighbours("near", {SIX: FAR}, deadline_s=10, every_s=0.05)
+    with far.entered():
+        lines = Path("/proc/thread-self/net/if_inet6").read_text().splitlines()
+    flags = [int(line.split()[4], 16) for line in lines if line.startswith("fd00")]
+    assert (list(found), flags) == ([SIX], [0x80])  # IFA_F_PERMANENT alone, no IFA_F_DADFAILED
+
+
+def test_no_target_is_asked_for_more_than_twenty_times_a_second(far: Namespace) -> None:
+    with reacting(far, always()) as requests:
+        probe.neighbours("near", {FOUR: FAR}, deadline_s=0.5, every_s=0.001)
+        assert 2 <= len(requests) <= 11
+
+
+@pytest.mark.usefixtures("far")
+def test_it_ends_when_the_event_is_set() -> None:
+    done = threading.Event()
+    timer = threading.Timer(0.1, done.set)
+    timer.start()
+    start = time.monotonic()
+    found = probe.neighbours("near", {FOUR: FAR}, deadline_s=60, done=done)
+    timer.join()
+    assert (found, time.monotonic() - start < 5) == ({}, True)
+
+
+def test_nobody_to_ask_for_asks_nothing() -> None:
+    assert probe.neighbours("no such device", {}, deadline_s=60) == {}
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_device_that_goes_down_meanwhile_is_told() -> None:
+    watching = probe.watch("near", {FOUR: FAR, ABSENT: OTHER}, 60)
+    next(watching)
+    ip("link set dev near down")
+    with pytest.raises(VmnetError, match="near is down, or went down meanwhile"):
+        next(watching)
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_device_that_goes_away_meanwhile_is_told() -> None:
+    watching = probe.watch("near", {FOUR: FAR, ABSENT: OTHER}, 60)
+    next(watching)
+    ip("link del dev near")
+    with pytest.raises(VmnetError, match="near"):
+        next(watching)
+
+
+@pytest.mark.usefixtures("far")
+@pytest.mark.parametrize(
+    ("device", "what", "fix"),
+    [
+        ("nope", "there is no device nope", "see what there is: ip link"),
+        ("n" * 16, f"there is no device {'n' * 16}", "see what there is: ip link"),
+        (
+            "lo",
+            "lo is not an Ethernet device: it cannot ask for neighbours",
+            "name an Ethernet device, not a loopback or a tunnel",
+        ),
+        ("down", "down is down, or went down meanwhile", "ip link set dev down up"),
+    ],
+)
+def test_a_device_that_cannot_ask_is_told_with_the_way_out(
+    device: str, what: str, fix: str
+) -> None:
+    ip("link add name down type veth peer name other")
+    with pytest.raises(VmnetError) as told:
+        probe.neighbours(device, {FOUR: FAR}, deadline_s=1)
+    assert (told.value.what, told.value.fix) == (what, fix)
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.usefixtures("far")
+@pytest.mark.parametrize(
+    "probing",
+    [
+        lambda: probe.neighbours("near", {FOUR: FAR}, deadline_s=1),
+        lambda: probe.ping([FOUR], device="near", deadline_s=1),
+    ],
+    ids=["neighbours", "ping"],
+)
+def test_a_missing_right_is_named(probing: Callable[[], object]) -> None:
+    with without_rights(), pytest.raises(VmnetError, match="CAP_NET_RAW is missing"):
+        probing()
+
+
+@pytest.fixture
+def addressed(guest: Namespace) -> Namespace:
+    ip("addr add 10.0.0.1/24 dev near", "addr add fd00::1/64 dev near nodad")
+    return guest
+
+
+@pytest.mark.usefixtures("addressed")
+@pytest.mark.parametrize("device", ["near", None])
+def test_a_ping_gives_the_round_trip_of_both_families(device: str | None) -> None:
+    times = probe.ping([FOUR, SIX, FOUR], device=device, deadline_s=5)
+    assert (set(times), all(0 < seconds < 1 for seconds in times.values())) == ({FOUR, SIX}, True)
+
+
+@pytest.mark.usefixtures("addressed")
+@pytest.mark.parametrize(("device", "scope"), [("near", ""), (None, "%near")])
+def test_a_ping_reaches_a_link_local_address(device: str | None, scope: str) -> None:
+    ip("addr add fe80::1/64 dev near nodad")
+    target = IPv6Address(f"fe80::ff:fe00:2{scope}")
+    assert list(probe.ping([target], device=device, deadline_s=5, tries=20)) == [target]
+
+
+@pytest.mark.usefixtures("addressed")
+def test_what_cannot_be_reached_costs_the_deadline_and_is_absent() -> None:
+    start = time.monotonic()
+    outside = IPv4Address("192.0.2.1")
+    times = probe.ping([FOUR, ABSENT, outside, IPv6Address("2001:db8::1")], deadline_s=0.2)
+    assert (list(times), 0.2 <= time.monotonic() - start < 2) == ([FOUR], True)
+
+
+@pytest.mark.usefixtures("addressed")
+def test_what_is_reached_ends_early_among_many_tries() -> None:
+    start = time.monotonic()
+    probe.ping([FOUR, SIX], deadline_s=60, tries=100)
+    assert time.monotonic() - start < 5
+
+
+def test_pings_at_the_same_time_do_not_mix(addressed: Namespace) -> None:
+    with addressed.entered():
+        ip(*(f"addr add 10.0.0.{i}/24 dev far" for i in range(100, 150)))
+    many = [IPv4Address("10.0.0.100") + i for i in range(50)]
+    assert set(probe.ping(many, device="near", deadline_s=10)) == set(many)
+
+
+@pytest.mark.usefixtures("addressed")
+def test_a_group_is_not_a_machine_that_answers() -> None:
+    groups: list[frames.Address] = [IPv4Address("10.0.0.255"), IPv6Address("ff02::1")]
+    assert probe.ping(groups, device="near", deadline_s=0.1) == {}
+
+
+def test_a_link_local_ping_without_a_device_is_refused() -> None:
+    with pytest.raises(VmnetError, match="fe80::1 is a link-local address"):
+        probe.ping([IPv6Address("fe80::1")], deadline_s=1)
+
+
+@pytest.mark.usefixtures("namespace")
+def test_a_ping_through_a_missing_device_is_told() -> None:
+    with pytest.raises(VmnetError, match="there is no device nope"):
+        probe.ping([FOUR], device="nope", deadline_s=1)
