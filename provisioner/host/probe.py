@@ -175,9 +175,9 @@ class _Search:
         sought = self._sought.get(answer.address.packed)
         if sought is None or not sought.heard(answer.mac) or sought.seen is None:
             return
+        yield sought.address, sought.seen
         if all(each.found for each in self._sought.values()):
             self._end = min(self._end, time.monotonic() + _LINGER_S)
-        yield sought.address, sought.seen
 
     def _pace_s(self, elapsed_s: float, silent: int) -> float:
         slow = max(self._every_s, elapsed_s * _PATIENCE, silent / _REQUESTS_PER_S)

@@ -16,6 +16,7 @@ from provisioner.core import frames
 from provisioner.errors import VmnetError
 from provisioner.host import probe
 from provisioner.host.probe import Seen
+from provisioner.host.wire import Wire
 
 NEAR, FAR, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
 FOUR, SIX = IPv4Address("10.0.0.2"), IPv6Address("fd00::2")
@@ -84,6 +85,13 @@ def reply(mac: str, to: str = NEAR, address: IPv4Address = FOUR) -> bytes:
     return target + source + b"\x08\x06" + body
 
 
+def send_from(far: Namespace, *sent: bytes) -> None:
+    with far.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+        wire.bind(("far", 0))
+        for frame in sent:
+            wire.send(frame)
+
+
 def always(*answers: bytes) -> Reaction:
     return lambda _request: list(answers)
 
@@ -146,6 +154,26 @@ def test_two_machines_with_one_address_are_both_told(far: Namespace) -> None:
     with reacting(far, always(reply(FAR), reply(OTHER), reply(FAR))):
         found = probe.neighbours("near", {FOUR: FAR}, deadline_s=5)
     assert who(found) == {FOUR: (FAR, FAR, OTHER)}
+
+
+def test_a_second_machine_that_answers_after_the_last_is_told(guest: Namespace) -> None:
+    watching = probe.watch("near", {FOUR: FAR}, 60)
+    next(watching)
+    send_from(guest, reply(OTHER))
+    assert [seen.macs for _, seen in watching] == [(FAR, OTHER)]
+
+
+def test_the_traffic_of_others_wakes_nobody(far: Namespace) -> None:
+    with Wire("near") as wire:
+        send_from(
+            far,
+            frames.arp_request(FOUR, FAR),
+            frames.neighbour_solicitation(SIX, FAR),
+            bytes(12) + b"\x08\0" + bytes(50),
+        )
+        start = time.monotonic()
+        answers = wire.answers(0.1)
+    assert (answers, time.monotonic() - start >= 0.1) == ([], True)
 
 
 def test_the_expected_machine_is_awaited_behind_another_one(far: Namespace) -> None:
