@@ -1,99 +1,21 @@
 import os
-import select
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from namespace import Namespace, far_namespace, ip
+from far_end import ABSENT, FAR, FOUR, OTHER, SIX, always, reacting, reply, send_from
+from namespace import Namespace, ip
 
 from provisioner.core import frames
 from provisioner.errors import VmnetError
 from provisioner.host import probe
 from provisioner.host.probe import Seen
 from provisioner.host.wire import Wire
-
-NEAR, FAR, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
-FOUR, SIX = IPv4Address("10.0.0.2"), IPv6Address("fd00::2")
-ABSENT = IPv4Address("10.0.0.9")
-
-Reaction = Callable[[bytes], list[bytes]]
-
-
-@pytest.fixture
-def far(namespace: Namespace) -> Iterator[Namespace]:  # noqa: ARG001  (the test is in it)
-    """A wire from `near`, where the test is, to `far`, where nobody has an address yet."""
-    with far_namespace() as there:
-        ip(
-            f"link add name near address {NEAR} type veth"
-            f" peer name far address {FAR} netns {there.path}",
-            "link set dev near up",
-        )
-        Path("/proc/sys/net/ipv6/neigh/near/retrans_time_ms").write_text("100")
-        with there.entered():
-            Path("/proc/sys/net/ipv6/conf/far/router_solicitation_delay").write_text("0")
-            Path("/proc/sys/net/ipv6/neigh/far/retrans_time_ms").write_text("300")
-            ip("link set dev far up")
-        yield there
-
-
-@pytest.fixture
-def guest(far: Namespace) -> Namespace:
-    """The far end holds both addresses, as a booted guest does."""
-    with far.entered():
-        ip(f"addr add {FOUR}/24 dev far", f"addr add {SIX}/64 dev far nodad")
-    return far
-
-
-@contextmanager
-def reacting(far: Namespace, reaction: Reaction) -> Iterator[list[bytes]]:
-    """Be the machine at the far end: send what `reaction` makes of each ARP request."""
-    requests: list[bytes] = []
-    stop = os.eventfd(0)
-    with far.entered():
-        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
-        wire.bind(("far", 0x0806))
-
-    def react() -> None:
-        poll = select.poll()
-        poll.register(wire, select.POLLIN)
-        poll.register(stop, select.POLLIN)
-        while stop not in dict(poll.poll()):
-            requests.append(wire.recv(2048))
-            for frame in reaction(requests[-1]):
-                wire.send(frame)
-
-    thread = threading.Thread(target=react)
-    thread.start()
-    try:
-        yield requests
-    finally:
-        os.eventfd_write(stop, 1)
-        thread.join()
-        os.close(stop)
-        wire.close()
-
-
-def reply(mac: str, to: str = NEAR, address: IPv4Address = FOUR) -> bytes:
-    source, target = frames.mac_bytes(mac), frames.mac_bytes(to)
-    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + source + address.packed + target + bytes(4)
-    return target + source + b"\x08\x06" + body
-
-
-def send_from(far: Namespace, *sent: bytes) -> None:
-    with far.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
-        wire.bind(("far", 0))
-        for frame in sent:
-            wire.send(frame)
-
-
-def always(*answers: bytes) -> Reaction:
-    return lambda _request: list(answers)
 
 
 def who(found: dict[frames.Address, Seen]) -> dict[frames.Address, tuple[str, ...]]:
@@ -318,63 +240,3 @@ def without_rights() -> Iterator[None]:
 def test_a_missing_right_is_named(probing: Callable[[], object]) -> None:
     with without_rights(), pytest.raises(VmnetError, match="CAP_NET_RAW is missing"):
         probing()
-
-
-@pytest.fixture
-def addressed(guest: Namespace) -> Namespace:
-    ip("addr add 10.0.0.1/24 dev near", "addr add fd00::1/64 dev near nodad")
-    return guest
-
-
-@pytest.mark.usefixtures("addressed")
-@pytest.mark.parametrize("device", ["near", None])
-def test_a_ping_gives_the_round_trip_of_both_families(device: str | None) -> None:
-    times = probe.ping([FOUR, SIX, FOUR], device=device, deadline_s=5)
-    assert (set(times), all(0 < seconds < 1 for seconds in times.values())) == ({FOUR, SIX}, True)
-
-
-@pytest.mark.usefixtures("addressed")
-@pytest.mark.parametrize(("device", "scope"), [("near", ""), (None, "%near")])
-def test_a_ping_reaches_a_link_local_address(device: str | None, scope: str) -> None:
-    ip("addr add fe80::1/64 dev near nodad")
-    target = IPv6Address(f"fe80::ff:fe00:2{scope}")
-    assert list(probe.ping([target], device=device, deadline_s=5, tries=20)) == [target]
-
-
-@pytest.mark.usefixtures("addressed")
-def test_what_cannot_be_reached_costs_the_deadline_and_is_absent() -> None:
-    start = time.monotonic()
-    outside = IPv4Address("192.0.2.1")
-    times = probe.ping([FOUR, ABSENT, outside, IPv6Address("2001:db8::1")], deadline_s=0.2)
-    assert (list(times), 0.2 <= time.monotonic() - start < 2) == ([FOUR], True)
-
-
-@pytest.mark.usefixtures("addressed")
-def test_what_is_reached_ends_early_among_many_tries() -> None:
-    start = time.monotonic()
-    probe.ping([FOUR, SIX], deadline_s=60, tries=100)
-    assert time.monotonic() - start < 5
-
-
-def test_pings_at_the_same_time_do_not_mix(addressed: Namespace) -> None:
-    with addressed.entered():
-        ip(*(f"addr add 10.0.0.{i}/24 dev far" for i in range(100, 150)))
-    many = [IPv4Address("10.0.0.100") + i for i in range(50)]
-    assert set(probe.ping(many, device="near", deadline_s=10)) == set(many)
-
-
-@pytest.mark.usefixtures("addressed")
-def test_a_group_is_not_a_machine_that_answers() -> None:
-    groups: list[frames.Address] = [IPv4Address("10.0.0.255"), IPv6Address("ff02::1")]
-    assert probe.ping(groups, device="near", deadline_s=0.1) == {}
-
-
-def test_a_link_local_ping_without_a_device_is_refused() -> None:
-    with pytest.raises(VmnetError, match="fe80::1 is a link-local address"):
-        probe.ping([IPv6Address("fe80::1")], deadline_s=1)
-
-
-@pytest.mark.usefixtures("namespace")
-def test_a_ping_through_a_missing_device_is_told() -> None:
-    with pytest.raises(VmnetError, match="there is no device nope"):
-        probe.ping([FOUR], device="nope", deadline_s=1)
