@@ -61,7 +61,7 @@ install_apt_packages() {
     # may still do, so only the second step decides.
     tools/as-root.sh apt-get update -qq || true
     tools/as-root.sh apt-get install -qq --no-install-recommends -o DPkg::Lock::Timeout=120 \
-        "${names[@]}" </dev/null || fail "apt could not install ${names[*]}" \
+        -o Dpkg::Use-Pty=0 "${names[@]}" </dev/null || fail "apt could not install ${names[*]}" \
         "apt-get install, whose own words stand above" \
         "see that this machine reaches its package mirror (apt-get update), then again: make setup"
     changed=yes
@@ -83,6 +83,10 @@ find_python() {
 # A virtual environment is good for one Python, one place and one set of locks.
 wanted_venv() { readlink -f .venv/bin/python; pwd; sha256sum requirements-build.lock requirements.lock; }
 wanted_vmnet() { sha256sum pyproject.toml; }
+wanted_image() {
+    find images/micro provisioner/host/micro -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum
+    ls -d /var/cache/vmnet/images/micro-*/initrd 2>/dev/null || echo none
+}
 is_stamped() { [ -e ".venv/$1.stamp" ] && [ "$("wanted_$1")" = "$(<".venv/$1.stamp")" ]; }
 stamp() { "wanted_$1" >".venv/$1.stamp"; }
 
@@ -135,6 +139,18 @@ install_vmnet() {
     compile provisioner
 }
 
+build_image() {
+    # vmnet itself knows best whether the image is good, but asks apt, which takes seconds.
+    is_stamped image && return
+    if ! tools/as-root.sh .venv/bin/vmnet image build micro; then
+        say "apt: fresh lists of packages, the old ones may be missing or outdated"
+        tools/as-root.sh apt-get update -qq || true
+        tools/as-root.sh .venv/bin/vmnet image build micro
+    fi
+    stamp image
+    changed=yes
+}
+
 changed=''
 exec 9<Makefile
 flock 9 # two runs at once would build one .venv together
@@ -142,5 +158,5 @@ install_apt_packages
 make_venv
 install_vmnet
 exec 9<&-
-tools/as-root.sh .venv/bin/vmnet image build micro
+build_image
 [ -n "$changed" ] || say "nothing was missing"

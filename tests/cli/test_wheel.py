@@ -1,0 +1,90 @@
+"""What we hand out is a wheel: it must hold every file, and run in an environment of its own.
+
+Nothing here reaches a network: `make setup` kept the wheels of everything that vmnet leans on.
+"""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+HOUSE = Path(__file__).parent.parent.parent
+WHEELS = Path(sys.prefix) / "wheels"
+VERSION = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]["version"]
+# pip as it comes, whatever indexes this machine's settings and variables point it to.
+ENVIRONMENT = {
+    **{k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON"))},
+    "PIP_CONFIG_FILE": os.devnull,
+    "PIP_NO_INDEX": "1",
+    "PIP_NO_INPUT": "1",
+}
+PLAN = """\
+name: lab
+networks: {lan: {switch: {}, mode: bridge, subnet: 192.0.2.0/24}}
+vms: {web: {image: micro, nics: [lan]}}
+"""
+
+
+def ran(*words: str | Path, cwd: Path) -> str:
+    """Run a program in an empty network namespace and give what it says."""
+    done = subprocess.run(
+        ["unshare", "--net", *words],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    options: list[str | Path] = ["--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    ran(sys.executable, "-m", "pip", "wheel", *options, HOUSE, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def installed_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel into an empty environment; give the path of its `vmnet`."""
+    folder = tmp_path_factory.mktemp("installed")
+    ran(sys.executable, "-m", "venv", "--without-pip", "venv", cwd=folder)
+    python = folder / "venv" / "bin" / "python"
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python]
+    ran(*pip, "install", "--no-compile", "--find-links", WHEELS, wheel, cwd=folder)
+    ran(*pip, "check", cwd=folder)
+    return python.with_name("vmnet")
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(HOUSE)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_wheel_holds_every_template_and_recipe_and_nothing_but_the_product(wheel: Path) -> None:
+    held = set(ZipFile(wheel).namelist())
+    handed = files_in(HOUSE / "templates") | files_in(HOUSE / "images")
+    assert "images/micro/recipe.toml" in handed
+    assert "templates/domain.xml.j2" in handed
+    assert {f"provisioner/{name}" for name in handed} - held == set()
+    about = f"vmnet_provisioner-{VERSION}.dist-info"
+    assert {name.split("/")[0] for name in held} == {"provisioner", about}
+    assert [name for name in held if name.endswith(".pyc")] == []
+
+
+def test_the_installed_wheel_says_its_version(installed_wheel: Path, tmp_path: Path) -> None:
+    assert ran(installed_wheel, "--version", cwd=tmp_path) == f"vmnet {VERSION}\n"
+
+
+def test_the_installed_wheel_finds_its_templates_from_any_folder(
+    installed_wheel: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "vmnet.yaml").write_text(PLAN)
+    assert "<name>lab-web</name>" in ran(installed_wheel, "render", "web", cwd=tmp_path)
