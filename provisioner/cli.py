@@ -1,20 +1,23 @@
 """The words: arguments in; lines, tables, JSON and an exit status out."""
 
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import Annotated
 
 import typer
 
 from provisioner import __version__, screen
-from provisioner.errors import Complaints, Exit, VmnetError
-
-if TYPE_CHECKING:
-    from provisioner.core.report import Report
-    from provisioner.flow import Options, Target
-    from provisioner.host.worker import Worker
+from provisioner.answer import (
+    answering,
+    oneshot_text,
+    options,
+    path_of,
+    read,
+    reporting,
+    target,
+    worker_of,
+)
+from provisioner.errors import Exit, VmnetError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,8 +27,6 @@ app = typer.Typer(
 )
 images = typer.Typer(no_args_is_help=True, help="The images that guests boot from.")
 app.add_typer(images, name="image")
-
-T = TypeVar("T")
 
 File = Annotated[Path | None, typer.Argument(help="The plan.", show_default="vmnet.yaml")]
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="The plan.")]
@@ -82,15 +83,15 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     json: Json = False,
 ) -> None:
     """Bring a plan up, and measure that it holds."""
-    made = _plan_text(uplink, mode, image, count) if uplink else None
+    made = oneshot_text(uplink, mode, image, count) if uplink else None
     if print_plan:
-        typer.echo(made or _read(_path(plan, file)), nl=False)
+        typer.echo(made or read(path_of(plan, file)), nl=False)
         return
-    _reporting(
+    reporting(
         ctx,
         "up",
-        lambda: _target(plan, file, sets, text=made),
-        _options("up", timeout, lock_timeout, recreate=recreate),
+        lambda: target(plan, file, sets, text=made),
+        options("up", timeout, lock_timeout, recreate=recreate),
         json=json,
     )
 
@@ -107,11 +108,11 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     json: Json = False,
 ) -> None:
     """Take away everything that vmnet made for a plan."""
-    _reporting(
+    reporting(
         ctx,
         "down",
-        lambda: _target(plan, file, sets, name=name),
-        _options("down", 0, lock_timeout),
+        lambda: target(plan, file, sets, name=name),
+        options("down", 0, lock_timeout),
         json=json,
     )
 
@@ -128,11 +129,11 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     json: Json = False,
 ) -> None:
     """Say what is there, and what `up` would do."""
-    _reporting(
+    reporting(
         ctx,
         "status",
-        lambda: _target(plan, file, sets, name=name),
-        _options("status", 0, lock_timeout),
+        lambda: target(plan, file, sets, name=name),
+        options("status", 0, lock_timeout),
         json=json,
     )
 
@@ -148,11 +149,11 @@ def plan_(
     json: Json = False,
 ) -> None:
     """Say what `up` would do; touch nothing."""
-    _reporting(
+    reporting(
         ctx,
         "plan",
-        lambda: _target(plan, file, sets),
-        _options("plan", 0, lock_timeout),
+        lambda: target(plan, file, sets),
+        options("plan", 0, lock_timeout),
         json=json,
     )
 
@@ -169,11 +170,11 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
     json: Json = False,
 ) -> None:
     """Measure who reaches whom among the VMs that run."""
-    _reporting(
+    reporting(
         ctx,
         "check",
-        lambda: _target(plan, file, sets),
-        _options("check", timeout, lock_timeout),
+        lambda: target(plan, file, sets),
+        options("check", timeout, lock_timeout),
         json=json,
     )
 
@@ -185,9 +186,9 @@ def render(vm: VmName = "", file: FileOption = None, sets: Sets = None) -> None:
     def work() -> None:
         from provisioner import flow
 
-        typer.echo(flow.render(_target(None, file, sets), vm), nl=False)
+        typer.echo(flow.render(target(None, file, sets), vm), nl=False)
 
-    _answering("render", work)
+    answering("render", work)
 
 
 @app.command()
@@ -197,10 +198,10 @@ def console(ctx: typer.Context, vm: VmName = "", file: FileOption = None) -> Non
     def work() -> None:
         from provisioner import flow
 
-        options = _options("console", 0, 30)
-        flow.console(_target(None, file, None), options, _worker(ctx), screen.line, vm)
+        how = options("console", 0, 30)
+        flow.console(target(None, file, None), how, worker_of(ctx), screen.line, vm)
 
-    _answering("console", work, worker=ctx.obj)
+    answering("console", work, worker=ctx.obj)
 
 
 @app.command()
@@ -216,9 +217,9 @@ def logs(
     def work() -> None:
         from provisioner import flow
 
-        typer.echo(flow.logs(_target(None, file, None), vm, lines, qemu=qemu))
+        typer.echo(flow.logs(target(None, file, None), vm, lines, qemu=qemu))
 
-    _answering("logs", work)
+    answering("logs", work)
 
 
 @app.command(name="exec", context_settings={"ignore_unknown_options": True})
@@ -234,14 +235,13 @@ def exec_(
     def work() -> None:
         from provisioner import flow
 
-        options = _options("exec", timeout, 30)
-        target = _target(None, file, None)
-        ran = flow.execute_in(target, options, _worker(ctx), screen.nothing, vm, command)
+        how, about = options("exec", timeout, 30), target(None, file, None)
+        ran = flow.execute_in(about, how, worker_of(ctx), screen.nothing, vm, command)
         screen.foreign(ran.stdout, sys.stdout)
         screen.foreign(ran.stderr, sys.stderr)
         raise typer.Exit(ran.status)
 
-    _answering("exec", work, worker=ctx.obj)
+    answering("exec", work, worker=ctx.obj)
 
 
 @images.command()
@@ -260,114 +260,4 @@ def build(name: Annotated[str, typer.Argument(help="The image.")] = "micro") -> 
         image = micro.build(places.cache(), screen.line)
         typer.echo(f"{name}: {image.kernel.parent}")
 
-    _answering("image build", work)
-
-
-def _options(
-    command: str, timeout_s: float, lock_timeout_s: float, *, recreate: bool = False
-) -> "Options":
-    from provisioner.flow import Options
-
-    return Options(command, timeout_s, lock_timeout_s, recreate)
-
-
-def _worker(ctx: typer.Context) -> "Worker":
-    worker: Worker = ctx.obj
-    return worker
-
-
-def _path(plan: Path | None, file: Path | None) -> Path:
-    return file or plan or Path("vmnet.yaml")
-
-
-def _target(
-    plan: Path | None,
-    file: Path | None,
-    sets: list[str] | None,
-    *,
-    name: str | None = None,
-    text: str | None = None,
-) -> "Target":
-    """Load the plan. Raises Complaints, all at once, or VmnetError when there is no file."""
-    from provisioner.core import planfile
-    from provisioner.flow import Target
-
-    if name:
-        planfile.check_name(name)
-        return Target(name)
-    path = _path(plan, file)
-    told = "the command line" if text else str(path)
-    loaded = planfile.load(text or _read(path), told, sets or ())
-    return Target(loaded.plan.name, loaded)
-
-
-def _read(path: Path) -> str:
-    from provisioner.host.planfiles import read
-
-    return read(path)
-
-
-def _plan_text(uplink: str, mode: str, image: str, count: int) -> str:
-    from provisioner.core.oneshot import plan_text
-
-    return plan_text(uplink, mode, image, count)
-
-
-def _reporting(
-    ctx: typer.Context,
-    command: str,
-    load: "Callable[[], Target]",
-    options: "Options",
-    *,
-    json: bool,
-) -> None:
-    """Run a command that ends with a report, and end with the report's status."""
-
-    def work() -> NoReturn:
-        from provisioner import flow
-        from provisioner.core.report import as_json
-
-        target = load()
-        with screen.progress(options.command) as tell:
-            run: Callable[..., Report] = getattr(flow, command)
-            report = run(target, options, _worker(ctx), tell)
-        if json:
-            typer.echo(as_json(report))
-        else:
-            screen.show(report)
-        raise typer.Exit(report.status)
-
-    _answering(command, work, json=json, worker=ctx.obj)
-
-
-def _answering(
-    command: str, work: Callable[[], Any], *, json: bool = False, worker: "Worker | None" = None
-) -> None:
-    """Run `work` and turn whatever the user can act on into an answer and an exit status."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    try:
-        work()
-    except Complaints as complaints:
-        screen.errors(command, complaints.errors, complaints.status, json=json)
-        raise typer.Exit(complaints.status) from None
-    except VmnetError as error:
-        screen.errors(command, [error], error.status, json=json)
-        raise typer.Exit(error.status) from None
-    except KeyboardInterrupt:
-        screen.line(
-            "interrupted: what was begun is finished; vmnet up goes on from here, "
-            "vmnet down takes it away"
-        )
-        raise typer.Exit(Exit.INTERRUPTED) from None
-    except BrokenPipeError:
-        # Whoever read our output has gone: end quietly, as a shell's own SIGPIPE would.
-        screen.close_quietly()
-        raise typer.Exit(128 + signal.SIGPIPE) from None
-    finally:
-        if worker:
-            worker.close()
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+    answering("image build", work)

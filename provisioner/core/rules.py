@@ -14,7 +14,7 @@ from provisioner.errors import Exit, VmnetError
 
 if TYPE_CHECKING:
     from provisioner.core.model import Network, Plan
-    from provisioner.core.planfile import Places
+    from provisioner.core.places import Places
 
 
 def complaints(

@@ -33,6 +33,11 @@ _STOPPED_EVENT = 5
 _STOP_REASONS = ("shut down", "destroyed", "crashed", "migrated", "saved", "failed", "restored")
 
 
+def warm_up() -> None:
+    """Import what takes long, while there is time."""
+    import libvirt_qemu  # noqa: F401
+
+
 def quiet() -> None:
     """Keep libvirt's own log off the terminal: what matters arrives as an error anyway."""
     import libvirt

@@ -33,6 +33,11 @@ _MENDS = {
 }
 
 
+def warm_up() -> None:
+    """Import what takes long, while there is time."""
+    import pyroute2.iproute.linux  # noqa: F401
+
+
 def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
     """Read every link and the main table's routes of this network namespace."""
     with _iproute() as ipr:
@@ -197,7 +202,7 @@ def _send(fill: Callable[[Any], None], doing: str, undo: str | None = None) -> N
         s.bind((0, 0))
         s.settimeout(10)
         s.send(data)
-        acks = list(_acks(s, _count(data)))
+        acks = list(_acks(s, sum(1 for _ in _messages(data))))
     # A kernel without IPv6 has no addr_gen_mode to set.
     bad = [status for status in acks if status not in {0, errno.EAFNOSUPPORT}]
     if bad and undo and acks[0] == 0:
@@ -206,24 +211,21 @@ def _send(fill: Callable[[Any], None], doing: str, undo: str | None = None) -> N
         raise _refused(bad[0], doing, made=acks[0] == 0)
 
 
-def _count(data: bytes) -> int:
-    n = offset = 0
-    while offset < len(data):
-        (length,) = struct.unpack_from("=I", data, offset)
-        offset += (length + 3) & ~3
-        n += 1
-    return n
-
-
 def _acks(s: socket.socket, expected: int) -> Iterator[int]:
     while expected > 0:
         data = s.recv(65536)
-        offset = 0
-        while offset < len(data):
-            (length,) = struct.unpack_from("=I", data, offset)
+        for offset in _messages(data):
             yield -struct.unpack_from("=i", data, offset + 16)[0]
-            offset += (length + 3) & ~3
             expected -= 1
+
+
+def _messages(data: bytes) -> Iterator[int]:
+    """Give the offset of each netlink message."""
+    offset = 0
+    while offset < len(data):
+        yield offset
+        (length,) = struct.unpack_from("=I", data, offset)
+        offset += (length + 3) & ~3
 
 
 def _refused(status: int, doing: str, *, made: bool = True) -> Exception:

@@ -12,8 +12,8 @@ from provisioner.core.facts import Chosen, Facts, Link, Live, Snapshot
 from provisioner.core.resources import Domain, Macvtap, Resource, Seed, Switch, by_key
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import connection, links, places, seeds, taps
-from provisioner.host.domains import Domains, quiet, run_events
+from provisioner.host import connection, domains, links, places, seeds, taps
+from provisioner.host.domains import Domains
 from provisioner.host.guests import Guests
 from provisioner.host.worker import Event, tell
 
@@ -39,8 +39,8 @@ def serve() -> dict[str, Callable[..., object]]:
 
 def _warm_up() -> None:
     """Import what is heavy while vmnet reads the plan on the other core."""
-    import libvirt_qemu  # noqa: F401
-    import pyroute2.iproute.linux  # noqa: F401
+    for room in (links, domains):
+        room.warm_up()
 
 
 class Machine:
@@ -60,8 +60,8 @@ class Machine:
         if self._embedded:
             run_dir = connection.prepare_root(plan) / "run"
             connection.hide_useless_kvm()
-        quiet()
-        run_events()
+        domains.quiet()
+        domains.run_events()
         self._domains = Domains(
             chosen.what, plan, run_dir, lambda vm, kind, detail: tell(Event(vm, kind, detail))
         )
@@ -70,15 +70,15 @@ class Machine:
     def observe(self) -> Snapshot:
         """Read what the plan owns on the host, and the facts that a plan can depend on."""
         found, routes = links.observe()
-        domains, foreign, live = self._open.observe()
+        running, foreign, live = self._open.observe()
         self._refuse_other_namespace(live)
         group = names.group(self._plan)
         ours = [x for x in found if x.group == group and names.are_ours(x.name, x.kind)]
         taps.remove_stale_nodes(places.nodes(self._plan), [x.index for x in ours])
-        owned: list[Resource] = [*domains, *seeds.observe(places.seeds(self._plan))]
+        owned: list[Resource] = [*running, *seeds.observe(places.seeds(self._plan))]
         owned += _links(ours, {x.index: x.name for x in found})
         indexes = {x.name: x.index for x in ours}
-        taps_of = {d.vm: tuple((n.link, indexes.get(n.link, 0)) for n in d.nics) for d in domains}
+        taps_of = {d.vm: tuple((n.link, indexes.get(n.link, 0)) for n in d.nics) for d in running}
         facts = Facts(
             links=found,
             routes=routes,
@@ -105,8 +105,8 @@ class Machine:
 
     def agents(self) -> list[str]:
         """List the VMs whose guest agent has opened its port."""
-        domains, _, _ = self._open.observe()
-        return [d.vm for d in domains if self._open.agent_connected(d.name)]
+        running, _, _ = self._open.observe()
+        return [d.vm for d in running if self._open.agent_connected(d.name)]
 
     def terminal(self, vm: str) -> str:
         """Give the pseudo-terminal that a VM's serial line ends in."""

@@ -167,10 +167,7 @@ def hosts(draw: st.DrawFn) -> dict[Key, Resource]:
 
 def wanted(host: dict[Key, Resource]) -> dict[Key, Resource]:
     """The same, as a plan would ask for it."""
-    return {
-        k: replace(r, node="right") if isinstance(r, Macvtap) else r
-        for k, r in host.items()
-    }
+    return {k: replace(r, node="right") if isinstance(r, Macvtap) else r for k, r in host.items()}
 
 
 def perform(state: dict[Key, Resource], step: Step) -> None:

@@ -1,0 +1,133 @@
+"""How a command is run: its plan loaded, its errors turned into answers and exit statuses."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from provisioner import screen
+from provisioner.errors import Complaints, Exit, VmnetError
+
+if TYPE_CHECKING:
+    from provisioner.core.report import Report
+    from provisioner.flow import Options, Target
+    from provisioner.host.worker import Worker
+
+
+def options(
+    command: str, timeout_s: float, lock_timeout_s: float, *, recreate: bool = False
+) -> "Options":
+    """Put together what the command line says of how to go about it."""
+    from provisioner.flow import Options
+
+    return Options(command, timeout_s, lock_timeout_s, recreate)
+
+
+def worker_of(ctx: typer.Context) -> "Worker":
+    """Give the worker that was forked before anything else (see __main__)."""
+    worker: Worker = ctx.obj
+    return worker
+
+
+def path_of(plan: Path | None, file: Path | None) -> Path:
+    """Say which file is the plan."""
+    return file or plan or Path("vmnet.yaml")
+
+
+def target(
+    plan: Path | None,
+    file: Path | None,
+    sets: list[str] | None,
+    *,
+    name: str | None = None,
+    text: str | None = None,
+) -> "Target":
+    """Load the plan. Raises Complaints, all at once, or VmnetError when there is no file."""
+    from provisioner.core import planfile, values
+    from provisioner.flow import Target
+
+    if name:
+        try:
+            return Target(values.plan_name(name))
+        except values.BadValue as bad:
+            raise VmnetError(f"--name: {bad.what}", fix=bad.fix, status=Exit.BAD_INPUT) from bad
+    path = path_of(plan, file)
+    told = "the command line" if text else str(path)
+    loaded = planfile.load(text or read(path), told, sets or ())
+    return Target(loaded.plan.name, loaded)
+
+
+def read(path: Path) -> str:
+    """Give a plan's text."""
+    from provisioner.host.planfiles import read
+
+    return read(path)
+
+
+def oneshot_text(uplink: str, mode: str, image: str, count: int) -> str:
+    """Give the plan that options of the command line stand for."""
+    from provisioner.core.oneshot import plan_text
+
+    return plan_text(uplink, mode, image, count)
+
+
+def reporting(
+    ctx: typer.Context,
+    command: str,
+    load: "Callable[[], Target]",
+    how: "Options",
+    *,
+    json: bool,
+) -> None:
+    """Run a command that ends with a report, and end with the report's status."""
+
+    def work() -> NoReturn:
+        from provisioner import flow
+        from provisioner.core.report import as_json
+
+        about = load()
+        with screen.progress(how.command) as tell:
+            run: Callable[..., Report] = getattr(flow, command)
+            report = run(about, how, worker_of(ctx), tell)
+        if json:
+            typer.echo(as_json(report))
+        else:
+            screen.show(report)
+        raise typer.Exit(report.status)
+
+    answering(command, work, json=json, worker=ctx.obj)
+
+
+def answering(
+    command: str, work: Callable[[], Any], *, json: bool = False, worker: "Worker | None" = None
+) -> None:
+    """Run `work` and turn whatever the user can act on into an answer and an exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        work()
+    except Complaints as complaints:
+        screen.errors(command, complaints.errors, complaints.status, json=json)
+        raise typer.Exit(complaints.status) from None
+    except VmnetError as error:
+        screen.errors(command, [error], error.status, json=json)
+        raise typer.Exit(error.status) from None
+    except KeyboardInterrupt:
+        screen.line(
+            "interrupted: what was begun is finished; vmnet up goes on from here, "
+            "vmnet down takes it away"
+        )
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever read our output has gone: end quietly, as a shell's own SIGPIPE would.
+        screen.close_quietly()
+        raise typer.Exit(128 + signal.SIGPIPE) from None
+    finally:
+        if worker:
+            worker.close()
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
