@@ -10,7 +10,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 
 if ! command -v sudo >/dev/null; then
     printf '%s\n' \
-        "vmnet: making network devices and VMs takes the rights of root, and there is no sudo here" \
+        "vmnet: network devices and VMs take the rights of root, and there is no sudo here" \
         "  where: $1, run as $(id -un)" \
         "  fix: run it as root, or as root: apt-get install sudo && adduser $(id -un) sudo" >&2
     exit 4
