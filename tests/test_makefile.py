@@ -88,7 +88,7 @@ def test_without_root_and_sudo_the_message_says_how_to_mend_it(programs: Path) -
     assert told == (
         "vmnet: network devices and VMs take the rights of root, and there is no sudo here\n"
         "  where: vmnet, run as nobody\n"
-        "  fix: run it as root, or as root: apt-get install sudo && adduser nobody sudo\n",
+        "  fix: run it as root, or as root: apt-get install sudo && adduser nobody sudo\n"
     )
 
 
