@@ -66,11 +66,11 @@ def read(path: Path) -> str:
     return read(path)
 
 
-def oneshot_text(uplink: str, mode: str, image: str, count: int) -> str:
+def oneshot_text(uplink: str, mode: str, image: str, count: int, subnet: str) -> str:
     """Give the plan that options of the command line stand for."""
     from provisioner.core.oneshot import plan_text
 
-    return plan_text(uplink, mode, image, count)
+    return plan_text(uplink, mode, image, count, subnet)
 
 
 def reporting(

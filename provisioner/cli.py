@@ -72,6 +72,9 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     mode: Annotated[str, typer.Option(help="Without a plan: the macvtap mode.")] = "bridge",
     image: Annotated[str, typer.Option(help="Without a plan: the image.")] = "micro",
     count: Annotated[int, typer.Option(help="Without a plan: how many VMs.", min=1)] = 1,
+    subnet: Annotated[
+        str, typer.Option(help='Without a plan: where addresses come from; or "dhcp".')
+    ] = "169.254.77.0/24",
     print_plan: Annotated[
         bool, typer.Option("--print-plan", help="Print the plan that the options stand for.")
     ] = False,
@@ -83,7 +86,7 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     json: Json = False,
 ) -> None:
     """Bring a plan up, and measure that it holds."""
-    made = oneshot_text(uplink, mode, image, count) if uplink else None
+    made = oneshot_text(uplink, mode, image, count, subnet) if uplink else None
     if print_plan:
         typer.echo(made or read(path_of(plan, file)), nl=False)
         return

@@ -5,15 +5,17 @@ import json
 from provisioner.core import names
 
 
-def plan_text(uplink: str, mode: str, image: str, count: int) -> str:
+def plan_text(uplink: str, mode: str, image: str, count: int, subnet: str) -> str:
     """Write the plan. Its name comes from the uplink: the same words find the same VMs again.
 
-    Values are written as JSON strings, which are YAML: what they hold is checked when it is loaded.
+    `subnet` is one to derive addresses from, or "dhcp". Values are written as JSON strings, which
+    are YAML: what they hold is checked when it is loaded.
     """
+    addresses = "addressing: dhcp" if subnet == "dhcp" else f"subnet: {json.dumps(subnet)}"
     return f"""\
 name: on-{names.digest(uplink, size=3)}
 networks:
-  lan: {{uplink: {json.dumps(uplink)}, mode: {json.dumps(mode)}, subnet: 169.254.77.0/24}}
+  lan: {{uplink: {json.dumps(uplink)}, mode: {json.dumps(mode)}, {addresses}}}
 vms:
   vm: {{count: {count}, image: {json.dumps(image)}, nics: [lan]}}
 """

@@ -145,7 +145,16 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
         timeout_s=options.lock_timeout_s,
         say=tell,
     ):
-        opening = worker.call("open", target.name, target.connection)
+        session = _opened(target, options, worker, tell)
+        try:
+            yield session
+        finally:
+            session.leave_no_trace()
+
+
+def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Session:
+    opening = worker.call("open", target.name, target.connection)
+    try:
         nics = {}
         image = None
         if target.loaded:
@@ -155,14 +164,14 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
             nics = assign(target.plan)
             image = _image(tell)
         chosen = opening.result()
-        session = Session(
-            target, options, worker, tell, worker.do("observe"), [], nics=nics, image=image
-        )
-        session.choose("libvirt", chosen)
-        try:
-            yield session
-        finally:
-            session.leave_no_trace()
+        snapshot = worker.do("observe")
+    except BaseException:
+        opening.wait()
+        worker.do("abandon")
+        raise
+    session = Session(target, options, worker, tell, snapshot, [], nics=nics, image=image)
+    session.choose("libvirt", chosen)
+    return session
 
 
 def _image(tell: Tell) -> Image:

@@ -34,9 +34,8 @@ def choose(wish: str, plan: str) -> Chosen:
     """Give the URI to open and why; `wish` is "auto" or a libvirt URI."""
     if wish != "auto":
         return Chosen(wish, "the plan names it")
-    root = places.libvirt_root(plan)
-    embedded = f"qemu:///embed?root={root}"
-    if any((root / "run" / "qemu").glob("*.xml")):
+    embedded = f"qemu:///embed?root={places.libvirt_root(plan)}"
+    if has_vms(plan):
         return Chosen(embedded, "this plan's VMs were started by vmnet's embedded libvirt")
     for path in _SOCKETS:
         pid = _listener(path)
@@ -70,6 +69,11 @@ def _same_network(pid: int) -> bool:
     except OSError:
         return True  # hidden from us: libvirt itself will say what is wrong
     return ours.st_ino == theirs.st_ino
+
+
+def has_vms(plan: str) -> bool:
+    """Tell whether the plan's embedded libvirt knows of VMs that run."""
+    return any((places.libvirt_root(plan) / "run" / "qemu").glob("*.xml"))
 
 
 def is_embedded(uri: str) -> bool:

@@ -210,6 +210,11 @@ _MENDS = (
     ("Cannot access storage file", "the file must be readable for the user that QEMU runs as"),
     ("Permission denied", "the file must be readable for the user that QEMU runs as"),
     ("already exists with uuid", "another domain has this name: rename the plan or the VM"),
+    ("connection-driver", "reinstall the Debian package libvirt-daemon-driver-qemu"),
+    (
+        "no connection driver",
+        "install libvirt's QEMU driver: apt-get install libvirt-daemon-driver-qemu",
+    ),
     ("Cannot find QEMU binary", "install QEMU: apt-get install qemu-system-x86"),
     ("does not exist", "run vmnet up again: it makes what is missing"),
     ("Failed to connect socket", "start the libvirt daemon, or write `connection: auto`"),

@@ -33,6 +33,7 @@ def serve() -> dict[str, Callable[..., object]]:
         "agents": machine.agents,
         "terminal": machine.terminal,
         "tidy": machine.tidy,
+        "abandon": machine.abandon,
         "close": machine.close,
     }
 
@@ -62,9 +63,13 @@ class Machine:
             connection.hide_useless_kvm()
         domains.quiet()
         domains.run_events()
-        self._domains = Domains(
-            chosen.what, plan, run_dir, lambda vm, kind, detail: tell(Event(vm, kind, detail))
-        )
+        try:
+            self._domains = Domains(
+                chosen.what, plan, run_dir, lambda vm, kind, detail: tell(Event(vm, kind, detail))
+            )
+        except VmnetError:
+            self.abandon()
+            raise
         return chosen
 
     def observe(self) -> Snapshot:
@@ -124,6 +129,12 @@ class Machine:
                 parent.rmdir()
             except OSError:
                 continue  # another plan's files are in it
+
+    def abandon(self) -> None:
+        """Take away what `open` laid out, when the command fails before anything else is made."""
+        self.close()
+        if self._embedded and not connection.has_vms(self._plan):
+            shutil.rmtree(places.libvirt_root(self._plan), ignore_errors=True)
 
     def close(self) -> None:
         """Let go of libvirt; the guests run on."""

@@ -1,5 +1,6 @@
 """What this process may do, asked before anything is tried."""
 
+import os
 from pathlib import Path
 
 from provisioner.core.render import EMULATOR
@@ -22,9 +23,9 @@ def require() -> None:
     if missing:
         told = ", ".join(f"{name} ({why})" for name, why in missing)
         raise VmnetError(f"vmnet lacks {told}", fix="run it as root: sudo vmnet …")
-    if not Path(EMULATOR).exists():
+    if not os.access(EMULATOR, os.X_OK):
         raise VmnetError(
-            f"QEMU is not installed: there is no {EMULATOR}",
+            f"QEMU is not installed: {EMULATOR} cannot be run",
             fix="install it: apt-get install qemu-system-x86",
         )
 

@@ -79,6 +79,10 @@ class Pending:
         self._value, self._error = value, error
         self._done.set()
 
+    def wait(self) -> None:
+        """Wait until there is an answer, whatever it is."""
+        self._done.wait()
+
     def result(self, timeout_s: float | None = None) -> Any:
         """Wait for the answer, at most `timeout_s` seconds; TimeoutError after that."""
         if not self._done.wait(timeout_s):
