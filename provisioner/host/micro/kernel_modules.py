@@ -39,7 +39,7 @@ def gather(folder: Path, names: Iterable[str]) -> dict[str, Module]:
                 f"the kernel package has no module {name}",
                 fix="use a Debian release that this vmnet knows",
             )
-        data = _slim(_unpacked(files[name]))
+        data = _without_signature(_unpacked(files[name]))
         depends = _depends(data)
         for other in depends:
             visit(other)
@@ -102,32 +102,10 @@ def _unpacked(path: Path) -> bytes:
             )
 
 
-def _slim(module: bytes) -> bytes:
-    """Drop what costs time at each load and serves nobody here.
-
-    The signature (an RSA check at each load), and the BTF type data: at the first module that has
-    some the kernel reads all of its own, 4 MB (btf_parse_module in kernel/bpf/btf.c).
-    """
-    return _without_btf(_without_signature(module))
-
-
 def _without_signature(module: bytes) -> bytes:
+    """Cut the signature off: checking it costs a guest under TCG 0.1 s, and nobody asks for it."""
     if not module.endswith(_SIGNATURE):
         return module
     body = len(module) - len(_SIGNATURE)
     size = int.from_bytes(module[body - 4 : body], "big")
     return module[: body - _SIGNATURE_INFO - size]
-
-
-def _without_btf(module: bytes) -> bytes:
-    """Set the size of the section to 0, which the kernel takes for "none"."""
-    import io
-
-    from elftools.elf.elffile import ELFFile
-
-    elf = ELFFile(io.BytesIO(module))
-    index = elf.get_section_index(".BTF")
-    if index is None:
-        return module
-    at = elf["e_shoff"] + index * elf["e_shentsize"] + 0x20  # sh_size of an Elf64_Shdr
-    return module[:at] + bytes(8) + module[at + 8 :]

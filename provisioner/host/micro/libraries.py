@@ -51,7 +51,8 @@ def _needed(elf: Path) -> list[str]:
         dynamic = ELFFile(stream).get_section_by_name(".dynamic")
         if not isinstance(dynamic, DynamicSection):
             return []
-        return [str(tag.needed) for tag in dynamic.iter_tags("DT_NEEDED")]
+        # The attribute is made while the tag is read; the stubs do not know it.
+        return [str(vars(tag)["needed"]) for tag in dynamic.iter_tags("DT_NEEDED")]
 
 
 def _library(soname: str, roots: list[Path]) -> Path:
