@@ -39,6 +39,11 @@ _EXAMPLES = {
     "nics": "nics: [lan]",
     "network": "network: lan",
 }
+_FORMS: dict[Path, str] = {
+    ("networks",): "{uplink: eno1} or {switch: true, subnet: 10.77.0.0/24}",
+    ("vms",): "{nics: [lan]}",
+    ("nics",): "the name of a network, or {network: lan}",
+}
 _CARRYING = {"uplink", "switch", "subnet", "addressing"}
 _NO_DEFAULT = "default_factory_not_called"
 _NOWHERE = "taken-out"
@@ -101,7 +106,9 @@ class _Judge:
             case {"ctx": {"error": BadValue(what=what, fix=fix)}}:
                 return complaint(where, what, fix)
             case {"ctx": {"what": what, "fix": fix, "other": other}}:
-                return complaint(where, what + self._see(path, other), fix)
+                home = path[:2] if detail["type"] == "network" else ()
+                see = self._see(path, (*home, *other)) if other else ""
+                return complaint(where, what + see, fix)
             case {"type": "missing"}:
                 what = f"{_owner(path[:-1])} has no {path[-1]}"
                 where = self.places.where(*path[:-1])
@@ -112,11 +119,10 @@ class _Judge:
             case _:
                 got = detail["input"]
                 what = "a list" if isinstance(got, list) else quoted(got) if got else "nothing"
-                return complaint(where, f"{what} stands where keys belong", "write key: value")
+                fix = f"write {_FORMS.get(path[-2:-1], '{key: value}')}"
+                return complaint(where, f"{what} stands where keys belong", fix)
 
-    def _see(self, path: Path, other: Path | None) -> str:
-        if other is None:
-            return ""
+    def _see(self, path: Path, other: Path) -> str:
         first = self.places.where(*other)
         same = first == self.places.where(*path)
         return ": by each VM that count makes" if same else f": see {first}"

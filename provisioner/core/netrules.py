@@ -75,7 +75,7 @@ def _addressing(network: Network) -> Iterator[Problem]:
             "nothing answers DHCP on a switch that vmnet makes",
             "use addressing: static with a subnet",
         )
-    elif not network.subnet and (static or (network.switch and dhcp)):
+    elif not network.subnet and (static or (network.switch and not network.uplink and dhcp)):
         yield Problem(
             ("addressing",) if static else (),
             f"network {network.name} has no subnet",

@@ -69,7 +69,9 @@ def _tree(text: str, file: str, overrides: Sequence[str]) -> tuple[Mapping, list
 
 def _in_order(errors: Iterable[VmnetError], file: str) -> list[VmnetError]:
     """Tell each complaint once, in the order of the file, then those about overrides."""
-    once = {(error.where, error.what): error for error in reversed(list(errors))}
+    once: dict[tuple[Where | None, str], VmnetError] = {}
+    for error in errors:
+        once.setdefault((error.where, error.what), error)
     nowhere = Where("", 0, 0)
 
     def place(error: VmnetError) -> tuple[bool, str, int, int]:

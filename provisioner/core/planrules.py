@@ -34,6 +34,10 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
 
 
 def _sizes(plan: Plan) -> Iterator[Problem]:
+    if not plan.networks:
+        yield Problem(
+            ("networks",), "the plan has no networks", "add one, as in lan: {uplink: eno1}"
+        )
     if not plan.vms:
         yield Problem(("vms",), "the plan has no VMs", "add one, as in web: {nics: [lan]}")
     if len(plan.vms) > MOST_VMS:
@@ -100,7 +104,7 @@ def _nics(plan: Plan) -> Iterator[Problem]:
     for path, _, _, nic in _each_nic(plan):
         if nic.network in known:
             yield from _nic(path, nic, known[nic.network])
-        else:
+        elif known:
             yield Problem(
                 (*path, "network"),
                 f"there is no network {quoted(nic.network)}",
@@ -182,8 +186,9 @@ def _room(plan: Plan) -> Iterator[Problem]:
             if wanting > free:
                 yield Problem(
                     ("networks", network.name, *_named_room(network, pool)),
-                    f"{wanting} NICs want an address of {network.name}, {max(free, 0)} are free",
-                    "widen it, or use fewer VMs",
+                    f"network {network.name} has {max(free, 0)} free addresses,"
+                    f" its NICs want {wanting}",
+                    "widen the pool or the subnet, or use fewer VMs",
                 )
 
 

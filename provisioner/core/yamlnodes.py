@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from provisioner.core.text import hides, one_line
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _DEEPEST = 12
 _MOST_NODES = 200_000
+_MOST_COMPLAINTS = 20
 _BREAK = re.compile(r"\r\n|\r|\n")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
@@ -75,7 +77,7 @@ def complaint(where: Where, what: str, fix: str) -> VmnetError:
 
 def read(source: Source) -> tuple[Node | None, list[VmnetError]]:
     """Give the tree, or None if there is nothing to judge, and every complaint about the YAML."""
-    hidden = list(_hidden(source))
+    hidden = list(islice(_hidden(source), _MOST_COMPLAINTS))
     if hidden:
         return None, hidden
     reader = _Reader(source)
@@ -166,7 +168,8 @@ class _Reader:
         elif getattr(event, "anchor", None):
             self._complain(event, "an anchor stands here", "take out the &name")
         elif getattr(event, "tag", None):
-            tag = quoted(getattr(event, "tag", ""))
+            tag = quoted(str(getattr(event, "tag", "")).replace("tag:yaml.org,2002:", "!!"))
+            self.whole = self.whole and isinstance(event, self.yaml.ScalarEvent)
             self._complain(event, f"the tag {tag} stands here", "take it out: values need no tags")
 
     def _scalar(self, event: ScalarEvent) -> Scalar:
@@ -212,13 +215,20 @@ class _Reader:
 
     def _complain(self, event: Event, what: str, fix: str) -> None:
         self.complaints.append(complaint(self._where(event), what, fix))
+        if len(self.complaints) >= _MOST_COMPLAINTS:
+            raise _EnoughError
 
     def _syntax(self, error: YAMLError) -> VmnetError:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        where = self.source.where(mark.line, mark.column) if mark else self.source.where(0, 0)
+        marks = [getattr(error, "problem_mark", None), getattr(error, "context_mark", None)]
+        places = [self.source.where(mark.line, mark.column) for mark in marks if mark]
+        told = [place for place in places if place.text]  # an open quote ends behind the last line
+        where = (told or places or [self.source.where(0, 0)])[0]
         if where.text[where.column - 1 :].startswith("\t"):
             return complaint(where, "a tab stands where YAML wants spaces", "indent with spaces")
         problem = getattr(error, "problem", None) or "it cannot be read"
+        if "cannot start any token" in problem:
+            first = quoted(where.text[where.column - 1 :][:1])
+            return complaint(where, f"a value cannot begin with {first}", "put it in quotes")
         return complaint(
             where,
             f"not valid YAML: {one_line(problem)}",

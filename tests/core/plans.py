@@ -1,0 +1,58 @@
+"""Short ways to write a plan with one thing in it, and to read every complaint about it."""
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+from provisioner.core.planfile import load
+from provisioner.errors import Complaints, Exit
+
+
+def told(text: str, *overrides: str) -> list[str]:
+    """Give each complaint as two lines, `place what` and `fix: …`, without the file's name."""
+    try:
+        load(text, "p", overrides)
+    except Complaints as refused:
+        errors = refused.errors
+    else:
+        return []
+    assert {error.status for error in errors} == {Exit.BAD_INPUT}
+    lines = [line for error in errors for line in (f"{error.where} {error.what}", error.fix)]
+    return [f"fix: {line}" if at % 2 else _bare(str(line)) for at, line in enumerate(lines)]
+
+
+def _bare(line: str) -> str:
+    return line.removeprefix("p:").replace(" p:", " ")
+
+
+def cases(table: str) -> list[ParameterSet]:
+    """Read a table: lines of input, then what is told about them, each line after an arrow."""
+    found = []
+    given: list[str] = []
+    expected: list[str] = []
+    for line in [*filter(None, table.split("\n")), ""]:
+        if line.startswith("-> "):
+            expected.append(line.removeprefix("-> "))
+            continue
+        if expected:
+            found.append(pytest.param("\n".join(given), expected, id=given[0]))
+            given, expected = [], []
+        given.append(line)
+    return found
+
+
+def with_name(name: str) -> str:
+    return f"name: {name}\nnetworks: {{lan: {{uplink: eno1}}}}\nvms: {{web: {{nics: [lan]}}}}\n"
+
+
+def with_network(inside: str) -> str:
+    return f"name: lab\nnetworks:\n  lan: {{{inside}}}\nvms: {{web: {{nics: [lan]}}}}\n"
+
+
+def with_vm(inside: str) -> str:
+    lan = "networks: {lan: {uplink: eno1}}"
+    return f"name: lab\n{lan}\nvms:\n  web: {{nics: [lan], {inside}}}\n"
+
+
+def with_nic(inside: str) -> str:
+    lan = "networks: {lan: {switch: true, subnet: 10.77.0.0/24}}"
+    return f"name: lab\n{lan}\nvms:\n  web: {{nics: [{{network: lan, {inside}}}]}}\n"

@@ -1,0 +1,221 @@
+"""Values of NICs and VMs that cannot be, each answered with the whole message."""
+
+import pytest
+from plans import cases, told, with_nic, with_vm
+
+NICS = r"""
+mac: 41135085296
+-> 4:36 "41135085296" is not a MAC
+-> fix: a MAC looks like 02:00:00:00:00:01; did a YAML tool eat the colons?
+mac: 00:00:00:00:00:00
+-> 4:36 "00:00:00:00:00:00" is nobody's MAC
+-> fix: leave mac out: vmnet derives one
+mac: 01:00:5e:00:00:01
+-> 4:36 "01:00:5e:00:00:01" is a multicast MAC
+-> fix: make the first octet even, as in 02:00:00:00:00:01, or leave mac out
+mac: ff:ff:ff:ff:ff:ff
+-> 4:36 "ff:ff:ff:ff:ff:ff" is a multicast MAC
+-> fix: make the first octet even, as in 02:00:00:00:00:01, or leave mac out
+mac: 52:54:00:12:34:56:78
+-> 4:36 "52:54:00:12:34:56:78" is not a MAC
+-> fix: a MAC looks like 02:00:00:00:00:01
+mac: zz
+-> 4:36 "zz" is not a MAC
+-> fix: a MAC looks like 02:00:00:00:00:01
+mac: 52:54:00:12:34
+-> 4:36 "52:54:00:12:34" is not a MAC
+-> fix: a MAC looks like 02:00:00:00:00:01
+mac: [a]
+-> 4:31 one value is wanted here, not a list
+-> fix: write a single value
+address: 10.0.0.256/24
+-> 4:40 "10.0.0.256/24" is not an address
+-> fix: write it like 10.77.0.5/24 or fd77::5/64
+address: 10.77.0.0/24
+-> 4:40 address 10.77.0.0 is the network address of 10.77.0.0/24
+-> fix: choose one between the first and the last address
+address: 10.77.0.0
+-> 4:40 address 10.77.0.0 is the network address of 10.77.0.0/24
+-> fix: choose one between the first and the last address
+address: 10.77.0.255
+-> 4:40 address 10.77.0.255 is the broadcast address of 10.77.0.0/24
+-> fix: choose one between the first and the last address
+address: 010.77.0.1
+-> 4:40 "010.77.0.1" is not an address
+-> fix: write it like 10.77.0.5/24 or fd77::5/64
+address: '::ffff:10.77.0.5'
+-> 4:40 "::ffff:10.77.0.5" is an IPv4 address in IPv6 clothes
+-> fix: use one of a private range, such as 10.77.0.5 or fd77::5
+address: 'fe80::1'
+-> 4:40 "fe80::1" is a link-local address: the guest makes its own
+-> fix: use one of a private range, such as 10.77.0.5 or fd77::5
+address: 'fe80::1%eth0'
+-> 4:40 "fe80::1%eth0" is a link-local address: the guest makes its own
+-> fix: use one of a private range, such as 10.77.0.5 or fd77::5
+address: 10.78.0.5
+-> 4:40 address 10.78.0.5 is not inside subnet 10.77.0.0/24
+-> fix: choose one inside the subnet
+address: 10.77.0.5/16
+-> 4:40 address 10.77.0.5/16 does not have the prefix of subnet 10.77.0.0/24
+-> fix: write 10.77.0.5/24, or leave the prefix out
+address: 127.0.0.1
+-> 4:40 "127.0.0.1" is a reserved address
+-> fix: use one of a private range, such as 10.77.0.5 or fd77::5
+address: 224.0.0.1
+-> 4:40 "224.0.0.1" is a reserved address
+-> fix: use one of a private range, such as 10.77.0.5 or fd77::5
+address: 0.0.0.0
+-> 4:40 "0.0.0.0" is a reserved address
+-> fix: use one of a private range, such as 10.77.0.5 or fd77::5
+address: 255.255.255.255
+-> 4:40 "255.255.255.255" is a reserved address
+-> fix: use one of a private range, such as 10.77.0.5 or fd77::5
+address: 10.77.0.1
+-> 4:40 address 10.77.0.1 is the switch host's: see 2:26
+-> fix: choose another address
+address: 'fd00::1/64'
+-> 4:40 address fd00::1 is not inside subnet 10.77.0.0/24
+-> fix: choose one inside the subnet
+address: 10.77.0.5/255.255.255.0
+-> 4:40 "10.77.0.5/255.255.255.0" is not an address
+-> fix: write it like 10.77.0.5/24 or fd77::5/64
+address: foo
+-> 4:40 "foo" is not an address
+-> fix: write it like 10.77.0.5/24 or fd77::5/64
+mac: ''
+-> 4:36 there is no value here
+-> fix: write one, or remove the key
+mode: bridg
+-> 4:37 "bridg" is not a macvtap mode
+-> fix: use one of private, vepa, bridge, passthru, source
+mode: source
+-> 4:37 mode source is not supported by this version
+-> fix: use private, vepa or bridge
+mtu: 9000000
+-> 4:36 "9000000" is not an MTU
+-> fix: write a whole number from 68 to 65535
+adress: 10.77.0.5
+-> 4:31 unknown key "adress"
+-> fix: did you mean "address"? known keys: network, mode, mac, address, mtu
+address: 'ff02::1'
+-> 4:40 "ff02::1" is a reserved address
+-> fix: use one of a private range, such as 10.77.0.5 or fd77::5
+address: '::1'
+-> 4:40 "::1" is a reserved address
+-> fix: use one of a private range, such as 10.77.0.5 or fd77::5
+address: '::'
+-> 4:40 "::" is a reserved address
+-> fix: use one of a private range, such as 10.77.0.5 or fd77::5
+"""
+
+VMS = r"""
+memory: 4 TiB
+-> 4:30 "4 TiB" is not an amount of memory
+-> fix: write it like 128M, 512MiB or 1G; a number alone counts MiB
+memory: -1
+-> 4:30 "-1" is not an amount of memory
+-> fix: write it like 128M, 512MiB or 1G; a number alone counts MiB
+memory: 0
+-> 4:30 "0" is too little memory
+-> fix: give at least 96M: less does not boot
+memory: 1e3
+-> 4:30 "1e3" is not an amount of memory
+-> fix: write it like 128M, 512MiB or 1G; a number alone counts MiB
+memory: nan
+-> 4:30 "nan" is not an amount of memory
+-> fix: write it like 128M, 512MiB or 1G; a number alone counts MiB
+memory: .inf
+-> 4:30 ".inf" is not an amount of memory
+-> fix: write it like 128M, 512MiB or 1G; a number alone counts MiB
+memory: 95
+-> 4:30 "95" is too little memory
+-> fix: give at least 96M: less does not boot
+memory: 512MB
+-> 4:30 "512MB" is not an amount of memory
+-> fix: write it like 128M, 512MiB or 1G; a number alone counts MiB
+memory: 2000G
+-> 4:30 "2000G" is too much memory
+-> fix: give at most 1024G
+cpus: 0
+-> 4:28 "0" is not a number of CPUs
+-> fix: write a whole number from 1 to 64
+cpus: 100000
+-> 4:28 "100000" is not a number of CPUs
+-> fix: write a whole number from 1 to 64
+cpus: 1.5
+-> 4:28 "1.5" is not a number of CPUs
+-> fix: write a whole number from 1 to 64
+cpus: on
+-> 4:28 "on" is not a number of CPUs
+-> fix: write a whole number from 1 to 64
+count: 1000000000
+-> 4:29 "1000000000" is not a number of VMs
+-> fix: write a whole number from 1 to 1000
+count: 0
+-> 4:29 "0" is not a number of VMs
+-> fix: write a whole number from 1 to 1000
+count: x
+-> 4:29 "x" is not a number of VMs
+-> fix: write a whole number from 1 to 1000
+count: 1001
+-> 4:29 "1001" is not a number of VMs
+-> fix: write a whole number from 1 to 1000
+image: micr0
+-> 4:29 there is no image "micr0"
+-> fix: did you mean "micro"? known images: micro
+image: debian
+-> 4:29 there is no image "debian"
+-> fix: known images: micro
+ssh_keys: [nope]
+-> 4:33 "nope" is not a public key of OpenSSH
+-> fix: paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home
+ssh_keys: ssh-ed25519 AAAA
+-> 4:32 the ssh-ed25519 key is damaged: its body does not hold one
+-> fix: paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home
+ssh_keys: ["ssh-ed25519 AAAA\nssh-rsa B"]
+-> 4:33 "ssh-ed25519 AAAA\nssh-rsa B" is not a public key of OpenSSH
+-> fix: paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home
+ssh_keys: '-----BEGIN OPENSSH PRIVATE KEY-----'
+-> 4:32 this is a private key: whoever reads the plan could use it
+-> fix: paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home
+ssh_keys: 'command="id" ssh-ed25519 AAAA'
+-> 4:32 "command="id" ssh-ed25519 AAAA" is not a public key of OpenSSH
+-> fix: paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home
+memory: [1]
+-> 4:22 one value is wanted here, not a list
+-> fix: write a single value
+disk: 3
+-> 4:22 unknown key "disk"
+-> fix: known keys: image, memory, cpus, nics, ssh_keys, count
+name: x
+-> 4:22 unknown key "name": "web" is the name
+-> fix: remove it
+memory: ''
+-> 4:30 there is no value here
+-> fix: write one, or remove the key
+cpus: 1e1
+-> 4:28 "1e1" is not a number of CPUs
+-> fix: write a whole number from 1 to 64
+cpus: 65
+-> 4:28 "65" is not a number of CPUs
+-> fix: write a whole number from 1 to 64
+memory: ١٢٨
+-> 4:30 "١٢٨" is not an amount of memory
+-> fix: write it like 128M, 512MiB or 1G; a number alone counts MiB
+image: [micro]
+-> 4:22 one value is wanted here, not a list
+-> fix: write a single value
+connection: auto
+-> 4:22 unknown key "connection"
+-> fix: known keys: image, memory, cpus, nics, ssh_keys, count
+"""
+
+
+@pytest.mark.parametrize(("value", "complaints"), cases(NICS))
+def test_a_nic_refuses(value: str, complaints: list[str]) -> None:
+    assert told(with_nic(value)) == complaints
+
+
+@pytest.mark.parametrize(("value", "complaints"), cases(VMS))
+def test_a_vm_refuses(value: str, complaints: list[str]) -> None:
+    assert told(with_vm(value)) == complaints
