@@ -106,13 +106,7 @@ class Network(_Part):
     switch: Switch | None = None
     mode: _Mode = Mode.BRIDGE
     gateway: _Addresses = ()
-    pool: (
-        Annotated[
-            tuple[netvalues.Address, netvalues.Address],
-            PlainValidator(netvalues.pool),
-        ]
-        | None
-    ) = None
+    pool: Annotated[tuple[_Address, _Address], BeforeValidator(netvalues.pool)] | None = None
     addressing: Annotated[Addressing, BeforeValidator(_addressing)] = Field(
         default_factory=lambda known: Addressing.STATIC if known["subnet"] else Addressing.DHCP
     )

@@ -86,7 +86,7 @@ def read(source: Source) -> tuple[Node | None, list[VmnetError]]:
 
 def _hidden(source: Source) -> Iterator[VmnetError]:
     """Find controls, bidi overrides and lone surrogates: YAML or the eye trips over them."""
-    for number, line in enumerate(source.lines):
+    for number, line in enumerate(_BREAK.split(source.text)):
         if line.isprintable():
             continue
         for column, character in enumerate(line):

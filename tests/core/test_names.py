@@ -1,0 +1,77 @@
+import re
+from itertools import islice
+from uuid import UUID, uuid5
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioner.core import names
+
+NAMESPACE = UUID("6d1f9a3e-5b2c-5d0f-8a47-c3e1907bd254")
+
+LABELS = st.from_regex(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", fullmatch=True)
+NICS = st.integers(0, 63)
+
+
+def test_names_never_change_between_versions() -> None:
+    assert names.macvtap("lab", "web1", 0) == "mvt0f82301eb8"
+    assert names.switch_ends("lab", "lan") == ("mvl317aefc732", "mvh317aefc732")
+    assert names.group("lab") == 0x76FAA15E
+    assert names.mac("lab", "web1", 0) == "02:fc:4f:55:4b:01"
+    assert names.altname("lab", "web1", 0) == "vmnet-lab-web1-0"
+    assert names.alias("lab", "web1", 0) == "vmnet:lab/web1/0"
+    assert names.domain("lab", "web1") == "lab-web1"
+    assert names.domain_uuid("lab", "web1") == "509a6d05-7d8a-5c07-a539-c1a232f9a521"
+    assert list(islice(names.ifindexes("lab", "web1", 0), 3)) == [1526285647, 492409059, 689103661]
+
+
+@given(LABELS, LABELS, NICS)
+def test_the_kernel_takes_every_derived_name(plan: str, vm: str, nic: int) -> None:
+    links = [names.macvtap(plan, vm, nic), *names.switch_ends(plan, vm)]
+    assert all(re.fullmatch(r"mv[tlh][0-9a-f]{10}", link) for link in links)
+    assert len(names.altname(plan[:32], vm, nic)) <= 127
+    assert 0x76000000 <= names.group(plan) <= 0x76FFFFFF
+
+
+@given(LABELS, LABELS, NICS)
+def test_a_derived_mac_is_unicast_and_locally_administered(plan: str, vm: str, nic: int) -> None:
+    assert re.fullmatch(r"02(:[0-9a-f]{2}){5}", names.mac(plan, vm, nic))
+
+
+@given(LABELS, LABELS, NICS)
+def test_interface_indexes_stay_in_their_range(plan: str, vm: str, nic: int) -> None:
+    first = list(islice(names.ifindexes(plan, vm, nic), 50))
+    assert all(0x10000000 <= index <= 0x7FFFFFF0 for index in first)
+    assert first == list(islice(names.ifindexes(plan, vm, nic), 50))
+    assert len(set(first)) > 45
+
+
+@given(LABELS, LABELS)
+def test_the_uuid_is_a_version_5_one(plan: str, vm: str) -> None:
+    assert names.domain_uuid(plan, vm) == str(uuid5(NAMESPACE, f"{plan}/{vm}"))
+
+
+@given(st.lists(st.text()), st.lists(st.text()))
+def test_different_parts_give_different_digests(one: list[str], other: list[str]) -> None:
+    assert (names.digest(*one, size=16) == names.digest(*other, size=16)) == (one == other)
+
+
+def test_the_kinds_of_names_do_not_share_a_hash() -> None:
+    kinds = [
+        names.macvtap("lab", "a", 0)[3:],
+        names.switch_ends("lab", "a")[0][3:],
+        names.mac("lab", "a", 0)[3:].replace(":", ""),
+    ]
+    assert len(set(kinds)) == 3
+
+
+def test_only_links_named_as_vmnet_does_are_ours() -> None:
+    lower, far = names.switch_ends("lab", "lan")
+    ours = [(names.macvtap("lab", "a", 0), "macvtap"), (lower, "veth"), (far, "veth")]
+    others = [
+        ("macvtap0", "macvtap"),
+        (lower, "macvtap"),
+        ("eth0", ""),
+        ("mvtnothexatall", "macvtap"),
+    ]
+    assert [names.are_ours(*link) for link in ours + others] == [True] * 3 + [False] * 4
