@@ -139,11 +139,15 @@ class Domains:
                 raise _told(error, f'ending VM "{domain.vm}"') from error
 
     def agent_connected(self, domain: str) -> bool:
-        """Tell whether the guest agent has opened its port."""
+        """Tell whether the guest agent has opened its port, and libvirt its own end."""
         import libvirt
 
         try:
-            xml = self._conn.lookupByName(domain).XMLDesc(0)
+            found = self._conn.lookupByName(domain)
+            # Waits until a libvirt that has just been opened has joined the domain again: the XML,
+            # read from the disk, says "connected" before that (libvirt 9.0, qemuProcessReconnect).
+            found.memoryStats()
+            xml = found.XMLDesc(0)
         except libvirt.libvirtError:
             return False
         return bool(re.search(r"org\.qemu\.guest_agent\.0['\"] state=['\"]connected", xml))
