@@ -22,7 +22,7 @@ def options(
     """Put together what the command line says of how to go about it."""
     from provisioner.flow import Options
 
-    return Options(command, timeout_s, lock_timeout_s, recreate)
+    return Options(command, timeout_s, lock_timeout_s, recreate, screen.warm_up)
 
 
 def worker_of(ctx: typer.Context) -> "Worker":

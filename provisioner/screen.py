@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 _WIDE = 160  # columns of a table that goes to a file: nothing is folded there
 
 
+def warm_up() -> None:
+    """Import what takes long, while there is time."""
+    import rich.console
+    import rich.table  # noqa: F401
+
+
 def line(text: str) -> None:
     """Say one thing that happened."""
     sys.stderr.write(sanitize(text) + "\n")

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2s
 from typing import TYPE_CHECKING
 
@@ -21,15 +22,34 @@ _MAX_CMDLINE = 2047
 Nics = Mapping[tuple[str, int], "NicConfig"]
 
 
-def desired(
-    plan: "Plan", nics: Nics, facts: Facts, image: Image, accel: Chosen
-) -> "dict[Key, Resource]":
+@dataclass(frozen=True, slots=True)
+class New:
+    """What new guests get, and the domains that keep what they were started with."""
+
+    image: Image
+    accel: Chosen
+    kept: Mapping[str, Domain] = field(default_factory=dict)
+
+    def image_of(self, vm: str) -> Image:
+        """Give the image that a VM boots, or has booted, from."""
+        if not (old := self.kept.get(vm)):
+            return self.image
+        return Image(old.kernel, old.initrd, old.image_cmdline, 0)
+
+    def accel_of(self, vm: str, wish: str) -> str:
+        """Give the accelerator that a VM gets, or has got and the plan does not want otherwise."""
+        if not (old := self.kept.get(vm)):
+            return self.accel.what
+        return old.accel if wish == "auto" else wish
+
+
+def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> "dict[Key, Resource]":
     """List everything that must exist for `plan` to be up."""
     resources: list[Resource] = [_switch(plan.name, n) for n in plan.networks if n.switch]
     for vm in plan.vms:
         taps = [_macvtap(plan, vm, i, nics[vm.name, i], facts) for i in range(len(vm.nics))]
         resources += taps
-        resources += _guest(plan, vm, taps, nics, facts=facts, image=image, accel=accel)
+        resources += _guest(plan, vm, taps, nics, facts, new)
     return by_key(resources)
 
 
@@ -68,18 +88,17 @@ def _macvtap(plan: "Plan", vm: "Vm", i: int, config: "NicConfig", facts: Facts) 
     )
 
 
-def _guest(  # noqa: PLR0913  (all that a guest is made of)
+def _guest(
     plan: "Plan",
     vm: "Vm",
     taps: list[Macvtap],
     nics: Nics,
-    *,
     facts: Facts,
-    image: Image,
-    accel: Chosen,
+    new: New,
 ) -> list[Resource]:
     from provisioner.core.addresses import network_config
 
+    image = new.image_of(vm.name)
     network = network_config([nics[vm.name, i] for i in range(len(vm.nics))])
     base = f"{image.cmdline} vmnet.hostname={vm.name}"
     inline = f"{base} network-config={base64.b64encode(network.encode()).decode()}"
@@ -96,10 +115,11 @@ def _guest(  # noqa: PLR0913  (all that a guest is made of)
         vm=vm.name,
         memory_mib=vm.memory_mib,
         cpus=vm.cpus,
-        accel=accel.what,
+        accel=new.accel_of(vm.name, str(plan.accel)),
         kernel=image.kernel,
         initrd=image.initrd,
         cmdline=inline,
+        image_cmdline=image.cmdline,
         console=f"{facts.home}/console/{vm.name}.log",
         nics=tuple(DomainNic(t.name, t.mac, t.mtu) for t in taps),
         seed=seed.path if seed else None,

@@ -181,7 +181,7 @@ def _told(name: str, want: object, have: object) -> str:
             return "the host speaks through it"
         case "node":
             return f"its /dev/tap node is {have}"
-        case "cmdline" | "initrd" | "kernel":
+        case "cmdline" | "image_cmdline" | "initrd" | "kernel":
             return f"{words} has changed"
         case _:
             return f"{words} is {_plain(have)}, want {_plain(want)}"

@@ -65,6 +65,7 @@ class Domain:
     kernel: str
     initrd: str
     cmdline: str
+    image_cmdline: str  # the part of it that came with the image
     console: str  # path of the console log
     nics: tuple[DomainNic, ...]
     seed: str | None = None

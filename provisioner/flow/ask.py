@@ -4,17 +4,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from provisioner.core import names
-from provisioner.core.desired import desired
+from provisioner.core.desired import New, desired
 from provisioner.core.diff import diff
-from provisioner.core.facts import Chosen, Facts, Image
+from provisioner.core.facts import Chosen, Facts
 from provisioner.core.render import domain_xml
 from provisioner.core.report import Report
 from provisioner.core.resources import Domain, Resource
 from provisioner.errors import Exit, VmnetError
 from provisioner.execute import Outcome
+from provisioner.flow import choices
 from provisioner.flow.bring import reported
 from provisioner.flow.session import Options, Target, Tell, begun
-from provisioner.host import consoles, micro, places
+from provisioner.host import consoles, places
 from provisioner.host.guests import Ran
 from provisioner.host.worker import Worker
 
@@ -22,7 +23,7 @@ from provisioner.host.worker import Worker
 def status(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
     """Say what the plan is made of now, and what `up` would do."""
     with begun(target, options, worker, tell) as session:
-        want = session.wanted() if target.loaded else session.snapshot.resources
+        want = session.wanted(build=False) if target.loaded else session.snapshot.resources
         left = diff(want, session.snapshot.resources)
         return reported(session, Outcome(), left)
 
@@ -35,15 +36,9 @@ def render(target: Target, vm: str) -> str:
     from provisioner.core.addresses import assign
 
     plan = target.plan
-    found = micro.find(places.cache())
-    image = (
-        Image(str(found.kernel), str(found.initrd), found.cmdline, found.min_memory_mib)
-        if found
-        else Image("/not-built-yet/vmlinux", "/not-built-yet/initrd", "", 0)
-    )
     facts = Facts(home=str(places.home(plan.name)))
     accel = Chosen("tcg" if plan.accel == "auto" else str(plan.accel), "for show")
-    want = desired(plan, assign(plan), facts, image, accel)
+    want = desired(plan, assign(plan), facts, New(choices.image(None), accel))
     return domain_xml(_domain(want.values(), _one(target, vm)))
 
 

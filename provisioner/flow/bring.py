@@ -1,5 +1,6 @@
 """up, down, plan and check: what is wanted against what is there."""
 
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +56,7 @@ def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report
     """Say what `up` would do; touch nothing."""
     with begun(target, options, worker, tell) as session:
         session.refuse()
-        steps = diff(session.wanted(), session.snapshot.resources)
+        steps = diff(session.wanted(build=False), session.snapshot.resources)
         return reported(session, Outcome(), steps)
 
 
@@ -175,6 +176,7 @@ def _checked(session: Session, report: Report, began: float, started: float) -> 
     ]
     macs = {at: nic.mac for at, nic in session.nics.items()}
     check = Check(target.plan, pairs, macs, session.worker, session.tell)
+    threading.Thread(target=session.options.idle, daemon=True).start()
     results = check.run(up_now, session.options.timeout_s, began)
     broken = {
         vm for r in results if not r.kept for vm in (r.pair.source, r.pair.target)

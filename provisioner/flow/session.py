@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provisioner.core import rules
-from provisioner.core.desired import desired
-from provisioner.core.facts import Chosen, Image, Snapshot
+from provisioner.core.desired import New, desired
+from provisioner.core.facts import Chosen, Snapshot
 from provisioner.core.resources import Domain, Resources
 from provisioner.errors import Complaints, VmnetError
-from provisioner.host import accel, locks, micro, places, rights
+from provisioner.flow import choices
+from provisioner.host import locks, places, rights
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Options:
     timeout_s: float = 120.0
     lock_timeout_s: float = 30.0
     recreate: bool = False
+    idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,11 @@ class Session:
     snapshot: Snapshot
     chosen: list[tuple[str, str, str]]
     nics: "Mapping[tuple[str, int], NicConfig]" = field(default_factory=dict)
-    image: Image | None = None
 
     def look(self) -> Snapshot:
         """Look at the host again."""
         self.snapshot = self.worker.do("observe")
         return self.snapshot
-
-    def leave_no_trace(self) -> None:
-        """Take away what opening libvirt laid out, when nothing of the plan exists."""
-        if not self.look().resources:
-            self.worker.do("tidy")
 
     def await_agent(self, vm: str, timeout_s: float) -> None:
         """Wait until a VM's guest agent can be asked: libvirt finds it again some time after open.
@@ -111,25 +107,23 @@ class Session:
         if found:
             raise Complaints(found)
 
-    def wanted(self) -> Resources:
-        """Say what must exist for the plan to be up."""
-        assert self.image  # noqa: S101  (begun with an image)
-        return desired(
-            self.target.plan, self.nics, self.snapshot.facts, self.image, self._accel(self.image)
-        )
+    def wanted(self, *, build: bool = True) -> Resources:
+        """Say what must exist for the plan to be up; without `build`, with no image if need be.
 
-    def _accel(self, image: Image) -> Chosen:
-        from pathlib import Path
-
-        running = [r.accel for r in self.snapshot.resources.values() if isinstance(r, Domain)]
-        wish = str(self.target.plan.accel)
-        if wish == "auto" and running:
-            chosen = Chosen(running[0], "the VMs that run use it")
-        else:
-            chosen = accel.choose(wish, Path(image.kernel), places.cache())
-        if all(of != "accel" for of, _, _ in self.chosen):
-            self.choose("accel", chosen)
-        return chosen
+        VMs that run keep the image and the accelerator they were started with, unless they are to
+        be recreated: a newer vmnet is no reason to restart a guest.
+        """
+        plan = self.target.plan
+        have = [r for r in self.snapshot.resources.values() if isinstance(r, Domain)]
+        kept = {} if self.options.recreate else {d.vm: d for d in have}
+        image, accel = choices.NOT_BUILT, Chosen("", "")
+        if any(vm.name not in kept for vm in plan.vms):
+            image = choices.image(self.tell if build else None)
+            accel = choices.accelerator(plan, image.kernel)
+            self.choose("accel", accel)
+        elif have:
+            self.choose("accel", Chosen(have[0].accel, "the VMs that run use it"))
+        return desired(plan, self.nics, self.snapshot.facts, New(image, accel, kept))
 
 
 @contextmanager
@@ -148,35 +142,23 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
         session = _opened(target, options, worker, tell)
         try:
             yield session
+        except BaseException:
+            session.look()
+            raise
         finally:
-            session.leave_no_trace()
+            if not session.snapshot.resources:
+                worker.do("tidy")
 
 
 def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Session:
     opening = worker.call("open", target.name, target.connection)
-    try:
-        nics = {}
-        image = None
-        if target.loaded:
-            # Meanwhile, on the other core: all that needs no look at the host.
-            from provisioner.core.addresses import assign
+    nics = {}
+    if target.loaded:
+        # Meanwhile, on the other core: all that needs no look at the host.
+        from provisioner.core.addresses import assign
 
-            nics = assign(target.plan)
-            image = _image(tell)
-        chosen = opening.result()
-        snapshot = worker.do("observe")
-    except BaseException:
-        opening.wait()
-        worker.do("abandon")
-        raise
-    session = Session(target, options, worker, tell, snapshot, [], nics=nics, image=image)
+        nics = assign(target.plan)
+    chosen = opening.result()
+    session = Session(target, options, worker, tell, worker.do("observe"), [], nics=nics)
     session.choose("libvirt", chosen)
     return session
-
-
-def _image(tell: Tell) -> Image:
-    found = micro.find(places.cache())
-    if not found:
-        tell("building the micro image: there is none for this version yet")
-        found = micro.build(places.cache(), tell)
-    return Image(str(found.kernel), str(found.initrd), found.cmdline, found.min_memory_mib)
