@@ -65,7 +65,8 @@ class _Judge:
             "networks": list(getattr(networks, "items", ())),
             "vms": list(shaped.entries),
         }
-        self.spoiled: set[Path] = set()
+        self.gone: set[Path] = set()  # replaced by something that demands nothing
+        self.spoiled: set[Path] = set()  # what rules cannot judge any more
         self.complaints: list[VmnetError] = []
 
     def judge(self) -> tuple[Plan | None, list[VmnetError]]:
@@ -76,7 +77,11 @@ class _Judge:
                 details = [one for one in error.errors() if one["type"] != _NO_DEFAULT]
             self._complain(details)
             broken = [one for one in details if one["type"] != "plan"]
-            judgeable = [self._take_out(one["loc"], extra=_is_unknown_key(one)) for one in broken]
+            judgeable = [
+                self._take_out(one["loc"], extra=_is_unknown_key(one))
+                for one in broken
+                if not self._is_in(self.gone, self._path(one["loc"]))
+            ]
             if not broken or not all(judgeable):
                 break
         return None, self.complaints
@@ -88,7 +93,7 @@ class _Judge:
         }
         for detail in details:
             path = self._path(detail["loc"])
-            blind = not self.whole or self._is_spoiled(path)
+            blind = not self.whole or self._is_in(self.spoiled, path)
             if path not in mistyped and (detail["type"] != "plan" or not blind):
                 self.complaints.append(self._told(path, detail))
 
@@ -127,8 +132,9 @@ class _Judge:
         same = first == self.places.where(*path)
         return ": by each VM that count makes" if same else f": see {first}"
 
-    def _is_spoiled(self, path: Path) -> bool:
-        return any(path[:end] in self.spoiled for end in range(1, len(path) + 1))
+    @staticmethod
+    def _is_in(paths: set[Path], path: Path) -> bool:
+        return any(path[:end] in paths for end in range(1, len(path) + 1))
 
     def _take_out(self, loc: Path, *, extra: bool) -> bool:
         """Take out what cannot be judged, or an unknown key; tell whether the rest can be."""
@@ -160,6 +166,7 @@ class _Judge:
         """Put one in its place that demands nothing; its NICs cannot be judged either."""
         name = self.names["networks"][at]
         self.data["networks"][at] = {"name": name, "uplink": "x", "addressing": "none"}
+        self.gone.add(("networks", name))
         self.spoiled.add(("networks", name))
         for vm in self.data.get("vms", ()):
             for number, nic in enumerate(vm.get("nics", ()) if isinstance(vm, dict) else ()):
@@ -169,10 +176,13 @@ class _Judge:
 
     def _take_out_nic(self, at: int, nic: int) -> None:
         self.data["vms"][at]["nics"][nic] = {"network": _NOWHERE}
-        self.spoiled.add(("vms", self.names["vms"][at], "nics", nic))
+        path = ("vms", self.names["vms"][at], "nics", nic)
+        self.gone.add(path)
+        self.spoiled.add(path)
 
     def _take_out_vm(self, at: int) -> None:
         self.data["vms"][at] = {"name": f"{_NOWHERE}-{at}", "nics": [_NOWHERE]}
+        self.gone.add(("vms", self.names["vms"][at]))
         self.spoiled.add(("vms", f"{_NOWHERE}-{at}"))
 
 

@@ -45,6 +45,7 @@ _URI_KEYS = frozenset(
 
 _IFNAMSIZ = 16
 _LONGEST_VM = 40
+_FEW_DIGITS = 6
 _NO_VALUE = "there is no value here"
 _FILL_IN = "write one, or remove the key"
 
@@ -223,7 +224,11 @@ def mac(value: object) -> str:
     text = scalar(value)
     address = text.lower().replace("-", ":")
     if not _MAC.fullmatch(address):
-        eaten = "; did a YAML tool eat the colons?" if text.isdecimal() else ""
+        eaten = (
+            "; did a YAML tool eat the colons?"
+            if text.isdecimal() and len(text) > _FEW_DIGITS
+            else ""
+        )
         raise BadValue(f"{quoted(text)} is not a MAC", f"a MAC looks like 02:00:00:00:00:01{eaten}")
     if address == "00:00:00:00:00:00":
         raise BadValue(f"{quoted(text)} is nobody's MAC", "leave mac out: vmnet derives one")
