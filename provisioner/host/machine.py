@@ -77,8 +77,7 @@ class Machine:
         found, routes = links.observe()
         running, foreign, live = self._open.observe()
         self._refuse_other_namespace(live)
-        group = names.group(self._plan)
-        ours = [x for x in found if x.group == group and names.are_ours(x.name, x.kind)]
+        ours = [x for x in found if self._is_ours(x)]
         taps.remove_stale_nodes(places.nodes(self._plan), [x.index for x in ours])
         owned: list[Resource] = [*running, *seeds.observe(places.seeds(self._plan))]
         owned += _links(ours, {x.index: x.name for x in found})
@@ -147,6 +146,17 @@ class Machine:
         if not self._domains:
             raise VmnetError("vmnet's connection to libvirt is closed", fix="run the command again")
         return self._domains
+
+    def _is_ours(self, link: Link) -> bool:
+        """Tell whether a link bears all marks of this plan.
+
+        The alias is missing only when vmnet was killed between two messages of one call.
+        """
+        return (
+            link.group == names.group(self._plan)
+            and names.are_ours(link.name, link.kind)
+            and (not link.alias or link.alias.startswith(f"vmnet:{self._plan}/"))
+        )
 
     def _refuse_other_namespace(self, live: list[Live]) -> None:
         here = Path("/proc/self/ns/net").stat().st_ino
@@ -221,15 +231,14 @@ class Machine:
                 self._delete_links([r.name for r in gone if isinstance(r, Switch | Macvtap)])
 
     def _delete_links(self, wanted: list[str]) -> None:
-        group = names.group(self._plan)
-        here = {x.name: x for x in links.observe()[0] if x.group == group}
+        here = {x.name: x for x in links.observe()[0] if self._is_ours(x)}
         gone = [here[name] for name in wanted if name in here]
         # The node first: when vmnet is killed in between, the link still tells whose it was.
         for link in gone:
             if link.kind == "macvtap":
                 taps.remove_node(link.index, places.nodes(self._plan))
         if len(wanted) > 1:
-            links.delete_group(group, lambda x: names.are_ours(x.name, x.kind))
+            links.delete_group(names.group(self._plan), self._is_ours)
         else:
             for link in gone:
                 links.delete(link.name)

@@ -3,6 +3,7 @@
 Nothing here reaches a network: `make setup` kept the wheels of everything that vmnet leans on.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -88,3 +89,17 @@ def test_the_installed_wheel_finds_its_templates_from_any_folder(
 ) -> None:
     (tmp_path / "vmnet.yaml").write_text(PLAN)
     assert "<name>lab-web</name>" in ran(installed_wheel, "render", "web", cwd=tmp_path)
+
+
+def test_the_installed_wheel_brings_a_plan_up_from_any_folder(
+    installed_wheel: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "vmnet.yaml").write_text(PLAN.replace("name: lab", "name: wheel"))
+    # One namespace for both commands: what the first one makes is the second one's to take away.
+    both = f'"{installed_wheel}" up --json; status=$?; "{installed_wheel}" down >&2; exit $status'
+    report = json.loads(ran("sh", "-c", both, cwd=tmp_path))
+    assert report["summary"] == "all 2 measurements are as expected"
+    assert {(r["from"], r["to"], r["observed"]) for r in report["results"]} == {
+        ("host", "web", "reaches"),
+        ("web", "host", "reaches"),
+    }

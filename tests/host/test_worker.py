@@ -1,0 +1,119 @@
+"""The worker: calls side by side, errors that cross over whole, and death that leaves nobody."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioner.errors import Exit, VmnetError, Where
+from provisioner.host import worker
+from provisioner.host.worker import Event, Worker
+
+HOUSE = Path(__file__).parents[2]
+
+
+def functions() -> dict[str, Callable[..., object]]:
+    """What the worker of these tests can do."""
+    gate = threading.Event()
+
+    def refuse() -> None:
+        where = Where("plan.yaml", 3, 7, "text")
+        raise VmnetError("no", where=where, fix="yes", status=Exit.CONFLICT)
+
+    def orphan() -> int:
+        """Start a process that puts itself into the background, as QEMU does."""
+        shell = subprocess.run(
+            ["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(shell.stdout)
+
+    return {
+        "pid": os.getpid,
+        "wait": lambda: gate.wait(2),
+        "open": gate.set,
+        "refuse": refuse,
+        "crash": lambda: os._exit(3),
+        "bug": lambda: {}["nope"],
+        "tell": lambda: worker.tell(Event("web", "agent", "x")),
+        "orphan": orphan,
+    }
+
+
+@pytest.fixture
+def hands() -> Iterator[Worker]:
+    started = worker.start(functions)
+    yield started
+    started.close()
+
+
+def test_calls_run_side_by_side(hands: Worker) -> None:
+    waiting = hands.call("wait")
+    hands.do("open")
+    assert waiting.result(5) is True
+
+
+def test_an_error_crosses_over_with_its_place_its_mend_and_its_status(hands: Worker) -> None:
+    with pytest.raises(VmnetError) as caught:
+        hands.do("refuse")
+    told = (caught.value.what, str(caught.value.where), caught.value.fix, caught.value.status)
+    assert told == ("no", "plan.yaml:3:7", "yes", Exit.CONFLICT)
+
+
+def test_a_bug_in_the_worker_is_told_with_its_traceback(hands: Worker) -> None:
+    with pytest.raises(RuntimeError, match="KeyError: 'nope'"):
+        hands.do("bug")
+
+
+def test_events_arrive_in_a_queue(hands: Worker) -> None:
+    hands.do("tell")
+    assert hands.events.get(timeout=5) == Event("web", "agent", "x")
+
+
+def test_a_call_that_lasts_is_given_up_at_its_deadline(hands: Worker) -> None:
+    with pytest.raises(TimeoutError):
+        hands.do("wait", timeout_s=0.05)
+
+
+def test_a_worker_that_dies_fails_its_calls_instead_of_keeping_them_waiting(hands: Worker) -> None:
+    waiting = hands.call("wait")
+    with pytest.raises(VmnetError, match="worker process ended unexpectedly"):
+        hands.do("crash", timeout_s=5)
+    with pytest.raises(VmnetError):
+        waiting.result(5)
+    with pytest.raises(VmnetError):
+        hands.do("pid", timeout_s=5)
+
+
+def test_an_orphan_of_the_worker_is_reaped_at_once(hands: Worker) -> None:
+    pid = hands.do("orphan")
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 1
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < end, "it stays a zombie"
+
+
+def test_when_vmnet_is_killed_its_worker_dies_too() -> None:
+    script = (
+        "import os, threading; from provisioner.host import worker\n"
+        "hands = worker.start(lambda: {'pid': os.getpid})\n"
+        "print(hands.do('pid'), flush=True); threading.Event().wait()"
+    )
+    ran = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=HOUSE, stdout=subprocess.PIPE, text=True
+    )
+    with ran:
+        assert ran.stdout
+        pid = int(ran.stdout.readline())
+        ran.kill()
+    end = time.monotonic() + 5
+    while Path(f"/proc/{pid}/stat").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
+        assert time.monotonic() < end, "the worker lives on"
