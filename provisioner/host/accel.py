@@ -10,7 +10,7 @@ from pathlib import Path
 from provisioner.core.facts import Chosen
 from provisioner.core.render import EMULATOR
 from provisioner.errors import VmnetError
-from provisioner.host import connection, programs
+from provisioner.host import connection, places, programs
 
 _KVM = Path("/dev/kvm")
 _DEADLINE_S = 8.0
@@ -99,7 +99,7 @@ def _read(file: Path) -> dict[str, str]:
 
 
 def _write(file: Path, known: dict[str, str]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    places.make(file.parent)
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     draft.write_text(json.dumps(known), encoding="utf-8")
     draft.rename(file)

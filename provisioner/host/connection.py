@@ -109,8 +109,8 @@ def prepare_root(plan: str) -> Path:
     shared = places.cache() / "libvirt"
     user, group = run_user()
     try:
-        (root / "etc").mkdir(parents=True, exist_ok=True)
-        shared.mkdir(parents=True, exist_ok=True)
+        places.make(root / "etc")
+        places.make(shared)
         # QEMU, another user, must be able to walk to its sockets below.
         root.parent.chmod(0o755)
         root.chmod(0o755)
@@ -147,7 +147,7 @@ def hide_useless_kvm() -> None:
         if not kvm.exists() or _may_use(kvm, user, group):
             return
         cover = places.run() / ".no-kvm"
-        cover.parent.mkdir(parents=True, exist_ok=True)
+        places.make(cover.parent)
         cover.touch(0o600)
     except OSError:
         return

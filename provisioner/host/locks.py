@@ -11,6 +11,7 @@ from typing import TextIO
 
 from provisioner.core.text import one_line
 from provisioner.errors import VmnetError
+from provisioner.host import places
 
 _POLL_S = 0.1
 
@@ -21,7 +22,7 @@ def held(path: Path, doing: str, *, timeout_s: float, say: Callable[[str], None]
 
     Raises VmnetError when it is still held after `timeout_s` seconds.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    places.make(path.parent)
     with _acquired(path, timeout_s, say) as file:
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "doing": doing, "since": time.strftime("%T")}))
@@ -42,7 +43,7 @@ def _acquired(path: Path, timeout_s: float, say: Callable[[str], None]) -> Itera
         try:
             file = path.open("a+", encoding="utf-8")
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            places.make(path.parent)
             continue
         with file:
             if _lock_until(file, min(end, time.monotonic() + (_POLL_S if told else 0))):

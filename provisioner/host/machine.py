@@ -254,7 +254,7 @@ def _taken(name: str) -> VmnetError:
 
 def _make_directory(path: Path) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        places.make(path)
     except OSError as error:
         raise VmnetError(
             f"cannot make the directory {path}: {error.strerror}",

@@ -7,6 +7,23 @@ from pathlib import Path
 # The agent's socket, ROOT/lib/qemu/channel/target/domain-ID-<20 letters>/org.qemu.guest_agent.0,
 # must fit sun_path (108 bytes, unix(7)): that leaves this much for the root of the embedded driver.
 _MAX_ROOT = 27
+_TRIES = 100
+
+
+def make(folder: Path) -> Path:
+    """Make a folder and those above it, while other commands may be removing empty ones.
+
+    Raises OSError when it cannot be made.
+    """
+    for _ in range(_TRIES):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, FileNotFoundError):
+            # There a moment ago and gone now, or the other way round: two plans share /run/vmnet.
+            continue
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def cache() -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from provisioner.core.resources import Seed
 from provisioner.errors import VmnetError
+from provisioner.host import places
 
 
 def create(seed: Seed) -> None:
@@ -17,7 +18,7 @@ def create(seed: Seed) -> None:
     path = Path(seed.path)
     draft = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        places.make(path.parent)
         with draft.open("wb") as file:
             file.write(_iso(seed.files))
             file.flush()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
+from provisioner.host import places
 
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432  # the same on every architecture
 _FSCONFIG_CMD_CREATE = 6
@@ -109,7 +110,7 @@ def make_node(name: str, index: int, records: Path) -> None:
     """
     number = number_of(name, index)
     node = path_of(index)
-    records.mkdir(parents=True, exist_ok=True)
+    places.make(records)
     (records / node.name).write_text(f"{number}\n", encoding="ascii")
     try:
         os.mknod(node, stat.S_IFCHR | 0o600, number)
