@@ -154,10 +154,10 @@ taps = st.builds(
 @st.composite
 def hosts(draw: st.DrawFn) -> dict[Key, Resource]:
     """A host as vmnet leaves it, or as others have left it: links may be gone under a domain."""
-    links: list[Resource] = list(draw(st.lists(taps, max_size=2, unique_by=lambda t: t.name)))
-    resources = [SWITCH, *links] if links or draw(st.booleans()) else []
-    for tap in list(links):
-        if draw(st.booleans()) and isinstance(tap, Macvtap):
+    links = draw(st.lists(taps, max_size=2, unique_by=lambda t: t.name))
+    resources: list[Resource] = [SWITCH, *links] if links or draw(st.booleans()) else []
+    for tap in links:
+        if draw(st.booleans()):
             memory = draw(st.sampled_from([96, 128]))
             seed = draw(st.sampled_from([None, "s1.iso", "s2.iso"]))
             resources.append(domain(tap.alias, tap, memory_mib=memory, seed=seed))
