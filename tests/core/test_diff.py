@@ -154,8 +154,9 @@ taps = st.builds(
 @st.composite
 def hosts(draw: st.DrawFn) -> dict[Key, Resource]:
     """A host as vmnet leaves it, or as others have left it: links may be gone under a domain."""
-    links = draw(st.lists(taps, max_size=2, unique_by=lambda t: t.name))
-    resources: list[Resource] = [SWITCH, *links] if links or draw(st.booleans()) else []
+    links: list[Macvtap] = draw(st.lists(taps, max_size=2, unique_by=lambda t: t.name))
+    lonely = draw(st.booleans())
+    resources: list[Resource] = [SWITCH, *links] if links or lonely else []
     for tap in links:
         if draw(st.booleans()):
             memory = draw(st.sampled_from([96, 128]))
