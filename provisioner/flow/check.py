@@ -50,10 +50,17 @@ class Check:
         self._results: list[Result] = []
         self._errors: list[BaseException] = []
 
-    def run(self, vms: Sequence[str], timeout_s: float, started: float) -> list[Result]:
+    def run(
+        self,
+        vms: Sequence[str],
+        timeout_s: float,
+        started: float,
+        fresh: frozenset[str] = frozenset(),
+    ) -> list[Result]:
         """Measure every pair; a VM that is not up in `timeout_s` seconds has its pairs unmeasured.
 
-        `started` is the time.monotonic() from which a guest's readiness is told.
+        `started` is the time.monotonic() from which a guest's readiness is told. `fresh` are the
+        VMs that this command has started: older events are about those that they replace.
         """
         end = time.monotonic() + timeout_s
         sources = {p.source for p in self._pairs}
@@ -69,7 +76,7 @@ class Check:
             thread.start()
         for vm in self._worker.do("agents"):
             self._up(vm, started)
-        self._await_agents(set(vms), end, started)
+        self._await_agents(set(vms), end, started, set(fresh))
         for vm in set(vms) - self._ready - self._down.keys():
             self._gone(vm, "no sign of its guest agent")
         for thread in threads:
@@ -84,7 +91,7 @@ class Check:
         """The VMs that are not up, and what is known of each."""
         return dict(self._down)
 
-    def _await_agents(self, vms: set[str], end: float, started: float) -> None:
+    def _await_agents(self, vms: set[str], end: float, started: float, unborn: set[str]) -> None:
         import queue
 
         while vms - self._ready - self._down.keys():
@@ -93,6 +100,10 @@ class Check:
             except queue.Empty:
                 return
             match event.kind:
+                case "started":
+                    unborn.discard(event.vm)
+                case _ if event.vm in unborn or event.vm not in vms:
+                    continue
                 case "agent":
                     self._up(event.vm, started)
                 case _:
@@ -141,11 +152,9 @@ class Check:
 
     def _measure_from(self, vm: str) -> None:
         for batch in self._batches(vm):
-            tries = max(_TRIES[pair.expected] for pair, _ in batch)
+            targets = {address: _TRIES[pair.expected] for pair, address in batch}
             try:
-                times = self._worker.do(
-                    "guest", vm, "ping", [address for _, address in batch], tries
-                )
+                times = self._worker.do("guest", vm, "ping", targets)
             except VmnetError as error:
                 self._add(Result(pair, address, None, note=error.what) for pair, address in batch)
                 continue

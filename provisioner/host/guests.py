@@ -16,20 +16,20 @@ from provisioner.host.domains import Domains
 
 _CALL_S = 5  # one agent command; libvirt itself waits as long to synchronise with the agent
 _POLL_S = 0.02
+_PING_S = 15.0  # a busy host stretches a second of an emulated guest
 _MAX_OUTPUT = 1 << 20
 _MAX_NICS = 64
 
-# Pings to many targets side by side, three tries each, with no program but ping itself.
+# One ping per target side by side, with no process but ping itself: in an emulated guest a process
+# costs 10 ms and more. Each writes its few lines at once, when it ends.
 _PING = """\
-p() { n=0
-  while [ $n -lt "$T" ]; do n=$((n+1))
-    o=$(ping "$1" -c 1 -W 1 "$2" 2>&1) && case $o in *time=*)
-      o=${o#*time=}; echo "$2 ${o%%[!0-9.]*}"; return;; esac
-  done
-}
-T=$1; shift
-for a; do case $a in *:*) p -6 "$a" & ;; *) p -4 "$a" & ;; esac; done; wait
+for a; do case $a in *:*) ping -6 -c 1 -W 1 "$a" & ;; *) ping -4 -c 1 -W 1 "$a" & ;; esac; done
+wait
 """
+# Of busybox ("64 bytes from ADDRESS: seq=") and of iputils ("64 bytes from NAME (ADDRESS): icmp_seq=").
+_REPLY = re.compile(
+    r"bytes from (?:\S{1,255} \()?([0-9a-f.:]+?)\)?: .{0,80}time=(\d{1,6}(?:\.\d{1,6})?) ms"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,20 @@ class Guests:
             # The agent has no event for the end of a program.
             pause.wait(_POLL_S)
 
-    def ping(self, targets: Sequence[str], tries: int) -> dict[str, float]:
+    def ping(self, targets: Mapping[str, int]) -> dict[str, float]:
         """Ping many addresses from inside, side by side: address to round trip in seconds.
 
-        An address that does not answer is absent.
+        `targets` says how often to try each, a second a time; one that never answers is absent.
         """
-        ran = self.run(["/bin/sh", "-c", _PING, "ping", str(tries), *targets], tries * 1.5 + 10)
         times: dict[str, float] = {}
-        for line in ran.stdout.decode("ascii", "replace").splitlines():
-            address, _, milliseconds = line.partition(" ")
-            if address in targets and re.fullmatch(r"\d{1,6}(\.\d{1,6})?", milliseconds):
-                times[address] = float(milliseconds) / 1000
+        for done in range(max(targets.values(), default=0)):
+            left = [t for t, tries in targets.items() if t not in times and tries > done]
+            if not left:
+                break
+            ran = self.run(["/bin/sh", "-c", _PING, "ping", *left], _PING_S)
+            for address, milliseconds in _REPLY.findall(ran.stdout.decode("ascii", "replace")):
+                if address in left:
+                    times[address] = float(milliseconds) / 1000
         return times
 
     def addresses(self) -> dict[str, tuple[str, ...]]:
