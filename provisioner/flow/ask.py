@@ -76,7 +76,6 @@ def console(target: Target, options: Options, worker: Worker, tell: Tell, vm: st
     with begun(target, options, worker, tell) as session:
         _domain(session.snapshot.resources.values(), name)
         terminal: str = worker.do("terminal", name)
-    worker.close()
     consoles.attach(terminal)
 
 

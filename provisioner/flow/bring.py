@@ -47,9 +47,14 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
         outcome = _done(session, steps)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
-        if any(s.verb is Verb.CREATE and isinstance(s.resource, Domain) for s in outcome.done):
+        fresh = frozenset(
+            s.resource.vm
+            for s in outcome.done
+            if s.verb is Verb.CREATE and isinstance(s.resource, Domain)
+        )
+        if fresh:
             began = time.monotonic()
-        return _checked(session, report, began, started)
+        return _checked(session, report, began, started, fresh)
 
 
 def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -165,7 +170,13 @@ def _addresses(nics: "Mapping[tuple[str, int], NicConfig]", vm: str) -> tuple[st
     return tuple(str(a) for (name, _), nic in nics.items() if name == vm for a in nic.addresses)
 
 
-def _checked(session: Session, report: Report, began: float, started: float) -> Report:
+def _checked(
+    session: Session,
+    report: Report,
+    began: float,
+    started: float,
+    fresh: frozenset[str] = frozenset(),
+) -> Report:
     """Wait for the guests, measure, and add both to the report."""
     target = session.target
     up_now = [d.vm for d in _domains(session.snapshot.resources)]
@@ -177,7 +188,7 @@ def _checked(session: Session, report: Report, began: float, started: float) -> 
     macs = {at: nic.mac for at, nic in session.nics.items()}
     check = Check(target.plan, pairs, macs, session.worker, session.tell)
     threading.Thread(target=session.options.idle, daemon=True).start()
-    results = check.run(up_now, session.options.timeout_s, began)
+    results = check.run(up_now, session.options.timeout_s, began, fresh)
     broken = {
         vm for r in results if not r.kept for vm in (r.pair.source, r.pair.target)
     } | check.down.keys()

@@ -1,7 +1,7 @@
 """What every command begins with: the plan, the lock, the worker, and a look at the host."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -133,12 +133,14 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
     Raises VmnetError when the host cannot: no rights, no libvirt, the lock held for too long.
     """
     rights.require()
-    with locks.held(
+    lock = locks.held(
         places.lock_file(target.name),
         f"{options.command} {target.name}",
         timeout_s=options.lock_timeout_s,
         say=tell,
-    ):
+    )
+    # The worker ends first: whoever waits for the lock finds libvirt free to be opened.
+    with lock, closing(worker):
         session = _opened(target, options, worker, tell)
         try:
             yield session

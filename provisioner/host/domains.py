@@ -29,7 +29,7 @@ _STATES = (
 )
 _RUNNING = 1
 _AGENT_CONNECTED = 1
-_STOPPED_EVENT = 5
+_STARTED_EVENT, _STOPPED_EVENT = 2, 5
 _STOP_REASONS = ("shut down", "destroyed", "crashed", "migrated", "saved", "failed", "restored")
 
 
@@ -187,7 +187,10 @@ class Domains:
             self._tell(vm, "agent", "")
 
     def _on_lifecycle(self, _: object, dom: Any, event: int, detail: int, _o: object) -> None:
-        if event == _STOPPED_EVENT and (vm := self._vm_of(dom)):
+        vm = self._vm_of(dom)
+        if vm and event == _STARTED_EVENT:
+            self._tell(vm, "started", "")
+        if vm and event == _STOPPED_EVENT:
             reason = _STOP_REASONS[detail] if detail < len(_STOP_REASONS) else str(detail)
             self._tell(vm, "stopped", reason)
 

@@ -26,7 +26,7 @@ _PING = """\
 for a; do case $a in *:*) ping -6 -c 1 -W 1 "$a" & ;; *) ping -4 -c 1 -W 1 "$a" & ;; esac; done
 wait
 """
-# Of busybox ("64 bytes from ADDRESS: seq=") and of iputils ("64 bytes from NAME (ADDRESS): icmp_seq=").
+# busybox says "64 bytes from ADDRESS: seq=", iputils "64 bytes from NAME (ADDRESS): icmp_seq=".
 _REPLY = re.compile(
     r"bytes from (?:\S{1,255} \()?([0-9a-f.:]+?)\)?: .{0,80}time=(\d{1,6}(?:\.\d{1,6})?) ms"
 )

@@ -29,7 +29,7 @@ _HEADER = struct.Struct("=I")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a VM: "agent" (the guest agent came up) or "stopped"."""
+    """Something that happened to a VM: "started", "agent" (its guest agent came up), "stopped"."""
 
     vm: str
     kind: str

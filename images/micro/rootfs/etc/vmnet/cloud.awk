@@ -134,7 +134,8 @@ function network(text,   first, id, what, item) {
 	else if (what == "set-name") set_name[id] = text
 	else if (what == "mtu") mtu[id] = text
 	else if (what == "dhcp4") dhcp4[id] = yes(text)
-	else if (what == "accept-ra" || (what == "dhcp6" && yes(text))) ra[id] = yes(text) ? 2 : 0
+	else if (what == "accept-ra") ra[id] = yes(text) ? 2 : 0
+	else if (what == "dhcp6" && yes(text)) dhcp6[id] = 1   # no DHCPv6 here: router advertisements
 	else if (what == "addresses") { if (item !~ /^#/) address(id, item); else address(id, n > first + 3 ? p[first + 4] : text) }
 	else if (what ~ /^gateway[46]$/) route(id, "default", text, "-", "-")
 	else if (what == "nameservers") { if (item == "addresses") dns[id] = dns[id] SEP text; else if (item == "search") search[id] = search[id] " " text }
@@ -152,19 +153,22 @@ function good_address(text) { return text ~ /^[0-9A-Fa-f:.]+(\/[0-9]+)?$/ }
 function good_name(text) { return length(text) < 16 && text ~ /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/ }
 
 # Print an order whose argument is fit to be one, or complain without repeating what it said.
+# Tells whether the order was given.
 function order(word, text, fit, id) {
-	if (text == "") return
-	if (fit) { print word " " text; return }
+	if (text == "") return 0
+	if (fit) { print word " " text; return 1 }
 	gsub(/[^A-Za-z0-9_.:-]/, "?", id)
 	print "bad " word " of " id
+	return 0
 }
 
 function each(id,   i, count, list, to, via, metric, onlink) {
-	if (mac[id] != "") order("nic", mac[id], mac[id] ~ /^[0-9a-f][0-9a-f](:[0-9a-f][0-9a-f])+$/, id)
-	else { if (device[id] == "") device[id] = id; order("device", device[id], good_name(device[id]), id) }
+	# What it says of a NIC that cannot be told must not reach the one before it.
+	if (mac[id] != "") { if (!order("nic", mac[id], mac[id] ~ /^[0-9a-f][0-9a-f](:[0-9a-f][0-9a-f])+$/, id)) return }
+	else if (!order("device", device[id] == "" ? id : device[id], good_name(device[id] == "" ? id : device[id]), id)) return
 	order("name", set_name[id], good_name(set_name[id]), id)
 	order("mtu", mtu[id], mtu[id] ~ /^[0-9]+$/, id)
-	if (id in ra) print "ra " ra[id]
+	if (id in ra) print "ra " ra[id]; else if (id in dhcp6) print "ra 2"
 	print "up"
 	count = split(addresses[id], list, SEP)
 	for (i = 2; i <= count; i++) order("address", list[i], good_address(list[i]), id)
