@@ -1,0 +1,51 @@
+import time
+from pathlib import Path
+
+import pytest
+
+from provisioner.errors import VmnetError
+from provisioner.host.programs import Finished, last_lines, run
+
+
+def test_a_program_gets_its_arguments_untouched_and_speaks_english(tmp_path: Path) -> None:
+    told = ["printf", "%s|", "$HOME", "a b", "*"]
+    assert run(told, timeout_s=5) == Finished("$HOME|a b|*|", "", 0)
+    script = 'cat; pwd; echo "$LC_ALL $MORE" >&2; exit 3'
+    argv = ["sh", "-c", script]
+    assert run(
+        argv, timeout_s=5, cwd=tmp_path, env={"MORE": "more"}, input="in ", check=False
+    ) == Finished(f"in {tmp_path}\n", "C more\n", 3)
+
+
+def test_a_missing_program_is_told_with_what_to_do() -> None:
+    with pytest.raises(VmnetError) as caught:
+        run(["no-such-program", "x"], timeout_s=5)
+    assert caught.value.what == "no-such-program is not installed"
+    assert caught.value.fix == "install it, or put it on the PATH (no-such-program)"
+
+
+def test_a_failure_tells_the_end_of_what_was_said_and_nothing_that_moves_a_cursor() -> None:
+    with pytest.raises(VmnetError) as caught:
+        run(["sh", "-c", "printf 'one\\n\\033[2Jtwo\\n' >&2; exit 4"], timeout_s=5, fix="mend it")
+    assert caught.value.what.endswith(" failed with status 4: one / ?[2Jtwo")
+    assert caught.value.fix == "mend it"
+
+
+def test_a_program_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    script = f"sleep 300 & echo $! > {tmp_path}/pid; sleep 300"
+    began = time.monotonic()
+    with pytest.raises(VmnetError, match=r"was not done after 0\.5 s"):
+        run(["sh", "-c", script], timeout_s=0.5)
+    assert time.monotonic() - began < 5
+    child = int((tmp_path / "pid").read_text())
+    assert not Path(f"/proc/{child}/exe").exists()
+
+
+def test_a_program_in_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    with pytest.raises(VmnetError, match="No such file or directory"):
+        run(["true"], timeout_s=5, cwd=tmp_path / "gone")
+
+
+def test_silence_is_told_as_such() -> None:
+    assert last_lines("\n \n") == "it said nothing"
+    assert last_lines("\n".join("abcdefg")) == "c / d / e / f / g"
