@@ -1,0 +1,206 @@
+"""The floor: QEMU started directly, as libvirt starts it, on macvtaps made by one `ip -batch`.
+
+Everything here happens in the network namespace of the process, which must be the benchmark's own.
+"""
+
+import json
+import os
+import random
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from itertools import pairwise
+from pathlib import Path
+
+HOST = "10.90.0.1/24"
+_UPLINK, _FAR = "uplink", "far"
+_DEADLINE_S = 120.0
+_ASK_EVERY_S = 0.05
+_HIGH = 0x40000000  # above what the kernel gives by itself: /dev/tapN is there once per host
+
+
+class FailedError(Exception):
+    """Something that was to be measured did not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """One guest as vmnet started it: its name, its address, and QEMU's own command line."""
+
+    name: str
+    address: IPv4Address
+    argv: tuple[str, ...]
+
+    @property
+    def mac(self) -> str:
+        """The MAC of its one network card."""
+        found = [
+            fields["mac"]
+            for option, value in _options(self.argv)
+            if option == "-device" and "mac" in (fields := _fields(value))
+        ]
+        if len(found) != 1:
+            raise FailedError(f"{self.name} has {len(found)} network cards, not one")
+        return found[0]
+
+
+def raw_argv(argv: Sequence[str], tap: int, agent: int, console: Path) -> list[str]:
+    """Translate libvirt's command line into one that needs no libvirt: the same machine.
+
+    Its network card is on the open file `tap`, its agent's channel on the listening Unix socket
+    `agent`, and its serial line ends in the file `console`.
+    """
+    raw = [argv[0]]
+    for option, value in _options(argv):
+        match option:
+            case "-S" | "-mon" | "-add-fd":  # the pause, the monitor, and handed-over descriptors
+                continue
+            case "-object" if _fields(value)["kind"] == "secret":
+                continue
+            case "-netdev":
+                fields = _fields(value)
+                vhost = ",vhost=on" if fields.get("vhost") in {"on", "True"} else ""
+                raw += [option, f"tap,id={fields['id']},fd={tap}{vhost}"]
+            case "-chardev":
+                raw += _chardev(_fields(value)["id"], agent, console)
+            case _:
+                raw += [option, value] if value else [option]
+    return raw
+
+
+def _chardev(name: str, agent: int, console: Path) -> list[str]:
+    if name.startswith("charmonitor"):
+        return []
+    if name.startswith("charserial"):
+        return ["-chardev", f"file,id={name},path={console}"]
+    if name.startswith("charchannel"):
+        return ["-chardev", f"socket,id={name},fd={agent},server=on,wait=off"]
+    raise FailedError(f"libvirt's QEMU has a character device that nobody knows here: {name}")
+
+
+def _options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Give each option with its value; "" for one without."""
+    words = [*argv[1:], "-"]
+    for word, after in pairwise(words):
+        if word.startswith("-"):
+            yield word, "" if after.startswith("-") else after
+
+
+def _fields(value: str) -> dict[str, str]:
+    """Read an option's value, in either of the two ways in which libvirt writes it."""
+    if value.startswith("{"):
+        fields = {key: str(field) for key, field in json.loads(value).items()}
+        return {"kind": fields.get("qom-type") or fields.get("driver", ""), **fields}
+    kind, *rest = value.split(",")
+    return {"kind": kind} | {k: v for k, _, v in (part.partition("=") for part in rest)}
+
+
+def round_s(guests: Sequence[Guest], folder: Path) -> float:
+    """Give the seconds from nothing until every guest has answered ARP; leave nothing behind."""
+    first = random.randrange(_HIGH, 2 * _HIGH - len(guests))  # noqa: S311  (a number that is free)
+    batch = "\n".join(_devices(guests, first)).encode()
+    with ExitStack() as stack:
+        stack.callback(subprocess.run, ["ip", "link", "del", _UPLINK], check=True)
+        begun = time.monotonic()
+        subprocess.run(["ip", "-batch", "-"], input=batch, check=True)
+        started = [
+            _start(guest, number, first + number, folder, stack)
+            for number, guest in enumerate(guests)
+        ]
+        seconds = _all_answer(guests, begun)
+        if seconds is None:
+            raise FailedError(_why(guests, started, folder))
+    return seconds
+
+
+def _devices(guests: Sequence[Guest], first: int) -> Iterator[str]:
+    yield f"link add {_UPLINK} type veth peer name {_FAR}"
+    for end in (_UPLINK, _FAR):
+        yield f"link set dev {end} addrgenmode none"
+        yield f"link set dev {end} up"
+    yield f"address add {HOST} dev {_FAR}"
+    for number, guest in enumerate(guests):
+        name = f"tap{number}"
+        yield (
+            f"link add link {_UPLINK} name {name} index {first + number} address {guest.mac} "
+            "type macvtap mode bridge"
+        )
+        yield f"link set dev {name} addrgenmode none"
+        yield f"link set dev {name} allmulticast on arp off up"
+
+
+def _start(
+    guest: Guest, number: int, index: int, folder: Path, stack: ExitStack
+) -> subprocess.Popen[bytes]:
+    from provisioner.host import taps
+
+    name = f"tap{number}"
+    if taps.state_of(name, index) == "missing":  # a container without a devtmpfs of its own
+        taps.make_node(name, index, folder)
+        stack.callback(taps.remove_node, index, folder)
+    tap = os.open(taps.path_of(index), os.O_RDWR)
+    stack.callback(os.close, tap)
+    agent = _agent(folder / f"{guest.name}.agent", stack)
+    said = stack.enter_context((folder / f"{guest.name}.qemu").open("wb"))
+    process = subprocess.Popen(
+        raw_argv(guest.argv, tap, agent, folder / f"{guest.name}.console"),
+        pass_fds=[tap, agent],
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=said,
+    )
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process
+
+
+def _agent(path: Path, stack: ExitStack) -> int:
+    """Listen for QEMU, and be connected from the start as libvirt is: the guest sees the same."""
+    listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+    connected = stack.enter_context(socket.socket(socket.AF_UNIX))
+    path.unlink(missing_ok=True)
+    listening.bind(str(path))
+    listening.listen(1)
+    connected.connect(str(path))
+    return listening.fileno()
+
+
+def _all_answer(guests: Sequence[Guest], begun: float) -> float | None:
+    """Give the seconds from `begun` until the last guest answered, None when one never does.
+
+    Each is asked by itself, not by broadcast: those would wake all guests at every question, and
+    so make the floor higher than it is.
+    """
+    from provisioner.core.frames import mac_bytes
+    from provisioner.host.wire import Wire
+
+    silent = {guest.address: guest.mac for guest in guests}
+    with Wire(_FAR) as wire:
+        questions = {a: mac_bytes(mac) + wire.request(a)[6:] for a, mac in silent.items()}
+        asked = 0.0
+        while (now := time.monotonic()) < begun + _DEADLINE_S:
+            if now - asked >= _ASK_EVERY_S:
+                asked = now
+                for address in silent:
+                    wire.send(questions[address])
+            for answer in wire.answers(max(0.0, asked + _ASK_EVERY_S - time.monotonic())):
+                if isinstance(answer.address, IPv4Address) and answer.mac == silent.get(
+                    answer.address
+                ):
+                    del silent[answer.address]
+            if not silent:
+                return time.monotonic() - begun
+    return None
+
+
+def _why(guests: Sequence[Guest], started: Sequence[subprocess.Popen[bytes]], folder: Path) -> str:
+    states = [
+        f"{guest.name}: QEMU {'runs' if process.poll() is None else 'has ended'}: "
+        + (folder / f"{guest.name}.qemu").read_text(errors="replace").strip()
+        for guest, process in zip(guests, started, strict=True)
+    ]
+    return "\n".join(["a raw guest did not answer ARP", *states])
