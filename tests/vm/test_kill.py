@@ -1,0 +1,82 @@
+"""vmnet killed at any moment: what it had begun is taken away, or gone on with, by the next run."""
+
+import signal
+from dataclasses import dataclass
+
+import pytest
+
+from vm.lab import Lab
+
+# A switch, two macvtaps, a seed and two guests: something of every kind that vmnet makes.
+PLAN = """\
+networks: {lan: {switch: true, subnet: 10.77.0.0/24}}
+vms:
+  a: {nics: [lan]}
+  b:
+    nics: [lan]
+    ssh_keys: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFvE9Yq0m3b0v0m8qJ0QW3b2m7yq1Y6v2Q0m1o9wqz7T
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """So long after vmnet has said a line that begins with `line`, or after its start."""
+
+    line: str
+    after_s: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.after_s} s after {self.line or 'the start'!r}"
+
+
+MOMENTS = [
+    Moment("", 0.1),
+    Moment("", 0.35),
+    Moment("libvirt"),
+    Moment("create switch"),
+    Moment("create macvtap", 0.05),
+    Moment("create seed", 0.15),
+    Moment("create seed", 0.4),
+]
+MOMENTS_BEFORE_UP = [Moment("create macvtap"), Moment("create seed", 0.25), Moment("create domain")]
+
+
+def sent(lab: Lab, number: signal.Signals, moment: Moment) -> int:
+    """Send a signal to an `up` that is under way, and give the status it ends with."""
+    running = lab.start("up", lab.plan(PLAN), "--json")
+    if moment.line:
+        running.says(moment.line)
+    assert running.runs_for(moment.after_s)
+    running.process.send_signal(number)
+    return running.finished(None).status
+
+
+def comes_up(lab: Lab) -> None:
+    """Prove that `up` ends well, with one QEMU per guest and the taps that are told."""
+    plan = lab.plan(PLAN)
+    report = lab.vmnet("up", plan, "--json").report
+    assert report["summary"] == "all 6 measurements are as expected"
+    told = {tap for vm in report["vms"] for tap in vm["taps"]}
+    assert told == {f"/dev/tap{index}" for index in lab.macvtaps().values()}
+    assert sorted(lab.qemus().values()) == sorted(vm["pid"] for vm in report["vms"])
+    assert lab.vmnet("plan", plan, "--json").report["to_do"] == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=str)
+def test_down_takes_away_what_a_killed_up_had_begun(lab: Lab, moment: Moment) -> None:
+    assert sent(lab, signal.SIGKILL, moment) == -signal.SIGKILL
+    lab.vmnet("down", "--name", lab.name)
+    assert lab.snapshot() == lab.before
+
+
+@pytest.mark.parametrize("moment", MOMENTS_BEFORE_UP, ids=str)
+def test_up_goes_on_where_a_killed_up_had_stopped(lab: Lab, moment: Moment) -> None:
+    assert sent(lab, signal.SIGKILL, moment) == -signal.SIGKILL
+    comes_up(lab)
+    lab.vmnet("down", "--name", lab.name)
+    assert lab.snapshot() == lab.before
+
+
+def test_an_interrupted_up_finishes_its_step_and_the_next_one_goes_on(lab: Lab) -> None:
+    assert sent(lab, signal.SIGINT, Moment("create macvtap")) == 130
+    comes_up(lab)
