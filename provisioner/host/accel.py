@@ -10,7 +10,7 @@ from pathlib import Path
 from provisioner.core.facts import Chosen
 from provisioner.core.render import EMULATOR
 from provisioner.errors import VmnetError
-from provisioner.host import connection, places, programs
+from provisioner.host import embedded, places, programs
 
 _KVM = Path("/dev/kvm")
 _DEADLINE_S = 8.0
@@ -43,7 +43,7 @@ def _trouble(kernel: Path, cache: Path) -> str:
     """Say why KVM cannot be used; an empty string when it can."""
     if not _KVM.exists():
         return "there is no /dev/kvm on this host"
-    user, group = connection.run_user()
+    user, group = embedded.run_user()
     key = _key(user, group)
     file = cache / "accel.json"
     known = _read(file)

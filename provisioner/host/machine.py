@@ -12,7 +12,7 @@ from provisioner.core.facts import Chosen, Facts, Link, Live, Snapshot
 from provisioner.core.resources import Domain, Macvtap, Resource, Seed, Switch, by_key
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import connection, domains, links, places, seeds, taps
+from provisioner.host import connection, domains, embedded, links, places, seeds, taps
 from provisioner.host.domains import Domains
 from provisioner.host.guests import Guests
 from provisioner.host.worker import Event, tell
@@ -20,7 +20,7 @@ from provisioner.host.worker import Event, tell
 
 def serve() -> dict[str, Callable[..., object]]:
     """Make the worker ready and give what can be asked of it."""
-    connection.private_mounts()
+    embedded.private_mounts()
     # What matters of libvirt's log arrives as an error anyway.
     os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
     machine = Machine()
@@ -54,13 +54,14 @@ class Machine:
 
     def open(self, plan: str, wish: str) -> Chosen:
         """Connect to libvirt for a plan. Raises VmnetError when it cannot be reached."""
+        embedded.clear_half_started(plan)
         chosen = connection.choose(wish, plan)
         self._plan = plan
         self._embedded = connection.is_embedded(chosen.what)
         run_dir = Path("/run/libvirt")
         if self._embedded:
-            run_dir = connection.prepare_root(plan) / "run"
-            connection.hide_useless_kvm()
+            run_dir = embedded.prepare_root(plan) / "run"
+            embedded.hide_useless_kvm()
         domains.quiet()
         domains.run_events()
         try:
@@ -132,7 +133,7 @@ class Machine:
     def abandon(self) -> None:
         """Take away what `open` laid out, when the command fails before anything else is made."""
         self.close()
-        if self._embedded and not connection.has_vms(self._plan):
+        if self._embedded and not embedded.has_vms(self._plan):
             shutil.rmtree(places.libvirt_root(self._plan), ignore_errors=True)
 
     def close(self) -> None:

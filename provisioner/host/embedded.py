@@ -1,0 +1,147 @@
+"""libvirt inside our own process: its root, its settings, and what a killed run left in it."""
+
+import ctypes
+import grp
+import os
+import pwd
+import re
+import signal
+from pathlib import Path
+
+from provisioner.errors import VmnetError
+from provisioner.host import places
+
+_CLONE_NEWNS, _MS_BIND, _MS_REC, _MS_SLAVE = 0x20000, 0x1000, 0x4000, 1 << 19
+_READ_WRITE = 0o6
+
+# Why each line, measured with libvirt 9.0: without stdio_handler virtlogd is needed; without
+# dynamic_ownership = 0 images are chowned while they run; QEMU runs as a user without capabilities.
+_QEMU_CONF = """\
+stdio_handler = "file"
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+user = "{user}"
+group = "{group}"
+dynamic_ownership = 0
+remember_owner = 0
+"""
+
+
+def has_vms(plan: str) -> bool:
+    """Tell whether the plan's embedded libvirt knows of VMs that run."""
+    return any((places.libvirt_root(plan) / "run" / "qemu").glob("*.xml"))
+
+
+def clear_half_started(plan: str) -> None:
+    """End QEMUs that a killed vmnet was just starting, and make libvirt forget them.
+
+    Such a guest has never run. libvirt would take it up again on open, wait 30 s for a monitor
+    that may never have existed, and meanwhile answer nothing about it. The plan's lock is held and
+    the root not open, so these files are nobody's but ours.
+    """
+    status = places.libvirt_root(plan) / "run" / "qemu"
+    for file in status.glob("*.xml"):
+        found = re.search(r"<domstatus [^>]*reason='starting up'", file.read_text(errors="replace"))
+        if not found:
+            continue
+        pid_file = file.with_suffix(".pid")
+        _end(pid_file, file.stem)
+        pid_file.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
+
+
+def _end(pid_file: Path, domain: str) -> None:
+    """Kill the QEMU of a domain, if the process of that number is still it."""
+    try:
+        pid = int(pid_file.read_text(encoding="ascii"))
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return
+    root = os.fsencode(pid_file.parents[2])
+    named = any(w.split(b",")[0] == b"guest=" + os.fsencode(domain) for w in words)
+    if named and any(root in w for w in words):
+        os.kill(pid, signal.SIGKILL)
+
+
+def run_user() -> tuple[str, str]:
+    """Give the user and the group that embedded QEMUs run as: never root."""
+    user = next((u for u in ("libvirt-qemu", "qemu", "nobody") if _exists(u)), "nobody")
+    try:
+        group = grp.getgrnam("kvm").gr_name
+    except KeyError:
+        group = grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+    return user, group
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
+
+
+def prepare_root(plan: str) -> Path:
+    """Lay out the root of the plan's embedded libvirt, with the capability cache all plans share.
+
+    Probing QEMU's capabilities takes seconds, and the result is the same for every plan. Raises
+    VmnetError when a directory cannot be made.
+    """
+    root = places.libvirt_root(plan)
+    shared = places.cache() / "libvirt"
+    user, group = run_user()
+    try:
+        places.make(root / "etc")
+        places.make(shared)
+        # QEMU, another user, must be able to walk to its sockets below.
+        root.parent.chmod(0o755)
+        root.chmod(0o755)
+        if not (root / "cache").is_symlink():
+            (root / "cache").symlink_to(shared)
+        (root / "etc" / "qemu.conf").write_text(_QEMU_CONF.format(user=user, group=group))
+    except OSError as error:
+        raise VmnetError(
+            f"cannot prepare {error.filename or root}: {error.strerror}",
+            fix="vmnet needs a writable /run and /var/cache, or VMNET_RUN_DIR and VMNET_CACHE_DIR",
+        ) from error
+    return root
+
+
+def private_mounts() -> bool:
+    """Give this process a mount namespace of its own; must come before its first thread."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(
+        libc.unshare(_CLONE_NEWNS) == 0
+        and libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None) == 0
+    )
+
+
+def hide_useless_kvm() -> None:
+    """Cover /dev/kvm, in our own mount namespace, when the user that QEMU runs as cannot open it.
+
+    libvirt probes QEMU with CAP_DAC_OVERRIDE and finds KVM, then looks as QEMU's user and does not:
+    it throws its capability cache away each time, and probes for seconds again (libvirt 9.0,
+    virQEMUCapsIsValid). Without the right to do so the start is slower, not wrong.
+    """
+    kvm = Path("/dev/kvm")
+    user, group = run_user()
+    try:
+        if not kvm.exists() or _may_use(kvm, user, group):
+            return
+        cover = places.run() / ".no-kvm"
+        places.make(cover.parent)
+        cover.touch(0o600)
+    except OSError:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mount(bytes(cover), bytes(kvm), None, _MS_BIND, None)
+    cover.unlink(missing_ok=True)
+
+
+def _may_use(device: Path, user: str, group: str) -> bool:
+    found = device.stat()
+    owner = pwd.getpwnam(user)
+    groups = {*os.getgrouplist(user, owner.pw_gid), grp.getgrnam(group).gr_gid}
+    shift = 6 if found.st_uid == owner.pw_uid else 3 if found.st_gid in groups else 0
+    return bool(found.st_mode >> shift & _READ_WRITE == _READ_WRITE)
