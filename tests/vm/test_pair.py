@@ -8,6 +8,7 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import unescape
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -117,9 +118,10 @@ def test_render_prints_what_libvirt_runs(pair: Pair) -> None:
 
 
 def _mark(xml: str) -> str:
+    """Give the text in which vmnet writes down all that a domain is made of."""
     found = re.search(r"<vmnet:domain [^>]*>([^<]+)</vmnet:domain>", xml)
     assert found
-    return found[1]
+    return unescape(found[1])
 
 
 def test_the_console_is_a_shell_that_ctrl_bracket_leaves(pair: Pair) -> None:
