@@ -9,6 +9,11 @@ NAMESPACE = "urn:vmnet:domain:1"
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 
 
+def warm_up() -> None:
+    """Import what takes long, while there is time."""
+    import jinja2  # noqa: F401
+
+
 def domain_xml(domain: Domain) -> str:
     """Render the XML of a domain, with the domain's own value as its mark of ownership."""
     import jinja2

@@ -56,6 +56,8 @@ class Report:
             case Exit.CHECK_FAILED:
                 return f"{broken} of {count} are not as expected" if broken else "a guest is not up"
             case Exit.PARTLY_DONE:
+                if not self.failed:
+                    return f"{len(self.to_do)} steps are left to do: run it again"
                 return f"{len(self.failed)} of the steps failed"
             case _ if self.results:
                 return f"all {count} are as expected"

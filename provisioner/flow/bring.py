@@ -179,7 +179,8 @@ def _checked(
 ) -> Report:
     """Wait for the guests, measure, and add both to the report."""
     target = session.target
-    up_now = [d.vm for d in _domains(session.snapshot.resources)]
+    # What was started a moment ago may have died since: it counts, so that its end is told.
+    up_now = sorted({d.vm for d in _domains(session.snapshot.resources)} | fresh)
     pairs = [
         p
         for p in reach.pairs(target.plan, session.nics)
@@ -198,8 +199,8 @@ def _checked(
         for vm in sorted(broken - {reach.HOST})
     )
     status = report.status
-    if broken and status is Exit.DONE:
-        status = Exit.CHECK_FAILED
+    if status is Exit.DONE:
+        status = Exit.CHECK_FAILED if broken else Exit.PARTLY_DONE if report.to_do else Exit.DONE
     return replace(
         report,
         status=status,

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provisioner.core import rules
+from provisioner.core import render, rules
 from provisioner.core.desired import New, desired
 from provisioner.core.facts import Chosen, Snapshot
 from provisioner.core.resources import Domain, Resources
@@ -160,6 +160,8 @@ def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Ses
         from provisioner.core.addresses import assign
 
         nics = assign(target.plan)
+        if options.command == "up":
+            render.warm_up()
     chosen = opening.result()
     session = Session(target, options, worker, tell, worker.do("observe"), [], nics=nics)
     session.choose("libvirt", chosen)
