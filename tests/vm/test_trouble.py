@@ -121,6 +121,14 @@ def test_recreate_restarts_the_changed_guest_alone(up: Up) -> None:
     assert up.lab.qemus()[b] == before[b]
 
 
+def test_a_guest_that_answers_no_more_is_told_with_the_end_of_its_console(up: Up) -> None:
+    up.lab.vmnet("exec", "-f", up.plan, "a", "--", "ip", "link", "set", "eth0", "down")
+    report = up.lab.vmnet("check", up.plan, "--json", status=5).report
+    broken = {(r["from"], r["to"]) for r in report["results"] if not r["as_expected"]}
+    assert broken == {("a", "b"), ("b", "a"), ("a", "host"), ("host", "a")}
+    assert "vmnet: ready" in report["consoles"]["a"]
+
+
 def test_a_device_of_somebody_else_is_not_touched(lab: Lab) -> None:
     plan = lab.plan(ONE)
     steps = lab.vmnet("plan", plan, "--json").report["to_do"]
