@@ -215,7 +215,7 @@ class Lab:
         """Give the command line of vmnet, or of another program that has a path or a door."""
         vmnet = [sys.executable, "-m", "provisioner", *map(str, words)]
         # nsenter goes to /; env(1) goes on from where the test is.
-        return [*self.enter, "env", f"--chdir={self.directory}", *vmnet]
+        return [*self.enter, "env", "--default-signal=INT", f"--chdir={self.directory}", *vmnet]
 
     @property
     def environment(self) -> dict[str, str]:
