@@ -1,3 +1,3 @@
 import pytest
 
-pytest.register_assert_rewrite("vm.lab")
+pytest.register_assert_rewrite("vm.lab", "vm.running")

@@ -6,21 +6,20 @@ Everything is observed without vmnet's own code: with ip and nft, in /proc and o
 import itertools
 import json
 import os
-import queue
 import re
 import select
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import TypeVar
+
+from vm.running import PATIENCE_S, Ran, Running
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_S = 120.0
 PAIR = """\
 networks: {lan: {switch: true, subnet: [10.77.0.0/24, "fd77::/64"]}}
 vms: {a: {nics: [lan]}, b: {nics: [lan]}}
@@ -51,81 +50,6 @@ def call(*argv: str) -> str:
     )
     assert ran.returncode == 0, f"{argv}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
     return ran.stdout
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """A command that has ended."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-    @property
-    def report(self) -> Any:  # noqa: ANN401  (JSON)
-        """Give the report of a command that was run with --json."""
-        return json.loads(self.stdout)
-
-
-class Running:
-    """A command that is under way; its standard error can be waited for, line by line."""
-
-    def __init__(self, argv: Sequence[str], cwd: Path, env: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._said: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._readers = [
-            threading.Thread(target=self._read, args=(name, stream), daemon=True)
-            for name, stream in (("stdout", self.process.stdout), ("stderr", self.process.stderr))
-        ]
-        for reader in self._readers:
-            reader.start()
-
-    def _read(self, name: str, stream: IO[str]) -> None:
-        with stream:
-            for line in stream:
-                self._said[name].append(line)
-                if name == "stderr":
-                    self._news.put(line)
-
-    def says(self, text: str) -> str:
-        """Wait for a line of standard error that starts with `text`, and give it."""
-        while True:
-            try:
-                line = self._news.get(timeout=PATIENCE_S)
-            except queue.Empty:
-                raise AssertionError(f"it never said {text!r}, but {self._said}") from None
-            if line.startswith(text):
-                return line
-
-    def runs_for(self, seconds: float) -> bool:
-        """Let it run on; tell whether it still does."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return True
-        return False
-
-    def finished(self, status: int | None = 0) -> Ran:
-        """Wait for its end, with that status (None: any)."""
-        try:
-            self.process.wait(PATIENCE_S)
-        finally:
-            self.process.kill()  # nothing, when it has ended
-        for reader in self._readers:
-            reader.join(PATIENCE_S)
-        out, err = ("".join(self._said[name]) for name in ("stdout", "stderr"))
-        told = f"status {self.process.returncode}, expected {status}\n{out}\n{err}"
-        assert status is None or self.process.returncode == status, told
-        return Ran(self.process.returncode, out, err)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +136,7 @@ class Lab:
         return path
 
     def argv(self, *words: str | Path) -> list[str]:
-        """Give the command line of vmnet, or of another program that has a path or a door."""
+        """Give the command line of a vmnet command."""
         vmnet = [sys.executable, "-m", "provisioner", *map(str, words)]
         # nsenter goes to /; env(1) goes on from where the test is.
         return [*self.enter, "env", "--default-signal=INT", f"--chdir={self.directory}", *vmnet]

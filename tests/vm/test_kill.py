@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from vm.lab import Lab, Running
+from vm.lab import Lab
+from vm.running import Running
 
 # A switch, a macvtap, a seed and a guest: something of every kind that vmnet makes.
 PLAN = """\

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from vm.lab import PAIR, PATIENCE_S, Lab, call, until
+from vm.lab import PAIR, Lab, call, until
+from vm.running import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,87 @@
+"""A command while it runs and when it has ended."""
+
+import json
+import queue
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def report(self) -> Any:  # noqa: ANN401  (JSON)
+        """Give the report of a command that was run with --json."""
+        return json.loads(self.stdout)
+
+
+class Running:
+    """A command that is under way; its standard error can be waited for, line by line."""
+
+    def __init__(self, argv: Sequence[str], cwd: Path, env: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._said: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._readers = [
+            threading.Thread(target=self._read, args=(name, stream), daemon=True)
+            for name, stream in (("stdout", self.process.stdout), ("stderr", self.process.stderr))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, name: str, stream: IO[str]) -> None:
+        with stream:
+            for line in stream:
+                self._said[name].append(line)
+                if name == "stderr":
+                    self._news.put(line)
+
+    def says(self, text: str) -> str:
+        """Wait for a line of standard error that starts with `text`, and give it."""
+        while True:
+            try:
+                line = self._news.get(timeout=PATIENCE_S)
+            except queue.Empty:
+                raise AssertionError(f"it never said {text!r}, but {self._said}") from None
+            if line.startswith(text):
+                return line
+
+    def runs_for(self, seconds: float) -> bool:
+        """Let it run on; tell whether it still does."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
+    def finished(self, status: int | None = 0) -> Ran:
+        """Wait for its end, with that status (None: any)."""
+        try:
+            self.process.wait(PATIENCE_S)
+        finally:
+            self.process.kill()  # nothing, when it has ended
+        for reader in self._readers:
+            reader.join(PATIENCE_S)
+        out, err = ("".join(self._said[name]) for name in ("stdout", "stderr"))
+        told = f"status {self.process.returncode}, expected {status}\n{out}\n{err}"
+        assert status is None or self.process.returncode == status, told
+        return Ran(self.process.returncode, out, err)
