@@ -27,7 +27,6 @@ _STATES = (
     "crashed",
     "suspended",
 )
-_RUNNING = 1
 _AGENT_CONNECTED = 1
 _STARTED_EVENT, _STOPPED_EVENT = 2, 5
 _STOP_REASONS = ("shut down", "destroyed", "crashed", "migrated", "saved", "failed", "restored")
