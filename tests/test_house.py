@@ -19,7 +19,7 @@ LOCKS = sorted(HOUSE.glob("requirements*.lock"))
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "misc", "base", "manager"}
 # What each door opens to: nothing else in the product may import it.
 DOORS = {
-    "pyroute2": "provisioner/host/links.py",
+    "pyroute2": "provisioner/host/netlink.py",
     "libvirt": "provisioner/host/domains*.py",
     "libvirt_qemu": "provisioner/host/domains*.py",
     "subprocess": "provisioner/host/programs.py",

@@ -12,7 +12,8 @@ qemu-utils                  qemu-img, which makes their disks
 libvirt-daemon-driver-qemu  libvirt's QEMU driver, which vmnet can load without a daemon
 libvirt-daemon-system       the account that VMs run as, and the daemon for those who want it
 iproute2                    ip, with which the tests build networks of their own
-nftables                    the address translation of networks that vmnet makes
+nftables                    nft: address translation, and the guard against forged frames
+dnsmasq-base                DHCP and DNS on switches that vmnet makes
 libvirt-dev                 builds libvirt-python
 pkg-config                  builds libvirt-python: finds libvirt-dev
 gcc                         builds libvirt-python: compiles it

@@ -12,7 +12,18 @@ from provisioner.core.facts import Chosen, Facts, Link, Live, Snapshot
 from provisioner.core.resources import Domain, Macvtap, Resource, Seed, Switch, by_key
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import connection, domains, embedded, links, places, seeds, taps
+from provisioner.host import (
+    connection,
+    domains,
+    embedded,
+    links,
+    macvtaps,
+    netlink,
+    places,
+    seeds,
+    switches,
+    taps,
+)
 from provisioner.host.domains import Domains
 from provisioner.host.guests import Guests
 from provisioner.host.worker import Event, tell
@@ -40,7 +51,7 @@ def serve() -> dict[str, Callable[..., object]]:
 
 def _warm_up() -> None:
     """Import what is heavy while vmnet reads the plan on the other core."""
-    for room in (links, domains):
+    for room in (netlink, domains):
         room.warm_up()
 
 
@@ -177,7 +188,7 @@ class Machine:
         match resource:
             case Switch():
                 try:
-                    links.create_switch(resource)
+                    switches.create(resource)
                 except FileExistsError as error:
                     raise _taken(resource.name) from error
             case Macvtap():
@@ -197,9 +208,9 @@ class Machine:
             if not taps.is_free(index):
                 continue  # another namespace's node, or one that somebody made: not ours to open
             try:
-                links.create_macvtap(tap, index)
+                macvtaps.create(tap, index)
             except FileExistsError as error:
-                if links.index_of(tap.name):
+                if netlink.index_of(tap.name):
                     raise _taken(tap.name) from error
                 continue  # the ifindex was taken meanwhile
             if taps.state_of(tap.name, index) == "missing":
@@ -211,10 +222,10 @@ class Machine:
     def _update(self, resource: Resource) -> None:
         match resource:
             case Switch():
-                links.update_switch(resource)
+                switches.update(resource)
             case Macvtap():
                 have = next(x for x in links.observe()[0] if x.name == resource.name)
-                links.update_macvtap(resource, have)
+                macvtaps.update(resource, have)
                 if taps.state_of(have.name, have.index) == "missing":
                     taps.make_node(have.name, have.index, places.nodes(self._plan))
             case Seed() | Domain():

@@ -8,7 +8,7 @@ from provisioner.core import names
 from provisioner.core.facts import Link, Route
 from provisioner.core.resources import Macvtap, Switch
 from provisioner.errors import VmnetError
-from provisioner.host import links
+from provisioner.host import links, macvtaps, switches
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
@@ -36,7 +36,7 @@ def seen() -> dict[str, Link]:
 
 
 def test_a_switch_is_a_veth_pair_whose_far_end_carries_the_hosts_addresses() -> None:
-    links.create_switch(SWITCH)
+    switches.create(SWITCH)
     found, routes = links.observe()
     far = next(x for x in found if x.name == FAR)
     assert far.addresses == SWITCH.addresses
@@ -45,14 +45,14 @@ def test_a_switch_is_a_veth_pair_whose_far_end_carries_the_hosts_addresses() -> 
 
 
 def test_a_switchs_addresses_are_brought_to_what_they_should_be() -> None:
-    links.create_switch(SWITCH)
-    links.update_switch(replace(SWITCH, addresses=("10.77.0.9/24",), mtu=1400))
+    switches.create(SWITCH)
+    switches.update(replace(SWITCH, addresses=("10.77.0.9/24",), mtu=1400))
     assert (seen()[FAR].addresses, seen()[FAR].mtu) == (("10.77.0.9/24",), 1400)
 
 
 def test_a_macvtap_is_born_with_all_its_marks_and_silent() -> None:
-    links.create_switch(SWITCH)
-    links.create_macvtap(tap("web"), 0x12345678)
+    switches.create(SWITCH)
+    macvtaps.create(tap("web"), 0x12345678)
     assert seen()[tap("web").name] == Link(
         name=names.macvtap("lab", "web", 0),
         index=0x12345678,
@@ -72,53 +72,53 @@ def test_a_macvtap_is_born_with_all_its_marks_and_silent() -> None:
 
 
 def test_a_living_macvtap_changes_its_mode_and_keeps_its_ifindex() -> None:
-    links.create_switch(SWITCH)
-    links.create_macvtap(tap("web"), 0x12345678)
+    switches.create(SWITCH)
+    macvtaps.create(tap("web"), 0x12345678)
     changed = tap("web", mode="vepa", mtu=1400, altname="other")
-    links.update_macvtap(changed, seen()[changed.name])
+    macvtaps.update(changed, seen()[changed.name])
     now = seen()[changed.name]
     assert (now.mode, now.mtu, now.altname, now.index) == ("vepa", 1400, "other", 0x12345678)
 
 
 def test_what_the_kernel_refuses_leaves_nothing_behind() -> None:
-    links.create_switch(SWITCH)
-    links.create_macvtap(tap("web"), 0x12345678)
+    switches.create(SWITCH)
+    macvtaps.create(tap("web"), 0x12345678)
     before = set(seen())
     twin = tap("db", mac=tap("web").mac)  # the kernel finds out only when it is set up
     with pytest.raises(VmnetError) as caught:
-        links.create_macvtap(twin, 0x12345679)
+        macvtaps.create(twin, 0x12345679)
     assert "Address already in use" in caught.value.what
     assert "another one" in (caught.value.fix or "")
     assert set(seen()) == before
 
 
 def test_an_ifindex_or_a_name_that_is_taken_is_told_apart_from_a_refusal() -> None:
-    links.create_switch(SWITCH)
-    links.create_macvtap(tap("web"), 0x12345678)
+    switches.create(SWITCH)
+    macvtaps.create(tap("web"), 0x12345678)
     with pytest.raises(FileExistsError):
-        links.create_macvtap(tap("db"), 0x12345678)
+        macvtaps.create(tap("db"), 0x12345678)
     with pytest.raises(FileExistsError):
-        links.create_macvtap(tap("web"), 0x12345679)
+        macvtaps.create(tap("web"), 0x12345679)
     assert seen()[tap("web").name].index == 0x12345678
 
 
 def test_an_uplink_that_is_not_there_is_named() -> None:
     with pytest.raises(VmnetError, match='there is no network device "nope"'):
-        links.create_macvtap(tap("web", uplink="nope"), 0x12345678)
+        macvtaps.create(tap("web", uplink="nope"), 0x12345678)
 
 
 def test_a_plans_links_go_in_one_call() -> None:
-    links.create_switch(SWITCH)
+    switches.create(SWITCH)
     for n, vm in enumerate(("web", "db", "x")):
-        links.create_macvtap(tap(vm), 0x12345678 + n)
+        macvtaps.create(tap(vm), 0x12345678 + n)
     links.delete_group(GROUP, lambda x: names.are_ours(x.name, x.kind))
     assert set(seen()) == {"lo"}
 
 
 def test_a_stranger_in_the_group_survives_and_the_plans_own_links_still_go() -> None:
-    links.create_switch(SWITCH)
-    links.create_switch(replace(SWITCH, name="stranger0", far="stranger1", addresses=()))
-    links.create_macvtap(tap("web"), 0x12345678)
+    switches.create(SWITCH)
+    switches.create(replace(SWITCH, name="stranger0", far="stranger1", addresses=()))
+    macvtaps.create(tap("web"), 0x12345678)
     links.delete_group(GROUP, lambda x: names.are_ours(x.name, x.kind))
     assert set(seen()) == {"lo", "stranger0", "stranger1"}
 

@@ -11,7 +11,7 @@ from namespace import Namespace
 from provisioner.core import names
 from provisioner.core.resources import Macvtap, Switch
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import links, taps
+from provisioner.host import macvtaps, switches, taps
 
 INDEX = 0x6ABCDEF0
 NAME = "mvt0123456789"
@@ -22,8 +22,8 @@ def tap(namespace: Namespace) -> Iterator[None]:
     """One macvtap in the namespace that the test is in."""
     del namespace
     group = names.group("taps")
-    links.create_switch(Switch("up0", "up1", (), 1500, group, ""))
-    links.create_macvtap(
+    switches.create(Switch("up0", "up1", (), 1500, group, ""))
+    macvtaps.create(
         Macvtap(NAME, "up0", "bridge", "02:01:23:45:67:89", 1500, group, "a", "b"), INDEX
     )
     yield
