@@ -23,6 +23,10 @@ class Link:
     alias: str = ""
     altname: str = ""
     mode: str = ""  # of a macvtap or macvlan
+    nopromisc: bool = False  # of a passthru one
+    sources: tuple[str, ...] = ()  # of one in source mode: MACs, sorted
+    queues: int = 1
+    txqueuelen: int = 0
     quiet: bool = False
     addresses: tuple[str, ...] = ()  # ADDRESS/PREFIX, without link-local ones
 

@@ -29,6 +29,10 @@ class Macvtap:
     group: int
     alias: str
     altname: str
+    nopromisc: bool = False  # passthru without putting the uplink into promiscuous mode
+    sources: tuple[str, ...] = ()  # whom a source-mode macvtap hears: MACs, sorted
+    queues: int = 1
+    txqueuelen: int = 500  # frames that wait for the reader; the kernel's own default
     up: bool = True
     quiet: bool = True  # the host does not speak through it: addr_gen_mode none, NOARP, ALLMULTI
     node: str = "right"  # /dev/tap<ifindex>: right, missing, or foreign

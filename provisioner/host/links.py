@@ -1,6 +1,5 @@
 """The kernel's links: reading all of them, taking ours away."""
 
-import errno
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -10,9 +9,9 @@ from provisioner.host.netlink import (
     ALLMULTI,
     NOARP,
     UP,
+    drop,
     index_of,
     iproute,
-    refused,
 )
 
 _ETHER = 1  # ARPHRD_ETHER
@@ -36,7 +35,7 @@ def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
 def delete(name: str) -> None:
     """Delete one link; one that is gone already is fine."""
     if index := index_of(name):
-        _delete(f'deleting "{name}"', index=index)
+        drop(f'deleting "{name}"', index=index)
 
 
 def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
@@ -53,18 +52,7 @@ def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
             if ours(link):
                 delete(link.name)
         return
-    _delete(f"deleting the links of group {group:#x}", group=group)
-
-
-def _delete(doing: str, **what: int) -> None:
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    with iproute() as ipr:
-        try:
-            ipr.link("del", **what)
-        except NetlinkError as error:
-            if error.code not in {errno.ENODEV, errno.ENXIO}:
-                raise refused(error.code, doing) from error
+    drop(f"deleting the links of group {group:#x}", group=group)
 
 
 def _link(raw: Any, addresses: tuple[str, ...]) -> Link:

@@ -60,10 +60,24 @@ def send(fill: Callable[[Any], None], doing: str, undo: str | None = None) -> No
     # A kernel without IPv6 has no addr_gen_mode to set.
     bad = [status for status in acks if status not in {0, errno.EAFNOSUPPORT}]
     if bad and undo and acks[0] == 0:
-        with iproute() as ipr:
-            ipr.link("del", ifname=undo)
+        drop(doing, ifname=undo)
     if bad:
         raise refused(bad[0], doing, made=acks[0] == 0)
+
+
+def drop(doing: str, **what: object) -> None:
+    """Delete links, as pyroute2's link("del") takes them; those that are gone already are fine.
+
+    Raises VmnetError when the kernel refuses.
+    """
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    with iproute() as ipr:
+        try:
+            ipr.link("del", **what)
+        except NetlinkError as error:
+            if error.code not in {errno.ENODEV, errno.ENXIO}:
+                raise refused(error.code, doing) from error
 
 
 def _acks(s: socket.socket, expected: int) -> Iterator[int]:

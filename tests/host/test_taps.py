@@ -11,7 +11,7 @@ from namespace import Namespace
 from provisioner.core import names
 from provisioner.core.resources import Macvtap, Switch
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import macvtaps, switches, taps
+from provisioner.host import links, macvtaps, switches, taps
 
 INDEX = 0x6ABCDEF0
 NAME = "mvt0123456789"
