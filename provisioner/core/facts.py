@@ -76,6 +76,15 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
+class Firewall:
+    """What nftables can do here, and what it does already."""
+
+    no_guard: str = ""  # why frames cannot be filtered on their way out of a macvtap; "" if they can
+    no_nat: str = ""  # why addresses cannot be translated; "" if they can
+    drops: tuple[str, ...] = ()  # chains of others that drop what this host forwards
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The host as far as a plan can depend on it."""
 
@@ -84,6 +93,8 @@ class Facts:
     foreign_domains: tuple[ForeignDomain, ...] = ()
     home: str = ""  # the directory of the plan's files
     live: tuple[Live, ...] = ()
+    firewall: Firewall = Firewall()
+    vhost: bool = False  # /dev/vhost-net can be used
 
     def link(self, name: str) -> Link | None:
         """Find a link by its name."""

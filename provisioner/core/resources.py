@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """An isolated uplink: a veth pair; the far end carries the host's addresses."""
+    """An isolated uplink: a veth pair whose far side carries the host's addresses.
+
+    With a `bridge` the far end is its one port, in hairpin mode: it sends frames back to where they
+    came from, as a switch of IEEE 802.1Qbg does. The addresses are the bridge's then.
+    """
 
     name: str  # the lower end: what macvtaps are put on
     far: str
@@ -14,7 +18,81 @@ class Switch:
     mtu: int
     group: int
     alias: str
+    mac: str = ""  # of the lower end: a passthru guest bears it
+    bridge: str = ""  # the reflecting bridge behind the far end; "" for none
     up: bool = True
+
+    @property
+    def side(self) -> str:
+        """The device on which the host meets the guests."""
+        return self.bridge or self.far
+
+
+@dataclass(frozen=True, slots=True)
+class Vlan:
+    """An 802.1Q device on `uplink`: what macvtaps of that VLAN are put on."""
+
+    name: str
+    uplink: str
+    vid: int
+    mtu: int
+    group: int
+    alias: str
+    up: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HostAccess:
+    """A macvlan beside bridge-mode guests: the only way from the host to guests on its own NIC."""
+
+    name: str
+    uplink: str
+    mac: str
+    addresses: tuple[str, ...]  # the sibling's own, /32 and /128, sorted
+    routes: tuple[str, ...]  # one per guest's address, /32 and /128, sorted
+    mtu: int
+    group: int
+    alias: str
+    up: bool = True
+    answers_for_itself: bool = True  # arp_ignore=1: else the LAN hears two answers for the host
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A table of nftables: the rules as nft reads them, and the digests that each one bears.
+
+    nft prints rules otherwise from version to version, so a table is compared by the digest that
+    vmnet puts into the comment of each rule.
+    """
+
+    name: str  # of the table
+    family: str  # "netdev" or "inet"
+    device: str  # what it is about
+    marks: tuple[str, ...]  # of each chain and rule, in order
+    text: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard(Rules):
+    """What a guest may send: egress rules on its macvtap, towards the wire and its siblings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nat(Rules):
+    """Address translation for a switch's guests, with the forwarding that it needs."""
+
+    forwards: tuple[int, ...] = (4,)  # IP versions that the host must forward
+
+
+@dataclass(frozen=True, slots=True)
+class Dhcp:
+    """A dnsmasq on the host's side of a switch: leases, static entries, names."""
+
+    name: str  # of the network
+    device: str
+    config: str  # path of its configuration, which holds a digest of the content
+    text: str = field(default="", compare=False)  # that content
+    alive: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +131,8 @@ class DomainNic:
     link: str
     mac: str
     mtu: int
+    queues: int = 1
+    vhost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +152,12 @@ class Domain:
     image_cmdline: str  # the part of it that came with the image
     console: str  # path of the console log
     nics: tuple[DomainNic, ...]
+    network: str = ""  # what the guest was last told about its NICs: network-config v2
     seed: str | None = None
 
 
-Resource = Switch | Macvtap | Seed | Domain
+Link = Switch | Vlan | HostAccess | Macvtap
+Resource = Link | Guard | Nat | Dhcp | Seed | Domain
 Key = tuple[str, str]
 Resources = Mapping[Key, Resource]
 
@@ -85,19 +167,42 @@ def key(resource: Resource) -> Key:
     match resource:
         case Seed(path=path):
             return "seed", path
+        case HostAccess(name=name):
+            return "host access", name
         case _:
             return type(resource).__name__.lower(), resource.name
 
 
 def needs(resource: Resource) -> tuple[Key, ...]:
-    """Name what must exist before `resource` can."""
+    """Name what must exist before `resource` can, and without which it cannot stay."""
     match resource:
         case Domain(nics=nics, seed=seed):
             links = tuple(("macvtap", nic.link) for nic in nics)
             return (*links, ("seed", seed)) if seed else links
-        case Macvtap(uplink=uplink):
-            return (("switch", uplink),)
-        case Switch() | Seed():
+        case Macvtap(uplink=uplink) | HostAccess(uplink=uplink):
+            return ("switch", uplink), ("vlan", uplink)
+        case Guard(device=device):
+            # The kernel takes a hook away with its device.
+            return (("macvtap", device),)
+        case Nat() | Dhcp() | Vlan() | Switch() | Seed():
+            return ()
+
+
+def follows(resource: Resource, others: Resources) -> tuple[Key, ...]:
+    """Name what should stand before `resource` is made, though it can live without."""
+    match resource:
+        case Domain(nics=nics):
+            guards = {nic.link for nic in nics}
+            return tuple(
+                k
+                for k, r in others.items()
+                if isinstance(r, Nat | Dhcp) or (isinstance(r, Guard) and r.device in guards)
+            )
+        case Nat(device=device) | Dhcp(device=device):
+            return tuple(
+                k for k, r in others.items() if isinstance(r, Switch) and r.side == device
+            )
+        case _:
             return ()
 
 
@@ -106,6 +211,8 @@ def label(resource: Resource) -> str:
     match resource:
         case Seed(path=path):
             return f"seed {path.rsplit('/', 1)[-1]}"
+        case Guard(device=device):
+            return f"guard of {device}"
         case _:
             return " ".join(key(resource))
 
