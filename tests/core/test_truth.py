@@ -1,0 +1,145 @@
+"""The documented table against what was measured with raw frames and pings on Linux 6.18.
+
+A line: mode A, mode B, then a>b b>a a>host host>a a>outside outside>a b>host host>b: each the flow
+one way (Unicast, Broadcast, Multicast) and the pings that come back (IPv4, IPv6); last, whose own
+broadcasts come back to it. A dot: there is no such end. source0 is source with an empty list.
+"""
+
+import pytest
+
+from provisioner.core import truth
+from provisioner.core.truth import End, Flow, Reach
+
+OFF = """\
+private private ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+private vepa ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+private bridge ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+private source0 ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+private source ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+vepa vepa ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+vepa bridge ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+vepa source0 ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+vepa source ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+bridge bridge UBM:46 UBM:46 ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+bridge source0 ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+bridge source ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+source0 source0 ---:-- ---:-- ---:-- ---:-- UBM:-- ---:-- ---:-- ---:-- - -
+source0 source ---:-- ---:-- ---:-- ---:-- UBM:-- ---:-- ---:-- ---:-- - -
+source source ---:-- ---:-- ---:-- ---:-- UBM:46 UBM:46 ---:-- ---:-- - -
+passthru . . . ---:-- ---:-- UBM:46 UBM:46 . . - .
+passthru+nopromisc . . . ---:-- ---:-- UBM:46 UBM:46 . . - .
+"""
+ON = """\
+private private U--:-- U--:-- U--:46 UBM:46 UBM:46 UBM:46 U--:46 UBM:46 B B
+private vepa U--:-- U--:-- U--:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 B -
+private bridge U--:-- U--:-- U--:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 B -
+private source0 ---:-- U--:-- U--:46 UBM:46 UBM:46 UBM:46 U--:-- ---:-- B B
+private source UBM:46 U--:46 U--:46 UBM:46 UBM:46 UBM:46 U--:46 UBM:46 B B
+vepa vepa UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 - -
+vepa bridge UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 - -
+vepa source0 ---:-- U--:-- UBM:46 UBM:46 UBM:46 UBM:46 U--:-- ---:-- - B
+vepa source UBM:46 U--:46 UBM:46 UBM:46 UBM:46 UBM:46 U--:46 UBM:46 - B
+bridge bridge UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 UBM:46 - -
+bridge source0 ---:-- U--:-- UBM:46 UBM:46 UBM:46 UBM:46 U--:-- ---:-- - B
+bridge source UBM:46 U--:46 UBM:46 UBM:46 UBM:46 UBM:46 U--:46 UBM:46 - B
+source0 source0 ---:-- ---:-- U--:-- ---:-- UBM:-- ---:-- U--:-- ---:-- B B
+source0 source UBM:-- ---:-- U--:-- ---:-- UBM:-- ---:-- U--:46 UBM:46 B B
+source source UBM:46 UBM:46 U--:46 UBM:46 UBM:46 UBM:46 U--:46 UBM:46 B B
+passthru . . . ---:-- UBM:-- UBM:46 UBM:46 . . B .
+passthru+nopromisc . . . ---:-- UBM:-- UBM:46 UBM:46 . . B .
+"""
+DIRECTIONS = ("a>b", "b>a", "a>host", "host>a", "a>out", "out>a", "b>host", "host>b")
+LINES = [
+    pytest.param(line.split(), hairpin, id=f"{'-'.join(line.split()[:2])}-hairpin-{hairpin}")
+    for table, hairpin in ((OFF, False), (ON, True))
+    for line in table.splitlines()
+]
+
+
+def end(word: str) -> End:
+    if word == "source0":
+        return End("source", lists_peer=False, lists_host=False, lists_outside=False)
+    return End(word.partition("+")[0])
+
+
+def reaches(a: End, b: End, *, hairpin: bool) -> dict[str, Reach]:
+    return {
+        "a>b": truth.guests(a, b, hairpin=hairpin),
+        "b>a": truth.guests(b, a, hairpin=hairpin),
+        "a>host": truth.to_host(a, hairpin=hairpin),
+        "host>a": truth.from_host(a, hairpin=hairpin),
+        "a>out": truth.to_outside(a),
+        "out>a": truth.from_outside(a),
+        "b>host": truth.to_host(b, hairpin=hairpin),
+        "host>b": truth.from_host(b, hairpin=hairpin),
+    }
+
+
+def cell(reach: Reach) -> str:
+    return f"{reach.there}:{'46' if reach.works else '--'}"
+
+
+@pytest.mark.parametrize(("line", "hairpin"), LINES)
+def test_the_table_says_what_was_measured(line: list[str], hairpin: bool) -> None:  # noqa: FBT001
+    first, second, *measured, own_a, own_b = line
+    alone = second == "."
+    a, b = end(first), end(first if alone else second)
+    told = {k: cell(r) for k, r in reaches(a, b, hairpin=hairpin).items()}
+    own = tuple("B" if truth.hears_itself(x, hairpin=hairpin) else "-" for x in (a, b))
+    without = {k: "." if alone and "b" in k else v for k, v in told.items()}
+    assert (without, own[0]) == (dict(zip(DIRECTIONS, measured, strict=True)), own_a)
+    assert alone or own[1] == own_b
+
+
+@pytest.mark.parametrize(("line", "hairpin"), LINES)
+def test_every_cell_has_a_reason(line: list[str], hairpin: bool) -> None:  # noqa: FBT001
+    a, b = end(line[0]), end(line[1])
+    told = reaches(a, b, hairpin=hairpin).values()
+    assert [reach for reach in told if len(reach.why.split()) < 5] == []
+
+
+def test_passthru_has_no_neighbours() -> None:
+    for mode in ("private", "vepa", "bridge", "passthru", "source"):
+        reach = truth.guests(End("passthru"), End(mode), hairpin=True)
+        assert (reach.works, reach.why.partition(":")[0]) == (
+            False,
+            "passthru takes the whole uplink",
+        )
+
+
+def test_a_ping_may_need_the_other_side_to_have_asked_first() -> None:
+    there = truth.guests(End("private"), End("source"), hairpin=True)
+    back = truth.guests(End("source"), End("private"), hairpin=True)
+    assert [(r.works, r.unaided) for r in (there, back)] == [(True, True), (True, False)]
+
+
+def test_a_list_counts_for_whom_it_names() -> None:
+    half = End("source", lists_peer=True, lists_host=False, lists_outside=False)
+    full = End("source")
+    assert truth.guests(half, full, hairpin=True).works
+    assert not truth.to_host(half, hairpin=True).works
+    assert truth.to_outside(half) == Reach(
+        Flow.ALL,
+        Flow.NOTHING,
+        "the source list does not name the machine outside: its answers are dropped",
+    )
+
+
+def test_why_is_said_in_words() -> None:
+    told = {
+        (a, b, hairpin): truth.guests(End(a), End(b), hairpin=hairpin).why
+        for a, b, hairpin in (
+            ("bridge", "bridge", False),
+            ("vepa", "bridge", False),
+            ("vepa", "bridge", True),
+            ("private", "bridge", False),
+        )
+    }
+    assert told == {
+        ("bridge", "bridge", False): "bridge mode hands frames from macvtap to macvtap",
+        ("vepa", "bridge", False): "vepa sends all frames to the wire, and this switch reflects "
+        "none",
+        ("vepa", "bridge", True): "the switch reflects the frames",
+        ("private", "bridge", False): "private mode hands nothing to its neighbours, and this "
+        "switch reflects nothing",
+    }
