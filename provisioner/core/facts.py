@@ -79,8 +79,8 @@ class Live:
 class Firewall:
     """What nftables can do here, and what it does already."""
 
-    no_guard: str = ""  # why frames cannot be filtered on their way out of a macvtap; "" if they can
-    no_nat: str = ""  # why addresses cannot be translated; "" if they can
+    no_guard: str = ""  # why frames on their way out of a macvtap cannot be filtered
+    no_nat: str = ""  # why addresses cannot be translated
     drops: tuple[str, ...] = ()  # chains of others that drop what this host forwards
 
 

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from provisioner.errors import VmnetError
 
 _PASSES = 4
+_DATAPATH = {"promisc", "allow", "spoof_guard", "queues", "vhost", "txqueuelen", "take_over"}
 _LEAVABLE = {
-    "networks": {"mode", "mtu", "dns", "gateway", "pool"},
+    "networks": {"mode", "mtu", "dns", "gateway", "pool", "slaac", *_DATAPATH},
     "vms": {"image", "memory", "cpus", "ssh_keys"},
-    "nics": {"mode", "mac", "address", "mtu"},
+    "nics": {"mode", "mac", "address", "mtu", "link", *_DATAPATH},
     "": {"connection", "accel"},
 }
 """What can be taken out of each part without making another complaint about the rest."""

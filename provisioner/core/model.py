@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from provisioner.core import netrules, netvalues, planrules, problems, values
+from provisioner.core import netrules, netvalues, numbers, planrules, problems, values
 
 
 class Mode(StrEnum):
@@ -40,20 +40,43 @@ class Accel(StrEnum):
 
 
 class Addressing(StrEnum):
-    """Where a NIC's addresses come from: the plan, a DHCP server of the network, or nowhere."""
+    """Where addresses come from: the plan, DHCP, router advertisements only, or nowhere."""
 
     STATIC = "static"
     DHCP = "dhcp"
+    SLAAC = "slaac"
     NONE = "none"
 
 
+class SpoofGuard(StrEnum):
+    """What a guest is kept from forging: nothing, source MACs, or ARP, IP, DHCP and RA as well."""
+
+    OFF = "off"
+    MAC = "mac"
+    STRICT = "strict"
+
+
+class Vhost(StrEnum):
+    """Whether the kernel moves a NIC's frames (vhost-net) instead of QEMU; auto: where it can."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class LinkState(StrEnum):
+    """Whether a NIC's cable is plugged in."""
+
+    UP = "up"
+    DOWN = "down"
+
+
 def _mode(value: object) -> str:
-    word = "passthru" if value == "passthrough" else values.one_of(value, Mode, "a macvtap mode")
-    if word in {Mode.PASSTHRU, Mode.SOURCE}:
-        raise values.BadValue(
-            f"mode {word} is not supported by this version", "use private, vepa or bridge"
-        )
-    return word
+    return "passthru" if value == "passthrough" else values.one_of(value, Mode, "a macvtap mode")
+
+
+def _word(words: type[StrEnum], kind: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: values.one_of(value, words, kind))
 
 
 def _accel(value: object) -> str:
@@ -66,7 +89,13 @@ def _addressing(value: object) -> str:
 
 _Many = BeforeValidator(values.many)
 _Mode = Annotated[Mode, BeforeValidator(_mode)]
-_Mtu = Annotated[int, BeforeValidator(values.mtu)]
+_Flag = Annotated[bool, BeforeValidator(values.flag)]
+_Allow = Annotated[tuple[Annotated[str, BeforeValidator(values.allowed)], ...], _Many]
+_Queues = Annotated[int, BeforeValidator(numbers.queues)]
+_QueueLength = Annotated[int, BeforeValidator(numbers.txqueuelen)]
+_Guard = Annotated[SpoofGuard, _word(SpoofGuard, "a guard")]
+_Vhost = Annotated[Vhost, _word(Vhost, "a choice of vhost")]
+_Mtu = Annotated[int, BeforeValidator(numbers.mtu)]
 _Address = Annotated[netvalues.Address, PlainValidator(netvalues.address)]
 _Interface = Annotated[netvalues.Interface, PlainValidator(netvalues.interface)]
 _Subnet = Annotated[netvalues.Subnet, PlainValidator(netvalues.subnet)]
@@ -80,9 +109,16 @@ class _Part(BaseModel):
 
 
 class Switch(_Part):
-    """An isolated uplink that vmnet makes (a veth); `host` are the far end's own addresses."""
+    """An isolated uplink that vmnet makes: a veth pair whose far side is the host's.
+
+    `host` are the far side's own addresses. With `hairpin` a bridge there sends frames back, with
+    `nat` guests get out through the host, with `dhcp` a dnsmasq answers DHCP and DNS.
+    """
 
     host: _Interfaces = ()
+    hairpin: _Flag = False
+    nat: _Flag = False
+    dhcp: _Flag = False
 
     @model_validator(mode="before")
     @classmethod
@@ -97,6 +133,11 @@ class Switch(_Part):
         )
 
 
+def _usual_addressing(subnets: tuple[netvalues.Subnet, ...], switch: Switch | None) -> Addressing:
+    dynamic = not subnets or (switch is not None and switch.dhcp)
+    return Addressing.DHCP if dynamic else Addressing.STATIC
+
+
 class Network(_Part):
     """One wire that NICs are attached to: an uplink of the host, or a switch that vmnet makes."""
 
@@ -108,10 +149,22 @@ class Network(_Part):
     gateway: _Addresses = ()
     pool: Annotated[tuple[_Address, _Address], BeforeValidator(netvalues.pool)] | None = None
     addressing: Annotated[Addressing, BeforeValidator(_addressing)] = Field(
-        default_factory=lambda known: Addressing.STATIC if known["subnet"] else Addressing.DHCP
+        default_factory=lambda known: _usual_addressing(known["subnet"], known["switch"])
     )
+    slaac: _Flag = Field(default_factory=lambda known: known["addressing"] in {"dhcp", "slaac"})
     mtu: _Mtu | None = None
     dns: _Addresses = ()
+    promisc: _Flag = True
+    allow: _Allow = ()
+    take_over: _Flag = False
+    host_access: Annotated[tuple[_Address, ...] | None, PlainValidator(netvalues.host_access)] = (
+        None
+    )
+    vlan: Annotated[int, BeforeValidator(numbers.vlan)] | None = None
+    spoof_guard: _Guard = SpoofGuard.MAC
+    queues: _Queues = 1
+    vhost: _Vhost = Vhost.AUTO
+    txqueuelen: _QueueLength = 500
 
     @field_validator("switch")
     @classmethod
@@ -123,7 +176,7 @@ class Network(_Part):
         host = netvalues.completed(switch.host, subnets)
         if not host:
             host = tuple(netvalues.first_usable(subnet) for subnet in subnets)
-        return Switch.model_construct(host=host)
+        return switch.model_copy(update={"host": host})
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
@@ -139,6 +192,13 @@ class Nic(_Part):
     mac: Annotated[str, BeforeValidator(values.mac)] | None = None
     address: _Interfaces | None = None
     mtu: _Mtu | None = None
+    link: Annotated[LinkState, _word(LinkState, "a state of a link")] = LinkState.UP
+    promisc: _Flag | None = None
+    allow: _Allow | None = None
+    spoof_guard: _Guard | None = None
+    queues: _Queues | None = None
+    vhost: _Vhost | None = None
+    txqueuelen: _QueueLength | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -151,8 +211,8 @@ class Vm(_Part):
 
     name: Annotated[str, BeforeValidator(values.vm_name)]
     image: Annotated[str, BeforeValidator(values.image)] = "micro"
-    memory_mib: Annotated[int, BeforeValidator(values.memory_mib)] = Field(128, alias="memory")
-    cpus: Annotated[int, BeforeValidator(values.cpus)] = 1
+    memory_mib: Annotated[int, BeforeValidator(numbers.memory_mib)] = Field(128, alias="memory")
+    cpus: Annotated[int, BeforeValidator(numbers.cpus)] = 1
     nics: Annotated[tuple[Nic, ...], _Many]
     ssh_keys: Annotated[tuple[Annotated[str, BeforeValidator(values.ssh_key)], ...], _Many] = ()
 

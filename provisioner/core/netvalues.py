@@ -12,7 +12,7 @@ from ipaddress import (
     ip_network,
 )
 
-from provisioner.core.values import BadValue, quoted, scalar
+from provisioner.core.values import BadValue, flag, is_flag, many, quoted, scalar
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -118,6 +118,13 @@ def pool(value: object) -> tuple[Address, Address]:
     if first.version != last.version or int(first) > int(last):
         raise BadValue(f"{quoted(f'{first}-{last}')} does not run from low to high", fix)
     return first, last
+
+
+def host_access(value: object) -> tuple[Address, ...] | None:
+    """Take true (addresses are derived), false, or the address that guests meet the host at."""
+    if value is None or is_flag(value):
+        return () if value is not None and flag(value) else None
+    return tuple(address(one) for one in many(value))
 
 
 def _usable(text: str, found: Address) -> None:

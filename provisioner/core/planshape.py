@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from provisioner.core import values
+from provisioner.core import numbers, values
 from provisioner.core.model import Accel
 from provisioner.core.planrules import MOST_VMS
 from provisioner.core.yamlnodes import Mapping, Node, Scalar, Sequence, complaint
@@ -21,8 +21,8 @@ _OF_THE_PLAN: dict[str, Callable[[object], object]] = {
 }
 _OF_EACH_VM: dict[str, Callable[[object], object]] = {
     "image": values.image,
-    "memory": values.memory_mib,
-    "cpus": values.cpus,
+    "memory": numbers.memory_mib,
+    "cpus": numbers.cpus,
     "ssh_keys": values.ssh_key,
 }
 _DEFAULTS = _OF_EACH_VM | _OF_THE_PLAN
@@ -172,7 +172,7 @@ def _names(key: str, node: Node, shaped: Shaped) -> list[str]:
     if not values.is_vm_name(key):
         return [key]  # its model complains
     try:
-        count = values.whole(plain(written), "a number of VMs", 1, MOST_VMS)
+        count = numbers.whole(plain(written), "a number of VMs", 1, MOST_VMS)
         values.vm_name(f"{key}{count}")
     except values.BadValue as error:
         shaped.complain(written.where, error.what, error.fix)

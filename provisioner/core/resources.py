@@ -199,9 +199,7 @@ def follows(resource: Resource, others: Resources) -> tuple[Key, ...]:
                 if isinstance(r, Nat | Dhcp) or (isinstance(r, Guard) and r.device in guards)
             )
         case Nat(device=device) | Dhcp(device=device):
-            return tuple(
-                k for k, r in others.items() if isinstance(r, Switch) and r.side == device
-            )
+            return tuple(k for k, r in others.items() if isinstance(r, Switch) and r.side == device)
         case _:
             return ()
 

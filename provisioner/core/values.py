@@ -16,8 +16,6 @@ IMAGES = ("micro",)
 _LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _NETWORK_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _UPLINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
-_MEMORY = re.compile(r"(0|[1-9][0-9]{0,8}) ?(|M|Mi|MiB|G|Gi|GiB)")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _KEY_TYPES = (
     "ssh-ed25519",
@@ -43,6 +41,7 @@ _URI_KEYS = frozenset(
 )
 """What a URI may set. `command` and `netcat` would let a plan run programs of its own choice."""
 
+_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _IFNAMSIZ = 16
 _LONGEST_VM = 40
 _FEW_DIGITS = 6
@@ -179,44 +178,29 @@ def image(value: object) -> str:
     return name
 
 
-def whole(value: object, what: str, low: int, high: int) -> int:
-    """Take a whole number from `low` to `high`, written in plain decimal digits."""
+def flag(value: object) -> bool:
+    """Take true or false, in the words that YAML knows for them."""
+    if isinstance(value, bool):
+        return value
+    word = scalar(value)
+    if word.lower() not in _FLAGS:
+        raise BadValue(f"{quoted(word)} is neither true nor false", "write true or false")
+    return _FLAGS[word.lower()]
+
+
+def is_flag(value: object) -> bool:
+    """Tell whether `flag` would take a value."""
+    return isinstance(value, bool) or (isinstance(value, str) and value.lower() in _FLAGS)
+
+
+def allowed(value: object) -> str:
+    """Take whom a source-mode NIC hears: a MAC, or vm:NAME for all MACs of that VM."""
     text = scalar(value)
-    if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
-        raise BadValue(
-            f"{quoted(text)} is not {what}", f"write a whole number from {low} to {high}"
-        )
-    return int(text)
-
-
-def cpus(value: object) -> int:
-    """Take a number of virtual CPUs."""
-    return whole(value, "a number of CPUs", 1, 64)
-
-
-def mtu(value: object) -> int:
-    """Take an MTU in bytes: from IPv4's least (RFC 791) to the most a macvtap takes."""
-    return whole(value, "an MTU", 68, 65535)
-
-
-def memory_mib(value: object) -> int:
-    """Take an amount of memory, in MiB unless a unit says GiB."""
-    text = scalar(value)
-    parts = _MEMORY.fullmatch(text)
-    if parts is None:
-        raise BadValue(
-            f"{quoted(text)} is not an amount of memory",
-            "write it like 128M, 512MiB or 1G; a number alone counts MiB",
-        )
-    mib = int(parts[1]) * (1024 if parts[2].startswith("G") else 1)
-    least, most = 96, 1024 * 1024
-    if mib < least:
-        raise BadValue(
-            f"{quoted(text)} is too little memory", f"give at least {least}M: less does not boot"
-        )
-    if mib > most:
-        raise BadValue(f"{quoted(text)} is too much memory", f"give at most {most // 1024}G")
-    return mib
+    if not text.startswith("vm:"):
+        return mac(text)
+    if not is_vm_name(text.removeprefix("vm:")):
+        raise BadValue(f"{quoted(text)} names no VM", "write it like vm:web1, or give a MAC")
+    return text
 
 
 def mac(value: object) -> str:
