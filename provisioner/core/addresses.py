@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from math import gcd
 from typing import TYPE_CHECKING
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from provisioner.core import names, pools
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from provisioner.core.model import Nic, Plan, Vm
+    from provisioner.core.model import Network, Nic, Plan, Vm
     from provisioner.core.netvalues import Address, Interface
     from provisioner.core.pools import Pool
 
@@ -22,7 +22,11 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class NicConfig:
-    """What a guest is told about one NIC; `mtu` in bytes, None leaves the guest's own."""
+    """What a guest is told about one NIC; `mtu` in bytes, None leaves the guest's own.
+
+    With `dhcp` the addresses are the leases that vmnet's own DHCP server has for it; `ra` is
+    whether the guest listens to router advertisements.
+    """
 
     mac: str
     addresses: tuple[Interface, ...]
@@ -30,6 +34,12 @@ class NicConfig:
     dns: tuple[Address, ...]
     mtu: int | None
     dhcp: bool
+    ra: bool = False
+
+    @property
+    def static(self) -> tuple[str, ...]:
+        """The addresses that are known before the guest has asked anybody, without prefixes."""
+        return () if self.dhcp else tuple(str(one.ip) for one in self.addresses)
 
 
 def assign(plan: Plan) -> dict[Key, NicConfig]:
@@ -54,7 +64,7 @@ def _of_vm(plan: Plan, vm: Vm, derived: dict[Key, list[Interface]]) -> Iterator[
         addresses = (*(nic.address or ()), *derived.get((vm.name, number), ()))
         gateways = tuple(
             gateway
-            for gateway in network.gateway
+            for gateway in gateways_of(network)
             if gateway.version not in routed and any(gateway in one.network for one in addresses)
         )
         routed.update(gateway.version for gateway in gateways)
@@ -62,10 +72,68 @@ def _of_vm(plan: Plan, vm: Vm, derived: dict[Key, list[Interface]]) -> Iterator[
             mac=nic.mac or names.mac(plan.name, vm.name, number),
             addresses=tuple(sorted(addresses, key=lambda one: one.version)),
             gateways=gateways,
-            dns=network.dns,
+            dns=network.dns or _resolvers(network),
             mtu=nic.mtu or network.mtu,
-            dhcp=network.addressing == "dhcp" and not addresses,
+            dhcp=network.addressing == "dhcp" and not nic.address,
+            ra=network.slaac and (network.addressing != "dhcp" or not nic.address),
         )
+
+
+def gateways_of(network: Network) -> tuple[Address, ...]:
+    """Give the routers that guests are told of: the plan's, or the host where it does NAT."""
+    if network.gateway or not (network.switch and network.switch.nat):
+        return network.gateway
+    return tuple(host.ip for host in network.switch.host)
+
+
+def _resolvers(network: Network) -> tuple[Address, ...]:
+    """Give the names' server: the host itself where vmnet's dnsmasq answers there."""
+    if not (network.switch and network.switch.dhcp):
+        return ()
+    return tuple(host.ip for host in network.switch.host)
+
+
+def met_at(plan: Plan) -> dict[str, tuple[Address, ...]]:
+    """Give the addresses at which guests meet the host, of each network with host access.
+
+    A derived one is chosen after all guests have theirs, so that it moves none of them.
+    """
+    found: dict[str, tuple[Address, ...]] = {}
+    for network in plan.networks:
+        if network.host_access is None:
+            continue
+        found[network.name] = network.host_access or tuple(_met_at(plan, network))
+    return found
+
+
+def _met_at(plan: Plan, network: Network) -> Iterator[Address]:
+    nics = assign(plan)
+    taken = frozenset(
+        int(one.ip)
+        for vm in plan.vms
+        for number, nic in enumerate(vm.nics)
+        if nic.network == network.name
+        for one in nics[vm.name, number].addresses
+    )
+    for pool in pools.of(network):
+        (number,) = _spread(
+            plan.name, [(f"host of {network.name}", 0)], pool, taken | pool.reserved
+        ).values()
+        yield pool.subnet[number - int(pool.subnet.network_address)]
+
+
+def with_macs(
+    plan: Plan, nics: Mapping[Key, NicConfig], macs: Mapping[str, str]
+) -> dict[Key, NicConfig]:
+    """Give passthru NICs the MACs of their uplinks, by network: the kernel allows no other."""
+    out = dict(nics)
+    for vm in plan.vms:
+        for number, nic in enumerate(vm.nics):
+            network = plan.network(nic.network)
+            mac = macs.get(network.name)
+            if mac and (nic.mode or network.mode) == "passthru":
+                out[vm.name, number] = replace(nics[vm.name, number], mac=mac)
+    return out
 
 
 def _derived(plan: Plan) -> dict[Key, list[Interface]]:
@@ -126,8 +194,10 @@ def _ethernet(nic: NicConfig) -> dict[str, object]:
     told: dict[str, object] = {
         "match": {"macaddress": nic.mac},
         "dhcp4": nic.dhcp,
-        "accept-ra": nic.dhcp,
+        "accept-ra": nic.ra,
     }
+    if nic.dhcp:
+        return told | ({"mtu": nic.mtu} if nic.mtu else {})
     if nic.addresses:
         told["addresses"] = [str(one) for one in nic.addresses]
     if nic.gateways:

@@ -44,10 +44,16 @@ class Pool:
 
 
 def of(network: Network) -> tuple[Pool, ...]:
-    """Give a network's pools, one per subnet; none unless it addresses statically."""
-    if network.addressing != "static":
+    """Give a network's pools, one per subnet that vmnet itself hands out addresses of.
+
+    That are all of them where addresses are static, and IPv4's where vmnet's own DHCP gives each
+    VM its fixed lease.
+    """
+    leases = bool(network.addressing == "dhcp" and network.switch and network.switch.dhcp)
+    if network.addressing != "static" and not leases:
         return ()
     hosts = [host.ip for host in network.switch.host] if network.switch else []
+    hosts += network.host_access or ()
     return tuple(
         Pool(
             subnet,
@@ -57,6 +63,7 @@ def of(network: Network) -> tuple[Pool, ...]:
             ),
         )
         for subnet in network.subnet
+        if subnet.version == _IPV4 or not leases
     )
 
 

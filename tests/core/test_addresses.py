@@ -147,7 +147,7 @@ def test_a_guest_is_told_what_the_plan_says() -> None:
             dns=dns,
             mtu=1400,
         ),
-        ("a", 2): config(2, dhcp=True),
+        ("a", 2): config(2, dhcp=True, ra=True),
         ("a", 3): config(3, addresses=(ip_interface("10.9.0.1/24"),)),
         ("a", 4): config(4),
         ("a", 5): config(5, addresses=(ip_interface("10.77.0.7/24"),)),
@@ -162,7 +162,7 @@ STATIC = NicConfig(
     mtu=1400,
     dhcp=False,
 )
-DYNAMIC = NicConfig("02:00:00:00:00:0b", (), (), (), None, dhcp=True)
+DYNAMIC = NicConfig("02:00:00:00:00:0b", (), (), (), None, dhcp=True, ra=True)
 
 
 def test_the_guests_network_config_is_one_line_of_json_and_yaml() -> None:
