@@ -1,59 +1,213 @@
-"""Macvtaps: made whole in one call, changed while guests run on them.
+"""Macvtaps: made whole in one call, changed while guests run on them, read back and compared.
 
 The order of a birth is measured, not chosen: group, name, MAC and ifindex go into the creating
 message, since alias and altname are silently ignored there (Linux 6.18, rtnetlink.c); addr_gen_mode
 must be "none" before UP, or the host sends neighbour discovery with the guest's MAC.
 """
 
-from typing import Any
+import errno
+import select
+import time
+from collections.abc import Iterator, Sequence
 
+from provisioner.core import linkmessages as m
 from provisioner.core.facts import Link
+from provisioner.core.linkmessages import Message
+from provisioner.core.readback import CARRIER, Difference, differences
 from provisioner.core.resources import Macvtap
-from provisioner.host.netlink import ALLMULTI, NOARP, SILENT, UP, existing_index, send
+from provisioner.errors import VmnetError
+from provisioner.host.netlink import ask, existing_index, refused, transact
+
+_QUIET = m.NOARP | m.ALLMULTI
+_FOLLOWS_S = 2.0  # a macvtap follows its uplink's carrier when the kernel's link watch runs
+_POLL_S = 0.02
+
+_AT_BIRTH_ONLY = "passthru is chosen when a device is made: take this one away and make it anew"
+_ALONE = "a passthru device must be alone on its uplink: look at what else sits there: ip -d link"
 
 
 def create(tap: Macvtap, index: int) -> None:
     """Make a macvtap with the given ifindex, whole or not at all.
 
-    Raises VmnetError when the kernel refuses; FileExistsError when the ifindex is taken.
+    Raises VmnetError when the kernel refuses, or has made something else than was asked for;
+    FileExistsError when the ifindex is taken.
     """
-    uplink = existing_index(tap.uplink)
+    if error := create_all([(tap, index)])[0]:
+        raise error
 
-    def messages(b: Any) -> None:
-        b.link(
-            "add",
-            index=index,
-            ifname=tap.name,
-            kind="macvtap",
-            link=uplink,
-            macvtap_mode=tap.mode,
-            address=tap.mac,
-            mtu=tap.mtu,
-            group=tap.group,
-        )
-        _dress(b, tap, altname=True)
 
-    send(messages, f'making the macvtap "{tap.name}" on "{tap.uplink}"', undo=tap.name)
+def create_all(wanted: Sequence[tuple[Macvtap, int]]) -> list[Exception | None]:
+    """Make many macvtaps in few calls; give for each what `create` would raise.
+
+    One that fails is gone again, whatever becomes of the others.
+    """
+    uplinks = {name: existing_index(name) for name in {tap.uplink for tap, _ in wanted}}
+    answers = transact([_birth(tap, index, uplinks[tap.uplink]) for tap, index in wanted])
+    found: list[Exception | None] = [
+        _refusal(f'making the macvtap "{tap.name}" on "{tap.uplink}"', tap, statuses)
+        for (tap, _), statuses in zip(wanted, answers, strict=True)
+    ]
+    made = [at for at, statuses in enumerate(answers) if statuses[0] == 0]
+    whole = [at for at in made if found[at] is None]
+    told = _differences([wanted[at] for at in whole])
+    for at in whole:
+        found[at] = told.get(wanted[at][0].name)
+    gone = [[m.delete(index=wanted[at][1])] for at in made if found[at] is not None]
+    transact(gone)
+    return found
 
 
 def update(tap: Macvtap, have: Link) -> None:
-    """Bring what can be set on a living macvtap to what it should be."""
+    """Bring what can be set on a living macvtap to what it should be.
 
-    def messages(b: Any) -> None:
-        if have.mode != tap.mode:
-            b.link("set", index=have.index, kind="macvtap", macvtap_mode=tap.mode)
-        if have.altname and have.altname != tap.altname:
-            b.link("property_del", index=have.index, altname=have.altname)
-        _dress(b, tap, altname=have.altname != tap.altname)
-
-    send(messages, f'changing the macvtap "{tap.name}"')
+    Raises VmnetError when the kernel refuses, or has done something else than was asked for.
+    """
+    if error := update_all([(tap, have)])[0]:
+        raise error
 
 
-def _dress(b: Any, tap: Macvtap, *, altname: bool) -> None:
-    flags = UP | NOARP | ALLMULTI
-    b.link("set", index=0, ifname=tap.name, af_spec=SILENT, ifalias=tap.alias)
-    if altname:
-        b.link("property_add", index=0, ifname=tap.name, altname=tap.altname)
-    # ALLMULTI: macvlan filters multicast by the host-side device's list, which knows nothing of
-    # the guest's addresses, and would drop the neighbour solicitations for them.
-    b.link("set", index=0, ifname=tap.name, mtu=tap.mtu, flags=flags, change=flags)
+def update_all(wanted: Sequence[tuple[Macvtap, Link]]) -> list[Exception | None]:
+    """Change many macvtaps in few calls; give for each what `update` would raise."""
+    answers = transact([_changes(tap, have) for tap, have in wanted])
+    found = [
+        _refusal(f'changing the macvtap "{tap.name}"', tap, statuses, have)
+        for (tap, have), statuses in zip(wanted, answers, strict=True)
+    ]
+    whole = [at for at, error in enumerate(found) if error is None]
+    told = _differences([(wanted[at][0], wanted[at][1].index) for at in whole])
+    return [error or told.get(tap.name) for error, (tap, _) in zip(found, wanted, strict=True)]
+
+
+def _birth(tap: Macvtap, index: int, uplink: int) -> list[Message]:
+    """List the messages that make a macvtap, the creating one first."""
+    named = m.text(m.IFNAME, tap.name)
+    # A passthru device bears its uplink's MAC: the kernel ignores any other at birth, and setting
+    # one later would change the uplink's.
+    mac = () if tap.mode == "passthru" else (m.mac(m.ADDRESS, tap.mac),)
+    attributes = (
+        named,
+        m.number(m.LINK, uplink),
+        m.number(m.MTU, tap.mtu),
+        m.number(m.GROUP, tap.group),
+        m.number(m.TXQLEN, tap.txqueuelen),
+        m.number(m.NUM_TX_QUEUES, tap.queues),
+        m.number(m.NUM_RX_QUEUES, tap.queues),
+        m.info("macvtap", *_mode(tap)),
+    )
+    messages = [
+        m.new(*attributes, *mac, index=index, flags=m.CREATE | m.EXCL),
+        m.new(named, m.info("macvtap"), m.silent()),
+        m.new(named, m.info("macvtap"), m.text(m.IFALIAS, tap.alias), **_flags(tap)),
+    ]
+    if tap.altname:
+        messages.append(m.altname(tap.altname, link=tap.name))
+    return messages
+
+
+def _changes(tap: Macvtap, have: Link) -> list[Message]:
+    """List the messages that make a living macvtap what it should be; it never stops working."""
+    at = have.index
+    messages = [m.new(m.info("macvtap"), m.silent(), index=at)]
+    if (have.mode, have.nopromisc) != (tap.mode, tap.nopromisc):
+        messages.append(m.new(m.info("macvtap", *_mode(tap)), index=at))
+    elif tap.mode == "source":
+        messages += _edits(tap, have)
+    if have.altname != tap.altname:
+        messages += [m.altname(have.altname, index=at, away=True)] if have.altname else []
+        messages += [m.altname(tap.altname, index=at)] if tap.altname else []
+    mtu, length = m.number(m.MTU, tap.mtu), m.number(m.TXQLEN, tap.txqueuelen)
+    alias = m.text(m.IFALIAS, tap.alias)
+    messages.append(m.new(m.info("macvtap"), mtu, length, alias, index=at, **_flags(tap)))
+    return messages
+
+
+def _flags(tap: Macvtap) -> dict[str, int]:
+    """Say which flags to set and to clear.
+
+    ALLMULTI: macvlan filters multicast by the host-side device's list, which knows nothing of
+    the guest's addresses, and would drop the neighbour solicitations for them.
+    """
+    return {"on": _QUIET | m.UP} if tap.up else {"on": _QUIET, "off": m.UP}
+
+
+def _mode(tap: Macvtap) -> list[bytes]:
+    """Frame a mode with all that belongs to it: leaving source has flushed its list."""
+    out = [m.number(m.MACVLAN_MODE, m.MODES[tap.mode])]
+    out.append(m.flags16(m.NOPROMISC if tap.nopromisc else 0))
+    if tap.mode == "source":
+        out.append(m.number(m.MACADDR_MODE, m.MACADDR_SET))
+        out.append(m.nest(m.MACADDR_DATA, *(m.mac(m.MACADDR, x) for x in tap.sources)))
+    return out
+
+
+def _edits(tap: Macvtap, have: Link) -> Iterator[Message]:
+    """Add and take away single MACs: to set the list anew would lose frames from those that stay.
+
+    (macvlan_changelink_sources flushes it first.)
+    """
+    for mode, macs in (
+        (m.MACADDR_ADD, sorted(set(tap.sources) - set(have.sources))),
+        (m.MACADDR_DEL, sorted(set(have.sources) - set(tap.sources))),
+    ):
+        for one in macs:
+            edit = m.info("macvtap", m.number(m.MACADDR_MODE, mode), m.mac(m.MACADDR, one))
+            yield m.new(edit, index=have.index)
+
+
+def _refusal(
+    doing: str, tap: Macvtap, statuses: Sequence[int], have: Link | None = None
+) -> Exception | None:
+    """Turn the kernel's answers into an error, if one of them is one."""
+    # A kernel without IPv6 has no addr_gen_mode to set.
+    bad = [status for status in statuses if status not in {0, errno.EAFNOSUPPORT}]
+    if not bad:
+        return None
+    fix = None
+    if bad[0] == errno.EINVAL:
+        if have and have.mode != tap.mode and "passthru" in {have.mode, tap.mode}:
+            fix = _AT_BIRTH_ONLY
+        elif tap.mode == "passthru":
+            fix = _ALONE
+    return refused(bad[0], doing, made=have is not None or statuses[0] == 0, fix=fix)
+
+
+def _differences(wanted: Sequence[tuple[Macvtap, int]]) -> dict[str, VmnetError]:
+    """Read devices back and compare; give the error of each that is something else, by name."""
+    end = time.monotonic() + _FOLLOWS_S
+    told: dict[str, VmnetError] = {}
+    left = wanted
+    while left:
+        found = {tap.name: bad for tap, bad in _compared(left) if bad}
+        late = {name for name, bad in found.items() if {x.field for x in bad} == {CARRIER}}
+        if time.monotonic() > end:
+            late = set()
+        told |= {name: _mismatch(name, bad) for name, bad in found.items() if name not in late}
+        left = [(tap, index) for tap, index in left if tap.name in late]
+        select.select([], [], [], _POLL_S if left else 0)
+    return told
+
+
+def _compared(
+    wanted: Sequence[tuple[Macvtap, int]],
+) -> Iterator[tuple[Macvtap, tuple[Difference, ...]]]:
+    bodies = ask([m.get(index) for _, index in wanted])
+    links = [m.link(body) if body else None for body in bodies]
+    lowers = sorted({x.lower for x in links if x and x.lower})
+    uplinks = {
+        index: m.link(body)
+        for index, body in zip(lowers, ask([m.get(index) for index in lowers]), strict=True)
+        if body
+    }
+    for (tap, _), have, body in zip(wanted, links, bodies, strict=True):
+        if have and body:
+            yield tap, differences(tap, have, uplinks.get(have.lower), m.heard(body))
+        else:
+            yield tap, (Difference("device", "a macvtap", "none any more"),)
+
+
+def _mismatch(name: str, bad: Sequence[Difference]) -> VmnetError:
+    told = "; ".join(map(str, bad))
+    return VmnetError(
+        f'the macvtap "{name}" is not what was asked for: {told}',
+        fix="the kernel has passed over it without a word: ask for something else in its place",
+    )

@@ -7,9 +7,10 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from provisioner.core.linkmessages import Message
 from provisioner.errors import Exit, VmnetError
 
 UP, NOARP, ALLMULTI = 0x1, 0x80, 0x200
@@ -17,6 +18,17 @@ ADDR_GEN_NONE = 1
 SILENT = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", ADDR_GEN_NONE)]})]}
 """The host's IPv6 says nothing through a device: must be set before it is up, or neighbour
 discovery goes out with the guest's MAC."""
+
+_ROUTE = 0  # NETLINK_ROUTE
+_SOL_NETLINK, _CAP_ACK = 270, 10
+_SNDBUFFORCE, _RCVBUFFORCE = 32, 33
+_BUFFER, _READ = 1 << 21, 1 << 17
+_REQUEST, _ACK, _DUMP_INTERRUPTED = 0x1, 0x4, 0x10
+_ERROR, _DONE = 2, 3
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_ANSWER_S = 30.0  # the kernel's lock over all links may be held by somebody else for a while
+_MOST_MESSAGES, _MOST_BYTES = 300, 1 << 17
+_TRIES = 20
 
 _MENDS = {
     errno.EPERM: "run vmnet as root: making network devices needs CAP_NET_ADMIN",
@@ -39,6 +51,115 @@ def iproute() -> Any:
     from pyroute2.iproute.linux import IPRoute
 
     return IPRoute()
+
+
+def transact(batches: Iterable[Sequence[Message]]) -> list[list[int]]:
+    """Send batches of messages; give the errno of each message's answer, 0 for done.
+
+    A batch is never cut: a kill leaves all of it done or none. Many batches share one call. A
+    failing message does not stop those behind it.
+    """
+    told: list[list[int]] = []
+    with _rtnetlink() as s:
+        for call in _packed(batches):
+            messages = [m for batch in call for m in batch]
+            # An error is answered in any case, so one wish for an answer marks the end.
+            last = len(messages) - 1
+            s.send(b"".join(_framed(m, at, ack=at == last) for at, m in enumerate(messages)))
+            bad = {at: status for at, status, _ in _answers(s, last) if status}
+            statuses = iter([bad.get(at, 0) for at in range(len(messages))])
+            told += [[next(statuses) for _ in batch] for batch in call]
+    return told
+
+
+def ask(requests: Sequence[Message]) -> list[bytes | None]:
+    """Send requests that have one answer each; None for what is not there (any more)."""
+    found: list[bytes | None] = []
+    with _rtnetlink() as s:
+        for start in range(0, len(requests), _MOST_MESSAGES):
+            part = requests[start : start + _MOST_MESSAGES]
+            last = len(part) - 1
+            s.send(b"".join(_framed(m, at, ack=at == last) for at, m in enumerate(part)))
+            answers = {at: body for at, _, body in _answers(s, last) if body is not None}
+            found += [answers.get(at) for at in range(len(part))]
+    return found
+
+
+def dump(request: Message) -> list[bytes]:
+    """Send a request for a list; give what the kernel lists, read again if it changed meanwhile."""
+    with _rtnetlink() as s:
+        for _ in range(_TRIES):
+            s.send(_framed(request, 0, ack=False))
+            if (bodies := _listed(s)) is not None:
+                return bodies
+    raise VmnetError(
+        f"the kernel's list of network devices changed on each of {_TRIES} readings",
+        fix="wait until whatever makes devices is done, then run it again",
+    )
+
+
+def _rtnetlink() -> socket.socket:
+    s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ROUTE)
+    for option, fallback in ((_SNDBUFFORCE, socket.SO_SNDBUF), (_RCVBUFFORCE, socket.SO_RCVBUF)):
+        try:
+            s.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+        except PermissionError:
+            s.setsockopt(socket.SOL_SOCKET, fallback, _BUFFER)
+    s.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)  # answers do not repeat the question
+    s.bind((0, 0))
+    s.settimeout(_ANSWER_S)
+    return s
+
+
+def _packed(batches: Iterable[Sequence[Message]]) -> Iterator[list[Sequence[Message]]]:
+    """Put batches together until one call is full."""
+    group: list[Sequence[Message]] = []
+    count = size = 0
+    for batch in batches:
+        weight = sum(len(m.body) for m in batch)
+        if group and (count + len(batch) > _MOST_MESSAGES or size + weight > _MOST_BYTES):
+            yield group
+            group, count, size = [], 0, 0
+        group.append(batch)
+        count, size = count + len(batch), size + weight
+    if group:
+        yield group
+
+
+def _framed(message: Message, sequence: int, *, ack: bool) -> bytes:
+    flags = _REQUEST | message.flags | (_ACK if ack else 0)
+    size = _HEADER.size + len(message.body)
+    return _HEADER.pack(size, message.kind, flags, sequence, 0) + message.body
+
+
+def _answers(s: socket.socket, last: int) -> Iterator[tuple[int, int, bytes | None]]:
+    """Give (sequence, errno, body) of each answer, until the message `last` is acknowledged."""
+    while True:
+        data = s.recv(_READ)
+        for at in _messages(data):
+            size, kind, _, sequence, _ = _HEADER.unpack_from(data, at)
+            if kind == _ERROR:
+                yield sequence, -struct.unpack_from("=i", data, at + _HEADER.size)[0], None
+                if sequence == last:
+                    return
+            else:
+                yield sequence, 0, data[at + _HEADER.size : at + size]
+
+
+def _listed(s: socket.socket) -> list[bytes] | None:
+    """Read a list to its end; None when it was changed while it was read (NLM_F_DUMP_INTR)."""
+    bodies: list[bytes] = []
+    interrupted = False
+    while True:
+        data = s.recv(_READ)
+        for at in _messages(data):
+            size, kind, flags, _, _ = _HEADER.unpack_from(data, at)
+            interrupted = interrupted or bool(flags & _DUMP_INTERRUPTED)
+            if kind == _ERROR:
+                raise refused(-struct.unpack_from("=i", data, at + _HEADER.size)[0], "reading")
+            if kind == _DONE:
+                return None if interrupted else bodies
+            bodies.append(data[at + _HEADER.size : at + size])
 
 
 def send(fill: Callable[[Any], None], doing: str, undo: str | None = None) -> None:
@@ -97,13 +218,16 @@ def _messages(data: bytes) -> Iterator[int]:
         offset += (length + 3) & ~3
 
 
-def refused(status: int, doing: str, *, made: bool = True) -> Exception:
-    """Say what the kernel answered; FileExistsError when the very first message met its like."""
+def refused(status: int, doing: str, *, made: bool = True, fix: str | None = None) -> Exception:
+    """Say what the kernel answered; FileExistsError when the very first message met its like.
+
+    `fix` replaces the stock advice.
+    """
     if status == errno.EEXIST and not made:
         return FileExistsError(status, doing)
     return VmnetError(
         f"{doing}: the kernel says {os.strerror(status)}",
-        fix=_MENDS.get(status, "look at the kernel's log: dmesg"),
+        fix=fix or _MENDS.get(status, "look at the kernel's log: dmesg"),
         status=Exit.HOST_CANNOT,
     )
 

@@ -67,6 +67,7 @@ def test_a_macvtap_is_born_with_all_its_marks_and_silent() -> None:
         alias="vmnet:lab/web/0",
         altname="vmnet-lab-web-0",
         mode="bridge",
+        txqueuelen=500,
         quiet=True,
     )
 
