@@ -6,6 +6,14 @@ from _pytest.mark.structures import ParameterSet
 from provisioner.core.planfile import load
 from provisioner.errors import Complaints, Exit
 
+KEYS = {
+    "KEYS OF A NETWORK": "uplink, subnet, switch, mode, gateway, pool, addressing, slaac, mtu, dns,"
+    " promisc, allow, take_over, host_access, vlan, spoof_guard, queues, vhost, txqueuelen",
+    "KEYS OF A NIC": "network, mode, mac, address, mtu, link, promisc, allow, spoof_guard, queues,"
+    " vhost, txqueuelen",
+}
+"""What stands in the tables for the lists that are too long for a line."""
+
 
 def told(text: str, *overrides: str) -> list[str]:
     """Give each complaint as two lines, `place what` and `fix: …`, without the file's name."""
@@ -31,13 +39,19 @@ def cases(table: str) -> list[ParameterSet]:
     expected: list[str] = []
     for line in [*filter(None, table.split("\n")), ""]:
         if line.startswith("-> "):
-            expected.append(line.removeprefix("-> "))
+            expected.append(_spelt_out(line.removeprefix("-> ")))
             continue
         if expected:
             found.append(pytest.param("\n".join(given), expected, id=given[0]))
             given, expected = [], []
         given.append(line)
     return found
+
+
+def _spelt_out(line: str) -> str:
+    for short, keys in KEYS.items():
+        line = line.replace(short, keys)
+    return line
 
 
 def with_name(name: str) -> str:

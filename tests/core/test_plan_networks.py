@@ -13,15 +13,6 @@ uplink: eno1, mode: Bridge
 uplink: eno1, mode: vlan
 -> 3:29 "vlan" is not a macvtap mode
 -> fix: use one of private, vepa, bridge, passthru, source
-uplink: eno1, mode: source
--> 3:29 mode source is not supported by this version
--> fix: use private, vepa or bridge
-uplink: eno1, mode: passthru
--> 3:29 mode passthru is not supported by this version
--> fix: use private, vepa or bridge
-uplink: eno1, mode: passthrough
--> 3:29 mode passthru is not supported by this version
--> fix: use private, vepa or bridge
 uplink: eno1, mode: [bridge]
 -> 3:23 one value is wanted here, not a list
 -> fix: write a single value
@@ -60,7 +51,7 @@ switch: false, subnet: 10.0.0.0/24
 -> fix: write switch: true, or switch: {host: 10.77.0.1/24}
 switch: {hst: 10.77.0.1}, subnet: 10.77.0.0/24
 -> 3:18 unknown key "hst"
--> fix: did you mean "host"? known keys: host
+-> fix: did you mean "host"? known keys: host, hairpin, nat, dhcp
 switch: {host: 10.78.0.1}, subnet: 10.77.0.0/24
 -> 3:24 switch host 10.78.0.1 is not inside subnet 10.77.0.0/24
 -> fix: choose one inside the subnet
@@ -72,7 +63,7 @@ uplink: eno1, addressing: static
 -> fix: add one, as in subnet: 10.77.0.0/24
 uplink: eno1, addressing: magic
 -> 3:35 "magic" is not a way of addressing
--> fix: use one of static, dhcp, none
+-> fix: use one of static, dhcp, slaac, none
 uplink: eno1, subnet: 10.77.0.1/24
 -> 3:31 "10.77.0.1/24" is an address inside a subnet
 -> fix: write 10.77.0.0/24
@@ -139,9 +130,9 @@ uplink: eno1, dns: x
 uplink: eno1, dns: 127.0.0.53
 -> 3:28 "127.0.0.53" is a reserved address
 -> fix: use one of a private range, such as 10.77.0.5 or fd77::5
-uplink: eno1, host_access: true
--> 3:23 unknown key "host_access"
--> fix: known keys: uplink, subnet, switch, mode, gateway, pool, addressing, mtu, dns
+uplink: eno1, hostaccess: true
+-> 3:23 unknown key "hostaccess"
+-> fix: did you mean "host_access"? known keys: KEYS OF A NETWORK
 """
 
 

@@ -87,7 +87,7 @@ vms: {web: {nics: {lan: }}}
 -> 4:13 NIC 0 of VM "web" has no network
 -> fix: add network: lan
 -> 4:20 unknown key "lan"
--> fix: known keys: network, mode, mac, address, mtu
+-> fix: known keys: KEYS OF A NIC
 
 # NICs without a value
 name: lab
@@ -157,7 +157,7 @@ vms:
 -> 3:12 "Lan" cannot name a network
 -> fix: use a-z, 0-9, _ and -, a letter first, at most 32 characters (this has 3)
 -> 3:27 unknown key "hst"
--> fix: did you mean "host"? known keys: host
+-> fix: did you mean "host"? known keys: host, hairpin, nat, dhcp
 -> 5:3 "a_b" cannot name a VM
 -> fix: use a-z, 0-9 and -, a letter first, no - at the end, at most 40 characters (this has 3)
 -> 5:22 one value is wanted here, not a list
@@ -165,7 +165,7 @@ vms:
 -> 5:41 "1" is not a MAC
 -> fix: a MAC looks like 02:00:00:00:00:01
 -> 5:60 unknown key "netwrk"
--> fix: did you mean "network"? known keys: network, mode, mac, address, mtu
+-> fix: did you mean "network"? known keys: KEYS OF A NIC
 -> 5:79 "0" is not a number of CPUs
 -> fix: write a whole number from 1 to 64
 

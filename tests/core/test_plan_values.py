@@ -88,15 +88,12 @@ mac: ''
 mode: bridg
 -> 4:37 "bridg" is not a macvtap mode
 -> fix: use one of private, vepa, bridge, passthru, source
-mode: source
--> 4:37 mode source is not supported by this version
--> fix: use private, vepa or bridge
 mtu: 9000000
 -> 4:36 "9000000" is not an MTU
 -> fix: write a whole number from 68 to 65535
 adress: 10.77.0.5
 -> 4:31 unknown key "adress"
--> fix: did you mean "address"? known keys: network, mode, mac, address, mtu
+-> fix: did you mean "address"? known keys: KEYS OF A NIC
 address: 'ff02::1'
 -> 4:40 "ff02::1" is a reserved address
 -> fix: use one of a private range, such as 10.77.0.5 or fd77::5
