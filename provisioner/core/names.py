@@ -15,6 +15,13 @@ _GROUP_BASE = 0x76000000
 _FIRST_INDEX = 0x10000000
 _LAST_INDEX = 0x7FFFFFF0
 _DIGITS = 10
+_PREFIXES = {
+    "macvtap": ("mvt",),
+    "veth": ("mvl", "mvh"),
+    "bridge": ("mvb",),
+    "vlan": ("mvv",),
+    "macvlan": ("mva",),
+}
 
 
 def digest(*parts: str, size: int = 5) -> str:
@@ -37,6 +44,21 @@ def switch_ends(plan: str, network: str) -> tuple[str, str]:
     return "mvl" + tail, "mvh" + tail
 
 
+def bridge(plan: str, network: str) -> str:
+    """Name the reflecting bridge of a switch; it shares the tail of the switch's ends."""
+    return "mvb" + digest("switch", plan, network)
+
+
+def vlan(plan: str, uplink: str, vid: int) -> str:
+    """Name the 802.1Q device of a VLAN; networks of one plan share it (the kernel allows one)."""
+    return "mvv" + digest("vlan", plan, uplink, str(vid))
+
+
+def sibling(plan: str, network: str) -> str:
+    """Name the macvlan through which the host meets the guests on its own NIC."""
+    return "mva" + digest("sibling", plan, network)
+
+
 def group(plan: str) -> int:
     """Give the link group (IFLA_GROUP) that marks the plan's devices; never 0, the default one."""
     return _GROUP_BASE | int(digest("group", plan, size=3), 16)
@@ -44,8 +66,22 @@ def group(plan: str) -> int:
 
 def mac(plan: str, vm: str, nic_index: int) -> str:
     """Derive a unicast, locally administered MAC, in lower case."""
-    tail = digest("mac", plan, vm, str(nic_index))
-    return ":".join(["02", *(tail[at : at + 2] for at in range(0, 10, 2))])
+    return _local_mac(digest("mac", plan, vm, str(nic_index)))
+
+
+def switch_mac(plan: str, network: str) -> str:
+    """Derive the MAC of a switch's lower end, which a passthru guest bears."""
+    return _local_mac(digest("switch mac", plan, network))
+
+
+def far_mac(plan: str, network: str) -> str:
+    """Derive the MAC that guests on a switch know the host by."""
+    return _local_mac(digest("far mac", plan, network))
+
+
+def sibling_mac(plan: str, network: str) -> str:
+    """Derive the MAC that guests know the host by."""
+    return _local_mac(digest("sibling mac", plan, network))
 
 
 def altname(plan: str, vm: str, nic_index: int) -> str:
@@ -88,7 +124,7 @@ def ifindexes(plan: str, vm: str, nic_index: int) -> Iterator[int]:
 
 def are_ours(name: str, kind: str) -> bool:
     """Tell whether a link's name and kind are such as vmnet gives; check its group as well."""
-    prefixes = {"macvtap": ("mvt",), "veth": ("mvl", "mvh")}.get(kind)
+    prefixes = _PREFIXES.get(kind)
     tail = name[3:]
     return (
         prefixes is not None
@@ -96,3 +132,7 @@ def are_ours(name: str, kind: str) -> bool:
         and len(tail) == _DIGITS
         and set(tail) <= set("0123456789abcdef")
     )
+
+
+def _local_mac(tail: str) -> str:
+    return ":".join(["02", *(tail[at : at + 2] for at in range(0, 10, 2))])

@@ -16,8 +16,13 @@ NICS = st.integers(0, 63)
 def test_names_never_change_between_versions() -> None:
     assert names.macvtap("lab", "web1", 0) == "mvt0f82301eb8"
     assert names.switch_ends("lab", "lan") == ("mvl317aefc732", "mvh317aefc732")
+    assert names.bridge("lab", "lan") == "mvb317aefc732"
+    assert names.vlan("lab", "eth0", 42) == "mvvbcdb3f41a5"
+    assert names.sibling("lab", "lan") == "mvab02bf25f6a"
     assert names.group("lab") == 0x76FAA15E
     assert names.mac("lab", "web1", 0) == "02:fc:4f:55:4b:01"
+    assert names.switch_mac("lab", "lan") == "02:a6:bc:6b:fc:52"
+    assert names.sibling_mac("lab", "lan") == "02:d4:71:b8:06:ca"
     assert names.altname("lab", "web1", 0) == "vmnet-lab-web1-0"
     assert names.alias("lab", "web1", 0) == "vmnet:lab/web1/0"
     assert names.domain("lab", "web1") == "lab-web1"
@@ -27,15 +32,23 @@ def test_names_never_change_between_versions() -> None:
 
 @given(LABELS, LABELS, NICS)
 def test_the_kernel_takes_every_derived_name(plan: str, vm: str, nic: int) -> None:
-    links = [names.macvtap(plan, vm, nic), *names.switch_ends(plan, vm)]
-    assert all(re.fullmatch(r"mv[tlh][0-9a-f]{10}", link) for link in links)
+    links = [
+        names.macvtap(plan, vm, nic),
+        *names.switch_ends(plan, vm),
+        names.bridge(plan, vm),
+        names.vlan(plan, vm, nic),
+        names.sibling(plan, vm),
+    ]
+    assert all(re.fullmatch(r"mv[tlhbva][0-9a-f]{10}", link) for link in links)
     assert len(names.altname(plan[:32], vm, nic)) <= 127
     assert 0x76000000 <= names.group(plan) <= 0x76FFFFFF
 
 
 @given(LABELS, LABELS, NICS)
 def test_a_derived_mac_is_unicast_and_locally_administered(plan: str, vm: str, nic: int) -> None:
-    assert re.fullmatch(r"02(:[0-9a-f]{2}){5}", names.mac(plan, vm, nic))
+    macs = [names.mac(plan, vm, nic), names.switch_mac(plan, vm), names.sibling_mac(plan, vm)]
+    assert all(re.fullmatch(r"02(:[0-9a-f]{2}){5}", mac) for mac in macs)
+    assert len(set(macs)) == 3
 
 
 @given(LABELS, LABELS, NICS)
@@ -67,11 +80,18 @@ def test_the_kinds_of_names_do_not_share_a_hash() -> None:
 
 def test_only_links_named_as_vmnet_does_are_ours() -> None:
     lower, far = names.switch_ends("lab", "lan")
-    ours = [(names.macvtap("lab", "a", 0), "macvtap"), (lower, "veth"), (far, "veth")]
+    ours = [
+        (names.macvtap("lab", "a", 0), "macvtap"),
+        (lower, "veth"),
+        (far, "veth"),
+        (names.bridge("lab", "lan"), "bridge"),
+        (names.vlan("lab", "eth0", 42), "vlan"),
+        (names.sibling("lab", "lan"), "macvlan"),
+    ]
     others = [
         ("macvtap0", "macvtap"),
         (lower, "macvtap"),
         ("eth0", ""),
         ("mvtnothexatall", "macvtap"),
     ]
-    assert [names.are_ours(*link) for link in ours + others] == [True] * 3 + [False] * 4
+    assert [names.are_ours(*link) for link in ours + others] == [True] * 6 + [False] * 4
