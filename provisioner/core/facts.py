@@ -20,6 +20,7 @@ class Link:
     group: int = 0
     lower: int = 0  # ifindex of the device it sits on; 0 for none
     master: int = 0  # ifindex of the bridge or bond it is a port of; 0 for none
+    hairpin: bool = False  # of such a port: it sends frames back to where they came from
     alias: str = ""
     altname: str = ""
     mode: str = ""  # of a macvtap or macvlan

@@ -24,7 +24,8 @@ CREATE, EXCL, DUMP = 0x400, 0x200, 0x300
 ADDRESS, IFNAME, MTU, LINK, MASTER, TXQLEN, LINKINFO = 1, 3, 4, 5, 10, 13, 18
 IFALIAS, STATS64, AF_SPEC, GROUP, EXT_MASK = 20, 23, 26, 27, 29
 NUM_TX_QUEUES, NUM_RX_QUEUES, CARRIER, LINK_NETNSID, PROP_LIST, ALT_IFNAME = 31, 32, 33, 37, 52, 53
-INFO_KIND, INFO_DATA = 1, 2
+INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
+BRPORT_MODE = 4
 MACVLAN_MODE, MACVLAN_FLAGS, MACADDR_MODE, MACADDR, MACADDR_DATA = 1, 2, 3, 4, 5
 MACADDR_ADD, MACADDR_DEL, MACADDR_SET = 0, 1, 3
 
@@ -155,6 +156,7 @@ def link(body: bytes, addresses: tuple[str, ...] = ()) -> Link:
         # With a namespace's number beside it, it is an ifindex of that other namespace.
         lower=0 if LINK_NETNSID in found else _number(found.get(LINK)),
         master=_number(found.get(MASTER)),
+        hairpin=_reflects(about),
         alias=_text(found.get(IFALIAS)),
         altname=_text(next(names, None)),
         mode=_MODE_NAMES.get(_number(own.get(MACVLAN_MODE)), ""),
@@ -180,6 +182,16 @@ def _heard(flags: int, af_spec: bytes) -> list[str]:
         "addr_gen_mode": _addr_gen(af_spec) in {None, ADDR_GEN_NONE},
     }
     return [name for name, kept in wanted.items() if not kept]
+
+
+def _reflects(about: dict[int, bytes]) -> bool:
+    """Tell whether a link is the port of a bridge that sends frames back to where they came from.
+
+    What belongs to a port stands beside the link's own kind.
+    """
+    bridged = _text(about.get(INFO_SLAVE_KIND)) == "bridge"
+    port = dict(attributes(about.get(INFO_SLAVE_DATA, b""))) if bridged else {}
+    return bool(_number(port.get(BRPORT_MODE)))
 
 
 def _macs(data: bytes) -> Iterable[str]:

@@ -12,6 +12,7 @@ _NAMESPACE = bytes.fromhex("6d1f9a3e5b2c5d0f8a47c3e1907bd254")
 """The fixed namespace (RFC 4122) under which the UUIDs of domains are derived."""
 
 _GROUP_BASE = 0x76000000
+_FIRST_LINK_INDEX = 0x08000000
 _FIRST_INDEX = 0x10000000
 _LAST_INDEX = 0x7FFFFFF0
 _DIGITS = 10
@@ -120,6 +121,16 @@ def ifindexes(plan: str, vm: str, nic_index: int) -> Iterator[int]:
     for attempt in count():
         number = digest("ifindex", plan, vm, str(nic_index), str(attempt), size=8)
         yield _FIRST_INDEX + int(number, 16) % span
+
+
+def link_indexes(name: str) -> Iterator[int]:
+    """Give interface indexes to try for any other link than a macvtap, endlessly.
+
+    With a chosen one, everything about a new link can be said in one call.
+    """
+    for attempt in count():
+        number = digest("link index", name, str(attempt), size=8)
+        yield _FIRST_LINK_INDEX + int(number, 16) % (_FIRST_INDEX - _FIRST_LINK_INDEX)
 
 
 def are_ours(name: str, kind: str) -> bool:

@@ -1,62 +1,214 @@
-"""Switches: isolated uplinks that vmnet makes."""
+"""Switches: isolated uplinks that vmnet makes, with or without a bridge that reflects."""
 
-import socket
-from typing import Any
+import errno
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_interface
+from typing import Final
 
+from provisioner.core import addressmessages as a
+from provisioner.core import linkmessages as m
+from provisioner.core import names
+from provisioner.core import uplinkmessages as u
+from provisioner.core.facts import Link
 from provisioner.core.resources import Switch
-from provisioner.host.netlink import SILENT, UP, iproute, send
+from provisioner.core.text import one_line
+from provisioner.errors import Exit, VmnetError
+from provisioner.host import links
+from provisioner.host.netlink import drop, dump, existing_index, index_of
+from provisioner.host.writes import NO_IPV6, Write, free_index, write
 
-_IN6_ADDR_NODAD = 0x02
+_NO_VETH: Final = {errno.EOPNOTSUPP: "the kernel has no veth driver: load it with modprobe veth"}
+_NO_BRIDGE: Final = {
+    errno.EOPNOTSUPP: "the kernel has no bridge driver: load it with modprobe bridge"
+}
+_THERE: Final = frozenset({errno.EEXIST})
+_IPV6_IS_OFF: Final = (
+    "IPv6 is switched off here: sysctl net.ipv6.conf.all.disable_ipv6=0"
+    " net.ipv6.conf.default.disable_ipv6=0, or give this switch no IPv6 address"
+)
+_NO_ADDRESS: Final = dict.fromkeys((errno.EACCES, errno.EAFNOSUPPORT), _IPV6_IS_OFF)
 
 
 def create(switch: Switch) -> None:
-    """Make the veth pair of a switch and put the host's addresses on its far end.
+    """Make the veth pair of a switch, its bridge, and the host's addresses; whole or not at all.
 
-    Raises VmnetError when the kernel refuses.
+    Raises VmnetError when the kernel refuses; FileExistsError when one of the names is taken.
     """
-
-    def messages(b: Any) -> None:
-        peer = {"ifname": switch.far, "mtu": switch.mtu, "group": switch.group}
-        b.link(
-            "add",
-            ifname=switch.name,
-            kind="veth",
-            peer=peer,
-            mtu=switch.mtu,
-            group=switch.group,
-        )
-        _dress(b, switch)
-
-    send(messages, f'making the switch "{switch.name}"', undo=switch.name)
-    update(switch)
+    parts = [name for name in (switch.name, switch.far, switch.bridge) if name]
+    for name in parts:
+        if index_of(name):
+            raise FileExistsError(errno.EEXIST, name)
+    doing = f'making the switch "{switch.name}"'
+    ends = _Ends.chosen(parts)
+    try:
+        write(doing, [*_birth(switch, ends), *_dress(switch, ends), *_hold(ends, switch.addresses)])
+    except VmnetError:
+        for name, index in zip(parts, ends, strict=False):
+            if index_of(name) == index:
+                drop(doing, index=index)
+        raise
 
 
 def update(switch: Switch) -> None:
-    """Bring what can be set on a switch to what it should be."""
-    send(lambda b: _dress(b, switch), f'setting up the switch "{switch.name}"')
-    want = set(switch.addresses)
-    with iproute() as ipr:
-        far = socket.if_nametoindex(switch.far)
-        for address in sorted(_addresses(ipr, far) - want):
-            ip, prefix = address.split("/")
-            ipr.addr("del", index=far, address=ip, prefixlen=int(prefix))
-        # Read again: the kernel takes the other addresses of a subnet away with the first one of it
-        # (promote_secondaries is off by default).
-        for address in sorted(want - _addresses(ipr, far)):
-            ip, prefix = address.split("/")
-            # No duplicate address detection: nobody else is on the wire yet, and a tentative
-            # address would not answer for a second.
-            flags = {"flags": _IN6_ADDR_NODAD} if ":" in ip else {}
-            ipr.addr("add", index=far, address=ip, prefixlen=int(prefix), **flags)
+    """Bring what can be set on a living switch to what it should be, while guests run on it.
+
+    Its bridge comes or goes as wanted. Raises VmnetError when the kernel refuses.
+    """
+    lower, far = existing_index(switch.name), existing_index(switch.far)
+    bridge = _bridge_of(switch.name)
+    here = index_of(bridge)
+    writes: list[Write] = []
+    if switch.bridge and not here:
+        here = free_index(names.link_indexes(bridge))
+        writes.append(_bridge(switch, here, birth=True))
+    elif here:
+        _prove_bridge(here, switch)
+    ends = _Ends(lower, far, here if switch.bridge else 0)
+    have = [x for x in map(a.held, dump(a.all_addresses())) if not x.link_local]
+    writes += _let_go(have, ends, (far, here), switch.addresses)
+    (port,) = links.at(far)
+    if port.master != ends.bridge:
+        writes.append(Write(u.enslave(far, ends.bridge)))
+    if here and not switch.bridge:
+        writes.append(Write(m.delete(index=here)))
+    if switch.far_mac and port.mac != switch.far_mac:
+        writes.append(Write(m.new(m.mac(m.ADDRESS, switch.far_mac), index=far)))
+    writes += [*_dress(switch, ends), *_hold(ends, switch.addresses)]
+    write(f'setting up the switch "{switch.name}"', writes)
 
 
-def _addresses(ipr: Any, index: int) -> set[str]:
-    found = {f"{a.get_attr('IFA_ADDRESS')}/{a['prefixlen']}" for a in ipr.get_addr(index=index)}
-    return {a for a in found if not a.startswith("fe80:")}
+def observed(lower: Link, found: Iterable[Link]) -> Switch:
+    """Read the switch of a lower end out of the links of the host.
+
+    A bridge that does not reflect, because its port has lost the hairpin mode or has been pulled
+    out, makes the switch as good as down: `up` is false.
+    """
+    links_ = tuple(found)
+    far = next((x for x in links_ if x.index == lower.lower and x.lower == lower.index), None)
+    bridge = next((x for x in links_ if x.name == _bridge_of(lower.name)), None)
+    parts = [x for x in (lower, far, bridge) if x]
+    side = bridge or far
+    return Switch(
+        name=lower.name,
+        far=far.name if far else "",
+        addresses=side.addresses if side else (),
+        mtu=min(x.mtu for x in parts),
+        group=lower.group,
+        alias=one_line(lower.alias),
+        mac=lower.mac,
+        far_mac=side.mac if side else "",
+        bridge=bridge.name if bridge else "",
+        up=far is not None and all(x.up for x in parts) and _is_wired(far, bridge),
+    )
 
 
-def _dress(b: Any, switch: Switch) -> None:
-    b.link("set", index=0, ifname=switch.name, af_spec=SILENT, ifalias=switch.alias)
-    b.link("set", index=0, ifname=switch.far, af_spec=SILENT, ifalias=switch.alias)
-    for end in (switch.name, switch.far):
-        b.link("set", index=0, ifname=end, mtu=switch.mtu, flags=UP, change=UP)
+def strays(ours: Iterable[Link]) -> list[Switch]:
+    """Give as broken switches the bridges whose lower ends somebody has taken away."""
+    links_ = tuple(ours)
+    present = {x.name for x in links_}
+    return [
+        Switch(
+            _lower_of(x.name), "", (), x.mtu, x.group, one_line(x.alias), bridge=x.name, up=False
+        )
+        for x in links_
+        if x.kind == "bridge" and _lower_of(x.name) not in present
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """The ifindexes of a switch's devices; 0 for no bridge."""
+
+    lower: int
+    far: int
+    bridge: int
+
+    @classmethod
+    def chosen(cls, parts: Sequence[str]) -> "_Ends":
+        """Choose free ifindexes, so that one call can say everything about the new devices."""
+        found: list[int] = []
+        for name in parts:
+            found.append(free_index(names.link_indexes(name), found))
+        return cls(*found, *[0] * (3 - len(found)))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter((self.lower, self.far, self.bridge))
+
+    @property
+    def side(self) -> int:
+        return self.bridge or self.far
+
+
+def _bridge_of(lower: str) -> str:
+    return "mvb" + lower[3:]
+
+
+def _lower_of(bridge: str) -> str:
+    return "mvl" + bridge[3:]
+
+
+def _is_wired(far: Link, bridge: Link | None) -> bool:
+    if bridge is None:
+        return not far.master
+    return far.master == bridge.index and far.hairpin
+
+
+def _birth(switch: Switch, ends: _Ends) -> Iterator[Write]:
+    shared = m.number(m.MTU, switch.mtu) + m.number(m.GROUP, switch.group)
+    near, far = (m.text(m.IFNAME, name) + shared for name in (switch.name, switch.far))
+    near += m.mac(m.ADDRESS, switch.mac) if switch.mac else b""
+    far += m.mac(m.ADDRESS, switch.far_mac) if switch.far_mac else b""
+    yield Write(u.veth(near, far, ends.lower, ends.far), _NO_VETH)
+    if switch.bridge:
+        yield _bridge(switch, ends.bridge, birth=True)
+        yield Write(u.enslave(ends.far, ends.bridge))
+
+
+def _bridge(switch: Switch, index: int, *, birth: bool) -> Write:
+    name = m.text(m.IFNAME, switch.bridge) if birth else b""
+    about = name + m.number(m.MTU, switch.mtu) + m.number(m.GROUP, switch.group)
+    return Write(u.bridge(about, index, birth=birth), _NO_BRIDGE)
+
+
+def _dress(switch: Switch, ends: _Ends) -> Iterator[Write]:
+    mtu, alias = m.number(m.MTU, switch.mtu), m.text(m.IFALIAS, switch.alias)
+    if ends.bridge:
+        yield _bridge(switch, ends.bridge, birth=False)
+        yield Write(u.hairpin(ends.far))
+    for index in filter(None, ends):
+        # Silent before it is up: the host says nothing here but what it is asked for.
+        yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
+        # The lower end is the guests': were it to answer ARP, a reflecting bridge would bring the
+        # guests two answers for each of the host's addresses.
+        on = m.UP | m.NOARP if index == ends.lower else m.UP
+        yield Write(m.new(mtu, alias, index=index, on=on))
+
+
+def _let_go(
+    have: Iterable[a.Held], ends: _Ends, places: tuple[int, int], wanted: Sequence[str]
+) -> Iterator[Write]:
+    """Take wrong addresses away, secondary ones first: else their primary takes them along."""
+    wrong = [
+        x
+        for x in have
+        if x.index in places and x.index and (x.index != ends.side or x.address not in wanted)
+    ]
+    for x in sorted(wrong, key=lambda x: not x.secondary):
+        yield Write(a.let_go(x.index, ip_interface(x.address)))
+
+
+def _hold(ends: _Ends, addresses: Iterable[str]) -> Iterator[Write]:
+    for address in addresses:
+        # Some may be there already, others have gone with their primary (promote_secondaries).
+        yield Write(a.hold(ends.side, ip_interface(address)), _NO_ADDRESS, _THERE)
+
+
+def _prove_bridge(index: int, switch: Switch) -> None:
+    (have,) = links.at(index)
+    if have.kind != "bridge" or have.group != switch.group:
+        raise VmnetError(
+            f'the device name "{have.name}" has been taken by something that is not vmnet\'s',
+            fix=f"look at it with: ip -d link show dev {have.name}",
+            status=Exit.CONFLICT,
+        )
