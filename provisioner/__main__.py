@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-_WITH_WORKER = frozenset({"up", "down", "plan", "status", "check", "exec", "console"})
+_WITH_WORKER = frozenset({"up", "down", "plan", "status", "check", "exec", "console", "modes"})
 _NOT_WITH = frozenset({"--help", "--print-plan"})
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     if words and words[0] in _WITH_WORKER and not _NOT_WITH & set(words):
         from provisioner.host import worker as workers
 
-        worker = workers.start(_serve)
+        worker = workers.start(_serve_modes if words[0] == "modes" else _serve)
     if words == ["--version"]:
         from provisioner import __version__
 
@@ -33,6 +33,16 @@ def _serve() -> dict[str, Callable[..., object]]:
     from provisioner.host import machine
 
     return machine.serve()
+
+
+def _serve_modes() -> dict[str, Callable[..., object]]:
+    from provisioner.host import experiment, switchtest
+
+    return {
+        "measure": experiment.measure,
+        "question": switchtest.question,
+        "ask": switchtest.ask,
+    }
 
 
 if __name__ == "__main__":
