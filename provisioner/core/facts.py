@@ -30,6 +30,8 @@ class Link:
     txqueuelen: int = 0
     quiet: bool = False
     addresses: tuple[str, ...] = ()  # ADDRESS/PREFIX, without link-local ones
+    wireless: bool = False
+    vid: int = 0  # of a VLAN device
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Route:
 
     network: str  # "default" or ADDRESS/PREFIX
     device: str
+    gateway_mac: str = ""  # of a default route's gateway, as far as the host has met it
 
 
 @dataclass(frozen=True, slots=True)
