@@ -5,7 +5,7 @@ Numbers are those of linux/rtnetlink.h and linux/if_addr.h.
 
 import struct
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from typing import Final
 
 from provisioner.core.linkmessages import CREATE, DUMP, EXCL, Message, attribute, attributes, number
@@ -18,8 +18,8 @@ _IFADDR: Final = struct.Struct("=BBBBI")  # family, prefix length, flags, scope,
 _RTMSG: Final = struct.Struct("=BBBBBBBBI")
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _SECONDARY, _NODAD = 0x1, 0x2
-_RTA_DST, _RTA_OIF, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 7, 15
-_MAIN, _STATIC, _UNICAST = 254, 4, 1
+_RTA_DST, _RTA_OIF, _RTA_PREFSRC = 1, 4, 7
+_MAIN, _KERNEL, _STATIC, _UNICAST = 254, 2, 4, 1
 _UNIVERSE, _LINK, _NOWHERE = 0, 253, 255
 _AF_INET, _AF_INET6 = 2, 10
 _FAMILIES: Final = {4: _AF_INET, 6: _AF_INET6}
@@ -37,10 +37,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A unicast route of the main table that leads straight out of a device."""
+    """A unicast route of the main table out of a device, other than the kernel's own ones."""
 
     index: int
     network: str  # ADDRESS/PREFIX, or "default"
+    source: str  # the address that the host speaks from there; "" leaves it to the kernel
 
 
 def hold(index: int, address: Interface) -> Message:
@@ -71,9 +72,9 @@ def held(body: bytes) -> Held:
     return Held(index, f"{address}/{prefix}", secondary, local)
 
 
-def lead(index: int, to: Interface, source: IPv4Address | IPv6Address | None) -> Message:
+def lead(index: int, to: Interface, source: str) -> Message:
     """Ask for a route straight out of a device, to be refused when there is one already."""
-    attrs = b"" if source is None else attribute(_RTA_PREFSRC, source.packed)
+    attrs = attribute(_RTA_PREFSRC, ip_address(source).packed) if source else b""
     scope = _LINK if to.version == 4 else _UNIVERSE  # noqa: PLR2004
     return _route(_NEWROUTE, index, to, scope, attrs)
 
@@ -89,14 +90,15 @@ def all_routes() -> Message:
 
 
 def path(body: bytes) -> Path | None:
-    """Read what the kernel says of one route; None unless it is a unicast one of the main table."""
-    _, length, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(body)
+    """Read what the kernel says of one route; None when it is not such a one."""
+    _, length, _, _, table, protocol, _, kind, _ = _RTMSG.unpack_from(body)
     found = dict(attributes(body[_RTMSG.size :]))
-    if (table, kind) != (_MAIN, _UNICAST) or _RTA_OIF not in found:
+    if (table, kind) != (_MAIN, _UNICAST) or protocol == _KERNEL or _RTA_OIF not in found:
         return None
     (index,) = struct.unpack("=I", found[_RTA_OIF])
-    to = found.get(_RTA_DST)
-    return Path(index, f"{ip_address(to)}/{length}" if to else "default")
+    to, source = found.get(_RTA_DST), found.get(_RTA_PREFSRC)
+    network = f"{ip_address(to)}/{length}" if to else "default"
+    return Path(index, network, str(ip_address(source)) if source else "")
 
 
 def _address(kind: int, index: int, address: Interface, marks: int, flags: int) -> Message:
@@ -109,6 +111,8 @@ def _address(kind: int, index: int, address: Interface, marks: int, flags: int) 
 
 def _route(kind: int, index: int, to: Interface, scope: int, attrs: bytes) -> Message:
     family, length = _FAMILIES[to.version], to.network.prefixlen
-    head = _RTMSG.pack(family, length, 0, 0, _MAIN, _STATIC, scope, _UNICAST, 0)
+    # Whoever set it, and as what: it may go.
+    protocol, meaning = (_STATIC, _UNICAST) if kind == _NEWROUTE else (0, 0)
+    head = _RTMSG.pack(family, length, 0, 0, _MAIN, protocol, scope, meaning, 0)
     body = head + attribute(_RTA_DST, to.ip.packed) + number(_RTA_OIF, index) + attrs
     return Message(kind, body, CREATE | EXCL if kind == _NEWROUTE else 0)

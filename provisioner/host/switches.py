@@ -3,10 +3,8 @@
 import errno
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_interface
 from typing import Final
 
-from provisioner.core import addressmessages as a
 from provisioner.core import linkmessages as m
 from provisioner.core import names
 from provisioner.core import uplinkmessages as u
@@ -15,19 +13,14 @@ from provisioner.core.resources import Switch
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import links
-from provisioner.host.netlink import drop, dump, existing_index, index_of
+from provisioner.host.addressing import held, hold, let_go
+from provisioner.host.netlink import drop, existing_index, index_of
 from provisioner.host.writes import NO_IPV6, Write, free_index, write
 
 _NO_VETH: Final = {errno.EOPNOTSUPP: "the kernel has no veth driver: load it with modprobe veth"}
 _NO_BRIDGE: Final = {
     errno.EOPNOTSUPP: "the kernel has no bridge driver: load it with modprobe bridge"
 }
-_THERE: Final = frozenset({errno.EEXIST})
-_IPV6_IS_OFF: Final = (
-    "IPv6 is switched off here: sysctl net.ipv6.conf.all.disable_ipv6=0"
-    " net.ipv6.conf.default.disable_ipv6=0, or give this switch no IPv6 address"
-)
-_NO_ADDRESS: Final = dict.fromkeys((errno.EACCES, errno.EAFNOSUPPORT), _IPV6_IS_OFF)
 
 
 def create(switch: Switch) -> None:
@@ -42,7 +35,10 @@ def create(switch: Switch) -> None:
     doing = f'making the switch "{switch.name}"'
     ends = _Ends.chosen(parts)
     try:
-        write(doing, [*_birth(switch, ends), *_dress(switch, ends), *_hold(ends, switch.addresses)])
+        write(
+            doing,
+            [*_birth(switch, ends), *_dress(switch, ends), *hold(ends.side, switch.addresses)],
+        )
     except VmnetError:
         for name, index in zip(parts, ends, strict=False):
             if index_of(name) == index:
@@ -65,8 +61,7 @@ def update(switch: Switch) -> None:
     elif here:
         _prove_bridge(here, switch)
     ends = _Ends(lower, far, here if switch.bridge else 0)
-    have = [x for x in map(a.held, dump(a.all_addresses())) if not x.link_local]
-    writes += _let_go(have, ends, (far, here), switch.addresses)
+    writes += let_go(held(far, here), ends.side, switch.addresses)
     (port,) = links.at(far)
     if port.master != ends.bridge:
         writes.append(Write(u.enslave(far, ends.bridge)))
@@ -74,7 +69,7 @@ def update(switch: Switch) -> None:
         writes.append(Write(m.delete(index=here)))
     if switch.far_mac and port.mac != switch.far_mac:
         writes.append(Write(m.new(m.mac(m.ADDRESS, switch.far_mac), index=far)))
-    writes += [*_dress(switch, ends), *_hold(ends, switch.addresses)]
+    writes += [*_dress(switch, ends), *hold(ends.side, switch.addresses)]
     write(f'setting up the switch "{switch.name}"', writes)
 
 
@@ -183,25 +178,6 @@ def _dress(switch: Switch, ends: _Ends) -> Iterator[Write]:
         # guests two answers for each of the host's addresses.
         on = m.UP | m.NOARP if index == ends.lower else m.UP
         yield Write(m.new(mtu, alias, index=index, on=on))
-
-
-def _let_go(
-    have: Iterable[a.Held], ends: _Ends, places: tuple[int, int], wanted: Sequence[str]
-) -> Iterator[Write]:
-    """Take wrong addresses away, secondary ones first: else their primary takes them along."""
-    wrong = [
-        x
-        for x in have
-        if x.index in places and x.index and (x.index != ends.side or x.address not in wanted)
-    ]
-    for x in sorted(wrong, key=lambda x: not x.secondary):
-        yield Write(a.let_go(x.index, ip_interface(x.address)))
-
-
-def _hold(ends: _Ends, addresses: Iterable[str]) -> Iterator[Write]:
-    for address in addresses:
-        # Some may be there already, others have gone with their primary (promote_secondaries).
-        yield Write(a.hold(ends.side, ip_interface(address)), _NO_ADDRESS, _THERE)
 
 
 def _prove_bridge(index: int, switch: Switch) -> None:
