@@ -25,7 +25,7 @@ ADDRESS, IFNAME, MTU, LINK, MASTER, TXQLEN, LINKINFO = 1, 3, 4, 5, 10, 13, 18
 IFALIAS, STATS64, AF_SPEC, GROUP, EXT_MASK = 20, 23, 26, 27, 29
 NUM_TX_QUEUES, NUM_RX_QUEUES, CARRIER, LINK_NETNSID, PROP_LIST, ALT_IFNAME = 31, 32, 33, 37, 52, 53
 INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
-BRPORT_MODE = 4
+BRPORT_MODE, VLAN_ID = 4, 1
 MACVLAN_MODE, MACVLAN_FLAGS, MACADDR_MODE, MACADDR, MACADDR_DATA = 1, 2, 3, 4, 5
 MACADDR_ADD, MACADDR_DEL, MACADDR_SET = 0, 1, 3
 
@@ -36,6 +36,7 @@ _ETHER = 1  # ARPHRD_ETHER
 _AF_INET6, _INET6_ADDR_GEN_MODE = 10, 8
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _IFINFO: Final = struct.Struct("=BxHiII")  # family, type, ifindex, flags, change
+_COUNTERS: Final = struct.Struct("=8Q")  # the beginning of rtnl_link_stats64
 _MODE_NAMES: Final = {number: mode for mode, number in MODES.items()}
 
 
@@ -100,9 +101,10 @@ def new(*attributes: bytes, index: int = 0, on: int = 0, off: int = 0, flags: in
     return Message(RTM_NEWLINK, head + b"".join(attributes), flags)
 
 
-def get(index: int) -> Message:
-    """Ask for one link, without its counters."""
-    return Message(RTM_GETLINK, _IFINFO.pack(0, 0, index, 0, 0) + number(EXT_MASK, _SKIP_STATS))
+def get(index: int, *, counted: bool = False) -> Message:
+    """Ask for one link, with or without its counters."""
+    mask = number(EXT_MASK, 0 if counted else _SKIP_STATS)
+    return Message(RTM_GETLINK, _IFINFO.pack(0, 0, index, 0, 0) + mask)
 
 
 def get_all() -> Message:
@@ -157,6 +159,7 @@ def link(body: bytes, addresses: tuple[str, ...] = ()) -> Link:
         lower=0 if LINK_NETNSID in found else _number(found.get(LINK)),
         master=_number(found.get(MASTER)),
         hairpin=_reflects(about),
+        vid=_vid(about),
         alias=_text(found.get(IFALIAS)),
         altname=_text(next(names, None)),
         mode=_MODE_NAMES.get(_number(own.get(MACVLAN_MODE)), ""),
@@ -167,6 +170,12 @@ def link(body: bytes, addresses: tuple[str, ...] = ()) -> Link:
         quiet=not _heard(flags, found.get(AF_SPEC, b"")),
         addresses=addresses,
     )
+
+
+def counters(body: bytes) -> tuple[int, ...]:
+    """Read frames received and sent, bytes of both, errors of both, drops of both."""
+    found = dict(attributes(body[_IFINFO.size :])).get(STATS64, bytes(_COUNTERS.size))
+    return _COUNTERS.unpack_from(found)
 
 
 def heard(body: bytes) -> list[str]:
@@ -192,6 +201,11 @@ def _reflects(about: dict[int, bytes]) -> bool:
     bridged = _text(about.get(INFO_SLAVE_KIND)) == "bridge"
     port = dict(attributes(about.get(INFO_SLAVE_DATA, b""))) if bridged else {}
     return bool(_number(port.get(BRPORT_MODE)))
+
+
+def _vid(about: dict[int, bytes]) -> int:
+    own = about.get(INFO_DATA, b"") if _text(about.get(INFO_KIND)) == "vlan" else b""
+    return _number(dict(attributes(own)).get(VLAN_ID))
 
 
 def _macs(data: bytes) -> Iterable[str]:

@@ -11,7 +11,6 @@ from provisioner.core.linkmessages import Message
 
 _PEER: Final = 1  # VETH_INFO_PEER
 _FORWARD_DELAY, _STP_STATE, _MCAST_SNOOPING = 1, 5, 23  # IFLA_BR_…
-_VLAN_ID: Final = 1
 _AF_INET, _INET_CONF, _ARP_IGNORE = 2, 1, 19
 _PEER_HEAD: Final = struct.Struct("=BxHiII")
 
@@ -50,10 +49,10 @@ def hairpin(port: int) -> Message:
     return m.new(m.nest(m.LINKINFO, m.text(m.INFO_SLAVE_KIND, "bridge"), mode), index=port)
 
 
-def vlan(about: bytes, uplink: int, vid: int) -> Message:
-    """Ask for an 802.1Q device on `uplink`; `about` are attributes of it."""
-    data = m.info("vlan", m.attribute(_VLAN_ID, struct.pack("=H", vid)))
-    return m.new(about, m.number(m.LINK, uplink), data, flags=m.CREATE | m.EXCL)
+def vlan(about: bytes, index: int, uplink: int, vid: int) -> Message:
+    """Ask for an 802.1Q device with a chosen ifindex; `about` are attributes of it."""
+    data = m.info("vlan", m.attribute(m.VLAN_ID, struct.pack("=H", vid)))
+    return m.new(about, m.number(m.LINK, uplink), data, index=index, flags=m.CREATE | m.EXCL)
 
 
 def answer_for_own_addresses_only(index: int) -> Message:
