@@ -76,8 +76,8 @@ class Findings:
     def _about_reflection(self) -> str:
         if self.reflects:
             return (
-                "reflects: yes; vepa and source guests reach each other, guests and the host reach "
-                "each other, and a guest hears its own broadcasts (the table: hairpin on)"
+                "reflects: yes; vepa and source guests reach each other, and all but passthru "
+                "reach the host (the table: hairpin on)"
             )
         return (
             "reflects: no; only bridge guests reach each other, and no guest reaches the host "

@@ -1,0 +1,77 @@
+"""What is said before a switch is asked, and what its answers mean."""
+
+import json
+
+from provisioner.core import switchverdict
+from provisioner.core.switchverdict import Findings, Question
+from provisioner.errors import Exit
+
+ASKED = Question(
+    "eno1", "02:00:00:00:00:01", "02:00:00:00:00:02", "10.0.0.1", "the default gateway"
+)
+
+
+REFLECTS = """\
+reflects: yes; vepa and source guests reach each other, and all but passthru reach the host \
+(the table: hairpin on)"""
+REFLECTS_NOT = """\
+reflects: no; only bridge guests reach each other, and no guest reaches the host \
+(the table: hairpin off)"""
+DROPPED = """\
+foreign MACs: dropped; 10.0.0.1 answers the MAC of eno1 and no new one, \
+so guests have no network here, except one in mode passthru"""
+
+
+def test_all_that_will_be_sent_is_said() -> None:
+    assert (
+        "\n".join(ASKED.to_send)
+        == """\
+through eno1, up to 3 broadcast frames of the experimental ethertype 0x88b5 \
+from its own MAC 02:00:00:00:00:01: does the switch send them back?
+up to 20 ARP requests for 10.0.0.1 (the default gateway) from that MAC: does it answer?
+up to 10 of the same from the new MAC 02:00:00:00:00:02, a macvlan on eno1 \
+in a network namespace of its own: does the network let it pass?"""
+    )
+
+
+def test_an_ipv6_peer_is_solicited() -> None:
+    asked = Question("eno1", "02:00:00:00:00:01", "02:00:00:00:00:02", "fd00::1")
+    assert asked.to_send[1] == (
+        "up to 20 neighbour solicitations for fd00::1 from that MAC: does it answer?"
+    )
+
+
+def test_what_cannot_be_tested_sends_nothing() -> None:
+    asked = Question("eno1", "02:00:00:00:00:01", "02:00:00:00:00:02", untestable="no gateway")
+    assert len(asked.to_send) == 1
+
+
+def test_the_verdicts_say_what_they_mean_for_guests() -> None:
+    found = [
+        Findings(ASKED, reflects=True, passes_foreign=True),
+        Findings(ASKED, reflects=False, passes_foreign=False),
+        Findings(ASKED, reflects=False, passes_foreign=None, untestable="nobody answers"),
+    ]
+    passes = "foreign MACs: pass; 10.0.0.1 has answered a new one, as it will answer guests"
+    assert [f.lines for f in found] == [
+        (REFLECTS, passes),
+        (REFLECTS_NOT, DROPPED),
+        (REFLECTS_NOT, "foreign MACs: cannot be tested; nobody answers"),
+    ]
+    assert [f.status for f in found] == [Exit.DONE, Exit.DONE, Exit.HOST_CANNOT]
+
+
+def test_the_json_has_the_same_verdicts() -> None:
+    found = Findings(ASKED, reflects=True, passes_foreign=False)
+    assert json.loads(switchverdict.as_json(found)) == {
+        "format": 1,
+        "command": "modes",
+        "status": 0,
+        "uplink": "eno1",
+        "peer": "10.0.0.1",
+        "sent": list(ASKED.to_send),
+        "reflects": True,
+        "passes_foreign_macs": False,
+        "untestable": None,
+        "verdicts": list(found.lines),
+    }
