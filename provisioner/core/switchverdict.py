@@ -12,8 +12,8 @@ FORMAT = 1  # of the JSON; changes only when a reader of the old one would be mi
 ETHERTYPE = 0x88B5  # IEEE 802, local experimental: no protocol of anybody's
 REFLECTION_TRIES = 3
 REFLECTION_WAIT_S = 0.3
-PEER_TRIES = 10
-PEER_WAIT_S = 0.3
+PEER_TRIES = 5
+PEER_WAIT_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)

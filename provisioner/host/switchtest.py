@@ -114,7 +114,7 @@ def _obstacle(link: "Link", everything: tuple["Link", ...]) -> str:
         if other.lower == link.index and other.mode == "passthru":
             return (
                 f"{other.name} has {link.name} in mode passthru, which allows no second MAC "
-                "(and whose guest needs none)"
+                "(its guest needs none)"
             )
     return ""
 

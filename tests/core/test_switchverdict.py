@@ -28,8 +28,8 @@ def test_all_that_will_be_sent_is_said() -> None:
         == """\
 through eno1, up to 3 broadcast frames of the experimental ethertype 0x88b5 \
 from its own MAC 02:00:00:00:00:01: does the switch send them back?
-up to 20 ARP requests for 10.0.0.1 (the default gateway) from that MAC: does it answer?
-up to 10 of the same from the new MAC 02:00:00:00:00:02, a macvlan on eno1 \
+up to 10 ARP requests for 10.0.0.1 (the default gateway) from that MAC: does it answer?
+up to 5 of the same from the new MAC 02:00:00:00:00:02, a macvlan on eno1 \
 in a network namespace of its own: does the network let it pass?"""
     )
 
@@ -37,7 +37,7 @@ in a network namespace of its own: does the network let it pass?"""
 def test_an_ipv6_peer_is_solicited() -> None:
     asked = Question("eno1", "02:00:00:00:00:01", "02:00:00:00:00:02", "fd00::1")
     assert asked.to_send[1] == (
-        "up to 20 neighbour solicitations for fd00::1 from that MAC: does it answer?"
+        "up to 10 neighbour solicitations for fd00::1 from that MAC: does it answer?"
     )
 
 
