@@ -23,7 +23,7 @@ from typing import Final
 from provisioner.core import frames
 from provisioner.core.frames import Address, Answer
 from provisioner.errors import VmnetError
-from provisioner.host.wire import LOST, Wire, explained, index_of, index_when_up
+from provisioner.host.wire import LOST, Asker, Wire, explained, index_of, index_when_up
 
 _LINGER_S: Final = 0.02  # a second owner answers in the millisecond of the first
 _SHORTEST_PACE_S: Final = 0.05
@@ -93,10 +93,22 @@ def watch(
     if not targets:
         return
     with Wire(device, source_mac) as wire:
-        search = _Search(wire, targets, every_s, deadline_s)
-        while (wait_s := search.ask()) > 0 and not (done and done.is_set()):
-            for answer in wire.answers(min(wait_s, _EVENT_LOOK_S) if done else wait_s):
-                yield from search.news(answer)
+        yield from watch_through(wire, targets, deadline_s, every_s=every_s, done=done)
+
+
+def watch_through(
+    wire: Asker,
+    targets: Mapping[Address, str | None],
+    deadline_s: float,
+    *,
+    every_s: float = 0.1,
+    done: Event | None = None,
+) -> Iterator[tuple[Address, Seen]]:
+    """Do what `watch` does by another way of asking."""
+    search = _Search(wire, targets, every_s, deadline_s)
+    while (wait_s := search.ask()) > 0 and not (done and done.is_set()):
+        for answer in wire.answers(min(wait_s, _EVENT_LOOK_S) if done else wait_s):
+            yield from search.news(answer)
 
 
 def ping(
@@ -148,7 +160,7 @@ class _Search:
     """What is still wanted, when to ask again, and when to stop."""
 
     def __init__(
-        self, wire: Wire, targets: Mapping[Address, str | None], every_s: float, deadline_s: float
+        self, wire: Asker, targets: Mapping[Address, str | None], every_s: float, deadline_s: float
     ) -> None:
         self._wire = wire
         self._every_s = max(every_s, _SHORTEST_PACE_S)

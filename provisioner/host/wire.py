@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from provisioner.core import frames
 from provisioner.core.frames import Address
@@ -34,22 +34,39 @@ LOST: Final = frozenset({errno.ENOBUFS, errno.EAGAIN})
 _MOST_AT_ONCE: Final = 256
 
 
+class Asker(Protocol):
+    """A way to ask, and to hear what is answered."""
+
+    def request(self, target: Address) -> bytes:
+        """Build the frame that asks for an address."""
+
+    def send(self, frame: bytes) -> None:
+        """Send one frame."""
+
+    def answers(self, wait_s: float) -> list[frames.Answer]:
+        """Give what was answered, at most `wait_s` seconds from now."""
+
+
 class Wire:
     """One device, seen by a machine with the MAC `mac` that has no other ties to the host.
 
-    Raises VmnetError without CAP_NET_RAW, and when the device is not there, not up or not
-    Ethernet; `send` and `answers` raise it when that happens later.
+    With `leaving` those answers count that leave by the device, not those that arrive: guests on
+    it give them. Raises VmnetError without CAP_NET_RAW, and when the device is not there, not up or
+    not Ethernet; `send` and `answers` raise it when that happens later.
     """
 
-    def __init__(self, device: str, source_mac: str | None = None) -> None:
+    def __init__(
+        self, device: str, source_mac: str | None = None, *, leaving: bool = False
+    ) -> None:
         self._device = device
+        self._leaving = leaving
         with ExitStack() as stack, explained(device):
             index = index_when_up(device)
             own = _mac(device)
             self._raw_mac = frames.mac_bytes(source_mac) if source_mac else own
             self.mac = frames.mac_text(self._raw_mac)
             self._own4 = _ipv4(device) if self._raw_mac == own else None
-            self._socket = stack.enter_context(_deaf_socket())
+            self._socket = stack.enter_context(_deaf_socket(leaving=leaving))
             if self._raw_mac != own:
                 member = struct.pack("IHH8s", index, _UNICAST, len(own), self._raw_mac)
                 self._socket.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
@@ -63,6 +80,10 @@ class Wire:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def fileno(self) -> int:
+        """Give what to wait on for answers."""
+        return self._socket.fileno()
 
     def request(self, target: Address) -> bytes:
         """Ask for an address truthfully and without harm.
@@ -84,8 +105,10 @@ class Wire:
         self._poll.poll(math.ceil(wait_s * 1000))
         heard: list[bytes] = []
         with explained(self._device, LOST):
-            while len(heard) < _MOST_AT_ONCE:
-                heard.append(self._socket.recv(2048))
+            for _ in range(_MOST_AT_ONCE):
+                frame, about = self._socket.recvfrom(2048)
+                if not self._leaving or about[2] == socket.PACKET_OUTGOING:
+                    heard.append(frame)
         ours = (frame for frame in heard if frame[0] & 1 or frame[:6] == self._raw_mac)
         return [answer for answer in map(frames.answer, ours) if answer is not None]
 
@@ -124,15 +147,15 @@ def index_when_up(device: str) -> int:
     return index
 
 
-def _deaf_socket() -> socket.socket:
+def _deaf_socket(*, leaving: bool) -> socket.socket:
     """Open a packet socket that hears nothing until it is bound, and then only answers."""
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
     try:
         program = ctypes.create_string_buffer(frames.ANSWERS_ONLY, len(frames.ANSWERS_ONLY))
         fprog = struct.pack("HP", len(program) // 8, ctypes.addressof(program))
         opened.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, fprog)
-        # what leaves by this device is a guest's answer to somebody else
-        opened.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+        if not leaving:  # what leaves by this device is a guest's answer to somebody else
+            opened.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
     except BaseException:
         opened.close()
         raise
