@@ -4,23 +4,19 @@ A device that is made in one namespace and lives in another is a link of the fir
 only: NET_NS_FD, a descriptor of the other namespace.
 """
 
-import struct
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import ip_interface
 from typing import Final
 
 from provisioner.core import linkmessages as speak
+from provisioner.core.addressmessages import hold
 from provisioner.core.experiment import NOPROMISC, Lab, Place
 from provisioner.core.linkmessages import Message
 
 _FIRST_INDEX: Final = 100
 _NET_NS_FD, _VETH_PEER, _SLAVE_KIND, _SLAVE_DATA = 28, 1, 4, 5  # linux/if_link.h, linux/veth.h
 _BRIDGE_SNOOPING, _PORT_HAIRPIN = 23, 4  # IFLA_BR_MCAST_SNOOPING, IFLA_BRPORT_MODE
-_NEW_ADDRESS, _ADDRESS, _LOCAL = 20, 1, 2  # RTM_NEWADDR, IFA_ADDRESS, IFA_LOCAL
-_AF_INET, _AF_INET6 = 2, 10
-_USABLE_AT_ONCE: Final = 0x02  # IFA_F_NODAD
 _NEW: Final = speak.CREATE | speak.EXCL
-_IPV4: Final = 4
 
 
 def wire(lab: Lab, outside: int) -> list[Message]:
@@ -113,17 +109,10 @@ def woken(name: str) -> list[Message]:
 
 
 def _addresses(lab: Lab, place: Place, versions: tuple[int, ...]) -> Iterator[Message]:
-    for text in lab.addresses(place):
-        address = ip_address(text)
-        if address.version not in versions:
-            continue
-        family, prefix, flags = (
-            (_AF_INET, 24, 0) if address.version == _IPV4 else (_AF_INET6, 64, _USABLE_AT_ONCE)
-        )
-        head = struct.pack("=BBBBI", family, prefix, flags, 0, _index(lab))
-        raw = address.packed
-        both = speak.attribute(_LOCAL, raw) + speak.attribute(_ADDRESS, raw)
-        yield Message(_NEW_ADDRESS, head + both, _NEW)
+    for text, prefix in zip(lab.addresses(place), (24, 64), strict=True):
+        address = ip_interface(f"{text}/{prefix}")
+        if address.version in versions:
+            yield hold(_index(lab), address)
 
 
 def _index(lab: Lab) -> int:
