@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from provisioner import __version__, cli_modes, screen
+from provisioner import __version__, cli_modes, cli_net, screen
 from provisioner.answer import (
     answering,
     oneshot_text,
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 images = typer.Typer(no_args_is_help=True, help="The images that guests boot from.")
 app.add_typer(images, name="image")
+app.add_typer(cli_net.app, name="net")
 app.command()(cli_modes.modes)
 
 File = Annotated[Path | None, typer.Argument(help="The plan.", show_default="vmnet.yaml")]

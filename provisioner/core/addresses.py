@@ -207,3 +207,15 @@ def _ethernet(nic: NicConfig) -> dict[str, object]:
     if nic.mtu:
         told["mtu"] = nic.mtu
     return told
+
+
+def changed_nics(before: str, now: str) -> dict[str, Mapping[str, object]]:
+    """Compare two network-configs; give what is told of each NIC that is new or changed, by MAC."""
+    import json
+
+    def nics(text: str) -> dict[str, Mapping[str, object]]:
+        whole = json.loads(text)["ethernets"] if text else {}
+        return {nic["match"]["macaddress"]: nic for nic in whole.values()}
+
+    old = nics(before)
+    return {mac: nic for mac, nic in nics(now).items() if old.get(mac) != nic}

@@ -24,7 +24,7 @@ class Attachment:
 
     mode: Mode
     promisc: bool
-    allow: tuple[str, ...]  # MACs and vm:NAME, as the plan has them
+    allow: tuple[str, ...]  # MACs, vm:NAME and "host", as the plan has them
     spoof_guard: SpoofGuard
     queues: int
     vhost: Vhost
@@ -47,10 +47,15 @@ def of(network: Network, nic: Nic) -> Attachment:
     )
 
 
-def heard(allow: tuple[str, ...], nics: Mapping[tuple[str, int], NicConfig]) -> tuple[str, ...]:
-    """Give the MACs that a source list means, sorted, each once; vm:NAME means all of that VM."""
+def heard(
+    allow: tuple[str, ...], nics: Mapping[tuple[str, int], NicConfig], host: str
+) -> tuple[str, ...]:
+    """Give the MACs that a source list means, sorted, each once.
+
+    vm:NAME means all of that VM, "host" the MAC `host` that the host has towards the guests.
+    """
     vms = {one.removeprefix("vm:") for one in allow if one.startswith("vm:")}
-    macs = {one for one in allow if not one.startswith("vm:")}
+    macs = {host if one == "host" else one for one in allow if not one.startswith("vm:")}
     return tuple(sorted(macs | {nic.mac for (vm, _), nic in nics.items() if vm in vms}))
 
 

@@ -1,25 +1,20 @@
 """What must exist on the host for a plan to be up."""
 
-import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2s
 from typing import TYPE_CHECKING
 
-from provisioner.core import names
+from provisioner.core import attachments, filters, names
 from provisioner.core.facts import Chosen, Facts, Image
-from provisioner.core.resources import Domain, DomainNic, Macvtap, Resource, Seed, Switch, by_key
+from provisioner.core.networks import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
+from provisioner.core.render import MAX_CMDLINE, with_network
+from provisioner.core.resources import Domain, DomainNic, Macvtap, Resource, Seed, by_key
 
 if TYPE_CHECKING:
-    from provisioner.core.addresses import NicConfig
-    from provisioner.core.model import Network, Plan, Vm
+    from provisioner.core.model import Plan, Vm
     from provisioner.core.resources import Key
-
-_DEFAULT_MTU = 1500
-# x86's COMMAND_LINE_SIZE is 2048 bytes (arch/x86/include/asm/setup.h), with the closing NUL.
-_MAX_CMDLINE = 2047
-
-Nics = Mapping[tuple[str, int], "NicConfig"]
+_MOST_MTU = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,46 +40,56 @@ class New:
 
 def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> "dict[Key, Resource]":
     """List everything that must exist for `plan` to be up."""
-    resources: list[Resource] = [_switch(plan.name, n) for n in plan.networks if n.switch]
+    resources: list[Resource] = []
+    for network in plan.networks:
+        resources += of_network(plan, network, nics, facts)
     for vm in plan.vms:
-        taps = [_macvtap(plan, vm, i, nics[vm.name, i], facts) for i in range(len(vm.nics))]
+        taps = [_macvtap(plan, vm, i, nics, facts) for i in range(len(vm.nics))]
         resources += taps
+        resources += _guards(plan, vm, nics, facts)
         resources += _guest(plan, vm, taps, nics, facts, new)
     return by_key(resources)
 
 
-def uplink_of(plan: str, network: "Network") -> str:
-    """Name the device that a network's macvtaps are put on."""
-    return network.uplink or names.switch_ends(plan, network.name)[0]
+def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resource]:
+    if facts.firewall.no_guard:
+        return  # what that means has been said: core.rules
+    for i, nic in enumerate(vm.nics):
+        network = plan.network(nic.network)
+        level = attachments.of(network, nic).spoof_guard
+        config = nics[vm.name, i]
+        if level == "off":
+            continue
+        yield filters.guard(
+            plan.name,
+            names.macvtap(plan.name, vm.name, i),
+            config.mac,
+            str(level),
+            tuple(str(a.ip) for a in config.addresses),
+            dhcp=config.dhcp,
+            slaac=config.ra,
+        )
 
 
-def _switch(plan: str, network: "Network") -> Switch:
-    lower, far = names.switch_ends(plan, network.name)
-    assert network.switch  # noqa: S101  (desired() asked; for the type checker)
-    return Switch(
-        name=lower,
-        far=far,
-        addresses=tuple(sorted(str(a) for a in network.switch.host)),
-        mtu=network.mtu or _DEFAULT_MTU,
-        group=names.group(plan),
-        alias=f"vmnet:{plan}/{network.name}",
-    )
-
-
-def _macvtap(plan: "Plan", vm: "Vm", i: int, config: "NicConfig", facts: Facts) -> Macvtap:
+def _macvtap(plan: "Plan", vm: "Vm", i: int, nics: Nics, facts: Facts) -> Macvtap:
     nic = vm.nics[i]
     network = plan.network(nic.network)
-    uplink = facts.link(uplink_of(plan.name, network))
-    mtu = config.mtu or network.mtu or (uplink.mtu if uplink else _DEFAULT_MTU)
+    how = attachments.of(network, nic)
+    uplink = facts.link(uplink_of(plan.name, network)) or facts.link(network.uplink or "")
     return Macvtap(
         name=names.macvtap(plan.name, vm.name, i),
         uplink=uplink_of(plan.name, network),
-        mode=str(nic.mode or network.mode),
-        mac=config.mac,
-        mtu=mtu,
+        mode=str(how.mode),
+        mac=nics[vm.name, i].mac,
+        mtu=how.mtu or (uplink.mtu if uplink else DEFAULT_MTU),
         group=names.group(plan.name),
         alias=names.alias(plan.name, vm.name, i),
         altname=names.altname(plan.name, vm.name, i),
+        nopromisc=how.mode == "passthru" and not how.promisc,
+        sources=attachments.heard(how.allow, nics, host_mac(plan, network, facts)),
+        queues=how.queues,
+        txqueuelen=how.txqueuelen,
+        up=nic.link == "up",
     )
 
 
@@ -99,15 +104,18 @@ def _guest(
     from provisioner.core.addresses import network_config
 
     image = new.image_of(vm.name)
+    old = new.kept.get(vm.name)
     network = network_config([nics[vm.name, i] for i in range(len(vm.nics))])
-    base = f"{image.cmdline} vmnet.hostname={vm.name}"
-    inline = f"{base} network-config={base64.b64encode(network.encode()).decode()}"
+    cmdline = f"{image.cmdline} vmnet.hostname={vm.name}"
+    user = _user_data(vm)
     seed = None
-    if vm.ssh_keys or len(inline) > _MAX_CMDLINE:
+    if old and old.user == user:
+        # What it booted with stays: changes of its network are told to it while it runs.
+        seed = Seed(old.seed) if old.seed else None
+    elif vm.ssh_keys or len(with_network(cmdline, network)) > MAX_CMDLINE:
         # The command line saves the guest a disk to look for and to mount; what does not fit
         # there, or is more than a network, goes the way every cloud image understands.
-        inline = base
-        seed = _seed(plan.name, vm, network, facts)
+        seed = _seed(plan.name, vm, user, network, facts)
     domain = Domain(
         name=names.domain(plan.name, vm.name),
         uuid=names.domain_uuid(plan.name, vm.name),
@@ -118,23 +126,50 @@ def _guest(
         accel=new.accel_of(vm.name, str(plan.accel)),
         kernel=image.kernel,
         initrd=image.initrd,
-        cmdline=inline,
+        cmdline=cmdline,
         image_cmdline=image.cmdline,
         console=f"{facts.home}/console/{vm.name}.log",
-        nics=tuple(DomainNic(t.name, t.mac, t.mtu) for t in taps),
+        nics=_nics(plan, vm, taps, facts, old),
+        network=network,
+        user=user,
         seed=seed.path if seed else None,
     )
     return [seed, domain] if seed else [domain]
 
 
-def _seed(plan: str, vm: "Vm", network: str, facts: Facts) -> Seed:
+def _nics(
+    plan: "Plan", vm: "Vm", taps: list[Macvtap], facts: Facts, old: Domain | None
+) -> tuple[DomainNic, ...]:
+    had = {nic.link: nic for nic in old.nics} if old else {}
+    out = []
+    for tap, nic in zip(taps, vm.nics, strict=True):
+        wish = attachments.of(plan.network(nic.network), nic).vhost
+        before = had.get(tap.name)
+        vhost = wish == "on" or (wish == "auto" and (before.vhost if before else facts.vhost))
+        # A guest cannot be told another MTU by its card than at its start: it is told by its
+        # agent, and the card's stays, unless that one forbids it.
+        mtu = before.mtu if before and tap.mtu <= _most(before.mtu) else tap.mtu
+        out.append(DomainNic(tap.name, tap.mac, mtu, tap.queues, vhost))
+    return tuple(out)
+
+
+def _most(card: int) -> int:
+    """Give the largest MTU that a running guest can set on a card that was given this one.
+
+    1500 is not told to the card at all, and then virtio knows no limit of its own.
+    """
+    return card if card != DEFAULT_MTU else _MOST_MTU
+
+
+def _user_data(vm: "Vm") -> str:
     import json
 
     user = {"ssh_authorized_keys": list(vm.ssh_keys)}
-    body = (
-        ("user-data", f"#cloud-config\n{json.dumps(user)}\n"),
-        ("network-config", network),
-    )
+    return f"#cloud-config\n{json.dumps(user)}\n" if vm.ssh_keys else ""
+
+
+def _seed(plan: str, vm: "Vm", user: str, network: str, facts: Facts) -> Seed:
+    body = (("user-data", user or "#cloud-config\n{}\n"), ("network-config", network))
     # cloud-init runs its once-only parts again when the instance-id changes.
     digest = blake2s(repr(body).encode(), digest_size=6).hexdigest()
     meta = f"instance-id: {plan}-{vm.name}-{digest}\nlocal-hostname: {vm.name}\n"

@@ -1,17 +1,19 @@
 """Desired against observed: the steps between them, each with its cause."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from provisioner.core.drift import can_live, drift
 from provisioner.core.resources import (
     Domain,
+    HostAccess,
     Key,
+    Link,
     Macvtap,
     Resource,
     Resources,
-    Seed,
-    Switch,
+    follows,
     key,
     label,
     needs,
@@ -27,14 +29,6 @@ class Verb(StrEnum):
 
 
 StepId = tuple[Verb, Key]
-
-# What can be set on a thing that lives, without anything that leans on it noticing.
-_LIVE: dict[type[Resource], frozenset[str]] = {
-    Switch: frozenset({"addresses", "mtu", "alias", "up"}),
-    Macvtap: frozenset({"mode", "mtu", "alias", "altname", "up", "quiet", "node"}),
-    Seed: frozenset(),
-    Domain: frozenset(),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,82 +54,147 @@ class Step:
 
 def diff(desired: Resources, observed: Resources) -> list[Step]:
     """List the steps that turn `observed` into `desired`; none means that the plan is up."""
-    drifts = {k: tuple(_drift(desired.get(k), have)) for k, have in observed.items()}
+    drifts = {k: tuple(drift(desired.get(k), have)) for k, have in observed.items()}
     live = {
         k: told
-        for k, drift in drifts.items()
-        if drift
-        and (told := [t for _, t in drift])
-        and _can_live(desired.get(k), observed[k], [name for name, _ in drift])
+        for k, found in drifts.items()
+        if found
+        and (told := [t for _, t in found])
+        and can_live(desired.get(k), observed[k], [name for name, _ in found])
     }
     stale = {
-        k: ", ".join(t for _, t in drift) for k, drift in drifts.items() if drift and k not in live
+        k: ", ".join(t for _, t in found) for k, found in drifts.items() if found and k not in live
     }
-    _orphans(stale, observed)
-    _spread(stale, observed)
+    _orphans(stale, desired, observed)
+    _spread(stale, desired, observed)
     for k in stale:
         live.pop(k, None)
-    deletes = [
-        Step(
-            Verb.DELETE,
-            observed[k],
-            cause,
-            frozenset((Verb.DELETE, d) for d in stale if k in needs(observed[d])),
+    return _together(_Steps(desired, observed, stale, live).all(), observed)
+
+
+class _Steps:
+    """What goes, what changes and what comes, each after what must be done before it."""
+
+    def __init__(
+        self,
+        desired: Resources,
+        observed: Resources,
+        stale: dict[Key, str],
+        live: dict[Key, list[str]],
+    ) -> None:
+        self._desired = desired
+        self._observed = observed
+        self._stale = stale
+        self._live = live
+        self._missing = {k for k in desired if k in stale or k not in observed}
+        self._leaning = _backwards(observed, needs)
+        self._behind = _backwards(observed, lambda r: follows(r, observed))
+
+    def all(self) -> list[Step]:
+        """Give all steps: deletions first, creations last."""
+        deletes = [
+            Step(Verb.DELETE, self._observed[k], cause, self._before_delete(k))
+            for k, cause in self._stale.items()
+        ]
+        updates = [
+            Step(Verb.UPDATE, self._desired[k], ", ".join(told), self._before(k))
+            for k, told in self._live.items()
+        ]
+        creates = [
+            Step(
+                Verb.CREATE,
+                self._desired[k],
+                self._stale.get(k, "missing"),
+                self._before(k) | self._before_create(k),
+            )
+            for k in self._desired
+            if k in self._missing
+        ]
+        return deletes + updates + creates
+
+    def _before_delete(self, k: Key) -> frozenset[StepId]:
+        """Whatever leans on a thing lets go of it first; a guard stands until its guest is gone."""
+        users = {*self._leaning.get(k, ()), *self._behind.get(k, ())}
+        return frozenset(
+            {(Verb.DELETE, u) for u in users if u in self._stale}
+            | {(Verb.UPDATE, u) for u in users if u in self._live}
         )
-        for k, cause in stale.items()
-    ]
-    updates = [Step(Verb.UPDATE, desired[k], ", ".join(told)) for k, told in live.items()]
-    creates = _creates(desired, observed, stale, {s.id for s in updates})
-    return _together(deletes, observed) + updates + creates
 
-
-def _creates(
-    desired: Resources, observed: Resources, stale: dict[Key, str], updates: set[StepId]
-) -> list[Step]:
-    missing = [k for k in desired if k in stale or k not in observed]
-    return [
-        Step(
-            Verb.CREATE,
-            desired[k],
-            stale.get(k, "missing"),
-            frozenset({(Verb.DELETE, k)} if k in stale else ())
-            | frozenset((Verb.CREATE, n) for n in needs(desired[k]) if n in missing)
-            | frozenset((Verb.UPDATE, n) for n in needs(desired[k]) if (Verb.UPDATE, n) in updates),
+    def _before(self, k: Key) -> frozenset[StepId]:
+        """What a thing needs or follows is made or changed before it is."""
+        first = {*needs(self._desired[k]), *follows(self._desired[k], self._desired)}
+        return frozenset(
+            {(Verb.CREATE, n) for n in first if n in self._missing}
+            | {(Verb.UPDATE, n) for n in first if n in self._live}
         )
-        for k in missing
-    ]
+
+    def _before_create(self, k: Key) -> frozenset[StepId]:
+        """The old one goes first; on an uplink also others, which may have its MAC or be passthru.
+
+        The kernel refuses anything beside passthru, and two devices with one MAC.
+        """
+        want = self._desired[k]
+        out = {(Verb.DELETE, k)} if k in self._stale else set()
+        if isinstance(want, Macvtap | HostAccess):
+            out |= {
+                (Verb.DELETE, o)
+                for o in self._stale
+                if isinstance(old := self._observed[o], Macvtap | HostAccess)
+                and old.uplink == want.uplink
+            }
+        return frozenset(out)
 
 
-def _orphans(stale: dict[Key, str], observed: Resources) -> None:
+def _backwards(
+    resources: Resources, of: Callable[[Resource], tuple[Key, ...]]
+) -> dict[Key, list[Key]]:
+    out: dict[Key, list[Key]] = {}
+    for k, r in resources.items():
+        for n in of(r):
+            out.setdefault(n, []).append(k)
+    return out
+
+
+def _still_needs(k: Key, desired: Resources, observed: Resources) -> tuple[Key, ...]:
+    """Give what a thing leans on now and would go on leaning on; a guest can lose a card alive."""
+    now = needs(observed[k])
+    want = desired.get(k)
+    if not isinstance(observed[k], Domain) or want is None:
+        return now
+    return tuple(n for n in now if n in needs(want))
+
+
+def _orphans(stale: dict[Key, str], desired: Resources, observed: Resources) -> None:
     """A guest never notices that its tap is gone: a new macvtap of that name is not its own."""
     for k, have in observed.items():
-        gone = [n for n in needs(have) if n not in observed] if isinstance(have, Domain) else []
-        if gone and k not in stale:
-            stale[k] = f"leans on {' '.join(gone[0])}, which is gone"
+        if isinstance(have, Domain) and k not in stale:
+            gone = [n for n in _still_needs(k, desired, observed) if n not in observed]
+            if gone:
+                stale[k] = f"leans on {' '.join(gone[0])}, which is gone"
 
 
-def _spread(stale: dict[Key, str], observed: Resources) -> None:
+def _spread(stale: dict[Key, str], desired: Resources, observed: Resources) -> None:
     """Whatever leans on a stale thing goes with it: a domain cannot outlive its tap."""
     while grown := {
         k: f"leans on {label(observed[n])}"
-        for k, have in observed.items()
-        for n in needs(have)
+        for k in observed
+        for n in _still_needs(k, desired, observed)
         if n in stale and k not in stale
     }:
         stale |= grown
 
 
-def _together(deletes: list[Step], observed: Resources) -> list[Step]:
+def _together(steps: list[Step], observed: Resources) -> list[Step]:
     """Take all links of the plan away in one call when none of them stays.
 
     Deleting links one by one costs an RCU grace period each, about 17 ms; a delete by group
     costs one (facts: macvlan, RTM_DELLINK with IFLA_GROUP).
     """
-    links = [s for s in deletes if isinstance(s.resource, Macvtap | Switch)]
+    links = [s for s in steps if s.verb is Verb.DELETE and isinstance(s.resource, Link)]
     if len(links) < 2 or len(links) < sum(  # noqa: PLR2004  (one link is one call already)
-        isinstance(r, Macvtap | Switch) for r in observed.values()
+        isinstance(r, Link) for r in observed.values()
     ):
-        return deletes
+        return steps
     gone = {s.id for s in links}
     first, *rest = links
     one = Step(
@@ -145,53 +204,10 @@ def _together(deletes: list[Step], observed: Resources) -> list[Step]:
         frozenset().union(*(s.after for s in links)) - gone,
         tuple(s.resource for s in rest),
     )
-    return [*(s for s in deletes if s.id not in gone), one]
-
-
-def _can_live(want: Resource | None, have: Resource, changed: Iterable[str]) -> bool:
-    if want is None or not set(changed) <= _LIVE[type(have)]:
-        return False
-    match want, have:
-        case Macvtap(), Macvtap():
-            # The kernel answers EINVAL to a change to or from passthru; a node that belongs to
-            # another device can only be mended by taking another ifindex.
-            return have.node != "foreign" and (
-                want.mode == have.mode or "passthru" not in {want.mode, have.mode}
-            )
-        case _:
-            return True
-
-
-def _drift(want: Resource | None, have: Resource) -> Iterator[tuple[str, str]]:
-    """Name every field that differs."""
-    if want is None:
-        yield "", "not in the plan"
-        return
-    for f in fields(want):
-        if f.compare and getattr(want, f.name) != getattr(have, f.name):
-            yield f.name, _told(f.name, getattr(want, f.name), getattr(have, f.name))
-
-
-def _told(name: str, want: object, have: object) -> str:
-    words = name.replace("_", " ")
-    match name:
-        case "up":
-            return "is down" if want else "is up"
-        case "quiet":
-            return "the host speaks through it"
-        case "node":
-            return f"its /dev/tap node is {have}"
-        case "cmdline" | "image_cmdline" | "initrd" | "kernel":
-            return f"{words} has changed"
-        case _:
-            return f"{words} is {_plain(have)}, want {_plain(want)}"
-
-
-def _plain(value: object) -> str:
-    match value:
-        case tuple():
-            return " ".join(map(_plain, value)) or "none"
-        case None | "":
-            return "none"
-        case _:
-            return str(getattr(value, "link", value))
+    others = [
+        replace(s, after=s.after - gone | {one.id}) if s.after & gone else s
+        for s in steps
+        if s.id not in gone
+    ]
+    first_other = next((n for n, s in enumerate(others) if s.verb is not Verb.DELETE), len(others))
+    return [*others[:first_other], one, *others[first_other:]]

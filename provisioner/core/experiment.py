@@ -76,7 +76,8 @@ class Lab:
 
     def addresses(self, place: Place) -> tuple[str, str]:
         """Give the IPv4 (/24) and IPv6 (/64) address of a place."""
-        return f"10.76.{self.number}.{_NUMBERS[place]}", f"fd76:{self.number + 1:x}::{_NUMBERS[place]}"
+        last = _NUMBERS[place]
+        return f"10.76.{self.number}.{last}", f"fd76:{self.number + 1:x}::{last}"
 
     def sources(self, place: Place) -> tuple[str, ...]:
         """Give the list of an end in source mode: everybody else, or nobody."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provisioner.core import names, pools
-from provisioner.core.netrules import inside, least_mtu, prefix, small_mtu
+from provisioner.core.moderules import each_nic, mode_problems, wire_of
+from provisioner.core.netrules import least_mtu, small_mtu
 from provisioner.core.problems import Path, Problem
+from provisioner.core.subnetrules import inside, prefix
 from provisioner.core.values import meant, quoted
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
         return  # what follows tells parts apart by their names
     yield from _overlaps(plan)
     yield from _nics(plan)
+    yield from mode_problems(plan)
     yield from _same_macs(plan)
+    yield from _same_taps(plan)
     yield from _same_addresses(plan)
     yield from _room(plan)
 
@@ -93,15 +97,9 @@ def _overlap(first: tuple[Path, Subnet], second: tuple[Path, Subnet]) -> Iterato
         )
 
 
-def _each_nic(plan: Plan) -> Iterator[tuple[Path, str, int, Nic]]:
-    for vm in plan.vms:
-        for at, nic in enumerate(vm.nics):
-            yield ("vms", vm.name, "nics", at), vm.name, at, nic
-
-
 def _nics(plan: Plan) -> Iterator[Problem]:
     known = {network.name: network for network in plan.networks}
-    for path, _, _, nic in _each_nic(plan):
+    for path, _, _, nic in each_nic(plan):
         if nic.network in known:
             yield from _nic(path, nic, known[nic.network])
         elif known:
@@ -114,7 +112,7 @@ def _nics(plan: Plan) -> Iterator[Problem]:
 
 def _nic(path: Path, nic: Nic, network: Network) -> Iterator[Problem]:
     if nic.mtu is not None and nic.mtu < least_mtu(network):
-        yield small_mtu((*path, "mtu"), nic.mtu)
+        yield small_mtu((*path, "mtu"), nic.mtu, network)
     if nic.mtu is not None and network.mtu is not None and nic.mtu > network.mtu:
         yield Problem(
             (*path, "mtu"),
@@ -138,13 +136,20 @@ def _taken_by_network(path: Path, network: Network, one: Address) -> Iterator[Pr
     elif one in hosts:
         other = (*home, "switch", "host", hosts.index(one))
         yield Problem(path, f"address {one} is the switch host's", "choose another address", other)
+    elif one in (network.host_access or ()):
+        other = (*home, "host_access", (network.host_access or ()).index(one))
+        yield Problem(
+            path, f"address {one} is the host's own: host_access", "choose another address", other
+        )
 
 
 def _same_macs(plan: Plan) -> Iterator[Problem]:
-    """Compare given and derived MACs alike, and the devices' derived names with them."""
+    """Compare given and derived MACs alike; a passthru NIC bears its uplink's."""
+    modes = {network.name: network.mode for network in plan.networks}
     macs: dict[str, Path] = {}
-    taps: dict[str, Path] = {}
-    for path, vm, at, nic in _each_nic(plan):
+    for path, vm, at, nic in each_nic(plan):
+        if (nic.mode or modes.get(nic.network)) == "passthru":
+            continue
         mac = nic.mac or names.mac(plan.name, vm, at)
         other = macs.setdefault(mac, path)
         if other is not path:
@@ -154,6 +159,11 @@ def _same_macs(plan: Plan) -> Iterator[Problem]:
                 "leave one out: vmnet derives it",
                 (*other, "mac"),
             )
+
+
+def _same_taps(plan: Plan) -> Iterator[Problem]:
+    taps: dict[str, Path] = {}
+    for path, vm, at, _ in each_nic(plan):
         tap = names.macvtap(plan.name, vm, at)
         other = taps.setdefault(tap, path)
         if other is not path:
@@ -162,9 +172,9 @@ def _same_macs(plan: Plan) -> Iterator[Problem]:
 
 def _same_addresses(plan: Plan) -> Iterator[Problem]:
     """Addresses must differ on one wire: networks of one uplink share theirs."""
-    wires = {network.name: network.uplink or (network.name,) for network in plan.networks}
+    wires = {network.name: wire_of(network) for network in plan.networks}
     seen: dict[object, Path] = {}
-    for path, _, _, nic in _each_nic(plan):
+    for path, _, _, nic in each_nic(plan):
         for at, given in enumerate(nic.address or ()):
             place = (*path, "address", at)
             other = seen.setdefault((wires.get(nic.network), given.ip), place)
@@ -176,18 +186,19 @@ def _same_addresses(plan: Plan) -> Iterator[Problem]:
 
 def _room(plan: Plan) -> Iterator[Problem]:
     nics: dict[str, list[Nic]] = {}
-    for _, _, _, nic in _each_nic(plan):
+    for _, _, _, nic in each_nic(plan):
         nics.setdefault(nic.network, []).append(nic)
     for network in plan.networks:
         there = nics.get(network.name, [])
         for pool in pools.of(network):
-            wanting = sum(map(pool.wants, there))
+            host = network.host_access == ()
+            wanting = sum(map(pool.wants, there)) + host
             free = pool.free(pool.given(there))
             if wanting > free:
                 yield Problem(
                     ("networks", network.name, *_named_room(network, pool)),
                     f"network {network.name} has {max(free, 0)} free addresses,"
-                    f" its NICs want {wanting}",
+                    f" its NICs{' and the host' if host else ''} want {wanting}",
                     "widen the pool or the subnet, or use fewer VMs",
                 )
 

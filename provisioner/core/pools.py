@@ -57,7 +57,7 @@ def of(network: Network) -> tuple[Pool, ...]:
     return tuple(
         Pool(
             subnet,
-            *_ends(network, subnet),
+            *ends(network, subnet),
             frozenset(
                 int(one) for one in (*network.gateway, *hosts) if one.version == subnet.version
             ),
@@ -67,7 +67,7 @@ def of(network: Network) -> tuple[Pool, ...]:
     )
 
 
-def _ends(network: Network, subnet: Subnet) -> tuple[int, int]:
+def ends(network: Network, subnet: Subnet) -> tuple[int, int]:
     """Leave out the addresses that name no machine; keep to the short ones of an IPv6 subnet."""
     low, high = int(subnet.network_address) + 1, int(subnet.broadcast_address)
     if subnet.version == _IPV4:

@@ -1,20 +1,24 @@
-"""Who must reach whom: what the modes promise, and whether what was measured keeps it.
+"""Who must reach whom: what the modes promise, and whether what was measured keeps it."""
 
-The truth table was measured on Linux 6.18 for every pair of modes (docs/modes.md).
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from provisioner.core.desired import Nics, uplink_of
+from provisioner.core import attachments, truth
+from provisioner.core.addresses import met_at
+from provisioner.core.facts import Facts
+from provisioner.core.networks import Nics, host_mac
 
 if TYPE_CHECKING:
+    from provisioner.core.addresses import NicConfig
+    from provisioner.core.attachments import Attachment
     from provisioner.core.model import Network, Plan
+    from provisioner.core.netvalues import Address
 
 HOST = "host"
+_FAR_SIDE = "the far side of the switch is the host's"
 
 
 class Expected(StrEnum):
@@ -71,51 +75,89 @@ class Result:
                 return "not measured"
 
 
-def pairs(plan: "Plan", nics: Nics) -> tuple[Pair, ...]:
+def pairs(plan: "Plan", nics: Nics, facts: Facts) -> tuple[Pair, ...]:
     """List every pair of ends that share a network, with what its modes promise."""
-    return tuple(pair for network in plan.networks for pair in _on(plan, network, nics))
+    met = met_at(plan)
+    return tuple(
+        pair
+        for network in plan.networks
+        for pair in _on(
+            plan, network, nics, met.get(network.name, ()), host_mac(plan, network, facts)
+        )
+    )
 
 
-def _on(plan: "Plan", network: "Network", nics: Nics) -> Iterator[Pair]:
+def _on(
+    plan: "Plan", network: "Network", nics: Nics, met: "tuple[Address, ...]", host: str
+) -> Iterator[Pair]:
     ends = {
-        vm.name: (i, str(nic.mode or network.mode), _addresses(nics, vm.name, i))
+        vm.name: _Nic(i, attachments.of(network, nic), nic.link == "up", nics[vm.name, i])
         for vm in plan.vms
         for i, nic in reversed(list(enumerate(vm.nics)))
         if nic.network == network.name
     }
-    for (a, (_, mode, _)), (b, (nic, other, addresses)) in permutations(ends.items(), 2):
-        expected, why = _guests(mode, other, switch=network.switch is not None)
-        yield Pair(network.name, a, b, expected, why, addresses, nic)
-    for vm, (nic, _, addresses) in ends.items():
-        if network.switch:
-            why = "the far end of the switch is the host's"
-            host = tuple(str(a.ip) for a in network.switch.host)
-            yield Pair(network.name, HOST, vm, Expected.REACHES, why, addresses, nic)
-            if addresses:
-                yield Pair(network.name, vm, HOST, Expected.REACHES, why, host, nic)
-        else:
-            why = (
-                f"the kernel keeps {uplink_of(plan.name, network)} and the macvtaps on it apart, "
-                "unless the switch behind it sends frames back"
-            )
-            yield Pair(network.name, HOST, vm, Expected.EITHER, why, addresses, nic)
+    heard = {
+        vm: frozenset(attachments.heard(end.how.allow, nics, host)) for vm, end in ends.items()
+    }
+    for (a, one), (b, other) in permutations(ends.items(), 2):
+        expected, why = _promise(
+            network,
+            lambda hairpin, one=one, other=other, a=a, b=b: truth.guests(  # type: ignore[misc]
+                _end(one, heard[a], other.config.mac),
+                _end(other, heard[b], one.config.mac),
+                hairpin=hairpin,
+            ),
+            cut=[vm for vm, end in ((a, one), (b, other)) if not end.up],
+        )
+        yield Pair(network.name, a, b, expected, why, other.config.static, other.number)
+    for vm, end in ends.items():
+        yield from _with_host(network, vm, end, _end(end, heard[vm], host), met)
 
 
-def _addresses(nics: Nics, vm: str, i: int) -> tuple[str, ...]:
-    return tuple(str(a.ip) for a in nics[vm, i].addresses)
+def _with_host(
+    network: "Network", vm: str, end: "_Nic", there: truth.End, met: "tuple[Address, ...]"
+) -> Iterator[Pair]:
+    """Pair a guest with the host, which is behind the switch, beside the guest, or on its NIC."""
+    cut = [] if end.up else [vm]
+    at = tuple(str(a.ip) for a in network.switch.host) if network.switch else tuple(map(str, met))
+    if network.switch:
+        expected, why = _promise(network, lambda _: truth.to_outside(there), cut)
+        why = why if cut or expected is not Expected.REACHES else _FAR_SIDE
+    elif met:
+        sibling = truth.End("bridge")
+        expected, why = _promise(network, lambda on: truth.guests(there, sibling, hairpin=on), cut)
+    else:
+        expected, why = _promise(network, lambda on: truth.from_host(there, hairpin=on), cut)
+    yield Pair(network.name, HOST, vm, expected, why, end.config.static, end.number)
+    if at and (end.config.static or end.config.dhcp):
+        yield Pair(network.name, vm, HOST, expected, why, at, end.number)
 
 
-def _guests(a: str, b: str, *, switch: bool) -> tuple[Expected, str]:
-    """Say what two guests on one uplink can do (measured: facts of macvlan, Linux 6.18)."""
-    match {a, b}:
-        case modes if modes == {"bridge"}:
-            return Expected.REACHES, "bridge mode hands frames from macvtap to macvtap"
-        case modes if "private" in modes:
-            return Expected.ISOLATED, "private mode drops frames of its neighbours"
-        case _ if switch:
-            return Expected.ISOLATED, "vepa sends all frames out, and this switch reflects none"
-        case _:
-            return Expected.EITHER, "vepa needs a switch that reflects frames (802.1Qbg)"
+@dataclass(frozen=True, slots=True)
+class _Nic:
+    number: int
+    how: "Attachment"
+    up: bool
+    config: "NicConfig"
+
+
+def _end(nic: _Nic, heard: frozenset[str], other: str) -> truth.End:
+    listed = other in heard
+    return truth.End(nic.how.mode, lists_peer=listed, lists_host=listed, lists_outside=listed)
+
+
+def _promise(
+    network: "Network", of: Callable[[bool], truth.Reach], cut: Sequence[str]
+) -> tuple[Expected, str]:
+    """Say what is promised; nobody but a measurement knows whether a NIC's switch reflects."""
+    if cut:
+        return Expected.ISOLATED, f"the link of {cut[0]} is down"
+    off, on = of(False), of(True)  # noqa: FBT003
+    if network.switch:
+        off = on = on if network.switch.hairpin else off
+    if off.works == on.works:
+        return (Expected.REACHES if on.works else Expected.ISOLATED), off.why
+    return Expected.EITHER, f"{off.why}, unless the switch behind it sends frames back"
 
 
 def measured_by_guest(

@@ -1,5 +1,6 @@
 """A domain as the XML that libvirt reads, and back from the mark it carries."""
 
+import base64
 import json
 from dataclasses import asdict
 
@@ -9,6 +10,15 @@ NAMESPACE = "urn:vmnet:domain:1"
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 
 
+# x86's COMMAND_LINE_SIZE is 2048 bytes (arch/x86/include/asm/setup.h), with the closing NUL.
+MAX_CMDLINE = 2047
+
+
+def with_network(cmdline: str, network: str) -> str:
+    """Put a network-config on a kernel's command line, as cloud-init takes it there."""
+    return f"{cmdline} network-config={base64.b64encode(network.encode()).decode()}"
+
+
 def warm_up() -> None:
     """Import what takes long, while there is time."""
     import jinja2  # noqa: F401
@@ -16,6 +26,28 @@ def warm_up() -> None:
 
 def domain_xml(domain: Domain) -> str:
     """Render the XML of a domain, with the domain's own value as its mark of ownership."""
+    cmdline = domain.cmdline if domain.seed else with_network(domain.cmdline, domain.network)
+    return _rendered(
+        "domain.xml.j2",
+        domain=domain,
+        cmdline=cmdline,
+        mark=to_mark(domain),
+        namespace=NAMESPACE,
+        emulator=EMULATOR,
+    )
+
+
+def interface_xml(nic: DomainNic) -> str:
+    """Render the XML of one network card, as a domain that runs is given it."""
+    return _rendered("interface.xml.j2", nic=nic)
+
+
+def mark_xml(domain: Domain) -> str:
+    """Render the element that bears a domain's mark in its metadata."""
+    return _rendered("mark.xml.j2", mark=to_mark(domain))
+
+
+def _rendered(template: str, **values: object) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -27,10 +59,7 @@ def domain_xml(domain: Domain) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    template = environment.get_template("domain.xml.j2")
-    return template.render(
-        domain=domain, mark=to_mark(domain), namespace=NAMESPACE, emulator=EMULATOR
-    )
+    return environment.get_template(template).render(**values)
 
 
 def to_mark(domain: Domain) -> str:

@@ -19,6 +19,7 @@ class Switch:
     group: int
     alias: str
     mac: str = ""  # of the lower end: a passthru guest bears it
+    far_mac: str = ""  # of the host's side: guests know the host by it
     bridge: str = ""  # the reflecting bridge behind the far end; "" for none
     up: bool = True
 
@@ -153,6 +154,7 @@ class Domain:
     console: str  # path of the console log
     nics: tuple[DomainNic, ...]
     network: str = ""  # what the guest was last told about its NICs: network-config v2
+    user: str = ""  # its user-data
     seed: str | None = None
 
 

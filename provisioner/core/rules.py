@@ -6,8 +6,8 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from provisioner.core import names
-from provisioner.core.desired import Nics, uplink_of
 from provisioner.core.facts import Facts, Link
+from provisioner.core.networks import Nics, uplink_of
 from provisioner.core.resources import Key, Resources
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError

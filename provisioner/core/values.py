@@ -194,10 +194,14 @@ def is_flag(value: object) -> bool:
 
 
 def allowed(value: object) -> str:
-    """Take whom a source-mode NIC hears: a MAC, or vm:NAME for all MACs of that VM."""
+    """Take whom a source-mode NIC hears: a MAC, vm:NAME for all MACs of that VM, or host."""
     text = scalar(value)
+    if text == "host":
+        return text
     if not text.startswith("vm:"):
-        return mac(text)
+        return _unicast(
+            text, "write a MAC, vm:NAME or host", "take it out of the list", "take it out"
+        )
     if not is_vm_name(text.removeprefix("vm:")):
         raise BadValue(f"{quoted(text)} names no VM", "write it like vm:web1, or give a MAC")
     return text
@@ -206,20 +210,22 @@ def allowed(value: object) -> str:
 def mac(value: object) -> str:
     """Take a unicast MAC; lower case comes back."""
     text = scalar(value)
+    eaten = text.isdecimal() and len(text) > _FEW_DIGITS
+    told = "; did a YAML tool eat the colons?" if eaten else ""
+    form = f"a MAC looks like 02:00:00:00:00:01{told}"
+    return _unicast(text, form, "leave mac out: vmnet derives one", "leave mac out")
+
+
+def _unicast(text: str, form: str, instead: str, way_out: str) -> str:
     address = text.lower().replace("-", ":")
     if not _MAC.fullmatch(address):
-        eaten = (
-            "; did a YAML tool eat the colons?"
-            if text.isdecimal() and len(text) > _FEW_DIGITS
-            else ""
-        )
-        raise BadValue(f"{quoted(text)} is not a MAC", f"a MAC looks like 02:00:00:00:00:01{eaten}")
+        raise BadValue(f"{quoted(text)} is not a MAC", form)
     if address == "00:00:00:00:00:00":
-        raise BadValue(f"{quoted(text)} is nobody's MAC", "leave mac out: vmnet derives one")
+        raise BadValue(f"{quoted(text)} is nobody's MAC", instead)
     if int(address[:2], 16) & 1:
         raise BadValue(
             f"{quoted(text)} is a multicast MAC",
-            "make the first octet even, as in 02:00:00:00:00:01, or leave mac out",
+            f"make the first octet even, as in 02:00:00:00:00:01, or {way_out}",
         )
     return address
 

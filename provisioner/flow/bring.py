@@ -118,8 +118,14 @@ def _refuse_restarts(steps: list[Step], options: Options) -> None:
 
 def _done(session: Session, steps: list[Step]) -> Outcome:
     def perform(step: Step) -> None:
-        creates = step.verb is Verb.CREATE and isinstance(step.resource, Domain)
-        xml = render.domain_xml(step.resource) if creates else ""  # type: ignore[arg-type]
+        xml = ""
+        match step.resource, step.verb:
+            case Domain() as domain, Verb.CREATE:
+                xml = render.domain_xml(domain)
+            case Domain() as domain, Verb.UPDATE:
+                xml = render.mark_xml(domain)
+            case _:
+                pass  # everything else needs no XML
         session.worker.do("perform", step, xml)
 
     def tell(step: Step, error: VmnetError | None) -> None:
@@ -183,11 +189,10 @@ def _checked(
     up_now = sorted({d.vm for d in _domains(session.snapshot.resources)} | fresh)
     pairs = [
         p
-        for p in reach.pairs(target.plan, session.nics)
+        for p in reach.pairs(target.plan, session.nics, session.snapshot.facts)
         if {p.source, p.target} - {reach.HOST} <= set(up_now)
     ]
-    macs = {at: nic.mac for at, nic in session.nics.items()}
-    check = Check(target.plan, pairs, macs, session.worker, session.tell)
+    check = Check(target.plan, pairs, session.nics, session.worker, session.tell)
     threading.Thread(target=session.options.idle, daemon=True).start()
     results = check.run(up_now, session.options.timeout_s, began, fresh)
     broken = {

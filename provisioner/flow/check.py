@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
-from provisioner.core import names
+from provisioner.core.networks import Nics, host_device
 from provisioner.core.reach import HOST, Expected, Pair, Result
 from provisioner.errors import VmnetError
 from provisioner.host import probe
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _TRIES = {Expected.REACHES: 4, Expected.ISOLATED: 2, Expected.EITHER: 2}
 _HOST_DEADLINE_S = {Expected.REACHES: 4.0, Expected.ISOLATED: 1.0, Expected.EITHER: 1.0}
 _ADDRESS_POLL_S = 0.25
+_LEARN_S = 20.0
+_IPV6 = 6
 
 Target = tuple[Pair, str]
 Address = IPv4Address | IPv6Address
@@ -34,13 +36,13 @@ class Check:
         self,
         plan: "Plan",
         pairs: Sequence[Pair],
-        macs: dict[tuple[str, int], str],
+        nics: Nics,
         worker: Worker,
         tell: Callable[[str], None],
     ) -> None:
         self._plan = plan
         self._pairs = pairs
-        self._macs = macs
+        self._nics = nics
         self._worker = worker
         self._tell = tell
         self._news = threading.Condition()
@@ -128,9 +130,9 @@ class Check:
             self._news.notify_all()
 
     def _learn(self, vm: str) -> None:
-        """Ask the guest for the addresses that a DHCP server gave it."""
+        """Ask the guest for the addresses that DHCP and router advertisements gave it."""
         wanted = {p.nic for p in self._pairs if p.target == vm and not p.addresses}
-        end = time.monotonic() + 20
+        end = time.monotonic() + _LEARN_S
         pause = threading.Event()
         while wanted and time.monotonic() < end:
             try:
@@ -138,11 +140,19 @@ class Check:
             except VmnetError:
                 told = {}
             for nic in list(wanted):
-                if found := told.get(self._macs[vm, nic]):
-                    self._learned[vm, nic] = found
+                found = told.get(self._nics[vm, nic].mac, ())
+                self._learned[vm, nic] = found
+                if self._awaited(vm, nic) <= {ip_address(one).version for one in found}:
                     wanted.discard(nic)
             # The agent has no event for a lease.
             pause.wait(_ADDRESS_POLL_S if wanted else 0)
+
+    def _awaited(self, vm: str, nic: int) -> set[int]:
+        """Say of which IP versions a NIC should get an address by itself."""
+        config = self._nics[vm, nic]
+        network = self._plan.network(self._plan.vm(vm).nics[nic].network)
+        six = config.ra and any(subnet.version == _IPV6 for subnet in network.subnet)
+        return ({4} if config.dhcp else set()) | ({6} if six or not config.dhcp else set())
 
     def _guarded(self, work: Callable[..., None], *args: object) -> None:
         try:
@@ -171,9 +181,9 @@ class Check:
 
     def _from_host(self, network: str, targets: Sequence[Target]) -> Iterable[Result]:
         net = self._plan.network(network)
-        device = net.uplink or names.switch_ends(self._plan.name, network)[1]
+        device = host_device(self._plan, net)
         deadline = max(_HOST_DEADLINE_S[pair.expected] for pair, _ in targets)
-        macs = {ip_address(a): self._macs[pair.target, pair.nic] for pair, a in targets}
+        macs = {ip_address(a): self._nics[pair.target, pair.nic].mac for pair, a in targets}
         try:
             seen = probe.neighbours(device, macs, deadline_s=deadline)
             times = probe.ping(list(seen), device=device, deadline_s=deadline, tries=3)

@@ -163,6 +163,14 @@ def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Ses
         if options.command == "up":
             render.warm_up()
     chosen = opening.result()
-    session = Session(target, options, worker, tell, worker.do("observe"), [], nics=nics)
+    snapshot = worker.do("observe")
+    if target.loaded:
+        from provisioner.core.addresses import with_macs
+        from provisioner.core.networks import uplink_mac
+
+        plan = target.plan
+        macs = {n.name: uplink_mac(plan, n, snapshot.facts) for n in plan.networks}
+        nics = with_macs(plan, nics, macs)
+    session = Session(target, options, worker, tell, snapshot, [], nics=nics)
     session.choose("libvirt", chosen)
     return session

@@ -14,8 +14,9 @@ from typing import Any
 from provisioner.core.facts import ForeignDomain, Live
 from provisioner.core.render import NAMESPACE, from_mark
 from provisioner.core.resources import Domain
-from provisioner.core.text import one_line
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError
+from provisioner.host.domains_cards import Cards, xml_of
+from provisioner.host.domains_errors import told
 
 _STATES = (
     "no state",
@@ -75,7 +76,7 @@ class Domains:
         try:
             self._conn = libvirt.open(uri)
         except libvirt.libvirtError as error:
-            raise _told(error, f"opening {uri}") from error
+            raise told(error, f"opening {uri}") from error
         on = self._conn.domainEventRegisterAny
         on(None, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, self._on_agent, None)
         on(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None)
@@ -96,7 +97,7 @@ class Domains:
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                     continue  # it ended while we looked
-                raise _told(error, "reading the domains") from error
+                raise told(error, "reading the domains") from error
             domain = from_mark(mark) if mark else None
             if domain and domain.plan == self._plan and domain.name == name:
                 live.append(Live(domain.vm, _STATES[state], self.pid(name), ()))
@@ -121,7 +122,7 @@ class Domains:
         try:
             self._conn.createXML(xml, 0)
         except libvirt.libvirtError as error:
-            raise _told(error, f'starting VM "{domain.vm}"') from error
+            raise told(error, f'starting VM "{domain.vm}"') from error
 
     def destroy(self, domain: Domain) -> None:
         """End a domain at once; one that has ended already is fine."""
@@ -135,7 +136,12 @@ class Domains:
                 libvirt.VIR_ERR_NO_DOMAIN,
                 libvirt.VIR_ERR_OPERATION_INVALID,
             }:
-                raise _told(error, f'ending VM "{domain.vm}"') from error
+                raise told(error, f'ending VM "{domain.vm}"') from error
+
+    @property
+    def cards(self) -> Cards:
+        """The network cards of running domains."""
+        return Cards(self._conn)
 
     def agent_connected(self, domain: str) -> bool:
         """Tell whether the guest agent has opened its port, and libvirt its own end."""
@@ -163,20 +169,16 @@ class Domains:
             found = self._conn.lookupByName(domain)
             return str(libvirt_qemu.qemuAgentCommand(found, command, timeout_s, 0))
         except libvirt.libvirtError as error:
-            raise _told(error, f'asking the guest agent of "{domain}"') from error
+            raise told(error, f'asking the guest agent of "{domain}"') from error
 
     def terminal(self, domain: str) -> str:
         """Give the pseudo-terminal that a domain's serial line ends in.
 
         Raises VmnetError when the domain is not there.
         """
-        import libvirt
-
-        try:
-            xml = self._conn.lookupByName(domain).XMLDesc(0)
-        except libvirt.libvirtError as error:
-            raise _told(error, f'opening the console of "{domain}"') from error
-        found = re.search(r"<serial type='pty'>\s*<source path='(/dev/pts/\d+)'", xml)
+        found = re.search(
+            r"<serial type='pty'>\s*<source path='(/dev/pts/\d+)'", xml_of(self._conn, domain)
+        )
         if not found:
             raise VmnetError(f'"{domain}" has no serial line', fix="bring it up again: vmnet up")
         return found[1]
@@ -210,30 +212,3 @@ def _mark(dom: Any) -> str | None:
             return None
         raise
     return unescape(re.sub(r"<[^>]*>", "", xml)).strip()
-
-
-_MENDS = (
-    ("Cannot access storage file", "the file must be readable for the user that QEMU runs as"),
-    ("Permission denied", "the file must be readable for the user that QEMU runs as"),
-    ("already exists with uuid", "another domain has this name: rename the plan or the VM"),
-    ("connection-driver", "reinstall the Debian package libvirt-daemon-driver-qemu"),
-    (
-        "no connection driver",
-        "install libvirt's QEMU driver: apt-get install libvirt-daemon-driver-qemu",
-    ),
-    ("Cannot find QEMU binary", "install QEMU: apt-get install qemu-system-x86"),
-    ("does not exist", "run vmnet up again: it makes what is missing"),
-    ("Failed to connect socket", "start the libvirt daemon, or write `connection: auto`"),
-    ("Failed to acquire pid file", "another process has this plan's libvirt open: wait for it"),
-    ("Cannot allocate memory", "give the VMs less memory, or start fewer of them"),
-)
-
-
-def _told(error: Any, doing: str) -> VmnetError:
-    text = one_line(str(error).removeprefix("internal error: "), 600)
-    fix = next((fix for part, fix in _MENDS if part in text), None)
-    return VmnetError(
-        f"{doing}: {text}",
-        fix=fix or "QEMU's own words are in the log: vmnet logs --qemu VM",
-        status=Exit.HOST_CANNOT,
-    )

@@ -8,15 +8,18 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from ipaddress import ip_address
 from typing import Any
 
+from provisioner.core.text import one_line
 from provisioner.errors import VmnetError
 from provisioner.host.domains import Domains
 
 _CALL_S = 5  # one agent command; libvirt itself waits as long to synchronise with the agent
 _FIRST_POLL_S, _POLL_S = 0.004, 0.02
 _PING_S = 15.0  # a busy host stretches a second of an emulated guest
+_CONFIGURE_S = 40.0
 _MAX_OUTPUT = 1 << 20
 _MAX_NICS = 64
 
@@ -76,6 +79,38 @@ class Guests:
             # The agent has no event for the end of a program. Most end at once.
             pause.wait(wait_s)
             wait_s = min(wait_s * 1.5, _POLL_S)
+
+    def await_agent(self, timeout_s: float) -> None:
+        """Wait until the agent can be asked: libvirt finds it again some time after it is opened.
+
+        Raises VmnetError when it does not come.
+        """
+        end = time.monotonic() + timeout_s
+        pause = threading.Event()
+        while not self._domains.agent_connected(self._domain):
+            if time.monotonic() > end:
+                raise VmnetError(
+                    f"the guest agent of {self._domain} has not answered after {timeout_s:g} s",
+                    fix="run vmnet up again when the guest is up, or: vmnet up --recreate",
+                )
+            pause.wait(_POLL_S)
+
+    def reconfigure(self, mac: str, config: Mapping[str, Any]) -> None:
+        """Tell a running guest what network-config version 2, with an MTU, says of one card.
+
+        Raises VmnetError when the agent does not answer or the guest cannot do it.
+        """
+        script = files("provisioner").joinpath("templates/guest-network.sh").read_text("utf-8")
+        words = [mac, str(config["mtu"]), "1" if config["dhcp4"] else "0"]
+        words += ["2" if config["accept-ra"] else "0", *config.get("addresses", ())]
+        words += [f"via:{route['via']}" for route in config.get("routes", ())]
+        ran = self.run(["/bin/sh", "-c", script, "network", *words], _CONFIGURE_S)
+        if ran.status:
+            said = one_line(ran.stderr.decode("utf-8", "replace").strip() or "nothing")
+            raise VmnetError(
+                f"{self._domain} could not configure its card {mac}: it says {said}",
+                fix="look at the guest: vmnet console; or start it anew: vmnet up --recreate",
+            )
 
     def ping(self, targets: Mapping[str, int]) -> dict[str, float]:
         """Ping many addresses from inside, side by side: address to round trip in seconds.

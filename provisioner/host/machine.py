@@ -3,30 +3,34 @@
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from provisioner.core import names
+from provisioner.core import names, render
+from provisioner.core.addresses import changed_nics
 from provisioner.core.diff import Step, Verb
-from provisioner.core.facts import Chosen, Facts, Link, Live, Snapshot
-from provisioner.core.resources import Domain, Macvtap, Resource, Seed, Switch, by_key
-from provisioner.core.text import one_line
+from provisioner.core.facts import Chosen, Facts, Live, Snapshot
+from provisioner.core.networks import DEFAULT_MTU
+from provisioner.core.resources import Domain, DomainNic, by_key
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import (
+    addresscheck,
     connection,
     domains,
     embedded,
     links,
-    macvtaps,
     netlink,
+    nft,
     places,
-    seeds,
-    switches,
+    plumbing,
     taps,
+    vlans,
 )
 from provisioner.host.domains import Domains
 from provisioner.host.guests import Guests
 from provisioner.host.worker import Event, tell
+
+_AGENT_S = 30.0
 
 
 def serve() -> dict[str, Callable[..., object]]:
@@ -44,6 +48,8 @@ def serve() -> dict[str, Callable[..., object]]:
         "agents": machine.agents,
         "terminal": machine.terminal,
         "tidy": machine.tidy,
+        "no_vlan": vlans.missing,
+        "owners": addresscheck.conflicts,
         "abandon": machine.abandon,
         "close": machine.close,
     }
@@ -89,11 +95,9 @@ class Machine:
         found, routes = links.observe()
         running, foreign, live = self._open.observe()
         self._refuse_other_namespace(live)
-        ours = [x for x in found if self._is_ours(x)]
-        taps.remove_stale_nodes(places.nodes(self._plan), [x.index for x in ours])
-        owned: list[Resource] = [*running, *seeds.observe(places.seeds(self._plan))]
-        owned += _links(ours, {x.index: x.name for x in found})
-        indexes = {x.name: x.index for x in ours}
+        tables = nft.listing()
+        owned = [*running, *plumbing.observe(self._plan, found, routes, tables)]
+        indexes = {x.name: x.index for x in found if plumbing.is_ours(self._plan, x)}
         taps_of = {d.vm: tuple((n.link, indexes.get(n.link, 0)) for n in d.nics) for d in running}
         facts = Facts(
             links=found,
@@ -101,18 +105,57 @@ class Machine:
             foreign_domains=tuple(foreign),
             home=str(places.home(self._plan)),
             live=tuple(Live(x.vm, x.state, x.pid, taps_of.get(x.vm, ())) for x in live),
+            firewall=nft.firewall(tables),
+            vhost=os.access("/dev/vhost-net", os.R_OK | os.W_OK),
         )
         return Snapshot(facts, by_key(owned))
 
     def perform(self, step: Step, xml: str = "") -> None:
-        """Do one step: the whole of it, or nothing that anybody would recognise."""
-        match step.verb:
-            case Verb.CREATE:
-                self._create(step.resource, xml)
-            case Verb.UPDATE:
-                self._update(step.resource)
-            case Verb.DELETE:
-                self._delete(step)
+        """Do one step: the whole of it, or nothing that anybody would recognise.
+
+        `xml` is the domain's, or its mark's, where the step is about a domain.
+        """
+        match step.resource, step.verb:
+            case Domain() as domain, Verb.CREATE:
+                self._prove(domain.nics)
+                _make_directory(Path(domain.console).parent)
+                self._open.create(domain, xml)
+            case Domain() as domain, Verb.UPDATE:
+                self._change(domain, xml)
+            case Domain() as domain, Verb.DELETE:
+                self._open.destroy(domain)
+                Path(domain.console).unlink(missing_ok=True)
+            case _:
+                plumbing.perform(self._plan, step)
+
+    def _prove(self, nics: Sequence[DomainNic]) -> None:
+        indexes = {x.name: x.index for x in links.observe()[0]}
+        taps.prove_usable({n.link: indexes.get(n.link, 0) for n in nics})
+
+    def _change(self, domain: Domain, mark: str) -> None:
+        """Give a running VM the cards and the network that it should have.
+
+        The mark comes last: when vmnet is killed before, the next run does it again.
+        """
+        running, _, _ = self._open.observe()
+        have = next((d for d in running if d.name == domain.name), None)
+        if have is None:
+            raise VmnetError(f'VM "{domain.vm}" has ended', fix="run vmnet up again")
+        cards = self._open.cards
+        there = cards.on(domain.name)
+        for link in sorted(there - {nic.link for nic in domain.nics}):
+            cards.detach(domain, link)
+        coming = [nic for nic in domain.nics if nic.link not in there]
+        self._prove(coming)
+        for nic in coming:
+            cards.attach(domain, nic.link, render.interface_xml(nic))
+        if changed := changed_nics(have.network, domain.network):
+            guest = Guests(self._open, domain.name)
+            guest.await_agent(_AGENT_S)
+            mtus = {nic.mac: nic.mtu for nic in domain.nics}
+            for mac, config in changed.items():
+                guest.reconfigure(mac, {"mtu": mtus.get(mac, DEFAULT_MTU)} | dict(config))
+        cards.mark(domain, mark)
 
     def guest(self, vm: str, method: str, *args: object) -> object:
         """Ask something of a guest through its agent: a method of host.guests.Guests."""
@@ -159,17 +202,6 @@ class Machine:
             raise VmnetError("vmnet's connection to libvirt is closed", fix="run the command again")
         return self._domains
 
-    def _is_ours(self, link: Link) -> bool:
-        """Tell whether a link bears all marks of this plan.
-
-        The alias is missing only when vmnet was killed between two messages of one call.
-        """
-        return (
-            link.group == names.group(self._plan)
-            and names.are_ours(link.name, link.kind)
-            and (not link.alias or link.alias.startswith(f"vmnet:{self._plan}/"))
-        )
-
     def _refuse_other_namespace(self, live: list[Live]) -> None:
         here = Path("/proc/self/ns/net").stat().st_ino
         for vm in live:
@@ -184,85 +216,6 @@ class Machine:
                     status=Exit.CONFLICT,
                 )
 
-    def _create(self, resource: Resource, xml: str) -> None:
-        match resource:
-            case Switch():
-                try:
-                    switches.create(resource)
-                except FileExistsError as error:
-                    raise _taken(resource.name) from error
-            case Macvtap():
-                self._create_macvtap(resource)
-            case Seed():
-                seeds.create(resource)
-            case Domain():
-                indexes = {x.name: x.index for x in links.observe()[0]}
-                taps.prove_usable({n.link: indexes.get(n.link, 0) for n in resource.nics})
-                _make_directory(Path(resource.console).parent)
-                self._open.create(resource, xml)
-
-    def _create_macvtap(self, tap: Macvtap) -> None:
-        _, _, path = tap.alias.partition(":")
-        plan, vm, nic = path.split("/")
-        for index in names.ifindexes(plan, vm, int(nic)):
-            if not taps.is_free(index):
-                continue  # another namespace's node, or one that somebody made: not ours to open
-            try:
-                macvtaps.create(tap, index)
-            except FileExistsError as error:
-                if netlink.index_of(tap.name):
-                    raise _taken(tap.name) from error
-                continue  # the ifindex was taken meanwhile
-            if taps.state_of(tap.name, index) == "missing":
-                taps.make_node(tap.name, index, places.nodes(self._plan))
-            if taps.state_of(tap.name, index) == "right":
-                return
-            links.delete(tap.name)
-
-    def _update(self, resource: Resource) -> None:
-        match resource:
-            case Switch():
-                switches.update(resource)
-            case Macvtap():
-                have = next(x for x in links.observe()[0] if x.name == resource.name)
-                macvtaps.update(resource, have)
-                if taps.state_of(have.name, have.index) == "missing":
-                    taps.make_node(have.name, have.index, places.nodes(self._plan))
-            case Seed() | Domain():
-                raise RuntimeError(resource)  # core.diff knows that these are never updated
-
-    def _delete(self, step: Step) -> None:
-        match step.resource:
-            case Domain() as domain:
-                self._open.destroy(domain)
-                Path(domain.console).unlink(missing_ok=True)
-            case Seed() as seed:
-                seeds.delete(seed)
-            case Switch() | Macvtap():
-                gone = (step.resource, *step.together)
-                self._delete_links([r.name for r in gone if isinstance(r, Switch | Macvtap)])
-
-    def _delete_links(self, wanted: list[str]) -> None:
-        here = {x.name: x for x in links.observe()[0] if self._is_ours(x)}
-        gone = [here[name] for name in wanted if name in here]
-        # The node first: when vmnet is killed in between, the link still tells whose it was.
-        for link in gone:
-            if link.kind == "macvtap":
-                taps.remove_node(link.index, places.nodes(self._plan))
-        if len(wanted) > 1:
-            links.delete_group(names.group(self._plan), self._is_ours)
-        else:
-            for link in gone:
-                links.delete(link.name)
-
-
-def _taken(name: str) -> VmnetError:
-    return VmnetError(
-        f'the device name "{name}" has been taken meanwhile by something that is not vmnet\'s',
-        fix=f"look at it with: ip -d link show dev {name}",
-        status=Exit.CONFLICT,
-    )
-
 
 def _make_directory(path: Path) -> None:
     try:
@@ -272,42 +225,3 @@ def _make_directory(path: Path) -> None:
             f"cannot make the directory {path}: {error.strerror}",
             fix="make room or mend the rights there, or set VMNET_STATE_DIR",
         ) from error
-
-
-def _links(ours: list[Link], by_index: dict[int, str]) -> list[Resource]:
-    out: list[Resource] = []
-    for link in ours:
-        if link.kind == "macvtap":
-            out.append(
-                Macvtap(
-                    name=link.name,
-                    uplink=by_index.get(link.lower, "?"),
-                    mode=link.mode,
-                    mac=link.mac,
-                    mtu=link.mtu,
-                    group=link.group,
-                    alias=one_line(link.alias),
-                    altname=one_line(link.altname),
-                    nopromisc=link.nopromisc,
-                    sources=link.sources,
-                    queues=link.queues,
-                    txqueuelen=link.txqueuelen,
-                    up=link.up,
-                    quiet=link.quiet,
-                    node=taps.state_of(link.name, link.index),
-                )
-            )
-        elif link.name.startswith("mvl"):
-            far = next((x for x in ours if x.index == link.lower), None)
-            out.append(
-                Switch(
-                    name=link.name,
-                    far=far.name if far else "",
-                    addresses=far.addresses if far else (),
-                    mtu=min(link.mtu, far.mtu) if far else link.mtu,
-                    group=link.group,
-                    alias=one_line(link.alias),
-                    up=link.up and bool(far and far.up),
-                )
-            )
-    return out

@@ -1,6 +1,7 @@
 """What this process may do, asked before anything is tried."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from provisioner.core.render import EMULATOR
@@ -16,18 +17,34 @@ _NEEDED = (
 )
 
 
+_NEEDED_FOR_DEVICES = (
+    (0, "CAP_CHOWN", "to give devices to their users"),
+    (1, "CAP_DAC_OVERRIDE", "to write its files and see who holds a device"),
+    (12, "CAP_NET_ADMIN", "to make macvtap devices"),
+)
+
+
 def require() -> None:
     """Raise VmnetError when a capability, or QEMU itself, is missing."""
-    have = _effective()
-    missing = [(name, why) for bit, name, why in _NEEDED if not have >> bit & 1]
-    if missing:
-        told = ", ".join(f"{name} ({why})" for name, why in missing)
-        raise VmnetError(f"vmnet lacks {told}", fix="run it as root: sudo vmnet …")
+    _require(_NEEDED)
     if not os.access(EMULATOR, os.X_OK):
         raise VmnetError(
             f"QEMU is not installed: {EMULATOR} cannot be run",
             fix="install it: apt-get install qemu-system-x86",
         )
+
+
+def require_for_devices() -> None:
+    """Raise VmnetError when a capability is missing that it takes to make devices for others."""
+    _require(_NEEDED_FOR_DEVICES)
+
+
+def _require(needed: Sequence[tuple[int, str, str]]) -> None:
+    have = _effective()
+    missing = [(name, why) for bit, name, why in needed if not have >> bit & 1]
+    if missing:
+        told = ", ".join(f"{name} ({why})" for name, why in missing)
+        raise VmnetError(f"vmnet lacks {told}", fix="run it as root: sudo vmnet …")
 
 
 def _effective() -> int:

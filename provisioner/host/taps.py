@@ -27,10 +27,20 @@ def path_of(index: int) -> Path:
 
 def state_of(name: str, index: int) -> str:
     """Tell whether the link's node is "right", "missing" or "foreign" (another device's)."""
-    have = _number_at(path_of(index))
-    if have is None:
-        return "missing"
-    return "right" if have == number_of(name, index) else "foreign"
+    return states_of({name: index})[name]
+
+
+def states_of(taps: Mapping[str, int]) -> dict[str, str]:
+    """Tell of each link (name to ifindex) what state_of tells of one."""
+    have = {name: _number_at(path_of(index)) for name, index in taps.items()}
+    there = {name: index for name, index in taps.items() if have[name] is not None}
+    numbers = numbers_of(there)
+    return {
+        name: ("right" if have[name] == numbers[name] else "foreign")
+        if name in there
+        else "missing"
+        for name in taps
+    }
 
 
 def number_of(name: str, index: int) -> int:
@@ -38,20 +48,69 @@ def number_of(name: str, index: int) -> int:
 
     Raises VmnetError when no sysfs shows the link.
     """
-    inside = f"{name}/macvtap/tap{index}/dev"
+    return numbers_of({name: index})[name]
+
+
+def numbers_of(taps: Mapping[str, int]) -> dict[str, int]:
+    """Give the device number of each link's tap: link name to ifindex in, name to number out.
+
+    Raises VmnetError when no sysfs shows a link.
+    """
+    found: dict[str, int] = {}
     for sysfs in (Path("/sys/class/net"), None):
+        left = {name: index for name, index in taps.items() if name not in found}
+        if not left:
+            break
         fd = os.open(sysfs, os.O_PATH) if sysfs else _own_sysfs()
         try:
-            # /sys may show another namespace's devices: the same name, another ifindex.
-            if int(_read_at(fd, f"{name}/ifindex") or -1) == index:
-                major, minor = _read_at(fd, inside).split(":")
-                return os.makedev(int(major), int(minor))
+            found |= {n: number for n, i in left.items() if (number := _number_in(fd, n, i))}
         finally:
             os.close(fd)
-    raise VmnetError(
-        f'sysfs does not show the macvtap "{name}"',
-        fix="mount a sysfs of this network namespace on /sys: mount -t sysfs sysfs /sys",
-    )
+    for name in taps:
+        if name not in found:
+            raise VmnetError(
+                f'sysfs does not show the macvtap "{name}"',
+                fix="mount a sysfs of this network namespace on /sys: mount -t sysfs sysfs /sys",
+            )
+    return found
+
+
+def _number_in(fd: int, name: str, index: int) -> int:
+    """Read a tap's number from a sysfs; 0 when it does not show that link.
+
+    /sys may show another namespace's devices: the same name, another ifindex.
+    """
+    if int(_read_at(fd, f"{name}/ifindex") or -1) != index:
+        return 0
+    major, minor = _read_at(fd, f"{name}/macvtap/tap{index}/dev").split(":")
+    return os.makedev(int(major), int(minor))
+
+
+def give(name: str, index: int, uid: int) -> None:
+    """Let one user open the link's node, and nobody else but root.
+
+    Raises VmnetError when the node is not the link's own, or the kernel refuses.
+    """
+    node = path_of(index)
+    try:
+        # The very file whose number is compared is the one that is given away.
+        fd = os.open(node, os.O_PATH | os.O_NOFOLLOW)
+        try:
+            if os.fstat(fd).st_rdev != number_of(name, index):
+                raise VmnetError(
+                    f"{node} is not the device of the macvtap {name}",
+                    fix=f"make the device anew: vmnet net rm {name}",
+                    status=Exit.CONFLICT,
+                )
+            os.chmod(f"/proc/self/fd/{fd}", 0o600)  # noqa: PTH101  (a magic link, not a path)
+            os.chown(f"/proc/self/fd/{fd}", uid, -1)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise VmnetError(
+            f"giving {node} to the user {uid} fails: {error.strerror}",
+            fix="run vmnet as root: it needs CAP_CHOWN and CAP_FOWNER, and /dev must be writable",
+        ) from error
 
 
 def _read_at(fd: int, name: str) -> str:
@@ -186,9 +245,9 @@ def prove_usable(taps: Mapping[str, int]) -> None:
                 fix="run vmnet up again: it mends the node or takes another ifindex",
                 status=Exit.CONFLICT,
             )
-    held = holders({number_of(name, index): name for name, index in taps.items()})
+    held = holders({number: name for name, number in numbers_of(taps).items()})
     for name, pids in held.items():
-        who = ", ".join(f"{pid} ({_command(pid)})" for pid in pids)
+        who = ", ".join(f"{pid} ({command(pid)})" for pid in pids)
         raise VmnetError(
             f"the macvtap {name} is already open in process {who}",
             fix="end that process: two readers of one tap lose each other's frames",
@@ -196,7 +255,8 @@ def prove_usable(taps: Mapping[str, int]) -> None:
         )
 
 
-def _command(pid: int) -> str:
+def command(pid: int) -> str:
+    """Give the name of the program that a process runs."""
     try:
         return one_line(Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace"))
     except OSError:

@@ -11,6 +11,10 @@ KEYS = {
     " promisc, allow, take_over, host_access, vlan, spoof_guard, queues, vhost, txqueuelen",
     "KEYS OF A NIC": "network, mode, mac, address, mtu, link, promisc, allow, spoof_guard, queues,"
     " vhost, txqueuelen",
+    "HOST ACCESS AND": "host access works in mode bridge only: the kernel lets nothing pass between"
+    " the host and a guest of mode",
+    "BRIDGE OR NO HOST ACCESS": "use mode: bridge, leave host_access out, or use a switch: there"
+    " the host is reached in every mode",
 }
 """What stands in the tables for the lists that are too long for a line."""
 

@@ -71,7 +71,7 @@ vms: {web: {nics: [{network: lan, mtu: 1500}, {network: lan, mtu: 1000}]}}
 -> 4:40 an MTU of 1500 is above the 1400 of lan: see 3:34
 -> fix: use at most 1400
 -> 4:67 an MTU of 1000 is too small for the network's IPv6 subnet
--> fix: use at least 1280 (RFC 8200), or drop the IPv6 subnet
+-> fix: use at least 1280 (RFC 8200), or do without IPv6
 
 # subnets that overlap
 name: lab

@@ -67,7 +67,7 @@ def test_the_schema_test_can_fail(tmp_path: Path) -> None:
 
 def test_what_a_plan_says_cannot_become_xml() -> None:
     evil = "x</cmdline></os><qemu:commandline/><os><cmdline>\"'&"
-    xml = render.domain_xml(replace(WEB, cmdline=evil))
+    xml = render.domain_xml(replace(WEB, cmdline=evil, seed="s.iso"))
     root = ET.fromstring(xml)  # noqa: S314  (our own rendering)
     assert root.findtext("os/cmdline") == evil
     assert [child.tag for child in root.findall("os/*")] == ["type", "kernel", "initrd", "cmdline"]

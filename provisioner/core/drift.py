@@ -1,0 +1,124 @@
+"""Where a thing on the host differs from what it should be; whether it can be changed live."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+
+from provisioner.core.resources import (
+    Dhcp,
+    Domain,
+    DomainNic,
+    Guard,
+    HostAccess,
+    Macvtap,
+    Nat,
+    Resource,
+    Seed,
+    Switch,
+    Vlan,
+)
+
+# What can be set on a thing that lives, without anything that leans on it noticing.
+_LIVE: dict[type[Resource], frozenset[str]] = {
+    Switch: frozenset({"addresses", "mtu", "alias", "up", "bridge", "far_mac"}),
+    Vlan: frozenset({"mtu", "alias", "up"}),
+    HostAccess: frozenset({"addresses", "routes", "mtu", "alias", "up", "answers_for_itself"}),
+    Macvtap: frozenset(
+        {"mode", "nopromisc", "sources", "mtu", "txqueuelen"}
+        | {"alias", "altname", "up", "quiet", "node"}
+    ),
+    Guard: frozenset({"marks", "family", "device"}),
+    Nat: frozenset({"marks", "family", "device", "forwards"}),
+    Dhcp: frozenset(),
+    Seed: frozenset(),
+    Domain: frozenset({"nics", "network"}),
+}
+
+
+def drift(want: Resource | None, have: Resource) -> Iterator[tuple[str, str]]:
+    """Name every field that differs, and say how."""
+    if want is None:
+        yield "", "not in the plan"
+        return
+    for f in fields(want):
+        if f.compare and getattr(want, f.name) != getattr(have, f.name):
+            yield f.name, _told(f.name, getattr(want, f.name), getattr(have, f.name))
+
+
+def can_live(want: Resource | None, have: Resource, changed: Iterable[str]) -> bool:
+    """Tell whether the fields that changed can be set while the thing lives."""
+    if want is None or not set(changed) <= _LIVE[type(have)]:
+        return False
+    match want, have:
+        case Macvtap(), Macvtap():
+            # The kernel answers EINVAL to a change to or from passthru; a node that belongs to
+            # another device can only be mended by taking another ifindex.
+            return have.node != "foreign" and (
+                want.mode == have.mode or "passthru" not in {want.mode, have.mode}
+            )
+        case Domain(), Domain():
+            # Whole cards come and go; a card that stays must stay as it is.
+            before = {nic.link: nic for nic in have.nics}
+            return all(before.get(nic.link, nic) == nic for nic in want.nics)
+        case _:
+            return True
+
+
+_SENTENCES = {
+    "quiet": "the host speaks through it",
+    "alive": "it has ended",
+    "answers_for_itself": "it answers for addresses of the host that are not its own",
+    "marks": "its rules have changed",
+    "forwards": "the host does not forward",
+    "user": "user-data has changed",
+    "network": "network configuration has changed",
+} | {
+    name: f"{name.replace('_', ' ')} has changed"
+    for name in ("cmdline", "image_cmdline", "initrd", "kernel", "config")
+}
+"""What is told of fields whose values would say nothing to the user."""
+
+
+def _told(name: str, want: object, have: object) -> str:
+    match name:
+        case "up":
+            return "is down" if want else "is up"
+        case "node":
+            return f"its /dev/tap node is {have}"
+        case "nopromisc":
+            return "it makes the uplink promiscuous" if want else "its uplink is not promiscuous"
+        case "nics":
+            return _nics(want, have)
+        case _ if name in _SENTENCES:
+            return _SENTENCES[name]
+        case _:
+            return f"{name.replace('_', ' ')} is {_plain(have)}, want {_plain(want)}"
+
+
+def _nics(want: object, have: object) -> str:
+    """Say which cards come, go, and are other ones than before."""
+    if not (isinstance(want, tuple) and isinstance(have, tuple)):
+        return "nics have changed"
+    now: dict[str, DomainNic] = {nic.link: nic for nic in have}
+    then: dict[str, DomainNic] = {nic.link: nic for nic in want}
+    changed = [
+        f"{words} of {link} is {_plain(getattr(now[link], f))}, want {_plain(getattr(nic, f))}"
+        for link, nic in then.items()
+        if link in now
+        for f, words in (("mac", "mac"), ("mtu", "mtu"), ("queues", "queues"), ("vhost", "vhost"))
+        if getattr(now[link], f) != getattr(nic, f)
+    ]
+    come = [f"it has no card on {link}" for link in then if link not in now]
+    gone = [f"its card on {link} is not in the plan" for link in now if link not in then]
+    return ", ".join([*changed, *come, *gone]) or "its cards are in another order"
+
+
+def _plain(value: object) -> str:
+    match value:
+        case tuple():
+            return " ".join(map(_plain, value)) or "none"
+        case None | "":
+            return "none"
+        case bool():
+            return "on" if value else "off"
+        case _:
+            return str(value)

@@ -1,0 +1,216 @@
+"""nftables on this host: vmnet's own tables, and what others' do to forwarded packets."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from socket import if_nametoindex
+from typing import Final
+
+from provisioner.core import rulesets
+from provisioner.core.facts import Firewall
+from provisioner.core.resources import Guard, Nat
+from provisioner.core.rulesets import Table
+from provisioner.errors import VmnetError
+from provisioner.host import forwarding, programs
+
+_PATIENCE_S: Final = 30
+_MISSING: Final = "nft is not installed: apt-get install nftables"
+_LIST: Final = ("nft", "--terse", "--numeric-priority", "list", "ruleset")
+_CAN_GUARD: Final = """\
+table netdev vmnet_probe {
+  chain egress {
+    type filter hook egress device "lo" priority 0; policy accept;
+    ether saddr != 02:00:00:00:00:01 counter drop comment "vmnet"
+  }
+}
+"""
+_CAN_NAT: Final = """\
+table inet vmnet_probe {
+  chain leaving {
+    type nat hook postrouting priority 100; policy accept;
+    ip saddr { 192.0.2.0/24 } oifname != "lo" ct state new masquerade comment "vmnet"
+  }
+}
+"""
+_LEGACY: Final = {"iptables-legacy": "ip_tables_names", "ip6tables-legacy": "ip6_tables_names"}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All tables of this network namespace, or why they cannot be listed."""
+
+    tables: tuple[Table, ...] = ()
+    trouble: str = ""
+
+
+def listing() -> Listing:
+    """List all tables: one process, none where nft is missing."""
+    if not programs.found("nft"):
+        return Listing(trouble=_MISSING)
+    done = programs.run(_LIST, timeout_s=_PATIENCE_S, check=False)
+    if done.returncode:
+        return Listing(trouble=f"nft cannot list its rules: {programs.last_lines(done.stderr)}")
+    return Listing(rulesets.parse(done.stdout))
+
+
+def observe(plan: str, known: Listing | None = None) -> list[Guard | Nat]:
+    """List a plan's tables as they are.
+
+    A guard whose device has gone has the device "": kernels differ in what they do to its chain.
+    A NAT has those IP versions that are really forwarded now.
+    """
+    found: list[Guard | Nat] = []
+    for rules in rulesets.own(plan, (known or listing()).tables):
+        match rules:
+            case Nat():
+                now = tuple(v for v in rules.forwards if forwarding.value(v))
+                found.append(replace(rules, forwards=now))
+            case Guard():
+                there = rules.device if _exists(rules.device) else ""
+                found.append(replace(rules, device=there))
+    return found
+
+
+def firewall(known: Listing | None = None) -> Firewall:
+    """Tell what nftables can do here, and which chains of others drop forwarded packets.
+
+    One more process at most in the life of this one: nothing is changed by the test.
+    """
+    known = known or listing()
+    if known.trouble:
+        return Firewall(no_guard=known.trouble, no_nat=known.trouble)
+    no_guard, no_nat = _abilities()
+    if not no_nat and not forwarding.value(4) and not forwarding.is_writable(4):
+        no_nat = "this host does not forward packets, and /proc/sys/net cannot be written"
+    return Firewall(no_guard, no_nat, (*rulesets.drops(known.tables), *_legacy_drops()))
+
+
+def dropped(known: Listing | None = None) -> dict[str, int]:
+    """Count the frames that guards have dropped, by macvtap, for all plans."""
+    return rulesets.dropped((known or listing()).tables)
+
+
+def create(rules: Guard | Nat, *together: Guard) -> None:
+    """Put a table in place, whatever stood there before, in one transaction; guards in one go.
+
+    Raises VmnetError when the kernel refuses, and with status 3 when forwarding IPv6 would cost
+    the host its default route.
+    """
+    match rules:
+        case Nat():
+            _create_nat(rules)
+        case Guard():
+            what = f"the guard of {rules.device}"
+            _change("".join(one.text for one in (rules, *together)), what)
+
+
+update = create
+
+
+def delete(rules: Guard | Nat, *together: Guard) -> None:
+    """Take tables away; those that are gone already are fine.
+
+    With the last NAT that needs it, forwarding becomes what it was before the first one.
+    """
+    if not programs.found("nft"):
+        return  # it was uninstalled meanwhile, and only nft can tell
+    match rules:
+        case Nat(name=name):
+            with forwarding.alone():
+                _restore(_tables(), name, ())
+                _change(_deletion(rules), f"the NAT {name}")
+        case Guard(device=device):
+            _change("".join(map(_deletion, (rules, *together))), f"the guard of {device}")
+
+
+def _create_nat(nat: Nat) -> None:
+    """Write the table with its record first: a kill before the switch leaves what to restore."""
+    with forwarding.alone():
+        tables = _tables()
+        forwarding.prove_possible(nat.forwards)
+        before = rulesets.before(tables)
+        was = {v: before.get(v, forwarding.value(v)) for v in nat.forwards}
+        _restore(tables, nat.name, nat.forwards)
+        _change(nat.text + rulesets.record(nat, was), f"the NAT {nat.name}")
+        for version in nat.forwards:
+            forwarding.put(version, 1)
+
+
+def _restore(tables: tuple[Table, ...], name: str, keeps: tuple[int, ...]) -> None:
+    """Put forwarding back before its record goes: after a kill in between it is done again."""
+    for version, was in rulesets.given_up(tables, name, keeps).items():
+        forwarding.put(version, was)
+
+
+def _tables() -> tuple[Table, ...]:
+    found = listing()
+    if found.trouble:
+        raise VmnetError(found.trouble, fix="run vmnet as root, with nft installed")
+    return found.tables
+
+
+def _deletion(rules: Guard | Nat) -> str:
+    which = f"{rules.family} {rules.name}"
+    return f"table {which}\ndelete table {which}\n"  # made if absent: nft 1.0.6 has no `destroy`
+
+
+def _change(script: str, what: str) -> None:
+    """Let nft do a script, all of it or nothing."""
+    if not programs.found("nft"):
+        raise VmnetError(
+            f"cannot set up {what}: nft is not installed", fix="apt-get install nftables"
+        )
+    done = programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=script, check=False)
+    if done.returncode:
+        raise VmnetError(
+            f"cannot set up {what}: {_complaint(done.stderr)}",
+            fix="run vmnet as root on a kernel with nf_tables; see what is there: nft list ruleset",
+        )
+
+
+def _complaint(stderr: str) -> str:
+    """Give what nft complains of, without its quotations of the script."""
+    lines = [line for line in stderr.splitlines() if "rror" in line]
+    return programs.last_lines(lines[0] if lines else stderr)
+
+
+@cache
+def _abilities() -> tuple[str, str]:
+    """Ask the kernel whether it would take a guard and a NAT; it commits neither."""
+    if not _refusal(_CAN_GUARD + _CAN_NAT):
+        return "", ""
+    no_guard, no_nat = _refusal(_CAN_GUARD), _refusal(_CAN_NAT)
+    return (
+        f"the kernel cannot filter what a device sends (Linux 5.16 can): {no_guard}"
+        if no_guard
+        else "",
+        f"nftables cannot translate addresses here: {no_nat}" if no_nat else "",
+    )
+
+
+def _refusal(script: str) -> str:
+    done = programs.run(
+        ["nft", "--check", "-f", "-"], timeout_s=_PATIENCE_S, input=script, check=False
+    )
+    return _complaint(done.stderr) if done.returncode else ""
+
+
+def _legacy_drops() -> tuple[str, ...]:
+    """Ask the older iptables too, where it has a filter at all: nft does not list its rules."""
+    found: tuple[str, ...] = ()
+    for program, tables in _LEGACY.items():
+        try:
+            used = Path("/proc/thread-self/net", tables).read_text(encoding="ascii").split()
+        except OSError:
+            continue  # a kernel without it, or not for us to read
+        if "filter" in used and programs.found(program):
+            done = programs.run([program, "-S", "FORWARD"], timeout_s=_PATIENCE_S, check=False)
+            found += rulesets.legacy_drops(program, done.stdout)
+    return found
+
+
+def _exists(device: str) -> bool:
+    try:
+        return if_nametoindex(device) > 0
+    except OSError:
+        return False
