@@ -84,9 +84,10 @@ def guard(  # noqa: PLR0913  (dhcp and slaac say what `addresses` does not know)
 def nat(plan: str, network: str, device: str, subnets: tuple[str, ...]) -> Nat:
     """Build the table that lets a switch's guests out under the host's addresses.
 
-    From outside only answers come in. The guests do not get into another switch of vmnet, nor
-    through the host to each other, nor out under addresses that are not of `subnets`. An accept of
-    this table does not overrule a drop in another one. Raises ValueError for text that is no
+    From outside only answers come in. The guests do not get into another switch of vmnet, nor out
+    under addresses that are not of `subnets`, nor (unless a bridge reflects their frames anyway)
+    through the host to each other. An accept of this table does not overrule a drop in another one.
+    Raises ValueError for text that is no
     device or subnet.
     """
     table = _table(plan, network)
@@ -109,6 +110,8 @@ def nat(plan: str, network: str, device: str, subnets: tuple[str, ...]) -> Nat:
             (
                 f"iifname {own} ct state established,related accept",
                 f"oifname {own} ct state established,related accept",
+                # Where br_netfilter is loaded, frames that the bridge reflects come here as well.
+                *((f"iifname {own} oifname {own} accept",) if names.is_bridge(device) else ()),
                 f"oifname {own} counter drop",
                 *(f'iifname {own} oifname "{side}" counter drop' for side in _SWITCH_SIDES),
                 *(_only_from(own, version, by_version.get(version, [])) for version in _FIELDS),

@@ -50,6 +50,11 @@ def bridge(plan: str, network: str) -> str:
     return "mvb" + digest("switch", plan, network)
 
 
+def is_bridge(device: str) -> bool:
+    """Tell whether a device of vmnet's is a reflecting bridge."""
+    return device.startswith("mvb")
+
+
 def vlan(plan: str, uplink: str, vid: int) -> str:
     """Name the 802.1Q device of a VLAN; networks of one plan share it (the kernel allows one)."""
     return "mvv" + digest("vlan", plan, uplink, str(vid))

@@ -146,7 +146,8 @@ def _switch(
     plan: "Plan", network: "Network", places: "Places", facts: Facts, owned: Resources
 ) -> Iterator[VmnetError]:
     lower, far = names.switch_ends(plan.name, network.name)
-    mine = {far} if ("switch", lower) in owned else set()
+    bridge = names.bridge(plan.name, network.name)
+    mine = {far, bridge} if ("switch", lower) in owned else set()
     for subnet in network.subnet:
         for route in facts.routes:
             if route.network == "default" or route.device in mine or route.device == "":

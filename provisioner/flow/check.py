@@ -48,6 +48,7 @@ class Check:
         self._news = threading.Condition()
         self._ready: set[str] = set()
         self._down: dict[str, str] = {}
+        self._learning: dict[str, threading.Thread] = {}
         self._learned: dict[tuple[str, int], tuple[str, ...]] = {}
         self._results: list[Result] = []
         self._errors: list[BaseException] = []
@@ -77,8 +78,10 @@ class Check:
         for thread in threads:
             thread.start()
         for vm in self._worker.do("agents"):
-            self._up(vm, started)
+            self._rise(vm, started)
         self._await_agents(set(vms), end, started, set(fresh))
+        for learning in self._learning.values():
+            learning.join()
         for vm in set(vms) - self._ready - self._down.keys():
             self._gone(vm, "no sign of its guest agent")
         for thread in threads:
@@ -96,7 +99,7 @@ class Check:
     def _await_agents(self, vms: set[str], end: float, started: float, unborn: set[str]) -> None:
         import queue
 
-        while vms - self._ready - self._down.keys():
+        while vms - self._ready - self._down.keys() - self._learning.keys():
             try:
                 event = self._worker.events.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
@@ -107,17 +110,25 @@ class Check:
                 case _ if event.vm in unborn or event.vm not in vms:
                     continue
                 case "agent":
-                    self._up(event.vm, started)
+                    self._rise(event.vm, started)
                 case _:
                     self._gone(event.vm, f"it has ended ({event.detail})")
 
+    def _rise(self, vm: str, started: float) -> None:
+        """Take note that a VM's agent answers; one with dynamic addresses is asked for them first.
+
+        Meanwhile others are attended to: a lease may be long in coming.
+        """
+        if vm in self._ready or vm in self._learning:
+            return
+        if not any(p.target == vm and not p.addresses for p in self._pairs):
+            self._up(vm, started)
+            return
+        thread = threading.Thread(target=self._guarded, args=(self._learn, vm, started))
+        self._learning[vm] = thread
+        thread.start()
+
     def _up(self, vm: str, started: float) -> None:
-        with self._news:
-            if vm in self._ready:
-                return
-            dynamic = any(p.target == vm and not p.addresses for p in self._pairs)
-        if dynamic:
-            self._learn(vm)
         self._tell(f"{vm} is up after {time.monotonic() - started:.1f} s")
         with self._news:
             self._ready.add(vm)
@@ -129,7 +140,7 @@ class Check:
             self._down[vm] = why
             self._news.notify_all()
 
-    def _learn(self, vm: str) -> None:
+    def _learn(self, vm: str, started: float) -> None:
         """Ask the guest for the addresses that DHCP and router advertisements gave it."""
         wanted = {p.nic for p in self._pairs if p.target == vm and not p.addresses}
         end = time.monotonic() + _LEARN_S
@@ -146,6 +157,7 @@ class Check:
                     wanted.discard(nic)
             # The agent has no event for a lease.
             pause.wait(_ADDRESS_POLL_S if wanted else 0)
+        self._up(vm, started)
 
     def _awaited(self, vm: str, nic: int) -> set[int]:
         """Say of which IP versions a NIC should get an address by itself."""

@@ -9,6 +9,7 @@ from provisioner.core import linkmessages as m
 from provisioner.core import names
 from provisioner.core import uplinkmessages as u
 from provisioner.core.facts import Link
+from provisioner.core.frames import link_local
 from provisioner.core.resources import Switch
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
@@ -37,7 +38,7 @@ def create(switch: Switch) -> None:
     try:
         write(
             doing,
-            [*_birth(switch, ends), *_dress(switch, ends), *hold(ends.side, switch.addresses)],
+            [*_birth(switch, ends), *_dress(switch, ends), *hold(ends.side, _addresses(switch))],
         )
     except VmnetError:
         for name, index in zip(parts, ends, strict=False):
@@ -69,7 +70,7 @@ def update(switch: Switch) -> None:
         writes.append(Write(m.delete(index=here)))
     if switch.far_mac and port.mac != switch.far_mac:
         writes.append(Write(m.new(m.mac(m.ADDRESS, switch.far_mac), index=far)))
-    writes += [*_dress(switch, ends), *hold(ends.side, switch.addresses)]
+    writes += [*_dress(switch, ends), *hold(ends.side, _addresses(switch))]
     write(f'setting up the switch "{switch.name}"', writes)
 
 
@@ -178,6 +179,15 @@ def _dress(switch: Switch, ends: _Ends) -> Iterator[Write]:
         # guests two answers for each of the host's addresses.
         on = m.UP | m.NOARP if index == ends.lower else m.UP
         yield Write(m.new(mtu, alias, index=index, on=on))
+
+
+def _addresses(switch: Switch) -> tuple[str, ...]:
+    """Give the host's addresses, and IPv6's link-local one, which the kernel does not make here.
+
+    Without one dnsmasq sends no router advertisements (RFC 4861, 4.2: it is their source).
+    """
+    six = switch.far_mac and any(":" in address for address in switch.addresses)
+    return (*switch.addresses, f"{link_local(switch.far_mac)}/64") if six else switch.addresses
 
 
 def _prove_bridge(index: int, switch: Switch) -> None:
