@@ -1,19 +1,19 @@
 """What the host forbids, said before the host is asked."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from provisioner.core import names
+from provisioner.core import attachments, names, takenrules, uplinkrules
 from provisioner.core.facts import Facts, Link
 from provisioner.core.networks import Nics, uplink_of
-from provisioner.core.resources import Key, Resources
+from provisioner.core.resources import Resources
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
 
 if TYPE_CHECKING:
-    from provisioner.core.model import Network, Plan
+    from provisioner.core.model import Network, Nic, Plan
     from provisioner.core.places import Places
 
 
@@ -27,22 +27,9 @@ def complaints(
             out += _switch(plan, network, places, facts, owned)
         else:
             out += _uplink(plan, network, places, nics, facts)
-    out += _devices_taken(plan, places, facts, owned)
-    out += _domains_taken(plan, places, facts)
-    return out
-
-
-def warnings(plan: "Plan", facts: Facts) -> list[str]:
-    """List what will work otherwise than one may think."""
-    out = []
-    for network in plan.networks:
-        link = facts.link(network.uplink) if network.uplink else None
-        if link and not (link.up and link.carrier):
-            what = "has no carrier" if link.up else "is down"
-            out.append(
-                f"uplink {link.name} {what}: guests on {network.name} reach nobody outside "
-                f"until it comes up"
-            )
+    out += _datapaths(plan, places, facts)
+    out += takenrules.devices_taken(plan, places, facts, owned)
+    out += takenrules.domains_taken(plan, places, facts)
     return out
 
 
@@ -60,84 +47,114 @@ def _uplink(
             status=Exit.BAD_INPUT,
         )
         return
-    if refusal := _unfit(link, facts):
-        what, fix, status = refusal
-        yield VmnetError(what, where=where, fix=fix, status=status)
+    # What vmnet has made for this plan goes before anything comes in its place.
+    mine = {x.name for x in facts.links if x.group == names.group(plan.name)}
+    if network.vlan:
+        refusal = uplinkrules.lower_problem(link, facts)
+    else:
+        refusal = uplinkrules.device_problem(link, facts, mine)
+    if refusal:
+        yield refusal.error(where)
         return
+    yield from _modes(plan, network, places, facts, link)
     yield from _mtu(plan, network, places, link)
-    yield from _macs(plan, network, places, nics, facts, link)
+    yield from _macs(plan, network, places, nics, facts)
+    yield from _routed(network, places, facts, {name, uplink_of(plan.name, network), *mine})
+    yield from takenrules.addresses_taken(plan, network, places, nics, facts)
 
 
-def _unfit(link: Link, facts: Facts) -> tuple[str, str, Exit] | None:
-    if link.name == "lo" or link.mac == "00:00:00:00:00:00":
-        return (
-            f'"{link.name}" is a loopback device: no frame leaves it',
-            "use a network card, or `switch: true` for a network of the plan's own",
-            Exit.BAD_INPUT,
-        )
-    if not link.ethernet:
-        return (
-            f'"{link.name}" is not an Ethernet device: a macvtap needs one',
-            "use an Ethernet network card, or `switch: true`",
-            Exit.HOST_CANNOT,
-        )
-    if link.kind in {"macvtap", "macvlan"}:
-        lower = facts.link_at(link.lower)
-        return (
-            f'"{link.name}" is a {link.kind} itself: the kernel would silently use what is below',
-            f"use {lower.name if lower else 'the device it sits on'} as the uplink",
-            Exit.BAD_INPUT,
-        )
-    if master := facts.link_at(link.master):
-        return (
-            f'"{link.name}" is a port of "{master.name}": the kernel puts no macvtap on a port',
-            f"use {master.name} as the uplink",
-            Exit.CONFLICT,
-        )
-    for other in facts.links:
-        if other.lower == link.index and other.mode == "passthru":
-            return (
-                f'"{link.name}" is used exclusively by the passthru "{one_line(other.name)}"',
-                "use another uplink, or take that device away",
-                Exit.CONFLICT,
-            )
-    return None
+def _nics_on(plan: "Plan", network: "Network") -> Iterator[tuple[str, int, "Nic"]]:
+    for vm in plan.vms:
+        for i, nic in enumerate(vm.nics):
+            if nic.network == network.name:
+                yield vm.name, i, nic
+
+
+def _modes(
+    plan: "Plan", network: "Network", places: "Places", facts: Facts, link: Link
+) -> Iterator[VmnetError]:
+    """Judge each mode that is used on an uplink, where the plan says so."""
+    mine = {x.name for x in facts.links if x.group == names.group(plan.name)}
+    under = facts.link(uplink_of(plan.name, network)) if network.vlan else link
+    said: set[str] = set()
+    for vm, i, nic in _nics_on(plan, network):
+        mode = str(attachments.of(network, nic).mode)
+        if mode in said or under is None:
+            continue
+        refusal = uplinkrules.mode_problem(under, facts, mode, mine, take_over=network.take_over)
+        if refusal:
+            own = ("vms", vm, "nics", i, "mode") if nic.mode else None
+            said.add(mode)
+            yield refusal.error(places.where(*(own or ("networks", network.name, "mode"))))
 
 
 def _mtu(plan: "Plan", network: "Network", places: "Places", link: Link) -> Iterator[VmnetError]:
     asked = [(network.mtu, ("networks", network.name, "mtu"))]
     asked += [
-        (nic.mtu, ("vms", vm.name, "nics", i, "mtu"))  # type: ignore[misc]
-        for vm in plan.vms
-        for i, nic in enumerate(vm.nics)
-        if nic.network == network.name
+        (nic.mtu, ("vms", vm, "nics", i, "mtu"))  # type: ignore[misc]
+        for vm, i, nic in _nics_on(plan, network)
     ]
     for mtu, path in asked:
-        if mtu and mtu > link.mtu:
-            yield VmnetError(
-                f"an MTU of {mtu} is above the uplink's: {link.name} has {link.mtu}",
-                where=places.where(*path),
-                fix=f"write {link.mtu} or less, or raise it: ip link set dev {link.name} mtu {mtu}",
-                status=Exit.BAD_INPUT,
-            )
+        if mtu and (refusal := uplinkrules.mtu_problem(mtu, link)):
+            yield refusal.error(places.where(*path))
 
 
 def _macs(
-    plan: "Plan", network: "Network", places: "Places", nics: Nics, facts: Facts, link: Link
+    plan: "Plan", network: "Network", places: "Places", nics: Nics, facts: Facts
 ) -> Iterator[VmnetError]:
-    """The kernel finds a MAC that is taken only when the device is set up, with EADDRINUSE."""
-    ours = names.group(plan.name)
-    taken = {link.mac: link.name} | {
-        x.mac: x.name for x in facts.links if x.lower == link.index and x.group != ours
-    }
-    for vm in plan.vms:
-        for i, nic in enumerate(vm.nics):
-            mac = nics[vm.name, i].mac
-            if nic.network == network.name and mac in taken:
+    link = facts.link(uplink_of(plan.name, network))
+    if link is None:
+        return  # a VLAN that is still to be made: nobody is on it
+    mine = {x.name for x in facts.links if x.group == names.group(plan.name)}
+    taken = uplinkrules.taken_macs(link, facts, mine)
+    for vm, i, nic in _nics_on(plan, network):
+        if attachments.of(network, nic).mode == uplinkrules.PASSTHRU:
+            continue  # it bears the uplink's own
+        if refusal := uplinkrules.mac_problem(nics[vm, i].mac, link, taken):
+            yield refusal.error(places.where("vms", vm, "nics", i, "mac"))
+
+
+def _datapaths(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
+    """Judge what is wanted of the host's datapath and what it does not have."""
+    for network in plan.networks:
+        if network.switch and network.switch.nat and facts.firewall.no_nat:
+            yield VmnetError(
+                f'network "{network.name}" wants NAT: {facts.firewall.no_nat}',
+                where=places.where("networks", network.name, "switch", "nat"),
+                fix="mend that, or leave nat out",
+            )
+        for vm, i, nic in _nics_on(plan, network):
+            how = attachments.of(network, nic)
+            own: tuple[str | int, ...] = ("vms", vm, "nics", i)
+            home: tuple[str | int, ...] = ("networks", network.name)
+            if how.spoof_guard == "strict" and facts.firewall.no_guard:
                 yield VmnetError(
-                    f'the MAC {mac} is already in use on {link.name}, by "{one_line(taken[mac])}"',
-                    where=places.where("vms", vm.name, "nics", i, "mac"),
-                    fix="give this NIC another MAC",
+                    f"spoof_guard: strict cannot be kept here: {facts.firewall.no_guard}",
+                    where=places.where(*(own if nic.spoof_guard else home), "spoof_guard"),
+                    fix="mend that, or use spoof_guard: off and know that guests can forge frames",
+                )
+            if how.vhost == "on" and not facts.vhost:
+                yield VmnetError(
+                    "vhost: on cannot be had: /dev/vhost-net is missing or may not be opened",
+                    where=places.where(*(own if nic.vhost else home), "vhost"),
+                    fix="load it with modprobe vhost_net, or write vhost: auto",
+                )
+
+
+def _routed(
+    network: "Network", places: "Places", facts: Facts, through: Collection[str]
+) -> Iterator[VmnetError]:
+    """A subnet to which the host has another way: its own packets would never come here."""
+    for at, subnet in enumerate(network.subnet):
+        for route in facts.routes:
+            if route.network == "default" or route.device in {*through, ""}:
+                continue
+            if subnet.overlaps(other := ip_network(route.network, strict=False)):
+                yield VmnetError(
+                    f'the subnet {subnet} of network "{network.name}" overlaps the route {other} '
+                    f"that this host has through {one_line(route.device)}",
+                    where=places.where("networks", network.name, "subnet", at),
+                    fix="choose a subnet that the host does not use (see: ip route)",
                     status=Exit.CONFLICT,
                 )
 
@@ -146,71 +163,12 @@ def _switch(
     plan: "Plan", network: "Network", places: "Places", facts: Facts, owned: Resources
 ) -> Iterator[VmnetError]:
     lower, far = names.switch_ends(plan.name, network.name)
-    bridge = names.bridge(plan.name, network.name)
-    mine = {far, bridge} if ("switch", lower) in owned else set()
-    for subnet in network.subnet:
-        for route in facts.routes:
-            if route.network == "default" or route.device in mine or route.device == "":
-                continue
-            if subnet.overlaps(other := ip_network(route.network, strict=False)):
-                yield VmnetError(
-                    f'the subnet {subnet} of network "{network.name}" overlaps the route {other} '
-                    f"that this host has through {one_line(route.device)}",
-                    where=places.where("networks", network.name, "subnet"),
-                    fix="choose a subnet that the host does not use (see: ip route)",
-                    status=Exit.CONFLICT,
-                )
-
-
-def _devices_taken(
-    plan: "Plan", places: "Places", facts: Facts, owned: Resources
-) -> Iterator[VmnetError]:
-    """Names that something which is not ours has: it is never touched."""
-    links = {x.name: x for x in facts.links} | {x.altname: x for x in facts.links if x.altname}
-    for name, (key, path) in _devices(plan).items():
-        if name in links and key not in owned:
-            link = links[name]
-            yield VmnetError(
-                f'the device name "{name}" is taken by a {link.kind or "device"} that vmnet did '
-                f"not make for this plan (group {link.group:#x})",
-                where=places.where(*path),
-                fix=f"rename the plan, or take that device away: ip link del dev {name}",
-                status=Exit.CONFLICT,
-            )
-
-
-def _devices(plan: "Plan") -> dict[str, tuple[Key, tuple[str | int, ...]]]:
-    """Give every device name of the plan, the resource it belongs to, and its place in the plan."""
-    out: dict[str, tuple[Key, tuple[str | int, ...]]] = {}
-    for vm in plan.vms:
-        for i in range(len(vm.nics)):
-            tap = names.macvtap(plan.name, vm.name, i)
-            for name in (tap, names.altname(plan.name, vm.name, i)):
-                out[name] = (("macvtap", tap), ("vms", vm.name, "nics", i))
-    for network in plan.networks:
-        if network.switch:
-            for end in names.switch_ends(plan.name, network.name):
-                key = ("switch", uplink_of(plan.name, network))
-                out[end] = (key, ("networks", network.name))
-    return out
-
-
-def _domains_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
-    for vm in plan.vms:
-        name, uuid = names.domain(plan.name, vm.name), names.domain_uuid(plan.name, vm.name)
-        for foreign in facts.foreign_domains:
-            if name == foreign.name or uuid == foreign.uuid:
-                yield VmnetError(
-                    f'libvirt already has a domain "{one_line(foreign.name)}" that vmnet did not '
-                    "make for this plan",
-                    where=places.where("vms", vm.name),
-                    fix="rename the plan or the VM; vmnet never touches a domain of somebody else",
-                    status=Exit.CONFLICT,
-                )
+    mine = {far, names.bridge(plan.name, network.name)} if ("switch", lower) in owned else set()
+    yield from _routed(network, places, facts, mine)
 
 
 def _instead(name: str, facts: Facts) -> str:
-    fit = [x.name for x in facts.links if not _unfit(x, facts)]
+    fit = [x.name for x in facts.links if not uplinkrules.device_problem(x, facts)]
     close = get_close_matches(name, fit, n=1)
     guess = f'did you mean "{one_line(close[0])}"? ' if close else ""
     listed = ", ".join(one_line(x) for x in fit[:12]) or "none"

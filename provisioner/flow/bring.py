@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.core import reach, render
+from provisioner.core.caution import warnings
 from provisioner.core.diff import Step, Verb, diff
 from provisioner.core.facts import Facts
 from provisioner.core.report import Failure, Report, VmStatus
 from provisioner.core.resources import Domain, Resources
-from provisioner.core.rules import warnings
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.execute import Outcome, execute
 from provisioner.flow.check import Check
@@ -39,6 +39,13 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
         want = session.wanted()
         steps = diff(want, session.snapshot.resources)
         _refuse_restarts(steps, options)
+        session.refuse_taken_addresses(
+            {
+                s.resource.vm
+                for s in steps
+                if s.verb is Verb.CREATE and isinstance(s.resource, Domain)
+            }
+        )
         for warning in warnings(target.plan, session.snapshot.facts):
             tell(f"warning: {warning}")
         began = time.monotonic()

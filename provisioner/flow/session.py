@@ -1,13 +1,14 @@
 """What every command begins with: the plan, the lock, the worker, and a look at the host."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provisioner.core import render, rules
+from provisioner.core import render, rules, takenrules
 from provisioner.core.desired import New, desired
 from provisioner.core.facts import Chosen, Snapshot
+from provisioner.core.networks import uplink_mac, uplink_of
 from provisioner.core.resources import Domain, Resources
 from provisioner.errors import Complaints, VmnetError
 from provisioner.flow import choices
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from provisioner.core.model import Plan
     from provisioner.core.planfile import Loaded
 
+_PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
 Tell = Callable[[str], None]
 
 
@@ -97,13 +99,47 @@ class Session:
     def refuse(self) -> None:
         """Raise Complaints when the host forbids the plan; nothing has been touched yet."""
         assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        places = self.target.loaded.places
         found = rules.complaints(
-            self.target.plan,
-            self.target.loaded.places,
-            self.nics,
-            self.snapshot.facts,
-            self.snapshot.resources,
+            self.target.plan, places, self.nics, self.snapshot.facts, self.snapshot.resources
         )
+        tagged = [network for network in self.target.plan.networks if network.vlan]
+        if tagged and (why := self.worker.do("no_vlan")):
+            found.append(
+                VmnetError(
+                    f'network "{tagged[0].name}" is a VLAN: {why}',
+                    where=places.where("networks", tagged[0].name, "vlan"),
+                    fix="load the module where the kernel has it: modprobe 8021q",
+                )
+            )
+        if found:
+            raise Complaints(found)
+
+    def refuse_taken_addresses(self, fresh: Container[str]) -> None:
+        """Raise Complaints when a machine on a LAN has an address that a new guest would take.
+
+        `fresh` are the VMs that will be started: those that run have theirs already.
+        """
+        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        plan, places = self.target.plan, self.target.loaded.places
+        asked = []
+        for network in plan.networks:
+            link = self.snapshot.facts.link(uplink_of(plan.name, network))
+            if not network.uplink or link is None or not (link.up and link.carrier):
+                continue
+            wanted = {
+                address: self.nics[path[1], path[3]].mac
+                for address, path in takenrules.static_addresses(plan, network, self.nics).items()
+                if path[1] in fresh
+            }
+            if wanted:
+                asked.append((network, self.worker.call("owners", link.name, wanted, _PROBE_S)))
+        found: list[VmnetError] = []
+        for network, pending in asked:
+            owners = pending.result()
+            if owners.deaf:
+                self.tell(f"other plans' guests on {network.uplink} not asked: {owners.deaf}")
+            found += takenrules.owned_elsewhere(owners.macs, plan, network, places, self.nics)
         if found:
             raise Complaints(found)
 
@@ -166,7 +202,6 @@ def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Ses
     snapshot = worker.do("observe")
     if target.loaded:
         from provisioner.core.addresses import with_macs
-        from provisioner.core.networks import uplink_mac
 
         plan = target.plan
         macs = {n.name: uplink_mac(plan, n, snapshot.facts) for n in plan.networks}

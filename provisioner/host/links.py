@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from provisioner.core import linkmessages
@@ -18,9 +19,28 @@ def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
             text = a.get_attr("IFA_LOCAL") or a.get_attr("IFA_ADDRESS")
             if text and not text.startswith("fe80:"):
                 addresses.setdefault(a["index"], []).append(f"{text}/{a['prefixlen']}")
-        routes = tuple(_routes(ipr.get_routes(table=254), {x.index: x.name for x in found}))
-    links = tuple(replace(x, addresses=tuple(sorted(addresses.get(x.index, ())))) for x in found)
+        routes = tuple(
+            _routes(
+                ipr.get_routes(table=254),
+                {x.index: x.name for x in found},
+                {n.get_attr("NDA_DST"): n.get_attr("NDA_LLADDR") for n in ipr.get_neighbours()},
+            )
+        )
+    links = tuple(
+        replace(x, addresses=tuple(sorted(addresses.get(x.index, ()))), wireless=_is_wireless(x))
+        for x in found
+    )
     return links, routes
+
+
+def _is_wireless(link: Link) -> bool:
+    """Tell whether a device is a Wi-Fi card; where /sys shows another namespace, none is."""
+    place = Path("/sys/class/net", link.name)
+    try:
+        seen = int((place / "ifindex").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return False
+    return seen == link.index and (place / "phy80211").exists()
 
 
 def every() -> tuple[Link, ...]:
@@ -57,8 +77,9 @@ def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
     drop(f"deleting the links of group {group:#x}", group=group)
 
 
-def _routes(raw: Iterable[Any], names: dict[int, str]) -> Iterator[Route]:
+def _routes(raw: Iterable[Any], names: dict[int, str], macs: dict[Any, Any]) -> Iterator[Route]:
     for r in raw:
         device = names.get(r.get_attr("RTA_OIF") or 0, "")
         to = r.get_attr("RTA_DST")
-        yield Route(f"{to}/{r['dst_len']}" if to else "default", device)
+        router = macs.get(r.get_attr("RTA_GATEWAY")) or ""
+        yield Route(f"{to}/{r['dst_len']}" if to else "default", device, router)

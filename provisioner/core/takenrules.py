@@ -1,0 +1,111 @@
+"""Names and addresses that something has which is not the plan's: it is never touched."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from provisioner.core import names
+from provisioner.core.facts import Facts
+from provisioner.core.networks import Nics, uplink_of
+from provisioner.core.resources import Key, Resources
+from provisioner.core.taken import held_by_host
+from provisioner.core.text import one_line
+from provisioner.errors import Exit, VmnetError
+
+if TYPE_CHECKING:
+    from provisioner.core.model import Network, Plan
+    from provisioner.core.netvalues import Address
+    from provisioner.core.places import Places
+
+
+def devices_taken(
+    plan: "Plan", places: "Places", facts: Facts, owned: Resources
+) -> Iterator[VmnetError]:
+    """Names that something which is not ours has: it is never touched."""
+    links = {x.name: x for x in facts.links} | {x.altname: x for x in facts.links if x.altname}
+    for name, (key, path) in _devices(plan).items():
+        if name in links and key not in owned:
+            link = links[name]
+            yield VmnetError(
+                f'the device name "{name}" is taken by a {link.kind or "device"} that vmnet did '
+                f"not make for this plan (group {link.group:#x})",
+                where=places.where(*path),
+                fix=f"rename the plan, or take that device away: ip link del dev {name}",
+                status=Exit.CONFLICT,
+            )
+
+
+def _devices(plan: "Plan") -> dict[str, tuple[Key, tuple[str | int, ...]]]:
+    """Give every device name of the plan, the resource it belongs to, and its place in the plan."""
+    out: dict[str, tuple[Key, tuple[str | int, ...]]] = {}
+    for vm in plan.vms:
+        for i in range(len(vm.nics)):
+            tap = names.macvtap(plan.name, vm.name, i)
+            for name in (tap, names.altname(plan.name, vm.name, i)):
+                out[name] = (("macvtap", tap), ("vms", vm.name, "nics", i))
+    for network in plan.networks:
+        if network.switch:
+            for end in names.switch_ends(plan.name, network.name):
+                key = ("switch", uplink_of(plan.name, network))
+                out[end] = (key, ("networks", network.name))
+    return out
+
+
+def domains_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
+    """Names and UUIDs of domains that somebody else has given to libvirt."""
+    for vm in plan.vms:
+        name, uuid = names.domain(plan.name, vm.name), names.domain_uuid(plan.name, vm.name)
+        for foreign in facts.foreign_domains:
+            if name == foreign.name or uuid == foreign.uuid:
+                yield VmnetError(
+                    f'libvirt already has a domain "{one_line(foreign.name)}" that vmnet did not '
+                    "make for this plan",
+                    where=places.where("vms", vm.name),
+                    fix="rename the plan or the VM; vmnet never touches a domain of somebody else",
+                    status=Exit.CONFLICT,
+                )
+
+
+def addresses_taken(
+    plan: "Plan", network: "Network", places: "Places", nics: Nics, facts: Facts
+) -> Iterator[VmnetError]:
+    """Addresses that the host itself has: it would answer for them on every device."""
+    wanted = static_addresses(plan, network, nics)
+    for address, link in held_by_host(facts.links, wanted).items():
+        if link.group != names.group(plan.name):
+            yield VmnetError(
+                f"the address {address} is this host's own, on {one_line(link.name)}",
+                where=places.where(*wanted[address]),
+                fix="give this NIC another address, or narrow the pool",
+                status=Exit.CONFLICT,
+            )
+
+
+def owned_elsewhere(
+    owners: "Mapping[Address, str]",
+    plan: "Plan",
+    network: "Network",
+    places: "Places",
+    nics: Nics,
+) -> Iterator[VmnetError]:
+    """Addresses that a machine on the LAN has answered for: `owners` are their MACs."""
+    wanted = static_addresses(plan, network, nics)
+    for address, mac in owners.items():
+        yield VmnetError(
+            f"the address {address} is taken: {mac} answers for it on {network.uplink}",
+            where=places.where(*wanted[address]),
+            fix="give this NIC another address, or keep the pool out of the router's DHCP range",
+            status=Exit.CONFLICT,
+        )
+
+
+def static_addresses(
+    plan: "Plan", network: "Network", nics: Nics
+) -> "dict[Address, tuple[str, str, str, int, str]]":
+    """Give the addresses that guests are told to take on a network, and where the plan says so."""
+    return {
+        one.ip: ("vms", vm.name, "nics", i, "address")
+        for vm in plan.vms
+        for i, nic in enumerate(vm.nics)
+        if nic.network == network.name and not nics[vm.name, i].dhcp
+        for one in nics[vm.name, i].addresses
+    }
