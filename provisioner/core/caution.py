@@ -57,7 +57,7 @@ def _nic(
             f"the MAC {nic.mac} belongs to a maker of cards: a real one may bear it; those that "
             "begin with 02 are free for all"
         )
-    if how.spoof_guard == "mac" and facts.firewall.no_guard:
+    if how.spoof_guard == "mac" and facts.firewall.no_guard and not network.granted:
         yield f"nothing keeps it from forging MACs: {facts.firewall.no_guard}"
     foreign_dhcp = network.addressing == "dhcp" and not (network.switch and network.switch.dhcp)
     if how.spoof_guard == "strict" and foreign_dhcp and not nic.address:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2s
 from typing import TYPE_CHECKING
 
-from provisioner.core import attachments, filters, names
-from provisioner.core.facts import Chosen, Facts, Image
+from provisioner.core import attachments, filters, granted, names
+from provisioner.core.facts import Chosen, Facts, Image, Link
 from provisioner.core.networks import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
 from provisioner.core.render import MAX_CMDLINE, with_network
 from provisioner.core.resources import Domain, DomainNic, Macvtap, Resource, Seed, by_key
@@ -41,11 +41,17 @@ class New:
 def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> "dict[Key, Resource]":
     """List everything that must exist for `plan` to be up."""
     resources: list[Resource] = []
+    given = granted.devices(plan, facts)
     for network in plan.networks:
         resources += of_network(plan, network, nics, facts)
     for vm in plan.vms:
-        taps = [_macvtap(plan, vm, i, nics, facts) for i in range(len(vm.nics))]
-        resources += taps
+        taps = [
+            _granted(given[vm.name, i])
+            if (vm.name, i) in given
+            else _macvtap(plan, vm, i, nics, facts)
+            for i in range(len(vm.nics))
+        ]
+        resources += [tap for tap in taps if tap.group == names.group(plan.name)]
         resources += _guards(plan, vm, nics, facts)
         resources += _guest(plan, vm, taps, nics, facts, new)
     return by_key(resources)
@@ -58,7 +64,7 @@ def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resour
         network = plan.network(nic.network)
         level = attachments.of(network, nic).spoof_guard
         config = nics[vm.name, i]
-        if level == "off":
+        if level == "off" or network.granted:
             continue
         yield filters.guard(
             plan.name,
@@ -69,6 +75,21 @@ def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resour
             dhcp=config.dhcp,
             slaac=config.ra,
         )
+
+
+def _granted(link: Link) -> Macvtap:
+    """Take a device that root has made as it is."""
+    return Macvtap(
+        name=link.name,
+        uplink="",
+        mode=link.mode,
+        mac=link.mac,
+        mtu=link.mtu,
+        group=link.group,
+        alias=link.alias,
+        altname=link.altname,
+        queues=link.queues,
+    )
 
 
 def _macvtap(plan: "Plan", vm: "Vm", i: int, nics: Nics, facts: Facts) -> Macvtap:
@@ -149,7 +170,8 @@ def _nics(
         # A guest cannot be told another MTU by its card than at its start: it is told by its
         # agent, and the card's stays, unless that one forbids it.
         mtu = before.mtu if before and tap.mtu <= _most(before.mtu) else tap.mtu
-        out.append(DomainNic(tap.name, tap.mac, mtu, tap.queues, vhost))
+        foreign = tap.group != names.group(plan.name)
+        out.append(DomainNic(tap.name, tap.mac, mtu, tap.queues, vhost, foreign))
     return tuple(out)
 
 

@@ -98,6 +98,7 @@ class Facts:
     home: str = ""  # the directory of the plan's files
     live: tuple[Live, ...] = ()
     firewall: Firewall = Firewall()
+    user: int = 0  # who vmnet runs as
     vhost: bool = False  # /dev/vhost-net can be used
 
     def link(self, name: str) -> Link | None:

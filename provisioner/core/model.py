@@ -145,6 +145,7 @@ class Network(_Part):
     uplink: Annotated[str, BeforeValidator(values.uplink)] | None = None
     subnet: Annotated[tuple[_Subnet, ...], _Many] = ()
     switch: Switch | None = None
+    granted: Annotated[str, BeforeValidator(values.network_name)] | None = None
     mode: _Mode = Mode.BRIDGE
     gateway: _Addresses = ()
     pool: Annotated[tuple[_Address, _Address], BeforeValidator(netvalues.pool)] | None = None

@@ -34,7 +34,16 @@ def network_problems(network: Network) -> Iterator[Problem]:
 
 
 def _carrier(network: Network) -> Iterator[Problem]:
-    if network.uplink is None and network.switch is None:
+    if network.granted is not None:
+        for key in ("uplink", "switch", "vlan", "host_access"):
+            if getattr(network, key) is not None:
+                yield Problem(
+                    (key,),
+                    f"network {network.name} is made of granted devices: they have their uplink",
+                    f"leave {key} out, or granted",
+                    ("granted",),
+                )
+    elif network.uplink is None and network.switch is None:
         yield Problem(
             (),
             f"network {network.name} has neither an uplink nor a switch",

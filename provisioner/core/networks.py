@@ -22,7 +22,7 @@ def uplink_of(plan: str, network: "Network") -> str:
     """Name the device that a network's macvtaps are put on."""
     if network.uplink and network.vlan:
         return names.vlan(plan, network.uplink, network.vlan)
-    return network.uplink or names.switch_ends(plan, network.name)[0]
+    return network.uplink or network.granted or names.switch_ends(plan, network.name)[0]
 
 
 def host_device(plan: "Plan", network: "Network") -> str:

@@ -6,14 +6,13 @@ from enum import StrEnum
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from provisioner.core import attachments, truth
+from provisioner.core import attachments, granted, truth
 from provisioner.core.addresses import met_at
 from provisioner.core.facts import Facts
 from provisioner.core.networks import Nics, host_mac
 
 if TYPE_CHECKING:
     from provisioner.core.addresses import NicConfig
-    from provisioner.core.attachments import Attachment
     from provisioner.core.model import Network, Plan
     from provisioner.core.netvalues import Address
 
@@ -78,27 +77,46 @@ class Result:
 def pairs(plan: "Plan", nics: Nics, facts: Facts) -> tuple[Pair, ...]:
     """List every pair of ends that share a network, with what its modes promise."""
     met = met_at(plan)
+    modes = {key: link.mode for key, link in granted.devices(plan, facts).items()}
     return tuple(
         pair
         for network in plan.networks
         for pair in _on(
-            plan, network, nics, met.get(network.name, ()), host_mac(plan, network, facts)
+            _Wire(plan, network, nics, modes),
+            met.get(network.name, ()),
+            host_mac(plan, network, facts),
         )
     )
 
 
-def _on(
-    plan: "Plan", network: "Network", nics: Nics, met: "tuple[Address, ...]", host: str
-) -> Iterator[Pair]:
-    ends = {
-        vm.name: _Nic(i, attachments.of(network, nic), nic.link == "up", nics[vm.name, i])
-        for vm in plan.vms
-        for i, nic in reversed(list(enumerate(vm.nics)))
-        if nic.network == network.name
-    }
-    heard = {
-        vm: frozenset(attachments.heard(end.how.allow, nics, host)) for vm, end in ends.items()
-    }
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """A network, and the NICs on it; `modes` are those that are not the plan's to choose."""
+
+    plan: "Plan"
+    network: "Network"
+    nics: Nics
+    modes: Mapping[tuple[str, int], str]
+
+    def ends(self) -> "dict[str, _Nic]":
+        """Give each VM's first NIC on the network."""
+        return {
+            vm.name: _Nic(
+                i,
+                self.modes.get((vm.name, i), nic.mode or self.network.mode),
+                attachments.of(self.network, nic).allow,
+                nic.link == "up",
+                self.nics[vm.name, i],
+            )
+            for vm in self.plan.vms
+            for i, nic in reversed(list(enumerate(vm.nics)))
+            if nic.network == self.network.name
+        }
+
+
+def _on(wire: _Wire, met: "tuple[Address, ...]", host: str) -> Iterator[Pair]:
+    network, nics, ends = wire.network, wire.nics, wire.ends()
+    heard = {vm: frozenset(attachments.heard(end.allow, nics, host)) for vm, end in ends.items()}
     for (a, one), (b, other) in permutations(ends.items(), 2):
         expected, why = _promise(
             network,
@@ -136,14 +154,15 @@ def _with_host(
 @dataclass(frozen=True, slots=True)
 class _Nic:
     number: int
-    how: "Attachment"
+    mode: str
+    allow: tuple[str, ...]
     up: bool
     config: "NicConfig"
 
 
 def _end(nic: _Nic, heard: frozenset[str], other: str) -> truth.End:
     listed = other in heard
-    return truth.End(nic.how.mode, lists_peer=listed, lists_host=listed, lists_outside=listed)
+    return truth.End(nic.mode, lists_peer=listed, lists_host=listed, lists_outside=listed)
 
 
 def _promise(

@@ -134,6 +134,7 @@ class DomainNic:
     mtu: int
     queues: int = 1
     vhost: bool = False
+    granted: bool = False  # the device is root's work, not this plan's
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def needs(resource: Resource) -> tuple[Key, ...]:
     """Name what must exist before `resource` can, and without which it cannot stay."""
     match resource:
         case Domain(nics=nics, seed=seed):
-            links = tuple(("macvtap", nic.link) for nic in nics)
+            links = tuple(("macvtap", nic.link) for nic in nics if not nic.granted)
             return (*links, ("seed", seed)) if seed else links
         case Macvtap(uplink=uplink) | HostAccess(uplink=uplink):
             return ("switch", uplink), ("vlan", uplink)

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from provisioner.core import attachments, names, takenrules, uplinkrules
+from provisioner.core import attachments, granted, names, takenrules, uplinkrules
 from provisioner.core.facts import Facts, Link
 from provisioner.core.networks import Nics, uplink_of
 from provisioner.core.resources import Resources
@@ -23,10 +23,13 @@ def complaints(
     """List every reason why this plan cannot be brought up on this host."""
     out: list[VmnetError] = []
     for network in plan.networks:
+        if network.granted:
+            continue
         if network.switch:
             out += _switch(plan, network, places, facts, owned)
         else:
             out += _uplink(plan, network, places, nics, facts)
+    out += granted.complaints(plan, places, facts)
     out += _datapaths(plan, places, facts)
     out += takenrules.devices_taken(plan, places, facts, owned)
     out += takenrules.domains_taken(plan, places, facts)

@@ -19,7 +19,7 @@ def image(tell: "Callable[[str], None] | None") -> Image:
 
     Raises VmnetError when it cannot be built.
     """
-    found = micro.find(places.cache())
+    found = micro.find(places.cache()) or micro.find(places.shared_cache())
     if not found:
         if not tell:
             return NOT_BUILT

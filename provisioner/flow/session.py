@@ -1,11 +1,12 @@
 """What every command begins with: the plan, the lock, the worker, and a look at the host."""
 
+import os
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provisioner.core import render, rules, takenrules
+from provisioner.core import granted, render, rules, takenrules
 from provisioner.core.desired import New, desired
 from provisioner.core.facts import Chosen, Snapshot
 from provisioner.core.networks import uplink_mac, uplink_of
@@ -168,7 +169,12 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
 
     Raises VmnetError when the host cannot: no rights, no libvirt, the lock held for too long.
     """
-    rights.require()
+    if (os.geteuid() and target.loaded and all(n.granted for n in target.plan.networks)) or (
+        os.geteuid() and not target.loaded
+    ):
+        rights.require_nothing()
+    else:
+        rights.require()
     lock = locks.held(
         places.lock_file(target.name),
         f"{options.command} {target.name}",
@@ -205,7 +211,8 @@ def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Ses
 
         plan = target.plan
         macs = {n.name: uplink_mac(plan, n, snapshot.facts) for n in plan.networks}
-        nics = with_macs(plan, nics, macs)
+        given = granted.devices(plan, snapshot.facts)
+        nics = granted.as_granted(with_macs(plan, nics, macs), given)
     session = Session(target, options, worker, tell, snapshot, [], nics=nics)
     session.choose("libvirt", chosen)
     return session

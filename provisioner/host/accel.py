@@ -76,7 +76,7 @@ def _test_boot(kernel: Path, user: str, group: str) -> str:
     argv += ["-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]
     argv += ["-kernel", str(kernel), "-append", _CMDLINE]
     owner = pwd.getpwnam(user)
-    if setpriv := shutil.which("setpriv"):
+    if os.geteuid() == 0 and (setpriv := shutil.which("setpriv")):
         groups = {owner.pw_gid, grp.getgrnam(group).gr_gid}
         ids = [f"--reuid={owner.pw_uid}", f"--regid={grp.getgrnam(group).gr_gid}"]
         argv = [setpriv, *ids, f"--groups={','.join(map(str, groups))}", *argv]

@@ -28,6 +28,13 @@ remember_owner = 0
 """
 
 
+# Of a user who is not root: QEMU runs as that user anyway.
+_OWN_CONF = """\
+stdio_handler = "file"
+security_driver = "none"
+"""
+
+
 def has_vms(plan: str) -> bool:
     """Tell whether the plan's embedded libvirt knows of VMs that run."""
     return any((places.libvirt_root(plan) / "run" / "qemu").glob("*.xml"))
@@ -66,6 +73,9 @@ def _end(pid_file: Path, domain: str) -> None:
 
 def run_user() -> tuple[str, str]:
     """Give the user and the group that embedded QEMUs run as: never root."""
+    if os.geteuid():
+        mine = pwd.getpwuid(os.geteuid())
+        return mine.pw_name, grp.getgrgid(mine.pw_gid).gr_name
     user = next((u for u in ("libvirt-qemu", "qemu", "nobody") if _exists(u)), "nobody")
     try:
         group = grp.getgrnam("kvm").gr_name
@@ -99,7 +109,8 @@ def prepare_root(plan: str) -> Path:
         root.chmod(0o755)
         if not (root / "cache").is_symlink():
             (root / "cache").symlink_to(shared)
-        (root / "etc" / "qemu.conf").write_text(_QEMU_CONF.format(user=user, group=group))
+        conf = _OWN_CONF if os.geteuid() else _QEMU_CONF.format(user=user, group=group)
+        (root / "etc" / "qemu.conf").write_text(conf)
     except OSError as error:
         raise VmnetError(
             f"cannot prepare {error.filename or root}: {error.strerror}",

@@ -97,7 +97,7 @@ class Machine:
         self._refuse_other_namespace(live)
         tables = nft.listing()
         owned = [*running, *plumbing.observe(self._plan, found, routes, tables)]
-        indexes = {x.name: x.index for x in found if plumbing.is_ours(self._plan, x)}
+        indexes = {x.name: x.index for x in found}
         taps_of = {d.vm: tuple((n.link, indexes.get(n.link, 0)) for n in d.nics) for d in running}
         facts = Facts(
             links=found,
@@ -105,6 +105,7 @@ class Machine:
             foreign_domains=tuple(foreign),
             home=str(places.home(self._plan)),
             live=tuple(Live(x.vm, x.state, x.pid, taps_of.get(x.vm, ())) for x in live),
+            user=os.geteuid(),
             firewall=nft.firewall(tables),
             vhost=os.access("/dev/vhost-net", os.R_OK | os.W_OK),
         )

@@ -4,6 +4,8 @@ import os
 from hashlib import blake2s
 from pathlib import Path
 
+from provisioner.errors import VmnetError
+
 # The agent's socket, ROOT/lib/qemu/channel/target/domain-ID-<20 letters>/org.qemu.guest_agent.0,
 # must fit sun_path (108 bytes, unix(7)): that leaves this much for the root of the embedded driver.
 _MAX_ROOT = 27
@@ -28,17 +30,39 @@ def make(folder: Path) -> Path:
 
 def cache() -> Path:
     """Images, libvirt's capability cache, the accelerator's test result: safe to delete."""
-    return Path(os.environ.get("VMNET_CACHE_DIR", "/var/cache/vmnet"))
+    return _place("VMNET_CACHE_DIR", "XDG_CACHE_HOME", ".cache", "/var/cache/vmnet")
 
 
 def state() -> Path:
     """One directory per plan, gone after `vmnet down`."""
-    return Path(os.environ.get("VMNET_STATE_DIR", "/var/lib/vmnet"))
+    return _place("VMNET_STATE_DIR", "XDG_STATE_HOME", ".local/state", "/var/lib/vmnet")
 
 
 def run() -> Path:
     """Locks and the embedded libvirt's roots: nothing here outlives a boot of the host."""
-    return Path(os.environ.get("VMNET_RUN_DIR", "/run/vmnet"))
+    if os.geteuid() == 0 or "VMNET_RUN_DIR" in os.environ:
+        return Path(os.environ.get("VMNET_RUN_DIR", "/run/vmnet"))
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    if not own:
+        raise VmnetError(
+            "there is no folder for what runs: XDG_RUNTIME_DIR is not set",
+            fix="log in anew, or set VMNET_RUN_DIR to a short path that only you can write to",
+        )
+    return Path(own, "vm")  # short: see _MAX_ROOT
+
+
+def shared_cache() -> Path:
+    """Where root keeps what everybody may use."""
+    return Path("/var/cache/vmnet")
+
+
+def _place(name: str, xdg: str, at_home: str, of_root: str) -> Path:
+    """Give root's place, or for anybody else one of his own (XDG Base Directory Specification)."""
+    if name in os.environ:
+        return Path(os.environ[name])
+    if os.geteuid() == 0:
+        return Path(of_root)
+    return Path(os.environ.get(xdg) or Path.home() / at_home, "vmnet")
 
 
 def home(plan: str) -> Path:
@@ -67,6 +91,8 @@ def libvirt_root(plan: str) -> Path:
     if len(str(root)) > _MAX_ROOT:
         tag = blake2s(plan.encode(), digest_size=3).hexdigest()
         root = run() / f"{plan[:6]}-{tag}"
+    if len(str(root)) > _MAX_ROOT:
+        root = run() / blake2s(plan.encode(), digest_size=4).hexdigest()
     return root
 
 

@@ -17,6 +17,7 @@ _NEEDED = (
 )
 
 
+_NET_RAW = 13
 _NEEDED_FOR_DEVICES = (
     (0, "CAP_CHOWN", "to give devices to their users"),
     (1, "CAP_DAC_OVERRIDE", "to write its files and see who holds a device"),
@@ -27,6 +28,16 @@ _NEEDED_FOR_DEVICES = (
 def require() -> None:
     """Raise VmnetError when a capability, or QEMU itself, is missing."""
     _require(_NEEDED)
+    require_nothing()
+
+
+def may_probe() -> bool:
+    """Tell whether this process may send raw frames."""
+    return bool(_effective() >> _NET_RAW & 1)
+
+
+def require_nothing() -> None:
+    """Raise VmnetError when QEMU itself is missing: a user's guests on granted devices need it."""
     if not os.access(EMULATOR, os.X_OK):
         raise VmnetError(
             f"QEMU is not installed: {EMULATOR} cannot be run",
