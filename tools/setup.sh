@@ -21,6 +21,7 @@ python3-dev                 builds libvirt-python: Python's headers
 python3-venv                makes the virtual environment
 libvirt-clients             tests: virt-xml-validate, libvirt's own judge of a VM's XML
 libxml2-utils               tests: xmllint, which virt-xml-validate calls
+tcpdump                     tests: shows what is really on a wire
 LIST
 }
 

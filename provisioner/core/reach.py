@@ -175,6 +175,8 @@ def _promise(
     if network.switch:
         off = on = on if network.switch.hairpin else off
     if off.works == on.works:
+        if not on.works and on.there is on.back is truth.Flow.UNICAST and network.switch:
+            return Expected.EITHER, on.why  # they may know each other from before
         return (Expected.REACHES if on.works else Expected.ISOLATED), off.why
     return Expected.EITHER, f"{off.why}, unless the switch behind it sends frames back"
 
