@@ -140,3 +140,28 @@ def test_every_cell_of_the_truth_table_is_as_documented(
     assert found.answered - documented(hairpin) == frozenset()
     assert documented(hairpin) - found.answered == frozenset()
     assert all(r["as_expected"] for r in report["results"])
+
+
+@pytest.mark.parametrize("promisc", ["true", "false"], ids=["passthru", "nopromisc"])
+def test_a_passthru_guest_has_the_card_for_itself(lab: Lab, promisc: str) -> None:
+    ends = tuple(f"{a}/{n}" for a, n in zip(LAN, (24, 64), strict=True))
+    hosts = tuple(f"{a}/{n}" for a, n in zip(HOST, (24, 64), strict=True))
+    with card(lab, *ends, host=hosts) as wire, lab.settled():
+        own = json.loads(lab.ip("-json", "link", "show", wire.name))[0]["address"]
+        plan = lab.plan(plan_of(wire, {"only": f"mode: passthru, promisc: {promisc}"}))
+        lab.vmnet("up", plan)
+        for hairpin in (False, True):
+            wire.reflects(hairpin)
+            report = lab.vmnet("check", plan, "--json").report
+            found = measured(wire, plan, report)
+            works = {("only", "lan"), ("lan", "only")}
+            assert {(a, b) for a, b, _ in found.asked} == works | {
+                ("only", "host"),
+                ("host", "only"),
+            }
+            assert found.answered == {(a, b, v) for a, b in works for v in (4, 6)}
+        shown = json.loads(lab.ip("-json", "-details", "link", "show", wire.name))[0]
+        assert shown["promiscuity"] == int(promisc == "true")
+        ran = lab.vmnet("exec", "-f", plan, "only", "--", "cat", "/sys/class/net/eth0/address")
+        assert ran.stdout.strip() == own
+        lab.vmnet("down", plan)
