@@ -46,8 +46,7 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
                 if s.verb is Verb.CREATE and isinstance(s.resource, Domain)
             }
         )
-        for warning in warnings(target.plan, session.snapshot.facts):
-            tell(f"warning: {warning}")
+        _warn(session)
         began = time.monotonic()
         if not steps:
             tell("nothing to do")
@@ -68,6 +67,7 @@ def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report
     """Say what `up` would do; touch nothing."""
     with begun(target, options, worker, tell) as session:
         session.refuse()
+        _warn(session)
         steps = diff(session.wanted(build=False), session.snapshot.resources)
         return reported(session, Outcome(), steps)
 
@@ -94,6 +94,11 @@ def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report
         outcome = _done(session, steps)
         left = diff({}, session.look().resources)
         return reported(session, outcome, left)
+
+
+def _warn(session: Session) -> None:
+    for warning in warnings(session.target.plan, session.snapshot.facts):
+        session.tell(f"warning: {warning}")
 
 
 def _domains(resources: Resources) -> list[Domain]:

@@ -23,6 +23,7 @@ from provisioner.host import (
     nft,
     places,
     plumbing,
+    syntheticwire,
     taps,
     vlans,
 )
@@ -95,6 +96,8 @@ class Machine:
         found, routes = links.observe()
         running, foreign, live = self._open.observe()
         self._refuse_other_namespace(live)
+        if syntheticwire.leftovers(found):
+            syntheticwire.remove_leftovers()  # of a vmnet that was killed while it asked a LAN
         tables = nft.listing()
         owned = [*running, *plumbing.observe(self._plan, found, routes, tables)]
         indexes = {x.name: x.index for x in found}
