@@ -22,6 +22,9 @@ python3-venv                makes the virtual environment
 libvirt-clients             tests: virt-xml-validate, libvirt's own judge of a VM's XML
 libxml2-utils               tests: xmllint, which virt-xml-validate calls
 tcpdump                     tests: shows what is really on a wire
+iputils-ping                tests: a machine on the LAN that pings guests
+iputils-arping              tests: a machine on the LAN that asks who has an address
+openssh-client              tests: logs in to a guest
 LIST
 }
 

@@ -62,7 +62,7 @@ def test_answers_follow_the_mode_within_a_second(shared_lab: Lab, plan: Path) ->
             running.says("update macvtap")
             changed.append((mode, time.time()))
             running.finished(0)
-            until(lambda since=changed[-1][1]: time.time() > since + 2 * WITHIN_S, "two seconds")
+            until(lambda: time.time() > changed[-1][1] + 2 * WITHIN_S, "silence has lasted")
         end = time.time()
         heard.terminate()
         assert heard.stdout
@@ -70,9 +70,10 @@ def test_answers_follow_the_mode_within_a_second(shared_lab: Lab, plan: Path) ->
     starts = [at for _, at in changed]
     for (mode, start), stop in zip(changed, [*starts[1:], end], strict=True):
         heard_then = [t for t in times if start + WITHIN_S < t < stop - WITHIN_S / 2]
-        soon = [t for t in times if start - WITHIN_S < t < start + WITHIN_S]
         assert bool(heard_then) == (mode == "bridge"), (mode, changed, times)
-        assert soon, (mode, changed, times)
+        # The line that tells of a change comes a moment after it.
+        first = min((t for t in times if t > start - 0.2), default=end)
+        assert mode != "bridge" or first < start + WITHIN_S, (mode, changed, times)
     assert (lab.macvtaps(), lab.qemus()) == before
 
 
