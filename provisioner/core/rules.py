@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from provisioner.core import attachments, granted, names, takenrules, uplinkrules
+from provisioner.core import attachments, granted, names, netrules, takenrules, uplinkrules
 from provisioner.core.facts import Facts, Link
 from provisioner.core.networks import Nics, uplink_of
 from provisioner.core.resources import Resources
@@ -27,6 +27,7 @@ def complaints(
             continue
         if network.switch:
             out += _switch(plan, network, places, facts, owned)
+            out += takenrules.addresses_taken(plan, network, places, nics, facts)
         else:
             out += _uplink(plan, network, places, nics, facts)
     out += granted.complaints(plan, places, facts)
@@ -92,6 +93,9 @@ def _modes(
 
 
 def _mtu(plan: "Plan", network: "Network", places: "Places", link: Link) -> Iterator[VmnetError]:
+    if refusal := uplinkrules.least_mtu_problem(netrules.least_mtu(network), link):
+        yield refusal.error(places.where("networks", network.name, "uplink"))
+        return
     asked = [(network.mtu, ("networks", network.name, "mtu"))]
     asked += [
         (nic.mtu, ("vms", vm, "nics", i, "mtu"))  # type: ignore[misc]

@@ -171,6 +171,21 @@ def mtu_problem(mtu: int, link: Link) -> Refusal | None:
     )
 
 
+def least_mtu_problem(least: int, link: Link) -> Refusal | None:
+    """Say why no macvtap on a device can have the least MTU, in bytes, that a network needs.
+
+    Below 1280 the kernel takes IPv6 away from a device (net/ipv6/addrconf.c, IPV6_MIN_MTU).
+    """
+    if link.mtu >= least:
+        return None
+    return Refusal(
+        f'the MTU of "{link.name}", {link.mtu}, is too small for the network\'s IPv6: that needs '
+        f"{least} (RFC 8200)",
+        f"raise it: ip link set dev {link.name} mtu {least}; or do without IPv6",
+        Exit.BAD_INPUT,
+    )
+
+
 def taken_macs(link: Link, facts: Facts, mine: Collection[str] = ()) -> dict[str, str]:
     """Give the MACs that no macvtap on a device can have, and the names of those who have them."""
     siblings = {
