@@ -8,9 +8,13 @@ import pytest
 from vm.lab import Lab
 from vm.running import Running
 
-# A switch, a macvtap, a seed and a guest: something of every kind that vmnet makes.
+# Something of every kind that vmnet makes: devices, rules, a server, files, a guest.
 PLAN = """\
-networks: {lan: {switch: true, subnet: 10.77.0.0/24}}
+networks:
+  lan:
+    switch: {hairpin: true, nat: true, dhcp: true}
+    addressing: static
+    subnet: 10.77.0.0/24
 vms:
   a:
     nics: [lan]
