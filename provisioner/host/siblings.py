@@ -82,8 +82,6 @@ def update(access: HostAccess) -> None:
     (have,) = links.at(index)
     if have.mac != access.mac:
         writes.append(Write(m.new(m.mac(m.ADDRESS, access.mac), index=index)))
-    if not have.up:
-        right = set()  # the kernel has taken its routes away, or does so in a moment
     writes += _dress(access, index)
     writes += _lead(access, index, [x for x in access.routes if x not in right])
     write(f'setting up the host access "{access.name}"', writes)

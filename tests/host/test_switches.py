@@ -79,7 +79,11 @@ def test_a_switch_is_made_as_it_was_wanted(switch: Switch) -> None:
 
 def test_the_hosts_addresses_are_where_it_meets_the_guests() -> None:
     switches.create(HAIRPIN)
-    assert set(links.observe()[1]) == {Route("10.77.0.0/24", BRIDGE), Route("fd77::/64", BRIDGE)}
+    assert set(links.observe()[1]) == {
+        Route("10.77.0.0/24", BRIDGE),
+        Route("fd77::/64", BRIDGE),
+        Route("fe80::/64", BRIDGE),
+    }
     assert {x.name: x.addresses for x in seen().values() if x.addresses} == {
         "lo": ("127.0.0.1/8", "::1/128"),
         BRIDGE: HAIRPIN.addresses,
