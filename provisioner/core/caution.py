@@ -36,10 +36,12 @@ def _network(network: "Network", facts: Facts) -> Iterator[str]:
     if link and network.take_over and uplinkrules.carries_default(link, facts):
         yield f"{link.name} carries this host's default route: the host loses it to the guest"
     if network.switch and (network.switch.nat or network.switch.hairpin):
-        what = "guests do not get out" if network.switch.nat else "frames may not be reflected"
+        who, what = "guests", "do not get out"
+        if not network.switch.nat:
+            who, what = "frames", "may not be reflected"
         for chain in facts.firewall.drops:
             yield (
-                f"{chain} drops what this host forwards: {what} of network {network.name} until it "
+                f"{chain} drops what this host forwards: {who} on {network.name} {what} until it "
                 "is told otherwise (Docker: iptables -I DOCKER-USER -i 'mv+' -j ACCEPT and "
                 "iptables -I DOCKER-USER -o 'mv+' -j ACCEPT)"
             )

@@ -83,9 +83,13 @@ def _modes(
     said: set[str] = set()
     for vm, i, nic in _nics_on(plan, network):
         mode = str(attachments.of(network, nic).mode)
-        if mode in said or under is None:
+        if mode in said:
             continue
-        refusal = uplinkrules.mode_problem(under, facts, mode, mine, take_over=network.take_over)
+        refusal = uplinkrules.wireless_problem(link, mode)
+        if refusal is None and under is not None:  # a VLAN that is still to be made bears nothing
+            refusal = uplinkrules.mode_problem(
+                under, facts, mode, mine, take_over=network.take_over
+            )
         if refusal:
             own = ("vms", vm, "nics", i, "mode") if nic.mode else None
             said.add(mode)

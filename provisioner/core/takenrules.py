@@ -43,11 +43,26 @@ def _devices(plan: "Plan") -> dict[str, tuple[Key, tuple[str | int, ...]]]:
             for name in (tap, names.altname(plan.name, vm.name, i)):
                 out[name] = (("macvtap", tap), ("vms", vm.name, "nics", i))
     for network in plan.networks:
-        if network.switch:
-            for end in names.switch_ends(plan.name, network.name):
-                key = ("switch", uplink_of(plan.name, network))
-                out[end] = (key, ("networks", network.name))
+        out |= {
+            name: (key, ("networks", network.name))
+            for key, *of_it in _of_network(plan, network)
+            for name in of_it
+        }
     return out
+
+
+def _of_network(plan: "Plan", network: "Network") -> Iterator[tuple[Key, *tuple[str, ...]]]:
+    """Give each resource that a network needs by itself, with the names of its devices."""
+    uplink = uplink_of(plan.name, network)
+    if network.switch:
+        ends = names.switch_ends(plan.name, network.name)
+        bridge = (names.bridge(plan.name, network.name),) if network.switch.hairpin else ()
+        yield ("switch", uplink), *ends, *bridge
+    if network.vlan:
+        yield ("vlan", uplink), uplink
+    if network.host_access is not None:
+        sibling = names.sibling(plan.name, network.name)
+        yield ("host access", sibling), sibling
 
 
 def domains_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:

@@ -121,7 +121,12 @@ def mode_problem(
     """Say why a device that can carry macvtaps can carry none of this mode."""
     if mode == PASSTHRU:
         return passthru_problem(link, facts, mine, take_over=take_over)
-    if link.wireless:
+    return wireless_problem(link, mode)
+
+
+def wireless_problem(link: Link, mode: str) -> Refusal | None:
+    """Say why nothing of this mode works through a device: it is a Wi-Fi card; or None."""
+    if link.wireless and mode != PASSTHRU:
         return Refusal(
             f'"{link.name}" is a Wi-Fi card, and an access point drops frames with any MAC but the '
             f"card's own: mode {mode} reaches nobody",
