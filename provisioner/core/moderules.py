@@ -44,6 +44,7 @@ def mode_problems(plan: Plan) -> Iterator[Problem]:
         homes[one.network.name].append(one)
     for wire in wires.values():
         yield from _alone(wire)
+    yield from _without_host(plan, wires)
     for one in nics:
         yield from _nic(one)
     for network in plan.networks:
@@ -90,6 +91,21 @@ def _alone(wire: Sequence[Placed]) -> Iterator[Problem]:
             "give one of them another uplink, or both a mode other than passthru",
             (*other.path, "mode"),
         )
+
+
+def _without_host(plan: Plan, wires: dict[object, list[Placed]]) -> Iterator[Problem]:
+    """Refuse the host's sibling beside passthru, where no NIC of its network is refused for it."""
+    for network in plan.networks:
+        there = wires.get(wire_of(network), []) if network.host_access is not None else []
+        alone = [one for one in there if one.how.mode == "passthru"]
+        if alone and not any(one.network is network for one in there):
+            yield Problem(
+                ("networks", network.name, "host_access"),
+                f"mode passthru takes {network.uplink} for one NIC alone: the host has no access "
+                "beside it",
+                "leave host_access out, or use a mode other than passthru",
+                (*alone[0].path, "mode"),
+            )
 
 
 def _nic(one: Placed) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_VMS = 1000
 MOST_NICS = 64
+_MTU_OF_A_SWITCH = 1500  # what core.networks gives one that says nothing else
 
 
 def plan_problems(plan: Plan) -> Iterator[Problem]:
@@ -113,18 +114,32 @@ def _nics(plan: Plan) -> Iterator[Problem]:
 def _nic(path: Path, nic: Nic, network: Network) -> Iterator[Problem]:
     if nic.mtu is not None and nic.mtu < least_mtu(network):
         yield small_mtu((*path, "mtu"), nic.mtu, network)
-    if nic.mtu is not None and network.mtu is not None and nic.mtu > network.mtu:
-        yield Problem(
-            (*path, "mtu"),
-            f"an MTU of {nic.mtu} is above the {network.mtu} of {network.name}",
-            f"use at most {network.mtu}",
-            ("networks", network.name, "mtu"),
-        )
+    yield from _large_mtu((*path, "mtu"), nic, network)
     for at, given in enumerate(nic.address or ()):
         place = (*path, "address", at)
         yield from inside(place, "address", given.ip, network.subnet)
         yield from prefix(place, given, network.subnet)
         yield from _taken_by_network(place, network, given.ip)
+
+
+def _large_mtu(path: Path, nic: Nic, network: Network) -> Iterator[Problem]:
+    most = network.mtu or (_MTU_OF_A_SWITCH if network.switch else None)
+    if nic.mtu is None or most is None or nic.mtu <= most:
+        return
+    if network.mtu:
+        yield Problem(
+            path,
+            f"an MTU of {nic.mtu} is above the {most} of {network.name}",
+            f"use at most {most}",
+            ("networks", network.name, "mtu"),
+        )
+    else:
+        yield Problem(
+            path,
+            f"an MTU of {nic.mtu} is above the {most} of a switch that says nothing else",
+            f"use at most {most}, or write mtu: {nic.mtu} at network {network.name}",
+            ("networks", network.name, "switch"),
+        )
 
 
 def _taken_by_network(path: Path, network: Network, one: Address) -> Iterator[Problem]:

@@ -175,6 +175,8 @@ def _switch(
 ) -> Iterator[VmnetError]:
     lower, far = names.switch_ends(plan.name, network.name)
     mine = {far, names.bridge(plan.name, network.name)} if ("switch", lower) in owned else set()
+    # Another network of the plan may have had the subnet until now.
+    mine |= {x.name for x in facts.links if x.group == names.group(plan.name)}
     yield from _routed(network, places, facts, mine)
 
 

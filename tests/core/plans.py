@@ -7,8 +7,9 @@ from provisioner.core.planfile import load
 from provisioner.errors import Complaints, Exit
 
 KEYS = {
-    "KEYS OF A NETWORK": "uplink, subnet, switch, mode, gateway, pool, addressing, slaac, mtu, dns,"
-    " promisc, allow, take_over, host_access, vlan, spoof_guard, queues, vhost, txqueuelen",
+    "KEYS OF A NETWORK": "uplink, subnet, switch, granted, mode, gateway, pool, addressing, slaac,"
+    " mtu, dns, promisc, allow, take_over, host_access, vlan, spoof_guard, queues, vhost,"
+    " txqueuelen",
     "KEYS OF A NIC": "network, mode, mac, address, mtu, link, promisc, allow, spoof_guard, queues,"
     " vhost, txqueuelen",
     "HOST ACCESS AND": "host access works in mode bridge only: the kernel lets nothing pass between"

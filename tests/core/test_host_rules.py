@@ -398,6 +398,12 @@ def test_routes_through_the_uplink_and_from_the_plan_are_no_overlap() -> None:
     ]
 
 
+def test_a_subnet_may_move_from_one_network_of_the_plan_to_another() -> None:
+    ours = on_nic("mvh0123456789", "veth", group=GROUP)
+    facts = replace(READY, links=(NIC, ours), routes=(Route("10.0.0.0/24", ours.name),))
+    assert told(loaded("switch: true, subnet: 10.0.0.0/24"), facts) == []
+
+
 def test_an_uplink_that_is_not_there_is_told_with_those_that_fit() -> None:
     about = loaded("uplink: nic1")
     (error,) = rules.complaints(about.plan, about.places, assign(about.plan), READY, {})

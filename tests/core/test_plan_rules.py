@@ -73,6 +73,24 @@ vms: {web: {nics: [{network: lan, mtu: 1500}, {network: lan, mtu: 1000}]}}
 -> 4:67 an MTU of 1000 is too small for the network's IPv6 subnet
 -> fix: use at least 1280 (RFC 8200), or do without IPv6
 
+# an MTU above a switch's
+name: lab
+networks:
+  lan: {switch: true, subnet: 10.0.0.0/24}
+  big: {switch: true, subnet: 10.1.0.0/24, mtu: 9000}
+vms: {web: {nics: [{network: lan, mtu: 1501}, {network: big, mtu: 9000}]}}
+-> 6:40 an MTU of 1501 is above the 1500 of a switch that says nothing else: see 4:17
+-> fix: use at most 1500, or write mtu: 1501 at network lan
+
+# passthru beside the host
+name: lab
+networks:
+  lan: {uplink: eno1, subnet: 10.0.0.0/24, host_access: true}
+  all: {uplink: eno1, mode: passthru}
+vms: {web: {nics: [all]}}
+-> 4:57 mode passthru takes eno1 for one NIC alone: the host has no access beside it: see 6:20
+-> fix: leave host_access out, or use a mode other than passthru
+
 # subnets that overlap
 name: lab
 networks:
