@@ -63,7 +63,9 @@ def _uplink(
     yield from _modes(plan, network, places, facts, link)
     yield from _mtu(plan, network, places, link)
     yield from _macs(plan, network, places, nics, facts)
-    yield from _routed(network, places, facts, {name, uplink_of(plan.name, network), *mine})
+    there = facts.link(uplink_of(plan.name, network))
+    beside = uplinkrules.siblings(there, facts) if there else ()
+    yield from _routed(network, places, facts, {name, *mine, *beside})
     yield from takenrules.addresses_taken(plan, network, places, nics, facts)
 
 

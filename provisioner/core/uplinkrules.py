@@ -165,6 +165,11 @@ def carries_default(link: Link, facts: Facts) -> bool:
     return any(r.network == "default" and r.device == link.name for r in facts.routes)
 
 
+def siblings(link: Link, facts: Facts) -> tuple[str, ...]:
+    """Name a device and all through which its host speaks on the same wire, as host access does."""
+    return (link.name, *(x.name for x in _upon(link, facts, _MACVLANS, ())))
+
+
 def mtu_problem(mtu: int, link: Link) -> Refusal | None:
     """Say why a macvtap on a device cannot have an MTU, in bytes; the kernel says EINVAL."""
     if mtu <= link.mtu:

@@ -398,6 +398,17 @@ def test_routes_through_the_uplink_and_from_the_plan_are_no_overlap() -> None:
     ]
 
 
+def test_host_access_of_another_plan_is_on_the_same_wire() -> None:
+    sibling = on_nic("mva0123456789", "macvlan", alias="vmnet:other/lan")
+    routes = (Route("10.0.0.5/32", sibling.name), Route("10.0.0.0/24", "nic0"))
+    facts = replace(READY, links=(NIC, sibling), routes=routes)
+    assert told(loaded("uplink: nic0, subnet: 10.0.0.0/24"), facts) == []
+    elsewhere = replace(facts, links=(NIC, replace(sibling, lower=77)))
+    assert [
+        line[:36] for _, line in told(loaded("uplink: nic0, subnet: 10.0.0.0/24"), elsewhere)
+    ] == ["p:3:31 the subnet 10.0.0.0/24 of net"]
+
+
 def test_a_subnet_may_move_from_one_network_of_the_plan_to_another() -> None:
     ours = on_nic("mvh0123456789", "veth", group=GROUP)
     facts = replace(READY, links=(NIC, ours), routes=(Route("10.0.0.0/24", ours.name),))
