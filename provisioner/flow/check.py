@@ -218,10 +218,18 @@ class Check:
         if others:
             note = f"{', '.join(others)} answers for this address too: it is used twice"
             return Result(pair, address, None, seen[ip].seconds, note)
-        if ip not in times and pair.expected is Expected.REACHES:
+        if ip not in times and (pair.expected is Expected.REACHES or self._shares_mac(pair)):
             return Result(pair, address, reached=False, note="answers ARP/ND but no ping")
         took = times.get(ip, seen[ip].seconds)
         return Result(pair, address, reached=True, seconds=took, note="ARP/ND and ping")
+
+    def _shares_mac(self, pair: Pair) -> bool:
+        """Tell whether the guest bears the card's own MAC: what the card hears is the guest's then.
+
+        A packet socket sees a frame before the passthru device takes it; the host's stack does not.
+        """
+        nic = self._plan.vm(pair.target).nics[pair.nic]
+        return (nic.mode or self._plan.network(nic.network).mode) == "passthru"
 
     def _batches(self, source: str) -> Iterable[list[Target]]:
         """Give what can be measured from `source`, whenever there is something new."""

@@ -8,7 +8,7 @@ must be "none" before UP, or the host sends neighbour discovery with the guest's
 import errno
 import select
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from provisioner.core import linkmessages as m
 from provisioner.core.facts import Link
@@ -76,6 +76,15 @@ def update_all(wanted: Sequence[tuple[Macvtap, Link]]) -> list[Exception | None]
     whole = [at for at, error in enumerate(found) if error is None]
     told = _differences([(wanted[at][0], wanted[at][1].index) for at in whole])
     return [error or told.get(tap.name) for error, (tap, _) in zip(found, wanted, strict=True)]
+
+
+def let_go(doomed: Iterable[Link]) -> None:
+    """Make macvtaps ready to be deleted: a passthru one gives back what it asked of its uplink.
+
+    The kernel counts ALLMULTI up on the uplink when it is set on a passthru device that is up, and
+    forgets to count it down when the device goes (macvlan_stop skips it, Linux 6.18).
+    """
+    transact([[m.new(index=x.index, off=m.ALLMULTI)] for x in doomed if x.mode == "passthru"])
 
 
 def _birth(tap: Macvtap, index: int, uplink: int) -> list[Message]:

@@ -56,6 +56,7 @@ def remove(doomed: Mapping[str, int], records: Path) -> None:
     strangers = [x for x in here if x.group == LEAVING and doomed.get(x.name) != x.index]
     # Ours can be there when an earlier command was killed; anybody else's stays where it is.
     _move([x.index for x in strangers if netdevices.is_ours(x)], GROUP)
+    macvtaps.let_go(x for x in here if _is(x, doomed))
     _move([x.index for x in here if _is(x, doomed)], LEAVING)
     members = [x for x in links.every() if x.group == LEAVING]
     if all(_is(x, doomed) for x in members):

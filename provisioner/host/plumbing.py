@@ -165,6 +165,7 @@ def _delete_links(plan: str, wanted: list[OwnLink]) -> None:
     for link in gone:
         if link.kind == "macvtap":
             taps.remove_node(link.index, places.nodes(plan))
+    macvtaps.let_go(gone)
     if len(wanted) > 1:
         links.delete_group(names.group(plan), lambda x: is_ours(plan, x))
     else:
