@@ -43,7 +43,7 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
             {
                 s.resource.vm
                 for s in steps
-                if s.verb is Verb.CREATE and isinstance(s.resource, Domain)
+                if s.verb is not Verb.DELETE and isinstance(s.resource, Domain)
             }
         )
         _warn(session)

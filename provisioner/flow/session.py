@@ -117,9 +117,9 @@ class Session:
             raise Complaints(found)
 
     def refuse_taken_addresses(self, fresh: Container[str]) -> None:
-        """Raise Complaints when a machine on a LAN has an address that a new guest would take.
+        """Raise Complaints when a machine on a LAN has an address that a guest would take.
 
-        `fresh` are the VMs that will be started: those that run have theirs already.
+        `fresh` are the VMs that will be started or told of new addresses; all others have theirs.
         """
         assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
         plan, places = self.target.plan, self.target.loaded.places

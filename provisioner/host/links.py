@@ -79,7 +79,10 @@ def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
 
 def _routes(raw: Iterable[Any], names: dict[int, str], macs: dict[Any, Any]) -> Iterator[Route]:
     for r in raw:
-        device = names.get(r.get_attr("RTA_OIF") or 0, "")
         to = r.get_attr("RTA_DST")
-        router = macs.get(r.get_attr("RTA_GATEWAY")) or ""
-        yield Route(f"{to}/{r['dst_len']}" if to else "default", device, router)
+        network = f"{to}/{r['dst_len']}" if to else "default"
+        # A route may have several ways out, each a next hop with a device of its own.
+        ways = [(hop["oif"], hop) for hop in r.get_attr("RTA_MULTIPATH") or ()]
+        for index, hop in ways or [(r.get_attr("RTA_OIF") or 0, r)]:
+            router = macs.get(hop.get_attr("RTA_GATEWAY")) or ""
+            yield Route(network, names.get(index, ""), router)

@@ -119,10 +119,12 @@ def _made(pairs: Sequence[tuple[Macvtap, int]]) -> dict[str, int]:
 
 def _foreign(made: Mapping[str, int], records: Path) -> list[str]:
     """Mend missing nodes; name the devices whose node is another namespace's all the same."""
-    missing = [name for name, state in taps.states_of(made).items() if state == "missing"]
-    for name in missing:
-        taps.make_node(name, made[name], records)
-    return [name for name, state in taps.states_of(made).items() if state != "right"]
+    states = taps.states_of(made)
+    missing = {name: made[name] for name, state in states.items() if state == "missing"}
+    for name, index in missing.items():
+        taps.make_node(name, index, records)
+    states |= taps.states_of(missing)
+    return [name for name, state in states.items() if state != "right"]
 
 
 def _is(link: Link, doomed: Mapping[str, int]) -> bool:
