@@ -1,0 +1,97 @@
+"""The dnsmasq of a switch: started, asked, found, killed, ended; never a stranger in its place."""
+
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from namespace import ip
+
+from provisioner.core import leases
+from provisioner.core.resources import Dhcp
+from provisioner.errors import VmnetError
+from provisioner.host import dnsmasq, places
+
+pytestmark = pytest.mark.usefixtures("namespace")
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dhcp]:
+    monkeypatch.setenv("VMNET_STATE_DIR", str(tmp_path))
+    ip(
+        "link add mvh0 type veth peer name low0",
+        "link set mvh0 up",
+        "link set low0 up",
+        "addr add 10.5.0.1/24 dev mvh0",
+    )
+    wire = leases.Wire("lab", "lan", "mvh0", ("10.5.0.1/24",))
+    ranges = (leases.Range("10.5.0.0/24", "10.5.0.10", "10.5.0.99"),)
+    hosts = (leases.Host("02:00:00:00:00:01", "web", ("10.5.0.20",)),)
+    made = leases.config(wire, ranges, hosts, str(places.home("lab")))
+    yield made
+    dnsmasq.delete(made)
+
+
+def asked(name: str) -> bytes:
+    """Ask for the IPv4 address of a name, by hand (RFC 1035)."""
+    words = b"".join(bytes([len(w)]) + w.encode() for w in name.split(".")) + b"\0"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(5)
+        s.sendto(struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + words + b"\0\1\0\1", ("10.5.0.1", 53))
+        return s.recv(512)[-4:]
+
+
+def pid_of(dhcp: Dhcp) -> int:
+    return int(Path(dhcp.config).with_suffix(".pid").read_text())
+
+
+def test_it_serves_when_it_has_been_made_and_is_found_again(served: Dhcp) -> None:
+    dnsmasq.create(served)
+    assert dnsmasq.observe("lab") == [served]
+    assert [asked("web"), asked("web.lab")] == [bytes([10, 5, 0, 20])] * 2
+
+
+def test_one_that_was_killed_is_noticed_and_started_anew(served: Dhcp) -> None:
+    dnsmasq.create(served)
+    process = os.pidfd_open(pid_of(served))
+    signal.pidfd_send_signal(process, signal.SIGKILL)
+    assert select.select([process], [], [], 10)[0]
+    os.close(process)
+    assert dnsmasq.observe("lab") == [replace(served, alive=False)]
+    dnsmasq.create(served)
+    assert dnsmasq.observe("lab") == [served]
+
+
+def test_a_stranger_with_its_number_is_left_alone(served: Dhcp) -> None:
+    dnsmasq.create(served)
+    own = pid_of(served)
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        Path(served.config).with_suffix(".pid").write_text(f"{stranger.pid}\n")
+        dnsmasq.delete(served)
+        assert stranger.poll() is None
+        stranger.kill()
+    os.kill(own, signal.SIGTERM)
+
+
+def test_nothing_is_left_of_it(served: Dhcp) -> None:
+    dnsmasq.create(served)
+    own = pid_of(served)
+    dnsmasq.delete(served)
+    assert not Path(f"/proc/{own}").exists() or "Z" in Path(f"/proc/{own}/stat").read_text()
+    assert not Path(served.config).parent.exists()
+    dnsmasq.delete(served)
+
+
+def test_where_there_is_no_dnsmasq_the_package_is_named(
+    served: Dhcp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(VmnetError, match="dnsmasq is not installed") as refused:
+        dnsmasq.create(served)
+    assert "dnsmasq-base" in (refused.value.fix or "")

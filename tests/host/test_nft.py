@@ -1,0 +1,124 @@
+"""Guards and NAT as nftables keeps them: read back, mended, gone; and forwarding put back."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from namespace import ip
+
+from provisioner.core import filters
+from provisioner.core.resources import Guard, Nat
+from provisioner.host import forwarding, nft
+
+pytestmark = pytest.mark.usefixtures("namespace")
+
+TAP, MAC = "mvt0123456789", "02:00:00:00:00:01"
+
+
+def told(*words: str) -> str:
+    ran = subprocess.run(["nft", *words], capture_output=True, text=True, check=True)
+    return ran.stdout
+
+
+def guard(level: str) -> Guard:
+    ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
+    return filters.guard("lab", TAP, MAC, level, ("10.0.0.5", "fd00::5"), dhcp=False, slaac=False)
+
+
+def nat(network: str, number: int) -> Nat:
+    device = f"mvh000000000{number}"
+    ip(f"link add {device} type veth peer name p{number}")
+    return filters.nat("lab", network, device, (f"10.{number}.0.0/24", f"fd0{number}::/64"))
+
+
+@pytest.mark.parametrize("level", ["mac", "strict"])
+def test_a_guard_is_read_back_as_it_was_made(level: str) -> None:
+    made = guard(level)
+    nft.create(made)
+    assert nft.observe("lab") == [made]
+    assert nft.observe("another") == []
+    nft.delete(made)
+    assert told("list", "ruleset") == ""
+
+
+def test_a_rule_that_somebody_takes_out_is_missed_and_put_back() -> None:
+    made = guard("strict")
+    nft.create(made)
+    listed = told("-a", "list", "table", "netdev", made.name).splitlines()
+    handle = next(line for line in listed if "arp" in line).rpartition(" ")[2]
+    told("delete", "rule", "netdev", made.name, "egress", "handle", handle)
+    (found,) = nft.observe("lab")
+    assert found != made
+    nft.update(made)
+    assert nft.observe("lab") == [made]
+
+
+def test_a_rule_that_somebody_puts_in_is_noticed() -> None:
+    made = guard("mac")
+    nft.create(made)
+    told("add", "rule", "netdev", made.name, "egress", "counter", "accept")
+    assert nft.observe("lab") != [made]
+
+
+def test_a_guard_whose_device_has_gone_is_another_one() -> None:
+    made = guard("mac")
+    nft.create(made)
+    ip(f"link del {TAP}")
+    assert made not in nft.observe("lab")
+    nft.delete(made)
+    assert told("list", "ruleset") == ""
+
+
+def test_tables_of_others_are_nobodys_business_but_theirs() -> None:
+    told("add", "table", "inet", "theirs")
+    made = guard("mac")
+    nft.create(made)
+    nft.delete(made)
+    assert told("list", "ruleset").split() == ["table", "inet", "theirs", "{", "}"]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first in first out", "last in first out"])
+def test_forwarding_is_put_back_when_the_last_nat_goes(order: tuple[int, int]) -> None:
+    made = (nat("one", 1), nat("two", 2))
+    for each in made:
+        nft.create(each)
+    assert (forwarding.value(4), forwarding.value(6)) == (1, 1)
+    assert set(nft.observe("lab")) == set(made)
+    nft.delete(made[order[0]])
+    assert (forwarding.value(4), forwarding.value(6)) == (1, 1)
+    nft.delete(made[order[1]])
+    assert (forwarding.value(4), forwarding.value(6)) == (0, 0)
+
+
+def test_forwarding_that_was_on_before_stays_on() -> None:
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    made = nat("one", 1)
+    nft.create(made)
+    nft.delete(made)
+    assert (forwarding.value(4), forwarding.value(6)) == (1, 0)
+
+
+def test_a_nat_that_does_not_forward_is_another_one() -> None:
+    made = nat("one", 1)
+    nft.create(made)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+    (found,) = nft.observe("lab")
+    assert isinstance(found, Nat)
+    assert found.forwards == (6,)
+    nft.delete(made)
+
+
+def test_a_firewall_of_others_that_drops_what_is_forwarded_is_named() -> None:
+    assert nft.firewall().drops == ()
+    hook = "{ type filter hook forward priority 0; policy drop; }"
+    told("add table ip filter; add chain ip filter FORWARD " + hook)
+    (dropping,) = nft.firewall().drops
+    assert "ip filter" in dropping
+    assert "FORWARD" in dropping
+
+
+def test_nothing_can_be_guarded_where_nft_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = nft.firewall()
+    assert found.no_guard == found.no_nat == "nft is not installed: apt-get install nftables"
+    assert nft.observe("lab") == []
