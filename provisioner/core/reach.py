@@ -128,6 +128,8 @@ def _on(wire: _Wire, met: "tuple[Address, ...]", host: str) -> Iterator[Pair]:
             cut=[vm for vm, end in ((a, one), (b, other)) if not end.up],
         )
         yield Pair(network.name, a, b, expected, why, other.config.static, other.number)
+    if network.granted:
+        return  # whose uplink is root's business: this user may send no frames there
     for vm, end in ends.items():
         yield from _with_host(network, vm, end, _end(end, heard[vm], host), met)
 

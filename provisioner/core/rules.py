@@ -158,11 +158,18 @@ def _routed(
     network: "Network", places: "Places", facts: Facts, through: Collection[str]
 ) -> Iterator[VmnetError]:
     """A subnet to which the host has another way: its own packets would never come here."""
+    ways = [
+        (ip_network(route.network, strict=False), route)
+        for route in facts.routes
+        if route.network != "default"
+    ]
     for at, subnet in enumerate(network.subnet):
-        for route in facts.routes:
-            if route.network == "default" or route.device in {*through, ""}:
+        # The longest prefix wins: a wide route elsewhere, to a VPN say, takes nothing away.
+        own = [to.prefixlen for to, r in ways if r.device in through and to.overlaps(subnet)]
+        for other, route in ways:
+            if route.device in {*through, ""} or other.prefixlen < min(own, default=0):
                 continue
-            if subnet.overlaps(other := ip_network(route.network, strict=False)):
+            if subnet.overlaps(other):
                 yield VmnetError(
                     f'the subnet {subnet} of network "{network.name}" overlaps the route {other} '
                     f"that this host has through {one_line(route.device)}",

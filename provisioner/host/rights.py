@@ -17,7 +17,6 @@ _NEEDED = (
 )
 
 
-_NET_RAW = 13
 _NEEDED_FOR_DEVICES = (
     (0, "CAP_CHOWN", "to give devices to their users"),
     (1, "CAP_DAC_OVERRIDE", "to write its files and see who holds a device"),
@@ -29,11 +28,6 @@ def require() -> None:
     """Raise VmnetError when a capability, or QEMU itself, is missing."""
     _require(_NEEDED)
     require_nothing()
-
-
-def may_probe() -> bool:
-    """Tell whether this process may send raw frames."""
-    return bool(_effective() >> _NET_RAW & 1)
 
 
 def require_nothing() -> None:

@@ -444,3 +444,10 @@ def test_an_alias_that_only_looks_like_vmnets_names_no_plan() -> None:
     refusal = uplinkrules.device_problem(NIC, Facts(links=(NIC, link)))
     assert refusal
     assert refusal.fix == ("use another uplink, or take that device away: ip link del dev mv0")
+
+
+def test_a_wide_route_elsewhere_takes_nothing_from_the_uplinks_own() -> None:
+    own, vpn = Route("10.0.0.0/24", "nic0"), Route("10.0.0.0/8", "tun0")
+    about = loaded("uplink: nic0, subnet: 10.0.0.0/24")
+    assert told(about, replace(READY, routes=(own, vpn))) == []
+    assert [status for status, _ in told(about, replace(READY, routes=(vpn,)))] == [3]
