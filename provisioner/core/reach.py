@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.core import attachments, granted, truth
 from provisioner.core.addresses import met_at
+from provisioner.core.evidence import Finding, Vantage
 from provisioner.core.facts import Facts
 from provisioner.core.networks import Nics, host_mac
 
@@ -38,7 +39,10 @@ class Pair:
     expected: Expected
     why: str
     addresses: tuple[str, ...]  # the target's static ones; empty where DHCP gives them
-    nic: int = 0  # the target's NIC (the source's, when the target is the host)
+    nic: int = 0  # the target's NIC (the source's, when the target is no guest)
+    source_nic: int = 0
+    asked: str = "ping"  # or what a check of the user's asks: "tcp/22", "mtu 1500" …
+    within_s: float = 0.0  # the user's deadline; 0: what is usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,17 @@ class Result:
     reached: bool | None  # None: it could not be measured
     seconds: float | None = None
     note: str = ""
+    by: Vantage | None = None
+    tries: int = 1  # pings it took until one was answered
+    wrong: str = ""  # what is wrong with it although it came through, as too small an MTU
+    finding: Finding | None = None  # why it is not as promised
 
     @property
     def kept(self) -> bool:
         """Tell whether the promise was kept; what could not be measured never counts as kept."""
         match self.pair.expected:
             case Expected.REACHES:
-                return self.reached is True
+                return self.reached is True and not self.wrong
             case Expected.ISOLATED:
                 return self.reached is False
             case Expected.EITHER:
@@ -67,7 +75,7 @@ class Result:
         """Say what was seen."""
         match self.reached:
             case True:
-                return "reaches"
+                return self.wrong or "reaches"
             case False:
                 return "no answer"
             case None:

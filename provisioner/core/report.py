@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from provisioner.core.evidence import Finding
 from provisioner.core.reach import Result
 from provisioner.core.text import sanitize
 from provisioner.errors import Exit, VmnetError
@@ -43,6 +44,7 @@ class Report:
     to_do: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
     results: tuple[Result, ...] = ()
+    findings: tuple[Finding, ...] = ()  # what concerns no single pair
     vms: tuple[VmStatus, ...] = ()
     consoles: tuple[tuple[str, str], ...] = ()  # of VMs that broke a promise: name, last lines
     seconds: float = 0.0

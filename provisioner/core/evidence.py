@@ -1,0 +1,138 @@
+"""What was seen around a promise that was not kept: values that a diagnosis is made from.
+
+Everything here was observed; None, "" and an empty tuple stand for what nobody could look at.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Vantage(StrEnum):
+    """Where a measurement was made from."""
+
+    AGENT = "inside the guest"  # a program that the guest agent ran
+    MACVTAP = "at its macvtap"  # frames sent and heard in the guest's place, its stack not asked
+    SIBLING = "macvlan beside it"
+    WIRE = "synthetic wire"
+    LISTENING = "listening"
+    HOST = "the host's own stack"
+    PEER = "another host, by ssh"
+
+
+class Point(StrEnum):
+    """A place where frames were listened for."""
+
+    SOURCE = "source"  # the macvtap of the guest that asks, or the host's device
+    UPLINK = "uplink"
+    TARGET = "target"  # the macvtap of the guest that is asked
+
+
+class Heading(StrEnum):
+    """Which way a frame went at a point."""
+
+    OUT = "out"  # at a macvtap: from the guest; at the uplink: to the wire
+    IN = "in"  # at a macvtap: to the guest; at the uplink: from the wire
+
+
+class Kind(StrEnum):
+    """What a frame is in one exchange of two ends."""
+
+    WHO_HAS = "who-has"  # ARP request, neighbour solicitation
+    IS_AT = "is-at"  # ARP reply, neighbour advertisement
+    REQUEST = "request"  # a ping, or the first packet of what was asked
+    REPLY = "reply"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A frame of the exchange was seen."""
+
+    point: Point
+    heading: Heading
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What a guest says of one of its cards, by its agent; hostile until it has been checked."""
+
+    mac: str  # the one it uses now
+    up: bool
+    addresses: tuple[str, ...]  # without prefixes, without link-local ones
+    found: bool = True  # False: it has no card with the planned MAC, nor one in that place
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of the pair: a guest's NIC and the macvtap behind it."""
+
+    vm: str  # or "host", or an address outside
+    nic: int = 0
+    link: str = ""  # the macvtap's name
+    mac: str = ""  # planned
+    addresses: tuple[str, ...] = ()  # planned or learnt, without prefixes
+    exists: bool = True
+    up: bool = True
+    carrier: bool = True
+    mode: str = ""  # as it is
+    wanted_mode: str = ""
+    all_multicast: bool = True
+    node: str = "right"  # or "missing", "foreign"
+    holders: tuple[str, ...] = ()  # "PID (PROGRAM)" that have its tap open besides the VM's own
+    state: str = "running"  # of the VM
+    guard: str = "off"  # the spoof guard: "off", "mac", "strict"
+    dropped: int = 0  # frames that the guard dropped while this was measured
+    impaired: str = ""  # what `vmnet link` has done to it: "loss 5%"
+    agent: bool | None = None  # whether its agent answers; None for one that has none to ask
+    inside: Inside | None = None
+    alive: bool | None = None  # whether it answers who-has by the synthetic wire
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """The NIC that the ends share, and the switch behind it."""
+
+    name: str
+    exists: bool = True
+    up: bool = True
+    carrier: bool = True
+    mtu: int = 0
+    own_switch: bool = False  # vmnet's own
+    reflects: bool | None = None  # measured
+    wanted_reflects: bool | None = None  # what the plan says of vmnet's own switch
+    passes_foreign: bool | None = None  # measured: whether foreign MACs come through
+    control: str = ""  # who was asked for that, or why nobody could be
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known about one pair and one address that did not go as promised."""
+
+    network: str
+    source: End
+    target: End
+    address: str
+    asked: str  # "ping", "tcp/22", "mtu 1500" …
+    expected: bool  # True: should have come through
+    uplink: Uplink
+    owners: tuple[str, ...] = ()  # MACs that answered who-has for the address, from any vantage
+    sightings: frozenset[Sighting] = frozenset()
+    listened: frozenset[Point] = frozenset()  # where frames could be listened for at all
+    sent: int = 0  # pings, one after another
+    answered: int = 0
+    largest: int = 0  # bytes of the largest IP packet that came through; 0: not tried
+    packet: int = 0  # bytes that should pass
+    other_family: bool | None = None  # whether the same pair works by the other IP version
+    gone_by: str = ""  # MAC of a router that handed the packets on, when not the target's own
+    refused: bool = False  # a port said "refused": the target is alive, nothing listens
+    note: str = ""  # what the measuring program itself said
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong, in one sentence; the command that mends it; what was seen."""
+
+    what: str
+    fix: str
+    evidence: tuple[str, ...] = ()
+    about: str = ""  # the VM, network or uplink it is about
