@@ -29,6 +29,7 @@ class Link:
     queues: int = 1
     txqueuelen: int = 0
     quiet: bool = False
+    all_multicast: bool = False  # hears every group: guests need it for IPv6
     addresses: tuple[str, ...] = ()  # ADDRESS/PREFIX, without link-local ones
     wireless: bool = False
     vid: int = 0  # of a VLAN device

@@ -168,6 +168,7 @@ def link(body: bytes, addresses: tuple[str, ...] = ()) -> Link:
         queues=_number(found.get(NUM_TX_QUEUES)) or 1,
         txqueuelen=_number(found.get(TXQLEN)),
         quiet=not _heard(flags, found.get(AF_SPEC, b"")),
+        all_multicast=bool(flags & ALLMULTI),
         addresses=addresses,
     )
 

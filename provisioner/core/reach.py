@@ -10,7 +10,7 @@ from provisioner.core import attachments, granted, truth
 from provisioner.core.addresses import met_at
 from provisioner.core.evidence import Finding, Vantage
 from provisioner.core.facts import Facts
-from provisioner.core.networks import Nics, host_mac
+from provisioner.core.networks import Nics, host_mac, uplink_of
 
 if TYPE_CHECKING:
     from provisioner.core.addresses import NicConfig
@@ -27,6 +27,7 @@ class Expected(StrEnum):
     REACHES = "reaches"
     ISOLATED = "must not reach"
     EITHER = "as measured"
+    UNICAST = "unicast only"  # no broadcast passes; who knows the other's MAC may reach it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Result:
                 return self.reached is True and not self.wrong
             case Expected.ISOLATED:
                 return self.reached is False
-            case Expected.EITHER:
+            case Expected.EITHER | Expected.UNICAST:
                 return self.reached is not None
 
     @property
@@ -82,15 +83,21 @@ class Result:
                 return "not measured"
 
 
-def pairs(plan: "Plan", nics: Nics, facts: Facts) -> tuple[Pair, ...]:
-    """List every pair of ends that share a network, with what its modes promise."""
+def pairs(
+    plan: "Plan", nics: Nics, facts: Facts, reflects: Mapping[str, bool] | None = None
+) -> tuple[Pair, ...]:
+    """List every pair of ends that share a network, with what its modes promise.
+
+    `reflects` says of uplinks what a measurement has found of the switch behind them; the promise
+    of a pair that depends on an unmeasured switch is EITHER.
+    """
     met = met_at(plan)
     modes = {key: link.mode for key, link in granted.devices(plan, facts).items()}
     return tuple(
         pair
         for network in plan.networks
         for pair in _on(
-            _Wire(plan, network, nics, modes),
+            _Wire(plan, network, nics, modes, (reflects or {}).get(uplink_of(plan.name, network))),
             met.get(network.name, ()),
             host_mac(plan, network, facts),
         )
@@ -105,6 +112,7 @@ class _Wire:
     network: "Network"
     nics: Nics
     modes: Mapping[tuple[str, int], str]
+    reflects: bool | None = None  # measured
 
     def ends(self) -> "dict[str, _Nic]":
         """Give each VM's first NIC on the network."""
@@ -127,7 +135,7 @@ def _on(wire: _Wire, met: "tuple[Address, ...]", host: str) -> Iterator[Pair]:
     heard = {vm: frozenset(attachments.heard(end.allow, nics, host)) for vm, end in ends.items()}
     for (a, one), (b, other) in permutations(ends.items(), 2):
         expected, why = _promise(
-            network,
+            wire,
             lambda hairpin, one=one, other=other, a=a, b=b: truth.guests(  # type: ignore[misc]
                 _end(one, heard[a], other.config.mac),
                 _end(other, heard[b], one.config.mac),
@@ -139,23 +147,24 @@ def _on(wire: _Wire, met: "tuple[Address, ...]", host: str) -> Iterator[Pair]:
     if network.granted:
         return  # whose uplink is root's business: this user may send no frames there
     for vm, end in ends.items():
-        yield from _with_host(network, vm, end, _end(end, heard[vm], host), met)
+        yield from _with_host(wire, vm, end, _end(end, heard[vm], host), met)
 
 
 def _with_host(
-    network: "Network", vm: str, end: "_Nic", there: truth.End, met: "tuple[Address, ...]"
+    wire: _Wire, vm: str, end: "_Nic", there: truth.End, met: "tuple[Address, ...]"
 ) -> Iterator[Pair]:
     """Pair a guest with the host, which is behind the switch, beside the guest, or on its NIC."""
+    network = wire.network
     cut = [] if end.up else [vm]
     at = tuple(str(a.ip) for a in network.switch.host) if network.switch else tuple(map(str, met))
     if network.switch:
-        expected, why = _promise(network, lambda _: truth.to_outside(there), cut)
+        expected, why = _promise(wire, lambda _: truth.to_outside(there), cut)
         why = why if cut or expected is not Expected.REACHES else _FAR_SIDE
     elif met:
         sibling = truth.End("bridge")
-        expected, why = _promise(network, lambda on: truth.guests(there, sibling, hairpin=on), cut)
+        expected, why = _promise(wire, lambda on: truth.guests(there, sibling, hairpin=on), cut)
     else:
-        expected, why = _promise(network, lambda on: truth.from_host(there, hairpin=on), cut)
+        expected, why = _promise(wire, lambda on: truth.from_host(there, hairpin=on), cut)
     yield Pair(network.name, HOST, vm, expected, why, end.config.static, end.number)
     if at and (end.config.static or end.config.dhcp):
         yield Pair(network.name, vm, HOST, expected, why, at, end.number)
@@ -176,17 +185,20 @@ def _end(nic: _Nic, heard: frozenset[str], other: str) -> truth.End:
 
 
 def _promise(
-    network: "Network", of: Callable[[bool], truth.Reach], cut: Sequence[str]
+    wire: _Wire, of: Callable[[bool], truth.Reach], cut: Sequence[str]
 ) -> tuple[Expected, str]:
     """Say what is promised; nobody but a measurement knows whether a NIC's switch reflects."""
+    known = wire.reflects
     if cut:
         return Expected.ISOLATED, f"the link of {cut[0]} is down"
     off, on = of(False), of(True)  # noqa: FBT003
-    if network.switch:
-        off = on = on if network.switch.hairpin else off
+    if wire.network.switch:
+        known = wire.network.switch.hairpin
+    if known is not None:
+        off = on = on if known else off
     if off.works == on.works:
-        if not on.works and on.there is on.back is truth.Flow.UNICAST and network.switch:
-            return Expected.EITHER, on.why  # they may know each other from before
+        if not on.works and known and on.there is on.back is truth.Flow.UNICAST:
+            return Expected.UNICAST, on.why  # they may know each other from before
         return (Expected.REACHES if on.works else Expected.ISOLATED), off.why
     return Expected.EITHER, f"{off.why}, unless the switch behind it sends frames back"
 

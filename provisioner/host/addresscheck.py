@@ -31,8 +31,32 @@ class Owners:
     deaf: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """All MACs that have answered for each address, in order; silent addresses are absent.
+
+    `deaf` says why guests on the same uplink could not be asked, "" when they were.
+    """
+
+    macs: Mapping[Address, tuple[str, ...]]
+    deaf: str = ""
+
+
 def conflicts(uplink: str, wanted: Mapping[Address, str], deadline_s: float) -> Owners:
     """Ask on an uplink who holds the `wanted` addresses; their values are the planned MACs.
+
+    Takes what `claims` takes, and raises what it raises.
+    """
+    found = claims(uplink, wanted, deadline_s)
+    others = {
+        address: [mac for mac in macs if mac != wanted[address].lower()]
+        for address, macs in found.macs.items()
+    }
+    return Owners({address: macs[0] for address, macs in others.items() if macs}, found.deaf)
+
+
+def claims(uplink: str, wanted: Mapping[Address, str], deadline_s: float) -> Claims:
+    """Ask on an uplink who answers for the `wanted` addresses; their values are the planned MACs.
 
     Each is asked for about four times within `deadline_s` seconds (0.6 to 1 is enough for a LAN);
     it ends earlier only when all planned MACs have answered themselves. IPv4 is asked for from
@@ -40,16 +64,12 @@ def conflicts(uplink: str, wanted: Mapping[Address, str], deadline_s: float) -> 
     guest that is just booting. Raises VmnetError as `host.wire.Wire` does.
     """
     if not wanted:
-        return Owners({})
+        return Claims({})
     planned: dict[Address, str | None] = {x: mac.lower() for x, mac in wanted.items()}
     with ExitStack() as stack:
         ways = _Ways(stack, uplink)
         seen = dict(watch_through(ways, planned, deadline_s, every_s=deadline_s / _PROBES))
-    others = {
-        address: [mac for mac in answer.macs if mac != planned[address]]
-        for address, answer in seen.items()
-    }
-    return Owners({address: macs[0] for address, macs in others.items() if macs}, ways.deaf)
+    return Claims({address: answer.macs for address, answer in seen.items()}, ways.deaf)
 
 
 class _Ways:

@@ -9,6 +9,7 @@ from pathlib import Path
 from provisioner.core import names, render
 from provisioner.core.addresses import changed_nics
 from provisioner.core.diff import Step, Verb
+from provisioner.core.evidence import Inside
 from provisioner.core.facts import Chosen, Facts, Live, Snapshot
 from provisioner.core.networks import DEFAULT_MTU
 from provisioner.core.resources import Domain, DomainNic, by_key
@@ -18,11 +19,13 @@ from provisioner.host import (
     connection,
     domains,
     embedded,
+    insides,
     links,
     netlink,
     nft,
     places,
     plumbing,
+    switchtest,
     syntheticwire,
     taps,
     vlans,
@@ -51,6 +54,12 @@ def serve() -> dict[str, Callable[..., object]]:
         "tidy": machine.tidy,
         "no_vlan": vlans.missing,
         "owners": addresscheck.conflicts,
+        "claims": addresscheck.claims,
+        "inside": machine.inside,
+        "dropped": nft.dropped,
+        "reflects": switchtest.reflects,
+        "question": switchtest.question,
+        "ask": switchtest.ask,
         "abandon": machine.abandon,
         "close": machine.close,
     }
@@ -165,6 +174,10 @@ class Machine:
         """Ask something of a guest through its agent: a method of host.guests.Guests."""
         guests = Guests(self._open, names.domain(self._plan, vm))
         return getattr(guests, method)(*args)
+
+    def inside(self, vm: str, macs: Sequence[str]) -> dict[str, Inside]:
+        """Ask a guest for its cards, by planned MAC."""
+        return insides.cards(Guests(self._open, names.domain(self._plan, vm)), macs)
 
     def agents(self) -> list[str]:
         """List the VMs whose guest agent has opened its port."""

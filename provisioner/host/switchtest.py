@@ -67,7 +67,7 @@ def question(uplink: str, peer: str) -> Question:
 
 def ask(asked: Question) -> Findings:
     """Send what the question says, and listen. Raises VmnetError when the kernel refuses."""
-    reflects = _reflects(asked.uplink, asked.mac)
+    reflects = _reflected(asked.uplink, asked.mac)
     if asked.untestable:
         return Findings(asked, reflects, None, asked.untestable)
     control = partial(_answers, asked.uplink, ip_address(asked.peer))
@@ -145,7 +145,18 @@ def _gateway(index: int) -> str:
     return ""
 
 
-def _reflects(uplink: str, mac: str) -> bool:
+def reflects(uplink: str) -> bool | None:
+    """Ask the switch behind an uplink whether it sends frames back; None when it cannot be asked.
+
+    At most three broadcast frames of the local experimental ethertype are sent.
+    """
+    link = next((x for x in links.every() if x.name == uplink), None)
+    if link is None or not (link.ethernet and link.up and link.carrier):
+        return None
+    return _reflected(uplink, link.mac)
+
+
+def _reflected(uplink: str, mac: str) -> bool:
     """Broadcast a frame that nobody else could send, and listen for its copy."""
     secret = os.urandom(16)
     sent = b"\xff" * 6 + frames.mac_bytes(mac) + struct.pack("!H", ETHERTYPE) + b"vmnet " + secret

@@ -69,6 +69,7 @@ def test_a_macvtap_is_born_with_all_its_marks_and_silent() -> None:
         mode="bridge",
         txqueuelen=500,
         quiet=True,
+        all_multicast=True,
     )
 
 
