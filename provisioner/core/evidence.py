@@ -129,6 +129,20 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """What came of one check that the user has written, as the measuring program told it."""
+
+    reached: bool | None  # None: it could not be tested
+    seconds: float | None = None
+    value: str = ""  # "940 Mbit/s", "status 200"
+    note: str = ""
+    sent: int = 0
+    answered: int = 0
+    largest: int = 0  # bytes of the largest IP packet that came through; 0: not tried
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What is wrong, in one sentence; the command that mends it; what was seen."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.core import attachments, granted, truth
 from provisioner.core.addresses import met_at
-from provisioner.core.evidence import Finding, Vantage
+from provisioner.core.evidence import Finding, Probed, Vantage
 from provisioner.core.facts import Facts
 from provisioner.core.networks import Nics, host_mac, uplink_of
 
@@ -59,6 +59,7 @@ class Result:
     tries: int = 1  # pings it took until one was answered
     wrong: str = ""  # what is wrong with it although it came through, as too small an MTU
     finding: Finding | None = None  # why it is not as promised
+    seen: Probed | None = None  # of a check that the user has written
 
     @property
     def kept(self) -> bool:
