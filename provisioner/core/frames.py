@@ -205,32 +205,60 @@ def _is_one_machine(found: Answer) -> bool:
     return whole and any(mac) and not mac[0] & 1
 
 
-def _filter() -> bytes:
-    """Assemble the program below; jumps are counted in instructions."""
-    load_word, load_half, load_byte, mask, equal, give = 0x20, 0x28, 0x30, 0x54, 0x15, 0x06
-    vlan_tag = 0xFFFFF000 + 44  # SKF_AD_OFF + SKF_AD_VLAN_TAG
-    program = (
-        (load_word, 0, 0, vlan_tag),
-        (mask, 0, 0, 0x0FFF),
-        (equal, 0, 9, 0),
-        (load_half, 0, 0, 12),
-        (equal, 0, 2, _ARP),
-        (load_half, 0, 0, 20),
-        (equal, 6, 5, _REPLY),
-        (equal, 0, 4, _IPV6),
-        (load_byte, 0, 0, 20),
-        (equal, 0, 2, _ICMPV6),
-        (load_byte, 0, 0, 54),
-        (equal, 1, 0, _ADVERTISEMENT),
-        (give, 0, 0, 0),
-        (give, 0, 0, 2048),
-    )
+def asker(frame: bytes) -> str:
+    """Give the MAC that an ARP request or a neighbour solicitation to a group comes from, or ""."""
+    if not frame or not frame[0] & 1:
+        return ""
+    kind = int.from_bytes(frame[12:14])
+    is_arp = kind == _ARP and frame[20:22] == b"\0\1"
+    is_solicitation = kind == _IPV6 and frame[20:21] == bytes([_ICMPV6]) and frame[54:55] == b"\x87"
+    return mac_text(frame[6:12]) if is_arp or is_solicitation else ""
+
+
+_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _MASK, _EQUAL, _GIVE = 0x20, 0x28, 0x30, 0x54, 0x15, 0x06
+_VLAN_TAG: Final = 0xFFFFF000 + 44  # SKF_AD_OFF + SKF_AD_VLAN_TAG
+
+
+def _assembled(*program: tuple[int, int, int, int]) -> bytes:
+    """Put a program together; jumps are counted in instructions."""
     return b"".join(struct.pack("HBBI", *instruction) for instruction in program)
 
 
-ANSWERS_ONLY: Final = _filter()
+ANSWERS_ONLY: Final = _assembled(
+    (_LOAD_WORD, 0, 0, _VLAN_TAG),
+    (_MASK, 0, 0, 0x0FFF),
+    (_EQUAL, 0, 9, 0),
+    (_LOAD_HALF, 0, 0, 12),
+    (_EQUAL, 0, 2, _ARP),
+    (_LOAD_HALF, 0, 0, 20),
+    (_EQUAL, 6, 5, _REPLY),
+    (_EQUAL, 0, 4, _IPV6),
+    (_LOAD_BYTE, 0, 0, 20),
+    (_EQUAL, 0, 2, _ICMPV6),
+    (_LOAD_BYTE, 0, 0, 54),
+    (_EQUAL, 1, 0, _ADVERTISEMENT),
+    (_GIVE, 0, 0, 0),
+    (_GIVE, 0, 0, 2048),
+)
 """A classic BPF program (struct sock_filter[], linux/filter.h): wake only for answers.
 
 The kernel takes a VLAN tag out of the frame before a packet socket sees it, so a frame of another
 VLAN looks untagged: the filter asks for the tag itself. Priority tags (VLAN 0) pass.
 """
+
+CONVERSATION: Final = _assembled(
+    (_LOAD_WORD, 0, 0, _VLAN_TAG),
+    (_MASK, 0, 0, 0x0FFF),
+    (_EQUAL, 0, 8, 0),
+    (_LOAD_HALF, 0, 0, 12),
+    (_EQUAL, 7, 0, _ARP),
+    (_EQUAL, 0, 5, _IPV6),
+    (_LOAD_BYTE, 0, 0, 20),
+    (_EQUAL, 0, 3, _ICMPV6),
+    (_LOAD_BYTE, 0, 0, 54),
+    (_EQUAL, 2, 0, _SOLICITATION),
+    (_EQUAL, 1, 0, _ADVERTISEMENT),
+    (_GIVE, 0, 0, 0),
+    (_GIVE, 0, 0, 2048),
+)
+"""The same with the questions: all of ARP, neighbour solicitations and advertisements."""
