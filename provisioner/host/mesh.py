@@ -102,10 +102,17 @@ def _socket() -> Iterator[socket.socket]:
             opened.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
         with explained(None, frozenset({errno.EPERM})):  # without CAP_NET_ADMIN the usual one does
             opened.setsockopt(socket.SOL_SOCKET, _FORCE_BUFFER, _BUFFER)
-        with explained(None, frozenset(_LOST)):
-            while True:  # what came in before the filter
-                opened.recv(1)
+        _drain(opened)
         yield opened
+
+
+def _drain(sock: socket.socket) -> None:
+    """Throw away what came in before the filter."""
+    try:
+        while sock.recv(1):
+            pass
+    except BlockingIOError:
+        return
 
 
 @dataclass(slots=True)
