@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 
 def options(
-    command: str, timeout_s: float, lock_timeout_s: float, *, recreate: bool = False
+    command: str,
+    timeout_s: float,
+    lock_timeout_s: float,
+    *,
+    recreate: bool = False,
+    pairs: str = "all",
 ) -> "Options":
     """Put together what the command line says of how to go about it."""
     from provisioner.flow import Options
 
-    return Options(command, timeout_s, lock_timeout_s, recreate, screen.warm_up)
+    return Options(command, timeout_s, lock_timeout_s, recreate, pairs, screen.warm_up)
 
 
 def worker_of(ctx: typer.Context) -> "Worker":

@@ -1,4 +1,4 @@
-"""What a frame is in the exchange of two ends: a question about the one, its answer, a ping …
+"""What a frame is in the exchange of two ends: a question about the one, its answer, a ping.
 
 Frames come from machines that nobody vouches for: what is cut short or tagged is no part of it.
 """
@@ -11,7 +11,6 @@ from provisioner.core import frames
 from provisioner.core.evidence import Kind
 from provisioner.core.frames import Address
 
-_IPV4, _IPV6, _ARP = b"\x08\x00", b"\x86\xdd", b"\x08\x06"
 _ICMPV6: Final = 58
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 

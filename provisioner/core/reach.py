@@ -14,10 +14,11 @@ from provisioner.core.networks import Nics, host_mac, uplink_of
 
 if TYPE_CHECKING:
     from provisioner.core.addresses import NicConfig
-    from provisioner.core.model import Network, Plan
+    from provisioner.core.model import Network, Nic, Plan
     from provisioner.core.netvalues import Address
 
 HOST = "host"
+GATEWAY = "gateway"
 _FAR_SIDE = "the far side of the switch is the host's"
 
 
@@ -131,6 +132,41 @@ class _Wire:
         }
 
 
+def outward(plan: "Plan", nics: Nics) -> tuple[Pair, ...]:
+    """List each guest's way to the gateways of its networks, where those are machines outside."""
+    name = f"({GATEWAY})" if any(vm.name == GATEWAY for vm in plan.vms) else GATEWAY
+    return tuple(
+        Pair(
+            network.name,
+            vm.name,
+            name,
+            *(_cut_off(vm.name) if nic.link != "up" else _outside(network, nic)),
+            tuple(map(str, nics[vm.name, i].gateways)),
+            i,
+            i,
+        )
+        for network in plan.networks
+        if network.uplink
+        for vm in plan.vms
+        for i, nic in enumerate(vm.nics)
+        if nic.network == network.name and nics[vm.name, i].gateways
+    )
+
+
+def _cut_off(vm: str) -> tuple[Expected, str]:
+    return Expected.ISOLATED, f"the link of {vm} is down"
+
+
+def _outside(network: "Network", nic: "Nic") -> tuple[Expected, str]:
+    """Say what is promised of a machine outside, whose MAC may be in a source list or not."""
+    attached = attachments.of(network, nic)
+    there = truth.to_outside(truth.End(str(attached.mode)))
+    if attached.mode == "source":
+        why = "mode source hears the gateway only if its MAC is in the list"
+        return Expected.EITHER, why
+    return Expected.REACHES, there.why
+
+
 def _on(wire: _Wire, met: "tuple[Address, ...]", host: str) -> Iterator[Pair]:
     network, nics, ends = wire.network, wire.nics, wire.ends()
     heard = {vm: frozenset(attachments.heard(end.allow, nics, host)) for vm, end in ends.items()}
@@ -144,7 +180,7 @@ def _on(wire: _Wire, met: "tuple[Address, ...]", host: str) -> Iterator[Pair]:
             ),
             cut=[vm for vm, end in ((a, one), (b, other)) if not end.up],
         )
-        yield Pair(network.name, a, b, expected, why, other.config.static, other.number)
+        yield Pair(network.name, a, b, expected, why, other.config.static, other.number, one.number)
     if network.granted:
         return  # whose uplink is root's business: this user may send no frames there
     for vm, end in ends.items():
@@ -168,7 +204,7 @@ def _with_host(
         expected, why = _promise(wire, lambda on: truth.from_host(there, hairpin=on), cut)
     yield Pair(network.name, HOST, vm, expected, why, end.config.static, end.number)
     if at and (end.config.static or end.config.dhcp):
-        yield Pair(network.name, vm, HOST, expected, why, at, end.number)
+        yield Pair(network.name, vm, HOST, expected, why, at, end.number, end.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,9 @@ class Report:
         count = f"{len(self.results)} measurements"
         match self.status:
             case Exit.CHECK_FAILED:
-                return f"{broken} of {count} are not as expected" if broken else "a guest is not up"
+                if broken:
+                    return f"{broken} of {count} are not as expected"
+                return self.findings[0].what if self.findings else "a guest is not up"
             case Exit.PARTLY_DONE:
                 if not self.failed:
                     return f"{len(self.to_do)} steps are left to do: run it again"
@@ -93,6 +95,7 @@ def as_json(report: Report) -> str:
             for vm in report.vms
         ],
         "results": [_result(r) for r in report.results],
+        "findings": [_finding(f) for f in report.findings],
         "consoles": dict(report.consoles),
         "seconds": round(report.seconds, 3),
     }
@@ -129,7 +132,15 @@ def _result(r: Result) -> dict[str, object]:
         "as_expected": r.kept,
         "milliseconds": None if r.seconds is None else round(r.seconds * 1000, 3),
         "note": r.note,
+        "asked": r.pair.asked,
+        "by": str(r.by) if r.by else None,
+        "tries": r.tries,
+        "finding": _finding(r.finding) if r.finding else None,
     }
+
+
+def _finding(f: Finding) -> dict[str, object]:
+    return {"what": f.what, "fix": f.fix, "about": f.about, "evidence": list(f.evidence)}
 
 
 def _clean(value: object) -> object:

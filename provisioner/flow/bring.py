@@ -1,12 +1,9 @@
 """up, down, plan and check: what is wanted against what is there."""
 
-import threading
 import time
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.core import reach, render
+from provisioner.core import render
 from provisioner.core.caution import warnings
 from provisioner.core.diff import Step, Verb, diff
 from provisioner.core.facts import Facts
@@ -14,17 +11,14 @@ from provisioner.core.report import Failure, Report, VmStatus
 from provisioner.core.resources import Domain, Resources
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.execute import Outcome, execute
-from provisioner.flow.check import Check
+from provisioner.flow.check import When, checked
 from provisioner.flow.session import Options, Session, Target, Tell, begun
-from provisioner.host import consoles
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provisioner.core.addresses import NicConfig
-
-_CONSOLE_LINES = 40
 
 
 def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -60,7 +54,7 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
         )
         if fresh:
             began = time.monotonic()
-        return _checked(session, report, began, started, fresh)
+        return checked(session, report, When(began, started, fresh))
 
 
 def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -84,7 +78,7 @@ def check(target: Target, options: Options, worker: Worker, tell: Tell) -> Repor
                 fix="bring the plan up first: vmnet up",
                 status=Exit.CHECK_FAILED,
             )
-        return _checked(session, reported(session, Outcome(), []), started, started)
+        return checked(session, reported(session, Outcome(), []), When(started, started))
 
 
 def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -186,42 +180,3 @@ def statuses(session: Session, facts: Facts) -> tuple[VmStatus, ...]:
 
 def _addresses(nics: "Mapping[tuple[str, int], NicConfig]", vm: str) -> tuple[str, ...]:
     return tuple(str(a) for (name, _), nic in nics.items() if name == vm for a in nic.addresses)
-
-
-def _checked(
-    session: Session,
-    report: Report,
-    began: float,
-    started: float,
-    fresh: frozenset[str] = frozenset(),
-) -> Report:
-    """Wait for the guests, measure, and add both to the report."""
-    target = session.target
-    # What was started a moment ago may have died since: it counts, so that its end is told.
-    up_now = sorted({d.vm for d in _domains(session.snapshot.resources)} | fresh)
-    pairs = [
-        p
-        for p in reach.pairs(target.plan, session.nics, session.snapshot.facts)
-        if {p.source, p.target} - {reach.HOST} <= set(up_now)
-    ]
-    check = Check(target.plan, pairs, session.nics, session.worker, session.tell)
-    threading.Thread(target=session.options.idle, daemon=True).start()
-    results = check.run(up_now, session.options.timeout_s, began, fresh)
-    broken = {
-        vm for r in results if not r.kept for vm in (r.pair.source, r.pair.target)
-    } | check.down.keys()
-    home = Path(session.snapshot.facts.home)
-    said = tuple(
-        (vm, consoles.last_lines(home / "console" / f"{vm}.log", _CONSOLE_LINES))
-        for vm in sorted(broken - {reach.HOST})
-    )
-    status = report.status
-    if status is Exit.DONE:
-        status = Exit.CHECK_FAILED if broken else Exit.PARTLY_DONE if report.to_do else Exit.DONE
-    return replace(
-        report,
-        status=status,
-        results=tuple(results),
-        consoles=said,
-        seconds=time.monotonic() - started,
-    )

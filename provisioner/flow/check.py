@@ -1,273 +1,183 @@
-"""Wait for the guests and measure who reaches whom, each pair as soon as both of its ends are up.
-
-The guests boot for seconds, one after another; what is measured meanwhile costs no time.
-"""
+"""The check: what is promised, what was measured, and why a promise was not kept."""
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.core.networks import Nics, host_device
+from provisioner.core import reach
+from provisioner.core.evidence import Finding
+from provisioner.core.networks import uplink_of
 from provisioner.core.reach import HOST, Expected, Pair, Result
-from provisioner.errors import VmnetError
-from provisioner.host import probe
-from provisioner.host.worker import Worker
+from provisioner.core.report import Report
+from provisioner.core.resources import Domain
+from provisioner.core.sampling import sample
+from provisioner.errors import Exit, VmnetError
+from provisioner.flow.diagnose import Diagnosis
+from provisioner.flow.measure import Ends, Measuring
+from provisioner.flow.readiness import Readiness
+from provisioner.flow.session import Session
+from provisioner.host import consoles
 
 if TYPE_CHECKING:
-    from provisioner.core.model import Plan
+    from provisioner.core.frames import Address
+    from provisioner.host.addresscheck import Claims
+    from provisioner.host.worker import Pending
 
-_TRIES = {Expected.REACHES: 4, Expected.ISOLATED: 2, Expected.EITHER: 2}
-_HOST_DEADLINE_S = {Expected.REACHES: 4.0, Expected.ISOLATED: 1.0, Expected.EITHER: 1.0}
-_ADDRESS_POLL_S = 0.25
-_LEARN_S = 20.0
-_IPV6 = 6
-
-Target = tuple[Pair, str]
-Address = IPv4Address | IPv6Address
-Macs = dict[Address, str]
+_CONSOLE_LINES = 40
+_CLAIM_S = 1.0
 
 
-class Check:
-    """One check of a plan: threads for the guests and the host, one condition they wait on."""
+@dataclass(frozen=True, slots=True)
+class When:
+    """Since when is told what: time.monotonic() values, and the VMs that were just started."""
 
-    def __init__(
-        self,
-        plan: "Plan",
-        pairs: Sequence[Pair],
-        nics: Nics,
-        worker: Worker,
-        tell: Callable[[str], None],
-    ) -> None:
-        self._plan = plan
-        self._pairs = pairs
-        self._nics = nics
-        self._worker = worker
-        self._tell = tell
-        self._news = threading.Condition()
-        self._ready: set[str] = set()
-        self._down: dict[str, str] = {}
-        self._learning: dict[str, threading.Thread] = {}
-        self._learned: dict[tuple[str, int], tuple[str, ...]] = {}
-        self._results: list[Result] = []
-        self._errors: list[BaseException] = []
+    ready_since: float  # from when a guest's readiness is told
+    started: float  # from when the command's time is told
+    fresh: frozenset[str] = frozenset()
 
-    def run(
-        self,
-        vms: Sequence[str],
-        timeout_s: float,
-        started: float,
-        fresh: frozenset[str] = frozenset(),
-    ) -> list[Result]:
-        """Measure every pair; a VM that is not up in `timeout_s` seconds has its pairs unmeasured.
 
-        `started` is the time.monotonic() from which a guest's readiness is told. `fresh` are the
-        VMs that this command has started: older events are about those that they replace.
-        """
-        end = time.monotonic() + timeout_s
-        sources = {p.source for p in self._pairs}
-        threads = [
-            threading.Thread(target=self._guarded, args=(self._measure_from, vm), daemon=True)
-            for vm in vms
-            if vm in sources
-        ]
-        threads.append(
-            threading.Thread(target=self._guarded, args=(self._measure_host,), daemon=True)
-        )
-        for thread in threads:
-            thread.start()
-        for vm in self._worker.do("agents"):
-            self._rise(vm, started)
-        self._await_agents(set(vms), end, started, set(fresh))
-        for learning in self._learning.values():
-            learning.join()
-        for vm in set(vms) - self._ready - self._down.keys():
-            self._gone(vm, "no sign of its guest agent")
-        for thread in threads:
-            thread.join()
-        if self._errors:
-            raise self._errors[0]
-        order = {id(p): n for n, p in enumerate(self._pairs)}
-        return sorted(self._results, key=lambda r: order[id(r.pair)])
+def checked(session: Session, report: Report, when: When) -> Report:
+    """Wait for the guests, measure, find out why, and add all of it to the report."""
+    resources = session.snapshot.resources.values()
+    domains = [r for r in resources if isinstance(r, Domain)]
+    # What was started a moment ago may have died since: it counts, so that its end is told.
+    up_now = sorted({d.vm for d in domains} | when.fresh)
+    cards = {(d.vm, i): nic for d in domains for i, nic in enumerate(d.nics)}
+    ends = Ends(session.target.plan, session.nics, cards, session.snapshot.facts)
+    pairs = _pairs(session, set(up_now))
+    readiness = Readiness(session.target.plan, pairs, session.nics, session.worker, session.tell)
+    before: Mapping[str, int] = session.worker.do("dropped")
+    measuring = Measuring(ends, pairs, readiness, session.worker)
+    threads = measuring.start()
+    threading.Thread(target=session.options.idle, daemon=True).start()
+    readiness.settle(up_now, session.options.timeout_s, when.ready_since, when.fresh)
+    rivals = _rivals(session, readiness)
+    for thread in threads:
+        thread.join()
+    if readiness.errors:
+        raise readiness.errors[0]
+    order = {id(p): n for n, p in enumerate(pairs)}
+    results = sorted(measuring.results, key=lambda r: order[id(r.pair)])
+    if any(not r.kept for r in results):
+        session.tell("some promises were not kept: looking for the reason")
+        ends = replace(ends, facts=session.look().facts)
+        results = Diagnosis(ends, readiness, session.worker, before).explained(results)
+    findings = (*_about_guests(readiness), *rivals)
+    return _reported(session, replace(report, results=tuple(results), findings=findings), when)
 
-    @property
-    def down(self) -> dict[str, str]:
-        """The VMs that are not up, and what is known of each."""
-        return dict(self._down)
 
-    def _await_agents(self, vms: set[str], end: float, started: float, unborn: set[str]) -> None:
-        import queue
+def _reported(session: Session, report: Report, when: When) -> Report:
+    broken = {vm for r in report.results if not r.kept for vm in (r.pair.source, r.pair.target)}
+    broken |= {finding.about for finding in report.findings}
+    names = {vm.name for vm in session.target.plan.vms}
+    home = Path(session.snapshot.facts.home)
+    said = tuple(
+        (vm, consoles.last_lines(home / "console" / f"{vm}.log", _CONSOLE_LINES))
+        for vm in sorted(broken & names)
+    )
+    status = report.status
+    if status is Exit.DONE:
+        status = Exit.CHECK_FAILED if broken else Exit.PARTLY_DONE if report.to_do else Exit.DONE
+    took = time.monotonic() - when.started
+    return replace(report, status=status, consoles=said, seconds=took)
 
-        while vms - self._ready - self._down.keys() - self._learning.keys():
-            try:
-                event = self._worker.events.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                return
-            match event.kind:
-                case "started":
-                    unborn.discard(event.vm)
-                case _ if event.vm in unborn or event.vm not in vms:
-                    continue
-                case "agent":
-                    self._rise(event.vm, started)
-                case _:
-                    self._gone(event.vm, f"it has ended ({event.detail})")
 
-    def _rise(self, vm: str, started: float) -> None:
-        """Take note that a VM's agent answers; one with dynamic addresses is asked for them first.
+def _pairs(session: Session, up: set[str]) -> tuple[Pair, ...]:
+    """List what is to be measured among the VMs that are there."""
+    plan, facts = session.target.plan, session.snapshot.facts
+    known = {HOST, *up}
+    promised = reach.pairs(plan, session.nics, facts)
+    there = [p for p in promised if {p.source, p.target} <= known]
+    if reflects := _measured_switches(session, there):
+        promised = reach.pairs(plan, session.nics, facts, reflects)
+        there = [p for p in promised if {p.source, p.target} <= known]
+    there += [p for p in reach.outward(plan, session.nics) if p.source in up]
+    return sample(there) if session.options.pairs == "sample" else tuple(there)
 
-        Meanwhile others are attended to: a lease may be long in coming.
-        """
-        if vm in self._ready or vm in self._learning:
-            return
-        if not any(p.target == vm and not p.addresses for p in self._pairs):
-            self._up(vm, started)
-            return
-        thread = threading.Thread(target=self._guarded, args=(self._learn, vm, started))
-        self._learning[vm] = thread
-        thread.start()
 
-    def _up(self, vm: str, started: float) -> None:
-        self._tell(f"{vm} is up after {time.monotonic() - started:.1f} s")
-        with self._news:
-            self._ready.add(vm)
-            self._news.notify_all()
-
-    def _gone(self, vm: str, why: str) -> None:
-        self._tell(f"{vm} is not up: {why}")
-        with self._news:
-            self._down[vm] = why
-            self._news.notify_all()
-
-    def _learn(self, vm: str, started: float) -> None:
-        """Ask the guest for the addresses that DHCP and router advertisements gave it."""
-        wanted = {p.nic for p in self._pairs if p.target == vm and not p.addresses}
-        end = time.monotonic() + _LEARN_S
-        pause = threading.Event()
-        while wanted and time.monotonic() < end:
-            try:
-                told = self._worker.do("guest", vm, "addresses")
-            except VmnetError:
-                told = {}
-            for nic in list(wanted):
-                found = told.get(self._nics[vm, nic].mac, ())
-                self._learned[vm, nic] = found
-                if self._awaited(vm, nic) <= {ip_address(one).version for one in found}:
-                    wanted.discard(nic)
-            # The agent has no event for a lease.
-            pause.wait(_ADDRESS_POLL_S if wanted else 0)
-        self._up(vm, started)
-
-    def _awaited(self, vm: str, nic: int) -> set[int]:
-        """Say of which IP versions a NIC should get an address by itself."""
-        config = self._nics[vm, nic]
-        network = self._plan.network(self._plan.vm(vm).nics[nic].network)
-        six = config.ra and any(subnet.version == _IPV6 for subnet in network.subnet)
-        return ({4} if config.dhcp else set()) | ({6} if six or not config.dhcp else set())
-
-    def _guarded(self, work: Callable[..., None], *args: object) -> None:
+def _measured_switches(session: Session, pairs: Iterable[Pair]) -> dict[str, bool]:
+    """Ask the switches that promises depend on whether they send frames back."""
+    plan = session.target.plan
+    depends = {p.network for p in pairs if p.expected is Expected.EITHER}
+    uplinks = {
+        uplink_of(plan.name, network)
+        for network in plan.networks
+        if network.name in depends and network.uplink
+    }
+    asked: dict[str, Pending] = {}
+    for uplink in sorted(uplinks):
+        session.tell(f"asking the switch behind {uplink} whether it sends frames back")
+        asked[uplink] = session.worker.call("reflects", uplink)
+    found: dict[str, bool] = {}
+    for uplink, pending in asked.items():
         try:
-            work(*args)
-        except Exception as error:  # noqa: BLE001  (raised again by run(), in the main thread)
-            self._errors.append(error)
-
-    def _measure_from(self, vm: str) -> None:
-        for batch in self._batches(vm):
-            targets = {address: _TRIES[pair.expected] for pair, address in batch}
-            try:
-                times = self._worker.do("guest", vm, "ping", targets)
-            except VmnetError as error:
-                self._add(Result(pair, address, None, note=error.what) for pair, address in batch)
-                continue
-            self._add(
-                Result(pair, address, address in times, times.get(address), "ping")
-                for pair, address in batch
-            )
-
-    def _measure_host(self) -> None:
-        for batch in self._batches(HOST):
-            for network in {pair.network for pair, _ in batch}:
-                targets = [t for t in batch if t[0].network == network]
-                self._add(self._from_host(network, targets))
-
-    def _from_host(self, network: str, targets: Sequence[Target]) -> Iterable[Result]:
-        net = self._plan.network(network)
-        device = host_device(self._plan, net)
-        deadline = max(_HOST_DEADLINE_S[pair.expected] for pair, _ in targets)
-        macs = {ip_address(a): self._nics[pair.target, pair.nic].mac for pair, a in targets}
-        try:
-            seen = probe.neighbours(device, macs, deadline_s=deadline)
-            times = probe.ping(list(seen), device=device, deadline_s=deadline, tries=3)
+            reflects = pending.result()
         except VmnetError as error:
-            return [Result(pair, address, None, note=error.what) for pair, address in targets]
-        return [self._seen(pair, address, macs, seen, times) for pair, address in targets]
+            session.tell(f"the switch behind {uplink} cannot be asked: {error.what}")
+            continue
+        if reflects is not None:
+            found[uplink] = reflects
+            session.chosen.append(
+                (f"switch behind {uplink}", "reflects" if reflects else "reflects not", "measured")
+            )
+    return found
 
-    def _seen(
-        self,
-        pair: Pair,
-        address: str,
-        macs: Macs,
-        seen: dict[Address, probe.Seen],
-        times: dict[Address, float],
-    ) -> Result:
-        ip = ip_address(address)
-        if ip not in seen:
-            return Result(pair, address, reached=False, note="no answer to ARP/ND")
-        others = [mac for mac in seen[ip].macs if mac != macs[ip]]
+
+def _about_guests(readiness: Readiness) -> Iterable[Finding]:
+    for vm, why in sorted({**readiness.mute, **readiness.down}.items()):
+        if vm in readiness.mute:
+            what = f"{vm}: {why}; it answers on the wire, so it was measured at its macvtap"
+            fix = f"look at the guest: vmnet console {vm}; its image needs qemu-guest-agent"
+        else:
+            what, fix = f"{vm} is not up: {why}", f"look at what it said: vmnet logs {vm}"
+        yield Finding(what, fix, about=vm)
+
+
+def _rivals(session: Session, readiness: Readiness) -> tuple[Finding, ...]:
+    """Ask all wires at once who answers for the guests' addresses; others than they are rivals."""
+    plan = session.target.plan
+    pending: list[tuple[dict[Address, tuple[str, str]], Pending]] = []
+    for network in plan.networks:
+        homes: dict[Address, tuple[str, str]] = {}
+        for (vm, nic), config in session.nics.items():
+            if network.granted or plan.vm(vm).nics[nic].network != network.name:
+                continue
+            known = config.static or readiness.learned.get((vm, nic), ())
+            homes |= {ip_address(a): (vm, config.mac) for a in known if vm in readiness.ready}
+        if homes:
+            wanted = {address: mac for address, (_, mac) in homes.items()}
+            uplink = uplink_of(plan.name, network)
+            pending.append((homes, session.worker.call("claims", uplink, wanted, _CLAIM_S)))
+    found: list[Finding] = []
+    for homes, asked in pending:
+        try:
+            claims: Claims = asked.result()
+        except VmnetError as error:
+            session.tell(f"nobody could be asked for rivals: {error.what}")
+            continue
+        found += _taken_twice(homes, claims.macs)
+    return tuple(found)
+
+
+def _taken_twice(
+    homes: "Mapping[Address, tuple[str, str]]", macs: "Mapping[Address, Sequence[str]]"
+) -> Iterable[Finding]:
+    for address, answered in macs.items():
+        vm, mac = homes[address]
+        others = [one for one in answered if one != mac.lower()]
         if others:
-            note = f"{', '.join(others)} answers for this address too: it is used twice"
-            return Result(pair, address, None, seen[ip].seconds, note)
-        if ip not in times and (pair.expected is Expected.REACHES or self._shares_mac(pair)):
-            return Result(pair, address, reached=False, note="answers ARP/ND but no ping")
-        took = times.get(ip, seen[ip].seconds)
-        return Result(pair, address, reached=True, seconds=took, note="ARP/ND and ping")
-
-    def _shares_mac(self, pair: Pair) -> bool:
-        """Tell whether the guest bears the card's own MAC: what the card hears is the guest's then.
-
-        A packet socket sees a frame before the passthru device takes it; the host's stack does not.
-        """
-        nic = self._plan.vm(pair.target).nics[pair.nic]
-        return (nic.mode or self._plan.network(nic.network).mode) == "passthru"
-
-    def _batches(self, source: str) -> Iterable[list[Target]]:
-        """Give what can be measured from `source`, whenever there is something new."""
-        left = [p for p in self._pairs if p.source == source]
-        while left:
-            with self._news:
-                while not (self._measurable(left) or self._lost(left)):
-                    self._news.wait()
-                lost, now = self._lost(left), self._measurable(left)
-                down = dict(self._down)
-            left = [p for p in left if p not in now and p not in lost]
-            self._add(
-                Result(p, a, None, note=self._why_lost(p, down))
-                for p in lost
-                for a in p.addresses or ("",)
+            yield Finding(
+                f"{address} of {vm} is used twice: {', '.join(others)} answers for it too",
+                f"give {vm} another address, or find that machine and take the address from it",
+                (f"asked who has {address}: {', '.join(answered)} answered; {vm} is {mac}",),
+                vm,
             )
-            batch = [(p, a) for p in now for a in self._addresses(p)]
-            self._add(
-                Result(p, "", None, note="it has no address") for p in now if not self._addresses(p)
-            )
-            if batch:
-                yield batch
 
-    def _addresses(self, pair: Pair) -> tuple[str, ...]:
-        return pair.addresses or self._learned.get((pair.target, pair.nic), ())
 
-    def _measurable(self, pairs: Iterable[Pair]) -> list[Pair]:
-        up = self._ready | {HOST}
-        return [p for p in pairs if p.source in up and p.target in up]
-
-    def _lost(self, pairs: Iterable[Pair]) -> list[Pair]:
-        return [p for p in pairs if p.source in self._down or p.target in self._down]
-
-    def _why_lost(self, pair: Pair, down: dict[str, str]) -> str:
-        vm = pair.target if pair.target in down else pair.source
-        return f"{vm} is not up: {down[vm]}"
-
-    def _add(self, results: Iterable[Result]) -> None:
-        found = list(results)
-        with self._news:
-            self._results += found
+def results_of(report: Report) -> Mapping[tuple[str, str, str], Result]:
+    """Give the results by source, target and address, for comparison from round to round."""
+    return {(r.pair.source, r.pair.target, r.address): r for r in report.results}

@@ -33,6 +33,7 @@ class Options:
     timeout_s: float = 120.0
     lock_timeout_s: float = 30.0
     recreate: bool = False
+    pairs: str = "all"  # or "sample": a part of them that touches every guest
     idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
 
 

@@ -24,15 +24,26 @@ _MAX_OUTPUT = 1 << 20
 _MAX_NICS = 64
 
 # One ping per target side by side, with no process but ping itself: in an emulated guest a process
-# costs 10 ms and more. Each writes its few lines at once, when it ends.
+# costs 10 ms and more. Each writes its few lines at once, when it ends. Words are SIZE,ADDRESS; the
+# kernel sets "don't fragment" on all that its own device can take whole.
 _PING = """\
-for a; do case $a in *:*) ping -6 -c 1 -W 1 "$a" & ;; *) ping -4 -c 1 -W 1 "$a" & ;; esac; done
+for word; do
+    size=${word%%,*} a=${word#*,}
+    case $a in
+    *:*) ping -6 -c 1 -W 1 -s "$size" "$a" & ;;
+    *) ping -4 -c 1 -W 1 -s "$size" "$a" & ;;
+    esac
+done
 wait
 """
 # busybox says "64 bytes from ADDRESS: seq=", iputils "64 bytes from NAME (ADDRESS): icmp_seq=".
 _REPLY = re.compile(
-    r"bytes from (?:\S{1,255} \()?([0-9a-f.:]+?)\)?: .{0,80}time=(\d{1,6}(?:\.\d{1,6})?) ms"
+    r"(\d{1,5}) bytes from (?:\S{1,255} \()?([0-9a-f.:]+?)\)?: .{0,80}"
+    r"time=(\d{1,6}(?:\.\d{1,6})?) ms"
 )
+_ICMP = 8  # bytes of its header
+_IP_HEADER = {4: 20, 6: 40}
+_SMALL = 56  # bytes in a ping that says nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,15 @@ class Ran:
     status: int
     stdout: bytes
     stderr: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pinged:
+    """A ping that was answered: the round trip, the size of its IP packet in bytes, which try."""
+
+    seconds: float
+    size: int
+    tries: int
 
 
 class Guests:
@@ -112,21 +132,36 @@ class Guests:
                 fix="look at the guest: vmnet console; or start it anew: vmnet up --recreate",
             )
 
-    def ping(self, targets: Mapping[str, int]) -> dict[str, float]:
-        """Ping many addresses from inside, side by side: address to round trip in seconds.
+    def ping(
+        self, targets: Mapping[str, int], sizes: Mapping[str, int] | None = None
+    ) -> dict[str, Pinged]:
+        """Ping many addresses from inside, side by side; one that never answers is absent.
 
-        `targets` says how often to try each, a second a time; one that never answers is absent.
+        `targets` says how often to try each, a second a time. `sizes` gives the bytes of the IP
+        packets to be sent, 0 for small ones. Where a large one is not answered, a small one is sent
+        with the next: the answer to the largest counts.
         """
-        times: dict[str, float] = {}
+        wanted = {a: max(0, (sizes or {}).get(a, 0)) for a in targets}
+        best: dict[str, Pinged] = {}
         for done in range(max(targets.values(), default=0)):
-            left = [t for t, tries in targets.items() if t not in times and tries > done]
-            if not left:
+            words = [
+                f"{size},{a}"
+                for a, tries in targets.items()
+                if tries > done
+                for size in _payloads(a, wanted[a], best.get(a), again=done > 0)
+            ]
+            if not words:
                 break
-            ran = self.run(["/bin/sh", "-c", _PING, "ping", *left], _PING_S)
-            for address, milliseconds in _REPLY.findall(ran.stdout.decode("ascii", "replace")):
-                if address in left:
-                    times[address] = float(milliseconds) / 1000
-        return times
+            ran = self.run(["/bin/sh", "-c", _PING, "ping", *words], _PING_S)
+            for length, address, milliseconds in _REPLY.findall(
+                ran.stdout.decode("ascii", "replace")
+            ):
+                if address not in wanted:
+                    continue
+                found = Pinged(float(milliseconds) / 1000, int(length) + _header(address), done + 1)
+                if address not in best or best[address].size < found.size:
+                    best[address] = found
+        return best
 
     def addresses(self) -> dict[str, tuple[str, ...]]:
         """Give the addresses of each NIC, by MAC, without link-local ones."""
@@ -150,6 +185,20 @@ class Guests:
                 f"the guest agent of {self._domain} answered what is no answer to {command}",
                 fix="restart the VM: something else speaks on its agent port",
             ) from error
+
+
+def _header(address: str) -> int:
+    return _IP_HEADER[ip_address(address).version]
+
+
+def _payloads(address: str, packet: int, best: Pinged | None, *, again: bool) -> list[int]:
+    """Say how many bytes the pings to an address should carry next, as far as any are needed."""
+    large = packet - _header(address) - _ICMP
+    if large <= _SMALL:
+        return [] if best else [_SMALL]
+    if best and best.size >= packet:
+        return []
+    return [large, _SMALL] if again and not best else [large]
 
 
 def _ran(state: Mapping[str, Any]) -> Ran:

@@ -4,10 +4,12 @@ At a macvtap both directions are seen in every mode, at the uplink what goes to 
 from it: frames that bridge mode hands from macvtap to macvtap never appear there.
 """
 
+import math
 import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Final, Self
@@ -63,11 +65,11 @@ class Trace:
         poll = select.poll()
         for fd in (*self._sockets, self._stop):
             poll.register(fd, select.POLLIN)
-        ending = False
-        while events := poll.poll(_GRACE_S * 1000 if ending else None):
-            for fd, _ in events:
+        end = math.inf
+        while (left_s := end - time.monotonic()) > 0:
+            for fd, _ in poll.poll(None if end == math.inf else math.ceil(left_s * 1000)):
                 if fd == self._stop:
-                    ending = True
+                    end = time.monotonic() + _GRACE_S
                     poll.unregister(fd)
                 else:
                     self._take(*self._sockets[fd])

@@ -1,0 +1,306 @@
+"""Measures pairs, each as soon as both of its ends are up, from what can answer the question.
+
+A guest's own agent is asked first: a ping from inside proves the whole way, the guests' stacks
+included. Where no agent answers, frames are sent at the guest's macvtap in its place. The host
+speaks for itself. Guests boot one after another; what is measured meanwhile costs no time.
+"""
+
+import math
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from provisioner.core.evidence import Probed, Vantage
+from provisioner.core.frames import Address
+from provisioner.core.networks import DEFAULT_MTU, Nics, host_device
+from provisioner.core.reach import HOST, Expected, Pair, Result
+from provisioner.core.resources import DomainNic
+from provisioner.errors import VmnetError
+from provisioner.flow.readiness import MUTE, Readiness
+from provisioner.host import mesh, probe
+from provisioner.host.worker import Worker
+
+if TYPE_CHECKING:
+    from provisioner.core.facts import Facts
+    from provisioner.core.model import Plan
+    from provisioner.host.guests import Pinged
+
+_TRIES = {Expected.REACHES: 4}
+_OTHER_TRIES = 2
+_HOST_DEADLINE_S = {Expected.REACHES: 4.0}
+_OTHER_DEADLINE_S = 1.0
+_MESH_S = 2.0
+
+Target = tuple[Pair, str]
+Macs = dict[Address, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What is known of a plan's NICs: how they are configured, and the macvtaps behind them."""
+
+    plan: "Plan"
+    nics: Nics
+    cards: Mapping[tuple[str, int], DomainNic]  # that the VMs were started with
+    facts: "Facts"
+
+    def link(self, vm: str, nic: int) -> str:
+        """Name the macvtap behind a guest's NIC, "" when there is none."""
+        card = self.cards.get((vm, nic))
+        return card.link if card else ""
+
+    def mtu(self, vm: str, nic: int) -> int:
+        """Give the size of the largest IP packet that a guest may send, in bytes."""
+        card = self.cards.get((vm, nic))
+        return self.nics[vm, nic].mtu or (card.mtu if card else 0) or DEFAULT_MTU
+
+    def packet(self, pair: Pair) -> int:
+        """Give the size of the largest IP packet that both ends take; 0 when nobody knows."""
+        if pair.source == HOST or (pair.source, pair.source_nic) not in self.nics:
+            return 0
+        source = self.mtu(pair.source, pair.source_nic)
+        if pair.target == HOST:
+            network = self.plan.network(pair.network)
+            device = self.facts.link(host_device(self.plan, network))
+            return min(source, device.mtu) if device else 0
+        if (pair.target, pair.nic) not in self.nics:
+            return 0
+        return min(source, self.mtu(pair.target, pair.nic))
+
+    def ask(self, pair: Pair, address: str) -> mesh.Ask:
+        """Put a pair's question as it is asked at the source's macvtap, in the guest's place."""
+        source, target = (pair.source, pair.source_nic), (pair.target, pair.nic)
+        mac = self.nics[source].mac
+        peer = self.nics.get(target)  # None for the host and machines outside
+        there = self.link(*target) if peer else ""
+        return mesh.Ask(
+            self.link(*source), mac, ip_address(address), peer.mac if peer else "", there
+        )
+
+
+class Measuring:
+    """The measurements of one check; `results` grows as guests come up."""
+
+    def __init__(
+        self, ends: Ends, pairs: Sequence[Pair], readiness: Readiness, worker: Worker
+    ) -> None:
+        self.results: list[Result] = []
+        self._ends = ends
+        self._pairs = pairs
+        self._readiness = readiness
+        self._worker = worker
+
+    def start(self) -> list[threading.Thread]:
+        """Begin, a thread for each source; they end when all their pairs are settled."""
+        sources = dict.fromkeys(p.source for p in self._pairs)
+        threads = [
+            threading.Thread(
+                target=self._readiness.guarded, args=(self._measure, source), daemon=True
+            )
+            for source in sources
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def again(self, pairs: Sequence[Pair]) -> list[Result]:
+        """Measure these pairs once more, all of whose ends are up; used when they have changed."""
+        fresh = Measuring(self._ends, pairs, self._readiness, self._worker)
+        for thread in fresh.start():
+            thread.join()
+        return fresh.results
+
+    def _measure(self, source: str) -> None:
+        for batch in self._batches(source):
+            if source == HOST:
+                for name in dict.fromkeys(pair.network for pair, _ in batch):
+                    self._add(self._from_host(name, [t for t in batch if t[0].network == name]))
+                continue
+            pings = [t for t in batch if t[0].asked == "ping"]
+            others = [t for t in batch if t[0].asked != "ping"]
+            if source in self._readiness.mute:
+                self._add(self._in_its_place(pings))
+                self._add(_untested(t, f"{source}: {MUTE}") for t in others)
+                continue
+            self._add(self._by_agent(source, pings))
+            self._add(self._probed(source, others))
+
+    def _by_agent(self, vm: str, batch: Sequence[Target]) -> Iterable[Result]:
+        if not batch:
+            return []
+        tries: dict[str, int] = {}
+        sizes: dict[str, int] = {}
+        for pair, address in batch:
+            tries[address] = max(tries.get(address, 0), _tries(pair))
+            if pair.expected is Expected.REACHES:
+                sizes[address] = self._ends.packet(pair)
+        try:
+            seen: dict[str, Pinged] = self._worker.do("guest", vm, "ping", tries, sizes)
+        except VmnetError as error:
+            return [_untested(target, error.what) for target in batch]
+        return [self._pinged(pair, address, seen.get(address)) for pair, address in batch]
+
+    def _pinged(self, pair: Pair, address: str, ping: "Pinged | None") -> Result:
+        if ping is None:
+            return Result(pair, address, reached=False, note="no answer to ping", by=Vantage.AGENT)
+        packet = self._ends.packet(pair) if pair.expected is Expected.REACHES else 0
+        small = packet and ping.size < packet
+        return Result(
+            pair,
+            address,
+            reached=True,
+            seconds=ping.seconds,
+            note=f"ping of {ping.size} bytes",
+            by=Vantage.AGENT,
+            tries=ping.tries,
+            wrong=f"packets of {packet} bytes do not pass" if small else "",
+        )
+
+    def _in_its_place(self, batch: Sequence[Target]) -> Iterable[Result]:
+        """Ask at a guest's macvtap as the guest would: its stack is not needed for that."""
+        asks = {target: self._ends.ask(*target) for target in batch}
+        try:
+            heard = mesh.answered(list(asks.values()), _MESH_S)
+        except VmnetError as error:
+            return [_untested(target, error.what) for target in batch]
+        return [
+            _untested(target, heard.untested[ask])
+            if ask in heard.untested
+            else _at_macvtap(target, heard.seen.get(ask))
+            for target, ask in asks.items()
+        ]
+
+    def _probed(self, vm: str, batch: Sequence[Target]) -> Iterable[Result]:
+        """Ask what the user's checks ask, from inside a guest."""
+        if not batch:
+            return []
+        asked = [
+            (pair.asked, address, pair.target, pair.within_s or 0.0) for pair, address in batch
+        ]
+        try:
+            seen: list[Probed] = self._worker.do("probe", vm, asked)
+        except VmnetError as error:
+            return [_untested(target, error.what) for target in batch]
+        return [
+            Result(
+                pair,
+                address,
+                found.reached,
+                found.seconds,
+                " ".join(x for x in (found.value, found.note) if x),
+                Vantage.AGENT,
+                seen=found,
+            )
+            for (pair, address), found in zip(batch, seen, strict=True)
+        ]
+
+    def _from_host(self, network: str, targets: Sequence[Target]) -> Iterable[Result]:
+        net = self._ends.plan.network(network)
+        device = host_device(self._ends.plan, net)
+        deadline = max(_deadline(pair) for pair, _ in targets)
+        macs = {ip_address(a): self._ends.nics[p.target, p.nic].mac for p, a in targets}
+        try:
+            seen = probe.neighbours(device, macs, deadline_s=deadline)
+            times = probe.ping(list(seen), device=device, deadline_s=deadline, tries=3)
+        except VmnetError as error:
+            return [_untested(target, error.what) for target in targets]
+        return [self._seen(pair, address, macs, seen, times) for pair, address in targets]
+
+    def _seen(
+        self,
+        pair: Pair,
+        address: str,
+        macs: Macs,
+        seen: dict[Address, probe.Seen],
+        times: dict[Address, float],
+    ) -> Result:
+        ip, by = ip_address(address), Vantage.HOST
+        if ip not in seen:
+            return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
+        others = [mac for mac in seen[ip].macs if mac != macs[ip]]
+        if others:
+            note = f"{', '.join(others)} answers for this address too: it is used twice"
+            return Result(pair, address, None, seen[ip].seconds, note, by)
+        if ip not in times and (pair.expected is Expected.REACHES or self._shares_mac(pair)):
+            note = "answers ARP/ND but no ping"
+            return Result(pair, address, reached=False, note=note, by=by)
+        took = times.get(ip, seen[ip].seconds)
+        return Result(pair, address, reached=True, seconds=took, note="ARP/ND and ping", by=by)
+
+    def _shares_mac(self, pair: Pair) -> bool:
+        """Tell whether the guest bears the card's own MAC: what the card hears is the guest's then.
+
+        A packet socket sees a frame before the passthru device takes it; the host's stack does not.
+        """
+        plan = self._ends.plan
+        nic = plan.vm(pair.target).nics[pair.nic]
+        return (nic.mode or plan.network(nic.network).mode) == "passthru"
+
+    def _batches(self, source: str) -> Iterator[list[Target]]:
+        """Give what can be measured from `source`, whenever there is something new."""
+        left = [p for p in self._pairs if p.source == source]
+        ready = self._readiness
+        while left:
+            with ready.news:
+                while not (self._measurable(left) or self._lost(left)):
+                    ready.news.wait()
+                lost, now = self._lost(left), self._measurable(left)
+                down = dict(ready.down)
+            left = [p for p in left if p not in now and p not in lost]
+            self._add(_lost(p, a, down) for p in lost for a in p.addresses or ("",))
+            self._add(
+                Result(p, "", None, note="it has no address") for p in now if not self._addresses(p)
+            )
+            if batch := [(p, a) for p in now for a in self._addresses(p)]:
+                yield batch
+
+    def _addresses(self, pair: Pair) -> tuple[str, ...]:
+        return pair.addresses or self._readiness.learned.get((pair.target, pair.nic), ())
+
+    def _is_up(self, end: str) -> bool:
+        """Tell whether an end can be measured; nobody waits for what is no VM of the plan."""
+        return end in self._readiness.ready or end not in self._vms
+
+    @property
+    def _vms(self) -> set[str]:
+        return {vm for vm, _ in self._ends.nics}
+
+    def _measurable(self, pairs: Iterable[Pair]) -> list[Pair]:
+        return [p for p in pairs if self._is_up(p.source) and self._is_up(p.target)]
+
+    def _lost(self, pairs: Iterable[Pair]) -> list[Pair]:
+        return [p for p in pairs if {p.source, p.target} & self._readiness.down.keys()]
+
+    def _add(self, results: Iterable[Result]) -> None:
+        found = list(results)
+        with self._readiness.news:
+            self.results += found
+
+
+def _tries(pair: Pair) -> int:
+    """Say how often to ping, a second a time."""
+    usual = _TRIES.get(pair.expected, _OTHER_TRIES)
+    return max(1, math.ceil(pair.within_s)) if pair.within_s else usual
+
+
+def _deadline(pair: Pair) -> float:
+    return pair.within_s or _HOST_DEADLINE_S.get(pair.expected, _OTHER_DEADLINE_S)
+
+
+def _untested(target: Target, note: str) -> Result:
+    return Result(target[0], target[1], None, note=note)
+
+
+def _lost(pair: Pair, address: str, down: Mapping[str, str]) -> Result:
+    vm = pair.target if pair.target in down else pair.source
+    return Result(pair, address, None, note=f"{vm} is not up: {down[vm]}")
+
+
+def _at_macvtap(target: Target, seen: probe.Seen | None) -> Result:
+    pair, address = target
+    by = Vantage.MACVTAP
+    if seen is None:
+        return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
+    return Result(pair, address, reached=True, seconds=seen.seconds, note="ARP/ND", by=by)
