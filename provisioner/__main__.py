@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Callable
 
-_WITH_WORKER = frozenset({"up", "down", "plan", "status", "check", "exec", "console", "modes"})
+_WITH_WORKER = frozenset(
+    {"up", "down", "plan", "status", "check", "exec", "console", "modes", "link"}
+)
 _NOT_WITH = frozenset({"--help", "--print-plan"})
 
 

@@ -87,6 +87,12 @@ def typed(text: str) -> None:
     sys.stdout.write(sanitize(text) + "\n")
 
 
+def typed_now(text: str) -> None:
+    """Write a line of the report as soon as it is known."""
+    typed(text)
+    sys.stdout.flush()
+
+
 def errors(command: str, found: Sequence[VmnetError], status: Exit, *, json: bool) -> None:
     """Say what went wrong, where, and how to mend it."""
     from provisioner.core.planfile import explain

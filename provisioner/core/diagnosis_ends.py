@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from provisioner.core.evidence import Evidence, Finding
+from provisioner.core.evidence import End, Evidence, Finding
 
 _UP_AGAIN = "bring the plan up again, which mends what differs: vmnet up"
 
@@ -30,12 +30,7 @@ def macvtap(e: Evidence) -> Finding | None:
         if not end.up:
             return Finding(f"the macvtap {end.link} of {end.vm} is down", _UP_AGAIN, about=end.vm)
         if end.mode and end.wanted_mode and end.mode != end.wanted_mode:
-            return Finding(
-                f"the macvtap {end.link} of {end.vm} is in mode {end.mode}, the plan says "
-                f"{end.wanted_mode}",
-                _UP_AGAIN,
-                about=end.vm,
-            )
+            return Finding(_other_mode(end), _UP_AGAIN, about=end.vm)
         if end.node != "right":
             return Finding(
                 f"/dev/tap of {end.vm}'s macvtap {end.link} is {end.node}: it is not that device",
@@ -43,6 +38,35 @@ def macvtap(e: Evidence) -> Finding | None:
                 about=end.vm,
             )
     return None
+
+
+def standing(end: End) -> Finding | None:
+    """Say what is wrong with a macvtap by itself, even if everything went through just now."""
+    if not end.exists:
+        return Finding(f"the macvtap {end.link} of {end.vm} is gone", _UP_AGAIN, about=end.vm)
+    if end.mode and end.mode != end.wanted_mode:
+        return Finding(_other_mode(end), _UP_AGAIN, about=end.vm)
+    if end.holders:
+        return held_twice(end.vm, end.link, end.holders)
+    if not end.all_multicast:
+        return deaf_to_groups(end)
+    return None
+
+
+def _other_mode(end: End) -> str:
+    return (
+        f"the macvtap {end.link} of {end.vm} is in mode {end.mode}, the plan says {end.wanted_mode}"
+    )
+
+
+def deaf_to_groups(end: End) -> Finding:
+    """Say that a macvtap hears no multicast."""
+    return Finding(
+        f"the macvtap {end.link} of {end.vm} hears no multicast (ALLMULTI is off), and IPv6 finds "
+        "its neighbours by multicast",
+        f"ip link set dev {end.link} allmulticast on, or: vmnet up",
+        about=end.vm,
+    )
 
 
 def held(e: Evidence) -> Finding | None:
@@ -172,16 +196,11 @@ def address(e: Evidence) -> Finding | None:
 
 def multicast(e: Evidence) -> Finding | None:
     """Blame a macvtap that hears no multicast, where IPv6 needs it."""
-    six = bool(e.address) and ip_address(e.address).version == 6  # noqa: PLR2004
-    for end in (e.source, e.target):
-        if six and end.link and end.vm != "host" and not end.all_multicast:
-            return Finding(
-                f"the macvtap {end.link} of {end.vm} hears no multicast (ALLMULTI is off), and "
-                "IPv6 finds its neighbours by multicast",
-                f"ip link set dev {end.link} allmulticast on, or: vmnet up",
-                about=end.vm,
-            )
-    return None
+    if not (e.address and _is(e.address, 6)):
+        return None
+    ends = (e.source, e.target)
+    deaf = (end for end in ends if end.link and end.vm != "host" and not end.all_multicast)
+    return next((deaf_to_groups(end) for end in deaf), None)
 
 
 def _is(address: str, version: int) -> bool:

@@ -62,11 +62,13 @@ def checked(session: Session, report: Report, when: When) -> Report:
         raise readiness.errors[0]
     order = {id(p): n for n, p in enumerate(pairs)}
     results = sorted(measuring.results, key=lambda r: order[id(r.pair)])
+    diagnosis = Diagnosis(ends, readiness, session.worker, before)
     if any(not r.kept for r in results):
         session.tell("some promises were not kept: looking for the reason")
         ends = replace(ends, facts=session.look().facts)
-        results = Diagnosis(ends, readiness, session.worker, before).explained(results)
-    findings = (*_about_guests(readiness), *rivals)
+        diagnosis = Diagnosis(ends, readiness, session.worker, before)
+        results = diagnosis.explained(results)
+    findings = (*_about_guests(readiness), *rivals, *diagnosis.standing())
     return _reported(session, replace(report, results=tuple(results), findings=findings), when)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.core import attachments
 from provisioner.core.diagnosis import diagnose
+from provisioner.core.diagnosis_ends import standing
 from provisioner.core.evidence import End, Evidence, Finding, Inside, Point, Uplink
 from provisioner.core.exchange import Exchange
 from provisioner.core.networks import host_device, host_mac, uplink_of
@@ -28,7 +29,9 @@ from provisioner.host.worker import Worker
 if TYPE_CHECKING:
     from provisioner.core.facts import Link
     from provisioner.core.frames import Address
+    from provisioner.core.impairment import Found
     from provisioner.core.model import Network
+    from provisioner.core.switchverdict import Findings
     from provisioner.host.addresscheck import Claims
 
 _FOLLOWED = 8  # pairs whose frames are followed
@@ -53,6 +56,16 @@ class Diagnosis:
         self._claims: dict[str, Mapping[Address, tuple[str, ...]]] = {}
         self._inside: dict[str, dict[str, Inside]] = {}
         self._reflects: dict[str, bool | None] = {}
+        self._foreign: dict[tuple[str, str], Findings] = {}
+
+    def standing(self) -> tuple[Finding, ...]:
+        """Tell what is wrong with macvtaps whatever was measured: it may fail at any moment."""
+        ends = [
+            self._end(vm, nic, self._plan.network(self._plan.vm(vm).nics[nic].network))
+            for vm, nic in self._ends.cards
+            if (vm, nic) in self._ends.nics and self._plan.vm(vm).nics[nic].link == "up"
+        ]
+        return tuple(found for end in ends if (found := standing(end)))
 
     def explained(self, results: Sequence[Result]) -> list[Result]:
         """Give the results again, each that broke its promise with the reason that was found."""
@@ -77,6 +90,7 @@ class Diagnosis:
         with ThreadPoolExecutor(max_workers=16) as side_by_side:
             jobs: list[Callable[[], None]] = [lambda vm=vm: self._look_inside(vm) for vm in vms]  # type: ignore[misc]
             jobs += [lambda name=name: self._ask_wire(name) for name in networks]  # type: ignore[misc]
+            jobs += [lambda one=one: self._ask_outside(*one) for one in self._outside(broken)]  # type: ignore[misc]
             list(side_by_side.map(lambda job: job(), jobs))
 
     def _has_agent(self, vm: str) -> bool:
@@ -103,6 +117,26 @@ class Diagnosis:
         except VmnetError:
             self._reflects[name] = None
 
+    def _outside(self, broken: Iterable[Result]) -> set[tuple[str, str]]:
+        """List the machines outside that some guest could not reach, each with its uplink."""
+        return {
+            (uplink_of(self._plan.name, self._plan.network(r.pair.network)), r.address)
+            for r in broken
+            if r.address
+            and r.pair.expected is Expected.REACHES
+            and r.pair.target != HOST
+            and (r.pair.target, r.pair.nic) not in self._ends.nics
+            and self._plan.network(r.pair.network).uplink
+        }
+
+    def _ask_outside(self, uplink: str, address: str) -> None:
+        """Ask a machine outside from the uplink's own MAC and from a new one."""
+        try:
+            question = self._worker.do("question", uplink, address)
+            self._foreign[uplink, address] = self._worker.do("ask", question)
+        except VmnetError:
+            pass  # the uplink is down, say: nobody can be asked
+
     def _addresses_on(self, network: str) -> Iterable[tuple[str, str]]:
         for (vm, number), config in self._ends.nics.items():
             if self._plan.vm(vm).nics[number].network == network:
@@ -126,7 +160,7 @@ class Diagnosis:
             address=address,
             asked=pair.asked,
             expected=pair.expected is not Expected.ISOLATED,
-            uplink=self._uplink(network),
+            uplink=self._uplink(network, address),
             owners=claimed.get(ip_address(address), ()) if address else (),
             sent=seen.sent if seen else 0,
             answered=seen.answered if seen else 0,
@@ -137,12 +171,13 @@ class Diagnosis:
             note=result.note,
         )
 
-    def _uplink(self, network: "Network") -> Uplink:
+    def _uplink(self, network: "Network", address: str) -> Uplink:
         name = uplink_of(self._plan.name, network)
         link = self._ends.facts.link(name)
         own = network.switch is not None
         wanted = network.switch.hairpin if network.switch else None
         reflects = self._reflects.get(network.name)
+        foreign = self._foreign.get((name, address))
         if link is None:
             return Uplink(name, exists=False, own_switch=own, wanted_reflects=wanted)
         return Uplink(
@@ -153,6 +188,8 @@ class Diagnosis:
             own_switch=own,
             reflects=reflects,
             wanted_reflects=wanted,
+            passes_foreign=foreign.passes_foreign if foreign else None,
+            control=address if foreign else "",
         )
 
     def _end(self, name: str, nic: int, network: "Network") -> End:
@@ -180,6 +217,7 @@ class Diagnosis:
             dropped=self._dropped.get(device, 0) - self._before.get(device, 0),
             agent=agent,
             inside=self._inside.get(name, {}).get(config.mac),
+            impaired=self._impaired.get(device, ""),
             alive=None
             if claimed is None or not known
             else any(config.mac in claimed.get(ip_address(a), ()) for a in known),
@@ -239,6 +277,13 @@ class Diagnosis:
     def _dropped(self) -> dict[str, int]:
         found: dict[str, int] = self._worker.do("dropped")
         return found
+
+    @cached_property
+    def _impaired(self) -> dict[str, str]:
+        if os.geteuid():
+            return {}
+        found: dict[str, Found] = self._worker.do("impaired", list(self._indexes))
+        return {device: one.words for device, one in found.items() if one.words}
 
     def _followed(self, result: Result, evidence: Evidence) -> Evidence:
         """Do it again for one pair, and watch where its frames go."""

@@ -139,7 +139,9 @@ class Measuring:
         try:
             seen: dict[str, Pinged] = self._worker.do("guest", vm, "ping", tries, sizes)
         except VmnetError as error:
-            return [_untested(target, error.what) for target in batch]
+            # It hangs, or has died meanwhile: what its guest can reach can still be asked.
+            self._readiness.mute.setdefault(vm, f"{MUTE} ({error.what})")
+            return self._in_its_place(batch)
         return [self._pinged(pair, address, seen.get(address)) for pair, address in batch]
 
     def _pinged(self, pair: Pair, address: str, ping: "Pinged | None") -> Result:

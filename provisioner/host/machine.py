@@ -19,8 +19,10 @@ from provisioner.host import (
     connection,
     domains,
     embedded,
+    impairments,
     insides,
     links,
+    macvtaps,
     netlink,
     nft,
     places,
@@ -58,6 +60,10 @@ def serve() -> dict[str, Callable[..., object]]:
         "inside": machine.inside,
         "dropped": nft.dropped,
         "reflects": switchtest.reflects,
+        "impair": impairments.set_on,
+        "unimpair": impairments.clear,
+        "impaired": impairments.found_on,
+        "plug": machine.plug,
         "question": switchtest.question,
         "ask": switchtest.ask,
         "abandon": machine.abandon,
@@ -108,6 +114,7 @@ class Machine:
         if syntheticwire.leftovers(found):
             syntheticwire.remove_leftovers()  # of a vmnet that was killed while it asked a LAN
         tables = nft.listing()
+        impairments.remove_leftovers(tables, [x.name for x in found])
         owned = [*running, *plumbing.observe(self._plan, found, routes, tables)]
         indexes = {x.name: x.index for x in found}
         taps_of = {d.vm: tuple((n.link, indexes.get(n.link, 0)) for n in d.nics) for d in running}
@@ -178,6 +185,10 @@ class Machine:
     def inside(self, vm: str, macs: Sequence[str]) -> dict[str, Inside]:
         """Ask a guest for its cards, by planned MAC."""
         return insides.cards(Guests(self._open, names.domain(self._plan, vm)), macs)
+
+    def plug(self, device: str, up: bool) -> None:  # noqa: FBT001
+        """Set a macvtap up or down."""
+        macvtaps.plug(device, up=up)
 
     def agents(self) -> list[str]:
         """List the VMs whose guest agent has opened its port."""

@@ -17,6 +17,7 @@ from provisioner.core.readback import CARRIER, Difference, differences
 from provisioner.core.resources import Macvtap
 from provisioner.errors import VmnetError
 from provisioner.host.netlink import ask, existing_index, refused, transact
+from provisioner.host.writes import Write, write
 
 _QUIET = m.NOARP | m.ALLMULTI
 _FOLLOWS_S = 2.0  # a macvtap follows its uplink's carrier when the kernel's link watch runs
@@ -76,6 +77,16 @@ def update_all(wanted: Sequence[tuple[Macvtap, Link]]) -> list[Exception | None]
     whole = [at for at, error in enumerate(found) if error is None]
     told = _differences([(wanted[at][0], wanted[at][1].index) for at in whole])
     return [error or told.get(tap.name) for error, (tap, _) in zip(found, wanted, strict=True)]
+
+
+def plug(name: str, *, up: bool) -> None:
+    """Set a macvtap up or down, as if its guest's cable were plugged in or pulled out.
+
+    Raises VmnetError when it is not there.
+    """
+    index = existing_index(name)
+    message = m.new(index=index, on=m.UP) if up else m.new(index=index, off=m.UP)
+    write(f'setting "{name}" {"up" if up else "down"}', [Write(message)])
 
 
 def let_go(doomed: Iterable[Link]) -> None:

@@ -1,16 +1,19 @@
 """The one door to other programs: arguments in, text and an exit status out, never a shell."""
 
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import VmnetError
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _TOLD_LINES = 5
 _TOLD_WORDS = 6
 
@@ -68,6 +71,67 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
             fix=fix or "run it by hand to see the whole of what it says",
         )
     return Finished(stdout, stderr, child.returncode)
+
+
+def follow(
+    argv: Sequence[str],
+    into: int | None,
+    line: Callable[[str], None],
+    duration_s: float | None = None,
+) -> Finished:
+    """Run a program, hand on each line that it says; its output goes into `into` when given.
+
+    It is asked to end (SIGINT) after `duration_s` seconds or at a Ctrl-C, and dies with vmnet.
+    """
+    libc, me = ctypes.CDLL(None), os.getpid()
+
+    def die_with_us() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != me:
+            os._exit(1)
+
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if into is None else into,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"LC_ALL": "C"},
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        process_group=0,  # a Ctrl-C is for us: the program is then asked to finish
+        preexec_fn=die_with_us,  # noqa: PLW1509  (whoever calls this has no other threads)
+    ) as child:
+        said = _followed(child, line, duration_s)
+    return Finished("", said, child.returncode)
+
+
+def _followed(
+    child: "subprocess.Popen[str]", line: Callable[[str], None], duration_s: float | None
+) -> str:
+    said: list[str] = []
+    listener = threading.Thread(target=lambda: said.extend(child.stderr or ()), daemon=True)
+    listener.start()
+    timer = threading.Timer(duration_s or 0, _finish, (child,))
+    if duration_s:
+        timer.start()
+    try:
+        for text in child.stdout or ():
+            line(text.rstrip("\n"))
+        child.wait()
+    except KeyboardInterrupt:
+        _finish(child)
+        child.wait()
+    finally:
+        timer.cancel()
+        _finish(child)
+        listener.join()
+    return "".join(said)
+
+
+def _finish(child: "subprocess.Popen[str]") -> None:
+    with suppress(ProcessLookupError):
+        child.send_signal(signal.SIGINT)
 
 
 def last_lines(text: str) -> str:
