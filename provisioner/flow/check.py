@@ -17,7 +17,8 @@ from provisioner.core.resources import Domain
 from provisioner.core.sampling import sample
 from provisioner.errors import Exit, VmnetError
 from provisioner.flow.diagnose import Diagnosis
-from provisioner.flow.measure import Ends, Measuring
+from provisioner.flow.ends import Ends
+from provisioner.flow.measure import Measuring
 from provisioner.flow.readiness import Readiness
 from provisioner.flow.session import Session
 from provisioner.host import consoles
