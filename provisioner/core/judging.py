@@ -29,7 +29,7 @@ _LEAVABLE = {
     "networks": {"mode", "mtu", "dns", "gateway", "pool", "slaac", *_DATAPATH},
     "vms": {"image", "memory", "cpus", "ssh_keys"},
     "nics": {"mode", "mac", "address", "mtu", "link", *_DATAPATH},
-    "": {"connection", "accel"},
+    "": {"connection", "accel", "checks", "hosts"},
 }
 """What can be taken out of each part without making another complaint about the rest."""
 

@@ -4,6 +4,7 @@ These models are the one source of names, defaults and rules. What concerns seve
 stands in planrules; building any of these raises pydantic's ValidationError.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -18,7 +19,16 @@ from pydantic import (
     model_validator,
 )
 
-from provisioner.core import netrules, netvalues, numbers, planrules, problems, values
+from provisioner.core import (
+    checkwords,
+    netrules,
+    netvalues,
+    numbers,
+    planrules,
+    problems,
+    usercheck,
+    values,
+)
 
 
 class Mode(StrEnum):
@@ -218,12 +228,29 @@ class Vm(_Part):
     ssh_keys: Annotated[tuple[Annotated[str, BeforeValidator(values.ssh_key)], ...], _Many] = ()
 
 
+def _hosts(value: object) -> Mapping[str, tuple[netvalues.Address, ...]]:
+    """Read other machines: a name and its address or addresses."""
+    if not isinstance(value, dict):
+        raise values.BadValue("hosts are no names with addresses", "write hosts: {nas: 10.0.0.5}")
+    return {
+        values.vm_name(name): tuple(netvalues.address(one) for one in values.many(given))
+        for name, given in value.items()
+    }
+
+
 class Plan(_Part):
     """The whole file, after every check that needs no machine."""
 
     name: Annotated[str, BeforeValidator(values.plan_name)]
     networks: tuple[Network, ...]
     vms: tuple[Vm, ...]
+    hosts: Annotated[Mapping[str, tuple[netvalues.Address, ...]], PlainValidator(_hosts)] = Field(
+        default_factory=dict
+    )
+    checks: Annotated[
+        tuple[Annotated[checkwords.Check | str, PlainValidator(checkwords.line)], ...],
+        BeforeValidator(values.many),
+    ] = (checkwords.AUTO,)
     connection: Annotated[str, BeforeValidator(values.connection)] = "auto"
     accel: Annotated[Accel, BeforeValidator(_accel)] = Accel.AUTO
 
@@ -236,7 +263,7 @@ class Plan(_Part):
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
-        problems.refuse("plan", planrules.plan_problems(self))
+        problems.refuse("plan", (*planrules.plan_problems(self), *usercheck.complaints(self)))
         return self
 
     def network(self, name: str) -> Network:

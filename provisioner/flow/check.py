@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.core import reach
+from provisioner.core import reach, usercheck
 from provisioner.core.evidence import Finding
 from provisioner.core.networks import uplink_of
 from provisioner.core.reach import HOST, Expected, Pair, Result
@@ -92,14 +92,17 @@ def _reported(session: Session, report: Report, when: When) -> Report:
 def _pairs(session: Session, up: set[str]) -> tuple[Pair, ...]:
     """List what is to be measured among the VMs that are there."""
     plan, facts = session.target.plan, session.snapshot.facts
-    known = {HOST, *up}
+    known, names = {HOST, *up}, {vm.name for vm in plan.vms}
     promised = reach.pairs(plan, session.nics, facts)
     there = [p for p in promised if {p.source, p.target} <= known]
     if reflects := _measured_switches(session, there):
         promised = reach.pairs(plan, session.nics, facts, reflects)
         there = [p for p in promised if {p.source, p.target} <= known]
     there += [p for p in reach.outward(plan, session.nics) if p.source in up]
-    return sample(there) if session.options.pairs == "sample" else tuple(there)
+    asked = usercheck.expand(plan, session.nics, promised)
+    mine = [p for p in asked if p.source in known and (p.target in known or p.target not in names)]
+    every = [*(there if usercheck.wants_matrix(plan) else ()), *mine]
+    return sample(every) if session.options.pairs == "sample" else tuple(every)
 
 
 def _measured_switches(session: Session, pairs: Iterable[Pair]) -> dict[str, bool]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from provisioner.core.checkwords import Question, asked
 from provisioner.core.evidence import Probed, Vantage
 from provisioner.core.frames import Address
 from provisioner.core.networks import host_device
@@ -18,7 +19,7 @@ from provisioner.core.reach import HOST, Expected, Pair, Result
 from provisioner.errors import VmnetError
 from provisioner.flow.ends import Ends
 from provisioner.flow.readiness import MUTE, Readiness
-from provisioner.host import mesh, probe
+from provisioner.host import hostprobes, mesh, probe
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
@@ -68,12 +69,13 @@ class Measuring:
 
     def _measure(self, source: str) -> None:
         for batch in self._batches(source):
-            if source == HOST:
-                for name in dict.fromkeys(pair.network for pair, _ in batch):
-                    self._add(self._from_host(name, [t for t in batch if t[0].network == name]))
-                continue
             pings = [t for t in batch if t[0].asked == "ping"]
             others = [t for t in batch if t[0].asked != "ping"]
+            if source == HOST:
+                for name in dict.fromkeys(pair.network for pair, _ in pings):
+                    self._add(self._from_host(name, [t for t in pings if t[0].network == name]))
+                self._add(self._host_probe(pair, address) for pair, address in others)
+                continue
             if source in self._readiness.mute:
                 self._add(self._in_its_place(pings))
                 self._add(_untested(t, f"{source}: {MUTE}") for t in others)
@@ -129,28 +131,28 @@ class Measuring:
         ]
 
     def _probed(self, vm: str, batch: Sequence[Target]) -> Iterable[Result]:
-        """Ask what the user's checks ask, from inside a guest."""
-        if not batch:
-            return []
-        asked = [
-            (pair.asked, address, pair.target, pair.within_s or 0.0) for pair, address in batch
-        ]
+        """Ask what the user's checks ask, from inside a guest; one after another: they are work."""
+        return [self._probe(vm, pair, address) for pair, address in batch]
+
+    def _probe(self, vm: str, pair: Pair, address: str) -> Result:
+        peer = pair.target if pair.target in self._vms else ""
+        mtu = self._ends.mtu(vm, pair.source_nic)
+        question = Question(asked(pair.asked), address, pair.within_s, mtu, peer)
         try:
-            seen: list[Probed] = self._worker.do("probe", vm, asked)
+            found: Probed = self._worker.do("probe", vm, question)
         except VmnetError as error:
-            return [_untested(target, error.what) for target in batch]
-        return [
-            Result(
-                pair,
-                address,
-                found.reached,
-                found.seconds,
-                " ".join(x for x in (found.value, found.note) if x),
-                Vantage.AGENT,
-                seen=found,
-            )
-            for (pair, address), found in zip(batch, seen, strict=True)
-        ]
+            return _untested((pair, address), error.what)
+        told = " ".join(x for x in (found.value, found.note) if x)
+        by = Vantage.AGENT
+        return Result(pair, address, found.reached, found.seconds, told, by, seen=found)
+
+    def _host_probe(self, pair: Pair, address: str) -> Result:
+        """Ask what a check of the user's asks of the host itself, by its own stack."""
+        question = Question(asked(pair.asked), address, pair.within_s)
+        found = hostprobes.probe(question)
+        told = " ".join(x for x in (found.value, found.note) if x)
+        by = Vantage.HOST
+        return Result(pair, address, found.reached, found.seconds, told, by, seen=found)
 
     def _from_host(self, network: str, targets: Sequence[Target]) -> Iterable[Result]:
         net = self._ends.plan.network(network)

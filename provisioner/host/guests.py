@@ -163,6 +163,14 @@ class Guests:
                     best[address] = found
         return best
 
+    def sizes_answered(self, address: str, sizes: Sequence[int]) -> set[int]:
+        """Ping an address with IP packets of several sizes (bytes) at once; give those answered."""
+        head = _header(address) + _ICMP
+        words = [f"{size - head},{address}" for size in sizes if size >= head]
+        ran = self.run(["/bin/sh", "-c", _PING, "ping", *words], _PING_S)
+        found = _REPLY.findall(ran.stdout.decode("ascii", "replace"))
+        return {int(n) + _header(address) for n, _, _ in found} & set(sizes)
+
     def addresses(self) -> dict[str, tuple[str, ...]]:
         """Give the addresses of each NIC, by MAC, without link-local ones."""
         answer = self._ask("guest-network-get-interfaces", {})

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from provisioner.core import names, render
 from provisioner.core.addresses import changed_nics
+from provisioner.core.checkwords import Question, What
 from provisioner.core.diff import Step, Verb
-from provisioner.core.evidence import Inside
+from provisioner.core.evidence import Inside, Probed
 from provisioner.core.facts import Chosen, Facts, Live, Snapshot
 from provisioner.core.networks import DEFAULT_MTU
 from provisioner.core.resources import Domain, DomainNic, by_key
@@ -19,6 +20,7 @@ from provisioner.host import (
     connection,
     domains,
     embedded,
+    guestprobes,
     impairments,
     insides,
     links,
@@ -58,6 +60,7 @@ def serve() -> dict[str, Callable[..., object]]:
         "owners": addresscheck.conflicts,
         "claims": addresscheck.claims,
         "inside": machine.inside,
+        "probe": machine.probe,
         "dropped": nft.dropped,
         "reflects": switchtest.reflects,
         "impair": impairments.set_on,
@@ -185,6 +188,16 @@ class Machine:
     def inside(self, vm: str, macs: Sequence[str]) -> dict[str, Inside]:
         """Ask a guest for its cards, by planned MAC."""
         return insides.cards(Guests(self._open, names.domain(self._plan, vm)), macs)
+
+    def probe(self, vm: str, question: Question) -> Probed:
+        """Ask one of the user's checks from inside a guest."""
+        guest = Guests(self._open, names.domain(self._plan, vm))
+        if question.asked.what is not What.THROUGHPUT:
+            return guestprobes.probe(guest, question)
+        if not question.peer:
+            return Probed(None, note="cannot be tested: throughput needs a VM at both ends")
+        peer = Guests(self._open, names.domain(self._plan, question.peer))
+        return guestprobes.throughput(guest, peer, question)
 
     def plug(self, device: str, up: bool) -> None:  # noqa: FBT001
         """Set a macvtap up or down."""
