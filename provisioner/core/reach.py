@@ -45,6 +45,7 @@ class Pair:
     source_nic: int = 0
     asked: str = "ping"  # or what a check of the user's asks: "tcp/22", "mtu 1500" …
     within_s: float = 0.0  # the user's deadline; 0: what is usual
+    version: int = 0  # of IP, when one alone is asked about
 
 
 @dataclass(frozen=True, slots=True)

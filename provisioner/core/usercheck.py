@@ -148,4 +148,5 @@ class _Lines:
             own,
             str(check.asked),
             check.within_s,
+            check.version,
         )

@@ -215,7 +215,9 @@ class Measuring:
                 yield batch
 
     def _addresses(self, pair: Pair) -> tuple[str, ...]:
-        return pair.addresses or self._readiness.learned.get((pair.target, pair.nic), ())
+        learned = self._readiness.learned.get((pair.target, pair.nic), ())
+        versions = {pair.version} if pair.version else {4, 6}
+        return pair.addresses or tuple(a for a in learned if ip_address(a).version in versions)
 
     def _is_up(self, end: str) -> bool:
         """Tell whether an end can be measured; nobody waits for what is no VM of the plan."""

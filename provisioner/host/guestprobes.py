@@ -254,7 +254,11 @@ def _iperf_rate(text: bytes) -> float | None:
 
 def _nc_rate(source: Guests, target: Guests, address: str) -> float | None:
     count = f"/tmp/vmnet-throughput-{_PORT}"  # noqa: S108  (inside the guest)
-    listen = f"(timeout {_THROUGHPUT_S + 6} nc -l -p {_PORT} | wc -c > {count}) > /dev/null 2>&1 &"
+    # A listener whose input ends says so to the sender, which then stops: its input is kept open.
+    most = _THROUGHPUT_S + 6
+    listen = (
+        f"(sleep {most} | timeout {most} nc -l -p {_PORT} | wc -c > {count}) > /dev/null 2>&1 &"
+    )
     target.run(["/bin/sh", "-c", f"rm -f {count}; {listen} sleep 1"], _GRACE_S)
     words = (address, str(_PORT), str(_THROUGHPUT_S))
     _sh(source, _SEND, _THROUGHPUT_S, *words)
