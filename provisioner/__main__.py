@@ -6,7 +6,7 @@ from collections.abc import Callable
 _WITH_WORKER = frozenset(
     {"up", "down", "plan", "status", "check", "exec", "console", "modes", "link"}
 )
-_NOT_WITH = frozenset({"--help", "--print-plan"})
+_NOT_WITH = frozenset({"--help", "--print-plan", "--watch"})
 
 
 def main() -> None:

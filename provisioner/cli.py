@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from provisioner import __version__, cli_modes, cli_net, cli_wire, screen
+from provisioner import __version__, cli_check, cli_modes, cli_net, cli_wire, screen
 from provisioner.answer import (
     answering,
     oneshot_text,
@@ -28,6 +28,7 @@ app = typer.Typer(
 images = typer.Typer(no_args_is_help=True, help="The images that guests boot from.")
 app.add_typer(images, name="image")
 app.add_typer(cli_net.app, name="net")
+app.command()(cli_check.check)
 app.command()(cli_modes.modes)
 app.command()(cli_wire.link)
 app.command()(cli_wire.capture)
@@ -161,27 +162,6 @@ def plan_(
         "plan",
         lambda: target(plan, file, sets),
         options("plan", 0, lock_timeout),
-        json=json,
-    )
-
-
-@app.command()
-def check(  # noqa: PLR0913  (every one a word of the command line)
-    ctx: typer.Context,
-    plan: File = None,
-    file: FileOption = None,
-    sets: Sets = None,
-    *,
-    timeout: Timeout = 120.0,
-    lock_timeout: LockTimeout = 30.0,
-    json: Json = False,
-) -> None:
-    """Measure who reaches whom among the VMs that run."""
-    reporting(
-        ctx,
-        "check",
-        lambda: target(plan, file, sets),
-        options("check", timeout, lock_timeout),
         json=json,
     )
 

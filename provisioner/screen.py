@@ -9,15 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from provisioner.core import matrix, surprises
 from provisioner.core.text import sanitize
 from provisioner.errors import Exit, VmnetError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
+    from provisioner.core.matrix import Cell, Grid
     from provisioner.core.reach import Result
     from provisioner.core.report import Report
 
+_FEW = 60  # results that are listed one by one below the grid
 _WIDE = 160  # columns of a table that goes to a file: nothing is folded there
 
 
@@ -63,8 +67,7 @@ def show(report: "Report") -> None:
     console = _console()
     if report.vms:
         console.print(_vms(report))
-    if report.results:
-        console.print(_results(report.results))
+    _measured(report, console)
     for failure in report.failed:
         errors(report.command, [failure.error], failure.error.status, json=False)
     if report.command in {"plan", "status"}:
@@ -80,6 +83,19 @@ def show(report: "Report") -> None:
     if report.command in {"plan", "status"} and report.to_do:
         summary = f"{len(report.to_do)} steps to do"
     typed(f"{report.plan}: {summary}{took}")
+
+
+def _measured(report: "Report", console: "Console") -> None:
+    for grid in matrix.grids(report.results):
+        typed(f"network {grid.network}: from the left to the top")
+        console.print(_grid(grid))
+    if report.results and len(report.results) <= _FEW:
+        console.print(_results(report.results))
+    for pairs, finding in surprises.of(report):
+        typed(f"{pairs}: {finding.what}" if pairs else finding.what)
+        for seen in finding.evidence:
+            typed(f"  seen: {seen}")
+        typed(f"  mend it: {finding.fix}")
 
 
 def typed(text: str) -> None:
@@ -143,6 +159,39 @@ def _vms(report: "Report") -> object:
             " ".join(vm.taps),
         )
     return table
+
+
+def _grid(grid: "Grid") -> object:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False)
+    table.add_column("")
+    for target in grid.targets:
+        table.add_column(Text(sanitize(target)))
+    for source in grid.sources:
+        cells = (grid.cells.get((source, target)) for target in grid.targets)
+        table.add_row(Text(sanitize(source)), *(_cell(one) for one in cells))
+    return table
+
+
+def _cell(cell: "Cell | None") -> "Text":
+    from rich.text import Text
+
+    if cell is None:
+        return Text("")
+    symbol = cell.symbol if _shows(cell.symbol) else matrix.PLAIN[cell.symbol]
+    return Text(f"{symbol} {cell.word}", style="green" if cell.kept else "bold red")
+
+
+def _shows(symbol: str) -> bool:
+    try:
+        symbol.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _results(results: "Sequence[Result]") -> object:

@@ -27,7 +27,7 @@ def warm_up() -> None:
 def domain_xml(domain: Domain) -> str:
     """Render the XML of a domain, with the domain's own value as its mark of ownership."""
     cmdline = domain.cmdline if domain.seed else with_network(domain.cmdline, domain.network)
-    return _rendered(
+    return rendered(
         "domain.xml.j2",
         domain=domain,
         cmdline=cmdline,
@@ -39,15 +39,16 @@ def domain_xml(domain: Domain) -> str:
 
 def interface_xml(nic: DomainNic) -> str:
     """Render the XML of one network card, as a domain that runs is given it."""
-    return _rendered("interface.xml.j2", nic=nic)
+    return rendered("interface.xml.j2", nic=nic)
 
 
 def mark_xml(domain: Domain) -> str:
     """Render the element that bears a domain's mark in its metadata."""
-    return _rendered("mark.xml.j2", mark=to_mark(domain))
+    return rendered("mark.xml.j2", mark=to_mark(domain))
 
 
-def _rendered(template: str, **values: object) -> str:
+def rendered(template: str, **values: object) -> str:
+    """Fill a template of vmnet's own; every value is escaped unless the template says otherwise."""
     import jinja2
 
     environment = jinja2.Environment(

@@ -23,15 +23,15 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from typing import Final
 
 from provisioner.core import frames
-from provisioner.core.frames import Address, Answer
+from provisioner.core.frames import Answer
 from provisioner.errors import VmnetError
-from provisioner.host.probe import Seen
+from provisioner.host.mesh_questions import Ask, Heard, State, requests, seen_by, spread
 from provisioner.host.wire import explained, index_when_up
+
+__all__ = ["Ask", "Heard", "answered"]
 
 # asm-generic/socket.h, linux/if_packet.h, linux/if_ether.h: what Python does not name
 _SOL_PACKET, _IGNORE_OUTGOING, _ATTACH_FILTER, _FORCE_BUFFER = 263, 23, 26, 33
@@ -44,34 +44,6 @@ _BURST_S: Final = 0.005  # for the answers to a burst before the next one: they 
 _LINGER_S: Final = 0.01  # a second owner answers in the millisecond of the first
 _MOST_MACS: Final = 8  # a hostile guest can make up as many as it likes
 _LOST: Final = {errno.ENOBUFS, errno.EAGAIN}
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Who has `target`? Asked on a macvtap, with the MAC of the guest behind it.
-
-    `target_mac` is who should answer, "" takes anybody; `target_device` is the macvtap of the
-    asked guest, "" where there is none.
-    """
-
-    device: str
-    source_mac: str
-    target: Address
-    target_mac: str = ""
-    target_device: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Who answered which question, and what could not be asked, and why. The rest was silent.
-
-    In `unicast_only` are those that answered by unicast, but that no broadcast of the asking guest
-    has reached: they meet only when they know each other's MAC already.
-    """
-
-    seen: dict[Ask, Seen]
-    unicast_only: dict[Ask, Seen]
-    untested: dict[Ask, str]
 
 
 def answered(asks: Sequence[Ask], deadline_s: float, *, every_s: float = 0.1) -> Heard:
@@ -115,29 +87,6 @@ def _drain(sock: socket.socket) -> None:
         return
 
 
-@dataclass(slots=True)
-class _State:
-    """One question on its way: a broadcast first if need be, then the unicast one."""
-
-    ask: Ask
-    shout: bytes
-    unicast: bytes  # empty where only a broadcast can be asked
-    arrived: bool = False  # a broadcast of the asking guest was seen at the asked one's macvtap
-    first: float = 0.0
-    next: float = 0.0
-    sent: int = 0
-    macs: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def answered(self) -> bool:
-        return bool(self.macs) and self.ask.target_mac in {"", *self.macs}
-
-    @property
-    def found(self) -> bool:
-        return self.answered and (self.arrived or not self.unicast)
-
-
 class _Mesh:
     def __init__(
         self, sock: socket.socket, asks: Sequence[Ask], deadline_s: float, every_s: float
@@ -148,22 +97,22 @@ class _Mesh:
         self._untested: dict[Ask, str] = {}
         self._indexes: dict[str, int] = {}
         self._names: dict[int, str] = {}
-        self._states: dict[tuple[str, bytes], _State] = {}
-        self._meetings: dict[tuple[str, str], list[_State]] = {}  # source MAC, macvtap it reaches
+        self._states: dict[tuple[str, bytes], State] = {}
+        self._meetings: dict[tuple[str, str], list[State]] = {}  # source MAC, macvtap it reaches
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         for ask in dict.fromkeys(asks):
             self._take_up(ask)
-        self._waiting = _spread(list(self._states.values()))
+        self._waiting = spread(list(self._states.values()))
         self._waiting.reverse()
-        self._open: dict[int, _State] = {}
+        self._open: dict[int, State] = {}
         self._shouted: set[tuple[str, int]] = set()  # device and IP version: one is enough at first
 
     @property
     def heard(self) -> Heard:
         told = [x for x in self._states.values() if x.macs]
-        full = {x.ask: _seen(x) for x in told if x.arrived or not x.unicast}
-        part = {x.ask: _seen(x) for x in told if x.ask not in full}
+        full = {x.ask: seen_by(x) for x in told if x.arrived or not x.unicast}
+        part = {x.ask: seen_by(x) for x in told if x.ask not in full}
         return Heard(full, part, self._untested)
 
     def run(self) -> None:
@@ -190,20 +139,20 @@ class _Mesh:
                         return
                     continue  # its guest hears nothing, which is to be measured
                 self._names[self._indexes[device]] = device
-        state = _State(ask, *_requests(ask))
+        state = State(ask, *requests(ask))
         self._states[ask.device, ask.target.packed] = state
         if ask.target_device:
             key = ask.source_mac, ask.target_device
             self._meetings.setdefault(key, []).append(state)
 
-    def _next_burst(self) -> list[_State]:
+    def _next_burst(self) -> list[State]:
         now = time.monotonic()
         due = [x for x in self._open.values() if x.next <= now][:_BURST]
         while self._waiting and len(due) < _BURST:
             due.append(self._waiting.pop())
         return due
 
-    def _send(self, state: _State) -> None:
+    def _send(self, state: State) -> None:
         now = time.monotonic()
         state.first = state.first or now
         state.next = now + self._every_s
@@ -220,7 +169,7 @@ class _Mesh:
         if not state.answered:
             self._put(state, state.unicast)
 
-    def _put(self, state: _State, frame: bytes) -> None:
+    def _put(self, state: State, frame: bytes) -> None:
         device = state.ask.device
         try:
             self._sock.sendto(frame, (device, 0, 0, 0, b""))
@@ -228,7 +177,7 @@ class _Mesh:
             if error.errno not in _LOST:
                 self._lose(device, f"{device} cannot send: {os.strerror(error.errno or 0)}")
 
-    def _listen_for(self, burst: Sequence[_State]) -> None:
+    def _listen_for(self, burst: Sequence[State]) -> None:
         until = time.monotonic() + _BURST_S
         while any(not x.found for x in burst) and (wait_s := until - time.monotonic()) > 0:
             self._listen(wait_s)
@@ -270,7 +219,7 @@ class _Mesh:
         state.macs.append(answer.mac)
         self._settle(state)
 
-    def _settle(self, state: _State) -> None:
+    def _settle(self, state: State) -> None:
         if state.found:
             self._open.pop(id(state), None)
 
@@ -287,38 +236,3 @@ class _Mesh:
                 self._untested[state.ask] = why
                 self._open.pop(id(state), None)
         self._waiting = [x for x in self._waiting if x.ask.device != device]
-
-
-def _requests(ask: Ask) -> tuple[bytes, bytes]:
-    """Build the question for everybody, and the one for the target alone.
-
-    For IPv4 from 0.0.0.0, which no receiver may store; for IPv6 from the guest's link-local one:
-    from `::` it would take its address from a guest that is just booting.
-    """
-    if isinstance(ask.target, IPv4Address):
-        shout = frames.arp_request(ask.target, ask.source_mac)
-    else:
-        own = frames.link_local(ask.source_mac)
-        shout = frames.neighbour_solicitation(ask.target, ask.source_mac, own)
-    if not (ask.target_device and ask.target_mac):
-        return shout, b""
-    return shout, frames.mac_bytes(ask.target_mac) + shout[6:]
-
-
-def _spread(states: list[_State]) -> list[_State]:
-    """Order the questions so that all guests take turns in asking and in being asked."""
-    by_device: dict[str, list[_State]] = {}
-    for state in states:
-        by_device.setdefault(state.ask.device, []).append(state)
-    queues = [
-        queue[turn % len(queue) :] + queue[: turn % len(queue)]
-        for turn, queue in enumerate(by_device.values())
-    ]
-    longest = max(map(len, queues), default=0)
-    return [queue[at] for at in range(longest) for queue in queues if at < len(queue)]
-
-
-def _seen(state: _State) -> Seen:
-    expected = state.ask.target_mac
-    mac = expected if expected in state.macs else state.macs[0]
-    return Seen(mac, state.seconds, tuple(state.macs))

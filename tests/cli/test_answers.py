@@ -100,7 +100,7 @@ vmnet.yaml:3:29: "bridg" is not a macvtap mode
 vmnet.yaml:6:1: unknown key "colour"
 colour: red
 ^
-  fix: known keys: name, networks, vms, connection, accel, defaults
+  fix: known keys: name, networks, vms, hosts, checks, connection, accel, defaults
 """,
     )
 

@@ -82,9 +82,9 @@ include: a
 -> 5:1 unknown key "upllnk"
 -> fix: known keys: name, networks, vms, hosts, checks, connection, accel, defaults
 -> 6:1 unknown key "version"
--> fix: known keys: name, networks, vms, connection, accel, defaults
+-> fix: known keys: name, networks, vms, hosts, checks, connection, accel, defaults
 -> 7:1 unknown key "include"
--> fix: known keys: name, networks, vms, connection, accel, defaults
+-> fix: known keys: name, networks, vms, hosts, checks, connection, accel, defaults
 
 # a list as a key
 ? [a]

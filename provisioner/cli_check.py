@@ -1,0 +1,148 @@
+"""vmnet check: the measurements told as a grid, as TAP, JUnit, JSON or HTML, once or again."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from provisioner import screen
+from provisioner.answer import answering, options, path_of, target, worker_of
+from provisioner.core.text import sanitize
+from provisioner.errors import Exit, VmnetError
+
+if TYPE_CHECKING:
+    from provisioner.core.report import Report
+    from provisioner.flow import Target
+
+Junit = Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")]
+Html = Annotated[Path | None, typer.Option(help="Write one self-contained page to this file.")]
+
+
+def check(  # noqa: PLR0913  (every one a word of the command line)
+    ctx: typer.Context,
+    plan: Annotated[
+        Path | None, typer.Argument(help="The plan.", show_default="vmnet.yaml")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="The plan.")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a value: networks.lan.mode=vepa. Repeatable."),
+    ] = None,
+    *,
+    pairs: Annotated[
+        str, typer.Option(help="all, or sample: a part that touches every guest.")
+    ] = "all",
+    watch: Annotated[bool, typer.Option("--watch", help="Measure again and again.")] = False,
+    every: Annotated[float, typer.Option(help="With --watch: seconds between.", min=0.5)] = 5.0,
+    junit: Junit = None,
+    html: Html = None,
+    tap: Annotated[bool, typer.Option("--tap", help="Write TAP on standard output.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the guests.", min=1)] = 120.0,
+    lock_timeout: Annotated[
+        float, typer.Option(help="Seconds to wait for another command on the same plan.", min=0)
+    ] = 30.0,
+    json: Annotated[
+        bool, typer.Option("--json", help="Write the report as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Measure who reaches whom among the VMs that run, and why not."""
+
+    def work() -> NoReturn:
+        from provisioner import flow
+
+        _refuse(pairs, watch=watch, tap=tap, json=json)
+        about = target(plan, file, sets)
+        how = options("check", timeout, lock_timeout, pairs=pairs)
+        with screen.progress("check") as tell:
+            report = flow.check(about, how, worker_of(ctx), tell)
+        write(report, about, junit, html)
+        show(report, tap=tap, json=json)
+        raise typer.Exit(report.status)
+
+    def again() -> NoReturn:
+        _refuse(pairs, watch=watch, tap=tap, json=json)
+        words = ["--pairs", pairs, "--timeout", str(timeout), "--lock-timeout", str(lock_timeout)]
+        words += [word for one in sets or () for word in ("--set", one)]
+        words += ["--file", str(path_of(plan, file))]
+        words += [w for o, p in (("--junit", junit), ("--html", html)) if p for w in (o, str(p))]
+        _watch(words, every)
+
+    answering("check", again if watch else work, json=json, worker=ctx.obj)
+
+
+def _refuse(pairs: str, *, watch: bool, tap: bool, json: bool) -> None:
+    if pairs not in {"all", "sample"}:
+        raise VmnetError(
+            f'--pairs: "{pairs}" is no choice of pairs',
+            fix="write --pairs all or --pairs sample",
+            status=Exit.BAD_INPUT,
+        )
+    if watch + tap + json > 1:
+        raise VmnetError(
+            "--watch, --tap and --json each want the output for themselves",
+            fix="choose one of them",
+            status=Exit.BAD_INPUT,
+        )
+
+
+def show(report: "Report", *, tap: bool, json: bool) -> None:
+    """Print the report, and tell a GitHub job where there is one."""
+    if json:
+        from provisioner.core.report import as_json
+
+        typer.echo(as_json(report))
+    elif tap:
+        from provisioner.core.tap import as_tap
+
+        typer.echo(as_tap(report), nl=False)
+    else:
+        screen.show(report)
+        github(report)
+
+
+def github(report: "Report") -> None:
+    """Tell a GitHub job what is wrong, and sum up the step; elsewhere do nothing."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    from provisioner.core import github as words
+    from provisioner.host import reports
+
+    typer.echo(words.annotations(report), nl=False)
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        reports.append(Path(path), words.summary(report))
+
+
+def write(report: "Report", about: "Target", junit: Path | None, html: Path | None) -> None:
+    """Write the files that were asked for. Raises VmnetError when one cannot be written."""
+    from provisioner.host import reports
+
+    if junit:
+        from provisioner.core.junit import as_junit
+
+        reports.write(junit, as_junit(report))
+    if html:
+        from provisioner.core.page import as_html
+
+        reports.write(html, as_html(report, about.plan))
+
+
+def _watch(words: list[str], every: float) -> NoReturn:
+    """Measure again and again, each time by a vmnet of its own: nothing is held in between.
+
+    So other commands have their turn, and what they change is seen. Ends with the last status.
+    """
+    from provisioner.flow import watching
+
+    status = int(Exit.DONE)
+    before: dict[str, str] | None = None
+    try:
+        for found in watching.rounds(words, every):
+            if before is None:
+                screen.typed_now(sanitize(found.summary))
+            for line in watching.changes(before, found):
+                screen.typed_now(sanitize(line))
+            before, status = found.observed, found.status
+    except KeyboardInterrupt:
+        screen.line("no more watching")
+    raise typer.Exit(status)
