@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
+from provisioner.core.checkwords import Asked, Question, What, asked
 from provisioner.core.diagnosis import diagnose
 from provisioner.core.diagnosis_ends import standing
-from provisioner.core.evidence import Evidence, Finding, Point
+from provisioner.core.evidence import Evidence, Finding, Point, Probed
 from provisioner.core.exchange import Exchange
 from provisioner.core.networks import host_device
 from provisioner.core.reach import HOST, Expected, Pair, Result
@@ -85,12 +86,30 @@ class Diagnosis:
             owners=claimed.get(ip_address(address), ()) if address else (),
             sent=seen.sent if seen else 0,
             answered=seen.answered if seen else 0,
-            largest=seen.largest if seen else 0,
-            packet=self._ends.packet(pair) if small else 0,
+            largest=seen.largest if seen else self._largest(result) if small else 0,
+            packet=self._packet(result),
             other_family=other if address and result.reached is False else None,
             refused=bool(seen and seen.refused),
             note=result.note,
         )
+
+    def _packet(self, result: Result) -> int:
+        """Say how many bytes should have passed and did not; 0 when that is not what is wrong."""
+        if result.reached and result.wrong:
+            return self._ends.packet(result.pair)
+        size = asked(result.pair.asked)
+        small = result.seen is not None and result.seen.largest > 0 and result.reached is False
+        return round(size.number) if small and size.what is What.MTU else 0
+
+    def _largest(self, result: Result) -> int:
+        """Find the largest packet that comes through, from inside the source."""
+        pair = result.pair
+        want = Asked(What.MTU, self._ends.packet(pair))
+        try:
+            found: Probed = self._worker.do("probe", pair.source, Question(want, result.address))
+        except VmnetError:
+            return 0
+        return found.largest
 
     def _followed(self, result: Result, evidence: Evidence) -> Evidence:
         """Do it again for one pair, and watch where its frames go."""

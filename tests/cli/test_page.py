@@ -1,0 +1,152 @@
+"""The page of a check, seen in a real browser without any network."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "core"))
+from reports import DEAD, GOOD, HOSTILE, PLAN, report, spoilt
+
+from provisioner.core.page import as_html
+
+DEADLINE_S = 60.0
+
+
+class Browser:
+    """Chromium, driven by its DevTools protocol over two pipes: no port, no library."""
+
+    def __init__(self, profile: Path) -> None:
+        theirs_in, self._out = os.pipe()
+        self._in, theirs_out = os.pipe()
+        os.set_blocking(self._in, False)
+        script = f'exec 3<&{theirs_in} 4>&{theirs_out}; exec "$@"'
+        argv = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu"]
+        argv += ["--disable-dev-shm-usage", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+        # Its own network namespace: it could reach nobody if it wanted to.
+        self.process = subprocess.Popen(
+            ["unshare", "-n", "bash", "-c", script, "browser", *argv, "about:blank"],
+            pass_fds=(theirs_in, theirs_out),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"HOME": str(profile)},
+            start_new_session=True,
+        )
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._buffer = b""
+        self._number = 0
+        self.events: list[dict[str, Any]] = []
+
+    def call(self, method: str, session: str = "", **params: object) -> dict[str, Any]:
+        self._number += 1
+        asked: dict[str, object] = {"id": self._number, "method": method, "params": params}
+        if session:
+            asked["sessionId"] = session
+        os.write(self._out, json.dumps(asked).encode() + b"\0")
+        while True:
+            said = self._message()
+            if said.get("id") == self._number:
+                assert "error" not in said, said
+                return dict(said["result"])
+            self.events.append(said)
+
+    def until(self, event: str) -> None:
+        while not any(one.get("method") == event for one in self.events):
+            self.events.append(self._message())
+
+    def _message(self) -> dict[str, Any]:
+        end = time.monotonic() + DEADLINE_S
+        while b"\0" not in self._buffer:
+            assert select.select([self._in], [], [], end - time.monotonic())[0], "no answer"
+            part = os.read(self._in, 1 << 16)
+            assert part, "the browser has ended"
+            self._buffer += part
+        whole, _, self._buffer = self._buffer.partition(b"\0")
+        return dict(json.loads(whole))
+
+    def close(self) -> None:
+        for pipe in (self._in, self._out):
+            os.close(pipe)
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class Page:
+    """One open page."""
+
+    def __init__(self, browser: Browser, path: Path) -> None:
+        self.browser = browser
+        browser.events.clear()
+        target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = browser.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Network", "Runtime", "Log"):
+            browser.call(f"{domain}.enable", self._session)
+        browser.call("Page.navigate", self._session, url=path.as_uri())
+        browser.until("Page.loadEventFired")
+
+    def js(self, expression: str) -> Any:  # noqa: ANN401  (whatever the script gives)
+        ran = self.browser.call(
+            "Runtime.evaluate", self._session, expression=expression, returnByValue=True
+        )
+        assert "exceptionDetails" not in ran, ran
+        return ran["result"].get("value")
+
+    @property
+    def requested(self) -> list[str]:
+        sent = (x for x in self.browser.events if x.get("method") == "Network.requestWillBeSent")
+        return [one["params"]["request"]["url"] for one in sent]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def shown(browser: Browser, path: Path, text: str) -> Page:
+    path.write_text(text, encoding="utf-8")
+    return Page(browser, path)
+
+
+def test_a_click_on_a_cell_shows_what_stands_behind_it(browser: Browser, tmp_path: Path) -> None:
+    page = shown(browser, tmp_path / "check.html", as_html(report(GOOD, DEAD), PLAN))
+    assert page.js("document.querySelectorAll('td button').length") == 1
+    assert page.js("document.querySelector('td button').textContent") == "✗ no answer 1/2"
+    assert page.js("document.querySelectorAll('svg rect').length") == 4
+    page.js("document.querySelector('td button').click()")
+    details = page.js("document.getElementById('details').innerText")
+    assert "the uplink nic0 is down" in details
+    assert "ip link set dev nic0 up" in details
+    assert "uplink nic0: down" in details
+    assert page.js("document.querySelector('td button').getAttribute('aria-pressed')") == "true"
+    assert page.requested == [(tmp_path / "check.html").as_uri()]
+
+
+def test_a_hostile_guest_runs_nothing_in_the_page(browser: Browser, tmp_path: Path) -> None:
+    text = "".join(HOSTILE) + "<img src=x onerror=document.title='owned'>"
+    page = shown(browser, tmp_path / "bad.html", as_html(spoilt(text), PLAN))
+    page.js("document.querySelector('td button').click()")
+    assert page.js("document.title") == "vmnet check: lab"
+    assert page.js("document.querySelectorAll('img').length") == 0
+    assert "onerror" in page.js("document.getElementById('details').innerText")
+    assert page.requested == [(tmp_path / "bad.html").as_uri()]
+
+
+def test_the_page_lets_no_other_script_run(browser: Browser, tmp_path: Path) -> None:
+    text = as_html(report(GOOD), PLAN).replace("</body>", "<script>window.x = 1</script></body>")
+    page = shown(browser, tmp_path / "more.html", text)
+    assert page.js("typeof window.x") == "undefined"

@@ -1,0 +1,58 @@
+"""Reports of a check for tests of what is written of them."""
+
+from dataclasses import replace
+
+from provisioner.core.evidence import Finding, Vantage
+from provisioner.core.planfile import load
+from provisioner.core.reach import Expected, Pair, Result
+from provisioner.core.report import Report, VmStatus
+from provisioner.errors import Exit
+
+PLAN = load(
+    """\
+name: lab
+networks:
+  lan: {uplink: nic0, subnet: 10.0.0.0/24}
+  dmz: {switch: true, subnet: 10.1.0.0/24, mode: private}
+vms: {a: {nics: [lan]}, b: {nics: [lan, dmz]}}
+""",
+    "p",
+).plan
+HOSTILE = (
+    "\x1b]0;x\x07", "[/x]", "[bold]", "::error::x", "##[error]", "\x9b31m", "\ud800", "\u202e",
+    "]]>", "</script><script>alert(1)</script>", "\0", "\ufffe", "a|b", "# skip", "\n::stop::",
+)  # fmt: skip
+
+
+def pair(expected: Expected = Expected.REACHES, **more: object) -> Pair:
+    made = Pair("lan", "a", "b", expected, "bridge mode hands frames over", ("10.0.0.2",))
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+FINDING = Finding("the uplink nic0 is down", "ip link set dev nic0 up", ("uplink nic0: down",), "b")
+GOOD = Result(pair(), "10.0.0.2", reached=True, seconds=0.0004, by=Vantage.AGENT)
+DEAD = Result(pair(), "10.0.0.2", reached=False, note="no answer to ping", finding=FINDING)
+LEAK = Result(pair(Expected.ISOLATED), "10.0.0.2", reached=True, seconds=0.001)
+APART = Result(pair(Expected.ISOLATED), "10.0.0.2", reached=False)
+UNKNOWN = Result(pair(source="b", target="a"), "10.0.0.1", None, note="a is not up")
+
+
+def report(*results: Result, hostile: str = "", findings: tuple[Finding, ...] = ()) -> Report:
+    return Report(
+        "check",
+        "lab",
+        Exit.CHECK_FAILED,
+        chosen=(("libvirt", "embedded", f"because {hostile}"),),
+        results=results,
+        findings=findings,
+        vms=(VmStatus("a", "running", 1, ("10.0.0.1/24",), ("/dev/tap1",)),),
+        consoles=(("a", f"login: {hostile}"),) if hostile else (),
+        seconds=1.5,
+    )
+
+
+def spoilt(text: str) -> Report:
+    """A report whose every foreign text is hostile."""
+    finding = Finding(f"x {text}", f"do {text}", (f"seen {text}", text), "a")
+    result = Result(pair(), "10.0.0.2", reached=False, note=text, finding=finding)
+    return report(result, GOOD, hostile=text, findings=(finding,))
