@@ -1,0 +1,93 @@
+"""The way of a frame, step by step: it ends as the truth table says, in every mode."""
+
+import re
+from itertools import product
+
+import pytest
+
+from provisioner.core import explain as ways
+from provisioner.core.addresses import assign
+from provisioner.core.planfile import load
+from provisioner.errors import VmnetError
+
+MODES = ("private", "vepa", "bridge", "source", "passthru")
+UPLINK = """\
+name: lab
+networks: {lan: {uplink: nic0, subnet: 10.0.0.0/24, gateway: 10.0.0.1}}
+vms:
+  a: {nics: [{network: lan, mode: %s%s}]}
+  b: {nics: [{network: lan, mode: %s%s}]}
+"""
+
+
+def explained(a: str, b: str, reflects: bool | None, *ends: str) -> ways.Explanation:  # noqa: FBT001
+    allow = {True: ', allow: ["vm:a", "vm:b", host]', False: ""}
+    text = UPLINK % (a, allow[a == "source"], b, allow[b == "source"])
+    plan = load(text, "p").plan
+    source, target = ends or ("a", "b")
+    return ways.explain(plan, assign(plan), source, target, reflects=reflects)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "reflects"), list(product(MODES[:4], MODES[:4], (True, False, None)))
+)
+def test_the_steps_end_as_the_verdict_says(a: str, b: str, reflects: bool | None) -> None:  # noqa: FBT001
+    found = explained(a, b, reflects)
+    asked, answered = ([step.passes for step in way] for way in (found.there, found.back))
+    match found.verdict:
+        case "reaches":
+            # One of the two must be able to ask; the other answers by unicast.
+            assert False not in asked or False not in answered
+            assert None not in asked + answered
+        case "must not reach" | "unicast only":
+            assert False in asked
+        case _:
+            assert (found.verdict, None in asked) == ("depends on the switch", True)
+
+
+@pytest.mark.parametrize(("a", "b"), list(product(MODES[:4], MODES[:4])))
+def test_the_verdict_is_what_the_check_promises(a: str, b: str) -> None:
+    found = explained(a, b, None)
+    allow = {True: ', allow: ["vm:a", "vm:b", host]', False: ""}
+    plan = load(UPLINK % (a, allow[a == "source"], b, allow[b == "source"]), "p").plan
+    promised = ways.promised(plan, assign(plan), "a", "b")
+    words = {"depends on the switch": "as measured"}
+    assert words.get(found.verdict, found.verdict) == promised
+
+
+def test_a_way_is_told_step_by_step() -> None:
+    text = ways.as_text(explained("private", "bridge", False))  # noqa: FBT003
+    assert re.sub(r"mvt\w+|(\w\w:){5}\w\w", "X", text) == (
+        "a -> b on network lan: must not reach\n"
+        "  because private mode hands nothing to its neighbours, and this switch reflects nothing\n"
+        "the question:\n"
+        "  ✓ a: sends to b from X\n"
+        "  ✓ macvtap X: spoof guard (mac): lets pass what comes from X\n"
+        "  ✓ nic0: mode private: sends to the wire\n"
+        "  ✗ behind nic0: does not send frames back (hairpin off)\n"
+        "the answer:\n"
+        "  ✓ b: sends to a from X\n"
+        "  ✓ macvtap X: spoof guard (mac): lets pass what comes from X\n"
+        "  ✓ nic0: mode bridge: sends to the wire what is not for another bridge guest\n"
+        "  ✗ behind nic0: does not send frames back (hairpin off)\n"
+    )
+
+
+def test_the_gateway_and_an_address_outside_are_reached_by_the_wire() -> None:
+    for outside in ("gateway", "192.0.2.1"):
+        assert explained("private", "vepa", None, "a", outside).verdict == "reaches"
+
+
+def test_a_chart_has_a_node_for_each_step_and_no_quote_in_any() -> None:
+    found = explained("vepa", "vepa", None)
+    chart = ways.as_mermaid(found)
+    assert chart.startswith("flowchart LR\n")
+    assert len(re.findall(r'^  [qa]\d+\["[^"]*"\]$', chart, re.MULTILINE)) == len(
+        found.there
+    ) + len(found.back)
+
+
+@pytest.mark.parametrize(("ends", "what"), [(("a", "x"), "no VM"), (("a", "a"), "two ends")])
+def test_who_is_not_in_the_plan_is_told(ends: tuple[str, str], what: str) -> None:
+    with pytest.raises(VmnetError, match=what):
+        explained("vepa", "vepa", None, *ends)
