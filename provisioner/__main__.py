@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 _WITH_WORKER = frozenset(
-    {"up", "down", "plan", "status", "check", "exec", "console", "modes", "link"}
+    {"up", "down", "plan", "status", "check", "exec", "console", "modes", "link", "ip"}
 )
 _NOT_WITH = frozenset({"--help", "--print-plan", "--watch"})
 

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from provisioner import __version__, cli_check, cli_explain, cli_modes, cli_net, cli_wire, screen
+from provisioner import (
+    __version__,
+    cli_ask,
+    cli_check,
+    cli_explain,
+    cli_modes,
+    cli_net,
+    cli_wire,
+    screen,
+)
 from provisioner.answer import (
     answering,
     oneshot_text,
@@ -30,6 +39,7 @@ app.add_typer(images, name="image")
 app.add_typer(cli_net.app, name="net")
 app.command()(cli_check.check)
 app.command()(cli_explain.explain)
+app.command()(cli_ask.ip)
 app.command()(cli_modes.modes)
 app.command()(cli_wire.link)
 app.command()(cli_wire.capture)

@@ -30,6 +30,7 @@ def explain(
 
     def work() -> None:
         from provisioner.core import explain as ways
+        from provisioner.core import explainwords as texts
         from provisioner.core.addresses import assign
 
         found = _PAIR.fullmatch(" ".join(words))
@@ -44,6 +45,6 @@ def explain(
         if json:
             screen.typed(jsons.dumps({"format": 1, **asdict(way)}, indent=2))
         else:
-            screen.typed((ways.as_mermaid if mermaid else ways.as_text)(way).rstrip("\n"))
+            screen.typed((texts.as_mermaid if mermaid else texts.as_text)(way).rstrip("\n"))
 
     answering("explain", work, json=json)

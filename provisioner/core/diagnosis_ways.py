@@ -52,11 +52,16 @@ def small(e: Evidence) -> Finding | None:
     if not e.packet:
         return None
     most = f"{e.largest} bytes still pass" if e.largest else "small ones pass"
-    where = f"; something on the way has an MTU of {e.largest}" if e.largest else ""
+    # veth, bridges and taps let 4 bytes more than their MTU pass, for a VLAN tag
+    # (__is_skb_forwardable in net/core/dev.c): what came through may be that much above it.
+    mtu = max(e.largest - 4, 0)
+    where = f"; something on the way has an MTU of {mtu} to {e.largest}" if mtu else ""
+    if 0 < e.uplink.mtu < e.packet:
+        mtu, where = e.uplink.mtu, f"; the MTU of {e.uplink.name} is {e.uplink.mtu}"
     return Finding(
         f"packets of {e.packet} bytes from {e.source.vm} to {e.target.vm} vanish, {most}{where}",
         f"make the MTU the same everywhere: ip link show {e.uplink.name}; or write mtu: "
-        f"{e.largest or 1400} at network {e.network}",
+        f"{mtu or 1400} at network {e.network}",
         (f"largest packet that came through: {e.largest or 'small'}; wanted: {e.packet}",),
     )
 

@@ -18,6 +18,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.host import (
     addresscheck,
     connection,
+    dnsmasq,
     domains,
     embedded,
     guestprobes,
@@ -62,6 +63,8 @@ def serve() -> dict[str, Callable[..., object]]:
         "inside": machine.inside,
         "probe": machine.probe,
         "dropped": nft.dropped,
+        "leases": dnsmasq.leases,
+        "sent": links.sent,
         "reflects": switchtest.reflects,
         "impair": impairments.set_on,
         "unimpair": impairments.clear,

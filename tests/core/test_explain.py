@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 
 from provisioner.core import explain as ways
+from provisioner.core import explainwords as words
 from provisioner.core.addresses import assign
 from provisioner.core.planfile import load
 from provisioner.errors import VmnetError
@@ -51,12 +52,12 @@ def test_the_verdict_is_what_the_check_promises(a: str, b: str) -> None:
     allow = {True: ', allow: ["vm:a", "vm:b", host]', False: ""}
     plan = load(UPLINK % (a, allow[a == "source"], b, allow[b == "source"]), "p").plan
     promised = ways.promised(plan, assign(plan), "a", "b")
-    words = {"depends on the switch": "as measured"}
-    assert words.get(found.verdict, found.verdict) == promised
+    told = {"depends on the switch": "as measured"}
+    assert told.get(found.verdict, found.verdict) == promised
 
 
 def test_a_way_is_told_step_by_step() -> None:
-    text = ways.as_text(explained("private", "bridge", False))  # noqa: FBT003
+    text = words.as_text(explained("private", "bridge", False))  # noqa: FBT003
     assert re.sub(r"mvt\w+|(\w\w:){5}\w\w", "X", text) == (
         "a -> b on network lan: must not reach\n"
         "  because private mode hands nothing to its neighbours, and this switch reflects nothing\n"
@@ -80,7 +81,7 @@ def test_the_gateway_and_an_address_outside_are_reached_by_the_wire() -> None:
 
 def test_a_chart_has_a_node_for_each_step_and_no_quote_in_any() -> None:
     found = explained("vepa", "vepa", None)
-    chart = ways.as_mermaid(found)
+    chart = words.as_mermaid(found)
     assert chart.startswith("flowchart LR\n")
     assert len(re.findall(r'^  [qa]\d+\["[^"]*"\]$', chart, re.MULTILINE)) == len(
         found.there

@@ -1,0 +1,59 @@
+"""vmnet ip: which addresses guests have, as people or scripts want it."""
+
+import json as jsons
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provisioner import screen
+from provisioner.answer import answering, options, target, worker_of
+from provisioner.core.text import sanitize
+from provisioner.errors import Exit
+
+if TYPE_CHECKING:
+    from provisioner.core.discovery import NicAddresses
+
+
+def ip(
+    ctx: typer.Context,
+    nic: Annotated[str, typer.Argument(help="VM, VM.NUMBER or VM.NETWORK.")] = "",
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="The plan.")] = None,
+    *,
+    timeout: Annotated[float, typer.Option(help="Seconds to look for addresses.", min=0.2)] = 3.0,
+    lock_timeout: Annotated[
+        float, typer.Option(help="Seconds to wait for another command on the plan.", min=0)
+    ] = 30.0,
+    json: Annotated[bool, typer.Option("--json", help="Write it as JSON.")] = False,
+) -> None:
+    """Find the addresses that guests have, with nothing inside them; of one VM, for scripts."""
+
+    def work() -> None:
+        from provisioner.flow import ip as addresses
+
+        how = options("ip", timeout, lock_timeout)
+        found = addresses.find(target(None, file, None), how, worker_of(ctx), screen.nothing, nic)
+        if json:
+            told = {"format": 1, "command": "ip", "nics": [asdict(one) for one in found]}
+            screen.typed(jsons.dumps(told, indent=2))
+        else:
+            for line in (line for one in found for line in _lines(one, bare=bool(nic))):
+                screen.typed(sanitize(line))
+        for finding in (finding for one in found for finding in one.findings):
+            screen.line(f"{finding.what}; mend it: {finding.fix}")
+        bad = any(one.findings or not one.addresses for one in found)
+        raise typer.Exit(Exit.CHECK_FAILED if bad else Exit.DONE)
+
+    answering("ip", work, json=json, worker=ctx.obj)
+
+
+def _lines(found: "NicAddresses", *, bare: bool) -> Iterator[str]:
+    """Give the addresses, alone as scripts want them, or with where they are known from."""
+    for known in found.addresses:
+        name = f"{found.vm}.{found.nic}"
+        how = "; ".join(known.how)
+        yield known.address if bare else f"{name} {known.address} {found.mac} ({how})"
+    if not found.addresses and not bare:
+        yield f"{found.vm}.{found.nic} - {found.mac} (no address found)"
