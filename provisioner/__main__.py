@@ -1,12 +1,13 @@
 """The door: starts the worker before anything heavy is loaded, then lets the command line speak."""
 
+import os
 import sys
 from collections.abc import Callable
 
 _WITH_WORKER = frozenset(
-    {"up", "down", "plan", "status", "check", "exec", "console", "modes", "link", "ip"}
+    {"up", "down", "plan", "status", "check", "exec", "console", "modes", "link", "ip", "doctor"}
 )
-_NOT_WITH = frozenset({"--help", "--print-plan", "--watch"})
+_NOT_WITH = frozenset({"--help", "--print-plan", "--watch", "--ci"})
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     if words and words[0] in _WITH_WORKER and not _NOT_WITH & set(words):
         from provisioner.host import worker as workers
 
-        worker = workers.start(_serve_modes if words[0] == "modes" else _serve)
+        worker = workers.start(_SERVED.get(words[0], _serve))
     if words == ["--version"]:
         from provisioner import __version__
 
@@ -37,6 +38,19 @@ def _serve() -> dict[str, Callable[..., object]]:
     return machine.serve()
 
 
+def _serve_doctor() -> dict[str, Callable[..., object]]:
+    from provisioner.host import doctorlibvirt, embedded, switchtest
+
+    embedded.private_mounts()
+    # What matters of libvirt's log arrives as an error anyway.
+    os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
+    return {
+        "libvirt": doctorlibvirt.opened,
+        "question": switchtest.question,
+        "ask": switchtest.ask,
+    }
+
+
 def _serve_modes() -> dict[str, Callable[..., object]]:
     from provisioner.host import experiment, switchtest
 
@@ -46,6 +60,8 @@ def _serve_modes() -> dict[str, Callable[..., object]]:
         "ask": switchtest.ask,
     }
 
+
+_SERVED = {"modes": _serve_modes, "doctor": _serve_doctor}
 
 if __name__ == "__main__":
     main()

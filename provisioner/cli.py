@@ -10,6 +10,7 @@ from provisioner import (
     __version__,
     cli_ask,
     cli_check,
+    cli_doctor,
     cli_explain,
     cli_modes,
     cli_net,
@@ -38,6 +39,7 @@ images = typer.Typer(no_args_is_help=True, help="The images that guests boot fro
 app.add_typer(images, name="image")
 app.add_typer(cli_net.app, name="net")
 app.command()(cli_check.check)
+app.command()(cli_doctor.doctor)
 app.command()(cli_explain.explain)
 app.command()(cli_ask.ip)
 app.command()(cli_modes.modes)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provisioner.core.experiment import Cell, Lab, Place, Verdict
+    from provisioner.core.switchverdict import Question
     from provisioner.host.worker import Worker
 
 _WIDE = 160  # columns of a table that goes to a file: nothing is folded there
@@ -97,11 +98,7 @@ def _ask(worker: "Worker", uplink: str, peer: str, *, yes: bool, json: bool) -> 
     from provisioner.flow import modes
 
     asked = modes.question(worker, uplink, peer)
-    screen.line("\n".join(["this will be sent:", *(f"  * {line}" for line in asked.to_send)]))
-    if asked.untestable:
-        screen.line(f"foreign MACs cannot be tested: {asked.untestable}")
-    if not yes:
-        _consent()
+    agreed(asked, yes=yes)
     with screen.progress("modes") as tell:
         findings = modes.ask(worker, asked, tell)
     screen.typed(
@@ -110,6 +107,15 @@ def _ask(worker: "Worker", uplink: str, peer: str, *, yes: bool, json: bool) -> 
         else "\n".join(f"{uplink}: {line}" for line in findings.lines)
     )
     raise typer.Exit(findings.status)
+
+
+def agreed(asked: "Question", *, yes: bool) -> None:
+    """Say what will be sent, and go on only when the user agrees. Raises VmnetError otherwise."""
+    screen.line("\n".join(["this will be sent:", *(f"  * {line}" for line in asked.to_send)]))
+    if asked.untestable:
+        screen.line(f"foreign MACs cannot be tested: {asked.untestable}")
+    if not yes:
+        _consent()
 
 
 def _consent() -> None:

@@ -13,6 +13,7 @@ _NEWQDISC, _NEWTFILTER = 36, 44
 _TCMSG: Final = struct.Struct("=BxxxiIII")  # family, ifindex, handle, parent, info
 _KIND, _OPTIONS = 1, 2
 _CLSACT_HANDLE, _CLSACT_PARENT, _CLSACT_INGRESS = 0xFFFF0000, 0xFFFFFFF1, 0xFFFFFFF2
+_ROOT: Final = 0xFFFFFFFF
 _FIRST_PRIORITY: Final = 1 << 16
 _EVERY_PROTOCOL: Final = int.from_bytes(struct.pack("!H", 3), "little")  # ETH_P_ALL
 _U32_SELECTOR, _U32_ACTIONS = 5, 7
@@ -41,3 +42,9 @@ def redirect_into(index: int, other: int) -> Message:
     )
     rule = nest(_OPTIONS, nest(_U32_ACTIONS, action), attribute(_U32_SELECTOR, _EVERY_FRAME))
     return Message(_NEWTFILTER, head + text(_KIND, "u32") + rule, CREATE | EXCL)
+
+
+def impossible_root(index: int, kind: str) -> Message:
+    """Ask for a root queue that lacks what its kind cannot be without: only a question."""
+    head = _TCMSG.pack(0, index, 0, _ROOT, 0)
+    return Message(_NEWQDISC, head + text(_KIND, kind), CREATE | EXCL)

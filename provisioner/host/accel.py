@@ -39,6 +39,14 @@ def choose(wish: str, kernel: Path, cache: Path) -> Chosen:
     return Chosen("tcg", trouble)
 
 
+def test(kernel: Path, cache: Path) -> str:
+    """Boot one under KVM now, whatever is known, and keep the outcome: why it fails, or ""."""
+    user, group = embedded.run_user()
+    outcome = _test_boot(kernel, user, group)
+    _write(cache / "accel.json", {_key(user, group): outcome})
+    return outcome
+
+
 def _trouble(kernel: Path, cache: Path) -> str:
     """Say why KVM cannot be used; an empty string when it can."""
     if not _KVM.exists():

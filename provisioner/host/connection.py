@@ -17,6 +17,11 @@ def choose(wish: str, plan: str) -> Chosen:
     inside = f"qemu:///embed?root={places.libvirt_root(plan)}"
     if embedded.has_vms(plan):
         return Chosen(inside, "this plan's VMs were started by vmnet's embedded libvirt")
+    return offered(inside)
+
+
+def offered(inside: str) -> Chosen:
+    """Give the URI for a plan that has no VMs yet; `inside` is that of its embedded libvirt."""
     for path in _SOCKETS:
         pid = _listener(path)
         if pid is None:

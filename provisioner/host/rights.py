@@ -44,10 +44,18 @@ def require_for_devices() -> None:
     _require(_NEEDED_FOR_DEVICES)
 
 
-def _require(needed: Sequence[tuple[int, str, str]]) -> None:
+def lacking() -> list[tuple[str, str]]:
+    """List the capabilities that vmnet lacks, and what it needs each for."""
+    return _missing(_NEEDED)
+
+
+def _missing(needed: Sequence[tuple[int, str, str]]) -> list[tuple[str, str]]:
     have = _effective()
-    missing = [(name, why) for bit, name, why in needed if not have >> bit & 1]
-    if missing:
+    return [(name, why) for bit, name, why in needed if not have >> bit & 1]
+
+
+def _require(needed: Sequence[tuple[int, str, str]]) -> None:
+    if missing := _missing(needed):
         told = ", ".join(f"{name} ({why})" for name, why in missing)
         raise VmnetError(f"vmnet lacks {told}", fix="run it as root: sudo vmnet …")
 

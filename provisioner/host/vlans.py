@@ -11,8 +11,8 @@ from provisioner.core.facts import Link
 from provisioner.core.resources import Vlan
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import links
-from provisioner.host.netlink import drop, existing_index, index_of, transact
+from provisioner.host import drivers, links
+from provisioner.host.netlink import drop, existing_index, index_of
 from provisioner.host.writes import NO_IPV6, Write, free_index, write
 
 _LOAD_IT: Final = (
@@ -26,15 +26,8 @@ _MENDS: Final = {
 
 
 def missing() -> str:
-    """Say what the kernel lacks for VLANs; "" when it lacks nothing.
-
-    Asks for a VLAN device without saying which VLAN: a kernel with the driver answers EINVAL
-    (vlan_newlink), one without it EOPNOTSUPP, and neither makes one. The question makes the
-    kernel load the module by itself where it may (net/core/rtnetlink.c).
-    """
-    question = m.new(m.text(m.IFNAME, "vmnet-asks"), m.info("vlan"), flags=m.CREATE | m.EXCL)
-    ((status,),) = transact([[question]])
-    if status != errno.EOPNOTSUPP:
+    """Say what the kernel lacks for VLANs; "" when it lacks nothing."""
+    if drivers.answers(["vlan"])["vlan"] is not False:
         return ""
     return "this kernel has no driver for VLANs: its module 8021q is neither loaded nor built in"
 
