@@ -110,9 +110,9 @@ def script(device: str, wish: Impairment) -> str:
     if wish.loss:
         share = max(1, round(wish.loss * _SCALE))
         told = Impairment(loss=wish.loss)
-        rules.append(
-            f'numgen random mod {_SCALE} < {share} counter drop comment "vmnet link: {told}"'
-        )
+        # nft takes no comparison that is always true.
+        chance = f"numgen random mod {_SCALE} < {share} " if share < _SCALE else ""
+        rules.append(f'{chance}counter drop comment "vmnet link: {told}"')
     if wish.rate:
         told = Impairment(rate=wish.rate)
         rules.append(

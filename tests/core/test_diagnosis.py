@@ -1,0 +1,192 @@
+"""One sentence for what was seen, and nothing blamed that was not: cause by cause."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioner.core.diagnosis import diagnose
+from provisioner.core.evidence import (
+    End,
+    Evidence,
+    Heading,
+    Inside,
+    Kind,
+    Point,
+    Sighting,
+    Uplink,
+)
+from provisioner.core.text import hides
+
+MAC_A, MAC_B, OTHER = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:66:66"
+A = End("a", 0, "mvta", MAC_A, ("10.0.0.1",), mode="bridge", wanted_mode="bridge")
+B = End("b", 0, "mvtb", MAC_B, ("10.0.0.2",), mode="bridge", wanted_mode="bridge")
+DEAD = Evidence("lan", A, B, "10.0.0.2", "ping", expected=True, uplink=Uplink("nic0", mtu=1500))
+LEAK = replace(DEAD, expected=False)
+EVERYWHERE = frozenset(Point)
+IN, OUT = Heading.IN, Heading.OUT
+
+
+def seen(*what: tuple[Point, Heading, Kind]) -> dict[str, Any]:
+    return {"listened": EVERYWHERE, "sightings": frozenset(Sighting(*one) for one in what)}
+
+
+ASKED = (Point.SOURCE, OUT, Kind.REQUEST)
+ARRIVED = (Point.TARGET, IN, Kind.REQUEST)
+ANSWERED = (Point.TARGET, OUT, Kind.REPLY)
+BACK = (Point.SOURCE, IN, Kind.REPLY)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "told"),
+    [
+        (replace(DEAD, target=replace(B, state="crashed")), "b is not running: libvirt says"),
+        (replace(DEAD, uplink=Uplink("nic0", exists=False)), "the uplink nic0 is not there"),
+        (replace(DEAD, uplink=Uplink("nic0", up=False)), "the uplink nic0 is down"),
+        (replace(DEAD, uplink=Uplink("nic0", carrier=False)), "the uplink nic0 has no carrier"),
+        (replace(DEAD, source=replace(A, exists=False)), "the macvtap mvta of a is gone"),
+        (replace(DEAD, source=replace(A, up=False)), "the macvtap mvta of a is down"),
+        (replace(DEAD, target=replace(B, mode="vepa")), "is in mode vepa, the plan says bridge"),
+        (replace(DEAD, target=replace(B, node="foreign")), "/dev/tap of b's macvtap mvtb is"),
+        (replace(DEAD, target=replace(B, holders=("77 (cat)",))), "is open in process 77 (cat)"),
+        (replace(DEAD, target=replace(B, impaired="loss 5%")), "made worse on purpose: loss 5%"),
+        (replace(DEAD, asked="tcp/22", refused=True), "nothing listens there on tcp/22"),
+        (
+            replace(DEAD, source=replace(A, agent=False), note="no guest agent answers"),
+            "cannot be tested: the guest agent of a does not answer",
+        ),
+        (
+            replace(DEAD, target=replace(B, inside=Inside(OTHER, up=True, addresses=()))),
+            f"b uses the MAC {OTHER} inside",
+        ),
+        (
+            replace(DEAD, target=replace(B, inside=Inside(MAC_B, up=False, addresses=()))),
+            f"inside b the interface with {MAC_B} is down",
+        ),
+        (
+            replace(
+                DEAD, target=replace(B, inside=Inside("", up=False, addresses=(), found=False))
+            ),
+            f"b has no card with the MAC {MAC_B}",
+        ),
+        (replace(DEAD, source=replace(A, guard="mac", dropped=3)), "has dropped 3 frames"),
+        (replace(DEAD, address=""), "b has no address"),
+        (
+            replace(
+                DEAD, target=replace(B, inside=Inside(MAC_B, up=True, addresses=("10.0.0.7",)))
+            ),
+            "b does not have the address 10.0.0.2 inside: it has 10.0.0.7",
+        ),
+        (
+            replace(DEAD, source=replace(A, inside=Inside(MAC_A, up=True, addresses=("fd00::1",)))),
+            "a has no IPv4 address inside to ask from",
+        ),
+        (replace(DEAD, owners=(MAC_B, OTHER)), f"is used twice: {OTHER} answers for it too"),
+        (replace(DEAD, owners=(OTHER,)), "answers for it and b does not"),
+        (
+            replace(DEAD, packet=1500, largest=1404),
+            "1404 bytes still pass; something on the way has an MTU of 1400 to 1404",
+        ),
+        (
+            replace(DEAD, packet=1500, largest=1404, uplink=Uplink("nic0", mtu=1400)),
+            "the MTU of nic0 is 1400",
+        ),
+        (replace(DEAD, sent=20, answered=13), "7 of 20 pings from a to b were lost"),
+        (
+            replace(DEAD, address="fd00::2", target=replace(B, all_multicast=False)),
+            "hears no multicast (ALLMULTI is off)",
+        ),
+        (
+            replace(
+                DEAD,
+                source=replace(A, mode="vepa", wanted_mode="vepa"),
+                uplink=Uplink("nic0", reflects=False),
+            ),
+            "the switch behind nic0 sends no frames back",
+        ),
+        (
+            replace(DEAD, uplink=Uplink("nic0", passes_foreign=False, control="10.0.0.254")),
+            "drops frames of MACs that it does not know: 10.0.0.254 answers",
+        ),
+        (replace(DEAD, **seen(ASKED, ARRIVED)), "something inside it drops them"),
+        (replace(DEAD, **seen()), "a has sent nothing to 10.0.0.2"),
+        (replace(DEAD, **seen(ASKED)), "never reached the macvtap of b"),
+        (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED)), "never reached the macvtap of a"),
+        (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED, BACK)), "something inside a drops it"),
+        (DEAD, "a -> b (ping): no answer; no reason was found"),
+    ],
+)
+def test_each_cause_has_its_sentence(evidence: Evidence, told: str) -> None:
+    finding = diagnose(evidence)
+    assert told in finding.what
+    assert finding.fix
+
+
+@pytest.mark.parametrize(
+    ("evidence", "told"),
+    [
+        (replace(LEAK, source=replace(A, wanted_mode="private")), "the plan says private"),
+        (replace(LEAK, owners=(OTHER,)), f"it is {OTHER} that has the address there"),
+        (replace(LEAK, gone_by=OTHER), f"the machine {OTHER} hands the packets on"),
+        (
+            replace(LEAK, uplink=Uplink("mvl", own_switch=True, reflects=True)),
+            "the switch sends frames back, the plan says hairpin: false",
+        ),
+        (replace(LEAK, uplink=Uplink("nic0", reflects=True)), "sends frames back (hairpin)"),
+        (LEAK, "by a way that was not found"),
+    ],
+)
+def test_each_leak_has_its_way(evidence: Evidence, told: str) -> None:
+    assert told in diagnose(evidence).what
+
+
+def test_what_hides_the_rest_is_blamed_first() -> None:
+    many = replace(
+        DEAD,
+        uplink=Uplink("nic0", up=False),
+        target=replace(B, up=False, impaired="loss 5%"),
+        owners=(OTHER,),
+    )
+    assert diagnose(many).what == "the uplink nic0 is down"
+
+
+def test_a_bridge_pair_is_never_told_to_want_a_hairpin() -> None:
+    found = diagnose(replace(DEAD, uplink=Uplink("nic0", reflects=False)))
+    assert "hairpin" not in found.what
+
+
+_WORDS = st.text(max_size=40)
+
+
+@given(
+    _WORDS,
+    _WORDS,
+    st.sampled_from([None, "fd00::2", "10.0.0.2", ""]),
+    st.booleans(),
+    st.sets(
+        st.builds(Sighting, st.sampled_from(Point), st.sampled_from(Heading), st.sampled_from(Kind))
+    ),
+)
+def test_no_evidence_leaves_the_user_without_a_harmless_sentence_and_a_mend(
+    note: str,
+    said: str,
+    address: str | None,
+    expected: bool,  # noqa: FBT001
+    sightings: set[Sighting],
+) -> None:
+    evidence = replace(
+        DEAD,
+        note=note,
+        expected=expected,
+        address=DEAD.address if address is None else address,
+        target=replace(B, impaired=said, holders=(said,) if said else ()),
+        listened=EVERYWHERE,
+        sightings=frozenset(sightings),
+    )
+    finding = diagnose(evidence)
+    assert finding.what
+    assert finding.fix
+    for text in (finding.what, finding.fix, *finding.evidence):
+        assert not any(map(hides, text)), ascii(text)

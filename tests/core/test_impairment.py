@@ -1,0 +1,84 @@
+"""vmnet link's words: what may be wished, the rules it becomes, and what is read back from them."""
+
+import pytest
+
+from provisioner.core import impairment, rulesets
+from provisioner.core.impairment import Impairment
+from provisioner.core.values import BadValue
+
+
+@pytest.mark.parametrize(
+    ("words", "wish", "told"),
+    [
+        (("5%", None, None, None), Impairment(loss=0.05), "loss 5%"),
+        (("0.5", None, None, None), Impairment(loss=0.005), "loss 0.5%"),
+        ((None, "20ms", "5ms", None), Impairment(0, 0.02, 0.005), "delay 20ms, jitter 5ms"),
+        ((None, "1s", None, None), Impairment(delay_s=1.0), "delay 1000ms"),
+        ((None, None, None, "10mbit"), Impairment(rate=1e7), "rate 10mbit"),
+        ((None, None, None, "64Kbit"), Impairment(rate=64e3), "rate 0.064mbit"),
+    ],
+)
+def test_wishes_are_read_and_told_in_the_same_words(
+    words: tuple[str | None, ...], wish: Impairment, told: str
+) -> None:
+    assert impairment.wanted(*words) == wish
+    assert str(wish) == told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("0%", None, None, None),
+        ("101%", None, None, None),
+        ("a lot", None, None, None),
+        (None, "20", None, None),
+        (None, "61s", None, None),
+        (None, None, "5ms", None),
+        (None, None, None, "1kbit"),
+        (None, None, None, "10m"),
+    ],
+)
+def test_what_is_no_share_no_time_and_no_rate_is_refused(words: tuple[str | None, ...]) -> None:
+    with pytest.raises(BadValue) as raised:
+        impairment.wanted(*words)
+    assert raised.value.fix
+
+
+def test_both_directions_are_dropped_before_the_guard_sees_them() -> None:
+    text = impairment.script("mvt1", Impairment(loss=0.05, rate=1e7))
+    assert text.count("numgen random mod 10000 < 500 counter drop") == 2
+    assert text.count("limit rate over 1250000 bytes/second counter drop") == 2
+    assert 'hook egress device "mvt1" priority -10' in text
+    assert 'hook ingress device "mvt1" priority -10' in text
+
+
+def test_a_share_too_small_for_the_scale_still_loses_something() -> None:
+    assert "< 1 counter" in impairment.script("mvt1", Impairment(loss=0.00001))
+
+
+def test_all_frames_are_lost_without_asking_for_chance() -> None:
+    text = impairment.script("mvt1", Impairment(loss=1.0))
+    assert "numgen" not in text
+    assert text.count('counter drop comment "vmnet link: loss 100%"') == 2
+
+
+def test_what_nft_lists_is_read_back_with_what_it_has_cost() -> None:
+    listed = """\
+table netdev vmnetlink_mvt1 {
+	chain egress {
+		type filter hook egress device "mvt1" priority -10; policy accept;
+		numgen random mod 10000 < 500 counter packets 3 bytes 294 drop comment "vmnet link: loss 5%"
+	}
+	chain ingress {
+		type filter hook ingress device "mvt1" priority -10; policy accept;
+		numgen random mod 10000 < 500 counter packets 4 bytes 392 drop comment "vmnet link: loss 5%"
+	}
+}
+table netdev somebody_elses {
+	chain x {
+		counter packets 9 bytes 9 drop comment "vmnet link: loss 5%"
+	}
+}
+"""
+    found = impairment.observed(rulesets.parse(listed))
+    assert found == {"mvt1": impairment.Found("loss 5%", 7)}

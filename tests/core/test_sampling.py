@@ -1,0 +1,39 @@
+"""A part of the pairs that still touches every guest, the same one each time."""
+
+from collections import Counter
+
+from provisioner.core.reach import HOST, Expected, Pair
+from provisioner.core.sampling import sample
+
+
+def pair(source: str, target: str, asked: str = "ping") -> Pair:
+    return Pair("lan", source, target, Expected.REACHES, "", ("10.0.0.1",), asked=asked)
+
+
+VMS = [f"v{n}" for n in range(30)]
+MESH = [pair(a, b) for a in VMS for b in VMS if a != b]
+
+
+def test_every_guest_asks_and_is_asked_and_most_pairs_are_left_out() -> None:
+    chosen = sample(MESH)
+    asking, asked = Counter(p.source for p in chosen), Counter(p.target for p in chosen)
+    assert min(asking[vm] for vm in VMS) >= 4
+    assert min(asked[vm] for vm in VMS) >= 4
+    assert len(chosen) < len(MESH) / 3
+
+
+def test_the_same_plan_gives_the_same_part_in_the_plans_order() -> None:
+    chosen = sample(MESH)
+    assert chosen == sample(MESH)
+    assert chosen == tuple(p for p in MESH if p in chosen)
+    assert set(chosen) == set(sample(MESH[::-1]))
+
+
+def test_the_host_machines_outside_and_the_users_own_checks_are_never_left_out() -> None:
+    kept = [pair(HOST, "v1"), pair("v1", HOST), pair("v1", "10.9.9.9"), pair("v1", "v2", "tcp/22")]
+    assert set(kept) <= set(sample([*MESH, *kept]))
+
+
+def test_a_small_plan_is_measured_whole() -> None:
+    small = [p for p in MESH if {p.source, p.target} <= {"v0", "v1", "v2"}]
+    assert sample(small) == tuple(small)
