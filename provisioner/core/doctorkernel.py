@@ -171,14 +171,7 @@ def kvm(found: Kvm, container: str = "") -> Item:
 def nodes(found: Nodes, container: str = "") -> Iterator[Item]:
     """Judge whether /dev/tapN can be had: QEMU opens it, and nothing else will do."""
     flags = docker_flags(found.major)
-    if found.devtmpfs and not found.open:
-        yield Item(AREA, "/dev/tapN: the kernel makes them (devtmpfs), and they can be opened")
-    elif found.mknod or found.open:
-        what = f"/dev/tapN: {found.mknod or found.open}: no guest can be attached"
-        fix = f"start the container with {flags}" if container else "run it as root"
-        yield Item(AREA, what, State.BAD, fix)
-    else:
-        yield Item(AREA, "/dev/tapN: no devtmpfs here, but vmnet can make and open them")
+    yield _taps(found, flags, container)
     if found.tun:
         what = f"/dev/net/tun: {found.tun}; macvtaps do without, libvirt's own networks do not"
         fix = "modprobe tun (in a container: --device /dev/net/tun), if anything else needs it"
@@ -186,6 +179,22 @@ def nodes(found: Nodes, container: str = "") -> Iterator[Item]:
     if container:
         what = f"this is a container ({container}): what it may do is up to who started it"
         yield Item(AREA, what, fix=f"the flags that vmnet wants: {flags}")
+
+
+def _taps(found: Nodes, flags: str, container: str) -> Item:
+    fix = f"start the container with {flags}" if container else "run it as root"
+    if not found.major:
+        what = "/dev/tapN: macvtap has no device number yet, so none could be tried"
+        return Item(AREA, what, State.UNKNOWN, "load the driver first: modprobe macvtap")
+    if found.open or (found.mknod and not found.devtmpfs):
+        what = f"/dev/tapN: {found.open or found.mknod}: no guest can be attached"
+        return Item(AREA, what, State.BAD, fix)
+    if found.mknod:
+        what = f"/dev/tapN: the kernel makes them (devtmpfs), none could be tried: {found.mknod}"
+        return Item(AREA, what, State.UNKNOWN, fix)
+    if found.devtmpfs:
+        return Item(AREA, "/dev/tapN: the kernel makes them (devtmpfs), and they can be opened")
+    return Item(AREA, "/dev/tapN: no devtmpfs here, but vmnet can make and open them")
 
 
 def docker_flags(major: int) -> str:

@@ -116,6 +116,12 @@ def test_without_devtmpfs_nodes_that_can_be_made_will_do() -> None:
     assert cannot.state is State.BAD
 
 
+def test_what_could_not_be_tried_is_not_called_good() -> None:
+    (number,) = doctorkernel.nodes(Nodes(0))
+    (closed,) = doctorkernel.nodes(Nodes(246, mknod="cannot be made"))
+    assert (number.state, closed.state) == (State.UNKNOWN, State.UNKNOWN)
+
+
 def test_missing_capabilities_name_what_each_is_for() -> None:
     (found,) = doctorhost.rights([("CAP_NET_ADMIN", "to make macvtap devices")], "joe")
     assert found.state is State.BAD

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vm.lab import Lab
+from vm.lab import Lab, until
 
 PLAN = """\
 networks: {lan: {switch: true, subnet: 10.92.0.0/24}}
@@ -108,3 +108,25 @@ def test_a_port_that_nobody_listens_on_is_refused_not_dead(shared_lab: Lab, plan
 def test_a_pair_that_must_not_meet_and_does_is_a_failure(shared_lab: Lab, plan: Path) -> None:
     (result,) = checked(shared_lab, plan, "a -/> b", status=5)
     assert "which it must not" in result["finding"]["what"]
+
+
+def test_a_check_that_was_killed_leaves_nothing_to_the_next_one(
+    shared_lab: Lab, plan: Path
+) -> None:
+    def links() -> set[str]:
+        return {line.split(": ")[1] for line in shared_lab.ip("-o", "link").splitlines()}
+
+    before = links()
+    shared_lab.vmnet("link", "b.0", "--loss", "100%", "-f", plan)
+    try:
+        running = shared_lab.start("check", plan, "--json")
+        # Why b is dead is asked by a wire that is made for the question.
+        until(lambda: links() - before or running.process.poll() is not None, "a wire is made")
+        running.process.kill()
+        running.process.wait()
+        made = links() - before
+        assert made, "the check had ended before it could be killed"
+    finally:
+        shared_lab.vmnet("link", "b", "--clear", "-f", plan)
+    shared_lab.vmnet("check", plan)
+    assert links() == before
