@@ -55,6 +55,11 @@ class Running:
                 if name == "stderr":
                     self._news.put(line)
 
+    @property
+    def stdout(self) -> str:
+        """Give what it has said on standard output so far."""
+        return "".join(self._said["stdout"])
+
     def says(self, text: str) -> str:
         """Wait for a line of standard error that starts with `text`, and give it."""
         while True:

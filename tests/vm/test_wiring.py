@@ -1,6 +1,7 @@
 """Cables pulled, links made worse, frames captured, and checks of the user's own: real guests."""
 
 import json
+import signal
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,3 +131,35 @@ def test_a_check_that_was_killed_leaves_nothing_to_the_next_one(
         shared_lab.vmnet("link", "b", "--clear", "-f", plan)
     shared_lab.vmnet("check", plan)
     assert links() == before
+
+
+def test_watching_tells_what_changes_and_ends_with_the_last_status(
+    shared_lab: Lab, plan: Path
+) -> None:
+    line = '["a -> b on lan"]'
+    words = ("check", plan, "--watch", "--every", "0.5", "--set", f"checks={line}")
+    watching = shared_lab.start(*words)
+    until(lambda: watching.stdout, "a first round")
+    shared_lab.vmnet("link", "b", "--loss", "100%", "-f", plan)
+    try:
+        until(lambda: "reaches -> " in watching.stdout, "the change is told")
+    finally:
+        watching.process.send_signal(signal.SIGINT)
+        ran = watching.finished(5)
+        shared_lab.vmnet("link", "b", "--clear", "-f", plan)
+    assert "made worse on purpose: loss 100%" in ran.stdout
+
+
+def test_in_a_github_job_surprises_are_annotations_and_a_summary(
+    shared_lab: Lab, plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    ran = shared_lab.vmnet("check", plan, "--set", 'checks=["a -/> b"]', status=5)
+    (error,) = [line for line in ran.stdout.splitlines() if line.startswith("::error")]
+    assert "which it must not" in error
+    text = summary.read_text()
+    assert text.startswith("before\n")
+    assert "which it must not" in text
