@@ -1,7 +1,8 @@
 """status, render, console, logs and exec: questions that change nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provisioner.core import names
 from provisioner.core.desired import New, desired
@@ -14,10 +15,13 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.execute import Outcome
 from provisioner.flow import choices
 from provisioner.flow.bring import reported
-from provisioner.flow.session import Options, Target, Tell, begun
+from provisioner.flow.session import Options, Session, Target, Tell, begun
 from provisioner.host import consoles, places
 from provisioner.host.guests import Ran
 from provisioner.host.worker import Worker
+
+if TYPE_CHECKING:
+    from provisioner.core.impairment import Found
 
 
 def status(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -25,7 +29,29 @@ def status(target: Target, options: Options, worker: Worker, tell: Tell) -> Repo
     with begun(target, options, worker, tell) as session:
         want = session.wanted(build=False) if target.loaded else session.snapshot.resources
         left = diff(want, session.snapshot.resources)
+        for line in _hindrances(session):
+            tell(line)
         return reported(session, Outcome(), left)
+
+
+def _hindrances(session: Session) -> Iterator[str]:
+    """Say what keeps frames of the plan's guests from passing: vmnet link, and their guards."""
+    domains = [r for r in session.snapshot.resources.values() if isinstance(r, Domain)]
+    devices = {nic.link: f"{d.vm}.{i}" for d in domains for i, nic in enumerate(d.nics)}
+    if not devices or session.snapshot.facts.user:
+        return  # nft answers root only
+    impaired: dict[str, Found] = session.worker.do("impaired", list(devices))
+    for device, found in impaired.items():
+        if found.words:
+            nic = devices[device]
+            yield (
+                f"{nic}: {found.words}, set by vmnet link, {found.dropped} frames dropped; take "
+                f"it away: vmnet link {nic} --clear"
+            )
+    dropped: dict[str, int] = session.worker.do("dropped")
+    for device, number in dropped.items():
+        if number and device in devices:
+            yield f"{devices[device]}: its spoof guard has dropped {number} frames"
 
 
 def render(target: Target, vm: str) -> str:

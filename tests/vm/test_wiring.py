@@ -56,6 +56,7 @@ def test_frames_that_are_lost_on_purpose_are_counted_and_named(shared_lab: Lab, 
         told = shared_lab.vmnet("link", "b", "-f", plan).stdout
         assert "loss 100%" in told
         assert "; 0 frames dropped" not in told
+        assert "b.0: loss 100%, set by vmnet link" in shared_lab.vmnet("status", plan).stderr
     finally:
         shared_lab.vmnet("link", "b", "--clear", "-f", plan)
     shared_lab.vmnet("check", plan)
