@@ -39,13 +39,13 @@ def _serve() -> dict[str, Callable[..., object]]:
 
 
 def _serve_doctor() -> dict[str, Callable[..., object]]:
-    from provisioner.host import doctorlibvirt, embedded, switchtest
+    from provisioner.host import domains_trial, embedded, switchtest
 
     embedded.private_mounts()
     # What matters of libvirt's log arrives as an error anyway.
     os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
     return {
-        "libvirt": doctorlibvirt.opened,
+        "libvirt": domains_trial.opened,
         "question": switchtest.question,
         "ask": switchtest.ask,
     }

@@ -1,6 +1,7 @@
 """How a command is run: its plan loaded, its errors turned into answers and exit statuses."""
 
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,6 +13,7 @@ from provisioner.errors import Complaints, Exit, VmnetError
 
 if TYPE_CHECKING:
     from provisioner.core.report import Report
+    from provisioner.core.switchverdict import Question
     from provisioner.flow import Options, Target
     from provisioner.host.worker import Worker
 
@@ -132,6 +134,26 @@ def answering(
     finally:
         if worker:
             worker.close()
+
+
+def agreed(asked: "Question", *, yes: bool) -> None:
+    """Say what will be sent, and go on only when the user agrees. Raises VmnetError otherwise."""
+    screen.line("\n".join(["this will be sent:", *(f"  * {line}" for line in asked.to_send)]))
+    if asked.untestable:
+        screen.line(f"foreign MACs cannot be tested: {asked.untestable}")
+    if not yes:
+        _consent()
+
+
+def _consent() -> None:
+    if not sys.stdin.isatty():
+        raise VmnetError(
+            "nothing has been sent: there is no terminal to ask on",
+            fix="if these frames may be sent, say so with --yes",
+            status=Exit.BAD_INPUT,
+        )
+    if not typer.confirm("Send them?", err=True):
+        raise VmnetError("nothing has been sent", fix="answer y", status=Exit.INTERRUPTED)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner import screen
-from provisioner.answer import answering, worker_of
-from provisioner.cli_modes import agreed
+from provisioner.answer import agreed, answering, worker_of
 from provisioner.errors import Exit, VmnetError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner import screen
-from provisioner.answer import answering, worker_of
+from provisioner.answer import agreed, answering, worker_of
 from provisioner.core.text import sanitize
 from provisioner.errors import Exit, VmnetError
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provisioner.core.experiment import Cell, Lab, Place, Verdict
-    from provisioner.core.switchverdict import Question
     from provisioner.host.worker import Worker
 
 _WIDE = 160  # columns of a table that goes to a file: nothing is folded there
@@ -107,26 +106,6 @@ def _ask(worker: "Worker", uplink: str, peer: str, *, yes: bool, json: bool) -> 
         else "\n".join(f"{uplink}: {line}" for line in findings.lines)
     )
     raise typer.Exit(findings.status)
-
-
-def agreed(asked: "Question", *, yes: bool) -> None:
-    """Say what will be sent, and go on only when the user agrees. Raises VmnetError otherwise."""
-    screen.line("\n".join(["this will be sent:", *(f"  * {line}" for line in asked.to_send)]))
-    if asked.untestable:
-        screen.line(f"foreign MACs cannot be tested: {asked.untestable}")
-    if not yes:
-        _consent()
-
-
-def _consent() -> None:
-    if not sys.stdin.isatty():
-        raise VmnetError(
-            "nothing has been sent: there is no terminal to ask on",
-            fix="if these frames may be sent, say so with --yes",
-            status=Exit.BAD_INPUT,
-        )
-    if not typer.confirm("Send them?", err=True):
-        raise VmnetError("nothing has been sent", fix="answer y", status=Exit.INTERRUPTED)
 
 
 def _show(verdict: "Verdict") -> None:
