@@ -18,6 +18,7 @@ class Uplink:
     lab: Lab
     words: tuple[str, ...]
     plan: Path  # what the words stand for
+    behind: str  # the address of a machine behind the card
     first: Any  # the report of the first `up`
     taps: dict[str, int]
     qemus: dict[str, int]
@@ -30,7 +31,7 @@ class Uplink:
 @pytest.fixture(scope="module")
 def uplink(shared_lab: Lab) -> Iterator[Uplink]:
     lab = shared_lab
-    with _card(lab) as card:
+    with _card(lab) as (far, card):
         words = ("--uplink", card, "--mode", "bridge", "--count", "2")
         text = lab.vmnet("up", *words, "--print-plan").stdout
         plan = lab.directory / "printed.yaml"
@@ -38,22 +39,25 @@ def uplink(shared_lab: Lab) -> Iterator[Uplink]:
         lab.plans.add(text.removeprefix("name: ").partition("\n")[0])
         with lab.settled():
             first = lab.vmnet("up", *words, "--json").report
-            yield Uplink(lab, words, plan, first, lab.macvtaps(), lab.qemus())
+            # Guests draw their addresses from all of the subnet, by the card's name.
+            guests = {one for vm in first["vms"] for one in vm["addresses"]}
+            behind = next(one for i in (1, 2, 3) if (one := f"169.254.77.{i}") not in guests)
+            call("ip", "-n", far, "addr", "add", f"{behind}/24", "dev", "far")
+            yield Uplink(lab, words, plan, behind, first, lab.macvtaps(), lab.qemus())
 
 
 @contextmanager
-def _card(lab: Lab) -> Iterator[str]:
-    """Put a "network card" into the lab: a veth, whose peer is in a network of its own."""
+def _card(lab: Lab) -> Iterator[tuple[str, str]]:
+    """Put a "network card" into the lab: a veth, whose peer `far` is in a network of its own."""
     far, card = f"{lab.name}f", f"nic{lab.name[-10:]}"
     call("ip", "netns", "add", far)
     try:
         # A name of its own: the plan that the options stand for is named after it.
         lab.ip("link", "add", card, "type", "veth", "peer", "name", "far", "netns", far)
-        call("ip", "-n", far, "addr", "add", "169.254.77.254/24", "dev", "far")
         call("ip", "-n", far, "link", "set", "far", "up", "addrgenmode", "none")
         lab.ip("link", "set", card, "up", "addrgenmode", "none")
         until(lambda: "state UP" in lab.ip("link", "show", card), "the card has a carrier")
-        yield card
+        yield far, card
         lab.ip("link", "del", card)
     finally:
         call("ip", "netns", "del", far)
@@ -74,7 +78,7 @@ def test_two_guests_on_a_card_reach_each_other(uplink: Uplink) -> None:
 
 
 def test_a_guest_reaches_what_is_behind_the_card(uplink: Uplink) -> None:
-    words = ("vm1", "--", "ping", "-c", "1", "-W", "5", "169.254.77.254")
+    words = ("vm1", "--", "ping", "-c", "1", "-W", "5", uplink.behind)
     assert "1 packets received" in uplink.lab.vmnet("exec", "-f", uplink.plan, *words).stdout
 
 
