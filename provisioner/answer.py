@@ -112,7 +112,8 @@ def answering(
 ) -> None:
     """Run `work` and turn whatever the user can act on into an answer and an exit status."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     try:
         work()
     except Complaints as complaints:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioner.errors import VmnetError
+from provisioner.interrupts import held
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _HEADER = struct.Struct("=I")
@@ -108,18 +109,20 @@ class Worker:
     def call(self, name: str, *args: object) -> Pending:
         """Start a function of host.machine in the worker."""
         pending = Pending()
-        with self._lock:
-            if not self._listener:
-                # Not before the first call: a fork must not find threads.
-                self._listener = threading.Thread(target=self._listen, daemon=True)
-                self._listener.start()
-            self._next += 1
-            number = self._next
-            self._pending[number] = pending
-        try:
-            self._wire.send((number, name, args))
-        except OSError:
-            self._lose()
+        # Half a request would leave the worker waiting for the rest for ever.
+        with held():
+            with self._lock:
+                if not self._listener:
+                    # Not before the first call: a fork must not find threads.
+                    self._listener = threading.Thread(target=self._listen, daemon=True)
+                    self._listener.start()
+                self._next += 1
+                number = self._next
+                self._pending[number] = pending
+            try:
+                self._wire.send((number, name, args))
+            except OSError:
+                self._lose()
         return pending
 
     def do(self, name: str, *args: object, timeout_s: float | None = None) -> Any:
