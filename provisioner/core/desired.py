@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from provisioner.core.model import Plan, Vm
     from provisioner.core.resources import Key
 _MOST_MTU = 65535
+_DEFAULT_MEMORY_MIB = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def _guest(
         uuid=names.domain_uuid(plan.name, vm.name),
         plan=plan.name,
         vm=vm.name,
-        memory_mib=vm.memory_mib,
+        memory_mib=vm.memory_mib or _DEFAULT_MEMORY_MIB,
         cpus=vm.cpus,
         accel=new.accel_of(vm.name, str(plan.accel)),
         kernel=image.kernel,

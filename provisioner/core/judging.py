@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from provisioner.core.model import Network, Nic, Plan, Switch, Vm
 from provisioner.core.planshape import Shaped, unknown
 from provisioner.core.values import BadValue, nearest, quoted
+from provisioner.core.vmmodel import Disk, File
 from provisioner.core.yamlnodes import complaint
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _PASSES = 4
 _DATAPATH = {"promisc", "allow", "spoof_guard", "queues", "vhost", "txqueuelen", "take_over"}
 _LEAVABLE = {
     "networks": {"mode", "mtu", "dns", "gateway", "pool", "slaac", *_DATAPATH},
-    "vms": {"image", "memory", "cpus", "ssh_keys"},
+    "vms": {f.alias or name for name, f in Vm.model_fields.items() if not f.is_required()},
     "nics": {"mode", "mac", "address", "mtu", "link", *_DATAPATH},
     "": {"connection", "accel", "checks", "hosts"},
 }
@@ -39,6 +40,7 @@ _EXAMPLES = {
     "vms": "vms: {web: {nics: [lan]}}",
     "nics": "nics: [lan]",
     "network": "network: lan",
+    "path": "path: /etc/motd",
 }
 _FORMS: dict[Path, str] = {
     ("networks",): "{uplink: eno1} or {switch: true, subnet: 10.77.0.0/24}",
@@ -205,6 +207,8 @@ def _owner(path: Path) -> str:
             return f"network {quoted(name)}"
         case ("vms", name, "nics", at):
             return f"NIC {at} of VM {quoted(name)}"
+        case ("vms", name, "files", at):
+            return f"file {at} of VM {quoted(name)}"
         case ("vms", name, *_):
             return f"VM {quoted(name)}"
         case _:
@@ -222,6 +226,10 @@ def _known(path: Path) -> list[str]:
             model = Network
         case ("vms", _, "nics", _):
             model = Nic
+        case ("vms", _, "disk") | ("vms", _, "disks", _):
+            model = Disk
+        case ("vms", _, "files", _):
+            model = File
         case ("vms", _):
             model, extra = Vm, ["count"]
         case _:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from provisioner.core.yamlnodes import Mapping, Node, Scalar, Sequence
 from provisioner.errors import Where
 
-_KEYS = {"memory_mib": "memory"}
+_KEYS = {"memory_mib": "memory", "size_mib": "size"}
 """Field names of the model that are other words in the file."""
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from provisioner.core import numbers, values
-from provisioner.core.model import Accel
+from provisioner.core import guestvalues, numbers, values
+from provisioner.core.modelparts import Accel, Firmware, Graphics, MachineType
 from provisioner.core.planrules import MOST_VMS
 from provisioner.core.yamlnodes import Mapping, Node, Scalar, Sequence, complaint
 
@@ -20,11 +20,23 @@ _OF_THE_PLAN: dict[str, Callable[[object], object]] = {
     "connection": values.connection,
 }
 _OF_EACH_VM: dict[str, Callable[[object], object]] = {
-    "image": values.image,
+    "image": guestvalues.image,
     "memory": numbers.memory_mib,
     "cpus": numbers.cpus,
+    "cpu_model": guestvalues.cpu_model,
+    "machine": lambda word: values.one_of(word, MachineType, "a machine"),
+    "boot": lambda word: values.one_of(word, Firmware, "a way to boot"),
+    "disk": guestvalues.size_mib,
+    "graphics": lambda word: values.one_of(word, Graphics, "a choice of graphics"),
+    "user": guestvalues.login,
     "ssh_keys": values.ssh_key,
+    "password_hash": guestvalues.password_hash,
+    "packages": guestvalues.package,
+    "run": guestvalues.command,
+    "cloud_init": guestvalues.path,
+    "ready": guestvalues.ready,
 }
+_LISTS = {"ssh_keys", "packages", "run", "ready"}
 _DEFAULTS = _OF_EACH_VM | _OF_THE_PLAN
 """What `defaults` may hold, and who judges it even where every VM says otherwise."""
 
@@ -115,7 +127,7 @@ def _defaults(root: Mapping, shaped: Shaped) -> dict[str, Any]:
         if judge is None:
             shaped.complain(node.keys[key], *unknown(key, _DEFAULTS))
             continue
-        several = value.items if isinstance(value, Sequence) and key == "ssh_keys" else [value]
+        several = value.items if isinstance(value, Sequence) and key in _LISTS else [value]
         for one in several:
             _judge(judge, one, shaped)
     return {key: plain(value) for key, value in node.items.items()}

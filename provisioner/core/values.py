@@ -10,9 +10,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 from provisioner.core.text import one_line
 
-IMAGES = ("micro",)
-"""The images that a VM can boot."""
-
 _LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _NETWORK_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _UPLINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -163,17 +160,6 @@ def uplink(value: object) -> str:
         raise BadValue(
             f"{quoted(name)} cannot carry macvtaps",
             "name a NIC of this host (`ip link` lists them), or use switch: true instead",
-        )
-    return name
-
-
-def image(value: object) -> str:
-    """Take the name of an image that vmnet knows."""
-    name = scalar(value)
-    if name not in IMAGES:
-        raise BadValue(
-            f"there is no image {quoted(name)}",
-            f"{meant(name, IMAGES)}known images: {', '.join(IMAGES)}",
         )
     return name
 

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from provisioner.core.model import Network, Nic, Plan, Switch, Vm
+from provisioner.core.vmmodel import Disk, File
 
 PAGE = "\n" + (Path(__file__).parents[2] / "docs" / "plan.md").read_text()
 # What stands in the file and not in the model: both are merged into the VMs.
@@ -28,6 +29,8 @@ def keys(heading: str) -> set[str]:
         ("## A network", Network),
         ("### A switch", Switch),
         ("## A VM", Vm),
+        ("### A disk", Disk),
+        ("### A file", File),
         ("## A NIC", Nic),
     ],
 )

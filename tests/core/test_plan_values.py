@@ -157,12 +157,63 @@ count: x
 count: 1001
 -> 4:29 "1001" is not a number of VMs
 -> fix: write a whole number from 1 to 1000
-image: micr0
--> 4:29 there is no image "micr0"
--> fix: did you mean "micro"? known images: micro
-image: debian
--> 4:29 there is no image "debian"
--> fix: known images: micro
+image: Debian 12
+-> 4:29 "Debian 12" is no image
+-> fix: write a name such as micro or debian-12 (vmnet image ls), file:PATH or https://…
+image: ftp://x/y.img
+-> 4:29 "ftp://x/y.img" is no image
+-> fix: write a name such as micro or debian-12 (vmnet image ls), file:PATH or https://…
+image: none
+-> 4:29 image: none leaves nothing to boot
+-> fix: name a kernel: kernel: ./bzImage, or an image
+digest: abc
+-> 4:30 "abc" is not a SHA-256 or SHA-512 digest
+-> fix: write its 64 or 128 hexadecimal digits, as sha256sum prints them
+boot: grub
+-> 4:28 "grub" is not a way to boot
+-> fix: use one of bios, uefi
+boot: uefi
+-> 4:28 the micro image has no boot of its own: it boots from memory
+-> fix: use disks: [10G] for a disk; image: none with a kernel of yours
+initrd: ./initrd
+-> 4:30 initrd goes with a kernel
+-> fix: write kernel: ./vmlinuz too
+disks: [{path: a.img}]
+-> 4:30 the format of a file is never guessed from its bytes: a guest may have written them
+-> fix: write format: raw or format: qcow2
+disks: [{size: 1G, path: a.img, format: raw}]
+-> 4:30 a disk is one of three: size, path or device
+-> fix: write 10G, {path: data.qcow2, format: qcow2} or {device: /dev/disk/by-id/…}
+disks: [{device: /etc/shadow}]
+-> 4:39 "/etc/shadow" is not a device
+-> fix: name it by its id: ls -l /dev/disk/by-id
+disks: [{device: /dev/../etc/shadow}]
+-> 4:39 "/dev/../etc/shadow" is not a device
+-> fix: name it by its id: ls -l /dev/disk/by-id
+disks: [{sice: 1G}]
+-> 4:31 unknown key "sice"
+-> fix: did you mean "size"? known keys: size, path, device, format, readonly, cache, discard
+password_hash: hunter2
+-> 4:37 this is not a password's hash
+-> fix: make one, and quote it: openssl passwd -6
+files: [{path: etc/motd, content: x}]
+-> 4:37 "etc/motd" is not a file's path in a guest
+-> fix: begin it with /
+files: [{path: /etc/motd}]
+-> 4:30 a file has either content or source
+-> fix: write content: TEXT, or source: ./FILE
+ready: soon
+-> 4:29 "soon" is no sign that a guest is ready
+-> fix: use agent, address, ssh, tcp/PORT, cloud-init, started, or: command PROGRAM ARGUMENT
+tpm: true
+-> 4:27 vmnet has no TPM
+-> fix: leave tpm out: nothing here emulates one
+secure_boot: yes
+-> 4:35 vmnet has no secure boot
+-> fix: leave secure_boot out; boot: uefi boots without it
+user: -oProxyCommand=x
+-> 4:28 "-oProxyCommand=x" cannot name a user
+-> fix: use a-z, 0-9, _ and -, a letter or _ first, at most 32 characters
 ssh_keys: [nope]
 -> 4:33 "nope" is not a public key of OpenSSH
 -> fix: paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home
@@ -182,8 +233,8 @@ memory: [1]
 -> 4:22 one value is wanted here, not a list
 -> fix: write a single value
 disk: 3
--> 4:22 unknown key "disk"
--> fix: known keys: image, memory, cpus, nics, ssh_keys, count
+-> 4:28 "3" is not the size of a disk
+-> fix: write it like 20G or 512M
 name: x
 -> 4:22 unknown key "name": "web" is the name
 -> fix: remove it
@@ -204,8 +255,8 @@ image: [micro]
 -> fix: write a single value
 connection: auto
 -> 4:22 unknown key "connection"
--> fix: known keys: image, memory, cpus, nics, ssh_keys, count
-"""
+-> fix: known keys: kernel, image, digest, memory, cpus, cpu_model, machine, boot, initrd, cmdline, disk, disks, graphics, template, allow_xml, nics, user, ssh_keys, password_hash, password, packages, run, files, cloud_init, ignition, ready, tpm, secure_boot, count
+"""  # noqa: E501  (what is printed)
 
 
 @pytest.mark.parametrize(("value", "complaints"), cases(NICS))
