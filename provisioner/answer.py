@@ -63,7 +63,7 @@ def target(
     path = path_of(plan, file)
     told = "the command line" if text else str(path)
     loaded = planfile.load(text or read(path), told, sets or ())
-    return Target(loaded.plan.name, loaded)
+    return Target(loaded.plan.name, loaded, Path.cwd() if text else path.absolute().parent)
 
 
 def read(path: Path) -> str:

@@ -5,11 +5,22 @@ from dataclasses import dataclass, field
 from hashlib import blake2s
 from typing import TYPE_CHECKING
 
-from provisioner.core import attachments, filters, granted, names
-from provisioner.core.facts import Chosen, Facts, Image, Link
+from provisioner.core import attachments, booting, filters, granted, names
+from provisioner.core.booting import Files, Loads
+from provisioner.core.facts import Chosen, Facts, Link, Loader
 from provisioner.core.networks import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
 from provisioner.core.render import MAX_CMDLINE, with_network
-from provisioner.core.resources import Domain, DomainNic, Macvtap, Resource, Seed, by_key
+from provisioner.core.resources import (
+    MICRO,
+    Disk,
+    Domain,
+    DomainNic,
+    Image,
+    Macvtap,
+    Resource,
+    Seed,
+    by_key,
+)
 
 if TYPE_CHECKING:
     from provisioner.core.model import Plan, Vm
@@ -22,15 +33,19 @@ _DEFAULT_MEMORY_MIB = 128
 class New:
     """What new guests get, and the domains that keep what they were started with."""
 
-    image: Image
+    images: Mapping[str, Image]  # by VM
     accel: Chosen
     kept: Mapping[str, Domain] = field(default_factory=dict)
+    disks: Mapping[str, Disk] = field(default_factory=dict)  # that are there, by path
+    files: Files = field(default_factory=dict)
+    loader: Loader | None = None  # UEFI's, where the host has it
 
     def image_of(self, vm: str) -> Image:
         """Give the image that a VM boots, or has booted, from."""
-        if not (old := self.kept.get(vm)):
-            return self.image
-        return Image(old.kernel, old.initrd, old.image_cmdline, 0)
+        old, new = self.kept.get(vm), self.images.get(vm)
+        if old and (new is None or new.name == old.image.name):
+            return old.image
+        return new or Image()
 
     def accel_of(self, vm: str, wish: str) -> str:
         """Give the accelerator that a VM gets, or has got and the plan does not want otherwise."""
@@ -128,13 +143,16 @@ def _guest(
     image = new.image_of(vm.name)
     old = new.kept.get(vm.name)
     network = network_config([nics[vm.name, i] for i in range(len(vm.nics))])
-    cmdline = f"{image.cmdline} vmnet.hostname={vm.name}"
+    start = booting.start(vm, image, Loads(facts.home, new.files, new.loader, new.disks, old))
+    micro = image.name == MICRO
+    accel = new.accel_of(vm.name, str(plan.accel))
+    cmdline = f"{start.cmdline} vmnet.hostname={vm.name}" if micro else start.cmdline
     user = _user_data(vm)
     seed = None
     if old and old.user == user:
         # What it booted with stays: changes of its network are told to it while it runs.
         seed = Seed(old.seed) if old.seed else None
-    elif vm.ssh_keys or len(with_network(cmdline, network)) > MAX_CMDLINE:
+    elif user or not micro or len(with_network(cmdline, network)) > MAX_CMDLINE:
         # The command line saves the guest a disk to look for and to mount; what does not fit
         # there, or is more than a network, goes the way every cloud image understands.
         seed = _seed(plan.name, vm, user, network, facts)
@@ -143,20 +161,30 @@ def _guest(
         uuid=names.domain_uuid(plan.name, vm.name),
         plan=plan.name,
         vm=vm.name,
-        memory_mib=vm.memory_mib or _DEFAULT_MEMORY_MIB,
+        memory_mib=vm.memory_mib or max(_DEFAULT_MEMORY_MIB, image.min_memory_mib),
         cpus=vm.cpus,
-        accel=new.accel_of(vm.name, str(plan.accel)),
-        kernel=image.kernel,
-        initrd=image.initrd,
+        accel=accel,
+        kernel=start.kernel,
+        initrd=start.initrd,
         cmdline=cmdline,
-        image_cmdline=image.cmdline,
         console=f"{facts.home}/console/{vm.name}.log",
         nics=_nics(plan, vm, taps, facts, old),
         network=network,
         user=user,
         seed=seed.path if seed else None,
+        image=image,
+        disks=start.disks,
+        machine=str(vm.machine),
+        cpu_model=booting.cpu_of(vm, image, accel),
+        firmware=start.firmware,
+        loader=start.loader,
+        nvram=start.nvram,
+        graphics=str(vm.graphics),
+        ignition=start.ignition,
+        template=start.template,
+        login=vm.user or image.user,
     )
-    return [seed, domain] if seed else [domain]
+    return [*([seed] if seed else []), *start.resources, domain]
 
 
 def _nics(

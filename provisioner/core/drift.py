@@ -1,14 +1,18 @@
 """Where a thing on the host differs from what it should be; whether it can be changed live."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 
 from provisioner.core.resources import (
+    Copy,
     Dhcp,
+    Disk,
     Domain,
+    DomainDisk,
     DomainNic,
     Guard,
     HostAccess,
+    Image,
     Macvtap,
     Nat,
     Resource,
@@ -16,6 +20,7 @@ from provisioner.core.resources import (
     Switch,
     Vlan,
 )
+from provisioner.core.text import one_line
 
 # What can be set on a thing that lives, without anything that leans on it noticing.
 _LIVE: dict[type[Resource], frozenset[str]] = {
@@ -30,6 +35,8 @@ _LIVE: dict[type[Resource], frozenset[str]] = {
     Nat: frozenset({"marks", "family", "device", "forwards"}),
     Dhcp: frozenset(),
     Seed: frozenset(),
+    Copy: frozenset(),
+    Disk: frozenset({"size"}),
     Domain: frozenset({"nics", "network"}),
 }
 
@@ -55,6 +62,8 @@ def can_live(want: Resource | None, have: Resource, changed: Iterable[str]) -> b
             return have.node != "foreign" and (
                 want.mode == have.mode or "passthru" not in {want.mode, have.mode}
             )
+        case Disk(), Disk():
+            return want.size > have.size  # a guest that was given less would lose what is beyond
         case Domain(), Domain():
             # Whole cards come and go; a card that stays must stay as it is.
             before = {nic.link: nic for nic in have.nics}
@@ -71,27 +80,26 @@ _SENTENCES = {
     "forwards": "the host does not forward",
     "user": "user-data has changed",
     "network": "network configuration has changed",
+    "backing": "it lies over another image",
 } | {
     name: f"{name.replace('_', ' ')} has changed"
-    for name in ("cmdline", "image_cmdline", "initrd", "kernel", "config")
+    for name in ("cmdline", "initrd", "kernel", "config", "ignition", "template")
 }
 """What is told of fields whose values would say nothing to the user."""
 
 
 def _told(name: str, want: object, have: object) -> str:
-    match name:
-        case "up":
-            return "is down" if want else "is up"
-        case "node":
-            return f"its /dev/tap node is {have}"
-        case "nopromisc":
-            return "it makes the uplink promiscuous" if want else "its uplink is not promiscuous"
-        case "nics":
-            return _nics(want, have)
-        case _ if name in _SENTENCES:
-            return _SENTENCES[name]
-        case _:
-            return f"{name.replace('_', ' ')} is {_plain(have)}, want {_plain(want)}"
+    if name in _SENTENCES:
+        return _SENTENCES[name]
+    if name in _WORDS:
+        return _WORDS[name](want, have)
+    return f"{name.replace('_', ' ')} is {_plain(have)}, want {_plain(want)}"
+
+
+def _image(want: object, have: object) -> str:
+    if not (isinstance(want, Image) and isinstance(have, Image)) or want.name == have.name:
+        return "image has changed"
+    return f"image is {one_line(have.name)}, want {one_line(want.name)}"
 
 
 def _nics(want: object, have: object) -> str:
@@ -112,6 +120,28 @@ def _nics(want: object, have: object) -> str:
     return ", ".join([*changed, *come, *gone]) or "its cards are in another order"
 
 
+def _disks(want: object, have: object) -> str:
+    """Say which disks come, go, and are attached otherwise."""
+    if not (isinstance(want, tuple) and isinstance(have, tuple)):
+        return "disks have changed"
+    now: dict[str, DomainDisk] = {disk.path: disk for disk in have}
+    then: dict[str, DomainDisk] = {disk.path: disk for disk in want}
+    come = [f"it has no disk {_base(path)}" for path in then if path not in now]
+    gone = [f"its disk {_base(path)} is not in the plan" for path in now if path not in then]
+    other = [
+        f"{f.name.replace('_', ' ')} of its disk {_base(path)} has changed"
+        for path, disk in then.items()
+        if path in now
+        for f in fields(disk)
+        if getattr(disk, f.name) != getattr(now[path], f.name)
+    ]
+    return ", ".join([*other, *come, *gone]) or "its disks are in another order"
+
+
+def _base(path: str) -> str:
+    return one_line(path.rsplit("/", 1)[-1])
+
+
 def _plain(value: object) -> str:
     match value:
         case tuple():
@@ -122,3 +152,21 @@ def _plain(value: object) -> str:
             return "on" if value else "off"
         case _:
             return str(value)
+
+
+_WORDS: dict[str, Callable[[object, object], str]] = {
+    "up": lambda want, _: "is down" if want else "is up",
+    "node": lambda _, have: f"its /dev/tap node is {have}",
+    "nopromisc": lambda want, _: (
+        "it makes the uplink promiscuous" if want else "its uplink is not promiscuous"
+    ),
+    "nics": _nics,
+    "disks": _disks,
+    "image": _image,
+    "size": lambda want, have: f"size is {_mib(have)}, want {_mib(want)}",
+}
+"""What is told of fields by what they were and shall be."""
+
+
+def _mib(size: object) -> str:
+    return f"{size // 1048576} MiB" if isinstance(size, int) else "unknown"

@@ -45,13 +45,19 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """A guest image ready to boot."""
+class Loader:
+    """UEFI's code, and what each guest's own variables begin as."""
 
-    kernel: str
-    initrd: str
-    cmdline: str
-    min_memory_mib: int
+    code: str
+    variables: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the user's that guests boot from; the digest is that of its content."""
+
+    path: str  # absolute
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import base64
 import json
 from dataclasses import asdict
 
-from provisioner.core.resources import Domain, DomainNic
+from provisioner.core.resources import MICRO, Domain, DomainDisk, DomainNic, Image
 
 NAMESPACE = "urn:vmnet:domain:1"
 EMULATOR = "/usr/bin/qemu-system-x86_64"
@@ -26,7 +26,8 @@ def warm_up() -> None:
 
 def domain_xml(domain: Domain) -> str:
     """Render the XML of a domain, with the domain's own value as its mark of ownership."""
-    cmdline = domain.cmdline if domain.seed else with_network(domain.cmdline, domain.network)
+    told = domain.seed or domain.image.name != MICRO
+    cmdline = domain.cmdline if told else with_network(domain.cmdline, domain.network)
     return rendered(
         "domain.xml.j2",
         domain=domain,
@@ -73,6 +74,8 @@ def from_mark(text: str) -> Domain | None:
     try:
         fields = json.loads(text)
         fields["nics"] = tuple(DomainNic(**nic) for nic in fields["nics"])
+        fields["image"] = Image(**{**fields["image"], "boot": tuple(fields["image"]["boot"])})
+        fields["disks"] = tuple(DomainDisk(**disk) for disk in fields.get("disks", ()))
         return Domain(**fields)
     except (ValueError, TypeError, KeyError):
         return None

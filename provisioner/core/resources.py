@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+MICRO = "micro"
+"""The image that boots from memory, and is told its network on the kernel's command line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Switch:
@@ -126,6 +129,60 @@ class Seed:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """What a guest boots: a kernel and an initrd, a disk, or both."""
+
+    kernel: str = ""
+    initrd: str = ""
+    cmdline: str = ""  # what the kernel is to be told at least
+    min_memory_mib: int = 0
+    name: str = MICRO  # what the plan calls it
+    disk: str = ""  # path of the file that guests' disks are laid over; "" for none
+    format: str = "qcow2"  # of that file, as it was recorded when it was taken in
+    size: int = 0  # of that disk, in bytes
+    boot: tuple[str, ...] = ()  # how it boots from its disk: "bios", "uefi"
+    user: str = "root"  # who logs in
+    min_cpu: str = ""  # "x86-64-v2", say; "" for any
+    agent: bool = True  # the guest agent runs inside
+    cloud_init: bool = False  # it reads a NoCloud seed; micro has its network on the command line
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A qcow2 file that is a guest's: laid over an image, or empty."""
+
+    path: str
+    size: int  # of the disk that the guest sees, in bytes
+    backing: str = ""  # the image's file; "" for none
+    backing_format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A file that QEMU gets a copy of: its user could not read the original, or may write to it.
+
+    The path of what QEMU only reads holds a digest of its content, so a name never lies.
+    """
+
+    path: str
+    source: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DomainDisk:
+    """One disk of a domain. Its format is said aloud, its image's too: nothing is ever probed."""
+
+    path: str
+    format: str
+    backing: str = ""
+    backing_format: str = ""
+    cache: str = ""  # "" for QEMU's own choice
+    discard: bool = True
+    readonly: bool = False
+    kind: str = "file"  # or "block"
+
+
+@dataclass(frozen=True, slots=True)
 class DomainNic:
     """One network card of a domain, on the macvtap `link`."""
 
@@ -151,16 +208,26 @@ class Domain:
     kernel: str
     initrd: str
     cmdline: str
-    image_cmdline: str  # the part of it that came with the image
     console: str  # path of the console log
     nics: tuple[DomainNic, ...]
     network: str = ""  # what the guest was last told about its NICs: network-config v2
     user: str = ""  # its user-data
     seed: str | None = None
+    image: Image = Image()  # as it was when the guest was started
+    disks: tuple[DomainDisk, ...] = ()
+    machine: str = "q35"
+    cpu_model: str = ""  # "" for what suits the accelerator and the image
+    firmware: str = ""  # "uefi"; "" for the machine's BIOS
+    loader: str = ""  # UEFI's code
+    nvram: str = ""  # and its variables, the guest's own
+    graphics: str = "none"
+    ignition: str = ""  # path of what Ignition reads
+    template: str = ""  # digest of the user's own template; "" for vmnet's
+    login: str = "root"  # who logs in by ssh
 
 
 Link = Switch | Vlan | HostAccess | Macvtap
-Resource = Link | Guard | Nat | Dhcp | Seed | Domain
+Resource = Link | Guard | Nat | Dhcp | Seed | Disk | Copy | Domain
 Key = tuple[str, str]
 Resources = Mapping[Key, Resource]
 
@@ -168,8 +235,8 @@ Resources = Mapping[Key, Resource]
 def key(resource: Resource) -> Key:
     """Identify a resource among all others of a plan."""
     match resource:
-        case Seed(path=path):
-            return "seed", path
+        case Seed(path=path) | Disk(path=path) | Copy(path=path):
+            return type(resource).__name__.lower(), path
         case HostAccess(name=name):
             return "host access", name
         case _:
@@ -181,14 +248,24 @@ def needs(resource: Resource) -> tuple[Key, ...]:
     match resource:
         case Domain(nics=nics, seed=seed):
             links = tuple(("macvtap", nic.link) for nic in nics if not nic.granted)
-            return (*links, ("seed", seed)) if seed else links
+            return (*links, *_files(resource), *((("seed", seed),) if seed else ()))
         case Macvtap(uplink=uplink) | HostAccess(uplink=uplink):
             return ("switch", uplink), ("vlan", uplink)
         case Guard(device=device):
             # The kernel takes a hook away with its device.
             return (("macvtap", device),)
-        case Nat() | Dhcp() | Vlan() | Switch() | Seed():
+        case Nat() | Dhcp() | Vlan() | Switch() | Seed() | Disk() | Copy():
             return ()
+
+
+def _files(domain: Domain) -> tuple[Key, ...]:
+    """Name the files in the plan's folder that a domain stands on; others are not the plan's."""
+    own = f"{domain.console.partition('/console/')[0]}/"
+    read = (domain.kernel, domain.initrd, domain.nvram, domain.ignition)
+    return (
+        *(("disk", disk.path) for disk in domain.disks if disk.path.startswith(f"{own}disk/")),
+        *(("copy", path) for path in read if path.startswith(f"{own}boot/")),
+    )
 
 
 def follows(resource: Resource, others: Resources) -> tuple[Key, ...]:
@@ -210,8 +287,8 @@ def follows(resource: Resource, others: Resources) -> tuple[Key, ...]:
 def label(resource: Resource) -> str:
     """Name a resource in the user's words."""
     match resource:
-        case Seed(path=path):
-            return f"seed {path.rsplit('/', 1)[-1]}"
+        case Seed(path=path) | Disk(path=path) | Copy(path=path):
+            return f"{key(resource)[0]} {path.rsplit('/', 1)[-1]}"
         case Guard(device=device):
             return f"guard of {device}"
         case _:

@@ -13,10 +13,10 @@ from provisioner.core.report import Report
 from provisioner.core.resources import Domain, Resource
 from provisioner.errors import Exit, VmnetError
 from provisioner.execute import Outcome
-from provisioner.flow import choices
+from provisioner.flow import choices, given
 from provisioner.flow.bring import reported
 from provisioner.flow.session import Options, Session, Target, Tell, begun
-from provisioner.host import consoles, places
+from provisioner.host import consoles, firmware, places
 from provisioner.host.guests import Ran
 from provisioner.host.worker import Worker
 
@@ -64,7 +64,9 @@ def render(target: Target, vm: str) -> str:
     plan = target.plan
     facts = Facts(home=str(places.home(plan.name)))
     accel = Chosen("tcg" if plan.accel == "auto" else str(plan.accel), "for show")
-    want = desired(plan, assign(plan), facts, New(choices.image(None), accel))
+    images = choices.images(plan, {}, None)
+    new = New(images, accel, files=given.files(target), loader=firmware.loader())
+    want = desired(plan, assign(plan), facts, new)
     return domain_xml(_domain(want.values(), _one(target, vm)))
 
 

@@ -4,24 +4,27 @@ import os
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.core import granted, render, rules, takenrules
+from provisioner.core import granted, imagerules, render, rules, takenrules
 from provisioner.core.desired import New, desired
 from provisioner.core.facts import Chosen, Snapshot
 from provisioner.core.networks import uplink_mac, uplink_of
-from provisioner.core.resources import Domain, Resources
+from provisioner.core.resources import Disk, Domain, Resources
 from provisioner.errors import Complaints, VmnetError
-from provisioner.flow import choices
-from provisioner.host import locks, places, rights
+from provisioner.flow import choices, given
+from provisioner.host import firmware, locks, places, rights
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
     from provisioner.core.addresses import NicConfig
+    from provisioner.core.booting import Files
     from provisioner.core.model import Plan
     from provisioner.core.planfile import Loaded
 
 _PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
+_JUDGED = {"up", "plan"}  # status tells what is there, whatever the plan wants of its images
 Tell = Callable[[str], None]
 
 
@@ -43,6 +46,7 @@ class Target:
 
     name: str
     loaded: "Loaded | None" = None
+    folder: Path = Path()  # of the plan's file: what it names is looked for from there
 
     @property
     def plan(self) -> "Plan":
@@ -69,6 +73,7 @@ class Session:
     snapshot: Snapshot
     chosen: list[tuple[str, str, str]]
     nics: "Mapping[tuple[str, int], NicConfig]" = field(default_factory=dict)
+    files: "Files | None" = None  # that the plan names, once they have been looked at
 
     def look(self) -> Snapshot:
         """Look at the host again."""
@@ -101,6 +106,7 @@ class Session:
     def refuse(self) -> None:
         """Raise Complaints when the host forbids the plan; nothing has been touched yet."""
         assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        self.files = given.files(self.target)
         places = self.target.loaded.places
         found = rules.complaints(
             self.target.plan, places, self.nics, self.snapshot.facts, self.snapshot.resources
@@ -152,16 +158,34 @@ class Session:
         be recreated: a newer vmnet is no reason to restart a guest.
         """
         plan = self.target.plan
-        have = [r for r in self.snapshot.resources.values() if isinstance(r, Domain)]
+        there = self.snapshot.resources.values()
+        have = [r for r in there if isinstance(r, Domain)]
         kept = {} if self.options.recreate else {d.vm: d for d in have}
-        image, accel = choices.NOT_BUILT, Chosen("", "")
+        if self.files is None:
+            self.files = given.files(self.target)
+        disks = {r.path: r for r in there if isinstance(r, Disk)}
+        loader = firmware.loader()
+        images = choices.images(plan, kept, self.tell if build else None)
+        if self.options.command in _JUDGED:
+            assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+            places = self.target.loaded.places
+            if found := imagerules.complaints(plan, places, images, disks, loader):
+                raise Complaints(found)
+        accel = Chosen("", "")
         if any(vm.name not in kept for vm in plan.vms):
-            image = choices.image(self.tell if build else None)
-            accel = choices.accelerator(plan, image.kernel)
+            accel = choices.accelerator(plan, images.values())
             self.choose("accel", accel)
         elif have:
             self.choose("accel", Chosen(have[0].accel, "the VMs that run use it"))
-        return desired(plan, self.nics, self.snapshot.facts, New(image, accel, kept))
+        new = New(
+            images,
+            accel,
+            kept,
+            disks,
+            self.files,
+            loader,
+        )
+        return desired(plan, self.nics, self.snapshot.facts, new)
 
 
 @contextmanager

@@ -19,8 +19,10 @@ _KNOWN_POINT = "Kernel panic - not syncing: VFS"
 _CMDLINE = "console=ttyS0 panic=-1 root=/dev/none"
 
 
-def choose(wish: str, kernel: Path, cache: Path) -> Chosen:
+def choose(wish: str, kernel: Path | None, cache: Path) -> Chosen:
     """Give "kvm" or "tcg" and why; `wish` is auto, kvm or tcg.
+
+    `kernel` is what a test boot boots, None when there is nothing to boot.
 
     The test boot's outcome is kept per kernel, QEMU and rights on /dev/kvm. Raises VmnetError when
     KVM is wished for and does not work.
@@ -47,10 +49,12 @@ def test(kernel: Path, cache: Path) -> str:
     return outcome
 
 
-def _trouble(kernel: Path, cache: Path) -> str:
+def _trouble(kernel: Path | None, cache: Path) -> str:
     """Say why KVM cannot be used; an empty string when it can."""
     if not _KVM.exists():
         return "there is no /dev/kvm on this host"
+    if kernel is None:
+        return "there is no kernel to try KVM with (vmnet image build micro makes one)"
     user, group = embedded.run_user()
     key = _key(user, group)
     file = cache / "accel.json"

@@ -138,6 +138,16 @@ class Domains:
             }:
                 raise told(error, f'ending VM "{domain.vm}"') from error
 
+    def resize(self, name: str, path: str, size: int) -> None:
+        """Let a running guest's disk grow to `size` bytes. Raises VmnetError when it cannot."""
+        import libvirt
+
+        try:
+            dom = self._conn.lookupByName(name)
+            dom.blockResize(path, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+        except libvirt.libvirtError as error:
+            raise told(error, f"letting the disk {path} grow") from error
+
     @property
     def cards(self) -> Cards:
         """The network cards of running domains."""

@@ -84,6 +84,14 @@ def run_user() -> tuple[str, str]:
     return user, group
 
 
+def owner() -> tuple[int, int] | None:
+    """Give the ids that embedded QEMUs run as, None where that is whoever runs vmnet."""
+    if os.geteuid():
+        return None
+    user, group = run_user()
+    return pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
+
+
 def _exists(user: str) -> bool:
     try:
         pwd.getpwnam(user)

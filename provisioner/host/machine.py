@@ -13,7 +13,7 @@ from provisioner.core.diff import Step, Verb
 from provisioner.core.evidence import Inside, Probed
 from provisioner.core.facts import Chosen, Facts, Live, Snapshot
 from provisioner.core.networks import DEFAULT_MTU
-from provisioner.core.resources import Domain, DomainNic, by_key
+from provisioner.core.resources import Disk, Domain, DomainNic, by_key
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import (
     addresscheck,
@@ -151,8 +151,15 @@ class Machine:
             case Domain() as domain, Verb.DELETE:
                 self._open.destroy(domain)
                 Path(domain.console).unlink(missing_ok=True)
+            case Disk() as disk, Verb.UPDATE if user := self._user_of(disk.path):
+                self._open.resize(user, disk.path, disk.size)
             case _:
-                plumbing.perform(self._plan, step)
+                plumbing.perform(self._plan, step, embedded.owner() if self._embedded else None)
+
+    def _user_of(self, path: str) -> str:
+        """Give the name of the domain that runs on a disk, "" when none does."""
+        running, _, _ = self._open.observe()
+        return next((d.name for d in running if any(x.path == path for x in d.disks)), "")
 
     def _prove(self, nics: Sequence[DomainNic]) -> None:
         indexes = {x.name: x.index for x in links.observe()[0]}

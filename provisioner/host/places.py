@@ -80,6 +80,16 @@ def seeds(plan: str) -> Path:
     return home(plan) / "seed"
 
 
+def disks(plan: str) -> Path:
+    """The plan's disks, which its guests write to."""
+    return home(plan) / "disk"
+
+
+def boot(plan: str) -> Path:
+    """Copies of what QEMU starts the plan's guests with."""
+    return home(plan) / "boot"
+
+
 def nodes(plan: str) -> Path:
     """A record of each /dev/tap node that vmnet, not the kernel, made for the plan."""
     return home(plan) / "node"

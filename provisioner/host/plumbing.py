@@ -1,10 +1,12 @@
-"""What a plan's guests stand on: links, rules, the server of addresses. Runs in the worker."""
+"""What a plan's guests stand on: links, rules, files, addresses. Runs in the worker."""
 
 from provisioner.core import names
 from provisioner.core.diff import Step, Verb
 from provisioner.core.facts import Link, Route
 from provisioner.core.resources import (
+    Copy,
     Dhcp,
+    Disk,
     Domain,
     Guard,
     HostAccess,
@@ -19,18 +21,20 @@ from provisioner.core.resources import Link as OwnLink
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import (
+    disks,
     dnsmasq,
+    guestfiles,
     links,
     macvtaps,
     netlink,
     nft,
     places,
-    seeds,
     siblings,
     switches,
     taps,
     vlans,
 )
+from provisioner.host.guestfiles import Owner
 
 
 def is_ours(plan: str, link: Link) -> bool:
@@ -52,7 +56,7 @@ def observe(
     ours = [x for x in found if is_ours(plan, x)]
     taps.remove_stale_nodes(places.nodes(plan), [x.index for x in ours])
     by_index = {x.index: x for x in found}
-    out: list[Resource] = [*seeds.observe(places.seeds(plan)), *dnsmasq.observe(plan)]
+    out: list[Resource] = [*guestfiles.observe(plan), *dnsmasq.observe(plan)]
     out += nft.observe(plan, tables)
     out += switches.strays(ours)
     for link in ours:
@@ -70,18 +74,21 @@ def observe(
     return out
 
 
-def perform(plan: str, step: Step) -> None:
-    """Do one step: the whole of it, or nothing that anybody would recognise."""
+def perform(plan: str, step: Step, owner: Owner = None) -> None:
+    """Do one step: the whole of it, or nothing that anybody would recognise.
+
+    `owner` gets the files that QEMU opens itself; None leaves them to whoever runs vmnet.
+    """
     match step.verb:
         case Verb.CREATE:
-            _create(plan, step.resource)
+            _create(plan, step.resource, owner)
         case Verb.UPDATE:
             _update(plan, step.resource)
         case Verb.DELETE:
             _delete(plan, step)
 
 
-def _create(plan: str, resource: Resource) -> None:
+def _create(plan: str, resource: Resource, owner: Owner) -> None:
     match resource:
         case Macvtap():
             _create_macvtap(plan, resource)
@@ -94,8 +101,8 @@ def _create(plan: str, resource: Resource) -> None:
             nft.create(resource)
         case Dhcp():
             dnsmasq.create(resource)
-        case Seed():
-            seeds.create(resource)
+        case Seed() | Disk() | Copy():
+            guestfiles.create(resource, owner)
         case Domain():
             raise RuntimeError(resource)  # host.machine has done it
 
@@ -121,12 +128,8 @@ def _create_macvtap(plan: str, tap: Macvtap) -> None:
 
 def _update(plan: str, resource: Resource) -> None:
     match resource:
-        case Switch():
-            switches.update(resource)
-        case Vlan():
-            vlans.update(resource)
-        case HostAccess():
-            siblings.update(resource)
+        case Switch() | Vlan() | HostAccess():
+            _update_link(resource)
         case Macvtap():
             have = next(x for x in links.observe()[0] if x.name == resource.name)
             macvtaps.update(resource, have)
@@ -134,14 +137,26 @@ def _update(plan: str, resource: Resource) -> None:
                 taps.make_node(have.name, have.index, places.nodes(plan))
         case Guard() | Nat():
             nft.update(resource)
-        case Dhcp() | Seed() | Domain():
+        case Disk():
+            disks.grow(resource)
+        case Dhcp() | Seed() | Copy() | Domain():
             raise RuntimeError(resource)  # core.diff knows that these are not updated here
+
+
+def _update_link(resource: Switch | Vlan | HostAccess) -> None:
+    match resource:
+        case Switch():
+            switches.update(resource)
+        case Vlan():
+            vlans.update(resource)
+        case HostAccess():
+            siblings.update(resource)
 
 
 def _delete(plan: str, step: Step) -> None:
     match step.resource:
-        case Seed() as seed:
-            seeds.delete(seed)
+        case Seed() | Disk() | Copy() as file:
+            guestfiles.delete(file)
         case Guard() | Nat() as rules:
             nft.delete(rules)
         case Dhcp() as dhcp:

@@ -22,7 +22,6 @@ WEB = Domain(
     kernel="/var/cache/vmnet/images/micro/vmlinux",
     initrd="/var/cache/vmnet/images/micro/initrd",
     cmdline="console=ttyS0 quiet vmnet.hostname=web",
-    image_cmdline="console=ttyS0 quiet",
     console="/var/lib/vmnet/lab/console/web.log",
     nics=(DomainNic("mvt9ec10a7b78", "02:9e:c1:0a:7b:78", 1500),),
 )

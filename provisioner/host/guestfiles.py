@@ -1,0 +1,68 @@
+"""The files of guests that QEMU opens by itself: seed images, disks, copies of what it starts with.
+
+Each is made under a draft's name that no observer takes for a whole one, and is nobody else's to
+read: 0600, and given to the user that QEMU runs as.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from provisioner.core.resources import Copy, Disk, Seed
+from provisioner.errors import VmnetError
+from provisioner.host import copies, disks, places, seeds
+
+Owner = tuple[int, int] | None
+"""User and group that get a file; None leaves it to whoever runs vmnet."""
+
+
+def create(file: Seed | Disk | Copy, owner: Owner) -> None:
+    """Make a file: the whole of it under its name, or nothing. Raises VmnetError."""
+    match file:
+        case Seed():
+            seeds.create(file)
+        case Disk():
+            _made(Path(file.path), owner, lambda draft: disks.write(file, draft))
+        case Copy():
+            _made(Path(file.path), owner, lambda draft: copies.write(file, draft))
+
+
+def delete(file: Seed | Disk | Copy) -> None:
+    """Delete a file; one that is gone already is fine."""
+    Path(file.path).unlink(missing_ok=True)
+
+
+def observe(plan: str) -> list[Seed | Disk | Copy]:
+    """List a plan's files, and clear away the drafts of a run that was killed."""
+    for folder in (places.disks(plan), places.boot(plan)):
+        for draft in folder.glob(".*.part"):
+            draft.unlink(missing_ok=True)
+    return [
+        *seeds.observe(places.seeds(plan)),
+        *disks.observe(places.disks(plan)),
+        *copies.observe(places.boot(plan)),
+    ]
+
+
+def _made(path: Path, owner: Owner, write: Callable[[Path], None]) -> None:
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        places.make(path.parent)
+        draft.unlink(missing_ok=True)
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        write(draft)
+        handle = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            if owner:
+                os.fchown(handle, *owner)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        draft.rename(path)
+    except OSError as error:
+        raise VmnetError(
+            f"cannot write {error.filename or path}: {error.strerror}",
+            fix=f"make room or mend the rights under {path.parent}",
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
