@@ -189,7 +189,7 @@ vms: {web: {memory: 128, ssh_keys: [], count: 2, image: micro, nics: [lan]}}
 -> 4:30 "kvmm" is not an accelerator
 -> fix: use one of auto, kvm, tcg
 -> 4:46 unknown key "cpu"
--> fix: did you mean "cpus"? known keys: image, memory, cpus, cpu_model, machine, boot, disk, graphics, user, ssh_keys, password_hash, packages, run, cloud_init, ready, accel, connection
+-> fix: did you mean "cpus"? known keys: KEYS OF DEFAULTS
 -> 4:66 "lxc:///" is not a libvirt connection to QEMU
 -> fix: use auto, qemu:///system, qemu:///session or qemu+ssh://host/system
 -> 4:88 "x" is not a public key of OpenSSH
@@ -205,7 +205,7 @@ connection: foo
 -> fix: use one of auto, kvm, tcg
 -> 6:13 "foo" is not a libvirt connection to QEMU
 -> fix: use auto, qemu:///system, qemu:///session or qemu+ssh://host/system
-"""  # noqa: E501  (what is printed)
+"""
 
 
 @pytest.mark.parametrize(("text", "complaints"), cases(PLANS))

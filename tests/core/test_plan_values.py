@@ -255,8 +255,8 @@ image: [micro]
 -> fix: write a single value
 connection: auto
 -> 4:22 unknown key "connection"
--> fix: known keys: kernel, image, digest, memory, cpus, cpu_model, machine, boot, initrd, cmdline, disk, disks, graphics, template, allow_xml, nics, user, ssh_keys, password_hash, password, packages, run, files, cloud_init, ignition, ready, tpm, secure_boot, count
-"""  # noqa: E501  (what is printed)
+-> fix: known keys: KEYS OF A VM
+"""
 
 
 @pytest.mark.parametrize(("value", "complaints"), cases(NICS))

@@ -7,7 +7,7 @@ import jinja2
 import pytest
 
 from provisioner.core import render
-from provisioner.core.resources import Domain, DomainNic
+from provisioner.core.resources import Domain, DomainDisk, DomainNic, Image
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -34,6 +34,39 @@ CASES = {
         memory_mib=512,
         nics=(*WEB.nics, DomainNic("mvtdeb06583bd", "02:de:b0:65:83:bd", 9000)),
         seed="/var/lib/vmnet/lab/seed/web-0123456789ab.iso",
+    ),
+    "uefi-disks-vnc": replace(
+        WEB,
+        kernel="",
+        initrd="",
+        cmdline="",
+        memory_mib=512,
+        image=Image(name="debian-12", disk="/var/lib/vmnet/.images/sha256-aa", boot=("uefi",)),
+        firmware="uefi",
+        loader="/usr/share/OVMF/OVMF_CODE_4M.fd",
+        nvram="/var/lib/vmnet/lab/boot/web.nvram",
+        cpu_model="max",
+        graphics="vnc",
+        seed="/var/lib/vmnet/lab/seed/web-0123456789ab.iso",
+        disks=(
+            DomainDisk(
+                "/var/lib/vmnet/lab/disk/web.qcow2",
+                "qcow2",
+                "/var/lib/vmnet/.images/sha256-aa",
+                "qcow2",
+            ),
+            DomainDisk("/plans/data.img", "raw", cache="none", discard=False, readonly=True),
+            DomainDisk("/dev/disk/by-id/x", "raw", kind="block"),
+        ),
+    ),
+    "own-kernel-ignition": replace(
+        WEB,
+        kernel="/var/lib/vmnet/lab/boot/kernel-abab",
+        initrd="",
+        cmdline="console=ttyS0 root=/dev/vda",
+        image=Image(name="none"),
+        machine="pc",
+        ignition="/var/lib/vmnet/lab/boot/ignition-cdcd",
     ),
 }
 

@@ -1,0 +1,108 @@
+"""Files that a plan names besides itself: found or refused, each at its place in the plan."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from provisioner.core.facts import File
+from provisioner.core.planfile import load
+from provisioner.errors import Complaints, Exit
+from provisioner.flow import given
+from provisioner.flow.session import Target
+
+HEAD = "name: lab\nnetworks: {lan: {switch: true, subnet: 10.77.0.0/24}}\n"
+
+
+def target(folder: Path, words: str) -> Target:
+    text = f"{HEAD}vms: {{web: {{nics: [lan], {words}}}}}"
+    loaded = load(text, "lab.yaml")
+    return Target(loaded.plan.name, loaded, folder)
+
+
+def refused(folder: Path, words: str) -> list[tuple[str, str | None, Exit]]:
+    with pytest.raises(Complaints) as caught:
+        given.files(target(folder, words))
+    return [(f"{e.where}: {e.what}", e.fix, e.status) for e in caught.value.errors]
+
+
+def test_files_are_found_from_the_plans_folder_on(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "bzImage").write_bytes(b"kernel")
+    (tmp_path / "data.img").write_bytes(b"")
+    found = given.files(
+        target(tmp_path, "kernel: out/bzImage, disks: [1G, {path: data.img, format: raw}]")
+    )
+    digest = hashlib.sha256(b"kernel").hexdigest()
+    assert found["web", "kernel"] == File(str(tmp_path / "out" / "bzImage"), digest)
+    assert found["web", "disks/1"].path == str(tmp_path / "data.img")
+    assert ("web", "disks/0") not in found
+
+
+def test_another_content_is_another_digest(tmp_path: Path) -> None:
+    kernel = tmp_path / "k"
+    kernel.write_bytes(b"one")
+    one = given.files(target(tmp_path, "kernel: k"))
+    kernel.write_bytes(b"two")
+    assert given.files(target(tmp_path, "kernel: k")) != one
+
+
+def test_a_file_that_is_not_there_is_told_at_its_place(tmp_path: Path) -> None:
+    assert refused(tmp_path, "kernel: nope") == [
+        (
+            'lab.yaml:3:34: the kernel "nope" cannot be used: No such file or directory',
+            f"write its path from {tmp_path} on, or mend its rights",
+            Exit.BAD_INPUT,
+        )
+    ]
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "device", "loop"])
+def test_what_is_no_regular_file_is_no_kernel(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "k"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case _:
+            path.symlink_to(path)
+    ((what, _, status),) = refused(tmp_path, "kernel: k")
+    assert 'the kernel "k"' in what
+    assert status is Exit.BAD_INPUT
+
+
+@pytest.mark.parametrize("path", ["/etc/shadow", "../../etc/shadow", "link"])
+def test_a_disk_outside_the_plans_folder_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "shadow").write_text("secret")
+    (tmp_path / "plan" / "link").symlink_to("/etc/shadow")
+    folder = tmp_path / "plan" / "deep"
+    folder.mkdir()
+    (folder / "link").symlink_to("/etc/shadow")
+    words = f"disks: [{{path: {path}, format: raw}}]"
+    ((what, fix, _),) = refused(folder, words)
+    assert what.endswith(f'the disk "{path}" lies outside the folder of the plan')
+    assert fix == ("put it below that folder, or give a block device: {device: /dev/disk/by-id/…}")
+
+
+def test_a_device_has_to_be_a_block_device(tmp_path: Path) -> None:
+    assert refused(tmp_path, "disks: [{device: /dev/null}]") == [
+        (
+            'lab.yaml:3:34: the device "/dev/null" is no block device',
+            "see: lsblk, and ls -l /dev/disk/by-id",
+            Exit.BAD_INPUT,
+        )
+    ]
+
+
+def test_a_template_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "t.j2").open("wb") as file:
+        file.truncate(1 << 30)
+    ((what, fix, _),) = refused(tmp_path, "template: t.j2")
+    assert what.endswith('the template "t.j2" has 1073741824 bytes')
+    assert fix == "262144 bytes are the most"

@@ -1,0 +1,123 @@
+"""Disks and copies: whole under their names or not there, private, and given to QEMU's user."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from provisioner.core.resources import Copy, Disk
+from provisioner.errors import VmnetError
+from provisioner.host import disks, guestfiles, places
+
+MIB = 1 << 20
+NOBODY = (65534, 65534)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VMNET_STATE_DIR", str(tmp_path))
+    return places.home("lab")
+
+
+def image(folder: Path, form: str = "qcow2") -> Path:
+    """Make an image with something in it."""
+    raw, made = folder / "raw", folder / f"image.{form}"
+    raw.write_bytes(b"\1" * (3 * MIB))
+    argv = ["qemu-img", "convert", "-f", "raw", "-O", form, str(raw), str(made)]
+    subprocess.run(argv, check=True)
+    return made
+
+
+def told_by_qemu(path: Path) -> dict[str, object]:
+    argv = ["qemu-img", "info", "-f", "qcow2", "--output=json", str(path)]
+    found: dict[str, object] = json.loads(subprocess.check_output(argv))
+    return found
+
+
+@pytest.mark.parametrize("form", ["qcow2", "raw"])
+def test_a_disk_lies_over_its_image_and_says_its_format(
+    home: Path, tmp_path: Path, form: str
+) -> None:
+    below = image(tmp_path, form)
+    disk = Disk(str(home / "disk" / "web.qcow2"), 20 * MIB, str(below), form)
+    guestfiles.create(disk, NOBODY)
+    info = told_by_qemu(Path(disk.path))
+    assert info["virtual-size"] == 20 * MIB
+    assert (info["backing-filename"], info["backing-filename-format"]) == (str(below), form)
+    assert guestfiles.observe("lab") == [disk]
+
+
+def test_an_empty_disk_lies_over_nothing(home: Path) -> None:
+    disk = Disk(str(home / "disk" / "web.1.qcow2"), 5 * MIB)
+    guestfiles.create(disk, None)
+    assert "backing-filename" not in told_by_qemu(Path(disk.path))
+    assert guestfiles.observe("lab") == [disk]
+
+
+def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "kernel").write_bytes(b"kernel")
+    (tmp_path / "kernel").chmod(0o644)
+    disk = Disk(str(home / "disk" / "web.qcow2"), MIB)
+    copy = Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel"))
+    for file in (disk, copy):
+        guestfiles.create(file, NOBODY)
+        found = Path(file.path).stat()
+        assert (oct(found.st_mode & 0o7777), found.st_uid, found.st_gid) == ("0o600", *NOBODY)
+    assert Path(copy.path).read_bytes() == b"kernel"
+
+
+def test_a_disk_grows_and_keeps_what_lies_below(home: Path, tmp_path: Path) -> None:
+    disk = Disk(str(home / "disk" / "web.qcow2"), 20 * MIB, str(image(tmp_path)), "qcow2")
+    guestfiles.create(disk, None)
+    larger = Disk(disk.path, 40 * MIB, disk.backing, disk.backing_format)
+    disks.grow(larger)
+    assert guestfiles.observe("lab") == [larger]
+
+
+def test_drafts_of_a_killed_run_are_cleared_away_and_never_taken_for_disks(home: Path) -> None:
+    for name in ("disk/.web.qcow2.part", "boot/.kernel-ab.part"):
+        draft = home / name
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(b"half")
+    assert guestfiles.observe("lab") == []
+    assert [p for p in home.rglob("*") if p.is_file()] == []
+
+
+def test_a_file_that_is_no_disk_of_ours_is_told_apart(home: Path) -> None:
+    path = home / "disk" / "web.qcow2"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no disk")
+    assert guestfiles.observe("lab") == [Disk(str(path), 0)]
+
+
+def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path = home / "disk" / "web.qcow2"
+    path.parent.mkdir(parents=True)
+    (path.parent / ".web.qcow2.part").symlink_to(victim)
+    guestfiles.create(Disk(str(path), MIB), None)
+    assert victim.read_text() == "precious"
+    assert not path.is_symlink()
+
+
+def test_a_full_disk_is_told_and_nothing_stays(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "kernel").write_bytes(b"k" * 4 * MIB)
+    home.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", str(home)], check=True)
+    try:
+        with pytest.raises(VmnetError) as caught:
+            guestfiles.create(
+                Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None
+            )
+        left = [p for p in home.rglob("*") if p.is_file()]
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
+    assert "No space left on device" in caught.value.what
+    assert caught.value.fix == f"make room or mend the rights under {home}/boot"
+    assert left == []
+
+
+def test_deleting_what_has_gone_is_fine(home: Path) -> None:
+    guestfiles.delete(Disk(str(home / "disk" / "web.qcow2"), 0))
