@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from provisioner.core.facts import File
 from provisioner.core.text import one_line
 from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.host import embedded
 
 if TYPE_CHECKING:
     from provisioner.core.booting import Files
@@ -19,6 +20,30 @@ if TYPE_CHECKING:
 
 _BOOTED = ("kernel", "initrd", "ignition", "template")
 _MOST = {"kernel": 1 << 30, "initrd": 4 << 30, "ignition": 512 << 10, "template": 256 << 10}
+
+
+def unopenable(target: "Target", found: "Files") -> list[VmnetError]:
+    """Say which disks the user that embedded QEMUs run as cannot open: libvirt would not help."""
+    assert target.loaded  # noqa: S101  (only commands with a plan come here)
+    user, _ = embedded.run_user()
+    return [
+        _complaint(
+            target.loaded.places,
+            vm.name,
+            key,
+            _Bad(
+                f'the disk "{one_line(path)}" cannot be opened by {user}, whom QEMU runs as',
+                f"let {user} read{'' if disk.readonly else ' and write'} it, and walk through the "
+                "folders above it (see: namei -l)",
+                Exit.HOST_CANNOT,
+            ),
+        )
+        for vm in target.plan.vms
+        for at, disk in enumerate(vm.disks)
+        if (path := disk.path or disk.device)
+        and (key := f"disks/{at}")
+        and not embedded.can_open(found[vm.name, key].path, write=not disk.readonly)
+    ]
 
 
 def files(target: "Target") -> "Files":

@@ -15,6 +15,7 @@ from provisioner.core.resources import Disk, Domain, Resources
 from provisioner.errors import Complaints, VmnetError
 from provisioner.flow import choices, given
 from provisioner.host import firmware, locks, places, rights
+from provisioner.host.connection import is_embedded
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ class Session:
     nics: "Mapping[tuple[str, int], NicConfig]" = field(default_factory=dict)
     files: "Files | None" = None  # that the plan names, once they have been looked at
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether libvirt runs inside vmnet: then QEMU's rights to files are vmnet's business."""
+        return any(what == "libvirt" and is_embedded(uri) for what, uri, _ in self.chosen)
+
     def look(self) -> Snapshot:
         """Look at the host again."""
         self.snapshot = self.worker.do("observe")
@@ -111,6 +117,8 @@ class Session:
         found = rules.complaints(
             self.target.plan, places, self.nics, self.snapshot.facts, self.snapshot.resources
         )
+        if self.is_embedded:
+            found += given.unopenable(self.target, self.files)
         tagged = [network for network in self.target.plan.networks if network.vlan]
         if tagged and (why := self.worker.do("no_vlan")):
             found.append(

@@ -9,8 +9,9 @@ import signal
 from pathlib import Path
 
 from provisioner.errors import VmnetError
-from provisioner.host import places
+from provisioner.host import places, programs
 
+_TEST_S = 5.0
 _CLONE_NEWNS, _MS_BIND, _MS_REC, _MS_SLAVE = 0x20000, 0x1000, 0x4000, 1 << 19
 _READ_WRITE = 0o6
 
@@ -90,6 +91,19 @@ def owner() -> tuple[int, int] | None:
         return None
     user, group = run_user()
     return pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
+
+
+def can_open(path: str, *, write: bool) -> bool:
+    """Tell whether embedded QEMUs can open a file that vmnet has not made."""
+    if os.geteuid():
+        return os.access(path, os.R_OK | (os.W_OK if write else 0))
+    user, group = run_user()
+    # Asked as that user, with its groups: modes alone do not tell (ACLs, folders on the way).
+    words = ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups", "--", "test"]
+    able = programs.run([*words, "-r", path], timeout_s=_TEST_S, check=False)
+    if write and able.returncode == 0:
+        able = programs.run([*words, "-w", path], timeout_s=_TEST_S, check=False)
+    return able.returncode == 0
 
 
 def _exists(user: str) -> bool:

@@ -1,0 +1,105 @@
+"""Guests with a kernel of the plan's and disks of their own, which grow while they run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from provisioner.host import micro, places
+from vm.lab import Lab
+
+PLAN = """\
+networks: {{lan: {{switch: true, subnet: 10.77.0.0/24}}}}
+vms:
+  a:
+    kernel: {kernel}
+    initrd: {initrd}
+    cmdline: console=ttyS0 quiet noreplace-smp my.word=1
+    disks:
+      - {size}
+      - {{path: data.img, format: raw, readonly: true}}
+    nics: [lan]
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel() -> tuple[Path, Path]:
+    """A kernel and an initrd that a user has at hand."""
+    found = micro.find(places.cache())
+    assert found
+    return found.kernel, found.initrd
+
+
+@pytest.fixture(scope="module")
+def shared_lab() -> Iterator[Lab]:
+    """A lab in a folder of its own: pytest's are closed to QEMU's user, again and again."""
+    with TemporaryDirectory() as name, Lab(Path(name)).opened() as here:
+        yield here
+
+
+@pytest.fixture(scope="module")
+def up(shared_lab: Lab, kernel: tuple[Path, Path]) -> Iterator[Path]:
+    data = shared_lab.directory / "data.img"
+    data.write_bytes(b"from the host".ljust(1 << 20, b"\0"))
+    plan = shared_lab.plan(PLAN.format(kernel=kernel[0], initrd=kernel[1], size="64M"))
+    with shared_lab.settled():
+        refused = shared_lab.vmnet("up", plan, status=4)
+        assert 'the disk "data.img" cannot be opened by' in refused.stderr
+        shared_lab.directory.chmod(0o711)
+        shared_lab.vmnet("up", plan)
+        yield plan
+        shared_lab.vmnet("down", plan)
+
+
+def inside(lab: Lab, plan: Path, script: str) -> str:
+    return lab.vmnet("exec", "-f", plan, "a", "--", "sh", "-c", script).stdout
+
+
+def test_the_kernel_of_the_plan_runs_with_the_words_of_the_plan(shared_lab: Lab, up: Path) -> None:
+    said = inside(shared_lab, up, "cat /proc/cmdline")
+    assert said.strip() == "console=ttyS0 quiet noreplace-smp my.word=1"
+
+
+def test_disks_are_there_as_the_plan_says(shared_lab: Lab, up: Path) -> None:
+    sizes = inside(shared_lab, up, "cat /sys/block/vda/size /sys/block/vdb/size /sys/block/vdb/ro")
+    assert sizes.split() == ["131072", "2048", "1"]
+    assert inside(shared_lab, up, "head -c 13 /dev/vdb") == "from the host"
+
+
+def test_a_second_up_changes_nothing(shared_lab: Lab, up: Path) -> None:
+    assert "nothing to do" in shared_lab.vmnet("up", up).stderr
+
+
+def test_a_disk_grows_under_a_running_guest(shared_lab: Lab, up: Path) -> None:
+    pids = shared_lab.qemus()
+    inside(shared_lab, up, "echo kept > /dev/vda")
+    up.write_text(up.read_text().replace("64M", "96M"))
+    report = shared_lab.vmnet("up", up, "--json").report
+    assert report["done"] == ["update disk a.1.qcow2: size is 64 MiB, want 96 MiB"]
+    assert inside(shared_lab, up, "cat /sys/block/vda/size; head -n 1 /dev/vda").split() == [
+        "196608",
+        "kept",
+    ]
+    assert shared_lab.qemus() == pids
+
+
+def test_a_disk_is_never_made_smaller(shared_lab: Lab, up: Path) -> None:
+    refused = shared_lab.vmnet("up", up, "--set", "vms.a.disks=[8M]", status=3)
+    assert "would have to shrink" in refused.stderr
+    assert inside(shared_lab, up, "cat /sys/block/vda/size") in {"131072\n", "196608\n"}
+
+
+def test_recreate_keeps_what_a_guest_has_written(shared_lab: Lab, up: Path) -> None:
+    inside(shared_lab, up, "echo kept > /dev/vda; sync")
+    up.write_text(up.read_text().replace("my.word=1", "my.word=2"))
+    refused = shared_lab.vmnet("up", up, status=3)
+    assert "cmdline has changed" in refused.stderr
+    shared_lab.vmnet("up", up, "--recreate")
+    assert inside(shared_lab, up, "head -n 1 /dev/vda; cat /proc/cmdline").split() == [
+        "kept",
+        "console=ttyS0",
+        "quiet",
+        "noreplace-smp",
+        "my.word=2",
+    ]
