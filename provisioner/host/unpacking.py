@@ -189,10 +189,13 @@ class _Forward:
 
     @contextmanager
     def header(self) -> Iterator[None]:
-        """Read a header of tar: tarfile keeps whatever it is said to contain in memory."""
+        """Read a header of tar: tarfile keeps in memory whatever one is said to contain."""
         self._header_left = _MOST_AT_ONCE
         try:
             yield
+        except (ValueError, LookupError, ArithmeticError, RecursionError) as error:
+            # tarfile trusts numbers of headers, and reads a header of a header in a deeper call.
+            raise tarfile.ReadError("its headers make no sense") from error
         finally:
             self._header_left = None
 

@@ -228,7 +228,7 @@ def test_the_name_of_a_backing_file_is_read_for_our_own_overlays() -> None:
     )
 
 
-@given(st.binary(max_size=2048), st.integers(0, 1 << 63), st.binary(max_size=512))
+@given(head=st.binary(max_size=2048), size=st.integers(0, 1 << 63), tail=st.binary(max_size=512))
 @pytest.mark.parametrize("raw", [False, True])
 def test_no_bytes_whatever_are_more_than_it_can_bear(
     head: bytes, size: int, tail: bytes, *, raw: bool
