@@ -65,7 +65,7 @@ def import_(  # noqa: PLR0913  (every one a word of the command line)
 
         digest = sha256.strip().removeprefix("sha256:")
         origin = Origin(
-            name=name or name_from(file.name),
+            name=name or name_from(file.absolute().name),
             source=str(file.absolute()),
             traits=Traits(boot=_firmware(boot), user=_user(user), agent=agent),
             digest=":".join(known_digest(f"sha256:{digest}")) if sha256 else "",

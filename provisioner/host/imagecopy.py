@@ -71,8 +71,9 @@ def judged(file: int, *, raw: bool) -> Disk | list[VmnetError]:
 
 def early(given: Given, *, raw: bool) -> list[VmnetError]:
     """Say what is wrong with an image already by its first bytes, before it is copied."""
-    # A size that no complaint about sizes fits: of a packed image it is not known yet.
-    found = inspect(given.head, given.size or qcow2.MOST_VIRTUAL, given.tail, raw=raw)
+    # The size of a packed image is not known yet: one that no complaint about sizes fits.
+    size = qcow2.MOST_VIRTUAL if given.size is None else given.size
+    found = inspect(given.head, size, given.tail, raw=raw)
     return [] if isinstance(found, Disk) else found
 
 

@@ -24,8 +24,8 @@ class Given(Protocol):
     """Its first HEAD bytes."""
     tail: bytes
     """Its last TAIL bytes, where they are known beforehand."""
-    size: int
-    """How many bytes it has; 0 where that is not known beforehand."""
+    size: int | None
+    """How many bytes it has, where that is known beforehand."""
 
     def readinto(self, buffer: memoryview) -> int:
         """Read on; 0 at the end."""
@@ -68,8 +68,8 @@ class _Plain:
         self._before = os.fstat(file.fileno())
         self._done = 0
         self.head = head
-        self.size = self._before.st_size
-        self.tail = os.pread(file.fileno(), TAIL, max(0, self.size - TAIL))
+        self.size: int | None = self._before.st_size
+        self.tail = os.pread(file.fileno(), TAIL, max(0, self._before.st_size - TAIL))
 
     def readinto(self, buffer: memoryview) -> int:
         read = os.readv(self._file.fileno(), [buffer])
@@ -77,7 +77,7 @@ class _Plain:
         return read
 
     def far(self) -> tuple[int, int]:
-        return self._done, self.size
+        return self._done, self._before.st_size
 
     def finish(self) -> str:
         _unchanged(self._before, self._file, self._done, self._shown)
@@ -87,7 +87,7 @@ class _Plain:
 class _Packed:
     """A file that the image has to be unpacked from."""
 
-    size = 0
+    size: int | None = None
     tail = b""
 
     def __init__(
@@ -147,14 +147,15 @@ def _regular(path: Path, shown: str) -> Iterator[BinaryIO]:
         raise VmnetError(
             f"there can be no file {shown}", fix="name an image file", status=Exit.BAD_INPUT
         ) from error
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise VmnetError(
+            f"{shown} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}, no image file",
+            fix="name a file; a disk is copied into one with: dd if=DEVICE of=FILE bs=1M",
+            status=Exit.BAD_INPUT,
+        )
     with os.fdopen(handle, "rb", buffering=0) as file:
-        mode = os.fstat(handle).st_mode
-        if not stat.S_ISREG(mode):
-            raise VmnetError(
-                f"{shown} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}, no image file",
-                fix="name a file; a disk is copied into one with: dd if=DEVICE of=FILE bs=1M",
-                status=Exit.BAD_INPUT,
-            )
         with suppress(OSError):
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         yield file

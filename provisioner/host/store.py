@@ -56,7 +56,7 @@ def add(store: Path, given: Given, origin: Origin, say: Say, progress: Progress)
     images.require_name(origin.name)
     _refuse(imagecopy.early(given, raw=origin.raw), origin)
     storefiles.prepare(store)
-    with _disk_errors(store, given.size):
+    with _disk_errors(store, given.size or 0):
         storefiles.clear(store)
         storefiles.clear(store / NAMES)
         with storefiles.draft(store) as draft:
@@ -232,6 +232,8 @@ def _disk_errors(store: Path, needed: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None:  # not the disk's: gzip's word for damage
+            raise
         if error.errno in _FULL:
             free = shutil.disk_usage(store).free
             told = f"{needed >> 20:,} MiB are needed" if needed else "how much is needed is unknown"

@@ -23,17 +23,19 @@ def raw_disk(size: int, *, seed: bytes = b"") -> bytes:
     return (start + data).ljust(size, b"\0")[:size]
 
 
-def add(folder: Path, file: Path, name: str = "a", digest: str = "", **more: int) -> Stored:
+def add(
+    folder: Path, file: Path, name: str = "a", digest: str = "", most: int = 64 * MIB
+) -> Stored:
     """Import a file as `vmnet image import` does."""
     kind = digest.partition(":")[0] or "sha256"
-    with imagefiles.opened(file, kind, **more) as given:
+    with imagefiles.opened(file, kind, most) as given:
         return store.add(folder, given, Origin(name, str(file), digest=digest), nothing, nothing)
 
 
-def refusal(folder: Path, file: Path, digest: str = "", **more: int) -> str:
+def refusal(folder: Path, file: Path, digest: str = "", most: int = 64 * MIB) -> str:
     """Import a file that must be refused; what is said, and see that nothing is left of it."""
     try:
-        add(folder, file, digest=digest, **more)
+        add(folder, file, digest=digest, most=most)
     except Complaints as complaints:
         (error,) = complaints.errors
     except VmnetError as single:
