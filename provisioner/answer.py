@@ -107,10 +107,23 @@ def reporting(
     answering(command, work, json=json, worker=ctx.obj)
 
 
+_GOES_ON = (
+    "interrupted: what was begun is finished; vmnet up goes on from here, vmnet down takes it away"
+)
+
+
 def answering(
-    command: str, work: Callable[[], Any], *, json: bool = False, worker: "Worker | None" = None
+    command: str,
+    work: Callable[[], Any],
+    *,
+    json: bool = False,
+    worker: "Worker | None" = None,
+    interrupted: str = _GOES_ON,
 ) -> None:
-    """Run `work` and turn whatever the user can act on into an answer and an exit status."""
+    """Run `work` and turn whatever the user can act on into an answer and an exit status.
+
+    `interrupted` is what is said after a Ctrl-C: how things then stand.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
@@ -123,10 +136,7 @@ def answering(
         screen.errors(command, [error], error.status, json=json)
         raise typer.Exit(error.status) from None
     except KeyboardInterrupt:
-        screen.line(
-            "interrupted: what was begun is finished; vmnet up goes on from here, "
-            "vmnet down takes it away"
-        )
+        screen.line(interrupted)
         raise typer.Exit(Exit.INTERRUPTED) from None
     except BrokenPipeError:
         # Whoever read our output has gone: end quietly, as a shell's own SIGPIPE would.

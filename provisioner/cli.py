@@ -12,6 +12,7 @@ from provisioner import (
     cli_check,
     cli_doctor,
     cli_explain,
+    cli_image,
     cli_modes,
     cli_net,
     cli_wire,
@@ -27,7 +28,6 @@ from provisioner.answer import (
     target,
     worker_of,
 )
-from provisioner.errors import Exit, VmnetError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,8 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Boot networked VMs on macvtap devices, and prove who reaches whom.",
 )
-images = typer.Typer(no_args_is_help=True, help="The images that guests boot from.")
-app.add_typer(images, name="image")
+app.add_typer(cli_image.app, name="image")
 app.add_typer(cli_net.app, name="net")
 app.command()(cli_check.check)
 app.command()(cli_doctor.doctor)
@@ -242,22 +241,3 @@ def exec_(
         raise typer.Exit(ran.status)
 
     answering("exec", work, worker=ctx.obj)
-
-
-@images.command()
-def build(name: Annotated[str, typer.Argument(help="The image.")] = "micro") -> None:
-    """Build an image, unless it is there for this recipe and these packages."""
-
-    def work() -> None:
-        from provisioner.host import micro, places
-
-        if name != "micro":
-            raise VmnetError(
-                f'there is no recipe for an image "{name}"',
-                fix='the images that vmnet can build: "micro"',
-                status=Exit.BAD_INPUT,
-            )
-        image = micro.build(places.cache(), screen.line)
-        typer.echo(f"{name}: {image.kernel.parent}")
-
-    answering("image build", work)

@@ -62,6 +62,38 @@ def progress(command: str) -> Iterator[Callable[[str], None]]:
         yield tell
 
 
+@contextmanager
+def bar(what: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
+    """Show how far something is, in bytes done and to do, on a terminal; nothing of it elsewhere.
+
+    What is told meanwhile goes above the bar.
+    """
+    if not sys.stderr.isatty():
+        yield line, lambda _done, _all: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    console = Console(stderr=True, highlight=False)
+    with Progress(
+        TextColumn("{task.description}"), *columns, console=console, transient=True
+    ) as shown:
+        task = shown.add_task(what, total=None)
+        yield (
+            lambda text: console.print(escape(sanitize(text)), soft_wrap=True),
+            lambda done, to_do: shown.update(task, completed=done, total=to_do or None),
+        )
+
+
 def show(report: "Report") -> None:
     """Print a report for people."""
     console = _console()

@@ -38,6 +38,16 @@ def state() -> Path:
     return _place("VMNET_STATE_DIR", "XDG_STATE_HOME", ".local/state", "/var/lib/vmnet")
 
 
+def store() -> Path:
+    """The images that were imported, pulled or built; no plan can have this folder's name."""
+    return state() / ".images"
+
+
+def shared_store() -> Path:
+    """Root's images, which everybody may use."""
+    return Path("/var/lib/vmnet/.images")
+
+
 def run() -> Path:
     """Locks and the embedded libvirt's roots: nothing here outlives a boot of the host."""
     if os.geteuid() == 0 or "VMNET_RUN_DIR" in os.environ:

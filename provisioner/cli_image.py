@@ -1,0 +1,198 @@
+"""vmnet image: the images that guests boot from."""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provisioner import screen
+from provisioner.answer import answering
+from provisioner.errors import Exit, VmnetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provisioner.core.images import Firmware
+    from provisioner.host.store import Gone
+
+app = typer.Typer(no_args_is_help=True, help="The images that guests boot from.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The image.")]
+_NOTHING_KEPT = "interrupted: the store is as it was"
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
+_FIRMWARE: "dict[str, Firmware]" = {"bios": "bios", "uefi": "uefi"}
+
+
+@app.command()
+def ls(
+    *, json: Annotated[bool, typer.Option("--json", help="Write the list as JSON.")] = False
+) -> None:
+    """List the images there are, and those that can be had."""
+
+    def work() -> None:
+        from provisioner.core import imagelist
+        from provisioner.flow import images
+
+        rows = images.listed()
+        screen.typed(imagelist.as_json(rows) if json else imagelist.as_table(rows))
+
+    answering("image ls", work, json=json)
+
+
+@app.command(name="import")
+def import_(  # noqa: PLR0913  (every one a word of the command line)
+    file: Annotated[Path, typer.Argument(help="qcow2 or raw; also as gz, xz, bz2 or tar.")],
+    *,
+    name: Annotated[str, typer.Option(help="How plans name it.", show_default="by FILE")] = "",
+    sha256: Annotated[str, typer.Option(help="What FILE's SHA-256 must be.")] = "",
+    user: Annotated[str, typer.Option(help="Who logs in to its guests.")] = "root",
+    boot: Annotated[str, typer.Option(help="Which firmware boots it: bios,uefi.")] = "bios",
+    agent: Annotated[
+        bool, typer.Option("--agent", help="The QEMU guest agent is in it and starts by itself.")
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="It is a raw disk, even if nothing in it is recognised.")
+    ] = False,
+) -> None:
+    """Take a copy of an image file into the store, hashed, judged and read-only."""
+
+    def work() -> None:
+        from provisioner.core.imagelist import told
+        from provisioner.core.images import Origin, Traits, known_digest, name_from
+        from provisioner.flow import images
+
+        digest = sha256.strip().removeprefix("sha256:")
+        origin = Origin(
+            name=name or name_from(file.absolute().name),
+            source=str(file.absolute()),
+            traits=Traits(boot=_firmware(boot), user=_user(user), agent=agent),
+            digest=":".join(known_digest(f"sha256:{digest}")) if sha256 else "",
+            raw=raw,
+        )
+        with screen.bar("import") as (tell, progress):
+            record = images.add(file, origin, tell, progress)
+        screen.typed(told(record))
+
+    answering("image import", work, interrupted=_NOTHING_KEPT)
+
+
+@app.command()
+def pull(what: Annotated[str, typer.Argument(metavar="NAME", help="The image.")]) -> None:
+    """Fetch an image of the catalogue into the store."""
+
+    def work() -> None:
+        from provisioner.core.imagelist import told
+        from provisioner.flow import images
+
+        with screen.bar("pull") as (tell, progress):
+            record = images.pull(what, tell, progress)
+        screen.typed(told(record))
+
+    answering("image pull", work, interrupted=_NOTHING_KEPT)
+
+
+@app.command()
+def build(name: Name = "micro") -> None:
+    """Build an image, unless it is there for this recipe and these packages."""
+
+    def work() -> None:
+        from provisioner.flow import images
+
+        with screen.bar("build") as (tell, progress):
+            line = images.build(name, tell, progress)
+        screen.typed(line)
+
+    answering("image build", work)
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="All without.")] = "",
+) -> None:
+    """Hash what is in the store anew, and say whether it is what was imported."""
+
+    def work() -> None:
+        from provisioner.flow import images
+
+        with screen.bar("verify") as (_, progress):
+            for good in images.verify(name, progress):
+                screen.typed_now(f"{good}: as it was imported")
+
+    answering("image verify", work)
+
+
+@app.command()
+def rm(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Images.")]) -> None:
+    """Remove images; the content goes with its last name, unless a plan's disks lean on it."""
+
+    def work() -> None:
+        from provisioner.core.imagelist import size
+        from provisioner.flow import images
+
+        for name in names:
+            gone = images.remove(name, screen.line)
+            screen.typed_now(f"{name} is gone" + (f", {size(gone.size)} freed" * bool(gone.size)))
+
+    answering("image rm", work)
+
+
+@app.command()
+def prune(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+    """Remove all images of the store that no plan's disks lean on."""
+
+    def work() -> None:
+        from provisioner.flow import images
+
+        agreed = images.prunable()
+        if agreed and not yes:
+            screen.line("\n".join(["this will be removed:", *_lines(agreed)]))
+            _consent()
+        gone = images.prune(agreed, screen.line)
+        screen.typed("\n".join(_lines(gone)) if gone else "nothing to remove")
+
+    answering("image prune", work)
+
+
+def _consent() -> None:
+    if not sys.stdin.isatty():
+        raise VmnetError(
+            "nothing has been removed: there is no terminal to ask on",
+            fix="if these may go, say so with --yes",
+            status=Exit.BAD_INPUT,
+        )
+    if not typer.confirm("Remove them?", err=True):
+        raise VmnetError("nothing has been removed", fix="answer y", status=Exit.INTERRUPTED)
+
+
+def _lines(gone: "Sequence[Gone]") -> list[str]:
+    from provisioner.core.imagelist import size
+
+    lines = []
+    for one in gone:
+        whole = one.path.name.startswith("sha256-")
+        unnamed = "a content without a name" if whole else "what killed runs had left"
+        lines.append(f"  {', '.join(one.names) or unnamed}: {size(one.size)}")
+    return [*lines, f"  together {size(sum(one.size for one in gone))}"]
+
+
+def _firmware(boot: str) -> "tuple[Firmware, ...]":
+    words = [word.strip() for word in boot.split(",")]
+    if not all(word in _FIRMWARE for word in words):
+        raise VmnetError(
+            f'--boot: "{boot}" is not a list of bios and uefi',
+            fix="write --boot bios, --boot uefi or --boot bios,uefi",
+            status=Exit.BAD_INPUT,
+        )
+    return tuple(found for word, found in _FIRMWARE.items() if word in words)
+
+
+def _user(user: str) -> str:
+    if not _USER.fullmatch(user):
+        raise VmnetError(
+            f'--user: "{user}" cannot be the name of a user',
+            fix="use a-z, 0-9, _ and -, a letter or _ first, as in --user debian",
+            status=Exit.BAD_INPUT,
+        )
+    return user

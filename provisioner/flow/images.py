@@ -1,0 +1,153 @@
+"""The story of `vmnet image`: what is there, what comes in, what goes."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from provisioner.core import images
+from provisioner.core.imagelist import Row
+from provisioner.core.images import Origin, Stored
+from provisioner.core.text import one_line
+from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.host import imagefiles, micro, places, store, storefiles, storeuse
+from provisioner.host.imagecopy import Progress
+from provisioner.host.store import Gone, Kept
+
+Tell = Callable[[str], None]
+
+
+def listed() -> list[Row]:
+    """List the images that a plan can name: built, stored, and such as can be pulled."""
+    used = storeuse.in_use(places.state())
+    found = micro.find(places.cache()) or micro.find(places.shared_cache())
+    rows = {name: Row(name, "can be pulled") for name in catalogued()}
+    rows["micro"] = Row("micro", "built" if found else "not built")
+    for folder, state in reversed(_stores()):
+        for kept in store.every(folder):
+            record = kept.record
+            rows[record.name] = Row(record.name, state, record, used.get(record.digest, ()))
+    return [rows[name] for name in sorted(rows)]
+
+
+def find(name: str) -> Kept:
+    """Give an image of the user's store, or else of root's.
+
+    Whoever makes a disk on it holds the store meanwhile (`storefiles.held`), lest it goes. Raises
+    VmnetError when there is none, or its content is gone.
+    """
+    for folder, _ in _stores():
+        if kept := store.find(folder, name):
+            return kept
+    raise store.unknown(name)
+
+
+def add(file: Path, origin: Origin, tell: Tell, progress: Progress) -> Stored:
+    """Take an image file into the store: copied, hashed, judged. Raises VmnetError or Complaints.
+
+    The file is unpacked when it is gz, xz, bz2 or a tar of one image.
+    """
+    images.require_name(origin.name)
+    kind = images.known_digest(origin.digest)[0] if origin.digest else "sha256"
+    before = {k.record.name: k.record.digest for k in store.every(places.store())}
+    with imagefiles.opened(file, kind) as given:
+        record = store.add(places.store(), given, origin, tell, progress)
+    if before.get(origin.name, record.digest) != record.digest:
+        tell(f"{origin.name} was another image before; disks of plans that run keep that one")
+    return record
+
+
+def pull(what: str, tell: Tell, progress: Progress) -> Stored:
+    """Fetch an image that the catalogue or an address names, and take it into the store."""
+    file, origin = obtain(what, tell, progress)
+    return add(file, origin, tell, progress)
+
+
+def obtain(what: str, tell: Tell, progress: Progress) -> tuple[Path, Origin]:
+    """Fetch a file; give it with what the catalogue knows of it. Raises VmnetError."""
+    del tell, progress
+    raise VmnetError(
+        f'this vmnet cannot fetch "{one_line(what, 80)}": it has no catalogue yet',
+        fix="fetch the file yourself, then: vmnet image import FILE --sha256 HEX",
+    )
+
+
+def catalogued() -> tuple[str, ...]:
+    """Name the images of the catalogue."""
+    return ()
+
+
+def verify(name: str, progress: Progress) -> Iterator[str]:
+    """Hash an image's content anew, or those of all without a name; give the names of good ones.
+
+    Raises Complaints about all that are not what was imported, after the last.
+    """
+    chosen = [find(name)] if name else [k for f, _ in _stores() for k in store.every(f)]
+    bad, judged = [], dict[Path, VmnetError | None]()
+    for kept in chosen:
+        if kept.path not in judged:
+            judged[kept.path] = _verified(kept, progress)
+        if error := judged[kept.path]:
+            bad.append(error)
+        else:
+            yield kept.record.name
+    if bad:
+        raise Complaints(bad)
+
+
+def remove(name: str, tell: Tell) -> Gone:
+    """Take an image's name away, and its content with its last name. Raises VmnetError."""
+    if name in images.BUILT_IN:
+        raise VmnetError(
+            f"{name} is no image of the store",
+            fix=f"it lies below {places.cache() / 'images'}, which is safe to delete",
+            status=Exit.BAD_INPUT,
+        )
+    folder = places.store()
+    with storefiles.held(folder, tell, alone=True):
+        return store.remove(folder, name, storeuse.in_use(places.state()))
+
+
+def prunable() -> list[Gone]:
+    """List what no disk of a plan leans on."""
+    return store.unused(places.store(), storeuse.in_use(places.state()))
+
+
+def prune(agreed: Sequence[Gone], tell: Tell) -> list[Gone]:
+    """Take away what was agreed on and is unused still; give what went."""
+    folder = places.store()
+    with storefiles.held(folder, tell, alone=True):
+        return store.prune(folder, agreed, storeuse.in_use(places.state()))
+
+
+def build(name: str, tell: Tell, progress: Progress) -> str:
+    """Build an image by its recipe; say what was built. Raises VmnetError."""
+    if name not in RECIPES:
+        known = ", ".join(f'"{each}"' for each in RECIPES)
+        raise VmnetError(
+            f'there is no recipe for an image "{one_line(name, 80)}"',
+            fix=f"the images that vmnet can build: {known}",
+            status=Exit.BAD_INPUT,
+        )
+    return RECIPES[name](tell, progress)
+
+
+def _micro(tell: Tell, _: Progress) -> str:
+    return f"micro: {micro.build(places.cache(), tell).kernel.parent}"
+
+
+RECIPES: Final[Mapping[str, Callable[[Tell, Progress], str]]] = {"micro": _micro}
+"""How images are built, by name: each says what happens, and gives a line about what was built."""
+
+
+def _verified(kept: Kept, progress: Progress) -> VmnetError | None:
+    try:
+        store.verify(kept, progress)
+    except VmnetError as error:
+        return error
+    return None
+
+
+def _stores() -> list[tuple[Path, str]]:
+    """Give the stores in which names are looked up, the user's own first."""
+    own, shared = places.store(), places.shared_store()
+    return [(own, "stored")] if own == shared else [(own, "stored"), (shared, "root's")]
