@@ -8,18 +8,21 @@ from provisioner.core.text import one_line
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 _DIGITS = re.compile(r"\d{1,19}")
 _BODIES = frozenset({200, 206})
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What vmnet reads of a reply's head; a header that is not there is None."""
+    """What vmnet reads of a reply's head; a header that is not there is None.
+
+    `chunked` bodies say themselves where they end, and have no length.
+    """
 
     status: int
     length: str | None = None
     range: str | None = None
     etag: str | None = None
     encoding: str | None = None
+    chunked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,9 @@ class AskAnew:
 
 @dataclass(frozen=True, slots=True)
 class Useless:
-    """The reply is no file. `passing` says that asking again may help."""
+    """The reply is no file."""
 
     why: str
-    passing: bool = False
 
 
 Meaning = Continue | Begin | AskAnew | Useless
@@ -92,7 +94,7 @@ def meaning(head: Head, part: Part) -> Meaning:
         case 416 if asked_for_rest:
             return AskAnew("the server has no more of it")
         case status:
-            return Useless(f"the server answers {status}", passing=status in _PASSING)
+            return Useless(f"the server answers {status}")
 
 
 def _begin(head: Head) -> Meaning:
