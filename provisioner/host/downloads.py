@@ -79,7 +79,7 @@ def fetching(
     _make_private(into.parent)
     lock = into.with_name(f".{into.name}.lock")
     doing = f"image pull {source.urls[0].file_name}"
-    with locks.held(lock, doing, timeout_s=limits.total_s, say=tell):
+    with locks.held(lock, doing, timeout_s=limits.total_s, say=tell, tidy=False):
         elsewhere = there()
         if elsewhere is not None:
             yield _found(elsewhere, source)

@@ -141,6 +141,7 @@ def _why(error: Exception, limits: Limits) -> tuple[str, bool]:
     cut = http.client.RemoteDisconnected | http.client.IncompleteRead
     told: tuple[tuple[type[Exception], str, bool], ...] = (
         (of.NameResolutionError, "its name cannot be resolved", False),
+        (of.NewConnectionError, f"there is no connection: {error.__cause__}", False),
         (of.ConnectTimeoutError, f"there is no connection within {limits.connect_s:g} s", False),
         (of.ReadTimeoutError, silent, True),
         (of.ProxyError, f"the proxy does not connect: {inner}", False),
