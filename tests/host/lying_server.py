@@ -15,7 +15,7 @@ import trustme
 
 PUBLIC = "192.31.196.1"
 """Of the AS112 service, which only answers that it knows nothing: public, yet nobody's host."""
-HOSTS = ("127.0.0.1", "localhost", "10.9.8.7", "169.254.169.254", PUBLIC)
+HOSTS = ("127.0.0.1", "localhost", "images.example", "10.9.8.7", "169.254.169.254", PUBLIC)
 
 
 @dataclass(frozen=True)
