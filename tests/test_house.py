@@ -23,6 +23,7 @@ DOORS = {
     "libvirt": "provisioner/host/domains*.py",
     "libvirt_qemu": "provisioner/host/domains*.py",
     "subprocess": "provisioner/host/programs.py",
+    "urllib3": "provisioner/host/http*.py",
 }
 
 

@@ -17,10 +17,13 @@ _POLL_S = 0.1
 
 
 @contextmanager
-def held(path: Path, doing: str, *, timeout_s: float, say: Callable[[str], None]) -> Iterator[None]:
+def held(
+    path: Path, doing: str, *, timeout_s: float, say: Callable[[str], None], tidy: bool = True
+) -> Iterator[None]:
     """Hold the lock; while another command holds it, say so once and wait.
 
-    Raises VmnetError when it is still held after `timeout_s` seconds.
+    `tidy`: the lock's folder is there for locks only, and goes when it is empty. Raises
+    VmnetError when the lock is still held after `timeout_s` seconds.
     """
     places.make(path.parent)
     with _acquired(path, timeout_s, say) as file:
@@ -32,7 +35,8 @@ def held(path: Path, doing: str, *, timeout_s: float, say: Callable[[str], None]
         finally:
             # Unlinked while held: whoever waits on the old file sees that it has gone.
             path.unlink(missing_ok=True)
-            _remove_if_empty(path.parent)
+            if tidy:
+                _remove_if_empty(path.parent)
 
 
 @contextmanager
@@ -94,7 +98,7 @@ def _holder(path: Path) -> str:
             f"`vmnet {held_by['doing']}` (pid {held_by['pid']}, since {held_by['since']})"
         )
     except (OSError, ValueError, KeyError, TypeError):
-        return "another vmnet command on the same plan"
+        return "another vmnet command"
 
 
 def _remove_if_empty(directory: Path) -> None:

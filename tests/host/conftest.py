@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from far_end import FAR, FOUR, NEAR, SIX
+from lying_server import trusting
 from namespace import Namespace, far_namespace, fresh_namespace, ip
 
 
@@ -36,3 +37,13 @@ def guest(far: Namespace) -> Namespace:
     with far.entered():
         ip(f"addr add {FOUR}/24 dev far", f"addr add {SIX}/64 dev far nodad")
     return far
+
+
+@pytest.fixture
+def trusted(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own servers have certificates that count, no proxy is set, and it is no CI job."""
+    for name, value in trusting(tmp_path_factory.mktemp("authority")).items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
