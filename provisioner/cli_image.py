@@ -79,18 +79,23 @@ def import_(  # noqa: PLR0913  (every one a word of the command line)
 
 
 @app.command()
-def pull(what: Annotated[str, typer.Argument(metavar="NAME", help="The image.")]) -> None:
-    """Fetch an image of the catalogue into the store."""
+def pull(
+    what: Annotated[str, typer.Argument(metavar="NAME|ADDRESS", help="What to fetch.")],
+    *,
+    name: Annotated[str, typer.Option(help="How plans name it.", show_default="by WHAT")] = "",
+    digest: Annotated[str, typer.Option(help="Its SHA-256 or SHA-512.")] = "",
+) -> None:
+    """Fetch an image of the catalogue, or from an https address, prove it, and keep it."""
 
     def work() -> None:
         from provisioner.core.imagelist import told
-        from provisioner.flow import images
+        from provisioner.flow import pulling
 
         with screen.bar("pull") as (tell, progress):
-            record = images.pull(what, tell, progress)
+            record = pulling.pull(what, tell, progress, name=name, pin=digest)
         screen.typed(told(record))
 
-    answering("image pull", work, interrupted=_NOTHING_KEPT)
+    answering("image pull", work, interrupted="interrupted: the next pull goes on from here")
 
 
 @app.command()

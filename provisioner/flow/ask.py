@@ -64,7 +64,7 @@ def render(target: Target, vm: str) -> str:
     plan = target.plan
     facts = Facts(home=str(places.home(plan.name)))
     accel = Chosen("tcg" if plan.accel == "auto" else str(plan.accel), "for show")
-    images = choices.images(plan, {}, None)
+    images = choices.images(target, {}, None)
     new = New(images, accel, files=given.files(target), loader=firmware.loader())
     want = desired(plan, assign(plan), facts, new)
     return domain_xml(_domain(want.values(), _one(target, vm)))

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provisioner.core import sources
 from provisioner.core.facts import Chosen
 from provisioner.core.guestvalues import NO_IMAGE
 from provisioner.core.resources import MICRO, Image
-from provisioner.errors import VmnetError
+from provisioner.errors import Complaints, VmnetError
 from provisioner.host import accel, micro, places
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from provisioner.core.model import Plan
     from provisioner.core.resources import Domain
+    from provisioner.flow.session import Target
 
 _HOSTS = Path("/boot")
 
@@ -21,31 +23,57 @@ NOT_BUILT = Image("/not-built-yet/vmlinux", "/not-built-yet/initrd")
 
 
 def images(
-    plan: "Plan", kept: "Mapping[str, Domain]", tell: "Callable[[str], None] | None"
+    target: "Target", kept: "Mapping[str, Domain]", tell: "Callable[[str], None] | None"
 ) -> dict[str, Image]:
     """Give the image of each VM that does not run the one it wants already.
 
-    With `tell` what is missing is built or fetched, and that is told; without, it is left out.
-    Raises VmnetError when there is no such image.
+    With `tell` what is missing is built or fetched, and that is told; without, what is not known
+    of it is left out. Raises Complaints, each at its place, about images that cannot be had.
     """
     found: dict[str, Image] = {}
-    by_name: dict[str, Image] = {}
-    for vm in plan.vms:
+    asked: dict[tuple[str, str | None], Image | VmnetError] = {}
+    errors: list[VmnetError] = []
+    for vm in target.plan.vms:
         old = kept.get(vm.name)
-        if old and old.image.name == vm.image:
+        if old and old.image.name == sources.told(vm.image):
             continue
-        if vm.image not in by_name:
-            by_name[vm.image] = _image(vm.image, tell)
-        found[vm.name] = by_name[vm.image]
+        key = vm.image, vm.digest
+        if key not in asked:
+            asked[key] = _tried(target.folder, *key, tell)
+        match asked[key]:
+            case Image() as image:
+                found[vm.name] = image
+            case VmnetError() as error:
+                errors.append(_at(target, vm.name, error))
+    if errors:
+        raise Complaints(errors)
     return found
 
 
-def _image(name: str, tell: "Callable[[str], None] | None") -> Image:
+def _at(target: "Target", vm: str, error: VmnetError) -> VmnetError:
+    where = target.loaded.places.where("vms", vm, "image") if target.loaded else None
+    return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
+
+
+def _tried(
+    folder: Path, name: str, digest: str | None, tell: "Callable[[str], None] | None"
+) -> Image | VmnetError:
+    try:
+        return _image(folder, name, digest, tell)
+    except VmnetError as error:
+        return error
+
+
+def _image(
+    folder: Path, name: str, digest: str | None, tell: "Callable[[str], None] | None"
+) -> Image:
     if name == NO_IMAGE:
         return Image(name=NO_IMAGE, cmdline="console=ttyS0", agent=False)
-    if name != MICRO:
-        raise VmnetError(f'there is no image "{name}"', fix="see: vmnet image ls")
-    return micro_image(tell)
+    if name == MICRO:
+        return micro_image(tell)
+    from provisioner.flow import pulling
+
+    return pulling.image(folder, name, digest or "", tell)
 
 
 def micro_image(tell: "Callable[[str], None] | None") -> Image:

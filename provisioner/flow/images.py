@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from provisioner.core import images
+from provisioner.core import catalogue, images
 from provisioner.core.imagelist import Row
 from provisioner.core.images import Origin, Stored
 from provisioner.core.text import one_line
@@ -56,24 +56,9 @@ def add(file: Path, origin: Origin, tell: Tell, progress: Progress) -> Stored:
     return record
 
 
-def pull(what: str, tell: Tell, progress: Progress) -> Stored:
-    """Fetch an image that the catalogue or an address names, and take it into the store."""
-    file, origin = obtain(what, tell, progress)
-    return add(file, origin, tell, progress)
-
-
-def obtain(what: str, tell: Tell, progress: Progress) -> tuple[Path, Origin]:
-    """Fetch a file; give it with what the catalogue knows of it. Raises VmnetError."""
-    del tell, progress
-    raise VmnetError(
-        f'this vmnet cannot fetch "{one_line(what, 80)}": it has no catalogue yet',
-        fix="fetch the file yourself, then: vmnet image import FILE --sha256 HEX",
-    )
-
-
 def catalogued() -> tuple[str, ...]:
     """Name the images of the catalogue."""
-    return ()
+    return tuple(entry.name for entry in catalogue.packaged().images)
 
 
 def verify(name: str, progress: Progress) -> Iterator[str]:

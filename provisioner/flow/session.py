@@ -173,7 +173,7 @@ class Session:
             self.files = given.files(self.target)
         disks = {r.path: r for r in there if isinstance(r, Disk)}
         loader = firmware.loader()
-        images = choices.images(plan, kept, self.tell if build else None)
+        images = choices.images(self.target, kept, self.tell if build else None)
         if self.options.command in _JUDGED:
             assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
             places = self.target.loaded.places

@@ -1,0 +1,223 @@
+"""How an image that is not here comes here: from the catalogue, from an address, from a file."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from hashlib import blake2s
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provisioner.core import catalogue, firstuse, images, sources
+from provisioner.core.digests import Digest
+from provisioner.core.images import Origin, Stored, Traits
+from provisioner.core.resources import Image
+from provisioner.core.sources import LocalFile, Named, Remote
+from provisioner.core.text import one_line
+from provisioner.errors import Exit, VmnetError
+from provisioner.flow.images import Tell, add
+from provisioner.host import downloads, places, proofs, store
+from provisioner.host.imagecopy import Progress
+from provisioner.host.proofs import Trust
+
+if TYPE_CHECKING:
+    from provisioner.core.catalogue import Entry
+
+_RECIPES_HINT = "or build one from packages: vmnet image build debian-12"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A download that has been decided on."""
+
+    name: str
+    remote: Remote
+    traits: Traits
+    proved: bool
+
+
+def pull(what: str, tell: Tell, progress: Progress, *, name: str = "", pin: str = "") -> Stored:
+    """Fetch what the catalogue or an address names, prove it, and take it into the store.
+
+    Two that want the same file fetch it once. Raises VmnetError or Complaints.
+    """
+    source = sources.parse(what, pin or None)
+    if isinstance(source, LocalFile):
+        path = Path(source.path)
+        named = name or images.name_from(path.name)
+        origin = Origin(named, str(path.absolute()), digest=str(source.digest or ""))
+        return add(path, origin, tell, progress)
+    if isinstance(source, Named):
+        return _fetched(_of_catalogue(source.name, source.digest, tell), tell, progress)
+    return _fetched(_of_address(source, name, tell), tell, progress)
+
+
+def _of_catalogue(name: str, digest: Digest | None, tell: Tell) -> _Wanted:
+    entry = catalogue.find(name)
+    if entry is None:
+        raise catalogue.packaged().unknown(name)
+    if digest is None:
+        proof = proofs.of_entry(entry, tell=tell)
+        tell(f"{entry.name}: {proof.told}")
+        digest = proof.digest
+    return _Wanted(entry.name, Remote(entry.urls, digest), traits_of(entry), proved=True)
+
+
+def _of_address(remote: Remote, name: str, tell: Tell) -> _Wanted:
+    proof = proofs.of_source(remote)
+    if proof.trust is not Trust.PINNED:
+        tell(proof.told)
+    named = name or images.name_from(remote.urls[0].file_name)
+    return _Wanted(
+        images.require_name(named),
+        Remote(remote.urls, proof.digest),
+        Traits(boot=("bios", "uefi")),
+        proved=proof.trust is not Trust.NOTHING,
+    )
+
+
+def _fetched(wanted: _Wanted, tell: Tell, progress: Progress) -> Stored:
+    remote = wanted.remote
+    # By all that decides what comes: two that want the same wait for each other.
+    words = f"{remote.urls[0].secret} {remote.digest}"
+    mark = blake2s(words.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    into = places.cache() / "downloads" / f"{mark}-{one_line(wanted.name, 40)}"
+
+    def there() -> Path | None:
+        kept = store.find(places.store(), wanted.name)
+        same = kept and remote.digest and remote.digest.hex == kept.record.digest
+        return kept.path if kept and same else None
+
+    with downloads.fetching(
+        remote, into, tell=tell, progress=lambda done, all_: progress(done, all_ or 0), there=there
+    ) as got:
+        origin = Origin(
+            wanted.name, got.url_told, wanted.traits, str(remote.digest or got.digests[0])
+        )
+        record = add(got.path, origin, tell, progress)
+        into.unlink(missing_ok=True)  # the store has its own copy
+    if not wanted.proved:
+        tell(firstuse.notice(got.url_told, got.digests[0]))
+    return record
+
+
+def image(folder: Path, text: str, pin: str, tell: Tell | None) -> Image:
+    """Give an image as a plan's VM names it; with `tell` it is fetched or imported if need be.
+
+    Without `tell` only what is known of it comes back. `folder` is the plan's. Raises VmnetError.
+    """
+    source = sources.parse(text, pin or None)
+    if isinstance(source, Named):
+        return _named(source.name, tell)
+    told, unknown = sources.told(text), Traits(boot=("bios", "uefi"))
+    if isinstance(source, LocalFile):
+        path = folder / Path(source.path).expanduser()
+        name = _taken_in(path, str(source.digest or ""), tell)
+    else:
+        name = _name_of(source)
+        if tell and not _stored(name):
+            pull(text, tell, _no_bar, name=name, pin=pin)
+    kept = _stored(name)
+    return _as_image(told, kept.record, kept.path) if kept else _unfetched(told, unknown)
+
+
+def _named(name: str, tell: Tell | None) -> Image:
+    known = catalogue.find(name)
+    at_home = known.name if known else name
+    if not (kept := _stored(at_home)):
+        if known is None:
+            raise absent(name)
+        if tell is None:
+            return _unfetched(name, traits_of(known))
+        try:
+            pull(at_home, tell, _no_bar)
+        except VmnetError as error:
+            raise absent(name, error) from error
+        kept = _stored(at_home)
+    return _as_image(name, kept.record, kept.path) if kept else _unfetched(name, Traits())
+
+
+def _taken_in(path: Path, digest: str, tell: Tell | None) -> str:
+    """Take a file of the user's into the store, unless it is there as it is now; give its name."""
+    mark = blake2s(os.fsencode(path.resolve()), digest_size=4).hexdigest()
+    name = f"{images.name_from(path.name)[:40] or 'file'}-{mark}"
+    if tell is not None and not _is_as_before(path, name):
+        tell(f"taking in {path}")
+        add(path, Origin(name, str(path), Traits(boot=("bios", "uefi")), digest), tell, _no_bar)
+    return name
+
+
+def _is_as_before(path: Path, name: str) -> bool:
+    """Tell whether the store has this file's content: hashed again, for files change."""
+    kept = _stored(name)
+    if not kept or not path.is_file() or path.stat().st_size != kept.record.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == kept.record.digest
+
+
+def _name_of(remote: Remote) -> str:
+    """Name what an address gave by all that decides it: the address, and the digest if any."""
+    words = f"{remote.urls[0].secret} {remote.digest}".encode("utf-8", "replace")
+    named = images.name_from(remote.urls[0].file_name)[:40] or "image"
+    return f"{named}-{blake2s(words, digest_size=4).hexdigest()}"
+
+
+def _stored(name: str) -> store.Kept | None:
+    for folder in (places.store(), places.shared_store()):
+        if kept := store.find(folder, name):
+            return kept
+    return None
+
+
+def _as_image(name: str, record: Stored, path: Path) -> Image:
+    traits = record.traits
+    return Image(
+        kernel=traits.kernel,
+        initrd=traits.initrd,
+        cmdline=traits.cmdline,
+        min_memory_mib=traits.min_memory_mib,
+        name=name,
+        disk=str(path),
+        format=record.format,
+        size=record.virtual_size,
+        boot=traits.boot,
+        user=traits.user,
+        min_cpu=traits.min_cpu,
+        agent=traits.agent,
+        cloud_init=traits.cloud_init,
+    )
+
+
+def _unfetched(name: str, traits: Traits) -> Image:
+    """Stand for an image that is not here yet: what is known of it before it comes."""
+    record = Stored(name, "", "qcow2", 0, 0, "", "", traits)
+    return _as_image(name, record, Path("/not-fetched-yet"))
+
+
+def _no_bar(_done: int, _all: int) -> None:
+    """Draw nothing: `up` tells a line for each thing it does."""
+
+
+def traits_of(entry: "Entry") -> Traits:
+    """Say what the catalogue knows of an image's guests."""
+    return Traits(
+        boot=tuple(firmware.value for firmware in entry.boot),
+        user=entry.user,
+        min_memory_mib=entry.min_memory_mib,
+        min_cpu="" if entry.min_cpu == "x86-64-v1" else str(entry.min_cpu),
+        agent=entry.agent,
+    )
+
+
+def absent(name: str, why: VmnetError | None = None) -> VmnetError:
+    """Say that an image is not here, and how it can be had."""
+    hint = f", {_RECIPES_HINT}" if name == "debian-12" else ""
+    if why is not None:
+        return VmnetError(
+            why.what, fix=f"{why.fix or 'see: vmnet image ls'}{hint}", status=why.status
+        )
+    return VmnetError(
+        f'there is no image "{one_line(name, 80)}"',
+        fix=f"see those there are: vmnet image ls; take in a file: vmnet image import{hint}",
+        status=Exit.BAD_INPUT,
+    )
