@@ -23,7 +23,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.host import (
     disks,
     dnsmasq,
-    guestfiles,
+    qemufiles,
     links,
     macvtaps,
     netlink,
@@ -34,7 +34,7 @@ from provisioner.host import (
     taps,
     vlans,
 )
-from provisioner.host.guestfiles import Owner
+from provisioner.host.qemufiles import Owner
 
 
 def is_ours(plan: str, link: Link) -> bool:
@@ -56,7 +56,7 @@ def observe(
     ours = [x for x in found if is_ours(plan, x)]
     taps.remove_stale_nodes(places.nodes(plan), [x.index for x in ours])
     by_index = {x.index: x for x in found}
-    out: list[Resource] = [*guestfiles.observe(plan), *dnsmasq.observe(plan)]
+    out: list[Resource] = [*qemufiles.observe(plan), *dnsmasq.observe(plan)]
     out += nft.observe(plan, tables)
     out += switches.strays(ours)
     for link in ours:
@@ -102,7 +102,7 @@ def _create(plan: str, resource: Resource, owner: Owner) -> None:
         case Dhcp():
             dnsmasq.create(resource)
         case Seed() | Disk() | Copy():
-            guestfiles.create(resource, owner)
+            qemufiles.create(resource, owner)
         case Domain():
             raise RuntimeError(resource)  # host.machine has done it
 
@@ -156,7 +156,7 @@ def _update_link(resource: Switch | Vlan | HostAccess) -> None:
 def _delete(plan: str, step: Step) -> None:
     match step.resource:
         case Seed() | Disk() | Copy() as file:
-            guestfiles.delete(file)
+            qemufiles.delete(file)
         case Guard() | Nat() as rules:
             nft.delete(rules)
         case Dhcp() as dhcp:

@@ -8,7 +8,7 @@ import pytest
 
 from provisioner.core.resources import Copy, Disk
 from provisioner.errors import VmnetError
-from provisioner.host import disks, guestfiles, places
+from provisioner.host import disks, qemufiles, places
 
 MIB = 1 << 20
 NOBODY = (65534, 65534)
@@ -41,18 +41,18 @@ def test_a_disk_lies_over_its_image_and_says_its_format(
 ) -> None:
     below = image(tmp_path, form)
     disk = Disk(str(home / "disk" / "web.qcow2"), 20 * MIB, str(below), form)
-    guestfiles.create(disk, NOBODY)
+    qemufiles.create(disk, NOBODY)
     info = told_by_qemu(Path(disk.path))
     assert info["virtual-size"] == 20 * MIB
     assert (info["backing-filename"], info["backing-filename-format"]) == (str(below), form)
-    assert guestfiles.observe("lab") == [disk]
+    assert qemufiles.observe("lab") == [disk]
 
 
 def test_an_empty_disk_lies_over_nothing(home: Path) -> None:
     disk = Disk(str(home / "disk" / "web.1.qcow2"), 5 * MIB)
-    guestfiles.create(disk, None)
+    qemufiles.create(disk, None)
     assert "backing-filename" not in told_by_qemu(Path(disk.path))
-    assert guestfiles.observe("lab") == [disk]
+    assert qemufiles.observe("lab") == [disk]
 
 
 def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
     disk = Disk(str(home / "disk" / "web.qcow2"), MIB)
     copy = Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel"))
     for file in (disk, copy):
-        guestfiles.create(file, NOBODY)
+        qemufiles.create(file, NOBODY)
         found = Path(file.path).stat()
         assert (oct(found.st_mode & 0o7777), found.st_uid, found.st_gid) == ("0o600", *NOBODY)
     assert Path(copy.path).read_bytes() == b"kernel"
@@ -69,10 +69,10 @@ def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
 
 def test_a_disk_grows_and_keeps_what_lies_below(home: Path, tmp_path: Path) -> None:
     disk = Disk(str(home / "disk" / "web.qcow2"), 20 * MIB, str(image(tmp_path)), "qcow2")
-    guestfiles.create(disk, None)
+    qemufiles.create(disk, None)
     larger = Disk(disk.path, 40 * MIB, disk.backing, disk.backing_format)
     disks.grow(larger)
-    assert guestfiles.observe("lab") == [larger]
+    assert qemufiles.observe("lab") == [larger]
 
 
 def test_drafts_of_a_killed_run_are_cleared_away_and_never_taken_for_disks(home: Path) -> None:
@@ -80,7 +80,7 @@ def test_drafts_of_a_killed_run_are_cleared_away_and_never_taken_for_disks(home:
         draft = home / name
         draft.parent.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(b"half")
-    assert guestfiles.observe("lab") == []
+    assert qemufiles.observe("lab") == []
     assert [p for p in home.rglob("*") if p.is_file()] == []
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_no_disk_of_ours_is_told_apart(home: Path) -> None:
     path = home / "disk" / "web.qcow2"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no disk")
-    assert guestfiles.observe("lab") == [Disk(str(path), 0)]
+    assert qemufiles.observe("lab") == [Disk(str(path), 0)]
 
 
 def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path
     path = home / "disk" / "web.qcow2"
     path.parent.mkdir(parents=True)
     (path.parent / ".web.qcow2.part").symlink_to(victim)
-    guestfiles.create(Disk(str(path), MIB), None)
+    qemufiles.create(Disk(str(path), MIB), None)
     assert victim.read_text() == "precious"
     assert not path.is_symlink()
 
@@ -108,9 +108,7 @@ def test_a_full_disk_is_told_and_nothing_stays(home: Path, tmp_path: Path) -> No
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", str(home)], check=True)
     try:
         with pytest.raises(VmnetError) as caught:
-            guestfiles.create(
-                Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None
-            )
+            qemufiles.create(Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None)
         left = [p for p in home.rglob("*") if p.is_file()]
     finally:
         subprocess.run(["umount", str(home)], check=True)
@@ -120,4 +118,4 @@ def test_a_full_disk_is_told_and_nothing_stays(home: Path, tmp_path: Path) -> No
 
 
 def test_deleting_what_has_gone_is_fine(home: Path) -> None:
-    guestfiles.delete(Disk(str(home / "disk" / "web.qcow2"), 0))
+    qemufiles.delete(Disk(str(home / "disk" / "web.qcow2"), 0))
