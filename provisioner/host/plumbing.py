@@ -23,12 +23,12 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.host import (
     disks,
     dnsmasq,
-    qemufiles,
     links,
     macvtaps,
     netlink,
     nft,
     places,
+    qemufiles,
     siblings,
     switches,
     taps,

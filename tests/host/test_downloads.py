@@ -114,10 +114,9 @@ def test_what_is_asked_is_the_file_as_it_stands(tmp_path: Path) -> None:
 
 def test_a_password_goes_to_its_host_only_and_is_told_to_nobody(tmp_path: Path) -> None:
     said: list[str] = []
-    with serving(whole(BODY)) as other:
-        with serving(redirecting(other.url())) as server:
-            url = server.url().replace("https://", "https://me:s3cret@") + "?token=s3cret"
-            got = fetch(remote(url), tmp_path / "disk", limits=QUICK, tell=said.append)
+    with serving(whole(BODY)) as other, serving(redirecting(other.url())) as server:
+        url = server.url().replace("https://", "https://me:s3cret@") + "?token=s3cret"
+        got = fetch(remote(url), tmp_path / "disk", limits=QUICK, tell=said.append)
     assert server.asked[0].headers["authorization"] == "Basic bWU6czNjcmV0"
     assert "authorization" not in other.asked[0].headers
     assert got.url_told == server.url() + "?…"

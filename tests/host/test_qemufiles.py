@@ -8,7 +8,7 @@ import pytest
 
 from provisioner.core.resources import Copy, Disk
 from provisioner.errors import VmnetError
-from provisioner.host import disks, qemufiles, places
+from provisioner.host import disks, places, qemufiles
 
 MIB = 1 << 20
 NOBODY = (65534, 65534)
