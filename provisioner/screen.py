@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from provisioner.core import matrix, surprises
-from provisioner.core.text import sanitize
+from provisioner.core.text import one_line, sanitize
 from provisioner.errors import Exit, VmnetError
 
 if TYPE_CHECKING:
@@ -196,8 +196,8 @@ def _shows(symbol: str) -> bool:
 
 def _results(results: "Sequence[Result]") -> object:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
     for title in ("", "from", "to", "address", "expected", "observed"):
@@ -205,16 +205,11 @@ def _results(results: "Sequence[Result]") -> object:
     table.add_column("time", justify="right")
     table.add_column("how")
     for r in results:
-        mark = "[green]ok[/green]" if r.kept else "[bold red]FAILED[/bold red]"
+        mark = Text("ok", "green") if r.kept else Text("FAILED", "bold red")
         took = f"{r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
-        table.add_row(
-            mark,
-            r.pair.source,
-            r.pair.target,
-            r.address,
-            str(r.pair.expected),
-            r.observed,
-            took,
-            escape(sanitize(r.note)),
-        )
+        asked = "" if r.pair.asked in {"ping", r.pair.target} else f" {r.pair.asked}"
+        how = "; ".join(x for x in (str(r.by or ""), r.note) if x)
+        words = [r.pair.source, f"{r.pair.target}{asked}", r.address, str(r.pair.expected)]
+        words += [r.observed, took, how]
+        table.add_row(mark, *(Text(one_line(word)) for word in words))
     return table

@@ -144,17 +144,17 @@ def where_lost(e: Evidence) -> Finding | None:  # noqa: PLR0911  (one for each p
         return None
     asked = {Kind.WHO_HAS, Kind.REQUEST}
     replied = {Kind.IS_AT, Kind.REPLY}
-    left = _saw(e, Point.SOURCE, Heading.OUT, asked)
-    arrived = _saw(e, Point.TARGET, Heading.IN, asked)
-    answered = _saw(e, Point.TARGET, Heading.OUT, replied)
-    back = _saw(e, Point.SOURCE, Heading.IN, replied)
+    left = saw(e, Point.SOURCE, Heading.OUT, asked)
+    arrived = saw(e, Point.TARGET, Heading.IN, asked)
+    answered = saw(e, Point.TARGET, Heading.OUT, replied)
+    back = saw(e, Point.SOURCE, Heading.IN, replied)
     a, b = e.source.vm, e.target.vm
     look = f"watch it: vmnet capture {a if e.source.link else b}"
     if not left:
         what = f"{a} has sent nothing to {e.address}: its own routes, addresses or firewall stop it"
         return Finding(what, f"look inside: vmnet exec {a} -- ip route", about=a)
     if Point.TARGET in e.listened and not arrived:
-        wire = _saw(e, Point.UPLINK, Heading.OUT, asked)
+        wire = saw(e, Point.UPLINK, Heading.OUT, asked)
         via = f"went out by {e.uplink.name} and" if wire else "left its macvtap and"
         return Finding(f"what {a} sent to {e.address} {via} never reached the macvtap of {b}", look)
     if Point.TARGET in e.listened and not answered:
@@ -172,5 +172,6 @@ def where_lost(e: Evidence) -> Finding | None:  # noqa: PLR0911  (one for each p
     )
 
 
-def _saw(e: Evidence, point: Point, heading: Heading, kinds: set[Kind]) -> bool:
+def saw(e: Evidence, point: Point, heading: Heading, kinds: set[Kind]) -> bool:
+    """Tell whether one of these frames went that way at that point."""
     return any(Sighting(point, heading, kind) in e.sightings for kind in kinds)

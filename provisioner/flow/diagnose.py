@@ -20,7 +20,7 @@ from provisioner.errors import VmnetError
 from provisioner.flow.ends import Ends
 from provisioner.flow.lookout import Lookout
 from provisioner.flow.readiness import Readiness
-from provisioner.host import mesh
+from provisioner.host import machines, mesh
 from provisioner.host.trace import Trace
 from provisioner.host.worker import Worker
 
@@ -82,7 +82,7 @@ class Diagnosis:
             address=address,
             asked=pair.asked,
             expected=pair.expected is not Expected.ISOLATED,
-            uplink=self._look.uplink(network, address),
+            uplink=self._look.uplink(network, self._control(pair) or address),
             owners=claimed.get(ip_address(address), ()) if address else (),
             sent=seen.sent if seen else 0,
             answered=seen.answered if seen else 0,
@@ -91,7 +91,15 @@ class Diagnosis:
             other_family=other if address and result.reached is False else None,
             refused=bool(seen and seen.refused),
             note=result.note,
+            untested=result.reached is None,
+            value=seen.value if seen else "",
         )
+
+    def _control(self, pair: Pair) -> str:
+        """Name who was asked whether foreign MACs pass, where a machine outside has asked."""
+        machine = self._plan.hosts.get(pair.source)
+        on = machine.on(self._plan.network(pair.network).subnet) if machine else ()
+        return str(on[0]) if on else ""
 
     def _packet(self, result: Result) -> int:
         """Say how many bytes should have passed and did not; 0 when that is not what is wrong."""
@@ -114,7 +122,9 @@ class Diagnosis:
     def _followed(self, result: Result, evidence: Evidence) -> Evidence:
         """Do it again for one pair, and watch where its frames go."""
         pair = result.pair
-        if not result.address or os.geteuid() or not self._is_up(pair.source):
+        if evidence.untested or not result.address or os.geteuid():
+            return evidence
+        if not self._is_up(pair.source):
             return evidence
         devices = {
             Point.SOURCE: evidence.source.link,
@@ -140,7 +150,7 @@ class Diagnosis:
         return bool(pair.network and link and link.up)
 
     def _is_up(self, end: str) -> bool:
-        return end == HOST or end in self._readiness.ready
+        return end == HOST or end in self._plan.hosts or end in self._readiness.ready
 
     def _repeat(self, result: Result) -> None:
         """Send a ping or two once more, from where it was measured."""
@@ -150,6 +160,9 @@ class Diagnosis:
 
             device = host_device(self._plan, self._plan.network(pair.network))
             probe.ping([ip_address(result.address)], device=device, deadline_s=1.0, tries=2)
+        elif machine := self._plan.hosts.get(pair.source):
+            if machine.ssh:
+                machines.ping(machine.ssh, {result.address: 2})
         elif self._look.has_agent(pair.source):
             size = self._ends.packet(pair) if result.wrong else 0
             address = result.address

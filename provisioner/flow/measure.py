@@ -19,7 +19,7 @@ from provisioner.core.reach import HOST, Expected, Pair, Result
 from provisioner.errors import VmnetError
 from provisioner.flow.ends import Ends
 from provisioner.flow.readiness import MUTE, Readiness
-from provisioner.host import hostprobes, mesh, probe
+from provisioner.host import hostprobes, machines, mesh, probe
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
@@ -72,9 +72,14 @@ class Measuring:
             pings = [t for t in batch if t[0].asked == "ping"]
             others = [t for t in batch if t[0].asked != "ping"]
             if source == HOST:
-                for name in dict.fromkeys(pair.network for pair, _ in pings):
-                    self._add(self._from_host(name, [t for t in pings if t[0].network == name]))
+                guests = [t for t in pings if t[0].target in self._vms]
+                for name in dict.fromkeys(pair.network for pair, _ in guests):
+                    self._add(self._from_host(name, [t for t in guests if t[0].network == name]))
+                self._add(self._to_machines([t for t in pings if t not in guests]))
                 self._add(self._host_probe(pair, address) for pair, address in others)
+                continue
+            if source in self._ends.plan.hosts:
+                self._add(self._from_machine(source, batch))
                 continue
             if source in self._readiness.mute:
                 self._add(self._in_its_place(pings))
@@ -153,6 +158,33 @@ class Measuring:
         told = " ".join(x for x in (found.value, found.note) if x)
         by = Vantage.HOST
         return Result(pair, address, found.reached, found.seconds, told, by, seen=found)
+
+    def _to_machines(self, targets: Sequence[Target]) -> Iterable[Result]:
+        """Ping machines that are no guests from the host's stack, by whatever way it takes."""
+        deadline = max((_deadline(pair) for pair, _ in targets), default=0.0)
+        try:
+            times = probe.ping([ip_address(a) for _, a in targets], deadline_s=deadline)
+        except VmnetError as error:
+            return [_untested(target, error.what) for target in targets]
+        found = [(pair, address, times.get(ip_address(address))) for pair, address in targets]
+        return [
+            Result(pair, address, took is not None, took, "ping", Vantage.HOST)
+            for pair, address, took in found
+        ]
+
+    def _from_machine(self, name: str, batch: Sequence[Target]) -> Iterable[Result]:
+        """Ping from another machine; what cannot be logged in to is not measured, never down."""
+        login = self._ends.plan.hosts[name].ssh
+        if login is None:
+            return [_untested(t, f"nobody knows how to log in to {name}") for t in batch]
+        tries: dict[str, int] = {}
+        for pair, address in batch:
+            tries[address] = max(tries.get(address, 0), _tries(pair))
+        try:
+            seen = machines.ping(login, tries)
+        except VmnetError as error:
+            return [_untested(target, error.what) for target in batch]
+        return [_told(target, seen[target[1]]) for target in batch]
 
     def _from_host(self, network: str, targets: Sequence[Target]) -> Iterable[Result]:
         net = self._ends.plan.network(network)
@@ -256,6 +288,12 @@ def _untested(target: Target, note: str) -> Result:
 def _lost(pair: Pair, address: str, down: Mapping[str, str]) -> Result:
     vm = pair.target if pair.target in down else pair.source
     return Result(pair, address, None, note=f"{vm} is not up: {down[vm]}")
+
+
+def _told(target: Target, found: Probed) -> Result:
+    """Say what another machine has found."""
+    by, tries = (None, 1) if found.reached is None else (Vantage.PEER, max(found.sent, 1))
+    return Result(*target, found.reached, found.seconds, found.note, by, tries)
 
 
 def _at_macvtap(target: Target, seen: probe.Seen | None) -> Result:

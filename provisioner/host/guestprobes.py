@@ -185,7 +185,10 @@ def _named(ran: Ran) -> Probed:
     # nslookup names the server's own address first.
     answer = re.split(r"(?m)^\s*$", said, maxsplit=1)[-1]
     good = ran.status == 0 and bool(_ANSWER.search(answer)) and not _NO_NAME.search(answer)
-    return Probed(good, note="" if good else _last(ran) or "no answer")
+    # A server that knows no such name has answered, all the same.
+    unknown = _NO_NAME.search(answer) if _SERVED.search(said) else None
+    value = unknown[0] if unknown else ""
+    return Probed(good, value=value, note="" if good else _last(ran) or "no answer")
 
 
 def _mtu(guest: Guests, wanted: int, address: str, own_mtu: int) -> Probed:
