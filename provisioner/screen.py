@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from provisioner.core.report import Report
 
 _FEW = 60  # results that are listed one by one below the grid
-_WIDE = 160  # columns of a table that goes to a file: nothing is folded there
+_WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothing is folded there
+_LONG = 2000  # characters of a sentence
 
 
 def warm_up() -> None:
@@ -92,10 +93,11 @@ def _measured(report: "Report", console: "Console") -> None:
     if report.results and len(report.results) <= _FEW:
         console.print(_results(report.results))
     for pairs, finding in surprises.of(report):
-        typed(f"{pairs}: {finding.what}" if pairs else finding.what)
+        # One line each: what a guest has said must not begin a line, which a CI runner would read.
+        typed(one_line(f"{pairs}: {finding.what}" if pairs else finding.what, _LONG))
         for seen in finding.evidence:
-            typed(f"  seen: {seen}")
-        typed(f"  mend it: {finding.fix}")
+            typed(f"  seen: {one_line(seen, _LONG)}")
+        typed(f"  mend it: {one_line(finding.fix, _LONG)}")
 
 
 def typed(text: str) -> None:
@@ -146,18 +148,14 @@ def _console() -> "Console":
 def _vms(report: "Report") -> object:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
     for title in ("VM", "state", "pid", "addresses", "taps"):
         table.add_column(title)
     for vm in report.vms:
-        table.add_row(
-            vm.name,
-            vm.state,
-            str(vm.pid or ""),
-            " ".join(vm.addresses),
-            " ".join(vm.taps),
-        )
+        words = (vm.name, vm.state, str(vm.pid or ""), *map(" ".join, (vm.addresses, vm.taps)))
+        table.add_row(*(Text(one_line(word)) for word in words))
     return table
 
 
