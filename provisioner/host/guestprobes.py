@@ -108,7 +108,9 @@ def throughput(source: Guests, target: Guests, question: Question) -> Probed:
     """
     asked, address = question.asked, question.address
     if _has(source, "iperf3") and _has(target, "iperf3"):
-        server = f"iperf3 -s -1 -p {_PORT} > /dev/null 2>&1 & sleep 1"
+        # It would wait for ever for a client that does not get through.
+        most = _THROUGHPUT_S + 12
+        server = f"timeout {most} iperf3 -s -1 -p {_PORT} > /dev/null 2>&1 & sleep 1"
         target.run(["/bin/sh", "-c", server], _GRACE_S)
         words = (address, str(_PORT), str(_THROUGHPUT_S))
         ran = _sh(source, _IPERF, _THROUGHPUT_S + 10, *words)

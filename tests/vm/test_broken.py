@@ -230,6 +230,32 @@ def test_frames_lost_at_random(four: Place) -> None:
     assert re.search("lost|loss", about(report, "a", "b"))
 
 
+def test_frames_that_somebody_else_loses_at_random(four: Place) -> None:
+    """On the wire, say: here by a rule that is none of vmnet's, on the way to the guest."""
+    device = four.taps["b"]
+    hook = f"type filter hook egress device {device} priority 0"
+    rule = "icmp type echo-reply numgen random mod 2 < 1 drop"
+    four.lab.run("nft", f"add table netdev bad; add chain netdev bad out {{ {hook}; }}")
+    four.lab.run("nft", f"add rule netdev bad out {rule}")
+    try:
+        report = four.check("--set", 'checks=["a -> b loss < 1% ipv4"]', status=5)
+    finally:
+        four.lab.run("nft", "delete table netdev bad")
+    assert re.match(r"\d+ of 50 pings from a to b were lost", about(report, "a", "b"))
+
+
+def test_an_mtu_of_1400_behind_the_card(four: Place) -> None:
+    line = 'checks=["a -> gateway mtu 1500 ipv4"]'
+    four.check("--set", line, status=0)
+    four.wire.outside("ip", "link", "set", "dev", "sw", "mtu", "1400")
+    try:
+        report = four.check("--set", line, status=5)
+    finally:
+        four.wire.outside("ip", "link", "set", "dev", "sw", "mtu", "1500")
+    sentence = r"packets of 1500 bytes from a to gateway vanish, 140\d bytes still pass"
+    assert re.match(sentence, about(report, "a", "gateway"))
+
+
 def test_an_mtu_of_1400_in_the_middle(four: Place) -> None:
     """The kernel then clamps the macvtaps too; the guests know nothing of it."""
     four.lab.ip("link", "set", "dev", four.wire.name, "mtu", "1400")
