@@ -77,6 +77,7 @@ def explain(
 def _network(plan: "Plan", source: str, target: str) -> "Network":
     vms = {vm.name: vm for vm in plan.vms}
     ends = [vms[name] for name in (source, target) if name in vms]
+    machines = [plan.hosts[name] for name in (source, target) if name in plan.hosts]
     for name in (source, target):
         outside = name in {HOST, GATEWAY, *plan.hosts} or _is_outside(name)
         if name not in vms and not outside:
@@ -102,7 +103,8 @@ def _network(plan: "Plan", source: str, target: str) -> "Network":
             fix="put both on one network, or explain the way to the gateway",
             status=Exit.BAD_INPUT,
         )
-    return plan.network(shared[0])
+    near = {n.name for n in plan.networks if any(m.on(n.subnet) for m in machines)}
+    return plan.network(next((name for name in shared if name in near), shared[0]))
 
 
 def _is_outside(name: str) -> bool:

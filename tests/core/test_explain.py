@@ -153,3 +153,14 @@ def test_machines_outside_are_explained_in_every_mode(mode: str, ends: tuple[str
     # Nobody knows the MAC of a machine outside: what a source list says of it is left open.
     assert found.verdict == ("depends on the list" if mode == "source" else "reaches")
     assert_the_steps_end_so(found)
+
+
+def test_a_machine_is_met_on_the_network_that_it_lies_in() -> None:
+    text = (
+        "name: lab\nnetworks:\n  one: {uplink: nic0, subnet: 10.0.0.0/24}\n"
+        "  two: {uplink: nic1, subnet: 10.1.0.0/24}\n"
+        "vms: {a: {nics: [one, two]}}\nhosts: {nas: 10.1.0.9}\n"
+    )
+    plan = load(text, "p").plan
+    assert ways.explain(plan, assign(plan), "nas", "a").network == "two"
+    assert ways.explain(plan, assign(plan), "a", "gateway").network == "one"

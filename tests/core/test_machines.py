@@ -150,6 +150,11 @@ def test_a_machine_that_cannot_be_is_a_complaint(hosts: str, told: str) -> None:
     assert mend
 
 
+def test_a_machine_that_cannot_be_read_makes_no_other_complaint() -> None:
+    text = PLAN % ("", "nas -> a, a -> far")
+    assert len(complaints(text.replace("ssh: admin@nas", "ssh: -x"))) == 2  # what, and its mend
+
+
 PONG = "vmnet 10.0.0.2 1 PING 1 packets transmitted, 1 received, 0% packet loss time=500 ms"
 
 
