@@ -66,7 +66,12 @@ def _told(e: Evidence) -> Iterator[str]:
         yield f"the other version of IP: {'works' if e.other_family else 'does not work either'}"
 
 
-_LEAKS: tuple[_Judge, ...] = (leaks.changed, leaks.by_the_wire, leaks.reflected)
+_LEAKS: tuple[_Judge, ...] = (
+    leaks.changed,
+    leaks.by_the_wire,
+    leaks.by_mode,
+    leaks.reflected,
+)
 _UNTESTED: tuple[_Judge, ...] = (
     outside.no_login,
     ends.vm_state,

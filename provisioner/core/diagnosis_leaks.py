@@ -16,8 +16,9 @@ def changed(e: Evidence) -> Finding | None:
                 _UP_AGAIN,
                 about=end.vm,
             )
-    others = [mac for mac in e.owners if mac != e.target.mac]
-    if others and e.target.mac and e.target.mac not in e.owners:
+    heard = e.near or e.owners
+    others = [mac for mac in heard if mac != e.target.mac]
+    if others and e.target.mac and e.target.mac not in heard:
         return Finding(
             f"{e.address} answers {e.source.vm}, but it is {', '.join(others)} that has the "
             f"address there, not {e.target.vm}",
@@ -43,6 +44,24 @@ def by_the_wire(e: Evidence) -> Finding | None:
         f"leaves {outside.vm} out",
         about=guest.vm,
     )
+
+
+def by_mode(e: Evidence) -> Finding | None:
+    """Say that the plan's own modes let them meet, which a check of the user's forbids."""
+    modes = (e.source.mode, e.target.mode)
+    far = next((end for end in (e.source, e.target) if end.vm == "host"), None)
+    if modes == ("bridge", "bridge"):
+        return Finding(
+            f"{_meet(e)}: both are in mode bridge, which hands frames from macvtap to macvtap",
+            "write mode: private at both NICs, put them on two networks, or take the line out of "
+            "checks",
+        )
+    if far and e.uplink.own_switch:
+        return Finding(
+            f"{_meet(e)}: the host is at the far side of the switch of network {e.network}",
+            "take the line out of checks, or put a firewall on the host: nft list ruleset",
+        )
+    return None
 
 
 def reflected(e: Evidence) -> Finding | None:

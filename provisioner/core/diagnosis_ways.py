@@ -35,16 +35,23 @@ def refused(e: Evidence) -> Finding | None:
 
 
 def twice(e: Evidence) -> Finding | None:
-    """Blame a second machine with the same address."""
-    others = [mac for mac in e.owners if mac != e.target.mac]
-    if not others or not e.target.mac:
-        return None
-    also = "too" if e.target.mac in e.owners else f"and {e.target.vm} does not"
-    return Finding(
-        f"{e.address} of {e.target.vm} is used twice: {', '.join(others)} answers for it {also}",
-        f"give {e.target.vm} another address, or find that machine and take the address from it",
-        (f"who has {e.address}: {', '.join(e.owners)} answered; {e.target.vm} is {e.target.mac}",),
-    )
+    """Blame a second machine with the same address: the target's, or else the source's."""
+    for end, address, owners in (
+        (e.target, e.address, e.owners),
+        (e.source, e.source_address, e.source_owners),
+    ):
+        others = [mac for mac in owners if mac != end.mac]
+        if others and end.mac:
+            who, mine = ", ".join(others), end.mac in owners
+            return Finding(
+                f"{address} of {end.vm} is used twice: {who} answers for it too"
+                if mine
+                else f"{address} of {end.vm} is taken: {who} answers for it and {end.vm} does not",
+                f"give {end.vm} another address, or find that machine and take the address from it",
+                (f"who has {address}: {', '.join(owners)} answered; {end.vm} is {end.mac}",),
+                end.vm,
+            )
+    return None
 
 
 def small(e: Evidence) -> Finding | None:

@@ -121,6 +121,9 @@ class Evidence:
     expected: bool  # True: should have come through
     uplink: Uplink
     owners: tuple[str, ...] = ()  # MACs that answered who-has for the address, from any vantage
+    near: tuple[str, ...] = ()  # those of them that the source itself would have heard
+    source_address: str = ""  # the source's own, of the same version
+    source_owners: tuple[str, ...] = ()  # MACs that answered who-has for that one
     sightings: frozenset[Sighting] = frozenset()
     listened: frozenset[Point] = frozenset()  # where frames could be listened for at all
     sent: int = 0  # pings, one after another

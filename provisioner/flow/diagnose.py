@@ -75,15 +75,20 @@ class Diagnosis:
         claimed = self._look.claims.get(pair.network, {})
         other = (pair.source, pair.target, 10 - _version(result)) in worked
         small = result.reached and result.wrong
+        source = self._look.end(pair.source, pair.source_nic, network)
+        same = (a for a in source.addresses if ip_address(a).version == _version(result))
+        own = next(same, "") if source.mac and pair.source != HOST else ""
         return Evidence(
             network=pair.network,
-            source=self._look.end(pair.source, pair.source_nic, network),
+            source=source,
             target=self._look.end(pair.target, pair.nic, network),
             address=address,
             asked=pair.asked,
             expected=pair.expected is not Expected.ISOLATED,
             uplink=self._look.uplink(network, self._control(pair) or address),
             owners=claimed.get(ip_address(address), ()) if address else (),
+            source_address=own,
+            source_owners=claimed.get(ip_address(own), ()) if own else (),
             sent=seen.sent if seen else 0,
             answered=seen.answered if seen else 0,
             largest=seen.largest if seen else self._largest(result) if small else 0,
@@ -143,7 +148,9 @@ class Diagnosis:
             )
         except VmnetError:
             pass  # a device went away meanwhile: what is known has to do
-        return replace(evidence, owners=self._owners(result, evidence))
+        near = self._near(result, evidence)
+        owners = tuple(dict.fromkeys((*evidence.owners, *near)))[:_MOST_MACS]
+        return replace(evidence, owners=owners, near=near)
 
     def _open_to_listen(self, name: str, pair: Pair) -> bool:
         link = self._ends.facts.link(name)
@@ -170,19 +177,18 @@ class Diagnosis:
         else:
             mesh.answered([self._ends.ask(pair, result.address)], _MESH_S)
 
-    def _owners(self, result: Result, evidence: Evidence) -> tuple[str, ...]:
+    def _near(self, result: Result, evidence: Evidence) -> tuple[str, ...]:
         """Ask at the source's macvtap too who has the address: what is answered there counts."""
         pair = result.pair
         if (pair.source, pair.source_nic) not in self._ends.nics or not evidence.source.up:
-            return evidence.owners
+            return ()
         # Asked of everybody: whoever answers for the address is to be known.
         ask = replace(self._ends.ask(pair, result.address), target_mac="", target_device="")
         try:
             seen = mesh.answered([ask], _MESH_S).seen
         except VmnetError:
-            return evidence.owners
-        heard = seen[ask].macs if ask in seen else ()
-        return tuple(dict.fromkeys((*evidence.owners, *heard)))[:_MOST_MACS]
+            return ()
+        return seen[ask].macs if ask in seen else ()
 
 
 def _version(result: Result) -> int:

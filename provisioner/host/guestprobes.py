@@ -189,7 +189,7 @@ def _named(ran: Ran) -> Probed:
     good = ran.status == 0 and bool(_ANSWER.search(answer)) and not _NO_NAME.search(answer)
     # A server that knows no such name has answered, all the same.
     unknown = _NO_NAME.search(answer) if _SERVED.search(said) else None
-    value = unknown[0] if unknown else ""
+    value = "" if not unknown else "NXDOMAIN" if "NXDOMAIN" in answer else unknown[0]
     return Probed(good, value=value, note="" if good else _last(ran) or "no answer")
 
 

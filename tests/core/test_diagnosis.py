@@ -25,6 +25,8 @@ A = End("a", 0, "mvta", MAC_A, ("10.0.0.1",), mode="bridge", wanted_mode="bridge
 B = End("b", 0, "mvtb", MAC_B, ("10.0.0.2",), mode="bridge", wanted_mode="bridge")
 DEAD = Evidence("lan", A, B, "10.0.0.2", "ping", expected=True, uplink=Uplink("nic0", mtu=1500))
 LEAK = replace(DEAD, expected=False)
+PRIVATE = {"mode": "private", "wanted_mode": "private"}
+APART = replace(LEAK, source=replace(A, **PRIVATE), target=replace(B, **PRIVATE))
 EVERYWHERE = frozenset(Point)
 IN, OUT = Heading.IN, Heading.OUT
 
@@ -86,6 +88,10 @@ BACK = (Point.SOURCE, IN, Kind.REPLY)
         (replace(DEAD, owners=(MAC_B, OTHER)), f"is used twice: {OTHER} answers for it too"),
         (replace(DEAD, owners=(OTHER,)), "answers for it and b does not"),
         (
+            replace(DEAD, source_address="10.0.0.1", source_owners=(MAC_A, OTHER)),
+            f"10.0.0.1 of a is used twice: {OTHER} answers for it too",
+        ),
+        (
             replace(DEAD, packet=1500, largest=1404),
             "1404 bytes still pass; something on the way has an MTU of 1400 to 1404",
         ),
@@ -129,13 +135,22 @@ def test_each_cause_has_its_sentence(evidence: Evidence, told: str) -> None:
     [
         (replace(LEAK, source=replace(A, wanted_mode="private")), "the plan says private"),
         (replace(LEAK, owners=(OTHER,)), f"it is {OTHER} that has the address there"),
+        (
+            replace(LEAK, owners=(MAC_B, OTHER), near=(OTHER,)),
+            f"it is {OTHER} that has the address there",
+        ),
+        (LEAK, "which it must not: both are in mode bridge"),
+        (
+            replace(LEAK, target=End("host", link="vh"), uplink=Uplink("vu", own_switch=True)),
+            "the host is at the far side of the switch of network lan",
+        ),
         (replace(LEAK, gone_by=OTHER), f"the machine {OTHER} hands the packets on"),
         (
-            replace(LEAK, uplink=Uplink("mvl", own_switch=True, reflects=True)),
+            replace(APART, uplink=Uplink("mvl", own_switch=True, reflects=True)),
             "the switch sends frames back, the plan says hairpin: false",
         ),
-        (replace(LEAK, uplink=Uplink("nic0", reflects=True)), "sends frames back (hairpin)"),
-        (LEAK, "by a way that was not found"),
+        (replace(APART, uplink=Uplink("nic0", reflects=True)), "sends frames back (hairpin)"),
+        (APART, "by a way that was not found"),
     ],
 )
 def test_each_leak_has_its_way(evidence: Evidence, told: str) -> None:

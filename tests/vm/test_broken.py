@@ -159,6 +159,10 @@ def test_an_address_that_a_machine_on_the_lan_has_too(four: Place) -> None:
     finally:
         four.wire.outside("ip", "addr", "del", f"{taken}/32", "dev", "sw")
     assert any(taken in x and "twice" in x and four.wire.mac() in x for x in said(report))
+    # Whom p reaches is the other machine; what it means for a is that its answers go there.
+    assert f"it is {four.wire.mac()} that has the address" in about(report, "p", "a")
+    assert f"{taken} of a is used twice" in about(report, "a", "gateway")
+    assert not any("not found" in x or "nobody has answered" in x for x in said(report))
 
 
 def test_a_guest_that_uses_another_mac(four: Place) -> None:
@@ -218,7 +222,8 @@ def test_a_tap_that_another_process_reads_too(four: Place) -> None:
         report = four.check(status=5)
     finally:
         os.close(held)
-    assert any(str(os.getpid()) in x for x in said(report))
+    program = Path("/proc/self/comm").read_text().strip()
+    assert any(f"{os.getpid()} ({program}) too" in x for x in said(report))
 
 
 def test_frames_lost_at_random(four: Place) -> None:

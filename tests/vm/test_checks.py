@@ -76,7 +76,7 @@ def test_a_name_is_resolved_by_the_server_that_is_named(shared_lab: Lab, plan: P
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("web1 -> web2 http://web2/nothing", "does not hold: status 404"),
+        ("web1 -> web2 http://web2/nothing ipv4", "does not hold: status 404"),
         ("web1 -> web2 throughput > 900gbit ipv4", "does not hold: "),
         ("web1 -> web2 latency < 1us ipv4", "does not hold: median "),
         ("web1 -> web2 mtu 1501 ipv4", "packets of 1501 bytes from web1 to web2 vanish, 1500"),
