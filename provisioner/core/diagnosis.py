@@ -12,6 +12,7 @@ from provisioner.core import diagnosis_ends as ends
 from provisioner.core import diagnosis_leaks as leaks
 from provisioner.core import diagnosis_outside as outside
 from provisioner.core import diagnosis_ways as ways
+from provisioner.core.diagnosis_look import watch
 from provisioner.core.evidence import Evidence, Finding
 from provisioner.core.text import one_line
 
@@ -39,10 +40,10 @@ def _unexplained(e: Evidence) -> Finding:
             "mend what keeps it from being tested, or take the line out of checks",
         )
     if e.expected:
-        return Finding(f"{what}; no reason was found", f"watch it: vmnet capture {e.target.vm}")
+        return Finding(f"{what}; no reason was found", watch(e))
     return Finding(
         f"{e.source.vm} reaches {e.target.vm}, which it must not, by a way that was not found",
-        f"watch it: vmnet capture {e.target.vm}",
+        watch(e),
     )
 
 

@@ -32,7 +32,7 @@ def otherwise(e: Evidence) -> Finding | None:
         "see what else this host does, and whether guests run on KVM: vmnet status; or write "
         "another limit into checks"
     )
-    fix = {"latency": slow, "throughput": slow}.get(kind, f"look at the service inside {b}")
+    fix = {"latency": slow, "throughput": slow}.get(kind, f"look at the service of {b}")
     return Finding(
         f"{b} answers {a}, but {e.asked} does not hold: {e.value}",
         fix,

@@ -1,5 +1,6 @@
 """What can be wrong when another machine asks: no way to log in, or its frames are lost."""
 
+from provisioner.core.diagnosis_look import watch
 from provisioner.core.diagnosis_ways import saw
 from provisioner.core.evidence import NO_LOGIN, Evidence, Finding, Heading, Kind, Point
 
@@ -23,7 +24,7 @@ def where_lost(e: Evidence) -> Finding | None:
     if not e.source.login or Point.UPLINK not in e.listened:
         return None
     a, b, up = e.source.vm, e.target.vm, e.uplink.name
-    look = f"watch it: vmnet capture {b}"
+    look = watch(e)
     if not saw(e, Point.UPLINK, Heading.IN, _ASKED):
         return Finding(
             f"what {a} sent to {e.address} never came to {up}: it was lost before this host",

@@ -22,6 +22,9 @@ class Vantage(StrEnum):
 NO_LOGIN = "cannot log in to"
 """How a note begins that says why nothing was measured from another machine."""
 
+OWN_MTU = "the guest's own MTU is"
+"""How a note begins that says why packets of a size are not even sent."""
+
 
 class Point(StrEnum):
     """A place where frames were listened for."""

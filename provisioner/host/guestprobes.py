@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from provisioner.core.checkwords import Asked, Question, What, at_address
-from provisioner.core.evidence import Probed
+from provisioner.core.evidence import OWN_MTU, Probed
 from provisioner.core.text import one_line
 from provisioner.host.guests import Guests, Ran
 
@@ -188,15 +188,15 @@ def _named(ran: Ran) -> Probed:
     answer = re.split(r"(?m)^\s*$", said, maxsplit=1)[-1]
     good = ran.status == 0 and bool(_ANSWER.search(answer)) and not _NO_NAME.search(answer)
     # A server that knows no such name has answered, all the same.
-    unknown = _NO_NAME.search(answer) if _SERVED.search(said) else None
-    value = "" if not unknown else "NXDOMAIN" if "NXDOMAIN" in answer else unknown[0]
-    return Probed(good, value=value, note="" if good else _last(ran) or "no answer")
+    answered = bool(_SERVED.search(said) and _NO_NAME.search(answer))
+    value = _last(ran).removeprefix("** ") if answered else ""
+    return Probed(good, value=value, note="" if good or value else _last(ran) or "no answer")
 
 
 def _mtu(guest: Guests, wanted: int, address: str, own_mtu: int) -> Probed:
     """Send whole packets of a size; when they vanish, find the largest that come through."""
     if own_mtu and wanted > own_mtu:
-        note = f"the guest's own MTU is {own_mtu}"
+        note = f"{OWN_MTU} {own_mtu}"
         return Probed(reached=False, note=note, largest=_largest(guest, address, own_mtu))
     found = guest.ping({address: 3}, {address: wanted}).get(address)
     if found is None:

@@ -25,8 +25,11 @@ A = End("a", 0, "mvta", MAC_A, ("10.0.0.1",), mode="bridge", wanted_mode="bridge
 B = End("b", 0, "mvtb", MAC_B, ("10.0.0.2",), mode="bridge", wanted_mode="bridge")
 DEAD = Evidence("lan", A, B, "10.0.0.2", "ping", expected=True, uplink=Uplink("nic0", mtu=1500))
 LEAK = replace(DEAD, expected=False)
-PRIVATE = {"mode": "private", "wanted_mode": "private"}
-APART = replace(LEAK, source=replace(A, **PRIVATE), target=replace(B, **PRIVATE))
+APART = replace(
+    LEAK,
+    source=replace(A, mode="private", wanted_mode="private"),
+    target=replace(B, mode="private", wanted_mode="private"),
+)
 EVERYWHERE = frozenset(Point)
 IN, OUT = Heading.IN, Heading.OUT
 
@@ -259,6 +262,24 @@ def test_what_was_not_tested_is_called_neither_down_nor_a_leak(expected: bool, a
     assert (
         diagnose(evidence).what == f"a -> b ({asked}) cannot be tested: the guest has no nslookup"
     )
+
+
+def test_a_packet_above_the_guests_own_mtu_does_not_vanish_on_the_way() -> None:
+    asked = replace(DEAD, asked="mtu 1501", packet=1501, largest=1500)
+    told = diagnose(replace(asked, note="the guest's own MTU is 1500")).what
+    assert told == "a sends no packets of 1501 bytes to b: the guest's own MTU is 1500"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "fix"),
+    [
+        (A, B, "watch it: vmnet capture a.0"),
+        (NAS, B, "watch it: vmnet capture b.0"),
+        (End("host", link="nic0"), NAS, "watch it: tcpdump -n -i nic0"),
+    ],
+)
+def test_the_next_look_is_where_frames_can_be_seen(source: End, target: End, fix: str) -> None:
+    assert diagnose(replace(DEAD, source=source, target=target)).fix == fix
 
 
 OTHERWISE = replace(DEAD, owners=(MAC_B,), target=replace(B, alive=True))
