@@ -8,7 +8,7 @@ import typer
 
 from provisioner import screen
 from provisioner.answer import answering, options, path_of, target, worker_of
-from provisioner.core.text import sanitize
+from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
 
 if TYPE_CHECKING:
@@ -139,9 +139,9 @@ def _watch(words: list[str], every: float) -> NoReturn:
     try:
         for found in watching.rounds(words, every):
             if before is None:
-                screen.typed_now(sanitize(found.summary))
+                screen.typed_now(one_line(found.summary, 2000))
             for line in watching.changes(before, found):
-                screen.typed_now(sanitize(line))
+                screen.typed_now(one_line(line, 2000))
             before, status = found.observed, found.status
     except KeyboardInterrupt:
         screen.line("no more watching")

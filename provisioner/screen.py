@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from provisioner.core import matrix, surprises
-from provisioner.core.text import sanitize
+from provisioner.core.text import one_line, sanitize
 from provisioner.errors import Exit, VmnetError
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from provisioner.core.report import Report
 
 _FEW = 60  # results that are listed one by one below the grid
-_WIDE = 160  # columns of a table that goes to a file: nothing is folded there
+_WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothing is folded there
+_LONG = 2000  # characters of a sentence
 
 
 def warm_up() -> None:
@@ -124,10 +125,11 @@ def _measured(report: "Report", console: "Console") -> None:
     if report.results and len(report.results) <= _FEW:
         console.print(_results(report.results))
     for pairs, finding in surprises.of(report):
-        typed(f"{pairs}: {finding.what}" if pairs else finding.what)
+        # One line each: what a guest has said must not begin a line, which a CI runner would read.
+        typed(one_line(f"{pairs}: {finding.what}" if pairs else finding.what, _LONG))
         for seen in finding.evidence:
-            typed(f"  seen: {seen}")
-        typed(f"  mend it: {finding.fix}")
+            typed(f"  seen: {one_line(seen, _LONG)}")
+        typed(f"  mend it: {one_line(finding.fix, _LONG)}")
 
 
 def typed(text: str) -> None:
@@ -178,18 +180,14 @@ def _console() -> "Console":
 def _vms(report: "Report") -> object:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
     for title in ("VM", "state", "pid", "addresses", "taps"):
         table.add_column(title)
     for vm in report.vms:
-        table.add_row(
-            vm.name,
-            vm.state,
-            str(vm.pid or ""),
-            " ".join(vm.addresses),
-            " ".join(vm.taps),
-        )
+        words = (vm.name, vm.state, str(vm.pid or ""), *map(" ".join, (vm.addresses, vm.taps)))
+        table.add_row(*(Text(one_line(word)) for word in words))
     return table
 
 
@@ -228,8 +226,8 @@ def _shows(symbol: str) -> bool:
 
 def _results(results: "Sequence[Result]") -> object:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
     for title in ("", "from", "to", "address", "expected", "observed"):
@@ -237,16 +235,11 @@ def _results(results: "Sequence[Result]") -> object:
     table.add_column("time", justify="right")
     table.add_column("how")
     for r in results:
-        mark = "[green]ok[/green]" if r.kept else "[bold red]FAILED[/bold red]"
+        mark = Text("ok", "green") if r.kept else Text("FAILED", "bold red")
         took = f"{r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
-        table.add_row(
-            mark,
-            r.pair.source,
-            r.pair.target,
-            r.address,
-            str(r.pair.expected),
-            r.observed,
-            took,
-            escape(sanitize(r.note)),
-        )
+        asked = "" if r.pair.asked in {"ping", r.pair.target} else f" {r.pair.asked}"
+        how = "; ".join(x for x in (str(r.by or ""), r.note) if x)
+        words = [r.pair.source, f"{r.pair.target}{asked}", r.address, str(r.pair.expected)]
+        words += [r.observed, took, how]
+        table.add_row(mark, *(Text(one_line(word)) for word in words))
     return table

@@ -25,6 +25,7 @@ tcpdump                     tests: shows what is really on a wire
 iputils-ping                tests: a machine on the LAN that pings guests
 iputils-arping              tests: a machine on the LAN that asks who has an address
 openssh-client              tests: logs in to a guest
+openssh-server              tests: a machine on the LAN that is logged in to
 chromium                    tests: shows the page of a check
 LIST
 }

@@ -7,9 +7,12 @@ seen; what nobody could look at is said to be so.
 
 from collections.abc import Callable, Iterator
 
+from provisioner.core import diagnosis_answers as answers
 from provisioner.core import diagnosis_ends as ends
+from provisioner.core import diagnosis_leaks as leaks
+from provisioner.core import diagnosis_outside as outside
 from provisioner.core import diagnosis_ways as ways
-from provisioner.core.diagnosis_leaks import leak
+from provisioner.core.diagnosis_look import watch
 from provisioner.core.evidence import Evidence, Finding
 from provisioner.core.text import one_line
 
@@ -18,7 +21,8 @@ _Judge = Callable[[Evidence], Finding | None]
 
 def diagnose(evidence: Evidence) -> Finding:
     """Give the reason that the evidence shows; every text in it is one line and harmless."""
-    judges = _LEAKS if _leaked(evidence) else _DEAD_ENDS
+    judges = _DEAD_ENDS if evidence.expected else _LEAKS
+    judges = _UNTESTED if evidence.untested else judges
     found = next(filter(None, (judge(evidence) for judge in judges)), None)
     finding = found or _unexplained(evidence)
     seen = tuple(one_line(line) for line in (*finding.evidence, *_told(evidence)))
@@ -27,17 +31,19 @@ def diagnose(evidence: Evidence) -> Finding:
     return Finding(one_line(finding.what, 400), fix, tuple(dict.fromkeys(seen)), about)
 
 
-def _leaked(evidence: Evidence) -> bool:
-    return not evidence.expected
-
-
 def _unexplained(e: Evidence) -> Finding:
     what = f"{e.source.vm} -> {e.target.vm} ({e.asked}): {e.note or 'no answer'}"
+    if e.untested:
+        told = e.note.removeprefix("cannot be tested: ") or "nobody could ask"
+        return Finding(
+            f"{e.source.vm} -> {e.target.vm} ({e.asked}) cannot be tested: {told}",
+            "mend what keeps it from being tested, or take the line out of checks",
+        )
     if e.expected:
-        return Finding(f"{what}; no reason was found", f"watch it: vmnet capture {e.target.vm}")
+        return Finding(f"{what}; no reason was found", watch(e))
     return Finding(
         f"{e.source.vm} reaches {e.target.vm}, which it must not, by a way that was not found",
-        f"watch it: vmnet capture {e.target.vm}",
+        watch(e),
     )
 
 
@@ -61,7 +67,23 @@ def _told(e: Evidence) -> Iterator[str]:
         yield f"the other version of IP: {'works' if e.other_family else 'does not work either'}"
 
 
-_LEAKS: tuple[_Judge, ...] = (leak,)
+_LEAKS: tuple[_Judge, ...] = (
+    leaks.changed,
+    leaks.by_the_wire,
+    leaks.by_mode,
+    leaks.reflected,
+)
+_UNTESTED: tuple[_Judge, ...] = (
+    outside.no_login,
+    ends.vm_state,
+    ways.uplink,
+    ends.macvtap,
+    ends.agent,
+    ends.interface_down,
+    answers.by_name,
+    ends.address,
+    ways.twice,
+)
 _DEAD_ENDS: tuple[_Judge, ...] = (
     ends.vm_state,
     ways.uplink,
@@ -73,13 +95,16 @@ _DEAD_ENDS: tuple[_Judge, ...] = (
     ends.other_mac,
     ends.interface_down,
     ends.guard,
+    answers.by_name,
     ends.address,
     ways.twice,
     ways.small,
     ways.lossy,
+    answers.otherwise,
     ends.multicast,
     ways.needs_reflection,
     ways.foreign,
     ways.firewall,
+    outside.where_lost,
     ways.where_lost,
 )

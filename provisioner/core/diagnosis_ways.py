@@ -2,7 +2,8 @@
 
 from ipaddress import ip_address
 
-from provisioner.core.evidence import Evidence, Finding, Heading, Kind, Point, Sighting
+from provisioner.core.diagnosis_look import inside, watch
+from provisioner.core.evidence import OWN_MTU, Evidence, Finding, Heading, Kind, Point, Sighting
 
 _UP_AGAIN = "bring the plan up again, which mends what differs: vmnet up"
 
@@ -35,22 +36,36 @@ def refused(e: Evidence) -> Finding | None:
 
 
 def twice(e: Evidence) -> Finding | None:
-    """Blame a second machine with the same address."""
-    others = [mac for mac in e.owners if mac != e.target.mac]
-    if not others or not e.target.mac:
-        return None
-    also = "too" if e.target.mac in e.owners else f"and {e.target.vm} does not"
-    return Finding(
-        f"{e.address} of {e.target.vm} is used twice: {', '.join(others)} answers for it {also}",
-        f"give {e.target.vm} another address, or find that machine and take the address from it",
-        (f"who has {e.address}: {', '.join(e.owners)} answered; {e.target.vm} is {e.target.mac}",),
-    )
+    """Blame a second machine with the same address: the target's, or else the source's."""
+    for end, address, owners in (
+        (e.target, e.address, e.owners),
+        (e.source, e.source_address, e.source_owners),
+    ):
+        others = [mac for mac in owners if mac != end.mac]
+        if others and end.mac:
+            who, mine = ", ".join(others), end.mac in owners
+            return Finding(
+                f"{address} of {end.vm} is used twice: {who} answers for it too"
+                if mine
+                else f"{address} of {end.vm} is taken: {who} answers for it and {end.vm} does not",
+                f"give {end.vm} another address, or find that machine and take the address from it",
+                (f"who has {address}: {', '.join(owners)} answered; {end.vm} is {end.mac}",),
+                end.vm,
+            )
+    return None
 
 
 def small(e: Evidence) -> Finding | None:
     """Blame an MTU on the way."""
     if not e.packet:
         return None
+    if e.note.startswith(OWN_MTU):
+        return Finding(
+            f"{e.source.vm} sends no packets of {e.packet} bytes to {e.target.vm}: {e.note}",
+            f"write mtu: {e.packet} at network {e.network}, as far as its uplink and switch carry "
+            "it, or a smaller size into checks",
+            about=e.source.vm,
+        )
     most = f"{e.largest} bytes still pass" if e.largest else "small ones pass"
     # veth, bridges and taps let 4 bytes more than their MTU pass, for a VLAN tag
     # (__is_skb_forwardable in net/core/dev.c): what came through may be that much above it.
@@ -74,7 +89,7 @@ def lossy(e: Evidence) -> Finding | None:
         return None
     return Finding(
         f"{e.sent - e.answered} of {e.sent} pings from {e.source.vm} to {e.target.vm} were lost",
-        f"see where: vmnet capture {e.target.vm}; ip -s link show {e.uplink.name}",
+        f"{watch(e)}; ip -s link show {e.uplink.name}",
         (f"sent {e.sent}, answered {e.answered}",),
     )
 
@@ -134,7 +149,7 @@ def firewall(e: Evidence) -> Finding | None:
     return Finding(
         f"{target.vm} {answers} but not {e.asked}: something inside it drops them, most likely "
         "its firewall",
-        f"look inside: vmnet exec {target.vm} -- nft list ruleset, or iptables -S",
+        inside(target, "nft list ruleset, or iptables -S"),
     )
 
 
@@ -144,22 +159,22 @@ def where_lost(e: Evidence) -> Finding | None:  # noqa: PLR0911  (one for each p
         return None
     asked = {Kind.WHO_HAS, Kind.REQUEST}
     replied = {Kind.IS_AT, Kind.REPLY}
-    left = _saw(e, Point.SOURCE, Heading.OUT, asked)
-    arrived = _saw(e, Point.TARGET, Heading.IN, asked)
-    answered = _saw(e, Point.TARGET, Heading.OUT, replied)
-    back = _saw(e, Point.SOURCE, Heading.IN, replied)
+    left = saw(e, Point.SOURCE, Heading.OUT, asked)
+    arrived = saw(e, Point.TARGET, Heading.IN, asked)
+    answered = saw(e, Point.TARGET, Heading.OUT, replied)
+    back = saw(e, Point.SOURCE, Heading.IN, replied)
     a, b = e.source.vm, e.target.vm
-    look = f"watch it: vmnet capture {a if e.source.link else b}"
+    look = watch(e)
     if not left:
         what = f"{a} has sent nothing to {e.address}: its own routes, addresses or firewall stop it"
-        return Finding(what, f"look inside: vmnet exec {a} -- ip route", about=a)
+        return Finding(what, inside(e.source, "ip route"), about=a)
     if Point.TARGET in e.listened and not arrived:
-        wire = _saw(e, Point.UPLINK, Heading.OUT, asked)
+        wire = saw(e, Point.UPLINK, Heading.OUT, asked)
         via = f"went out by {e.uplink.name} and" if wire else "left its macvtap and"
         return Finding(f"what {a} sent to {e.address} {via} never reached the macvtap of {b}", look)
     if Point.TARGET in e.listened and not answered:
         what = f"what {a} sent reached {b}, which has not answered: its own stack keeps silent"
-        return Finding(what, f"look inside: vmnet console {b}")
+        return Finding(what, inside(e.target, "nft list ruleset, or iptables -S"))
     if not back:
         if Point.TARGET not in e.listened:
             return Finding(f"{a} asked for {e.address}, and nobody has answered", look)
@@ -167,10 +182,11 @@ def where_lost(e: Evidence) -> Finding | None:  # noqa: PLR0911  (one for each p
     return Finding(
         f"the answer of {b} reached the macvtap of {a}, which did not take it: something inside "
         f"{a} drops it, most likely its firewall",
-        f"look inside: vmnet exec {a} -- nft list ruleset, or iptables -S",
+        inside(e.source, "nft list ruleset, or iptables -S"),
         about=a,
     )
 
 
-def _saw(e: Evidence, point: Point, heading: Heading, kinds: set[Kind]) -> bool:
+def saw(e: Evidence, point: Point, heading: Heading, kinds: set[Kind]) -> bool:
+    """Tell whether one of these frames went that way at that point."""
     return any(Sighting(point, heading, kind) in e.sightings for kind in kinds)

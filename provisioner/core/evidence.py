@@ -19,6 +19,13 @@ class Vantage(StrEnum):
     PEER = "another host, by ssh"
 
 
+NO_LOGIN = "cannot log in to"
+"""How a note begins that says why nothing was measured from another machine."""
+
+OWN_MTU = "the guest's own MTU is"
+"""How a note begins that says why packets of a size are not even sent."""
+
+
 class Point(StrEnum):
     """A place where frames were listened for."""
 
@@ -66,7 +73,7 @@ class Inside:
 class End:
     """One end of the pair: a guest's NIC and the macvtap behind it."""
 
-    vm: str  # or "host", or an address outside
+    vm: str  # or "host", an address outside, or another machine
     nic: int = 0
     link: str = ""  # the macvtap's name
     mac: str = ""  # planned
@@ -86,6 +93,7 @@ class End:
     agent: bool | None = None  # whether its agent answers; None for one that has none to ask
     inside: Inside | None = None
     alive: bool | None = None  # whether it answers who-has by the synthetic wire
+    login: str = ""  # of a machine that is no guest and that asks: the words by which ssh logs in
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,9 @@ class Evidence:
     expected: bool  # True: should have come through
     uplink: Uplink
     owners: tuple[str, ...] = ()  # MACs that answered who-has for the address, from any vantage
+    near: tuple[str, ...] = ()  # those of them that the source itself would have heard
+    source_address: str = ""  # the source's own, of the same version
+    source_owners: tuple[str, ...] = ()  # MACs that answered who-has for that one
     sightings: frozenset[Sighting] = frozenset()
     listened: frozenset[Point] = frozenset()  # where frames could be listened for at all
     sent: int = 0  # pings, one after another
@@ -126,6 +137,8 @@ class Evidence:
     gone_by: str = ""  # MAC of a router that handed the packets on, when not the target's own
     refused: bool = False  # a port said "refused": the target is alive, nothing listens
     note: str = ""  # what the measuring program itself said
+    untested: bool = False  # nothing was measured: what else is known may say why
+    value: str = ""  # what was measured instead of what was wanted: "status 500"
 
 
 @dataclass(frozen=True, slots=True)

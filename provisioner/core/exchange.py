@@ -36,8 +36,11 @@ class Exchange:
                 return None
 
     def router(self, frame: bytes) -> str:
-        """Give the MAC that has handed on a packet for the asked one, "" when it is the asker's."""
-        if self.kind(frame) is not Kind.REQUEST:
+        """Give the MAC that has handed on a packet for the asked one, "" when it is the asker's.
+
+        Where nobody knows the asker's, nobody can tell.
+        """
+        if not self.source_mac or self.kind(frame) is not Kind.REQUEST:
             return ""
         mac = frames.mac_text(frame[6:12])
         return "" if mac == self.source_mac else mac

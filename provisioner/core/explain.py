@@ -77,11 +77,13 @@ def explain(
 def _network(plan: "Plan", source: str, target: str) -> "Network":
     vms = {vm.name: vm for vm in plan.vms}
     ends = [vms[name] for name in (source, target) if name in vms]
+    machines = [plan.hosts[name] for name in (source, target) if name in plan.hosts]
     for name in (source, target):
-        if name not in vms and name not in {HOST, GATEWAY} and not _is_outside(name):
+        outside = name in {HOST, GATEWAY, *plan.hosts} or _is_outside(name)
+        if name not in vms and not outside:
             raise VmnetError(
                 f'the plan {plan.name} has no VM "{name}"',
-                fix=f"its VMs: {', '.join(vms)}; or host, gateway, an address",
+                fix=f"its VMs: {', '.join(vms)}; or host, gateway, a name of hosts:, an address",
                 status=Exit.BAD_INPUT,
             )
     if not ends or source == target:
@@ -101,7 +103,8 @@ def _network(plan: "Plan", source: str, target: str) -> "Network":
             fix="put both on one network, or explain the way to the gateway",
             status=Exit.BAD_INPUT,
         )
-    return plan.network(shared[0])
+    near = {n.name for n in plan.networks if any(m.on(n.subnet) for m in machines)}
+    return plan.network(next((name for name in shared if name in near), shared[0]))
 
 
 def _is_outside(name: str) -> bool:
@@ -201,6 +204,10 @@ def _received(uplink: str, a: _End, b: _End) -> Iterator[Step]:
 
 
 def _handed(uplink: str, a: _End, b: _End, *, local: bool) -> Iterator[Step]:
+    if b.mode == "source" and _is_unknown(a):
+        what = f"mode source: passes only if the list of {b.name} names the MAC of {a.name}"
+        yield Step(uplink, what, None)
+        return
     if b.mode == "source":
         if b.lists(a):
             yield Step(uplink, f"mode source: its list names {a.mac or a.name}")
@@ -246,7 +253,16 @@ def _reach(a: _End, b: _End, *, reflects: bool) -> truth.Reach:
             return truth.from_outside(end(b, a))
 
 
+def _is_unknown(end: _End) -> bool:
+    """Tell whether an end is a machine outside, whose MAC no plan knows."""
+    return end.kind == "outside" and not end.mac
+
+
 def _verdict(a: _End, b: _End, reflects: bool | None) -> tuple[str, str]:  # noqa: FBT001
+    for one, other in ((a, b), (b, a)):
+        if one.mode == "source" and _is_unknown(other):
+            why = f"mode source hears {other.name} only if its MAC is in the list"
+            return "depends on the list", why
     off, on = (_reach(a, b, reflects=one) for one in (False, True))
     if reflects is not None:
         off = on = on if reflects else off

@@ -163,6 +163,8 @@ class _Judge:
         if loc == ("name",):
             self.data["name"] = _NOWHERE
             return True
+        if loc[:1] == ("hosts",):
+            self.spoiled.add(("checks",))  # which may name them
         return _left_out(self.data, "", loc, extra=extra)
 
     def _take_out_network(self, at: int) -> None:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from provisioner.core import (
     checkwords,
+    machines,
     netrules,
     netvalues,
     numbers,
@@ -142,23 +143,13 @@ class Network(Part):
         return self
 
 
-def _hosts(value: object) -> Mapping[str, tuple[netvalues.Address, ...]]:
-    """Read other machines: a name and its address or addresses."""
-    if not isinstance(value, dict):
-        raise values.BadValue("hosts are no names with addresses", "write hosts: {nas: 10.0.0.5}")
-    return {
-        values.vm_name(name): tuple(netvalues.address(one) for one in values.many(given))
-        for name, given in value.items()
-    }
-
-
 class Plan(Part):
     """The whole file, after every check that needs no machine."""
 
     name: Annotated[str, BeforeValidator(values.plan_name)]
     networks: tuple[Network, ...]
     vms: tuple[Vm, ...]
-    hosts: Annotated[Mapping[str, tuple[netvalues.Address, ...]], PlainValidator(_hosts)] = Field(
+    hosts: Annotated[Mapping[str, machines.Machine], PlainValidator(machines.machines)] = Field(
         default_factory=dict
     )
     checks: Annotated[

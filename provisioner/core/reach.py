@@ -14,7 +14,7 @@ from provisioner.core.networks import Nics, host_mac, uplink_of
 
 if TYPE_CHECKING:
     from provisioner.core.addresses import NicConfig
-    from provisioner.core.model import Network, Nic, Plan
+    from provisioner.core.model import Network, Plan
     from provisioner.core.netvalues import Address
 
 HOST = "host"
@@ -131,41 +131,6 @@ class _Wire:
             for i, nic in reversed(list(enumerate(vm.nics)))
             if nic.network == self.network.name
         }
-
-
-def outward(plan: "Plan", nics: Nics) -> tuple[Pair, ...]:
-    """List each guest's way to the gateways of its networks, where those are machines outside."""
-    name = f"({GATEWAY})" if any(vm.name == GATEWAY for vm in plan.vms) else GATEWAY
-    return tuple(
-        Pair(
-            network.name,
-            vm.name,
-            name,
-            *(_cut_off(vm.name) if nic.link != "up" else _outside(network, nic)),
-            tuple(map(str, nics[vm.name, i].gateways)),
-            i,
-            i,
-        )
-        for network in plan.networks
-        if network.uplink
-        for vm in plan.vms
-        for i, nic in enumerate(vm.nics)
-        if nic.network == network.name and nics[vm.name, i].gateways
-    )
-
-
-def _cut_off(vm: str) -> tuple[Expected, str]:
-    return Expected.ISOLATED, f"the link of {vm} is down"
-
-
-def _outside(network: "Network", nic: "Nic") -> tuple[Expected, str]:
-    """Say what is promised of a machine outside, whose MAC may be in a source list or not."""
-    attached = attachments.of(network, nic)
-    there = truth.to_outside(truth.End(str(attached.mode)))
-    if attached.mode == "source":
-        why = "mode source hears the gateway only if its MAC is in the list"
-        return Expected.EITHER, why
-    return Expected.REACHES, there.why
 
 
 def _on(wire: _Wire, met: "tuple[Address, ...]", host: str) -> Iterator[Pair]:

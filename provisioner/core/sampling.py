@@ -2,26 +2,26 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from zlib import crc32
 
-from provisioner.core.reach import HOST, Pair
+from provisioner.core.reach import Pair
 
 _EACH = 4
 """How often a guest is asked at least, and asks; in a full mesh of 50 it would be 49 times."""
 
 
-def sample(pairs: Sequence[Pair], each: int = _EACH) -> tuple[Pair, ...]:
-    """Choose pairs so that every guest asks and is asked at least `each` times, where it can be.
+def sample(pairs: Sequence[Pair], vms: AbstractSet[str], each: int = _EACH) -> tuple[Pair, ...]:
+    """Choose pairs so that every VM asks and is asked at least `each` times, where it can be.
 
     Pairs with the host, with machines outside, and what the user has asked for are never left out.
     """
     asking: Counter[tuple[str, str]] = Counter()
     asked: Counter[tuple[str, str]] = Counter()
-    vms = {p.source for p in pairs if p.source != HOST}
     chosen = set()
     for pair in sorted(pairs, key=_shuffled):
         mine, others = (pair.network, pair.source), (pair.network, pair.target)
-        plain = pair.asked == "ping" and {pair.source, pair.target} <= vms
+        plain = pair.asked == "ping" and pair.source in vms and pair.target in vms
         if plain and asking[mine] >= each and asked[others] >= each:
             continue
         chosen.add(id(pair))

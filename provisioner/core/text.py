@@ -1,5 +1,6 @@
 """Foreign text made safe to show: what a guest, an image or a plan says may drive a terminal."""
 
+import re
 import unicodedata
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -9,14 +10,19 @@ separators."""
 
 _ESCAPES = ((0xFF, "\\x{:02x}"), (0xFFFF, "\\u{:04x}"), (0x10FFFF, "\\U{:08x}"))
 _NONCHARACTERS = frozenset({0xFFFE, 0xFFFF})
+_COMMAND = re.compile(r"#(?=#\w{0,32}\[)")
+"""What CI runners take for a command of theirs wherever it stands in a line of output: `##[error]`
+(GitHub), `##vso[…]` (Azure), `##teamcity[…]`."""
 
 
 def sanitize(text: str) -> str:
     r"""Give `text` with every character that steers a terminal written out, as `\x1b` or `\u202e`.
 
+    What would steer a CI runner from within a line is broken: `##[error]` becomes `# #[error]`.
     Newlines and tabs stay. Applying it twice changes nothing more.
     """
-    return text if text.isprintable() else "".join(map(_visible, text))
+    shown = text if text.isprintable() else "".join(map(_visible, text))
+    return _COMMAND.sub("# ", shown) if "##" in shown else shown
 
 
 def one_line(text: str, limit: int = 200) -> str:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.core import reach, usercheck
+from provisioner.core import outside, reach, usercheck
 from provisioner.core.evidence import Finding
 from provisioner.core.networks import uplink_of
 from provisioner.core.reach import HOST, Expected, Pair, Result
@@ -98,11 +98,11 @@ def _pairs(session: Session, up: set[str]) -> tuple[Pair, ...]:
     if reflects := _measured_switches(session, there):
         promised = reach.pairs(plan, session.nics, facts, reflects)
         there = [p for p in promised if {p.source, p.target} <= known]
-    there += [p for p in reach.outward(plan, session.nics) if p.source in up]
+    there += outside.pairs(plan, session.nics)
     asked = usercheck.expand(plan, session.nics, promised)
-    mine = [p for p in asked if p.source in known and (p.target in known or p.target not in names)]
-    every = [*(there if usercheck.wants_matrix(plan) else ()), *mine]
-    return sample(every) if session.options.pairs == "sample" else tuple(every)
+    every = [*(there if usercheck.wants_matrix(plan) else ()), *asked]
+    every = [p for p in every if not {p.source, p.target} & names - up]
+    return sample(every, names) if session.options.pairs == "sample" else tuple(every)
 
 
 def _measured_switches(session: Session, pairs: Iterable[Pair]) -> dict[str, bool]:

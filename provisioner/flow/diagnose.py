@@ -20,7 +20,7 @@ from provisioner.errors import VmnetError
 from provisioner.flow.ends import Ends
 from provisioner.flow.lookout import Lookout
 from provisioner.flow.readiness import Readiness
-from provisioner.host import mesh
+from provisioner.host import machines, mesh
 from provisioner.host.trace import Trace
 from provisioner.host.worker import Worker
 
@@ -75,15 +75,20 @@ class Diagnosis:
         claimed = self._look.claims.get(pair.network, {})
         other = (pair.source, pair.target, 10 - _version(result)) in worked
         small = result.reached and result.wrong
+        source = self._look.end(pair.source, pair.source_nic, network)
+        same = (a for a in source.addresses if ip_address(a).version == _version(result))
+        own = next(same, "") if source.mac and pair.source != HOST else ""
         return Evidence(
             network=pair.network,
-            source=self._look.end(pair.source, pair.source_nic, network),
+            source=source,
             target=self._look.end(pair.target, pair.nic, network),
             address=address,
             asked=pair.asked,
             expected=pair.expected is not Expected.ISOLATED,
-            uplink=self._look.uplink(network, address),
+            uplink=self._look.uplink(network, self._control(pair) or address),
             owners=claimed.get(ip_address(address), ()) if address else (),
+            source_address=own,
+            source_owners=claimed.get(ip_address(own), ()) if own else (),
             sent=seen.sent if seen else 0,
             answered=seen.answered if seen else 0,
             largest=seen.largest if seen else self._largest(result) if small else 0,
@@ -91,7 +96,15 @@ class Diagnosis:
             other_family=other if address and result.reached is False else None,
             refused=bool(seen and seen.refused),
             note=result.note,
+            untested=result.reached is None,
+            value=seen.value if seen else "",
         )
+
+    def _control(self, pair: Pair) -> str:
+        """Name who was asked whether foreign MACs pass, where a machine outside has asked."""
+        machine = self._plan.hosts.get(pair.source)
+        on = machine.on(self._plan.network(pair.network).subnet) if machine else ()
+        return str(on[0]) if on else ""
 
     def _packet(self, result: Result) -> int:
         """Say how many bytes should have passed and did not; 0 when that is not what is wrong."""
@@ -114,7 +127,9 @@ class Diagnosis:
     def _followed(self, result: Result, evidence: Evidence) -> Evidence:
         """Do it again for one pair, and watch where its frames go."""
         pair = result.pair
-        if not result.address or os.geteuid() or not self._is_up(pair.source):
+        if evidence.untested or not result.address or os.geteuid():
+            return evidence
+        if not self._is_up(pair.source):
             return evidence
         devices = {
             Point.SOURCE: evidence.source.link,
@@ -133,14 +148,16 @@ class Diagnosis:
             )
         except VmnetError:
             pass  # a device went away meanwhile: what is known has to do
-        return replace(evidence, owners=self._owners(result, evidence))
+        near = self._near(result, evidence)
+        owners = tuple(dict.fromkeys((*evidence.owners, *near)))[:_MOST_MACS]
+        return replace(evidence, owners=owners, near=near)
 
     def _open_to_listen(self, name: str, pair: Pair) -> bool:
         link = self._ends.facts.link(name)
         return bool(pair.network and link and link.up)
 
     def _is_up(self, end: str) -> bool:
-        return end == HOST or end in self._readiness.ready
+        return end == HOST or end in self._plan.hosts or end in self._readiness.ready
 
     def _repeat(self, result: Result) -> None:
         """Send a ping or two once more, from where it was measured."""
@@ -150,6 +167,9 @@ class Diagnosis:
 
             device = host_device(self._plan, self._plan.network(pair.network))
             probe.ping([ip_address(result.address)], device=device, deadline_s=1.0, tries=2)
+        elif machine := self._plan.hosts.get(pair.source):
+            if machine.ssh:
+                machines.ping(machine.ssh, {result.address: 2})
         elif self._look.has_agent(pair.source):
             size = self._ends.packet(pair) if result.wrong else 0
             address = result.address
@@ -157,19 +177,18 @@ class Diagnosis:
         else:
             mesh.answered([self._ends.ask(pair, result.address)], _MESH_S)
 
-    def _owners(self, result: Result, evidence: Evidence) -> tuple[str, ...]:
+    def _near(self, result: Result, evidence: Evidence) -> tuple[str, ...]:
         """Ask at the source's macvtap too who has the address: what is answered there counts."""
         pair = result.pair
         if (pair.source, pair.source_nic) not in self._ends.nics or not evidence.source.up:
-            return evidence.owners
+            return ()
         # Asked of everybody: whoever answers for the address is to be known.
         ask = replace(self._ends.ask(pair, result.address), target_mac="", target_device="")
         try:
             seen = mesh.answered([ask], _MESH_S).seen
         except VmnetError:
-            return evidence.owners
-        heard = seen[ask].macs if ask in seen else ()
-        return tuple(dict.fromkeys((*evidence.owners, *heard)))[:_MOST_MACS]
+            return ()
+        return seen[ask].macs if ask in seen else ()
 
 
 def _version(result: Result) -> int:

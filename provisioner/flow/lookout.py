@@ -86,15 +86,17 @@ class Lookout:
 
     def _outside(self, broken: Iterable[Result]) -> set[tuple[str, str]]:
         """List the machines outside that some guest could not reach, each with its uplink."""
-        return {
-            (uplink_of(self._plan.name, self._plan.network(r.pair.network)), r.address)
-            for r in broken
-            if r.address
-            and r.pair.expected is Expected.REACHES
-            and r.pair.target != HOST
-            and (r.pair.target, r.pair.nic) not in self._ends.nics
-            and self._plan.network(r.pair.network).uplink
-        }
+        found = set()
+        for pair, address in ((r.pair, r.address) for r in broken if r.reached is not None):
+            network = self._plan.network(pair.network)
+            if not network.uplink or not address or pair.expected is not Expected.REACHES:
+                continue
+            uplink, machine = uplink_of(self._plan.name, network), self._plan.hosts.get(pair.source)
+            if machine:
+                found |= {(uplink, str(one)) for one in machine.on(network.subnet)[:1]}
+            elif pair.target != HOST and (pair.target, pair.nic) not in self._ends.nics:
+                found.add((uplink, address))
+        return found
 
     def _ask_outside(self, uplink: str, address: str) -> None:
         """Ask a machine outside from the uplink's own MAC and from a new one."""
@@ -182,7 +184,8 @@ class Lookout:
     def _no_guest(self, name: str, network: "Network") -> End:
         """Describe an end that is no guest: the host, or a machine outside."""
         if name != HOST:
-            return End(name)
+            machine = self._plan.hosts.get(name)
+            return End(name, login=" ".join(machine.ssh.words) if machine and machine.ssh else "")
         device = host_device(self._plan, network)
         link = self._ends.facts.link(device)
         mac = host_mac(self._plan, network, self._ends.facts)

@@ -5,33 +5,28 @@ included. Where no agent answers, frames are sent at the guest's macvtap in its 
 speaks for itself. Guests boot one after another; what is measured meanwhile costs no time.
 """
 
-import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from provisioner.core.checkwords import Question, asked
-from provisioner.core.evidence import Probed, Vantage
+from provisioner.core.evidence import Vantage
 from provisioner.core.frames import Address
 from provisioner.core.networks import host_device
 from provisioner.core.reach import HOST, Expected, Pair, Result
 from provisioner.errors import VmnetError
+from provisioner.flow import questions
 from provisioner.flow.ends import Ends
+from provisioner.flow.questions import Target
 from provisioner.flow.readiness import MUTE, Readiness
-from provisioner.host import hostprobes, mesh, probe
+from provisioner.host import mesh, probe
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
     from provisioner.host.guests import Pinged
 
-_TRIES = {Expected.REACHES: 4}
-_OTHER_TRIES = 2
-_HOST_DEADLINE_S = {Expected.REACHES: 4.0}
-_OTHER_DEADLINE_S = 1.0
 _MESH_S = 2.0
 
-Target = tuple[Pair, str]
 Macs = dict[Address, str]
 
 
@@ -72,16 +67,22 @@ class Measuring:
             pings = [t for t in batch if t[0].asked == "ping"]
             others = [t for t in batch if t[0].asked != "ping"]
             if source == HOST:
-                for name in dict.fromkeys(pair.network for pair, _ in pings):
-                    self._add(self._from_host(name, [t for t in pings if t[0].network == name]))
-                self._add(self._host_probe(pair, address) for pair, address in others)
+                guests = [t for t in pings if t[0].target in self._vms]
+                for name in dict.fromkeys(pair.network for pair, _ in guests):
+                    self._add(self._from_host(name, [t for t in guests if t[0].network == name]))
+                self._add(questions.to_machines([t for t in pings if t not in guests]))
+                self._add(questions.of_host(target) for target in others)
+                continue
+            if source in self._ends.plan.hosts:
+                self._add(questions.from_machine(self._ends.plan.hosts[source], batch))
                 continue
             if source in self._readiness.mute:
                 self._add(self._in_its_place(pings))
-                self._add(_untested(t, f"{source}: {MUTE}") for t in others)
+                self._add(questions.untested(t, f"{source}: {MUTE}") for t in others)
                 continue
             self._add(self._by_agent(source, pings))
-            self._add(self._probed(source, others))
+            asks = (questions.in_guest(self._worker, self._ends, source, t) for t in others)
+            self._add(asks)  # one after another: they are work
 
     def _by_agent(self, vm: str, batch: Sequence[Target]) -> Iterable[Result]:
         if not batch:
@@ -89,7 +90,7 @@ class Measuring:
         tries: dict[str, int] = {}
         sizes: dict[str, int] = {}
         for pair, address in batch:
-            tries[address] = max(tries.get(address, 0), _tries(pair))
+            tries[address] = max(tries.get(address, 0), questions.tries(pair))
             if pair.expected is Expected.REACHES:
                 sizes[address] = self._ends.packet(pair)
         try:
@@ -122,48 +123,39 @@ class Measuring:
         try:
             heard = mesh.answered(list(asks.values()), _MESH_S)
         except VmnetError as error:
-            return [_untested(target, error.what) for target in batch]
+            return [questions.untested(target, error.what) for target in batch]
         return [
-            _untested(target, heard.untested[ask])
+            questions.untested(target, heard.untested[ask])
             if ask in heard.untested
-            else _at_macvtap(target, heard.seen.get(ask))
+            else self._at_macvtap(target, heard.seen.get(ask))
             for target, ask in asks.items()
         ]
 
-    def _probed(self, vm: str, batch: Sequence[Target]) -> Iterable[Result]:
-        """Ask what the user's checks ask, from inside a guest; one after another: they are work."""
-        return [self._probe(vm, pair, address) for pair, address in batch]
+    def _at_macvtap(self, target: Target, seen: probe.Seen | None) -> Result:
+        pair, address = target
+        by = Vantage.MACVTAP
+        if seen is not None:
+            return Result(pair, address, reached=True, seconds=seen.seconds, note="ARP/ND", by=by)
+        if pair.target not in self._vms and not self._is_near(pair, address):
+            note = f"{pair.source}: {MUTE}, and a machine behind a router is asked from inside only"
+            return questions.untested(target, note)
+        return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
 
-    def _probe(self, vm: str, pair: Pair, address: str) -> Result:
-        peer = pair.target if pair.target in self._vms else ""
-        mtu = self._ends.mtu(vm, pair.source_nic)
-        question = Question(asked(pair.asked), address, pair.within_s, mtu, peer)
-        try:
-            found: Probed = self._worker.do("probe", vm, question)
-        except VmnetError as error:
-            return _untested((pair, address), error.what)
-        told = " ".join(x for x in (found.value, found.note) if x)
-        by = Vantage.AGENT
-        return Result(pair, address, found.reached, found.seconds, told, by, seen=found)
-
-    def _host_probe(self, pair: Pair, address: str) -> Result:
-        """Ask what a check of the user's asks of the host itself, by its own stack."""
-        question = Question(asked(pair.asked), address, pair.within_s)
-        found = hostprobes.probe(question)
-        told = " ".join(x for x in (found.value, found.note) if x)
-        by = Vantage.HOST
-        return Result(pair, address, found.reached, found.seconds, told, by, seen=found)
+    def _is_near(self, pair: Pair, address: str) -> bool:
+        """Tell whether an address is on the wire itself, where ARP and ND ask for it."""
+        subnets = self._ends.plan.network(pair.network).subnet
+        return any(ip_address(address) in subnet for subnet in subnets)
 
     def _from_host(self, network: str, targets: Sequence[Target]) -> Iterable[Result]:
         net = self._ends.plan.network(network)
         device = host_device(self._ends.plan, net)
-        deadline = max(_deadline(pair) for pair, _ in targets)
+        deadline = max(questions.deadline(pair) for pair, _ in targets)
         macs = {ip_address(a): self._ends.nics[p.target, p.nic].mac for p, a in targets}
         try:
             seen = probe.neighbours(device, macs, deadline_s=deadline)
             times = probe.ping(list(seen), device=device, deadline_s=deadline, tries=3)
         except VmnetError as error:
-            return [_untested(target, error.what) for target in targets]
+            return [questions.untested(target, error.what) for target in targets]
         return [self._seen(pair, address, macs, seen, times) for pair, address in targets]
 
     def _seen(
@@ -239,28 +231,6 @@ class Measuring:
             self.results += found
 
 
-def _tries(pair: Pair) -> int:
-    """Say how often to ping, a second a time."""
-    usual = _TRIES.get(pair.expected, _OTHER_TRIES)
-    return max(1, math.ceil(pair.within_s)) if pair.within_s else usual
-
-
-def _deadline(pair: Pair) -> float:
-    return pair.within_s or _HOST_DEADLINE_S.get(pair.expected, _OTHER_DEADLINE_S)
-
-
-def _untested(target: Target, note: str) -> Result:
-    return Result(target[0], target[1], None, note=note)
-
-
 def _lost(pair: Pair, address: str, down: Mapping[str, str]) -> Result:
     vm = pair.target if pair.target in down else pair.source
     return Result(pair, address, None, note=f"{vm} is not up: {down[vm]}")
-
-
-def _at_macvtap(target: Target, seen: probe.Seen | None) -> Result:
-    pair, address = target
-    by = Vantage.MACVTAP
-    if seen is None:
-        return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
-    return Result(pair, address, reached=True, seconds=seen.seconds, note="ARP/ND", by=by)

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from provisioner.core.checkwords import Asked, Question, What, at_address
-from provisioner.core.evidence import Probed
+from provisioner.core.evidence import OWN_MTU, Probed
 from provisioner.core.text import one_line
 from provisioner.host.guests import Guests, Ran
 
@@ -108,7 +108,9 @@ def throughput(source: Guests, target: Guests, question: Question) -> Probed:
     """
     asked, address = question.asked, question.address
     if _has(source, "iperf3") and _has(target, "iperf3"):
-        server = f"iperf3 -s -1 -p {_PORT} > /dev/null 2>&1 & sleep 1"
+        # It would wait for ever for a client that does not get through.
+        most = _THROUGHPUT_S + 12
+        server = f"timeout {most} iperf3 -s -1 -p {_PORT} > /dev/null 2>&1 & sleep 1"
         target.run(["/bin/sh", "-c", server], _GRACE_S)
         words = (address, str(_PORT), str(_THROUGHPUT_S))
         ran = _sh(source, _IPERF, _THROUGHPUT_S + 10, *words)
@@ -185,13 +187,16 @@ def _named(ran: Ran) -> Probed:
     # nslookup names the server's own address first.
     answer = re.split(r"(?m)^\s*$", said, maxsplit=1)[-1]
     good = ran.status == 0 and bool(_ANSWER.search(answer)) and not _NO_NAME.search(answer)
-    return Probed(good, note="" if good else _last(ran) or "no answer")
+    # A server that knows no such name has answered, all the same.
+    answered = bool(_SERVED.search(said) and _NO_NAME.search(answer))
+    value = _last(ran).removeprefix("** ") if answered else ""
+    return Probed(good, value=value, note="" if good or value else _last(ran) or "no answer")
 
 
 def _mtu(guest: Guests, wanted: int, address: str, own_mtu: int) -> Probed:
     """Send whole packets of a size; when they vanish, find the largest that come through."""
     if own_mtu and wanted > own_mtu:
-        note = f"the guest's own MTU is {own_mtu}"
+        note = f"{OWN_MTU} {own_mtu}"
         return Probed(reached=False, note=note, largest=_largest(guest, address, own_mtu))
     found = guest.ping({address: 3}, {address: wanted}).get(address)
     if found is None:

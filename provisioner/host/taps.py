@@ -258,6 +258,7 @@ def prove_usable(taps: Mapping[str, int]) -> None:
 def command(pid: int) -> str:
     """Give the name of the program that a process runs."""
     try:
-        return one_line(Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace"))
+        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace")
+        return one_line(name.removesuffix("\n"))
     except OSError:
         return "ended"

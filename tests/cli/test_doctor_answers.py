@@ -79,6 +79,9 @@ def test_a_switch_is_asked_only_after_consent() -> None:
 def test_a_nic_that_cannot_do_is_status_4() -> None:
     assert 'there is no NIC "nope"' in (ran := vmnet("--uplink", "nope")).out
     assert ran.status == 4
+    told = json.loads(vmnet("--uplink", "nope", "--json").out)
+    assert told["status"] == 4
+    assert [f["state"] for f in told["findings"] if "nope" in f["what"]] == ["broken"]
     down = vmnet("--uplink", "nic0", before="ip link add nic0 type veth peer name far0")
     assert (down.status, "ip link set dev nic0 up" in down.out) == (4, True)
 

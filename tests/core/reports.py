@@ -21,6 +21,8 @@ vms: {a: {nics: [lan]}, b: {nics: [lan, dmz]}}
 HOSTILE = (
     "\x1b]0;x\x07", "[/x]", "[bold]", "::error::x", "##[error]", "\x9b31m", "\ud800", "\u202e",
     "]]>", "</script><script>alert(1)</script>", "\0", "\ufffe", "a|b", "# skip", "\n::stop::",
+    "##vso[task.complete]", "##teamcity[x]", "\r\n::add-mask::a", "x" * 70_000, "\u2028::error::",
+    "%0A::error::", "'\"--><svg onload=x>", "\t\x85::debug::", "[link=https://x]y[/link]",
 )  # fmt: skip
 
 

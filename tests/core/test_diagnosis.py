@@ -25,6 +25,11 @@ A = End("a", 0, "mvta", MAC_A, ("10.0.0.1",), mode="bridge", wanted_mode="bridge
 B = End("b", 0, "mvtb", MAC_B, ("10.0.0.2",), mode="bridge", wanted_mode="bridge")
 DEAD = Evidence("lan", A, B, "10.0.0.2", "ping", expected=True, uplink=Uplink("nic0", mtu=1500))
 LEAK = replace(DEAD, expected=False)
+APART = replace(
+    LEAK,
+    source=replace(A, mode="private", wanted_mode="private"),
+    target=replace(B, mode="private", wanted_mode="private"),
+)
 EVERYWHERE = frozenset(Point)
 IN, OUT = Heading.IN, Heading.OUT
 
@@ -86,6 +91,10 @@ BACK = (Point.SOURCE, IN, Kind.REPLY)
         (replace(DEAD, owners=(MAC_B, OTHER)), f"is used twice: {OTHER} answers for it too"),
         (replace(DEAD, owners=(OTHER,)), "answers for it and b does not"),
         (
+            replace(DEAD, source_address="10.0.0.1", source_owners=(MAC_A, OTHER)),
+            f"10.0.0.1 of a is used twice: {OTHER} answers for it too",
+        ),
+        (
             replace(DEAD, packet=1500, largest=1404),
             "1404 bytes still pass; something on the way has an MTU of 1400 to 1404",
         ),
@@ -129,13 +138,22 @@ def test_each_cause_has_its_sentence(evidence: Evidence, told: str) -> None:
     [
         (replace(LEAK, source=replace(A, wanted_mode="private")), "the plan says private"),
         (replace(LEAK, owners=(OTHER,)), f"it is {OTHER} that has the address there"),
+        (
+            replace(LEAK, owners=(MAC_B, OTHER), near=(OTHER,)),
+            f"it is {OTHER} that has the address there",
+        ),
+        (LEAK, "which it must not: both are in mode bridge"),
+        (
+            replace(LEAK, target=End("host", link="vh"), uplink=Uplink("vu", own_switch=True)),
+            "the host is at the far side of the switch of network lan",
+        ),
         (replace(LEAK, gone_by=OTHER), f"the machine {OTHER} hands the packets on"),
         (
-            replace(LEAK, uplink=Uplink("mvl", own_switch=True, reflects=True)),
+            replace(APART, uplink=Uplink("mvl", own_switch=True, reflects=True)),
             "the switch sends frames back, the plan says hairpin: false",
         ),
-        (replace(LEAK, uplink=Uplink("nic0", reflects=True)), "sends frames back (hairpin)"),
-        (LEAK, "by a way that was not found"),
+        (replace(APART, uplink=Uplink("nic0", reflects=True)), "sends frames back (hairpin)"),
+        (APART, "by a way that was not found"),
     ],
 )
 def test_each_leak_has_its_way(evidence: Evidence, told: str) -> None:
@@ -190,3 +208,101 @@ def test_no_evidence_leaves_the_user_without_a_harmless_sentence_and_a_mend(
     assert finding.fix
     for text in (finding.what, finding.fix, *finding.evidence):
         assert not any(map(hides, text)), ascii(text)
+
+
+NAS = End("nas", login="-l root -- nas")
+FROM_NAS = replace(DEAD, source=NAS, uplink=Uplink("nic0", mtu=1500))
+UNTESTED = replace(DEAD, untested=True, note="cannot be tested: the guest has no nslookup")
+CAME = (Point.UPLINK, IN, Kind.REQUEST)
+LEFT = (Point.UPLINK, OUT, Kind.REPLY)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "told"),
+    [
+        (replace(FROM_NAS, **seen()), "what nas sent to 10.0.0.2 never came to nic0"),
+        (replace(FROM_NAS, **seen(CAME)), "came in by nic0 and never reached the macvtap of b"),
+        (
+            replace(FROM_NAS, **seen(CAME, (Point.TARGET, IN, Kind.WHO_HAS))),
+            "what nas sent reached b, which has not answered",
+        ),
+        (replace(FROM_NAS, **seen(CAME, ARRIVED, ANSWERED)), "its answer never left by nic0"),
+        (
+            replace(FROM_NAS, **seen(CAME, ARRIVED, ANSWERED, LEFT)),
+            "the answer of b left by nic0, and nas did not get it",
+        ),
+        (replace(FROM_NAS, target=replace(B, state="crashed")), "b is not running: libvirt says"),
+        (
+            replace(FROM_NAS, untested=True, note="cannot log in to nas by ssh: no"),
+            "cannot be tested: cannot log in to nas by ssh: no",
+        ),
+        (
+            replace(FROM_NAS, expected=False, untested=True, note="cannot log in to nas by ssh"),
+            "cannot be tested: cannot log in to nas by ssh",
+        ),
+        (
+            replace(FROM_NAS, expected=False),
+            "nas reaches b, which it must not: mode bridge hears the wire",
+        ),
+        (
+            replace(LEAK, target=NAS, uplink=Uplink("nic0", reflects=True)),
+            "a reaches nas, which it must not: mode bridge hears the wire",
+        ),
+    ],
+)
+def test_what_another_machine_asks_is_told_place_by_place(evidence: Evidence, told: str) -> None:
+    assert told in diagnose(evidence).what
+
+
+@pytest.mark.parametrize("expected", [True, False])
+@pytest.mark.parametrize("asked", ["udp/9", "dns example.org", "throughput > 1mbit"])
+def test_what_was_not_tested_is_called_neither_down_nor_a_leak(expected: bool, asked: str) -> None:  # noqa: FBT001
+    frames = seen(ASKED, ARRIVED, ANSWERED, BACK)
+    evidence = replace(UNTESTED, expected=expected, asked=asked, uplink=Uplink("nic0"), **frames)
+    assert (
+        diagnose(evidence).what == f"a -> b ({asked}) cannot be tested: the guest has no nslookup"
+    )
+
+
+def test_a_packet_above_the_guests_own_mtu_does_not_vanish_on_the_way() -> None:
+    asked = replace(DEAD, asked="mtu 1501", packet=1501, largest=1500)
+    told = diagnose(replace(asked, note="the guest's own MTU is 1500")).what
+    assert told == "a sends no packets of 1501 bytes to b: the guest's own MTU is 1500"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "fix"),
+    [
+        (A, B, "watch it: vmnet capture a.0"),
+        (NAS, B, "watch it: vmnet capture b.0"),
+        (End("host", link="nic0"), NAS, "watch it: tcpdump -n -i nic0"),
+    ],
+)
+def test_the_next_look_is_where_frames_can_be_seen(source: End, target: End, fix: str) -> None:
+    assert diagnose(replace(DEAD, source=source, target=target)).fix == fix
+
+
+OTHERWISE = replace(DEAD, owners=(MAC_B,), target=replace(B, alive=True))
+
+
+@pytest.mark.parametrize(
+    ("asked", "value"),
+    [
+        ("http://10.0.0.2/ status 200", "status 404"),
+        ("latency < 1ms", "median 12 ms"),
+        ("throughput > 1000mbit", "41 Mbit/s"),
+        ("dns example.org", "NXDOMAIN"),
+    ],
+)
+def test_an_answer_that_is_not_the_wanted_one_is_no_firewall(asked: str, value: str) -> None:
+    found = diagnose(replace(OTHERWISE, asked=asked, value=value))
+    assert found.what == f"b answers a, but {asked} does not hold: {value}"
+    assert found.fix
+
+
+def test_a_name_that_a_guest_does_not_resolve_is_no_machine_without_address() -> None:
+    name = replace(DEAD, target=End("example.org"), address="", note="can't resolve")
+    asked = replace(name, asked="dns example.org")
+    assert diagnose(asked).what == "a does not resolve example.org: can't resolve"
+    url = replace(name, asked="http://example.org/x")
+    assert diagnose(url).what == "a does not get http://example.org/x: can't resolve"

@@ -92,3 +92,75 @@ def test_a_chart_has_a_node_for_each_step_and_no_quote_in_any() -> None:
 def test_who_is_not_in_the_plan_is_told(ends: tuple[str, str], what: str) -> None:
     with pytest.raises(VmnetError, match=what):
         explained("vepa", "vepa", None, *ends)
+
+
+WIRES = {
+    "an uplink": "uplink: nic0, gateway: 10.0.0.1",
+    "host access": "uplink: nic0, gateway: 10.0.0.1, host_access: 10.0.0.2",
+    "a switch": "switch: {hairpin: false}",
+    "a switch that reflects": "switch: {hairpin: true}",
+}
+WITH_HOST = """\
+name: lab
+networks: {lan: {%s, subnet: 10.0.0.0/24, mode: %s%s}}
+vms: {a: {nics: [lan]}}
+hosts: {nas: {address: 10.0.0.9, ssh: nas}}
+"""
+STRANGER = '"02:00:00:00:00:01"'
+TOLD = {"depends on the switch": "as measured"}
+
+
+@pytest.mark.parametrize(
+    ("wire", "mode"),
+    [
+        (wire, mode)
+        for wire, mode in product(WIRES, MODES)
+        if wire != "host access" or mode == "bridge"  # other plans are refused
+    ],
+)
+@pytest.mark.parametrize("listed", [True, False])
+def test_the_way_to_and_from_the_host_is_explained_as_it_is_promised(
+    wire: str, mode: str, listed: bool  # noqa: FBT001
+) -> None:  # fmt: skip
+    allow = f", allow: [{'host' if listed else STRANGER}]" if mode == "source" else ""
+    plan = load(WITH_HOST % (WIRES[wire], mode, allow), "p").plan
+    for ends in (("host", "a"), ("a", "host")):
+        found = ways.explain(plan, assign(plan), *ends)
+        promised = ways.promised(plan, assign(plan), *ends)
+        assert promised in {None, TOLD.get(found.verdict, found.verdict)}
+        assert_the_steps_end_so(found)
+
+
+def assert_the_steps_end_so(found: ways.Explanation) -> None:
+    """A way that reaches stops nowhere; one that does not, stops at a step that says why."""
+    passes = [[step.passes for step in way] for way in (found.there, found.back)]
+    match found.verdict:
+        case "reaches":
+            assert not all(False in way for way in passes)
+        case "depends on the switch" | "depends on the list":
+            assert None in passes[0] + passes[1]
+        case _:
+            assert False in passes[0] + passes[1]
+    assert found.why
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("ends", [("a", "gateway"), ("a", "nas"), ("nas", "a"), ("a", "192.0.2.1")])
+def test_machines_outside_are_explained_in_every_mode(mode: str, ends: tuple[str, str]) -> None:
+    allow = f", allow: [{STRANGER}]" if mode == "source" else ""
+    plan = load(WITH_HOST % (WIRES["an uplink"], mode, allow), "p").plan
+    found = ways.explain(plan, assign(plan), *ends)
+    # Nobody knows the MAC of a machine outside: what a source list says of it is left open.
+    assert found.verdict == ("depends on the list" if mode == "source" else "reaches")
+    assert_the_steps_end_so(found)
+
+
+def test_a_machine_is_met_on_the_network_that_it_lies_in() -> None:
+    text = (
+        "name: lab\nnetworks:\n  one: {uplink: nic0, subnet: 10.0.0.0/24}\n"
+        "  two: {uplink: nic1, subnet: 10.1.0.0/24}\n"
+        "vms: {a: {nics: [one, two]}}\nhosts: {nas: 10.1.0.9}\n"
+    )
+    plan = load(text, "p").plan
+    assert ways.explain(plan, assign(plan), "nas", "a").network == "two"
+    assert ways.explain(plan, assign(plan), "a", "gateway").network == "one"

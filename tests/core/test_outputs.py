@@ -67,6 +67,15 @@ def test_junit_has_a_case_for_each_thing_and_says_why_it_failed() -> None:
     assert "mend it: ip link set dev nic0 up" in (failure.text or "")
 
 
+def test_junit_has_what_was_chosen_and_the_end_of_the_console() -> None:
+    root = parsed(as_junit(report(GOOD, DEAD, hostile="the last line")))
+    (suite,) = root.findall("testsuite[@name='a']")
+    properties = {p.get("name"): p.get("value") for p in suite.findall("properties/property")}
+    assert set(properties) == {"vmnet", "plan", "chosen libvirt"}
+    assert properties["chosen libvirt"] == "embedded: because the last line"
+    assert suite.findtext("system-out") == "login: the last line"
+
+
 @given(hostile)
 def test_junit_is_xml_whatever_a_guest_has_said(text: str) -> None:
     root = parsed(as_junit(spoilt(text)))
@@ -98,6 +107,7 @@ def test_tap_counts_and_says_why() -> None:
 def test_no_line_of_tap_is_a_guests(text: str) -> None:
     for line in as_tap(spoilt(text)).split("\n"):
         assert re.fullmatch(r"(TAP version 14|1\.\.\d+|(not )?ok \d+ - .*|  .*|)", line)
+        assert not re.search(r"##\w*\[|^\s*::", line)
         assert sanitize(line) == line
 
 
@@ -105,6 +115,7 @@ def test_no_line_of_tap_is_a_guests(text: str) -> None:
 def test_no_workflow_command_is_a_guests(text: str) -> None:
     for line in github.annotations(spoilt(text)).split("\n"):
         assert not line or re.fullmatch(r"::error title=vmnet lab::[^\r\n]*", line)
+        assert not re.search(r"##\w*\[", line)
     for line in github.summary(spoilt(text)).split("\n"):
         assert not line.startswith(("::", "##["))
         assert "<script" not in line
@@ -134,6 +145,7 @@ def test_json_keeps_its_schema_and_steers_no_terminal(text: str) -> None:
     written = as_json(spoilt(text))
     is_valid(json.loads(written))
     assert sanitize(written) == written
+    assert not re.search(r"##\w*\[|(?m:^\s*::)", written)
 
 
 def test_json_of_errors_keeps_its_schema_too() -> None:

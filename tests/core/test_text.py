@@ -19,6 +19,10 @@ STEERING = {
     "\ud800": r"\ud800",
     "\ufffe\U0001ffff": r"\ufffe\U0001ffff",
     "\U000e0041": r"\U000e0041",
+    "x ##[stop-commands]y": "x # #[stop-commands]y",
+    "x ##vso[task.setvariable]": "x # #vso[task.setvariable]",
+    "###teamcity[": "## #teamcity[",
+    "#\x1b#[": r"#\x1b#[",
 }
 
 

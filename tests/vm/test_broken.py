@@ -159,6 +159,10 @@ def test_an_address_that_a_machine_on_the_lan_has_too(four: Place) -> None:
     finally:
         four.wire.outside("ip", "addr", "del", f"{taken}/32", "dev", "sw")
     assert any(taken in x and "twice" in x and four.wire.mac() in x for x in said(report))
+    # Whom p reaches is the other machine; what it means for a is that its answers go there.
+    assert f"it is {four.wire.mac()} that has the address" in about(report, "p", "a")
+    assert f"{taken} of a is used twice" in about(report, "a", "gateway")
+    assert not any("not found" in x or "nobody has answered" in x for x in said(report))
 
 
 def test_a_guest_that_uses_another_mac(four: Place) -> None:
@@ -201,7 +205,8 @@ def test_macvtaps_that_hear_no_multicast(four: Place) -> None:
     for vm in ("a", "b"):
         four.lab.ip("link", "set", "dev", four.taps[vm], "allmulticast", "off")
     try:
-        for vm in ("a", "b"):
+        # Whoever is forgotten first may hear of itself again, until the other has forgotten it too.
+        for vm in ("a", "b", "a"):
             four.inside(vm, "ip -6 neigh flush dev eth0")
         report = four.check(status=5)
     finally:
@@ -218,7 +223,8 @@ def test_a_tap_that_another_process_reads_too(four: Place) -> None:
         report = four.check(status=5)
     finally:
         os.close(held)
-    assert any(str(os.getpid()) in x for x in said(report))
+    program = Path("/proc/self/comm").read_text().strip()
+    assert any(f"{os.getpid()} ({program}) too" in x for x in said(report))
 
 
 def test_frames_lost_at_random(four: Place) -> None:
@@ -228,6 +234,32 @@ def test_frames_lost_at_random(four: Place) -> None:
     finally:
         four.lab.vmnet("link", "b", "--clear", "-f", four.plan)
     assert re.search("lost|loss", about(report, "a", "b"))
+
+
+def test_frames_that_somebody_else_loses_at_random(four: Place) -> None:
+    """On the wire, say: here by a rule that is none of vmnet's, on the way to the guest."""
+    device = four.taps["b"]
+    hook = f"type filter hook egress device {device} priority 0"
+    rule = "icmp type echo-reply numgen random mod 2 < 1 drop"
+    four.lab.run("nft", f"add table netdev bad; add chain netdev bad out {{ {hook}; }}")
+    four.lab.run("nft", f"add rule netdev bad out {rule}")
+    try:
+        report = four.check("--set", 'checks=["a -> b loss < 1% ipv4"]', status=5)
+    finally:
+        four.lab.run("nft", "delete table netdev bad")
+    assert re.match(r"\d+ of 50 pings from a to b were lost", about(report, "a", "b"))
+
+
+def test_an_mtu_of_1400_behind_the_card(four: Place) -> None:
+    line = 'checks=["a -> gateway mtu 1500 ipv4"]'
+    four.check("--set", line, status=0)
+    four.wire.outside("ip", "link", "set", "dev", "far", "mtu", "1400")
+    try:
+        report = four.check("--set", line, status=5)
+    finally:
+        four.wire.outside("ip", "link", "set", "dev", "far", "mtu", "1500")
+    sentence = r"packets of 1500 bytes from a to gateway vanish, 140\d bytes still pass"
+    assert re.match(sentence, about(report, "a", "gateway"))
 
 
 def test_an_mtu_of_1400_in_the_middle(four: Place) -> None:

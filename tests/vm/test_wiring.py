@@ -109,7 +109,7 @@ def test_a_port_that_nobody_listens_on_is_refused_not_dead(shared_lab: Lab, plan
 
 def test_a_pair_that_must_not_meet_and_does_is_a_failure(shared_lab: Lab, plan: Path) -> None:
     (result,) = checked(shared_lab, plan, "a -/> b", status=5)
-    assert "which it must not" in result["finding"]["what"]
+    assert "which it must not: both are in mode bridge" in result["finding"]["what"]
 
 
 def test_a_check_that_was_killed_leaves_nothing_to_the_next_one(

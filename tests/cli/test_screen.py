@@ -1,0 +1,74 @@
+"""What a terminal or a CI runner is shown of a check: nothing in it is a guest's to command."""
+
+import io
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "core"))
+from reports import DEAD, GOOD, HOSTILE, UNKNOWN, report, spoilt
+
+from provisioner import screen
+from provisioner.core.evidence import Vantage
+from provisioner.core.report import Report, VmStatus
+from provisioner.core.text import sanitize
+
+OURS = re.compile(r"(VM|a|b|network|  \||the last lines|  seen: |  mend it: |lab: |ok|FAILED|x | )")
+
+
+class Terminal(io.StringIO):
+    """Standard output that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(told: Report, monkeypatch: pytest.MonkeyPatch, out: io.StringIO) -> str:
+    monkeypatch.setattr(sys, "stdout", out)
+    screen.show(told)
+    return out.getvalue()
+
+
+def everywhere(text: str) -> Report:
+    """A report whose every text, even what vmnet itself has checked before, is hostile."""
+    told = spoilt(text)
+    results = tuple(replace(r, note=f"{text} {'x ' * 200} {text}") for r in told.results)
+    vms = (VmStatus("a", text, 1, (text,), (text,)),)
+    return replace(told, results=results, vms=vms)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text)[:20])
+def test_no_line_for_a_ci_runner_is_a_guests(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in shown(everywhere(text), monkeypatch, io.StringIO()).split("\n"):
+        assert not line.lstrip().startswith("::")
+        assert not re.search(r"##\w*\[", line)
+        assert sanitize(line) == line
+        assert not line or OURS.match(line), line
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text)[:20])
+def test_a_terminal_is_steered_by_our_colours_alone(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    out = shown(everywhere(text), monkeypatch, Terminal())
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
+    assert "\x1b[" in out
+    assert sanitize(plain.replace("\n", "")) == plain.replace("\n", "")
+    assert "]8;" not in plain
+
+
+def test_how_it_was_measured_is_told_with_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = replace(GOOD.pair, asked="tcp/22", source="nas")
+    told = report(replace(GOOD, pair=pair, by=Vantage.PEER, note="open"), DEAD, UNKNOWN)
+    lines = shown(told, monkeypatch, io.StringIO()).splitlines()
+    (row,) = [line for line in lines if line.startswith("ok")]
+    assert re.split(r"\s{2,}", row) == [
+        "ok", "nas", "b tcp/22", "10.0.0.2", "reaches", "reaches", "0.40 ms",
+        "another host, by ssh; open",
+    ]  # fmt: skip
