@@ -22,9 +22,7 @@ class Signer:
     def gpg(self, *words: str, given: bytes = b"") -> bytes:
         argv = ["gpg", "--homedir", str(self.home), "--batch", "--quiet", "--passphrase", ""]
         argv += ["--pinentry-mode", "loopback", "--local-user", self.owner, *words]
-        return subprocess.run(
-            argv, input=given, capture_output=True, check=True, timeout=60
-        ).stdout
+        return subprocess.run(argv, input=given, capture_output=True, check=True, timeout=60).stdout
 
     def keyring(self, *, armour: bool = False) -> bytes:
         return self.gpg(*(["--armor"] if armour else []), "--export", self.owner)

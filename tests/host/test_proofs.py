@@ -112,9 +112,11 @@ def test_without_the_keyring_the_armour_is_taken_off_and_it_is_said(
 def test_a_bad_signature_is_never_less_than_an_error(vendor: Signer) -> None:
     forged = LIST.replace(SHA256.hex.encode(), b"0" * 64)
     for signature in (vendor.detached(LIST), b"", b"none"):
-        with serving(files(SUMS=forged, SUMS_gpg=signature)) as server:
-            with pytest.raises(VmnetError) as caught:
-                proofs.of_entry(entry(server, detached(server)), limits=QUICK)
+        with (
+            serving(files(SUMS=forged, SUMS_gpg=signature)) as server,
+            pytest.raises(VmnetError) as caught,
+        ):
+            proofs.of_entry(entry(server, detached(server)), limits=QUICK)
         assert "is not good" in caught.value.what
 
 
