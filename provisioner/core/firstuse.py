@@ -26,4 +26,7 @@ def refusal(told: str, *, proved: bool, ci: bool) -> VmnetError | None:
 
 def notice(told: str, found: Digest) -> str:
     """Say what a first use has found, so that the user can pin it."""
-    return f"nothing proved {told}: this time it is {found}; to get the same again, write {found}"
+    return (
+        f"nothing proved {told}: this time it is {found}; "
+        f"to get the same again, write {told}@{found}"
+    )

@@ -163,12 +163,12 @@ def told(text: str) -> str:
     if not separator:
         return one_line(text, 120)
     rest, _, _ = rest.partition("#")
-    rest, query, _ = rest.partition("?")
+    rest, mark, _ = rest.partition("?")
     host, slash, path = rest.partition("/")
     host = host.rpartition("@")[2]
     if "@" in path:  # of an unquoted / in a password: rather too little than a part of it
         host, path = "…", path.rpartition("@")[2]
-    return one_line(f"{scheme}://{host}{slash}{path}" + ("?…" if query else ""), 200)
+    return one_line(f"{scheme}://{host}{slash}{path}" + ("?…" if mark else ""), 200)
 
 
 def _one_digest(inside: str | None, beside: str | None) -> Digest | None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from queue import Queue
 
 import trustme
 
@@ -68,6 +69,7 @@ class Liar:
     address: str
     port: int
     asked: list[Asked] = field(default_factory=list)
+    heard: "Queue[bytes]" = field(default_factory=Queue)
     connections: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
@@ -96,8 +98,10 @@ class Liar:
                     connection = stack.enter_context(
                         self.context.wrap_socket(connection, server_side=True)
                     )
-                asked = read_request(connection)
-                if asked is not None:
+                heard = read_head(connection)
+                self.heard.put(heard)
+                if heard.endswith(b"\r\n\r\n"):
+                    asked = request(heard)
                     with self.lock:
                         self.asked.append(asked)
                         number = len(self.asked)
@@ -106,14 +110,16 @@ class Liar:
                         connection.unwrap()
 
 
-def read_request(connection: socket.socket) -> Asked | None:
+def read_head(connection: socket.socket) -> bytes:
+    """Read until a request is complete or the other end has gone."""
     data = b""
-    while b"\r\n\r\n" not in data:
-        more = connection.recv(65536)
-        if not more:
-            return None
+    while not data.endswith(b"\r\n\r\n") and (more := connection.recv(65536)):
         data += more
-    line, *headers = data.decode("latin-1").split("\r\n\r\n")[0].split("\r\n")
+    return data
+
+
+def request(data: bytes) -> Asked:
+    line, *headers = data.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     pairs = (header.split(": ", 1) for header in headers)
     return Asked(line, {name.lower(): value for name, value in pairs})
 

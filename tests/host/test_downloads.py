@@ -27,6 +27,10 @@ def remote(*urls: str, digest: Digest | None = SHA256) -> Remote:
     return Remote(tuple(sources.address(url, plain=True) for url in urls), digest)
 
 
+def silence(_talk: Talk) -> None:
+    """Break off without a word."""
+
+
 def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -137,7 +141,7 @@ def test_a_cut_line_is_taken_up_again_where_it_broke(tmp_path: Path) -> None:
 
 
 def test_the_part_of_an_earlier_run_is_gone_on_with(tmp_path: Path) -> None:
-    with serving(first_then(cut_after(300_000, BODY), lambda talk: None)) as server:
+    with serving(first_then(cut_after(300_000, BODY), silence)) as server:
         with pytest.raises(VmnetError):
             fetch(remote(server.url()), tmp_path / "disk", limits=QUICK)
         assert left(tmp_path) == ["disk.part", "disk.part.json"]
@@ -178,7 +182,7 @@ def test_a_part_of_another_address_or_another_boot_is_begun_anew(tmp_path: Path)
 
 def test_a_damaged_part_costs_one_more_download_and_no_more(tmp_path: Path) -> None:
     said: list[str] = []
-    with serving(first_then(cut_after(300_000, BODY), lambda talk: None)) as server:
+    with serving(first_then(cut_after(300_000, BODY), silence)) as server:
         with pytest.raises(VmnetError):
             fetch(remote(server.url()), tmp_path / "disk", limits=QUICK)
         (tmp_path / "disk.part").write_bytes(bytes(300_000))
@@ -230,9 +234,12 @@ def test_the_next_mirror_helps_out(tmp_path: Path, bad: Script) -> None:
 
 
 def test_when_no_mirror_helps_each_is_told(tmp_path: Path) -> None:
-    with serving(missing) as first, serving(whole(b"stale")) as second:
-        with pytest.raises(VmnetError) as caught:
-            fetch(remote(first.url(), second.url()), tmp_path / "disk", limits=QUICK)
+    with (
+        serving(missing) as first,
+        serving(whole(b"stale")) as second,
+        pytest.raises(VmnetError) as caught,
+    ):
+        fetch(remote(first.url(), second.url()), tmp_path / "disk", limits=QUICK)
     stale = hashlib.sha256(b"stale").hexdigest()
     assert caught.value.what == (
         "no mirror has the file:\n"

@@ -142,9 +142,10 @@ def test_a_server_that_breaks_off_again_and_again_is_given_up(tmp_path: Path) ->
         headers = head(status, ETag='"1"', Content_Length=length, Content_Range=told)
         talk.send(headers, BODY[first : first + 5000])
 
-    with serving(stingy) as server, pytest.raises(VmnetError) as caught:
+    with serving(stingy) as server:
         source = Remote((sources.address(server.url()),), SHA256)
-        fetch(source, tmp_path / "disk", limits=Limits(tries=5))
+        with pytest.raises(VmnetError) as caught:
+            fetch(source, tmp_path / "disk", limits=Limits(tries=5))
     assert caught.value.what.endswith("the connection broke off")
     assert len(server.asked) == 5
 
@@ -260,7 +261,7 @@ def test_a_host_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(VmnetError) as caught:
         fetch(Remote((sources.address(url),), SHA256), tmp_path / "disk", limits=QUICK)
     assert "Connection refused" in caught.value.what
+    unknown = sources.address("https://nowhere.invalid/disk")
     with pytest.raises(VmnetError) as caught:
-        unknown = sources.address("https://nowhere.invalid/disk")
         fetch(Remote((unknown,), SHA256), tmp_path / "disk", limits=QUICK)
     assert caught.value.what == "https://nowhere.invalid/disk: its name cannot be resolved"
