@@ -2,29 +2,34 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2s
 from typing import TYPE_CHECKING
 
-from provisioner.core import attachments, filters, granted, names
+from provisioner.core import attachments, cloudinit, filters, granted, hostkey, names
 from provisioner.core.facts import Chosen, Facts, Image, Link
 from provisioner.core.networks import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
 from provisioner.core.render import MAX_CMDLINE, with_network
 from provisioner.core.resources import Domain, DomainNic, Macvtap, Resource, Seed, by_key
+from provisioner.core.texts import Texts
 
 if TYPE_CHECKING:
     from provisioner.core.model import Plan, Vm
     from provisioner.core.resources import Key
 _MOST_MTU = 65535
 _DEFAULT_MEMORY_MIB = 128
+_LOGIN = "root"  # of the micro image
 
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """What new guests get, and the domains that keep what they were started with."""
+    """What new guests get, and the domains that keep what they were started with.
+
+    `texts` are the files that the plan names.
+    """
 
     image: Image
     accel: Chosen
     kept: Mapping[str, Domain] = field(default_factory=dict)
+    texts: Texts = field(default_factory=Texts)
 
     def image_of(self, vm: str) -> Image:
         """Give the image that a VM boots, or has booted, from."""
@@ -129,15 +134,16 @@ def _guest(
     old = new.kept.get(vm.name)
     network = network_config([nics[vm.name, i] for i in range(len(vm.nics))])
     cmdline = f"{image.cmdline} vmnet.hostname={vm.name}"
-    user = _user_data(vm)
+    user = cloudinit.user_data(vm, _LOGIN, new.texts)
     seed = None
-    if old and old.user == user:
+    if old and old.user == cloudinit.fingerprint(user):
         # What it booted with stays: changes of its network are told to it while it runs.
         seed = Seed(old.seed) if old.seed else None
-    elif vm.ssh_keys or len(with_network(cmdline, network)) > MAX_CMDLINE:
+    elif user or len(with_network(cmdline, network)) > MAX_CMDLINE:
         # The command line saves the guest a disk to look for and to mount; what does not fit
         # there, or is more than a network, goes the way every cloud image understands.
-        seed = _seed(plan.name, vm, user, network, facts)
+        key = hostkey.DROPBEAR if vm.ssh_keys else ""
+        seed = cloudinit.seed(facts.home, plan.name, vm.name, (user, network), key)
     domain = Domain(
         name=names.domain(plan.name, vm.name),
         uuid=names.domain_uuid(plan.name, vm.name),
@@ -153,7 +159,7 @@ def _guest(
         console=f"{facts.home}/console/{vm.name}.log",
         nics=_nics(plan, vm, taps, facts, old),
         network=network,
-        user=user,
+        user=cloudinit.fingerprint(user),
         seed=seed.path if seed else None,
     )
     return [seed, domain] if seed else [domain]
@@ -182,18 +188,3 @@ def _most(card: int) -> int:
     1500 is not told to the card at all, and then virtio knows no limit of its own.
     """
     return card if card != DEFAULT_MTU else _MOST_MTU
-
-
-def _user_data(vm: "Vm") -> str:
-    import json
-
-    user = {"ssh_authorized_keys": list(vm.ssh_keys)}
-    return f"#cloud-config\n{json.dumps(user)}\n" if vm.ssh_keys else ""
-
-
-def _seed(plan: str, vm: "Vm", user: str, network: str, facts: Facts) -> Seed:
-    body = (("user-data", user or "#cloud-config\n{}\n"), ("network-config", network))
-    # cloud-init runs its once-only parts again when the instance-id changes.
-    digest = blake2s(repr(body).encode(), digest_size=6).hexdigest()
-    meta = f"instance-id: {plan}-{vm.name}-{digest}\nlocal-hostname: {vm.name}\n"
-    return Seed(f"{facts.home}/seed/{vm.name}-{digest}.iso", (("meta-data", meta), *body))

@@ -4,6 +4,7 @@ import base64
 import json
 from dataclasses import asdict
 
+from provisioner.core.cloudinit import fingerprint
 from provisioner.core.resources import Domain, DomainNic
 
 NAMESPACE = "urn:vmnet:domain:1"
@@ -73,6 +74,8 @@ def from_mark(text: str) -> Domain | None:
     try:
         fields = json.loads(text)
         fields["nics"] = tuple(DomainNic(**nic) for nic in fields["nics"])
+        if fields.get("user", "").startswith("#"):  # an older vmnet kept the user-data itself
+            fields["user"] = fingerprint(fields["user"])
         return Domain(**fields)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None

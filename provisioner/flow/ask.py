@@ -11,6 +11,7 @@ from provisioner.core.facts import Chosen, Facts
 from provisioner.core.render import domain_xml
 from provisioner.core.report import Report
 from provisioner.core.resources import Domain, Resource
+from provisioner.core.texts import Texts
 from provisioner.errors import Exit, VmnetError
 from provisioner.execute import Outcome
 from provisioner.flow import choices
@@ -60,11 +61,13 @@ def render(target: Target, vm: str) -> str:
     Raises VmnetError when the plan has no such VM.
     """
     from provisioner.core.addresses import assign
+    from provisioner.flow import named
 
     plan = target.plan
     facts = Facts(home=str(places.home(plan.name)))
     accel = Chosen("tcg" if plan.accel == "auto" else str(plan.accel), "for show")
-    want = desired(plan, assign(plan), facts, New(choices.image(None), accel))
+    texts = named.texts(target.loaded) if target.loaded else Texts()
+    want = desired(plan, assign(plan), facts, New(choices.image(None), accel, texts=texts))
     return domain_xml(_domain(want.values(), _one(target, vm)))
 
 

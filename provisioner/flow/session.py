@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from provisioner.core.addresses import NicConfig
     from provisioner.core.model import Plan
     from provisioner.core.planfile import Loaded
+    from provisioner.core.texts import Texts
 
 _PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
 Tell = Callable[[str], None]
@@ -69,6 +70,7 @@ class Session:
     snapshot: Snapshot
     chosen: list[tuple[str, str, str]]
     nics: "Mapping[tuple[str, int], NicConfig]" = field(default_factory=dict)
+    texts: "Texts | None" = None
 
     def look(self) -> Snapshot:
         """Look at the host again."""
@@ -114,8 +116,24 @@ class Session:
                     fix="load the module where the kernel has it: modprobe 8021q",
                 )
             )
+        try:
+            self.told()
+        except Complaints as bad:
+            found += bad.errors
         if found:
             raise Complaints(found)
+
+    def told(self) -> "Texts":
+        """Give what the files hold that the plan names.
+
+        Raises Complaints when some of them cannot be used.
+        """
+        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        if self.texts is None:
+            from provisioner.flow import named
+
+            self.texts = named.texts(self.target.loaded)
+        return self.texts
 
     def refuse_taken_addresses(self, fresh: Container[str]) -> None:
         """Raise Complaints when a machine on a LAN has an address that a guest would take.
@@ -161,7 +179,7 @@ class Session:
             self.choose("accel", accel)
         elif have:
             self.choose("accel", Chosen(have[0].accel, "the VMs that run use it"))
-        return desired(plan, self.nics, self.snapshot.facts, New(image, accel, kept))
+        return desired(plan, self.nics, self.snapshot.facts, New(image, accel, kept, self.told()))
 
 
 @contextmanager

@@ -84,6 +84,14 @@ def run_user() -> tuple[str, str]:
     return user, group
 
 
+def owner() -> tuple[int, int] | None:
+    """Give the numbers of who must own what embedded QEMUs read; None where that is us anyway."""
+    if os.geteuid():
+        return None
+    user, group = run_user()
+    return pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
+
+
 def _exists(user: str) -> bool:
     try:
         pwd.getpwnam(user)

@@ -152,7 +152,9 @@ class Machine:
                 self._open.destroy(domain)
                 Path(domain.console).unlink(missing_ok=True)
             case _:
-                plumbing.perform(self._plan, step)
+                # A daemon gives QEMU what it reads; the one inside us does not.
+                owner = embedded.owner() if self._embedded else None
+                plumbing.perform(self._plan, step, owner)
 
     def _prove(self, nics: Sequence[DomainNic]) -> None:
         indexes = {x.name: x.index for x in links.observe()[0]}

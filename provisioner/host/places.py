@@ -80,6 +80,11 @@ def seeds(plan: str) -> Path:
     return home(plan) / "seed"
 
 
+def keys(plan: str) -> Path:
+    """The ssh host keys of the plan's guests, which only we may read."""
+    return home(plan) / "keys"
+
+
 def nodes(plan: str) -> Path:
     """A record of each /dev/tap node that vmnet, not the kernel, made for the plan."""
     return home(plan) / "node"

@@ -1,5 +1,6 @@
-"""Reading a plan from the disk."""
+"""Reading a plan from the disk, and the files that it names."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -32,6 +33,40 @@ def read(path: Path) -> str:
         raise _bad(
             f"cannot read {path}: {error.strerror}", "mend its rights or its path"
         ) from error
+
+
+def named(folder: Path, written: str, *, most_bytes: int, below: bool) -> str:
+    """Give the text of a file that a plan in `folder` names.
+
+    With `below` it has to lie below that folder, links followed: a plan that somebody else wrote
+    shall not put this host's files into its guests. Raises VmnetError when it does not, is not
+    there, no regular file, too large or no UTF-8.
+    """
+    try:
+        # A pipe would keep us waiting for its other end, a terminal would become ours.
+        opened = os.open(folder / written, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(opened, "rb") as file:
+            found = os.fstat(opened)
+            if not stat.S_ISREG(found.st_mode):
+                raise _bad(f"{written} is no regular file", "name a file of text")
+            # What was opened, not what the name means by now.
+            really = Path(f"/proc/self/fd/{opened}").readlink()
+            if below and not really.is_relative_to(folder.resolve()):
+                raise _bad(
+                    f"{written} does not lie below the folder of the plan",
+                    f"copy it there: {folder.resolve()}",
+                )
+            data = file.read(most_bytes + 1)
+        if len(data) > most_bytes:
+            raise _bad(f"{written} is larger than {most_bytes >> 10} KiB", "put it on a disk")
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise _bad(
+            f"{written} is not UTF-8 text (byte {error.start})", "save it as UTF-8"
+        ) from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no file has such a name"
+        raise _bad(f"cannot read {written}: {why}", "mend its path or its rights") from error
 
 
 def _bad(what: str, fix: str) -> VmnetError:

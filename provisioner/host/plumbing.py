@@ -20,6 +20,7 @@ from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import (
     dnsmasq,
+    hostkeys,
     links,
     macvtaps,
     netlink,
@@ -31,6 +32,7 @@ from provisioner.host import (
     taps,
     vlans,
 )
+from provisioner.host.secretfiles import Owner
 
 
 def is_ours(plan: str, link: Link) -> bool:
@@ -70,14 +72,19 @@ def observe(
     return out
 
 
-def perform(plan: str, step: Step) -> None:
-    """Do one step: the whole of it, or nothing that anybody would recognise."""
-    match step.verb:
-        case Verb.CREATE:
+def perform(plan: str, step: Step, owner: Owner | None = None) -> None:
+    """Do one step: the whole of it, or nothing that anybody would recognise.
+
+    `owner` is who QEMU runs as, where it has to own what it reads.
+    """
+    match step.resource, step.verb:
+        case Seed() as seed, Verb.CREATE:
+            _create_seed(plan, seed, owner)
+        case _, Verb.CREATE:
             _create(plan, step.resource)
-        case Verb.UPDATE:
+        case _, Verb.UPDATE:
             _update(plan, step.resource)
-        case Verb.DELETE:
+        case _, Verb.DELETE:
             _delete(plan, step)
 
 
@@ -94,10 +101,17 @@ def _create(plan: str, resource: Resource) -> None:
             nft.create(resource)
         case Dhcp():
             dnsmasq.create(resource)
-        case Seed():
-            seeds.create(resource)
-        case Domain():
-            raise RuntimeError(resource)  # host.machine has done it
+        case Seed() | Domain():
+            raise RuntimeError(resource)  # host.machine and _create_seed have done it
+
+
+def _create_seed(plan: str, seed: Seed, owner: Owner | None) -> None:
+    """Make a seed, and before it the key that the guest's ssh server is known by."""
+    key = None
+    if seed.host_key:
+        key = hostkeys.ensure(places.keys(plan), seed.vm)
+        hostkeys.publish(places.keys(plan), plan)
+    seeds.create(seed, owner=owner, key=key)
 
 
 def _create_macvtap(plan: str, tap: Macvtap) -> None:

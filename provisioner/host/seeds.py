@@ -1,32 +1,35 @@
-"""NoCloud seed images: what cloud-init (and the micro image) reads its configuration from."""
+"""Seed images: what cloud-init (and the micro image) or Ignition reads its configuration from."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from provisioner.core import hostkey
+from provisioner.core.hostkey import HostKey
 from provisioner.core.resources import Seed
 from provisioner.errors import VmnetError
-from provisioner.host import places
+from provisioner.host import places, secretfiles
+from provisioner.host.secretfiles import Owner
+
+_KINDS = ("*.iso", "*.ign")
 
 
-def create(seed: Seed) -> None:
+def create(seed: Seed, *, owner: Owner | None = None, key: HostKey | None = None) -> None:
     """Write the image; its final name appears only when it is whole.
 
-    0644: QEMU reads it as another user. Raises VmnetError when the disk is full.
+    Only `owner` can read it: it holds passwords' hashes, files, and the private key of the guest's
+    ssh server. That key is put in here and nowhere else: the value of a seed is sent, compared and
+    told. Raises VmnetError when the disk is full.
     """
     path = Path(seed.path)
-    draft = path.with_name(f".{path.name}.part")
+    files = list(seed.files)
+    if key and seed.host_key:
+        files.append(("vendor-data", hostkey.vendor_data(key, seed.host_key)))
     try:
         places.make(path.parent)
-        with draft.open("wb") as file:
-            file.write(_iso(seed.files))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(0o644)
-        draft.rename(path)
+        data = files[0][1].encode() if path.suffix == ".ign" else _iso(files)
+        secretfiles.write(path, data, owner)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise VmnetError(
             f"cannot write the seed image {path}: {error.strerror}",
             fix=f"make room or mend the rights under {path.parent}",
@@ -44,7 +47,8 @@ def observe(directory: Path) -> list[Seed]:
         return []
     for draft in directory.glob(".*.part"):
         draft.unlink(missing_ok=True)
-    return [Seed(str(p)) for p in sorted(directory.glob("*.iso"))]
+    found = sorted(path for kind in _KINDS for path in directory.glob(kind))
+    return [Seed(str(path)) for path in found]
 
 
 def _iso(files: Sequence[tuple[str, str]]) -> bytes:
@@ -61,7 +65,7 @@ def _iso(files: Sequence[tuple[str, str]]) -> bytes:
             f"/F{n}.;1",
             rr_name=name,
             joliet_path=f"/{name}",
-            file_mode=0o100444,
+            file_mode=0o100400,
         )
     out = io.BytesIO()
     iso.write_fp(out)
