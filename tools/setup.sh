@@ -14,6 +14,8 @@ libvirt-daemon-system       the account that VMs run as, and the daemon for thos
 iproute2                    ip, with which the tests build networks of their own
 nftables                    nft: address translation, and the guard against forged frames
 dnsmasq-base                DHCP and DNS on switches that vmnet makes
+openssh-client              ssh-keygen, which makes the key that a guest's ssh server is known by
+openssl                     hashes passwords that a plan holds in the clear
 libvirt-dev                 builds libvirt-python
 pkg-config                  builds libvirt-python: finds libvirt-dev
 gcc                         builds libvirt-python: compiles it
@@ -24,7 +26,6 @@ libxml2-utils               tests: xmllint, which virt-xml-validate calls
 tcpdump                     tests: shows what is really on a wire
 iputils-ping                tests: a machine on the LAN that pings guests
 iputils-arping              tests: a machine on the LAN that asks who has an address
-openssh-client              tests: logs in to a guest
 chromium                    tests: shows the page of a check
 LIST
 }

@@ -29,17 +29,19 @@ def complaints(text: str, file: str) -> list[VmnetError]:
     except json.JSONDecodeError as error:
         where = source.where(error.lineno - 1, error.colno - 1)
         return [complaint(where, f"not valid JSON: {one_line(error.msg)}", _FIX)]
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return [complaint(source.where(0, 0), "this is nested too deep", _FIX)]
+    except ValueError as error:
         return [complaint(source.where(0, 0), f"not valid JSON: {one_line(str(error))}", _FIX)]
     told = found.get("ignition") if isinstance(found, dict) else None
     version = told.get("version") if isinstance(told, dict) else None
     if not isinstance(version, str):
         return [complaint(source.where(0, 0), "there is no ignition.version in here", _FIX)]
     if not _VERSION.fullmatch(version):
-        at = text.find(f'"{version}"')
+        at = max(0, text.find(f'"{version}"'))
         line, column = text.count("\n", 0, at), at - text.rfind("\n", 0, at) - 1
         what = f"{quoted(version)} is no version of Ignition 3"
-        return [complaint(source.where(line, max(0, column)), what, _FIX)]
+        return [complaint(source.where(line, column), what, _FIX)]
     return []
 
 

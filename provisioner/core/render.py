@@ -4,6 +4,7 @@ import base64
 import json
 from dataclasses import asdict
 
+from provisioner.core.addresses import EVERYWHERE
 from provisioner.core.cloudinit import fingerprint
 from provisioner.core.resources import Domain, DomainNic
 
@@ -74,8 +75,19 @@ def from_mark(text: str) -> Domain | None:
     try:
         fields = json.loads(text)
         fields["nics"] = tuple(DomainNic(**nic) for nic in fields["nics"])
-        if fields.get("user", "").startswith("#"):  # an older vmnet kept the user-data itself
-            fields["user"] = fingerprint(fields["user"])
+        _modernise(fields)
         return Domain(**fields)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _modernise(fields: dict[str, str]) -> None:
+    """Say what an older vmnet's mark says in the words of now: no guest is started anew for it."""
+    if fields.get("user", "").startswith("#"):  # the user-data itself
+        fields["user"] = fingerprint(fields["user"])
+    if '"to":"default"' in fields.get("network", ""):
+        told = json.loads(fields["network"])
+        for nic in told["ethernets"].values():
+            for route in nic.get("routes", ()):
+                route["to"] = EVERYWHERE[6 if ":" in route["via"] else 4]
+        fields["network"] = json.dumps(told, sort_keys=True, separators=(",", ":"))

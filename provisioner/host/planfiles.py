@@ -4,6 +4,7 @@ import os
 import stat
 from pathlib import Path
 
+from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
 
 _MAX_BYTES = 5 << 20
@@ -42,31 +43,36 @@ def named(folder: Path, written: str, *, most_bytes: int, below: bool) -> str:
     shall not put this host's files into its guests. Raises VmnetError when it does not, is not
     there, no regular file, too large or no UTF-8.
     """
+    told = one_line(written, 120)
     try:
-        # A pipe would keep us waiting for its other end, a terminal would become ours.
-        opened = os.open(folder / written, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with os.fdopen(opened, "rb") as file:
-            found = os.fstat(opened)
-            if not stat.S_ISREG(found.st_mode):
-                raise _bad(f"{written} is no regular file", "name a file of text")
-            # What was opened, not what the name means by now.
-            really = Path(f"/proc/self/fd/{opened}").readlink()
-            if below and not really.is_relative_to(folder.resolve()):
-                raise _bad(
-                    f"{written} does not lie below the folder of the plan",
-                    f"copy it there: {folder.resolve()}",
-                )
-            data = file.read(most_bytes + 1)
+        data = _content(folder, written, told, most_bytes, below=below)
         if len(data) > most_bytes:
-            raise _bad(f"{written} is larger than {most_bytes >> 10} KiB", "put it on a disk")
+            raise _bad(f"{told} is larger than {most_bytes >> 10} KiB", "put it on a disk")
         return data.decode()
     except UnicodeDecodeError as error:
-        raise _bad(
-            f"{written} is not UTF-8 text (byte {error.start})", "save it as UTF-8"
-        ) from error
+        raise _bad(f"{told} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no file has such a name"
-        raise _bad(f"cannot read {written}: {why}", "mend its path or its rights") from error
+        raise _bad(f"cannot read {told}: {why}", "mend its path or its rights") from error
+
+
+def _content(folder: Path, written: str, told: str, most_bytes: int, *, below: bool) -> bytes:
+    # O_PATH opens nothing but the name: a pipe would wait for its other end, a watchdog start.
+    place = os.open(folder / written, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise _bad(f"{told} is no regular file", "name a file of text")
+        itself = Path(f"/proc/self/fd/{place}")
+        # What was opened, not what the name means by now.
+        if below and not itself.readlink().is_relative_to(folder.resolve()):
+            raise _bad(
+                f"{told} does not lie below the folder of the plan",
+                f"copy it there: {folder.resolve()}",
+            )
+        with itself.open("rb") as file:
+            return file.read(most_bytes + 1)
+    finally:
+        os.close(place)
 
 
 def _bad(what: str, fix: str) -> VmnetError:
