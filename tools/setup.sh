@@ -15,6 +15,8 @@ iproute2                    ip, with which the tests build networks of their own
 nftables                    nft: address translation, and the guard against forged frames
 dnsmasq-base                DHCP and DNS on switches that vmnet makes
 gpgv                        verifies the vendors' signatures of their lists of digests
+openssh-client              ssh-keygen, which makes the key that a guest's ssh server is known by
+openssl                     hashes passwords that a plan holds in the clear
 libvirt-dev                 builds libvirt-python
 pkg-config                  builds libvirt-python: finds libvirt-dev
 gcc                         builds libvirt-python: compiles it
@@ -26,7 +28,6 @@ tcpdump                     tests: shows what is really on a wire
 iputils-ping                tests: a machine on the LAN that pings guests
 iputils-arping              tests: a machine on the LAN that asks who has an address
 gnupg                       tests: a vendor who signs a list of digests
-openssh-client              tests: logs in to a guest
 openssh-server              tests: a machine on the LAN that is logged in to
 chromium                    tests: shows the page of a check
 LIST

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Key = tuple[str, int]
 """A NIC: its VM's name and its number in that VM, from 0."""
 
+EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+"""Where a default route leads, by IP version."""
+
 
 @dataclass(frozen=True, slots=True)
 class NicConfig:
@@ -201,7 +204,8 @@ def _ethernet(nic: NicConfig) -> dict[str, object]:
     if nic.addresses:
         told["addresses"] = [str(one) for one in nic.addresses]
     if nic.gateways:
-        told["routes"] = [{"to": "default", "via": str(one)} for one in nic.gateways]
+        # Not `default`: no cloud-init before 23.1 knows that word, and Debian 12 has 22.4.
+        told["routes"] = [{"to": EVERYWHERE[one.version], "via": str(one)} for one in nic.gateways]
     if nic.dns:
         told["nameservers"] = {"addresses": [str(one) for one in nic.dns]}
     if nic.mtu:

@@ -18,6 +18,11 @@ def warnings(plan: "Plan", facts: Facts) -> list[str]:
     """List what will work otherwise than one may think, each once."""
     found = [w for network in plan.networks for w in _network(network, facts)]
     for vm in plan.vms:
+        if vm.password:
+            found.append(
+                f"{vm.name}: its password stands in the plan in the clear, for whoever reads the "
+                "plan: password_hash would do (openssl passwd -6), or ssh_keys alone"
+            )
         for i, nic in enumerate(vm.nics):
             network = plan.network(nic.network)
             how = attachments.of(network, nic)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2s
 from typing import TYPE_CHECKING
 
-from provisioner.core import attachments, booting, filters, granted, names
+from provisioner.core import attachments, booting, cloudinit, filters, granted, hostkey, names
 from provisioner.core.booting import Files, Loads
 from provisioner.core.facts import Chosen, Facts, Link, Loader
 from provisioner.core.networks import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
@@ -21,6 +20,7 @@ from provisioner.core.resources import (
     Seed,
     by_key,
 )
+from provisioner.core.texts import Texts
 
 if TYPE_CHECKING:
     from provisioner.core.model import Plan, Vm
@@ -31,7 +31,10 @@ _DEFAULT_MEMORY_MIB = 128
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """What new guests get, and the domains that keep what they were started with."""
+    """What new guests get, and the domains that keep what they were started with.
+
+    `texts` are the files that the plan names.
+    """
 
     images: Mapping[str, Image]  # by VM
     accel: Chosen
@@ -39,6 +42,7 @@ class New:
     disks: Mapping[str, Disk] = field(default_factory=dict)  # that are there, by path
     files: Files = field(default_factory=dict)
     loader: Loader | None = None  # UEFI's, where the host has it
+    texts: Texts = field(default_factory=Texts)
 
     def image_of(self, vm: str) -> Image:
         """Give the image that a VM boots, or has booted, from."""
@@ -147,15 +151,18 @@ def _guest(
     micro = image.name == MICRO
     accel = new.accel_of(vm.name, str(plan.accel))
     cmdline = f"{start.cmdline} vmnet.hostname={vm.name}" if micro else start.cmdline
-    user = _user_data(vm)
+    user = cloudinit.user_data(vm, image.user if image.cloud_init else None, new.texts)
     seed = None
-    if old and old.user == user:
+    if old and old.user == cloudinit.fingerprint(user):
         # What it booted with stays: changes of its network are told to it while it runs.
         seed = Seed(old.seed) if old.seed else None
+    elif vm.ignition:
+        pass  # it reads that, and no seed
     elif user or not micro or len(with_network(cmdline, network)) > MAX_CMDLINE:
         # The command line saves the guest a disk to look for and to mount; what does not fit
         # there, or is more than a network, goes the way every cloud image understands.
-        seed = _seed(plan.name, vm, user, network, facts)
+        key = _host_key(vm, image)
+        seed = cloudinit.seed(facts.home, plan.name, vm.name, (user, network), key)
     domain = Domain(
         name=names.domain(plan.name, vm.name),
         uuid=names.domain_uuid(plan.name, vm.name),
@@ -170,7 +177,7 @@ def _guest(
         console=f"{facts.home}/console/{vm.name}.log",
         nics=_nics(plan, vm, taps, facts, old),
         network=network,
-        user=user,
+        user=cloudinit.fingerprint(user),
         seed=seed.path if seed else None,
         image=image,
         disks=start.disks,
@@ -185,6 +192,13 @@ def _guest(
         login=vm.user or image.user,
     )
     return [*([seed] if seed else []), *start.resources, domain]
+
+
+def _host_key(vm: "Vm", image: Image) -> str:
+    """Say how a guest takes the key that its ssh server is known by, "" when it has no server."""
+    if image.name == MICRO:
+        return hostkey.DROPBEAR if vm.ssh_keys else ""
+    return hostkey.CLOUD_INIT if image.cloud_init else ""
 
 
 def _nics(
@@ -210,18 +224,3 @@ def _most(card: int) -> int:
     1500 is not told to the card at all, and then virtio knows no limit of its own.
     """
     return card if card != DEFAULT_MTU else _MOST_MTU
-
-
-def _user_data(vm: "Vm") -> str:
-    import json
-
-    user = {"ssh_authorized_keys": list(vm.ssh_keys)}
-    return f"#cloud-config\n{json.dumps(user)}\n" if vm.ssh_keys else ""
-
-
-def _seed(plan: str, vm: "Vm", user: str, network: str, facts: Facts) -> Seed:
-    body = (("user-data", user or "#cloud-config\n{}\n"), ("network-config", network))
-    # cloud-init runs its once-only parts again when the instance-id changes.
-    digest = blake2s(repr(body).encode(), digest_size=6).hexdigest()
-    meta = f"instance-id: {plan}-{vm.name}-{digest}\nlocal-hostname: {vm.name}\n"
-    return Seed(f"{facts.home}/seed/{vm.name}-{digest}.iso", (("meta-data", meta), *body))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from provisioner.core.guestvalues import NO_IMAGE
 from provisioner.core.problems import Problem
+from provisioner.core.values import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,12 +15,14 @@ if TYPE_CHECKING:
     from provisioner.core.vmmodel import Disk, File, Vm
 
 _MOST_DISKS = 16
+_MICRO_PATH = re.compile(r"/[A-Za-z0-9_.+@%:,=/-]+")
 
 
 def vm_problems(vm: Vm) -> Iterator[Problem]:
     """Judge one VM by itself."""
     yield from _booting(vm)
     yield from _inside(vm)
+    yield from _inside_micro(vm)
     if vm.digest and not vm.image.startswith(("file:", "http")):
         yield Problem(
             ("digest",),
@@ -93,14 +97,31 @@ def _inside(vm: Vm) -> Iterator[Problem]:
                 )
     if vm.password and vm.password_hash:
         yield Problem(("password",), "there are two passwords", "leave one of them out")
-    if vm.image == "micro":
-        for key in ("user", "packages", "cloud_init", "ignition", "password", "password_hash"):
-            if getattr(vm, key):
-                yield Problem(
-                    (key,),
-                    f"the micro image knows no {key}",
-                    "it knows ssh_keys, files and run, for root; or use another image",
-                )
+
+
+def _inside_micro(vm: Vm) -> Iterator[Problem]:
+    if vm.image != "micro":
+        return
+    for key in ("user", "packages", "cloud_init", "ignition", "password", "password_hash"):
+        if getattr(vm, key):
+            yield Problem(
+                (key,),
+                f"the micro image knows no {key}",
+                "it knows ssh_keys, files and run, for root; or use another image",
+            )
+    for at, file in enumerate(vm.files):
+        if not _MICRO_PATH.fullmatch(file.path):
+            yield Problem(
+                ("files", at, "path"),
+                f"the micro image writes no file named {quoted(file.path)}",
+                "use letters, digits and _ . + @ % : , = - between the slashes",
+            )
+        if file.owner not in {"root", "root:root"}:
+            yield Problem(
+                ("files", at, "owner"),
+                f"the micro image has no {quoted(file.owner)}: root is alone there",
+                "leave owner out",
+            )
 
 
 def _extra_disk(path: tuple[str | int, ...], disk: Disk) -> Iterator[Problem]:

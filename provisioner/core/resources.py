@@ -122,10 +122,15 @@ class Macvtap:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A NoCloud seed image; its path holds a digest of its content, so a name never lies."""
+    """A NoCloud seed image; its path holds a digest of its content, so a name never lies.
+
+    The content never shows in a repr: it holds secrets.
+    """
 
     path: str
-    files: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    files: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+    vm: str = field(default="", compare=False)
+    host_key: str = field(default="", compare=False)  # how it takes one (core.hostkey), "" for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +216,7 @@ class Domain:
     console: str  # path of the console log
     nics: tuple[DomainNic, ...]
     network: str = ""  # what the guest was last told about its NICs: network-config v2
-    user: str = ""  # its user-data
+    user: str = ""  # a fingerprint of its user-data, which holds secrets
     seed: str | None = None
     image: Image = Image()  # as it was when the guest was started
     disks: tuple[DomainDisk, ...] = ()

@@ -11,6 +11,7 @@ from provisioner.core.facts import Chosen, Facts
 from provisioner.core.render import domain_xml
 from provisioner.core.report import Report
 from provisioner.core.resources import Domain, Resource
+from provisioner.core.texts import Texts
 from provisioner.errors import Exit, VmnetError
 from provisioner.execute import Outcome
 from provisioner.flow import choices, given
@@ -60,12 +61,14 @@ def render(target: Target, vm: str) -> str:
     Raises VmnetError when the plan has no such VM.
     """
     from provisioner.core.addresses import assign
+    from provisioner.flow import named
 
     plan = target.plan
     facts = Facts(home=str(places.home(plan.name)))
     accel = Chosen("tcg" if plan.accel == "auto" else str(plan.accel), "for show")
     images = choices.images(target, {}, None)
-    new = New(images, accel, files=given.files(target), loader=firmware.loader())
+    texts = named.texts(target.loaded) if target.loaded else Texts()
+    new = New(images, accel, files=given.files(target), loader=firmware.loader(), texts=texts)
     want = desired(plan, assign(plan), facts, new)
     return domain_xml(_domain(want.values(), _one(target, vm)))
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from provisioner.core.booting import Files
     from provisioner.core.model import Plan
     from provisioner.core.planfile import Loaded
+    from provisioner.core.texts import Texts
 
 _PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
 _JUDGED = {"up", "plan"}  # status tells what is there, whatever the plan wants of its images
@@ -75,6 +76,7 @@ class Session:
     chosen: list[tuple[str, str, str]]
     nics: "Mapping[tuple[str, int], NicConfig]" = field(default_factory=dict)
     files: "Files | None" = None  # that the plan names, once they have been looked at
+    texts: "Texts | None" = None  # what is in those that guests are told
 
     @property
     def is_embedded(self) -> bool:
@@ -128,8 +130,24 @@ class Session:
                     fix="load the module where the kernel has it: modprobe 8021q",
                 )
             )
+        try:
+            self.told()
+        except Complaints as bad:
+            found += bad.errors
         if found:
             raise Complaints(found)
+
+    def told(self) -> "Texts":
+        """Give what the files hold that the plan names.
+
+        Raises Complaints when some of them cannot be used.
+        """
+        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        if self.texts is None:
+            from provisioner.flow import named
+
+            self.texts = named.texts(self.target.loaded)
+        return self.texts
 
     def refuse_taken_addresses(self, fresh: Container[str]) -> None:
         """Raise Complaints when a machine on a LAN has an address that a guest would take.
@@ -185,14 +203,7 @@ class Session:
             self.choose("accel", accel)
         elif have:
             self.choose("accel", Chosen(have[0].accel, "the VMs that run use it"))
-        new = New(
-            images,
-            accel,
-            kept,
-            disks,
-            self.files,
-            loader,
-        )
+        new = New(images, accel, kept, disks, self.files, loader, self.told())
         return desired(plan, self.nics, self.snapshot.facts, new)
 
 

@@ -86,7 +86,7 @@ def run_user() -> tuple[str, str]:
 
 
 def owner() -> tuple[int, int] | None:
-    """Give the ids that embedded QEMUs run as, None where that is whoever runs vmnet."""
+    """Give the numbers of who must own what embedded QEMUs read; None where that is us anyway."""
     if os.geteuid():
         return None
     user, group = run_user()

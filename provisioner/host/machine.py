@@ -154,7 +154,9 @@ class Machine:
             case Disk() as disk, Verb.UPDATE if user := self._user_of(disk.path):
                 self._open.resize(user, disk.path, disk.size)
             case _:
-                plumbing.perform(self._plan, step, embedded.owner() if self._embedded else None)
+                # A daemon gives QEMU what it reads; the one inside us does not.
+                owner = embedded.owner() if self._embedded else None
+                plumbing.perform(self._plan, step, owner)
 
     def _user_of(self, path: str) -> str:
         """Give the name of the domain that runs on a disk, "" when none does."""

@@ -100,6 +100,11 @@ def boot(plan: str) -> Path:
     return home(plan) / "boot"
 
 
+def keys(plan: str) -> Path:
+    """The ssh host keys of the plan's guests, which only we may read."""
+    return home(plan) / "keys"
+
+
 def nodes(plan: str) -> Path:
     """A record of each /dev/tap node that vmnet, not the kernel, made for the plan."""
     return home(plan) / "node"

@@ -34,7 +34,7 @@ from provisioner.host import (
     taps,
     vlans,
 )
-from provisioner.host.qemufiles import Owner
+from provisioner.host.secretfiles import Owner
 
 
 def is_ours(plan: str, link: Link) -> bool:
@@ -74,10 +74,10 @@ def observe(
     return out
 
 
-def perform(plan: str, step: Step, owner: Owner = None) -> None:
+def perform(plan: str, step: Step, owner: Owner | None = None) -> None:
     """Do one step: the whole of it, or nothing that anybody would recognise.
 
-    `owner` gets the files that QEMU opens itself; None leaves them to whoever runs vmnet.
+    `owner` is who QEMU runs as, where it has to own what it opens.
     """
     match step.verb:
         case Verb.CREATE:
@@ -88,7 +88,7 @@ def perform(plan: str, step: Step, owner: Owner = None) -> None:
             _delete(plan, step)
 
 
-def _create(plan: str, resource: Resource, owner: Owner) -> None:
+def _create(plan: str, resource: Resource, owner: Owner | None) -> None:
     match resource:
         case Macvtap():
             _create_macvtap(plan, resource)
@@ -102,7 +102,7 @@ def _create(plan: str, resource: Resource, owner: Owner) -> None:
         case Dhcp():
             dnsmasq.create(resource)
         case Seed() | Disk() | Copy():
-            qemufiles.create(resource, owner)
+            qemufiles.create(plan, resource, owner)
         case Domain():
             raise RuntimeError(resource)  # host.machine has done it
 

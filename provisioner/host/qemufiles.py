@@ -10,21 +10,31 @@ from pathlib import Path
 
 from provisioner.core.resources import Copy, Disk, Seed
 from provisioner.errors import VmnetError
-from provisioner.host import copies, disks, places, seeds
-
-Owner = tuple[int, int] | None
-"""User and group that get a file; None leaves it to whoever runs vmnet."""
+from provisioner.host import copies, disks, hostkeys, places, secretfiles, seeds
+from provisioner.host.secretfiles import Owner
 
 
-def create(file: Seed | Disk | Copy, owner: Owner) -> None:
-    """Make a file: the whole of it under its name, or nothing. Raises VmnetError."""
+def create(plan: str, file: Seed | Disk | Copy, owner: Owner | None) -> None:
+    """Make a file: the whole of it under its name, or nothing. Raises VmnetError.
+
+    `owner` gets it; None leaves it to whoever runs vmnet.
+    """
     match file:
         case Seed():
-            seeds.create(file)
+            _create_seed(plan, file, owner)
         case Disk():
             _made(Path(file.path), owner, lambda draft: disks.write(file, draft))
         case Copy():
             _made(Path(file.path), owner, lambda draft: copies.write(file, draft))
+
+
+def _create_seed(plan: str, seed: Seed, owner: Owner | None) -> None:
+    """Make a seed, and before it the key that the guest's ssh server is known by."""
+    key = None
+    if seed.host_key:
+        key = hostkeys.ensure(places.keys(plan), seed.vm)
+        hostkeys.publish(places.keys(plan), plan)
+    seeds.create(seed, owner=owner, key=key)
 
 
 def delete(file: Seed | Disk | Copy) -> None:
@@ -44,7 +54,7 @@ def observe(plan: str) -> list[Seed | Disk | Copy]:
     ]
 
 
-def _made(path: Path, owner: Owner, write: Callable[[Path], None]) -> None:
+def _made(path: Path, owner: Owner | None, write: Callable[[Path], None]) -> None:
     draft = path.with_name(f".{path.name}.part")
     try:
         places.make(path.parent)
@@ -59,6 +69,7 @@ def _made(path: Path, owner: Owner, write: Callable[[Path], None]) -> None:
         finally:
             os.close(handle)
         draft.rename(path)
+        secretfiles.sync(path.parent)
     except OSError as error:
         raise VmnetError(
             f"cannot write {error.filename or path}: {error.strerror}",

@@ -1,32 +1,32 @@
 """NoCloud seed images: what cloud-init (and the micro image) reads its configuration from."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from provisioner.core import hostkey
+from provisioner.core.hostkey import HostKey
 from provisioner.core.resources import Seed
 from provisioner.errors import VmnetError
-from provisioner.host import places
+from provisioner.host import places, secretfiles
+from provisioner.host.secretfiles import Owner
 
 
-def create(seed: Seed) -> None:
+def create(seed: Seed, *, owner: Owner | None = None, key: HostKey | None = None) -> None:
     """Write the image; its final name appears only when it is whole.
 
-    0644: QEMU reads it as another user. Raises VmnetError when the disk is full.
+    Only `owner` can read it: it holds passwords' hashes, files, and the private key of the guest's
+    ssh server. That key is put in here and nowhere else: the value of a seed is sent, compared and
+    told. Raises VmnetError when the disk is full.
     """
     path = Path(seed.path)
-    draft = path.with_name(f".{path.name}.part")
+    files = list(seed.files)
+    if key and seed.host_key:
+        files.append(("vendor-data", hostkey.vendor_data(key, seed.host_key)))
     try:
         places.make(path.parent)
-        with draft.open("wb") as file:
-            file.write(_iso(seed.files))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(0o644)
-        draft.rename(path)
+        secretfiles.write(path, _iso(files), owner)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise VmnetError(
             f"cannot write the seed image {path}: {error.strerror}",
             fix=f"make room or mend the rights under {path.parent}",
@@ -44,7 +44,7 @@ def observe(directory: Path) -> list[Seed]:
         return []
     for draft in directory.glob(".*.part"):
         draft.unlink(missing_ok=True)
-    return [Seed(str(p)) for p in sorted(directory.glob("*.iso"))]
+    return [Seed(str(path)) for path in sorted(directory.glob("*.iso"))]
 
 
 def _iso(files: Sequence[tuple[str, str]]) -> bytes:
@@ -61,7 +61,7 @@ def _iso(files: Sequence[tuple[str, str]]) -> bytes:
             f"/F{n}.;1",
             rr_name=name,
             joliet_path=f"/{name}",
-            file_mode=0o100444,
+            file_mode=0o100400,
         )
     out = io.BytesIO()
     iso.write_fp(out)

@@ -171,7 +171,7 @@ def test_the_guests_network_config_is_one_line_of_json_and_yaml() -> None:
         '{"ethernets":{"nic0":{"accept-ra":false,"addresses":["10.0.0.7/24","fd00::7/64"],'
         '"dhcp4":false,"match":{"macaddress":"02:00:00:00:00:0a"},"mtu":1400,'
         '"nameservers":{"addresses":["9.9.9.9"]},'
-        '"routes":[{"to":"default","via":"10.0.0.1"},{"to":"default","via":"fd00::1"}]},'
+        '"routes":[{"to":"0.0.0.0/0","via":"10.0.0.1"},{"to":"::/0","via":"fd00::1"}]},'
         '"nic1":{"accept-ra":true,"dhcp4":true,"match":{"macaddress":"02:00:00:00:00:0b"}}},'
         '"version":2}'
     )

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import jinja2
 import pytest
 
-from provisioner.core import render
+from provisioner.core import cloudinit, render
 from provisioner.core.resources import Domain, DomainDisk, DomainNic, Image
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -84,6 +84,17 @@ def test_libvirts_own_schema_accepts_the_xml(case: str, tmp_path: Path) -> None:
         ["virt-xml-validate", str(file), "domain"], capture_output=True, text=True, check=False
     )
     assert (ran.returncode, ran.stdout + ran.stderr) == (0, f"{file} validates\n")
+
+
+def test_the_mark_of_an_older_version_means_what_it_meant() -> None:
+    # It kept the user-data itself, and called the default route by its name.
+    user = '#cloud-config\n{"ssh_authorized_keys": ["ssh-ed25519 AAAA"]}\n'
+    routes = '[{"to":"%s","via":"10.0.0.1"},{"to":"%s","via":"fd00::1"}]'
+    network = '{"ethernets":{"nic0":{"routes":%s}},"version":2}'
+    old = replace(WEB, user=user, network=network % (routes % ("default", "default")))
+    assert render.from_mark(render.to_mark(old)) == replace(
+        WEB, user=cloudinit.fingerprint(user), network=network % (routes % ("0.0.0.0/0", "::/0"))
+    )
 
 
 def test_the_schema_test_can_fail(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """The guest's reader of cloud-init's files, run by the guest's own busybox, against PyYAML."""
 
+import base64
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_interface
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from micro_parts import files, image
 
+from provisioner.core import cloudinit, hostkey
+from provisioner.core.addresses import NicConfig, network_config
+from provisioner.core.texts import Texts
+from provisioner.core.vmmodel import Vm
+from provisioner.host import hostkeys
 from provisioner.host.micro import recipe
 
 AWK = recipe.rootfs()["etc/vmnet/cloud.awk"]
@@ -247,3 +255,108 @@ def test_the_name_and_the_keys_are_found(
     read: Callable[[str, str], str], kind: str, text: str, orders: str
 ) -> None:
     assert read(kind, text) == orders
+
+
+def told(**keys: object) -> str:
+    """What vmnet tells a micro guest."""
+    vm = Vm.model_validate({"name": "web", "nics": ["lan"]} | keys)
+    return cloudinit.user_data(vm, "root", Texts())
+
+
+# No lone surrogates: no plan can hold one.
+anything = st.text(st.characters(exclude_categories=["Cs"]))
+lines = st.lists(anything.filter(bool), max_size=3)
+
+
+@settings(max_examples=80, deadline=None)
+@given(contents=st.lists(anything, max_size=3), run=lines)
+def test_the_guest_reads_files_and_lines_as_vmnet_tells_them(
+    read: Callable[[str, str], str], contents: list[str], run: list[str]
+) -> None:
+    files = [
+        {"path": f"/etc/{number}", "content": content, "mode": "0600"}
+        for number, content in enumerate(contents)
+    ]
+    orders = read("user", told(files=files, run=run)).splitlines()
+    found = [order.split(" ") for order in orders]
+    assert [(word, mode, path) for word, mode, _, path, _ in found[: len(contents)]] == [
+        ("file", "0600", f"/etc/{number}") for number in range(len(contents))
+    ]
+    assert [decoded(order[4]) for order in found[: len(contents)]] == contents
+    if run:
+        *_, script, ran = found
+        assert (script[:4], decoded(script[4])) == (
+            ["file", "0700", "root:root", "/run/vmnet.run"],
+            "".join(f"{line}\n" for line in run),
+        )
+        assert ran == ["run", "/run/vmnet.run"]
+
+
+def decoded(word: str) -> str:
+    return "" if word == "-" else base64.b64decode(word).decode()
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_files_may_be_told_in_any_spelling(
+    read: Callable[[str, str], str], spelling: Callable[[object], str]
+) -> None:
+    file = {"path": "/etc/a", "encoding": "b64", "content": "aGk=", "permissions": "0644"}
+    text = spelling({"write_files": [file], "runcmd": ["sh /etc/a"]})
+    assert read("user", text) == "file 0644 root:root /etc/a aGk=\nrun /etc/a\n"
+
+
+GOOD = {"path": "/a", "encoding": "b64", "content": "aGk=", "permissions": "0644", "owner": "root"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *({"path": f"/{value}"} for value in HOSTILE if value != "-x"),
+        *({"content": value} for value in [*HOSTILE, "aGk=\n", "=aGk"]),
+        *({"owner": value} for value in HOSTILE if value != "-x"),
+        *({"permissions": value} for value in [*HOSTILE, "999", "07777"]),
+        {"encoding": "gzip"},
+        {"path": "a"},
+        {"path": "/../a"},
+    ],
+)
+def test_a_hostile_file_is_not_written(
+    read: Callable[[str, str], str], part: dict[str, str]
+) -> None:
+    text = json.dumps({"write_files": [GOOD | part]}, ensure_ascii=False)
+    assert read("user", text) == "bad file of user-data\n"
+
+
+@pytest.mark.parametrize("line", [*HOSTILE, "sh /a; reboot", "sh -c reboot", "sh /$(reboot)"])
+def test_a_line_that_vmnet_did_not_write_is_not_run(
+    read: Callable[[str, str], str], line: str
+) -> None:
+    assert read("user", json.dumps({"runcmd": [line]})) == "bad runcmd of user-data\n"
+
+
+def test_the_guest_reads_its_host_key(read: Callable[[str, str], str], tmp_path: Path) -> None:
+    key = hostkeys.ensure(tmp_path / "keys", "web")
+    (order,) = read("user", hostkey.vendor_data(key, hostkey.DROPBEAR)).splitlines()
+    word, mode, owner, path, content = order.split(" ")
+    assert (word, mode, owner, path) == ("file", "0600", "root:root", hostkey.DROPBEAR_FILE)
+    assert base64.b64decode(content) == hostkey.dropbear(key.private)
+
+
+def test_the_guest_reads_what_vmnet_tells_of_its_nics(read: Callable[[str, str], str]) -> None:
+    nics = [
+        NicConfig(
+            mac="52:54:00:ee:00:01",
+            addresses=(ip_interface("10.0.0.2/24"), ip_interface("fd00::2/64")),
+            gateways=(ip_address("10.0.0.1"), ip_address("fd00::1")),
+            dns=(ip_address("10.0.0.53"),),
+            mtu=1400,
+            dhcp=False,
+        ),
+        NicConfig("52:54:00:ee:00:02", (), (), (), None, dhcp=True, ra=True),
+    ]
+    assert read("network", network_config(nics)) == (
+        "nic 52:54:00:ee:00:01\nmtu 1400\nra 0\nup\n"
+        "address 10.0.0.2/24\naddress fd00::2/64\n"
+        "route default 10.0.0.1 - -\nroute default fd00::1 - -\ndns 10.0.0.53\n"
+        "nic 52:54:00:ee:00:02\nra 2\nup\ndhcp\n"
+    )

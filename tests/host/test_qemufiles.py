@@ -41,7 +41,7 @@ def test_a_disk_lies_over_its_image_and_says_its_format(
 ) -> None:
     below = image(tmp_path, form)
     disk = Disk(str(home / "disk" / "web.qcow2"), 20 * MIB, str(below), form)
-    qemufiles.create(disk, NOBODY)
+    qemufiles.create("lab", disk, NOBODY)
     info = told_by_qemu(Path(disk.path))
     assert info["virtual-size"] == 20 * MIB
     assert (info["backing-filename"], info["backing-filename-format"]) == (str(below), form)
@@ -50,7 +50,7 @@ def test_a_disk_lies_over_its_image_and_says_its_format(
 
 def test_an_empty_disk_lies_over_nothing(home: Path) -> None:
     disk = Disk(str(home / "disk" / "web.1.qcow2"), 5 * MIB)
-    qemufiles.create(disk, None)
+    qemufiles.create("lab", disk, None)
     assert "backing-filename" not in told_by_qemu(Path(disk.path))
     assert qemufiles.observe("lab") == [disk]
 
@@ -61,7 +61,7 @@ def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
     disk = Disk(str(home / "disk" / "web.qcow2"), MIB)
     copy = Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel"))
     for file in (disk, copy):
-        qemufiles.create(file, NOBODY)
+        qemufiles.create("lab", file, NOBODY)
         found = Path(file.path).stat()
         assert (oct(found.st_mode & 0o7777), found.st_uid, found.st_gid) == ("0o600", *NOBODY)
     assert Path(copy.path).read_bytes() == b"kernel"
@@ -69,7 +69,7 @@ def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
 
 def test_a_disk_grows_and_keeps_what_lies_below(home: Path, tmp_path: Path) -> None:
     disk = Disk(str(home / "disk" / "web.qcow2"), 20 * MIB, str(image(tmp_path)), "qcow2")
-    qemufiles.create(disk, None)
+    qemufiles.create("lab", disk, None)
     larger = Disk(disk.path, 40 * MIB, disk.backing, disk.backing_format)
     disks.grow(larger)
     assert qemufiles.observe("lab") == [larger]
@@ -97,7 +97,7 @@ def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path
     path = home / "disk" / "web.qcow2"
     path.parent.mkdir(parents=True)
     (path.parent / ".web.qcow2.part").symlink_to(victim)
-    qemufiles.create(Disk(str(path), MIB), None)
+    qemufiles.create("lab", Disk(str(path), MIB), None)
     assert victim.read_text() == "precious"
     assert not path.is_symlink()
 
@@ -108,7 +108,9 @@ def test_a_full_disk_is_told_and_nothing_stays(home: Path, tmp_path: Path) -> No
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", str(home)], check=True)
     try:
         with pytest.raises(VmnetError) as caught:
-            qemufiles.create(Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None)
+            qemufiles.create(
+                "lab", Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None
+            )
         left = [p for p in home.rglob("*") if p.is_file()]
     finally:
         subprocess.run(["umount", str(home)], check=True)

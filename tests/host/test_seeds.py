@@ -2,15 +2,18 @@
 
 import io
 import os
+import pickle
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pycdlib
 import pytest
+import yaml
 
 from provisioner.core.resources import Seed
 from provisioner.errors import VmnetError
-from provisioner.host import seeds
+from provisioner.host import hostkeys, seeds
 
 FILES = (
     ("meta-data", "local-hostname: web\n"),
@@ -22,10 +25,10 @@ FILES = (
 def content(path: Path, name: str, by: str) -> str:
     iso = pycdlib.PyCdlib()
     iso.open(str(path))
-    out = io.BytesIO()
-    iso.get_file_from_iso_fp(out, **{by: f"/{name}"})
-    assert iso.pvd.volume_identifier.decode().strip() == "cidata"
-    iso.close()
+    with closing(iso):
+        out = io.BytesIO()
+        iso.get_file_from_iso_fp(out, **{by: f"/{name}"})
+        assert iso.pvd.volume_identifier.decode().strip() == "cidata"
     return out.getvalue().decode()
 
 
@@ -34,7 +37,53 @@ def test_a_seed_holds_its_files_under_their_full_names(tmp_path: Path, by: str) 
     path = tmp_path / "seed" / "web-1.iso"
     seeds.create(Seed(str(path), FILES))
     assert [(name, content(path, name, by)) for name, _ in FILES] == list(FILES)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert [p.name for p in path.parent.iterdir()] == ["web-1.iso"]
+
+
+def owned(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
+
+
+def test_nobody_but_its_owner_can_read_a_seed(tmp_path: Path) -> None:
+    path = tmp_path / "web-1.iso"
+    seeds.create(Seed(str(path), FILES))
+    assert owned(path) == (os.geteuid(), os.getegid(), 0o600)
+    seeds.create(Seed(str(path), FILES), owner=(64055, 108))
+    assert owned(path) == (64055, 108, 0o600)
+
+
+def test_nobody_but_its_owner_can_read_it_whatever_the_umask_and_the_folder_say(
+    tmp_path: Path,
+) -> None:
+    # The umask lets everything through, and what stands in the draft's place is not followed.
+    before = os.umask(0)
+    try:
+        (tmp_path / ".web-1.iso.part").symlink_to(tmp_path / "elsewhere")
+        seeds.create(Seed(str(tmp_path / "web-1.iso"), FILES))
+    finally:
+        os.umask(before)
+    assert owned(tmp_path / "web-1.iso")[2] == 0o600
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_host_key_is_put_into_the_seed_and_nowhere_else(tmp_path: Path) -> None:
+    key = hostkeys.ensure(tmp_path / "keys", "web")
+    seed = Seed(str(tmp_path / "web-1.iso"), FILES, vm="web", host_key="cloud-init")
+    seeds.create(seed, key=key)
+    told = content(Path(seed.path), "vendor-data", "rr_path")
+    assert yaml.safe_load(told)["ssh_keys"]["ed25519_private"] == key.private
+    assert "PRIVATE KEY" not in repr(seed) + repr(seed.files) + repr(key)
+    # A pickle is what crosses to the worker.
+    assert b"PRIVATE KEY" not in pickle.dumps(seed)
+
+
+def test_a_seed_that_wants_no_host_key_has_none(tmp_path: Path) -> None:
+    key = hostkeys.ensure(tmp_path / "keys", "web")
+    path = tmp_path / "web-1.iso"
+    seeds.create(Seed(str(path), FILES), key=key)
+    with pytest.raises(pycdlib.pycdlibexception.PyCdlibInvalidInput):
+        content(path, "vendor-data", "rr_path")
 
 
 def test_seeds_are_listed_and_the_drafts_of_a_killed_run_cleared_away(tmp_path: Path) -> None:

@@ -41,11 +41,25 @@ function place(indent,   i, joined) {
 	return joined
 }
 
+# Where the text in quotes that begins at `from` ends, 0 when it does not. Found by index(), not
+# letter by letter: the content of a file may be long.
+function closing(text, from,   quote, at, next_one, back) {
+	quote = substr(text, from, 1); at = from
+	while (1) {
+		next_one = index(substr(text, at + 1), quote)
+		if (!next_one) return 0
+		at += next_one
+		if (quote == "'") return at
+		for (back = at - 1; back > from && substr(text, back, 1) == "\\"; back--) ;
+		if ((at - back) % 2) return at
+	}
+}
+
 # Split `key: rest`; a colon within a word (an address) parts nothing. Gives is_pair, key, rest.
 function split_pair(text,   end, quote) {
 	is_pair = 0; quote = substr(text, 1, 1)
 	if (quote == "\"" || quote == "'") {
-		end = index(substr(text, 2), quote) + 1
+		end = closing(text, 1)
 		key = substr(text, 2, end - 2); rest = substr(text, end + 1)
 		if (end < 2 || rest !~ /^[ \t]*:/) return
 		sub(/^[ \t]*:[ \t]*/, "", rest)
@@ -58,12 +72,21 @@ function split_pair(text,   end, quote) {
 }
 
 # Gather a flow collection over lines until its brackets are closed, then take it apart.
-function more_flow(line,   i, c) {
+function more_flow(line,   i, c, size, end) {
 	if (flow_text == "") { open = 0; quoted = "" }
-	for (i = 1; i <= length(line); i++) {
+	size = length(line); i = 1
+	if (quoted != "") { # the quotes were opened on a line before
+		end = closing(quoted line, 1)
+		if (!end) { flow_text = flow_text line " "; return }
+		i = end; quoted = ""
+	}
+	for (; i <= size; i++) {
 		c = substr(line, i, 1)
-		if (quoted != "") { if (c == quoted) quoted = "" }
-		else if (c == "\"" || c == "'") quoted = c
+		if (c == "\"" || c == "'") {
+			end = closing(line, i)
+			if (!end) { quoted = c; i = size + 1; break }
+			i = end
+		}
 		else if (c == "#" && (i == 1 || substr(line, i - 1, 1) ~ /[ \t]/)) break
 		else if (index("[{", c)) open++
 		else if (index("]}", c) && --open == 0) {
@@ -75,25 +98,27 @@ function more_flow(line,   i, c) {
 	flow_text = flow_text substr(line, 1, i - 1) " "
 }
 
-function flow(path, text,   i, c, deep, quote, part, is_map) {
+function flow(path, text,   i, c, deep, start, end, size, is_map) {
 	is_map = substr(text, 1, 1) == "{"
-	for (i = 2; i <= length(text); i++) {
+	size = length(text); start = 2
+	for (i = 2; i <= size; i++) {
 		c = substr(text, i, 1)
-		if (quote != "") { if (c == quote) quote = "" }
-		else if (c == "\"" || c == "'") quote = c
-		else if (index("[{", c)) deep++
+		if (c == "\"" || c == "'") { end = closing(text, i); i = end ? end : size; continue }
+		if (index("[{", c)) deep++
 		else if (index("]}", c)) deep--
-		if (quote == "" && (deep < 0 || (c == "," && deep == 0))) {
-			flow_part(path, part, is_map); part = ""
-		} else part = part c
+		if (deep < 0 || (c == "," && deep == 0)) {
+			flow_part(path, substr(text, start, i - start), is_map)
+			start = i + 1
+		}
 	}
 }
 
-function flow_part(path, text, is_map) {
+function flow_part(path, text, is_map,   end) {
 	gsub(/^[ \t]+|[ \t]+$/, "", text)
 	if (text == "") return
 	if (is_map) {
-		if (text ~ /^["'][^"']*["'][ \t]*:[^ \t]/) sub(/:/, ": ", text)   # JSON: no blank needed
+		if (text ~ /^["']/ && (end = closing(text, 1)) && substr(text, end + 1) ~ /^[ \t]*:[^ \t]/)
+			text = substr(text, 1, end) ": " substr(text, index(substr(text, end + 1), ":") + end + 1)   # JSON: no blank needed
 		split_pair(text)
 		if (!is_pair) return
 		path = path (path == "" ? "" : SEP) key; text = rest
@@ -104,15 +129,33 @@ function flow_part(path, text, is_map) {
 function value(path, text,   quote, end) {
 	quote = substr(text, 1, 1)
 	if (quote == "\"" || quote == "'") {
-		end = index(substr(text, 2), quote)
-		text = substr(text, 2, end - 1)
+		end = closing(text, 1)
+		text = substr(text, 2, end - 2)
+		if (quote == "\"") text = unescaped(text)
 	} else { sub(COMMENT, "", text); gsub(/^[ \t]+|[ \t]+$/, "", text); if (text ~ /^(~|null)$/) return }
 	n = split(path, p, SEP)
 	if (kind == "network") network(text); else account(text)
 }
 
-# meta-data and user-data: the name and the keys.
+# What JSON escapes of plain text.
+function unescaped(text,   count, parts, i, joined) {
+	if (!index(text, "\\")) return text
+	count = split(text, parts, /\\\\/)
+	for (i = 1; i <= count; i++) {
+		gsub(/\\"/, "\"", parts[i]); gsub(/\\\//, "/", parts[i])
+		joined = joined (i > 1 ? "\\" : "") parts[i]
+	}
+	return joined
+}
+
+# meta-data, user-data and vendor-data: the name, the keys, files to write, what to run.
 function account(text,   word) {
+	if (p[1] == "write_files" && n == 3) { write_file(p[2], p[3], text); return }
+	if (p[1] == "runcmd" && n == 2) {
+		if (text ~ /^sh \/[A-Za-z0-9_.\/-]+$/) run[++runs] = substr(text, 4)
+		else print "bad runcmd of user-data"
+		return
+	}
 	if (kind == "meta" && n == 1 && (p[1] == "local-hostname" || p[1] == "hostname")) {
 		if (!named || p[1] == "local-hostname") hostname = text
 		named = named || p[1] == "local-hostname"
@@ -121,6 +164,24 @@ function account(text,   word) {
 	for (word = 1; word <= n; word++)
 		if (p[word] == "ssh_authorized_keys" || p[word] == "ssh-authorized-keys" || p[word] == "public-keys")
 			if (text ~ /^[a-z0-9@.-]+ [A-Za-z0-9+\/=]+( |$)/) { print "key " text; return }
+}
+
+function write_file(item, what, text) {
+	if (!(item in file_known)) { file_known[item] = ++written; file[written] = item }
+	file_part[item, what] = text
+}
+
+# Files come as base64, as vmnet writes them: no letter of theirs means anything on the way.
+function each_file(item,   path, mode, owner, content) {
+	path = file_part[item, "path"]; content = file_part[item, "content"]
+	mode = file_part[item, "permissions"]; owner = file_part[item, "owner"]
+	if (mode == "") mode = "0644"
+	if (owner == "") owner = "root:root"
+	if (content == "") content = "-"
+	if (file_part[item, "encoding"] !~ /^(b64|base64)$/ || content !~ /^([A-Za-z0-9+\/]+=*|-)$/ ||
+		path !~ /^\/[A-Za-z0-9_.+@%:,=\/-]+$/ || path ~ /(^|\/)\.\.(\/|$)/ ||
+		mode !~ /^[0-7][0-7][0-7][0-7]?$/ || owner !~ /^[a-z0-9_-]+(:[a-z0-9_-]+)?$/) print "bad file of user-data"
+	else print "file " mode " " owner " " path " " content
 }
 
 # network-config: p[first] is "ethernets", then the NIC's id, then its property.
@@ -191,4 +252,6 @@ function each(id,   i, count, list, to, via, metric, onlink) {
 END {
 	if (hostname != "") order("hostname", hostname, hostname ~ /^[A-Za-z0-9][A-Za-z0-9.-]*$/, "meta-data")
 	for (i = 1; i <= nics; i++) each(ids[i])
+	for (i = 1; i <= written; i++) each_file(file[i])
+	for (i = 1; i <= runs; i++) print "run " run[i]
 }

@@ -1,0 +1,49 @@
+"""A guest in a few words, and its user-data as its own readers take it."""
+
+from email import message_from_string
+from typing import Any
+
+import yaml
+
+from provisioner.core import cloudinit, cloudown
+from provisioner.core.texts import Texts
+from provisioner.core.vmmodel import Vm
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me@home"
+HASH = "$6$abcdefgh$" + "x" * 86
+
+
+def guest(**told: object) -> Vm:
+    return Vm.model_validate({"name": "web", "nics": ["lan"], "image": "debian-12"} | told)
+
+
+def texts(own: str = "", **files: str) -> Texts:
+    """The files that a plan names: `own` is the one of its `cloud_init: own`."""
+    read, found = cloudown.read(own, "own") if own else (None, [])
+    assert found == []
+    return Texts(files, {"own": read} if read else {})
+
+
+def said(text: str) -> dict[str, Any]:
+    """What a cloud-config says, by a YAML reader that knows nothing of JSON."""
+    assert text.startswith("#cloud-config\n")
+    read: dict[str, Any] = yaml.safe_load(text)
+    return read
+
+
+def told(vm: Vm, login: str | None = "debian", own: str = "") -> dict[str, Any]:
+    """What a guest is told, and where it has been taken out of a MIME archive."""
+    return said(cloudinit.user_data(vm, login, texts(own)))
+
+
+def parts(text: str) -> list[tuple[str, str]]:
+    """The parts of a MIME archive, each with its type, as cloud-init walks through them."""
+    message = message_from_string(text)
+    assert message.defects == []
+    found = []
+    for part in message.walk():
+        if part.get_content_maintype() != "multipart":
+            payload = part.get_payload(decode=True)
+            assert isinstance(payload, bytes)
+            found.append((part.get_content_type(), payload.decode()))
+    return found
