@@ -18,6 +18,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.host import (
     addresscheck,
     connection,
+    consoles,
     dnsmasq,
     domains,
     embedded,
@@ -145,12 +146,13 @@ class Machine:
             case Domain() as domain, Verb.CREATE:
                 self._prove(domain.nics)
                 _make_directory(Path(domain.console).parent)
+                consoles.remove(Path(domain.console))
                 self._open.create(domain, xml)
             case Domain() as domain, Verb.UPDATE:
                 self._change(domain, xml)
             case Domain() as domain, Verb.DELETE:
                 self._open.destroy(domain)
-                Path(domain.console).unlink(missing_ok=True)
+                consoles.remove(Path(domain.console))
             case _:
                 plumbing.perform(self._plan, step)
 

@@ -80,6 +80,11 @@ def seeds(plan: str) -> Path:
     return home(plan) / "seed"
 
 
+def known_hosts(plan: str) -> Path:
+    """The host keys of the plan's guests, as ssh reads them."""
+    return home(plan) / "ssh" / "known_hosts"
+
+
 def nodes(plan: str) -> Path:
     """A record of each /dev/tap node that vmnet, not the kernel, made for the plan."""
     return home(plan) / "node"
