@@ -180,7 +180,10 @@ def logs(
             ends = "" if follow and not consoles.ends_a_line(log.path) else "\n"
             tell(f"{said}{ends}".encode())
         if follow:
-            getin.follow(log, size, tell)
+            try:
+                getin.follow(log, size, tell)
+            except KeyboardInterrupt:
+                raise typer.Exit(Exit.INTERRUPTED) from None
 
     answering("logs", work)
 

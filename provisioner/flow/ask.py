@@ -10,7 +10,7 @@ from provisioner.core.render import domain_xml
 from provisioner.core.report import Report
 from provisioner.core.resources import Domain
 from provisioner.execute import Outcome
-from provisioner.flow import choices
+from provisioner.flow import choices, words
 from provisioner.flow.bring import reported
 from provisioner.flow.getin import domain, one
 from provisioner.flow.session import Options, Session, Target, Tell, begun
@@ -28,7 +28,8 @@ def status(target: Target, options: Options, worker: Worker, tell: Tell) -> Repo
         left = diff(want, session.snapshot.resources)
         for line in _hindrances(session):
             tell(line)
-        return reported(session, Outcome(), left)
+        report = reported(session, Outcome(), left)
+        return words.added(session, report) if options.wide else report
 
 
 def _hindrances(session: Session) -> Iterator[str]:

@@ -21,6 +21,7 @@ from provisioner.flow.ends import Ends
 from provisioner.flow.measure import Measuring
 from provisioner.flow.readiness import Readiness
 from provisioner.flow.session import Session
+from provisioner.flow.signs import Signs
 from provisioner.host import consoles
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def checked(session: Session, report: Report, when: When) -> Report:
     cards = {(d.vm, i): nic for d in domains for i, nic in enumerate(d.nics)}
     ends = Ends(session.target.plan, session.nics, cards, session.snapshot.facts)
     pairs = _pairs(session, set(up_now))
-    readiness = Readiness(session.target.plan, pairs, session.nics, session.worker, session.tell)
+    plan, nics, worker = session.target.plan, session.nics, session.worker
+    signs = Signs(plan, nics, session.snapshot.facts, worker)
+    readiness = Readiness(plan, pairs, nics, worker, session.tell, signs)
     before: Mapping[str, int] = session.worker.do("dropped")
     measuring = Measuring(ends, pairs, readiness, session.worker)
     threads = measuring.start()
@@ -135,6 +138,8 @@ def _measured_switches(session: Session, pairs: Iterable[Pair]) -> dict[str, boo
 
 def _about_guests(readiness: Readiness) -> Iterable[Finding]:
     for vm, why in sorted({**readiness.mute, **readiness.down}.items()):
+        if vm in readiness.plain and vm not in readiness.down:
+            continue  # it is waited for by other signs than its agent
         if vm in readiness.mute:
             what = f"{vm}: {why}; it answers on the wire, so it was measured at its macvtap"
             fix = f"look at the guest: vmnet console {vm}; its image needs qemu-guest-agent"
