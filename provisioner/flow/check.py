@@ -140,12 +140,12 @@ def _about_guests(readiness: Readiness) -> Iterable[Finding]:
     for vm, why in sorted({**readiness.mute, **readiness.down}.items()):
         if vm in readiness.plain and vm not in readiness.down:
             continue  # it is waited for by other signs than its agent
-        if vm in readiness.mute:
+        if vm in readiness.down:
+            yield readiness.about(vm)
+        else:
             what = f"{vm}: {why}; it answers on the wire, so it was measured at its macvtap"
             fix = f"look at the guest: vmnet console {vm}; its image needs qemu-guest-agent"
-        else:
-            what, fix = f"{vm} is not up: {why}", f"look at what it said: vmnet logs {vm}"
-        yield Finding(what, fix, about=vm)
+            yield Finding(what, fix, about=vm)
 
 
 def _rivals(session: Session, readiness: Readiness) -> tuple[Finding, ...]:

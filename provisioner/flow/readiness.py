@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from provisioner.core import ready
+from provisioner.core.evidence import Finding
 from provisioner.core.networks import Nics, uplink_of
 from provisioner.core.reach import Pair
 from provisioner.core.ready import Held, Sign
@@ -54,6 +55,7 @@ class Readiness:
         self.ready: set[str] = set()
         self.mute: dict[str, str] = {}
         self.plain: set[str] = set()
+        self.lacking: set[str] = set()  # down for want of a sign: nothing need be wrong with them
         self.down: dict[str, str] = {}
         self.learned: dict[tuple[str, int], tuple[str, ...]] = {}
         self.errors: list[BaseException] = []
@@ -100,6 +102,11 @@ class Readiness:
         look.join()
         for vm in sorted(self._left(awaited) - self._learning.keys()):
             self._gone(vm, "no sign of its guest agent")
+
+    def about(self, vm: str) -> Finding:
+        """Say why a VM is not up."""
+        what = f"{vm} is not up: {self.down[vm]}"
+        return Finding(what, f"look at what it said: vmnet logs {vm}", about=vm)
 
     def guarded(self, work: Callable[..., None], *args: object) -> None:
         """Do something in a thread of its own; what it raises is kept for the main thread."""
@@ -152,6 +159,7 @@ class Readiness:
         if vm in self.down:
             return
         if left:
+            self.lacking.add(vm)
             self._gone(vm, f"it lacks {ready.missing(left)}")
         elif vm in self._signs.agents:
             self._rise(vm)

@@ -62,9 +62,11 @@ class Signs:
                 return self._address(vm)
             case Kind.SSH | Kind.TCP if addresses := self._reachable(vm):
                 return _knocked(sign, addresses)
-            case _ if vm in self.agents:
-                held: Held = self.worker.do("sign", vm, sign, max(0.0, end - time.monotonic()))
-                return held
+            case _:
+                pass  # only the guest itself can say
+        if vm in self.agents:
+            held: Held = self.worker.do("sign", vm, sign, max(0.0, end - time.monotonic()))
+            return held
         unreached = "" if ready.needs_agent(sign) else "this host does not reach it, and "
         return Held(ok=False, why=f"{unreached}its guest agent does not answer")
 
