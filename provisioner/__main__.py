@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable
 
 _WITH_WORKER = frozenset(
-    {"up", "down", "plan", "status", "check", "exec", "console", "modes", "link", "ip", "doctor"}
+    {"up", "down", "plan", "status", "check", "exec", "console", "ssh", "cp", "modes", "link", "ip"}
+    | {"doctor"}
 )
 _NOT_WITH = frozenset({"--help", "--print-plan", "--watch", "--ci"})
 

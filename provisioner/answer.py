@@ -25,11 +25,12 @@ def options(
     *,
     recreate: bool = False,
     pairs: str = "all",
+    wide: bool = False,
 ) -> "Options":
     """Put together what the command line says of how to go about it."""
     from provisioner.flow import Options
 
-    return Options(command, timeout_s, lock_timeout_s, recreate, pairs, screen.warm_up)
+    return Options(command, timeout_s, lock_timeout_s, recreate, pairs, screen.warm_up, wide)
 
 
 def worker_of(ctx: typer.Context) -> "Worker":

@@ -1,6 +1,5 @@
 """The words: arguments in; lines, tables, JSON and an exit status out."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +11,11 @@ from provisioner import (
     cli_check,
     cli_doctor,
     cli_explain,
+    cli_getin,
     cli_image,
     cli_modes,
     cli_net,
     cli_wire,
-    screen,
 )
 from provisioner.answer import (
     answering,
@@ -26,7 +25,6 @@ from provisioner.answer import (
     read,
     reporting,
     target,
-    worker_of,
 )
 
 app = typer.Typer(
@@ -41,6 +39,12 @@ app.command()(cli_check.check)
 app.command()(cli_doctor.doctor)
 app.command()(cli_explain.explain)
 app.command()(cli_ask.ip)
+app.command()(cli_getin.ssh)
+app.command()(cli_getin.cp)
+app.command(name="exec", context_settings={"ignore_unknown_options": True})(cli_getin.exec_)
+app.command()(cli_getin.console)
+app.command()(cli_getin.logs)
+app.add_typer(cli_getin.exports, name="export")
 app.command()(cli_modes.modes)
 app.command()(cli_wire.link)
 app.command()(cli_wire.capture)
@@ -145,6 +149,9 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     sets: Sets = None,
     *,
     name: Name = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Ask the guests too: name, OS, addresses, load, disks.")
+    ] = False,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -153,7 +160,7 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
         ctx,
         "status",
         lambda: target(plan, file, sets, name=name),
-        options("status", 0, lock_timeout),
+        options("status", 0, lock_timeout, wide=wide),
         json=json,
     )
 
@@ -188,56 +195,3 @@ def render(vm: VmName = "", file: FileOption = None, sets: Sets = None) -> None:
         typer.echo(flow.render(target(None, file, sets), vm), nl=False)
 
     answering("render", work)
-
-
-@app.command()
-def console(ctx: typer.Context, vm: VmName = "", file: FileOption = None) -> None:
-    """Join a VM's console; Ctrl-] leaves it."""
-
-    def work() -> None:
-        from provisioner import flow
-
-        how = options("console", 0, 30)
-        flow.console(target(None, file, None), how, worker_of(ctx), screen.line, vm)
-
-    answering("console", work, worker=ctx.obj)
-
-
-@app.command()
-def logs(
-    vm: VmName = "",
-    file: FileOption = None,
-    *,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines.", min=1)] = 1000,
-    qemu: Annotated[bool, typer.Option("--qemu", help="QEMU's own log instead.")] = False,
-) -> None:
-    """Print what a VM has said on its console."""
-
-    def work() -> None:
-        from provisioner import flow
-
-        typer.echo(flow.logs(target(None, file, None), vm, lines, qemu=qemu))
-
-    answering("logs", work)
-
-
-@app.command(name="exec", context_settings={"ignore_unknown_options": True})
-def exec_(
-    ctx: typer.Context,
-    vm: str,
-    command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.")],
-    file: FileOption = None,
-    timeout: Timeout = 60.0,
-) -> None:
-    """Run a program inside a VM, through its guest agent; end with its exit status."""
-
-    def work() -> None:
-        from provisioner import flow
-
-        how, about = options("exec", timeout, 30), target(None, file, None)
-        ran = flow.execute_in(about, how, worker_of(ctx), screen.nothing, vm, command)
-        screen.foreign(ran.stdout, sys.stdout)
-        screen.foreign(ran.stderr, sys.stderr)
-        raise typer.Exit(ran.status)
-
-    answering("exec", work, worker=ctx.obj)

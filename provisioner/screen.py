@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from provisioner.core import matrix, surprises
+from provisioner.core import guestwords, matrix, surprises
 from provisioner.core.text import one_line, sanitize
 from provisioner.errors import Exit, VmnetError
 
@@ -100,6 +100,8 @@ def show(report: "Report") -> None:
     console = _console()
     if report.vms:
         console.print(_vms(report))
+    if any(vm.guest for vm in report.vms):
+        console.print(_words(report))
     _measured(report, console)
     for failure in report.failed:
         errors(report.command, [failure.error], failure.error.status, json=False)
@@ -188,6 +190,21 @@ def _vms(report: "Report") -> object:
     for vm in report.vms:
         words = (vm.name, vm.state, str(vm.pid or ""), *map(" ".join, (vm.addresses, vm.taps)))
         table.add_row(*(Text(one_line(word)) for word in words))
+    return table
+
+
+def _words(report: "Report") -> object:
+    """Lay out what guests say of themselves: text, whatever it looks like."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for title in ("VM", "hostname", "OS", "kernel", "load", "disks", "says its addresses are"):
+        table.add_column(title)
+    for vm in report.vms:
+        if vm.guest:
+            table.add_row(vm.name, *(Text(sanitize(cell)) for cell in guestwords.cells(vm.guest)))
     return table
 
 

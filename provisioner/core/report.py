@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provisioner.core.evidence import Finding
+from provisioner.core.guestwords import GuestWords
 from provisioner.core.reach import Result
 from provisioner.core.text import sanitize
 from provisioner.errors import Exit, VmnetError
@@ -21,6 +22,7 @@ class VmStatus:
     pid: int = 0
     addresses: tuple[str, ...] = ()
     taps: tuple[str, ...] = ()  # /dev/tap<ifindex>
+    guest: GuestWords | None = None  # its own words, when it was asked for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +86,7 @@ def as_json(report: Report) -> str:
         "failed": [
             {"step": f.step, "what": f.error.what, "fix": f.error.fix} for f in report.failed
         ],
-        "vms": [
-            {
-                "name": vm.name,
-                "state": vm.state,
-                "pid": vm.pid,
-                "addresses": list(vm.addresses),
-                "taps": list(vm.taps),
-            }
-            for vm in report.vms
-        ],
+        "vms": [_vm(vm) for vm in report.vms],
         "results": [_result(r) for r in report.results],
         "findings": [_finding(f) for f in report.findings],
         "consoles": dict(report.consoles),
@@ -118,6 +111,17 @@ def errors_as_json(command: str, errors: Sequence[VmnetError], status: Exit) -> 
         ],
     }
     return json.dumps(_clean(value), indent=2)
+
+
+def _vm(vm: VmStatus) -> dict[str, object]:
+    told: dict[str, object] = {
+        "name": vm.name,
+        "state": vm.state,
+        "pid": vm.pid,
+        "addresses": list(vm.addresses),
+        "taps": list(vm.taps),
+    }
+    return told | ({"guest": vm.guest.as_json} if vm.guest else {})
 
 
 def _result(r: Result) -> dict[str, object]:

@@ -12,6 +12,7 @@ from provisioner.core import outside, reach, usercheck
 from provisioner.core.evidence import Finding
 from provisioner.core.networks import uplink_of
 from provisioner.core.reach import HOST, Expected, Pair, Result
+from provisioner.core.ready import Traits
 from provisioner.core.report import Report
 from provisioner.core.resources import Domain
 from provisioner.core.sampling import sample
@@ -21,6 +22,7 @@ from provisioner.flow.ends import Ends
 from provisioner.flow.measure import Measuring
 from provisioner.flow.readiness import Readiness
 from provisioner.flow.session import Session
+from provisioner.flow.signs import Signs
 from provisioner.host import consoles
 
 if TYPE_CHECKING:
@@ -50,7 +52,10 @@ def checked(session: Session, report: Report, when: When) -> Report:
     cards = {(d.vm, i): nic for d in domains for i, nic in enumerate(d.nics)}
     ends = Ends(session.target.plan, session.nics, cards, session.snapshot.facts)
     pairs = _pairs(session, set(up_now))
-    readiness = Readiness(session.target.plan, pairs, session.nics, session.worker, session.tell)
+    plan, nics, worker = session.target.plan, session.nics, session.worker
+    traits = {d.vm: Traits(d.image.agent, d.image.cloud_init) for d in domains}
+    signs = Signs(plan, nics, session.snapshot.facts, worker, traits)
+    readiness = Readiness(plan, pairs, nics, worker, session.tell, signs)
     before: Mapping[str, int] = session.worker.do("dropped")
     measuring = Measuring(ends, pairs, readiness, session.worker)
     threads = measuring.start()
@@ -135,12 +140,14 @@ def _measured_switches(session: Session, pairs: Iterable[Pair]) -> dict[str, boo
 
 def _about_guests(readiness: Readiness) -> Iterable[Finding]:
     for vm, why in sorted({**readiness.mute, **readiness.down}.items()):
-        if vm in readiness.mute:
+        if vm in readiness.plain and vm not in readiness.down:
+            continue  # it is waited for by other signs than its agent
+        if vm in readiness.down:
+            yield readiness.about(vm)
+        else:
             what = f"{vm}: {why}; it answers on the wire, so it was measured at its macvtap"
             fix = f"look at the guest: vmnet console {vm}; its image needs qemu-guest-agent"
-        else:
-            what, fix = f"{vm} is not up: {why}", f"look at what it said: vmnet logs {vm}"
-        yield Finding(what, fix, about=vm)
+            yield Finding(what, fix, about=vm)
 
 
 def _rivals(session: Session, readiness: Readiness) -> tuple[Finding, ...]:

@@ -5,7 +5,7 @@ once; frames are followed for a few pairs only, since most red cells of one plan
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -55,18 +55,26 @@ class Diagnosis:
 
     def explained(self, results: Sequence[Result]) -> list[Result]:
         """Give the results again, each that broke its promise with the reason that was found."""
-        broken = [r for r in results if not r.kept]
+        reasons = dict(self._awaited(results))
+        broken = [r for r in results if not r.kept and id(r) not in reasons]
         if not broken:
-            return list(results)
+            return [replace(r, finding=reasons.get(id(r))) for r in results]
         self._look.gather(broken)
         worked = {(r.pair.source, r.pair.target, _version(r)) for r in results if r.reached}
-        reasons: dict[int, Finding] = {}
         for number, result in enumerate(broken):
             evidence = self._evidence(result, worked)
             if number < _FOLLOWED:
                 evidence = self._followed(result, evidence)
             reasons[id(result)] = diagnose(evidence)
         return [replace(r, finding=reasons.get(id(r))) for r in results]
+
+    def _awaited(self, results: Sequence[Result]) -> Iterator[tuple[int, Finding]]:
+        """Give the reason of pairs with a guest that lacks a sign: no wire was ever asked."""
+        for result in results:
+            ends = (result.pair.source, result.pair.target)
+            lacking = [vm for vm in ends if vm in self._readiness.lacking]
+            if lacking and not result.kept:
+                yield id(result), self._readiness.about(lacking[0])
 
     def _evidence(self, result: Result, worked: set[tuple[str, str, int]]) -> Evidence:
         pair, seen = result.pair, result.seen

@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from provisioner.core import ready
+from provisioner.core.evidence import Finding
 from provisioner.core.networks import Nics, uplink_of
 from provisioner.core.reach import Pair
+from provisioner.core.ready import Held, Sign
 from provisioner.errors import VmnetError
+from provisioner.flow.signs import Signs
 from provisioner.host.worker import Event, Worker
 
 if TYPE_CHECKING:
@@ -25,14 +29,17 @@ _OLD_PAUSE_S = 4.0
 _IPV6 = 6
 
 MUTE = "its guest agent does not answer"
-_AWAKE = "mute"
+_AWAKE, _SETTLED = "mute", "settled"
+_LOOK_AGAIN_S = 0.5  # for signs that no event tells of
 
 
 class Readiness:
     """The guests of one check, each waited for; `news` is notified whenever one is settled.
 
     `ready` are those that can be measured: with an agent, or, when they are in `mute`, without one
-    but alive on the wire. `down` says of the others why they are not.
+    but alive on the wire. `down` says of the others why they are not. Whoever is waited for by
+    other signs than the agent (core.ready) is ready when all of them hold; `plain` are those of
+    them that have no agent and are none the worse for it.
     """
 
     def __init__(
@@ -42,10 +49,13 @@ class Readiness:
         nics: Nics,
         worker: Worker,
         tell: Callable[[str], None],
+        signs: Signs,
     ) -> None:
         self.news = threading.Condition()
         self.ready: set[str] = set()
         self.mute: dict[str, str] = {}
+        self.plain: set[str] = set()
+        self.lacking: set[str] = set()  # down for want of a sign: nothing need be wrong with them
         self.down: dict[str, str] = {}
         self.learned: dict[tuple[str, int], tuple[str, ...]] = {}
         self.errors: list[BaseException] = []
@@ -55,6 +65,8 @@ class Readiness:
         self._worker = worker
         self._tell = tell
         self._learning: dict[str, threading.Thread] = {}
+        self._signs = signs
+        self._own: dict[str, tuple[Sign, ...]] = {}
         self._over = threading.Event()
         self._started = 0.0
 
@@ -69,19 +81,32 @@ class Readiness:
         end = time.monotonic() + timeout_s
         self._started = started
         awaited = set(vms)
+        self._own = self._signs.own(awaited)
         for vm in self._worker.do("agents"):
-            self._rise(vm)
+            self._agent(vm)
+        watching = [
+            threading.Thread(target=self.guarded, args=(self._watch, vm, end)) for vm in self._own
+        ]
+        for watch in watching:
+            watch.start()
         look = threading.Thread(
             target=self.guarded, args=(self._look_for_mute, awaited, bool(fresh)), daemon=True
         )
         look.start()
         self._await(awaited, end, set(fresh))
+        for watch in watching:
+            watch.join()
         self._over.set()
         for learning in self._learning.values():
             learning.join()
         look.join()
         for vm in sorted(self._left(awaited) - self._learning.keys()):
             self._gone(vm, "no sign of its guest agent")
+
+    def about(self, vm: str) -> Finding:
+        """Say why a VM is not up."""
+        what = f"{vm} is not up: {self.down[vm]}"
+        return Finding(what, f"look at what it said: vmnet logs {vm}", about=vm)
 
     def guarded(self, work: Callable[..., None], *args: object) -> None:
         """Do something in a thread of its own; what it raises is kept for the main thread."""
@@ -105,11 +130,43 @@ class Readiness:
                 case _ if event.vm in unborn or event.vm not in vms:
                     continue
                 case "agent":
-                    self._rise(event.vm)
+                    self._agent(event.vm)
+                case "settled":
+                    continue  # a sign, not an event, has decided
                 case "mute":
                     self._accept(event.vm)
                 case _:
                     self._gone(event.vm, f"it has ended ({event.detail})")
+
+    def _agent(self, vm: str) -> None:
+        """Take note that a VM's agent answers, which may be one sign of several."""
+        with self.news:
+            self._signs.agents.add(vm)
+            self.news.notify_all()
+        if vm not in self._own:
+            self._rise(vm)
+
+    def _watch(self, vm: str, end: float) -> None:
+        """Look for a VM's own signs again and again, until all hold or one never will."""
+        left = dict.fromkeys(self._own[vm], Held(ok=False))
+        while left and vm not in self.down:
+            left = self._signs.left(vm, left, end)
+            wait = min(_LOOK_AGAIN_S, end - time.monotonic())
+            if any(held.over for held in left.values()) or (left and wait <= 0):
+                break
+            with self.news:
+                self.news.wait(wait if left else 0)
+        if vm in self.down:
+            return
+        if left:
+            self.lacking.add(vm)
+            self._gone(vm, f"it lacks {ready.missing(left)}")
+        elif vm in self._signs.agents:
+            self._rise(vm)
+        else:
+            self.plain.add(vm)
+            self._accept(vm)
+        self._worker.events.put(Event(vm, _SETTLED))
 
     def _rise(self, vm: str) -> None:
         """Take note that a VM's agent answers; one with dynamic addresses is asked for them first.
@@ -136,7 +193,8 @@ class Readiness:
         """Take a VM as it is that answers on the wire, but whose agent does not come."""
         if vm in self.ready or vm in self.down:
             return
-        self._tell(f"{vm} is up, but {MUTE}: it is measured at its macvtap instead")
+        but = "" if vm in self.plain else f", but {MUTE}: it is measured at its macvtap instead"
+        self._tell(f"{vm} is up after {time.monotonic() - self._started:.1f} s{but}")
         with self.news:
             self.mute[vm] = MUTE
             self.ready.add(vm)
@@ -181,7 +239,9 @@ class Readiness:
         """
         pause = _FRESH_PAUSE_S if fresh else _OLD_PAUSE_S
         before: set[str] = set()
-        while not self._over.wait(pause) and (left := self._left(vms) - self._learning.keys()):
+        while not self._over.wait(pause) and (
+            left := self._left(vms) - self._learning.keys() - self._own.keys()
+        ):
             alive = self._alive(left)
             for vm in sorted(alive & before):
                 self._worker.events.put(Event(vm, _AWAKE))

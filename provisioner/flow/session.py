@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 from provisioner.core import granted, imagerules, render, rules, takenrules
 from provisioner.core.desired import New, desired
 from provisioner.core.facts import Chosen, Snapshot
-from provisioner.core.networks import uplink_mac, uplink_of
+from provisioner.core.networks import Nics, uplink_mac, uplink_of
 from provisioner.core.resources import Disk, Domain, Resources
 from provisioner.errors import Complaints, VmnetError
 from provisioner.flow import choices, given
-from provisioner.host import firmware, locks, places, rights
+from provisioner.host import consoles, firmware, locks, places, rights
 from provisioner.host.connection import is_embedded
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
     from provisioner.core.addresses import NicConfig
     from provisioner.core.booting import Files
+    from provisioner.core.facts import Facts
     from provisioner.core.model import Plan
     from provisioner.core.planfile import Loaded
     from provisioner.core.texts import Texts
@@ -40,6 +41,7 @@ class Options:
     recreate: bool = False
     pairs: str = "all"  # or "sample": a part of them that touches every guest
     idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
+    wide: bool = False  # the guests are asked for their own words
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,25 +240,29 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
                 worker.do("tidy")
 
 
+def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
+    """Let NICs that bear a MAC of the host's, or of root's devices, have it."""
+    from provisioner.core.addresses import with_macs
+
+    macs = {n.name: uplink_mac(plan, n, facts) for n in plan.networks}
+    return granted.as_granted(with_macs(plan, nics, macs), granted.devices(plan, facts))
+
+
 def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Session:
     opening = worker.call("open", target.name, target.connection)
-    nics = {}
+    if target.loaded and options.command == "up":
+        render.warm_up()  # meanwhile, on the other core: what needs no look at the host
+    nics: Nics = {}
+    assigned = {}
     if target.loaded:
-        # Meanwhile, on the other core: all that needs no look at the host.
         from provisioner.core.addresses import assign
 
-        nics = assign(target.plan)
-        if options.command == "up":
-            render.warm_up()
+        assigned = assign(target.plan)
     chosen = opening.result()
     snapshot = worker.do("observe")
     if target.loaded:
-        from provisioner.core.addresses import with_macs
-
-        plan = target.plan
-        macs = {n.name: uplink_mac(plan, n, snapshot.facts) for n in plan.networks}
-        given = granted.devices(plan, snapshot.facts)
-        nics = granted.as_granted(with_macs(plan, nics, macs), given)
+        nics = on_host(target.plan, assigned, snapshot.facts)
+    consoles.cap(places.consoles(target.name))
     session = Session(target, options, worker, tell, snapshot, [], nics=nics)
     session.choose("libvirt", chosen)
     return session

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import re
 import threading
 import time
@@ -10,17 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 from provisioner.core.text import one_line
-from provisioner.errors import VmnetError
-from provisioner.host.domains import Domains
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.agents import CALL_S
+from provisioner.host.guestfiles import WRITTEN, GuestFiles
 
-_CALL_S = 5  # one agent command; libvirt itself waits as long to synchronise with the agent
 _FIRST_POLL_S, _POLL_S = 0.004, 0.02
+_LARGE_S = 30  # of an answer that may be large
+_NO_STATUS = 255  # of a program whose agent did not say
 _PING_S = 15.0  # a busy host stretches a second of an emulated guest
 _CONFIGURE_S = 40.0
-_MAX_OUTPUT = 1 << 20
+_MAX_OUTPUT = 1 << 22
 _MAX_NICS = 64
 
 # One ping per target side by side, with no process but ping itself: in an emulated guest a process
@@ -36,6 +37,25 @@ for word; do
 done
 wait
 """
+# Run a program and keep the first bytes of what it says, so that no answer grows beyond what
+# libvirt takes (10 MiB, and 4 MiB where it is a daemon): one that did would cost the connection to
+# the agent. The rest is read and thrown away: the program ends as it would have.
+_BOUNDED = """\
+keep() { head -c "$1"; cat > /dev/null; }
+out=$1 err=$2
+shift 2
+{ status=$(
+    { {
+        { "$@" 3>&- 4>&- 5>&-; echo $? >&5; } | keep "$out" >&3
+    } 2>&1 | keep "$err" >&4; } 5>&1
+); } 3>&1 4>&2
+exit "$status"
+"""
+_FROM_FILE = 'exec < "$1" && rm -f -- "$1" && shift && exec "$@"'
+MOST_IN: Final = 16 << 20
+"""Bytes of standard input that go to a guest's program; more than a piece goes by a file of its."""
+MOST_OUT: Final = 2 << 20
+MOST_ERRORS: Final = 256 << 10
 # busybox says "64 bytes from ADDRESS: seq=", iputils "64 bytes from NAME (ADDRESS): icmp_seq=".
 _REPLY = re.compile(
     r"(\d{1,5}) bytes from (?:\S{1,255} \()?([0-9a-f.:]+?)\)?: .{0,80}"
@@ -53,6 +73,7 @@ class Ran:
     status: int
     stdout: bytes
     stderr: bytes
+    truncated: bool = False  # there was more than could be kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +85,17 @@ class Pinged:
     tries: int
 
 
-class Guests:
+class Guests(GuestFiles):
     """One guest of the plan, by the name of its domain."""
 
-    def __init__(self, domains: Domains, domain: str) -> None:
-        self._domains = domains
-        self._domain = domain
-
-    def run(self, argv: Sequence[str], timeout_s: float, stdin: bytes = b"") -> Ran:
-        """Run a program inside the guest and wait for its end.
+    def run(
+        self,
+        argv: Sequence[str],
+        timeout_s: float,
+        stdin: bytes = b"",
+        call_s: int = CALL_S,
+    ) -> Ran:
+        """Run a program inside the guest and wait for its end; `call_s` is for one agent command.
 
         Raises VmnetError when the agent does not answer or the program is not done in time.
         """
@@ -83,22 +106,56 @@ class Guests:
         }
         if stdin:
             arguments["input-data"] = base64.b64encode(stdin).decode()
-        pid = self._ask("guest-exec", arguments).get("pid")
+        started = self.ask("guest-exec", arguments, call_s)
+        pid = started.get("pid") if isinstance(started, dict) else None
         end = time.monotonic() + timeout_s
         pause = threading.Event()
         wait_s = _FIRST_POLL_S
         while True:
-            state = self._ask("guest-exec-status", {"pid": pid})
+            state = self.ask("guest-exec-status", {"pid": pid}, call_s)
+            if not isinstance(state, dict):
+                raise self._nonsense("guest-exec-status")
             if state.get("exited"):
                 return _ran(state)
             if time.monotonic() > end:
                 raise VmnetError(
                     f'"{argv[0]}" in {self._domain} was not done after {timeout_s:g} s',
-                    fix="give it longer with --timeout, or look at the guest: vmnet console",
+                    fix="it goes on in there: give it longer (--timeout), or look: vmnet console",
                 )
             # The agent has no event for the end of a program. Most end at once.
             pause.wait(wait_s)
             wait_s = min(wait_s * 1.5, _POLL_S)
+
+    def run_bounded(self, argv: Sequence[str], timeout_s: float, stdin: bytes = b"") -> Ran:
+        """Run a program whose output may be of any size; what is above the limits is cut off.
+
+        Raises VmnetError as `run` does, and when there is more than MOST_IN bytes of input.
+        """
+        if len(stdin) > MOST_IN:
+            raise VmnetError(
+                f"standard input has more than the {MOST_IN >> 20} MiB that an agent takes",
+                fix="copy it with vmnet cp first, or use vmnet ssh",
+                status=Exit.BAD_INPUT,
+            )
+        limits = [str(MOST_OUT + 1), str(MOST_ERRORS + 1)]
+        words = ["/bin/sh", "-c", _BOUNDED, "exec", *limits, *argv]
+        if len(stdin) > WRITTEN:
+            words = ["/bin/sh", "-c", _FROM_FILE, "exec", self._put_aside(stdin), *words]
+            stdin = b""
+        ran = self.run(words, timeout_s, stdin, _LARGE_S)
+        cut = len(ran.stdout) > MOST_OUT or len(ran.stderr) > MOST_ERRORS
+        return Ran(
+            ran.status, ran.stdout[:MOST_OUT], ran.stderr[:MOST_ERRORS], ran.truncated or cut
+        )
+
+    def _put_aside(self, data: bytes) -> str:
+        """Write a file of nobody else's into the guest, and give its path."""
+        made = self.run(["/bin/sh", "-c", "umask 077; mktemp"], _LARGE_S)
+        path = made.stdout.decode("utf-8", "replace").strip()
+        handle = self.file_open(path, "w")
+        self.file_write(handle, data)
+        self.file_close(handle)
+        return path
 
     def await_agent(self, timeout_s: float) -> None:
         """Wait until the agent can be asked: libvirt finds it again some time after it is opened.
@@ -173,26 +230,19 @@ class Guests:
 
     def addresses(self) -> dict[str, tuple[str, ...]]:
         """Give the addresses of each NIC, by MAC, without link-local ones."""
-        answer = self._ask("guest-network-get-interfaces", {})
+        answer = self.ask("guest-network-get-interfaces", {})
         found: dict[str, tuple[str, ...]] = {}
         for nic in answer[:_MAX_NICS] if isinstance(answer, list) else ():
+            if not isinstance(nic, dict):
+                continue
             mac = str(nic.get("hardware-address", "")).lower()
-            told = nic.get("ip-addresses") or []
-            ips = tuple(ip for a in told[:_MAX_NICS] if (ip := _usable(a.get("ip-address"))))
+            told = nic.get("ip-addresses")
+            some = told[:_MAX_NICS] if isinstance(told, list) else []
+            listed = [a for a in some if isinstance(a, dict)]
+            ips = tuple(ip for a in listed if (ip := _usable(a.get("ip-address"))))
             if re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", mac):
                 found[mac] = ips
         return found
-
-    def _ask(self, command: str, arguments: Mapping[str, object]) -> Any:
-        text = json.dumps({"execute": command, "arguments": arguments})
-        answer = self._domains.agent(self._domain, text, _CALL_S)
-        try:
-            return json.loads(answer)["return"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise VmnetError(
-                f"the guest agent of {self._domain} answered what is no answer to {command}",
-                fix="restart the VM: something else speaks on its agent port",
-            ) from error
 
 
 def _header(address: str) -> int:
@@ -210,8 +260,13 @@ def _payloads(address: str, packet: int, best: Pinged | None, *, again: bool) ->
 
 
 def _ran(state: Mapping[str, Any]) -> Ran:
-    status = state.get("exitcode", 128 + int(state.get("signal", 0)))
-    return Ran(int(status), _output(state.get("out-data")), _output(state.get("err-data")))
+    try:
+        status = int(state["exitcode"]) if "exitcode" in state else 128 + int(state["signal"])
+    except (KeyError, TypeError, ValueError):
+        status = _NO_STATUS
+    cut = state.get("out-truncated") is True or state.get("err-truncated") is True
+    output, errors = _output(state.get("out-data")), _output(state.get("err-data"))
+    return Ran(status & 0xFF, output, errors, cut)
 
 
 def _output(data: object) -> bytes:

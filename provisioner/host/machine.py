@@ -12,15 +12,19 @@ from provisioner.core.checkwords import Question, What
 from provisioner.core.diff import Step, Verb
 from provisioner.core.evidence import Inside, Probed
 from provisioner.core.facts import Chosen, Facts, Live, Snapshot
+from provisioner.core.guestwords import GuestWords
 from provisioner.core.networks import DEFAULT_MTU
+from provisioner.core.ready import Held, Sign
 from provisioner.core.resources import Disk, Domain, DomainNic, by_key
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import (
     addresscheck,
     connection,
+    consoles,
     dnsmasq,
     domains,
     embedded,
+    guestasked,
     guestprobes,
     impairments,
     insides,
@@ -30,6 +34,7 @@ from provisioner.host import (
     nft,
     places,
     plumbing,
+    readysigns,
     switchtest,
     syntheticwire,
     taps,
@@ -61,6 +66,8 @@ def serve() -> dict[str, Callable[..., object]]:
         "owners": addresscheck.conflicts,
         "claims": addresscheck.claims,
         "inside": machine.inside,
+        "words": machine.words,
+        "sign": machine.sign,
         "probe": machine.probe,
         "dropped": nft.dropped,
         "leases": dnsmasq.leases,
@@ -145,12 +152,13 @@ class Machine:
             case Domain() as domain, Verb.CREATE:
                 self._prove(domain.nics)
                 _make_directory(Path(domain.console).parent)
+                consoles.remove(Path(domain.console))
                 self._open.create(domain, xml)
             case Domain() as domain, Verb.UPDATE:
                 self._change(domain, xml)
             case Domain() as domain, Verb.DELETE:
                 self._open.destroy(domain)
-                Path(domain.console).unlink(missing_ok=True)
+                consoles.remove(Path(domain.console))
             case Disk() as disk, Verb.UPDATE if user := self._user_of(disk.path):
                 self._open.resize(user, disk.path, disk.size)
             case _:
@@ -200,6 +208,15 @@ class Machine:
     def inside(self, vm: str, macs: Sequence[str]) -> dict[str, Inside]:
         """Ask a guest for its cards, by planned MAC."""
         return insides.cards(Guests(self._open, names.domain(self._plan, vm)), macs)
+
+    def sign(self, vm: str, sign: Sign, within_s: float) -> Held:
+        """Look inside a guest for a sign that it is ready."""
+        guest = Guests(self._open, names.domain(self._plan, vm))
+        return readysigns.look(guest, sign, within_s)
+
+    def words(self, vm: str) -> GuestWords:
+        """Ask a guest for its name, OS, addresses, load and disks."""
+        return guestasked.words(Guests(self._open, names.domain(self._plan, vm)))
 
     def probe(self, vm: str, question: Question) -> Probed:
         """Ask one of the user's checks from inside a guest."""

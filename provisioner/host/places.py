@@ -105,6 +105,11 @@ def keys(plan: str) -> Path:
     return home(plan) / "keys"
 
 
+def known_hosts(plan: str) -> Path:
+    """The public keys that the plan's guests are known by, as ssh reads them."""
+    return home(plan) / "known_hosts"
+
+
 def nodes(plan: str) -> Path:
     """A record of each /dev/tap node that vmnet, not the kernel, made for the plan."""
     return home(plan) / "node"

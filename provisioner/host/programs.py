@@ -5,11 +5,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from provisioner.errors import VmnetError
 
@@ -104,6 +106,51 @@ def follow(
     ) as child:
         said = _followed(child, line, duration_s)
     return Finished("", said, child.returncode)
+
+
+def become(argv: Sequence[str], package: str) -> NoReturn:
+    """Let another program take the place of vmnet: its terminal, its signals, its exit status.
+
+    Raises VmnetError when it is missing; `package` is what to install then.
+    """
+    program = shutil.which(argv[0])
+    if program is None:
+        raise VmnetError(f"{argv[0]} is not installed", fix=f"install {package}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python ignores it, and what is ignored stays so over an exec.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.execv(program, list(argv))  # noqa: S606  (no shell: that is what is wanted)
+
+
+def poured(argv: Sequence[str], piece: Callable[[bytes], None]) -> int:
+    """Run a program and hand on what it says as it comes; give the status it ended with.
+
+    It dies with vmnet, and is ended when vmnet is interrupted or `piece` raises.
+    """
+    libc, me = ctypes.CDLL(None), os.getpid()
+
+    def die_with_us() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != me:
+            os._exit(1)
+
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+        preexec_fn=die_with_us,  # noqa: PLW1509  (whoever calls this has no other threads)
+    ) as child:
+        assert child.stdout  # noqa: S101  (it is piped; for the type checker)
+        try:
+            while data := os.read(child.stdout.fileno(), 1 << 16):
+                piece(data)
+        finally:
+            with suppress(ProcessLookupError):
+                child.send_signal(signal.SIGTERM)
+    return child.returncode
 
 
 def _followed(

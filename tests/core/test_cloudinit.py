@@ -18,7 +18,7 @@ NETWORK = '{"ethernets":{},"version":2}'
 
 
 def seed(user: str, network: str = NETWORK, how: str = "cloud-init") -> Seed:
-    return cloudinit.seed("/home", "lab", "web", (user, network), how)
+    return cloudinit.seed("/v/lab", "lab", "web", (user, network), how)
 
 
 def test_a_guest_is_told_all_that_the_plan_says_of_its_inside() -> None:
@@ -185,7 +185,7 @@ def test_whatever_the_plan_says_comes_back_as_it_was_and_never_breaks_out(
 def test_a_seed_has_cloud_inits_four_files_but_the_secret_one() -> None:
     found = seed("#cloud-config\n{}\n")
     assert [name for name, _ in found.files] == ["meta-data", "user-data", "network-config"]
-    instance = found.path.removeprefix("/home/seed/").removesuffix(".iso")
+    instance = found.path.removeprefix("/v/lab/seed/").removesuffix(".iso")
     assert dict(found.files)["meta-data"] == (f"instance-id: lab-{instance}\nlocal-hostname: web\n")
     assert (found.vm, found.host_key) == ("web", "cloud-init")
 
