@@ -54,7 +54,7 @@ def test_two_ordinary_users_at_once_build_one_image_and_the_very_same_bytes() ->
         assert [text.count("up to date") for text in said] == [1, 0]
         (folder,) = cache.glob("images/micro-*")
         assert sorted(path.name for path in (cache / "images").iterdir()) == [
-            "build.lock",
+            "build-micro.lock",
             folder.name,
         ]
         modes = {
@@ -149,7 +149,7 @@ def test_without_a_network_nothing_is_left_behind(tmp_path: Path, apt_says: Path
     assert "127.0.0.1" in what
     assert fix is not None
     assert fix.startswith("check the network and the proxy of apt")
-    assert [path.name for path in (tmp_path / "cache/images").iterdir()] == ["build.lock"]
+    assert [path.name for path in (tmp_path / "cache/images").iterdir()] == ["build-micro.lock"]
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_a_disk_without_room_for_one_more_file_is_full_too(small_disk: Path) -> 
     remount = ["mount", "-o", "remount,nr_inodes=2", str(small_disk)]
     subprocess.run(remount, check=True)
     assert refusal(small_disk) == (
-        f"the disk is full: {small_disk}/images/build.lock (3 MiB free)",
+        f"the disk is full: {small_disk}/images/build-micro.lock (3 MiB free)",
         f"make room for 256 MiB in {small_disk}, or name another cache folder",
     )
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioner.host import buildrooms
 from provisioner.host.micro import recipe
 
 _DIGITS = 12
@@ -31,16 +32,10 @@ def find(cache: Path) -> Image | None:
     Cheap (a few ms: no apt, no hashing of the image). An image whose files are gone, or do not have
     the recorded sizes, is not found.
     """
-    for folder in reversed(built(cache, recipe.digest())):
+    for folder in buildrooms.newest_first(cache, _prefix(recipe.digest())):
         if image := load(folder):
             return image
     return None
-
-
-def built(cache: Path, recipe_digest: str) -> list[Path]:
-    """Give the folders of images of this recipe, the oldest first."""
-    found = (cache / "images").glob(f"{_prefix(recipe_digest)}*")
-    return sorted(found, key=lambda folder: (folder.stat().st_mtime_ns, folder.name))
 
 
 def folder_name(recipe_digest: str, packages_digest: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from provisioner.errors import VmnetError
-from provisioner.host import programs
+from provisioner.host import buildrooms, programs
 
 _ASK_TIMEOUT_S = 60
 _FETCH_TIMEOUT_S = 900
@@ -35,17 +35,17 @@ class Package:
     hash: str
 
 
-def demand() -> None:
-    """Raise VmnetError when this host cannot fetch packages for the guest."""
+def demand(what: str) -> None:
+    """Raise VmnetError when this host cannot fetch packages for the guest, which is `what`."""
     if platform.machine() != "x86_64":
         raise VmnetError(
-            f"the micro image is made for amd64, this host is {platform.machine()}",
+            f"{what} is made for amd64, this host is {platform.machine()}",
             fix="give the VMs an image or a kernel of your own",
         )
     for program in ("apt-get", "apt-cache", "dpkg-deb"):
         if not programs.found(program):
             raise VmnetError(
-                f"the micro image is made of Debian packages, and {program} is not installed",
+                f"{what} is made of Debian packages, and {program} is not installed",
                 fix="use a Debian-like host, or give the VMs an image or a kernel of your own",
             )
 
@@ -72,13 +72,22 @@ def closure(kernel: str, names: Iterable[str]) -> tuple[str, list[str]]:
 def candidates(names: Iterable[str]) -> list[Package]:
     """Ask apt which versions it would fetch; nothing is fetched."""
     argv = ["apt-get", "--print-uris", "download", *names]
-    asked = programs.run(argv, timeout_s=_ASK_TIMEOUT_S, fix=_UPDATE)
+    return listed(programs.run(argv, timeout_s=_ASK_TIMEOUT_S, fix=_UPDATE).stdout)
+
+
+def listed(uris: str) -> list[Package]:
+    """Read what apt prints for --print-uris."""
     found = []
-    for line in asked.stdout.splitlines():
+    for line in uris.splitlines():
         if match := _URI_LINE.match(line):
             name, version, _ = match["file"].split("_", 2)
             found.append(Package(name, unquote(version), match["file"], match["hash"]))
     return sorted(found)
+
+
+def digest(packages: Iterable[Package]) -> str:
+    """Hash names, versions and contents."""
+    return buildrooms.digest("\n".join(f"{p.name} {p.version} {p.hash}" for p in packages))
 
 
 def fetch(packages: Iterable[Package], folder: Path) -> list[Path]:

@@ -1,9 +1,10 @@
 """Read recipe.toml and the files of our own that go into the image."""
 
-import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+
+from provisioner.host import buildrooms
 
 _PACKAGE = Path(str(files("provisioner")))
 _FOLDER = _PACKAGE / "images" / "micro"
@@ -57,10 +58,4 @@ def digest() -> str:
 
     It reads a few small files and parses nothing, because every `vmnet up` asks.
     """
-    hashed = hashlib.sha256()
-    for folder, pattern in ((_FOLDER, "*"), (_BUILDER, "*.py")):
-        for path in sorted(folder.rglob(pattern)):
-            if path.is_file():
-                content = path.read_bytes()
-                hashed.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
-    return hashed.hexdigest()
+    return buildrooms.digest_of_files((_FOLDER, "*"), (_BUILDER, "*.py"))

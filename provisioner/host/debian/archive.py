@@ -1,0 +1,90 @@
+"""The host's own package sources for one release of Debian, and what they would install now."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioner.errors import VmnetError
+from provisioner.host import programs
+from provisioner.host.micro import packages
+from provisioner.host.micro.packages import Package
+
+_TIMEOUT_S = 120
+_FIELDS = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CODENAME)|$(FILENAME)"
+_ASK = ("apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages", "Origin: Debian")
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_BASE = ("?essential", "?priority(required)", "apt")  # what mmdebstrap calls minbase
+_HANDED_ON = re.compile(r"Acquire::(?:https?|ftp)::[^\n]*Proxy[^\n]*|Acquire::Retries [^\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """`sources` is what a sources.list says; `lists` are the files that apt has fetched for it."""
+
+    sources: str
+    lists: tuple[Path, ...]
+
+
+def of(suite: str, title: str) -> Archive:
+    """Give what this host's apt knows of a release: itself, its updates, its security updates.
+
+    Third parties' packages are left out, and other releases. Raises VmnetError when it knows none.
+    """
+    found = read(programs.run(_ASK, timeout_s=_TIMEOUT_S).stdout, suite, signed_by=_KEYRING)
+    if not found.lists:
+        raise VmnetError(
+            f"apt has no package lists of {title} ({suite})",
+            fix=f"give apt a source of Debian {suite} main, run apt-get update as root, try again",
+        )
+    return found
+
+
+def read(targets: str, suite: str, *, signed_by: Path) -> Archive:
+    """Choose the sources of one release among the index targets that apt names."""
+    signed = f"[signed-by={signed_by}] " if signed_by.exists() else ""
+    sources, lists = [], set()
+    for line in targets.splitlines():
+        uri, release, component, codename, file = line.split("|")
+        if codename in {suite, f"{suite}-updates", f"{suite}-security"}:
+            sources.append(f"deb {signed}{uri.rstrip('/')} {release} {component}\n")
+            path = Path(file)
+            beginning = path.name.partition(f"_{component.replace('/', '_')}_binary-")[0]
+            lists |= {path, *path.parent.glob(f"{beginning}_InRelease")}
+            lists |= set(path.parent.glob(f"{beginning}_Release*"))
+    return Archive("".join(dict.fromkeys(sources)), tuple(sorted(lists)))
+
+
+def versions(archive: Archive, names: Iterable[str], room: Path) -> list[Package]:
+    """Ask apt what an empty machine would get for these names; nothing is fetched.
+
+    Only the archive's sources count, neither what is installed here nor what is preferred here.
+    """
+    (room / "empty").mkdir()
+    (room / "status").touch()
+    (room / "sources.list").write_text(archive.sources)
+    told = {
+        "Dir::Etc::SourceList": room / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::Etc::Preferences": "/dev/null",
+        "Dir::Etc::PreferencesParts": "/dev/null",
+        "Dir::State::status": room / "status",
+        "Dir::State::extended_states": room / "states",
+        "Dir::Cache::archives": room / "empty",
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+        "APT::Install-Recommends": "false",
+        "Debug::NoLocking": "true",
+    }
+    options = [word for key, value in told.items() for word in ("-o", f"{key}={value}")]
+    argv = ["apt-get", "--print-uris", *options, "--yes", "install", *_BASE, *names]
+    asked = programs.run(
+        argv, timeout_s=_TIMEOUT_S, fix="run apt-get update as root, then try again"
+    )
+    return packages.listed(asked.stdout)
+
+
+def transport() -> list[str]:
+    """Give how apt reaches its sources (proxies, retries), as lines of an apt.conf."""
+    asked = programs.run(["apt-config", "dump", "Acquire"], timeout_s=_TIMEOUT_S)
+    return [line.rstrip(";") for line in asked.stdout.splitlines() if _HANDED_ON.match(line)]

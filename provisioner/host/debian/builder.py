@@ -1,0 +1,99 @@
+"""Build the Debian image from the packages of the host's own mirror, without a loop device."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from provisioner.errors import VmnetError
+from provisioner.host import buildrooms, programs
+from provisioner.host.buildrooms import Room
+from provisioner.host.debian import archive, disk, image, installation, layout, recipe
+from provisioner.host.debian.image import Built
+from provisioner.host.debian.layout import Layout
+from provisioner.host.debian.recipe import Recipe
+from provisioner.host.micro import packages
+from provisioner.host.micro.packages import Package
+
+_WHAT = f"the {image.NAME} image"
+_NEEDED_MIB = 2048  # the packages, unpacked, the disk made of them, and its qcow2
+_TOOLS = {
+    "mmdebstrap": "mmdebstrap",
+    "mcopy": "mtools",
+    "mkfs.vfat": "dosfstools",
+    "syslinux": "syslinux",
+    "sfdisk": "fdisk",
+    "mke2fs": "e2fsprogs",
+    "qemu-img": "qemu-utils",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+}
+
+
+def build(cache: Path, say: Callable[[str], None]) -> Built:
+    """Give the image of the current recipe and package versions, building it when there is none.
+
+    Needs apt, its package lists, the package mirror and root. Several may build at once: one does,
+    the others wait and find it. Raises VmnetError when the host cannot; nothing is left then.
+    """
+    demand()
+    told = recipe.read()
+    source = archive.of(told.suite, told.title)
+    room = Room(cache, image.NAME, _WHAT, _NEEDED_MIB)
+    with room.alone(say), room.workshop() as folder:
+        wanted = archive.versions(source, told.packages, folder)
+        final = room.images / image.folder_name(recipe.digest(), packages.digest(wanted))
+        if there := image.load(final):
+            say(f"{_WHAT} is up to date: {final}")
+            return there
+        say(f"installing {len(wanted)} Debian packages for {_WHAT}: about a minute")
+        plan = Layout(told.size_mib, told.esp_mib, final.name)
+        raw = folder / "disk.raw"
+        disk.blank(raw, plan)
+        made = installation.install(told, source, plan, folder, raw)
+        say("writing its boot loaders")
+        cmdline = layout.cmdline(plan, told.cmdline)
+        disk.fill_esp(raw, plan, folder, made, layout.loader_files(told.title, cmdline))
+        disk.to_qcow2(raw, made / "disk.qcow2")
+        _describe(made, told, cmdline, wanted)
+        buildrooms.put_in_place(made, final)
+    done = image.load(final)
+    if done is None:
+        raise VmnetError(f"the image in {final} was damaged as it was built", fix="build it again")
+    say(f"built {_WHAT}: {final}")
+    return done
+
+
+def demand() -> None:
+    """Raise VmnetError when this host cannot build the image, with all that is missing."""
+    packages.demand(_WHAT)
+    missing = {package for tool, package in _TOOLS.items() if not programs.found(tool)}
+    try:
+        disk.boot_code()
+    except OSError:
+        missing.add("syslinux-common")
+    if missing:
+        raise VmnetError(
+            f"{_WHAT} is made with programs that are not installed",
+            fix=f"apt-get install {' '.join(sorted(missing))}",
+        )
+    if os.geteuid() != 0:
+        raise VmnetError(
+            f"only root can build {_WHAT}: its packages are installed in a folder of their own",
+            fix=f"sudo vmnet image build {image.NAME}",
+        )
+
+
+def _describe(made: Path, told: Recipe, cmdline: str, wanted: list[Package]) -> None:
+    manifest = {
+        "disk": buildrooms.finished(made / "disk.qcow2"),
+        "kernel": buildrooms.finished(made / "vmlinuz"),
+        "initrd": buildrooms.finished(made / "initrd"),
+        "cmdline": cmdline,
+        "boot": ["bios", "uefi"],
+        "user": told.user,
+        "min_memory_mib": told.min_memory_mib,
+        "agent": True,
+        "packages": {package.name: package.version for package in wanted},
+    }
+    buildrooms.written(made / image.MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
