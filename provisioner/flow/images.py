@@ -6,7 +6,7 @@ from typing import Final
 
 from provisioner.core import catalogue, images
 from provisioner.core.imagelist import Row
-from provisioner.core.images import Origin, Stored
+from provisioner.core.images import Origin, Stored, Traits
 from provisioner.core.text import one_line
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.host import imagefiles, micro, places, store, storefiles, storeuse
@@ -14,6 +14,8 @@ from provisioner.host.imagecopy import Progress
 from provisioner.host.store import Gone, Kept
 
 Tell = Callable[[str], None]
+
+_DEBIAN: Final = "debian-12"
 
 
 def listed() -> list[Row]:
@@ -120,7 +122,30 @@ def _micro(tell: Tell, _: Progress) -> str:
     return f"micro: {micro.build(places.cache(), tell).kernel.parent}"
 
 
-RECIPES: Final[Mapping[str, Callable[[Tell, Progress], str]]] = {"micro": _micro}
+def _debian(tell: Tell, progress: Progress) -> str:
+    """Build a Debian from the host's own package mirror, and take it into the store."""
+    from provisioner.host import debian
+
+    built = debian.build(places.cache(), tell)
+    there = store.find(places.store(), _DEBIAN)
+    if not there or there.record.digest != built.digest:
+        traits = Traits(
+            boot=tuple(built.boot),
+            user=built.user,
+            min_memory_mib=built.min_memory_mib,
+            agent=built.agent,
+        )
+        origin = Origin(
+            _DEBIAN, "built here from Debian's packages", traits, f"sha256:{built.digest}"
+        )
+        add(built.path, origin, tell, progress)
+    return f"{_DEBIAN}: {built.path.parent}"
+
+
+RECIPES: Final[Mapping[str, Callable[[Tell, Progress], str]]] = {
+    "micro": _micro,
+    _DEBIAN: _debian,
+}
 """How images are built, by name: each says what happens, and gives a line about what was built."""
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from provisioner.host import buildrooms
 from provisioner.host.debian import recipe
@@ -27,7 +28,7 @@ class Built:
     initrd: Path
     cmdline: str
     digest: str
-    boot: tuple[str, ...]
+    boot: tuple[Literal["bios", "uefi"], ...]
     user: str
     min_memory_mib: int
     agent: bool
