@@ -5,18 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from provisioner.core import linkmessages
+from provisioner.core import linkmessages, names
 from provisioner.core.facts import Link, Route
 from provisioner.host.netlink import ask, drop, dump, index_of, iproute
+
+_PERMANENT = 0x80  # IFA_F_PERMANENT (linux/if_addr.h)
 
 
 def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
     """Read every link and the main table's routes of this network namespace."""
     found = every()
+    ours = {x.index for x in found if names.are_ours(x.name, x.kind)}
     with iproute() as ipr:
         addresses: dict[int, list[str]] = {}
         for a in ipr.get_addr():
             text = a.get_attr("IFA_LOCAL") or a.get_attr("IFA_ADDRESS")
+            # What a router advertisement gave one of our own devices: behind a hairpin the host
+            # hears its own ones, and takes their prefix (not the router: RFC 4861, 6.3.4).
+            if a["index"] in ours and not a["flags"] & _PERMANENT:
+                continue
             if text and not text.startswith("fe80:"):
                 addresses.setdefault(a["index"], []).append(f"{text}/{a['prefixlen']}")
         routes = tuple(

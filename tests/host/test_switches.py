@@ -207,3 +207,9 @@ def test_guests_meet_the_host_at_one_mac_before_and_after_a_change() -> None:
                 told.append({s.macs for s in probe.neighbours("a", host, deadline_s=2).values()})
                 assert answered(["10.77.0.1", "fd77::1"]) == ["10.77.0.1", "fd77::1"]
     assert told == [{(PLAIN.far_mac,)}] * 3
+
+
+def test_what_a_router_advertisement_gave_the_host_is_no_change() -> None:
+    switches.create(HAIRPIN)
+    ip(f"addr add fd77::99/64 dev {BRIDGE} valid_lft 1000 preferred_lft 500")
+    assert have() == HAIRPIN
