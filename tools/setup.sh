@@ -11,6 +11,13 @@ qemu-system-x86             runs the VMs
 qemu-utils                  qemu-img, which makes their disks
 libvirt-daemon-driver-qemu  libvirt's QEMU driver, which vmnet can load without a daemon
 libvirt-daemon-system       the account that VMs run as, and the daemon for those who want it
+mmdebstrap                  vmnet image build debian-12: installs the guest's packages into a folder
+e2fsprogs                   vmnet image build debian-12: mke2fs, its file system
+fdisk                       vmnet image build debian-12: sfdisk, its partitions
+dosfstools                  vmnet image build debian-12: mkfs.vfat, the partition that it boots from
+mtools                      vmnet image build debian-12: mcopy, which writes there without a mount
+syslinux                    vmnet image build debian-12: its boot loader for BIOS
+syslinux-common             vmnet image build debian-12: the boot sector that starts it
 iproute2                    ip, with which the tests build networks of their own
 nftables                    nft: address translation, and the guard against forged frames
 dnsmasq-base                DHCP and DNS on switches that vmnet makes
@@ -29,6 +36,7 @@ iputils-ping                tests: a machine on the LAN that pings guests
 iputils-arping              tests: a machine on the LAN that asks who has an address
 gnupg                       tests: a vendor who signs a list of digests
 openssh-server              tests: a machine on the LAN that is logged in to
+ovmf                        tests: UEFI firmware for a guest
 chromium                    tests: shows the page of a check
 LIST
 }

@@ -1,4 +1,4 @@
-"""Where images are built: by one builder at a time, on the cache's own disk, whole or not at all."""
+"""Where images are built: by one builder at a time, on the cache's disk, whole or not at all."""
 
 import errno
 import fcntl
@@ -14,6 +14,7 @@ from pathlib import Path
 from provisioner.errors import VmnetError
 
 _MIB = 1 << 20
+_NEARLY_NOTHING_MIB = 8
 _SPACE_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -48,23 +49,31 @@ class Room:
     def workshop(self) -> Iterator[Path]:
         """Give a folder to work in, gone afterwards whatever happens; only for the lock's holder.
 
-        Raises VmnetError when the disk has no room: before a long download, and not with the words
-        of one of the programs we run.
+        Raises VmnetError when the disk has no room, before a long download and when it has filled
+        up: never with the words of one of the programs we run.
         """
         for left in self.images.glob(f"work-{self.name}-*"):  # of a builder that was killed
             shutil.rmtree(left, ignore_errors=True)
-        if shutil.disk_usage(self.cache).free < self.needed_mib * _MIB:
+        if self._free_mib() < self.needed_mib:
             raise self.full(self.cache)
         with tempfile.TemporaryDirectory(prefix=f"work-{self.name}-", dir=self.images) as name:
-            yield Path(name)
+            try:
+                yield Path(name)
+            except VmnetError as error:
+                if self._free_mib() < _NEARLY_NOTHING_MIB:  # whatever the program made of that
+                    raise self.full(self.cache) from error
+                raise
 
     def full(self, where: str | Path) -> VmnetError:
         """Tell that the disk is full, and how much room is needed."""
-        free = shutil.disk_usage(self.cache).free // _MIB
+        needed = f"{self.needed_mib} MiB in {self.cache}"
         return VmnetError(
-            f"the disk is full: {where} ({free} MiB free)",
-            fix=f"make room for {self.needed_mib} MiB in {self.cache}, or name another cache folder",
+            f"the disk is full: {where} ({self._free_mib()} MiB free)",
+            fix=f"make room for {needed}, or name another cache folder",
         )
+
+    def _free_mib(self) -> int:
+        return shutil.disk_usage(self.cache).free // _MIB
 
     @contextmanager
     def _locked(self, say: Callable[[str], None]) -> Iterator[None]:

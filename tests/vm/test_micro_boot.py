@@ -4,13 +4,9 @@ import base64
 import io
 import json
 import os
-import select
 import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +16,8 @@ import pytest
 
 from provisioner.host import micro
 from provisioner.host.micro.image import Image
+from vm import bare
+from vm.bare import Guest
 
 CACHE = Path(os.environ.get("VMNET_CACHE_DIR", "/var/cache/vmnet"))
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
@@ -51,85 +49,16 @@ ethernets:
 """
 
 
-@dataclass
-class Guest:
-    """A running guest: its agent's socket, its console and its QEMU."""
-
-    agent: socket.socket
-    console: Path
-    monitor: Path
-    qemu: subprocess.Popen[bytes]
-
-    def call(self, command: str, **arguments: object) -> Any:  # noqa: ANN401  (JSON)
-        request = {"execute": command, "arguments": arguments}
-        self.agent.sendall(json.dumps(request).encode() + b"\n")
-        answer = b""
-        while not answer.endswith(b"\n"):
-            answer += self.agent.recv(1 << 16)
-        return json.loads(answer)["return"]
-
-    def run(self, script: str) -> str:
-        started = self.call(
-            "guest-exec", path="/bin/sh", arg=["-c", script], **{"capture-output": True}
-        )
-        deadline = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < deadline:
-            state = self.call("guest-exec-status", pid=started["pid"])
-            if state["exited"]:
-                return base64.b64decode(state.get("out-data", "")).decode()
-            select.select([], [], [], 0.05)
-        pytest.fail(f"{script} is not done")
-
-    def said(self) -> list[str]:
-        lines = self.console.read_text(errors="replace").splitlines()
-        return [line for line in lines if line.startswith("vmnet: ")]
-
-    def says(self, line: str) -> bool:
-        """Tell whether it says the line, by and by."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < deadline:
-            if line in self.said():
-                return True
-            select.select([], [], [], 0.05)
-        return False
-
-
 @contextmanager
 def booted(image: Image, folder: Path, cmdline: str = "", *devices: str) -> Iterator[Guest]:
-    agent, monitor, console = folder / "agent", folder / "monitor", folder / "console"
     kernel = ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
-    argv = [
-        *("unshare", "--net"),  # whatever the guest sends stays here
-        *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
-        *("-M", "q35", "-accel", "tcg", "-cpu", "qemu64", "-m", str(image.min_memory_mib)),
-        *(*kernel, "-append", f"{image.cmdline} {cmdline}"),
-        *("-serial", f"file:{console}", "-monitor", f"unix:{monitor},server=on,wait=off"),
-        *("-device", "virtio-serial-pci"),
-        *("-chardev", f"socket,id=agent,path={agent},server=on,wait=off"),
-        *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
-        *devices,
-    ]
-    with subprocess.Popen(argv) as qemu:
-        try:
-            with connected(agent, qemu) as line:
-                guest = Guest(line, console, monitor, qemu)
-                guest.call("guest-ping")
-                yield guest
-        finally:
-            qemu.kill()
+    told = [*kernel, "-append", f"{image.cmdline} {cmdline}", *devices]
+    with bare.booted(folder, image.min_memory_mib, told, timeout_s=TIMEOUT_S) as guest:
+        yield guest
 
 
-def connected(path: Path, qemu: subprocess.Popen[bytes]) -> socket.socket:
-    line = socket.socket(socket.AF_UNIX)
-    line.settimeout(TIMEOUT_S)
-    while qemu.poll() is None:
-        try:
-            line.connect(str(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            select.select([], [], [], 0.02)
-        else:
-            return line
-    pytest.fail(f"QEMU ended with {qemu.returncode}")
+def said(guest: Guest) -> list[str]:
+    return [line for line in guest.said() if line.startswith("vmnet: ")]
 
 
 def two_nics() -> list[str]:
@@ -198,7 +127,7 @@ def test_a_seed_disk_tells_the_guest_all(boot: Callable[..., Any], tmp_path: Pat
         assert guest.run("ls /run/evil; ping -c 1 -W 5 10.78.0.2 > /dev/null; echo $?") == "0\n"
         assert guest.run(f"{SSH}; netstat -ltn | grep -c ':22 '") == "2\n"
         assert guest.run("cat /root/.ssh/authorized_keys").split() == [*KEY.split(), "me@home"]
-        *complaints, ready = guest.said()
+        *complaints, ready = said(guest)
         assert complaints == [
             "vmnet: no nic with mac 52:54:00:ee:00:99",
             "vmnet: no nic with mac 52:54:00:ee:00:98",
@@ -250,6 +179,6 @@ def test_with_nothing_told_every_nic_asks_for_an_address(boot: Callable[..., Any
         assert guest.run(f"{up}; hostname; ls /run/evil") == "micro\n"
         route = WAITING.format("ip route show default | grep via")
         assert guest.run(route) == ("default via 10.0.2.2 dev eth0  metric 102 \n")
-        assert guest.said()[0] == "vmnet: cannot use the hostname it was given"
+        assert said(guest)[0] == "vmnet: cannot use the hostname it was given"
         assert guest.says("vmnet: dhcp eth0 10.0.2.15/24")
         assert guest.run("pidof dropbear") == ""

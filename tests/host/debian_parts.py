@@ -1,0 +1,16 @@
+"""The Debian image that its tests look at and boot: built once, as the micro image is."""
+
+import os
+from pathlib import Path
+
+from provisioner.host import debian
+from provisioner.host.debian.image import Built
+
+
+def cache() -> Path:
+    return Path(os.environ.get("VMNET_CACHE_DIR", "/var/cache/vmnet"))
+
+
+def image() -> Built:
+    """The image of the current recipe, built when nobody has yet."""
+    return debian.find(cache()) or debian.build(cache(), print)

@@ -1,0 +1,362 @@
+"""The Debian image: what is on its disk, and what its builder says to whom it cannot help."""
+
+import json
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import debian_parts
+import pytest
+
+from provisioner.errors import VmnetError
+from provisioner.host import debian
+from provisioner.host.buildrooms import Room
+from provisioner.host.debian import archive, layout, recipe
+from provisioner.host.debian.image import Built
+from provisioner.host.debian.layout import MIB, Layout
+
+REPOSITORY = Path(__file__).parent.parent.parent
+NOBODY = 65534
+T = TypeVar("T")
+PATIENCE_S = 120
+BUILD = """
+import sys
+from pathlib import Path
+from typing import TypeVar
+from provisioner.errors import VmnetError
+from provisioner.host import debian
+def say(line): print(line, flush=True)
+try:
+    say(debian.build(Path(sys.argv[1]), say).digest)
+except VmnetError as error:
+    say(f"{error.what} / {error.fix}")
+"""
+
+
+def builder(cache: Path, user: int | None = None) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-B", "-c", BUILD, str(cache)]
+    return subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, user=user)
+
+
+def next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
+    assert ready
+    return process.stdout.readline()
+
+
+def told(*argv: str | Path) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_a_disk_is_an_esp_and_then_root_which_can_grow() -> None:
+    plan = Layout(100, 10, "seed")
+    assert plan.table == (
+        f"label: gpt\nlabel-id: {plan.uuid('disk')}\nunit: sectors\n"
+        "start=2048, size=20480, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B,"
+        f' uuid={plan.uuid("esp part")}, name="ESP", attrs=LegacyBIOSBootable\n'
+        "start=22528, size=180224, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709,"
+        f' uuid={plan.uuid("root part")}, name="root"\n'
+    )
+    assert Layout(100, 10, "seed").uuid("root") == plan.uuid("root")
+    assert Layout(100, 10, "other").uuid("root") != plan.uuid("root")
+
+
+def test_both_boot_loaders_start_the_same_kernel_with_the_same_words() -> None:
+    assert layout.loader_files("Debian", "quiet") == {
+        "loader/loader.conf": "default debian.conf\ntimeout 0\n",
+        "loader/entries/debian.conf": (
+            "title Debian\nlinux /vmlinuz\ninitrd /initrd\noptions quiet\n"
+        ),
+        "loader/entries/previous.conf": (
+            "title Debian, kernel before\nlinux /vmlinuz.old\ninitrd /initrd.old\noptions quiet\n"
+        ),
+        "syslinux/syslinux.cfg": (
+            "DEFAULT debian\nPROMPT 0\n"
+            "LABEL debian\nLINUX /vmlinuz\nINITRD /initrd\nAPPEND quiet\n"
+            "LABEL previous\nLINUX /vmlinuz.old\nINITRD /initrd.old\nAPPEND quiet\n"
+        ),
+    }
+
+
+def test_of_the_hosts_sources_only_those_of_the_release_are_taken(tmp_path: Path) -> None:
+    names = (
+        "m_bookworm_InRelease",
+        "s_bookworm-security_Release",
+        "s_bookworm-security_Release.gpg",
+    )
+    for name in (*names, "m_trixie_InRelease", "m_bookworm-backports_InRelease"):
+        (tmp_path / name).touch()
+    packages = "main_binary-amd64_Packages"
+    targets = (
+        f"http://mirror.test/debian/|bookworm|main|bookworm|{tmp_path}/m_bookworm_{packages}.lz4\n"
+        f"http://mirror.test/debian/|trixie|main|trixie|{tmp_path}/m_trixie_{packages}\n"
+        f"http://mirror.test/debian/|bookworm-backports|main|bookworm-backports|"
+        f"{tmp_path}/m_bookworm-backports_{packages}\n"
+        f"http://mirror.test/sec|bookworm-security|main|bookworm-security|"
+        f"{tmp_path}/s_bookworm-security_{packages}\n"
+    )
+    found = archive.read(targets, "bookworm", signed_by=tmp_path / names[0])
+    signed = f"[signed-by={tmp_path}/{names[0]}]"
+    assert found.sources == (
+        f"deb {signed} http://mirror.test/debian bookworm main\n"
+        f"deb {signed} http://mirror.test/sec bookworm-security main\n"
+    )
+    assert [path.name for path in found.lists] == [
+        "m_bookworm_InRelease",
+        f"m_bookworm_{packages}.lz4",
+        "s_bookworm-security_Release",
+        "s_bookworm-security_Release.gpg",
+        f"s_bookworm-security_{packages}",
+    ]
+
+
+@pytest.fixture(scope="module")
+def image() -> Built:
+    return debian_parts.image()
+
+
+@pytest.fixture(scope="module")
+def disk(image: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The disk without its qcow2 around it."""
+    raw = tmp_path_factory.mktemp("disk") / "disk.raw"
+    told("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image.path, raw)
+    yield raw
+    raw.unlink()
+
+
+@pytest.fixture(scope="module")
+def plan(image: Built) -> Layout:
+    what = recipe.read()
+    return Layout(what.size_mib, what.esp_mib, image.path.parent.name)
+
+
+def test_what_is_built_is_told_whole(image: Built, plan: Layout) -> None:
+    assert (image.boot, image.user, image.min_memory_mib, image.agent) == (
+        ("bios", "uefi"),
+        "debian",
+        256,
+        True,
+    )
+    assert image.cmdline.startswith(f"root=UUID={plan.uuid('root')} rw ")
+    assert "console=ttyS0" in image.cmdline
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in image.path.parent.iterdir()}
+    assert modes == dict.fromkeys(("disk.qcow2", "vmlinuz", "initrd", "manifest.json"), "0o644")
+    assert oct(image.path.parent.stat().st_mode & 0o777) == "0o755"
+    assert told("sha256sum", image.path).split()[0] == image.digest
+    info = json.loads(told("qemu-img", "info", "-f", "qcow2", "--output=json", image.path))
+    assert (info["virtual-size"], "backing-filename" in info) == (plan.size_mib * MIB, False)
+    told("qemu-img", "check", "-f", "qcow2", image.path)
+
+
+def test_the_partitions_are_those_that_were_asked_for(disk: Path, plan: Layout) -> None:
+    table = json.loads(told("sfdisk", "--json", disk))["partitiontable"]
+    assert (table["label"], table["id"].lower()) == ("gpt", plan.uuid("disk"))
+    esp, root = table["partitions"]
+    assert (esp["start"] * 512, esp["attrs"]) == (plan.esp_offset, "LegacyBIOSBootable")
+    assert (root["start"] * 512, root["size"] // 2) == (plan.root_offset, plan.root_kib)
+    assert "No errors detected" in told("sfdisk", "--verify", disk)
+    with disk.open("rb") as file:
+        assert file.read(440).rstrip(b"\0") != b""
+
+
+def test_the_esp_has_loaders_and_the_kernel_that_lies_beside_the_disk(
+    disk: Path, plan: Layout, image: Built, tmp_path: Path
+) -> None:
+    esp = f"{disk}@@{plan.esp_offset}"
+    found = told("mdir", "-i", esp, "-/", "-b", "::").splitlines()
+    assert {name.removeprefix("::/") for name in found} >= {
+        "EFI/BOOT/BOOTX64.EFI",
+        "vmlinuz",
+        "initrd",
+        *layout.loader_files("", ""),
+    }
+    for name in ("vmlinuz", "initrd"):
+        told("mcopy", "-i", esp, f"::{name}", tmp_path / name)
+        assert (tmp_path / name).read_bytes() == (image.path.parent / name).read_bytes()
+    config = told("mtype", "-i", esp, "::syslinux/syslinux.cfg")
+    assert (
+        config == layout.loader_files(recipe.read().title, image.cmdline)["syslinux/syslinux.cfg"]
+    )
+
+
+def test_the_file_system_is_sound_and_belongs_to_no_vm_yet(disk: Path, plan: Layout) -> None:
+    root = f"{disk}?offset={plan.root_offset}"
+    told("e2fsck", "-f", "-n", root)
+
+    def asked(words: str) -> str:
+        return told("debugfs", "-R", words, root)
+
+    def names(folder: str) -> set[str]:
+        return set(
+            re.findall(r"^/\d+/\d+/\d+/\d+/([^/]+)/", asked(f"ls -p {folder}"), re.MULTILINE)
+        )
+
+    assert asked("cat /etc/machine-id") == ""
+    assert {name for name in names("/etc/ssh") if name.startswith("ssh_host")} == set()
+    assert "hostname" not in names("/etc")
+    for folder in ("/proc", "/sys", "/run", "/var/lib/apt/lists"):
+        assert names(folder) - {".", ".."} == set(), folder
+    assert not {name for name in names("/etc/apt/apt.conf.d") if "mmdebstrap" in name}
+    hook = asked("stat /etc/kernel/postinst.d/zz-vmnet-esp")
+    assert re.search(r"Mode:\s+0755", hook)
+    assert re.search(r"User:\s+0\s+Group:\s+0", hook)
+
+
+def test_a_second_build_finds_the_first_and_leaves_the_hosts_lists_alone(image: Built) -> None:
+    lists = sorted(Path("/var/lib/apt/lists").iterdir())
+    said: list[str] = []
+    assert debian.build(debian_parts.cache(), said.append) == image
+    assert said == [f"the debian-12 image is up to date: {image.path.parent}"]
+    assert sorted(Path("/var/lib/apt/lists").iterdir()) == lists
+    assert lists
+
+
+def test_an_image_that_is_not_whole_is_not_found(tmp_path: Path) -> None:
+    folder = tmp_path / "images" / f"debian-12-{recipe.digest()[:12]}-new"
+    folder.mkdir(parents=True)
+    for name in ("disk.qcow2", "vmlinuz", "initrd"):
+        (folder / name).write_text("abc")
+    manifest = {
+        "disk": {"name": "disk.qcow2", "size": 3, "sha256": "d1"},
+        "kernel": {"name": "vmlinuz", "size": 3},
+        "initrd": {"name": "initrd", "size": 3},
+        "cmdline": "quiet",
+        "boot": ["bios", "uefi"],
+        "user": "debian",
+        "min_memory_mib": 256,
+        "agent": True,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert debian.find(tmp_path) == Built(
+        path=folder / "disk.qcow2",
+        kernel=folder / "vmlinuz",
+        initrd=folder / "initrd",
+        cmdline="quiet",
+        digest="d1",
+        boot=("bios", "uefi"),
+        user="debian",
+        min_memory_mib=256,
+        agent=True,
+    )
+    (folder / "disk.qcow2").write_text("ab")
+    assert debian.find(tmp_path) is None
+
+
+def test_a_killed_build_ends_with_all_it_started_and_the_next_one_clears_away(
+    tmp_path: Path,
+) -> None:
+    first, second = builder(tmp_path), None
+    try:
+        assert next_line(first).startswith("installing ")
+        second = builder(tmp_path)
+        assert next_line(second) == "waiting for another vmnet that builds the debian-12 image\n"
+        left = waited_for(lambda: list(tmp_path.glob("images/work-*/mmdebstrap.*/var/lib/dpkg")))
+        first.kill()
+        waited_for(lambda: not processes_of(left[0].parents[3]))
+        assert next_line(second).startswith("installing ")
+        assert not left[0].exists()
+        second.send_signal(signal.SIGINT)
+        waited_for(lambda: second.poll() is not None)
+        waited_for(lambda: not processes_of(tmp_path))
+        assert sorted(path.name for path in (tmp_path / "images").iterdir()) == [
+            "build-debian-12.lock"
+        ]
+        assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+    finally:
+        for process in filter(None, (first, second)):
+            process.kill()
+            process.communicate()
+
+
+def waited_for(condition: Callable[[], T]) -> T:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        select.select([], [], [], 0.05)
+    return found
+
+
+def processes_of(folder: Path) -> list[str]:
+    """The command lines of the processes that were told of the folder, ourselves left out."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if str(folder) in line and "pytest" not in line:
+            found.append(line)
+    return found
+
+
+def refusal(cache: Path) -> tuple[str, str | None]:
+    with pytest.raises(VmnetError) as caught:
+        debian.build(cache, print)
+    return caught.value.what, caught.value.fix
+
+
+def test_missing_programs_are_named_with_the_line_that_installs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program in ("apt-get", "apt-cache", "dpkg-deb", "unshare", "setpriv", "mke2fs", "qemu-img"):
+        (tmp_path / program).symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert refusal(tmp_path / "cache") == (
+        "the debian-12 image is made with programs that are not installed",
+        "apt-get install dosfstools fdisk mmdebstrap mtools syslinux",
+    )
+    assert not (tmp_path / "cache").exists()
+
+
+def test_who_is_not_root_is_told_so(tmp_path: Path) -> None:
+    with builder(tmp_path / "cache", user=NOBODY) as asked:
+        assert asked.communicate(timeout=30)[0] == (
+            "only root can build the debian-12 image: its packages are installed in a folder of"
+            " their own / sudo vmnet image build debian-12\n"
+        )
+
+
+def test_without_package_lists_the_cure_is_a_source_and_an_update(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lists/partial").mkdir(parents=True)
+    (tmp_path / "apt.conf").write_text(f'Dir::State::lists "{tmp_path}/lists";\n')
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    assert refusal(tmp_path / "cache") == (
+        "apt has no package lists of Debian 12 (bookworm)",
+        "give apt a source of Debian bookworm main, run apt-get update as root, try again",
+    )
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "none", str(disk)], check=True)
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_without_room_is_named_before_anything_is_fetched(small_disk: Path) -> None:
+    assert refusal(small_disk) == (
+        f"the disk is full: {small_disk} (20 MiB free)",
+        f"make room for 2048 MiB in {small_disk}, or name another cache folder",
+    )
+
+
+def test_a_disk_that_fills_up_under_a_program_is_named_not_the_program(small_disk: Path) -> None:
+    def fill() -> None:
+        room = Room(small_disk, "any", "any image", 1)
+        with room.alone(print), room.workshop() as folder:
+            (folder / "large").write_bytes(bytes(15 * MIB))
+            raise VmnetError("dpkg failed with status 2")
+
+    with pytest.raises(VmnetError, match=r"the disk is full: \S+ \(5 MiB free\)"):
+        fill()
