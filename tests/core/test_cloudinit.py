@@ -18,7 +18,7 @@ NETWORK = '{"ethernets":{},"version":2}'
 
 
 def seed(user: str, network: str = NETWORK, how: str = "cloud-init") -> Seed:
-    return cloudinit.seed("/home", "lab", "web", (user, network), how)
+    return cloudinit.seed("/state", "lab", "web", (user, network), how)
 
 
 def test_a_guest_is_told_all_that_the_plan_says_of_its_inside() -> None:
@@ -185,7 +185,7 @@ def test_whatever_the_plan_says_comes_back_as_it_was_and_never_breaks_out(
 def test_a_seed_has_cloud_inits_four_files_but_the_secret_one() -> None:
     found = seed("#cloud-config\n{}\n")
     assert [name for name, _ in found.files] == ["meta-data", "user-data", "network-config"]
-    instance = found.path.removeprefix("/home/seed/").removesuffix(".iso")
+    instance = found.path.removeprefix("/state/seed/").removesuffix(".iso")
     assert dict(found.files)["meta-data"] == (f"instance-id: lab-{instance}\nlocal-hostname: web\n")
     assert (found.vm, found.host_key) == ("web", "cloud-init")
 
@@ -214,7 +214,7 @@ def test_a_fingerprint_tells_texts_apart_and_nothing_of_them() -> None:
 
 
 def test_ignition_is_a_file_of_its_own() -> None:
-    found = cloudinit.ignition_seed("/home", "web", '{"ignition": {"version": "3.4.0"}}')
-    assert found.path.startswith("/home/seed/web-")
+    found = cloudinit.ignition_seed("/state", "web", '{"ignition": {"version": "3.4.0"}}')
+    assert found.path.startswith("/state/seed/web-")
     assert found.path.endswith(".ign")
     assert found.files == (("config.ign", '{"ignition": {"version": "3.4.0"}}'),)
