@@ -205,6 +205,15 @@ def test_a_guard_of_macs_is_missed_with_a_warning() -> None:
     assert warnings(loaded("uplink: nic0, spoof_guard: off").plan, facts) == []
 
 
+def test_a_password_in_the_clear_is_warned_of_and_not_repeated() -> None:
+    about = loaded(vm="image: debian-12, password: secret words")
+    (warning,) = warnings(about.plan, READY)
+    assert warning == (
+        "web: its password stands in the plan in the clear, for whoever reads the plan: "
+        "password_hash would do (openssl passwd -6), or ssh_keys alone"
+    )
+
+
 def test_nat_needs_nft() -> None:
     about = loaded("switch: {nat: true}, subnet: 10.0.0.0/24, spoof_guard: off")
     assert told(about, replace(READY, firewall=NO_NFT)) == [

@@ -175,6 +175,12 @@ boot: grub
 boot: uefi
 -> 4:28 the micro image has no boot of its own: it boots from memory
 -> fix: use disks: [10G] for a disk; image: none with a kernel of yours
+files: [{path: /etc/a b, content: x}]
+-> 4:37 the micro image writes no file named "/etc/a b"
+-> fix: use letters, digits and _ . + @ % : , = - between the slashes
+files: [{path: /etc/a, content: x, owner: www-data}]
+-> 4:64 the micro image has no "www-data": root is alone there
+-> fix: leave owner out
 initrd: ./initrd
 -> 4:30 initrd goes with a kernel
 -> fix: write kernel: ./vmlinuz too

@@ -118,3 +118,18 @@ def test_a_daemon_in_another_network_namespace_is_not_used(host: Lab, tmp_path: 
         assert "libvirt-sock runs in another network namespace" in why
         elsewhere.root, elsewhere.enter = root, enter
     assert call("ip", "netns", "list").count(elsewhere.name) == 0
+
+
+def test_a_daemon_shows_nothing_of_what_a_guest_is_told(host: Lab) -> None:
+    file = '{path: /etc/a, content: "hidden content"}'
+    plan = host.plan(PLAN.replace("b: {nics: [lan]}", f"b: {{nics: [lan], files: [{file}]}}"), "h")
+    host.vmnet("up", plan)
+    (seed,) = Path("/var/lib/vmnet", f"{host.name}h", "seed").iterdir()
+    # libvirt has given it to QEMU's user; nobody else has ever had a right to it.
+    assert (seed.owner(), f"{seed.stat().st_mode:o}") == ("libvirt-qemu", "100600")
+    shown = virsh(host, "--readonly", "dumpxml", f"{host.name}h-b")
+    assert str(seed) in shown
+    assert [word for word in ("hidden", "aGlkZGVu", "write_files") if word in shown] == []
+    read = host.vmnet("exec", "-f", plan, "b", "--", "cat", "/etc/a").stdout
+    assert read == "hidden content"
+    host.vmnet("down", plan)
