@@ -189,14 +189,14 @@ def logs(
 
 
 @exports.command(name="ssh-config")
-def ssh_config(file: File = None) -> None:
+def ssh_config(file: File = None, *, identity: Identity = None) -> None:
     """Print a ssh_config for a plan's guests: ssh -F FILE VM."""
 
     def work() -> None:
         from provisioner.flow import enter
 
-        about = target(None, file, None)
-        screen.typed(enter.config(about, options("export", 0, 0), screen.line).rstrip("\n"))
+        about, how = target(None, file, None), options("export", 0, 0)
+        screen.typed(enter.config(about, how, screen.line, _key(identity)).rstrip("\n"))
 
     answering("export", work)
 

@@ -150,7 +150,7 @@ def scp(
     return ["scp", *options(to, identity, jump), *(["-r"] if folders else []), "--", *words]
 
 
-def config(logins: Iterable[tuple[Login, str]], left_out: Iterable[str]) -> str:
+def config(logins: Iterable[tuple[Login, str]], left_out: Iterable[str], identity: str = "") -> str:
     """Write a ssh_config: a Host for each guest, as VM and as PLAN-VM, with its jump if any.
 
     `left_out` are lines of why other guests are not in it.
@@ -167,6 +167,8 @@ def config(logins: Iterable[tuple[Login, str]], left_out: Iterable[str]) -> str:
             "StrictHostKeyChecking": "yes",
             "UpdateHostKeys": "no",
         }
+        if identity:
+            values |= {"IdentityFile": _file(identity), "IdentitiesOnly": "yes"}
         if jump:
             values["ProxyJump"] = f"{to.plan}-{jump}"
         lines += [f"    {key} {value}" for key, value in values.items()]

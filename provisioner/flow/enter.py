@@ -220,9 +220,9 @@ def copy(  # noqa: PLR0913  (what the command line says, word by word)
     return []
 
 
-def config(target: Target, options: Options, tell: Tell) -> str:
+def config(target: Target, options: Options, tell: Tell, identity: str) -> str:
     """Write a ssh_config for a plan's guests."""
-    return sshwords.config(*Entrance(target, options, None, tell).logins())
+    return sshwords.config(*Entrance(target, options, None, tell).logins(), identity)
 
 
 def _by_agent(

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from provisioner.core.text import sanitize
 from provisioner.errors import VmnetError
@@ -99,19 +99,19 @@ def _end(path: Path, most: int) -> bytes:
 def _cut(log: Path) -> None:
     data = _end(log, _KEPT)
     with suppress(OSError), _draft(kept(log)) as file:
-        os.write(file, data)
+        file.write(data)
     os.truncate(log, 0)
 
 
 @contextmanager
-def _draft(final: Path) -> Iterator[int]:
+def _draft(final: Path) -> Iterator[BinaryIO]:
     handle, name = tempfile.mkstemp(dir=final.parent, prefix=".cut-")
     try:
-        yield handle
-        os.fsync(handle)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         Path(name).replace(final)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    finally:
-        os.close(handle)

@@ -46,7 +46,7 @@ out=$1 err=$2
 shift 2
 { status=$(
     { {
-        { "$@" 3>&- 4>&- 5>&-; echo $? >&5; } | keep "$out" >&3
+        { (exec "$@" 2>&6 3>&- 4>&- 5>&- 6>&-); echo $? >&5; } 6>&2 2> /dev/null | keep "$out" >&3
     } 2>&1 | keep "$err" >&4; } 5>&1
 ); } 3>&1 4>&2
 exit "$status"

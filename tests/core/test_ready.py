@@ -1,0 +1,86 @@
+"""By which signs a guest is ready, and how each is read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioner.core import ready
+from provisioner.core.planfile import load
+from provisioner.core.ready import MICRO, Held, Kind, Sign, Traits
+from provisioner.core.vmmodel import Vm
+
+# /proc/net/tcp of a Linux guest: 22 listens, 80 is an established connection.
+SOCKETS = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1
+   1: 0100007F:0050 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 2
+  sl  local_address                         remote_address                        st tx_queue
+   0: 00000000000000000000000000000000:1F90 00000000000000000000000000000000:0000 0A 00000000:0
+"""
+
+
+def vm(words: str = "") -> Vm:
+    lan = "networks: {lan: {switch: true, subnet: 10.77.0.0/24}}"
+    return load(f"name: lab\n{lan}\nvms: {{a: {{nics: [lan]{words}}}}}\n", "p", ()).plan.vms[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "traits", "signs"),
+    [
+        ("", MICRO, [Sign(Kind.AGENT)]),
+        ("", Traits(), [Sign(Kind.ADDRESS)]),
+        ("", Traits(cloud_init=True), [Sign(Kind.ADDRESS)]),
+        ("", Traits(agent=True, cloud_init=True), [Sign(Kind.CLOUD_INIT)]),
+        (", ready: started", MICRO, [Sign(Kind.STARTED)]),
+        (", ready: [ssh, tcp/80, ssh]", MICRO, [Sign(Kind.SSH, 22), Sign(Kind.TCP, 80)]),
+        (', ready: "command test -e /x"', MICRO, [Sign(Kind.COMMAND, line="test -e /x")]),
+    ],
+)
+def test_a_plan_decides_and_else_the_image(words: str, traits: Traits, signs: list[Sign]) -> None:
+    assert list(ready.signs(vm(words), traits)) == signs
+
+
+def test_only_a_guest_with_an_agent_and_no_wish_is_waited_for_as_ever() -> None:
+    assert ready.usual(vm(), MICRO)
+    assert not ready.usual(vm(", ready: agent"), MICRO)
+    assert not ready.usual(vm(), Traits())
+
+
+def test_signs_are_told_as_a_plan_spells_them() -> None:
+    words = ["started", "agent", "address", "ssh", "tcp/80", "cloud-init", "command x y"]
+    assert [str(ready.read(word)) for word in words] == words
+
+
+def test_a_listening_port_is_found_in_both_tables() -> None:
+    found = {port: ready.listens(SOCKETS, port) for port in (22, 80, 8080, 40000)}
+    assert found == {22: True, 80: False, 8080: True, 40000: False}
+
+
+@pytest.mark.parametrize(
+    ("result", "held"),
+    [
+        ("", Held(ok=False, why="it has not ended")),
+        ('{"v1": {"datasource": "NoCloud", "err', Held(ok=False, why="it has not ended")),
+        ("[1]", Held(ok=False, why="it has not ended")),
+        ('{"v1": {"errors": []}}', Held(ok=True)),
+        ("disabled\n", Held(ok=False, why="it is disabled in the guest", over=True)),
+        (
+            '{"v1": {"errors": ["no \\u001b[2J", 5, ["x"], "more"]}}',
+            Held(ok=False, why="it ended with errors: no \\x1b[2J; 5; ['x']", over=True),
+        ),
+        ('{"v1": {"errors": "x"}}', Held(ok=False, why="it ended with errors: x", over=True)),
+    ],
+)
+def test_cloud_inits_result_is_judged(result: str, held: Held) -> None:
+    assert ready.cloud_init(result) == held
+
+
+@given(st.text())
+def test_whatever_is_said_for_a_result_is_judged(text: str) -> None:
+    assert ready.cloud_init(text).why.isprintable()
+    assert not ready.listens(text, 0)
+
+
+def test_all_that_is_missing_is_told() -> None:
+    left = {Sign(Kind.SSH, 22): Held(ok=False, why="no"), Sign(Kind.AGENT): Held(ok=False)}
+    assert ready.missing(left) == "ssh: no; agent"
