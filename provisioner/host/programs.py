@@ -2,10 +2,12 @@
 
 import ctypes
 import os
+import select
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,6 +73,69 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
             fix=fix or "run it by hand to see the whole of what it says",
         )
     return Finished(stdout, stderr, child.returncode)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a program that is not trusted said before it ended, was `late` or said `too_much`."""
+
+    said: bytes
+    returncode: int
+    late: bool = False
+    too_much: bool = False
+
+
+def held(argv: Sequence[str], given: bytes, *, deadline_s: float, most_bytes: int) -> Held:
+    """Run a program that is not trusted: no environment, a deadline, a limit to what it says.
+
+    It gets `given` as its standard input and nothing else of ours; its messages are thrown away.
+    It is gone when this returns, with all that it started in its process group. Raises VmnetError
+    when it cannot be started.
+    """
+    end = time.monotonic() + deadline_s
+    # A Python with a shared library of its own does not start without this; sudo strips it.
+    env = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
+    with os.fdopen(os.memfd_create("given"), "w+b") as source:
+        source.write(given)
+        source.seek(0)
+        try:
+            child = subprocess.Popen(
+                argv,
+                cwd="/",
+                env=env,
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                process_group=0,
+            )
+        except OSError as error:
+            raise _not_started(argv[0], error) from error
+    with child:
+        try:
+            return _heard(child, end, most_bytes)
+        finally:
+            # Also when it has ended by itself: the group is empty, or holds what it left behind.
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+
+
+def _heard(child: "subprocess.Popen[bytes]", end: float, most_bytes: int) -> Held:
+    assert child.stdout  # noqa: S101  (it is a pipe)
+    said = b""
+    while len(said) <= most_bytes:
+        ready = select.select([child.stdout], [], [], max(0, end - time.monotonic()))[0]
+        if not ready:
+            return Held(said, -signal.SIGKILL, late=True)
+        piece = os.read(child.stdout.fileno(), 1 << 16)
+        if not piece:
+            break
+        said += piece
+    else:
+        return Held(said[:most_bytes], -signal.SIGKILL, too_much=True)
+    try:
+        return Held(said, child.wait(max(0.01, end - time.monotonic())))
+    except subprocess.TimeoutExpired:
+        return Held(said, -signal.SIGKILL, late=True)
 
 
 def follow(
@@ -158,9 +223,13 @@ def _started(
             process_group=0,
         )
     except OSError as error:
-        raise VmnetError(
-            f"cannot start {argv[0]}: {error.strerror}", fix="check the program and the memory left"
-        ) from error
+        raise _not_started(argv[0], error) from error
+
+
+def _not_started(program: str, error: OSError) -> VmnetError:
+    return VmnetError(
+        f"cannot start {program}: {error.strerror}", fix="check the program and the memory left"
+    )
 
 
 def _killed(child: subprocess.Popen[str]) -> None:
