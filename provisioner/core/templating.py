@@ -65,9 +65,9 @@ def request(
 
 def answered(said: bytes, template: Template, parts: Mapping[str, str]) -> str:
     """Read the child's answer: the XML. Raises VmnetError, with the line, when it is none."""
-    kind, _, rest = said.partition(b"\n")
+    kind, newline, rest = said.partition(b"\n")
     try:
-        if kind == b"xml":
+        if kind == b"xml" and newline:
             text = rest.decode()
             if len(rest) > MOST_XML:
                 raise _complaint(template, "large", None, "", parts)

@@ -22,7 +22,7 @@ title #=.*
 description #=.*
 genid #
 metadata
-metadata/vmnet:domain #=.+
+metadata/vmnet:domain #=.*
 
 # memory: how much is the plan's. No <locked/>, which takes it from the host for good, no source of
 # type file, no <maxMemory>, and no cpu/numa: libvirt takes the sum of the cells for the memory.
@@ -78,9 +78,9 @@ os
 os/type #=hvm arch=x86_64 machine
 os/loader #=.+ readonly=yes secure=no type=rom|pflash stateless format=raw
 os/nvram #=.+ template=.+ format=raw|qcow2 templateFormat=raw
-os/kernel #=.+
-os/initrd #=.+
-os/cmdline #=.+
+os/kernel #=.*
+os/initrd #=.*
+os/cmdline #=.*
 os/boot* dev=hd|cdrom|network
 os/bootmenu enable timeout
 os/bios useserial=yes|no rebootTimeout
@@ -226,6 +226,11 @@ def rule(path: str) -> Rule | None:
     # devices/*/address is every device's; features/kvm/* is whatever stands there.
     generic = f"{parent.rpartition('/')[0]}/*/{last}" if parent.startswith("devices/") else ""
     return rules.get(path) or rules.get(generic) or rules.get(f"{parent}/*")
+
+
+def paths() -> Iterator[str]:
+    """Give the path of every element on the list; * stands for any name."""
+    yield from _rules()
 
 
 @cache

@@ -89,8 +89,8 @@ def held(argv: Sequence[str], given: bytes, *, deadline_s: float, most_bytes: in
     """Run a program that is not trusted: no environment, a deadline, a limit to what it says.
 
     It gets `given` as its standard input and nothing else of ours; its messages are thrown away.
-    It is gone when this returns, with all that it started in its process group. Raises VmnetError
-    when it cannot be started.
+    When this returns it is gone, and what it started in its process group is killed. Raises
+    VmnetError when it cannot be started.
     """
     end = time.monotonic() + deadline_s
     # A Python with a shared library of its own does not start without this; sudo strips it.

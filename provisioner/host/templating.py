@@ -69,9 +69,10 @@ def _regular(path: Path) -> bytes:
     # Opened without waiting, and judged once it is open: a FIFO would hold us, and what a path
     # names may change between two looks.
     opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise _NotOneError("is no regular file")
     with os.fdopen(opened, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise _NotOneError("is no regular file")
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise _NotOneError("is larger than 256 KiB")
