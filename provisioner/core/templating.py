@@ -127,7 +127,7 @@ def _words(kind: str, message: str, parts: Mapping[str, str]) -> tuple[str, str]
             f"the template does what it must not: {message}",
             "take it out: a template fills in values, it runs no programs",
         ),
-        "slow": ("the template takes longer than 1 s to fill in", _SMALLER),
+        "slow": ("the template takes longer than 0.5 s to fill in", _SMALLER),
         "large": ("the template gives, or computes, a text of more than 1 MiB", _SMALLER),
         "memory": ("the template takes more than 512 MiB of memory", _SMALLER),
         "deep": (

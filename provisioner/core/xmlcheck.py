@@ -86,7 +86,7 @@ class _Check:
     def text(self, element: Element, rule: xmlallowed.Rule) -> Iterator[VmnetError]:
         if rule.text is None:
             if text := element.text.strip():
-                what = f"the text {quoted(text)} stands in {element.path}, which has none"
+                what = f"the text {quoted(text)} stands in {_shown(element.path)}, which has none"
                 yield self.complain(element, what, "take it out")
         elif element.mixed:
             what = f"the text of {element.path} is cut by a comment, a CDATA section or an element"
@@ -102,7 +102,7 @@ class _Check:
             yield from self.element(child)
             rule = xmlallowed.rule(child.path)
             if child.path in seen and rule and not rule.many:
-                what = f"{one_line(child.path)} stands here for the second time"
+                what = f"{_shown(child.path)} stands here for the second time"
                 yield self.complain(child, what, "write it once: which one counts, nobody knows")
             seen.add(child.path)
 
@@ -115,7 +115,7 @@ class _Check:
 
     def refused(self, element: Element, path: str, value: str) -> VmnetError:
         reason, fix = REASONS.get(path, (None, None))
-        what = one_line(path.replace("/@", "domain@") if path.startswith("/") else path)
+        what = _shown(path)
         what += f" is {quoted(value)}" if value else ""
         if reason:
             what += f": it {reason}" if value else f" {reason}"
@@ -128,6 +128,10 @@ class _Check:
             if not value and _WORD.fullmatch(path):
                 fix += f", or let it through in the plan: allow_xml: [{path}]"
         return self.complain(element, what, fix)
+
+
+def _shown(path: str) -> str:
+    return one_line(path.replace("/", "domain", 1) if path.startswith("/") else path)
 
 
 def _place(error: VmnetError) -> tuple[int, int]:

@@ -131,7 +131,8 @@ def _compared(root: Element, path: str, value: str, write: str) -> Iterator[Diff
     found = [text for element in elements if (text := _value(element, path))]
     if found == ([value] if value else []):
         return
-    where = elements[0] if elements else root
+    others = [element for element in elements if _value(element, path) != value]
+    where = [*others, *elements, root][0]
     if not value:
         yield Difference(where, f"{_shown(path)} is {quoted(found[0])}, which the plan has not",
                          "take it out, or say it in the plan")  # fmt: skip

@@ -238,6 +238,29 @@ def test_a_reason_is_given_for_nothing_that_is_let_through() -> None:
             assert not rule.attributes[attribute].fullmatch("anything")
 
 
+def test_what_may_name_a_file_is_compared_with_the_plan() -> None:
+    free = {}
+    for path in xmlallowed.paths():
+        rule = xmlallowed.rule(path)
+        assert rule
+        texts = {"": rule.text} if rule.text else {}
+        for name, pattern in {**rule.attributes, **texts}.items():
+            if pattern.fullmatch("/etc/shadow"):
+                free[f"{path}@{name}".rstrip("@")] = pattern.pattern
+    texts_for_people = {
+        *("title", "description", "sysinfo/bios/entry", "sysinfo/system/entry", "sysinfo/entry"),
+        *("sysinfo/baseBoard/entry", "sysinfo/chassis/entry", "sysinfo/oemStrings/entry"),
+    }
+    compared = {
+        *("name", "uuid", "metadata/vmnet:domain", "os/loader", "os/nvram", "os/nvram@template"),
+        *("os/kernel", "os/initrd", "os/cmdline", "sysinfo/entry@file", "devices/emulator"),
+        *("devices/disk/source@file", "devices/disk/backingStore/source@file"),
+        *("devices/interface/mac@address", "devices/interface/target@dev"),
+        "devices/serial/log@file",
+    }
+    assert set(free) == texts_for_people | compared
+
+
 def test_what_libvirt_s_schema_calls_an_element_is_what_the_list_calls_it() -> None:
     schema = "".join(
         (Path("/usr/share/libvirt/schemas") / name).read_text()

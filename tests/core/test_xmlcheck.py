@@ -94,7 +94,7 @@ CHANGED = {
         '<cputune><vcpusched vcpus="0" scheduler="fifo" priority="1"/></cputune><os>',
         "cputune/vcpusched is not",
     ),
-    "text in between": ("  <os>", "hello<os>", 'the text "hello" stands in /, which has none'),
+    "text in between": ("  <os>", "hello<os>", 'the text "hello" stands in domain, which has none'),
     "capability": (
         "cpu-unavailable-features",
         "netdev.vhost",
@@ -124,15 +124,18 @@ CHANGED = {
 }
 
 
+# What is missing altogether is told where it should stand, and stray text where its element begins.
+ELSEWHERE = {"no agent": line_of("  <devices>"), "text in between": 1}
+
+
 @pytest.mark.parametrize("case", CHANGED)
 def test_what_the_plan_decides_and_what_reaches_out_is_told_at_its_line(case: str) -> None:
     old, new, said = CHANGED[case]
     lines = told(put(old, new))
-    assert [line for line in lines if line.partition(" ")[2].startswith(said)]
-    assert all(
-        int(line.split()[0]) in {1, line_of(old), line_of("  <devices>")} or said in line
-        for line in lines
-    )
+    places = [int(line.split()[0]) for line in lines if line.partition(" ")[2].startswith(said)]
+    assert places
+    line = put(old, "\0").partition("\0")[0].count("\n") + 1
+    assert set(places) == {ELSEWHERE.get(case, line)}
 
 
 CARDS = {
