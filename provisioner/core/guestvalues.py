@@ -18,7 +18,7 @@ _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._:-]{0,127}(=[A-Za-z0-9.+:~-]{1,1
 _HASH = re.compile(r"\$(?:[0-9a-z]{1,8})\$[A-Za-z0-9./$,=+-]{8,256}")
 _MODE = re.compile(r"0?[0-7]{3}")
 _OWNER = re.compile(r"[a-z_][a-z0-9_-]{0,31}(:[a-z_][a-z0-9_-]{0,31})?")
-_XML_PATH = re.compile(r"[a-z][A-Za-z0-9:-]*(/[a-z][A-Za-z0-9:-]*){0,7}")
+_XML_PATH = re.compile(r"(qemu:)?[A-Za-z][\w-]*(/(qemu:)?[A-Za-z][\w-]*){0,7}(@[A-Za-z][\w-]*)?")
 _MOST_TEXT = 64 * 1024
 _MOST_PATH = 4096
 _MOST_PORT = 65535

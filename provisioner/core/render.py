@@ -29,16 +29,20 @@ def warm_up() -> None:
 
 def domain_xml(domain: Domain) -> str:
     """Render the XML of a domain, with the domain's own value as its mark of ownership."""
+    return rendered("domain.xml.j2", **template_values(domain))
+
+
+def template_values(domain: Domain) -> dict[str, Domain | str]:
+    """Give what a template of a domain may fill in, by the names that it knows."""
     told = domain.seed or domain.image.name != MICRO
     cmdline = domain.cmdline if told else with_network(domain.cmdline, domain.network)
-    return rendered(
-        "domain.xml.j2",
-        domain=domain,
-        cmdline=cmdline,
-        mark=to_mark(domain),
-        namespace=NAMESPACE,
-        emulator=EMULATOR,
-    )
+    return {
+        "domain": domain,
+        "cmdline": cmdline,
+        "mark": to_mark(domain),
+        "namespace": NAMESPACE,
+        "emulator": EMULATOR,
+    }
 
 
 def interface_xml(nic: DomainNic) -> str:

@@ -77,14 +77,14 @@ def complaint(where: Where, what: str, fix: str) -> VmnetError:
 
 def read(source: Source) -> tuple[Node | None, list[VmnetError]]:
     """Give the tree, or None if there is nothing to judge, and every complaint about the YAML."""
-    hidden = list(islice(_hidden(source), _MOST_COMPLAINTS))
-    if hidden:
-        return None, hidden
+    steering = list(islice(hidden(source), _MOST_COMPLAINTS))
+    if steering:
+        return None, steering
     reader = _Reader(source)
     return reader.document(), reader.complaints
 
 
-def _hidden(source: Source) -> Iterator[VmnetError]:
+def hidden(source: Source) -> Iterator[VmnetError]:
     """Find controls, bidi overrides and lone surrogates: YAML or the eye trips over them."""
     for number, line in enumerate(_BREAK.split(source.text)):
         if line.isprintable():

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import jinja2
 import pytest
 
-from provisioner.core import cloudinit, render
+from provisioner.core import cloudinit, render, xmlcheck
 from provisioner.core.resources import Domain, DomainDisk, DomainNic, Image
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -129,3 +129,8 @@ def test_a_mark_that_is_not_ours_is_no_domain(mark: str) -> None:
 def test_a_name_that_the_template_does_not_know_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError):
         jinja2.Environment(undefined=jinja2.StrictUndefined).from_string("{{ x }}").render()  # noqa: S701
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_users_templates_are_held_to_lets_vmnets_own_pass(case: str) -> None:
+    assert xmlcheck.complaints(render.domain_xml(CASES[case]), CASES[case], ()) == []
