@@ -121,8 +121,8 @@ def verify(
     def work() -> None:
         from provisioner.flow import images
 
-        with screen.bar("verify") as (_, progress):
-            for good in images.verify(name, progress):
+        with screen.bar("verify") as (tell, progress):
+            for good in images.verify(name, tell, progress):
                 screen.typed_now(f"{good}: as it was imported")
 
     answering("image verify", work)

@@ -63,20 +63,20 @@ def catalogued() -> tuple[str, ...]:
     return tuple(entry.name for entry in catalogue.packaged().images)
 
 
-def verify(name: str, progress: Progress) -> Iterator[str]:
+def verify(name: str, tell: Tell, progress: Progress) -> Iterator[str]:
     """Hash an image's content anew, or those of all without a name; give the names of good ones.
 
     Raises Complaints about all that are not what was imported, after the last.
     """
-    chosen = [find(name)] if name else [k for f, _ in _stores() for k in store.every(f)]
     bad, judged = [], dict[Path, VmnetError | None]()
-    for kept in chosen:
-        if kept.path not in judged:
-            judged[kept.path] = _verified(kept, progress)
-        if error := judged[kept.path]:
-            bad.append(error)
-        else:
-            yield kept.record.name
+    with storefiles.held(places.store(), tell):
+        for kept in [find(name)] if name else _every():
+            if kept.path not in judged:
+                judged[kept.path] = _verified(kept, progress)
+            if error := judged[kept.path]:
+                bad.append(error)
+            else:
+                yield kept.record.name
     if bad:
         raise Complaints(bad)
 
@@ -155,6 +155,10 @@ def _verified(kept: Kept, progress: Progress) -> VmnetError | None:
     except VmnetError as error:
         return error
     return None
+
+
+def _every() -> list[Kept]:
+    return [kept for folder, _ in _stores() for kept in store.every(folder)]
 
 
 def _stores() -> list[tuple[Path, str]]:

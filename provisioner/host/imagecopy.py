@@ -17,7 +17,7 @@ from provisioner.host.imagefiles import Given
 Progress = Callable[[int, int], None]
 """Told bytes done and bytes to do."""
 
-_BUFFER = 2 << 20
+_BUFFER = 512 << 10
 _BUFFERS = 6
 _PIECE: Final = 64 << 10
 _ZEROS: Final = bytes(_PIECE)

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +40,9 @@ class Room:
 
     def image(self, *words: str, status: int = 0, before: str = "") -> tuple[str, str]:
         """Run `vmnet image` in this folder; give what it wrote to both of its outputs."""
-        argv = [*VMNET, "image", *words]
-        if before:
-            argv = ["unshare", "-m", "sh", "-c", f'{before}\nexec "$@"', "sh", *argv]
+        hidden = "mount -t tmpfs none /var/lib"  # the host's own store is none of the test's
+        script = f'{hidden}\n{before}\nexec "$@"'
+        argv = ["unshare", "-m", "sh", "-c", script, "sh", *VMNET, "image", *words]
         ran = subprocess.run(
             argv,
             cwd=self.path,
@@ -189,6 +191,21 @@ def test_a_full_disk_is_told_and_nothing_stays_on_it(room: Room) -> None:
     assert out.split() == ["lock", "names"] or out.split() == ["names"]
 
 
+def test_an_interrupt_leaves_the_store_as_it_was(room: Room) -> None:
+    with (room.path / "disk.img").open("ab") as file:
+        file.truncate(512 << 30)  # all of it is hashed: that takes minutes
+    argv = [*VMNET, "image", "import", "disk.img"]
+    with subprocess.Popen(argv, cwd=room.path, env=room.env, stderr=subprocess.PIPE) as ran:
+        end = time.monotonic() + 30
+        while not any(x.startswith(".draft-") for x in room.contents()):
+            assert time.monotonic() < end
+        ran.send_signal(signal.SIGINT)
+        assert ran.stderr
+        told = ran.stderr.read()
+    assert (ran.returncode, told) == (130, b"interrupted: the store is as it was\n")
+    assert room.contents() == []
+
+
 def test_prune_asks_and_spares_what_plans_lean_on(room: Room) -> None:
     for name in ("used", "unused"):
         (room.path / name).write_bytes(disk())
@@ -239,7 +256,6 @@ def test_a_name_that_meant_another_image_is_told(room: Room) -> None:
 def test_others_see_roots_images_and_cannot_remove_them(room: Room) -> None:
     mine = room.env["VMNET_STATE_DIR"]
     before = (
-        "mount -t tmpfs none /var/lib\n"
         f"VMNET_STATE_DIR=/var/lib/vmnet {' '.join(VMNET)} image import disk.img >/dev/null\n"
         f"export VMNET_STATE_DIR={mine}"
     )
