@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provisioner.core import attachments, cloudinit, filters, granted, hostkey, names
+from provisioner.core import attachments, cloudinit, filters, granted, names
 from provisioner.core.facts import Chosen, Facts, Image, Link
 from provisioner.core.networks import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
 from provisioner.core.render import MAX_CMDLINE, with_network
@@ -142,7 +142,7 @@ def _guest(
     elif user or len(with_network(cmdline, network)) > MAX_CMDLINE:
         # The command line saves the guest a disk to look for and to mount; what does not fit
         # there, or is more than a network, goes the way every cloud image understands.
-        key = hostkey.DROPBEAR if vm.ssh_keys else ""
+        key = cloudinit.host_key(vm)
         seed = cloudinit.seed(facts.home, plan.name, vm.name, (user, network), key)
     domain = Domain(
         name=names.domain(plan.name, vm.name),
