@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
 from hashlib import blake2s
 from typing import TYPE_CHECKING
 
-from provisioner.core import cloudown
+from provisioner.core import cloudown, hostkey
 from provisioner.core.resources import Seed
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ MICRO_SCRIPT = "/run/vmnet.run"
 
 _HEADER = "#cloud-config\n"
 _SUDO = "ALL=(ALL) NOPASSWD:ALL"
-_OLD_DIGEST = 12
+_OLD_HASH = re.compile(r"\$(1|2a|2y|5|6)(\$.+){2}")
+_DIGEST_BYTES = 6
 
 
 def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
@@ -40,6 +42,23 @@ def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
     return cloudown.beside(_written(ours), own)
 
 
+def needs_user(vm: Vm, login: str | None) -> bool:
+    """Tell whether a VM's password can be told only to a user whose name is known.
+
+    The words that set the password of whoever is the default user take a hash of a newer kind for
+    the password itself (cloud-init 22.4, cc_set_passwords).
+    """
+    known = vm.user or login
+    return bool(vm.password_hash and not known and not _OLD_HASH.match(vm.password_hash))
+
+
+def host_key(vm: Vm) -> str:
+    """Say how a VM takes the key of its ssh server, "" when nobody could log in there."""
+    if vm.ignition or (vm.image == "micro" and not vm.ssh_keys):
+        return ""
+    return hostkey.DROPBEAR if vm.image == "micro" else hostkey.CLOUD_INIT
+
+
 def fingerprint(text: str) -> str:
     """Give what is kept of a text to tell whether it has changed; "" of none.
 
@@ -58,7 +77,7 @@ def seed(home: str, plan: str, vm: str, told: tuple[str, str], host_key: str) ->
     user, network = told
     body = (("user-data", user or f"{_HEADER}{{}}\n"), ("network-config", network))
     # cloud-init runs its once-only parts again when the instance-id changes.
-    digest = blake2s(repr(body).encode(), digest_size=_OLD_DIGEST // 2).hexdigest()
+    digest = blake2s(repr(body).encode(), digest_size=_DIGEST_BYTES).hexdigest()
     meta = f"instance-id: {plan}-{vm}-{digest}\nlocal-hostname: {vm}\n"
     path = f"{home}/seed/{vm}-{digest}.iso"
     return Seed(path, (("meta-data", meta), *body), vm=vm, host_key=host_key)

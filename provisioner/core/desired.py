@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provisioner.core import attachments, booting, cloudinit, filters, granted, hostkey, names
+from provisioner.core import attachments, booting, cloudinit, filters, granted, names
 from provisioner.core.booting import Files, Loads
 from provisioner.core.facts import Chosen, Facts, Link, Loader
 from provisioner.core.networks import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
@@ -161,7 +161,7 @@ def _guest(
     elif user or not micro or len(with_network(cmdline, network)) > MAX_CMDLINE:
         # The command line saves the guest a disk to look for and to mount; what does not fit
         # there, or is more than a network, goes the way every cloud image understands.
-        key = _host_key(vm, image)
+        key = cloudinit.host_key(vm) if micro or image.cloud_init else ""
         seed = cloudinit.seed(facts.home, plan.name, vm.name, (user, network), key)
     domain = Domain(
         name=names.domain(plan.name, vm.name),
@@ -192,13 +192,6 @@ def _guest(
         login=vm.user or image.user,
     )
     return [*([seed] if seed else []), *start.resources, domain]
-
-
-def _host_key(vm: "Vm", image: Image) -> str:
-    """Say how a guest takes the key that its ssh server is known by, "" when it has no server."""
-    if image.name == MICRO:
-        return hostkey.DROPBEAR if vm.ssh_keys else ""
-    return hostkey.CLOUD_INIT if image.cloud_init else ""
 
 
 def _nics(

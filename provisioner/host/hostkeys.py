@@ -45,6 +45,7 @@ def publish(folder: Path, plan: str) -> Path:
     """Write the known_hosts of a plan beside the folder of its keys, and give its path.
 
     It is made anew of all keys that are there, by one after the other: VMs start side by side.
+    Whoever is about to use it may call this first: it costs next to nothing.
     Raises VmnetError when it cannot be written.
     """
     path = known_hosts(folder)
@@ -54,7 +55,8 @@ def publish(folder: Path, plan: str) -> Path:
                 hostkey.known_host(plan, pair.parent.name, _text(pair))
                 for pair in sorted(folder.glob("[!.]*/key.pub"))
             ]
-            secretfiles.write(path, "".join(lines).encode())
+            # Not durable: the guests do not outlive the host either, and it is soon made again.
+            secretfiles.write(path, "".join(lines).encode(), durable=False)
     except OSError as error:
         raise VmnetError(
             f"cannot write {path}: {error.strerror}",
@@ -92,7 +94,6 @@ def _make(folder: Path, vm: str) -> None:
     for file in (key, key.with_suffix(".pub")):
         with file.open("rb") as written:
             os.fsync(written.fileno())
-    secretfiles.sync(draft)
     draft.rename(folder / vm)
     secretfiles.sync(folder)
 

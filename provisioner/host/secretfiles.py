@@ -8,10 +8,11 @@ Owner = tuple[int, int]
 """A user's and a group's number."""
 
 
-def write(path: Path, data: bytes, owner: Owner | None = None) -> None:
+def write(path: Path, data: bytes, owner: Owner | None = None, *, durable: bool = True) -> None:
     """Write a file with mode 0600, whole or not at all; its name appears when it is on the disk.
 
-    `owner` gets it, None leaves it to whoever vmnet runs as. Raises OSError.
+    `owner` gets it, None leaves it to whoever vmnet runs as. One that is not `durable` may be gone
+    when the host loses its power. Raises OSError.
     """
     draft = path.with_name(f".{path.name}.part")
     draft.unlink(missing_ok=True)  # of a run that was killed: the plan's lock is held
@@ -23,9 +24,11 @@ def write(path: Path, data: bytes, owner: Owner | None = None) -> None:
                 os.fchown(stream.fileno(), *owner)
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         draft.rename(path)
-        sync(path.parent)
+        if durable:
+            sync(path.parent)
     except OSError:
         with suppress(OSError):
             draft.unlink(missing_ok=True)

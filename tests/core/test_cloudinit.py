@@ -112,6 +112,35 @@ def test_whoever_logs_in_can(
     assert told(guest(**keys), login) == account
 
 
+@pytest.mark.parametrize(
+    ("hashed", "keys", "login", "needed"),
+    [
+        ("$y$j9T$abcdefgh$" + "x" * 43, {}, None, True),
+        ("$y$j9T$abcdefgh$" + "x" * 43, {}, "debian", False),
+        ("$y$j9T$abcdefgh$" + "x" * 43, {"user": "me"}, None, False),
+        (HASH, {}, None, False),
+    ],
+)
+def test_a_hash_that_would_be_taken_for_a_password_needs_a_user(
+    hashed: str, keys: dict[str, object], login: str | None, *, needed: bool
+) -> None:
+    assert cloudinit.needs_user(guest(password_hash=hashed, **keys), login) is needed
+
+
+@pytest.mark.parametrize(
+    ("keys", "how"),
+    [
+        ({}, "cloud-init"),
+        ({"ssh_keys": KEY}, "cloud-init"),
+        ({"ignition": "core.ign"}, ""),
+        ({"image": "micro"}, ""),
+        ({"image": "micro", "ssh_keys": KEY}, "dropbear"),
+    ],
+)
+def test_a_guest_that_lets_ssh_in_takes_a_host_key(keys: dict[str, object], how: str) -> None:
+    assert cloudinit.host_key(guest(**keys)) == how
+
+
 def test_a_password_in_the_clear_is_told_as_its_hash() -> None:
     vm = guest(user="me", password="secret words")  # noqa: S106
     text = cloudinit.user_data(vm, None, Texts(hashes={"web": HASH}))
