@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("trusted")
 BODY = bytes(range(256)) * 2000
 SHA256 = Digest("sha256", hashlib.sha256(BODY).hexdigest())
 SHA512 = Digest("sha512", hashlib.sha512(BODY).hexdigest())
-QUICK = Limits(connect_s=5, idle_s=2, total_s=20)
+QUICK = Limits(connect_s=5, idle_s=5, total_s=20)
 
 
 def remote(*urls: str, digest: Digest | None = SHA256) -> Remote:
