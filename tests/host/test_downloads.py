@@ -1,6 +1,7 @@
 """Downloads from honest servers, over lines that break."""
 
 import hashlib
+import json
 import os
 import stat
 from pathlib import Path
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("trusted")
 BODY = bytes(range(256)) * 2000
 SHA256 = Digest("sha256", hashlib.sha256(BODY).hexdigest())
 SHA512 = Digest("sha512", hashlib.sha512(BODY).hexdigest())
-QUICK = Limits(connect_s=5, idle_s=2, total_s=20)
+QUICK = Limits(connect_s=5, idle_s=5, total_s=20)
 
 
 def remote(*urls: str, digest: Digest | None = SHA256) -> Remote:
@@ -170,7 +171,7 @@ def test_without_a_strong_etag_a_part_is_begun_anew(tmp_path: Path, etag: str | 
     assert [asked.headers.get("range") for asked in server.asked] == [None, None]
 
 
-def test_a_part_of_another_address_or_another_boot_is_begun_anew(tmp_path: Path) -> None:
+def test_a_part_of_which_nothing_is_known_is_begun_anew(tmp_path: Path) -> None:
     with serving(whole(BODY)) as server:
         for notes in ("{}", "[]", "not JSON", '{"of": "x", "etag": "\\"1\\"", "boot": ""}'):
             (tmp_path / "disk.part").write_bytes(b"of something else")
@@ -178,6 +179,18 @@ def test_a_part_of_another_address_or_another_boot_is_begun_anew(tmp_path: Path)
             fetch(remote(server.url()), tmp_path / "disk", limits=QUICK)
             (tmp_path / "disk").unlink()
     assert [asked.headers.get("range") for asked in server.asked] == [None] * 4
+
+
+def test_after_a_reboot_the_end_of_a_part_may_be_zeros_so_it_is_begun_anew(tmp_path: Path) -> None:
+    notes = tmp_path / "disk.part.json"
+    with serving(first_then(cut_after(300_000, BODY), silence)) as server:
+        with pytest.raises(VmnetError):
+            fetch(remote(server.url()), tmp_path / "disk", limits=QUICK)
+        boot = json.loads(notes.read_text())["boot"]
+        notes.write_text(notes.read_text().replace(boot, "another boot"))
+        server.script = whole(BODY)
+        fetch(remote(server.url()), tmp_path / "disk", limits=QUICK)
+    assert "range" not in server.asked[-1].headers
 
 
 def test_a_damaged_part_costs_one_more_download_and_no_more(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("trusted", "addresses")
 
 BODY = b"an image"
 SHA256 = Digest("sha256", hashlib.sha256(BODY).hexdigest())
-QUICK = Limits(connect_s=3, idle_s=1, total_s=10)
+QUICK = Limits(connect_s=5, idle_s=5, total_s=20)
 PRIVATE = "10.9.8.7"
 METADATA = "169.254.169.254"
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("trusted")
 BODY = b"an image"
 SHA256 = Digest("sha256", hashlib.sha256(BODY).hexdigest())
 LIST = f"# disk.qcow2: 8 bytes\nSHA256 (disk.qcow2) = {SHA256.hex}\n".encode()
-QUICK = Limits(max_bytes=1 << 16, connect_s=3, idle_s=0.4, least_bytes=1, total_s=5)
+QUICK = Limits(max_bytes=1 << 16, connect_s=5, idle_s=5, least_bytes=1, total_s=20)
 
 
 @pytest.fixture(scope="module")
