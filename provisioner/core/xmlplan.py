@@ -93,7 +93,7 @@ def _wanted_disks(domain: Domain) -> dict[str, Fields]:
 def _wanted_disk(disk: DomainDisk) -> Fields:
     """Say what a disk of the plan looks like."""
     return {
-        "type": disk.kind,
+        "source type": disk.kind,
         "device": "disk",
         "driver type": disk.format,
         "target bus": "virtio",
@@ -105,7 +105,7 @@ def _wanted_disk(disk: DomainDisk) -> Fields:
 def _found_disk(disk: Element) -> Fields:
     backing = f"{_one(disk, 'backingStore/format@type')} {_one(disk, 'backingStore/source@file')}"
     return {
-        "type": _one(disk, "@type"),
+        "source type": _one(disk, "@type"),
         "device": _one(disk, "@device") or "disk",
         "driver type": _one(disk, "driver@type"),
         "target bus": _one(disk, "target@bus"),

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from provisioner.core.desired import New, desired
 from provisioner.core.diff import diff
 from provisioner.core.facts import Chosen, Facts
-from provisioner.core.render import domain_xml
 from provisioner.core.report import Report
 from provisioner.core.resources import Domain
 from provisioner.core.texts import Texts
 from provisioner.execute import Outcome
 from provisioner.flow import choices, given, words
 from provisioner.flow.bring import reported
+from provisioner.flow.drawing import domain_xml
 from provisioner.flow.getin import domain, one
 from provisioner.flow.session import Options, Session, Target, Tell, begun
 from provisioner.host import firmware, places
@@ -68,4 +68,4 @@ def render(target: Target, vm: str) -> str:
     texts = named.texts(target.loaded) if target.loaded else Texts()
     new = New(images, accel, files=given.files(target), loader=firmware.loader(), texts=texts)
     want = desired(plan, assign(plan), facts, new)
-    return domain_xml(domain(want.values(), one(target, vm)))
+    return domain_xml(target, domain(want.values(), one(target, vm)))

@@ -12,6 +12,7 @@ from provisioner.core.resources import Domain, Resources
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.execute import Outcome, execute
 from provisioner.flow.check import When, checked
+from provisioner.flow.drawing import drawn
 from provisioner.flow.session import Options, Session, Target, Tell, begun
 from provisioner.host.worker import Worker
 
@@ -33,6 +34,7 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
         want = session.wanted()
         steps = diff(want, session.snapshot.resources)
         _refuse_restarts(steps, options)
+        xmls = drawn(target, steps)
         session.refuse_taken_addresses(
             {
                 s.resource.vm
@@ -44,7 +46,7 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
         began = time.monotonic()
         if not steps:
             tell("nothing to do")
-        outcome = _done(session, steps)
+        outcome = _done(session, steps, xmls)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
         fresh = frozenset(
@@ -63,6 +65,7 @@ def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report
         session.refuse()
         _warn(session)
         steps = diff(session.wanted(build=False), session.snapshot.resources)
+        drawn(target, steps)
         return reported(session, Outcome(), steps)
 
 
@@ -85,7 +88,7 @@ def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report
     """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
     with begun(target, options, worker, tell) as session:
         steps = diff({}, session.snapshot.resources)
-        outcome = _done(session, steps)
+        outcome = _done(session, steps, {})
         left = diff({}, session.look().resources)
         return reported(session, outcome, left)
 
@@ -122,12 +125,12 @@ def _refuse_restarts(steps: list[Step], options: Options) -> None:
         )
 
 
-def _done(session: Session, steps: list[Step]) -> Outcome:
+def _done(session: Session, steps: list[Step], xmls: "Mapping[str, str]") -> Outcome:
     def perform(step: Step) -> None:
         xml = ""
         match step.resource, step.verb:
             case Domain() as domain, Verb.CREATE:
-                xml = render.domain_xml(domain)
+                xml = xmls[domain.name]
             case Domain() as domain, Verb.UPDATE:
                 xml = render.mark_xml(domain)
             case _:

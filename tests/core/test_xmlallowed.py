@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from xmldomain import SEEDED, XML, in_devices, line_of, put, told
 
 from provisioner.core import render, xmlallowed, xmlcheck
-from provisioner.core.resources import Domain, DomainNic
+from provisioner.core.resources import Domain, DomainDisk, DomainNic
 from provisioner.core.text import hides
 from provisioner.core.xmlreasons import REASONS
 from provisioner.errors import Exit
@@ -25,6 +25,16 @@ NICS = st.builds(
     vhost=st.booleans(),
     granted=st.booleans(),
 )
+DISKS = st.builds(
+    DomainDisk,
+    path=NAMED,
+    format=st.sampled_from(["qcow2", "raw"]),
+    backing=st.just("") | NAMED,
+    backing_format=st.sampled_from(["qcow2", "raw"]),
+    cache=st.sampled_from(["", "none", "writeback", "unsafe"]),
+    discard=st.booleans(),
+    readonly=st.booleans(),
+)
 DOMAINS = st.builds(
     Domain,
     name=NAMED,
@@ -37,12 +47,16 @@ DOMAINS = st.builds(
     kernel=NAMED,
     initrd=TEXT,
     cmdline=TEXT,
-    image_cmdline=TEXT,
     console=NAMED,
     nics=st.lists(NICS, max_size=3, unique_by=lambda nic: nic.link).map(tuple),
     network=TEXT,
     user=TEXT,
     seed=st.none() | NAMED,
+    disks=st.lists(DISKS, max_size=3, unique_by=lambda disk: disk.path).map(tuple),
+    machine=st.sampled_from(["q35", "pc"]),
+    cpu_model=st.sampled_from(["", "host", "max", "qemu64"]),
+    graphics=st.sampled_from(["none", "vnc"]),
+    ignition=st.just("") | NAMED,
 )
 
 

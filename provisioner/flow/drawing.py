@@ -1,0 +1,56 @@
+"""The XML that libvirt is given for a VM: from vmnet's own template, or from one of the user's."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from provisioner.core import render
+from provisioner.core.diff import Step, Verb
+from provisioner.core.resources import Domain
+from provisioner.errors import Complaints, VmnetError
+
+if TYPE_CHECKING:
+    from provisioner.flow.session import Target
+
+
+def drawn(target: "Target", steps: Iterable[Step]) -> dict[str, str]:
+    """Draw every domain that steps will create, by its name, before the first of them is done.
+
+    Raises Complaints, all at once, when templates of the user's give what must not go to libvirt.
+    """
+    found: dict[str, str] = {}
+    errors: list[VmnetError] = []
+    for step in steps:
+        match step.resource, step.verb:
+            case Domain() as domain, Verb.CREATE:
+                try:
+                    found[domain.name] = domain_xml(target, domain)
+                except Complaints as complaints:
+                    errors += complaints.errors
+                except VmnetError as error:
+                    errors.append(error)
+            case _:
+                pass  # everything else needs no XML
+    if errors:
+        raise Complaints(errors)
+    return found
+
+
+def domain_xml(target: "Target", domain: Domain) -> str:
+    """Draw one domain. Raises VmnetError or Complaints when a template of the user's cannot be."""
+    vm = target.plan.vm(domain.vm)
+    if not vm.template:
+        return render.domain_xml(domain)
+    # Heavy, and needed by those who write templates only.
+    from provisioner.core import xmlcheck
+    from provisioner.host import templating
+
+    assert target.loaded  # noqa: S101  (only commands with a plan come here)
+    places = target.loaded.places
+    if unusable := xmlcheck.unusable(vm.allow_xml):
+        where = places.where("vms", vm.name, "allow_xml")
+        raise Complaints(
+            [VmnetError(e.what, where=where, fix=e.fix, status=e.status) for e in unusable]
+        )
+    where = places.where("vms", vm.name, "template")
+    template = templating.read(target.folder / vm.template, where)
+    return templating.domain_xml(template, domain, vm.allow_xml)
