@@ -224,7 +224,11 @@ def test_the_network_cards_are_the_plan_s(case: str) -> None:
 SEED = "/var/lib/vmnet/lab/seed/web-0123456789ab.iso"
 DISKS = {
     "another file": (SEED, "/etc/shadow", 'devices/disk is a disk on "/etc/shadow"'),
-    "a device": ('<disk type="file"', '<disk type="block"', 'devices/disk: its source type is "block"'),
+    "a device": (
+        '<disk type="file"',
+        '<disk type="block"',
+        'devices/disk: its source type is "block"',
+    ),
     "network": ('<disk type="file"', '<disk type="network"', 'devices/disk@type is "network"'),
     "volume": ('<disk type="file"', '<disk type="volume"', 'devices/disk@type is "volume"'),
     "folder": ('<disk type="file"', '<disk type="dir"', 'devices/disk@type is "dir"'),
