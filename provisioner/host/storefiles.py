@@ -62,6 +62,11 @@ def held(store: Path, say: Say, *, alone: bool = False) -> Iterator[None]:
     except FileNotFoundError:
         yield
         return
+    except OSError as error:
+        raise VmnetError(
+            f"cannot use the image store {store}: {error.strerror}",
+            fix="see whose it is (ls -ld), or set VMNET_STATE_DIR to a place of your own",
+        ) from error
     try:
         _lock(handle, how, say)
         yield

@@ -1,5 +1,6 @@
 """Which contents of the store are in use: those that disks of plans lean on."""
 
+import errno
 import os
 import re
 import stat
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from provisioner.core import qcow2
 from provisioner.core.diskkinds import HEAD
+from provisioner.errors import VmnetError
 
 _CONTENT = re.compile(r"sha256-([0-9a-f]{64})(?![0-9a-f])", re.ASCII)
 
@@ -15,7 +17,8 @@ _CONTENT = re.compile(r"sha256-([0-9a-f]{64})(?![0-9a-f])", re.ASCII)
 def in_use(state: Path) -> dict[str, tuple[str, ...]]:
     """Give the digests that disks below `state` (PLAN/disk/…) lean on, and whose the disks are.
 
-    Drafts of disks count, too: an `up` may be making them.
+    Drafts of disks count, too: an `up` may be making them. Raises VmnetError when a plan's disks
+    cannot be listed: then nothing is known to be free.
     """
     found: dict[str, set[str]] = {}
     for folder in state.glob("*/disk"):
@@ -25,15 +28,29 @@ def in_use(state: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _leaned_on(folder: Path) -> Iterator[str]:
-    for disk in folder.iterdir():
+    try:
+        disks = list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise VmnetError(
+            f"cannot see what disks are in {folder}: {error.strerror}",
+            fix="run it as the user whose plan that is, or as root",
+        ) from error
+    for disk in disks:
         yield from _CONTENT.findall(qcow2.backing(_head(disk)))
 
 
 def _head(disk: Path) -> bytes:
     try:
         handle = os.open(disk, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError:  # a link, a socket, or gone meanwhile
-        return b""
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENOENT}:  # a link, a socket, or gone
+            return b""
+        raise VmnetError(
+            f"cannot see what the disk {disk} leans on: {error.strerror}",
+            fix="run it as the user whose plan that is, or as root",
+        ) from error
     try:
         return os.pread(handle, HEAD, 0) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
     finally:

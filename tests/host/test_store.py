@@ -239,6 +239,39 @@ def test_prune_and_rm_keep_what_a_plans_disk_leans_on(folder: Path, tmp_path: Pa
     assert contents(folder) == [content.name, "used.json"]
 
 
+def test_disks_that_cannot_be_seen_keep_everything(tmp_path: Path) -> None:
+    disks = tmp_path / "lab" / "disk"
+    disks.mkdir(parents=True)
+    (disks / "vm.qcow2").touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "disk").touch()
+    assert storeuse.in_use(tmp_path) == {}
+    tmp_path.chmod(0o755)
+    script = (
+        "import os, sys; from pathlib import Path; from provisioner.host import storeuse\n"
+        "from provisioner.errors import VmnetError\n"
+        "os.setresuid(65534, 65534, 65534)\n"
+        "try: storeuse.in_use(Path('.'))\n"
+        "except VmnetError as error: print(error.what)"
+    )
+    told = []
+    for closed in (disks / "vm.qcow2", disks):
+        closed.chmod(0)
+        ran = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(HOUSE)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        told.append(ran.stdout)
+    assert told == [
+        "cannot see what the disk lab/disk/vm.qcow2 leans on: Permission denied\n",
+        "cannot see what disks are in lab/disk: Permission denied\n",
+    ]
+
+
 def test_who_takes_away_waits_for_who_uses_the_store(folder: Path) -> None:
     storefiles.prepare(folder)
     script = (
