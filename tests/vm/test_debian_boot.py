@@ -93,9 +93,9 @@ BY = {
     kernel: r"root=\S+ rw .* vmnet.told=by-the-host",
 }
 ASKED = """
-hostname; cat /etc/told; ls /run/ran; test -d /sys/firmware/efi && echo uefi
+hostname; echo $(cat /etc/told); ls /run/ran; test -d /sys/firmware/efi && echo uefi
 cloud-init status; systemctl --failed --quiet
-cut -d' ' -f1,2 /home/debian/.ssh/authorized_keys; sudo -n -u debian sudo -n id -un
+cut -d' ' -f1,2 ~debian/.ssh/authorized_keys; sudo -n -u debian sudo -n id -un
 ls /etc/ssh | grep -c 'ssh_host_.*_key$'; ss -Hltn sport = :22 | grep -c LISTEN
 test $(stat -f -c %b*%S / | xargs -I{} sh -c 'echo $(({}))') -gt 3900000000 && echo grown
 n=$(ls -d /sys/class/net/e*); cat $n/mtu; n=${n##*/}
