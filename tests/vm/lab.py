@@ -151,9 +151,9 @@ class Lab:
         """Start a vmnet command."""
         return Running(self.argv(*words), self.directory, self.environment)
 
-    def vmnet(self, *words: str | Path, status: int = 0) -> Ran:
+    def vmnet(self, *words: str | Path, status: int = 0, within_s: float = PATIENCE_S) -> Ran:
         """Run a vmnet command to its end, which must have that status."""
-        ran = self.start(*words).finished(status)
+        ran = self.start(*words).finished(status, within_s)
         self.macvtaps()
         return ran
 

@@ -78,10 +78,10 @@ class Running:
             return True
         return False
 
-    def finished(self, status: int | None = 0) -> Ran:
+    def finished(self, status: int | None = 0, within_s: float = PATIENCE_S) -> Ran:
         """Wait for its end, with that status (None: any)."""
         try:
-            self.process.wait(PATIENCE_S)
+            self.process.wait(within_s)
         finally:
             self.process.kill()  # nothing, when it has ended
         for reader in self._readers:

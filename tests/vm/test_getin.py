@@ -8,15 +8,11 @@ import fcntl
 import hashlib
 import json
 import os
-import pty
-import select
 import signal
 import struct
 import subprocess
 import termios
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +21,7 @@ import pytest
 
 from vm.lab import REPOSITORY, Lab, call, until
 from vm.running import PATIENCE_S
+from vm.terminal import joined
 
 PLAN = """\
 networks:
@@ -36,7 +33,6 @@ vms:
   far: {{nics: [{{network: nic, mode: private}}]}}
   beside: {{nics: [nic]}}
 """
-WINDOW = (41, 132)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,58 +219,8 @@ def test_exec_takes_much_input_and_gives_what_output_it_can(here: Here) -> None:
     assert b"more than the 16 MiB" in refused.stderr
 
 
-@contextmanager
-def joined(here: Here, *words: str) -> Iterator["Joined"]:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *WINDOW, 0, 0))
-    before = termios.tcgetattr(theirs)
-    process = subprocess.Popen(
-        here.lab.argv("console", "-f", here.plan, *words),
-        env=here.lab.environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
-    )
-    try:
-        yield Joined(ours, theirs, process)
-        assert process.wait(PATIENCE_S) is not None
-        assert termios.tcgetattr(theirs) == before
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-        os.close(theirs)
-
-
-@dataclass(slots=True)
-class Joined:
-    """A console on a terminal of the test's."""
-
-    ours: int
-    theirs: int
-    process: "subprocess.Popen[bytes]"
-    said: bytes = b""
-
-    def sees(self, text: bytes) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while text not in self.said:
-            left = end - time.monotonic()
-            assert left > 0, (text, self.said)
-            if select.select([self.ours], [], [], min(left, 0.5))[0]:
-                self.said += os.read(self.ours, 4096)
-        self.said = b""
-
-    def types(self, text: bytes) -> None:
-        os.write(self.ours, text)
-
-    def is_raw(self) -> bool:
-        return not termios.tcgetattr(self.theirs)[3] & termios.ICANON
-
-
 def test_a_console_is_typed_into_and_left_and_the_terminal_is_as_before(here: Here) -> None:
-    with joined(here, "far") as console:
+    with joined(here.lab, here.plan, "far") as console:
         until(console.is_raw, "the terminal is raw")
         console.types(b"\necho $((40 + 2))th\n")
         console.sees(b"42th")
@@ -285,7 +231,7 @@ def test_a_console_is_typed_into_and_left_and_the_terminal_is_as_before(here: He
 
 
 def test_another_key_leaves_a_console_when_it_was_asked_for(here: Here) -> None:
-    with joined(here, "--escape", "^a", "far") as console:
+    with joined(here.lab, here.plan, "--escape", "^a", "far") as console:
         until(console.is_raw, "the terminal is raw")
         console.types(b"\x1d\x1d\necho still $((1 + 1))\n")
         console.sees(b"still 2")
@@ -294,14 +240,14 @@ def test_another_key_leaves_a_console_when_it_was_asked_for(here: Here) -> None:
 
 
 def test_a_console_that_is_told_to_end_gives_the_terminal_back(here: Here) -> None:
-    with joined(here, "far") as console:
+    with joined(here.lab, here.plan, "far") as console:
         until(console.is_raw, "the terminal is raw")
         console.process.send_signal(signal.SIGTERM)
         assert console.process.wait(PATIENCE_S) == 130
 
 
 def test_a_guest_learns_the_size_of_our_terminal_and_its_changes(here: Here) -> None:
-    with joined(here, "--resize", "far") as console:
+    with joined(here.lab, here.plan, "--resize", "far") as console:
         until(lambda: here.inside("far", "stty -F /dev/ttyS0 size") == "41 132\n", "the size")
         fcntl.ioctl(console.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 99, 0, 0))
         until(lambda: here.inside("far", "stty -F /dev/ttyS0 size") == "30 99\n", "a new size")
