@@ -3,15 +3,17 @@
 import base64
 import json
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from provisioner.errors import VmnetError
 from provisioner.host import guestasked
-from provisioner.host.domains import Domains
 from provisioner.host.guestfiles import READ, WRITTEN
 from provisioner.host.guests import Guests
+
+if TYPE_CHECKING:
+    from provisioner.host.domains import Domains
 
 NIC = {"name": "e", "hardware-address": "02:00:00:00:00:01", "ip-addresses": [{}, 5, None]}
 

@@ -90,6 +90,22 @@ def test_up_and_down_use_the_daemon_that_answers(host: Lab) -> None:
     assert host.snapshot() == host.before
 
 
+def test_guests_are_got_into_over_a_daemon_too(host: Lab, tmp_path: Path) -> None:
+    plan = host.plan(PLAN)
+    host.vmnet("up", plan)
+    flood = "head -c 3000000 /dev/zero | tr '\\0' x; exit 3"
+    ran = host.vmnet("exec", "-f", plan, "a", "--", "sh", "-c", flood, status=3)
+    assert ran.stdout == "x" * (2 << 20)
+    source, back = tmp_path / "file", tmp_path / "back"
+    source.write_bytes(bytes(range(256)) * 6000)
+    host.vmnet("cp", "-f", plan, "--way", "agent", source, "a:/tmp/file")
+    host.vmnet("cp", "-f", plan, "--way", "agent", "a:/tmp/file", back)
+    assert back.read_bytes() == source.read_bytes()
+    assert "ready uptime" in host.vmnet("logs", "-f", plan, "a").stdout
+    host.vmnet("down", plan)
+    assert host.snapshot() == host.before
+
+
 def test_a_domain_of_somebody_else_is_not_touched(host: Lab) -> None:
     theirs = host.directory / "theirs.xml"
     name = f"{host.name}-a"
