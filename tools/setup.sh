@@ -61,6 +61,13 @@ missing_apt_packages() {
     done < <(apt_packages)
 }
 
+# The tests start an sshd of their own: installing it must not open this machine to logins.
+keep_sshd_off() {
+    command -v systemctl >/dev/null || return 0
+    say "systemd: ssh.service is masked, tests alone need sshd (to have it: systemctl unmask ssh)"
+    tools/as-root.sh systemctl mask --quiet ssh.service ssh.socket || true
+}
+
 install_apt_packages() {
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         fail "this is not Debian or a relative of it, and make setup knows no other packages" \
@@ -74,6 +81,7 @@ install_apt_packages() {
         say "apt: $name ($reason)"
         names+=("$name")
     done <<<"$missing"
+    case " ${names[*]} " in *" openssh-server "*) keep_sshd_off ;; esac
     export DEBIAN_FRONTEND=noninteractive
     # Old lists name files that the mirror no longer has. If fresh ones cannot be had, the old ones
     # may still do, so only the second step decides.

@@ -80,18 +80,17 @@ def login(value: object) -> Login:
 
 
 def _machine(name: str, given: object) -> Machine:
-    if not isinstance(given, dict):
-        return Machine(tuple(address(one) for one in many(given)))
-    for key in given:
+    keys = given if isinstance(given, dict) else {"address": given}
+    for key in keys:
         if key not in _KEYS:
             raise BadValue(
                 f"unknown key {quoted(key)} of host {quoted(name)}",
                 f"{meant(str(key), _KEYS)}known keys: {', '.join(_KEYS)}",
             )
-    if "address" not in given:
+    addresses = tuple(address(one) for one in many(keys.get("address", ())))
+    if not addresses:
         raise BadValue(f"host {quoted(name)} has no address", _FORM)
-    ssh = login(given["ssh"]) if "ssh" in given else None
-    return Machine(tuple(address(one) for one in many(given["address"])), ssh)
+    return Machine(addresses, login(keys["ssh"]) if "ssh" in keys else None)
 
 
 def _is_address(text: str) -> bool:

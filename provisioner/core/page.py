@@ -126,7 +126,10 @@ def as_html(report: Report, plan: "Plan") -> str:
 
 
 def topology(plan: "Plan") -> tuple[list[Box], list[Edge]]:
-    """Lay networks out in a row above the VMs; a line for each NIC, with its mode."""
+    """Lay networks out in a row above VMs and other machines; a line for each NIC, with its mode.
+
+    A machine is joined to the networks on uplinks that an address of its lies in.
+    """
     wide = _WIDTH + _GAP
     homes = {n.name: _GAP + i * wide for i, n in enumerate(plan.networks)}
     boxes = [
@@ -141,6 +144,14 @@ def topology(plan: "Plan") -> tuple[list[Box], list[Edge]]:
             mode = str(attachments.of(plan.network(nic.network), nic).mode)
             middle = _WIDTH // 2
             edges.append(Edge(x + middle, y, homes[nic.network] + middle, _TOP + _HEIGHT, mode))
+    for i, (name, machine) in enumerate(plan.hosts.items(), len(plan.vms)):
+        x, y = _GAP + i * wide, _TOP + _ROW
+        boxes.append(Box(x, y, name, str(machine.addresses[0])))
+        for network in plan.networks:
+            if network.uplink and machine.on(network.subnet):
+                middle = _WIDTH // 2
+                there = homes[network.name] + middle
+                edges.append(Edge(x + middle, y, there, _TOP + _HEIGHT, "machine"))
     return boxes, edges
 
 

@@ -4,11 +4,12 @@ It goes into the background when it really serves (dnsmasq(8): the parent ends w
 bound its sockets), so the end of the program that was started is the event to wait for.
 """
 
+import errno
 import os
 import select
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from provisioner.core import leases as texts
@@ -73,11 +74,16 @@ def delete(dhcp: Dhcp) -> None:
     _end(config)
     for path in (_pid_file(config), config):
         path.unlink(missing_ok=True)
-    others = [x for x in config.parent.glob("*.conf") if texts.network_of(x.name) == dhcp.name]
-    if not others:
-        _lease(config).unlink(missing_ok=True)
-    if config.parent.is_dir() and not any(config.parent.iterdir()):
+    # Another network of the plan may be taken down at this moment, and the folder with it.
+    with suppress(FileNotFoundError):
+        left = {x.name for x in config.parent.iterdir() if x.suffix == ".conf"}
+        if dhcp.name not in map(texts.network_of, left):
+            _lease(config).unlink(missing_ok=True)
+    try:
         config.parent.rmdir()
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ENOTEMPTY}:
+            raise
 
 
 def leases(plan: str) -> dict[str, str]:

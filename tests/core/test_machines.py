@@ -136,6 +136,9 @@ def test_a_line_that_could_measure_nothing_is_refused(line: str, told: str) -> N
     [
         ("{a: 10.0.0.9}", "a names a VM too"),
         ("{gateway: 10.0.0.9}", "gateway has a meaning of its own"),
+        ("{nas: []}", 'host "nas" has no address'),
+        ("{nas: {address: []}}", 'host "nas" has no address'),
+        ("{nas: }", "there is no value here"),
         ("{nas: {ssh: nas}}", 'host "nas" has no address'),
         ("{nas: {address: 10.0.0.9, shs: nas}}", 'unknown key "shs" of host "nas"'),
         ("{nas: {address: 10.0.0.9, ssh: -oProxyCommand=x}}", "nobody to log in to"),

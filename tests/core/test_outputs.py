@@ -15,7 +15,8 @@ from reports import APART, DEAD, FINDING, GOOD, HOSTILE, LEAK, PLAN, UNKNOWN, re
 
 from provisioner.core import github, matrix, surprises
 from provisioner.core.junit import as_junit
-from provisioner.core.page import as_html
+from provisioner.core.page import as_html, topology
+from provisioner.core.planfile import load
 from provisioner.core.report import as_json, errors_as_json
 from provisioner.core.tap import as_tap
 from provisioner.core.text import sanitize
@@ -138,6 +139,19 @@ def test_the_page_has_no_tag_and_no_link_of_a_guests(text: str) -> None:
     plain.feed(as_html(spoilt("x"), PLAN))
     spoilt_page.feed(as_html(spoilt(f"x{text}"), PLAN))
     assert (spoilt_page.tags, spoilt_page.links) == (plain.tags, [])
+
+
+def test_the_topology_shows_other_machines_on_the_wire_that_they_are_on() -> None:
+    text = (
+        "name: lab\nnetworks: {lan: {uplink: nic0, subnet: 10.0.0.0/24}}\nvms: {a: {nics: [lan]}}\n"
+        "hosts: {nas: 10.0.0.9, far: 192.0.2.1}\n"
+    )
+    boxes, edges = topology(load(text, "p").plan)
+    assert [(box.title, box.subtitle) for box in boxes] == [
+        ("lan", "nic0"), ("a", "1 NIC"), ("nas", "10.0.0.9"), ("far", "192.0.2.1"),
+    ]  # fmt: skip
+    assert [edge.label for edge in edges] == ["bridge", "machine"]
+    assert len({(box.x, box.y) for box in boxes}) == 4
 
 
 @given(hostile)

@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,18 @@ def test_it_serves_when_it_has_been_made_and_is_found_again(served: Dhcp) -> Non
     dnsmasq.create(served)
     assert dnsmasq.observe("lab") == [served]
     assert [asked("web"), asked("web.lab")] == [bytes([10, 5, 0, 20])] * 2
+
+
+def test_networks_of_a_plan_that_end_at_the_same_moment(served: Dhcp) -> None:
+    folder = Path(served.config).parent
+    many = [replace(served, config=str(folder / f"n{n}.conf"), name=f"n{n}") for n in range(12)]
+    with ThreadPoolExecutor(len(many)) as side_by_side:
+        for _ in range(100):
+            folder.mkdir(parents=True)
+            for dhcp in many:
+                Path(dhcp.config).touch()
+            assert list(side_by_side.map(dnsmasq.delete, many)) == [None] * len(many)
+            assert not folder.exists()
 
 
 def test_one_that_was_killed_is_noticed_and_started_anew(served: Dhcp) -> None:

@@ -69,6 +69,12 @@ def test_each_guest_is_pinged_from_the_machine_and_pings_it(shared_lab: Lab, pla
     assert "another host, by ssh; ping" in grid
 
 
+def test_a_sample_still_asks_from_each_machine(shared_lab: Lab, plan: Path) -> None:
+    report = checked(shared_lab, plan, "--pairs", "sample")
+    asked = {(r["from"], r["to"]) for r in report["results"]}
+    assert {("nas", "a"), ("nas", "p"), ("a", "nas"), ("p", "nas")} <= asked
+
+
 def test_a_host_of_sshs_own_configuration_will_do(shared_lab: Lab, plan: Path) -> None:
     by_alias = plan.with_name("alias.yaml")
     text = plan.read_text()
