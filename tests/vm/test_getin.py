@@ -71,33 +71,9 @@ def here(shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         text = PLAN.format(key=key.with_suffix(".pub").read_text().strip())
         plan = shared_lab.plan(text, "in")
         shared_lab.vmnet("up", plan)
-        found = Here(shared_lab, plan, key)
-        _learn_keys(found)
-        yield found
+        yield Here(shared_lab, plan, key)
         shared_lab.vmnet("down", plan)
         shared_lab.ip("link", "del", "up0")
-
-
-def _learn_keys(here: Here) -> None:
-    # A stand-in: vmnet is going to put host keys into the seed and to write this file by itself.
-    name = here.plan.stem
-    file = Path("/var/lib/vmnet", name, "ssh/known_hosts")
-    file.parent.mkdir(mode=0o700)
-    near, beside = _address(here, "near", "10.93."), _address(here, "beside", "10.94.")
-    plain = f"ssh -F none -i {here.key} -o UserKnownHostsFile=/dev/null"
-    through = f"{plain} -o StrictHostKeyChecking=no -W %h:%p root@{near}"
-    for vm, address, way in (("near", near, "none"), ("beside", beside, through)):
-        options = [f"HostKeyAlias=vmnet:{name}:{vm}", "StrictHostKeyChecking=accept-new"]
-        options += [f"UserKnownHostsFile={file}", f"ProxyCommand={way}", "HashKnownHosts=no"]
-        words = [word for option in options for word in ("-o", option)]
-        call_in = ("ssh", "-F", "none", "-i", str(here.key), *words, "-l", "root", address, "true")
-        here.lab.run(*call_in)
-
-
-def _address(here: Here, vm: str, begin: str) -> str:
-    report = here.lab.vmnet("status", here.plan, "--json").report
-    (found,) = [one for one in report["vms"] if one["name"] == vm]
-    return str(next(a.split("/")[0] for a in found["addresses"] if a.startswith(begin)))
 
 
 def _digest(path: Path) -> str:
@@ -116,7 +92,7 @@ def test_ssh_hands_over_words_as_they_are_and_the_exit_status(here: Here) -> Non
 
 
 def test_another_host_key_than_the_known_one_is_refused(here: Here) -> None:
-    file = Path("/var/lib/vmnet", here.plan.stem, "ssh/known_hosts")
+    file = Path("/var/lib/vmnet", here.plan.stem, "known_hosts")
     right = file.read_text()
     wrong = (here.key.with_suffix(".pub")).read_text().split()[1]
     try:
