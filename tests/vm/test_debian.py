@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vm.lab import REPOSITORY, Lab
+from vm.lab import REPOSITORY, Lab, until
 from vm.terminal import joined
 
 BOOT_S = 600
@@ -120,7 +120,6 @@ def test_cloud_init_has_ended_well_and_done_all_that_the_plan_says(here: Here) -
     for vm in ALL:
         assert here.inside(vm, "hostname").strip() == vm
     assert "status: done" in here.inside("v", "cloud-init status")
-    assert "error" not in here.inside("v", "cloud-init schema --system 2>&1 || true").lower()
     assert here.inside("v", "cat /etc/told /root/ran; stat -c %a /etc/told").split("\n") == [
         "by the plan",
         "by the plan",
@@ -147,7 +146,7 @@ def test_the_disk_has_grown_and_there_is_one_more(here: Here) -> None:
 
 def test_every_guest_is_logged_in_to_and_known_by_its_own_key(here: Here) -> None:
     for vm in ALL:
-        words = ("ssh", "-f", here.plan, "-i", here.key, vm, "--", "hostname; id -un")
+        words = ("ssh", "-f", here.plan, "-i", here.key, vm, "--", "sh", "-c", "hostname; id -un")
         assert here.lab.vmnet(*words).stdout == f"{vm}\ndebian\n"
 
 
@@ -161,6 +160,7 @@ def test_files_are_copied_there_and_back(here: Here, tmp_path: Path) -> None:
 @pytest.mark.parametrize("vm", ALL)
 def test_the_console_asks_who_wants_to_log_in(here: Here, vm: str) -> None:
     with joined(here.lab, here.plan, vm) as console:
+        until(console.is_raw, "the terminal is raw")
         console.types(b"\r")
         console.sees(b"login:")
         console.types(b"\x1d")
