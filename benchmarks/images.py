@@ -7,19 +7,33 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).resolve()
 HOUSE = HERE.parent.parent
+sys.path.insert(0, str(HOUSE))
+
+from provisioner.core.diff import Step, Verb  # noqa: E402
+from provisioner.core.resources import Disk, Seed  # noqa: E402
+from provisioner.execute import execute  # noqa: E402
+from provisioner.host import embedded, places, plumbing  # noqa: E402
+
 _MOST = 1.3
 _CHUNK = 4 << 20
+TOLD = (
+    ("meta-data", "instance-id: a\nlocal-hostname: a\n"),
+    ("user-data", "#cloud-config\nssh_authorized_keys: [ssh-ed25519 AAAA]\n"),
+    ("network-config", "version: 2\n"),
+)
 _UNITS = {"M": 1 << 20, "G": 1 << 30}
 
 
@@ -47,13 +61,18 @@ def main() -> None:
     """Measure everything, in a folder of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="1G", help="of the imported image: 64M, 1G")
+    parser.add_argument("--counts", default="1,10,50", help="of VMs whose disks and seeds are made")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", help="where the store and the image lie", default="/var/tmp")  # noqa: S108
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if not shutil.which("genisoimage"):
+        raise SystemExit("this needs genisoimage: apt-get install genisoimage")
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        found = [importing(Path(name), _bytes(options.size), options.rounds)]
+        counts = [int(word) for word in options.counts.split(",")]
+        found = [making(Path(name), count, options.rounds) for count in counts]
+        found.append(importing(Path(name), _bytes(options.size), options.rounds))
     if options.json:
         told = [asdict(one) | {"ratio": one.ratio} for one in found]
         print(json.dumps({"load": load, "measured": told}, indent=2))
@@ -61,6 +80,60 @@ def main() -> None:
         print(f"load at the start: {load:.1f}; seconds of {options.rounds} rounds")
         for one in found:
             show(one)
+
+
+def making(folder: Path, count: int, rounds: int) -> Measured:
+    """Measure the disks and seeds of `count` VMs against a process for each of both.
+
+    Ours are on the disk when they are done (fsync, rename), private, and QEMU's user's own.
+    """
+    base = made(folder, 16 << 20)
+    os.environ["VMNET_STATE_DIR"] = str(folder / "state")
+    home, plain = places.home("bench"), folder / "plain"
+    steps = [step for at in range(count) for step in _of_one(home, base, at)]
+    sources = [folder / name for name, _ in TOLD]
+    for source, (_, text) in zip(sources, TOLD, strict=True):
+        source.write_text(text)
+
+    def processes(at: int) -> None:
+        overlay = ["-f", "qcow2", "-F", "qcow2", "-b", str(base), f"{plain}/v{at}.qcow2", "20G"]
+        subprocess.run(["qemu-img", "create", "-q", *overlay], check=True)
+        image = ["-quiet", "-V", "cidata", "-J", "-r", "-o", f"{plain}/v{at}.iso"]
+        subprocess.run(["genisoimage", *image, *map(str, sources)], check=True)
+
+    def ours() -> None:
+        owner = embedded.owner()
+        done = execute(steps, lambda step: plumbing.perform("bench", step, owner)).done
+        assert len(done) == len(steps)  # noqa: S101  (a benchmark of what fails says nothing)
+
+    def one_after_the_other() -> None:
+        for at in range(count):
+            processes(at)
+
+    def side_by_side() -> None:
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(processes, range(count)))
+
+    def forget() -> None:
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(plain, ignore_errors=True)
+        plain.mkdir()
+
+    theirs = "qemu-img create and genisoimage, one after the other"
+    ways: dict[str, Callable[[], None]] = {
+        "vmnet: disk and seed": ours,
+        theirs: one_after_the_other,
+        "the same processes, 16 at once": side_by_side,
+    }
+    seconds, cpu = timed(ways, rounds, forget)
+    what = f"disks and seeds of {count} VMs"
+    return Measured(what, seconds, cpu, "vmnet: disk and seed", theirs, 1.0)
+
+
+def _of_one(home: Path, base: Path, at: int) -> tuple[Step, Step]:
+    disk = Disk(str(home / "disk" / f"v{at}.qcow2"), 20 << 30, str(base), "qcow2")
+    seed = Seed(str(home / "seed" / f"v{at}-1.iso"), TOLD, vm=f"v{at}")
+    return Step(Verb.CREATE, disk, "missing"), Step(Verb.CREATE, seed, "missing")
 
 
 def importing(folder: Path, size: int, rounds: int) -> Measured:

@@ -34,7 +34,7 @@ vms:
     boot: uefi
     disk: 3G
     disks: [64M]
-    files: [{{path: /etc/told, content: "by the plan\n", mode: "0640"}}]
+    files: [{{path: /etc/told, content: "by the plan\\n", mode: "0640"}}]
     run: ["cp /etc/told /root/ran"]
     nics: [{{network: lab, mode: vepa, address: ["{four}/24", "{six}/64"]}}]
   b: {{nics: [{{network: lab, mode: bridge}}]}}
