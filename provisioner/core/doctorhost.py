@@ -1,6 +1,6 @@
 """What the host has to have besides its kernel: rights, QEMU, libvirt, room."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,6 +52,35 @@ def qemu(version: str, trouble: str, user: str) -> Item:
     if trouble:
         return Item("virtualisation", trouble, State.BAD, "apt-get install qemu-system-x86")
     return Item("virtualisation", f"{version}; guests run as the user {user}")
+
+
+_TOOLS: Final = (
+    ("qemu-img", "makes guests' disks", State.LACKS, "qemu-utils"),
+    ("ssh-keygen", "makes the key that a guest is known by", State.LACKS, "openssh-client"),
+    ("openssl", "hashes a password: in the clear", State.LACKS, "openssl"),
+    ("gpgv", "verifies the vendors' lists of digests", State.NOTE, "gpgv"),
+    ("mmdebstrap", "builds debian-12 here", State.NOTE, "mmdebstrap"),
+)
+"""Programs that guests' disks and images take: what each does, and its package in Debian."""
+
+
+def tools(there: Container[str], *, uefi: bool) -> Iterator[Item]:
+    """Judge the programs that only some plans need; `uefi`: OVMF is on the host."""
+    missing = [tool for tool in _TOOLS if tool[0] not in there]
+    for name, what, state, package in missing:
+        yield Item(
+            "guests", f"{name}, which {what}, is missing", state, f"apt-get install {package}"
+        )
+    if not uefi:
+        what = "OVMF is missing: no `boot: uefi`"
+        yield Item("guests", what, State.LACKS, "apt-get install ovmf")
+    if not missing and uefi:
+        yield Item("guests", "disks, images, host keys and UEFI: all programs are there")
+
+
+def programs() -> tuple[str, ...]:
+    """Name the programs that `tools` judges."""
+    return tuple(name for name, *_ in _TOOLS)
 
 
 def libvirt(found: Libvirt) -> Iterator[Item]:

@@ -14,6 +14,7 @@ from provisioner.execute import Outcome, execute
 from provisioner.flow.check import When, checked
 from provisioner.flow.drawing import drawn
 from provisioner.flow.session import Options, Session, Target, Tell, begun
+from provisioner.host import places, storefiles
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
@@ -31,22 +32,24 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
     started = time.monotonic()
     with begun(target, options, worker, tell) as session:
         session.refuse()
-        want = session.wanted()
-        steps = diff(want, session.snapshot.resources)
-        _refuse_restarts(steps, options)
-        xmls = drawn(target, steps)
-        session.refuse_taken_addresses(
-            {
-                s.resource.vm
-                for s in steps
-                if s.verb is not Verb.DELETE and isinstance(s.resource, Domain)
-            }
-        )
-        _warn(session)
-        began = time.monotonic()
-        if not steps:
-            tell("nothing to do")
-        outcome = _done(session, steps, xmls)
+        # Until disks lean on them, nobody may take images away: vmnet image prune waits.
+        with storefiles.held(places.store(), tell):
+            want = session.wanted()
+            steps = diff(want, session.snapshot.resources)
+            _refuse_restarts(steps, options)
+            xmls = drawn(target, steps)
+            session.refuse_taken_addresses(
+                {
+                    s.resource.vm
+                    for s in steps
+                    if s.verb is not Verb.DELETE and isinstance(s.resource, Domain)
+                }
+            )
+            _warn(session)
+            began = time.monotonic()
+            if not steps:
+                tell("nothing to do")
+            outcome = _done(session, steps, xmls)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
         fresh = frozenset(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provisioner.core import doctorhost, doctorkernel, doctornet
 from provisioner.core.doctor import Item, State
 from provisioner.flow.session import Tell
-from provisioner.host import doctor, embedded, rights
+from provisioner.host import doctor, embedded, firmware, programs, rights
 from provisioner.host import doctornet as nics
 from provisioner.host.worker import Worker
 
@@ -38,6 +38,10 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
             doctorkernel.kvm(kvm.result(), kernel.container),
             doctorhost.qemu(version, trouble, embedded.run_user()[0]),
             *doctorhost.libvirt(libvirt.result()),
+            *doctorhost.tools(
+                {name for name in doctorhost.programs() if programs.found(name)},
+                uefi=firmware.loader() is not None,
+            ),
         ]
     return found
 

@@ -312,3 +312,23 @@ def test_the_lines_for_ci_name_this_hosts_device_number_and_are_yaml() -> None:
     assert yaml.safe_load(github)["jobs"]["vms"]["steps"][-1]["if"] == "always()"
     assert yaml.safe_load(gitlab)["vms"]["artifacts"]["reports"] == {"junit": "vms.xml"}
     assert "c MAJOR:* rwm" in cilines.text(0)
+
+
+def test_programs_that_only_some_plans_need_are_told_with_their_packages() -> None:
+    every = {"qemu-img", "ssh-keygen", "openssl", "gpgv", "mmdebstrap"}
+    (fine,) = doctorhost.tools(every, uefi=True)
+    assert fine.state is doctor.State.GOOD
+    few = list(doctorhost.tools(every - {"qemu-img", "gpgv"}, uefi=False))
+    assert [(item.what, str(item.state), item.fix) for item in few] == [
+        (
+            "qemu-img, which makes guests' disks, is missing",
+            "lacking",
+            "apt-get install qemu-utils",
+        ),
+        (
+            "gpgv, which verifies the vendors' lists of digests, is missing",
+            "note",
+            "apt-get install gpgv",
+        ),
+        ("OVMF is missing: no `boot: uefi`", "lacking", "apt-get install ovmf"),
+    ]
