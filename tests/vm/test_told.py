@@ -102,6 +102,7 @@ def test_only_qemu_can_read_the_seed_and_only_root_the_keys(shared_lab: Lab) -> 
     modes = [S_IMODE(path.stat().st_mode) for path in (keys, keys / "a", private, known)]
     assert modes == [0o700, 0o700, 0o600, 0o600]
     assert {path.stat().st_uid for path in (keys, private, known)} == {0}
+    assert S_IMODE((home(shared_lab) / "console" / "a.log").stat().st_mode) == 0o600
     assert b"hidden" in seed.read_bytes() or SECRETS[-1] in seed.read_bytes()
     assert b"OPENSSH" not in known.read_bytes()
 
