@@ -1,4 +1,4 @@
-"""How an image that is not here comes here: from the catalogue, from an address, from a file."""
+"""How an image comes here that is not: from the catalogue, from an address, from a file."""
 
 import hashlib
 import os
@@ -138,19 +138,27 @@ def _named(name: str, tell: Tell | None) -> Image:
 
 def _taken_in(path: Path, digest: str, tell: Tell | None) -> str:
     """Take a file of the user's into the store, unless it is there as it is now; give its name."""
+    if not path.is_file():
+        raise VmnetError(
+            f"there is no image file {one_line(str(path))}",
+            fix="write its path from the plan's folder on: image: file:./disk.qcow2",
+            status=Exit.BAD_INPUT,
+        )
     mark = blake2s(os.fsencode(path.resolve()), digest_size=4).hexdigest()
     name = f"{images.name_from(path.name)[:40] or 'file'}-{mark}"
-    if tell is not None and not _is_as_before(path, name):
+    if tell is not None and not _is_as_before(path, name, digest):
         tell(f"taking in {path}")
         add(path, Origin(name, str(path), Traits(boot=("bios", "uefi")), digest), tell, _no_bar)
     return name
 
 
-def _is_as_before(path: Path, name: str) -> bool:
+def _is_as_before(path: Path, name: str, digest: str) -> bool:
     """Tell whether the store has this file's content: hashed again, for files change."""
     kept = _stored(name)
-    if not kept or not path.is_file() or path.stat().st_size != kept.record.size:
+    if not kept or path.stat().st_size != kept.record.size:
         return False
+    if digest and digest != f"sha256:{kept.record.digest}":
+        return False  # taking it in anew will say whether it is what was meant
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == kept.record.digest
 

@@ -165,7 +165,7 @@ def _copied(given: Given, draft: int, origin: Origin, progress: Progress) -> Sto
     if wanted and of_file != wanted:
         shown = one_line(origin.source, 120)
         raise VmnetError(
-            f"{shown}: its {kind.upper()} is {of_file}, not {wanted}",
+            f"{shown}: its SHA-{kind.removeprefix('sha')} is {of_file}, not {wanted}",
             fix="fetch it again; if it stays so, do not use it: it is not the file that was meant",
             status=Exit.BAD_INPUT,
         )

@@ -138,7 +138,7 @@ def test_a_file_of_any_name_is_a_file(room: Room, name: str) -> None:
         (("import", "disk.img", "--name", "../x"), 2, 'an image cannot be named "../x"'),
         (("import", "disk.img", "--name", "micro"), 2, '"micro" is the name of an image that'),
         (("import", "disk.img", "--sha256", "12"), 2, '"sha256:12" is not a SHA-256'),
-        (("import", "disk.img", "--sha256", "0" * 64), 2, "disk.img: its SHA256 is"),
+        (("import", "disk.img", "--sha256", "0" * 64), 2, "disk.img: its SHA-256 is"),
         (("import", "disk.img", "--user", "a b"), 2, '--user: "a b" cannot be the name of a user'),
         (("import", "disk.img", "--boot", "usb"), 2, '--boot: "usb" is not a list of bios and'),
         (("import", "nope.img"), 2, "cannot read nope.img: No such file or directory"),

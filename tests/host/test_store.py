@@ -152,7 +152,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(folder: Path, file: Pat
 def test_a_file_of_another_digest_is_refused(folder: Path, file: Path) -> None:
     wanted = "0" * 64
     assert refusal(folder, file, f"sha256:{wanted}") == (
-        f"FILE: its SHA256 is {digest(file)}, not {wanted}"
+        f"FILE: its SHA-256 is {digest(file)}, not {wanted}"
     )
     sha512 = hashlib.sha512(file.read_bytes()).hexdigest()
     assert add(folder, file, digest=f"sha512:{sha512}").digest == digest(file)
