@@ -56,7 +56,12 @@ Sets = Annotated[
     typer.Option("--set", help="Override a value: networks.lan.mode=vepa. Repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write the report as JSON on standard output.")]
-Timeout = Annotated[float, typer.Option(help="Seconds to wait for the guests.", min=1)]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds to wait for the guests.", min=1, show_default="120; 600 with cloud-init"
+    ),
+]
 LockTimeout = Annotated[
     float, typer.Option(help="Seconds to wait for another command on the same plan.", min=0)
 ]
@@ -102,7 +107,7 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     recreate: Annotated[
         bool, typer.Option("--recreate", help="Restart VMs whose change needs it.")
     ] = False,
-    timeout: Timeout = 120.0,
+    timeout: Timeout = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -115,7 +120,7 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         ctx,
         "up",
         lambda: target(plan, file, sets, text=made),
-        options("up", timeout, lock_timeout, recreate=recreate),
+        options("up", timeout or 0, lock_timeout, recreate=recreate),
         json=json,
     )
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _CONSOLE_LINES = 40
 _CLAIM_S = 1.0
+_READY_S, _CLOUD_INIT_S = 120.0, 600.0  # a distribution takes its time, most of all without KVM
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def checked(session: Session, report: Report, when: When) -> Report:
     measuring = Measuring(ends, pairs, readiness, session.worker)
     threads = measuring.start()
     threading.Thread(target=session.options.idle, daemon=True).start()
-    readiness.settle(up_now, session.options.timeout_s, when.ready_since, when.fresh)
+    patience = _CLOUD_INIT_S if any(t.cloud_init for t in traits.values()) else _READY_S
+    readiness.settle(up_now, session.options.timeout_s or patience, when.ready_since, when.fresh)
     rivals = _rivals(session, readiness)
     for thread in threads:
         thread.join()

@@ -36,7 +36,7 @@ class Options:
     """What a command line can change about how a command goes about its work."""
 
     command: str
-    timeout_s: float = 120.0
+    timeout_s: float = 0.0  # of waiting for guests; 0 leaves it to what they boot
     lock_timeout_s: float = 30.0
     recreate: bool = False
     pairs: str = "all"  # or "sample": a part of them that touches every guest
