@@ -70,16 +70,16 @@ def booted(image: Built, folder: Path, *firmware: str) -> Iterator[Guest]:
         yield guest
 
 
-def bios(_image: Built, _folder: Path) -> list[str]:
+def bios(_image: Built) -> list[str]:
     return []
 
 
-def kernel(image: Built, _folder: Path) -> list[str]:
+def kernel(image: Built) -> list[str]:
     kernel = ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
     return [*kernel, "-append", f"{image.cmdline} vmnet.told=by-the-host"]
 
 
-BY = {
+BY: dict[Callable[[Built], list[str]], str] = {
     bios: r"BOOT_IMAGE=/vmlinuz root=\S+ rw .* initrd=/initrd",
     kernel: r"root=\S+ rw .* vmnet.told=by-the-host",
 }
@@ -115,9 +115,9 @@ NEW_KERNEL = "/etc/kernel/postinst.d/zz-vmnet-esp $(uname -r) && mount /boot/efi
 
 @pytest.mark.parametrize("way", BY, ids=lambda way: way.__name__)
 def test_it_boots_and_does_all_that_the_seed_says(
-    way: Callable[[Built, Path], list[str]], image: Built, tmp_path: Path
+    way: Callable[[Built], list[str]], image: Built, tmp_path: Path
 ) -> None:
-    with booted(image, tmp_path, *way(image, tmp_path)) as guest:
+    with booted(image, tmp_path, *way(image)) as guest:
         assert guest.run(ASKED) == ANSWERED
         assert re.fullmatch(BY[way], guest.run("cat /proc/cmdline").strip())
         if way is bios:
