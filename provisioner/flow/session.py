@@ -221,6 +221,7 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
         rights.require_nothing()
     else:
         rights.require()
+    rights.require_own_folders(places.state(), places.home(target.name), places.run())
     lock = locks.held(
         places.lock_file(target.name),
         f"{options.command} {target.name}",

@@ -1,6 +1,7 @@
 """What this process may do, asked before anything is tried."""
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,22 @@ def require_nothing() -> None:
 def require_for_devices() -> None:
     """Raise VmnetError when a capability is missing that it takes to make devices for others."""
     _require(_NEEDED_FOR_DEVICES)
+
+
+def require_own_folders(*folders: Path) -> None:
+    """Raise VmnetError when others could put files or links into a folder of vmnet's."""
+    for folder in folders:
+        try:
+            found = folder.lstat()
+        except FileNotFoundError:
+            continue  # it will be made, as ours
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid in {0, os.geteuid()}
+        if not ours or found.st_mode & stat.S_IWOTH:
+            raise VmnetError(
+                f"others than you could change what is in {folder} ({stat.filemode(found.st_mode)},"
+                f" owner {found.st_uid})",
+                fix=f"see who did that, then: chown {os.geteuid()} {folder}; chmod o-w {folder}",
+            )
 
 
 def lacking() -> list[tuple[str, str]]:

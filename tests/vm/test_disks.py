@@ -1,5 +1,6 @@
 """Guests with a kernel of the plan's and disks of their own, which grow while they run."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,3 +104,34 @@ def test_recreate_keeps_what_a_guest_has_written(shared_lab: Lab, up: Path) -> N
         "noreplace-smp",
         "my.word=2",
     ]
+
+
+IGNITED = """\
+networks: {{lan: {{switch: true, subnet: 10.78.0.0/24}}}}
+vms:
+  c:
+    kernel: {kernel}
+    initrd: {initrd}
+    ignition: ./core.ign
+    ready: started
+    nics: [{{network: lan, link: down}}]
+"""
+
+
+def test_ignition_reaches_qemu_as_a_file_that_only_qemu_reads(
+    shared_lab: Lab, up: Path, kernel: tuple[Path, Path]
+) -> None:
+    del up  # its folder is open to QEMU's user
+    (shared_lab.directory / "core.ign").write_text('{"ignition": {"version": "3.4.0"}}')
+    plan = shared_lab.plan(IGNITED.format(kernel=kernel[0], initrd=kernel[1]), "c")
+    shared_lab.vmnet("up", plan)
+    words = Path(f"/proc/{shared_lab.qemus()[f'{plan.stem}-c']}/cmdline").read_text()
+    found = re.search(r"name=opt/com.coreos/config,file=([^\0,]+)", words)
+    assert found
+    told = Path(found[1])
+    assert told.read_text() == '{"ignition": {"version": "3.4.0"}}'
+    assert (told.owner(), oct(told.stat().st_mode & 0o777)) == ("libvirt-qemu", "0o600")
+    (shared_lab.directory / "core.ign").write_text('{"ignition": {}}')
+    refused = shared_lab.vmnet("up", plan, status=2)
+    assert "ignition.version" in refused.stderr
+    shared_lab.vmnet("down", plan)
