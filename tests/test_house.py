@@ -22,7 +22,7 @@ DOORS = {
     "pyroute2": "provisioner/host/netlink.py",
     "libvirt": "provisioner/host/domains*.py",
     "libvirt_qemu": "provisioner/host/domains*.py",
-    "subprocess": "provisioner/host/programs.py",
+    "subprocess": "provisioner/host/programs*.py",
     "urllib3": "provisioner/host/http*.py",
 }
 

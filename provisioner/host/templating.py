@@ -12,7 +12,7 @@ from provisioner.core import templating
 from provisioner.core.resources import Domain
 from provisioner.core.templating import Template
 from provisioner.errors import Complaints, Exit, VmnetError, Where
-from provisioner.host.programs import held
+from provisioner.host.programs_held import held
 
 _MAX_BYTES = 256 << 10
 _DEADLINE_S = 2.5  # by the clock; the child itself allows 0.5 s of processor time

@@ -17,7 +17,7 @@ from provisioner.core.resources import Domain, DomainNic
 from provisioner.core.templating import Template
 from provisioner.errors import Complaints, Exit, VmnetError, Where
 from provisioner.host import templating
-from provisioner.host.programs import Held, held
+from provisioner.host.programs_held import Held, held
 
 HOUSE = Path(__file__).parents[2]
 OWN = (HOUSE / "templates" / "domain.xml.j2").read_text()
