@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from provisioner.core import guestanswers, guestwords
 from provisioner.core.guestwords import Card, Disk, GuestWords
+from provisioner.core.text import hides
 
 QUESTIONS = (
     "guest-get-host-name",
