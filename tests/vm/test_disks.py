@@ -114,7 +114,8 @@ vms:
     initrd: {initrd}
     ignition: ./core.ign
     ready: started
-    nics: [{{network: lan, link: down}}]
+    nics: [lan]
+checks: []
 """
 
 
