@@ -19,18 +19,12 @@ from pydantic import (
 
 from provisioner.core import digests, numbers, sources
 from provisioner.core.digests import Digest, Form
+from provisioner.core.modelparts import Firmware
 from provisioner.core.sources import Remote, Url
 from provisioner.core.values import BadValue, meant, quoted
 from provisioner.errors import Exit, VmnetError
 
 T = TypeVar("T")
-
-
-class Firmware(StrEnum):
-    """What an image can be booted by."""
-
-    BIOS = "bios"
-    UEFI = "uefi"
 
 
 class Cpu(StrEnum):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
+from provisioner.core import hostkey
 from provisioner.errors import Exit, VmnetError
 
 _PLAN_OR_VM: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,62})")
@@ -43,12 +44,7 @@ class Login:
     @property
     def alias(self) -> str:
         """Give the name that the guest's host key is kept under."""
-        return alias(self.plan, self.vm)
-
-
-def alias(plan: str, vm: str) -> str:
-    """Give the name that a guest's host key is kept under."""
-    return f"vmnet:{plan}:{vm}"
+        return hostkey.alias(self.plan, self.vm)
 
 
 def knows(known_hosts: str, name: str) -> bool:

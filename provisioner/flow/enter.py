@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provisioner.core import entry, names, sshwords
+from provisioner.core import entry, hostkey, names, sshwords
 from provisioner.core.entry import Way
 from provisioner.core.facts import Facts
 from provisioner.core.reach import HOST
@@ -121,7 +121,7 @@ class Entrance:
             text = places.known_hosts(self.plan.name).read_text(encoding="utf-8", errors="replace")
         except OSError:
             text = ""
-        if not sshwords.knows(text, sshwords.alias(self.plan.name, vm)):
+        if not sshwords.knows(text, hostkey.alias(self.plan.name, vm)):
             raise VmnetError(
                 f"the host key of {vm} is not known: it was not vmnet that gave it one",
                 fix=f"vmnet exec {vm} needs no key; vmnet up --recreate gives {vm} one",

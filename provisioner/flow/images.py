@@ -32,15 +32,20 @@ def listed() -> list[Row]:
 
 
 def find(name: str) -> Kept:
-    """Give an image of the user's store, or else of root's.
+    """Give an image as `stored` does. Raises VmnetError when there is none, too."""
+    if kept := stored(name):
+        return kept
+    raise store.unknown(name)
+
+
+def stored(name: str) -> Kept | None:
+    """Give an image of the user's store, or else of root's; None when there is none.
 
     Whoever makes a disk on it holds the store meanwhile (`storefiles.held`), lest it goes. Raises
-    VmnetError when there is none, or its content is gone.
+    VmnetError when its content is gone.
     """
-    for folder, _ in _stores():
-        if kept := store.find(folder, name):
-            return kept
-    raise store.unknown(name)
+    found = (store.find(folder, name) for folder, _ in _stores())
+    return next((kept for kept in found if kept), None)
 
 
 def add(file: Path, origin: Origin, tell: Tell, progress: Progress) -> Stored:

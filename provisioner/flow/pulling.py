@@ -14,7 +14,7 @@ from provisioner.core.resources import Image
 from provisioner.core.sources import LocalFile, Named, Remote
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
-from provisioner.flow.images import Tell, add
+from provisioner.flow.images import Tell, add, stored
 from provisioner.host import downloads, places, proofs, store
 from provisioner.host.imagecopy import Progress
 from provisioner.host.proofs import Trust
@@ -114,16 +114,16 @@ def image(folder: Path, text: str, pin: str, tell: Tell | None) -> Image:
         name = _taken_in(path, str(source.digest or ""), tell)
     else:
         name = _name_of(source)
-        if tell and not _stored(name):
+        if tell and not stored(name):
             pull(text, tell, _no_bar, name=name, pin=pin)
-    kept = _stored(name)
+    kept = stored(name)
     return _as_image(told, kept.record, kept.path) if kept else _unfetched(told, unknown)
 
 
 def _named(name: str, tell: Tell | None) -> Image:
     known = catalogue.find(name)
     at_home = known.name if known else name
-    if not (kept := _stored(at_home)):
+    if not (kept := stored(at_home)):
         if known is None:
             raise absent(name)
         if tell is None:
@@ -132,7 +132,7 @@ def _named(name: str, tell: Tell | None) -> Image:
             pull(at_home, tell, _no_bar)
         except VmnetError as error:
             raise absent(name, error) from error
-        kept = _stored(at_home)
+        kept = stored(at_home)
     return _as_image(name, kept.record, kept.path) if kept else _unfetched(name, Traits())
 
 
@@ -154,7 +154,7 @@ def _taken_in(path: Path, digest: str, tell: Tell | None) -> str:
 
 def _is_as_before(path: Path, name: str, digest: str) -> bool:
     """Tell whether the store has this file's content: hashed again, for files change."""
-    kept = _stored(name)
+    kept = stored(name)
     if not kept or path.stat().st_size != kept.record.size:
         return False
     if digest and digest != f"sha256:{kept.record.digest}":
@@ -168,13 +168,6 @@ def _name_of(remote: Remote) -> str:
     words = f"{remote.urls[0].secret} {remote.digest}".encode("utf-8", "replace")
     named = images.name_from(remote.urls[0].file_name)[:40] or "image"
     return f"{named}-{blake2s(words, digest_size=4).hexdigest()}"
-
-
-def _stored(name: str) -> store.Kept | None:
-    for folder in (places.store(), places.shared_store()):
-        if kept := store.find(folder, name):
-            return kept
-    return None
 
 
 def _as_image(name: str, record: Stored, path: Path) -> Image:

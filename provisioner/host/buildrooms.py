@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import VmnetError
+from provisioner.host.secretfiles import sync
 
 _MIB = 1 << 20
 _NEARLY_NOTHING_MIB = 8
@@ -126,11 +127,11 @@ def finished(path: Path) -> dict[str, str | int]:
 def put_in_place(made: Path, final: Path) -> None:
     """Let the whole folder appear at once; a damaged one of that name gives way."""
     made.chmod(0o755)
-    _flushed(made)
+    sync(made)
     if final.exists():
         final.rename(made.parent / "damaged")
     made.rename(final)
-    _flushed(final.parent)
+    sync(final.parent)
 
 
 def newest_first(cache: Path, prefix: str) -> list[Path]:
@@ -153,11 +154,3 @@ def digest_of_files(*folders: tuple[Path, str]) -> str:
 def digest(text: str) -> str:
     """Hash a text."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _flushed(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -18,7 +18,7 @@ from provisioner.core.diskheader import Disk, about
 from provisioner.core.images import Origin, Stored
 from provisioner.core.text import one_line
 from provisioner.errors import Complaints, Exit, VmnetError
-from provisioner.host import imagecopy, storefiles
+from provisioner.host import imagecopy, secretfiles, storefiles
 from provisioner.host.imagecopy import Progress
 from provisioner.host.imagefiles import Given
 from provisioner.host.storefiles import NAMES, Say
@@ -115,7 +115,7 @@ def remove(store: Path, name: str, used: Used) -> Gone:
         )
     path = store / images.content_name(record.digest)
     (store / NAMES / f"{name}.json").unlink(missing_ok=True)
-    storefiles.flush(store / NAMES)
+    secretfiles.sync(store / NAMES)
     freed = 0 if others else _unlinked(path)
     return Gone(path, (name,), freed)
 
@@ -219,7 +219,7 @@ def _unlinked(path: Path) -> int:
     with suppress(FileNotFoundError):
         freed = storefiles.allocated(path.lstat())
         path.unlink()
-        storefiles.flush(path.parent)
+        secretfiles.sync(path.parent)
     return freed
 
 

@@ -13,6 +13,7 @@ from typing import IO
 
 from provisioner.errors import VmnetError
 from provisioner.host import places
+from provisioner.host.secretfiles import sync
 
 NAMES = "names"
 _LOCK = "lock"
@@ -135,16 +136,7 @@ def publish(file: IO[bytes], final: Path, mode: int) -> None:
     os.fchmod(file.fileno(), mode)
     os.fsync(file.fileno())
     Path(file.name).rename(final)
-    flush(final.parent)
-
-
-def flush(folder: Path) -> None:
-    """Put what was renamed or removed in a folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(final.parent)
 
 
 def allocated(found: os.stat_result) -> int:

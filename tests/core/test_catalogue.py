@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from provisioner.core import catalogue
-from provisioner.core.catalogue import Cpu, DigestList, Entry, Firmware, Ready, Signature
+from provisioner.core.catalogue import Cpu, DigestList, Entry, Ready, Signature
 from provisioner.core.digests import Form
+from provisioner.core.modelparts import Firmware
 from provisioner.core.sources import Remote, Url
 from provisioner.errors import Exit
 

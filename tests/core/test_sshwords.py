@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import sshwords
+from provisioner.core import hostkey, sshwords
 from provisioner.core.sshwords import Copy, Login
 from provisioner.errors import VmnetError
 
@@ -112,4 +112,4 @@ def test_a_known_hosts_file_is_read_by_whole_names() -> None:
     text = "# vmnet:lab:web x\nother,vmnet:lab:web2 ssh-ed25519 AAAA\nvmnet:lab:db ssh-ed25519 A\n"
     known = {name: sshwords.knows(text, name) for name in ("vmnet:lab:web", "vmnet:lab:web2")}
     assert known == {"vmnet:lab:web": False, "vmnet:lab:web2": True}
-    assert sshwords.knows(text, sshwords.alias("lab", "db"))
+    assert sshwords.knows(text, hostkey.alias("lab", "db"))
