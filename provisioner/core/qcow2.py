@@ -16,6 +16,7 @@ MAGIC: Final = b"QFI\xfb"
 MOST_VIRTUAL: Final = 1 << 40
 _V2 = struct.Struct(">4sIQIIQIIQQIIQ")
 _V3 = struct.Struct(">QQQII")
+_EXTENSION = struct.Struct(">II")  # of the header: kind and length
 _LENGTHS = {2: _V2.size, 3: _V2.size + _V3.size}
 _CLUSTER_BITS = range(9, 22)
 _BITS_OF_SUBCLUSTERS = 14
@@ -86,6 +87,21 @@ def backing(head: bytes) -> str:
         return ""
     named = head[header.backing_offset :][: min(header.backing_size, _MOST_BACKING)]
     return named.decode("utf-8", "surrogateescape")
+
+
+def backing_format(head: bytes) -> str:
+    """Give the format that a disk says of what it leans on; "" when it says none."""
+    header = read(head)
+    at = header.length if header else len(head)
+    while at + _EXTENSION.size <= len(head):
+        kind, length = _EXTENSION.unpack_from(head, at)
+        at += _EXTENSION.size
+        if kind == _BACKING_FORMAT:
+            return head[at : at + length].decode("ascii", "replace")
+        if kind == _END:
+            break
+        at += -(-length // 8) * 8
+    return ""
 
 
 def complaints(head: bytes, size: int) -> list[VmnetError]:

@@ -1,21 +1,15 @@
 """Guests' disks: qcow2 files laid over an image, or empty."""
 
-import struct
 from pathlib import Path
 
+from provisioner.core import qcow2
+from provisioner.core.diskkinds import HEAD
 from provisioner.core.resources import Disk
 from provisioner.core.text import one_line
 from provisioner.host import programs
 
 _DEADLINE_S = 60.0
-# Of every qcow2 file (QEMU: docs/interop/qcow2.txt): magic, version, where the backing file's name
-# stands and how long it is, cluster bits, size.
-_HEADER = struct.Struct(">4sIQIIQ")
-_MAGIC = b"QFI\xfb"
-_LONGEST_NAME = 1023
-_READ = 64 * 1024
-_HEADER_LENGTH_AT = 100
-_BACKING_FORMAT = 0xE2792ACA
+_MOST_PATH = 1023
 
 
 def write(disk: Disk, draft: Path) -> None:
@@ -49,23 +43,11 @@ def _read(path: Path) -> Disk:
     """Read what `create` has said; a file that says anything else is no disk of the plan's."""
     try:
         with path.open("rb") as file:
-            head = file.read(_READ)
-        magic, _, at, length, _, size = _HEADER.unpack_from(head)
-        if magic != _MAGIC or length > _LONGEST_NAME or at + length > len(head):
-            return Disk(str(path), 0)
-        backing = head[at : at + length].decode() if at else ""
-        return Disk(str(path), size, one_line(backing, _LONGEST_NAME), _backing_format(head))
-    except (OSError, struct.error, UnicodeDecodeError):
+            head = file.read(HEAD)
+    except OSError:
+        head = b""
+    header = qcow2.read(head)
+    if header is None:
         return Disk(str(path), 0)
-
-
-def _backing_format(head: bytes) -> str:
-    """Find the header extension that says how the file below is laid out."""
-    (at,) = struct.unpack_from(">I", head, _HEADER_LENGTH_AT)
-    while True:
-        kind, length = struct.unpack_from(">II", head, at)
-        if kind == _BACKING_FORMAT:
-            return head[at + 8 : at + 8 + length].decode()
-        if kind == 0:
-            return ""
-        at += 8 + (length + 7) // 8 * 8
+    below = one_line(qcow2.backing(head), _MOST_PATH)
+    return Disk(str(path), header.virtual_size, below, qcow2.backing_format(head))
