@@ -65,7 +65,7 @@ def test_the_tools_have_nothing_to_say(command: str) -> None:
 
 @pytest.mark.parametrize("module", PRODUCT, ids=named)
 def test_a_module_is_small_and_its_name_says_what_it_is(module: Path) -> None:
-    assert len(module.read_text().splitlines()) <= 300
+    assert len(module.read_text().splitlines()) <= 400
     assert module.stem not in NAMES_THAT_SAY_NOTHING
     assert module.parent.name not in NAMES_THAT_SAY_NOTHING
 
