@@ -23,8 +23,8 @@ _ABOUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NOBODY: Final = str(IPv4Address(0))
 _FIELDS: Final = {4: "ip", 6: "ip6"}
 _FAMILIES: Final = {4: "ipv4", 6: "ipv6"}
-_SWITCH_SIDES: Final = ("mvh*", "mvb*")
-"""The devices on which the host meets the guests of any switch (core/names.py)."""
+_SWITCH_SIDES: Final = (f"{names.FAR}*", f"{names.BRIDGE}*")
+"""The devices on which the host meets the guests of any switch."""
 
 _TARGET: Final = "@th,64"
 """Where the target of a neighbour message begins (RFC 4861, 4.3 and 4.4), in bits; the kernel's

@@ -63,7 +63,7 @@ def observe(
         match link.kind, link.name[:3]:
             case "macvtap", _:
                 out.append(_macvtap(link, by_index))
-            case _, "mvl":
+            case _, names.LOWER:
                 out.append(switches.observed(link, found))
             case "vlan", _:
                 out.append(vlans.observed(link, found))

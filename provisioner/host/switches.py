@@ -137,11 +137,11 @@ class _Ends:
 
 
 def _bridge_of(lower: str) -> str:
-    return "mvb" + lower[3:]
+    return names.BRIDGE + lower[3:]
 
 
 def _lower_of(bridge: str) -> str:
-    return "mvl" + bridge[3:]
+    return names.LOWER + bridge[3:]
 
 
 def _is_wired(far: Link, bridge: Link | None) -> bool:

@@ -26,10 +26,7 @@ from provisioner.host.probe import Seen, watch_through
 from provisioner.host.wire import LOST, Wire, explained
 from provisioner.host.writes import NO_IPV6, Write, free_index, write
 
-GROUP: Final = 0x77000000
-"""The link group of all such wires: above those of plans."""
-
-_END, _ENTRY = "mvx", "mvy"  # what passes frames on; where they are put in
+_END, _ENTRY = names.WIRE_END, names.WIRE_ENTRY  # what passes frames on; where they are put in
 _ALIAS: Final = "vmnet:wire"
 _NO_TRAFFIC_CONTROL: Final = dict.fromkeys(
     (errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL),
@@ -113,7 +110,9 @@ def leftovers(found: Iterable[Link]) -> list[Link]:
     return [
         x
         for x in found
-        if (x.group, x.kind, x.name[: len(_END)]) == (GROUP, "veth", _END)
+        if x.group == names.WIRE_GROUP
+        and names.is_wire(x.name, x.kind)
+        and x.name.startswith(_END)
         and x.alias in {_ALIAS, ""}
     ]
 
@@ -128,7 +127,7 @@ def _built(uplink: str, stack: ExitStack) -> str:
     end, entry = _END + tail, _ENTRY + tail
     index = free_index(names.link_indexes(end))
     entry_index = free_index(names.link_indexes(entry), (index,))
-    near, far = (m.text(m.IFNAME, x) + m.number(m.GROUP, GROUP) for x in (end, entry))
+    near, far = (m.text(m.IFNAME, x) + m.number(m.GROUP, names.WIRE_GROUP) for x in (end, entry))
     writes = [Write(u.veth(near, far, index, entry_index), _NO_TRAFFIC_CONTROL)]
     # The entry comes up last: of two ends that come up, only the second can send at once.
     for each in (index, entry_index):
