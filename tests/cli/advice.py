@@ -8,8 +8,23 @@ from typing import Final
 
 HOUSE: Final = Path(__file__).parents[2]
 KEYWORDS: Final = frozenset({"fix", "mend"})
-POSITIONAL: Final = {"BadValue": 1, "Problem": 2, "Finding": 1, "Item": 3, "Platform": 3}
+
+
+def _positions() -> Iterator[tuple[str, int]]:
+    """Give vmnet's classes that have a field for a fix, and which of their fields that is."""
+    for path in (HOUSE / "provisioner").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                lines = [x.target for x in node.body if isinstance(x, ast.AnnAssign)]
+                fields = [line.id for line in lines if isinstance(line, ast.Name)]
+                yield from ((node.name, fields.index(k)) for k in KEYWORDS & set(fields))
+
+
+POSITIONAL: Final = {"BadValue": 1, **dict(_positions())}
 """Which argument of a call is a fix text, where it bears no name."""
+
+TABLES: Final = frozenset({"provisioner/core/xmlreasons.py"})
+"""Modules whose texts are told as fixes by others."""
 
 OPEN, CLOSE = "\x01", "\x02"
 
@@ -32,7 +47,11 @@ def texts(path: Path) -> Iterator[Text]:
     inside = {id(part) for node in joined for part in ast.iter_child_nodes(node)}
     for node in ast.walk(tree):
         if id(node) not in inside and (text := _text(node)):
-            yield Text(f"{shown}:{getattr(node, 'lineno', 0)}", text, id(node) in fixes)
+            yield Text(
+                f"{shown}:{getattr(node, 'lineno', 0)}",
+                text,
+                id(node) in fixes or str(shown) in TABLES,
+            )
 
 
 def _text(node: ast.AST) -> str:
@@ -74,14 +93,25 @@ def _put(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield from _named(target, node.value)
     elif isinstance(node, ast.AnnAssign | ast.AugAssign) and node.value:
         yield from _named(node.target, node.value)
+    elif isinstance(node, ast.FunctionDef):
+        results = [x.value for x in ast.walk(node) if isinstance(x, ast.Return)]
+        yield from ((node.name, _last(value)) for value in results if value)
+
+
+def _last(value: ast.AST) -> ast.AST:
+    """Give what is the fix of a result: the last part of it, as in `what, fix`."""
+    return value.elts[-1] if isinstance(value, ast.Tuple) and value.elts else value
 
 
 def _named(target: ast.AST, value: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     if isinstance(target, ast.Name):
         yield target.id, value
     elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        for one, other in zip(target.elts, value.elts, strict=True):
+        for one, other in zip(target.elts, value.elts, strict=False):
             yield from _named(one, other)
+    elif isinstance(target, ast.Tuple):
+        for one in target.elts:
+            yield from _named(one, value)
 
 
 def _of(call: ast.Call) -> Iterator[ast.AST]:

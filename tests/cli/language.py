@@ -37,8 +37,15 @@ PROSE: Final = _words(
 METAVARS: Final = {"MODE": "bridge", "N": "1", "SECONDS": "5", "NUMBER": "1"}
 """What stands for the value of an option whose values are not free."""
 FOREIGN: Final = frozenset(
-    {"--device", "--cap-add", "--privileged", "--check", "--no-security-group"}
-    | {"--disable-port-security", "--nic-promisc1", "--batch", "--reload"}
+    {
+        "--device",
+        "--device-cgroup-rule",
+        "--cap-add",
+        "--privileged",
+        "--check",
+        "--no-security-group",
+    }
+    | {"--no-security-group", "--disable-port-security", "--nic-promisc1", "--batch", "--reload"}
 )
 """Options of other programs that texts name alone."""
 WORDS: Final = _words(
@@ -282,7 +289,7 @@ _PROGRAM: Final = re.compile(
 ENGLISH: Final = _words(
     "look see then it them agent plans that there way first instead once note or often "
     "libvirt nics here images systems allowed sentence digests bond key values elsewhere "
-    "docker nothing multicast"
+    "docker nothing multicast most micro"
 )
 """Words of a sentence that stand before a colon where a key of a plan could stand."""
 
