@@ -17,6 +17,11 @@ _LOCAL = 0x02
 def warnings(plan: "Plan", facts: Facts) -> list[str]:
     """List what will work otherwise than one may think, each once."""
     found = [w for network in plan.networks for w in _network(network, facts)]
+    if facts.ipv6_locked and any(not network.granted for network in plan.networks):
+        found.append(
+            f"{facts.ipv6_locked}: a router on the wire may give this host routes through vmnet's "
+            "devices (in a container: start it with --sysctl net.ipv6.conf.default.accept_ra=0)"
+        )
     for vm in plan.vms:
         if vm.password:
             found.append(

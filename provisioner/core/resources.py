@@ -33,6 +33,7 @@ class Switch:
     far_mac: str = ""  # of the host's side: guests know the host by it
     bridge: str = ""  # the reflecting bridge behind the far end; "" for none
     up: bool = True
+    deaf: bool = True  # no IPv6 of the host's at the lower end, no routers heard at the others
 
     @property
     def side(self) -> str:
@@ -80,6 +81,7 @@ class Vlan:
     group: int
     alias: str
     up: bool = True
+    deaf: bool = True  # no IPv6 of the host's
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class HostAccess:
     alias: str
     up: bool = True
     answers_for_itself: bool = True  # arp_ignore=1: else the LAN hears two answers for the host
+    deaf: bool = True  # the host takes neither routes nor addresses from routers there
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ class Macvtap:
     queues: int = 1
     txqueuelen: int = 500  # frames that wait for the reader; the kernel's own default
     up: bool = True
-    quiet: bool = True  # the host does not speak through it: addr_gen_mode none, NOARP, ALLMULTI
+    quiet: bool = True  # the host has no part in it: IPv6 off, NOARP; and it hears ALLMULTI
     node: str = "right"  # /dev/tap<ifindex>: right, missing, or foreign
 
 
