@@ -45,6 +45,11 @@ def _network(network: "Network", facts: Facts) -> Iterator[str]:
         )
     if link and network.take_over and uplinkrules.carries_default(link, facts):
         yield f"{link.name} carries this host's default route: the host loses it to the guest"
+    if network.switch and not network.switch.nat and facts.firewall.no_filter:
+        yield (
+            f"{network.name} is kept apart only while this host forwards nothing: "
+            f"{facts.firewall.no_filter}"
+        )
     if network.switch and (network.switch.nat or network.switch.hairpin):
         who, what = "guests", "do not get out"
         if not network.switch.nat:

@@ -34,7 +34,7 @@ _LIVE: dict[type[Resource], frozenset[str]] = {
         | {"alias", "altname", "up", "quiet", "node"}
     ),
     Guard: frozenset({"marks", "family", "device"}),
-    Nat: frozenset({"marks", "family", "device", "forwards"}),
+    Nat: frozenset({"marks", "family", "device", "forwards", "translates"}),
     Dhcp: frozenset(),
     Seed: frozenset(),
     Copy: frozenset(),
@@ -81,6 +81,7 @@ _SENTENCES = {
     "answers_for_itself": "it answers for addresses of the host that are not its own",
     "marks": "its rules have changed",
     "forwards": "the host does not forward",
+    "translates": "nat has changed",
     "user": "user-data has changed",
     "network": "network configuration has changed",
     "backing": "it lies over another image",

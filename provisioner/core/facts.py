@@ -96,6 +96,8 @@ class Firewall:
     no_guard: str = ""  # why frames on their way out of a macvtap cannot be filtered
     no_nat: str = ""  # why addresses cannot be translated
     drops: tuple[str, ...] = ()  # chains of others that drop what this host forwards
+    no_filter: str = ""  # why nothing can keep this host from forwarding
+    namesakes: tuple[tuple[str, str], ...] = ()  # others' tables with vmnet's names: family, name
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,9 +123,10 @@ class Guard(Rules):
 
 @dataclass(frozen=True, slots=True)
 class Nat(Rules):
-    """Address translation for a switch's guests, with the forwarding that it needs."""
+    """What a switch's guests may have forwarded: out by address translation, or nothing at all."""
 
     forwards: tuple[int, ...] = (4,)  # IP versions that the host must forward
+    translates: bool = True  # False for a switch without NAT: nothing is forwarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,8 @@ def follows(resource: Resource, others: Resources) -> tuple[Key, ...]:
                 for k, r in others.items()
                 if isinstance(r, Nat | Dhcp) or (isinstance(r, Guard) and r.device in guards)
             )
+        case Nat(translates=False):
+            return ()  # the sooner the better
         case Nat(device=device) | Dhcp(device=device):
             return tuple(k for k, r in others.items() if isinstance(r, Switch) and r.side == device)
         case _:
@@ -225,6 +228,8 @@ def label(resource: Resource) -> str:
             return f"{key(resource)[0]} {path.rsplit('/', 1)[-1]}"
         case Guard(device=device):
             return f"guard of {device}"
+        case Nat(name=name, translates=False):
+            return f"isolation {name}"
         case _:
             return " ".join(key(resource))
 
