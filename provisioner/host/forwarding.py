@@ -4,6 +4,7 @@
 vmnet's own tables (core/rulesets.py), which go when the namespace goes; no file can be stale.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Final
 from provisioner.core import names, netdevices
 from provisioner.core.facts import Link
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import links, locks, places
+from provisioner.host import links, locks
 
 _SWITCHES: Final = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
 _IPV6: Final = 6
 _PATIENCE_S: Final = 30
+_NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 _HEARD = 0x00010000 | 0x00040000
 """RTF_DEFAULT and RTF_ADDRCONF (linux/ipv6_route.h): a default route that the kernel itself has
 learned from a router advertisement."""
@@ -26,10 +28,17 @@ _ALWAYS: Final = "2"  # accept_ra: even while forwarding (ip-sysctl.rst)
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Keep other plans from switching forwarding in this namespace meanwhile."""
-    namespace = Path("/proc/thread-self/ns/net").stat().st_ino
-    path = places.run() / f"forwarding-{namespace}.lock"
-    with locks.held(path, "(its NAT)", timeout_s=_PATIENCE_S, say=lambda _: None):
+    """Keep other plans from switching forwarding in this namespace meanwhile.
+
+    The namespace itself is locked: a vmnet that is killed leaves no file behind, and no plan can
+    have the name of one. Raises VmnetError when another plan does not end in time.
+    """
+    with _NAMESPACE.open("rb") as namespace:
+        if not locks.lock_until(namespace, time.monotonic() + _PATIENCE_S):
+            raise VmnetError(
+                f"another plan has been switching forwarding here for {_PATIENCE_S} s",
+                fix="wait for its vmnet command or end it, then run the command again",
+            )
         yield
 
 

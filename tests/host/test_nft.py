@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from namespace import ip
+from namespace import fresh_namespace, ip
 
 from provisioner.core import filters
 from provisioner.core.impairment import Impairment
@@ -206,3 +206,19 @@ def test_a_link_that_was_made_worse_is_as_it_was_again() -> None:
     assert impairments.of([TAP]) == {TAP: "loss 50%"}
     impairments.clear(TAP)
     assert told("list", "ruleset") == ""
+
+
+def test_one_plan_at_a_time_switches_forwarding_in_a_namespace(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VMNET_RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr(forwarding, "_PATIENCE_S", 0.2)
+    with forwarding.alone():
+        with pytest.raises(VmnetError), forwarding.alone():
+            pass
+        with fresh_namespace(), forwarding.alone():
+            pass  # another one's forwarding is its own
+        # Whatever a kill leaves behind is there now.
+        assert list(tmp_path.iterdir()) == []
+    with forwarding.alone():
+        pass
