@@ -89,6 +89,11 @@ def group(plan: str) -> int:
     return PLAN_GROUPS | int(digest("group", plan, size=3), 16)
 
 
+def is_group(group: int) -> bool:
+    """Tell whether a link group is that of some plan's devices."""
+    return group & 0xFF000000 == _GROUP_BASE
+
+
 def mac(plan: str, vm: str, nic_index: int) -> str:
     """Derive a unicast, locally administered MAC, in lower case."""
     return _local_mac(digest("mac", plan, vm, str(nic_index)))

@@ -222,6 +222,6 @@ def _macvtap(link: Link, by_index: dict[int, Link]) -> Macvtap:
         queues=link.queues,
         txqueuelen=link.txqueuelen,
         up=link.up,
-        quiet=link.quiet,
+        quiet=link.quiet and not link.ipv6,
         node=taps.state_of(link.name, link.index),
     )

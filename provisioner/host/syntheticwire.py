@@ -20,7 +20,7 @@ from provisioner.core import trafficmessages as t
 from provisioner.core import uplinkmessages as u
 from provisioner.core.facts import Link
 from provisioner.core.frames import Address, Answer, arp_request
-from provisioner.host import links
+from provisioner.host import ipv6, links
 from provisioner.host.netlink import drop, existing_index
 from provisioner.host.probe import Seen, watch_through
 from provisioner.host.wire import LOST, Wire, explained
@@ -132,12 +132,14 @@ def _built(uplink: str, stack: ExitStack) -> str:
     # The entry comes up last: of two ends that come up, only the second can send at once.
     for each in (index, entry_index):
         writes.append(Write(m.new(m.silent(), index=each), fine=NO_IPV6))
-        writes.append(Write(m.new(m.text(m.IFALIAS, _ALIAS), index=each, on=m.UP | m.NOARP)))
+        writes.append(Write(m.new(m.text(m.IFALIAS, _ALIAS), index=each, on=m.NOARP)))
     writes.append(Write(t.accept_rules(index), _NO_TRAFFIC_CONTROL))
     writes.append(Write(t.redirect_into(index, into), _NO_TRAFFIC_CONTROL))
     doing = f'making a wire into "{uplink}"'
     stack.callback(drop, doing, index=index)
     write(doing, writes)
+    ipv6.shut(end, entry)
+    write(doing, [Write(m.new(index=each, on=m.UP)) for each in (index, entry_index)])
     return tail
 
 
