@@ -26,7 +26,8 @@ _ALWAYS: Final = "2"  # accept_ra: even while forwarding (ip-sysctl.rst)
 def alone() -> Iterator[None]:
     """Keep other plans from switching forwarding in this namespace meanwhile."""
     namespace = Path("/proc/thread-self/ns/net").stat().st_ino
-    path = places.run() / f"forwarding-{namespace}.lock"
+    # No plan's name begins with a dot, so no plan's own lock has this name.
+    path = places.run() / f".forwarding-{namespace}.lock"
     with locks.held(path, "(its NAT)", timeout_s=_PATIENCE_S, say=lambda _: None):
         yield
 
