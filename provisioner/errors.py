@@ -1,6 +1,6 @@
 """What went wrong, where it stands in the file, how to mend it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 
@@ -54,6 +54,12 @@ class VmnetError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Cross a process boundary whole: the default would lose the keyword arguments."""
         return _rebuild, (self.what, self.where, self.fix, self.status)
+
+
+def unquoted(error: VmnetError) -> VmnetError:
+    """Return the complaint with its place, but without the text of that line."""
+    where = error.where and replace(error.where, text="")
+    return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
 
 
 def _rebuild(what: str, where: Where | None, fix: str | None, status: Exit) -> VmnetError:
