@@ -18,12 +18,16 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in a plan, counted from 1 as editors do, and the text of that line."""
+    """A place in a plan, counted from 1 as editors do, and the text of that line.
+
+    Secrets in the text are masked; `caret` is the column in it then, 0 where that is `column`.
+    """
 
     file: str
     line: int
     column: int
     text: str = ""
+    caret: int = 0
 
     def __str__(self) -> str:
         """Give the form that editors and CI logs turn into a link."""
