@@ -228,7 +228,10 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
         rights.require_nothing()
     else:
         rights.require()
-    rights.require_own_folders(places.state(), places.home(target.name), places.run())
+    home, root = places.home(target.name), places.libvirt_root(target.name)
+    if options.command == "down":
+        rights.close_own_folders(home, root, places.state(), places.run())
+    rights.require_own_folders(places.state(), home, places.run(), root)
     lock = locks.held(
         places.lock_file(target.name),
         f"{options.command} {target.name}",
