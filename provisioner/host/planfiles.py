@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.core.text import one_line
-from provisioner.errors import Exit, VmnetError
+from provisioner.core.text import one_line, place_of
+from provisioner.errors import Exit, VmnetError, Where
 
 _MAX_BYTES = 5 << 20
 
@@ -25,7 +25,7 @@ def read(path: Path) -> str:
             raise bad(f"{path} is no regular file", "give the path of a plan: vmnet up FILE")
         if found.st_size > _MAX_BYTES:
             raise bad(f"{path} is larger than 5 MiB", "a plan is a page of text: is it this one?")
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise bad(
             f"there is no plan {path}",
@@ -33,7 +33,12 @@ def read(path: Path) -> str:
             "or go without: vmnet up --uplink NIC",
         ) from error
     except UnicodeDecodeError as error:
-        raise bad(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+        raise VmnetError(
+            f"the byte 0x{error.object[error.start]:02x} is not UTF-8 text",
+            where=Where(str(path), *place_of(error)),
+            fix="save the plan as UTF-8",
+            status=Exit.BAD_INPUT,
+        ) from error
     except OSError as error:
         raise bad(f"cannot read {path}: {error.strerror}", "mend its rights or its path") from error
 
@@ -110,7 +115,8 @@ def text(fence: Fence, kind: str, written: str, most_bytes: int) -> tuple[str, b
                 raise bad(f"{told} is larger than {most_bytes >> 10} KiB", "put it on a disk")
             return data.decode(), not file.outside
         except UnicodeDecodeError as error:
-            what = f"{told} is not UTF-8 text (byte {error.start})"
+            line, column = place_of(error)
+            what = f"{told} is not UTF-8 text (line {line}, column {column})"
             raise bad(what, "save it as UTF-8") from error
         except OSError as error:
             raise bad(f"cannot read {told}: {error.strerror}", "mend its rights") from error

@@ -106,7 +106,7 @@ PLACE = "p.yaml:7:32: "
         (".", 'the source "." is no regular file'),
         ("nothing", 'the source "nothing" cannot be used: No such file or directory'),
         ("large", "large is larger than 64 KiB"),
-        ("latin", "latin is not UTF-8 text (byte 1)"),
+        ("latin", "latin is not UTF-8 text (line 1, column 2)"),
         ("loop", 'the source "loop" cannot be used: Too many levels of symbolic links'),
         ("x" * 300, f'the source "{"x" * 119}…" cannot be used: File name too long'),
     ],
