@@ -3,8 +3,9 @@
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -16,6 +17,32 @@ if TYPE_CHECKING:
     from provisioner.core.switchverdict import Question
     from provisioner.flow import Options, Target
     from provisioner.host.worker import Worker
+
+
+Connection = Annotated[
+    str | None,
+    typer.Option(
+        "--connection",
+        envvar="VMNET_CONNECTION",
+        help="Where libvirt is, instead of what the plan says.",
+        metavar="URI",
+    ),
+]
+AllowFile = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--allow-file",
+        help="A file or folder outside the plan's folder that it may name. Repeatable.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a plan cannot allow itself: another libvirt, and files from outside its folder."""
+
+    connection: str | None = None
+    files: list[Path] | None = None
 
 
 def options(
@@ -51,20 +78,27 @@ def target(
     *,
     name: str | None = None,
     text: str | None = None,
+    allowed: Allowed = Allowed(),
 ) -> "Target":
     """Load the plan. Raises Complaints, all at once, or VmnetError when there is no file."""
     from provisioner.core import planfile, values
     from provisioner.flow import Target
 
-    if name:
-        try:
-            return Target(values.plan_name(name))
-        except values.BadValue as bad:
-            raise VmnetError(f"--name: {bad.what}", fix=bad.fix, status=Exit.BAD_INPUT) from bad
+    option = "--name"
+    try:
+        known = values.plan_name(name) if name else ""
+        option = "--connection"
+        uri = values.uri(allowed.connection) if allowed.connection else ""
+    except values.BadValue as bad:
+        raise VmnetError(f"{option}: {bad.what}", fix=bad.fix, status=Exit.BAD_INPUT) from bad
+    if known:
+        return Target(known, uri=uri)
     path = path_of(plan, file)
     told = "the command line" if text else str(path)
     loaded = planfile.load(text or read(path), told, sets or ())
-    return Target(loaded.plan.name, loaded, Path.cwd() if text else path.absolute().parent)
+    folder = Path.cwd() if text else path.absolute().parent
+    files = tuple(one.resolve() for one in allowed.files or ())
+    return Target(loaded.plan.name, loaded, folder, uri, files)
 
 
 def read(path: Path) -> str:

@@ -14,7 +14,7 @@ from provisioner.core.networks import Nics, uplink_mac, uplink_of
 from provisioner.core.resources import Disk, Domain, Resources
 from provisioner.errors import Complaints, VmnetError
 from provisioner.flow import choices, given
-from provisioner.host import consoles, firmware, locks, places, rights
+from provisioner.host import consoles, firmware, locks, places, planfiles, rights
 from provisioner.host.connection import is_embedded
 from provisioner.host.worker import Worker
 
@@ -51,6 +51,8 @@ class Target:
     name: str
     loaded: "Loaded | None" = None
     folder: Path = Path()  # of the plan's file: what it names is looked for from there
+    uri: str = ""  # of libvirt, when the operator names one: instead of the plan's
+    allowed: tuple[Path, ...] = ()  # outside that folder, by the operator: files, or whole folders
 
     @property
     def plan(self) -> "Plan":
@@ -62,8 +64,13 @@ class Target:
 
     @property
     def connection(self) -> str:
-        """Where libvirt is: what the plan says, else found out."""
-        return self.loaded.plan.connection if self.loaded else "auto"
+        """Where libvirt is: what the operator says, else the plan, else found out."""
+        return self.uri or (self.loaded.plan.connection if self.loaded else "auto")
+
+    @property
+    def fence(self) -> planfiles.Fence:
+        """Where the files that the plan names may lie."""
+        return planfiles.Fence(self.folder, self.allowed)
 
 
 @dataclass(slots=True)
@@ -148,7 +155,7 @@ class Session:
         if self.texts is None:
             from provisioner.flow import named
 
-            self.texts = named.texts(self.target.loaded)
+            self.texts = named.texts(self.target.loaded, self.target.fence)
         return self.texts
 
     def refuse_taken_addresses(self, fresh: Container[str]) -> None:
@@ -221,7 +228,10 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
         rights.require_nothing()
     else:
         rights.require()
-    rights.require_own_folders(places.state(), places.home(target.name), places.run())
+    home, root = places.home(target.name), places.libvirt_root(target.name)
+    if options.command == "down":
+        rights.close_own_folders(home, root, places.state(), places.run())
+    rights.require_own_folders(places.state(), home, places.run(), root)
     lock = locks.held(
         places.lock_file(target.name),
         f"{options.command} {target.name}",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from provisioner.errors import VmnetError
+from provisioner.host import umask
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _TOLD_LINES = 5
@@ -120,6 +121,7 @@ def become(argv: Sequence[str], package: str) -> NoReturn:
     sys.stderr.flush()
     # Python ignores it, and what is ignored stays so over an exec.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.umask(umask.of_user())
     os.execv(program, list(argv))  # noqa: S606  (no shell: that is what is wanted)
 
 
