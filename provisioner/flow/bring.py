@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from provisioner.core.addresses import NicConfig
 
 
+_STEP_S = 2.0  # that each step has, however late it begins
+
+
 def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
     """Bring the plan up; doing it twice changes nothing.
 
@@ -49,7 +52,8 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
             began = time.monotonic()
             if not steps:
                 tell("nothing to do")
-            outcome = _done(session, steps, xmls)
+            end = began + options.timeout_s if options.timeout_s else None
+            outcome = _done(session, steps, xmls, end)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
         fresh = frozenset(
@@ -59,7 +63,7 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
         )
         if fresh:
             began = time.monotonic()
-        return checked(session, report, When(began, started, fresh))
+        return checked(session, report, When(began, started, fresh, end))
 
 
 def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -84,7 +88,9 @@ def check(target: Target, options: Options, worker: Worker, tell: Tell) -> Repor
                 fix="bring the plan up first: vmnet up",
                 status=Exit.CHECK_FAILED,
             )
-        return checked(session, reported(session, Outcome(), []), When(started, started))
+        end = time.monotonic() + options.timeout_s if options.timeout_s else None
+        when = When(started, started, end=end)
+        return checked(session, reported(session, Outcome(), []), when)
 
 
 def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -128,7 +134,11 @@ def _refuse_restarts(steps: list[Step], options: Options) -> None:
         )
 
 
-def _done(session: Session, steps: list[Step], xmls: "Mapping[str, str]") -> Outcome:
+def _done(
+    session: Session, steps: list[Step], xmls: "Mapping[str, str]", end: float | None = None
+) -> Outcome:
+    """Perform the steps; one that is not done at `end` (time.monotonic()) is given up."""
+
     def perform(step: Step) -> None:
         xml = ""
         match step.resource, step.verb:
@@ -138,7 +148,9 @@ def _done(session: Session, steps: list[Step], xmls: "Mapping[str, str]") -> Out
                 xml = render.mark_xml(domain)
             case _:
                 pass  # everything else needs no XML
-        session.worker.do("perform", step, xml)
+        # What is left may be nothing: host.deadline gives each wait its least.
+        within_s = None if end is None else max(_STEP_S, end - time.monotonic())
+        session.worker.do("perform", step, xml, within_s=within_s)
 
     def tell(step: Step, error: VmnetError | None) -> None:
         session.tell(f"{step}" if error is None else f"FAILED {step}: {error.what}")

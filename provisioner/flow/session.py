@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from provisioner.core.texts import Texts
 
 _PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
+_OPEN_S = 10.0  # that libvirt has at least: with an empty cache it asks QEMU what it can do
 _JUDGED = {"up", "plan"}  # status tells what is there, whatever the plan wants of its images
 Tell = Callable[[str], None]
 
@@ -87,7 +88,7 @@ class Session:
 
     def look(self) -> Snapshot:
         """Look at the host again."""
-        self.snapshot = self.worker.do("observe")
+        self.snapshot = self.worker.do("observe", within_s=self.options.timeout_s or None)
         return self.snapshot
 
     def await_agent(self, vm: str, timeout_s: float) -> None:
@@ -250,7 +251,9 @@ def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
 
 
 def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Session:
-    opening = worker.call("open", target.name, target.connection)
+    within_s = options.timeout_s or None
+    patience_s = within_s and max(within_s, _OPEN_S)
+    opening = worker.call("open", target.name, target.connection, within_s=patience_s)
     if target.loaded and options.command == "up":
         render.warm_up()  # meanwhile, on the other core: what needs no look at the host
     nics: Nics = {}
@@ -260,7 +263,7 @@ def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Ses
 
         assigned = assign(target.plan)
     chosen = opening.result()
-    snapshot = worker.do("observe")
+    snapshot = worker.do("observe", within_s=within_s)
     if target.loaded:
         nics = on_host(target.plan, assigned, snapshot.facts)
     consoles.cap(places.consoles(target.name))
