@@ -1,6 +1,7 @@
 """up, down, plan and check: what is wanted against what is there."""
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from provisioner.core import render
@@ -14,7 +15,7 @@ from provisioner.execute import Outcome, execute
 from provisioner.flow.check import When, checked
 from provisioner.flow.drawing import drawn
 from provisioner.flow.session import Options, Session, Target, Tell, begun
-from provisioner.host import places, storefiles
+from provisioner.host import claims, places, storefiles
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
     VmnetError when the host cannot.
     """
     started = time.monotonic()
-    with begun(target, options, worker, tell) as session:
+    # Until its guests have been checked, they may not answer for their addresses themselves.
+    with begun(target, options, worker, tell) as session, ExitStack() as kept:
         session.refuse()
         # Until disks lean on them, nobody may take images away: vmnet image prune waits.
         with storefiles.held(places.store(), tell):
@@ -41,13 +43,13 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
             steps = diff(want, session.snapshot.resources)
             _refuse_restarts(steps, options)
             xmls = drawn(target, steps)
-            session.refuse_taken_addresses(
-                {
-                    s.resource.vm
-                    for s in steps
-                    if s.verb is not Verb.DELETE and isinstance(s.resource, Domain)
-                }
-            )
+            changed = {
+                s.resource.vm
+                for s in steps
+                if s.verb is not Verb.DELETE and isinstance(s.resource, Domain)
+            }
+            kept.enter_context(session.claimed(changed))
+            session.refuse_taken_addresses(changed)
             _warn(session)
             began = time.monotonic()
             if not steps:
@@ -96,6 +98,7 @@ def check(target: Target, options: Options, worker: Worker, tell: Tell) -> Repor
 def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
     """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
     with begun(target, options, worker, tell) as session:
+        claims.forget(target.name)  # of an up that was killed
         steps = diff({}, session.snapshot.resources)
         outcome = _done(session, steps, {})
         left = diff({}, session.look().resources)

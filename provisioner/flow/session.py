@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from provisioner.core.networks import Nics, uplink_mac, uplink_of
 from provisioner.core.resources import Disk, Domain, Resources
 from provisioner.errors import Complaints, VmnetError
 from provisioner.flow import choices, given
-from provisioner.host import consoles, firmware, locks, places, rights
+from provisioner.host import claims, consoles, firmware, locks, places, rights
 from provisioner.host.connection import is_embedded
 from provisioner.host.worker import Worker
 
@@ -151,6 +151,27 @@ class Session:
 
             self.texts = named.texts(self.target.loaded)
         return self.texts
+
+    @contextmanager
+    def claimed(self, fresh: Container[str]) -> Iterator[None]:
+        """Keep other plans from taking what the VMs in `fresh` will have, while the block runs.
+
+        Raises Complaints when another plan's `up` is giving one of their addresses or MACs to its
+        own guests, or has made a device with such a MAC since the host was looked at.
+        """
+        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        plan, places_ = self.target.plan, self.target.loaded.places
+        wanted = takenrules.claims(plan, self.nics, self.snapshot.facts, fresh)
+        with claims.held(plan.name, wanted, self.tell) as taken:
+            found = list(takenrules.claimed_elsewhere(taken, wanted, places_))
+            if wanted and not found:
+                facts = replace(self.snapshot.facts, links=self.worker.do("links"))
+                for network in plan.networks:
+                    if network.uplink and not network.granted:
+                        found += rules.macs_taken(plan, network, places_, self.nics, facts)
+            if found:
+                raise Complaints(found)
+            yield
 
     def refuse_taken_addresses(self, fresh: Container[str]) -> None:
         """Raise Complaints when a machine on a LAN has an address that a guest would take.

@@ -68,6 +68,7 @@ def serve() -> dict[str, Callable[..., object]]:
         "no_vlan": vlans.missing,
         "owners": addresscheck.conflicts,
         "claims": addresscheck.claims,
+        "links": links.every,
         "inside": machine.inside,
         "words": machine.words,
         "sign": machine.sign,
