@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FEW = 60  # results that are listed one by one below the grid
 _WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothing is folded there
 _LONG = 2000  # characters of a sentence
+_MOST_ERRORS = 20  # of a command that are printed; --json has all of them
 
 
 def warm_up() -> None:
@@ -164,8 +165,10 @@ def errors(command: str, found: Sequence[VmnetError], status: Exit, *, json: boo
 
         typed(errors_as_json(command, found, status))
         return
-    for error in found:
+    for error in found[:_MOST_ERRORS]:
         sys.stderr.write(explain(error) + "\n")
+    if (more := len(found) - _MOST_ERRORS) > 0:
+        sys.stderr.write(f"and {more} more: fix the {_MOST_ERRORS} above first\n")
     sys.stderr.flush()
 
 

@@ -220,8 +220,8 @@ def label(resource: Resource) -> str:
     match resource:
         case Seed(path=path) | Disk(path=path) | Copy(path=path):
             return f"{key(resource)[0]} {path.rsplit('/', 1)[-1]}"
-        case Guard(device=device):
-            return f"guard of {device}"
+        case Guard(device=device, name=name):
+            return f"guard of {device}" if device else f"guard {name}, whose macvtap is gone"
         case _:
             return " ".join(key(resource))
 

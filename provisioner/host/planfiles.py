@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from provisioner.core.text import one_line
-from provisioner.errors import Exit, VmnetError
+from provisioner.core.text import one_line, place_of
+from provisioner.errors import Exit, VmnetError, Where
 
 _MAX_BYTES = 5 << 20
 
@@ -21,7 +21,7 @@ def read(path: Path) -> str:
             raise _bad(f"{path} is no regular file", "give the path of a plan: vmnet up FILE")
         if found.st_size > _MAX_BYTES:
             raise _bad(f"{path} is larger than 5 MiB", "a plan is a page of text: is it this one?")
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise _bad(
             f"there is no plan {path}",
@@ -29,7 +29,12 @@ def read(path: Path) -> str:
             "or go without: vmnet up --uplink NIC",
         ) from error
     except UnicodeDecodeError as error:
-        raise _bad(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+        raise VmnetError(
+            f"the byte 0x{error.object[error.start]:02x} is not UTF-8 text",
+            where=Where(str(path), *place_of(error)),
+            fix="save the plan as UTF-8",
+            status=Exit.BAD_INPUT,
+        ) from error
     except OSError as error:
         raise _bad(
             f"cannot read {path}: {error.strerror}", "mend its rights or its path"
@@ -50,7 +55,9 @@ def named(folder: Path, written: str, *, most_bytes: int, below: bool) -> str:
             raise _bad(f"{told} is larger than {most_bytes >> 10} KiB", "put it on a disk")
         return data.decode()
     except UnicodeDecodeError as error:
-        raise _bad(f"{told} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+        line, column = place_of(error)
+        what = f"{told} is not UTF-8 text (line {line}, column {column})"
+        raise _bad(what, "save it as UTF-8") from error
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no file has such a name"
         raise _bad(f"cannot read {told}: {why}", "mend its path or its rights") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from provisioner.core import templating
 from provisioner.core.resources import Domain
 from provisioner.core.templating import Template
+from provisioner.core.text import place_of
 from provisioner.errors import Complaints, Exit, VmnetError, Where
 from provisioner.host.programs_held import held
 
@@ -50,7 +51,9 @@ def read(path: Path, where: Where | None = None) -> Template:
         raise bad(f"there is no template {path}", fix) from error
     except UnicodeDecodeError as error:
         fix = "save it as UTF-8"
-        raise bad(f"{path} is not UTF-8 text (byte {error.start})", fix) from error
+        line, column = place_of(error)
+        what = f"{path} is not UTF-8 text (line {line}, column {column})"
+        raise bad(what, fix) from error
     except OSError as error:
         raise bad(f"cannot read {path}: {error.strerror}", "mend its rights or its path") from error
     except _NotOneError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lying_server import serving, whole
 
-from provisioner.errors import VmnetError
+from provisioner.errors import Exit, VmnetError
 from provisioner.flow import pulling
 from provisioner.host import places, store
 
@@ -124,6 +124,13 @@ def test_what_is_nowhere_is_told_with_a_way_to_get_it(home: Path) -> None:
     with pytest.raises(VmnetError) as caught:
         pulling.image(home, "file:./nosuch.qcow2", "", None)
     assert caught.value.what == f"there is no image file {home}/nosuch.qcow2"
+
+
+def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(home: Path) -> None:  # noqa: ARG001
+    with pytest.raises(VmnetError) as caught:
+        pulling.image(Path("/"), "file:/proc/self/mem", "", lambda _: None)
+    assert caught.value.what == "cannot read /proc/self/mem: Input/output error"
+    assert caught.value.status is Exit.BAD_INPUT
 
 
 def test_the_catalogue_is_known_before_anything_is_fetched(home: Path) -> None:
