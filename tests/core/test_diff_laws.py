@@ -95,6 +95,7 @@ def of_type(hint: object) -> st.SearchStrategy[Any]:
         one = of_type(parts[0])
         many = st.lists(one, max_size=2, unique_by=lambda x: getattr(x, "link", x))
         return many.map(tuple)
+    assert isinstance(hint, type)
     return of_kind(hint)
 
 
