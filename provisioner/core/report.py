@@ -62,9 +62,10 @@ class Report:
                     return f"{broken} of {count} are not as expected"
                 return self.findings[0].what if self.findings else "a guest is not up"
             case Exit.PARTLY_DONE:
-                if not self.failed:
-                    return f"{len(self.to_do)} steps are left to do: run it again"
-                return f"{len(self.failed)} of the steps failed"
+                left = f"{len(self.to_do)} steps are left to do: run it again"
+                return f"{len(self.failed)} of the steps failed" if self.failed else left
+            case _ if self.failed:
+                return f"nothing was done: {len(self.failed)} of the steps failed"
             case _ if self.results:
                 return f"all {count} are as expected"
             case _:

@@ -220,7 +220,7 @@ def label(resource: Resource) -> str:
     match resource:
         case Seed(path=path) | Disk(path=path) | Copy(path=path):
             return f"{key(resource)[0]} {path.rsplit('/', 1)[-1]}"
-        case Guard(device=device):
+        case Guard(device=device) if device:
             return f"guard of {device}"
         case _:
             return " ".join(key(resource))

@@ -1,11 +1,12 @@
 """Reading a plan from the disk, and the files that it names."""
 
+import codecs
 import os
 import stat
 from pathlib import Path
 
 from provisioner.core.text import one_line
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import Exit, VmnetError, Where
 
 _MAX_BYTES = 5 << 20
 
@@ -21,7 +22,8 @@ def read(path: Path) -> str:
             raise _bad(f"{path} is no regular file", "give the path of a plan: vmnet up FILE")
         if found.st_size > _MAX_BYTES:
             raise _bad(f"{path} is larger than 5 MiB", "a plan is a page of text: is it this one?")
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        return data.decode().replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError as error:
         raise _bad(
             f"there is no plan {path}",
@@ -29,7 +31,13 @@ def read(path: Path) -> str:
             "or go without: vmnet up --uplink NIC",
         ) from error
     except UnicodeDecodeError as error:
-        raise _bad(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+        line, column = _place(error)
+        raise VmnetError(
+            f"this is not UTF-8 text: byte 0x{error.object[error.start]:02x}",
+            where=Where(str(path), line, column),
+            fix="save the file as UTF-8",
+            status=Exit.BAD_INPUT,
+        ) from error
     except OSError as error:
         raise _bad(
             f"cannot read {path}: {error.strerror}", "mend its rights or its path"
@@ -50,7 +58,10 @@ def named(folder: Path, written: str, *, most_bytes: int, below: bool) -> str:
             raise _bad(f"{told} is larger than {most_bytes >> 10} KiB", "put it on a disk")
         return data.decode()
     except UnicodeDecodeError as error:
-        raise _bad(f"{told} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+        line, column = _place(error)
+        raise _bad(
+            f"{told} is not UTF-8 text: line {line}, column {column}", "save it as UTF-8"
+        ) from error
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no file has such a name"
         raise _bad(f"cannot read {told}: {why}", "mend its path or its rights") from error
@@ -73,6 +84,12 @@ def _content(folder: Path, written: str, told: str, most_bytes: int, *, below: b
             return file.read(most_bytes + 1)
     finally:
         os.close(place)
+
+
+def _place(error: UnicodeDecodeError) -> tuple[int, int]:
+    """Return the line and the column, from 1 on, of the first byte that is not UTF-8."""
+    before = error.object[: error.start].decode()
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
 def _bad(what: str, fix: str) -> VmnetError:

@@ -87,7 +87,7 @@ PLACE = "p.yaml:7:32: "
         (".", ". is no regular file"),
         ("nothing", "cannot read nothing: No such file or directory"),
         ("large", "large is larger than 64 KiB"),
-        ("latin", "latin is not UTF-8 text (byte 1)"),
+        ("latin", "latin is not UTF-8 text: line 1, column 2"),
         ("loop", "cannot read loop: Too many levels of symbolic links"),
         ("x" * 300, f"cannot read {'x' * 119}…: File name too long"),
     ],
