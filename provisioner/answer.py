@@ -186,9 +186,6 @@ def _answered(
     except Complaints as complaints:
         screen.errors(command, complaints.errors, complaints.status, json=json)
         raise typer.Exit(complaints.status) from None
-    except VmnetError as error:
-        screen.errors(command, [error], error.status, json=json)
-        raise typer.Exit(error.status) from None
     except KeyboardInterrupt:
         screen.line(interrupted)
         raise typer.Exit(Exit.INTERRUPTED) from None
@@ -196,9 +193,24 @@ def _answered(
         # Whoever read our output has gone: end quietly, as a shell's own SIGPIPE would.
         screen.close_quietly()
         raise typer.Exit(128 + signal.SIGPIPE) from None
+    except (VmnetError, OSError) as error:
+        found = _told(error)
+        screen.errors(command, [found], found.status, json=json)
+        raise typer.Exit(found.status) from None
     finally:
         if worker:
             worker.close()
+
+
+def _told(error: VmnetError | OSError) -> VmnetError:
+    """Return what the user can act on: an OSError must name a file. Raises any other one again."""
+    from provisioner.host import filefaults
+
+    if isinstance(error, VmnetError):
+        return error
+    if error.filename is None and filefaults.fix_of(error.errno, Path()) == "":
+        raise error
+    return filefaults.told(error, "cannot use", Path(str(error.filename or ".")))
 
 
 def agreed(asked: "Question", *, yes: bool) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from provisioner.core.reach import Result
     from provisioner.core.report import Report
 
+_MOST_ERRORS = 20  # printed as text
 _FEW = 60  # results that are listed one by one below the grid
 _WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothing is folded there
 _LONG = 2000  # characters of a sentence

@@ -18,6 +18,7 @@ from provisioner.core.resources import (
     label,
     needs,
 )
+from provisioner.errors import VmnetError
 
 
 class Verb(StrEnum):
@@ -65,11 +66,46 @@ def diff(desired: Resources, observed: Resources) -> list[Step]:
     stale = {
         k: ", ".join(t for _, t in found) for k, found in drifts.items() if found and k not in live
     }
-    _orphans(stale, desired, observed)
-    _spread(stale, desired, observed)
-    for k in stale:
-        live.pop(k, None)
-    return _together(_Steps(desired, observed, stale, live).all(), observed)
+    while True:
+        _orphans(stale, desired, observed)
+        _spread(stale, desired, observed)
+        for k in stale:
+            live.pop(k, None)
+        steps = _Steps(desired, observed, stale, live).all()
+        circle = _circle(steps)
+        if not circle:
+            break
+        stale[_breaker(circle, observed)] = "what it gets must wait until it has let go of the old"
+    at_once = _together(steps, observed)
+    return steps if _circle(at_once) else at_once
+
+
+def _circle(steps: list[Step]) -> list[StepId]:
+    """Return steps that wait for each other; none when the steps can be executed."""
+    from graphlib import CycleError, TopologicalSorter
+
+    known = {s.id for s in steps}
+    try:
+        TopologicalSorter({s.id: s.after & known for s in steps}).prepare()
+    except CycleError as error:
+        found: list[StepId] = error.args[1]
+        return found
+    return []
+
+
+def _breaker(circle: list[StepId], observed: Resources) -> Key:
+    """Return what to delete and create instead of updating it, so that the circle ends.
+
+    Deletions wait for deletions and updates only, so every circle has an update in it. A guest is
+    chosen only when nothing else can be. Raises VmnetError when there is no update.
+    """
+    changed = [k for verb, k in circle if verb is Verb.UPDATE]
+    if not changed:
+        raise VmnetError(
+            "the steps wait for each other: " + ", ".join(f"{v} {' '.join(k)}" for v, k in circle),
+            fix="take the plan down and bring it up again: vmnet down, then vmnet up",
+        )
+    return min(changed, key=lambda k: (isinstance(observed[k], Domain), k))
 
 
 class _Steps:
@@ -113,16 +149,29 @@ class _Steps:
         return deletes + updates + creates
 
     def _before_delete(self, k: Key) -> frozenset[StepId]:
-        """Whatever leans on a thing lets go of it first; a guard stands until its guest is gone."""
+        """Whatever leans on a thing lets go of it first; a guard stands until its guest is gone.
+
+        What merely follows a thing and stays is not waited for when the thing comes again: its
+        own update waits for the new one.
+        """
         users = {*self._leaning.get(k, ()), *self._behind.get(k, ())}
+        again = k in self._missing
         return frozenset(
             {(Verb.DELETE, u) for u in users if u in self._stale}
-            | {(Verb.UPDATE, u) for u in users if u in self._live}
+            | {
+                (Verb.UPDATE, u)
+                for u in users
+                if u in self._live and not (again and k in self._first(u))
+            }
         )
+
+    def _first(self, k: Key) -> set[Key]:
+        """Return what a thing of the plan needs or follows."""
+        return {*needs(self._desired[k]), *follows(self._desired[k], self._desired)}
 
     def _before(self, k: Key) -> frozenset[StepId]:
         """What a thing needs or follows is made or changed before it is."""
-        first = {*needs(self._desired[k]), *follows(self._desired[k], self._desired)}
+        first = self._first(k)
         return frozenset(
             {(Verb.CREATE, n) for n in first if n in self._missing}
             | {(Verb.UPDATE, n) for n in first if n in self._live}
@@ -204,8 +253,11 @@ def _together(steps: list[Step], observed: Resources) -> list[Step]:
         frozenset().union(*(s.after for s in links)) - gone,
         tuple(s.resource for s in rest),
     )
+    # A link that was made before would go with the group.
     others = [
-        replace(s, after=s.after - gone | {one.id}) if s.after & gone else s
+        replace(s, after=s.after - gone | {one.id})
+        if s.after & gone or isinstance(s.resource, Link)
+        else s
         for s in steps
         if s.id not in gone
     ]

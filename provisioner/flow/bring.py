@@ -17,6 +17,7 @@ from provisioner.flow.check import When, checked
 from provisioner.flow.drawing import drawn
 from provisioner.flow.session import Options, Session, Target, Tell, begun
 from provisioner.host import claims, places, storefiles
+from provisioner.host.planfolders import foreign
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
@@ -173,12 +174,21 @@ def reported(session: Session, outcome: Outcome, left: list[Step]) -> Report:
         some = outcome.done or session.snapshot.resources
         status = Exit.PARTLY_DONE if some else failed[0].error.status
     facts = session.snapshot.facts
+    told = list(warnings(session.target.plan, facts)) if session.target.loaded else []
+    if session.options.command in {"status", "down"}:
+        alone = [
+            f"left alone, vmnet has not made it: {one_line(str(x))}"
+            for x in foreign(session.target.name)
+        ]
+        for line in alone:
+            session.tell(line)
+        told += alone
     return Report(
         command=session.options.command,
         plan=session.target.name,
         status=status,
         chosen=tuple(session.chosen),
-        warnings=tuple(warnings(session.target.plan, facts)) if session.target.loaded else (),
+        warnings=tuple(told),
         done=tuple(map(str, outcome.done)),
         to_do=tuple(map(str, left)),
         failed=failed,

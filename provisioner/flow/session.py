@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from provisioner.core import granted, imagerules, render, rules, takenrules
 from provisioner.core.desired import New, desired
@@ -14,7 +14,16 @@ from provisioner.core.networks import Nics, uplink_mac, uplink_of
 from provisioner.core.resources import Disk, Domain, Resources
 from provisioner.errors import Complaints, VmnetError
 from provisioner.flow import choices, given
-from provisioner.host import claims, consoles, firmware, locks, places, planfiles, rights
+from provisioner.host import (
+    claims,
+    consoles,
+    firmware,
+    locks,
+    places,
+    planfiles,
+    planfolders,
+    rights,
+)
 from provisioner.host.connection import is_embedded
 from provisioner.host.worker import Worker
 
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
 _PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
 _OPEN_S = 10.0  # that libvirt has at least: with an empty cache it asks QEMU what it can do
 _JUDGED = {"up", "plan"}  # status tells what is there, whatever the plan wants of its images
+CHANGES: Final = frozenset({"up", "down"})
+"""The commands that take away what killed runs have left; all others only look."""
 Tell = Callable[[str], None]
 
 
@@ -97,6 +108,11 @@ class Session:
         """Look at the host again."""
         self.snapshot = self.worker.do("observe", within_s=self.options.timeout_s or None)
         return self.snapshot
+
+    def tidy(self) -> None:
+        """Take the plan's folders away when the last look found nothing that needs them."""
+        if not self.snapshot.resources:
+            self.worker.do("tidy")
 
     def await_agent(self, vm: str, timeout_s: float) -> None:
         """Wait until a VM's guest agent can be asked: libvirt finds it again some time after open.
@@ -254,11 +270,14 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
     if options.command == "down":
         rights.close_own_folders(home, root, places.state(), places.run())
     rights.require_own_folders(places.state(), home, places.run(), root)
+    if options.command == "up":
+        planfolders.refuse_foreign(home, target.name)
     lock = locks.held(
         places.lock_file(target.name),
         f"{options.command} {target.name}",
         timeout_s=options.lock_timeout_s,
         say=tell,
+        tidy=options.command in CHANGES or not places.run().exists(),
     )
     # The worker ends first: whoever waits for the lock finds libvirt free to be opened.
     with lock, closing(worker):
@@ -266,11 +285,12 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
         try:
             yield session
         except BaseException:
-            session.look()
+            # Nothing is taken away on an old look, or when the host cannot be looked at.
+            with suppress(VmnetError):
+                session.look()
+                session.tidy()
             raise
-        finally:
-            if not session.snapshot.resources:
-                worker.do("tidy")
+        session.tidy()
 
 
 def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
@@ -284,7 +304,8 @@ def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
 def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Session:
     within_s = options.timeout_s or None
     patience_s = within_s and max(within_s, _OPEN_S)
-    opening = worker.call("open", target.name, target.connection, within_s=patience_s)
+    changes = options.command in CHANGES
+    opening = worker.call("open", target.name, target.connection, changes, within_s=patience_s)
     if target.loaded and options.command == "up":
         render.warm_up()  # meanwhile, on the other core: what needs no look at the host
     nics: Nics = {}

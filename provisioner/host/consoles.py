@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 
 from provisioner.core.text import sanitize
 from provisioner.errors import VmnetError
-from provisioner.host import programs
+from provisioner.host import planfolders, programs
 
 MOST: Final = 16 << 20
 """Bytes on the disk from which a log is cut short."""
@@ -63,16 +63,18 @@ def cap(folder: Path) -> None:
 
     What a guest says in between is lost. A disk that is full is no reason to leave it so.
     """
-    for log in folder.glob("*.log"):
+    for log in filter(planfolders.is_own, folder.glob("*.log")):
         with suppress(OSError):  # it has just gone, or is another user's
             if log.lstat().st_blocks * _BLOCK > MOST:
                 _cut(log)
 
 
 def remove(log: Path) -> None:
-    """Take a log away with what was cut off it."""
-    for path in (log, kept(log)):
-        path.unlink(missing_ok=True)
+    """Take a log of vmnet's away with what was cut off it."""
+    if planfolders.is_own(log):
+        for path in (log, kept(log)):
+            path.unlink(missing_ok=True)
+        planfolders.disown(log)
 
 
 def follow(log: Path, offset: int, pid: int, piece: Callable[[bytes], None]) -> None:

@@ -38,4 +38,4 @@ def write(copy: Copy, draft: Path) -> None:
 
 def observe(folder: Path) -> list[Copy]:
     """List the copies in a plan's folder for them."""
-    return [Copy(str(path)) for path in sorted(folder.glob("*"))]
+    return [Copy(str(path)) for path in sorted(folder.glob("[!.]*"))]

@@ -16,7 +16,7 @@ from provisioner.core import leases as texts
 from provisioner.core.resources import Dhcp
 from provisioner.core.text import one_line
 from provisioner.errors import VmnetError
-from provisioner.host import places, programs
+from provisioner.host import filefaults, places, planfolders, programs
 
 _PATIENCE_S = 20
 
@@ -27,7 +27,7 @@ def observe(plan: str) -> list[Dhcp]:
     found = []
     for config in sorted(folder.glob("*.conf")) if folder.is_dir() else ():
         network = texts.network_of(config.name)
-        if not network:
+        if not network or not planfolders.is_own(config):
             continue
         device = texts.device_of(config.read_text(encoding="ascii", errors="replace"))
         found.append(Dhcp(network, device, str(config), alive=_pid_of(config) != 0))
@@ -42,14 +42,13 @@ def create(dhcp: Dhcp) -> None:
     config = Path(dhcp.config)
     draft = config.with_suffix(".part")
     try:
-        places.make(config.parent)
+        planfolders.own(config)
+        planfolders.own(_lease(config))
         draft.write_text(dhcp.text, encoding="ascii")
         draft.rename(config)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise VmnetError(
-            f"cannot write {config}: {error.strerror}", fix="make room or mend the rights there"
-        ) from error
+        raise filefaults.told(error, "cannot write", config) from error
     _end(config)
     if not programs.found("dnsmasq"):
         config.unlink(missing_ok=True)
@@ -64,7 +63,8 @@ def create(dhcp: Dhcp) -> None:
         raise VmnetError(
             f'dnsmasq does not serve network "{dhcp.name}": '
             f"{one_line(programs.last_lines(done.stderr))}",
-            fix=f"see who else answers on {dhcp.device}: ss -lnup | grep -E ':(53|67) '",
+            fix=filefaults.full(done.stderr, config)
+            or f"see who else answers on {dhcp.device}: ss -lnup | grep -E ':(53|67) '",
         )
 
 
@@ -74,11 +74,13 @@ def delete(dhcp: Dhcp) -> None:
     _end(config)
     for path in (_pid_file(config), config):
         path.unlink(missing_ok=True)
+    planfolders.disown(config)
     # Another network of the plan may be taken down at this moment, and the folder with it.
     with suppress(FileNotFoundError):
-        left = {x.name for x in config.parent.iterdir() if x.suffix == ".conf"}
-        if dhcp.name not in map(texts.network_of, left):
+        left = {x.name for x in config.parent.glob("*.conf") if planfolders.is_own(x)}
+        if dhcp.name not in map(texts.network_of, left) and planfolders.is_own(_lease(config)):
             _lease(config).unlink(missing_ok=True)
+            planfolders.disown(_lease(config))
     try:
         config.parent.rmdir()
     except OSError as error:

@@ -7,6 +7,7 @@ is down, has another MAC, or is open elsewhere) has been proved by host.taps bef
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -78,19 +79,29 @@ class Domains:
         except libvirt.libvirtError as error:
             raise told(error, f"opening {uri}") from error
         on = self._conn.domainEventRegisterAny
-        on(None, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, self._on_agent, None)
-        on(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None)
+        try:
+            on(None, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, self._on_agent, None)
+            on(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None)
+        except libvirt.libvirtError as error:
+            raise told(error, f"asking {uri} for events") from error
 
     def close(self) -> None:
         """Let go of the connection; the guests run on."""
-        self._conn.close()
+        import libvirt
+
+        with suppress(libvirt.libvirtError):  # the daemon has ended
+            self._conn.close()
 
     def observe(self) -> tuple[list[Domain], list[ForeignDomain], list[Live]]:
         """List the plan's domains, everybody else's, and what the plan's are made of now."""
         import libvirt
 
         ours, foreign, live = [], [], []
-        for dom in self._conn.listAllDomains(0):
+        try:
+            every = self._conn.listAllDomains(0)
+        except libvirt.libvirtError as error:
+            raise told(error, "listing the domains") from error
+        for dom in every:
             try:
                 name, uuid, mark = dom.name(), dom.UUIDString(), _mark(dom)
                 state = dom.state()[0]

@@ -1,11 +1,20 @@
 """What libvirt complains of, in the user's words and with a mend."""
 
+import re
 from typing import Any
 
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
+from provisioner.host import filefaults
 
+_ENDED = "the libvirt daemon has ended: start it again (systemctl start libvirtd), then vmnet up"
+_CHILD = re.compile(r"Child process \(.*?\) unexpected (exit status|fatal signal) (\d+)", re.DOTALL)
+"""libvirt prints the whole command line of a program before what the program has said."""
 _MENDS = (
+    ("client socket is closed", _ENDED),
+    ("Cannot recv data", _ENDED),
+    ("End of file while reading data", _ENDED),
+    ("Cannot write data", _ENDED),
     ("Cannot access storage file", "the file must be readable for the user that QEMU runs as"),
     ("Permission denied", "the file must be readable for the user that QEMU runs as"),
     ("already exists with uuid", "another domain has this name: rename the plan or the VM"),
@@ -24,8 +33,9 @@ _MENDS = (
 
 def told(error: Any, doing: str) -> VmnetError:
     """Turn a libvirtError into ours; `doing` is what was being done."""
-    text = one_line(str(error).removeprefix("internal error: "), 600)
-    fix = next((fix for part, fix in _MENDS if part in text), None)
+    whole = _CHILD.sub(r"a program ended with \1 \2", str(error).removeprefix("internal error: "))
+    text = one_line(whole, 600)
+    fix = filefaults.full(whole) or next((fix for part, fix in _MENDS if part in whole), None)
     return VmnetError(
         f"{doing}: {text}",
         fix=fix or "QEMU's own words are in the log: vmnet logs --qemu VM",

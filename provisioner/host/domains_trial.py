@@ -1,12 +1,11 @@
 """Opens libvirt as `up` would, and closes it again, for vmnet doctor; lives in the worker."""
 
 import os
-import shutil
 
 from provisioner.core.doctorhost import Libvirt
 from provisioner.core.text import one_line
 from provisioner.errors import VmnetError
-from provisioner.host import connection, domains, embedded, places
+from provisioner.host import connection, domains, embedded, places, planfolders
 
 _TRIAL = ".doctor-"  # no plan's name begins with a dot
 
@@ -32,7 +31,7 @@ def opened() -> Libvirt:
         conn = libvirt.open(chosen.what)
         driver = f"{conn.getType()} {_dotted(conn.getVersion())}"
         conn.close()
-        shutil.rmtree(places.libvirt_root(trial), ignore_errors=True)
+        planfolders.clear_root(trial)
     except libvirt.libvirtError as error:
         return Libvirt(library, why, trouble=one_line(str(error)))
     except VmnetError as error:
@@ -45,7 +44,7 @@ def _clear_old() -> None:
     for root in places.run().glob(f"{_TRIAL}*"):
         number = root.name.removeprefix(_TRIAL)
         if number.isdecimal() and not os.path.exists(f"/proc/{number}"):  # noqa: PTH110
-            shutil.rmtree(root, ignore_errors=True)
+            planfolders.clear_root(root.name)
 
 
 def _dotted(number: int) -> str:

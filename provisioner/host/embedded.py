@@ -8,8 +8,8 @@ import re
 import signal
 from pathlib import Path
 
-from provisioner.errors import VmnetError
-from provisioner.host import places, programs
+from provisioner.errors import Exit, VmnetError
+from provisioner.host import filefaults, places, planfolders, programs
 
 _TEST_S = 5.0
 _CLONE_NEWNS, _MS_BIND, _MS_REC, _MS_SLAVE = 0x20000, 0x1000, 0x4000, 1 << 19
@@ -48,15 +48,33 @@ def clear_half_started(plan: str) -> None:
     that may never have existed, and meanwhile answer nothing about it. The plan's lock is held and
     the root not open, so these files are nobody's but ours.
     """
-    status = places.libvirt_root(plan) / "run" / "qemu"
-    for file in status.glob("*.xml"):
-        found = re.search(r"<domstatus [^>]*reason='starting up'", file.read_text(errors="replace"))
-        if not found:
-            continue
+    for file in _half_started(plan):
         pid_file = file.with_suffix(".pid")
         _end(pid_file, file.stem)
         pid_file.unlink(missing_ok=True)
         file.unlink(missing_ok=True)
+
+
+def refuse_half_started(plan: str) -> None:
+    """Raise VmnetError when a killed vmnet left a guest half started, for commands that only look.
+
+    libvirt would wait 30 s for it on open.
+    """
+    if half := sorted(file.stem.removeprefix(f"{plan}-") for file in _half_started(plan)):
+        raise VmnetError(
+            f"{', '.join(half)} was being started when vmnet was killed",
+            fix="start it: vmnet up; or take the plan away: vmnet down",
+            status=Exit.PARTLY_DONE,
+        )
+
+
+def _half_started(plan: str) -> list[Path]:
+    """List libvirt's records of guests that a killed vmnet was just starting."""
+    return [
+        file
+        for file in (places.libvirt_root(plan) / "run" / "qemu").glob("*.xml")
+        if re.search(r"<domstatus [^>]*reason='starting up'", file.read_text(errors="replace"))
+    ]
 
 
 def _end(pid_file: Path, domain: str) -> None:
@@ -123,6 +141,7 @@ def prepare_root(plan: str) -> Path:
     root = places.libvirt_root(plan)
     shared = places.cache() / "libvirt"
     user, group = run_user()
+    planfolders.make(root, plan)
     try:
         places.make(root / "etc")
         places.make(shared)
@@ -132,15 +151,26 @@ def prepare_root(plan: str) -> Path:
         if not (root / "cache").is_symlink():
             (root / "cache").symlink_to(shared)
         conf = _OWN_CONF if os.geteuid() else _QEMU_CONF.format(user=user, group=group)
-        settings = root / "etc" / "qemu.conf"
-        settings.unlink(missing_ok=True)  # somebody may hold the old one open, to write to it
-        settings.write_text(conf)
+        _write_once(root / "etc" / "qemu.conf", conf)
     except OSError as error:
-        raise VmnetError(
-            f"cannot prepare {error.filename or root}: {error.strerror}",
+        raise filefaults.told(
+            error,
+            "cannot prepare",
+            root,
             fix="vmnet needs a writable /run and /var/cache, or VMNET_RUN_DIR and VMNET_CACHE_DIR",
         ) from error
     return root
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file unless it says so already: `down` must work where there is no room.
+
+    One that others could write to is made anew: somebody may hold it open, to write to it later.
+    """
+    if path.is_file() and not path.stat().st_mode & 0o022 and path.read_text() == text:
+        return
+    path.unlink(missing_ok=True)
+    path.write_text(text)
 
 
 def private_mounts() -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from provisioner.core import hostkey
 from provisioner.core.hostkey import HostKey
 from provisioner.errors import VmnetError
-from provisioner.host import places, programs, secretfiles
+from provisioner.host import filefaults, places, programs, secretfiles
 
 _KEYGEN_S = 30.0
 _FOLDER_MODE = 0o700
@@ -30,10 +30,7 @@ def ensure(folder: Path, vm: str) -> HostKey:
             _make(folder, vm)
         return HostKey(_text(pair / "key.pub").strip(), _text(pair / "key"))
     except OSError as error:
-        raise VmnetError(
-            f"cannot make the ssh host key of {vm} in {folder}: {error.strerror}",
-            fix=f"make room or mend the rights under {folder.parent}",
-        ) from error
+        raise filefaults.told(error, f"cannot make the ssh host key of {vm}:", folder) from error
 
 
 def remove(folder: Path, vm: str) -> None:
@@ -58,10 +55,7 @@ def publish(folder: Path, plan: str) -> Path:
             # Not durable: the guests do not outlive the host either, and it is soon made again.
             secretfiles.write(path, "".join(lines).encode(), durable=False)
     except OSError as error:
-        raise VmnetError(
-            f"cannot write {path}: {error.strerror}",
-            fix=f"make room or mend the rights under {path.parent}",
-        ) from error
+        raise filefaults.told(error, "cannot write", path) from error
     return path
 
 

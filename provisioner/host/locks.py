@@ -11,7 +11,7 @@ from typing import IO, TextIO
 
 from provisioner.core.text import one_line
 from provisioner.errors import VmnetError
-from provisioner.host import places
+from provisioner.host import filefaults, places
 
 _POLL_S = 0.1
 
@@ -25,11 +25,15 @@ def held(
     `tidy`: the lock's folder is there for locks only, and goes when it is empty. Raises
     VmnetError when the lock is still held after `timeout_s` seconds.
     """
-    places.make(path.parent)
+    try:
+        places.make(path.parent)
+    except OSError as error:
+        raise filefaults.told(error, "cannot make the folder", path.parent) from error
     with _acquired(path, timeout_s, say) as file:
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "doing": doing, "since": time.strftime("%T")}))
-        file.flush()
+        note = json.dumps({"pid": os.getpid(), "doing": doing, "since": time.strftime("%T")})
+        with suppress(OSError):  # only flock is to be trusted: a full disk keeps nobody waiting
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), note.encode())
         try:
             yield
         finally:
@@ -49,6 +53,8 @@ def _acquired(path: Path, timeout_s: float, say: Callable[[str], None]) -> Itera
         except FileNotFoundError:
             places.make(path.parent)
             continue
+        except OSError as error:
+            raise filefaults.told(error, "cannot lock", path) from error
         with file:
             if lock_until(file, min(end, time.monotonic() + (_POLL_S if told else 0))):
                 if _is_still(file, path):

@@ -1,7 +1,6 @@
 """The host as one thing: observe all of a plan, perform one step. Runs in the worker process."""
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from provisioner.host import (
     dnsmasq,
     domains,
     embedded,
+    filefaults,
     guestasked,
     guestprobes,
     impairments,
@@ -36,6 +36,7 @@ from provisioner.host import (
     netlink,
     nft,
     places,
+    planfolders,
     plumbing,
     readysigns,
     starting,
@@ -104,14 +105,25 @@ class Machine:
         self._embedded = False
         self._run_dir = Path("/run/libvirt")
         self._agents = agentlooks.AgentLooks(lambda vm: tell(Event(vm, "agent")))
+        self._changes = False  # the command may take away what killed runs have left
+        self._made_root = False
+        self._making = threading.Lock()
 
-    def open(self, plan: str, wish: str) -> Chosen:
-        """Connect to libvirt for a plan. Raises VmnetError when it cannot be reached."""
-        embedded.clear_half_started(plan)
+    def open(self, plan: str, wish: str, changes: bool) -> Chosen:  # noqa: FBT001  (by pickle)
+        """Connect to libvirt for a plan; `changes` says whether the command may change anything.
+
+        Raises VmnetError when libvirt cannot be reached.
+        """
+        self._changes = changes
+        if changes:
+            embedded.clear_half_started(plan)
+        else:
+            embedded.refuse_half_started(plan)
         chosen = connection.choose(wish, plan)
         self._plan = plan
         self._embedded = connection.is_embedded(chosen.what)
         if self._embedded:
+            self._made_root = not places.libvirt_root(plan).exists()
             self._run_dir = embedded.prepare_root(plan) / "run"
             embedded.hide_useless_kvm()
         domains.quiet()
@@ -133,10 +145,12 @@ class Machine:
         found, routes = links.observe()
         running, foreign, live = self._open.observe()
         self._refuse_other_namespace(live)
-        if syntheticwire.leftovers(found):
-            syntheticwire.remove_leftovers()  # of a vmnet that was killed while it asked a LAN
         tables = nft.listing()
-        impairments.remove_leftovers(tables, [x.name for x in found])
+        if self._changes:
+            if syntheticwire.leftovers(found):
+                syntheticwire.remove_leftovers()  # of a vmnet that was killed while it asked a LAN
+            impairments.remove_leftovers(tables, [x.name for x in found])
+            plumbing.clear_leftovers(self._plan, found)
         owned = [*running, *plumbing.observe(self._plan, found, routes, tables)]
         indexes = {x.name: x.index for x in found}
         taps_of = {d.vm: tuple((n.link, indexes.get(n.link, 0)) for n in d.nics) for d in running}
@@ -156,13 +170,23 @@ class Machine:
     def perform(self, step: Step, xml: str = "") -> None:
         """Do one step: the whole of it, or nothing that anybody would recognise.
 
-        `xml` is the domain's, or its mark's, where the step is about a domain.
+        `xml` is the domain's, or its mark's, where the step is about a domain. Raises VmnetError.
         """
+        try:
+            self._perform(step, xml)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise filefaults.told(error, "cannot use", places.home(self._plan)) from error
+
+    def _perform(self, step: Step, xml: str) -> None:
+        if step.verb is not Verb.DELETE:
+            with self._making:
+                planfolders.make(places.home(self._plan), self._plan)
         match step.resource, step.verb:
             case Domain() as domain, Verb.CREATE:
                 self._prove(domain.nics)
-                _make_directory(Path(domain.console).parent)
-                consoles.remove(Path(domain.console))
+                _own_log(Path(domain.console))
                 with starting.watched(domain, self._run_dir / "qemu" / f"{domain.name}.pid"):
                     self._open.create(domain, xml)
             case Domain() as domain, Verb.UPDATE:
@@ -260,12 +284,17 @@ class Machine:
         return self._open.terminal(names.domain(self._plan, vm))
 
     def tidy(self) -> None:
-        """Take away the plan's directories, after everything in them has ended."""
+        """Take away the plan's own folders, after everything in them has ended.
+
+        A command that changes nothing takes away only what its own `open` has laid out.
+        """
+        if not self._changes:
+            self.abandon()
+            return
         self.close()
-        # What is in there is vmnet's by its place; a link out of it is not followed.
-        shutil.rmtree(places.home(self._plan), ignore_errors=True)
+        planfolders.clear(self._plan)
         if self._embedded:
-            shutil.rmtree(places.libvirt_root(self._plan), ignore_errors=True)
+            planfolders.clear_root(self._plan)
         for parent in (places.state(), places.run()):
             try:
                 parent.rmdir()
@@ -275,8 +304,8 @@ class Machine:
     def abandon(self) -> None:
         """Take away what `open` laid out, when the command fails before anything else is made."""
         self.close()
-        if self._embedded and not embedded.has_vms(self._plan):
-            shutil.rmtree(places.libvirt_root(self._plan), ignore_errors=True)
+        if self._made_root and not embedded.has_vms(self._plan):
+            planfolders.clear_root(self._plan)
 
     def close(self) -> None:
         """Let go of libvirt; the guests run on."""
@@ -305,11 +334,11 @@ class Machine:
                 )
 
 
-def _make_directory(path: Path) -> None:
+def _own_log(path: Path) -> None:
+    """Begin a console log anew, in a place that is vmnet's."""
     try:
-        places.make(path)
+        planfolders.own(path)
+        consoles.remove(path)
+        planfolders.own(path)
     except OSError as error:
-        raise VmnetError(
-            f"cannot make the directory {path}: {error.strerror}",
-            fix="make room or mend the rights there, or set VMNET_STATE_DIR",
-        ) from error
+        raise filefaults.told(error, "cannot write", path) from error

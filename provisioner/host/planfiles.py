@@ -25,7 +25,7 @@ def read(path: Path) -> str:
             raise bad(f"{path} is no regular file", "give the path of a plan: vmnet up FILE")
         if found.st_size > _MAX_BYTES:
             raise bad(f"{path} is larger than 5 MiB", "a plan is a page of text: is it this one?")
-        return path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError as error:
         raise bad(
             f"there is no plan {path}",

@@ -28,6 +28,7 @@ from provisioner.host import (
     netlink,
     nft,
     places,
+    planfolders,
     qemufiles,
     siblings,
     switches,
@@ -52,11 +53,12 @@ def is_ours(plan: str, link: Link) -> bool:
 def observe(
     plan: str, found: tuple[Link, ...], routes: tuple[Route, ...], tables: nft.Listing
 ) -> list[Resource]:
-    """List what vmnet has made for a plan, and clear away nodes whose link has gone."""
+    """List what vmnet has made for a plan; files only in a folder that it made, too."""
     ours = [x for x in found if is_ours(plan, x)]
-    taps.remove_stale_nodes(places.nodes(plan), [x.index for x in ours])
     by_index = {x.index: x for x in found}
-    out: list[Resource] = [*qemufiles.observe(plan), *dnsmasq.observe(plan)]
+    out: list[Resource] = []
+    if planfolders.is_marked(places.home(plan), plan):
+        out += [*qemufiles.observe(plan), *dnsmasq.observe(plan)]
     out += nft.observe(plan, tables)
     out += switches.strays(ours)
     for link in ours:
@@ -72,6 +74,14 @@ def observe(
             case _:
                 continue  # the far end and the bridge of a switch: parts of it
     return out
+
+
+def clear_leftovers(plan: str, found: tuple[Link, ...]) -> None:
+    """Take away what a run that was killed has left: drafts, nodes whose link has gone."""
+    home = places.home(plan)
+    if planfolders.is_marked(home, plan):
+        planfolders.remove_drafts(home)
+        taps.remove_stale_nodes(places.nodes(plan), [x.index for x in found if is_ours(plan, x)])
 
 
 def perform(plan: str, step: Step, owner: Owner | None = None) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from provisioner.errors import VmnetError
-from provisioner.host import deadline, umask
+from provisioner.host import deadline, filefaults, umask
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _KILLED_S = 2.0
@@ -74,7 +74,7 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
     if check and child.returncode != 0:
         raise VmnetError(
             f"{_told(argv)} failed with status {child.returncode}: {last_lines(stderr or stdout)}",
-            fix=fix or "run it by hand to see the whole of what it says",
+            fix=filefaults.full(stderr) or fix or "run it by hand to see the whole of what it says",
         )
     return Finished(stdout, stderr, child.returncode)
 

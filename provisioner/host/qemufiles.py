@@ -9,8 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from provisioner.core.resources import Copy, Disk, Seed
-from provisioner.errors import VmnetError
-from provisioner.host import copies, disks, hostkeys, places, secretfiles, seeds
+from provisioner.host import (
+    copies,
+    disks,
+    filefaults,
+    hostkeys,
+    places,
+    planfolders,
+    secretfiles,
+    seeds,
+)
 from provisioner.host.secretfiles import Owner
 
 
@@ -19,6 +27,19 @@ def create(plan: str, file: Seed | Disk | Copy, owner: Owner | None) -> None:
 
     `owner` gets it; None leaves it to whoever runs vmnet.
     """
+    path = Path(file.path)
+    try:
+        planfolders.own(path)
+    except OSError as error:
+        raise filefaults.told(error, "cannot write", path) from error
+    try:
+        _create(plan, file, owner)
+    finally:
+        if not os.path.lexists(path):
+            planfolders.disown(path)
+
+
+def _create(plan: str, file: Seed | Disk | Copy, owner: Owner | None) -> None:
     match file:
         case Seed():
             _create_seed(plan, file, owner)
@@ -39,19 +60,19 @@ def _create_seed(plan: str, seed: Seed, owner: Owner | None) -> None:
 
 def delete(file: Seed | Disk | Copy) -> None:
     """Delete a file; one that is gone already is fine."""
-    Path(file.path).unlink(missing_ok=True)
+    path = Path(file.path)
+    path.unlink(missing_ok=True)
+    planfolders.disown(path)
 
 
 def observe(plan: str) -> list[Seed | Disk | Copy]:
-    """List a plan's files, and clear away the drafts of a run that was killed."""
-    for folder in (places.disks(plan), places.boot(plan)):
-        for draft in folder.glob(".*.part"):
-            draft.unlink(missing_ok=True)
-    return [
+    """List a plan's files: those that vmnet marked when it made them."""
+    found: list[Seed | Disk | Copy] = [
         *seeds.observe(places.seeds(plan)),
         *disks.observe(places.disks(plan)),
         *copies.observe(places.boot(plan)),
     ]
+    return [file for file in found if planfolders.is_own(Path(file.path))]
 
 
 def _made(path: Path, owner: Owner | None, write: Callable[[Path], None]) -> None:
@@ -71,9 +92,6 @@ def _made(path: Path, owner: Owner | None, write: Callable[[Path], None]) -> Non
         draft.rename(path)
         secretfiles.sync(path.parent)
     except OSError as error:
-        raise VmnetError(
-            f"cannot write {error.filename or path}: {error.strerror}",
-            fix=f"make room or mend the rights under {path.parent}",
-        ) from error
+        raise filefaults.told(error, "cannot write", path) from error
     finally:
         draft.unlink(missing_ok=True)

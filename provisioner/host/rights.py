@@ -57,6 +57,8 @@ def require_own_folders(*folders: Path) -> None:
             found = folder.lstat()
         except FileNotFoundError:
             continue  # it will be made, as ours
+        if not stat.S_ISDIR(found.st_mode):
+            raise _no_folder(folder)
         ours = stat.S_ISDIR(found.st_mode) and found.st_uid in {0, os.geteuid()}
         if not ours or found.st_mode & stat.S_IWOTH:
             raise VmnetError(
@@ -136,6 +138,19 @@ def _is_expected(path: Path, *, in_root: bool) -> bool:
         of_qemu = path.parent.lstat().st_uid == found.st_uid
         return stat.S_ISDIR(found.st_mode) or of_qemu or (is_file and not in_root)
     return is_file and path.parent.name == "dhcp" and path.suffix == ".pid"
+
+
+def _no_folder(path: Path) -> VmnetError:
+    if path.is_symlink():
+        return VmnetError(
+            f"{path} is a symbolic link, and vmnet's own folders must be real ones",
+            fix=f"name what it leads to in VMNET_STATE_DIR or VMNET_RUN_DIR ({path.resolve()}), "
+            f"or remove the link: rm {path}",
+        )
+    return VmnetError(
+        f"{path} is a file, and vmnet needs a folder there",
+        fix=f"move it away (mv {path} ELSEWHERE), or set VMNET_STATE_DIR or VMNET_RUN_DIR",
+    )
 
 
 def lacking() -> list[tuple[str, str]]:

@@ -7,8 +7,7 @@ from pathlib import Path
 from provisioner.core import hostkey
 from provisioner.core.hostkey import HostKey
 from provisioner.core.resources import Seed
-from provisioner.errors import VmnetError
-from provisioner.host import places, secretfiles
+from provisioner.host import filefaults, places, secretfiles
 from provisioner.host.secretfiles import Owner
 
 
@@ -27,10 +26,7 @@ def create(seed: Seed, *, owner: Owner | None = None, key: HostKey | None = None
         places.make(path.parent)
         secretfiles.write(path, _iso(files), owner)
     except OSError as error:
-        raise VmnetError(
-            f"cannot write the seed image {path}: {error.strerror}",
-            fix=f"make room or mend the rights under {path.parent}",
-        ) from error
+        raise filefaults.told(error, "cannot write the seed image", path) from error
 
 
 def delete(seed: Seed) -> None:
@@ -39,11 +35,7 @@ def delete(seed: Seed) -> None:
 
 
 def observe(directory: Path) -> list[Seed]:
-    """List the seed images of a plan, and clear away the drafts of a run that was killed."""
-    if not directory.is_dir():
-        return []
-    for draft in directory.glob(".*.part"):
-        draft.unlink(missing_ok=True)
+    """List the seed images in a plan's folder for them."""
     return [Seed(str(path)) for path in sorted(directory.glob("*.iso"))]
 
 

@@ -199,9 +199,10 @@ def remove_node(index: int, records: Path) -> None:
 def remove_stale_nodes(records: Path, indexes: Iterable[int]) -> None:
     """Remove recorded nodes whose link is gone: the uplink was deleted under it, say."""
     alive = {path_of(i).name for i in indexes}
-    for record in records.glob("tap*") if records.is_dir() else ():
-        if record.name not in alive:
-            remove_node(int(record.name.removeprefix("tap")), records)
+    for record in records.glob("tap[0-9]*") if records.is_dir() else ():
+        number = record.name.removeprefix("tap")
+        if record.name not in alive and number.isdecimal():
+            remove_node(int(number), records)
 
 
 def holders(numbers: Mapping[int, str]) -> dict[str, list[int]]:

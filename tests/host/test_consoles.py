@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.host import consoles
+from provisioner.host import consoles, planfolders
 
 MIB = 1 << 20
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    return tmp_path / "web.log"
+    path = tmp_path / "web.log"
+    planfolders.own(path)
+    return path
 
 
 @pytest.fixture
@@ -66,14 +68,15 @@ def test_a_full_disk_is_freed_all_the_same(tmp_path: Path) -> None:
     # A file system that has no room for what would be kept: unshare(1) mounts one of 18 MiB.
     script = (
         "mount -t tmpfs -o size=18m none $1 && head -c 17900000 /dev/zero | tr '\\0' x > $1/web.log"
-        " && $2 -c 'import sys, pathlib; from provisioner.host import consoles;"
-        " consoles.cap(pathlib.Path(sys.argv[1]))' $1 && stat -c %s $1/web.log && ls -A $1"
+        " && touch $1/.web.log.own && $2 -c 'import sys, pathlib;"
+        " from provisioner.host import consoles; consoles.cap(pathlib.Path(sys.argv[1]))' $1"
+        " && stat -c %s $1/web.log && ls -A $1"
     )
     import sys
 
     argv = ["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), sys.executable]
     ran = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
-    assert ran.stdout.split() == ["0", "web.log"], ran.stderr
+    assert ran.stdout.split() == ["0", ".web.log.own", "web.log"], ran.stderr
 
 
 def test_the_end_of_a_log_is_read_whatever_is_in_it(log: Path) -> None:
@@ -115,6 +118,15 @@ def test_a_log_is_followed_over_a_cut_until_its_writer_has_ended(log: Path, writ
         following.join(20)
         assert not following.is_alive()
     assert said.startswith(b"\xffduring\n")
+
+
+def test_a_log_of_somebody_elses_is_neither_cut_nor_removed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.log"
+    with mine.open("wb") as file:
+        fill(file.fileno(), 17)
+    consoles.cap(tmp_path)
+    consoles.remove(mine)
+    assert mine.stat().st_size == 17 * MIB
 
 
 def test_a_log_goes_with_what_was_cut_off_it(log: Path, writer: int) -> None:

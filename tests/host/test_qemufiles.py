@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from provisioner.core.resources import Copy, Disk
-from provisioner.errors import VmnetError
-from provisioner.host import disks, places, qemufiles
+from provisioner.errors import Exit, VmnetError
+from provisioner.host import disks, places, planfolders, qemufiles
 
 MIB = 1 << 20
 NOBODY = (65534, 65534)
@@ -101,17 +101,18 @@ def test_a_disk_grows_and_keeps_what_lies_below(home: Path, tmp_path: Path) -> N
 
 
 def test_drafts_of_a_killed_run_are_cleared_away_and_never_taken_for_disks(home: Path) -> None:
-    for name in ("disk/.web.qcow2.part", "boot/.kernel-ab.part"):
-        draft = home / name
-        draft.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(b"half")
+    for name in ("disk/web.qcow2", "boot/kernel-ab"):
+        planfolders.own(home / name)
+        (home / name).with_name(f".{Path(name).name}.part").write_bytes(b"half")
+    (home / "disk" / ".mine.part").write_bytes(b"somebody else's")
     assert qemufiles.observe("lab") == []
-    assert [p for p in home.rglob("*") if p.is_file()] == []
+    planfolders.remove_drafts(home)
+    assert [p.name for p in home.rglob("*.part")] == [".mine.part"]
 
 
 def test_a_file_that_is_no_disk_of_ours_is_told_apart(home: Path) -> None:
     path = home / "disk" / "web.qcow2"
-    path.parent.mkdir(parents=True)
+    planfolders.own(path)
     path.write_bytes(b"no disk")
     assert qemufiles.observe("lab") == [Disk(str(path), 0)]
 
@@ -140,8 +141,18 @@ def test_a_full_disk_is_told_and_nothing_stays(home: Path, tmp_path: Path) -> No
     finally:
         subprocess.run(["umount", str(home)], check=True)
     assert "No space left on device" in caught.value.what
-    assert caught.value.fix == f"make room or mend the rights under {home}/boot"
+    assert f"make room there (df -h {home}/boot; df -i" in str(caught.value.fix)
     assert left == []
+
+
+def test_a_file_that_somebody_else_put_there_is_neither_listed_nor_overwritten(home: Path) -> None:
+    path = home / "disk" / "web.qcow2"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"mine")
+    assert qemufiles.observe("lab") == []
+    with pytest.raises(VmnetError, match="is in the way: vmnet has not made it") as refused:
+        qemufiles.create("lab", Disk(str(path), MIB), None)
+    assert (refused.value.status, path.read_bytes()) == (Exit.CONFLICT, b"mine")
 
 
 def test_deleting_what_has_gone_is_fine(home: Path) -> None:

@@ -36,7 +36,14 @@ def test_somebody_elses_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_link_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc")
-    assert refused(tmp_path / "link").what.startswith("others than you could change")
+    assert "link is a symbolic link" in refused(tmp_path / "link").what
+
+
+def test_a_file_in_the_folders_place_is_refused_with_a_fix_that_fits(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = refused(tmp_path / "file")
+    assert told.what.endswith("file is a file, and vmnet needs a folder there")
+    assert str(told.fix).startswith(f"move it away (mv {tmp_path / 'file'} ")
 
 
 @pytest.fixture

@@ -99,6 +99,26 @@ def test_cards_and_addresses_come_and_go_under_running_guests(shared_lab: Lab, p
     assert (re.findall(r"(eth\d)", shown), " mtu 1500 " in shown) == (["eth0"], True)
 
 
+def test_a_dhcp_server_is_replaced_under_guests_that_run(shared_lab: Lab, plan: Path) -> None:
+    """Told a gateway, or given a card, a guest changes together with its network's server."""
+    lab = shared_lab
+    qemus = lab.qemus()
+    text = """\
+networks:
+  lan: {{switch: {{dhcp: true, nat: {nat}}}, subnet: 10.77.0.0/24, addressing: static}}
+vms: {{a: {{nics: {nics}}}, b: {{nics: [lan]}}}}
+"""
+    for nat, nics in (("false", "[lan]"), ("true", "[lan]"), ("true", "[lan, lan]")):
+        plan.write_text(f"name: {lab.name}\n{text.format(nat=nat, nics=nics)}")
+        done = lab.vmnet("up", plan, "--json").report["done"]
+        assert [s for s in done if s.startswith("create dhcp lan")], done
+        assert "\nnothing to do\n" in lab.vmnet("up", plan).stderr
+    assert lab.qemus() == qemus
+    plan.write_text(f"name: {lab.name}\n{PLAN}")
+    lab.vmnet("up", plan)
+    assert lab.qemus() == qemus
+
+
 def test_a_cable_is_pulled_out_and_put_back(shared_lab: Lab, plan: Path) -> None:
     lab = shared_lab
     cut = ("--set", "vms.a.nics.0.link=down")

@@ -94,7 +94,7 @@ def test_ssh_knows_the_guest_and_takes_no_other_for_it(
 
 @pytest.mark.usefixtures("plan")
 def test_only_qemu_can_read_the_seed_and_only_root_the_keys(shared_lab: Lab) -> None:
-    (seed,) = (home(shared_lab) / "seed").iterdir()
+    (seed,) = (home(shared_lab) / "seed").glob("*.iso")
     found = seed.stat()
     assert (pwd.getpwuid(found.st_uid).pw_name, S_IMODE(found.st_mode)) == ("libvirt-qemu", 0o600)
     keys = home(shared_lab) / "keys"
