@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
+from provisioner.host import umask
 from provisioner.host.guestfiles import READ
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def get(guest: Guest, there: str, here: str, progress: Progress) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 _gather(guest, handle, there, file.write, progress)
                 file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_mask())
+                os.fchmod(file.fileno(), 0o666 & ~umask.of_user())
                 os.fsync(file.fileno())
             draft.replace(final)
         finally:
@@ -173,9 +174,3 @@ def _opened(guest: Guest, path: str, mode: str) -> "Iterator[int]":
             guest.close(handle)
         raise
     guest.close(handle)  # a disk that is full may be told of here only
-
-
-def _mask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -41,12 +41,14 @@ class Given(Protocol):
 
 
 @contextmanager
-def opened(path: Path, algorithm: str = "sha256", most: int = MOST_UNPACKED) -> Iterator[Given]:
+def opened(
+    path: Path, algorithm: str = "sha256", most: int = MOST_UNPACKED, *, shown: str = ""
+) -> Iterator[Given]:
     """Open an image file, unpacking it where need be, up to `most` bytes.
 
     Raises VmnetError when it is no regular file, cannot be read, or is damaged.
     """
-    shown = one_line(str(path), 120)
+    shown = one_line(shown or str(path), 120)
     with _regular(path, shown) as file:
         with _reading(shown):
             head = os.pread(file.fileno(), HEAD, 0)
