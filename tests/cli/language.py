@@ -289,7 +289,7 @@ _PROGRAM: Final = re.compile(
 ENGLISH: Final = _words(
     "look see then it them agent plans that there way first instead once note or often "
     "libvirt nics here images systems allowed sentence digests bond key values elsewhere "
-    "docker nothing multicast most micro"
+    "docker nothing multicast most micro auto"
 )
 """Words of a sentence that stand before a colon where a key of a plan could stand."""
 
