@@ -34,6 +34,7 @@ def complaints(
     out += _datapaths(plan, places, facts)
     out += takenrules.devices_taken(plan, places, facts, owned)
     out += takenrules.domains_taken(plan, places, facts)
+    out += takenrules.tables_taken(plan, places, facts)
     return out
 
 

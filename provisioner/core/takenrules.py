@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from provisioner.core import names
+from provisioner.core import attachments, filters, names
 from provisioner.core.facts import Facts
 from provisioner.core.networks import Nics, uplink_of
 from provisioner.core.resources import Key, Resources
+from provisioner.core.rulesets import taken
 from provisioner.core.taken import held_by_host
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
@@ -78,6 +79,24 @@ def domains_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[Vmne
                     fix="rename the plan or the VM; vmnet never touches a domain of somebody else",
                     status=Exit.CONFLICT,
                 )
+
+
+def tables_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
+    """Names of nftables' tables that something which is not vmnet's has."""
+    wanted: dict[tuple[str, str], tuple[str | int, ...]] = {
+        ("inet", filters.table_name(plan.name, x.name)): ("networks", x.name)
+        for x in plan.networks
+        if x.switch
+    }
+    for vm in plan.vms:
+        for i, nic in enumerate(vm.nics):
+            network = plan.network(nic.network)
+            if attachments.of(network, nic).spoof_guard != "off" and not network.granted:
+                tap = names.macvtap(plan.name, vm.name, i)
+                wanted["netdev", filters.table_name(plan.name, tap)] = ("vms", vm.name, "nics", i)
+    for which, path in wanted.items():
+        if which in facts.firewall.namesakes:
+            yield taken(*which, "rename the plan", places.where(*path))
 
 
 def addresses_taken(

@@ -3,12 +3,13 @@
 import time
 from typing import TYPE_CHECKING
 
-from provisioner.core import render
+from provisioner.core import filters, render
 from provisioner.core.caution import warnings
 from provisioner.core.diff import Step, Verb, diff
 from provisioner.core.facts import Facts
 from provisioner.core.report import Failure, Report, VmStatus
 from provisioner.core.resources import Domain, Resources
+from provisioner.core.text import one_line
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.execute import Outcome, execute
 from provisioner.flow.check import When, checked
@@ -92,6 +93,9 @@ def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report
     with begun(target, options, worker, tell) as session:
         steps = diff({}, session.snapshot.resources)
         outcome = _done(session, steps, {})
+        for family, name in session.snapshot.facts.firewall.namesakes:
+            if name.startswith(filters.prefix(target.name)):
+                tell(f"left alone: the nftables table {one_line(name)} ({family}) is not vmnet's")
         left = diff({}, session.look().resources)
         return reported(session, outcome, left)
 

@@ -72,7 +72,7 @@ def put(guest: Guest, here: str, there: str, progress: Progress) -> None:
             if not stat.S_ISREG(found.st_mode):
                 raise VmnetError(
                     f"{one_line(here)} is no file",
-                    fix="name a file; folders go by ssh: vmnet cp -r",
+                    fix="name a file; folders go by ssh: vmnet cp -r SRC DST",
                     status=Exit.BAD_INPUT,
                 )
             _bound(found.st_size, here)
@@ -159,7 +159,7 @@ def _bound(size: int, name: str) -> None:
     if size > MOST:
         raise VmnetError(
             f"{one_line(name)} has more than the {MOST >> 20} MiB that go through a guest agent",
-            fix="copy it by ssh, where the host reaches the guest: vmnet cp --way ssh",
+            fix="copy it by ssh, where the host reaches the guest: vmnet cp --way ssh SRC DST",
             status=Exit.BAD_INPUT,
         )
 

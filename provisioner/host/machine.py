@@ -28,6 +28,7 @@ from provisioner.host import (
     guestprobes,
     impairments,
     insides,
+    ipv6,
     links,
     macvtaps,
     netlink,
@@ -140,6 +141,7 @@ class Machine:
             user=os.geteuid(),
             firewall=nft.firewall(tables),
             vhost=os.access("/dev/vhost-net", os.R_OK | os.W_OK),
+            ipv6_locked=ipv6.locked(),
         )
         return Snapshot(facts, by_key(owned))
 
