@@ -1,5 +1,6 @@
 """How a command is run: its plan loaded, its errors turned into answers and exit statuses."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import typer
 
 from provisioner import screen
 from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.host import children
+from provisioner.interrupts import obeyed
 
 if TYPE_CHECKING:
     from provisioner.core.report import Report
@@ -147,6 +150,12 @@ _GOES_ON = (
 )
 
 
+_AT_ONCE = (
+    "interrupted again: ended at once; the steps that were under way may be half done: "
+    "vmnet up goes on from there, vmnet down takes it away"
+)
+
+
 def answering(
     command: str,
     work: Callable[[], Any],
@@ -157,11 +166,21 @@ def answering(
 ) -> None:
     """Run `work` and turn whatever the user can act on into an answer and an exit status.
 
-    `interrupted` is what is said after a Ctrl-C: how things then stand.
+    `interrupted` is what is said after a Ctrl-C: how things then stand. A second one ends vmnet
+    at once, whatever it waits for.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, _interrupt)
+    with obeyed(lambda: _end_at_once(worker)):
+        _answered(command, work, json=json, worker=worker, interrupted=interrupted)
+
+
+def _answered(
+    command: str,
+    work: Callable[[], Any],
+    *,
+    json: bool,
+    worker: "Worker | None",
+    interrupted: str,
+) -> None:
     try:
         work()
     except Complaints as complaints:
@@ -202,5 +221,9 @@ def _consent() -> None:
         raise VmnetError("nothing has been sent", fix="answer y", status=Exit.INTERRUPTED)
 
 
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _end_at_once(worker: "Worker | None") -> NoReturn:
+    """End vmnet and all that it has started but the guests, waiting for nothing."""
+    screen.last_line(_AT_ONCE)
+    reaper = worker.kill() if worker else 0
+    children.kill_programs(pid for pid in children.of(os.getpid()) if pid != reaper)
+    os._exit(Exit.INTERRUPTED)

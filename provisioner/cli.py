@@ -62,7 +62,9 @@ Json = Annotated[bool, typer.Option("--json", help="Write the report as JSON on 
 Timeout = Annotated[
     float | None,
     typer.Option(
-        help="Seconds to wait for the guests.", min=1, show_default="120; 600 with cloud-init"
+        help="Seconds from the first step to the end.",
+        min=1,
+        show_default="120 for the guests; 600 with cloud-init",
     ),
 ]
 LockTimeout = Annotated[

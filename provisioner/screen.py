@@ -6,7 +6,7 @@ Events go to standard error and the report to standard output, so that a pipe ge
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from provisioner.core import guestwords, matrix, surprises
@@ -37,6 +37,16 @@ def line(text: str) -> None:
     """Say one thing that happened."""
     sys.stderr.write(sanitize(text) + "\n")
     sys.stderr.flush()
+
+
+def last_line(text: str) -> None:
+    """Write a line as the last thing of this process, from a signal handler: unbuffered.
+
+    On a terminal the cursor is shown again, which a spinner hides.
+    """
+    shown = f"\r\x1b[K\x1b[?25h{text}\n" if sys.stderr.isatty() else f"{text}\n"
+    with suppress(OSError):
+        os.write(2, shown.encode())
 
 
 def nothing(text: str) -> None:

@@ -91,7 +91,7 @@ def group(plan: str) -> int:
 
 def is_group(group: int) -> bool:
     """Tell whether a link group is that of some plan's devices."""
-    return group & 0xFF000000 == _GROUP_BASE
+    return group & 0xFF000000 == PLAN_GROUPS
 
 
 def mac(plan: str, vm: str, nic_index: int) -> str:

@@ -16,7 +16,7 @@ from router import advertise, learned, listening
 
 from provisioner.core import linkmessages, names
 from provisioner.core.facts import Link
-from provisioner.core.netdevices import GROUP, Mark
+from provisioner.core.netdevices import Mark
 from provisioner.core.resources import HostAccess, Macvtap, Switch
 from provisioner.errors import VmnetError
 from provisioner.host import forwarding, ipv6, links, macvtaps, nettaps, siblings, switches
@@ -132,7 +132,7 @@ def test_a_macvtap_that_an_older_vmnet_has_made_is_shut_and_forgets(
 def test_a_device_of_vmnet_net_is_no_part_of_the_host(
     far: Namespace, control: str, tmp_path: Path
 ) -> None:
-    wish = replace(TAP, name="mvn0", group=GROUP, alias=Mark("near").alias)
+    wish = replace(TAP, name="mvn0", group=names.NET_GROUP, alias=Mark("near").alias)
     try:
         nettaps.create([wish], [], tmp_path / "nodes")
         advertise("far", control, far)
