@@ -259,7 +259,7 @@ def uri(text: str) -> str:
     if parts.scheme in _LOCAL and parts.path == "/embed":
         raise BadValue(
             f"{quoted(text)}: vmnet alone chooses the root of its embedded libvirt",
-            "use auto: it takes the embedded libvirt where no daemon answers",
+            "use auto, which takes the embedded libvirt where no daemon answers",
         )
     plain = text.isascii() and text.isprintable() and " " not in text and "://" in text
     known = parts.scheme in _LOCAL and parts.path in {"/system", "/session"}

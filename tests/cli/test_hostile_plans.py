@@ -89,7 +89,7 @@ def test_no_plan_chooses_the_folder_whose_settings_libvirt_obeys(
     assert ran.status == 2
     assert ran.err.startswith('vmnet.yaml:6:13: "qemu:///embed?root=')
     assert "vmnet alone chooses the root of its embedded libvirt" in ran.err
-    assert "fix: use auto: it takes the embedded libvirt where no daemon answers\n" in ran.err
+    assert "fix: use auto, which takes the embedded libvirt where no daemon answers\n" in ran.err
 
 
 def test_no_option_chooses_it_either(folder: Path, hostile_root: Path) -> None:

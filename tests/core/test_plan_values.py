@@ -278,7 +278,7 @@ def test_a_vm_refuses(value: str, complaints: list[str]) -> None:
 CONNECTIONS = r"""
 qemu:///embed?root=/tmp/x
 -> 5:13 "qemu:///embed?root=/tmp/x": vmnet alone chooses the root of its embedded libvirt
--> fix: use auto: it takes the embedded libvirt where no daemon answers
+-> fix: use auto, which takes the embedded libvirt where no daemon answers
 qemu+ssh://host/system?keyfile=/root/.ssh/id_rsa
 -> 5:13 "qemu+ssh://host/system?keyfile=/root/.ssh/id_rsa" leads to another host, and macvtaps are made on this one
 -> fix: run vmnet on that host; here use auto, qemu:///system or qemu:///session
