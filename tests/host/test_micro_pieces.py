@@ -4,6 +4,7 @@ import gzip
 import lzma
 import stat
 import struct
+import subprocess
 from pathlib import Path
 
 import lz4.block
@@ -34,15 +35,21 @@ def lz4_legacy(content: bytes) -> bytes:
     return b"\x02\x21\x4c\x18" + told + struct.pack("<I", len(content))
 
 
+def zstd(content: bytes) -> bytes:
+    done = subprocess.run(["zstd", "-19", "-c"], input=content, capture_output=True, check=True)
+    return done.stdout + struct.pack("<I", len(content))
+
+
 @pytest.mark.parametrize(
     "payload",
     [
+        zstd(ELF),
         lz4_legacy(ELF),
         gzip.compress(ELF) + struct.pack("<I", len(ELF)),
         lzma.compress(ELF) + struct.pack("<I", len(ELF)),
         ELF,
     ],
-    ids=["lz4", "gzip", "xz", "plain"],
+    ids=["zstd", "lz4", "gzip", "xz", "plain"],
 )
 def test_the_kernel_comes_out_of_its_bzimage_whole(payload: bytes) -> None:
     assert bzimage.vmlinux(packed_kernel(payload)) == ELF
@@ -58,6 +65,7 @@ def test_the_kernel_comes_out_of_its_bzimage_whole(payload: bytes) -> None:
             packed_kernel(b"BZh9 and so on"),
             "its payload is packed in a way we do not know (425a6839)",
         ),
+        (packed_kernel(zstd(ELF)[:-5]), "its zstd payload is damaged"),
         (packed_kernel(gzip.compress(b"no kernel")), "its payload is not an ELF file"),
         (packed_kernel(b"\x1f\x8bnonsense"), "its gzip payload is damaged"),
         (packed_kernel(b"\xfd7zXZ\x00nonsense"), "its xz payload is damaged"),
