@@ -17,6 +17,9 @@ def main() -> None:
     The worker imports libvirt and pyroute2 on one core while this process imports the rest on the
     other. It has to be forked before there are threads anyway.
     """
+    from provisioner.host import umask
+
+    umask.set_own()  # before the worker is forked, which libvirt makes its folders in
     worker = None
     words = sys.argv[1:]
     if words and words[0] in _WITH_WORKER and not _NOT_WITH & set(words):

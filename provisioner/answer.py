@@ -1,21 +1,51 @@
 """How a command is run: its plan loaded, its errors turned into answers and exit statuses."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from provisioner import screen
 from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.host import children
+from provisioner.interrupts import obeyed
 
 if TYPE_CHECKING:
     from provisioner.core.report import Report
     from provisioner.core.switchverdict import Question
     from provisioner.flow import Options, Target
     from provisioner.host.worker import Worker
+
+
+Connection = Annotated[
+    str | None,
+    typer.Option(
+        "--connection",
+        envvar="VMNET_CONNECTION",
+        help="Where libvirt is, instead of what the plan says.",
+        metavar="URI",
+    ),
+]
+AllowFile = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--allow-file",
+        help="A file or folder outside the plan's folder that it may name. Repeatable.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a plan cannot allow itself: another libvirt, and files from outside its folder."""
+
+    connection: str | None = None
+    files: list[Path] | None = None
 
 
 def options(
@@ -51,20 +81,27 @@ def target(
     *,
     name: str | None = None,
     text: str | None = None,
+    allowed: Allowed = Allowed(),
 ) -> "Target":
     """Load the plan. Raises Complaints, all at once, or VmnetError when there is no file."""
     from provisioner.core import planfile, values
     from provisioner.flow import Target
 
-    if name:
-        try:
-            return Target(values.plan_name(name))
-        except values.BadValue as bad:
-            raise VmnetError(f"--name: {bad.what}", fix=bad.fix, status=Exit.BAD_INPUT) from bad
+    option = "--name"
+    try:
+        known = values.plan_name(name) if name else ""
+        option = "--connection"
+        uri = values.uri(allowed.connection) if allowed.connection else ""
+    except values.BadValue as bad:
+        raise VmnetError(f"{option}: {bad.what}", fix=bad.fix, status=Exit.BAD_INPUT) from bad
+    if known:
+        return Target(known, uri=uri)
     path = path_of(plan, file)
     told = "the command line" if text else str(path)
     loaded = planfile.load(text or read(path), told, sets or ())
-    return Target(loaded.plan.name, loaded, Path.cwd() if text else path.absolute().parent)
+    folder = Path.cwd() if text else path.absolute().parent
+    files = tuple(one.resolve() for one in allowed.files or ())
+    return Target(loaded.plan.name, loaded, folder, uri, files)
 
 
 def read(path: Path) -> str:
@@ -113,6 +150,12 @@ _GOES_ON = (
 )
 
 
+_AT_ONCE = (
+    "interrupted again: ended at once; the steps that were under way may be half done: "
+    "vmnet up goes on from there, vmnet down takes it away"
+)
+
+
 def answering(
     command: str,
     work: Callable[[], Any],
@@ -123,11 +166,21 @@ def answering(
 ) -> None:
     """Run `work` and turn whatever the user can act on into an answer and an exit status.
 
-    `interrupted` is what is said after a Ctrl-C: how things then stand.
+    `interrupted` is what is said after a Ctrl-C: how things then stand. A second one ends vmnet
+    at once, whatever it waits for.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, _interrupt)
+    with obeyed(lambda: _end_at_once(worker)):
+        _answered(command, work, json=json, worker=worker, interrupted=interrupted)
+
+
+def _answered(
+    command: str,
+    work: Callable[[], Any],
+    *,
+    json: bool,
+    worker: "Worker | None",
+    interrupted: str,
+) -> None:
     try:
         work()
     except Complaints as complaints:
@@ -168,5 +221,9 @@ def _consent() -> None:
         raise VmnetError("nothing has been sent", fix="answer y", status=Exit.INTERRUPTED)
 
 
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _end_at_once(worker: "Worker | None") -> NoReturn:
+    """End vmnet and all that it has started but the guests, waiting for nothing."""
+    screen.last_line(_AT_ONCE)
+    reaper = worker.kill() if worker else 0
+    children.kill_programs(pid for pid in children.of(os.getpid()) if pid != reaper)
+    os._exit(Exit.INTERRUPTED)

@@ -18,6 +18,9 @@ from provisioner import (
     cli_wire,
 )
 from provisioner.answer import (
+    Allowed,
+    AllowFile,
+    Connection,
     answering,
     oneshot_text,
     options,
@@ -37,7 +40,7 @@ app.add_typer(cli_image.app, name="image")
 app.add_typer(cli_net.app, name="net")
 app.command()(cli_check.check)
 app.command()(cli_doctor.doctor)
-app.command()(cli_explain.explain)
+app.command(context_settings={"ignore_unknown_options": True})(cli_explain.explain)
 app.command()(cli_ask.ip)
 app.command()(cli_getin.ssh)
 app.command()(cli_getin.cp)
@@ -59,7 +62,9 @@ Json = Annotated[bool, typer.Option("--json", help="Write the report as JSON on 
 Timeout = Annotated[
     float | None,
     typer.Option(
-        help="Seconds to wait for the guests.", min=1, show_default="120; 600 with cloud-init"
+        help="Seconds from the first step to the end.",
+        min=1,
+        show_default="120 for the guests; 600 with cloud-init",
     ),
 ]
 LockTimeout = Annotated[
@@ -108,6 +113,8 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         bool, typer.Option("--recreate", help="Restart VMs whose change needs it.")
     ] = False,
     timeout: Timeout = None,
+    connection: Connection = None,
+    allow_file: AllowFile = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -119,7 +126,7 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     reporting(
         ctx,
         "up",
-        lambda: target(plan, file, sets, text=made),
+        lambda: target(plan, file, sets, text=made, allowed=Allowed(connection, allow_file)),
         options("up", timeout or 0, lock_timeout, recreate=recreate),
         json=json,
     )
@@ -133,6 +140,7 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     sets: Sets = None,
     *,
     name: Name = None,
+    connection: Connection = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -140,7 +148,7 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     reporting(
         ctx,
         "down",
-        lambda: target(plan, file, sets, name=name),
+        lambda: target(plan, file, sets, name=name, allowed=Allowed(connection)),
         options("down", 0, lock_timeout),
         json=json,
     )
@@ -157,6 +165,8 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     wide: Annotated[
         bool, typer.Option("--wide", help="Ask the guests too: name, OS, addresses, load, disks.")
     ] = False,
+    connection: Connection = None,
+    allow_file: AllowFile = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -164,19 +174,21 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     reporting(
         ctx,
         "status",
-        lambda: target(plan, file, sets, name=name),
+        lambda: target(plan, file, sets, name=name, allowed=Allowed(connection, allow_file)),
         options("status", 0, lock_timeout, wide=wide),
         json=json,
     )
 
 
 @app.command(name="plan")
-def plan_(
+def plan_(  # noqa: PLR0913  (every one a word of the command line)
     ctx: typer.Context,
     plan: File = None,
     file: FileOption = None,
     sets: Sets = None,
     *,
+    connection: Connection = None,
+    allow_file: AllowFile = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -184,19 +196,26 @@ def plan_(
     reporting(
         ctx,
         "plan",
-        lambda: target(plan, file, sets),
+        lambda: target(plan, file, sets, allowed=Allowed(connection, allow_file)),
         options("plan", 0, lock_timeout),
         json=json,
     )
 
 
 @app.command()
-def render(vm: VmName = "", file: FileOption = None, sets: Sets = None) -> None:
+def render(
+    vm: VmName = "",
+    file: FileOption = None,
+    sets: Sets = None,
+    allow_file: AllowFile = None,
+) -> None:
     """Print the libvirt XML of a VM."""
 
     def work() -> None:
         from provisioner import flow
 
-        typer.echo(flow.render(target(None, file, sets), vm), nl=False)
+        typer.echo(
+            flow.render(target(None, file, sets, allowed=Allowed(files=allow_file)), vm), nl=False
+        )
 
     answering("render", work)

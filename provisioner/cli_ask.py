@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner import screen
-from provisioner.answer import answering, options, target, worker_of
+from provisioner.answer import Allowed, Connection, answering, options, target, worker_of
 from provisioner.core.text import sanitize
 from provisioner.errors import Exit
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from provisioner.core.discovery import NicAddresses
 
 
-def ip(
+def ip(  # noqa: PLR0913  (every one a word of the command line)
     ctx: typer.Context,
     nic: Annotated[str, typer.Argument(help="VM, VM.NUMBER or VM.NETWORK.")] = "",
     file: Annotated[Path | None, typer.Option("--file", "-f", help="The plan.")] = None,
     *,
     timeout: Annotated[float, typer.Option(help="Seconds to look for addresses.", min=0.2)] = 3.0,
+    connection: Connection = None,
     lock_timeout: Annotated[
         float, typer.Option(help="Seconds to wait for another command on the plan.", min=0)
     ] = 30.0,
@@ -34,7 +35,8 @@ def ip(
         from provisioner.flow import ip as addresses
 
         how = options("ip", timeout, lock_timeout)
-        found = addresses.find(target(None, file, None), how, worker_of(ctx), screen.nothing, nic)
+        about = target(None, file, None, allowed=Allowed(connection))
+        found = addresses.find(about, how, worker_of(ctx), screen.nothing, nic)
         if json:
             told = {"format": 1, "command": "ip", "nics": [asdict(one) for one in found]}
             screen.typed(jsons.dumps(told, indent=2))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from provisioner import screen
-from provisioner.answer import answering, options, path_of, target, worker_of
+from provisioner.answer import Allowed, Connection, answering, options, path_of, target, worker_of
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from provisioner.flow import Target
 
 Junit = Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds that it may take.",
+        min=1,
+        show_default="120 for the guests; 600 with cloud-init",
+    ),
+]
 Html = Annotated[Path | None, typer.Option(help="Write one self-contained page to this file.")]
 
 
@@ -38,7 +46,8 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
     junit: Junit = None,
     html: Html = None,
     tap: Annotated[bool, typer.Option("--tap", help="Write TAP on standard output.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the guests.", min=1)] = 120.0,
+    timeout: Timeout = None,
+    connection: Connection = None,
     lock_timeout: Annotated[
         float, typer.Option(help="Seconds to wait for another command on the same plan.", min=0)
     ] = 30.0,
@@ -52,8 +61,8 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner import flow
 
         _refuse(pairs, watch=watch, tap=tap, json=json)
-        about = target(plan, file, sets)
-        how = options("check", timeout, lock_timeout, pairs=pairs)
+        about = target(plan, file, sets, allowed=Allowed(connection))
+        how = options("check", timeout or 0, lock_timeout, pairs=pairs)
         with screen.progress("check") as tell:
             report = flow.check(about, how, worker_of(ctx), tell)
         write(report, about, junit, html)
@@ -62,9 +71,11 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
 
     def again() -> NoReturn:
         _refuse(pairs, watch=watch, tap=tap, json=json)
-        words = ["--pairs", pairs, "--timeout", str(timeout), "--lock-timeout", str(lock_timeout)]
+        words = ["--pairs", pairs, "--lock-timeout", str(lock_timeout)]
+        words += ["--timeout", str(timeout)] if timeout else []
         words += [word for one in sets or () for word in ("--set", one)]
         words += ["--file", str(path_of(plan, file))]
+        words += ["--connection", connection] if connection else []
         words += [w for o, p in (("--junit", junit), ("--html", html)) if p for w in (o, str(p))]
         _watch(words, every)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from provisioner import screen
-from provisioner.answer import answering, options, target, worker_of
+from provisioner.answer import Allowed, Connection, answering, options, target, worker_of
 from provisioner.errors import Exit, VmnetError
 
 exports = typer.Typer(no_args_is_help=True, help="Write a plan down for other programs.")
@@ -36,6 +36,7 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
     *,
     identity: Identity = None,
     jump: Jump = "",
+    connection: Connection = None,
     timeout: Timeout = 5.0,
 ) -> None:
     """Log into a VM by ssh, over whichever network lets this host in."""
@@ -44,7 +45,10 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.flow import enter
 
         asked = enter.Asked(_key(identity), jump)
-        how, about = options("ssh", timeout, 30), target(None, file, None)
+        how, about = (
+            options("ssh", timeout, 30),
+            target(None, file, None, allowed=Allowed(connection)),
+        )
         argv = enter.ssh(about, how, worker_of(ctx), screen.line, vm, command or (), asked=asked)
         _become(ctx, argv)
 
@@ -63,6 +67,7 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
     way: Annotated[str, typer.Option(help="ssh, agent, or auto: ssh where it can be.")] = "auto",
     identity: Identity = None,
     jump: Jump = "",
+    connection: Connection = None,
     timeout: Timeout = 30.0,
 ) -> None:
     """Copy a file into a VM or out of it: by ssh where the host reaches it, else by its agent."""
@@ -75,7 +80,7 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
                 f'"{way}" is no way to copy', fix="write ssh, agent or auto", status=Exit.BAD_INPUT
             )
         argv = enter.copy(
-            target(None, file, None),
+            target(None, file, None, allowed=Allowed(connection)),
             options("cp", timeout, 30),
             worker_of(ctx),
             screen.line,
@@ -96,6 +101,7 @@ def exec_(
     vm: str,
     command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.")],
     file: File = None,
+    connection: Connection = None,
     timeout: Timeout = 60.0,
 ) -> None:
     """Run a program inside a VM, through its guest agent; end with its exit status.
@@ -106,7 +112,10 @@ def exec_(
     def work() -> None:
         from provisioner.flow import getin
 
-        how, about = options("exec", timeout, 30), target(None, file, None)
+        how, about = (
+            options("exec", timeout, 30),
+            target(None, file, None, allowed=Allowed(connection)),
+        )
         asked = (command, _input())
         ran = getin.execute_in(about, how, worker_of(ctx), screen.nothing, vm, asked)
         screen.foreign(ran.stdout, sys.stdout)
@@ -126,6 +135,7 @@ def console(
     vm: VmName = "",
     file: File = None,
     *,
+    connection: Connection = None,
     escape: Annotated[str, typer.Option(help="The key that leaves it; none for no key.")] = "^]",
     resize: Annotated[
         bool, typer.Option("--resize", help="Let the agent tell the guest our terminal's size.")
@@ -137,8 +147,12 @@ def console(
         from provisioner.core import escapekey
         from provisioner.flow import getin
 
-        key, about = escapekey.byte_of(escape), target(None, file, None)
-        words = (["-f", str(file)] if file else []) if resize else None
+        key, about = (
+            escapekey.byte_of(escape),
+            target(None, file, None, allowed=Allowed(connection)),
+        )
+        words = ["-f", str(file)] if file else []
+        words += ["--connection", connection] if connection else []
         if sys.stdin.isatty():
             screen.line(f"the console; {escape} leaves it" if key else "the console")
         getin.console(
@@ -148,7 +162,7 @@ def console(
             screen.line,
             vm,
             escape=key,
-            resize=words,
+            resize=words if resize else None,
         )
 
     answering("console", work, worker=ctx.obj)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from provisioner import screen
-from provisioner.answer import answering, options, target, worker_of
+from provisioner.answer import Allowed, Connection, answering, options, target, worker_of
 from provisioner.errors import Exit, VmnetError
 
 Nic = Annotated[str, typer.Argument(help="VM, VM.NUMBER or VM.NETWORK.", metavar="VM[.NIC]")]
@@ -25,6 +25,7 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
     jitter: Annotated[str | None, typer.Option(help="Vary the delay: 5ms.")] = None,
     rate: Annotated[str | None, typer.Option(help="Drop what is above a rate: 10mbit.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Take all of that away.")] = False,
+    connection: Connection = None,
     lock_timeout: Annotated[
         float, typer.Option(help="Seconds to wait for another command on the plan.", min=0)
     ] = 30.0,
@@ -55,7 +56,7 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
                 status=Exit.BAD_INPUT,
             )
         found = wiring.link(
-            target(None, file, None),
+            target(None, file, None, allowed=Allowed(connection)),
             options("link", 0, lock_timeout),
             worker_of(ctx),
             screen.nothing,

@@ -1,6 +1,6 @@
 """What went wrong, where it stands in the file, how to mend it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 
@@ -18,12 +18,16 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in a plan, counted from 1 as editors do, and the text of that line."""
+    """A place in a plan, counted from 1 as editors do, and the text of that line.
+
+    Secrets in the text are masked; `caret` is the column in it then, 0 where that is `column`.
+    """
 
     file: str
     line: int
     column: int
     text: str = ""
+    caret: int = 0
 
     def __str__(self) -> str:
         """Give the form that editors and CI logs turn into a link."""
@@ -54,6 +58,12 @@ class VmnetError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Cross a process boundary whole: the default would lose the keyword arguments."""
         return _rebuild, (self.what, self.where, self.fix, self.status)
+
+
+def unquoted(error: VmnetError) -> VmnetError:
+    """Return the complaint with its place, but without the text of that line."""
+    where = error.where and replace(error.where, text="")
+    return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
 
 
 def _rebuild(what: str, where: Where | None, fix: str | None, status: Exit) -> VmnetError:

@@ -6,7 +6,7 @@ Events go to standard error and the report to standard output, so that a pipe ge
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from provisioner.core import guestwords, matrix, surprises
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FEW = 60  # results that are listed one by one below the grid
 _WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothing is folded there
 _LONG = 2000  # characters of a sentence
+_MOST_ERRORS = 20  # of a command that are printed; --json has all of them
 
 
 def warm_up() -> None:
@@ -36,6 +37,16 @@ def line(text: str) -> None:
     """Say one thing that happened."""
     sys.stderr.write(sanitize(text) + "\n")
     sys.stderr.flush()
+
+
+def last_line(text: str) -> None:
+    """Write a line as the last thing of this process, from a signal handler: unbuffered.
+
+    On a terminal the cursor is shown again, which a spinner hides.
+    """
+    shown = f"\r\x1b[K\x1b[?25h{text}\n" if sys.stderr.isatty() else f"{text}\n"
+    with suppress(OSError):
+        os.write(2, shown.encode())
 
 
 def nothing(text: str) -> None:
@@ -154,8 +165,10 @@ def errors(command: str, found: Sequence[VmnetError], status: Exit, *, json: boo
 
         typed(errors_as_json(command, found, status))
         return
-    for error in found:
+    for error in found[:_MOST_ERRORS]:
         sys.stderr.write(explain(error) + "\n")
+    if (more := len(found) - _MOST_ERRORS) > 0:
+        sys.stderr.write(f"and {more} more: fix the {_MOST_ERRORS} above first\n")
     sys.stderr.flush()
 
 

@@ -4,8 +4,9 @@ Numbers are those of linux/rtnetlink.h and linux/if_addr.h.
 """
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from typing import Final
 
 from provisioner.core.linkmessages import CREATE, DUMP, EXCL, Message, attribute, attributes, number
@@ -19,7 +20,7 @@ _RTMSG: Final = struct.Struct("=BBBBBBBBI")
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _SECONDARY, _NODAD = 0x1, 0x2
 _RTA_DST, _RTA_OIF, _RTA_PREFSRC = 1, 4, 7
-_MAIN, _KERNEL, _STATIC, _UNICAST = 254, 2, 4, 1
+_MAIN, _KERNEL, _STATIC, _RA, _UNICAST = 254, 2, 4, 9, 1
 _UNIVERSE, _LINK, _NOWHERE = 0, 253, 255
 _AF_INET, _AF_INET6 = 2, 10
 _FAMILIES: Final = {4: _AF_INET, 6: _AF_INET6}
@@ -37,11 +38,17 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A unicast route of the main table out of a device, other than the kernel's own ones."""
+    """A unicast route of the main table out of a device."""
 
     index: int
-    network: str  # ADDRESS/PREFIX, or "default"
+    network: str  # ADDRESS/PREFIX; a default route is 0.0.0.0/0 or ::/0
     source: str  # the address that the host speaks from there; "" leaves it to the kernel
+    protocol: int  # who has set it: RTPROT_…
+
+    @property
+    def is_kernels(self) -> bool:
+        """Whether the kernel has made it for an address of the device."""
+        return self.protocol == _KERNEL
 
 
 def hold(index: int, address: Interface) -> Message:
@@ -91,14 +98,28 @@ def all_routes() -> Message:
 
 def path(body: bytes) -> Path | None:
     """Read what the kernel says of one route; None when it is not such a one."""
-    _, length, _, _, table, protocol, _, kind, _ = _RTMSG.unpack_from(body)
+    family, length, _, _, table, protocol, _, kind, _ = _RTMSG.unpack_from(body)
     found = dict(attributes(body[_RTMSG.size :]))
-    if (table, kind) != (_MAIN, _UNICAST) or protocol == _KERNEL or _RTA_OIF not in found:
+    if (table, kind) != (_MAIN, _UNICAST) or _RTA_OIF not in found:
         return None
     (index,) = struct.unpack("=I", found[_RTA_OIF])
     to, source = found.get(_RTA_DST), found.get(_RTA_PREFSRC)
-    network = f"{ip_address(to)}/{length}" if to else "default"
-    return Path(index, network, str(ip_address(source)) if source else "")
+    anywhere = "::/0" if family == _AF_INET6 else "0.0.0.0/0"
+    network = f"{ip_address(to)}/{length}" if to else anywhere
+    return Path(index, network, str(ip_address(source)) if source else "", protocol)
+
+
+def is_learned(network: str, protocol: int, own: Iterable[str]) -> bool:
+    """Tell whether a route of one of vmnet's devices comes from a router advertisement.
+
+    `own` are the permanent addresses of the device. The kernel sets routes of its own for the
+    prefixes that a router advertises, without any mark that rtnetlink shows (Linux 6.18).
+    """
+    to = ip_network(network, strict=False)
+    if to.version == 4 or protocol not in {_KERNEL, _RA}:  # noqa: PLR2004
+        return False
+    beside = to.is_link_local or to.is_multicast or to in {ip_interface(x).network for x in own}
+    return protocol == _RA or not beside
 
 
 def _address(kind: int, index: int, address: Interface, marks: int, flags: int) -> Message:

@@ -104,7 +104,7 @@ class _Making:
         if not file:
             return ""
         path = f"{self._loads.home}/boot/{key}-{file.digest[:_DIGITS]}"
-        self.resources.append(Copy(path, file.path))
+        self.resources.append(Copy(path, file.path, file.digest))
         return path
 
     def uefi(self) -> tuple[str, str, str]:

@@ -17,6 +17,11 @@ _LOCAL = 0x02
 def warnings(plan: "Plan", facts: Facts) -> list[str]:
     """List what will work otherwise than one may think, each once."""
     found = [w for network in plan.networks for w in _network(network, facts)]
+    if facts.ipv6_locked and any(not network.granted for network in plan.networks):
+        found.append(
+            f"{facts.ipv6_locked}: a router on the wire may give this host routes through vmnet's "
+            "devices (in a container: start it with --sysctl net.ipv6.conf.default.accept_ra=0)"
+        )
     for vm in plan.vms:
         if vm.password:
             found.append(
@@ -40,6 +45,11 @@ def _network(network: "Network", facts: Facts) -> Iterator[str]:
         )
     if link and network.take_over and uplinkrules.carries_default(link, facts):
         yield f"{link.name} carries this host's default route: the host loses it to the guest"
+    if network.switch and not network.switch.nat and facts.firewall.no_filter:
+        yield (
+            f"{network.name} is kept apart only while this host forwards nothing: "
+            f"{facts.firewall.no_filter}"
+        )
     if network.switch and (network.switch.nat or network.switch.hairpin):
         who, what = "guests", "do not get out"
         if not network.switch.nat:

@@ -12,7 +12,7 @@ def by_name(e: Evidence) -> Finding | None:
     if e.asked.startswith("dns "):
         return Finding(
             f"{a} does not resolve {e.asked.removeprefix('dns ')}: {said}",
-            f"look at its resolver: {look}; write dns: at network {e.network}",
+            f"look at its resolver: {look}; or give network {e.network} another dns",
             about=a,
         )
     return Finding(

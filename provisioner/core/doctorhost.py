@@ -43,7 +43,8 @@ def rights(missing: Iterable[tuple[str, str]], user: str) -> Iterator[Item]:
         "rights",
         f"as {user}, vmnet lacks {', '.join(told)}",
         State.BAD,
-        "run it as root: sudo vmnet …; or have root make devices for you: vmnet net create --owner",
+        "run it as root: sudo vmnet …; or have root make devices for you: "
+        "vmnet net create --uplink NIC --mode MODE --owner USER",
     )
 
 

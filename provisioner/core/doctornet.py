@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
 
-from provisioner.core import uplinkrules
+from provisioner.core import names, uplinkrules
 from provisioner.core.doctor import Item, State
 from provisioner.core.facts import Facts, Link
 from provisioner.core.text import one_line
 from provisioner.errors import Exit
 
-_SAMPLE: Final = ("mvt0000000000", "mvl0000000000", "mvh0000000000", "mvn0")
+_SAMPLES: Final = {f"{prefix}0000000000": kind for prefix, kind in names.KINDS.items()}
+"""A name such as each kind of vmnet's devices has, and the kind."""
+_TYPED: Final = frozenset({"bridge", "vlan"})
+"""The kinds whose type is their own name to networkd, which takes the kernel's DEVTYPE for it (seen
+in /sys/class/net/NAME/uevent); that of the others is "ether"."""
 _LEAST_MTU: Final = 1280  # of IPv6 (RFC 8200)
 _NAMED: Final = 3
 UNMANAGED: Final = "[Link] Unmanaged"
@@ -204,8 +208,8 @@ def leftovers(facts: Facts, held: Collection[str]) -> Iterator[Item]:
             yield Item("others", what, State.NOTE, f"ip link del dev {one_line(link.name)}")
         elif plan := _plan_of(link):
             idle.setdefault(plan, []).append(link.name)
-    for plan, names in idle.items():
-        what = f"plan {plan} has {len(names)} macvtaps that no VM holds: {', '.join(names[:3])}"
+    for plan, taps in idle.items():
+        what = f"plan {plan} has {len(taps)} macvtaps that no VM holds: {', '.join(taps[:3])}"
         yield Item("others", what, State.NOTE, f"vmnet up again, or vmnet down --name {plan}")
 
 
@@ -217,7 +221,7 @@ def _plan_of(link: Link) -> str:
 def managers(found: Others) -> Iterator[Item]:
     """Name programs that would give our links addresses, or take them down."""
     if "systemd-network" in found.running:
-        files = dict.fromkeys(_taker(found.networkd, name) for name in _SAMPLE)
+        files = dict.fromkeys(_taker(found.networkd, *each) for each in _SAMPLES.items())
         for file in filter(None, files):
             yield Item(
                 "others",
@@ -247,24 +251,24 @@ def managers(found: Others) -> Iterator[Item]:
         yield Item("others", what, State.NOTE, fix)
 
 
-def _taker(files: Mapping[str, Mapping[str, str]], name: str) -> str:
+def _taker(files: Mapping[str, Mapping[str, str]], name: str, kind: str) -> str:
     """Name the file that a device is set up by: the first that matches (systemd.network(5))."""
     for file, match in files.items():
-        if _takes(match, name):
+        if _takes(match, name, kind):
             return "" if match.get(UNMANAGED) else file
     return ""
 
 
-def _takes(match: Mapping[str, str], name: str) -> bool:
+def _takes(match: Mapping[str, str], name: str, kind: str) -> bool:
     """Tell whether a [Match] of systemd.network(5) takes a device of vmnet's."""
     keys = {key.lower(): value for key, value in match.items() if key != UNMANAGED}
     if set(keys) - {"name", "type", "kind"}:
         return False  # it wants more: a MAC, a driver, a path; ours have none of these
-    kinds, kind = keys.get("kind", "").split(), "veth" if name[2] in "lh" else "macvtap"
+    kinds = keys.get("kind", "").split()
     return (
         bool(keys)
         and _fits(keys.get("name", "*").split(), name)
-        and _fits(keys.get("type", "*").split(), "ether")
+        and _fits(keys.get("type", "*").split(), kind if kind in _TYPED else "ether")
         and (not kinds or _fits(kinds, kind))
     )
 
@@ -279,4 +283,4 @@ def _fits(patterns: Collection[str], word: str) -> bool:
 def _covers(told: str, prefix: str) -> bool:
     patterns = [p.strip() for p in re.split(r"[;,\s]+", told)]
     wanted = [p.removeprefix(prefix) for p in patterns if p.startswith(prefix) and p != prefix]
-    return any(all(fnmatchcase(name, p) for name in _SAMPLE) for p in wanted)
+    return all(any(fnmatchcase(name, p) for p in wanted) for name in _SAMPLES)

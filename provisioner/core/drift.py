@@ -24,15 +24,17 @@ from provisioner.core.text import one_line
 
 # What can be set on a thing that lives, without anything that leans on it noticing.
 _LIVE: dict[type[Resource], frozenset[str]] = {
-    Switch: frozenset({"addresses", "mtu", "alias", "up", "bridge", "far_mac"}),
-    Vlan: frozenset({"mtu", "alias", "up"}),
-    HostAccess: frozenset({"addresses", "routes", "mtu", "alias", "up", "answers_for_itself"}),
+    Switch: frozenset({"addresses", "mtu", "alias", "up", "deaf", "bridge", "far_mac"}),
+    Vlan: frozenset({"mtu", "alias", "up", "deaf"}),
+    HostAccess: frozenset(
+        {"addresses", "routes", "mtu", "alias", "up", "deaf", "answers_for_itself"}
+    ),
     Macvtap: frozenset(
         {"mode", "nopromisc", "sources", "mtu", "txqueuelen"}
         | {"alias", "altname", "up", "quiet", "node"}
     ),
     Guard: frozenset({"marks", "family", "device"}),
-    Nat: frozenset({"marks", "family", "device", "forwards"}),
+    Nat: frozenset({"marks", "family", "device", "forwards", "translates"}),
     Dhcp: frozenset(),
     Seed: frozenset(),
     Copy: frozenset(),
@@ -74,10 +76,12 @@ def can_live(want: Resource | None, have: Resource, changed: Iterable[str]) -> b
 
 _SENTENCES = {
     "quiet": "the host speaks through it",
+    "deaf": "the host learns from routers through it",
     "alive": "it has ended",
     "answers_for_itself": "it answers for addresses of the host that are not its own",
     "marks": "its rules have changed",
     "forwards": "the host does not forward",
+    "translates": "nat has changed",
     "user": "user-data has changed",
     "network": "network configuration has changed",
     "backing": "it lies over another image",

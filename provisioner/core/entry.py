@@ -3,17 +3,17 @@
 Nothing here is measured. It is what the modes promise (core.reach), for whoever wants to get in.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from provisioner.core import reach
-from provisioner.core.reach import HOST, Expected, Pair
+from provisioner.core.reach import HOST, Expected, Pair, Promises
 from provisioner.errors import VmnetError
 
 if TYPE_CHECKING:
     from provisioner.core.facts import Facts
-    from provisioner.core.model import Network, Plan
+    from provisioner.core.model import Plan
     from provisioner.core.networks import Nics
 
 _ORDER = (Expected.REACHES, Expected.EITHER, Expected.UNICAST)
@@ -31,66 +31,66 @@ class Way:
     sure: bool = True
 
 
-def ways(plan: "Plan", nics: "Nics", facts: "Facts", target: str, source: str = HOST) -> list[Way]:
-    """List the ways from the host, or from the VM `source`, to the VM `target`; the surest first.
+class Routes:
+    """The ways into the guests of a plan, as its modes promise them."""
 
-    A network of root's (granted) is a way that may work: what the host does there is not known.
-    """
-    pairs = [p for p in _pairs(plan, nics, facts, target, source) if p.expected in _ORDER]
-    pairs.sort(key=lambda pair: _ORDER.index(pair.expected))
-    found = [
-        Way(target, p.nic, p.network, _addresses(nics, p), p.expected is Expected.REACHES)
-        for p in pairs
-    ]
-    if source == HOST:
-        found += _granted(plan, nics, target)
-    return found
+    def __init__(self, plan: "Plan", nics: "Nics", facts: "Facts") -> None:
+        self._plan, self._nics = plan, nics
+        self._promises = Promises(plan, nics, facts)
 
+    def ways(self, target: str, source: str = HOST) -> list[Way]:
+        """List the ways from the host, or from the VM `source`, to the VM `target`; surest first.
 
-def jumps(plan: "Plan", nics: "Nics", facts: "Facts", target: str) -> list[str]:
-    """Name the VMs that the host surely reaches and that surely reach `target`."""
-    return [
-        vm.name
-        for vm in plan.vms
-        if vm.name != target
-        and any(way.sure for way in ways(plan, nics, facts, vm.name))
-        and any(way.sure for way in ways(plan, nics, facts, target, vm.name))
-    ]
+        A network of root's (granted) is a way that may work: what the host does there is not
+        known.
+        """
+        pairs = [p for p in self._promises.between(source, target) if p.expected in _ORDER]
+        pairs.sort(key=lambda pair: _ORDER.index(pair.expected))
+        found = [
+            Way(target, p.nic, p.network, self._addresses(p), p.expected is Expected.REACHES)
+            for p in pairs
+        ]
+        if source == HOST:
+            found += self._granted(target)
+        return found
 
+    def jumps(self, target: str) -> Iterator[str]:
+        """Name the VMs that the host surely reaches and that surely reach `target`."""
+        for vm in self._reached:
+            if vm != target and any(way.sure for way in self.ways(target, vm)):
+                yield vm
 
-def no_way(plan: "Plan", nics: "Nics", facts: "Facts", target: str, source: str) -> VmnetError:
-    """Say why no way leads there, and which other ways into the guest there are."""
-    told = [
-        f"on {pair.network}: {pair.why}" for pair in _pairs(plan, nics, facts, target, source)
-    ] or ["they share no network"]
-    mends = [f"vmnet exec {target} -- …, vmnet cp and vmnet console {target} need no network"]
-    if source == HOST and (through := jumps(plan, nics, facts, target)):
-        mends.append(f"or go through another guest: --jump {through[0]}")
-    if source == HOST and any(n.uplink and n.host_access is None for n in _networks(plan, target)):
-        mends.append("or give this host a way in: host_access: true on a network of mode bridge")
-    return VmnetError(
-        f"{'this host' if source == HOST else source} cannot reach {target}: {'; '.join(told)}",
-        fix="; ".join(mends),
-    )
+    def no_way(self, target: str, source: str) -> VmnetError:
+        """Say why no way leads there, and which other ways into the guest there are."""
+        pairs = self._promises.between(source, target)
+        reasons = [f"on {pair.network}: {pair.why}" for pair in pairs]
+        mends = [f"vmnet exec {target} -- …, vmnet cp and vmnet console {target} need no network"]
+        if source == HOST and (through := next(self.jumps(target), "")):
+            mends.append(f"or go through another guest: --jump {through}")
+        networks = [self._plan.network(nic.network) for nic in self._plan.vm(target).nics]
+        if source == HOST and any(n.uplink and n.host_access is None for n in networks):
+            mends.append(
+                "or give this host a way in: host_access: true on a network of mode bridge"
+            )
+        return VmnetError(
+            f"{'this host' if source == HOST else source} cannot reach {target}: "
+            f"{'; '.join(reasons or ['they share no network'])}",
+            fix="; ".join(mends),
+        )
 
+    @cached_property
+    def _reached(self) -> list[str]:
+        """The VMs that the host surely reaches."""
+        return [vm.name for vm in self._plan.vms if any(w.sure for w in self.ways(vm.name))]
 
-def _pairs(plan: "Plan", nics: "Nics", facts: "Facts", target: str, source: str) -> Iterator[Pair]:
-    for pair in reach.pairs(plan, nics, facts):
-        if pair.source == source and pair.target == target:
-            yield pair
+    def _addresses(self, pair: Pair) -> tuple[str, ...]:
+        """Give the planned addresses, static ones or the leases that vmnet's own server has."""
+        planned = self._nics[pair.target, pair.nic].addresses
+        return pair.addresses or tuple(str(a.ip) for a in planned)
 
-
-def _addresses(nics: "Nics", pair: Pair) -> tuple[str, ...]:
-    """Give the planned addresses, static ones or the leases that vmnet's own server has."""
-    return pair.addresses or tuple(str(a.ip) for a in nics[pair.target, pair.nic].addresses)
-
-
-def _granted(plan: "Plan", nics: "Nics", target: str) -> Iterator[Way]:
-    for number, nic in enumerate(plan.vm(target).nics):
-        if plan.network(nic.network).granted and nics[target, number].addresses:
-            addresses = tuple(str(a.ip) for a in nics[target, number].addresses)
-            yield Way(target, number, nic.network, addresses, sure=False)
-
-
-def _networks(plan: "Plan", vm: str) -> "Iterable[Network]":
-    return [plan.network(nic.network) for nic in plan.vm(vm).nics]
+    def _granted(self, target: str) -> Iterator[Way]:
+        for number, nic in enumerate(self._plan.vm(target).nics):
+            planned = self._nics[target, number].addresses
+            if planned and self._plan.network(nic.network).granted:
+                at = tuple(str(a.ip) for a in planned)
+                yield Way(target, number, nic.network, at, sure=False)

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provisioner.core import attachments, reach, truth
-from provisioner.core.facts import Facts
+from provisioner.core import attachments, truth
 from provisioner.core.networks import Nics, host_device, host_mac, uplink_of
 from provisioner.core.reach import GATEWAY, HOST, Expected
 from provisioner.core.truth import Flow
@@ -279,11 +278,3 @@ def _verdict(a: _End, b: _End, reflects: bool | None) -> tuple[str, str]:  # noq
         )
         return (str(Expected.UNICAST) if reflects else str(Expected.ISOLATED)), why
     return str(Expected.ISOLATED), off.why
-
-
-def promised(plan: "Plan", nics: Nics, source: str, target: str) -> Expected | None:
-    """Give what the check promises of the same pair, None where it asks nothing."""
-    for pair in reach.pairs(plan, nics, Facts()):
-        if (pair.source, pair.target) == (source, target):
-            return pair.expected
-    return None

@@ -30,6 +30,8 @@ class Link:
     txqueuelen: int = 0
     quiet: bool = False
     all_multicast: bool = False  # hears every group: guests need it for IPv6
+    ipv6: bool = False  # the host's own IPv6 is switched on there
+    learns: bool = False  # the host takes routes or addresses from routers there, or has done so
     addresses: tuple[str, ...] = ()  # ADDRESS/PREFIX, without link-local ones
     wireless: bool = False
     vid: int = 0  # of a VLAN device
@@ -42,6 +44,7 @@ class Route:
     network: str  # "default" or ADDRESS/PREFIX
     device: str
     gateway_mac: str = ""  # of a default route's gateway, as far as the host has met it
+    learned: bool = False  # on a device of vmnet's, from a router advertisement
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class Firewall:
     no_guard: str = ""  # why frames on their way out of a macvtap cannot be filtered
     no_nat: str = ""  # why addresses cannot be translated
     drops: tuple[str, ...] = ()  # chains of others that drop what this host forwards
+    no_filter: str = ""  # why nothing can keep this host from forwarding
+    namesakes: tuple[tuple[str, str], ...] = ()  # others' tables with vmnet's names: family, name
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class Facts:
     firewall: Firewall = Firewall()
     user: int = 0  # who vmnet runs as
     vhost: bool = False  # /dev/vhost-net can be used
+    ipv6_locked: str = ""  # why the host's IPv6 cannot be switched off on new devices
 
     def link(self, name: str) -> Link | None:
         """Find a link by its name."""

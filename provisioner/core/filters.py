@@ -1,5 +1,6 @@
-"""Tables of nftables as vmnet writes them: the guard of a macvtap, the NAT of a switch.
+"""Tables of nftables as vmnet writes them: the guard of a macvtap, NAT or isolation of a switch.
 
+A table bears a mark in its comment: by its name alone nobody could prove that vmnet has made it.
 Each rule bears a digest in its comment, and each chain's declaration has one that can be computed
 again from what nft shows: together they tell whether a table is still what it was.
 """
@@ -23,8 +24,8 @@ _ABOUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NOBODY: Final = str(IPv4Address(0))
 _FIELDS: Final = {4: "ip", 6: "ip6"}
 _FAMILIES: Final = {4: "ipv4", 6: "ipv6"}
-_SWITCH_SIDES: Final = ("mvh*", "mvb*")
-"""The devices on which the host meets the guests of any switch (core/names.py)."""
+_SWITCH_SIDES: Final = (f"{names.FAR}*", f"{names.BRIDGE}*")
+"""The devices on which the host meets the guests of any switch."""
 
 _TARGET: Final = "@th,64"
 """Where the target of a neighbour message begins (RFC 4861, 4.3 and 4.4), in bits; the kernel's
@@ -71,7 +72,7 @@ def guard(  # noqa: PLR0913  (dhcp and slaac say what `addresses` does not know)
     unicast source and every advertised address is let through. Raises ValueError for text that is
     no device, MAC or address.
     """
-    table = _table(plan, tap)
+    table = table_name(plan, tap)
     rules = [f"ether saddr != {_checked(_MAC, mac)} counter drop"]
     if level == "strict":
         rules += _strict(mac, addresses, dhcp=dhcp, slaac=slaac)
@@ -90,7 +91,7 @@ def nat(plan: str, network: str, device: str, subnets: tuple[str, ...]) -> Nat:
     Raises ValueError for text that is no
     device or subnet.
     """
-    table = _table(plan, network)
+    table = table_name(plan, network)
     own = f'"{_checked(_DEVICE, device)}"'
     by_version: dict[int, list[str]] = {}
     for subnet in dict.fromkeys(map(ip_network, subnets)):
@@ -110,8 +111,7 @@ def nat(plan: str, network: str, device: str, subnets: tuple[str, ...]) -> Nat:
             (
                 f"iifname {own} ct state established,related accept",
                 f"oifname {own} ct state established,related accept",
-                # Where br_netfilter is loaded, frames that the bridge reflects come here as well.
-                *((f"iifname {own} oifname {own} accept",) if names.is_bridge(device) else ()),
+                *_reflected(device, own),
                 f"oifname {own} counter drop",
                 *(f'iifname {own} oifname "{side}" counter drop' for side in _SWITCH_SIDES),
                 *(_only_from(own, version, by_version.get(version, [])) for version in _FIELDS),
@@ -128,14 +128,43 @@ def nat(plan: str, network: str, device: str, subnets: tuple[str, ...]) -> Nat:
     )
 
 
+def isolation(plan: str, network: str, device: str) -> Nat:
+    """Build the table that keeps a switch without NAT apart, whoever makes this host forward.
+
+    Nothing is forwarded from its guests or to them; what they and the host say to each other is
+    not forwarded, and passes. Raises ValueError for text that is no device.
+    """
+    table = table_name(plan, network)
+    own = f'"{_checked(_DEVICE, device)}"'
+    rules = (
+        *_reflected(device, own),
+        f"iifname {own} counter drop",
+        f"oifname {own} counter drop",
+    )
+    chains = [Chain("passing", Hook("filter", "forward", "", 0, "accept"), rules)]
+    marks = _marks(plan, table, chains)
+    text = _text(plan, "inet", table, chains)
+    return Nat(table, "inet", device, marks, text, forwards=(), translates=False)
+
+
 def prefix(plan: str) -> str:
     """Give what the names of a plan's tables begin with; no plan's name holds an underscore."""
     return f"vmnet_{plan}_"
 
 
-def is_ours(table: str) -> bool:
-    """Tell whether a table bears a name that vmnet gives, for whatever plan."""
+def is_named_as_ours(table: str) -> bool:
+    """Tell whether a table bears a name that vmnet gives, for whatever plan; see rulesets too."""
     return table.startswith("vmnet_")
+
+
+def table_name(plan: str, about: str) -> str:
+    """Name the table of a network or a macvtap. Raises ValueError for text that is no name."""
+    return prefix(_checked(_PLAN, plan)) + _checked(_ABOUT, about)
+
+
+def table_comment(family: str, table: str) -> str:
+    """Give the comment by which a table is known as vmnet's."""
+    return comment(names.digest("table", family, table))
 
 
 def chain_mark(plan: str, table: str, chain: str, hook: Hook | None) -> str:
@@ -145,7 +174,7 @@ def chain_mark(plan: str, table: str, chain: str, hook: Hook | None) -> str:
 
 
 def comment(mark: str) -> str:
-    """Give the comment of the rule with that digest."""
+    """Give the comment of the rule or the table with that digest."""
     return f"vmnet:{mark}"
 
 
@@ -176,6 +205,11 @@ def _strict(mac: str, addresses: Sequence[str], *, dhcp: bool, slaac: bool) -> I
     yield f"ip6 saddr :: icmpv6 type nd-neighbor-solicit {elsewhere} counter drop"
 
 
+def _reflected(device: str, own: str) -> tuple[str, ...]:
+    """Let through what a bridge reflects: with br_netfilter such frames come to this hook too."""
+    return (f"iifname {own} oifname {own} accept",) if names.is_bridge(device) else ()
+
+
 def _only_from(own: str, version: int, subnets: Sequence[str]) -> str:
     strangers = f" {_FIELDS[version]} saddr != {_any_of(subnets)}" if subnets else ""
     return f"iifname {own} meta nfproto {_FAMILIES[version]}{strangers} counter drop"
@@ -183,10 +217,6 @@ def _only_from(own: str, version: int, subnets: Sequence[str]) -> str:
 
 def _any_of(members: Sequence[str]) -> str:
     return "{ " + ", ".join(members) + " }"
-
-
-def _table(plan: str, about: str) -> str:
-    return prefix(_checked(_PLAN, plan)) + _checked(_ABOUT, about)
 
 
 def _marks(plan: str, table: str, chains: Iterable[Chain]) -> tuple[str, ...]:
@@ -205,9 +235,8 @@ def _rule_mark(plan: str, table: str, chain: str, rule: str) -> str:
 
 
 def _text(plan: str, family: str, table: str, chains: Iterable[Chain]) -> str:
-    """Write one transaction: made if absent, deleted, made anew; no frame sees a gap."""
-    which = f"{family} {table}"
-    lines = [f"table {which}", f"delete table {which}", f"table {which} {{"]
+    """Write the definition of a table."""
+    lines = [f"table {family} {table} {{", f'  comment "{table_comment(family, table)}"']
     for chain in chains:
         lines.append(f"  chain {chain.name} {{")
         if hook := chain.hook:

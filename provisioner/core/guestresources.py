@@ -57,6 +57,7 @@ class Copy:
 
     path: str
     source: str = field(default="", compare=False)
+    digest: str = field(default="", compare=False)  # SHA-256 that the copy must have; "": any
 
 
 @dataclass(frozen=True, slots=True)

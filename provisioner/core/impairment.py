@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from provisioner.core.rulesets import Table
+from provisioner.core.filters import table_comment
+from provisioner.core.rulesets import Table, is_marked
 from provisioner.core.values import BadValue, quoted
 
 PREFIX: Final = "vmnetlink_"
@@ -120,6 +121,7 @@ def script(device: str, wish: Impairment) -> str:
             f'comment "vmnet link: {told}"'
         )
     lines = [f"table netdev {table}", f"delete table netdev {table}", f"table netdev {table} {{"]
+    lines.append(f'  comment "{table_comment("netdev", table)}"')
     for hook in ("egress", "ingress"):
         lines.append(f"  chain {hook} {{")
         lines.append(f'    type filter hook {hook} device "{device}" priority -10; policy accept;')
@@ -133,11 +135,18 @@ def removal(device: str) -> str:
     return f"table netdev {table_of(device)}\ndelete table netdev {table_of(device)}\n"
 
 
+def is_taken(device: str, tables: Iterable[Table]) -> bool:
+    """Tell whether somebody else has a table of the name that a device's would have."""
+    return any(
+        (x.family, x.name) == ("netdev", table_of(device)) and not is_marked(x) for x in tables
+    )
+
+
 def observed(tables: Iterable[Table]) -> dict[str, Found]:
     """Read what is done to which device."""
     found: dict[str, Found] = {}
     for table in tables:
-        if table.family != "netdev" or not table.name.startswith(PREFIX):
+        if table.family != "netdev" or not table.name.startswith(PREFIX) or not is_marked(table):
             continue
         rules = [rule for chain in table.chains for rule in chain.rules]
         words = dict.fromkeys(told[1] for rule in rules if (told := _TOLD.search(rule)))

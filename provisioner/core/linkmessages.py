@@ -33,7 +33,8 @@ _SKIP_STATS = 8  # RTEXT_FILTER_SKIP_STATS
 _NESTED = 0x8000
 _TYPE = 0x3FFF  # what is left of an attribute's type without NLA_F_NESTED, NLA_F_NET_BYTEORDER
 _ETHER = 1  # ARPHRD_ETHER
-_AF_INET6, _INET6_ADDR_GEN_MODE = 10, 8
+_AF_INET6, _INET6_CONF, _INET6_ADDR_GEN_MODE = 10, 2, 8
+_ACCEPT_RA, _ACCEPT_REDIRECTS, _AUTOCONF, _DISABLE_IPV6 = 3, 4, 5, 26  # DEVCONF_… (linux/ipv6.h)
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _IFINFO: Final = struct.Struct("=BxHiII")  # family, type, ifindex, flags, change
 _COUNTERS: Final = struct.Struct("=8Q")  # the beginning of rtnl_link_stats64
@@ -169,6 +170,8 @@ def link(body: bytes, addresses: tuple[str, ...] = ()) -> Link:
         txqueuelen=_number(found.get(TXQLEN)),
         quiet=not _heard(flags, found.get(AF_SPEC, b"")),
         all_multicast=bool(flags & ALLMULTI),
+        ipv6=_has_ipv6(found.get(AF_SPEC, b"")),
+        learns=_learns(found.get(AF_SPEC, b"")),
         addresses=addresses,
     )
 
@@ -213,11 +216,32 @@ def _macs(data: bytes) -> Iterable[str]:
     return (one.hex(":") for kind, one in attributes(data) if kind == MACADDR)
 
 
+def _six(data: bytes) -> dict[int, bytes]:
+    """Read what is said of the host's IPv6 on a link; nothing in a kernel without IPv6."""
+    return dict(attributes(dict(attributes(data)).get(_AF_INET6, b"")))
+
+
 def _addr_gen(data: bytes) -> int | None:
     """Find the way the host makes IPv6 addresses on a link; None in a kernel without IPv6."""
-    six = dict(attributes(dict(attributes(data)).get(_AF_INET6, b"")))
-    mode = six.get(_INET6_ADDR_GEN_MODE)
+    mode = _six(data).get(_INET6_ADDR_GEN_MODE)
     return _number(mode) if mode else None
+
+
+def _has_ipv6(data: bytes) -> bool:
+    """Tell whether the host's IPv6 is switched on at a link."""
+    conf = _six(data).get(_INET6_CONF, b"")
+    return bool(conf) and not _setting(conf, _DISABLE_IPV6)
+
+
+def _learns(data: bytes) -> bool:
+    """Tell whether the host takes routes or addresses from routers at a link."""
+    conf = _six(data).get(_INET6_CONF, b"")
+    kinds = (_ACCEPT_RA, _ACCEPT_REDIRECTS, _AUTOCONF)
+    return _has_ipv6(data) and any(_setting(conf, kind) for kind in kinds)
+
+
+def _setting(conf: bytes, which: int) -> int:
+    return _number(conf[4 * which : 4 * which + 4])
 
 
 def _number(data: bytes | None) -> int:

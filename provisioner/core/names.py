@@ -7,22 +7,41 @@ it until the entry expires.
 import hashlib
 from collections.abc import Iterator
 from itertools import count
+from typing import Final
 
 _NAMESPACE = bytes.fromhex("6d1f9a3e5b2c5d0f8a47c3e1907bd254")
 """The fixed namespace (RFC 4122) under which the UUIDs of domains are derived."""
 
-_GROUP_BASE = 0x76000000
+PLAN_GROUPS: Final = 0x76000000
+"""The lowest link group (IFLA_GROUP) of a plan's devices; the highest is 0x76ffffff."""
+NET_GROUP: Final = 0x77000000
+"""The link group of the devices of `vmnet net`, which belong to no plan."""
+NET_LEAVING_GROUP: Final = 0x77000001
+"""The link group of those of them that are just being removed, in one call."""
+WIRE_GROUP: Final = 0x78000000
+"""The link group of the temporary wires of host/syntheticwire.py."""
+
+KINDS: Final = {
+    "mvt": "macvtap",
+    "mvl": "veth",
+    "mvh": "veth",
+    "mvb": "bridge",
+    "mvv": "vlan",
+    "mva": "macvlan",
+    "mvn": "macvtap",
+    "mvx": "veth",
+    "mvy": "veth",
+}
+"""How the names of all devices of vmnet's begin, and of which kind (IFLA_INFO_KIND) they are."""
+
+TAP, LOWER, FAR, BRIDGE, VLAN, SIBLING, NET_TAP, WIRE_END, WIRE_ENTRY = KINDS
+_OF_PLANS: Final = frozenset({TAP, LOWER, FAR, BRIDGE, VLAN, SIBLING})
+_OF_WIRES: Final = frozenset({WIRE_END, WIRE_ENTRY})
+
 _FIRST_LINK_INDEX = 0x08000000
 _FIRST_INDEX = 0x10000000
 _LAST_INDEX = 0x7FFFFFF0
 _DIGITS = 10
-_PREFIXES = {
-    "macvtap": ("mvt",),
-    "veth": ("mvl", "mvh"),
-    "bridge": ("mvb",),
-    "vlan": ("mvv",),
-    "macvlan": ("mva",),
-}
 
 
 def digest(*parts: str, size: int = 5) -> str:
@@ -36,38 +55,43 @@ def digest(*parts: str, size: int = 5) -> str:
 
 def macvtap(plan: str, vm: str, nic_index: int) -> str:
     """Name the macvtap of a NIC: 13 bytes, below the kernel's 15 (IFNAMSIZ less its NUL)."""
-    return "mvt" + digest("macvtap", plan, vm, str(nic_index))
+    return TAP + digest("macvtap", plan, vm, str(nic_index))
 
 
 def switch_ends(plan: str, network: str) -> tuple[str, str]:
     """Name a switch's veth: the lower end that carries the macvtaps, the far end of the host."""
     tail = digest("switch", plan, network)
-    return "mvl" + tail, "mvh" + tail
+    return LOWER + tail, FAR + tail
 
 
 def bridge(plan: str, network: str) -> str:
     """Name the reflecting bridge of a switch; it shares the tail of the switch's ends."""
-    return "mvb" + digest("switch", plan, network)
+    return BRIDGE + digest("switch", plan, network)
 
 
 def is_bridge(device: str) -> bool:
     """Tell whether a device of vmnet's is a reflecting bridge."""
-    return device.startswith("mvb")
+    return device.startswith(BRIDGE)
 
 
 def vlan(plan: str, uplink: str, vid: int) -> str:
     """Name the 802.1Q device of a VLAN; networks of one plan share it (the kernel allows one)."""
-    return "mvv" + digest("vlan", plan, uplink, str(vid))
+    return VLAN + digest("vlan", plan, uplink, str(vid))
 
 
 def sibling(plan: str, network: str) -> str:
     """Name the macvlan through which the host meets the guests on its own NIC."""
-    return "mva" + digest("sibling", plan, network)
+    return SIBLING + digest("sibling", plan, network)
 
 
 def group(plan: str) -> int:
     """Give the link group (IFLA_GROUP) that marks the plan's devices; never 0, the default one."""
-    return _GROUP_BASE | int(digest("group", plan, size=3), 16)
+    return PLAN_GROUPS | int(digest("group", plan, size=3), 16)
+
+
+def is_group(group: int) -> bool:
+    """Tell whether a link group is that of some plan's devices."""
+    return group & 0xFF000000 == PLAN_GROUPS
 
 
 def mac(plan: str, vm: str, nic_index: int) -> str:
@@ -139,15 +163,19 @@ def link_indexes(name: str) -> Iterator[int]:
 
 
 def are_ours(name: str, kind: str) -> bool:
-    """Tell whether a link's name and kind are such as vmnet gives; check its group as well."""
-    prefixes = _PREFIXES.get(kind)
-    tail = name[3:]
-    return (
-        prefixes is not None
-        and name.startswith(prefixes)
-        and len(tail) == _DIGITS
-        and set(tail) <= set("0123456789abcdef")
-    )
+    """Tell whether a link's name and kind are those of a plan's device; check its group as well."""
+    return _is_derived(name, kind) and name[:3] in _OF_PLANS
+
+
+def is_wire(name: str, kind: str) -> bool:
+    """Tell whether a link's name and kind are those of a temporary wire; check its group too."""
+    return _is_derived(name, kind) and name[:3] in _OF_WIRES
+
+
+def _is_derived(name: str, kind: str) -> bool:
+    prefix, tail = name[:3], name[3:]
+    is_tail = len(tail) == _DIGITS and set(tail) <= set("0123456789abcdef")
+    return is_tail and KINDS.get(prefix) == kind
 
 
 def _local_mac(tail: str) -> str:

@@ -18,15 +18,9 @@ from provisioner.core.values import BadValue, quoted, scalar
 
 _T = TypeVar("_T")
 
-GROUP: Final = 0x77000000
-"""The link group of all such devices; a plan's begin with 0x76."""
-LEAVING: Final = 0x77000001
-"""The link group of those that are just being removed, in one call."""
-
 LONGEST_NAME: Final = 11
-_PREFIX = "mvn"
 _ALIAS = "vmnet-net:"
-_NAME = re.compile(r"mvn(?:[0-9]+|-[A-Za-z0-9][A-Za-z0-9._-]*)")
+_NAME = re.compile(names.NET_TAP + r"(?:[0-9]+|-[A-Za-z0-9][A-Za-z0-9._-]*)")
 _GIVEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ROOT = 0
 _FIRST_INDEX, _LAST_INDEX = 0x10000000, 0x7FFFFFF0
@@ -58,7 +52,7 @@ def is_ours(link: Link) -> bool:
     """Tell whether a device bears all marks of `vmnet net`."""
     return (
         link.kind == "macvtap"
-        and link.group in {GROUP, LEAVING}
+        and link.group in {names.NET_GROUP, names.NET_LEAVING_GROUP}
         and bool(_NAME.fullmatch(link.name))
         and mark_of(link.alias) is not None
     )
@@ -109,12 +103,12 @@ def given_name(value: object) -> str:
 
 def kernel_name(name: str) -> str:
     """Give the kernel's name of a device that the user calls `name`."""
-    return name if _NAME.fullmatch(name) else f"{_PREFIX}-{name}"
+    return name if _NAME.fullmatch(name) else f"{names.NET_TAP}-{name}"
 
 
 def free_names(name: str, number: int, taken: Collection[str]) -> Iterator[str]:
     """Give the names of new devices: the lowest numbers that are free, the same on every run."""
-    stem = f"{_PREFIX}-{name}" if name else _PREFIX
+    stem = f"{names.NET_TAP}-{name}" if name else names.NET_TAP
     if name and number == 1:
         yield stem
         return
@@ -137,7 +131,7 @@ def planned(wish: Wish, uplink: Link, taken: Collection[str]) -> tuple[Macvtap, 
             mode=wish.mode,
             mac=uplink.mac if wish.mode == "passthru" else wish.mac or _mac(uplink, name),
             mtu=wish.mtu or uplink.mtu,
-            group=GROUP,
+            group=names.NET_GROUP,
             alias=mark.alias,
             altname="",
             nopromisc=wish.nopromisc,

@@ -101,6 +101,8 @@ def _of_switch(plan: "Plan", network: "Network", nics: Nics, facts: Facts) -> It
         yield filters.nat(
             plan.name, network.name, switch.side, tuple(str(s) for s in network.subnet)
         )
+    elif not facts.firewall.no_filter:  # else core.caution has said what that means
+        yield filters.isolation(plan.name, network.name, switch.side)
     if network.switch.dhcp:
         yield leases.served(plan, network, switch.side, nics, facts.home)
 

@@ -1,5 +1,6 @@
 """`--set networks.lan.mode=vepa`: change the tree of a plan before it is judged."""
 
+from provisioner.core import secrets
 from provisioner.core.text import one_line
 from provisioner.core.values import quoted
 from provisioner.core.yamlnodes import Mapping, Node, Scalar, Sequence, Source, complaint, read
@@ -12,13 +13,12 @@ def apply(root: Mapping, override: str) -> list[VmnetError]:
     """Set one value in the tree, making the keys on its way; give what is wrong with it."""
     path, equals, text = override.partition("=")
     steps = path.split(".")
-    source = Source(
-        f"--set {one_line(override)}", text, shift=len(path) + 1, shown=one_line(override)
-    )
-    begin = Where(source.file, 1, 1, source.lines[0])
+    shown = _shown(path, equals, text)
+    source = Source(f"--set {shown}", text, shift=len(path) + 1, shown=shown)
+    begin = Where(source.file, 1, 1, shown)
     if not equals or not all(steps):
         fix = "write it like --set networks.lan.mode=vepa"
-        return [complaint(begin, f"{quoted(override)} is not KEY.KEY=VALUE", fix)]
+        return [complaint(begin, f"{quoted(shown)} is not KEY.KEY=VALUE", fix)]
     value, complaints = read(source)
     if complaints:
         return complaints
@@ -31,6 +31,12 @@ def apply(root: Mapping, override: str) -> list[VmnetError]:
     if not _put(here, steps[-1], value or Scalar(source.where(0, 0), ""), begin):
         return [_nothing_there(begin, steps)]
     return []
+
+
+def _shown(path: str, equals: str, text: str) -> str:
+    """Give the override as complaints show it: no secret in it."""
+    hidden = any(map(secrets.is_secret, path.split("."))) or secrets.are_in(text)
+    return one_line(f"{path}{equals}{secrets.MASK if equals and hidden else text}")
 
 
 def _nothing_there(begin: Where, steps: list[str]) -> VmnetError:

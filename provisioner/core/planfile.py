@@ -95,8 +95,9 @@ def explain(error: VmnetError) -> str:
 
 def _shown(where: Where) -> list[str]:
     """Show the part of the line around the column; escapes and wide characters move the caret."""
-    start = max(0, where.column - 1 - _WIDEST // 2)
-    before = sanitize(where.text[start : where.column - 1].replace("\t", " "))
-    after = sanitize(where.text[where.column - 1 : start + _WIDEST].replace("\t", " "))
+    at = (where.caret or where.column) - 1
+    start = max(0, at - _WIDEST // 2)
+    before = sanitize(where.text[start:at].replace("\t", " "))
+    after = sanitize(where.text[at : start + _WIDEST].replace("\t", " "))
     width = sum(1 + (unicodedata.east_asian_width(one) in _WIDE) for one in before)
     return [before + after, " " * width + "^"]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -86,91 +87,144 @@ class Result:
                 return "not measured"
 
 
-def pairs(
-    plan: "Plan", nics: Nics, facts: Facts, reflects: Mapping[str, bool] | None = None
-) -> tuple[Pair, ...]:
-    """List every pair of ends that share a network, with what its modes promise.
+class Promises:
+    """What the modes of a plan promise, one pair of ends after the other.
 
     `reflects` says of uplinks what a measurement has found of the switch behind them; the promise
     of a pair that depends on an unmeasured switch is EITHER.
     """
-    met = met_at(plan)
-    modes = {key: link.mode for key, link in granted.devices(plan, facts).items()}
-    return tuple(
-        pair
-        for network in plan.networks
-        for pair in _on(
-            _Wire(plan, network, nics, modes, (reflects or {}).get(uplink_of(plan.name, network))),
-            met.get(network.name, ()),
-            host_mac(plan, network, facts),
+
+    def __init__(
+        self, plan: "Plan", nics: Nics, facts: Facts, reflects: Mapping[str, bool] | None = None
+    ) -> None:
+        self.plan, self.nics = plan, nics
+        met = met_at(plan)
+        modes = {key: link.mode for key, link in granted.devices(plan, facts).items()}
+        measured = reflects or {}
+        self._wires = [
+            _Wire(
+                network,
+                nics,
+                _ends(plan, network, nics, modes),
+                met.get(network.name, ()),
+                host_mac(plan, network, facts),
+                measured.get(uplink_of(plan.name, network)),
+            )
+            for network in plan.networks
+        ]
+
+    def between(self, source: str, target: str) -> Iterator[Pair]:
+        """Return what is promised from `source` to `target`, one pair for each shared network.
+
+        Each end is a VM or HOST. The work does not depend on how many other VMs the plan has.
+        """
+        return filter(None, (wire.pair(source, target) for wire in self._wires))
+
+    def everything(self) -> Iterator[Pair]:
+        """Return every pair of ends that share a network, network by network."""
+        for wire in self._wires:
+            yield from filter(None, (wire.pair(*ends) for ends in wire.directions()))
+
+
+def pairs(
+    plan: "Plan", nics: Nics, facts: Facts, reflects: Mapping[str, bool] | None = None
+) -> tuple[Pair, ...]:
+    """List every pair of ends that share a network, with what its modes promise."""
+    return tuple(Promises(plan, nics, facts, reflects).everything())
+
+
+def _ends(
+    plan: "Plan", network: "Network", nics: Nics, modes: Mapping[tuple[str, int], str]
+) -> "dict[str, _Nic]":
+    """Return each VM's first NIC on the network; `modes` are those that no plan can choose."""
+    return {
+        vm.name: _Nic(
+            i,
+            modes.get((vm.name, i), nic.mode or network.mode),
+            attachments.of(network, nic).allow,
+            nic.link == "up",
+            nics[vm.name, i],
         )
-    )
+        for vm in plan.vms
+        for i, nic in reversed(list(enumerate(vm.nics)))
+        if nic.network == network.name
+    }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Wire:
-    """A network, and the NICs on it; `modes` are those that are not the plan's to choose."""
+    """A network, the NICs on it, and the host's end: its addresses `met` and its MAC."""
 
-    plan: "Plan"
     network: "Network"
     nics: Nics
-    modes: Mapping[tuple[str, int], str]
+    ends: "Mapping[str, _Nic]"
+    met: "tuple[Address, ...]"
+    host_mac: str
     reflects: bool | None = None  # measured
 
-    def ends(self) -> "dict[str, _Nic]":
-        """Give each VM's first NIC on the network."""
+    @cached_property
+    def heard(self) -> Mapping[str, frozenset[str]]:
+        """The MACs in the source list of each VM."""
         return {
-            vm.name: _Nic(
-                i,
-                self.modes.get((vm.name, i), nic.mode or self.network.mode),
-                attachments.of(self.network, nic).allow,
-                nic.link == "up",
-                self.nics[vm.name, i],
-            )
-            for vm in self.plan.vms
-            for i, nic in reversed(list(enumerate(vm.nics)))
-            if nic.network == self.network.name
+            vm: frozenset(attachments.heard(end.allow, self.nics, self.host_mac))
+            for vm, end in self.ends.items()
         }
 
+    def directions(self) -> Iterator[tuple[str, str]]:
+        """Return all pairs of guests, then each guest with the host, there and back."""
+        yield from permutations(self.ends, 2)
+        for vm in self.ends:
+            yield HOST, vm
+            yield vm, HOST
 
-def _on(wire: _Wire, met: "tuple[Address, ...]", host: str) -> Iterator[Pair]:
-    network, nics, ends = wire.network, wire.nics, wire.ends()
-    heard = {vm: frozenset(attachments.heard(end.allow, nics, host)) for vm, end in ends.items()}
-    for (a, one), (b, other) in permutations(ends.items(), 2):
+    def pair(self, source: str, target: str) -> Pair | None:
+        """Return what is promised of one direction; None where one end is not on this network."""
+        if HOST in {source, target}:
+            return self._with_host(source, target)
+        one, other = self.ends.get(source), self.ends.get(target)
+        if not one or not other or one is other:
+            return None
         expected, why = _promise(
-            wire,
-            lambda hairpin, one=one, other=other, a=a, b=b: truth.guests(  # type: ignore[misc]
-                _end(one, heard[a], other.config.mac),
-                _end(other, heard[b], one.config.mac),
+            self,
+            lambda hairpin: truth.guests(
+                self._end(source, other.config.mac),
+                self._end(target, one.config.mac),
                 hairpin=hairpin,
             ),
-            cut=[vm for vm, end in ((a, one), (b, other)) if not end.up],
+            cut=[vm for vm, end in ((source, one), (target, other)) if not end.up],
         )
-        yield Pair(network.name, a, b, expected, why, other.config.static, other.number, one.number)
-    if network.granted:
-        return  # whose uplink is root's business: this user may send no frames there
-    for vm, end in ends.items():
-        yield from _with_host(wire, vm, end, _end(end, heard[vm], host), met)
+        at = other.config.static
+        return Pair(self.network.name, source, target, expected, why, at, other.number, one.number)
 
+    def _with_host(self, source: str, target: str) -> Pair | None:
+        """Pair a guest with the host: behind the switch, beside the guest, or on its NIC."""
+        network, vm = self.network, target if source == HOST else source
+        end = self.ends.get(vm)
+        if not end or network.granted:
+            return None  # granted: the uplink is root's, this user may send no frames there
+        expected, why = self._promised_of_host(vm, end)
+        if source == HOST:
+            return Pair(network.name, HOST, vm, expected, why, end.config.static, end.number)
+        met = [a.ip for a in network.switch.host] if network.switch else self.met
+        at = tuple(map(str, met))
+        if not at or not (end.config.static or end.config.dhcp):
+            return None  # nobody knows where to ask, or from which address
+        return Pair(network.name, vm, HOST, expected, why, at, end.number, end.number)
 
-def _with_host(
-    wire: _Wire, vm: str, end: "_Nic", there: truth.End, met: "tuple[Address, ...]"
-) -> Iterator[Pair]:
-    """Pair a guest with the host, which is behind the switch, beside the guest, or on its NIC."""
-    network = wire.network
-    cut = [] if end.up else [vm]
-    at = tuple(str(a.ip) for a in network.switch.host) if network.switch else tuple(map(str, met))
-    if network.switch:
-        expected, why = _promise(wire, lambda _: truth.to_outside(there), cut)
-        why = why if cut or expected is not Expected.REACHES else _FAR_SIDE
-    elif met:
-        sibling = truth.End("bridge")
-        expected, why = _promise(wire, lambda on: truth.guests(there, sibling, hairpin=on), cut)
-    else:
-        expected, why = _promise(wire, lambda on: truth.from_host(there, hairpin=on), cut)
-    yield Pair(network.name, HOST, vm, expected, why, end.config.static, end.number)
-    if at and (end.config.static or end.config.dhcp):
-        yield Pair(network.name, vm, HOST, expected, why, at, end.number, end.number)
+    def _promised_of_host(self, vm: str, end: "_Nic") -> tuple[Expected, str]:
+        there = self._end(vm, self.host_mac)
+        cut = [] if end.up else [vm]
+        if self.network.switch:
+            expected, why = _promise(self, lambda _: truth.to_outside(there), cut)
+            return expected, why if cut or expected is not Expected.REACHES else _FAR_SIDE
+        if self.met:
+            sibling = truth.End("bridge")
+            return _promise(self, lambda on: truth.guests(there, sibling, hairpin=on), cut)
+        return _promise(self, lambda on: truth.from_host(there, hairpin=on), cut)
+
+    def _end(self, vm: str, other: str) -> truth.End:
+        listed = other in self.heard[vm]
+        return truth.End(self.ends[vm].mode, listed, listed, listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +234,6 @@ class _Nic:
     allow: tuple[str, ...]
     up: bool
     config: "NicConfig"
-
-
-def _end(nic: _Nic, heard: frozenset[str], other: str) -> truth.End:
-    listed = other in heard
-    return truth.End(nic.mode, lists_peer=listed, lists_host=listed, lists_outside=listed)
 
 
 def _promise(

@@ -56,15 +56,18 @@ class Report:
         """Say the outcome in one line."""
         broken = sum(not r.kept for r in self.results)
         count = f"{len(self.results)} measurements"
+        if self.failed:
+            return (
+                f"{_steps(len(self.failed))} failed, {len(self.done)} done, "
+                f"{len(self.to_do)} left to do"
+            )
         match self.status:
             case Exit.CHECK_FAILED:
                 if broken:
                     return f"{broken} of {count} are not as expected"
                 return self.findings[0].what if self.findings else "a guest is not up"
             case Exit.PARTLY_DONE:
-                if not self.failed:
-                    return f"{len(self.to_do)} steps are left to do: run it again"
-                return f"{len(self.failed)} of the steps failed"
+                return f"{_steps(len(self.to_do))} left to do: run it again"
             case _ if self.results:
                 return f"all {count} are as expected"
             case _:
@@ -111,6 +114,10 @@ def errors_as_json(command: str, errors: Sequence[VmnetError], status: Exit) -> 
         ],
     }
     return json.dumps(_clean(value), indent=2)
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
 
 
 def _vm(vm: VmStatus) -> dict[str, object]:

@@ -33,6 +33,7 @@ class Switch:
     far_mac: str = ""  # of the host's side: guests know the host by it
     bridge: str = ""  # the reflecting bridge behind the far end; "" for none
     up: bool = True
+    deaf: bool = True  # no IPv6 of the host's at the lower end, no routers heard at the others
 
     @property
     def side(self) -> str:
@@ -80,6 +81,7 @@ class Vlan:
     group: int
     alias: str
     up: bool = True
+    deaf: bool = True  # no IPv6 of the host's
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class HostAccess:
     alias: str
     up: bool = True
     answers_for_itself: bool = True  # arp_ignore=1: else the LAN hears two answers for the host
+    deaf: bool = True  # the host takes neither routes nor addresses from routers there
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,10 @@ class Guard(Rules):
 
 @dataclass(frozen=True, slots=True)
 class Nat(Rules):
-    """Address translation for a switch's guests, with the forwarding that it needs."""
+    """What a switch's guests may have forwarded: out by address translation, or nothing at all."""
 
     forwards: tuple[int, ...] = (4,)  # IP versions that the host must forward
+    translates: bool = True  # False for a switch without NAT: nothing is forwarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ class Macvtap:
     queues: int = 1
     txqueuelen: int = 500  # frames that wait for the reader; the kernel's own default
     up: bool = True
-    quiet: bool = True  # the host does not speak through it: addr_gen_mode none, NOARP, ALLMULTI
+    quiet: bool = True  # the host has no part in it: IPv6 off, NOARP; and it hears ALLMULTI
     node: str = "right"  # /dev/tap<ifindex>: right, missing, or foreign
 
 
@@ -209,6 +213,8 @@ def follows(resource: Resource, others: Resources) -> tuple[Key, ...]:
                 for k, r in others.items()
                 if isinstance(r, Nat | Dhcp) or (isinstance(r, Guard) and r.device in guards)
             )
+        case Nat(translates=False):
+            return ()  # the sooner the better
         case Nat(device=device) | Dhcp(device=device):
             return tuple(k for k, r in others.items() if isinstance(r, Switch) and r.side == device)
         case _:
@@ -220,8 +226,10 @@ def label(resource: Resource) -> str:
     match resource:
         case Seed(path=path) | Disk(path=path) | Copy(path=path):
             return f"{key(resource)[0]} {path.rsplit('/', 1)[-1]}"
-        case Guard(device=device):
-            return f"guard of {device}"
+        case Guard(device=device, name=name):
+            return f"guard of {device}" if device else f"guard {name}, whose macvtap is gone"
+        case Nat(name=name, translates=False):
+            return f"isolation {name}"
         case _:
             return " ".join(key(resource))
 

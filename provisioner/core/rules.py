@@ -34,6 +34,7 @@ def complaints(
     out += _datapaths(plan, places, facts)
     out += takenrules.devices_taken(plan, places, facts, owned)
     out += takenrules.domains_taken(plan, places, facts)
+    out += takenrules.tables_taken(plan, places, facts)
     return out
 
 
@@ -62,7 +63,7 @@ def _uplink(
         return
     yield from _modes(plan, network, places, facts, link)
     yield from _mtu(plan, network, places, link)
-    yield from _macs(plan, network, places, nics, facts)
+    yield from macs_taken(plan, network, places, nics, facts)
     there = facts.link(uplink_of(plan.name, network))
     beside = uplinkrules.siblings(there, facts) if there else ()
     yield from _routed(network, places, facts, {name, *mine, *beside})
@@ -112,9 +113,10 @@ def _mtu(plan: "Plan", network: "Network", places: "Places", link: Link) -> Iter
             yield refusal.error(places.where(*path))
 
 
-def _macs(
+def macs_taken(
     plan: "Plan", network: "Network", places: "Places", nics: Nics, facts: Facts
 ) -> Iterator[VmnetError]:
+    """List the NICs whose MAC another device on the network's uplink has."""
     link = facts.link(uplink_of(plan.name, network))
     if link is None:
         return  # a VLAN that is still to be made: nobody is on it

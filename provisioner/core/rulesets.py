@@ -9,9 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from provisioner.core.filters import RECORD, Chain, Hook, chain_mark, is_ours, prefix
+from provisioner.core.filters import (
+    RECORD,
+    Chain,
+    Hook,
+    chain_mark,
+    is_named_as_ours,
+    prefix,
+    table_comment,
+)
 from provisioner.core.resources import Guard, Nat
 from provisioner.core.text import one_line
+from provisioner.errors import Exit, VmnetError, Where
 
 DORMANT: Final = "dormant"
 """The mark of a table that somebody has switched off."""
@@ -23,6 +32,8 @@ _HOOK = re.compile(
     r'(?P<one>[^" ]+)"? )?priority (?P<priority>-?\d+); policy (?P<policy>\w+);'
 )
 _MARK = re.compile(r' comment "vmnet:([0-9a-f]{10})"$')
+_LINK_MARK = re.compile(r' comment "vmnet link: [^"]*"$')
+_COMMENT = re.compile(r'\tcomment "([^"]*)"')
 _ABOUT = re.compile(r'return comment "about (\S+)"$')
 _WAS = re.compile(r'return comment "ipv([46]) forwarding was ([01])"$')
 _PACKETS = re.compile(r"\bcounter packets (\d+) ")
@@ -41,6 +52,7 @@ class Table:
     name: str
     dormant: bool
     chains: tuple[Chain, ...]
+    comment: str = ""
 
 
 def parse(listing: str) -> tuple[Table, ...]:
@@ -53,17 +65,49 @@ def parse(listing: str) -> tuple[Table, ...]:
             tables.append(Table(found[1], found[2], dormant=False, chains=()))
         elif line == "}" and tables:
             last = tables[-1]
-            tables[-1] = Table(last.family, last.name, _is_dormant(lines), tuple(_chains(lines)))
+            told = next((c[1] for line in lines if (c := _COMMENT.fullmatch(line))), "")
+            dormant, chains = _is_dormant(lines), tuple(_chains(lines))
+            tables[-1] = Table(last.family, last.name, dormant, chains, told)
         else:
             lines.append(line)
     return tuple(tables)
+
+
+def is_marked(table: Table) -> bool:
+    """Tell whether vmnet has made a table: its comment says so, whatever is left in it.
+
+    Tables that an older vmnet has made have no comment, but marks on their rules.
+    """
+    return table.comment == table_comment(table.family, table.name) or any(
+        form.search(rule)
+        for chain in table.chains
+        for rule in chain.rules
+        for form in (_MARK, _LINK_MARK)
+    )
+
+
+def taken(family: str, name: str, otherwise: str, where: Where | None = None) -> VmnetError:
+    """Say that a table is named as vmnet's own; `otherwise` is another way out than deleting it."""
+    return VmnetError(
+        f"the nftables table {family} {name} has a name of vmnet's, but vmnet did not make it",
+        where=where,
+        fix=f"{otherwise}, or take that table away: nft delete table {family} {name}",
+        status=Exit.CONFLICT,
+    )
+
+
+def namesakes(tables: Iterable[Table]) -> tuple[tuple[str, str], ...]:
+    """List the tables, as family and name, that are named as vmnet's and that it did not make."""
+    return tuple(
+        (x.family, x.name) for x in tables if is_named_as_ours(x.name) and not is_marked(x)
+    )
 
 
 def own(plan: str, tables: Iterable[Table]) -> list[Guard | Nat]:
     """List a plan's tables; `forwards` are the IP versions that a NAT was made for."""
     found: list[Guard | Nat] = []
     for table in tables:
-        if not table.name.startswith(prefix(plan)):
+        if not table.name.startswith(prefix(plan)) or not is_marked(table):
             continue
         marks = tuple(_marks(plan, table))
         if table.family == "netdev":
@@ -73,7 +117,16 @@ def own(plan: str, tables: Iterable[Table]) -> list[Guard | Nat]:
             about = next(_recorded(_ABOUT, table), None)
             versions = tuple(sorted(before([table])))
             device = about[1] if about else ""
-            found.append(Nat(table.name, table.family, device, marks, forwards=versions))
+            found.append(
+                Nat(
+                    table.name,
+                    table.family,
+                    device,
+                    marks,
+                    forwards=versions,
+                    translates=any(c.hook and c.hook.type == "nat" for c in table.chains),
+                )
+            )
     return found
 
 
@@ -94,7 +147,7 @@ def before(tables: Iterable[Table]) -> dict[int, int]:
     """
     found: dict[int, int] = {}
     for table in tables:
-        if table.family == "inet" and is_ours(table.name):
+        if table.family == "inet" and _is_ours(table):
             for was in _recorded(_WAS, table):
                 found[int(was[1])] = max(int(was[2]), found.get(int(was[1]), 0))
     return found
@@ -119,7 +172,7 @@ def drops(tables: Iterable[Table]) -> tuple[str, ...]:
     return tuple(
         one_line(f"table {table.family} {table.name}, chain {chain.name} ({how})")
         for table in tables
-        if table.family in _FORWARDING_FAMILIES and not is_ours(table.name) and not table.dormant
+        if table.family in _FORWARDING_FAMILIES and not _is_ours(table) and not table.dormant
         for chain in table.chains
         if (how := _how_it_drops(chain))
     )
@@ -139,12 +192,16 @@ def dropped(tables: Iterable[Table]) -> dict[str, int]:
     """Count the frames that guards have dropped, by macvtap."""
     found: dict[str, int] = {}
     for table in tables:
-        if table.family == "netdev" and is_ours(table.name):
+        if table.family == "netdev" and _is_ours(table):
             for chain in table.chains:
                 if chain.hook:
                     counted = (int(n) for rule in chain.rules for n in _PACKETS.findall(rule))
                     found[chain.hook.device] = sum(counted)
     return found
+
+
+def _is_ours(table: Table) -> bool:
+    return is_named_as_ours(table.name) and is_marked(table)
 
 
 def _is_dormant(lines: Iterable[str]) -> bool:

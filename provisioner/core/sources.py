@@ -114,6 +114,15 @@ def parse(text: str, pin: str | None = None) -> Source:
     return Remote((address(source, plain=proof is not None),), proof)
 
 
+def local_path(text: str) -> str:
+    """Return the path that `parse` takes a text for, ~ not replaced; "" when it names no file."""
+    try:
+        source = parse(text)
+    except VmnetError:
+        return ""  # whoever fetches it will say what is wrong
+    return source.path if isinstance(source, LocalFile) else ""
+
+
 def name(text: str) -> str:
     """Take an image's name: lower-case letters, digits, dots and hyphens, at most 63 characters.
 

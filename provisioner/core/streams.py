@@ -20,12 +20,11 @@ class Harmless:
     def text(self, data: bytes, *, last: bool = False) -> str:
         """Give the next piece; with `last` also what was held back for what would follow."""
         text = self._decode(data, last)
-        if text and self._after_return and text[0] == "\n":
-            text = text[1:]  # the rest of an end of line that has been told
-        elif text:
-            self._after_return = False
         if text:
-            self._after_return = text[-1] == "\r"
+            ends_with_return = text[-1] == "\r"
+            if self._after_return:
+                text = text.removeprefix("\n")  # the rest of a line end that was already returned
+            self._after_return = ends_with_return
         return self._marked(sanitize(text.replace("\r\n", "\n").replace("\r", "\n")))
 
     def _marked(self, text: str) -> str:

@@ -1,12 +1,13 @@
 """Names and addresses that something has which is not the plan's: it is never touched."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from provisioner.core import names
+from provisioner.core import attachments, filters, names
 from provisioner.core.facts import Facts
 from provisioner.core.networks import Nics, uplink_of
 from provisioner.core.resources import Key, Resources
+from provisioner.core.rulesets import taken
 from provisioner.core.taken import held_by_host
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
@@ -15,6 +16,51 @@ if TYPE_CHECKING:
     from provisioner.core.model import Network, Plan
     from provisioner.core.netvalues import Address
     from provisioner.core.places import Places
+
+Claim = tuple[str, str]
+"""A LAN (the ifindex of the uplink, and the VLAN's number) and what a guest will have there: its
+address or its MAC."""
+
+
+def claims(
+    plan: "Plan", nics: Nics, facts: Facts, fresh: Container[str]
+) -> dict[Claim, tuple[str | int, ...]]:
+    """Return what the VMs in `fresh` will have on the host's uplinks, and where the plan says so.
+
+    Of a passthru NIC the MAC is the uplink's own, which the kernel gives to one device alone.
+    """
+    found: dict[Claim, tuple[str | int, ...]] = {}
+    for network in plan.networks:
+        link = facts.link(network.uplink or "")
+        if not network.uplink or network.granted or link is None:
+            continue
+        lan = f"{link.index}.{network.vlan or 0}"
+        for vm in plan.vms:
+            for i, nic in enumerate(vm.nics):
+                if nic.network != network.name or vm.name not in fresh:
+                    continue
+                if attachments.of(network, nic).mode != "passthru":
+                    found[lan, nics[vm.name, i].mac.lower()] = ("vms", vm.name, "nics", i, "mac")
+        found |= {
+            (lan, str(address)): path
+            for address, path in static_addresses(plan, network, nics).items()
+            if path[1] in fresh
+        }
+    return found
+
+
+def claimed_elsewhere(
+    taken: Mapping[Claim, str], paths: Mapping[Claim, tuple[str | int, ...]], places: "Places"
+) -> Iterator[VmnetError]:
+    """Addresses and MACs that another plan's `up` is giving to its guests right now."""
+    for claim, who in taken.items():
+        what = "MAC" if paths[claim][-1] == "mac" else "address"
+        yield VmnetError(
+            f"the {what} {claim[1]} is taken: {who} is bringing up a guest that has it",
+            where=places.where(*paths[claim]),
+            fix=f"give this NIC another {what}, or take that plan down first",
+            status=Exit.CONFLICT,
+        )
 
 
 def devices_taken(
@@ -78,6 +124,24 @@ def domains_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[Vmne
                     fix="rename the plan or the VM; vmnet never touches a domain of somebody else",
                     status=Exit.CONFLICT,
                 )
+
+
+def tables_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
+    """Names of nftables' tables that something which is not vmnet's has."""
+    wanted: dict[tuple[str, str], tuple[str | int, ...]] = {
+        ("inet", filters.table_name(plan.name, x.name)): ("networks", x.name)
+        for x in plan.networks
+        if x.switch
+    }
+    for vm in plan.vms:
+        for i, nic in enumerate(vm.nics):
+            network = plan.network(nic.network)
+            if attachments.of(network, nic).spoof_guard != "off" and not network.granted:
+                tap = names.macvtap(plan.name, vm.name, i)
+                wanted["netdev", filters.table_name(plan.name, tap)] = ("vms", vm.name, "nics", i)
+    for which, path in wanted.items():
+        if which in facts.firewall.namesakes:
+            yield taken(*which, "rename the plan", places.where(*path))
 
 
 def addresses_taken(

@@ -15,7 +15,7 @@ from provisioner.core.resources import Domain, DomainNic
 from provisioner.core.text import one_line
 from provisioner.core.values import quoted
 from provisioner.core.yamlnodes import Source, complaint, hidden
-from provisioner.errors import Exit, VmnetError, Where
+from provisioner.errors import Exit, VmnetError, Where, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,17 +35,20 @@ class Template:
 
     file: str
     text: str
+    quote: bool = True  # its lines in messages: not those of a file outside the plan's folder
 
     def where(self, line: int) -> Where:
         """Give a place in the template: its line, at the first letter."""
         lines = self.text.split("\n")
         text = lines[line - 1] if 0 < line <= len(lines) else ""
-        return Where(self.file, line, len(text) - len(text.lstrip()) + 1, text)
+        column = len(text) - len(text.lstrip()) + 1
+        return Where(self.file, line, column, text if self.quote else "")
 
 
 def hidden_characters(template: Template) -> list[VmnetError]:
     """Complain about controls, bidi overrides and lone surrogates in a template."""
-    return list(hidden(Source(template.file, template.text)))
+    found = hidden(Source(template.file, template.text))
+    return [error if template.quote else unquoted(error) for error in found]
 
 
 def request(

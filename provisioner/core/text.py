@@ -45,3 +45,10 @@ def _visible(character: str) -> str:
         return character
     code = ord(character)
     return next(form.format(code) for limit, form in _ESCAPES if code <= limit)
+
+
+def place_of(error: UnicodeDecodeError) -> tuple[int, int]:
+    """Return line and column, counted from 1 in characters, of the byte that is not UTF-8."""
+    good = bytes(error.object[: error.start])
+    line = good[good.rfind(b"\n") + 1 :]
+    return good.count(b"\n") + 1, len(line.decode("utf-8-sig", "replace")) + 1

@@ -197,13 +197,13 @@ def least_mtu_problem(least: int, link: Link) -> Refusal | None:
 
 
 def taken_macs(link: Link, facts: Facts, mine: Collection[str] = ()) -> dict[str, str]:
-    """Give the MACs that no macvtap on a device can have, and the names of those who have them."""
+    """Give the MACs that no macvtap on a device can have, and who has them."""
     siblings = {
-        x.mac: x.name
+        x.mac: _named(x)
         for x in facts.links
         if x.lower == link.index and x.kind != "vlan" and x.name not in mine
     }
-    return siblings | {link.mac: link.name}
+    return siblings | {link.mac: _named(link)}
 
 
 def mac_problem(mac: str, link: Link, taken: Mapping[str, str]) -> Refusal | None:
@@ -214,7 +214,7 @@ def mac_problem(mac: str, link: Link, taken: Mapping[str, str]) -> Refusal | Non
     if mac not in taken:
         return None
     return Refusal(
-        f'the MAC {mac} is already in use on {link.name}, by "{one_line(taken[mac])}"',
+        f"the MAC {mac} is already in use on {link.name}, by {taken[mac]}",
         "give this NIC another MAC",
         Exit.CONFLICT,
     )

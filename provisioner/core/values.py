@@ -23,20 +23,11 @@ _KEY_TYPES = (
     "sk-ssh-ed25519@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
-_TRANSPORTS = (
-    "qemu",
-    "qemu+unix",
-    "qemu+ssh",
-    "qemu+libssh",
-    "qemu+libssh2",
-    "qemu+tls",
-    "qemu+tcp",
-)
-_URI_KEYS = frozenset(
-    {"root", "socket", "mode", "keyfile", "known_hosts", "known_hosts_verify", "no_verify"}
-    | {"no_tty", "no_sanity", "pkipath", "sshauth", "tls_priority"}
-)
-"""What a URI may set. `command` and `netcat` would let a plan run programs of its own choice."""
+_FOR_PLANS = ("auto", "qemu:///system", "qemu:///session")
+_LOCAL = ("qemu", "qemu+unix")
+_REMOTE = ("qemu+ssh", "qemu+libssh", "qemu+libssh2", "qemu+tls", "qemu+tcp", "qemu+ext")
+_LOCAL_KEYS = frozenset({"socket", "mode"})
+_CHOICES = "auto, qemu:///system or qemu:///session"
 
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _IFNAMSIZ = 16
@@ -236,25 +227,42 @@ def ssh_key(value: object) -> str:
 
 
 def connection(value: object) -> str:
-    """Take `auto` or a libvirt URI of its QEMU driver that runs no program of the plan's choice."""
+    """Return the libvirt connection that a plan may choose: one of `_FOR_PLANS`.
+
+    A libvirt URI can name a socket, a host with the keys to log into it, or a folder whose settings
+    libvirt obeys as root: a plan that somebody else wrote must not choose any of them.
+    """
     text = scalar(value)
-    if text == "auto" or _is_uri(text):
+    if text in _FOR_PLANS:
         return text
+    uri(text)
     raise BadValue(
-        f"{quoted(text)} is not a libvirt connection to QEMU",
-        "use auto, qemu:///system, qemu:///session or qemu+ssh://host/system",
+        f"a plan cannot choose the connection {quoted(text)}",
+        f"use {_CHOICES}; another socket of this host is named on the command line: --connection",
     )
 
 
-def _is_uri(text: str) -> bool:
-    if not text.isascii() or not text.isprintable() or " " in text:
-        return False
+def uri(text: str) -> str:
+    """Return `auto` or a URI of libvirt's QEMU driver on this host, as an operator may give it."""
+    if text in _FOR_PLANS:
+        return text
     try:
         parts = urlsplit(text)
-        given = {key for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
+        keys = {key for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
     except ValueError:
-        return False
-    # ssh would read a host or user that begins with "-" as an option of its own
-    safe_host = not any(word.startswith("-") for word in parts.netloc.split("@"))
-    known = parts.scheme in _TRANSPORTS and "://" in text and parts.path not in {"", "/"}
-    return known and safe_host and given <= _URI_KEYS
+        parts, keys = urlsplit(""), set()
+    if parts.scheme in _REMOTE or (parts.scheme in _LOCAL and parts.netloc):
+        raise BadValue(
+            f"{quoted(text)} leads to another host, and macvtaps are made on this one",
+            f"run vmnet on that host; here use {_CHOICES}",
+        )
+    if parts.scheme in _LOCAL and parts.path == "/embed":
+        raise BadValue(
+            f"{quoted(text)}: vmnet alone chooses the root of its embedded libvirt",
+            "use auto: it takes the embedded libvirt where no daemon answers",
+        )
+    plain = text.isascii() and text.isprintable() and " " not in text and "://" in text
+    known = parts.scheme in _LOCAL and parts.path in {"/system", "/session"}
+    if not (plain and known and not parts.fragment and keys <= _LOCAL_KEYS):
+        raise BadValue(f"{quoted(text)} is not a libvirt connection to QEMU", f"use {_CHOICES}")
+    return text

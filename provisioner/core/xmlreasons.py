@@ -51,7 +51,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
     ),
     "os@firmware": (
         "has libvirt choose the firmware, and leave a file of its variables behind",
-        f"{_YOUR_PLAN}: firmware: uefi",
+        f"{_YOUR_PLAN}: boot: uefi",
     ),
 }
 """What is known about those that people write most: why it is refused, and another mend."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from provisioner.core import secrets
 from provisioner.core.text import hides, one_line
 from provisioner.core.values import quoted
 from provisioner.errors import Exit, VmnetError, Where
@@ -63,11 +64,18 @@ class Source:
         self.text = text
         self.shift = shift
         self.lines = [shown] if shown is not None else _BREAK.split(text)
+        self.secrets = secrets.hidden(text) if shown is None else {}
 
     def where(self, line: int, column: int) -> Where:
-        """Give the place of a line and column that count from 0."""
+        """Give the place of a line and column that count from 0; its text shows no secret."""
         shown = self.lines[line] if line < len(self.lines) else ""
-        return Where(self.file, line + 1, column + 1 + self.shift, shown)
+        text, at = secrets.masked(shown, self.secrets.get(line, ()), column)
+        caret = 0 if at == column else at + 1
+        return Where(self.file, line + 1, column + 1 + self.shift, text, caret)
+
+    def is_secret(self, line: int, column: int) -> bool:
+        """Tell whether the value of a secret key stands at a line and column."""
+        return any(start <= column < end for start, end in self.secrets.get(line, ()))
 
 
 def complaint(where: Where, what: str, fix: str) -> VmnetError:
@@ -170,7 +178,11 @@ class _Reader:
         elif getattr(event, "tag", None):
             tag = quoted(str(getattr(event, "tag", "")).replace("tag:yaml.org,2002:", "!!"))
             self.whole = self.whole and isinstance(event, self.yaml.ScalarEvent)
-            self._complain(event, f"the tag {tag} stands here", "take it out: values need no tags")
+            mark = event.start_mark
+            what, fix = f"the tag {tag} stands here", "take it out: values need no tags"
+            if mark and self.source.is_secret(mark.line, mark.column):
+                what, fix = "this begins like a tag", "put it in quotes"
+            self._complain(event, what, fix)
 
     def _scalar(self, event: ScalarEvent) -> Scalar:
         text: str = event.value
@@ -218,16 +230,22 @@ class _Reader:
         if len(self.complaints) >= _MOST_COMPLAINTS:
             raise _EnoughError
 
+    def _raw(self, where: Where) -> str:
+        """Give what stands in the source from a place on, secrets too."""
+        line, column = where.line - 1, where.column - 1 - self.source.shift
+        return self.source.lines[line][column:] if line < len(self.source.lines) else ""
+
     def _syntax(self, error: YAMLError) -> VmnetError:
         marks = [getattr(error, "problem_mark", None), getattr(error, "context_mark", None)]
         places = [self.source.where(mark.line, mark.column) for mark in marks if mark]
         told = [place for place in places if place.text]  # an open quote ends behind the last line
         where = (told or places or [self.source.where(0, 0)])[0]
-        if where.text[where.column - 1 :].startswith("\t"):
+        rest = self._raw(where)
+        if rest.startswith("\t"):
             return complaint(where, "a tab stands where YAML wants spaces", "indent with spaces")
         problem = getattr(error, "problem", None) or "it cannot be read"
         if "cannot start any token" in problem:
-            first = quoted(where.text[where.column - 1 :][:1])
+            first = quoted(rest[:1])
             return complaint(where, f"a value cannot begin with {first}", "put it in quotes")
         return complaint(
             where,

@@ -65,7 +65,7 @@ def render(target: Target, vm: str) -> str:
     facts = Facts(home=str(places.home(plan.name)))
     accel = Chosen("tcg" if plan.accel == "auto" else str(plan.accel), "for show")
     images = choices.images(target, {}, None)
-    texts = named.texts(target.loaded) if target.loaded else Texts()
+    texts = named.texts(target.loaded, target.fence) if target.loaded else Texts()
     new = New(images, accel, files=given.files(target), loader=firmware.loader(), texts=texts)
     want = desired(plan, assign(plan), facts, new)
     return domain_xml(target, domain(want.values(), one(target, vm)))

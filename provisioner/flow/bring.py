@@ -1,26 +1,31 @@
 """up, down, plan and check: what is wanted against what is there."""
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from provisioner.core import render
+from provisioner.core import filters, render
 from provisioner.core.caution import warnings
 from provisioner.core.diff import Step, Verb, diff
 from provisioner.core.facts import Facts
 from provisioner.core.report import Failure, Report, VmStatus
 from provisioner.core.resources import Domain, Resources
+from provisioner.core.text import one_line
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.execute import Outcome, execute
 from provisioner.flow.check import When, checked
 from provisioner.flow.drawing import drawn
 from provisioner.flow.session import Options, Session, Target, Tell, begun
-from provisioner.host import places, storefiles
+from provisioner.host import claims, places, storefiles
 from provisioner.host.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provisioner.core.addresses import NicConfig
+
+
+_STEP_S = 2.0  # that each step has, however late it begins
 
 
 def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -30,7 +35,8 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
     VmnetError when the host cannot.
     """
     started = time.monotonic()
-    with begun(target, options, worker, tell) as session:
+    # Until its guests have been checked, they may not answer for their addresses themselves.
+    with begun(target, options, worker, tell) as session, ExitStack() as kept:
         session.refuse()
         # Until disks lean on them, nobody may take images away: vmnet image prune waits.
         with storefiles.held(places.store(), tell):
@@ -38,18 +44,19 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
             steps = diff(want, session.snapshot.resources)
             _refuse_restarts(steps, options)
             xmls = drawn(target, steps)
-            session.refuse_taken_addresses(
-                {
-                    s.resource.vm
-                    for s in steps
-                    if s.verb is not Verb.DELETE and isinstance(s.resource, Domain)
-                }
-            )
+            changed = {
+                s.resource.vm
+                for s in steps
+                if s.verb is not Verb.DELETE and isinstance(s.resource, Domain)
+            }
+            kept.enter_context(session.claimed(changed))
+            session.refuse_taken_addresses(changed)
             _warn(session)
             began = time.monotonic()
             if not steps:
                 tell("nothing to do")
-            outcome = _done(session, steps, xmls)
+            end = began + options.timeout_s if options.timeout_s else None
+            outcome = _done(session, steps, xmls, end)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
         fresh = frozenset(
@@ -59,7 +66,7 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
         )
         if fresh:
             began = time.monotonic()
-        return checked(session, report, When(began, started, fresh))
+        return checked(session, report, When(began, started, fresh, end))
 
 
 def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -84,14 +91,20 @@ def check(target: Target, options: Options, worker: Worker, tell: Tell) -> Repor
                 fix="bring the plan up first: vmnet up",
                 status=Exit.CHECK_FAILED,
             )
-        return checked(session, reported(session, Outcome(), []), When(started, started))
+        end = time.monotonic() + options.timeout_s if options.timeout_s else None
+        when = When(started, started, end=end)
+        return checked(session, reported(session, Outcome(), []), when)
 
 
 def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
     """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
     with begun(target, options, worker, tell) as session:
+        claims.forget(target.name)  # of an up that was killed
         steps = diff({}, session.snapshot.resources)
         outcome = _done(session, steps, {})
+        for family, name in session.snapshot.facts.firewall.namesakes:
+            if name.startswith(filters.prefix(target.name)):
+                tell(f"left alone: the nftables table {one_line(name)} ({family}) is not vmnet's")
         left = diff({}, session.look().resources)
         return reported(session, outcome, left)
 
@@ -128,7 +141,11 @@ def _refuse_restarts(steps: list[Step], options: Options) -> None:
         )
 
 
-def _done(session: Session, steps: list[Step], xmls: "Mapping[str, str]") -> Outcome:
+def _done(
+    session: Session, steps: list[Step], xmls: "Mapping[str, str]", end: float | None = None
+) -> Outcome:
+    """Perform the steps; one that is not done at `end` (time.monotonic()) is given up."""
+
     def perform(step: Step) -> None:
         xml = ""
         match step.resource, step.verb:
@@ -138,7 +155,9 @@ def _done(session: Session, steps: list[Step], xmls: "Mapping[str, str]") -> Out
                 xml = render.mark_xml(domain)
             case _:
                 pass  # everything else needs no XML
-        session.worker.do("perform", step, xml)
+        # What is left may be nothing: host.deadline gives each wait its least.
+        within_s = None if end is None else max(_STEP_S, end - time.monotonic())
+        session.worker.do("perform", step, xml, within_s=within_s)
 
     def tell(step: Step, error: VmnetError | None) -> None:
         session.tell(f"{step}" if error is None else f"FAILED {step}: {error.what}")

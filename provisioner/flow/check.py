@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _CONSOLE_LINES = 40
 _CLAIM_S = 1.0
+_MEASURE_S = 4.0  # after --timeout: for measuring those that are up, and for the reasons
+_REASON_S = 2.5  # what looking for reasons needs: wires are asked for a second, twice
 _READY_S, _CLOUD_INIT_S = 120.0, 600.0  # a distribution takes its time, most of all without KVM
 
 
@@ -42,10 +44,20 @@ class When:
     ready_since: float  # from when a guest's readiness is told
     started: float  # from when the command's time is told
     fresh: frozenset[str] = frozenset()
+    end: float | None = None  # when the guests are waited for no more, as --timeout says
 
 
 def checked(session: Session, report: Report, when: When) -> Report:
-    """Wait for the guests, measure, find out why, and add all of it to the report."""
+    """Wait for the guests, measure, find out why, and add all of it to the report.
+
+    With `when.end` all of it is over a few seconds after that, however slow the guests are.
+    """
+    last = None if when.end is None else when.end + _MEASURE_S
+    with session.worker.limited(last):
+        return _checked(session, report, when, last)
+
+
+def _checked(session: Session, report: Report, when: When, last: float | None) -> Report:
     resources = session.snapshot.resources.values()
     domains = [r for r in resources if isinstance(r, Domain)]
     # What was started a moment ago may have died since: it counts, so that its end is told.
@@ -62,22 +74,40 @@ def checked(session: Session, report: Report, when: When) -> Report:
     threads = measuring.start()
     threading.Thread(target=session.options.idle, daemon=True).start()
     patience = _CLOUD_INIT_S if any(t.cloud_init for t in traits.values()) else _READY_S
-    readiness.settle(up_now, session.options.timeout_s or patience, when.ready_since, when.fresh)
+    left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
+    readiness.settle(up_now, left_s, when.ready_since, when.fresh)
     rivals = _rivals(session, readiness)
     for thread in threads:
-        thread.join()
+        thread.join(None if last is None else max(0.0, last - time.monotonic()))
     if readiness.errors:
         raise readiness.errors[0]
     order = {id(p): n for n, p in enumerate(pairs)}
-    results = sorted(measuring.results, key=lambda r: order[id(r.pair)])
+    found = list(measuring.results)
+    found += _unmeasured(pairs, found)
+    results = sorted(found, key=lambda r: order[id(r.pair)])
     diagnosis = Diagnosis(ends, readiness, session.worker, before)
     if any(not r.kept for r in results):
-        session.tell("some promises were not kept: looking for the reason")
-        ends = replace(ends, facts=session.look().facts)
-        diagnosis = Diagnosis(ends, readiness, session.worker, before)
-        results = diagnosis.explained(results)
+        if last is None or last - time.monotonic() > _REASON_S:
+            session.tell("some promises were not kept: looking for the reason")
+            ends = replace(ends, facts=session.look().facts)
+            diagnosis = Diagnosis(ends, readiness, session.worker, before)
+            results = diagnosis.explained(results)
+        else:
+            session.tell("some promises were not kept; --timeout leaves no time for the reason")
     findings = (*_about_guests(readiness), *rivals, *diagnosis.standing())
     return _reported(session, replace(report, results=tuple(results), findings=findings), when)
+
+
+def _unmeasured(pairs: Iterable[Pair], results: Iterable[Result]) -> list[Result]:
+    """Return a result for each pair that has none, since --timeout has left no time for it."""
+    known = {id(result.pair) for result in results}
+    note = "not measured: --timeout is over"
+    return [
+        Result(pair, address, None, note=note)
+        for pair in pairs
+        if id(pair) not in known
+        for address in pair.addresses or ("",)
+    ]
 
 
 def _reported(session: Session, report: Report, when: When) -> Report:

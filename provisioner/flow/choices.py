@@ -8,7 +8,7 @@ from provisioner.core.facts import Chosen
 from provisioner.core.guestvalues import NO_IMAGE
 from provisioner.core.resources import MICRO, Image
 from provisioner.errors import Complaints, VmnetError
-from provisioner.host import accel, micro, places
+from provisioner.host import accel, micro, places, planfiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -39,7 +39,7 @@ def images(
             continue
         key = vm.image, vm.digest
         if key not in asked:
-            asked[key] = _tried(target.folder, *key, tell)
+            asked[key] = _tried(target.fence, *key, tell)
         match asked[key]:
             case Image() as image:
                 found[vm.name] = image
@@ -56,16 +56,16 @@ def _at(target: "Target", vm: str, error: VmnetError) -> VmnetError:
 
 
 def _tried(
-    folder: Path, name: str, digest: str | None, tell: "Callable[[str], None] | None"
+    fence: planfiles.Fence, name: str, digest: str | None, tell: "Callable[[str], None] | None"
 ) -> Image | VmnetError:
     try:
-        return _image(folder, name, digest, tell)
+        return _image(fence, name, digest, tell)
     except VmnetError as error:
         return error
 
 
 def _image(
-    folder: Path, name: str, digest: str | None, tell: "Callable[[str], None] | None"
+    fence: planfiles.Fence, name: str, digest: str | None, tell: "Callable[[str], None] | None"
 ) -> Image:
     if name == NO_IMAGE:
         return Image(name=NO_IMAGE, cmdline="console=ttyS0", agent=False)
@@ -73,7 +73,7 @@ def _image(
         return micro_image(tell)
     from provisioner.flow import pulling
 
-    return pulling.image(folder, name, digest or "", tell)
+    return pulling.image(fence, name, digest or "", tell)
 
 
 def micro_image(tell: "Callable[[str], None] | None") -> Image:

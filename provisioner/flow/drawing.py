@@ -42,7 +42,7 @@ def domain_xml(target: "Target", domain: Domain) -> str:
         return render.domain_xml(domain)
     # Heavy, and needed by those who write templates only.
     from provisioner.core import xmlcheck
-    from provisioner.host import templating
+    from provisioner.host import planfiles, templating
 
     assert target.loaded  # noqa: S101  (only commands with a plan come here)
     places = target.loaded.places
@@ -52,5 +52,12 @@ def domain_xml(target: "Target", domain: Domain) -> str:
             [VmnetError(e.what, where=where, fix=e.fix, status=e.status) for e in unusable]
         )
     where = places.where("vms", vm.name, "template")
-    template = templating.read(target.folder / vm.template, where)
+    try:
+        with planfiles.found(target.fence, "template", vm.template) as found:
+            shown = str(target.folder / vm.template)
+            template = templating.read(found.itself, where, shown=shown, quote=not found.outside)
+    except VmnetError as error:
+        raise VmnetError(
+            error.what, where=error.where or where, fix=error.fix, status=error.status
+        ) from error
     return templating.domain_xml(template, domain, vm.allow_xml)

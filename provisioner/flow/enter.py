@@ -7,10 +7,11 @@ macvtaps in the kernel are enough, unless an address has to be found out.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from provisioner.core import entry, hostkey, names, sshwords
-from provisioner.core.entry import Way
+from provisioner.core import hostkey, names, sshwords
+from provisioner.core.entry import Routes, Way
 from provisioner.core.facts import Facts
 from provisioner.core.reach import HOST
 from provisioner.core.sshwords import Copy, Login
@@ -49,11 +50,12 @@ class Entrance:
         home = str(places.home(self.plan.name))
         self.facts = Facts(links=tuple(links.every()), home=home, user=os.geteuid())
         self.nics: Nics = on_host(self.plan, assign(self.plan), self.facts)
+        self._routes = Routes(self.plan, self.nics, self.facts)
         self._known_hosts = str(places.known_hosts(self.plan.name))
 
     def ways(self, vm: str, source: str = HOST) -> list[Way]:
         """List the ways to a VM, the surest first."""
-        return entry.ways(self.plan, self.nics, self.facts, vm, source)
+        return self._routes.ways(vm, source)
 
     def up(self, vm: str) -> bool:
         """Tell whether a VM's macvtaps are there."""
@@ -65,12 +67,12 @@ class Entrance:
         """Say how ssh gets from `source` to a VM. Raises VmnetError when no way leads there."""
         ways = self.ways(vm, source)
         if not ways:
-            raise entry.no_way(self.plan, self.nics, self.facts, vm, source)
+            raise self._routes.no_way(vm, source)
         if not self.up(vm):
             raise VmnetError(f'VM "{vm}" is not up', fix="bring the plan up: vmnet up")
         address = self._address(ways, source)
         if not address:
-            raise entry.no_way(self.plan, self.nics, self.facts, vm, source)
+            raise self._routes.no_way(vm, source)
         self._prove_known(vm)
         return self._login(vm, address)
 
@@ -85,8 +87,7 @@ class Entrance:
         for vm in self.plan.vms:
             through = ""
             ways = [way for way in self.ways(vm.name) if way.sure or self._granted(way)]
-            if not ways and (jumps := self._jumps(vm.name)):
-                through = jumps[0]
+            if not ways and (through := self._jump(vm.name)):
                 ways = [way for way in self.ways(vm.name, through) if way.sure]
             known = [a for way in ways for a in way.addresses or leases.get((way.vm, way.nic), ())]
             if known:
@@ -94,18 +95,21 @@ class Entrance:
             elif ways:
                 left_out.append(f"{vm.name}: its address is not the plan's: vmnet ip {vm.name}")
             else:
-                no = entry.no_way(self.plan, self.nics, self.facts, vm.name, HOST)
+                no = self._routes.no_way(vm.name, HOST)
                 left_out.append(f"{no.what}: vmnet exec {vm.name}")
         return found, left_out
 
-    def _jumps(self, vm: str) -> list[str]:
-        named = entry.jumps(self.plan, self.nics, self.facts, vm)
-        return [one for one in named if any(w.addresses for w in self.ways(one) if w.sure)]
+    def _jump(self, vm: str) -> str:
+        """Name the first VM to go through whose address is planned, "" where there is none."""
+        named = self._routes.jumps(vm)
+        known = (one for one in named if any(w.addresses for w in self.ways(one) if w.sure))
+        return next(known, "")
 
     def _login(self, vm: str, address: str) -> Login:
-        user = self.plan.vm(vm).user or self._users().get(vm, _ROOT)
+        user = self.plan.vm(vm).user or self._users.get(vm, _ROOT)
         return Login(self.plan.name, vm, user, address, self._known_hosts)
 
+    @cached_property
     def _users(self) -> dict[str, str]:
         """Say who logs in to images, as far as they are here."""
         from provisioner.flow import choices

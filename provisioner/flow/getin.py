@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from provisioner.host.guests import Ran
 from provisioner.host.worker import Worker
 
 _RESIZE_S = 30.0
+_LEAST_S = 1.0  # for a program whose agent came at the last moment
+_ANSWER_S = 2.0  # for the agent to say that a program is not done
 
 
 def execute_in(
@@ -33,10 +36,13 @@ def execute_in(
     argv, stdin = asked
     with begun(target, options, worker, tell) as session:
         domain(session.snapshot.resources.values(), name)
+        end = time.monotonic() + options.timeout_s
         session.await_agent(name, options.timeout_s)
         # The agent wants a path (or its own PATH); env(1) looks the program up in the guest's.
         words = argv if "/" in argv[0] else ["/usr/bin/env", *argv]
-        ran: Ran = worker.do("guest", name, "run_bounded", words, options.timeout_s, stdin)
+        left_s = max(_LEAST_S, end - time.monotonic())
+        asked_for = ("run_bounded", words, left_s, stdin)
+        ran: Ran = worker.do("guest", name, *asked_for, within_s=left_s + _ANSWER_S)
     return ran
 
 

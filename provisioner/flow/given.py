@@ -1,16 +1,15 @@
 """Files that a plan names besides itself: found, looked at and read before anything is touched."""
 
 import hashlib
-import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provisioner.core import sources
 from provisioner.core.facts import File
 from provisioner.core.text import one_line
-from provisioner.errors import Complaints, Exit, VmnetError
-from provisioner.host import embedded
+from provisioner.errors import Complaints, VmnetError
+from provisioner.host import embedded, planfiles
 
 if TYPE_CHECKING:
     from provisioner.core.booting import Files
@@ -27,15 +26,14 @@ def unopenable(target: "Target", found: "Files") -> list[VmnetError]:
     assert target.loaded  # noqa: S101  (only commands with a plan come here)
     user, _ = embedded.run_user()
     return [
-        _complaint(
+        _placed(
             target.loaded.places,
             vm.name,
             key,
-            _Bad(
+            VmnetError(
                 f'the disk "{one_line(path)}" cannot be opened by {user}, whom QEMU runs as',
-                f"let {user} read{'' if disk.readonly else ' and write'} it, and walk through the "
-                "folders above it (see: namei -l)",
-                Exit.HOST_CANNOT,
+                fix=f"let {user} read{'' if disk.readonly else ' and write'} it, and walk through "
+                "the folders above it (see: namei -l)",
             ),
         )
         for vm in target.plan.vms
@@ -49,29 +47,28 @@ def unopenable(target: "Target", found: "Files") -> list[VmnetError]:
 def files(target: "Target") -> "Files":
     """Find every file that a plan's VMs are started with.
 
-    Raises Complaints, each at its place in the plan.
+    An image's file is judged only: it is opened anew when it is taken into the store. Raises
+    Complaints, each at its place in the plan.
     """
     assert target.loaded  # noqa: S101  (only commands with a plan come here)
     found: dict[tuple[str, str], File] = {}
     errors: list[VmnetError] = []
     for vm in target.plan.vms:
-        for key, path, word in _named(vm):
+        for key, path, kind in _named(vm):
             try:
-                found[vm.name, key] = _file(target.folder, word, path)
-            except _Bad as bad:
-                errors.append(_complaint(target.loaded.places, vm.name, key, bad))
+                file = _file(target.fence, kind, path)
+            except VmnetError as error:
+                errors.append(_placed(target.loaded.places, vm.name, key, error))
+            else:
+                found |= {} if kind == "image" else {(vm.name, key): file}
     if errors:
         raise Complaints(errors)
     return found
 
 
-class _Bad(Exception):  # noqa: N818  (what is wrong with a file, before its place is known)
-    def __init__(self, what: str, fix: str, status: Exit = Exit.BAD_INPUT) -> None:
-        super().__init__(what)
-        self.what, self.fix, self.status = what, fix, status
-
-
 def _named(vm: "Vm") -> Iterator[tuple[str, str, str]]:
+    if path := sources.local_path(vm.image):
+        yield "image", path, "image"
     for key in _BOOTED:
         if path := getattr(vm, key):
             yield key, path, key
@@ -82,57 +79,36 @@ def _named(vm: "Vm") -> Iterator[tuple[str, str, str]]:
             yield f"disks/{at}", disk.device, "device"
 
 
-def _complaint(places: "Places", vm: str, key: str, bad: _Bad) -> VmnetError:
+def _placed(places: "Places", vm: str, key: str, error: VmnetError) -> VmnetError:
     path = [int(step) if step.isdecimal() else step for step in key.split("/")]
     where = places.where("vms", vm, *path)
-    return VmnetError(bad.what, where=where, fix=bad.fix, status=bad.status)
+    return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
 
 
-def _file(folder: Path, kind: str, path: str) -> File:
-    """Look at one file. A disk has to lie below the plan's folder: QEMU will write to it."""
-    whole = Path(folder, path)
+def _file(fence: planfiles.Fence, kind: str, path: str) -> File:
+    """Look at one file, and digest what will be copied. QEMU itself opens disks, by their path."""
     told = one_line(path)
-    try:
-        real = whole.resolve(strict=True)
-        found = real.stat()
-    except OSError as error:
-        raise _Bad(
-            f'the {kind} "{told}" cannot be used: {error.strerror}',
-            f"write its path from {one_line(str(folder))} on, or mend its rights",
-        ) from error
-    except RuntimeError as error:  # Python 3.11 of a loop of links
-        raise _Bad(f'the {kind} "{told}" is a loop of links', "name a file") from error
-    if kind == "device":
-        return _device(real, found, told)
-    if not stat.S_ISREG(found.st_mode):
-        raise _Bad(f'the {kind} "{told}" is no regular file', "name a file")
-    if kind != "disk":
-        return _read(real, found, kind, told)
-    if not real.is_relative_to(folder.resolve()):
-        raise _Bad(
-            f'the disk "{told}" lies outside the folder of the plan',
-            "put it below that folder, or give a block device: {device: /dev/disk/by-id/…}",
-        )
-    return File(str(real), "")
+    with planfiles.found(fence, kind, path) as found:
+        if kind == "device" and not stat.S_ISBLK(found.stat.st_mode):
+            raise planfiles.bad(
+                f'the device "{told}" is no block device', "see: lsblk, and ls -l /dev/disk/by-id"
+            )
+        if kind != "device" and not stat.S_ISREG(found.stat.st_mode):
+            raise planfiles.bad(f'the {kind} "{told}" is no regular file', "name a file")
+        digest = _digest(found, kind, told) if kind in _MOST else ""
+        return File(str(found.real), digest)
 
 
-def _device(real: Path, found: os.stat_result, told: str) -> File:
-    if not stat.S_ISBLK(found.st_mode):
-        raise _Bad(
-            f'the device "{told}" is no block device', "see: lsblk, and ls -l /dev/disk/by-id"
-        )
-    return File(str(real), "")
-
-
-def _read(real: Path, found: os.stat_result, kind: str, told: str) -> File:
-    if found.st_size > _MOST[kind]:
-        raise _Bad(
-            f'the {kind} "{told}" has {found.st_size} bytes', f"{_MOST[kind]} bytes are the most"
+def _digest(found: planfiles.Found, kind: str, told: str) -> str:
+    if found.stat.st_size > _MOST[kind]:
+        raise planfiles.bad(
+            f'the {kind} "{told}" has {found.stat.st_size} bytes',
+            f"{_MOST[kind]} bytes are the most",
         )
     try:
-        with real.open("rb") as file:
-            return File(str(real), hashlib.file_digest(file, "sha256").hexdigest())
+        with found.itself.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _Bad(
+        raise planfiles.bad(
             f'the {kind} "{told}" cannot be read: {error.strerror}', "mend its rights"
         ) from error

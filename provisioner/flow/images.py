@@ -50,15 +50,16 @@ def stored(name: str) -> Kept | None:
     return next((kept for kept in found if kept), None)
 
 
-def add(file: Path, origin: Origin, tell: Tell, progress: Progress) -> Stored:
+def add(file: Path, origin: Origin, tell: Tell, progress: Progress, *, shown: str = "") -> Stored:
     """Take an image file into the store: copied, hashed, judged. Raises VmnetError or Complaints.
 
-    The file is unpacked when it is gz, xz, bz2 or a tar of one image.
+    The file is unpacked when it is gz, xz, bz2 or a tar of one image. `shown` names it in messages,
+    where that is not its path.
     """
     images.require_name(origin.name)
     kind = images.known_digest(origin.digest)[0] if origin.digest else "sha256"
     before = {k.record.name: k.record.digest for k in store.every(places.store())}
-    with imagefiles.opened(file, kind) as given:
+    with imagefiles.opened(file, kind, shown=shown) as given:
         record = store.add(places.store(), given, origin, tell, progress)
     if before.get(origin.name, record.digest) != record.digest:
         tell(f"{origin.name} was another image before; disks of plans that run keep that one")

@@ -68,7 +68,7 @@ class _Search:
         end = time.monotonic() + seconds
         with ThreadPoolExecutor(max_workers=3) as side_by_side:
             passive = side_by_side.submit(self._listen, min(seconds, _ASK_S))
-            told = side_by_side.submit(self._ask_agents)
+            told = side_by_side.submit(self._ask_agents, end)
             self._ask_wires(self._candidates())
             told.result()
             passive.result()
@@ -95,13 +95,15 @@ class _Search:
     def _is_ours(self, mac: str) -> bool:
         return any(link.mac == mac for link in self._session.snapshot.facts.links)
 
-    def _ask_agents(self) -> None:
+    def _ask_agents(self, end: float) -> None:
         ready = set(self._worker.do("agents"))
         for vm in dict.fromkeys(vm for vm, _ in self._wanted):
             if vm not in ready:
                 continue
             try:
-                found: Mapping[str, tuple[str, ...]] = self._worker.do("guest", vm, "addresses")
+                found: Mapping[str, tuple[str, ...]] = self._worker.do(
+                    "guest", vm, "addresses", within_s=max(_ASK_S, end - time.monotonic())
+                )
             except VmnetError:
                 continue  # it hangs: the other ways have to do
             for mac, addresses in found.items():

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.core import cloudown, ignition
 from provisioner.core.texts import Own, Texts
-from provisioner.errors import Complaints, VmnetError
+from provisioner.errors import Complaints, VmnetError, unquoted
 from provisioner.host import passwords, planfiles
 
 if TYPE_CHECKING:
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 _MOST_OF_A_FILE = 64 * 1024
 
 
-def texts(loaded: Loaded) -> Texts:
+def texts(loaded: Loaded, fence: planfiles.Fence) -> Texts:
     """Give all of them. Raises Complaints, all at once, when some of them cannot be used."""
-    reader = _Reader(loaded.plan, loaded.places)
+    reader = _Reader(loaded.plan, loaded.places, fence)
     for vm in loaded.plan.vms:
         reader.read(vm)
     if reader.complaints:
@@ -34,11 +33,13 @@ def texts(loaded: Loaded) -> Texts:
 class _Reader:
     plan: Plan
     places: Places
+    fence: planfiles.Fence
     files: dict[str, str] = field(default_factory=dict)
     own: dict[str, Own] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     complaints: list[VmnetError] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
+    quotable: bool = True  # whether complaints may show lines of the file that was read last
 
     def read(self, vm: Vm) -> None:
         self._read_own(vm)
@@ -57,14 +58,14 @@ class _Reader:
         text = self._text(vm.cloud_init, cloudown.MOST_BYTES, vm.name, "cloud_init")
         if vm.cloud_init and text is not None:
             own, found = cloudown.read(text, self._shown(vm.cloud_init))
-            self.complaints += found
+            self._judged(found)
             if own:
                 self.own[vm.cloud_init] = own
 
     def _read_ignition(self, vm: Vm) -> None:
         text = self._text(vm.ignition, ignition.MOST_BYTES, vm.name, "ignition")
         if vm.ignition and text is not None:
-            self.complaints += ignition.complaints(text, self._shown(vm.ignition))
+            self._judged(ignition.complaints(text, self._shown(vm.ignition)))
             self.files[vm.ignition] = text
 
     def _text(self, written: str | None, most_bytes: int, vm: str, *path: str | int) -> str | None:
@@ -76,19 +77,19 @@ class _Reader:
             return None
         self.seen.add(key)
         try:
-            below = path[0] == "files"
-            return planfiles.named(self._folder, written, most_bytes=most_bytes, below=below)
+            kind = str(path[-1])
+            text, self.quotable = planfiles.text(self.fence, kind, written, most_bytes)
         except VmnetError as error:
             self._complain(error, vm, *path)
             return None
-
-    @property
-    def _folder(self) -> Path:
-        """The plan's folder; a plan of the command line is in the folder one works in."""
-        return Path(self.places.root.where.file).parent
+        return text
 
     def _shown(self, written: str) -> str:
-        return str(self._folder / written)
+        return str(self.fence.folder / written)
+
+    def _judged(self, found: list[VmnetError]) -> None:
+        """Keep complaints about a file; a line of one outside the plan's folder is not quoted."""
+        self.complaints += found if self.quotable else map(unquoted, found)
 
     def _complain(self, error: VmnetError, vm: str, *path: str | int) -> None:
         where = self.places.where("vms", vm, *path)

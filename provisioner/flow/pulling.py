@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from hashlib import blake2s
 from pathlib import Path
@@ -15,8 +16,9 @@ from provisioner.core.sources import LocalFile, Named, Remote
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
 from provisioner.flow.images import Tell, add, stored
-from provisioner.host import downloads, places, proofs, store
+from provisioner.host import downloads, places, planfiles, proofs, store
 from provisioner.host.imagecopy import Progress
+from provisioner.host.planfiles import Fence
 from provisioner.host.proofs import Trust
 
 if TYPE_CHECKING:
@@ -100,18 +102,18 @@ def _fetched(wanted: _Wanted, tell: Tell, progress: Progress) -> Stored:
     return record
 
 
-def image(folder: Path, text: str, pin: str, tell: Tell | None) -> Image:
+def image(fence: Fence, text: str, pin: str, tell: Tell | None) -> Image:
     """Give an image as a plan's VM names it; with `tell` it is fetched or imported if need be.
 
-    Without `tell` only what is known of it comes back. `folder` is the plan's. Raises VmnetError.
+    Without `tell` only what is known of it comes back, and nothing is read. `fence` is the plan's.
+    Raises VmnetError.
     """
     source = sources.parse(text, pin or None)
     if isinstance(source, Named):
         return _named(source.name, tell)
     told, unknown = sources.told(text), Traits(boot=("bios", "uefi"))
     if isinstance(source, LocalFile):
-        path = folder / Path(source.path).expanduser()
-        name = _taken_in(path, str(source.digest or ""), tell)
+        name = _taken_in(fence, source.path, str(source.digest or ""), tell)
     else:
         name = _name_of(source)
         if tell and not stored(name):
@@ -136,20 +138,27 @@ def _named(name: str, tell: Tell | None) -> Image:
     return _as_image(name, kept.record, kept.path) if kept else _unfetched(name, Traits())
 
 
-def _taken_in(path: Path, digest: str, tell: Tell | None) -> str:
+def _taken_in(fence: Fence, written: str, digest: str, tell: Tell | None) -> str:
     """Take a file of the user's into the store, unless it is there as it is now; give its name."""
-    if not path.is_file():
-        raise VmnetError(
-            f"there is no image file {one_line(str(path))}",
-            fix="write its path from the plan's folder on: image: file:./disk.qcow2",
-            status=Exit.BAD_INPUT,
-        )
-    mark = blake2s(os.fsencode(path.resolve()), digest_size=4).hexdigest()
-    name = f"{images.name_from(path.name)[:40] or 'file'}-{mark}"
-    if tell is not None and not _is_as_before(path, name, digest):
-        tell(f"taking in {path}")
-        add(path, Origin(name, str(path), Traits(boot=("bios", "uefi")), digest), tell, _no_bar)
+    if tell is None:
+        return _name_of_file(os.path.realpath(fence.folder / written))
+    with planfiles.found(fence, "image", written) as found:
+        name = _name_of_file(str(found.real))
+        if not stat.S_ISREG(found.stat.st_mode):
+            raise planfiles.bad(
+                f'the image "{one_line(written)}" is no regular file', "name a file"
+            )
+        if not _is_as_before(found.itself, name, digest):
+            shown = str(found.real)
+            tell(f"taking in {one_line(shown)}")
+            origin = Origin(name, shown, Traits(boot=("bios", "uefi")), digest)
+            add(found.itself, origin, tell, _no_bar, shown=shown)
     return name
+
+
+def _name_of_file(real: str) -> str:
+    mark = blake2s(os.fsencode(real), digest_size=4).hexdigest()
+    return f"{images.name_from(Path(real).name)[:40] or 'file'}-{mark}"
 
 
 def _is_as_before(path: Path, name: str, digest: str) -> bool:

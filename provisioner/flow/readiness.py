@@ -1,5 +1,6 @@
 """Which guests are up: their agents' events, a look for those that have none, learnt addresses."""
 
+import math
 import queue
 import threading
 import time
@@ -209,7 +210,7 @@ class Readiness:
 
     def _learn(self, vm: str, wanted: set[int]) -> None:
         """Ask the guest for the addresses that DHCP and router advertisements gave it."""
-        end = time.monotonic() + _LEARN_S
+        end = min(time.monotonic() + _LEARN_S, self._worker.until or math.inf)
         pause = threading.Event()
         while wanted and time.monotonic() < end:
             try:

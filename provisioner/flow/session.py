@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from provisioner.core.networks import Nics, uplink_mac, uplink_of
 from provisioner.core.resources import Disk, Domain, Resources
 from provisioner.errors import Complaints, VmnetError
 from provisioner.flow import choices, given
-from provisioner.host import consoles, firmware, locks, places, rights
+from provisioner.host import claims, consoles, firmware, locks, places, planfiles, rights
 from provisioner.host.connection import is_embedded
 from provisioner.host.worker import Worker
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from provisioner.core.texts import Texts
 
 _PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
+_OPEN_S = 10.0  # that libvirt has at least: with an empty cache it asks QEMU what it can do
 _JUDGED = {"up", "plan"}  # status tells what is there, whatever the plan wants of its images
 Tell = Callable[[str], None]
 
@@ -51,6 +52,8 @@ class Target:
     name: str
     loaded: "Loaded | None" = None
     folder: Path = Path()  # of the plan's file: what it names is looked for from there
+    uri: str = ""  # of libvirt, when the operator names one: instead of the plan's
+    allowed: tuple[Path, ...] = ()  # outside that folder, by the operator: files, or whole folders
 
     @property
     def plan(self) -> "Plan":
@@ -62,8 +65,13 @@ class Target:
 
     @property
     def connection(self) -> str:
-        """Where libvirt is: what the plan says, else found out."""
-        return self.loaded.plan.connection if self.loaded else "auto"
+        """Where libvirt is: what the operator says, else the plan, else found out."""
+        return self.uri or (self.loaded.plan.connection if self.loaded else "auto")
+
+    @property
+    def fence(self) -> planfiles.Fence:
+        """Where the files that the plan names may lie."""
+        return planfiles.Fence(self.folder, self.allowed)
 
 
 @dataclass(slots=True)
@@ -87,7 +95,7 @@ class Session:
 
     def look(self) -> Snapshot:
         """Look at the host again."""
-        self.snapshot = self.worker.do("observe")
+        self.snapshot = self.worker.do("observe", within_s=self.options.timeout_s or None)
         return self.snapshot
 
     def await_agent(self, vm: str, timeout_s: float) -> None:
@@ -148,8 +156,29 @@ class Session:
         if self.texts is None:
             from provisioner.flow import named
 
-            self.texts = named.texts(self.target.loaded)
+            self.texts = named.texts(self.target.loaded, self.target.fence)
         return self.texts
+
+    @contextmanager
+    def claimed(self, fresh: Container[str]) -> Iterator[None]:
+        """Keep other plans from taking what the VMs in `fresh` will have, while the block runs.
+
+        Raises Complaints when another plan's `up` is giving one of their addresses or MACs to its
+        own guests, or has made a device with such a MAC since the host was looked at.
+        """
+        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        plan, places_ = self.target.plan, self.target.loaded.places
+        wanted = takenrules.claims(plan, self.nics, self.snapshot.facts, fresh)
+        with claims.held(plan.name, wanted, self.tell) as taken:
+            found = list(takenrules.claimed_elsewhere(taken, wanted, places_))
+            if wanted and not found:
+                facts = replace(self.snapshot.facts, links=self.worker.do("links"))
+                for network in plan.networks:
+                    if network.uplink and not network.granted:
+                        found += rules.macs_taken(plan, network, places_, self.nics, facts)
+            if found:
+                raise Complaints(found)
+            yield
 
     def refuse_taken_addresses(self, fresh: Container[str]) -> None:
         """Raise Complaints when a machine on a LAN has an address that a guest would take.
@@ -221,7 +250,10 @@ def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Itera
         rights.require_nothing()
     else:
         rights.require()
-    rights.require_own_folders(places.state(), places.home(target.name), places.run())
+    home, root = places.home(target.name), places.libvirt_root(target.name)
+    if options.command == "down":
+        rights.close_own_folders(home, root, places.state(), places.run())
+    rights.require_own_folders(places.state(), home, places.run(), root)
     lock = locks.held(
         places.lock_file(target.name),
         f"{options.command} {target.name}",
@@ -250,7 +282,9 @@ def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
 
 
 def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Session:
-    opening = worker.call("open", target.name, target.connection)
+    within_s = options.timeout_s or None
+    patience_s = within_s and max(within_s, _OPEN_S)
+    opening = worker.call("open", target.name, target.connection, within_s=patience_s)
     if target.loaded and options.command == "up":
         render.warm_up()  # meanwhile, on the other core: what needs no look at the host
     nics: Nics = {}
@@ -260,7 +294,7 @@ def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Ses
 
         assigned = assign(target.plan)
     chosen = opening.result()
-    snapshot = worker.do("observe")
+    snapshot = worker.do("observe", within_s=within_s)
     if target.loaded:
         nics = on_host(target.plan, assigned, snapshot.facts)
     consoles.cap(places.consoles(target.name))

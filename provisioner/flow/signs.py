@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
-from provisioner.core import entry, ready
+from provisioner.core import ready
+from provisioner.core.entry import Routes
 from provisioner.core.networks import Nics, uplink_of
 from provisioner.core.ready import Held, Kind, Sign, Traits
 from provisioner.errors import VmnetError
@@ -71,7 +72,7 @@ class Signs:
         return Held(ok=False, why=f"{unreached}its guest agent does not answer")
 
     def _reachable(self, vm: str) -> list[str]:
-        ways = entry.ways(self.plan, self.nics, self.facts, vm)
+        ways = Routes(self.plan, self.nics, self.facts).ways(vm)
         return [address for way in ways if way.sure for address in way.addresses]
 
     def _address(self, vm: str) -> Held:

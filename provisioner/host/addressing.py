@@ -16,6 +16,7 @@ _IPV6_IS_OFF: Final = (
 )
 _MENDS: Final = dict.fromkeys((errno.EACCES, errno.EAFNOSUPPORT), _IPV6_IS_OFF)
 _THERE: Final = frozenset({errno.EEXIST})
+_GONE: Final = frozenset({errno.ESRCH})  # with the address that it was made for
 
 
 def held(*indexes: int) -> list[Held]:
@@ -25,9 +26,24 @@ def held(*indexes: int) -> list[Held]:
 
 
 def paths(index: int) -> list[Path]:
-    """List the routes out of a device that somebody has set."""
+    """List the routes out of a device that somebody has set, routers among them."""
+    return [x for x in _ways(index) if not x.is_kernels]
+
+
+def forget(index: int, own: Iterable[str]) -> Iterator[Write]:
+    """Take away the routes that the host has learned on a device from router advertisements.
+
+    `own` are the addresses that the device keeps.
+    """
+    own = tuple(own)
+    for x in _ways(index):
+        if a.is_learned(x.network, x.protocol, own):
+            yield Write(a.lead_no_more(index, ip_interface(x.network)), fine=_GONE)
+
+
+def _ways(index: int) -> Iterator[Path]:
     every = map(a.path, dump(a.all_routes()))
-    return [x for x in every if x is not None and x.index == index]
+    return (x for x in every if x is not None and x.index == index)
 
 
 def let_go(have: Iterable[Held], side: int, wanted: Container[str]) -> Iterator[Write]:

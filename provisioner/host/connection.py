@@ -11,9 +11,12 @@ _SOCKETS = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
 
 
 def choose(wish: str, plan: str) -> Chosen:
-    """Give the URI to open and why; `wish` is "auto" or a libvirt URI."""
+    """Return the URI to open and why; `wish` is "auto" or a libvirt URI.
+
+    The embedded driver's URI is written here and nowhere else: its root decides what runs as root.
+    """
     if wish != "auto":
-        return Chosen(wish, "the plan names it")
+        return Chosen(wish, "the plan or --connection names it")
     inside = f"qemu:///embed?root={places.libvirt_root(plan)}"
     if embedded.has_vms(plan):
         return Chosen(inside, "this plan's VMs were started by vmnet's embedded libvirt")

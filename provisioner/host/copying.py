@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
+from provisioner.host import umask
 from provisioner.host.guestfiles import READ
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def put(guest: Guest, here: str, there: str, progress: Progress) -> None:
             if not stat.S_ISREG(found.st_mode):
                 raise VmnetError(
                     f"{one_line(here)} is no file",
-                    fix="name a file; folders go by ssh: vmnet cp -r",
+                    fix="name a file; folders go by ssh: vmnet cp -r SRC DST",
                     status=Exit.BAD_INPUT,
                 )
             _bound(found.st_size, here)
@@ -114,7 +115,7 @@ def get(guest: Guest, there: str, here: str, progress: Progress) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 _gather(guest, handle, there, file.write, progress)
                 file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_mask())
+                os.fchmod(file.fileno(), 0o666 & ~umask.of_user())
                 os.fsync(file.fileno())
             draft.replace(final)
         finally:
@@ -158,7 +159,7 @@ def _bound(size: int, name: str) -> None:
     if size > MOST:
         raise VmnetError(
             f"{one_line(name)} has more than the {MOST >> 20} MiB that go through a guest agent",
-            fix="copy it by ssh, where the host reaches the guest: vmnet cp --way ssh",
+            fix="copy it by ssh, where the host reaches the guest: vmnet cp --way ssh SRC DST",
             status=Exit.BAD_INPUT,
         )
 
@@ -173,9 +174,3 @@ def _opened(guest: Guest, path: str, mode: str) -> "Iterator[int]":
             guest.close(handle)
         raise
     guest.close(handle)  # a disk that is full may be told of here only
-
-
-def _mask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

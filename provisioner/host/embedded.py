@@ -132,7 +132,9 @@ def prepare_root(plan: str) -> Path:
         if not (root / "cache").is_symlink():
             (root / "cache").symlink_to(shared)
         conf = _OWN_CONF if os.geteuid() else _QEMU_CONF.format(user=user, group=group)
-        (root / "etc" / "qemu.conf").write_text(conf)
+        settings = root / "etc" / "qemu.conf"
+        settings.unlink(missing_ok=True)  # somebody may hold the old one open, to write to it
+        settings.write_text(conf)
     except OSError as error:
         raise VmnetError(
             f"cannot prepare {error.filename or root}: {error.strerror}",

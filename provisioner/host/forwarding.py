@@ -4,17 +4,21 @@
 vmnet's own tables (core/rulesets.py), which go when the namespace goes; no file can be stale.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from provisioner.core import names, netdevices
+from provisioner.core.facts import Link
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import locks, places
+from provisioner.host import links, locks
 
 _SWITCHES: Final = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
 _IPV6: Final = 6
 _PATIENCE_S: Final = 30
+_NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 _HEARD = 0x00010000 | 0x00040000
 """RTF_DEFAULT and RTF_ADDRCONF (linux/ipv6_route.h): a default route that the kernel itself has
 learned from a router advertisement."""
@@ -24,10 +28,17 @@ _ALWAYS: Final = "2"  # accept_ra: even while forwarding (ip-sysctl.rst)
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Keep other plans from switching forwarding in this namespace meanwhile."""
-    namespace = Path("/proc/thread-self/ns/net").stat().st_ino
-    path = places.run() / f"forwarding-{namespace}.lock"
-    with locks.held(path, "(its NAT)", timeout_s=_PATIENCE_S, say=lambda _: None):
+    """Keep other plans from switching forwarding in this namespace meanwhile.
+
+    The namespace itself is locked: a vmnet that is killed leaves no file behind, and no plan can
+    have the name of one. Raises VmnetError when another plan does not end in time.
+    """
+    with _NAMESPACE.open("rb") as namespace:
+        if not locks.lock_until(namespace, time.monotonic() + _PATIENCE_S):
+            raise VmnetError(
+                f"another plan has been switching forwarding here for {_PATIENCE_S} s",
+                fix="wait for its vmnet command or end it, then run the command again",
+            )
         yield
 
 
@@ -75,7 +86,8 @@ def prove_possible(versions: Iterable[int]) -> None:
             raise VmnetError(
                 "NAT for IPv6 makes this host forward, and then it would lose the default route"
                 f" that it has learned on {', '.join(routers)}",
-                fix="; ".join(f"sysctl -w net.ipv6.conf.{name}.accept_ra=2" for name in routers),
+                # With slashes: a device's name may hold dots (sysctl(8)).
+                fix="; ".join(f"sysctl -w net/ipv6/conf/{name}/accept_ra=2" for name in routers),
                 status=Exit.CONFLICT,
             )
 
@@ -91,7 +103,10 @@ def is_writable(version: int) -> bool:
 
 
 def ra_routers() -> tuple[str, ...]:
-    """Name the devices whose IPv6 default route would be lost when the host begins to forward."""
+    """Name the devices whose IPv6 default route would be lost when the host begins to forward.
+
+    Those of vmnet's own are passed over: the host is not meant to learn any there.
+    """
     try:
         table = Path("/proc/thread-self/net/ipv6_route").read_text(encoding="ascii")
     except FileNotFoundError:
@@ -100,7 +115,15 @@ def ra_routers() -> tuple[str, ...]:
     devices = {
         row[-1] for row in rows if len(row) == _ROUTE_FIELDS and int(row[8], 16) & _HEARD == _HEARD
     }
-    return tuple(sorted(name for name in devices if _stops_listening(name)))
+    lost = {name for name in devices if _stops_listening(name)}
+    own = {x.name for x in links.every() if _is_ours(x)} if lost else set()
+    return tuple(sorted(lost - own))
+
+
+def _is_ours(link: Link) -> bool:
+    """Tell whether a device is some plan's, or of `vmnet net`."""
+    plans = names.is_group(link.group) and names.are_ours(link.name, link.kind)
+    return plans or netdevices.is_ours(link)
 
 
 def _stops_listening(device: str) -> bool:

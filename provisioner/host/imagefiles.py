@@ -41,19 +41,22 @@ class Given(Protocol):
 
 
 @contextmanager
-def opened(path: Path, algorithm: str = "sha256", most: int = MOST_UNPACKED) -> Iterator[Given]:
+def opened(
+    path: Path, algorithm: str = "sha256", most: int = MOST_UNPACKED, *, shown: str = ""
+) -> Iterator[Given]:
     """Open an image file, unpacking it where need be, up to `most` bytes.
 
     Raises VmnetError when it is no regular file, cannot be read, or is damaged.
     """
-    shown = one_line(str(path), 120)
+    shown = one_line(shown or str(path), 120)
     with _regular(path, shown) as file:
-        head = os.pread(file.fileno(), HEAD, 0)
+        with _reading(shown):
+            head = os.pread(file.fileno(), HEAD, 0)
         found = kind(head)
         if found not in unpacking.KINDS:
             yield _Plain(file, head, shown)
             return
-        outer = _Hashed(file, hashlib.new(algorithm))
+        outer = _Hashed(file, hashlib.new(algorithm), shown)
         with unpacking.damage(shown):
             unpacked = unpacking.image_in(outer, found, most)
             yield _Packed(unpacked, outer, file, shown)
@@ -69,10 +72,12 @@ class _Plain:
         self._done = 0
         self.head = head
         self.size: int | None = self._before.st_size
-        self.tail = os.pread(file.fileno(), TAIL, max(0, self._before.st_size - TAIL))
+        with _reading(shown):
+            self.tail = os.pread(file.fileno(), TAIL, max(0, self._before.st_size - TAIL))
 
     def readinto(self, buffer: memoryview) -> int:
-        read = os.readv(self._file.fileno(), [buffer])
+        with _reading(self._shown):
+            read = os.readv(self._file.fileno(), [buffer])
         self._done += read
         return read
 
@@ -117,8 +122,9 @@ class _Packed:
 class _Hashed(io.RawIOBase):
     """A file whose digest grows as it is read."""
 
-    def __init__(self, file: BinaryIO, digest: "hashlib._Hash") -> None:
+    def __init__(self, file: BinaryIO, digest: "hashlib._Hash", shown: str) -> None:
         self._file = file
+        self._shown = shown
         self.digest = digest
         self.done = 0
 
@@ -126,7 +132,8 @@ class _Hashed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "memoryview | bytearray", /) -> int:  # type: ignore[override]
-        read = os.readv(self._file.fileno(), [buffer])
+        with _reading(self._shown):
+            read = os.readv(self._file.fileno(), [buffer])
         self.digest.update(memoryview(buffer)[:read])
         self.done += read
         return read
@@ -159,6 +166,19 @@ def _regular(path: Path, shown: str) -> Iterator[BinaryIO]:
         with suppress(OSError):
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         yield file
+
+
+@contextmanager
+def _reading(shown: str) -> Iterator[None]:
+    """Turn a failed read into VmnetError: a bad disk, or a file of /proc that is no file."""
+    try:
+        yield
+    except OSError as error:
+        raise VmnetError(
+            f"cannot read {shown}: {error.strerror}",
+            fix="name an image file that can be read to its end",
+            status=Exit.BAD_INPUT,
+        ) from error
 
 
 _KINDS = {

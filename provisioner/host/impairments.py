@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection
 from typing import Final
 
-from provisioner.core import impairment
+from provisioner.core import impairment, rulesets
 from provisioner.core.impairment import Found, Impairment
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import nft, programs
@@ -35,8 +35,11 @@ def found_on(devices: Collection[str]) -> dict[str, Found]:
 def set_on(device: str, wish: Impairment) -> None:
     """Do to a device what is wished, instead of what was done before.
 
-    Raises VmnetError with status 4 when the kernel cannot, before anything has changed.
+    Raises VmnetError before anything has changed: with status 4 when the kernel cannot, with 3
+    when somebody else has a table of the name that is needed.
     """
+    if impairment.is_taken(device, nft.listing().tables):
+        raise rulesets.taken("netdev", impairment.table_of(device), "leave that link as it is")
     if wish.delay_s:
         _delay(device, wish)
     else:

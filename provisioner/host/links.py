@@ -1,12 +1,14 @@
 """The kernel's links: reading all of them, taking ours away."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from provisioner.core import linkmessages, names
+from provisioner.core.addressmessages import is_learned
 from provisioner.core.facts import Link, Route
+from provisioner.host import ipv6
 from provisioner.host.netlink import ask, drop, dump, index_of, iproute
 
 _PERMANENT = 0x80  # IFA_F_PERMANENT (linux/if_addr.h)
@@ -16,13 +18,14 @@ def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
     """Read every link and the main table's routes of this network namespace."""
     found = every()
     ours = {x.index for x in found if names.are_ours(x.name, x.kind)}
+    learned: set[int] = set()  # devices of ours with what a router has advertised
     with iproute() as ipr:
         addresses: dict[int, list[str]] = {}
         for a in ipr.get_addr():
             text = a.get_attr("IFA_LOCAL") or a.get_attr("IFA_ADDRESS")
-            # What a router advertisement gave one of our own devices: behind a hairpin the host
-            # hears its own ones, and takes their prefix (not the router: RFC 4861, 6.3.4).
+            # What a router advertisement gave one of our own devices before it was deaf.
             if a["index"] in ours and not a["flags"] & _PERMANENT:
+                learned.add(a["index"])
                 continue
             if text and not text.startswith("fe80:"):
                 addresses.setdefault(a["index"], []).append(f"{text}/{a['prefixlen']}")
@@ -31,13 +34,27 @@ def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
                 ipr.get_routes(table=254),
                 {x.index: x.name for x in found},
                 {n.get_attr("NDA_DST"): n.get_attr("NDA_LLADDR") for n in ipr.get_neighbours()},
+                {index: tuple(addresses.get(index, ())) for index in ours},
             )
         )
+    learned |= {x.index for x in found if any(r.learned and r.device == x.name for r in routes)}
     links = tuple(
-        replace(x, addresses=tuple(sorted(addresses.get(x.index, ()))), wireless=_is_wireless(x))
+        replace(
+            x,
+            addresses=tuple(sorted(addresses.get(x.index, ()))),
+            wireless=_is_wireless(x),
+            learns=x.learns or x.index in learned,
+        )
         for x in found
     )
-    return links, routes
+    return _what_can_be_mended(links, ours), routes
+
+
+def _what_can_be_mended(links: tuple[Link, ...], ours: Container[int]) -> tuple[Link, ...]:
+    """Pass over the host's IPv6 on our devices where nobody can switch it off: it is no drift."""
+    if ipv6.can_be_set():
+        return links
+    return tuple(replace(x, ipv6=False, learns=False) if x.index in ours else x for x in links)
 
 
 def _is_wireless(link: Link) -> bool:
@@ -92,7 +109,13 @@ def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
     drop(f"deleting the links of group {group:#x}", group=group)
 
 
-def _routes(raw: Iterable[Any], names: dict[int, str], macs: dict[Any, Any]) -> Iterator[Route]:
+def _routes(
+    raw: Iterable[Any],
+    names: dict[int, str],
+    macs: dict[Any, Any],
+    ours: Mapping[int, Iterable[str]],
+) -> Iterator[Route]:
+    """Read routes; `ours` are the addresses of vmnet's own devices, by ifindex."""
     for r in raw:
         to = r.get_attr("RTA_DST")
         network = f"{to}/{r['dst_len']}" if to else "default"
@@ -100,4 +123,7 @@ def _routes(raw: Iterable[Any], names: dict[int, str], macs: dict[Any, Any]) -> 
         ways = [(hop["oif"], hop) for hop in r.get_attr("RTA_MULTIPATH") or ()]
         for index, hop in ways or [(r.get_attr("RTA_OIF") or 0, r)]:
             router = macs.get(hop.get_attr("RTA_GATEWAY")) or ""
-            yield Route(network, names.get(index, ""), router)
+            learned = index in ours and is_learned(
+                f"{to or '::'}/{r['dst_len']}", r["proto"], ours[index]
+            )
+            yield Route(network, names.get(index, ""), router, learned)

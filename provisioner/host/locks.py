@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from provisioner.core.text import one_line
 from provisioner.errors import VmnetError
@@ -50,7 +50,7 @@ def _acquired(path: Path, timeout_s: float, say: Callable[[str], None]) -> Itera
             places.make(path.parent)
             continue
         with file:
-            if _lock_until(file, min(end, time.monotonic() + (_POLL_S if told else 0))):
+            if lock_until(file, min(end, time.monotonic() + (_POLL_S if told else 0))):
                 if _is_still(file, path):
                     yield file
                     return
@@ -66,8 +66,8 @@ def _acquired(path: Path, timeout_s: float, say: Callable[[str], None]) -> Itera
                 )
 
 
-def _lock_until(file: TextIO, end: float) -> bool:
-    """Try until `end`: flock(2) knows no deadline."""
+def lock_until(file: IO[str] | IO[bytes], end: float) -> bool:
+    """Try to lock a file until the monotonic time `end`: flock(2) knows no deadline."""
     import select
 
     while True:

@@ -19,8 +19,10 @@ from provisioner.core.resources import Disk, Domain, DomainNic, by_key
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import (
     addresscheck,
+    agentlooks,
     connection,
     consoles,
+    deadline,
     dnsmasq,
     domains,
     embedded,
@@ -28,6 +30,7 @@ from provisioner.host import (
     guestprobes,
     impairments,
     insides,
+    ipv6,
     links,
     macvtaps,
     netlink,
@@ -35,6 +38,7 @@ from provisioner.host import (
     places,
     plumbing,
     readysigns,
+    starting,
     switchtest,
     syntheticwire,
     taps,
@@ -65,6 +69,7 @@ def serve() -> dict[str, Callable[..., object]]:
         "no_vlan": vlans.missing,
         "owners": addresscheck.conflicts,
         "claims": addresscheck.claims,
+        "links": links.every,
         "inside": machine.inside,
         "words": machine.words,
         "sign": machine.sign,
@@ -97,6 +102,8 @@ class Machine:
         self._plan = ""
         self._domains: Domains | None = None
         self._embedded = False
+        self._run_dir = Path("/run/libvirt")
+        self._agents = agentlooks.AgentLooks(lambda vm: tell(Event(vm, "agent")))
 
     def open(self, plan: str, wish: str) -> Chosen:
         """Connect to libvirt for a plan. Raises VmnetError when it cannot be reached."""
@@ -104,15 +111,17 @@ class Machine:
         chosen = connection.choose(wish, plan)
         self._plan = plan
         self._embedded = connection.is_embedded(chosen.what)
-        run_dir = Path("/run/libvirt")
         if self._embedded:
-            run_dir = embedded.prepare_root(plan) / "run"
+            self._run_dir = embedded.prepare_root(plan) / "run"
             embedded.hide_useless_kvm()
         domains.quiet()
         domains.run_events()
         try:
             self._domains = Domains(
-                chosen.what, plan, run_dir, lambda vm, kind, detail: tell(Event(vm, kind, detail))
+                chosen.what,
+                plan,
+                self._run_dir,
+                lambda vm, kind, detail: tell(Event(vm, kind, detail)),
             )
         except VmnetError:
             self.abandon()
@@ -140,6 +149,7 @@ class Machine:
             user=os.geteuid(),
             firewall=nft.firewall(tables),
             vhost=os.access("/dev/vhost-net", os.R_OK | os.W_OK),
+            ipv6_locked=ipv6.locked(),
         )
         return Snapshot(facts, by_key(owned))
 
@@ -153,7 +163,8 @@ class Machine:
                 self._prove(domain.nics)
                 _make_directory(Path(domain.console).parent)
                 consoles.remove(Path(domain.console))
-                self._open.create(domain, xml)
+                with starting.watched(domain, self._run_dir / "qemu" / f"{domain.name}.pid"):
+                    self._open.create(domain, xml)
             case Domain() as domain, Verb.UPDATE:
                 self._change(domain, xml)
             case Domain() as domain, Verb.DELETE:
@@ -194,7 +205,7 @@ class Machine:
             cards.attach(domain, nic.link, render.interface_xml(nic))
         if changed := changed_nics(have.network, domain.network):
             guest = Guests(self._open, domain.name)
-            guest.await_agent(_AGENT_S)
+            guest.await_agent(deadline.left_s(_AGENT_S))
             mtus = {nic.mac: nic.mtu for nic in domain.nics}
             for mac, config in changed.items():
                 guest.reconfigure(mac, {"mtu": mtus.get(mac, DEFAULT_MTU)} | dict(config))
@@ -233,9 +244,16 @@ class Machine:
         macvtaps.plug(device, up=up)
 
     def agents(self) -> list[str]:
-        """List the VMs whose guest agent has opened its port."""
+        """List the VMs whose guest agent has opened its port.
+
+        One that is found only later, since its QEMU hangs or libvirt has just been opened, is an
+        event.
+        """
         running, _, _ = self._open.observe()
-        return [d.vm for d in running if self._open.agent_connected(d.name)]
+        domains = self._open
+        return self._agents.connected(
+            {d.vm: lambda name=d.name: domains.agent_connected(name) for d in running}  # type: ignore[misc]
+        )
 
     def terminal(self, vm: str) -> str:
         """Give the pseudo-terminal that a VM's serial line ends in."""

@@ -1,8 +1,9 @@
 """Macvtaps: made whole in one call, changed while guests run on them, read back and compared.
 
 The order of a birth is measured, not chosen: group, name, MAC and ifindex go into the creating
-message, since alias and altname are silently ignored there (Linux 6.18, rtnetlink.c); addr_gen_mode
-must be "none" before UP, or the host sends neighbour discovery with the guest's MAC.
+message, since alias and altname are silently ignored there (Linux 6.18, rtnetlink.c); the host's
+IPv6 must be off and addr_gen_mode "none" before UP, or the host sends neighbour discovery with the
+guest's MAC, and takes routes from routers while nobody holds the tap.
 """
 
 import errno
@@ -16,6 +17,7 @@ from provisioner.core.linkmessages import Message
 from provisioner.core.readback import CARRIER, Difference, differences
 from provisioner.core.resources import Macvtap
 from provisioner.errors import VmnetError
+from provisioner.host import ipv6
 from provisioner.host.netlink import ask, existing_index, refused, transact
 from provisioner.host.writes import Write, write
 
@@ -44,11 +46,12 @@ def create_all(wanted: Sequence[tuple[Macvtap, int]]) -> list[Exception | None]:
     """
     uplinks = {name: existing_index(name) for name in {tap.uplink for tap, _ in wanted}}
     answers = transact([_birth(tap, index, uplinks[tap.uplink]) for tap, index in wanted])
+    made = [at for at, statuses in enumerate(answers) if statuses[0] == 0]
+    _wake([wanted[at][0] for at in made], [answers[at] for at in made])
     found: list[Exception | None] = [
         _refusal(f'making the macvtap "{tap.name}" on "{tap.uplink}"', tap, statuses)
         for (tap, _), statuses in zip(wanted, answers, strict=True)
     ]
-    made = [at for at, statuses in enumerate(answers) if statuses[0] == 0]
     whole = [at for at in made if found[at] is None]
     told = _differences([wanted[at] for at in whole])
     for at in whole:
@@ -70,6 +73,7 @@ def update(tap: Macvtap, have: Link) -> None:
 def update_all(wanted: Sequence[tuple[Macvtap, Link]]) -> list[Exception | None]:
     """Change many macvtaps in few calls; give for each what `update` would raise."""
     answers = transact([_changes(tap, have) for tap, have in wanted])
+    _wake([tap for tap, _ in wanted], answers)
     found = [
         _refusal(f'changing the macvtap "{tap.name}"', tap, statuses, have)
         for (tap, have), statuses in zip(wanted, answers, strict=True)
@@ -116,18 +120,33 @@ def _birth(tap: Macvtap, index: int, uplink: int) -> list[Message]:
     )
     messages = [
         m.new(*attributes, *mac, index=index, flags=m.CREATE | m.EXCL),
-        m.new(named, m.info("macvtap"), m.silent()),
-        m.new(named, m.info("macvtap"), m.text(m.IFALIAS, tap.alias), **_flags(tap)),
+        m.new(named, m.info("macvtap"), m.text(m.IFALIAS, tap.alias)),
     ]
     if tap.altname:
         messages.append(m.altname(tap.altname, link=tap.name))
     return messages
 
 
+def _wake(taps: Sequence[Macvtap], answers: Sequence[list[int]]) -> None:
+    """Shut macvtaps out of the host's IPv6, then set their flags; add the kernel's answers.
+
+    In this order: on a device that is up, the host would take routes from any router on the wire.
+    """
+    ipv6.shut(*(tap.name for tap in taps))
+    asked = [
+        [m.new(m.text(m.IFNAME, x.name), m.info("macvtap"), m.silent()), _flags(x)] for x in taps
+    ]
+    for told, statuses in zip(answers, transact(asked), strict=True):
+        told.extend(statuses)
+
+
 def _changes(tap: Macvtap, have: Link) -> list[Message]:
-    """List the messages that make a living macvtap what it should be; it never stops working."""
+    """List the messages that make a living macvtap what it should be, but for its flags.
+
+    It never stops working, unless its MTU was too small for IPv6 and becomes large enough.
+    """
     at = have.index
-    messages = [m.new(m.info("macvtap"), m.silent(), index=at)]
+    messages = [x.message for x in ipv6.below_ipv6(have.mtu, tap.mtu, at)]
     if (have.mode, have.nopromisc) != (tap.mode, tap.nopromisc):
         messages.append(m.new(m.info("macvtap", *_mode(tap)), index=at))
     elif tap.mode == "source":
@@ -137,17 +156,18 @@ def _changes(tap: Macvtap, have: Link) -> list[Message]:
         messages += [m.altname(tap.altname, index=at)] if tap.altname else []
     mtu, length = m.number(m.MTU, tap.mtu), m.number(m.TXQLEN, tap.txqueuelen)
     alias = m.text(m.IFALIAS, tap.alias)
-    messages.append(m.new(m.info("macvtap"), mtu, length, alias, index=at, **_flags(tap)))
+    messages.append(m.new(m.info("macvtap"), mtu, length, alias, index=at))
     return messages
 
 
-def _flags(tap: Macvtap) -> dict[str, int]:
-    """Say which flags to set and to clear.
+def _flags(tap: Macvtap) -> Message:
+    """Set and clear the flags of a macvtap.
 
     ALLMULTI: macvlan filters multicast by the host-side device's list, which knows nothing of
     the guest's addresses, and would drop the neighbour solicitations for them.
     """
-    return {"on": _QUIET | m.UP} if tap.up else {"on": _QUIET, "off": m.UP}
+    on, off = (_QUIET | m.UP, 0) if tap.up else (_QUIET, m.UP)
+    return m.new(m.text(m.IFNAME, tap.name), m.info("macvtap"), on=on, off=off)
 
 
 def _mode(tap: Macvtap) -> list[bytes]:
@@ -220,7 +240,10 @@ def _compared(
     }
     for (tap, _), have, body in zip(wanted, links, bodies, strict=True):
         if have and body:
-            yield tap, differences(tap, have, uplinks.get(have.lower), m.heard(body))
+            heard = m.heard(body)
+            if have.ipv6 and ipv6.can_be_set():
+                heard.append("disable_ipv6")
+            yield tap, differences(tap, have, uplinks.get(have.lower), heard)
         else:
             yield tap, (Difference("device", "a macvtap", "none any more"),)
 

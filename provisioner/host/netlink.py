@@ -135,7 +135,7 @@ def _framed(message: Message, sequence: int, *, ack: bool) -> bytes:
 def _answers(s: socket.socket, last: int) -> Iterator[tuple[int, int, bytes | None]]:
     """Give (sequence, errno, body) of each answer, until the message `last` is acknowledged."""
     while True:
-        data = s.recv(_READ)
+        data = _received(s)
         for at in _messages(data):
             size, kind, _, sequence, _ = _HEADER.unpack_from(data, at)
             if kind == _ERROR:
@@ -151,7 +151,7 @@ def _listed(s: socket.socket) -> list[bytes] | None:
     bodies: list[bytes] = []
     interrupted = False
     while True:
-        data = s.recv(_READ)
+        data = _received(s)
         for at in _messages(data):
             size, kind, flags, _, _ = _HEADER.unpack_from(data, at)
             interrupted = interrupted or bool(flags & _DUMP_INTERRUPTED)
@@ -203,10 +203,24 @@ def drop(doing: str, **what: object) -> None:
 
 def _acks(s: socket.socket, expected: int) -> Iterator[int]:
     while expected > 0:
-        data = s.recv(65536)
+        data = _received(s)
         for offset in _messages(data):
             yield -struct.unpack_from("=i", data, offset + 16)[0]
             expected -= 1
+
+
+def _received(s: socket.socket) -> bytes:
+    """Return the kernel's next answer. Raises VmnetError when none comes within the socket's time.
+
+    The kernel does one thing at a time with network devices (rtnl_lock), for whoever asks.
+    """
+    try:
+        return s.recv(_READ)
+    except TimeoutError:
+        raise VmnetError(
+            f"the kernel has not answered about network devices for {s.gettimeout():g} s",
+            fix="see what keeps it busy with them (dmesg, ps -eo pid,stat,args), then try again",
+        ) from None
 
 
 def _messages(data: bytes) -> Iterator[int]:

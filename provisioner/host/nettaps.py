@@ -8,7 +8,7 @@ from pathlib import Path
 from provisioner.core import linkmessages, netdevices
 from provisioner.core.facts import Link
 from provisioner.core.linkmessages import Message
-from provisioner.core.netdevices import GROUP, LEAVING
+from provisioner.core.names import NET_GROUP, NET_LEAVING_GROUP
 from provisioner.core.resources import Macvtap
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import links, macvtaps, netlink, taps
@@ -53,15 +53,15 @@ def remove(doomed: Mapping[str, int], records: Path) -> None:
     for index in doomed.values():
         taps.remove_node(index, records)  # first: the link still tells whose the node was
     here = links.every()
-    strangers = [x for x in here if x.group == LEAVING and doomed.get(x.name) != x.index]
+    strangers = [x for x in here if x.group == NET_LEAVING_GROUP and doomed.get(x.name) != x.index]
     # Ours can be there when an earlier command was killed; anybody else's stays where it is.
-    _move([x.index for x in strangers if netdevices.is_ours(x)], GROUP)
+    _move([x.index for x in strangers if netdevices.is_ours(x)], NET_GROUP)
     macvtaps.let_go(x for x in here if _is(x, doomed))
-    _move([x.index for x in here if _is(x, doomed)], LEAVING)
-    members = [x for x in links.every() if x.group == LEAVING]
+    _move([x.index for x in here if _is(x, doomed)], NET_LEAVING_GROUP)
+    members = [x for x in links.every() if x.group == NET_LEAVING_GROUP]
     if all(_is(x, doomed) for x in members):
         if members:
-            _done(linkmessages.delete(linkmessages.number(linkmessages.GROUP, LEAVING)))
+            _done(linkmessages.delete(linkmessages.number(linkmessages.GROUP, NET_LEAVING_GROUP)))
     else:
         _delete({x.name: x.index for x in members if _is(x, doomed)})
     for folder in (records, records.parent, records.parent.parent):

@@ -6,9 +6,9 @@ from pathlib import Path
 from socket import if_nametoindex
 from typing import Final
 
-from provisioner.core import rulesets
+from provisioner.core import filters, rulesets
 from provisioner.core.facts import Firewall
-from provisioner.core.resources import Guard, Nat
+from provisioner.core.resources import Guard, Nat, label
 from provisioner.core.rulesets import Table
 from provisioner.errors import VmnetError
 from provisioner.host import forwarding, programs
@@ -29,6 +29,14 @@ table inet vmnet_probe {
   chain leaving {
     type nat hook postrouting priority 100; policy accept;
     ip saddr { 192.0.2.0/24 } oifname != "lo" ct state new masquerade comment "vmnet"
+  }
+}
+"""
+_CAN_FILTER: Final = """\
+table inet vmnet_probe {
+  chain passing {
+    type filter hook forward priority 0; policy accept;
+    iifname "lo" counter drop comment "vmnet"
   }
 }
 """
@@ -78,11 +86,12 @@ def firewall(known: Listing | None = None) -> Firewall:
     """
     known = known or listing()
     if known.trouble:
-        return Firewall(no_guard=known.trouble, no_nat=known.trouble)
-    no_guard, no_nat = _abilities()
+        return Firewall(known.trouble, known.trouble, no_filter=known.trouble)
+    no_guard, no_nat, no_filter = _abilities()
     if not no_nat and not forwarding.value(4) and not forwarding.is_writable(4):
         no_nat = "this host does not forward packets, and /proc/sys/net cannot be written"
-    return Firewall(no_guard, no_nat, (*rulesets.drops(known.tables), *_legacy_drops()))
+    drops = (*rulesets.drops(known.tables), *_legacy_drops())
+    return Firewall(no_guard, no_nat, drops, no_filter, rulesets.namesakes(known.tables))
 
 
 def dropped(known: Listing | None = None) -> dict[str, int]:
@@ -90,40 +99,53 @@ def dropped(known: Listing | None = None) -> dict[str, int]:
     return rulesets.dropped((known or listing()).tables)
 
 
-def create(rules: Guard | Nat, *together: Guard) -> None:
-    """Put a table in place, whatever stood there before, in one transaction; guards in one go.
+def create(rules: Guard | Nat) -> None:
+    """Make a table, in one transaction.
 
-    Raises VmnetError when the kernel refuses, and with status 3 when forwarding IPv6 would cost
-    the host its default route.
+    Raises VmnetError when the kernel refuses, and with status 3 when somebody has a table of that
+    name, or when forwarding IPv6 would cost the host its default route.
     """
-    match rules:
-        case Nat():
-            _create_nat(rules)
-        case Guard():
-            what = f"the guard of {rules.device}"
-            _change("".join(one.text for one in (rules, *together)), what)
+    # The comment is set when a table is made, and never later (nf_tables_newtable, Linux 6.18);
+    # of a block behind `create`, nft 1.0.6 forgets the chains.
+    mark = filters.table_comment(rules.family, rules.name)
+    _put(rules, f'create table {rules.family} {rules.name} {{ comment "{mark}"; }}\n')
 
 
-update = create
+def update(rules: Guard | Nat) -> None:
+    """Make a table of vmnet's what it should be, in one transaction: no frame sees a gap.
+
+    Raises VmnetError as `create` does.
+    """
+    _put(rules, _deletion(rules))
 
 
-def delete(rules: Guard | Nat, *together: Guard) -> None:
-    """Take tables away; those that are gone already are fine.
+def delete(rules: Guard | Nat) -> None:
+    """Take a table of vmnet's away; one that is gone already is fine.
 
     With the last NAT that needs it, forwarding becomes what it was before the first one.
     """
     if not programs.found("nft"):
         return  # it was uninstalled meanwhile, and only nft can tell
     match rules:
-        case Nat(name=name):
+        case Nat(name=name, translates=True):
             with forwarding.alone():
                 _restore(_tables(), name, ())
-                _change(_deletion(rules), f"the NAT {name}")
-        case Guard(device=device):
-            _change("".join(map(_deletion, (rules, *together))), f"the guard of {device}")
+                _change(rules, _deletion(rules))
+        case _:
+            _change(rules, _deletion(rules))
 
 
-def _create_nat(nat: Nat) -> None:
+def _put(rules: Guard | Nat, before: str) -> None:
+    match rules:
+        case Guard():
+            _change(rules, before + rules.text)
+        case Nat(translates=False) if before.startswith("create"):
+            _change(rules, before + rules.text + rulesets.record(rules, {}))
+        case Nat():
+            _put_nat(rules, before)
+
+
+def _put_nat(nat: Nat, first: str) -> None:
     """Write the table with its record first: a kill before the switch leaves what to restore."""
     with forwarding.alone():
         tables = _tables()
@@ -131,7 +153,7 @@ def _create_nat(nat: Nat) -> None:
         before = rulesets.before(tables)
         was = {v: before.get(v, forwarding.value(v)) for v in nat.forwards}
         _restore(tables, nat.name, nat.forwards)
-        _change(nat.text + rulesets.record(nat, was), f"the NAT {nat.name}")
+        _change(nat, first + nat.text + rulesets.record(nat, was))
         for version in nat.forwards:
             forwarding.put(version, 1)
 
@@ -154,18 +176,22 @@ def _deletion(rules: Guard | Nat) -> str:
     return f"table {which}\ndelete table {which}\n"  # made if absent: nft 1.0.6 has no `destroy`
 
 
-def _change(script: str, what: str) -> None:
+def _change(rules: Guard | Nat, script: str) -> None:
     """Let nft do a script, all of it or nothing."""
+    about = f"the {label(rules)}"
     if not programs.found("nft"):
         raise VmnetError(
-            f"cannot set up {what}: nft is not installed", fix="apt-get install nftables"
+            f"cannot set up {about}: nft is not installed", fix="apt-get install nftables"
         )
     done = programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=script, check=False)
-    if done.returncode:
-        raise VmnetError(
-            f"cannot set up {what}: {_complaint(done.stderr)}",
-            fix="run vmnet as root on a kernel with nf_tables; see what is there: nft list ruleset",
-        )
+    if not done.returncode:
+        return
+    if script.startswith("create") and "File exists" in done.stderr:
+        raise rulesets.taken(rules.family, rules.name, "rename the plan")
+    raise VmnetError(
+        f"cannot set up {about}: {_complaint(done.stderr)}",
+        fix="run vmnet as root on a kernel with nf_tables; see what is there: nft list ruleset",
+    )
 
 
 def _complaint(stderr: str) -> str:
@@ -175,16 +201,17 @@ def _complaint(stderr: str) -> str:
 
 
 @cache
-def _abilities() -> tuple[str, str]:
-    """Ask the kernel whether it would take a guard and a NAT; it commits neither."""
-    if not _refusal(_CAN_GUARD + _CAN_NAT):
-        return "", ""
-    no_guard, no_nat = _refusal(_CAN_GUARD), _refusal(_CAN_NAT)
+def _abilities() -> tuple[str, str, str]:
+    """Ask the kernel whether it would take a guard, a NAT and an isolation; it commits none."""
+    if not _refusal(_CAN_GUARD + _CAN_NAT + _CAN_FILTER):
+        return "", "", ""
+    no_guard, no_nat, no_filter = map(_refusal, (_CAN_GUARD, _CAN_NAT, _CAN_FILTER))
     return (
         f"the kernel cannot filter what a device sends (Linux 5.16 can): {no_guard}"
         if no_guard
         else "",
         f"nftables cannot translate addresses here: {no_nat}" if no_nat else "",
+        f"nftables cannot filter what this host forwards: {no_filter}" if no_filter else "",
     )
 
 

@@ -10,21 +10,28 @@ from provisioner.errors import VmnetError
 # must fit sun_path (108 bytes, unix(7)): that leaves this much for the root of the embedded driver.
 _MAX_ROOT = 27
 _TRIES = 100
+_FOLDER_MODE = 0o755
 
 
 def make(folder: Path) -> Path:
     """Make a folder and those above it, while other commands may be removing empty ones.
 
-    Raises OSError when it cannot be made.
+    Only their owner may write to them, whatever the umask is. Raises OSError when one cannot be
+    made.
     """
     for _ in range(_TRIES):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            return _made(folder)
         except (FileExistsError, FileNotFoundError):
             # There a moment ago and gone now, or the other way round: two plans share /run/vmnet.
             continue
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
+    return _made(folder)
+
+
+def _made(folder: Path) -> Path:
+    missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
+    for one in reversed(missing):
+        one.mkdir(_FOLDER_MODE, exist_ok=True)
     return folder
 
 

@@ -63,7 +63,7 @@ def observe(
         match link.kind, link.name[:3]:
             case "macvtap", _:
                 out.append(_macvtap(link, by_index))
-            case _, "mvl":
+            case _, names.LOWER:
                 out.append(switches.observed(link, found))
             case "vlan", _:
                 out.append(vlans.observed(link, found))
@@ -222,6 +222,6 @@ def _macvtap(link: Link, by_index: dict[int, Link]) -> Macvtap:
         queues=link.queues,
         txqueuelen=link.txqueuelen,
         up=link.up,
-        quiet=link.quiet,
+        quiet=link.quiet and not link.ipv6,
         node=taps.state_of(link.name, link.index),
     )

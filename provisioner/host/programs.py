@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from provisioner.errors import VmnetError
+from provisioner.host import deadline, umask
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _NOBODY = 65534
+_KILLED_S = 2.0
 _TOLD_LINES = 5
 _TOLD_WORDS = 6
 
@@ -48,9 +50,11 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
     """Run a program to its end, its messages in English.
 
     `env` is laid over our own environment. `check=False` hands every exit status back. Raises
-    VmnetError when the program is missing, when it is not done after `timeout_s` seconds, or,
-    with `check`, when it fails; `fix` replaces the stock advice of that last case.
+    VmnetError when the program is missing, when it is not done after `timeout_s` seconds (fewer
+    when the request that it is a part of ends before), or, with `check`, when it fails; `fix`
+    replaces the stock advice of that last case.
     """
+    timeout_s = deadline.left_s(timeout_s)
     program = shutil.which(argv[0])
     if program is None:
         raise VmnetError(
@@ -62,8 +66,8 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
         except subprocess.TimeoutExpired:
             _killed(child)
             raise VmnetError(
-                f"{_told(argv)} was not done after {timeout_s:g} s",
-                fix="run it by hand to see what it waits for",
+                f"{_told(argv)} was not done after {timeout_s:.3g} s, and has been ended",
+                fix=f"see what {argv[0]} waits for: run it by hand; then run the command again",
             ) from None
         except BaseException:  # a Ctrl-C does not reach a process group of its own
             _killed(child)
@@ -164,6 +168,7 @@ def become(argv: Sequence[str], package: str) -> NoReturn:
     sys.stderr.flush()
     # Python ignores it, and what is ignored stays so over an exec.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.umask(umask.of_user())
     os.execv(program, list(argv))  # noqa: S606  (no shell: that is what is wanted)
 
 
@@ -260,10 +265,14 @@ def not_started(program: str, error: OSError) -> VmnetError:
 
 
 def _killed(child: subprocess.Popen[str]) -> None:
-    """End the program and all it started, or their open pipes would keep us waiting."""
+    """End the program and all it started, or their open pipes would keep us waiting.
+
+    Not for ever: what has left its process group may hold the pipes open.
+    """
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    child.communicate()
+    with suppress(subprocess.TimeoutExpired):
+        child.communicate(timeout=_KILLED_S)
 
 
 def _told(argv: Sequence[str]) -> str:

@@ -22,8 +22,9 @@ from provisioner.core.facts import Link, Route
 from provisioner.core.resources import HostAccess
 from provisioner.core.text import one_line
 from provisioner.errors import VmnetError
-from provisioner.host import links
-from provisioner.host.addressing import held, hold, let_go, paths
+from provisioner.host import ipv6, links
+from provisioner.host.addressing import forget, held, hold, let_go, paths
+from provisioner.host.ipv6 import below_ipv6
 from provisioner.host.netlink import drop, existing_index, index_of
 from provisioner.host.writes import NO_IPV6, Write, free_index, write
 
@@ -62,7 +63,9 @@ def create(access: HostAccess) -> None:
     )
     doing = f'making the host access "{access.name}" on "{access.uplink}"'
     try:
-        write(doing, [born, *_dress(access, index), *_lead(access, index, access.routes)])
+        write(doing, [born, *_dress(access, index)])
+        ipv6.deafen(access.name)
+        write(doing, [*_wake(access, index), *_lead(access, index, access.routes)])
     except VmnetError:
         if index_of(access.name) == index:
             drop(doing, index=index)
@@ -75,16 +78,20 @@ def update(access: HostAccess) -> None:
     Raises VmnetError when the kernel refuses.
     """
     index = existing_index(access.name)
+    doing = f'setting up the host access "{access.name}"'
+    (have,) = links.at(index)
+    write(doing, [*below_ipv6(have.mtu, access.mtu, index), *_dress(access, index)])
+    ipv6.deafen(access.name)
     there = {x.network: x.source for x in paths(index)}
     right = {x for x in access.routes if there.get(x) == _source(access, x)}
     writes = [Write(a.lead_no_more(index, ip_interface(x))) for x in sorted({*there} - right)]
     writes += let_go(held(index), index, access.addresses)
-    (have,) = links.at(index)
+    writes += forget(index, access.addresses)
     if have.mac != access.mac:
         writes.append(Write(m.new(m.mac(m.ADDRESS, access.mac), index=index)))
-    writes += _dress(access, index)
+    writes += _wake(access, index)
     writes += _lead(access, index, [x for x in access.routes if x not in right])
-    write(f'setting up the host access "{access.name}"', writes)
+    write(doing, writes)
 
 
 def observed(sibling: Link, found: Iterable[Link], routes: Iterable[Route]) -> HostAccess:
@@ -93,7 +100,7 @@ def observed(sibling: Link, found: Iterable[Link], routes: Iterable[Route]) -> H
     One that has been put into another mode is as good as down.
     """
     own = {*sibling.addresses, "fe80::/64", "ff00::/8"}
-    out = (x.network for x in routes if x.device == sibling.name)
+    out = (x.network for x in routes if x.device == sibling.name and not x.learned)
     return HostAccess(
         name=sibling.name,
         uplink=next((x.name for x in found if x.index == sibling.lower), ""),
@@ -105,16 +112,24 @@ def observed(sibling: Link, found: Iterable[Link], routes: Iterable[Route]) -> H
         alias=one_line(sibling.alias),
         up=sibling.up and sibling.mode == "bridge",
         answers_for_itself=_answers_for_itself(sibling.name),
+        deaf=not sibling.learns,
     )
 
 
 def _dress(access: HostAccess, index: int) -> Iterator[Write]:
+    """Say all that must be said before the device is up."""
     mode = m.info("macvlan", m.number(m.MACVLAN_MODE, m.MODES["bridge"]))
     about = mode + m.number(m.MTU, access.mtu) + m.text(m.IFALIAS, access.alias)
     yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
     # Before it is up: else the LAN hears two answers for each of the host's addresses.
     yield Write(u.answer_for_own_addresses_only(index))
-    yield Write(m.new(about, index=index, on=m.UP), _REFUSED)
+    yield Write(m.new(about, index=index), _REFUSED)
+
+
+def _wake(access: HostAccess, index: int) -> Iterator[Write]:
+    # Again: an MTU that has become large enough for IPv6 has brought the kernel's defaults back.
+    yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
+    yield Write(m.new(index=index, on=m.UP))
     yield from hold(index, access.addresses)
 
 

@@ -13,8 +13,9 @@ from provisioner.core.frames import link_local
 from provisioner.core.resources import Switch
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import links
-from provisioner.host.addressing import held, hold, let_go
+from provisioner.host import ipv6, links
+from provisioner.host.addressing import forget, held, hold, let_go
+from provisioner.host.ipv6 import below_ipv6
 from provisioner.host.netlink import drop, existing_index, index_of
 from provisioner.host.writes import NO_IPV6, Write, free_index, write
 
@@ -36,10 +37,9 @@ def create(switch: Switch) -> None:
     doing = f'making the switch "{switch.name}"'
     ends = _Ends.chosen(parts)
     try:
-        write(
-            doing,
-            [*_birth(switch, ends), *_dress(switch, ends), *hold(ends.side, _addresses(switch))],
-        )
+        write(doing, [*_birth(switch, ends), *_dress(switch, ends)])
+        _close(switch)
+        write(doing, [*_wake(ends), *hold(ends.side, _addresses(switch))])
     except VmnetError:
         for name, index in zip(parts, ends, strict=False):
             if index_of(name) == index:
@@ -70,8 +70,15 @@ def update(switch: Switch) -> None:
         writes.append(Write(m.delete(index=here)))
     if switch.far_mac and port.mac != switch.far_mac:
         writes.append(Write(m.new(m.mac(m.ADDRESS, switch.far_mac), index=far)))
-    writes += [*_dress(switch, ends), *hold(ends.side, _addresses(switch))]
-    write(f'setting up the switch "{switch.name}"', writes)
+    doing = f'setting up the switch "{switch.name}"'
+    for each in links.at(*filter(None, ends)):
+        writes += below_ipv6(each.mtu, switch.mtu, each.index)
+    write(doing, [*writes, *_dress(switch, ends)])
+    _close(switch)
+    addresses = _addresses(switch)
+    # What routers have given the host before: in a second call, when it is deaf to them.
+    learned = [*let_go(held(ends.side), ends.side, addresses), *forget(ends.side, addresses)]
+    write(doing, [*learned, *_wake(ends), *hold(ends.side, addresses)])
 
 
 def observed(lower: Link, found: Iterable[Link]) -> Switch:
@@ -96,6 +103,7 @@ def observed(lower: Link, found: Iterable[Link]) -> Switch:
         far_mac=side.mac if side else "",
         bridge=bridge.name if bridge else "",
         up=far is not None and all(x.up for x in parts) and _is_wired(far, bridge),
+        deaf=not lower.ipv6 and not any(x.learns for x in parts),
     )
 
 
@@ -137,11 +145,11 @@ class _Ends:
 
 
 def _bridge_of(lower: str) -> str:
-    return "mvb" + lower[3:]
+    return names.BRIDGE + lower[3:]
 
 
 def _lower_of(bridge: str) -> str:
-    return "mvl" + bridge[3:]
+    return names.LOWER + bridge[3:]
 
 
 def _is_wired(far: Link, bridge: Link | None) -> bool:
@@ -168,6 +176,7 @@ def _bridge(switch: Switch, index: int, *, birth: bool) -> Write:
 
 
 def _dress(switch: Switch, ends: _Ends) -> Iterator[Write]:
+    """Say all that must be said before the devices are up."""
     mtu, alias = m.number(m.MTU, switch.mtu), m.text(m.IFALIAS, switch.alias)
     if ends.bridge:
         yield _bridge(switch, ends.bridge, birth=False)
@@ -177,8 +186,21 @@ def _dress(switch: Switch, ends: _Ends) -> Iterator[Write]:
         yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
         # The lower end is the guests': were it to answer ARP, a reflecting bridge would bring the
         # guests two answers for each of the host's addresses.
-        on = m.UP | m.NOARP if index == ends.lower else m.UP
+        on = m.NOARP if index == ends.lower else 0
         yield Write(m.new(mtu, alias, index=index, on=on))
+
+
+def _close(switch: Switch) -> None:
+    """Keep the lower end out of the host's IPv6, and the others from learning from routers."""
+    ipv6.shut(switch.name)
+    ipv6.deafen(*filter(None, (switch.far, switch.bridge)))
+
+
+def _wake(ends: _Ends) -> Iterator[Write]:
+    for index in filter(None, ends):
+        # Again: an MTU that has become large enough for IPv6 has brought the defaults back.
+        yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
+        yield Write(m.new(index=index, on=m.UP))
 
 
 def _addresses(switch: Switch) -> tuple[str, ...]:

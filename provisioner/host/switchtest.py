@@ -28,7 +28,7 @@ from provisioner.core.switchverdict import (
     Question,
 )
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import links, netlink
+from provisioner.host import ipv6, links, netlink
 from provisioner.host.experiment_rooms import inside, rooms, side_by_side
 from provisioner.host.wire import Wire, explained, index_when_up
 
@@ -222,6 +222,7 @@ def _foreign_answers(asked: Question) -> bool:
 
         def there() -> bool:
             try:
+                ipv6.shut(_DEVICE)
                 _sent(labmessages.woken(_DEVICE), doing)
                 return _answers(_DEVICE, ip_address(asked.peer))
             finally:

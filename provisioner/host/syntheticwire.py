@@ -20,16 +20,13 @@ from provisioner.core import trafficmessages as t
 from provisioner.core import uplinkmessages as u
 from provisioner.core.facts import Link
 from provisioner.core.frames import Address, Answer, arp_request
-from provisioner.host import links
+from provisioner.host import ipv6, links
 from provisioner.host.netlink import drop, existing_index
 from provisioner.host.probe import Seen, watch_through
 from provisioner.host.wire import LOST, Wire, explained
 from provisioner.host.writes import NO_IPV6, Write, free_index, write
 
-GROUP: Final = 0x77000000
-"""The link group of all such wires: above those of plans."""
-
-_END, _ENTRY = "mvx", "mvy"  # what passes frames on; where they are put in
+_END, _ENTRY = names.WIRE_END, names.WIRE_ENTRY  # what passes frames on; where they are put in
 _ALIAS: Final = "vmnet:wire"
 _NO_TRAFFIC_CONTROL: Final = dict.fromkeys(
     (errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL),
@@ -113,7 +110,9 @@ def leftovers(found: Iterable[Link]) -> list[Link]:
     return [
         x
         for x in found
-        if (x.group, x.kind, x.name[: len(_END)]) == (GROUP, "veth", _END)
+        if x.group == names.WIRE_GROUP
+        and names.is_wire(x.name, x.kind)
+        and x.name.startswith(_END)
         and x.alias in {_ALIAS, ""}
     ]
 
@@ -128,17 +127,19 @@ def _built(uplink: str, stack: ExitStack) -> str:
     end, entry = _END + tail, _ENTRY + tail
     index = free_index(names.link_indexes(end))
     entry_index = free_index(names.link_indexes(entry), (index,))
-    near, far = (m.text(m.IFNAME, x) + m.number(m.GROUP, GROUP) for x in (end, entry))
+    near, far = (m.text(m.IFNAME, x) + m.number(m.GROUP, names.WIRE_GROUP) for x in (end, entry))
     writes = [Write(u.veth(near, far, index, entry_index), _NO_TRAFFIC_CONTROL)]
     # The entry comes up last: of two ends that come up, only the second can send at once.
     for each in (index, entry_index):
         writes.append(Write(m.new(m.silent(), index=each), fine=NO_IPV6))
-        writes.append(Write(m.new(m.text(m.IFALIAS, _ALIAS), index=each, on=m.UP | m.NOARP)))
+        writes.append(Write(m.new(m.text(m.IFALIAS, _ALIAS), index=each, on=m.NOARP)))
     writes.append(Write(t.accept_rules(index), _NO_TRAFFIC_CONTROL))
     writes.append(Write(t.redirect_into(index, into), _NO_TRAFFIC_CONTROL))
     doing = f'making a wire into "{uplink}"'
     stack.callback(drop, doing, index=index)
     write(doing, writes)
+    ipv6.shut(end, entry)
+    write(doing, [Write(m.new(index=each, on=m.UP)) for each in (index, entry_index)])
     return tail
 
 

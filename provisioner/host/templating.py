@@ -11,6 +11,7 @@ from pathlib import Path
 from provisioner.core import templating
 from provisioner.core.resources import Domain
 from provisioner.core.templating import Template
+from provisioner.core.text import place_of
 from provisioner.errors import Complaints, Exit, VmnetError, Where
 from provisioner.host.programs_held import held
 
@@ -33,8 +34,12 @@ def domain_xml(template: Template, domain: Domain, allow: Collection[str]) -> st
     return xml
 
 
-def read(path: Path, where: Where | None = None) -> Template:
+def read(
+    path: Path, where: Where | None = None, *, shown: str = "", quote: bool = True
+) -> Template:
     """Give a template; `where` is the place of its name in the plan.
+
+    `shown` names it in messages, where that is not its path; they `quote` its lines or do not.
 
     Raises VmnetError when it is not there, no regular file, larger than 256 KiB or no UTF-8, and
     Complaints about characters in it that steer a terminal or a parser.
@@ -43,19 +48,22 @@ def read(path: Path, where: Where | None = None) -> Template:
     def bad(what: str, fix: str) -> VmnetError:
         return VmnetError(what, where=where, fix=fix, status=Exit.BAD_INPUT)
 
+    name = shown or str(path)
     try:
         text = _regular(path).decode("utf-8-sig")
     except FileNotFoundError as error:
         fix = "write it, from vmnet's own (docs/templates.md), or mend its path"
-        raise bad(f"there is no template {path}", fix) from error
+        raise bad(f"there is no template {name}", fix) from error
     except UnicodeDecodeError as error:
         fix = "save it as UTF-8"
-        raise bad(f"{path} is not UTF-8 text (byte {error.start})", fix) from error
+        line, column = place_of(error)
+        what = f"{name} is not UTF-8 text (line {line}, column {column})"
+        raise bad(what, fix) from error
     except OSError as error:
-        raise bad(f"cannot read {path}: {error.strerror}", "mend its rights or its path") from error
+        raise bad(f"cannot read {name}: {error.strerror}", "mend its rights or its path") from error
     except _NotOneError as error:
-        raise bad(f"{path} {error}", "a template is a page of text: is it this one?") from error
-    template = Template(str(path), text.replace("\r\n", "\n").replace("\r", "\n"))
+        raise bad(f"{name} {error}", "a template is a page of text: is it this one?") from error
+    template = Template(name, text.replace("\r\n", "\n").replace("\r", "\n"), quote)
     if hidden := templating.hidden_characters(template):
         raise Complaints(hidden)
     return template

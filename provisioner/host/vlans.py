@@ -11,7 +11,8 @@ from provisioner.core.facts import Link
 from provisioner.core.resources import Vlan
 from provisioner.core.text import one_line
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import drivers, links
+from provisioner.host import drivers, ipv6, links
+from provisioner.host.ipv6 import below_ipv6
 from provisioner.host.netlink import drop, existing_index, index_of
 from provisioner.host.writes import NO_IPV6, Write, free_index, write
 
@@ -52,6 +53,8 @@ def create(vlan: Vlan) -> None:
     doing = f'making VLAN {vlan.vid} on "{vlan.uplink}"'
     try:
         write(doing, birth(vlan, uplink, index))
+        ipv6.shut(vlan.name)
+        write(doing, _wake(index))
     except VmnetError:
         if index_of(vlan.name) == index:
             drop(doing, index=index)
@@ -64,7 +67,11 @@ def update(vlan: Vlan) -> None:
     Raises VmnetError when the kernel refuses.
     """
     index = existing_index(vlan.name)
-    write(f'setting up VLAN {vlan.vid} on "{vlan.uplink}"', list(_dress(vlan, index)))
+    doing = f'setting up VLAN {vlan.vid} on "{vlan.uplink}"'
+    (have,) = links.at(index)
+    write(doing, [*below_ipv6(have.mtu, vlan.mtu, index), *_dress(vlan, index)])
+    ipv6.shut(vlan.name)
+    write(doing, _wake(index))
 
 
 def observed(device: Link, found: Iterable[Link]) -> Vlan:
@@ -77,11 +84,12 @@ def observed(device: Link, found: Iterable[Link]) -> Vlan:
         group=device.group,
         alias=one_line(device.alias),
         up=device.up,
+        deaf=not device.ipv6,
     )
 
 
 def birth(vlan: Vlan, uplink: int, index: int) -> list[Write]:
-    """List the messages that make a VLAN device with a chosen ifindex."""
+    """List the messages that make a VLAN device with a chosen ifindex; it is still down."""
     about = (
         m.text(m.IFNAME, vlan.name),
         m.number(m.MTU, vlan.mtu),
@@ -94,7 +102,14 @@ def _dress(vlan: Vlan, index: int) -> Iterator[Write]:
     about = m.number(m.MTU, vlan.mtu) + m.text(m.IFALIAS, vlan.alias)
     # The VLAN is the guests': the host neither answers ARP there nor speaks IPv6.
     yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
-    yield Write(m.new(about, index=index, on=m.UP | m.NOARP), _MENDS)
+    yield Write(m.new(about, index=index, on=m.NOARP), _MENDS)
+
+
+def _wake(index: int) -> list[Write]:
+    return [
+        Write(m.new(m.silent(), index=index), fine=NO_IPV6),
+        Write(m.new(index=index, on=m.UP), _MENDS),
+    ]
 
 
 def _refuse_rival(vlan: Vlan, uplink: int) -> None:

@@ -12,20 +12,52 @@ import ctypes
 import os
 import pickle
 import queue
+import select
 import signal
 import socket
 import struct
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from provisioner.errors import VmnetError
+from provisioner.host import children, deadline
 from provisioner.interrupts import held
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _HEADER = struct.Struct("=I")
+_PID = struct.Struct("=i")
+
+_LIMIT_S: Final = 60.0
+_LIMITS_S: Final = {
+    "open": 120.0,  # an empty cache: libvirt asks QEMU for its capabilities, emulated, for seconds
+    "perform": 180.0,  # of its parts a disk has 60 s, a guest that is told of new addresses 70 s
+    "guest": 120.0,  # a piece of a file has 35 s, a ping 15 s a try
+    "probe": 720.0,  # a plan's check may take 600 s (core.checkwords)
+    "measure": 180.0,  # all modes of an uplink, one after another
+    "libvirt": 120.0,  # the doctor opens libvirt and boots a machine
+}
+"""Seconds after which a request is given up; each part of its work has a shorter limit of its own.
+So these are met only by a call that never returns, of libvirt's or of the kernel's."""
+
+_FINISH_S: Final = 10.0  # for changes that are under way when vmnet ends
+_CLOSE_S: Final = 15.0
+_CLOSE_STUCK_S: Final = 0.5  # when a request was given up: it is not worth waiting for
+_REAPED_S: Final = 2.0
+_SEND_S: Final = 10
+_LEAST_S: Final = 0.1
+_GRACE_S: Final = 1.0  # for what was given up inside the worker to be reported from there
+
+_LATE: Final = {
+    "open": "libvirt has not been opened",
+    "observe": "libvirt has not listed its domains",
+    "perform": "a step was not done",
+    "guest": "the guest has not answered",
+    "agents": "libvirt has not listed the guests' agents",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +100,13 @@ class _Wire:
 
 
 class Pending:
-    """The answer to a call that is under way."""
+    """The answer to a call that is under way, which has `within_s` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, within_s: float) -> None:
+        self.given_up = False
+        self._name = name
+        self._within_s = within_s
+        self._end = time.monotonic() + within_s
         self._done = threading.Event()
         self._value: Any = None
         self._error: BaseException | None = None
@@ -80,35 +116,55 @@ class Pending:
         self._value, self._error = value, error
         self._done.set()
 
-    def wait(self) -> None:
-        """Wait until there is an answer, whatever it is."""
-        self._done.wait()
-
     def result(self, timeout_s: float | None = None) -> Any:
-        """Wait for the answer, at most `timeout_s` seconds; TimeoutError after that."""
-        if not self._done.wait(timeout_s):
-            raise TimeoutError
+        """Return the answer, or raise the error that it is.
+
+        Raises TimeoutError after `timeout_s` seconds when they are given, and VmnetError when the
+        call's own time is over.
+        """
+        left_s = max(0.0, self._end - time.monotonic())
+        if not self._done.wait(left_s if timeout_s is None else min(timeout_s, left_s)):
+            self.given_up = True
+            if timeout_s is not None:
+                raise TimeoutError
+            late = _LATE.get(self._name, f'the host has not answered "{self._name}"')
+            raise VmnetError(
+                f"{late} after {self._within_s:.3g} s",
+                fix="look for a QEMU that is stopped (state T in: ps -C qemu-system-x86_64 -o "
+                "pid,stat,args) and for a libvirt daemon that hangs, then run the command again",
+            )
         if self._error:
             raise self._error
         return self._value
 
 
 class Worker:
-    """The worker as vmnet sees it: calls that run side by side, and a queue of events."""
+    """The worker as vmnet sees it: calls that run side by side, and a queue of events.
 
-    def __init__(self, wire: _Wire, reaper: int) -> None:
+    No call is waited for after `until`, the time.monotonic() at which the command must be over.
+    """
+
+    def __init__(self, wire: _Wire, reaper: int, born: int) -> None:
+        """Speak over `wire`; the pid of the worker can be read from the pipe `born`."""
+        self.until: float | None = None
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._wire = wire
         self._reaper = reaper
+        self._born = born
         self._pending: dict[int, Pending] = {}
         self._lock = threading.Lock()
         self._next = 0
-        self._gone = False
+        self._gone = self._closed = False
         self._listener: threading.Thread | None = None
 
-    def call(self, name: str, *args: object) -> Pending:
-        """Start a function of host.machine in the worker."""
-        pending = Pending()
+    def call(self, name: str, *args: object, within_s: float | None = None) -> Pending:
+        """Start a function of host.machine in the worker; it has `within_s` seconds."""
+        limit_s = _LIMITS_S.get(name, _LIMIT_S) if within_s is None else within_s
+        given_s = limit_s + _GRACE_S
+        if self.until is not None:
+            left_s = max(_LEAST_S, self.until - time.monotonic())
+            limit_s, given_s = min(limit_s, left_s), min(given_s, left_s)
+        pending = Pending(name, given_s)
         # Half a request would leave the worker waiting for the rest for ever.
         with held():
             with self._lock:
@@ -120,14 +176,20 @@ class Worker:
                 number = self._next
                 self._pending[number] = pending
             try:
-                self._wire.send((number, name, args))
+                self._wire.send((number, name, args, limit_s))
             except OSError:
                 self._lose()
         return pending
 
-    def do(self, name: str, *args: object, timeout_s: float | None = None) -> Any:
-        """Call and wait."""
-        return self.call(name, *args).result(timeout_s)
+    def do(
+        self,
+        name: str,
+        *args: object,
+        timeout_s: float | None = None,
+        within_s: float | None = None,
+    ) -> Any:
+        """Call and wait; the limits are those of `call` and of `Pending.result`."""
+        return self.call(name, *args, within_s=within_s).result(timeout_s)
 
     def _listen(self) -> None:
         while True:
@@ -155,15 +217,54 @@ class Worker:
                 ),
             )
 
+    @contextmanager
+    def limited(self, until: float | None) -> Iterator[None]:
+        """Wait for no call after `until` while the block runs; None is no limit."""
+        self.until = until
+        try:
+            yield
+        finally:
+            self.until = None
+
     def close(self) -> None:
-        """Let the worker finish what it is doing, and wait for its end."""
+        """Let the worker finish what it is doing, and wait for its end.
+
+        One that does not end is killed, with the programs that it waits for. The guests live on.
+        """
         if self._gone:
             return
         self._gone = True
         with suppress(OSError):  # it may be gone already, which is what we want
-            self._wire.send((0, "", ()))
-        os.waitpid(self._reaper, 0)
+            self._wire.send((0, "", (), 0.0))
+        with self._lock:
+            stuck = any(pending.given_up for pending in self._pending.values())
+        if not children.ended(self._reaper, _CLOSE_STUCK_S if stuck else _CLOSE_S):
+            self.kill()
+            children.ended(self._reaper, _FINISH_S)
+        self._closed = True
+        os.close(self._born)
         self._wire.close()
+
+    def kill(self) -> int:
+        """Kill the worker and the programs that it waits for; return the pid of its reaper.
+
+        QEMUs that run are not among them: they are the reaper's children, and outlive it.
+        """
+        if self._closed:
+            return self._reaper
+        born = os.read(self._born, _PID.size) if select.select([self._born], [], [], 0)[0] else b""
+        if len(born) == _PID.size:
+            (worker,) = _PID.unpack(born)
+            programs = children.of(worker)
+            children.kill([worker])
+            children.kill_programs(programs)
+            # The reaper ends when it has reaped the worker: only then is libvirt's root free.
+            with suppress(ProcessLookupError):
+                os.kill(self._reaper, signal.SIGCONT)
+            if children.ended(self._reaper, _REAPED_S):
+                return self._reaper
+        children.kill([self._reaper])
+        return self._reaper
 
 
 def start(serve: Callable[[], dict[str, Callable[..., object]]]) -> Worker:
@@ -172,16 +273,21 @@ def start(serve: Callable[[], dict[str, Callable[..., object]]]) -> Worker:
     Must be called before this process has threads.
     """
     ours, theirs = socket.socketpair()
+    # A worker that is stopped reads nothing: nobody waits for it to do so for ever.
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_S, 0))
+    born, tell_born = os.pipe()
     me = os.getpid()
     reaper = os.fork()
     if reaper == 0:
         ours.close()
-        _reap(theirs, serve, me)
+        os.close(born)
+        _reap(theirs, serve, me, tell_born)
     theirs.close()
-    return Worker(_Wire(ours), reaper)
+    os.close(tell_born)
+    return Worker(_Wire(ours), reaper, born)
 
 
-def _reap(sock: socket.socket, serve: Callable[[], Any], parent: int) -> None:
+def _reap(sock: socket.socket, serve: Callable[[], Any], parent: int, tell_born: int) -> None:
     """Be the subreaper: fork the worker and reap whatever is orphaned below, at once."""
     # A session of its own: Ctrl-C is for vmnet, which then lets the worker finish its step.
     os.setsid()
@@ -198,6 +304,7 @@ def _reap(sock: socket.socket, serve: Callable[[], Any], parent: int) -> None:
             _work(_Wire(sock), serve)
         os._exit(0)
     sock.close()
+    os.write(tell_born, _PID.pack(worker))
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == worker:
@@ -211,23 +318,27 @@ def _work(wire: _Wire, serve: Callable[[], dict[str, Callable[..., object]]]) ->
     running: list[threading.Thread] = []
     while True:
         try:
-            number, name, args = wire.receive()
+            number, name, args, within_s = wire.receive()
         except (EOFError, OSError):
             break
         if not name:
             break
         thread = threading.Thread(
-            target=_answer, args=(wire, number, functions[name], args), daemon=True
+            target=_answer, args=(wire, number, functions[name], args, within_s), daemon=True
         )
         thread.start()
         running = [t for t in running if t.is_alive()] + [thread]
+    end = time.monotonic() + _FINISH_S
     for thread in running:
-        thread.join(timeout=10)
+        thread.join(max(0.0, end - time.monotonic()))
     if "close" in functions:
         functions["close"]()
 
 
-def _answer(wire: _Wire, number: int, function: Callable[..., object], args: Any) -> None:
+def _answer(
+    wire: _Wire, number: int, function: Callable[..., object], args: Any, within_s: float
+) -> None:
+    deadline.begin(within_s)
     try:
         value, error = function(*args), None
     except Exception as caught:  # noqa: BLE001  (told in vmnet's own process, traceback and all)

@@ -4,6 +4,7 @@ Every command runs in a network namespace of its own that disappears with it.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,7 +73,9 @@ def test_no_plan_file_is_answered_with_ways_out(tmp_path: Path) -> None:
 
 
 def test_a_plan_that_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bytes").write_bytes(b"name: \xff\xfe")
+    (tmp_path / "bytes").write_bytes(
+        "name: lab\n# für \xff\xfe".encode().replace(b"\xc3\xbf", b"\xff")
+    )
     told = {
         path: vmnet("up", path, cwd=tmp_path).err.splitlines()[0]
         for path in (".", "/dev/zero", "bytes")
@@ -80,7 +83,7 @@ def test_a_plan_that_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
     assert told == {
         ".": ". is no regular file",
         "/dev/zero": "/dev/zero is no regular file",
-        "bytes": "bytes is not UTF-8 text (byte 6)",
+        "bytes": "bytes:2:7: the byte 0xff is not UTF-8 text",
     }
 
 
@@ -103,6 +106,15 @@ colour: red
   fix: known keys: name, networks, vms, hosts, checks, connection, accel, defaults
 """,
     )
+
+
+def test_of_many_complaints_the_first_twenty_are_shown_and_json_has_all(tmp_path: Path) -> None:
+    (tmp_path / "vmnet.yaml").write_text(ONE + "".join(f"key{n}: red\n" for n in range(1, 26)))
+    shown = vmnet("plan", cwd=tmp_path).err
+    found = json.loads(vmnet("plan", "--json", cwd=tmp_path).out)["errors"]
+    assert re.findall(r'unknown key "key(\d+)"', shown) == [str(n) for n in range(1, 21)]
+    assert shown.endswith("\nand 5 more: fix the 20 above first\n")
+    assert len(found) == 25
 
 
 def test_errors_are_json_too(tmp_path: Path) -> None:

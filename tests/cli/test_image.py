@@ -118,6 +118,14 @@ def test_an_image_comes_is_listed_and_goes(room: Room) -> None:
     assert room.contents() == []
 
 
+def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(room: Room) -> None:
+    assert room.image("import", "/proc/self/mem", "--name", "a", status=2)[1] == (
+        "cannot read /proc/self/mem: Input/output error\n"
+        "  fix: name an image file that can be read to its end\n"
+    )
+    assert room.contents() == []
+
+
 NAMES = ["-x", "a:b", "json:{}", "nbd:localhost:1", "fd:3", "a\nb", "a,b", "a b", "ä\x1b[2J"]
 
 

@@ -1,11 +1,13 @@
 """vmnet doctor judges what was found on a host: all of it values, nothing asked here."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from provisioner.core import cilines, doctor, doctorhost, doctorkernel, doctornet
+from provisioner.core import cilines, doctor, doctorhost, doctorkernel, doctornet, names
 from provisioner.core.doctor import Item, State
 from provisioner.core.doctorhost import Libvirt, Room
 from provisioner.core.doctorkernel import NEEDS, Kernel, Kvm, Nodes
@@ -252,6 +254,8 @@ def test_leftovers_are_told_apart_by_their_marks_and_their_holders() -> None:
         ({"Name": "en*"}, False),
         ({"Type": "ether"}, True),
         ({"Type": "ether", "Kind": "!*"}, False),
+        ({"Type": "bridge"}, True),
+        ({"Type": "bridge", "Name": "mvt*"}, False),
         ({"Type": "wlan"}, False),
         ({"Kind": "macvtap"}, True),
         ({"MACAddress": "52:54:00:00:00:01"}, False),
@@ -268,6 +272,36 @@ def test_networkd_is_told_of_when_one_of_its_files_takes_our_links(
     if taken:
         assert "Unmanaged=yes" in items[0].fix
     assert not list(doctornet.managers(replace(running, running=frozenset())))
+
+
+@pytest.mark.parametrize(("prefix", "kind"), names.KINDS.items())
+def test_networkd_takes_each_kind_of_our_links_by_its_name_or_its_kind(
+    prefix: str, kind: str
+) -> None:
+    def told(match: dict[str, str], *before: dict[str, str]) -> int:
+        files = {f"/x/{at}.network": each for at, each in enumerate((*before, match))}
+        return len(list(doctornet.managers(Others(frozenset({"systemd-network"}), files))))
+
+    assert told({"Name": f"{prefix}*"}) == told({"Kind": kind}) == 1
+    assert told({"Name": f"{prefix}*", "Kind": kind}) == 1
+    assert told({"Name": f"{prefix}*", "Kind": f"!{kind}"}) == 0
+    assert told({"Name": f"{prefix}*"}, {"Name": f"{prefix}0*", UNMANAGED: "yes"}) == 0
+
+
+@pytest.mark.parametrize("left_out", names.KINDS)
+def test_a_manager_leaves_our_links_alone_once_every_kind_of_them_is_named(left_out: str) -> None:
+    some = ";".join(f"interface-name:{x}*" for x in names.KINDS if x != left_out)
+    running = frozenset({"NetworkManager"})
+    assert list(doctornet.managers(Others(running, unmanaged=some)))
+    every = f"{some};interface-name:{left_out}*"
+    assert not list(doctornet.managers(Others(running, unmanaged=every)))
+
+
+def test_the_page_about_the_doctor_lists_every_kind_of_our_links() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    rows = re.findall(r"^\| ((?:`mv\w`(?:, )?)+) \| (\w+) \|", page, re.MULTILINE)
+    listed = {prefix: kind for cell, kind in rows for prefix in re.findall(r"mv\w", cell)}
+    assert listed == names.KINDS
 
 
 def test_the_first_file_that_matches_decides_for_networkd() -> None:

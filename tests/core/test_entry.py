@@ -2,11 +2,9 @@
 
 import pytest
 
-from provisioner.core import entry
 from provisioner.core.addresses import assign
+from provisioner.core.entry import Routes
 from provisioner.core.facts import Facts
-from provisioner.core.model import Plan
-from provisioner.core.networks import Nics
 from provisioner.core.planfile import load
 from provisioner.core.reach import HOST
 
@@ -27,13 +25,13 @@ vms:
 """
 
 
-def at(access: str = "") -> tuple[Plan, Nics, Facts]:
+def at(access: str = "") -> Routes:
     plan = load(PLAN.format(access=access, far="bridge" if access else "private"), "p", ()).plan
-    return plan, assign(plan), Facts()
+    return Routes(plan, assign(plan), Facts())
 
 
 def addresses(*of: str, access: str = "") -> list[tuple[str, ...]]:
-    return [way.addresses for way in entry.ways(*at(access), *of) if way.sure]
+    return [way.addresses for way in at(access).ways(*of) if way.sure]
 
 
 def test_the_host_goes_over_the_switch_to_whoever_is_behind_it() -> None:
@@ -51,17 +49,17 @@ def test_guests_reach_each_other_as_their_modes_say() -> None:
 
 
 def test_a_pulled_cable_is_no_way() -> None:
-    assert entry.ways(*at(), "shut") == []
+    assert at().ways("shut") == []
 
 
 def test_a_granted_device_is_worth_a_try() -> None:
-    (way,) = entry.ways(*at(), "user")
+    (way,) = at().ways("user")
     assert (way.addresses, way.sure) == (("10.79.0.9",), False)
 
 
 def test_one_jumps_through_who_is_reached_and_reaches() -> None:
-    assert entry.jumps(*at(), "beside") == ["near"]
-    assert entry.jumps(*at(), "far") == []
+    assert list(at().jumps("beside")) == ["near"]
+    assert list(at().jumps("far")) == []
 
 
 @pytest.mark.parametrize(
@@ -81,6 +79,6 @@ def test_one_jumps_through_who_is_reached_and_reaches() -> None:
 def test_where_no_way_leads_the_reason_and_the_other_ways_are_told(
     vm: str, source: str, what: str, fix: str
 ) -> None:
-    error = entry.no_way(*at(), vm, source)
+    error = at().no_way(vm, source)
     assert error.what.startswith(what)
     assert fix in str(error.fix)

@@ -8,7 +8,9 @@ import pytest
 from provisioner.core import explain as ways
 from provisioner.core import explainwords as words
 from provisioner.core.addresses import assign
+from provisioner.core.facts import Facts
 from provisioner.core.planfile import load
+from provisioner.core.reach import Promises
 from provisioner.errors import VmnetError
 
 MODES = ("private", "vepa", "bridge", "source", "passthru")
@@ -51,9 +53,9 @@ def test_the_verdict_is_what_the_check_promises(a: str, b: str) -> None:
     found = explained(a, b, None)
     allow = {True: ', allow: ["vm:a", "vm:b", host]', False: ""}
     plan = load(UPLINK % (a, allow[a == "source"], b, allow[b == "source"]), "p").plan
-    promised = ways.promised(plan, assign(plan), "a", "b")
+    (promised,) = Promises(plan, assign(plan), Facts()).between("a", "b")
     told = {"depends on the switch": "as measured"}
-    assert told.get(found.verdict, found.verdict) == promised
+    assert told.get(found.verdict, found.verdict) == promised.expected
 
 
 def test_a_way_is_told_step_by_step() -> None:
@@ -126,8 +128,9 @@ def test_the_way_to_and_from_the_host_is_explained_as_it_is_promised(
     plan = load(WITH_HOST % (WIRES[wire], mode, allow), "p").plan
     for ends in (("host", "a"), ("a", "host")):
         found = ways.explain(plan, assign(plan), *ends)
-        promised = ways.promised(plan, assign(plan), *ends)
-        assert promised in {None, TOLD.get(found.verdict, found.verdict)}
+        promised = next(Promises(plan, assign(plan), Facts()).between(*ends), None)
+        if promised:
+            assert promised.expected == TOLD.get(found.verdict, found.verdict)
         assert_the_steps_end_so(found)
 
 

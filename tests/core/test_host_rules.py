@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.core import names, rules, takenrules, uplinkrules
+from provisioner.core import names, networks, rules, takenrules, uplinkrules
 from provisioner.core.addresses import assign
 from provisioner.core.caution import warnings
 from provisioner.core.facts import Facts, Firewall, ForeignDomain, Link, Route
 from provisioner.core.netvalues import address
 from provisioner.core.planfile import Loaded, load
-from provisioner.core.resources import Key, Macvtap, Resource, Switch, Vlan
+from provisioner.core.resources import Key, Macvtap, Nat, Resource, Switch, Vlan
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 1500, ethernet=True, up=True, carrier=True)
 WIFI = replace(NIC, name="wlan0", wireless=True)
@@ -212,6 +212,44 @@ def test_a_password_in_the_clear_is_warned_of_and_not_repeated() -> None:
         "web: its password stands in the plan in the clear, for whoever reads the plan: "
         "password_hash would do (openssl passwd -6), or ssh_keys alone"
     )
+
+
+def test_a_switch_that_nothing_keeps_apart_is_made_with_a_warning() -> None:
+    facts = replace(READY, firewall=Firewall(no_filter="nft is not installed"))
+    about = loaded("switch: true, subnet: 10.0.0.0/24")
+    assert told(about, facts) == []
+    assert warnings(about.plan, facts) == [
+        "lan is kept apart only while this host forwards nothing: nft is not installed"
+    ]
+    assert warnings(about.plan, READY) == []
+    assert [r.name for r in rules_of(about, READY)] == ["vmnet_lab_lan"]
+    assert rules_of(about, facts) == []
+
+
+def rules_of(about: Loaded, facts: Facts) -> list[Nat]:
+    found = networks.of_network(about.plan, about.plan.networks[0], assign(about.plan), facts)
+    return [r for r in found if isinstance(r, Nat)]
+
+
+@pytest.mark.parametrize(
+    ("namesake", "place"),
+    [(("inet", "vmnet_lab_lan"), "p:3:3"), (("netdev", f"vmnet_lab_{TAP}"), "p:5:16")],
+    ids=["switch", "guard"],
+)
+def test_a_table_of_others_with_a_name_that_is_needed_is_a_conflict(
+    namesake: tuple[str, str], place: str
+) -> None:
+    family, name = namesake
+    facts = replace(READY, firewall=Firewall(namesakes=(namesake, ("inet", "vmnet_lab_other"))))
+    what = f"the nftables table {family} {name} has a name of vmnet's, but vmnet did not make it"
+    about = loaded("switch: true, subnet: 10.0.0.0/24")
+    assert told(about, facts) == [(3, f"{place} {what}")]
+
+
+def test_a_container_that_keeps_the_host_s_ipv6_on_is_warned_of() -> None:
+    facts = replace(READY, ipv6_locked="/proc/sys/net/ipv6/conf cannot be written")
+    (warning,) = warnings(loaded().plan, facts)
+    assert warning.startswith("/proc/sys/net/ipv6/conf cannot be written: a router on the wire")
 
 
 def test_nat_needs_nft() -> None:

@@ -78,6 +78,14 @@ def test_the_kinds_of_names_do_not_share_a_hash() -> None:
     assert len(set(kinds)) == 3
 
 
+@given(LABELS)
+def test_plans_vmnet_net_and_temporary_wires_never_share_a_link_group(plan: str) -> None:
+    others = {names.NET_GROUP, names.NET_LEAVING_GROUP, names.WIRE_GROUP}
+    assert len(others) == 3
+    assert names.group(plan) not in others
+    assert all(0x76FFFFFF < group < 0x80000000 for group in others)
+
+
 def test_only_links_named_as_vmnet_does_are_ours() -> None:
     lower, far = names.switch_ends("lab", "lan")
     ours = [
@@ -94,4 +102,5 @@ def test_only_links_named_as_vmnet_does_are_ours() -> None:
         ("eth0", ""),
         ("mvtnothexatall", "macvtap"),
     ]
-    assert [names.are_ours(*link) for link in ours + others] == [True] * 6 + [False] * 4
+    others += [(f"mv{letter}0123456789", names.KINDS[f"mv{letter}"]) for letter in "nxy"]
+    assert [names.are_ours(*link) for link in ours + others] == [True] * 6 + [False] * 7

@@ -7,7 +7,8 @@ import pytest
 
 from provisioner.core import netdevicerules, netdevices
 from provisioner.core.facts import Facts, Link
-from provisioner.core.netdevices import GROUP, LEAVING, Change, Mark, Wish
+from provisioner.core.names import NET_GROUP, NET_LEAVING_GROUP, WIRE_GROUP
+from provisioner.core.netdevices import Change, Mark, Wish
 from provisioner.core.values import BadValue
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 1500, ethernet=True, up=True, carrier=True)
@@ -20,7 +21,7 @@ OURS = Link(
     ethernet=True,
     up=True,
     carrier=True,
-    group=GROUP,
+    group=NET_GROUP,
     lower=2,
     alias="vmnet-net:nic0/1000/lan",
     mode="bridge",
@@ -84,11 +85,12 @@ def test_the_alias_of_somebody_else_is_no_mark(alias: str) -> None:
 
 def test_a_device_is_ours_by_all_four_marks_and_by_no_three() -> None:
     assert netdevices.is_ours(OURS)
-    assert netdevices.is_ours(replace(OURS, group=LEAVING))
+    assert netdevices.is_ours(replace(OURS, group=NET_LEAVING_GROUP))
     strangers = [
         replace(OURS, name="tap0"),
         replace(OURS, kind="macvlan"),
         replace(OURS, group=0),
+        replace(OURS, group=WIRE_GROUP),
         replace(OURS, alias=""),
     ]
     assert [link for link in strangers if netdevices.is_ours(link)] == []
@@ -100,7 +102,9 @@ def test_devices_of_one_wish_differ_in_name_and_mac_only() -> None:
     assert [tap.name for tap in made] == ["mvn0", "mvn2", "mvn3"]
     assert len({tap.mac for tap in made}) == 3
     assert {replace(tap, name="", mac="") for tap in made} == {
-        replace(made[0], name="", mac="", alias="vmnet-net:nic0/1000/lan", group=GROUP, mtu=1500)
+        replace(
+            made[0], name="", mac="", alias="vmnet-net:nic0/1000/lan", group=NET_GROUP, mtu=1500
+        )
     }
 
 

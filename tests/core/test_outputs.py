@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from reports import APART, DEAD, FINDING, GOOD, HOSTILE, LEAK, PLAN, UNKNOWN, report, spoilt
 
 from provisioner.core import github, matrix, surprises
+from provisioner.core.diff import Step, Verb
 from provisioner.core.junit import as_junit
 from provisioner.core.page import as_html, topology
 from provisioner.core.planfile import load
-from provisioner.core.report import as_json, errors_as_json
+from provisioner.core.report import Failure, Report, as_json, errors_as_json
+from provisioner.core.resources import Guard
 from provisioner.core.tap import as_tap
 from provisioner.core.text import sanitize
 from provisioner.errors import Exit, VmnetError
@@ -160,6 +162,35 @@ def test_json_keeps_its_schema_and_steers_no_terminal(text: str) -> None:
     is_valid(json.loads(written))
     assert sanitize(written) == written
     assert not re.search(r"##\w*\[|(?m:^\s*::)", written)
+
+
+@pytest.mark.parametrize(
+    ("done", "failed", "left", "said"),
+    [
+        (0, 1, 2, "1 step failed, 0 done, 2 left to do"),
+        (3, 2, 2, "2 steps failed, 3 done, 2 left to do"),
+        (0, 0, 0, "nothing to do"),
+        (3, 0, 0, "done"),
+    ],
+)
+def test_the_summary_counts_what_failed(done: int, failed: int, left: int, said: str) -> None:
+    for status in (Exit.PARTLY_DONE, Exit.HOST_CANNOT) if failed else (Exit.DONE,):
+        made = Report(
+            "up",
+            "lab",
+            status,
+            done=("x",) * done,
+            to_do=("x",) * left,
+            failed=(Failure("x", VmnetError("x")),) * failed,
+        )
+        assert made.summary == said
+
+
+def test_a_guard_without_its_macvtap_is_named_by_its_table() -> None:
+    guard = Guard("vmnet_lab_mvt0123456789", "netdev", "", ())
+    assert str(Step(Verb.DELETE, guard, "not in the plan")) == (
+        "delete guard vmnet_lab_mvt0123456789, whose macvtap is gone: not in the plan"
+    )
 
 
 def test_json_of_errors_keeps_its_schema_too() -> None:

@@ -7,6 +7,7 @@ import pytest
 from plans import with_name, with_network, with_nic, with_vm
 from pydantic import ValidationError
 
+from provisioner.core import values
 from provisioner.core.model import Accel, Addressing, Mode, Network, Nic, Plan, Switch, Vm
 from provisioner.core.planfile import load
 
@@ -145,39 +146,67 @@ def test_a_public_key_is_one_line() -> None:
     assert vm(f"ssh_keys: ['{KEY}']").ssh_keys == (KEY,)
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "auto",
-        "qemu:///system",
-        "qemu:///session",
-        "qemu:///embed?root=/tmp/x",
-        "qemu+ssh://me@host/system?keyfile=/k",
-        "qemu+unix:///system?socket=/run/s",
-    ],
-)
-def test_a_connection_leads_to_qemu(uri: str) -> None:
+@pytest.mark.parametrize("uri", ["auto", "qemu:///system", "qemu:///session"])
+def test_a_plan_may_choose_between_the_usual_connections(uri: str) -> None:
     assert plan(with_name("lab") + f"connection: {uri}\n").connection == uri
+    assert values.uri(uri) == uri
+
+
+SOCKETS = ["qemu+unix:///system?socket=/run/s", "qemu:///system?mode=direct"]
+
+
+@pytest.mark.parametrize("uri", SOCKETS)
+def test_another_socket_is_for_the_operator_alone_to_name(uri: str) -> None:
+    assert values.uri(uri) == uri
+    with pytest.raises(ValidationError, match="a plan cannot choose the connection"):
+        Plan.model_validate({"name": "lab", "networks": [], "vms": [], "connection": uri})
+
+
+ELSEWHERE = "leads to another host, and macvtaps are made on this one"
+EMBEDDED = "vmnet alone chooses the root of its embedded libvirt"
+UNKNOWN = "is not a libvirt connection to QEMU"
 
 
 @pytest.mark.parametrize(
-    "uri",
+    ("uri", "said"),
     [
-        "lxc:///system",
-        "qemu:",
-        "qemu://",
-        "qemu:/system",
-        "qemu+ext:///system?command=/bin/id",
-        "qemu+ssh://host/system?command=/bin/id",
-        "qemu+ssh://host/system?netcat=id",
-        "qemu+ssh://-oProxyCommand=id/system",
-        "qemu+ssh://-x@host/system",
-        "qemu:///sys tem",
-        "qemu:///système",
+        ("qemu:///embed?root=/tmp/x", EMBEDDED),
+        ("qemu:///embed", EMBEDDED),
+        ("QEMU:///embed?root=/tmp/x", EMBEDDED),
+        ("qemu+unix:///embed?root=/tmp/x", EMBEDDED),
+        ("qemu+ssh://me@host/system?keyfile=/k", ELSEWHERE),
+        ("qemu+ssh:///system", ELSEWHERE),
+        ("qemu+ssh://localhost/system", ELSEWHERE),
+        ("qemu+libssh2://host/system", ELSEWHERE),
+        ("qemu+tls://host/system", ELSEWHERE),
+        ("qemu+tcp://10.0.0.1:16509/system", ELSEWHERE),
+        ("qemu+ext:///system?command=/bin/id", ELSEWHERE),
+        ("qemu://host/system", ELSEWHERE),
+        ("qemu+unix://host/system", ELSEWHERE),
+        ("qemu+ssh://-oProxyCommand=id/system", ELSEWHERE),
+        ("qemu:///embed/../system", UNKNOWN),
+        ("qemu:///embed/", UNKNOWN),
+        ("qemu:///%65mbed?root=/tmp/x", UNKNOWN),
+        ("qemu:///system#?root=/x", UNKNOWN),
+        ("qemu:///system?root=/tmp/x", UNKNOWN),
+        ("qemu:///system?pkipath=/tmp", UNKNOWN),
+        ("qemu:///system?netcat=id", UNKNOWN),
+        ("qemu:", UNKNOWN),
+        ("qemu://", UNKNOWN),
+        ("qemu:/system", UNKNOWN),
+        ("qemu:///sys tem", UNKNOWN),
+        ("qemu:///système", UNKNOWN),
+        ("qemu://[/system", UNKNOWN),
+        ("lxc:///system", UNKNOWN),
+        ("test:///default", UNKNOWN),
+        ("xen:///system", UNKNOWN),
+        ("/system", UNKNOWN),
     ],
 )
-def test_a_connection_runs_no_program_of_the_plans_choice(uri: str) -> None:
-    with pytest.raises(ValidationError, match="is not a libvirt connection to QEMU"):
+def test_no_connection_runs_a_program_or_leaves_this_host(uri: str, said: str) -> None:
+    with pytest.raises(values.BadValue, match=said):
+        values.uri(uri)
+    with pytest.raises(ValidationError, match=said):
         Plan.model_validate({"name": "lab", "networks": [], "vms": [], "connection": uri})
 
 

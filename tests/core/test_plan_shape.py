@@ -191,7 +191,7 @@ vms: {web: {memory: 128, ssh_keys: [], count: 2, image: micro, nics: [lan]}}
 -> 4:46 unknown key "cpu"
 -> fix: did you mean "cpus"? known keys: KEYS OF DEFAULTS
 -> 4:66 "lxc:///" is not a libvirt connection to QEMU
--> fix: use auto, qemu:///system, qemu:///session or qemu+ssh://host/system
+-> fix: use auto, qemu:///system or qemu:///session
 -> 4:88 "x" is not a public key of OpenSSH
 -> fix: paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home
 
@@ -204,7 +204,7 @@ connection: foo
 -> 5:8 "kvmm" is not an accelerator
 -> fix: use one of auto, kvm, tcg
 -> 6:13 "foo" is not a libvirt connection to QEMU
--> fix: use auto, qemu:///system, qemu:///session or qemu+ssh://host/system
+-> fix: use auto, qemu:///system or qemu:///session
 """
 
 

@@ -273,3 +273,21 @@ def test_a_nic_refuses(value: str, complaints: list[str]) -> None:
 @pytest.mark.parametrize(("value", "complaints"), cases(VMS))
 def test_a_vm_refuses(value: str, complaints: list[str]) -> None:
     assert told(with_vm(value)) == complaints
+
+
+CONNECTIONS = r"""
+qemu:///embed?root=/tmp/x
+-> 5:13 "qemu:///embed?root=/tmp/x": vmnet alone chooses the root of its embedded libvirt
+-> fix: use auto: it takes the embedded libvirt where no daemon answers
+qemu+ssh://host/system?keyfile=/root/.ssh/id_rsa
+-> 5:13 "qemu+ssh://host/system?keyfile=/root/.ssh/id_rsa" leads to another host, and macvtaps are made on this one
+-> fix: run vmnet on that host; here use auto, qemu:///system or qemu:///session
+qemu+unix:///system?socket=/tmp/s
+-> 5:13 a plan cannot choose the connection "qemu+unix:///system?socket=/tmp/s"
+-> fix: use auto, qemu:///system or qemu:///session; another socket of this host is named on the command line: --connection
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(("value", "complaints"), cases(CONNECTIONS))
+def test_a_plan_refuses_a_connection(value: str, complaints: list[str]) -> None:
+    assert told(with_vm("cpus: 1") + f"connection: '{value}'") == complaints

@@ -1,11 +1,16 @@
 """What is promised of each pair of a plan; who reaches whom in which mode is core.truth's."""
 
+from itertools import product
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from provisioner.core.addresses import assign
 from provisioner.core.facts import Facts
+from provisioner.core.model import Plan
 from provisioner.core.planfile import load
-from provisioner.core.reach import pairs
+from provisioner.core.reach import HOST, Promises, pairs
 
 UPLINK = """\
 name: lab
@@ -104,3 +109,48 @@ def test_leases_are_measured_as_the_guest_has_them() -> None:
         ("host", "a", ()),
         ("a", "host", ("10.0.0.1",)),
     ]
+
+
+NETWORKS = {
+    "nic": "{uplink: nic0, subnet: 10.0.0.0/24, mode: %s}",
+    "met": "{uplink: nic1, subnet: 10.1.0.0/24, host_access: true}",
+    "own": "{switch: {hairpin: %s, dhcp: %s}, subnet: [10.2.0.0/24, 'fd02::/64']}",
+    "far": "{uplink: nic2, addressing: dhcp}",
+    "lent": "{granted: lent, subnet: 10.3.0.0/24}",
+}
+MODES = st.sampled_from(["bridge", "vepa", "private"])
+ONOFF = st.sampled_from(["on", "off"])
+CARDS = st.sampled_from(
+    [
+        *("nic", "met", "own", "far", "lent", "{network: nic, mode: vepa}", "{network: own}"),
+        *("{network: own, mode: source, allow: ['vm:v0', host]}", "{network: nic, link: down}"),
+        "{network: nic, mode: source, allow: ['vm:v1']}",
+    ]
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    values = (draw(MODES), draw(ONOFF), draw(st.sampled_from(["true", "false"])))
+    networks = "\n".join(f"  {name}: {body}" for name, body in NETWORKS.items()) % values
+    listed = st.lists(CARDS, max_size=2).flatmap(
+        lambda more: st.permutations([*more, "nic", "own"])
+    )
+    vms = draw(st.tuples(listed, listed)) + tuple(
+        draw(st.lists(st.lists(CARDS, min_size=1, max_size=3), max_size=3))
+    )
+    guests = "\n".join(f"  v{at}: {{nics: [{', '.join(nics)}]}}" for at, nics in enumerate(vms))
+    return load(f"name: lab\nnetworks:\n{networks}\nvms:\n{guests}\n", "p").plan
+
+
+@settings(deadline=None)
+@given(plan=plans(), reflects=st.sampled_from([{}, {"nic0": True}, {"nic0": False}]))
+def test_one_pair_alone_is_promised_what_it_is_promised_among_all(
+    plan: Plan, reflects: dict[str, bool]
+) -> None:
+    everything = pairs(plan, assign(plan), Facts(), reflects)
+    promises = Promises(plan, assign(plan), Facts(), reflects)
+    for ends in product([HOST, *(vm.name for vm in plan.vms)], repeat=2):
+        expected = [pair for pair in everything if (pair.source, pair.target) == ends]
+        assert list(promises.between(*ends)) == expected
+    assert everything

@@ -1,7 +1,7 @@
 """What a guest says piece by piece is as harmless as all of it at once."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from provisioner.core import escapekey
@@ -13,6 +13,7 @@ pieces = st.lists(st.binary(max_size=8) | st.sampled_from([b"\r", b"\n", b"\xc3"
 
 
 @given(pieces)
+@example([b"\r", b"\n", b"\n"])
 def test_pieces_make_the_same_text_as_the_whole(said: list[bytes]) -> None:
     harmless = Harmless()
     text = "".join(harmless.text(piece) for piece in said) + harmless.text(b"", last=True)

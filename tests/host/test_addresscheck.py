@@ -12,6 +12,7 @@ import pytest
 from far_end import ABSENT, FAR, FOUR, NEAR, OTHER, SIX, reacting
 from namespace import Namespace, far_namespace, ip
 
+from provisioner.core import names, netdevices
 from provisioner.errors import VmnetError
 from provisioner.host import addresscheck, links, syntheticwire
 from provisioner.host.addresscheck import Owners
@@ -202,6 +203,22 @@ def test_what_a_killed_run_left_is_taken_away_by_the_next() -> None:
 def test_what_a_killed_run_left_can_be_taken_away_by_itself() -> None:
     killed_run()
     syntheticwire.remove_leftovers()
+
+
+@pytest.mark.usefixtures("far")
+def test_only_what_bears_the_group_and_the_name_of_a_wire_is_taken_for_one() -> None:
+    wires, others = names.WIRE_GROUP, (0, names.NET_GROUP, names.group("lab"))
+    made = {f"mvx000000000{at}": group for at, group in enumerate((wires, *others))}
+    made |= {"mvx-mine": wires, "mvl0000000009": wires}
+    for at, (name, group) in enumerate(made.items()):
+        ip(f"link add {name} type veth peer name peer{at}", f"link set {name} group {group}")
+    assert [x.name for x in syntheticwire.leftovers(links.every())] == ["mvx0000000000"]
+    syntheticwire.remove_leftovers()
+    assert set(made) - {x.name for x in links.every()} == {"mvx0000000000"}
+    with SyntheticWire("near"):
+        here = [x for x in links.every() if x.group == wires and names.is_wire(x.name, x.kind)]
+        assert len(here) == 2
+        assert not any(netdevices.is_ours(x) for x in links.every())
 
 
 @pytest.mark.usefixtures("far", "clean")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from provisioner.flow.session import Target
 HEAD = "name: lab\nnetworks: {lan: {switch: true, subnet: 10.77.0.0/24}}\n"
 
 
-def target(folder: Path, words: str) -> Target:
+def target(folder: Path, words: str, *allowed: Path) -> Target:
     text = f"{HEAD}vms: {{web: {{nics: [lan], {words}}}}}"
     loaded = load(text, "lab.yaml")
-    return Target(loaded.plan.name, loaded, folder)
+    return Target(loaded.plan.name, loaded, folder, allowed=allowed)
 
 
 def refused(folder: Path, words: str) -> list[tuple[str, str | None, Exit]]:
@@ -67,7 +68,7 @@ def test_what_is_no_regular_file_is_no_kernel(tmp_path: Path, kind: str) -> None
         case "fifo":
             os.mkfifo(path)
         case "device":
-            path.symlink_to("/dev/zero")
+            os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
         case _:
             path.symlink_to(path)
     ((what, _, status),) = refused(tmp_path, "kernel: k")
@@ -75,23 +76,57 @@ def test_what_is_no_regular_file_is_no_kernel(tmp_path: Path, kind: str) -> None
     assert status is Exit.BAD_INPUT
 
 
-@pytest.mark.parametrize("path", ["/etc/shadow", "../../etc/shadow", "link"])
-def test_a_disk_outside_the_plans_folder_is_refused(tmp_path: Path, path: str) -> None:
-    (tmp_path / "plan").mkdir()
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc" / "shadow").write_text("secret")
-    (tmp_path / "plan" / "link").symlink_to("/etc/shadow")
-    folder = tmp_path / "plan" / "deep"
+KINDS = {
+    "kernel": "kernel: {}",
+    "initrd": "kernel: k, initrd: {}",
+    "ignition": "kernel: k, ignition: {}",
+    "template": "template: {}",
+    "disk": "disks: [{{path: {}, format: raw}}]",
+    "image": "image: 'file:{}'",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("path", ["secret", "../secret", "link", "folder/secret"])
+def test_no_file_is_taken_from_outside_the_plans_folder(
+    tmp_path: Path, kind: str, path: str
+) -> None:
+    folder = tmp_path / "plan"
     folder.mkdir()
-    (folder / "link").symlink_to("/etc/shadow")
-    words = f"disks: [{{path: {path}, format: raw}}]"
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    (folder / "k").write_text("kernel")
+    (folder / "link").symlink_to(secret)
+    (folder / "folder").symlink_to("..")
+    written = str(secret) if path == "secret" else path
+    words = KINDS[kind].format(written)
     ((what, fix, _),) = refused(folder, words)
-    assert what.endswith(f'the disk "{path}" lies outside the folder of the plan')
-    assert fix == ("put it below that folder, or give a block device: {device: /dev/disk/by-id/…}")
+    assert what.endswith(f'the {kind} "{written}" lies outside the folder of the plan')
+    assert fix
+    assert fix.endswith(f"--allow-file {secret}")
+    for allowed in (secret, tmp_path):
+        given.files(target(folder, words, allowed))
+
+
+def test_a_device_is_for_the_operator_to_allow(tmp_path: Path) -> None:
+    device = Path(f"/dev/.{tmp_path.name}-{os.getpid()}")
+    os.mknod(device, 0o600 | stat.S_IFBLK, os.makedev(7, 255))
+    try:
+        words = f"disks: [{{device: {device}}}]"
+        ((what, fix, _),) = refused(tmp_path, words)
+        assert what.endswith(f'the device "{device}" lies outside the folder of the plan')
+        assert fix
+        assert fix.endswith(f"--allow-file {device}")
+        found = given.files(target(tmp_path, words, device))
+        assert found["web", "disks/0"].path == str(device)
+    finally:
+        device.unlink()
 
 
 def test_a_device_has_to_be_a_block_device(tmp_path: Path) -> None:
-    assert refused(tmp_path, "disks: [{device: /dev/null}]") == [
+    with pytest.raises(Complaints) as caught:
+        given.files(target(tmp_path, "disks: [{device: /dev/null}]", Path("/dev/null")))
+    assert [(f"{e.where}: {e.what}", e.fix, e.status) for e in caught.value.errors] == [
         (
             'lab.yaml:3:34: the device "/dev/null" is no block device',
             "see: lsblk, and ls -l /dev/disk/by-id",

@@ -11,7 +11,7 @@ from provisioner.core.diff import Step, Verb
 from provisioner.core.resources import Macvtap
 from provisioner.errors import VmnetError
 from provisioner.execute import execute
-from provisioner.interrupts import held
+from provisioner.interrupts import held, obeyed
 
 
 def steps(count: int) -> list[Step]:
@@ -66,6 +66,45 @@ def test_a_second_interrupt_is_obeyed_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
         twice()
     assert seen == [signal.SIGINT]
+
+
+def test_a_second_interrupt_ends_a_command_wherever_the_first_one_has_led() -> None:
+    ended: list[int] = []
+
+    def last() -> None:
+        ended.append(1)
+        raise EOFError  # as os._exit does, it does not return
+
+    def led_into_a_hang() -> None:
+        try:
+            with held():
+                interrupt()
+        finally:
+            interrupt(signal.SIGTERM)
+            threading.Event().wait(30)
+
+    with pytest.raises(EOFError), obeyed(last):
+        led_into_a_hang()
+    assert ended == [1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_one_interrupt_is_counted_once_however_many_blocks_hold_it_back() -> None:
+    with pytest.raises(KeyboardInterrupt), obeyed(lambda: os._exit(77)), held(), held():
+        interrupt()
+
+
+def test_a_second_interrupt_ends_a_command_within_a_block_that_holds_it_back() -> None:
+    def last() -> None:
+        raise EOFError
+
+    def twice() -> None:
+        with held(), held():
+            interrupt()
+            interrupt()
+
+    with pytest.raises(EOFError), obeyed(last):
+        twice()
 
 
 def test_an_ignored_signal_stays_ignored_and_handlers_come_back() -> None:

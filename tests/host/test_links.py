@@ -1,5 +1,6 @@
 """Real devices, in a network namespace that the test enters."""
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from provisioner.core import names
 from provisioner.core.facts import Link, Route
 from provisioner.core.resources import Macvtap, Switch
 from provisioner.errors import VmnetError
-from provisioner.host import links, macvtaps, switches
+from provisioner.host import links, macvtaps, netlink, switches
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
@@ -128,3 +129,11 @@ def test_a_stranger_in_the_group_survives_and_the_plans_own_links_still_go() -> 
 def test_deleting_what_has_gone_is_fine() -> None:
     links.delete("nope")
     links.delete_group(GROUP, lambda _: True)
+
+
+def test_a_kernel_that_does_not_answer_is_given_up() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(0.05)
+        with pytest.raises(VmnetError, match=r"has not answered about network devices for 0\.05 s"):
+            netlink._received(ours)

@@ -1,6 +1,7 @@
 """The files that a plan names for its guests: read from real folders, and refused with a place."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from provisioner.core.planfile import load
 from provisioner.core.texts import Own, Texts
 from provisioner.errors import Complaints, Exit
 from provisioner.flow import named
+from provisioner.host import planfiles
+from provisioner.host.planfiles import Fence
 
 PLAN = """\
 name: lab
@@ -28,9 +31,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "plan"
 
 
-def texts(folder: Path, inside: str) -> Texts:
+def texts(folder: Path, inside: str, *allowed: Path) -> Texts:
     file = folder / "p.yaml"
-    return named.texts(load(PLAN.format(inside=inside), str(file)))
+    return named.texts(load(PLAN.format(inside=inside), str(file)), Fence(folder, allowed))
 
 
 def complaints(folder: Path, inside: str) -> list[str]:
@@ -59,9 +62,16 @@ def test_ignition_is_read_as_it_is(folder: Path) -> None:
     }
 
 
-def test_user_data_may_be_shared_by_plans_in_other_folders(folder: Path) -> None:
-    (folder.parent / "outside").write_text("#!/bin/sh\n")
-    assert set(texts(folder, "cloud_init: ../outside").own) == {"../outside"}
+def test_user_data_is_shared_by_plans_in_other_folders_where_that_is_allowed(folder: Path) -> None:
+    outside = folder.parent / "outside"
+    outside.write_text("#!/bin/sh\n")
+    (folder / "link").symlink_to(outside)
+    for written in ("../outside", str(outside), "link"):
+        for allowed in (outside, folder.parent):
+            assert set(texts(folder, f"cloud_init: {written}", allowed).own) == {written}
+    (folder.parent / "beside").mkdir()
+    with pytest.raises(Complaints, match="lies outside the folder of the plan"):
+        texts(folder, "cloud_init: ../outside", folder.parent / "beside", folder.parent / "out")
 
 
 def test_a_password_is_hashed_for_its_guest(folder: Path) -> None:
@@ -78,24 +88,35 @@ PLACE = "p.yaml:7:32: "
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("../outside", "../outside does not lie below the folder of the plan"),
-        ("link", "link does not lie below the folder of the plan"),
-        ("/etc/passwd", "/etc/passwd does not lie below the folder of the plan"),
-        ("/proc/self/environ", "/proc/self/environ does not lie below the folder of the plan"),
-        ("/dev/zero", "/dev/zero is no regular file"),
-        ("pipe", "pipe is no regular file"),
-        (".", ". is no regular file"),
-        ("nothing", "cannot read nothing: No such file or directory"),
+        ("../outside", 'the source "../outside" lies outside the folder of the plan'),
+        ("link", 'the source "link" lies outside the folder of the plan'),
+        ("folder/outside", 'the source "folder/outside" lies outside the folder of the plan'),
+        ("/etc/passwd", 'the source "/etc/passwd" lies outside the folder of the plan'),
+        (
+            "/proc/self/environ",
+            'the source "/proc/self/environ" lies outside the folder of the plan',
+        ),
+        (
+            "/proc/self/root/etc/passwd",
+            'the source "/proc/self/root/etc/passwd" lies outside the folder of the plan',
+        ),
+        ("/dev/zero", 'the source "/dev/zero" lies outside the folder of the plan'),
+        ("endless", 'the source "endless" is no regular file'),
+        ("pipe", 'the source "pipe" is no regular file'),
+        (".", 'the source "." is no regular file'),
+        ("nothing", 'the source "nothing" cannot be used: No such file or directory'),
         ("large", "large is larger than 64 KiB"),
-        ("latin", "latin is not UTF-8 text (byte 1)"),
-        ("loop", "cannot read loop: Too many levels of symbolic links"),
-        ("x" * 300, f"cannot read {'x' * 119}…: File name too long"),
+        ("latin", "latin is not UTF-8 text (line 1, column 2)"),
+        ("loop", 'the source "loop" cannot be used: Too many levels of symbolic links'),
+        ("x" * 300, f'the source "{"x" * 119}…" cannot be used: File name too long'),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_with_its_place(
     folder: Path, written: str, said: str
 ) -> None:
     (folder / "link").symlink_to("../outside")
+    (folder / "folder").symlink_to("..")
+    os.mknod(folder / "endless", 0o600 | stat.S_IFCHR, os.makedev(1, 5))
     (folder / "loop").symlink_to("loop")
     (folder / "large").write_bytes(b"x" * (64 * 1024 + 1))
     (folder / "latin").write_bytes(b"a\xe9")
@@ -105,11 +126,61 @@ def test_a_file_that_cannot_be_used_is_told_with_its_place(
 
 @pytest.mark.parametrize("key", ["cloud_init", "ignition"])
 def test_another_file_of_the_host_is_neither_taken_nor_shown(folder: Path, key: str) -> None:
+    (folder.parent / "outside").write_text("#cloud-config\nuser: secret\n")
     with pytest.raises(Complaints) as refused:
         texts(folder, f"{key}: ../outside")
     (error,) = refused.value.errors
     assert "secret" not in f"{error.what} {error.fix} {error.where!r}"
-    assert str(error.where) == f"{folder}/../outside:1:1"
+    assert str(error.where) == f"{folder}/p.yaml:7:{len(key) + 7}"
+    assert error.fix
+    assert error.fix.endswith(f"--allow-file {folder.parent}/outside")
+
+
+def test_no_line_is_quoted_of_a_file_outside_that_is_allowed(folder: Path) -> None:
+    outside = folder.parent / "outside"
+    outside.write_text("#cloud-config\nuser: secret\n")
+    with pytest.raises(Complaints) as refused:
+        texts(folder, "cloud_init: ../outside", outside)
+    (error,) = refused.value.errors
+    assert str(error.where) == f"{folder}/../outside:2:1"
+    assert "secret" not in f"{error.what} {error.fix} {error.where!r}"
+    (folder / "own").write_text(outside.read_text())
+    with pytest.raises(Complaints) as refused:
+        texts(folder, "cloud_init: own")
+    assert "user: secret" in repr(refused.value.errors[0].where)
+
+
+def test_a_name_that_is_a_descriptor_is_judged_by_what_it_leads_to(folder: Path) -> None:
+    (folder / "own").write_text("#!/bin/sh\n")
+    for path, taken in ((folder / "own", True), (folder.parent / "outside", False)):
+        with path.open() as file:
+            written = f"/proc/self/fd/{file.fileno()}"
+            if taken:
+                assert set(texts(folder, f"cloud_init: {written}").own) == {written}
+                continue
+            with pytest.raises(Complaints, match="lies outside the folder of the plan"):
+                texts(folder, f"cloud_init: {written}")
+
+
+def test_the_plans_folder_may_be_a_link(folder: Path) -> None:
+    (folder / "own").write_text("#!/bin/sh\n")
+    (folder.parent / "short").symlink_to(folder)
+    short = folder.parent / "short"
+    assert set(texts(short, "cloud_init: own").own) == {"own"}
+    with pytest.raises(Complaints, match="lies outside the folder of the plan"):
+        texts(short, "cloud_init: ../outside")
+
+
+def test_a_link_that_is_exchanged_meanwhile_changes_nothing(folder: Path) -> None:
+    (folder / "own").write_text("ours")
+    (folder / "link").symlink_to("own")
+    with planfiles.found(Fence(folder), "kernel", "link") as found:
+        (folder / "link").unlink()
+        (folder / "link").symlink_to("../outside")
+        assert (found.itself.read_text(), found.outside) == ("ours", False)
+        (folder / "own").rename(folder / "moved")
+        (folder / "own").symlink_to("../outside")
+        assert found.itself.read_text() == "ours"
 
 
 def test_user_data_is_no_larger_than_half_a_mebibyte(folder: Path) -> None:
@@ -123,5 +194,5 @@ def test_all_that_is_wrong_is_told_at_once_and_once(folder: Path) -> None:
     assert complaints(folder, inside) == [
         "own:2:1: runcmd is no list, and vmnet has something to add to it",
         "own:3:1: user: stands here, and vmnet would not know whom to log in as",
-        "p.yaml:9:32: cannot read b: No such file or directory",
+        'p.yaml:9:32: the source "b" cannot be used: No such file or directory',
     ]

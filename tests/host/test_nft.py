@@ -1,14 +1,17 @@
 """Guards and NAT as nftables keeps them: read back, mended, gone; and forwarding put back."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from namespace import ip
+from namespace import fresh_namespace, ip
 
 from provisioner.core import filters
+from provisioner.core.impairment import Impairment
 from provisioner.core.resources import Guard, Nat
-from provisioner.host import forwarding, nft
+from provisioner.errors import Exit, VmnetError
+from provisioner.host import forwarding, impairments, nft
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
@@ -120,5 +123,102 @@ def test_a_firewall_of_others_that_drops_what_is_forwarded_is_named() -> None:
 def test_nothing_can_be_guarded_where_nft_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     found = nft.firewall()
-    assert found.no_guard == found.no_nat == "nft is not installed: apt-get install nftables"
+    assert (
+        found.no_guard
+        == found.no_nat
+        == found.no_filter
+        == "nft is not installed: apt-get install nftables"
+    )
     assert nft.observe("lab") == []
+
+
+def isolation() -> Nat:
+    return filters.isolation("lab", "lan", "mvh0123456789")
+
+
+MADE = pytest.mark.parametrize(
+    "make",
+    [lambda: guard("mac"), lambda: nat("one", 1), isolation],
+    ids=["guard", "nat", "isolation"],
+)
+
+
+@MADE
+def test_a_table_of_others_with_a_name_of_ours_is_left_alone(
+    make: Callable[[], Guard | Nat],
+) -> None:
+    wanted = make()
+    hook = "type filter hook forward priority 0;" if wanted.family == "inet" else ""
+    told(
+        f'table {wanted.family} {wanted.name} {{\nchain c {{ {hook} counter comment "keep"; }}\n}}'
+    )
+    before = told("list", "ruleset")
+    assert nft.observe("lab") == []
+    assert nft.firewall().namesakes == ((wanted.family, wanted.name),)
+    with pytest.raises(VmnetError) as caught:
+        nft.create(wanted)
+    assert caught.value.status == Exit.CONFLICT
+    assert told("list", "ruleset") == before
+    assert (forwarding.value(4), forwarding.value(6)) == (0, 0)
+    way_out = (caught.value.fix or "").rpartition("nft ")[2]
+    told(*way_out.split())
+    nft.create(wanted)
+    assert nft.observe("lab") == [wanted]
+    nft.delete(wanted)
+
+
+@MADE
+def test_a_table_is_ours_when_all_in_it_is_gone(make: Callable[[], Guard | Nat]) -> None:
+    made = make()
+    nft.create(made)
+    told("flush", "table", made.family, made.name)
+    (found,) = nft.observe("lab")
+    assert found.marks != made.marks
+    nft.update(made)
+    assert nft.observe("lab") == [made]
+    nft.delete(made)
+
+
+def test_the_table_of_an_older_vmnet_is_known_by_the_marks_of_its_rules() -> None:
+    made = guard("mac")
+    told("\n".join(line for line in made.text.splitlines() if not line.startswith("  comment")))
+    assert "comment" not in told("list", "ruleset").splitlines()[1]
+    assert nft.observe("lab") == [made]
+    nft.delete(made)
+
+
+def test_a_link_is_not_made_worse_with_the_table_of_somebody_else() -> None:
+    ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
+    told(f"table netdev vmnetlink_{TAP} {{\nchain c {{ }}\n}}")
+    before = told("list", "ruleset")
+    assert impairments.of([TAP]) == {}
+    with pytest.raises(VmnetError) as caught:
+        impairments.set_on(TAP, Impairment(loss=0.5))
+    assert caught.value.status == Exit.CONFLICT
+    impairments.clear(TAP)
+    impairments.remove_leftovers(nft.listing(), [])
+    assert told("list", "ruleset") == before
+
+
+def test_a_link_that_was_made_worse_is_as_it_was_again() -> None:
+    ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
+    impairments.set_on(TAP, Impairment(loss=0.5))
+    assert impairments.of([TAP]) == {TAP: "loss 50%"}
+    impairments.clear(TAP)
+    assert told("list", "ruleset") == ""
+
+
+def test_one_plan_at_a_time_switches_forwarding_in_a_namespace(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VMNET_RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr(forwarding, "_PATIENCE_S", 0.2)
+    with forwarding.alone():
+        with pytest.raises(VmnetError), forwarding.alone():
+            pass
+        with fresh_namespace(), forwarding.alone():
+            pass  # another one's forwarding is its own
+        # Whatever a kill leaves behind is there now.
+        assert list(tmp_path.iterdir()) == []
+    with forwarding.alone():
+        pass

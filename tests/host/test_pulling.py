@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from lying_server import serving, whole
 
-from provisioner.errors import VmnetError
+from provisioner.errors import Exit, VmnetError
 from provisioner.flow import pulling
 from provisioner.host import places, store
+from provisioner.host.planfiles import Fence
 
 MIB = 1 << 20
 pytestmark = pytest.mark.usefixtures("trusted")
@@ -79,9 +80,9 @@ def test_a_first_use_without_a_digest_tells_it_and_ci_refuses_it(
 def test_a_plan_fetches_its_image_once_and_finds_it_again(home: Path) -> None:
     with serving(whole(DISK)) as server:
         url = server.url("/disk.img")
-        unknown = pulling.image(home, url, DIGEST, None)
-        first = pulling.image(home, url, DIGEST, lambda _: None)
-        again = pulling.image(home, url, DIGEST, lambda _: None)
+        unknown = pulling.image(Fence(home), url, DIGEST, None)
+        first = pulling.image(Fence(home), url, DIGEST, lambda _: None)
+        again = pulling.image(Fence(home), url, DIGEST, lambda _: None)
         assert len(server.asked) == 1
     assert unknown.disk == "/not-fetched-yet"
     assert first == again
@@ -92,7 +93,7 @@ def test_a_plan_fetches_its_image_once_and_finds_it_again(home: Path) -> None:
 def test_what_is_secret_in_an_address_is_in_no_name_and_no_record() -> None:
     with serving(whole(DISK)) as server:
         url = server.url("/disk.img?token=s3cret").replace("https://", "https://me:s3cret@")
-        found = pulling.image(Path(), url, DIGEST, lambda _: None)
+        found = pulling.image(Fence(Path()), url, DIGEST, lambda _: None)
     (kept,) = store.every(places.store())
     assert "s3cret" not in f"{found} {kept}"
 
@@ -100,32 +101,41 @@ def test_what_is_secret_in_an_address_is_in_no_name_and_no_record() -> None:
 def test_a_file_is_taken_in_once_and_anew_when_it_has_changed(home: Path) -> None:
     (home / "disk.img").write_bytes(DISK)
     said: list[str] = []
-    first = pulling.image(home, "file:./disk.img", "", said.append)
-    assert pulling.image(home, "file:./disk.img", "", said.append) == first
+    first = pulling.image(Fence(home), "file:./disk.img", "", said.append)
+    assert pulling.image(Fence(home), "file:./disk.img", "", said.append) == first
     assert len(said) == 1
     (home / "disk.img").write_bytes(changed := disk())
-    after = pulling.image(home, "file:./disk.img", "", said.append)
+    after = pulling.image(Fence(home), "file:./disk.img", "", said.append)
     assert after.disk.endswith(hashlib.sha256(changed).hexdigest())
     assert Path(first.disk).exists()  # disks may lean on it
 
 
 def test_a_file_with_another_digest_is_refused_though_it_is_here(home: Path) -> None:
     (home / "disk.img").write_bytes(DISK)
-    pulling.image(home, "file:./disk.img", DIGEST, lambda _: None)
+    pulling.image(Fence(home), "file:./disk.img", DIGEST, lambda _: None)
     with pytest.raises(VmnetError) as caught:
-        pulling.image(home, "file:./disk.img", "0" * 64, lambda _: None)
+        pulling.image(Fence(home), "file:./disk.img", "0" * 64, lambda _: None)
     assert "its SHA-256 is" in caught.value.what
 
 
 def test_what_is_nowhere_is_told_with_a_way_to_get_it(home: Path) -> None:
     with pytest.raises(VmnetError) as caught:
-        pulling.image(home, "nosuch", "", None)
+        pulling.image(Fence(home), "nosuch", "", None)
     assert caught.value.what == 'there is no image "nosuch"'
     with pytest.raises(VmnetError) as caught:
-        pulling.image(home, "file:./nosuch.qcow2", "", None)
-    assert caught.value.what == f"there is no image file {home}/nosuch.qcow2"
+        pulling.image(Fence(home), "file:./nosuch.qcow2", "", lambda _: None)
+    assert caught.value.what == (
+        'the image "./nosuch.qcow2" cannot be used: No such file or directory'
+    )
+
+
+def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(home: Path) -> None:  # noqa: ARG001
+    with pytest.raises(VmnetError) as caught:
+        pulling.image(Fence(Path("/")), "file:/proc/self/mem", "", lambda _: None)
+    assert caught.value.what == f"cannot read /proc/{os.getpid()}/mem: Input/output error"
+    assert caught.value.status is Exit.BAD_INPUT
 
 
 def test_the_catalogue_is_known_before_anything_is_fetched(home: Path) -> None:
-    found = pulling.image(home, "bookworm", "", None)
+    found = pulling.image(Fence(home), "bookworm", "", None)
     assert (found.name, found.user, found.boot) == ("bookworm", "debian", ("bios", "uefi"))

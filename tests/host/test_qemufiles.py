@@ -1,6 +1,8 @@
 """Disks and copies: whole under their names or not there, private, and given to QEMU's user."""
 
+import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -65,6 +67,29 @@ def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
         found = Path(file.path).stat()
         assert (oct(found.st_mode & 0o7777), found.st_uid, found.st_gid) == ("0o600", *NOBODY)
     assert Path(copy.path).read_bytes() == b"kernel"
+
+
+@pytest.mark.parametrize("now", ["another kernel", "", "link", "pipe"])
+def test_a_file_that_is_not_the_one_that_was_judged_is_not_copied(
+    home: Path, tmp_path: Path, now: str
+) -> None:
+    source = tmp_path / "kernel"
+    match now:
+        case "link":
+            (tmp_path / "secret").write_bytes(b"secret")
+            source.symlink_to(tmp_path / "secret")
+        case "pipe":
+            os.mkfifo(source)
+        case _:
+            source.write_text(now)
+    judged = hashlib.sha256(b"kernel").hexdigest()
+    with pytest.raises(VmnetError, match="changed after it was looked at"):
+        qemufiles.create("lab", Copy(f"{home}/boot/kernel-ab", str(source), judged), None)
+    assert list((home / "boot").iterdir()) == []
+    source.unlink()
+    source.write_bytes(b"kernel")
+    qemufiles.create("lab", Copy(f"{home}/boot/kernel-ab", str(source), judged), None)
+    assert (home / "boot" / "kernel-ab").read_bytes() == b"kernel"
 
 
 def test_a_disk_grows_and_keeps_what_lies_below(home: Path, tmp_path: Path) -> None:

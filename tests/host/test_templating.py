@@ -478,7 +478,7 @@ def test_a_file_that_is_no_template_is_told_with_its_place_in_the_plan(tmp_path:
         ".": "is no regular file",
         "/dev/zero": "is no regular file",
         "large": "is larger than 256 KiB",
-        "latin": "is not UTF-8 text (byte 0)",
+        "latin": "is not UTF-8 text (line 1, column 1)",
         "fifo/x": "Not a directory",
     }.items():
         with pytest.raises(VmnetError) as caught:

@@ -30,8 +30,8 @@ def test_a_vlan_is_asked_for_by_its_uplink_and_its_number() -> None:
     assert first.flags == linkmessages.CREATE | linkmessages.EXCL
     told = [linkmessages.link(other.body) for other in others]
     assert [(x.index, x.alias, x.up) for x in told] == [
-        (0x0800002A, "", False),  # silent before it is up
-        (0x0800002A, VLAN.alias, True),
+        (0x0800002A, "", False),
+        (0x0800002A, VLAN.alias, False),  # not up before it is out of the host's IPv6
     ]
 
 

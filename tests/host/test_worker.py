@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Exit, VmnetError, Where
-from provisioner.host import worker
+from provisioner.host import children, deadline, programs, worker
 from provisioner.host.worker import Event, Worker
 
 HOUSE = Path(__file__).parents[2]
@@ -46,6 +46,9 @@ def functions() -> dict[str, Callable[..., object]]:
         "bug": lambda: os.environ["NOPE"],
         "tell": lambda: worker.tell(Event("web", "agent", "x")),
         "orphan": orphan,
+        "hang": lambda: threading.Event().wait(),
+        "left": lambda: deadline.left_s(1000),
+        "run": lambda: programs.run(["sleep", "1000"], timeout_s=500),
     }
 
 
@@ -82,6 +85,60 @@ def test_events_arrive_in_a_queue(hands: Worker) -> None:
 def test_a_call_that_lasts_is_given_up_at_its_deadline(hands: Worker) -> None:
     with pytest.raises(TimeoutError):
         hands.do("wait", timeout_s=0.05)
+
+
+def test_a_call_that_never_returns_is_an_error_after_its_time(hands: Worker) -> None:
+    with pytest.raises(VmnetError, match=r'not answered "hang" after 1\.1 s') as caught:
+        hands.do("hang", within_s=0.1)
+    assert caught.value.status is Exit.HOST_CANNOT
+    assert "state T" in (caught.value.fix or "")
+
+
+def test_no_call_is_waited_for_after_the_command_must_be_over(hands: Worker) -> None:
+    with (
+        hands.limited(time.monotonic() + 0.3),
+        pytest.raises(VmnetError, match=r'not answered "hang" after 0\.[123]\d* s'),
+    ):
+        hands.do("hang")
+    assert hands.do("left") <= 60
+
+
+def test_a_request_brings_its_deadline_to_what_it_waits_for(hands: Worker) -> None:
+    assert 10 < hands.do("left", within_s=20) <= 20
+    with pytest.raises(VmnetError, match=r"sleep 1000 was not done after 2 s, and has been ended"):
+        hands.do("run", within_s=1.5)
+
+
+def test_a_worker_whose_call_never_returns_is_ended_and_its_orphans_live_on(hands: Worker) -> None:
+    worker, orphan = hands.do("pid"), hands.do("orphan")
+    running = hands.call("run")
+    with pytest.raises(TimeoutError):
+        hands.do("hang", timeout_s=0.1)
+    (program,) = [pid for pid in children.of(worker) if pid != orphan]
+    began = time.monotonic()
+    hands.close()
+    assert time.monotonic() - began < 8  # a worker that is well has 15 s to finish
+    try:
+        for pid in (worker, program):
+            assert not Path(f"/proc/{pid}").exists() or " Z " in _stat(pid)
+        assert " Z " not in _stat(orphan)
+        with pytest.raises(VmnetError):
+            running.result(5)
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+
+
+def test_a_stopped_worker_is_ended(hands: Worker) -> None:
+    pid = hands.do("pid")
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        hands.do("pid", timeout_s=0.1)
+    hands.close()
+    assert not Path(f"/proc/{pid}").exists() or " Z " in _stat(pid)
+
+
+def _stat(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text()
 
 
 def test_a_worker_that_dies_fails_its_calls_instead_of_keeping_them_waiting(hands: Worker) -> None:

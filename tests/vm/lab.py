@@ -184,7 +184,7 @@ class Lab:
         """Give the QEMUs of the lab's plans: domain to pid."""
         found = (
             (re.search(rb"guest=([^,\0]+)", _read(Path(f"/proc/{pid}/cmdline"))), pid)
-            for pid in self._pids()
+            for pid in self.pids()
         )
         return {name[1].decode(): pid for name, pid in found if name}
 
@@ -197,7 +197,7 @@ class Lab:
             routes=tuple(sorted(self.ip("route", "show", "table", "all").splitlines())),
             firewall=self.run("nft", "list", "ruleset"),
             processes=tuple(
-                f"{pid} {_read(Path(f'/proc/{pid}/comm')).decode().strip()}" for pid in self._pids()
+                f"{pid} {_read(Path(f'/proc/{pid}/comm')).decode().strip()}" for pid in self.pids()
             ),
             files=tuple(self._files()),
             taps=tuple(f"tap{i}" for i in sorted(self._seen) if self.node(i).exists()),
@@ -213,7 +213,8 @@ class Lab:
                 for top in sorted((self.root / place).glob(f"{plan}*")):
                     yield f"/{place}/{top.name}"
 
-    def _pids(self) -> Iterator[int]:
+    def pids(self) -> Iterator[int]:
+        """Give the pids of the processes in the lab's network namespace."""
         for entry in sorted(Path("/proc").iterdir()):
             if entry.name.isdigit() and _inode(entry / "ns/net") == self._namespace:
                 yield int(entry.name)

@@ -1,6 +1,7 @@
 """Guests with a kernel of the plan's and disks of their own, which grow while they run."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,11 +26,14 @@ vms:
 
 
 @pytest.fixture(scope="module")
-def kernel() -> tuple[Path, Path]:
-    """A kernel and an initrd that a user has at hand."""
+def kernel(shared_lab: Lab) -> tuple[Path, Path]:
+    """A kernel and an initrd that a user has beside the plan."""
     found = micro.find(places.cache())
     assert found
-    return found.kernel, found.initrd
+    kernel, initrd = (
+        Path(shutil.copy(file, shared_lab.directory)) for file in (found.kernel, found.initrd)
+    )
+    return kernel, initrd
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,138 @@
+"""A switch without NAT on a host that forwards: nothing gets out of it, nothing comes in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from namespace import Namespace, far_namespace, ip
+
+from provisioner.core import filters, names
+from provisioner.core.resources import Nat, Switch
+from provisioner.host import forwarding, nft, probe, switches
+
+LOWER, FAR = names.switch_ends("lab", "lan")
+PLAIN = Switch(
+    LOWER,
+    FAR,
+    ("10.77.0.1/24", "fd77::1/64"),
+    1500,
+    names.group("lab"),
+    "vmnet:lab/lan",
+    mac=names.switch_mac("lab", "lan"),
+    far_mac=names.far_mac("lab", "lan"),
+)
+HAIRPIN = replace(PLAIN, bridge=names.bridge("lab", "lan"))
+BOTH = pytest.mark.parametrize("switch", [PLAIN, HAIRPIN], ids=["plain", "hairpin"])
+GUEST, OTHER = ("10.77.0.10", "fd77::10"), ("10.77.0.11", "fd77::11")
+HOST, MACHINE = ("10.77.0.1", "fd77::1"), ("10.0.0.2", "fd00::2")
+
+
+@pytest.fixture(autouse=True)
+def machine(guest: Namespace) -> Namespace:
+    """The host is a router between its LAN and whatever else it has; a machine there knows it."""
+    ip("addr add 10.0.0.1/24 dev near", "addr add fd00::1/64 dev near nodad")
+    for version in (4, 6):
+        forwarding.put(version, 1)
+    with guest.entered():
+        ip("route add 10.77.0.0/24 via 10.0.0.1", "route add fd77::/64 via fd00::1")
+    return guest
+
+
+@contextmanager
+def attached(name: str, addresses: tuple[str, str], mode: str = "vepa") -> Iterator[Namespace]:
+    """Attach a guest to the switch that takes the host for its router."""
+    four, six = addresses
+    with far_namespace() as there:
+        ip(
+            f"link add link {LOWER} name {name} type macvlan mode {mode}",
+            f"link set dev {name} netns {there.path}",
+        )
+        with there.entered():
+            ip(
+                f"link set dev {name} up",
+                f"addr add {four}/24 dev {name}",
+                f"addr add {six}/64 dev {name} nodad",
+                "route add default via 10.77.0.1",
+                "route add ::/0 via fd77::1",
+            )
+        yield there
+
+
+def answered(*targets: str, within_s: float = 5) -> list[str]:
+    """Tell who answers a ping; it ends when all have, so only silence costs the time."""
+    return sorted(map(str, probe.ping(map(ip_address, targets), deadline_s=within_s)))
+
+
+def isolation(switch: Switch) -> Nat:
+    return filters.isolation("lab", "lan", switch.side)
+
+
+@BOTH
+def test_a_guest_and_a_machine_of_the_lan_do_not_meet_through_the_host(
+    machine: Namespace, switch: Switch
+) -> None:
+    switches.create(switch)
+    with attached("a", GUEST) as a:
+        with a.entered():
+            assert answered(*MACHINE) == sorted(MACHINE)  # the control: it forwards
+        with machine.entered():
+            assert answered(*GUEST) == sorted(GUEST)
+        nft.create(isolation(switch))
+        with a.entered():
+            assert answered(*MACHINE, within_s=0.5) == []
+        with machine.entered():
+            assert answered(*GUEST, within_s=0.5) == []
+
+
+@BOTH
+def test_the_host_and_its_guests_meet_as_before(switch: Switch) -> None:
+    switches.create(switch)
+    nft.create(isolation(switch))
+    with attached("a", GUEST) as a:
+        assert answered(*GUEST) == sorted(GUEST)
+        with a.entered():
+            assert answered(*HOST) == sorted(HOST)
+
+
+def test_what_a_bridge_reflects_is_not_forwarded_by_the_host() -> None:
+    switches.create(HAIRPIN)
+    nft.create(isolation(HAIRPIN))
+    with attached("a", GUEST) as a, attached("b", OTHER), a.entered():
+        assert answered(*OTHER) == sorted(OTHER)
+
+
+def test_guests_of_one_switch_do_not_meet_through_the_host_either() -> None:
+    switches.create(PLAIN)
+    with attached("a", GUEST, "private") as a, attached("b", OTHER, "private") as b:
+        for there, other in ((a, OTHER), (b, GUEST)):
+            with there.entered():
+                four, six = other
+                ip(f"route add {four}/32 via 10.77.0.1", f"route add {six}/128 via fd77::1")
+        with a.entered():
+            assert answered(*OTHER) == sorted(OTHER)  # the control
+        nft.create(isolation(PLAIN))
+        with a.entered():
+            assert answered(*OTHER, within_s=0.5) == []
+
+
+def test_an_isolation_is_read_back_as_it_was_made() -> None:
+    made = isolation(PLAIN)
+    nft.create(made)
+    assert nft.observe("lab") == [made]
+    nft.delete(made)
+    assert nft.observe("lab") == []
+
+
+def test_a_switch_that_gets_nat_and_loses_it_again_is_never_without_its_table() -> None:
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+    apart = isolation(PLAIN)
+    out = filters.nat("lab", "lan", PLAIN.side, ("10.77.0.0/24",))
+    nft.create(apart)
+    for rules, forwards in ((out, 1), (apart, 0)):
+        nft.update(rules)
+        assert nft.observe("lab") == [rules]
+        assert forwarding.value(4) == forwards
+    assert forwarding.value(6) == 1  # somebody else's

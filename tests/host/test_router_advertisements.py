@@ -1,0 +1,305 @@
+"""No device of vmnet's is part of the host's own IPv6, however it was made or changed."""
+
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from socket import AF_NETLINK, SOCK_NONBLOCK, SOCK_RAW, socket
+
+import pytest
+from namespace import Namespace, ip
+from router import advertise, learned, listening
+
+from provisioner.core import linkmessages, names
+from provisioner.core.facts import Link
+from provisioner.core.netdevices import Mark
+from provisioner.core.resources import HostAccess, Macvtap, Switch
+from provisioner.errors import VmnetError
+from provisioner.host import forwarding, ipv6, links, macvtaps, nettaps, siblings, switches
+from provisioner.host.syntheticwire import SyntheticWire
+
+pytestmark = pytest.mark.usefixtures("far")
+
+INDEX = 0x6ABCDE10
+_LINKS = 1  # RTMGRP_LINK (linux/rtnetlink.h)
+TAP = Macvtap(
+    name=names.macvtap("lab", "web", 0),
+    uplink="near",
+    mode="private",
+    mac="02:00:00:00:00:0a",
+    mtu=1500,
+    group=names.group("lab"),
+    alias="vmnet:lab/web/0",
+    altname="",
+)
+ACCESS = HostAccess(
+    name=names.sibling("lab", "lan"),
+    uplink="near",
+    mac=names.sibling_mac("lab", "lan"),
+    addresses=("10.0.0.11/32", "fd00::11/128"),
+    routes=("10.0.0.51/32", "fd00::51/128"),
+    mtu=1500,
+    group=names.group("lab"),
+    alias="vmnet:lab/lan",
+)
+LOWER, FAR = names.switch_ends("lab", "lan")
+SWITCH = Switch(
+    LOWER,
+    FAR,
+    ("10.77.0.1/24", "fd77::1/64"),
+    1500,
+    names.group("lab"),
+    "vmnet:lab/lan",
+    mac=names.switch_mac("lab", "lan"),
+    far_mac=names.far_mac("lab", "lan"),
+)
+HAIRPIN = replace(SWITCH, bridge=names.bridge("lab", "lan"))
+
+
+def link(name: str) -> Link:
+    return next(x for x in links.observe()[0] if x.name == name)
+
+
+def access() -> HostAccess:
+    found, routes = links.observe()
+    return siblings.observed(link(ACCESS.name), found, routes)
+
+
+def switch() -> Switch:
+    return switches.observed(link(LOWER), links.observe()[0])
+
+
+@pytest.fixture
+def control() -> str:
+    """A device beside vmnet's, as the kernel makes it."""
+    return neighbour("near")
+
+
+def neighbour(uplink: str, name: str = "ctl") -> str:
+    ip(f"link add link {uplink} name {name} type macvlan mode bridge", f"link set {name} up")
+    return name
+
+
+def test_a_macvtap_that_nobody_holds_is_no_part_of_the_host(far: Namespace, control: str) -> None:
+    macvtaps.create(TAP, INDEX)
+    advertise("far", control, far)
+    assert learned(TAP.name) == []
+    assert not link(TAP.name).ipv6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"mode": "vepa"}, {"mtu": 1400}, {"txqueuelen": 77}, {"altname": "vmnet-lab-web-0"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_macvtap_that_is_changed_alive_stays_so(
+    far: Namespace, control: str, change: dict[str, object]
+) -> None:
+    macvtaps.create(TAP, INDEX)
+    macvtaps.update(replace(TAP, **change), link(TAP.name))  # type: ignore[arg-type]
+    advertise("far", control, far)
+    assert learned(TAP.name) == []
+
+
+def test_an_mtu_that_becomes_large_enough_for_ipv6_brings_none_of_it_back(
+    far: Namespace, control: str
+) -> None:
+    macvtaps.create(replace(TAP, mtu=1000), INDEX)
+    macvtaps.update(TAP, link(TAP.name))
+    assert (link(TAP.name).mtu, link(TAP.name).ipv6, link(TAP.name).quiet) == (1500, False, True)
+    advertise("far", control, far)
+    assert learned(TAP.name) == []
+
+
+def test_a_macvtap_that_an_older_vmnet_has_made_is_shut_and_forgets(
+    far: Namespace, control: str
+) -> None:
+    macvtaps.create(TAP, INDEX)
+    listening(TAP.name)
+    advertise("far", control, far)
+    assert "default" in learned(TAP.name)
+    assert link(TAP.name).ipv6
+    macvtaps.update(TAP, link(TAP.name))
+    assert learned(TAP.name) == []
+    advertise("far", control, far)
+    assert learned(TAP.name) == []
+
+
+def test_a_device_of_vmnet_net_is_no_part_of_the_host(
+    far: Namespace, control: str, tmp_path: Path
+) -> None:
+    wish = replace(TAP, name="mvn0", group=names.NET_GROUP, alias=Mark("near").alias)
+    try:
+        nettaps.create([wish], [], tmp_path / "nodes")
+        advertise("far", control, far)
+        assert learned("mvn0") == []
+    finally:
+        nettaps.remove({"mvn0": link("mvn0").index}, tmp_path / "nodes")
+
+
+@pytest.mark.parametrize("made", ["created", "updated"])
+def test_host_access_learns_nothing_from_the_lan_s_router(
+    far: Namespace, control: str, made: str
+) -> None:
+    siblings.create(ACCESS)
+    if made == "updated":
+        siblings.update(ACCESS)
+    advertise("far", control, far)
+    assert learned(ACCESS.name) == []
+    assert access() == ACCESS
+
+
+def test_host_access_that_has_learned_is_told_apart_and_mended(
+    far: Namespace, control: str
+) -> None:
+    siblings.create(ACCESS)
+    listening(ACCESS.name)
+    advertise("far", control, far)
+    assert "default" in learned(ACCESS.name)
+    assert access() == replace(ACCESS, deaf=False)
+    siblings.update(ACCESS)
+    assert learned(ACCESS.name) == []
+    assert access() == ACCESS
+
+
+def test_a_default_route_that_somebody_sets_on_host_access_is_taken_away() -> None:
+    siblings.create(ACCESS)
+    ip(f"route add default dev {ACCESS.name}", f"route add ::/0 dev {ACCESS.name}")
+    assert access() != ACCESS
+    siblings.update(ACCESS)
+    assert access() == ACCESS
+
+
+@pytest.mark.parametrize("wanted", [SWITCH, HAIRPIN], ids=["plain", "hairpin"])
+def test_the_lower_end_of_a_switch_hears_no_router_behind_it(wanted: Switch) -> None:
+    switches.create(wanted)
+    advertise(wanted.side, neighbour(LOWER))  # as vmnet's own dnsmasq does
+    assert [learned(x) for x in (LOWER, FAR, wanted.side)] == [[], [], []]
+    assert switch() == wanted
+
+
+@pytest.mark.parametrize("wanted", [SWITCH, HAIRPIN], ids=["plain", "hairpin"])
+def test_the_host_s_side_of_a_switch_hears_no_guest_that_plays_a_router(wanted: Switch) -> None:
+    switches.create(SWITCH)
+    switches.update(wanted)
+    # A frame of the lower end's own goes out to the far end; the control is at the same place.
+    advertise(LOWER, neighbour(wanted.side))
+    assert [learned(x) for x in (LOWER, FAR, wanted.side)] == [[], [], []]
+
+
+@pytest.mark.parametrize("wanted", [SWITCH, HAIRPIN], ids=["plain", "hairpin"])
+def test_a_switch_that_has_learned_is_told_apart_and_mended(wanted: Switch) -> None:
+    switches.create(wanted)
+    listening(LOWER, wanted.side)
+    advertise(LOWER, neighbour(wanted.side))
+    advertise(wanted.side, neighbour(LOWER, "ctm"))
+    assert "default" in learned(LOWER)
+    assert "default" in learned(wanted.side)
+    assert switch() == replace(wanted, deaf=False)
+    switches.update(wanted)
+    assert [learned(LOWER), learned(wanted.side)] == [[], []]
+    assert switch() == wanted
+
+
+def test_an_mtu_of_a_switch_that_becomes_large_enough_for_ipv6_brings_no_router_back() -> None:
+    four = replace(SWITCH, addresses=("10.77.0.1/24",))
+    switches.create(replace(four, mtu=1000))
+    switches.update(four)
+    assert switch() == four
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: macvtaps.create(TAP, INDEX),
+        lambda: macvtaps.update(TAP, link(TAP.name)),
+        lambda: siblings.create(ACCESS),
+        lambda: switches.create(HAIRPIN),
+        lambda: switches.update(HAIRPIN),
+        lambda: SyntheticWire("near").__exit__(),
+    ],
+    ids=["macvtap", "larger macvtap", "host access", "switch", "larger switch", "wire"],
+)
+def test_no_device_is_up_before_it_is_out_of_the_host_s_ipv6(
+    request: pytest.FixtureRequest, make: Callable[[], None]
+) -> None:
+    if "larger macvtap" in request.node.name:
+        macvtaps.create(replace(TAP, mtu=1000), INDEX)
+    if "larger switch" in request.node.name:
+        switches.create(replace(HAIRPIN, addresses=("10.77.0.1/24",), mtu=1000))
+    with socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, 0) as monitor:
+        monitor.bind((0, _LINKS))
+        make()
+        told = list(_told(monitor))
+    mine = [x for x in told if x.group not in {0, 1} and x.up]
+    assert {x.kind for x in mine} <= {"macvtap", "macvlan", "veth", "bridge"}
+    assert mine
+    assert [x.name for x in mine if x.learns] == []
+
+
+def _told(monitor: socket) -> Iterator[Link]:
+    """Read what the kernel has told of links, message by message."""
+    with suppress(BlockingIOError):
+        while data := monitor.recv(1 << 17):
+            at = 0
+            while at < len(data):
+                size, kind = struct.unpack_from("=IH", data, at)
+                if kind == linkmessages.RTM_NEWLINK:
+                    yield linkmessages.link(data[at + 16 : at + size])
+                at += (size + 3) & ~3
+
+
+def test_a_wire_into_an_uplink_is_no_part_of_the_host() -> None:
+    with SyntheticWire("near"):
+        mine = [x for x in links.every() if x.name.startswith(("mvx", "mvy"))]
+        assert [(x.up, x.ipv6) for x in mine] == [(True, False)] * 2
+
+
+def test_only_what_the_host_itself_has_learned_keeps_it_from_forwarding(
+    far: Namespace, control: str
+) -> None:
+    macvtaps.create(TAP, INDEX)
+    siblings.create(ACCESS)
+    listening(TAP.name, ACCESS.name)
+    advertise("far", control, far)
+    assert "default" in learned(TAP.name)
+    assert set(forwarding.ra_routers()) == {"near", control}
+    with pytest.raises(VmnetError) as caught:
+        forwarding.prove_possible([6])
+    for command in (caught.value.fix or "").split("; "):
+        setting, _, value = command.removeprefix("sysctl -w ").partition("=")
+        Path("/proc/sys", setting).write_text(value)
+    forwarding.prove_possible([6])
+
+
+def test_where_proc_sys_is_read_only_devices_are_made_and_are_no_drift() -> None:
+    script = """
+from test_router_advertisements import *
+ip("link add near type veth peer name far", "link set near up", "link set far up")
+macvtaps.create(TAP, INDEX)
+siblings.create(ACCESS)
+switches.create(HAIRPIN)
+siblings.update(ACCESS)
+switches.update(HAIRPIN)
+assert access() == ACCESS, access()
+assert switch() == HAIRPIN, switch()
+assert link(TAP.name).quiet and not link(TAP.name).ipv6
+print(ipv6.locked())
+"""
+    lock = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys; exec "
+    fenced = ["unshare", "--mount", "--net", "sh", "-ec", f'{lock} "$0" -c "$1"']
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [*fenced, sys.executable, script],
+        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}:{here.parents[1]}"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "/proc/sys/net/ipv6/conf cannot be written\n"
+    assert ipv6.locked() == ""
