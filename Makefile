@@ -6,11 +6,15 @@ PLAN ?= examples/pair.yaml
 
 .PHONY: help
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s  %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
-setup: ## install what is missing: Debian packages, .venv, the micro image
+setup: ## install what vmnet needs to run: Debian packages, .venv, the micro image
 	@tools/setup.sh
+
+.PHONY: setup-tests
+setup-tests: ## install what its tests need besides
+	@tools/setup.sh --tests
 
 .PHONY: up
 up: setup ## bring the plan up (PLAN=examples/pair.yaml)
@@ -23,11 +27,15 @@ down: ## take the plan down, leaving the host as it was
 	@tools/as-root.sh .venv/bin/vmnet down $(PLAN)
 
 .PHONY: test
-test: setup ## run all tests, lint and types among them (ARGS=tests/core -k mac)
+test: setup-tests ## run all tests, lint and types among them (ARGS=tests/core -k mac)
 	@tools/test.sh $(ARGS)
 
+.PHONY: test-release
+test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)
+	@tools/in-release.sh --tests '$(RELEASE)' make test ARGS='$(ARGS)'
+
 .PHONY: lint
-lint: setup ## run lint, types and layer contracts only
+lint: setup-tests ## run lint, types and layer contracts only
 	@tools/test.sh tests/test_house.py
 
 .PHONY: lock

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The images that guests boot from.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The image.")]
+Mirrors = Annotated[
+    list[str] | None,
+    typer.Option("--mirror", metavar="URI", help="Where its packages come from; repeatable."),
+]
 _NOTHING_KEPT = "interrupted: the store is as it was"
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
 _FIRMWARE: "dict[str, Firmware]" = {"bios": "bios", "uefi": "uefi"}
@@ -99,14 +103,18 @@ def pull(
 
 
 @app.command()
-def build(name: Name = "micro") -> None:
-    """Build an image, unless it is there for this recipe and these packages."""
+def build(name: Name = "micro", mirror: Mirrors = None) -> None:
+    """Build micro or a Debian, unless it is there for this recipe and these packages.
+
+    "debian" is the one of this host's own release, from the mirror of its apt; another release
+    (debian-12, debian-13) comes from the mirror that is named.
+    """
 
     def work() -> None:
         from provisioner.flow import images
 
         with screen.bar("build") as (tell, progress):
-            line = images.build(name, tell, progress)
+            line = images.build(name, tell, progress, mirror or ())
         screen.typed(line)
 
     answering("image build", work)

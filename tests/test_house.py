@@ -106,7 +106,16 @@ def test_the_lock_covers_what_pyproject_asks_for() -> None:
     project = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
     asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {re.split(r"[^A-Za-z0-9._-]", words)[0].lower() for words in asked}
-    assert names - names_in(HOUSE / "requirements.lock") == set()
+    pinned: set[str] = set().union(*(names_in(lock) for lock in LOCKS))
+    assert names - pinned == set()
+    runs = {re.split(r"[^A-Za-z0-9._-]", words)[0].lower() for words in project["dependencies"]}
+    assert runs - names_in(HOUSE / "requirements.lock") == set()
+
+
+def test_each_package_is_pinned_in_one_lock() -> None:
+    names = [name for lock in LOCKS for name in sorted(names_in(lock))]
+    assert sorted(names) == sorted(set(names))
+    assert not {"pytest", "mypy", "ruff"} & names_in(HOUSE / "requirements.lock")
 
 
 def test_nobody_names_a_home_or_a_workplace() -> None:

@@ -1,24 +1,26 @@
 #!/usr/bin/env bash
 # Installs what is missing and says what and why; nothing that is there is installed again.
-# Afterwards vmnet and all its tests need no outside network.
+#   tools/setup.sh [--tests]
+# Afterwards vmnet needs no outside network; with --tests, its tests can be run, too. Nothing that is
+# installed is enabled or started, and nobody is let in.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What each Debian package is for. Those it depends on come along, those it recommends do not.
-apt_packages() {
+packages_to_run() {
     cat <<'LIST'
 qemu-system-x86             runs the VMs
 qemu-utils                  qemu-img, which makes their disks
-libvirt-daemon-driver-qemu  libvirt's QEMU driver, which vmnet can load without a daemon
-libvirt-daemon-system       the account that VMs run as, and the daemon for those who want it
-mmdebstrap                  vmnet image build debian-12: installs the guest's packages into a folder
-e2fsprogs                   vmnet image build debian-12: mke2fs, its file system
-fdisk                       vmnet image build debian-12: sfdisk, its partitions
-dosfstools                  vmnet image build debian-12: mkfs.vfat, the partition that it boots from
-mtools                      vmnet image build debian-12: mcopy, which writes there without a mount
-syslinux                    vmnet image build debian-12: its boot loader for BIOS
-syslinux-common             vmnet image build debian-12: the boot sector that starts it
-iproute2                    ip, with which the tests build networks of their own
+libvirt-daemon-driver-qemu  libvirt's QEMU driver, which vmnet loads without a daemon
+zstd                        vmnet image build micro: unpacks the kernel of Debian 13
+mmdebstrap                  vmnet image build debian-*: installs the guest's packages into a folder
+e2fsprogs                   vmnet image build debian-*: mke2fs, its file system
+fdisk                       vmnet image build debian-*: sfdisk, its partitions
+dosfstools                  vmnet image build debian-*: mkfs.vfat, the partition that it boots from
+mtools                      vmnet image build debian-*: mcopy, which writes there without a mount
+syslinux                    vmnet image build debian-*: its boot loader for BIOS
+syslinux-common             vmnet image build debian-*: the boot sector that starts it
+iproute2                    ip, which vmnet's advice is written with
 nftables                    nft: address translation, and the guard against forged frames
 dnsmasq-base                DHCP and DNS on switches that vmnet makes
 gpgv                        verifies the vendors' signatures of their lists of digests
@@ -29,6 +31,12 @@ pkg-config                  builds libvirt-python: finds libvirt-dev
 gcc                         builds libvirt-python: compiles it
 python3-dev                 builds libvirt-python: Python's headers
 python3-venv                makes the virtual environment
+LIST
+}
+
+packages_to_test() {
+    cat <<'LIST'
+libvirt-daemon-system       tests: a libvirt daemon, which a plan may use instead of the driver alone
 libvirt-clients             tests: virt-xml-validate, libvirt's own judge of a VM's XML
 libxml2-utils               tests: xmllint, which virt-xml-validate calls
 tcpdump                     tests: shows what is really on a wire
@@ -37,8 +45,14 @@ iputils-arping              tests: a machine on the LAN that asks who has an add
 gnupg                       tests: a vendor who signs a list of digests
 openssh-server              tests: a machine on the LAN that is logged in to
 ovmf                        tests: UEFI firmware for a guest
+git                         tests: lists the files of this project
 chromium                    tests: shows the page of a check
 LIST
+}
+
+apt_packages() {
+    packages_to_run
+    [ -z "$tests" ] || packages_to_test
 }
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -61,11 +75,52 @@ missing_apt_packages() {
     done < <(apt_packages)
 }
 
-# The tests start an sshd of their own: installing it must not open this machine to logins.
-keep_sshd_off() {
-    command -v systemctl >/dev/null || return 0
-    say "systemd: ssh.service is masked, tests alone need sshd (to have it: systemctl unmask ssh)"
-    tools/as-root.sh systemctl mask --quiet ssh.service ssh.socket || true
+# While packages are installed, this machine's services are left as they are, in the packages' own two
+# ways: their scripts ask policy-rc.d before they start a service, and systemd's presets before they
+# enable it. Upgrades do not enable later what the preset left alone. A policy-rc.d that is there
+# already decides instead, and is not touched.
+policy=/usr/sbin/policy-rc.d
+presets=(/run/systemd/system-preset/00-vmnet-setup.preset /run/systemd/user-preset/00-vmnet-setup.preset)
+policy_mark='# Made by make setup of vmnet while it installs packages, by process'
+
+keep_services_off() {
+    local maker
+    if [ -e "$policy" ] && maker=$(sed -n "s/^$policy_mark //p" "$policy") && [ -n "$maker" ] &&
+        [ ! -e "/proc/$maker" ]; then
+        tools/as-root.sh rm -f "$policy" # of a run that was killed
+    fi
+    # shellcheck disable=SC2016  # expanded by that shell
+    tools/as-root.sh sh -c 'set -C
+        made=$1 mark=$2; shift 2
+        { printf "#!/bin/sh\n%s\nexit 101\n" "$mark" >"$made" && chmod 755 "$made"; } 2>/dev/null || true
+        set +C
+        for preset; do mkdir -p "${preset%/*}"; echo "disable *" >"$preset"; done
+    ' sh "$policy" "$policy_mark $$" "${presets[@]}"
+}
+
+let_services_be() {
+    local made=("${presets[@]}")
+    [ ! -e "$policy" ] || ! grep -qxF "$policy_mark $$" "$policy" || made+=("$policy")
+    tools/as-root.sh rm -f "${made[@]}"
+    trap - EXIT
+}
+
+# VMs run as the account that Debian's libvirt uses. Debian 13 makes it with the driver, Debian 12 only
+# with the daemon, which nobody needs here: it is made as there, so that the daemon finds it.
+make_account() {
+    getent passwd libvirt-qemu >/dev/null && return
+    say "account: libvirt-qemu, which VMs run as"
+    # shellcheck disable=SC2016  # expanded by that shell
+    tools/as-root.sh sh -c 'set -e
+        own=64055 # reserved for it by Debian
+        getent group kvm || groupadd --system kvm
+        getent group libvirt-qemu || groupadd --system --gid $own libvirt-qemu ||
+            groupadd --system libvirt-qemu
+        ! getent passwd $own || own=""
+        useradd --system ${own:+--uid $own} --gid kvm --groups libvirt-qemu --comment "Libvirt Qemu" \
+            --home-dir /var/lib/libvirt --no-create-home --shell /usr/sbin/nologin libvirt-qemu
+    ' >/dev/null
+    changed=yes
 }
 
 install_apt_packages() {
@@ -81,15 +136,19 @@ install_apt_packages() {
         say "apt: $name ($reason)"
         names+=("$name")
     done <<<"$missing"
-    case " ${names[*]} " in *" openssh-server "*) keep_sshd_off ;; esac
     export DEBIAN_FRONTEND=noninteractive
     # Old lists name files that the mirror no longer has. If fresh ones cannot be had, the old ones
     # may still do, so only the second step decides.
     tools/as-root.sh apt-get update -qq || true
+    trap let_services_be EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    keep_services_off
     tools/as-root.sh apt-get install -qq --no-install-recommends -o DPkg::Lock::Timeout=120 \
         -o Dpkg::Use-Pty=0 "${names[@]}" </dev/null || fail "apt could not install ${names[*]}" \
         "apt-get install, whose own words stand above" \
         "see that this machine reaches its package mirror (apt-get update), then again: make setup"
+    let_services_be
     changed=yes
 }
 
@@ -108,6 +167,7 @@ find_python() {
 
 # A virtual environment is good for one Python, one place and one set of locks.
 wanted_venv() { readlink -f .venv/bin/python; pwd; sha256sum requirements-build.lock requirements.lock; }
+wanted_dev() { wanted_venv; sha256sum requirements-dev.lock; }
 wanted_vmnet() { sha256sum pyproject.toml; }
 wanted_image() {
     find images/micro provisioner/host/micro -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum
@@ -139,11 +199,11 @@ make_venv() {
     rm -rf .venv
     "$python" -m venv .venv || fail "Python cannot make a virtual environment" \
         "$python -m venv .venv" "install the venv module of that Python, then again: make setup"
-    say "python: what builds libvirt-python (requirements-build.lock)"
+    say "python: what builds libvirt-python and vmnet (requirements-build.lock)"
     pip "the build tools could not be installed" "$reach_an_index" \
         install --no-compile --require-hashes --requirement requirements-build.lock
     # The wheels stay: the tests install vmnet from them into an empty environment, without network.
-    say "python: $(grep -c == requirements.lock) packages that vmnet and its tests use (requirements.lock)"
+    say "python: $(grep -c == requirements.lock) packages that vmnet runs on (requirements.lock)"
     pip "the packages of requirements.lock could not be fetched or built" "$reach_an_index" \
         wheel --require-hashes --no-deps --no-build-isolation --wheel-dir .venv/wheels \
         --requirement requirements.lock
@@ -151,6 +211,16 @@ make_venv() {
         install --no-compile --no-index --no-deps .venv/wheels/*.whl
     compile .venv/lib
     stamp venv
+    changed=yes
+}
+
+add_test_packages() {
+    is_stamped dev && return
+    say "python: $(grep -c == requirements-dev.lock) packages that its tests use (requirements-dev.lock)"
+    pip "the packages of requirements-dev.lock could not be fetched or installed" "$reach_an_index" \
+        install --no-compile --require-hashes --no-deps --requirement requirements-dev.lock
+    compile .venv/lib
+    stamp dev
     changed=yes
 }
 
@@ -177,11 +247,18 @@ build_image() {
     changed=yes
 }
 
-changed=''
+changed='' tests=''
+case "$*" in
+    '') ;;
+    --tests) tests=yes ;;
+    *) fail "\"$*\" is not an option" "tools/setup.sh" "tools/setup.sh, or: tools/setup.sh --tests" ;;
+esac
 exec 9<Makefile
 flock 9 # two runs at once would build one .venv together
 install_apt_packages
+make_account
 make_venv
+[ -z "$tests" ] || add_test_packages
 install_vmnet
 exec 9<&-
 build_image

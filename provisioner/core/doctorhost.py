@@ -60,7 +60,7 @@ _TOOLS: Final = (
     ("ssh-keygen", "makes the key that a guest is known by", State.LACKS, "openssh-client"),
     ("openssl", "hashes a password: in the clear", State.LACKS, "openssl"),
     ("gpgv", "verifies the vendors' lists of digests", State.NOTE, "gpgv"),
-    ("mmdebstrap", "builds debian-12 here", State.NOTE, "mmdebstrap"),
+    ("mmdebstrap", "builds Debian images here", State.NOTE, "mmdebstrap"),
 )
 """Programs that guests' disks and images take: what each does, and its package in Debian."""
 

@@ -1,6 +1,7 @@
 """The story of `vmnet image`: what is there, what comes in, what goes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,8 @@ from provisioner.host.store import Gone, Kept
 
 Tell = Callable[[str], None]
 
-_DEBIAN: Final = "debian-12"
+_MIRROR: Final = re.compile(r"(?:https?|file)://?[!-Z^-~]+")
+_OWN: Final = "debian"  # of the host's own release
 
 
 def listed() -> list[Row]:
@@ -112,28 +114,45 @@ def prune(agreed: Sequence[Gone], tell: Tell) -> list[Gone]:
         return store.prune(folder, agreed, storeuse.in_use(places.state()))
 
 
-def build(name: str, tell: Tell, progress: Progress) -> str:
-    """Build an image by its recipe; say what was built. Raises VmnetError."""
-    if name not in RECIPES:
-        known = ", ".join(f'"{each}"' for each in RECIPES)
+def build(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str] = ()) -> str:
+    """Build an image by its recipe; say what was built. Raises VmnetError.
+
+    "debian" is the one of the host's own release. The packages of a Debian come from `mirrors`
+    when some are named, from the host's own mirror otherwise.
+    """
+    from provisioner.host.debian import recipe
+
+    suites = recipe.suites()
+    if name != "micro" and name not in {_OWN, *suites}:
+        known = ", ".join(f'"{each}"' for each in ("micro", _OWN, *suites))
         raise VmnetError(
             f'there is no recipe for an image "{one_line(name, 80)}"',
             fix=f"the images that vmnet can build: {known}",
             status=Exit.BAD_INPUT,
         )
-    return RECIPES[name](tell, progress)
-
-
-def _micro(tell: Tell, _: Progress) -> str:
+    if bad := [uri for uri in mirrors if not _MIRROR.fullmatch(uri)]:
+        raise VmnetError(
+            f'"{one_line(bad[0], 80)}" is not the address of a mirror',
+            fix="write it as in a line of sources.list: http://HOST/debian",
+            status=Exit.BAD_INPUT,
+        )
+    if name != "micro":
+        return _debian(recipe.own_name() if name == _OWN else name, tell, progress, mirrors)
+    if mirrors:
+        raise VmnetError(
+            "micro is made of the host's own packages, whatever mirror is named",
+            fix="leave --mirror out, or build a debian",
+            status=Exit.BAD_INPUT,
+        )
     return f"micro: {micro.build(places.cache(), tell).kernel.parent}"
 
 
-def _debian(tell: Tell, progress: Progress) -> str:
-    """Build a Debian from the host's own package mirror, and take it into the store."""
+def _debian(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str]) -> str:
+    """Build a Debian from packages, and take it into the store."""
     from provisioner.host import debian
 
-    built = debian.build(places.cache(), tell)
-    there = store.find(places.store(), _DEBIAN)
+    built = debian.build(places.cache(), tell, name, mirrors)
+    there = store.find(places.store(), name)
     if not there or there.record.digest != built.digest:
         traits = Traits(
             boot=tuple(built.boot),
@@ -141,18 +160,9 @@ def _debian(tell: Tell, progress: Progress) -> str:
             min_memory_mib=built.min_memory_mib,
             agent=built.agent,
         )
-        origin = Origin(
-            _DEBIAN, "built here from Debian's packages", traits, f"sha256:{built.digest}"
-        )
+        origin = Origin(name, "built here from Debian's packages", traits, f"sha256:{built.digest}")
         add(built.path, origin, tell, progress)
-    return f"{_DEBIAN}: {built.path.parent}"
-
-
-RECIPES: Final[Mapping[str, Callable[[Tell, Progress], str]]] = {
-    "micro": _micro,
-    _DEBIAN: _debian,
-}
-"""How images are built, by name: each says what happens, and gives a line about what was built."""
+    return f"{name}: {built.path.parent}"
 
 
 def _verified(kept: Kept, progress: Progress) -> VmnetError | None:

@@ -24,7 +24,7 @@ from provisioner.host.proofs import Trust
 if TYPE_CHECKING:
     from provisioner.core.catalogue import Entry
 
-_RECIPES_HINT = "or build one from packages: vmnet image build debian-12"
+_RECIPES_HINT = "or build one from packages: vmnet image build {name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def traits_of(entry: "Entry") -> Traits:
 
 def absent(name: str, why: VmnetError | None = None) -> VmnetError:
     """Say that an image is not here, and how it can be had."""
-    hint = f", {_RECIPES_HINT}" if name == "debian-12" else ""
+    hint = f", {_RECIPES_HINT.format(name=name)}" if name in {"debian-12", "debian-13"} else ""
     if why is not None:
         return VmnetError(
             why.what, fix=f"{why.fix or 'see: vmnet image ls'}{hint}", status=why.status

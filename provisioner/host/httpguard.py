@@ -3,6 +3,7 @@
 urllib3 knows no proxies of the environment; the standard library does.
 """
 
+import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from provisioner.host.deadlines import Watchdog
 from provisioner.host.httplimits import Failed
 
 if TYPE_CHECKING:
-    from urllib3 import PoolManager
+    from urllib3 import HTTPResponse, PoolManager
+    from urllib3.connection import HTTPConnection
 
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
@@ -75,9 +77,17 @@ def pools_for(url: Url, guard: Guard) -> Iterator["PoolManager"]:
         def _new_conn(self) -> socket:
             return guard.accept(super()._new_conn(), by_proxy=bool(proxy))
 
+        def getresponse(self) -> "HTTPResponse":  # type: ignore[override]
+            with _closed_if_refused(self):
+                return super().getresponse()
+
     class Secure(HTTPSConnection):
         def _new_conn(self) -> socket:
             return guard.accept(super()._new_conn(), by_proxy=bool(proxy))
+
+        def getresponse(self) -> "HTTPResponse":  # type: ignore[override]
+            with _closed_if_refused(self):
+                return super().getresponse()
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -90,6 +100,22 @@ def pools_for(url: Url, guard: Guard) -> Iterator["PoolManager"]:
     with _manager(proxy) as pools:
         pools.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
         yield pools
+
+
+@contextmanager
+def _closed_if_refused(connection: "HTTPConnection") -> Iterator[None]:
+    """Close the socket of a connection whose reply is refused.
+
+    urllib3 raises InvalidHeader for a head whose lengths differ (HTTPResponse._init_length) and
+    forgets the reply then, which holds the socket until the next garbage collection.
+    """
+    line = connection.sock
+    try:
+        yield
+    except Exception:
+        if line is not None and line.fileno() >= 0:
+            os.close(line.detach())
+        raise
 
 
 def _manager(proxy: str) -> "PoolManager":

@@ -17,6 +17,7 @@ from provisioner.errors import VmnetError
 from provisioner.host import deadline, filefaults, umask
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_NOBODY = 65534
 _KILLED_S = 2.0
 _TOLD_LINES = 5
 _TOLD_WORDS = 6
@@ -77,6 +78,49 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
             fix=filefaults.full(stderr) or fix or "run it by hand to see the whole of what it says",
         )
     return Finished(stdout, stderr, child.returncode)
+
+
+def run_as_nobody(program: Path, words: Sequence[str], *, timeout_s: float) -> str:
+    """Run a program from its file, without the rights of root, and return its standard output.
+
+    Root's child is the user nobody, who need not be able to reach the file: it is opened here.
+    argv[0] is the file's name. Raises VmnetError when it does not start, fails or is not done after
+    `timeout_s` seconds.
+    """
+    with program.open("rb") as file:
+        nobody = _NOBODY if os.geteuid() == 0 else None
+        try:
+            done = subprocess.run(
+                [program.name, *words],
+                executable=f"/proc/self/fd/{file.fileno()}",
+                pass_fds=[file.fileno()],
+                user=nobody,
+                group=nobody,
+                extra_groups=None if nobody is None else [],
+                cwd="/",
+                env={"LC_ALL": "C"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout_s,
+                check=False,
+            )
+        except OSError as error:
+            raise not_started(str(program), error) from error
+        except subprocess.TimeoutExpired:
+            raise VmnetError(
+                f"{_told([program.name, *words])} was not done after {timeout_s:g} s",
+                fix=f"run it by hand to see what it waits for: {program}",
+            ) from None
+    if done.returncode != 0:
+        raise VmnetError(
+            f"{_told([program.name, *words])} failed with status {done.returncode}: "
+            f"{last_lines(done.stdout)}",
+            fix=f"run it by hand to see the whole of what it says: {program}",
+        )
+    return done.stdout
 
 
 def follow(

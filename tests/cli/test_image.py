@@ -158,6 +158,8 @@ def test_a_file_of_any_name_is_a_file(room: Room, name: str) -> None:
         (("rm", "../../x"), 2, 'there is no image "../../x" in the store'),
         (("verify", "nope"), 2, 'there is no image "nope" in the store'),
         (("build", "nope"), 2, 'there is no recipe for an image "nope"'),
+        (("build", "debian", "--mirror", "a b"), 2, '"a b" is not the address of a mirror'),
+        (("build", "--mirror", "http://m.test/debian"), 2, "micro is made of the host's own pack"),
     ],
 )
 def test_what_cannot_be_is_said_with_its_mend(

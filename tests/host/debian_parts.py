@@ -6,11 +6,13 @@ from pathlib import Path
 from provisioner.host import debian
 from provisioner.host.debian.image import Built
 
+NAME = debian.own_name()  # of the release that the tests run on
+
 
 def cache() -> Path:
     return Path(os.environ.get("VMNET_CACHE_DIR", "/var/cache/vmnet"))
 
 
 def image() -> Built:
-    """The image of the current recipe, built when nobody has yet."""
-    return debian.find(cache()) or debian.build(cache(), print)
+    """The image of this host's release and the current recipe, built when nobody has yet."""
+    return debian.find(cache(), NAME) or debian.build(cache(), print, NAME)

@@ -21,6 +21,9 @@ from provisioner.host.debian import archive, layout, recipe
 from provisioner.host.debian.image import Built
 from provisioner.host.debian.layout import MIB, Layout
 
+NAME = debian_parts.NAME
+SUITE = recipe.suites()[NAME]
+OTHER = next(name for name in recipe.suites() if name != NAME)
 REPOSITORY = Path(__file__).parent.parent.parent
 NOBODY = 65534
 T = TypeVar("T")
@@ -33,14 +36,14 @@ from provisioner.errors import VmnetError
 from provisioner.host import debian
 def say(line): print(line, flush=True)
 try:
-    say(debian.build(Path(sys.argv[1]), say).digest)
+    say(debian.build(Path(sys.argv[1]), say, sys.argv[2]).digest)
 except VmnetError as error:
     say(f"{error.what} / {error.fix}")
 """
 
 
 def builder(cache: Path, user: int | None = None) -> subprocess.Popen[str]:
-    argv = [sys.executable, "-B", "-c", BUILD, str(cache)]
+    argv = [sys.executable, "-B", "-c", BUILD, str(cache), NAME]
     return subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, user=user)
 
 
@@ -133,7 +136,7 @@ def disk(image: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 
 @pytest.fixture(scope="module")
 def plan(image: Built) -> Layout:
-    what = recipe.read()
+    what = recipe.read(NAME)
     return Layout(what.size_mib, what.esp_mib, image.path.parent.name)
 
 
@@ -182,7 +185,8 @@ def test_the_esp_has_loaders_and_the_kernel_that_lies_beside_the_disk(
         assert (tmp_path / name).read_bytes() == (image.path.parent / name).read_bytes()
     config = told("mtype", "-i", esp, "::syslinux/syslinux.cfg")
     assert (
-        config == layout.loader_files(recipe.read().title, image.cmdline)["syslinux/syslinux.cfg"]
+        config
+        == layout.loader_files(recipe.read(NAME).title, image.cmdline)["syslinux/syslinux.cfg"]
     )
 
 
@@ -212,14 +216,14 @@ def test_the_file_system_is_sound_and_belongs_to_no_vm_yet(disk: Path, plan: Lay
 def test_a_second_build_finds_the_first_and_leaves_the_hosts_lists_alone(image: Built) -> None:
     lists = sorted(Path("/var/lib/apt/lists").iterdir())
     said: list[str] = []
-    assert debian.build(debian_parts.cache(), said.append) == image
-    assert said == [f"the debian-12 image is up to date: {image.path.parent}"]
+    assert debian.build(debian_parts.cache(), said.append, NAME) == image
+    assert said == [f"the {NAME} image is up to date: {image.path.parent}"]
     assert sorted(Path("/var/lib/apt/lists").iterdir()) == lists
     assert lists
 
 
 def test_an_image_that_is_not_whole_is_not_found(tmp_path: Path) -> None:
-    folder = tmp_path / "images" / f"debian-12-{recipe.digest()[:12]}-new"
+    folder = tmp_path / "images" / f"{NAME}-{recipe.digest()[:12]}-new"
     folder.mkdir(parents=True)
     for name in ("disk.qcow2", "vmlinuz", "initrd"):
         (folder / name).write_text("abc")
@@ -234,7 +238,7 @@ def test_an_image_that_is_not_whole_is_not_found(tmp_path: Path) -> None:
         "agent": True,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert debian.find(tmp_path) == Built(
+    assert debian.find(tmp_path, NAME) == Built(
         path=folder / "disk.qcow2",
         kernel=folder / "vmlinuz",
         initrd=folder / "initrd",
@@ -246,7 +250,7 @@ def test_an_image_that_is_not_whole_is_not_found(tmp_path: Path) -> None:
         agent=True,
     )
     (folder / "disk.qcow2").write_text("ab")
-    assert debian.find(tmp_path) is None
+    assert debian.find(tmp_path, NAME) is None
 
 
 def test_a_killed_build_ends_with_all_it_started_and_the_next_one_clears_away(
@@ -256,7 +260,7 @@ def test_a_killed_build_ends_with_all_it_started_and_the_next_one_clears_away(
     try:
         assert next_line(first).startswith("installing ")
         second = builder(tmp_path)
-        assert next_line(second) == "waiting for another vmnet that builds the debian-12 image\n"
+        assert next_line(second) == f"waiting for another vmnet that builds the {NAME} image\n"
         left = waited_for(lambda: list(tmp_path.glob("images/work-*/mmdebstrap.*/var/lib/dpkg")))
         first.kill()
         waited_for(lambda: not processes_of(left[0].parents[3]))
@@ -266,7 +270,7 @@ def test_a_killed_build_ends_with_all_it_started_and_the_next_one_clears_away(
         waited_for(lambda: second.poll() is not None)
         waited_for(lambda: not processes_of(tmp_path))
         assert sorted(path.name for path in (tmp_path / "images").iterdir()) == [
-            "build-debian-12.lock"
+            f"build-{NAME}.lock"
         ]
         assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
     finally:
@@ -298,7 +302,7 @@ def processes_of(folder: Path) -> list[str]:
 
 def refusal(cache: Path) -> tuple[str, str | None]:
     with pytest.raises(VmnetError) as caught:
-        debian.build(cache, print)
+        debian.build(cache, print, NAME)
     return caught.value.what, caught.value.fix
 
 
@@ -309,7 +313,7 @@ def test_missing_programs_are_named_with_the_line_that_installs_them(
         (tmp_path / program).symlink_to("/bin/true")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert refusal(tmp_path / "cache") == (
-        "the debian-12 image is made with programs that are not installed",
+        f"the {NAME} image is made with programs that are not installed",
         "apt-get install dosfstools fdisk mmdebstrap mtools syslinux",
     )
     assert not (tmp_path / "cache").exists()
@@ -318,8 +322,8 @@ def test_missing_programs_are_named_with_the_line_that_installs_them(
 def test_who_is_not_root_is_told_so(tmp_path: Path) -> None:
     with builder(tmp_path / "cache", user=NOBODY) as asked:
         assert asked.communicate(timeout=30)[0] == (
-            "only root can build the debian-12 image: its packages are installed in a folder of"
-            " their own / sudo vmnet image build debian-12\n"
+            f"only root can build the {NAME} image: its packages are installed in a folder of"
+            f" their own / sudo vmnet image build {NAME}\n"
         )
 
 
@@ -329,9 +333,49 @@ def test_without_package_lists_the_cure_is_a_source_and_an_update(
     (tmp_path / "lists/partial").mkdir(parents=True)
     (tmp_path / "apt.conf").write_text(f'Dir::State::lists "{tmp_path}/lists";\n')
     monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
-    assert refusal(tmp_path / "cache") == (
-        "apt has no package lists of Debian 12 (bookworm)",
-        "give apt a source of Debian bookworm main, run apt-get update as root, try again",
+    what, fix = refusal(tmp_path / "cache")
+    assert what == f"apt has no package lists of Debian {NAME[-2:]} ({SUITE})"
+    assert fix == (
+        f"name a mirror that has it: vmnet image build {NAME} --mirror URI, or give apt a source"
+        f" of Debian {SUITE} main and run apt-get update as root"
+    )
+
+
+def test_the_hosts_own_release_is_the_one_that_is_built(tmp_path: Path) -> None:
+    release = tmp_path / "os-release"
+    for name, suite in recipe.suites().items():
+        release.write_text(f'NAME="Debian GNU/Linux"\nVERSION_CODENAME={suite}\nID=debian\n')
+        assert recipe.own_name(release) == name
+        assert recipe.read(name).suite == suite
+    release.write_text("ID=arch\n")
+    assert recipe.own_name(release) == recipe.own_name(tmp_path / "none") == "debian-13"
+
+
+def test_another_release_comes_from_the_mirror_that_is_named(tmp_path: Path) -> None:
+    """Its lists are fetched into the builder's room, from this host's own mirror."""
+    lists = sorted(Path("/var/lib/apt/lists").iterdir())
+    uri = archive.of(recipe.read(NAME)).sources.split("] ")[-1].split()[0]
+    uri = uri.removesuffix("-security")
+    told = recipe.read(OTHER)
+    found = archive.fetched(told, [uri, f"{uri}-security"], tmp_path)
+    assert {line.split()[-2] for line in found.sources.splitlines()} == {
+        *(told.suite, f"{told.suite}-updates", f"{told.suite}-security")
+    }
+    assert [path for path in found.lists if path.parent != tmp_path / "lists"] == []
+    wanted = archive.versions(found, told.packages, tmp_path)
+    deb = {"debian-12": "deb12", "debian-13": "deb13"}[OTHER]
+    assert {"systemd", "cloud-init", "libc6"} <= {package.name for package in wanted}
+    assert [package for package in wanted if deb in package.version]
+    assert sorted(Path("/var/lib/apt/lists").iterdir()) == lists
+
+
+def test_a_mirror_without_the_release_is_told(tmp_path: Path) -> None:
+    with pytest.raises(VmnetError) as caught:
+        archive.fetched(recipe.read(OTHER), [f"file:{tmp_path}/nothing"], tmp_path)
+    assert caught.value.what.startswith("apt-get ")
+    suite = recipe.suites()[OTHER]
+    assert caught.value.fix == (
+        f"see that file:{tmp_path}/nothing has {suite}, and that this host reaches it"
     )
 
 

@@ -170,7 +170,7 @@ def test_two_entries_for_one_table_are_refused(tmp_path: Path, disk: Path) -> No
 
 def test_raw_disks_with_tables_and_file_systems_are_taken_whole_only(tmp_path: Path) -> None:
     makers = {
-        "GPT": ["sgdisk", "-n", "1:0:0"],
+        "GPT": ["sfdisk", "-q", "--label", "gpt"],
         "MBR": ["sfdisk", "-q"],
         "ext4": ["mke2fs", "-q", "-t", "ext4"],
     }

@@ -1,8 +1,10 @@
 """Servers that lie: about lengths, parts, encodings, digests, and about being there at all."""
 
+import gc
 import gzip
 import hashlib
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,25 @@ def test_a_length_that_is_no_number_is_refused(tmp_path: Path, length: str) -> N
     error = error_of(saying(BODY, Content_Length=length), tmp_path)
     assert "\x1b" not in error.what
     assert error.what.startswith("SERVER: ")
+
+
+def open_sockets() -> set[Path]:
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # of the iteration itself
+            found.add(descriptor.readlink())
+    return {path for path in found if path.name.startswith("socket:")}
+
+
+def test_a_refused_reply_leaves_no_connection_open(tmp_path: Path) -> None:
+    gc.disable()
+    try:
+        before = open_sockets()
+        error = error_of(saying(BODY, Content_Length="5, 6"), tmp_path)
+        assert "5, 6" in error.what
+        assert open_sockets() - before == set()
+    finally:
+        gc.enable()
 
 
 def test_a_body_without_end_is_stopped_at_the_limit(tmp_path: Path) -> None:

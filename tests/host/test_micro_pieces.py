@@ -2,7 +2,9 @@
 
 import gzip
 import lzma
+import stat
 import struct
+import subprocess
 from pathlib import Path
 
 import lz4.block
@@ -33,15 +35,21 @@ def lz4_legacy(content: bytes) -> bytes:
     return b"\x02\x21\x4c\x18" + told + struct.pack("<I", len(content))
 
 
+def zstd(content: bytes) -> bytes:
+    done = subprocess.run(["zstd", "-19", "-c"], input=content, capture_output=True, check=True)
+    return done.stdout + struct.pack("<I", len(content))
+
+
 @pytest.mark.parametrize(
     "payload",
     [
+        zstd(ELF),
         lz4_legacy(ELF),
         gzip.compress(ELF) + struct.pack("<I", len(ELF)),
         lzma.compress(ELF) + struct.pack("<I", len(ELF)),
         ELF,
     ],
-    ids=["lz4", "gzip", "xz", "plain"],
+    ids=["zstd", "lz4", "gzip", "xz", "plain"],
 )
 def test_the_kernel_comes_out_of_its_bzimage_whole(payload: bytes) -> None:
     assert bzimage.vmlinux(packed_kernel(payload)) == ELF
@@ -57,6 +65,7 @@ def test_the_kernel_comes_out_of_its_bzimage_whole(payload: bytes) -> None:
             packed_kernel(b"BZh9 and so on"),
             "its payload is packed in a way we do not know (425a6839)",
         ),
+        (packed_kernel(zstd(ELF)[:-5]), "its zstd payload is damaged"),
         (packed_kernel(gzip.compress(b"no kernel")), "its payload is not an ELF file"),
         (packed_kernel(b"\x1f\x8bnonsense"), "its gzip payload is damaged"),
         (packed_kernel(b"\xfd7zXZ\x00nonsense"), "its xz payload is damaged"),
@@ -112,8 +121,39 @@ def test_two_different_entries_of_one_name_are_a_bug_that_is_told() -> None:
         cpio.pack([cpio.file("etc/passwd", b"a"), cpio.file("etc/passwd", b"b")])
 
 
-def test_the_commands_of_busybox_are_read_from_its_own_table() -> None:
-    assert initrd.applets(b"code\0[\0[[\0acpid\0cat\0zcat\0\0more") == ["acpid", "cat", "zcat"]
+def busybox_that(folder: Path, script: str) -> Path:
+    program = folder / "busybox"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_the_commands_of_busybox_are_those_that_it_lists(tmp_path: Path) -> None:
+    """The file in a folder of root's alone, run as somebody else; its table's layout is its own."""
+    busybox = tmp_path / "busybox"
+    busybox.write_bytes(files(image().initrd)["bin/busybox"][1])
+    busybox.chmod(0o755)
+    names = initrd.applets(busybox)
+    assert {"[", "awk", "cat", "ip", "mount", "sh", "udhcpc"} <= set(names)
+    assert names == sorted(set(names))
+    links = {name for name, (mode, _) in files(image().initrd).items() if stat.S_ISLNK(mode)}
+    assert {f"bin/{name}" for name in names} - links == {"bin/busybox", "bin/init", "bin/getty"}
+
+
+@pytest.mark.parametrize(
+    ("script", "what"),
+    [
+        ("echo no list", "busybox --list does not list its commands: no list"),
+        ("echo sh; echo ../../etc", "busybox --list does not list its commands: sh ../../etc"),
+        ("echo oops; exit 3", "busybox --list failed with status 3: oops"),
+    ],
+)
+def test_a_busybox_that_lists_nothing_of_use_is_refused(
+    tmp_path: Path, script: str, what: str
+) -> None:
+    with pytest.raises(VmnetError) as caught:
+        initrd.applets(busybox_that(tmp_path, script))
+    assert caught.value.what == what
 
 
 def module_file(path: Path, depends: str, *, signed: bool = False) -> None:

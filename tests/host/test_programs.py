@@ -1,10 +1,11 @@
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host.programs import Finished, last_lines, run
+from provisioner.host.programs import Finished, last_lines, run, run_as_nobody
 
 
 def test_a_program_gets_its_arguments_untouched_and_speaks_english(tmp_path: Path) -> None:
@@ -49,3 +50,24 @@ def test_a_program_in_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
 def test_silence_is_told_as_such() -> None:
     assert last_lines("\n \n") == "it said nothing"
     assert last_lines("\n".join("abcdefg")) == "c / d / e / f / g"
+
+
+def test_a_file_is_run_as_nobody_wherever_it_lies(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    program = tmp_path / "busybox"
+    shutil.copyfile(shutil.which("id") or "", program)
+    program.chmod(0o755)
+    assert run_as_nobody(program, ["-u"], timeout_s=5) == "65534\n"
+    assert run_as_nobody(program, ["-G"], timeout_s=5) == "65534\n"
+    with pytest.raises(VmnetError, match=r"busybox -G -u failed with status 1: .*more than one"):
+        run_as_nobody(program, ["-G", "-u"], timeout_s=5)
+
+
+def test_a_file_that_hangs_or_cannot_be_run_is_told(tmp_path: Path) -> None:
+    program = tmp_path / "sleep"
+    shutil.copyfile(shutil.which("sleep") or "", program)
+    with pytest.raises(VmnetError, match=r"cannot start .*sleep: Permission denied"):
+        run_as_nobody(program, ["300"], timeout_s=5)
+    program.chmod(0o755)
+    with pytest.raises(VmnetError, match=r"sleep 300 was not done after 0\.2 s"):
+        run_as_nobody(program, ["300"], timeout_s=0.2)

@@ -1,4 +1,4 @@
-"""A real distribution: Debian 12 with cloud-init, on macvtaps in four modes, by BIOS and by UEFI.
+"""A real distribution: Debian of this host's release on macvtaps in four modes, by BIOS and UEFI.
 
 Four guests on two cores of an emulated CPU take their time: they are started once for all tests.
 """
@@ -13,14 +13,16 @@ from typing import Any
 
 import pytest
 
+from provisioner.host.debian import recipe
 from vm.lab import REPOSITORY, Lab, until
 from vm.terminal import joined
 
+NAME = recipe.own_name()
 BOOT_S = 600
 STATIC = ("10.80.0.50", "fd80::50")
 PLAN = """\
 defaults:
-  image: debian-12
+  image: {image}
   memory: 320M
   ssh_keys: ["{key}"]
 networks:
@@ -75,11 +77,11 @@ def image(*words: str) -> str:
 @pytest.fixture(scope="module")
 def debian() -> Iterator[None]:
     """Debian in the image store, which is left as it was."""
-    before = "debian-12  " in image("ls") and "built here" in image("ls", "--json")
-    image("build", "debian-12")
+    before = f"{NAME}  " in image("ls") and "built here" in image("ls", "--json")
+    image("build", "debian")
     yield
     if not before:
-        image("rm", "debian-12")
+        image("rm", NAME)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def here(shared_lab: Lab, debian: None) -> Iterator[Here]:
     words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "me@home", "-f", str(key)]
     subprocess.run(words, check=True)
     public = key.with_suffix(".pub").read_text().strip()
-    text = PLAN.format(key=public, four=STATIC[0], six=STATIC[1])
+    text = PLAN.format(image=NAME, key=public, four=STATIC[0], six=STATIC[1])
     with shared_lab.settled():
         plan = shared_lab.plan(text)
         up = ("up", plan, "--json", "--timeout", str(BOOT_S))
@@ -169,7 +171,7 @@ def test_the_console_asks_who_wants_to_log_in(here: Here, vm: str) -> None:
 def test_guests_tell_what_they_are(here: Here) -> None:
     said = here.lab.vmnet("status", here.plan, "--wide", "--json").report
     assert {vm["name"]: vm["guest"]["os"] for vm in said["vms"]} == dict.fromkeys(
-        ALL, "Debian GNU/Linux 12 (bookworm)"
+        ALL, f"Debian GNU/Linux {NAME[-2:]} ({recipe.suites()[NAME]})"
     )
 
 
@@ -181,7 +183,7 @@ def test_a_second_up_changes_nothing(here: Here) -> None:
 
 def test_the_image_is_in_use_and_stays(here: Here) -> None:
     del here
-    argv = [sys.executable, "-m", "provisioner", "image", "rm", "debian-12"]
+    argv = [sys.executable, "-m", "provisioner", "image", "rm", NAME]
     ran = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert ran.returncode == 3
-    assert "the image debian-12 is in use" in ran.stderr
+    assert f"the image {NAME} is in use" in ran.stderr

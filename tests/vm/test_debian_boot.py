@@ -15,6 +15,7 @@ from provisioner.host.debian.image import Built
 from vm import bare
 from vm.bare import Guest
 
+NAME = debian.own_name()
 CACHE = Path(os.environ.get("VMNET_CACHE_DIR", "/var/cache/vmnet"))
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me@home"
 MAC = "52:54:00:ee:00:01"
@@ -46,7 +47,7 @@ SEED = (
 
 @pytest.fixture(scope="module")
 def image() -> Built:
-    return debian.find(CACHE) or debian.build(CACHE, print)
+    return debian.find(CACHE, NAME) or debian.build(CACHE, print, NAME)
 
 
 @contextmanager

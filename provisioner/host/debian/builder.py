@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from provisioner.errors import VmnetError
@@ -15,7 +15,6 @@ from provisioner.host.debian.recipe import Recipe
 from provisioner.host.micro import packages
 from provisioner.host.micro.packages import Package
 
-_WHAT = f"the {image.NAME} image"
 _NEEDED_MIB = 2048  # the packages, unpacked, the disk made of them, and its qcow2
 _TOOLS = {
     "mmdebstrap": "mmdebstrap",
@@ -30,23 +29,27 @@ _TOOLS = {
 }
 
 
-def build(cache: Path, say: Callable[[str], None]) -> Built:
+def build(cache: Path, say: Callable[[str], None], name: str, mirrors: Sequence[str] = ()) -> Built:
     """Give the image of the current recipe and package versions, building it when there is none.
 
-    Needs apt, its package lists, the package mirror and root. Several may build at once: one does,
-    the others wait and find it. Raises VmnetError when the host cannot; nothing is left then.
+    Its packages come from `mirrors`, addresses of Debian archives, or without any from the sources
+    of that release that the host's apt has lists of. Needs apt, the mirror and root.
+    Several may build at once: one does, the others wait and find it.
+    Raises VmnetError when the host cannot; nothing is left then.
     """
-    demand()
-    told = recipe.read()
-    source = archive.of(told.suite, told.title)
-    room = Room(cache, image.NAME, _WHAT, _NEEDED_MIB)
+    what = f"the {name} image"
+    demand(name)
+    told = recipe.read(name)
+    source = None if mirrors else archive.of(told)
+    room = Room(cache, name, what, _NEEDED_MIB)
     with room.alone(say), room.workshop() as folder:
+        source = source or archive.fetched(told, mirrors, folder)
         wanted = archive.versions(source, told.packages, folder)
-        final = room.images / image.folder_name(recipe.digest(), packages.digest(wanted))
+        final = room.images / image.folder_name(name, recipe.digest(), packages.digest(wanted))
         if there := image.load(final):
-            say(f"{_WHAT} is up to date: {final}")
+            say(f"{what} is up to date: {final}")
             return there
-        say(f"installing {len(wanted)} Debian packages for {_WHAT}: about a minute")
+        say(f"installing {len(wanted)} Debian packages for {what}: about a minute")
         plan = Layout(told.size_mib, told.esp_mib, final.name)
         raw = folder / "disk.raw"
         disk.blank(raw, plan)
@@ -60,13 +63,14 @@ def build(cache: Path, say: Callable[[str], None]) -> Built:
     done = image.load(final)
     if done is None:
         raise VmnetError(f"the image in {final} was damaged as it was built", fix="build it again")
-    say(f"built {_WHAT}: {final}")
+    say(f"built {what}: {final}")
     return done
 
 
-def demand() -> None:
+def demand(name: str) -> None:
     """Raise VmnetError when this host cannot build the image, with all that is missing."""
-    packages.demand(_WHAT)
+    what = f"the {name} image"
+    packages.demand(what)
     missing = {package for tool, package in _TOOLS.items() if not programs.found(tool)}
     try:
         disk.boot_code()
@@ -74,13 +78,13 @@ def demand() -> None:
         missing.add("syslinux-common")
     if missing:
         raise VmnetError(
-            f"{_WHAT} is made with programs that are not installed",
+            f"{what} is made with programs that are not installed",
             fix=f"apt-get install {' '.join(sorted(missing))}",
         )
     if os.geteuid() != 0:
         raise VmnetError(
-            f"only root can build {_WHAT}: its packages are installed in a folder of their own",
-            fix=f"sudo vmnet image build {image.NAME}",
+            f"only root can build {what}: its packages are installed in a folder of their own",
+            fix=f"sudo vmnet image build {name}",
         )
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 from provisioner.host import buildrooms
 from provisioner.host.debian import recipe
 
-NAME = "debian-12"
 MANIFEST = "manifest.json"
 _DIGITS = 12
 
@@ -34,21 +33,21 @@ class Built:
     agent: bool
 
 
-def find(cache: Path) -> Built | None:
-    """Give the newest image built for the recipe of this vmnet, None when there is none.
+def find(cache: Path, name: str) -> Built | None:
+    """Give the newest image of that name built for the recipe of this vmnet, None without one.
 
     Cheap: no apt, no hashing. An image whose files are gone, or do not have the recorded sizes, is
     not found.
     """
-    for folder in buildrooms.newest_first(cache, _prefix(recipe.digest())):
+    for folder in buildrooms.newest_first(cache, _prefix(name, recipe.digest())):
         if image := load(folder):
             return image
     return None
 
 
-def folder_name(recipe_digest: str, packages_digest: str) -> str:
+def folder_name(name: str, recipe_digest: str, packages_digest: str) -> str:
     """Name the folder of an image after all that it depends on."""
-    return f"{_prefix(recipe_digest)}{packages_digest[:_DIGITS]}"
+    return f"{_prefix(name, recipe_digest)}{packages_digest[:_DIGITS]}"
 
 
 def load(folder: Path) -> Built | None:
@@ -73,5 +72,5 @@ def load(folder: Path) -> Built | None:
         return None
 
 
-def _prefix(recipe_digest: str) -> str:
-    return f"{NAME}-{recipe_digest[:_DIGITS]}-"
+def _prefix(name: str, recipe_digest: str) -> str:
+    return f"{name}-{recipe_digest[:_DIGITS]}-"

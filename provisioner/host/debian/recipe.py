@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from provisioner.host import buildrooms
 
@@ -14,12 +15,13 @@ _BUILDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the image is made of, as recipe.toml tells it.
+    """What an image is made of, as recipe.toml tells it: `name` is the image's, `suite` Debian's.
 
     `left_out` are patterns of paths that are never unpacked, `masked` are systemd's units that no
     guest starts.
     """
 
+    name: str
     suite: str
     title: str
     user: str
@@ -32,14 +34,33 @@ class Recipe:
     masked: tuple[str, ...]
 
 
-def read() -> Recipe:
-    """Read recipe.toml of the installed package."""
-    import tomllib
+def suites() -> dict[str, str]:
+    """Return the suite of each image that there is a recipe for, by the image's name."""
+    return dict(_told()["releases"])
 
-    told = tomllib.loads((FOLDER / "recipe.toml").read_text(encoding="utf-8"))
+
+def own_name(os_release: Path = Path("/etc/os-release")) -> str:
+    """Return the name of the image of the host's own release, else of the newest one.
+
+    Source: os-release(5), VERSION_CODENAME.
+    """
+    try:
+        lines = os_release.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for name, suite in suites().items():
+        if f"VERSION_CODENAME={suite}" in lines:
+            return name
+    return max(suites())
+
+
+def read(name: str) -> Recipe:
+    """Read the recipe of one image, by its name, from recipe.toml of the installed package."""
+    told = _told()
     return Recipe(
-        suite=told["suite"],
-        title=told["title"],
+        name=name,
+        suite=told["releases"][name],
+        title=name.replace("debian-", "Debian "),
         user=told["user"],
         min_memory_mib=told["min_memory_mib"],
         packages=tuple(told["packages"]["names"]),
@@ -49,6 +70,12 @@ def read() -> Recipe:
         cmdline=" ".join(told["kernel"]["cmdline"]),
         masked=tuple(told["units"]["masked"]),
     )
+
+
+def _told() -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads((FOLDER / "recipe.toml").read_text(encoding="utf-8"))
 
 
 def digest() -> str:

@@ -1,15 +1,15 @@
 """Lay out the guest's root folder and pack it."""
 
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from provisioner.errors import VmnetError
+from provisioner.host import programs
 from provisioner.host.micro import cpio, kernel_modules, libraries
 from provisioner.host.micro.recipe import Recipe
 
-_APPLETS = re.compile(rb"\0\[\0\[\[\0((?:[a-z0-9_.+-]+\0)+)")
+_LIST_TIMEOUT_S = 10
 
 
 def assemble(recipe: Recipe, own_files: dict[str, bytes], kernel: Path, roots: list[Path]) -> bytes:
@@ -32,12 +32,20 @@ def assemble(recipe: Recipe, own_files: dict[str, bytes], kernel: Path, roots: l
     )
 
 
-def applets(busybox: bytes) -> list[str]:
-    """Read the names of busybox's commands from its own table."""
-    match = _APPLETS.search(busybox)
-    if match is None:
-        raise VmnetError("cannot read the list of commands in busybox", fix="report this")
-    return [name.decode() for name in match[1].split(b"\0") if name]
+def applets(busybox: Path) -> list[str]:
+    """Return the names of the commands that a busybox has, sorted, as its --list prints them.
+
+    busybox-static is a static program for amd64, which is what the host is, so it runs here.
+    Raises VmnetError when it does not run or prints no list.
+    """
+    names = programs.run_as_nobody(busybox, ["--list"], timeout_s=_LIST_TIMEOUT_S).split()
+    if "sh" not in names or any("/" in name for name in names):
+        printed = programs.last_lines(" ".join(names))
+        raise VmnetError(
+            f"{busybox.name} --list does not list its commands: {printed}",
+            fix="run apt-get update as root, then try again",
+        )
+    return sorted(names)
 
 
 def _own(name: str, data: bytes) -> cpio.Entry:
@@ -56,7 +64,7 @@ def _program(name: str, roots: list[Path]) -> Path:
 def _busybox(program: Path) -> Iterator[cpio.Entry]:
     data = program.read_bytes()
     yield cpio.file("bin/busybox", data, executable=True)
-    for name in applets(data):
+    for name in applets(program):
         if name not in {"busybox", "init", "getty"}:
             yield cpio.link(f"bin/{name}", "busybox")
 
