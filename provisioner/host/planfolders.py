@@ -43,8 +43,8 @@ def refuse_foreign(folder: Path, plan: str) -> None:
     if os.path.lexists(folder) and not is_marked(folder, plan):
         raise VmnetError(
             f"{folder} is in the way: vmnet has not made it for the plan {plan}",
-            fix=f"move it away or rename the plan; if vmnet did make it, say so: "
-            f"echo {plan} > {folder}/{MARK}",
+            fix=f"move it away or rename the plan; if vmnet did make it, mark it "
+            f"(echo {plan} > {folder}/{MARK})",
             status=Exit.CONFLICT,
         )
 

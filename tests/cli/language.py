@@ -38,6 +38,9 @@ METAVARS: Final = {"MODE": "bridge", "N": "1", "SECONDS": "5", "NUMBER": "1"}
 """What stands for the value of an option whose values are not free."""
 FOREIGN: Final = frozenset(
     {
+        "--conf-file",
+        "--pid-file",
+        "--dhcp-leasefile",
         "--device",
         "--device-cgroup-rule",
         "--cap-add",

@@ -321,14 +321,6 @@ def test_version_and_completion_are_there(tmp_path: Path) -> None:
     assert "complete" in ran.stdout
 
 
-def test_a_long_list_of_errors_is_cut_in_text_and_whole_in_json(folder: Path) -> None:
-    (folder / "vmnet.yaml").write_text(ONE + "".join(f"wrong{n}: 1\n" for n in range(30)))
-    text = vmnet("plan", cwd=folder)
-    assert (text.status, text.err.count("  fix: ")) == (2, 20)
-    assert text.err.endswith("\nand 10 more errors: fix these first (--json lists all)\n")
-    assert len(json.loads(vmnet("plan", "--json", cwd=folder).out)["errors"]) == 30
-
-
 @pytest.mark.parametrize("command", [("image", "import", "/proc/self/mem"), ("up",)])
 def test_a_file_that_cannot_be_read_is_no_image(folder: Path, command: tuple[str, ...]) -> None:
     plan = ONE.replace("a: {", "a: {image: 'file:/proc/self/mem', ")

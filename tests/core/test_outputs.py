@@ -19,7 +19,7 @@ from provisioner.core.junit import as_junit
 from provisioner.core.page import as_html, topology
 from provisioner.core.planfile import load
 from provisioner.core.report import Failure, Report, as_json, errors_as_json
-from provisioner.core.resources import Guard, label
+from provisioner.core.resources import Guard
 from provisioner.core.tap import as_tap
 from provisioner.core.text import sanitize
 from provisioner.errors import Exit, VmnetError
@@ -203,13 +203,3 @@ def test_the_schema_refuses_what_is_not_a_report() -> None:
     found["results"][0]["expected"] = "maybe"
     with pytest.raises(fastjsonschema.JsonSchemaValueException, match="expected"):
         is_valid(found)
-
-
-def test_steps_that_failed_are_in_the_summary_when_nothing_was_done() -> None:
-    failed = (Failure("create macvtap a: missing", VmnetError("no", status=Exit.HOST_CANNOT)),)
-    one = Report("up", "lab", Exit.HOST_CANNOT, failed=failed)
-    assert one.summary == "nothing was done: 1 of the steps failed"
-
-
-def test_a_guard_without_a_device_is_named_by_its_table() -> None:
-    assert label(Guard("vmnet_lab_x", "netdev", "", ())) == "guard vmnet_lab_x"
