@@ -163,14 +163,6 @@ def _regular(path: Path, shown: str) -> Iterator[BinaryIO]:
             status=Exit.BAD_INPUT,
         )
     with os.fdopen(handle, "rb", buffering=0) as file:
-        try:
-            os.pread(handle, 1, 0)
-        except OSError as error:  # such as /proc/self/mem, which calls itself a regular file
-            raise VmnetError(
-                f"cannot read {shown}: {error.strerror}",
-                fix="name an image file: this one has no bytes to copy",
-                status=Exit.BAD_INPUT,
-            ) from error
         with suppress(OSError):
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         yield file
