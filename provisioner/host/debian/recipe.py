@@ -63,12 +63,12 @@ def read(name: str) -> Recipe:
         title=name.replace("debian-", "Debian "),
         user=told["user"],
         min_memory_mib=told["min_memory_mib"],
-        packages=tuple(told["packages"]["names"]),
+        packages=(*told["packages"]["names"], *told["packages"]["of"].get(name, ())),
         left_out=tuple(told["packages"]["left_out"]),
         size_mib=told["disk"]["size_mib"],
         esp_mib=told["disk"]["esp_mib"],
         cmdline=" ".join(told["kernel"]["cmdline"]),
-        masked=tuple(told["units"]["masked"]),
+        masked=(*told["units"]["masked"], *told["units"]["masked_of"].get(name, ())),
     )
 
 
