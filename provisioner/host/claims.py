@@ -16,6 +16,7 @@ from typing import Final, TextIO
 
 from provisioner.core.takenrules import Claim
 from provisioner.core.text import one_line
+from provisioner.errors import VmnetError
 from provisioner.host import locks, places
 
 _LOCK_S: Final = 30.0
@@ -53,9 +54,19 @@ def held(
 
 
 def forget(plan: str) -> None:
-    """Remove the claims of a plan whose lock is held: nobody else has made them."""
+    """Remove the claims of a plan whose lock is held: nobody else has made them.
+
+    With them goes the lock over all claims, if a command that held it was killed.
+    """
     with suppress(FileNotFoundError):
         (_folder() / plan).unlink()
+    lock = _folder() / ".lock"
+    if lock.exists():
+        with (
+            suppress(VmnetError),  # another command is at the claims, and removes it
+            locks.held(lock, f"down {plan}", timeout_s=0, say=lambda _: None),
+        ):
+            pass
     with suppress(OSError):  # another plan's claims are in it
         _folder().rmdir()
 
