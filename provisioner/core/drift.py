@@ -24,10 +24,10 @@ from provisioner.core.text import one_line
 
 # What can be set on a thing that lives, without anything that leans on it noticing.
 _LIVE: dict[type[Resource], frozenset[str]] = {
-    Switch: frozenset({"addresses", "mtu", "alias", "up", "deaf", "bridge", "far_mac"}),
-    Vlan: frozenset({"mtu", "alias", "up", "deaf"}),
+    Switch: frozenset({"addresses", "mtu", "alias", "up", "ignores_routers", "bridge", "far_mac"}),
+    Vlan: frozenset({"mtu", "alias", "up", "ignores_routers"}),
     HostAccess: frozenset(
-        {"addresses", "routes", "mtu", "alias", "up", "deaf", "answers_for_itself"}
+        {"addresses", "routes", "mtu", "alias", "up", "ignores_routers", "answers_for_itself"}
     ),
     Macvtap: frozenset(
         {"mode", "nopromisc", "sources", "mtu", "txqueuelen"}
@@ -76,7 +76,7 @@ def can_live(want: Resource | None, have: Resource, changed: Iterable[str]) -> b
 
 _SENTENCES = {
     "quiet": "the host speaks through it",
-    "deaf": "the host learns from routers through it",
+    "ignores_routers": "the host learns from routers through it",
     "alive": "it has ended",
     "answers_for_itself": "it answers for addresses of the host that are not its own",
     "marks": "its rules have changed",

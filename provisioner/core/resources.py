@@ -33,7 +33,9 @@ class Switch:
     far_mac: str = ""  # of the host's side: guests know the host by it
     bridge: str = ""  # the reflecting bridge behind the far end; "" for none
     up: bool = True
-    deaf: bool = True  # no IPv6 of the host's at the lower end, no routers heard at the others
+    ignores_routers: bool = (
+        True  # no IPv6 of the host's at the lower end, no routers heard at the others
+    )
 
     @property
     def side(self) -> str:
@@ -81,7 +83,7 @@ class Vlan:
     group: int
     alias: str
     up: bool = True
-    deaf: bool = True  # no IPv6 of the host's
+    ignores_routers: bool = True  # no IPv6 of the host's
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class HostAccess:
     alias: str
     up: bool = True
     answers_for_itself: bool = True  # arp_ignore=1: else the LAN hears two answers for the host
-    deaf: bool = True  # the host takes neither routes nor addresses from routers there
+    ignores_routers: bool = True  # the host takes neither routes nor addresses from routers there
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The host's own IPv6 on vmnet's devices: switched off, or deaf to routers.
+"""The host's own IPv6 on vmnet's devices: switched off, or ignoring router advertisements.
 
 A new device accepts router advertisements (ip-sysctl.rst, accept_ra): the host would learn routes
 and addresses on it, as it does on a NIC. Rtnetlink sets nothing of it but addr_gen_mode
@@ -17,28 +17,27 @@ from provisioner.host.writes import Write
 
 _ALL: Final = Path("/proc/sys/net/ipv6/conf")
 _MIN_MTU: Final = 1280  # IPV6_MIN_MTU (RFC 8200, 5)
-_DEAF: Final = ("accept_ra", "autoconf", "accept_redirects")
+_LEARNING: Final = ("accept_ra", "autoconf", "accept_redirects")
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 """A kernel without IPv6; a device that has gone, or whose MTU is too small for IPv6."""
 _LOCKED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 """A container's /proc/sys: `locked` reports it once for the whole plan."""
 
 
-def shut(*devices: str) -> None:
+def disable(*devices: str) -> None:
     """Switch the host's IPv6 off on devices that belong to guests alone.
 
     The kernel takes away every IPv6 address and route that the host has there.
     """
+    ignore_routers(*devices)
     for device in devices:
-        for name in _DEAF:
-            _set(device, name, 0)
         _set(device, "disable_ipv6", 1)
 
 
-def deafen(*devices: str) -> None:
+def ignore_routers(*devices: str) -> None:
     """Keep the host from learning routes and addresses on devices that it has addresses on."""
     for device in devices:
-        for name in _DEAF:
+        for name in _LEARNING:
             _set(device, name, 0)
 
 

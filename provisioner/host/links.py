@@ -23,7 +23,7 @@ def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
         addresses: dict[int, list[str]] = {}
         for a in ipr.get_addr():
             text = a.get_attr("IFA_LOCAL") or a.get_attr("IFA_ADDRESS")
-            # What a router advertisement gave one of our own devices before it was deaf.
+            # What a router advertisement gave one of our own devices before it ignored them.
             if a["index"] in ours and not a["flags"] & _PERMANENT:
                 learned.add(a["index"])
                 continue

@@ -132,7 +132,7 @@ def _wake(taps: Sequence[Macvtap], answers: Sequence[list[int]]) -> None:
 
     In this order: on a device that is up, the host would take routes from any router on the wire.
     """
-    ipv6.shut(*(tap.name for tap in taps))
+    ipv6.disable(*(tap.name for tap in taps))
     asked = [
         [m.new(m.text(m.IFNAME, x.name), m.info("macvtap"), m.silent()), _flags(x)] for x in taps
     ]

@@ -64,7 +64,7 @@ def create(access: HostAccess) -> None:
     doing = f'making the host access "{access.name}" on "{access.uplink}"'
     try:
         write(doing, [born, *_dress(access, index)])
-        ipv6.deafen(access.name)
+        ipv6.ignore_routers(access.name)
         write(doing, [*_wake(access, index), *_lead(access, index, access.routes)])
     except VmnetError:
         if index_of(access.name) == index:
@@ -81,7 +81,7 @@ def update(access: HostAccess) -> None:
     doing = f'setting up the host access "{access.name}"'
     (have,) = links.at(index)
     write(doing, [*below_ipv6(have.mtu, access.mtu, index), *_dress(access, index)])
-    ipv6.deafen(access.name)
+    ipv6.ignore_routers(access.name)
     there = {x.network: x.source for x in paths(index)}
     right = {x for x in access.routes if there.get(x) == _source(access, x)}
     writes = [Write(a.lead_no_more(index, ip_interface(x))) for x in sorted({*there} - right)]
@@ -112,7 +112,7 @@ def observed(sibling: Link, found: Iterable[Link], routes: Iterable[Route]) -> H
         alias=one_line(sibling.alias),
         up=sibling.up and sibling.mode == "bridge",
         answers_for_itself=_answers_for_itself(sibling.name),
-        deaf=not sibling.learns,
+        ignores_routers=not sibling.learns,
     )
 
 

@@ -76,7 +76,7 @@ def update(switch: Switch) -> None:
     write(doing, [*writes, *_dress(switch, ends)])
     _close(switch)
     addresses = _addresses(switch)
-    # What routers have given the host before: in a second call, when it is deaf to them.
+    # What routers have given the host before: in a second call, once it ignores them.
     learned = [*let_go(held(ends.side), ends.side, addresses), *forget(ends.side, addresses)]
     write(doing, [*learned, *_wake(ends), *hold(ends.side, addresses)])
 
@@ -103,7 +103,7 @@ def observed(lower: Link, found: Iterable[Link]) -> Switch:
         far_mac=side.mac if side else "",
         bridge=bridge.name if bridge else "",
         up=far is not None and all(x.up for x in parts) and _is_wired(far, bridge),
-        deaf=not lower.ipv6 and not any(x.learns for x in parts),
+        ignores_routers=not lower.ipv6 and not any(x.learns for x in parts),
     )
 
 
@@ -192,8 +192,8 @@ def _dress(switch: Switch, ends: _Ends) -> Iterator[Write]:
 
 def _close(switch: Switch) -> None:
     """Keep the lower end out of the host's IPv6, and the others from learning from routers."""
-    ipv6.shut(switch.name)
-    ipv6.deafen(*filter(None, (switch.far, switch.bridge)))
+    ipv6.disable(switch.name)
+    ipv6.ignore_routers(*filter(None, (switch.far, switch.bridge)))
 
 
 def _wake(ends: _Ends) -> Iterator[Write]:

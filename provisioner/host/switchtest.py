@@ -222,7 +222,7 @@ def _foreign_answers(asked: Question) -> bool:
 
         def there() -> bool:
             try:
-                ipv6.shut(_DEVICE)
+                ipv6.disable(_DEVICE)
                 _sent(labmessages.woken(_DEVICE), doing)
                 return _answers(_DEVICE, ip_address(asked.peer))
             finally:

@@ -138,7 +138,7 @@ def _built(uplink: str, stack: ExitStack) -> str:
     doing = f'making a wire into "{uplink}"'
     stack.callback(drop, doing, index=index)
     write(doing, writes)
-    ipv6.shut(end, entry)
+    ipv6.disable(end, entry)
     write(doing, [Write(m.new(index=each, on=m.UP)) for each in (index, entry_index)])
     return tail
 

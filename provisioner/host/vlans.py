@@ -53,7 +53,7 @@ def create(vlan: Vlan) -> None:
     doing = f'making VLAN {vlan.vid} on "{vlan.uplink}"'
     try:
         write(doing, birth(vlan, uplink, index))
-        ipv6.shut(vlan.name)
+        ipv6.disable(vlan.name)
         write(doing, _wake(index))
     except VmnetError:
         if index_of(vlan.name) == index:
@@ -70,7 +70,7 @@ def update(vlan: Vlan) -> None:
     doing = f'setting up VLAN {vlan.vid} on "{vlan.uplink}"'
     (have,) = links.at(index)
     write(doing, [*below_ipv6(have.mtu, vlan.mtu, index), *_dress(vlan, index)])
-    ipv6.shut(vlan.name)
+    ipv6.disable(vlan.name)
     write(doing, _wake(index))
 
 
@@ -84,7 +84,7 @@ def observed(device: Link, found: Iterable[Link]) -> Vlan:
         group=device.group,
         alias=one_line(device.alias),
         up=device.up,
-        deaf=not device.ipv6,
+        ignores_routers=not device.ipv6,
     )
 
 

@@ -68,7 +68,7 @@ def learned(device: str) -> list[str]:
 
 
 def listening(*devices: str) -> None:
-    """Make devices what they were before vmnet shut them: part of the host's own IPv6."""
+    """Make devices what they were before vmnet disabled it: part of the host's own IPv6."""
     for device in devices:
         conf = Path("/proc/sys/net/ipv6/conf") / device
         (conf / "disable_ipv6").write_text("0")

@@ -160,7 +160,7 @@ def test_host_access_that_has_learned_is_told_apart_and_mended(
     listening(ACCESS.name)
     advertise("far", control, far)
     assert "default" in learned(ACCESS.name)
-    assert access() == replace(ACCESS, deaf=False)
+    assert access() == replace(ACCESS, ignores_routers=False)
     siblings.update(ACCESS)
     assert learned(ACCESS.name) == []
     assert access() == ACCESS
@@ -199,7 +199,7 @@ def test_a_switch_that_has_learned_is_told_apart_and_mended(wanted: Switch) -> N
     advertise(wanted.side, neighbour(LOWER, "ctm"))
     assert "default" in learned(LOWER)
     assert "default" in learned(wanted.side)
-    assert switch() == replace(wanted, deaf=False)
+    assert switch() == replace(wanted, ignores_routers=False)
     switches.update(wanted)
     assert [learned(LOWER), learned(wanted.side)] == [[], []]
     assert switch() == wanted

@@ -212,6 +212,6 @@ def test_guests_meet_the_host_at_one_mac_before_and_after_a_change() -> None:
 def test_an_address_that_a_router_gave_the_host_is_named_as_that_and_taken_away() -> None:
     switches.create(HAIRPIN)
     ip(f"addr add fd77::99/64 dev {BRIDGE} valid_lft 1000 preferred_lft 500")
-    assert have() == replace(HAIRPIN, deaf=False)
+    assert have() == replace(HAIRPIN, ignores_routers=False)
     switches.update(HAIRPIN)
     assert have() == HAIRPIN
