@@ -18,7 +18,7 @@ from provisioner.interrupts import obeyed
 if TYPE_CHECKING:
     from provisioner.core.report import Report
     from provisioner.core.switchverdict import Question
-    from provisioner.flow import Options, Target
+    from provisioner.flow.session import Options, Target
     from provisioner.host.worker import Worker
 
 
@@ -58,7 +58,7 @@ def options(
     wide: bool = False,
 ) -> "Options":
     """Put together what the command line says of how to go about it."""
-    from provisioner.flow import Options
+    from provisioner.flow.session import Options
 
     return Options(command, timeout_s, lock_timeout_s, recreate, pairs, screen.warm_up, wide)
 
@@ -85,7 +85,7 @@ def target(
 ) -> "Target":
     """Load the plan. Raises Complaints, all at once, or VmnetError when there is no file."""
     from provisioner.core import planfile, values
-    from provisioner.flow import Target
+    from provisioner.flow.session import Target
 
     option = "--name"
     try:
@@ -129,12 +129,13 @@ def reporting(
     """Run a command that ends with a report, and end with the report's status."""
 
     def work() -> NoReturn:
-        from provisioner import flow
         from provisioner.core.report import as_json
+        from provisioner.flow import ask, bring
 
         about = load()
         with screen.progress(how.command) as tell:
-            run: Callable[..., Report] = getattr(flow, command)
+            commands = (bring.up, bring.down, bring.plan, bring.check, ask.status)
+            run: Callable[..., Report] = {run.__name__: run for run in commands}[command]
             report = run(about, how, worker_of(ctx), tell)
         if json:
             typer.echo(as_json(report))

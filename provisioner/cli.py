@@ -212,10 +212,10 @@ def render(
     """Print the libvirt XML of a VM."""
 
     def work() -> None:
-        from provisioner import flow
+        from provisioner.flow import ask
 
         typer.echo(
-            flow.render(target(None, file, sets, allowed=Allowed(files=allow_file)), vm), nl=False
+            ask.render(target(None, file, sets, allowed=Allowed(files=allow_file)), vm), nl=False
         )
 
     answering("render", work)

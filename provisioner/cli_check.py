@@ -13,7 +13,7 @@ from provisioner.errors import Exit, VmnetError
 
 if TYPE_CHECKING:
     from provisioner.core.report import Report
-    from provisioner.flow import Target
+    from provisioner.flow.session import Target
 
 Junit = Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")]
 Timeout = Annotated[
@@ -58,13 +58,13 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
     """Measure who reaches whom among the VMs that run, and why not."""
 
     def work() -> NoReturn:
-        from provisioner import flow
+        from provisioner.flow import bring
 
         _refuse(pairs, watch=watch, tap=tap, json=json)
         about = target(plan, file, sets, allowed=Allowed(connection))
         how = options("check", timeout or 0, lock_timeout, pairs=pairs)
         with screen.progress("check") as tell:
-            report = flow.check(about, how, worker_of(ctx), tell)
+            report = bring.check(about, how, worker_of(ctx), tell)
         write(report, about, junit, html)
         show(report, tap=tap, json=json)
         raise typer.Exit(report.status)
