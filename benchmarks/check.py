@@ -18,12 +18,11 @@ from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).resolve()
-sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent.parent / "tests" / "host")]
-
-from tap_ends import TapEnd, playing  # noqa: E402
+sys.path.insert(0, str(HERE.parent.parent))
 
 from provisioner.host import links, mesh  # noqa: E402
 from provisioner.host.mesh import Ask  # noqa: E402
+from tests.host.tap_ends import TapEnd, playing  # noqa: E402
 
 _SIZES = (1, 10, 50)
 _SILENT = 5

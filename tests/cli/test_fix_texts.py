@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from advice import CLOSE, HOUSE, OPEN, Text, texts
-from language import FOREIGN, commands_in, not_loaded, options, pairs_in
+
+from tests.cli.advice import CLOSE, HOUSE, OPEN, Text, texts
+from tests.cli.language import FOREIGN, commands_in, not_loaded, options, pairs_in
 
 SOURCES = sorted(p for p in (HOUSE / "provisioner").rglob("*.py") if not p.is_symlink())
 PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]

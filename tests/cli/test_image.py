@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_answers import HOUSE, VMNET
+
+from tests.cli.test_answers import HOUSE, VMNET
 
 MIB = 1 << 20
 

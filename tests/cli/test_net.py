@@ -11,7 +11,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from test_answers import HOUSE, VMNET
+
+from tests.cli.test_answers import HOUSE, VMNET
 
 
 @dataclass(frozen=True)

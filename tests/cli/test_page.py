@@ -5,7 +5,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,8 @@ from typing import Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "core"))
-from reports import DEAD, GOOD, HOSTILE, PLAN, report, spoilt
-
 from provisioner.core.page import as_html
+from tests.core.reports import DEAD, GOOD, HOSTILE, PLAN, report, spoilt
 
 DEADLINE_S = 60.0
 

@@ -4,17 +4,14 @@ import io
 import re
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "core"))
-from reports import DEAD, GOOD, HOSTILE, UNKNOWN, report, spoilt
 
 from provisioner import screen
 from provisioner.core.evidence import Vantage
 from provisioner.core.report import Report, VmStatus
 from provisioner.core.text import sanitize
+from tests.core.reports import DEAD, GOOD, HOSTILE, UNKNOWN, report, spoilt
 
 OURS = re.compile(r"(VM|a|b|network|  \||the last lines|  seen: |  mend it: |lab: |ok|FAILED|x | )")
 

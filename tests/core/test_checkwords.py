@@ -5,11 +5,11 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plans import told as complaints
 
 from provisioner.core import checkwords
 from provisioner.core.checkwords import Asked, Check, What
 from provisioner.core.values import BadValue
+from tests.core.plans import told as complaints
 
 
 def read(text: str) -> Check:

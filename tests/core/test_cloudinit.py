@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from guests import HASH, KEY, guest, said, texts, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from provisioner.core import cloudinit
 from provisioner.core.resources import Seed
 from provisioner.core.texts import Texts
 from provisioner.core.vmmodel import File
+from tests.core.guests import HASH, KEY, guest, said, texts, told
 
 NETWORK = '{"ethernets":{},"version":2}'
 

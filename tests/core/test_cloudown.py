@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from guests import KEY, guest, parts, said, texts, told
 from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.core import cloudinit, cloudown
+from tests.core.guests import KEY, guest, parts, said, texts, told
 
 WEB = guest(ssh_keys=KEY, packages=["nginx"], run=["echo ours"], cloud_init="own")
 

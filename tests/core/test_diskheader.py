@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from headers import SIZE, Made
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from provisioner.core import qcow2
 from provisioner.core.diskheader import Disk, inspect
 from provisioner.core.diskkinds import kind
 from provisioner.errors import Exit, VmnetError
+from tests.core.headers import SIZE, Made
 
 GOOD = Made()
 MIB = 1 << 20

@@ -1,7 +1,6 @@
 """Other machines that a plan names: read, promised something, and what they have said judged."""
 
 import pytest
-from plans import told as complaints
 
 from provisioner.core import outside
 from provisioner.core.addresses import assign
@@ -12,6 +11,7 @@ from provisioner.core.reach import Expected
 from provisioner.core.usercheck import expand
 from provisioner.core.values import BadValue
 from provisioner.host.machines import answers, command
+from tests.core.plans import told as complaints
 
 PLAN = """\
 name: lab

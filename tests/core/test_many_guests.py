@@ -6,7 +6,6 @@ Work is counted in calls of functions: a clock would measure the machine and its
 from collections.abc import Callable
 
 import pytest
-from work import calls
 
 from provisioner.core import explain
 from provisioner.core.addresses import assign
@@ -15,6 +14,7 @@ from provisioner.core.facts import Facts
 from provisioner.core.model import Plan
 from provisioner.core.planfile import load
 from provisioner.core.reach import HOST
+from tests.core.work import calls
 
 NEITHER = """\
 name: lab

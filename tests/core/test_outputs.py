@@ -11,7 +11,6 @@ import fastjsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reports import APART, DEAD, FINDING, GOOD, HOSTILE, LEAK, PLAN, UNKNOWN, report, spoilt
 
 from provisioner.core import github, matrix, surprises
 from provisioner.core.diff import Step, Verb
@@ -23,6 +22,18 @@ from provisioner.core.resources import Guard
 from provisioner.core.tap import as_tap
 from provisioner.core.text import sanitize
 from provisioner.errors import Exit, VmnetError
+from tests.core.reports import (
+    APART,
+    DEAD,
+    FINDING,
+    GOOD,
+    HOSTILE,
+    LEAK,
+    PLAN,
+    UNKNOWN,
+    report,
+    spoilt,
+)
 
 HERE = Path(__file__).parent
 SCHEMA = json.loads((HERE.parents[1] / "docs" / "report.schema.json").read_text())

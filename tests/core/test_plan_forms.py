@@ -4,12 +4,12 @@ from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
-from plans import with_name, with_network, with_nic, with_vm
 from pydantic import ValidationError
 
 from provisioner.core import values
 from provisioner.core.model import Accel, Addressing, Mode, Network, Nic, Plan, Switch, Vm
 from provisioner.core.planfile import load
+from tests.core.plans import with_name, with_network, with_nic, with_vm
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@home"

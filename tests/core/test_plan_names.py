@@ -1,7 +1,8 @@
 """Names that cannot be, each answered with the whole message."""
 
 import pytest
-from plans import cases, told, with_name, with_network
+
+from tests.core.plans import cases, told, with_name, with_network
 
 LABEL = "use a-z, 0-9 and -, a letter first, no - at the end, at most 32 characters"
 

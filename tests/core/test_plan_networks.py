@@ -1,7 +1,8 @@
 """Networks that cannot be, each answered with the whole message."""
 
 import pytest
-from plans import cases, told, with_network
+
+from tests.core.plans import cases, told, with_network
 
 NETWORKS = r"""
 uplink: eno1, mode: bridg

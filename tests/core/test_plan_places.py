@@ -1,10 +1,10 @@
 """Where things stand in a plan, how `--set` changes it, and how a message is laid out."""
 
 import pytest
-from plans import told, with_name
 
 from provisioner.core.planfile import explain, load
 from provisioner.errors import VmnetError, Where
+from tests.core.plans import told, with_name
 
 TEXT = """\
 name: lab

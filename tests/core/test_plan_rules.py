@@ -1,7 +1,8 @@
 """Plans whose parts do not fit together, each answered with the whole message."""
 
 import pytest
-from plans import cases, told
+
+from tests.core.plans import cases, told
 
 PLANS = r"""
 # two VMs of one name

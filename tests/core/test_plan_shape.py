@@ -1,7 +1,8 @@
 """Plans of the wrong shape, each answered with the whole message."""
 
 import pytest
-from plans import cases, told
+
+from tests.core.plans import cases, told
 
 PLANS = r"""
 # sections without a value

@@ -1,7 +1,8 @@
 """Values of NICs and VMs that cannot be, each answered with the whole message."""
 
 import pytest
-from plans import cases, told, with_nic, with_vm
+
+from tests.core.plans import cases, told, with_nic, with_vm
 
 NICS = r"""
 mac: 41135085296

@@ -1,7 +1,8 @@
 """YAML that is no plan, each answered with the whole message."""
 
 import pytest
-from plans import cases, told
+
+from tests.core.plans import cases, told
 
 TEXTS = r"""
 # two documents

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from xmldomain import SEEDED, XML, in_devices, line_of, put, told
 
 from provisioner.core import render, xmlallowed, xmlcheck
 from provisioner.core.resources import Domain, DomainDisk, DomainNic
 from provisioner.core.text import hides
 from provisioner.core.xmlreasons import REASONS
 from provisioner.errors import Exit
+from tests.core.xmldomain import SEEDED, XML, in_devices, line_of, put, told
 
 SHOWN = st.characters(exclude_categories=("Cc", "Cf", "Cs", "Cn", "Zl", "Zp"))
 TEXT = st.text(SHOWN.filter(lambda c: not hides(c)), max_size=12)

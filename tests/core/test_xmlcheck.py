@@ -1,7 +1,8 @@
 """What the plan decides is compared with it: sizes, names, firmware, cards, disks."""
 
 import pytest
-from xmldomain import DISK, NIC, line_of, put, told
+
+from tests.core.xmldomain import DISK, NIC, line_of, put, told
 
 CHANGED = {
     # in vmnet's own XML: what is written instead, and what is said of it

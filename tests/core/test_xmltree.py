@@ -1,7 +1,8 @@
 """XML that is not read at all, since it could be read in two ways or without end."""
 
 import pytest
-from xmldomain import XML, put, told
+
+from tests.core.xmldomain import XML, put, told
 
 LAUGHS = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
 NO_XML = {

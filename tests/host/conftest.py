@@ -2,9 +2,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from far_end import FAR, FOUR, NEAR, SIX
-from lying_server import trusting
-from namespace import Namespace, far_namespace, fresh_namespace, ip
+
+from tests.host.far_end import FAR, FOUR, NEAR, SIX
+from tests.host.lying_server import trusting
+from tests.host.namespace import Namespace, far_namespace, fresh_namespace, ip
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
 
-from namespace import Namespace
-
 from provisioner.core import frames
+from tests.host.namespace import Namespace
 
 NEAR, FAR, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
 FOUR, SIX = IPv4Address("10.0.0.2"), IPv6Address("fd00::2")

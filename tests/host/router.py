@@ -10,9 +10,8 @@ from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from namespace import Namespace
-
 from provisioner.core import frames
+from tests.host.namespace import Namespace
 
 MAC = "02:00:00:00:00:fe"
 PREFIX = IPv6Network("fd50::/64")

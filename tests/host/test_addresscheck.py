@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from far_end import ABSENT, FAR, FOUR, NEAR, OTHER, SIX, reacting
-from namespace import Namespace, far_namespace, ip
 
 from provisioner.core import names, netdevices
 from provisioner.errors import VmnetError
 from provisioner.host import addresscheck, links, syntheticwire
 from provisioner.host.addresscheck import Owners
 from provisioner.host.syntheticwire import SyntheticWire
+from tests.host.far_end import ABSENT, FAR, FOUR, NEAR, OTHER, SIX, reacting
+from tests.host.namespace import Namespace, far_namespace, ip
 
 GUEST = "02:00:00:00:00:0a"
 HOUSE = Path(__file__).parents[2]

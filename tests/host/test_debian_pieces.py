@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-import debian_parts
 import pytest
 
 from provisioner.errors import VmnetError
@@ -20,6 +19,7 @@ from provisioner.host.buildrooms import Room
 from provisioner.host.debian import archive, layout, recipe
 from provisioner.host.debian.image import Built
 from provisioner.host.debian.layout import MIB, Layout
+from tests.host import debian_parts
 
 NAME = debian_parts.NAME
 SUITE = recipe.suites()[NAME]

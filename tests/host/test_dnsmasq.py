@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from namespace import ip
 
 from provisioner.core import leases
 from provisioner.core.resources import Dhcp
 from provisioner.errors import VmnetError
 from provisioner.host import dnsmasq, places
+from tests.host.namespace import ip
 
 pytestmark = pytest.mark.usefixtures("namespace")
 

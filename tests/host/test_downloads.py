@@ -7,7 +7,6 @@ import stat
 from pathlib import Path
 
 import pytest
-from lying_server import Script, Talk, cut_after, first_then, head, redirecting, serving, whole
 
 from provisioner.core import sources
 from provisioner.core.digests import Digest
@@ -15,6 +14,16 @@ from provisioner.core.sources import Remote
 from provisioner.errors import VmnetError
 from provisioner.host.downloads import Fetched, fetch
 from provisioner.host.httplimits import Limits
+from tests.host.lying_server import (
+    Script,
+    Talk,
+    cut_after,
+    first_then,
+    head,
+    redirecting,
+    serving,
+    whole,
+)
 
 pytestmark = pytest.mark.usefixtures("trusted")
 

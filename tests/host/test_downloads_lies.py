@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from lying_server import Script, Talk, cut_after, first_then, head, serving, whole
 
 from provisioner.core import sources
 from provisioner.core.digests import Digest
@@ -16,6 +15,7 @@ from provisioner.core.sources import Remote
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.downloads import fetch
 from provisioner.host.httplimits import Limits
+from tests.host.lying_server import Script, Talk, cut_after, first_then, head, serving, whole
 
 pytestmark = pytest.mark.usefixtures("trusted")
 

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from lying_server import PUBLIC, Liar, Talk, head, redirecting, serving, whole
-from namespace import Namespace, ip
 
 from provisioner.core import sources
 from provisioner.core.digests import Digest
@@ -15,6 +13,8 @@ from provisioner.core.sources import Remote
 from provisioner.errors import VmnetError
 from provisioner.host.downloads import fetch
 from provisioner.host.httplimits import Limits
+from tests.host.lying_server import PUBLIC, Liar, Talk, head, redirecting, serving, whole
+from tests.host.namespace import Namespace, ip
 
 pytestmark = pytest.mark.usefixtures("trusted", "addresses")
 

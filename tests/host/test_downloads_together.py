@@ -13,7 +13,6 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
-from lying_server import Asked, Script, Talk, head, redirecting, serving, whole
 
 from provisioner.core import sources
 from provisioner.core.digests import Digest
@@ -21,6 +20,7 @@ from provisioner.core.sources import Remote
 from provisioner.errors import VmnetError
 from provisioner.host.downloads import fetch, fetching
 from provisioner.host.httplimits import Limits
+from tests.host.lying_server import Asked, Script, Talk, head, redirecting, serving, whole
 
 pytestmark = pytest.mark.usefixtures("trusted")
 

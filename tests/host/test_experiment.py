@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from namespace import Namespace
 
 from provisioner.core import linkmessages
 from provisioner.core.experiment import Place, Verdict, labs
 from provisioner.errors import VmnetError
 from provisioner.host import experiment, experiment_rooms
+from tests.host.namespace import Namespace
 
 LINKS_AND_ADDRESSES = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
 

@@ -8,12 +8,12 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from far_end import FAR, NEAR, reacting, reply
-from namespace import Namespace, far_namespace, ip
 
 from provisioner.core.switchverdict import Findings, Question
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import switchtest
+from tests.host.far_end import FAR, NEAR, reacting, reply
+from tests.host.namespace import Namespace, far_namespace, ip
 
 GATEWAY = IPv4Address("10.0.0.2")
 HOUSE = Path(__file__).parents[2]

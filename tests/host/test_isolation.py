@@ -7,11 +7,11 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from namespace import Namespace, far_namespace, ip
 
 from provisioner.core import filters, names
 from provisioner.core.resources import Nat, Switch
 from provisioner.host import forwarding, nft, probe, switches
+from tests.host.namespace import Namespace, far_namespace, ip
 
 LOWER, FAR = names.switch_ends("lab", "lan")
 PLAIN = Switch(

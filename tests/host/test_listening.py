@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 
 import pytest
-from tap_ends import TapEnd
-from test_mesh import ask, end, lab
 
 from provisioner.core import frames
 from provisioner.host import listening, mesh
+from tests.host.tap_ends import TapEnd
+from tests.host.test_mesh import ask, end, lab
 
 ALL = 3
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
-from namespace import Namespace, ip
 
 from provisioner.core.facts import Link
 from provisioner.core.resources import Macvtap
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import links, macvtaps
+from tests.host.namespace import Namespace, ip
 
 INDEX = 0x6ABCDE00
 A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"

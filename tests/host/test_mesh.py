@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from ipaddress import IPv4Address, ip_address
 
 import pytest
-from namespace import fresh_namespace, ip
-from tap_ends import TapEnd, playing
 
 from provisioner.host import links, mesh
 from provisioner.host.mesh import Ask
+from tests.host.namespace import fresh_namespace, ip
+from tests.host.tap_ends import TapEnd, playing
 
 OTHER = "02:00:00:00:00:99"
 

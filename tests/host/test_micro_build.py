@@ -9,12 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from micro_parts import image
 
 from provisioner.errors import VmnetError
 from provisioner.host import micro
 from provisioner.host.micro import recipe
 from provisioner.host.micro.image import Image
+from tests.host.micro_parts import image
 
 REPOSITORY = Path(__file__).parent.parent.parent
 NOBODY = 65534

@@ -12,7 +12,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from micro_parts import files, image
 
 from provisioner.core import cloudinit, hostkey
 from provisioner.core.addresses import NicConfig, network_config
@@ -20,6 +19,7 @@ from provisioner.core.texts import Texts
 from provisioner.core.vmmodel import Vm
 from provisioner.host import hostkeys
 from provisioner.host.micro import recipe
+from tests.host.micro_parts import files, image
 
 AWK = recipe.rootfs()["etc/vmnet/cloud.awk"]
 

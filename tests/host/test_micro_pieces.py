@@ -11,11 +11,11 @@ import lz4.block
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from micro_parts import files, image, unpacked
 
 from provisioner.errors import VmnetError
 from provisioner.host.micro import bzimage, cpio, initrd, kernel_modules
 from provisioner.host.micro.kernel_modules import Module
+from tests.host.micro_parts import files, image, unpacked
 
 ELF = b"\x7fELF" + bytes(range(256)) * 200
 

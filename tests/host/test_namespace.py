@@ -2,7 +2,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from namespace import Namespace, far_namespace, fresh_namespace, ip
+
+from tests.host.namespace import Namespace, far_namespace, fresh_namespace, ip
 
 
 def where() -> str:

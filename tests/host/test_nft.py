@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from namespace import fresh_namespace, ip
 
 from provisioner.core import filters
 from provisioner.core.impairment import Impairment
 from provisioner.core.resources import Guard, Nat
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import forwarding, impairments, nft
+from tests.host.namespace import fresh_namespace, ip
 
 pytestmark = pytest.mark.usefixtures("namespace")
 

@@ -3,11 +3,11 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 import pytest
-from far_end import ABSENT, FOUR, SIX
-from namespace import Namespace, ip
 
 from provisioner.errors import VmnetError
 from provisioner.host import probe
+from tests.host.far_end import ABSENT, FOUR, SIX
+from tests.host.namespace import Namespace, ip
 
 if TYPE_CHECKING:
     from provisioner.core.frames import Address

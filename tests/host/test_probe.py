@@ -8,14 +8,14 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from far_end import ABSENT, FAR, FOUR, OTHER, SIX, always, reacting, reply, send_from
-from namespace import Namespace, ip
 
 from provisioner.core import frames
 from provisioner.errors import VmnetError
 from provisioner.host import probe
 from provisioner.host.probe import Seen
 from provisioner.host.wire import Wire
+from tests.host.far_end import ABSENT, FAR, FOUR, OTHER, SIX, always, reacting, reply, send_from
+from tests.host.namespace import Namespace, ip
 
 
 def who(found: dict[frames.Address, Seen]) -> dict[frames.Address, tuple[str, ...]]:

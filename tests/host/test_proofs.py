@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lying_server import Liar, Script, Talk, head, serving, whole
-from signing import Signer
 
 from provisioner.core import catalogue, sources
 from provisioner.core.catalogue import Entry
@@ -18,6 +16,8 @@ from provisioner.host import proofs
 from provisioner.host.downloads import fetch
 from provisioner.host.httplimits import Limits
 from provisioner.host.proofs import Proof, Trust
+from tests.host.lying_server import Liar, Script, Talk, head, serving, whole
+from tests.host.signing import Signer
 
 pytestmark = pytest.mark.usefixtures("trusted")
 

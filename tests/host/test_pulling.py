@@ -6,12 +6,12 @@ import struct
 from pathlib import Path
 
 import pytest
-from lying_server import serving, whole
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.flow import pulling
 from provisioner.host import places, store
 from provisioner.host.planfiles import Fence
+from tests.host.lying_server import serving, whole
 
 MIB = 1 << 20
 pytestmark = pytest.mark.usefixtures("trusted")

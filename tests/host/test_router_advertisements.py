@@ -11,8 +11,6 @@ from pathlib import Path
 from socket import AF_NETLINK, SOCK_NONBLOCK, SOCK_RAW, socket
 
 import pytest
-from namespace import Namespace, ip
-from router import advertise, learned, listening
 
 from provisioner.core import linkmessages, names
 from provisioner.core.facts import Link
@@ -21,6 +19,8 @@ from provisioner.core.resources import HostAccess, Macvtap, Switch
 from provisioner.errors import VmnetError
 from provisioner.host import forwarding, ipv6, links, macvtaps, nettaps, siblings, switches
 from provisioner.host.syntheticwire import SyntheticWire
+from tests.host.namespace import Namespace, ip
+from tests.host.router import advertise, learned, listening
 
 pytestmark = pytest.mark.usefixtures("far")
 
@@ -278,7 +278,7 @@ def test_only_what_the_host_itself_has_learned_keeps_it_from_forwarding(
 
 def test_where_proc_sys_is_read_only_devices_are_made_and_are_no_drift() -> None:
     script = """
-from test_router_advertisements import *
+from tests.host.test_router_advertisements import *
 ip("link add near type veth peer name far", "link set near up", "link set far up")
 macvtaps.create(TAP, INDEX)
 siblings.create(ACCESS)
@@ -292,10 +292,10 @@ print(ipv6.locked())
 """
     lock = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys; exec "
     fenced = ["unshare", "--mount", "--net", "sh", "-ec", f'{lock} "$0" -c "$1"']
-    here = Path(__file__).parent
+    here = Path(__file__).parents[2]
     done = subprocess.run(
         [*fenced, sys.executable, script],
-        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}:{here.parents[1]}"},
+        env={**os.environ, "PYTHONPATH": str(here)},
         capture_output=True,
         text=True,
         check=True,

@@ -7,14 +7,14 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from far_end import FAR, NEAR
-from namespace import Namespace, far_namespace, ip
 
 from provisioner.core import frames, names
 from provisioner.core.facts import Link, Route
 from provisioner.core.resources import HostAccess
 from provisioner.errors import VmnetError
 from provisioner.host import links, probe, siblings
+from tests.host.far_end import FAR, NEAR
+from tests.host.namespace import Namespace, far_namespace, ip
 
 GUEST = "02:00:00:00:00:0a"
 ACCESS = HostAccess(

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from signing import Signer
 
 from provisioner.errors import VmnetError
 from provisioner.host import signatures
+from tests.host.signing import Signer
 
 LIST = b"aa  disk.qcow2\n- a line that begins with a dash\n"
 

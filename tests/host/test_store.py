@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from imagestore import MIB, add, contents, nothing, raw_disk, refusal
 
 from provisioner.core import images
 from provisioner.core.images import Origin, Stored, Traits
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import imagefiles, store, storefiles, storeuse
+from tests.host.imagestore import MIB, add, contents, nothing, raw_disk, refusal
 
 HOUSE = Path(__file__).parents[2]
 KILLED_AT_THE_END = """\

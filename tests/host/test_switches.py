@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from namespace import Namespace, far_namespace, ip
 
 from provisioner.core import names
 from provisioner.core.facts import Link, Route
 from provisioner.core.resources import Switch
 from provisioner.errors import VmnetError
 from provisioner.host import links, probe, switches
+from tests.host.namespace import Namespace, far_namespace, ip
 
 if TYPE_CHECKING:
     from provisioner.core.frames import Address

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from namespace import Namespace
 
 from provisioner.core import names
 from provisioner.core.resources import Macvtap, Switch
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import links, macvtaps, switches, taps
+from tests.host.namespace import Namespace
 
 INDEX = 0x6ABCDEF0
 NAME = "mvt0123456789"

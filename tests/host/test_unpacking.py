@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imagestore import MIB, add, contents, raw_disk, refusal
 
 from provisioner.errors import VmnetError
 from provisioner.host import unpacking
+from tests.host.imagestore import MIB, add, contents, raw_disk, refusal
 
 DISK = raw_disk(2 * MIB)
 CONTENT = "sha256-" + hashlib.sha256(DISK).hexdigest()

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from namespace import ip
 
 from provisioner.core import linkmessages, names
 from provisioner.core.facts import Link
 from provisioner.core.resources import Vlan
 from provisioner.errors import Exit, VmnetError
 from provisioner.host import links, vlans
+from tests.host.namespace import ip
 
 VLAN = Vlan(
     name=names.vlan("lab", "near", 42),

@@ -1,0 +1,234 @@
+"""A room of its own for each test: a network namespace, vmnet run in it, and what is left behind.
+
+Everything is observed without vmnet's own code: with ip and nft, in /proc and on the disk.
+"""
+
+import itertools
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tests.framework.running import PATIENCE_S, Ran, Running
+
+REPOSITORY = Path(__file__).parents[2]
+PAIR = """\
+networks: {lan: {switch: true, subnet: [10.77.0.0/24, "fd77::/64"]}}
+vms: {a: {nics: [lan]}, b: {nics: [lan]}}
+"""
+ONE = """\
+networks: {lan: {switch: true, subnet: 10.77.0.0/24}}
+vms: {a: {nics: [lan]}}
+"""
+
+_PLACES = ("run/vmnet", "var/lib/vmnet")
+_numbers = itertools.count()
+T = TypeVar("T")
+
+
+def until(found: Callable[[], T], what: str, within_s: float = PATIENCE_S) -> T:
+    """Ask again and again until the answer is true; AssertionError after the deadline."""
+    end = time.monotonic() + within_s
+    while not (answer := found()):
+        assert time.monotonic() < end, f"not within {within_s:g} s: {what}"
+        select.select([], [], [], 0.02)
+    return answer
+
+
+def call(*argv: str) -> str:
+    """Run a program of the host and give what it says."""
+    ran = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, f"{argv}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+    return ran.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a vmnet could leave behind in a lab."""
+
+    links: tuple[str, ...]
+    addresses: tuple[str, ...]
+    routes: tuple[str, ...]
+    firewall: str
+    processes: tuple[str, ...]  # in the lab's network namespace
+    files: tuple[str, ...]
+    taps: tuple[str, ...]  # nodes of macvtaps that this lab has seen
+
+
+class Lab:
+    """One network namespace, and the vmnet that is run in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.name = f"t{os.getpid()}x{next(_numbers):03}"
+        self.directory = directory
+        self.root = Path("/")
+        self.enter: tuple[str, ...] = ("ip", "netns", "exec", self.name)
+        self.plans: set[str] = set()
+        self._seen: set[int] = set()
+        self._namespace = 0
+        self.before: Snapshot | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator["Lab"]:
+        """Make the namespace; afterwards take the plans down and prove that nothing is left."""
+        call("ip", "netns", "add", self.name)
+        try:
+            self._namespace = Path("/run/netns", self.name).stat().st_ino
+            self.ip("link", "set", "lo", "up")
+            with self.settled():
+                yield self
+        finally:
+            call("ip", "netns", "del", self.name)
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Take what is here now for the lab's own; afterwards prove that all else has gone."""
+        outside, self.before = self.before, self.snapshot()
+        try:
+            yield
+        finally:
+            if self.snapshot() != self.before:
+                for plan in sorted(self.plans):
+                    self.start("down", "--name", plan).finished(None)
+            left, before, self.before = self.snapshot(), self.before, outside
+        assert left == before
+
+    @contextmanager
+    def mounted(self, script: str) -> Iterator[None]:
+        """Run everything from now on in a mount namespace that a shell script has prepared."""
+        argv = ["ip", "netns", "exec", self.name, "unshare", "-m", "sh", "-ec"]
+        holder = subprocess.Popen(
+            [*argv, f"{script}\necho ready\nexec sleep infinity"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert holder.stdout
+        enter = self.enter
+        try:
+            assert holder.stdout.readline() == "ready\n"
+            self.root = Path(f"/proc/{holder.pid}/root")
+            self.enter = ("nsenter", "-t", str(holder.pid), "-m", "-n")
+            with self.settled():
+                yield
+        finally:
+            self.root, self.enter = Path("/"), enter
+            holder.kill()
+            holder.wait()
+            holder.stdout.close()
+
+    def plan(self, text: str, part: str = "") -> Path:
+        """Write a plan; its name is the lab's, with `part` when there are several."""
+        name = f"{self.name}{part}"
+        self.plans.add(name)
+        path = self.directory / f"{name}.yaml"
+        path.write_text(f"name: {name}\n{text}")
+        return path
+
+    def argv(self, *words: str | Path) -> list[str]:
+        """Give the command line of a vmnet command."""
+        vmnet = [sys.executable, "-m", "provisioner", *map(str, words)]
+        # nsenter goes to /; env(1) goes on from where the test is.
+        return [*self.enter, "env", "--default-signal=INT", f"--chdir={self.directory}", *vmnet]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Give vmnet's environment: its default places, and the code of this repository."""
+        own = {k: v for k, v in os.environ.items() if not k.startswith("VMNET_")}
+        return own | {"PYTHONPATH": str(REPOSITORY)}
+
+    def start(self, *words: str | Path) -> Running:
+        """Start a vmnet command."""
+        return Running(self.argv(*words), self.directory, self.environment)
+
+    def vmnet(self, *words: str | Path, status: int = 0, within_s: float = PATIENCE_S) -> Ran:
+        """Run a vmnet command to its end, which must have that status."""
+        ran = self.start(*words).finished(status, within_s)
+        self.macvtaps()
+        return ran
+
+    def run(self, *argv: str) -> str:
+        """Run another program where vmnet runs, and give what it says."""
+        return call(*self.enter, *argv)
+
+    def ip(self, *words: str) -> str:
+        """Run iproute2 on the namespace."""
+        return call("ip", "-n", self.name, *words)
+
+    def macvtaps(self) -> dict[str, int]:
+        """Give the macvtaps that are there: name to ifindex."""
+        found = json.loads(self.ip("-json", "-details", "link", "show") or "[]")
+        macvtaps = {
+            link["ifname"]: int(link["ifindex"])
+            for link in found
+            if link.get("linkinfo", {}).get("info_kind") == "macvtap"
+        }
+        self._seen |= set(macvtaps.values())
+        return macvtaps
+
+    def modes(self) -> set[str]:
+        """Give the modes of the macvtaps that are there."""
+        return set(re.findall(r"macvtap mode (\w+)", self.ip("-details", "link", "show")))
+
+    def qemus(self) -> dict[str, int]:
+        """Give the QEMUs of the lab's plans: domain to pid."""
+        found = (
+            (re.search(rb"guest=([^,\0]+)", _read(Path(f"/proc/{pid}/cmdline"))), pid)
+            for pid in self.pids()
+        )
+        return {name[1].decode(): pid for name, pid in found if name}
+
+    def snapshot(self) -> Snapshot:
+        """Look at everything that vmnet makes."""
+        self.macvtaps()
+        return Snapshot(
+            links=tuple(self.ip("-o", "-d", "link").splitlines()),
+            addresses=tuple(self.ip("-o", "addr").replace(" tentative", "").splitlines()),
+            routes=tuple(sorted(self.ip("route", "show", "table", "all").splitlines())),
+            firewall=self.run("nft", "list", "ruleset"),
+            processes=tuple(
+                f"{pid} {_read(Path(f'/proc/{pid}/comm')).decode().strip()}" for pid in self.pids()
+            ),
+            files=tuple(self._files()),
+            taps=tuple(f"tap{i}" for i in sorted(self._seen) if self.node(i).exists()),
+        )
+
+    def node(self, index: int) -> Path:
+        """Give the path of the node of the macvtap with that ifindex."""
+        return self.root / f"dev/tap{index}"
+
+    def _files(self) -> Iterator[str]:
+        for place in _PLACES:
+            for plan in sorted({self.name, *self.plans}):
+                for top in sorted((self.root / place).glob(f"{plan}*")):
+                    yield f"/{place}/{top.name}"
+
+    def pids(self) -> Iterator[int]:
+        """Give the pids of the processes in the lab's network namespace."""
+        for entry in sorted(Path("/proc").iterdir()):
+            if entry.name.isdigit() and _inode(entry / "ns/net") == self._namespace:
+                yield int(entry.name)
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0  # it has ended meanwhile
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""  # it has ended meanwhile

@@ -1,0 +1,151 @@
+"""A libvirt daemon that runs already: used where it can see the devices, and left where not."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.framework.lab import Lab, call, until
+
+# A daemon of the lab's own: its files are where every daemon has them, but nobody else sees them.
+# /dev/kvm is covered: where QEMU's user may not open it, libvirt 9.0 probes QEMU for a minute.
+# Its own mount namespaces for QEMU, which a covered device confuses, are switched off for that.
+PRIVATE = """\
+mount -t tmpfs tmpfs /mnt
+cp -a /etc/libvirt /mnt/etc
+rm -rf /mnt/etc/qemu/networks/autostart
+echo 'namespaces = []' >> /mnt/etc/qemu.conf
+mkdir -p /mnt/lib /mnt/cache /mnt/log /mnt/run/lock /mnt/run/libvirt
+if [ -d /var/cache/vmnet/libvirt/qemu ]; then cp -a /var/cache/vmnet/libvirt/qemu /mnt/cache/; fi
+for x in lib cache log; do mount --bind /mnt/$x /var/$x/libvirt; done
+mount --bind /mnt/etc /etc/libvirt
+mount --rbind /mnt/run /run
+: > /run/no-kvm; chmod 600 /run/no-kvm
+if [ -e /dev/kvm ]; then mount --bind /run/no-kvm /dev/kvm; fi
+"""
+PLAN = """\
+accel: tcg
+networks: {lan: {switch: true, subnet: 10.77.0.0/24}}
+vms: {a: {nics: [lan]}, b: {nics: [lan]}}
+"""
+SYSTEM = "qemu:///system"
+
+
+@pytest.fixture(scope="module")
+def host(shared_lab: Lab) -> Iterator[Lab]:
+    """A host with a libvirt daemon, in the network namespace that vmnet is run in."""
+    with shared_lab.mounted(PRIVATE), ExitStack() as daemons:
+        for name in ("virtlogd", "libvirtd"):
+            daemons.enter_context(_daemon(shared_lab, name))
+        until(lambda: _answers(shared_lab), "libvirtd answers")
+        with shared_lab.settled():
+            yield shared_lab
+
+
+@contextmanager
+def _daemon(lab: Lab, name: str) -> Iterator[None]:
+    log = (lab.directory / f"{name}.log").open("wb")
+    with log, subprocess.Popen([*lab.enter, name], stdout=log, stderr=log) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def _answers(lab: Lab) -> bool:
+    argv = [*lab.enter, "virsh", "-c", SYSTEM, "list"]
+    return subprocess.run(argv, capture_output=True, check=False, timeout=60).returncode == 0
+
+
+def virsh(lab: Lab, *words: str) -> str:
+    return lab.run("virsh", "-q", "-c", SYSTEM, *words)
+
+
+def chosen(report: Any) -> tuple[str, str]:  # noqa: ANN401  (JSON)
+    libvirt = report["chosen"]["libvirt"]
+    return libvirt["value"], libvirt["why"]
+
+
+def test_up_and_down_use_the_daemon_that_answers(host: Lab) -> None:
+    plan = host.plan(PLAN)
+    first = host.vmnet("up", plan, "--json").report
+    why = "a libvirt daemon answers at /run/libvirt/libvirt-sock"
+    assert chosen(first) == (SYSTEM, why)
+    assert first["summary"] == "all 6 measurements are as expected"
+    running = virsh(host, "list", "--name").split()
+    assert sorted(running) == [f"{host.name}-a", f"{host.name}-b"]
+    qemus = host.qemus()
+    assert sorted(qemus) == sorted(running)
+
+    second = host.vmnet("up", plan)
+    assert f"libvirt {SYSTEM}: {why}\n" in second.stderr
+    assert "\nnothing to do\n" in second.stderr
+    assert host.qemus() == qemus
+
+    host.vmnet("down", plan)
+    assert virsh(host, "list", "--all") == ""
+    assert host.snapshot() == host.before
+
+
+def test_guests_are_got_into_over_a_daemon_too(host: Lab, tmp_path: Path) -> None:
+    plan = host.plan(PLAN)
+    host.vmnet("up", plan)
+    flood = "head -c 3000000 /dev/zero | tr '\\0' x; exit 3"
+    ran = host.vmnet("exec", "-f", plan, "a", "--", "sh", "-c", flood, status=3)
+    assert ran.stdout == "x" * (2 << 20)
+    source, back = tmp_path / "file", tmp_path / "back"
+    source.write_bytes(bytes(range(256)) * 6000)
+    host.vmnet("cp", "-f", plan, "--way", "agent", source, "a:/tmp/file")
+    host.vmnet("cp", "-f", plan, "--way", "agent", "a:/tmp/file", back)
+    assert back.read_bytes() == source.read_bytes()
+    assert "ready uptime" in host.vmnet("logs", "-f", plan, "a").stdout
+    host.vmnet("down", plan)
+    assert host.snapshot() == host.before
+
+
+def test_a_domain_of_somebody_else_is_not_touched(host: Lab) -> None:
+    theirs = host.directory / "theirs.xml"
+    name = f"{host.name}-a"
+    theirs.write_text(
+        f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory>"
+        "<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"
+    )
+    virsh(host, "define", str(theirs))
+    before = virsh(host, "dumpxml", name)
+    refused = host.vmnet("up", host.plan(PLAN), status=3).stderr
+    assert f'libvirt already has a domain "{name}" that vmnet did not make' in refused
+    host.vmnet("down", "--name", host.name)
+    assert virsh(host, "dumpxml", name) == before
+    virsh(host, "undefine", name)
+    assert host.snapshot() == host.before
+
+
+def test_a_daemon_in_another_network_namespace_is_not_used(host: Lab, tmp_path: Path) -> None:
+    with Lab(tmp_path).opened() as elsewhere:
+        root, enter = elsewhere.root, elsewhere.enter
+        elsewhere.root = host.root
+        elsewhere.enter = (*host.enter[:-1], f"--net=/run/netns/{elsewhere.name}")
+        report = elsewhere.vmnet("plan", elsewhere.plan(PLAN), "--json").report
+        uri, why = chosen(report)
+        assert uri == f"qemu:///embed?root=/run/vmnet/{elsewhere.name}"
+        assert "libvirt-sock runs in another network namespace" in why
+        elsewhere.root, elsewhere.enter = root, enter
+    assert call("ip", "netns", "list").count(elsewhere.name) == 0
+
+
+def test_a_daemon_shows_nothing_of_what_a_guest_is_told(host: Lab) -> None:
+    file = '{path: /etc/a, content: "hidden content"}'
+    plan = host.plan(PLAN.replace("b: {nics: [lan]}", f"b: {{nics: [lan], files: [{file}]}}"), "h")
+    host.vmnet("up", plan)
+    (seed,) = Path("/var/lib/vmnet", f"{host.name}h", "seed").glob("*.iso")
+    # libvirt has given it to QEMU's user; nobody else has ever had a right to it.
+    assert (seed.owner(), f"{seed.stat().st_mode:o}") == ("libvirt-qemu", "100600")
+    shown = virsh(host, "--readonly", "dumpxml", f"{host.name}h-b")
+    assert str(seed) in shown
+    assert [word for word in ("hidden", "aGlkZGVu", "write_files") if word in shown] == []
+    read = host.vmnet("exec", "-f", plan, "b", "--", "cat", "/etc/a").stdout
+    assert read == "hidden content"
+    host.vmnet("down", plan)

@@ -1,0 +1,29 @@
+"""A libvirt daemon that ends while vmnet uses it."""
+
+import subprocess
+from contextlib import ExitStack
+
+from tests.framework.lab import Lab, until
+from tests.guests.test_daemon import PLAN, PRIVATE, _answers, _daemon
+
+
+def test_a_daemon_that_dies_during_up_is_told_and_the_next_up_goes_on(lab: Lab) -> None:
+    """Nothing is taken away on an old look: a DHCP server stays known, and is found again."""
+    text = PLAN.replace("switch: true", "switch: {dhcp: true}")
+    plan = lab.plan(text, "dies")
+    with lab.mounted(PRIVATE), ExitStack() as daemons:
+        daemons.enter_context(_daemon(lab, "virtlogd"))
+        log = (lab.directory / "dying.log").open("wb")
+        with log, subprocess.Popen([*lab.enter, "libvirtd"], stdout=log, stderr=log) as dying:
+            until(lambda: _answers(lab), "libvirtd answers")
+            up = lab.start("up", plan)
+            up.says("create dhcp")
+            dying.kill()
+        ran = up.finished(None)
+        assert ran.status in {4, 6}, ran.stderr
+        assert "Traceback" not in ran.stderr
+        assert "the libvirt daemon has ended" in ran.stderr
+        daemons.enter_context(_daemon(lab, "libvirtd"))
+        until(lambda: _answers(lab), "libvirtd answers again")
+        lab.vmnet("up", plan)
+        lab.vmnet("down", plan)
