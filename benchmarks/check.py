@@ -20,8 +20,9 @@ from statistics import median
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent))
 
-from provisioner.host import links, mesh  # noqa: E402
-from provisioner.host.mesh import Ask  # noqa: E402
+from provisioner.host.netlink import links  # noqa: E402
+from provisioner.host.probe import mesh  # noqa: E402
+from provisioner.host.probe.mesh import Ask  # noqa: E402
 from tests.host.tap_ends import TapEnd, playing  # noqa: E402
 
 _SIZES = (1, 10, 50)

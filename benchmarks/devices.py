@@ -18,11 +18,15 @@ from statistics import median
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent))
 
-from provisioner.core import linkmessages as m  # noqa: E402
-from provisioner.core import netdevices  # noqa: E402
-from provisioner.core.linkmessages import Message  # noqa: E402
-from provisioner.core.resources import Macvtap  # noqa: E402
-from provisioner.host import links, netlink, nettaps  # noqa: E402
+from provisioner.host.netlink import link_codec as m  # noqa: E402
+from provisioner.host.netlink import (  # noqa: E402
+    links,
+    rtnetlink,
+)
+from provisioner.host.netlink.link_codec import Message  # noqa: E402
+from provisioner.host.network import standalone  # noqa: E402
+from provisioner.network.resources import Macvtap  # noqa: E402
+from provisioner.network.standalone import device  # noqa: E402
 
 _SIZES = (1, 10, 100, 1000)
 _MOST_ONE_BY_ONE = 100  # removing more of them by one process each takes half a minute
@@ -84,10 +88,10 @@ def _ways(folder: Path) -> tuple[Way, ...]:
     made: dict[str, int] = {}
 
     def create(wanted: Sequence[Macvtap]) -> None:
-        made.update(nettaps.create(wanted, _TAKEN, records))
+        made.update(standalone.create(wanted, _TAKEN, records))
 
     def remove(_: Sequence[Macvtap]) -> None:
-        nettaps.remove(dict(made), records)
+        standalone.remove(dict(made), records)
         made.clear()
 
     return (
@@ -99,9 +103,9 @@ def _ways(folder: Path) -> tuple[Way, ...]:
 
 
 def _wanted(number: int) -> list[Macvtap]:
-    wish = netdevices.Wish("up0", "bridge", count=number)
+    wish = device.Wish("up0", "bridge", count=number)
     uplink = next(link for link in links.every() if link.name == "up0")
-    return list(netdevices.planned(wish, uplink, ()))
+    return list(device.planned(wish, uplink, ()))
 
 
 def _measured(way: Way, size: int, rounds: int) -> Timed:
@@ -140,7 +144,7 @@ _PREPARED: list[list[Message]] = []
 
 def _births(wanted: Sequence[Macvtap]) -> list[list[Message]]:
     """Frame what each device needs at least: made, marked, silent, and up."""
-    uplink = netlink.existing_index("up0")
+    uplink = rtnetlink.existing_index("up0")
     flags = m.UP | m.NOARP | m.ALLMULTI
     return [
         [
@@ -162,11 +166,11 @@ def _births(wanted: Sequence[Macvtap]) -> list[list[Message]]:
 
 
 def _by_netlink(_: Sequence[Macvtap]) -> None:
-    netlink.transact(_PREPARED)
+    rtnetlink.transact(_PREPARED)
 
 
 def _away_by_group(_: Sequence[Macvtap]) -> None:
-    netlink.transact([[m.delete(m.number(m.GROUP, _GROUP))]])
+    rtnetlink.transact([[m.delete(m.number(m.GROUP, _GROUP))]])
 
 
 def _lines(tap: Macvtap) -> tuple[str, ...]:

@@ -22,10 +22,18 @@ HERE = Path(__file__).resolve()
 HOUSE = HERE.parent.parent
 sys.path.insert(0, str(HOUSE))
 
-from provisioner.core.diff import Step, Verb  # noqa: E402
-from provisioner.core.resources import Disk, Seed  # noqa: E402
-from provisioner.execute import execute  # noqa: E402
-from provisioner.host import embedded, places, plumbing  # noqa: E402
+from provisioner.commands.execute import execute  # noqa: E402
+from provisioner.host import apply  # noqa: E402
+from provisioner.host.libvirt import embedded  # noqa: E402
+from provisioner.host.system import paths  # noqa: E402
+from provisioner.network.resources import (  # noqa: E402
+    Disk,
+    Seed,
+)
+from provisioner.reconcile.diff import (  # noqa: E402
+    Step,
+    Verb,
+)
 
 _MOST = 1.3
 _CHUNK = 4 << 20
@@ -89,7 +97,7 @@ def making(folder: Path, count: int, rounds: int) -> Measured:
     """
     base = made(folder, 16 << 20)
     os.environ["VMNET_STATE_DIR"] = str(folder / "state")
-    home, plain = places.home("bench"), folder / "plain"
+    home, plain = paths.home("bench"), folder / "plain"
     steps = [step for at in range(count) for step in _of_one(home, base, at)]
     sources = [folder / name for name, _ in TOLD]
     for source, (_, text) in zip(sources, TOLD, strict=True):
@@ -103,7 +111,7 @@ def making(folder: Path, count: int, rounds: int) -> Measured:
 
     def ours() -> None:
         owner = embedded.owner()
-        done = execute(steps, lambda step: plumbing.perform("bench", step, owner)).done
+        done = execute(steps, lambda step: apply.perform("bench", step, owner)).done
         assert len(done) == len(steps)  # noqa: S101  (a benchmark of what fails says nothing)
 
     def one_after_the_other() -> None:

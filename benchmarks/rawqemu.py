@@ -136,13 +136,13 @@ def _devices(guests: Sequence[Guest], first: int) -> Iterator[str]:
 def _start(
     guest: Guest, number: int, index: int, folder: Path, stack: ExitStack
 ) -> subprocess.Popen[bytes]:
-    from provisioner.host import taps
+    from provisioner.host.network import tap_node
 
     name = f"tap{number}"
-    if taps.state_of(name, index) == "missing":  # a container without a devtmpfs of its own
-        taps.make_node(name, index, folder)
-        stack.callback(taps.remove_node, index, folder)
-    tap = os.open(taps.path_of(index), os.O_RDWR)
+    if tap_node.state_of(name, index) == "missing":  # a container without a devtmpfs of its own
+        tap_node.make_node(name, index, folder)
+        stack.callback(tap_node.remove_node, index, folder)
+    tap = os.open(tap_node.path_of(index), os.O_RDWR)
     stack.callback(os.close, tap)
     agent = _agent(folder / f"{guest.name}.agent", stack)
     said = stack.enter_context((folder / f"{guest.name}.qemu").open("wb"))
@@ -175,8 +175,8 @@ def _all_answer(guests: Sequence[Guest], begun: float) -> float | None:
     Each is asked by itself, not by broadcast: those would wake all guests at every question, and
     so make the floor higher than it is.
     """
-    from provisioner.core.frames import mac_bytes
-    from provisioner.host.wire import Wire
+    from provisioner.host.probe.packet_socket import Wire
+    from provisioner.network.frames import mac_bytes
 
     silent = {guest.address: guest.mac for guest in guests}
     with Wire(_FAR) as wire:

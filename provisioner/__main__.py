@@ -17,13 +17,13 @@ def main() -> None:
     The worker imports libvirt and pyroute2 on one core while this process imports the rest on the
     other. It has to be forked before there are threads anyway.
     """
-    from provisioner.host import umask
+    from provisioner.host.system import umask
 
     umask.set_own()  # before the worker is forked, which libvirt makes its folders in
     worker = None
     words = sys.argv[1:]
     if words and words[0] in _WITH_WORKER and not _NOT_WITH & set(words):
-        from provisioner.host import worker as workers
+        from provisioner.host.system import worker as workers
 
         worker = workers.start(_SERVED.get(words[0], _serve))
     if words == ["--version"]:
@@ -31,7 +31,7 @@ def main() -> None:
 
         print(f"vmnet {__version__}")  # noqa: T201  (typer's import would take ten times as long)
         return
-    from provisioner.cli import app
+    from provisioner.cli.app import app
 
     app(obj=worker)
 
@@ -43,25 +43,26 @@ def _serve() -> dict[str, Callable[..., object]]:
 
 
 def _serve_doctor() -> dict[str, Callable[..., object]]:
-    from provisioner.host import domains_trial, embedded, switchtest
+    from provisioner.host.lab import switch_probe
+    from provisioner.host.libvirt import embedded, trial
 
     embedded.private_mounts()
     # What matters of libvirt's log arrives as an error anyway.
     os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
     return {
-        "libvirt": domains_trial.opened,
-        "question": switchtest.question,
-        "ask": switchtest.ask,
+        "libvirt": trial.opened,
+        "question": switch_probe.question,
+        "ask": switch_probe.ask,
     }
 
 
 def _serve_modes() -> dict[str, Callable[..., object]]:
-    from provisioner.host import experiment, switchtest
+    from provisioner.host.lab import experiment, switch_probe
 
     return {
         "measure": experiment.measure,
-        "question": switchtest.question,
-        "ask": switchtest.ask,
+        "question": switch_probe.question,
+        "ask": switch_probe.ask,
     }
 
 

@@ -19,11 +19,11 @@ LOCKS = sorted(HOUSE.glob("requirements*.lock"))
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "misc", "base", "manager"}
 # What each door opens to: nothing else in the product may import it.
 DOORS = {
-    "pyroute2": "provisioner/host/netlink.py",
-    "libvirt": "provisioner/host/domains*.py",
-    "libvirt_qemu": "provisioner/host/domains*.py",
-    "subprocess": "provisioner/host/programs*.py",
-    "urllib3": "provisioner/host/http*.py",
+    "pyroute2": "provisioner/host/netlink/*.py",
+    "libvirt": "provisioner/host/libvirt/*.py",
+    "libvirt_qemu": "provisioner/host/libvirt/*.py",
+    "subprocess": "provisioner/host/system/*.py",
+    "urllib3": "provisioner/host/download/*.py",
 }
 
 

@@ -170,7 +170,7 @@ wanted_venv() { readlink -f .venv/bin/python; pwd; sha256sum requirements-build.
 wanted_dev() { wanted_venv; sha256sum requirements-dev.lock; }
 wanted_vmnet() { sha256sum pyproject.toml; }
 wanted_image() {
-    find images/micro provisioner/host/micro -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum
+    find images/micro provisioner/host/image/micro -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum
     ls -d /var/cache/vmnet/images/micro-*/initrd 2>/dev/null || echo none
 }
 is_stamped() { [ -e ".venv/$1.stamp" ] && [ "$("wanted_$1")" = "$(<".venv/$1.stamp")" ]; }

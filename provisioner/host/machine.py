@@ -5,49 +5,29 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from provisioner.core import names, render
-from provisioner.core.addresses import changed_nics
-from provisioner.core.checkwords import Question, What
-from provisioner.core.diff import Step, Verb
-from provisioner.core.evidence import Inside, Probed
-from provisioner.core.facts import Chosen, Facts, Live, Snapshot
-from provisioner.core.guestwords import GuestWords
-from provisioner.core.networks import DEFAULT_MTU
-from provisioner.core.ready import Held, Sign
-from provisioner.core.resources import Disk, Domain, DomainNic, by_key
+from provisioner import naming
+from provisioner.check.evidence import Inside, Probed
+from provisioner.check.readiness import Held, Sign
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import (
-    addresscheck,
-    agentlooks,
-    connection,
-    consoles,
-    deadline,
-    dnsmasq,
-    domains,
-    embedded,
-    filefaults,
-    guestasked,
-    guestprobes,
-    impairments,
-    insides,
-    ipv6,
-    links,
-    macvtaps,
-    netlink,
-    nft,
-    places,
-    planfolders,
-    plumbing,
-    readysigns,
-    starting,
-    switchtest,
-    syntheticwire,
-    taps,
-    vlans,
-)
-from provisioner.host.domains import Domains
-from provisioner.host.guests import Guests
-from provisioner.host.worker import Event, tell
+from provisioner.guest.agent_info import GuestWords
+from provisioner.guest.xml import render
+from provisioner.host import apply
+from provisioner.host.guest import agent_lookup, console_log, nics, probes, queries, readiness
+from provisioner.host.guest.commands import Guests
+from provisioner.host.lab import switch_probe
+from provisioner.host.libvirt import connection, domains, embedded, start_watchdog
+from provisioner.host.libvirt.domains import Domains
+from provisioner.host.netlink import links, rtnetlink
+from provisioner.host.network import dnsmasq, impairment, ipv6, macvtap, nftables, tap_node, vlan
+from provisioner.host.probe import address_claims, ingress_injector
+from provisioner.host.system import deadline, file_errors, paths, plan_folders
+from provisioner.host.system.worker import Event, tell
+from provisioner.network.addressing import changed_nics
+from provisioner.network.devices import DEFAULT_MTU
+from provisioner.network.facts import Chosen, Facts, Live, Snapshot
+from provisioner.network.resources import Disk, Domain, DomainNic, by_key
+from provisioner.plan.checks import Question, What
+from provisioner.reconcile.diff import Step, Verb
 
 _AGENT_S = 30.0
 
@@ -67,24 +47,24 @@ def serve() -> dict[str, Callable[..., object]]:
         "agents": machine.agents,
         "terminal": machine.terminal,
         "tidy": machine.tidy,
-        "no_vlan": vlans.missing,
-        "owners": addresscheck.conflicts,
-        "claims": addresscheck.claims,
+        "no_vlan": vlan.missing,
+        "owners": address_claims.conflicts,
+        "claims": address_claims.claims,
         "links": links.every,
         "inside": machine.inside,
         "words": machine.words,
         "sign": machine.sign,
         "probe": machine.probe,
-        "dropped": nft.dropped,
+        "dropped": nftables.dropped,
         "leases": dnsmasq.leases,
         "sent": links.sent,
-        "reflects": switchtest.reflects,
-        "impair": impairments.set_on,
-        "unimpair": impairments.clear,
-        "impaired": impairments.found_on,
+        "reflects": switch_probe.reflects,
+        "impair": impairment.set_on,
+        "unimpair": impairment.clear,
+        "impaired": impairment.found_on,
         "plug": machine.plug,
-        "question": switchtest.question,
-        "ask": switchtest.ask,
+        "question": switch_probe.question,
+        "ask": switch_probe.ask,
         "abandon": machine.abandon,
         "close": machine.close,
     }
@@ -92,7 +72,7 @@ def serve() -> dict[str, Callable[..., object]]:
 
 def _warm_up() -> None:
     """Import what is heavy while vmnet reads the plan on the other core."""
-    for room in (netlink, domains):
+    for room in (rtnetlink, domains):
         room.warm_up()
 
 
@@ -104,7 +84,7 @@ class Machine:
         self._domains: Domains | None = None
         self._embedded = False
         self._run_dir = Path("/run/libvirt")
-        self._agents = agentlooks.AgentLooks(lambda vm: tell(Event(vm, "agent")))
+        self._agents = agent_lookup.AgentLooks(lambda vm: tell(Event(vm, "agent")))
         self._changes = False  # the command may take away what killed runs have left
         self._made_root = False
         self._making = threading.Lock()
@@ -123,7 +103,7 @@ class Machine:
         self._plan = plan
         self._embedded = connection.is_embedded(chosen.what)
         if self._embedded:
-            self._made_root = not places.libvirt_root(plan).exists()
+            self._made_root = not paths.libvirt_root(plan).exists()
             self._run_dir = embedded.prepare_root(plan) / "run"
             embedded.hide_useless_kvm()
         domains.quiet()
@@ -145,23 +125,23 @@ class Machine:
         found, routes = links.observe()
         running, foreign, live = self._open.observe()
         self._refuse_other_namespace(live)
-        tables = nft.listing()
+        tables = nftables.listing()
         if self._changes:
-            if syntheticwire.leftovers(found):
-                syntheticwire.remove_leftovers()  # of a vmnet that was killed while it asked a LAN
-            impairments.remove_leftovers(tables, [x.name for x in found])
-            plumbing.clear_leftovers(self._plan, found)
-        owned = [*running, *plumbing.observe(self._plan, found, routes, tables)]
+            if ingress_injector.leftovers(found):
+                ingress_injector.remove_leftovers()  # of a vmnet killed while it asked a LAN
+            impairment.remove_leftovers(tables, [x.name for x in found])
+            apply.clear_leftovers(self._plan, found)
+        owned = [*running, *apply.observe(self._plan, found, routes, tables)]
         indexes = {x.name: x.index for x in found}
         taps_of = {d.vm: tuple((n.link, indexes.get(n.link, 0)) for n in d.nics) for d in running}
         facts = Facts(
             links=found,
             routes=routes,
             foreign_domains=tuple(foreign),
-            home=str(places.home(self._plan)),
+            home=str(paths.home(self._plan)),
             live=tuple(Live(x.vm, x.state, x.pid, taps_of.get(x.vm, ())) for x in live),
             user=os.geteuid(),
-            firewall=nft.firewall(tables),
+            firewall=nftables.firewall(tables),
             vhost=os.access("/dev/vhost-net", os.R_OK | os.W_OK),
             ipv6_locked=ipv6.locked(),
         )
@@ -177,29 +157,29 @@ class Machine:
         except OSError as error:
             if error.filename is None:
                 raise
-            raise filefaults.told(error, "cannot use", places.home(self._plan)) from error
+            raise file_errors.told(error, "cannot use", paths.home(self._plan)) from error
 
     def _perform(self, step: Step, xml: str) -> None:
         if step.verb is not Verb.DELETE:
             with self._making:
-                planfolders.make(places.home(self._plan), self._plan)
+                plan_folders.make(paths.home(self._plan), self._plan)
         match step.resource, step.verb:
             case Domain() as domain, Verb.CREATE:
                 self._prove(domain.nics)
                 _own_log(Path(domain.console))
-                with starting.watched(domain, self._run_dir / "qemu" / f"{domain.name}.pid"):
+                with start_watchdog.watched(domain, self._run_dir / "qemu" / f"{domain.name}.pid"):
                     self._open.create(domain, xml)
             case Domain() as domain, Verb.UPDATE:
                 self._change(domain, xml)
             case Domain() as domain, Verb.DELETE:
                 self._open.destroy(domain)
-                consoles.remove(Path(domain.console))
+                console_log.remove(Path(domain.console))
             case Disk() as disk, Verb.UPDATE if user := self._user_of(disk.path):
                 self._open.resize(user, disk.path, disk.size)
             case _:
                 # A daemon gives QEMU what it reads; the one inside us does not.
                 owner = embedded.owner() if self._embedded else None
-                plumbing.perform(self._plan, step, owner)
+                apply.perform(self._plan, step, owner)
 
     def _user_of(self, path: str) -> str:
         """Give the name of the domain that runs on a disk, "" when none does."""
@@ -208,7 +188,7 @@ class Machine:
 
     def _prove(self, nics: Sequence[DomainNic]) -> None:
         indexes = {x.name: x.index for x in links.observe()[0]}
-        taps.prove_usable({n.link: indexes.get(n.link, 0) for n in nics})
+        tap_node.prove_usable({n.link: indexes.get(n.link, 0) for n in nics})
 
     def _change(self, domain: Domain, mark: str) -> None:
         """Give a running VM the cards and the network that it should have.
@@ -237,35 +217,35 @@ class Machine:
 
     def guest(self, vm: str, method: str, *args: object) -> object:
         """Ask something of a guest through its agent: a method of host.guests.Guests."""
-        guests = Guests(self._open, names.domain(self._plan, vm))
+        guests = Guests(self._open, naming.domain(self._plan, vm))
         return getattr(guests, method)(*args)
 
     def inside(self, vm: str, macs: Sequence[str]) -> dict[str, Inside]:
         """Ask a guest for its cards, by planned MAC."""
-        return insides.cards(Guests(self._open, names.domain(self._plan, vm)), macs)
+        return nics.cards(Guests(self._open, naming.domain(self._plan, vm)), macs)
 
     def sign(self, vm: str, sign: Sign, within_s: float) -> Held:
         """Look inside a guest for a sign that it is ready."""
-        guest = Guests(self._open, names.domain(self._plan, vm))
-        return readysigns.look(guest, sign, within_s)
+        guest = Guests(self._open, naming.domain(self._plan, vm))
+        return readiness.look(guest, sign, within_s)
 
     def words(self, vm: str) -> GuestWords:
         """Ask a guest for its name, OS, addresses, load and disks."""
-        return guestasked.words(Guests(self._open, names.domain(self._plan, vm)))
+        return queries.words(Guests(self._open, naming.domain(self._plan, vm)))
 
     def probe(self, vm: str, question: Question) -> Probed:
         """Ask one of the user's checks from inside a guest."""
-        guest = Guests(self._open, names.domain(self._plan, vm))
+        guest = Guests(self._open, naming.domain(self._plan, vm))
         if question.asked.what is not What.THROUGHPUT:
-            return guestprobes.probe(guest, question)
+            return probes.probe(guest, question)
         if not question.peer:
             return Probed(None, note="cannot be tested: throughput needs a VM at both ends")
-        peer = Guests(self._open, names.domain(self._plan, question.peer))
-        return guestprobes.throughput(guest, peer, question)
+        peer = Guests(self._open, naming.domain(self._plan, question.peer))
+        return probes.throughput(guest, peer, question)
 
     def plug(self, device: str, up: bool) -> None:  # noqa: FBT001
         """Set a macvtap up or down."""
-        macvtaps.plug(device, up=up)
+        macvtap.plug(device, up=up)
 
     def agents(self) -> list[str]:
         """List the VMs whose guest agent has opened its port.
@@ -281,7 +261,7 @@ class Machine:
 
     def terminal(self, vm: str) -> str:
         """Give the pseudo-terminal that a VM's serial line ends in."""
-        return self._open.terminal(names.domain(self._plan, vm))
+        return self._open.terminal(naming.domain(self._plan, vm))
 
     def tidy(self) -> None:
         """Take away the plan's own folders, after everything in them has ended.
@@ -292,10 +272,10 @@ class Machine:
             self.abandon()
             return
         self.close()
-        planfolders.clear(self._plan)
+        plan_folders.clear(self._plan)
         if self._embedded:
-            planfolders.clear_root(self._plan)
-        for parent in (places.state(), places.run()):
+            plan_folders.clear_root(self._plan)
+        for parent in (paths.state(), paths.run()):
             try:
                 parent.rmdir()
             except OSError:
@@ -305,7 +285,7 @@ class Machine:
         """Take away what `open` laid out, when the command fails before anything else is made."""
         self.close()
         if self._made_root and not embedded.has_vms(self._plan):
-            planfolders.clear_root(self._plan)
+            plan_folders.clear_root(self._plan)
 
     def close(self) -> None:
         """Let go of libvirt; the guests run on."""
@@ -337,8 +317,8 @@ class Machine:
 def _own_log(path: Path) -> None:
     """Begin a console log anew, in a place that is vmnet's."""
     try:
-        planfolders.own(path)
-        consoles.remove(path)
-        planfolders.own(path)
+        plan_folders.own(path)
+        console_log.remove(path)
+        plan_folders.own(path)
     except OSError as error:
-        raise filefaults.told(error, "cannot write", path) from error
+        raise file_errors.told(error, "cannot write", path) from error

@@ -13,11 +13,11 @@ from typing import Any, Final
 import typer
 from pydantic import BaseModel
 
-from provisioner.cli import app
-from provisioner.core.model import Network, Nic, Plan, Switch, Vm
-from provisioner.core.planfile import load
-from provisioner.core.vmmodel import Disk, File
+from provisioner.cli.app import app
 from provisioner.errors import Complaints
+from provisioner.plan.load.loader import load
+from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
+from provisioner.plan.vm import Disk, File
 
 HOUSE: Final = Path(__file__).parents[2]
 _USAGE: Any = typer.BadParameter.__bases__[0]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import cli_modes
-from provisioner.core.experiment import Measured, Verdict, labs
+from provisioner.cli import modes
+from provisioner.reachability.experiment import Measured, Verdict, labs
 
 HOUSE = Path(__file__).parents[2]
 NIC = """
@@ -91,7 +91,7 @@ def test_a_cell_that_differs_is_marked_and_told(capsys: pytest.CaptureFixture[st
     )
     measured = Measured("6.18.0", (4,), answered)
     lost = (lab.number, *lab.ways[0], 4)
-    cli_modes._show(Verdict(replace(measured, answered=answered - {lost}), 1.0))
+    modes._show(Verdict(replace(measured, answered=answered - {lost}), 1.0))
     lines = capsys.readouterr().out.splitlines()
     assert [" ".join(line.split()) for line in lines if "differ" in line] == [
         "bridge bridge yes / no, back yes <- differs no / no no / no yes / yes yes / yes",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.core.page import as_html
+from provisioner.report.html import as_html
 from tests.core.reports import DEAD, GOOD, HOSTILE, PLAN, report, spoilt
 
 DEADLINE_S = 60.0

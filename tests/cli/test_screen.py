@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner import screen
-from provisioner.core.evidence import Vantage
-from provisioner.core.report import Report, VmStatus
-from provisioner.core.text import sanitize
+from provisioner.check.evidence import Vantage
+from provisioner.cli import output
+from provisioner.report.report import Report, VmStatus
+from provisioner.text import sanitize
 from tests.core.reports import DEAD, GOOD, HOSTILE, UNKNOWN, report, spoilt
 
 OURS = re.compile(r"(VM|a|b|network|  \||the last lines|  seen: |  mend it: |lab: |ok|FAILED|x | )")
@@ -25,7 +25,7 @@ class Terminal(io.StringIO):
 
 def shown(told: Report, monkeypatch: pytest.MonkeyPatch, out: io.StringIO) -> str:
     monkeypatch.setattr(sys, "stdout", out)
-    screen.show(told)
+    output.show(told)
     return out.getvalue()
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from provisioner.core import cloudinit, cloudown
-from provisioner.core.texts import Texts
-from provisioner.core.vmmodel import Vm
+from provisioner.guest import cloudinit, userdata
+from provisioner.guest.files import Texts
+from provisioner.plan.vm import Vm
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me@home"
 HASH = "$6$abcdefgh$" + "x" * 86
@@ -19,7 +19,7 @@ def guest(**told: object) -> Vm:
 
 def texts(own: str = "", **files: str) -> Texts:
     """The files that a plan names: `own` is the one of its `cloud_init: own`."""
-    read, found = cloudown.read(own, "own") if own else (None, [])
+    read, found = userdata.read(own, "own") if own else (None, [])
     assert found == []
     return Texts(files, {"own": read} if read else {})
 

@@ -3,8 +3,8 @@
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from provisioner.core.planfile import load
 from provisioner.errors import Complaints, Exit
+from provisioner.plan.load.loader import load
 
 KEYS = {
     "KEYS OF A NETWORK": "uplink, subnet, switch, granted, mode, gateway, pool, addressing, slaac,"

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from provisioner.core.evidence import Finding, Vantage
-from provisioner.core.planfile import load
-from provisioner.core.reach import Expected, Pair, Result
-from provisioner.core.report import Report, VmStatus
+from provisioner.check.evidence import Finding, Vantage
 from provisioner.errors import Exit
+from provisioner.plan.load.loader import load
+from provisioner.reachability.pairs import Expected, Pair, Result
+from provisioner.report.report import Report, VmStatus
 
 PLAN = load(
     """\

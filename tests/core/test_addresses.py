@@ -6,10 +6,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioner.core import names
-from provisioner.core.addresses import NicConfig, assign, network_config
-from provisioner.core.model import Network, Nic, Plan, Switch, Vm
-from provisioner.core.planfile import load
+from provisioner import naming
+from provisioner.network.addressing import NicConfig, assign, network_config
+from provisioner.plan.load.loader import load
+from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
 
 PATIENT = settings(deadline=None)  # the first plan also compiles the models
 POOL = "10.0.0.10-10.0.0.29"
@@ -120,7 +120,7 @@ vms:
 
 def config(nic: int, **told: object) -> NicConfig:
     written: dict[str, object] = {
-        "mac": names.mac("lab", "a", nic),
+        "mac": naming.mac("lab", "a", nic),
         "addresses": (),
         "gateways": (),
         "dns": (),

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from provisioner.core.addresses import assign
-from provisioner.core.desired import New, desired
-from provisioner.core.diff import diff
-from provisioner.core.facts import Chosen, Facts, File, Loader
-from provisioner.core.planfile import load
-from provisioner.core.render import domain_xml, from_mark, to_mark
-from provisioner.core.resources import Copy, Disk, Domain, DomainDisk, Image, Key, Resource, Seed
+from provisioner.guest.xml.render import domain_xml, from_mark, to_mark
+from provisioner.network.addressing import assign
+from provisioner.network.facts import Chosen, Facts, File, Loader
+from provisioner.network.resources import Copy, Disk, Domain, DomainDisk, Image, Key, Resource, Seed
+from provisioner.plan.load.loader import load
+from provisioner.reconcile.desired import New, desired
+from provisioner.reconcile.diff import diff
 
 GIB = 1 << 30
 DEBIAN = Image(

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from provisioner.core import catalogue
-from provisioner.core.catalogue import Cpu, DigestList, Entry, Ready, Signature
-from provisioner.core.digests import Form
-from provisioner.core.modelparts import Firmware
-from provisioner.core.sources import Remote, Url
 from provisioner.errors import Exit
+from provisioner.image import catalogue
+from provisioner.image.catalogue import Cpu, DigestList, Entry, Ready, Signature
+from provisioner.image.digest import Form
+from provisioner.image.source import Remote, Url
+from provisioner.plan.types import Firmware
 
 ENTRIES = catalogue.packaged().images
 ENTRY = (

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import checkwords
-from provisioner.core.checkwords import Asked, Check, What
-from provisioner.core.values import BadValue
+from provisioner.plan import checks
+from provisioner.plan.checks import Asked, Check, What
+from provisioner.plan.scalars import BadValue
 from tests.core.plans import told as complaints
 
 
 def read(text: str) -> Check:
-    found = checkwords.line(text)
+    found = checks.line(text)
     assert isinstance(found, Check)
     return found
 
@@ -35,7 +35,7 @@ def read(text: str) -> Check:
 )
 def test_what_is_asked_is_read_and_can_be_written_back(text: str, asked: Asked) -> None:
     assert read(text).asked == asked
-    assert checkwords.asked(str(asked)) == asked
+    assert checks.asked(str(asked)) == asked
 
 
 def test_the_words_around_it_are_read() -> None:
@@ -44,7 +44,7 @@ def test_the_words_around_it_are_read() -> None:
     assert (check.network, check.version, check.within_s) == ("lan", 6, 2.0)
     assert read("-> 10.0.0.1").source == "*"
     assert read("a -> http://[fd00::1]:8080/").target == "fd00::1"
-    assert checkwords.line("auto") == "auto"
+    assert checks.line("auto") == "auto"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_words_around_it_are_read() -> None:
 )
 def test_what_means_nothing_is_refused_with_a_mend(text: str, told: str) -> None:
     with pytest.raises(BadValue) as raised:
-        checkwords.line(text)
+        checks.line(text)
     assert told in raised.value.what
     assert raised.value.fix
 
@@ -78,7 +78,7 @@ def test_what_means_nothing_is_refused_with_a_mend(text: str, told: str) -> None
 @given(st.text(max_size=60))
 def test_no_text_at_all_breaks_the_reader(text: str) -> None:
     with suppress(BadValue):
-        found = checkwords.line(text)
+        found = checks.line(text)
         assert found == "auto" or isinstance(found, Check)
 
 
@@ -92,7 +92,7 @@ def test_no_text_at_all_breaks_the_reader(text: str) -> None:
     ],
 )
 def test_a_url_is_asked_at_the_address_that_is_known(url: str, address: str, asked: str) -> None:
-    assert checkwords.at_address(url, address) == asked
+    assert checks.at_address(url, address) == asked
 
 
 PLAN = """\

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioner.core import cloudinit
-from provisioner.core.resources import Seed
-from provisioner.core.texts import Texts
-from provisioner.core.vmmodel import File
+from provisioner.guest import cloudinit
+from provisioner.guest.files import Texts
+from provisioner.network.resources import Seed
+from provisioner.plan.vm import File
 from tests.core.guests import HASH, KEY, guest, said, texts, told
 
 NETWORK = '{"ethernets":{},"version":2}'

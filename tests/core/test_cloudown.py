@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import cloudinit, cloudown
+from provisioner.guest import cloudinit, userdata
 from tests.core.guests import KEY, guest, parts, said, texts, told
 
 WEB = guest(ssh_keys=KEY, packages=["nginx"], run=["echo ours"], cloud_init="own")
 
 
 def complaints(text: str) -> list[str]:
-    own, found = cloudown.read(text, "own.yaml")
+    own, found = userdata.read(text, "own.yaml")
     assert (own is None) == bool(found)
     return [f"{error.where}: {error.what}" for error in found]
 
@@ -197,7 +197,7 @@ def test_what_does_not_hold_is_told_with_its_line(text: str, said: list[str]) ->
 
 
 def test_a_file_that_is_no_user_data_is_not_shown() -> None:
-    _, (error,) = cloudown.read("root:$6$secret:19000::\n", "/etc/shadow")
+    _, (error,) = userdata.read("root:$6$secret:19000::\n", "/etc/shadow")
     assert error.where is not None
     assert error.where.text == ""
     assert "secret" not in error.what

@@ -7,18 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core.diagnosis import diagnose
-from provisioner.core.evidence import (
-    End,
-    Evidence,
-    Heading,
-    Inside,
-    Kind,
-    Point,
-    Sighting,
-    Uplink,
-)
-from provisioner.core.text import hides
+from provisioner.check.diagnosis.diagnose import diagnose
+from provisioner.check.evidence import End, Evidence, Heading, Inside, Kind, Point, Sighting, Uplink
+from provisioner.text import hides
 
 MAC_A, MAC_B, OTHER = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:66:66"
 A = End("a", 0, "mvta", MAC_A, ("10.0.0.1",), mode="bridge", wanted_mode="bridge")

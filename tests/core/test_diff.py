@@ -4,8 +4,9 @@ from graphlib import TopologicalSorter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core.diff import Step, Verb, diff
-from provisioner.core.resources import (
+from provisioner.commands.execute import execute
+from provisioner.errors import VmnetError
+from provisioner.network.resources import (
     Domain,
     DomainNic,
     Key,
@@ -17,8 +18,7 @@ from provisioner.core.resources import (
     key,
     needs,
 )
-from provisioner.errors import VmnetError
-from provisioner.execute import execute
+from provisioner.reconcile.diff import Step, Verb, diff
 
 SWITCH = Switch("mvl1", "mvh1", ("10.77.0.1/24",), 1500, 7, "vmnet:lab/lan")
 WEB_TAP = Macvtap("mvt1", "mvl1", "bridge", "02:00:00:00:00:01", 1500, 7, "vmnet:lab/web/0", "a")

@@ -10,13 +10,10 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from provisioner.core.addresses import assign
-from provisioner.core.desired import New, desired
-from provisioner.core.diff import Step, Verb, diff
-from provisioner.core.drift import can_live, drift
-from provisioner.core.facts import Chosen, Facts
-from provisioner.core.planfile import load
-from provisioner.core.resources import (
+from provisioner.errors import Complaints
+from provisioner.network.addressing import assign
+from provisioner.network.facts import Chosen, Facts
+from provisioner.network.resources import (
     Dhcp,
     Domain,
     DomainNic,
@@ -35,7 +32,10 @@ from provisioner.core.resources import (
     key,
     needs,
 )
-from provisioner.errors import Complaints
+from provisioner.plan.load.loader import load
+from provisioner.reconcile.desired import New, desired
+from provisioner.reconcile.diff import Step, Verb, diff
+from provisioner.reconcile.drift import can_live, drift
 
 KINDS: tuple[type[Any], ...] = get_args(Resource)
 HOME = "/state/lab"

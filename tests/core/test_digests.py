@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core.digests import Digest, Form, by_length, digest, listed
 from provisioner.errors import Exit, VmnetError
+from provisioner.image.digest import Digest, Form, by_length, digest, listed
 
 A256, B256 = "a" * 64, "b" * 64
 A512 = "a" * 128

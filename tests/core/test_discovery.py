@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from provisioner.core.discovery import Heard, NicAddresses, judged
+from provisioner.check.discovery import Heard, NicAddresses, judged
 
 MAC, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:66"
 A, B, LOCAL = ip_address("10.0.0.2"), ip_address("10.0.0.3"), ip_address("fe80::1")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import qcow2
-from provisioner.core.diskheader import Disk, inspect
-from provisioner.core.diskkinds import kind
 from provisioner.errors import Exit, VmnetError
+from provisioner.image import qcow2
+from provisioner.image.disk_header import Disk, inspect
+from provisioner.image.disk_kind import kind
 from tests.core.headers import SIZE, Made
 
 GOOD = Made()

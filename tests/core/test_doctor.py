@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import cilines, doctor, doctorhost, doctorkernel, doctornet, names
-from provisioner.core.doctor import Item, State
-from provisioner.core.doctorhost import Libvirt, Room
-from provisioner.core.doctorkernel import NEEDS, Kernel, Kvm, Nodes
-from provisioner.core.doctornet import UNMANAGED, Card, Others
-from provisioner.core.facts import Facts, Firewall, Link, Route
+from provisioner import naming
+from provisioner.doctor import ci, findings, host, kernel, network
+from provisioner.doctor.findings import Item, State
+from provisioner.doctor.host import Libvirt, Room
+from provisioner.doctor.kernel import NEEDS, Kernel, Kvm, Nodes
+from provisioner.doctor.network import UNMANAGED, Card, Others
 from provisioner.errors import Exit
+from provisioner.network.facts import Facts, Firewall, Link, Route
 
 ALL = {need.name: True for need in NEEDS}
 KERNEL = Kernel("6.12.5", answers=ALL, vhost=True)
@@ -27,7 +28,7 @@ def _one(items: list[Item], word: str) -> Item:
 
 
 def _kernel(**changed: object) -> list[Item]:
-    return list(doctorkernel.kernel(replace(KERNEL, **changed)))  # type: ignore[arg-type]
+    return list(kernel.kernel(replace(KERNEL, **changed)))  # type: ignore[arg-type]
 
 
 def test_a_kernel_that_has_everything_is_found_good() -> None:
@@ -36,7 +37,7 @@ def test_a_kernel_that_has_everything_is_found_good() -> None:
 
 @pytest.mark.parametrize("need", NEEDS, ids=lambda need: need.name)
 def test_a_missing_driver_is_told_with_who_goes_without_and_how_to_load_it(
-    need: doctorkernel.Need,
+    need: kernel.Need,
 ) -> None:
     found = _one(_kernel(answers=ALL | {need.name: False}, loadable={need.module}), need.name + ":")
     assert need.without in found.what
@@ -61,7 +62,7 @@ def test_a_driver_that_was_never_built_is_not_to_be_loaded() -> None:
 def test_a_kernel_that_answers_root_only_is_unknown_not_bad() -> None:
     found = _one(_kernel(answers=dict.fromkeys(ALL)), "root only")
     assert found.state is State.UNKNOWN
-    assert doctor.status(_kernel(answers=dict.fromkeys(ALL))) is Exit.DONE
+    assert findings.status(_kernel(answers=dict.fromkeys(ALL))) is Exit.DONE
 
 
 def test_missing_filters_say_which_keys_of_a_plan_do_nothing() -> None:
@@ -90,51 +91,51 @@ def test_vhost_net_is_suspected_where_a_guest_may_crash_its_host(
 
 
 def test_kvm_is_judged_by_a_boot_not_by_its_device() -> None:
-    assert doctorkernel.kvm(Kvm(exists=True)).state is State.GOOD
-    hanging = doctorkernel.kvm(Kvm(exists=True, trouble="a kernel booted under it hangs"))
+    assert kernel.kvm(Kvm(exists=True)).state is State.GOOD
+    hanging = kernel.kvm(Kvm(exists=True, trouble="a kernel booted under it hangs"))
     assert hanging.state is State.NOTE
     assert "hangs" in hanging.what
     assert "accel: tcg" in hanging.fix
-    closed = doctorkernel.kvm(Kvm(exists=True, trouble="Permission denied"))
+    closed = kernel.kvm(Kvm(exists=True, trouble="Permission denied"))
     assert "udev rule" in closed.fix
-    assert doctorkernel.kvm(Kvm(exists=True, untested="no image")).state is State.UNKNOWN
-    assert "firmware" in doctorkernel.kvm(Kvm(exists=False)).fix
-    assert "--device /dev/kvm" in doctorkernel.kvm(Kvm(exists=False), "docker").fix
+    assert kernel.kvm(Kvm(exists=True, untested="no image")).state is State.UNKNOWN
+    assert "firmware" in kernel.kvm(Kvm(exists=False)).fix
+    assert "--device /dev/kvm" in kernel.kvm(Kvm(exists=False), "docker").fix
 
 
 def test_a_container_that_may_not_open_taps_gets_the_flags_it_wants() -> None:
-    items = list(doctorkernel.nodes(Nodes(246, open="the container's rules forbid it"), "docker"))
+    items = list(kernel.nodes(Nodes(246, open="the container's rules forbid it"), "docker"))
     bad = _one(items, "forbid")
     assert bad.state is State.BAD
     assert "--device-cgroup-rule 'c 246:* rwm'" in bad.fix
     assert "--cap-add MKNOD" in bad.fix
-    assert doctor.status(items) is Exit.HOST_CANNOT
+    assert findings.status(items) is Exit.HOST_CANNOT
 
 
 def test_without_devtmpfs_nodes_that_can_be_made_will_do() -> None:
-    (found,) = doctorkernel.nodes(Nodes(246, devtmpfs=False))
+    (found,) = kernel.nodes(Nodes(246, devtmpfs=False))
     assert found.state is State.GOOD
-    (cannot,) = doctorkernel.nodes(Nodes(246, devtmpfs=False, mknod="cannot be made"))
+    (cannot,) = kernel.nodes(Nodes(246, devtmpfs=False, mknod="cannot be made"))
     assert cannot.state is State.BAD
 
 
 def test_what_could_not_be_tried_is_not_called_good() -> None:
-    (number,) = doctorkernel.nodes(Nodes(0))
-    (closed,) = doctorkernel.nodes(Nodes(246, mknod="cannot be made"))
+    (number,) = kernel.nodes(Nodes(0))
+    (closed,) = kernel.nodes(Nodes(246, mknod="cannot be made"))
     assert (number.state, closed.state) == (State.UNKNOWN, State.UNKNOWN)
 
 
 def test_missing_capabilities_name_what_each_is_for() -> None:
-    (found,) = doctorhost.rights([("CAP_NET_ADMIN", "to make macvtap devices")], "joe")
+    (found,) = host.rights([("CAP_NET_ADMIN", "to make macvtap devices")], "joe")
     assert found.state is State.BAD
     assert "as joe" in found.what
     assert "to make macvtap devices" in found.what
 
 
 def test_libvirt_that_cannot_be_opened_says_what_it_said() -> None:
-    (missing,) = doctorhost.libvirt(Libvirt(trouble="no module"))
-    (closed,) = doctorhost.libvirt(Libvirt(9_000_000, "qemu:///embed (none)", trouble="no driver"))
-    (good,) = doctorhost.libvirt(Libvirt(11_002_003, "qemu:///system (it answers)", "QEMU 9.0.0"))
+    (missing,) = host.libvirt(Libvirt(trouble="no module"))
+    (closed,) = host.libvirt(Libvirt(9_000_000, "qemu:///embed (none)", trouble="no driver"))
+    (good,) = host.libvirt(Libvirt(11_002_003, "qemu:///system (it answers)", "QEMU 9.0.0"))
     assert (missing.state, closed.state, good.state) == (State.BAD, State.BAD, State.GOOD)
     assert "libvirt 11.2.3" in good.what
     assert "no driver" in closed.what
@@ -154,7 +155,7 @@ def test_libvirt_that_cannot_be_opened_says_what_it_said() -> None:
 def test_room_is_judged_by_bytes_and_by_inodes(
     free: int, inodes: int, trouble: str, state: State
 ) -> None:
-    (found,) = doctorhost.rooms([Room("/pool", "disks", free, inodes, 10, 100, trouble)])
+    (found,) = host.rooms([Room("/pool", "disks", free, inodes, 10, 100, trouble)])
     assert found.state is state
 
 
@@ -164,7 +165,7 @@ def _uplinks(*links: Link, wanted: str = "", **about: object) -> list[Item]:
     cards = {"eno1": Card(str(about.pop("driver", "")), 1000)}
     dmi = about.pop("dmi", ())
     assert isinstance(dmi, tuple)
-    return list(doctornet.uplinks(facts, cards, dmi, wanted))
+    return list(network.uplinks(facts, cards, dmi, wanted))
 
 
 def test_a_card_is_told_with_speed_mtu_and_what_it_carries() -> None:
@@ -222,27 +223,27 @@ def test_a_cloud_is_known_by_its_words_or_its_driver(
 
 
 def test_real_hardware_is_no_cloud() -> None:
-    assert doctornet.platform("igb", ("Dell Inc.", "PowerEdge R640")) is None
+    assert network.platform("igb", ("Dell Inc.", "PowerEdge R640")) is None
     assert len(_uplinks(NIC, driver="", dmi=("Google",))) == 1  # a bridge has no driver
 
 
 def test_an_outer_firewall_is_named_with_its_mend() -> None:
     facts = Facts(firewall=Firewall(drops=("ip filter FORWARD",)))
-    items = list(doctornet.firewall(facts, bridge_filter=True))
+    items = list(network.firewall(facts, bridge_filter=True))
     assert "DOCKER-USER" in _one(items, "ip filter FORWARD drops").fix
     assert "bridge-nf-call-iptables=0" in _one(items, "br_netfilter").fix
-    assert not list(doctornet.firewall(Facts(), bridge_filter=True))
+    assert not list(network.firewall(Facts(), bridge_filter=True))
 
 
 def test_leftovers_are_told_apart_by_their_marks_and_their_holders() -> None:
     tap = replace(NIC, name="macvtap0", index=9, kind="macvtap", lower=2)
     ours = replace(tap, name="mvt1", alias="vmnet:lab/web/0")
     lent = replace(tap, name="mvn0", alias="vmnet-net:eno1/1000/")
-    items = list(doctornet.leftovers(Facts(links=(NIC, tap, ours, lent)), set()))
+    items = list(network.leftovers(Facts(links=(NIC, tap, ours, lent)), set()))
     assert _one(items, "macvtap0 on eno1").fix == "ip link del dev macvtap0"
     assert "vmnet down --name lab" in _one(items, "plan lab has 1").fix
     assert len(items) == 2
-    assert not list(doctornet.leftovers(Facts(links=(NIC, tap, ours)), {"macvtap0", "mvt1"}))
+    assert not list(network.leftovers(Facts(links=(NIC, tap, ours)), {"macvtap0", "mvt1"}))
 
 
 @pytest.mark.parametrize(
@@ -267,20 +268,20 @@ def test_networkd_is_told_of_when_one_of_its_files_takes_our_links(
     match: dict[str, str], *, taken: bool
 ) -> None:
     running = Others(frozenset({"systemd-network"}), {"/etc/systemd/network/x.network": match})
-    items = list(doctornet.managers(running))
+    items = list(network.managers(running))
     assert bool(items) == taken
     if taken:
         assert "Unmanaged=yes" in items[0].fix
-    assert not list(doctornet.managers(replace(running, running=frozenset())))
+    assert not list(network.managers(replace(running, running=frozenset())))
 
 
-@pytest.mark.parametrize(("prefix", "kind"), names.KINDS.items())
+@pytest.mark.parametrize(("prefix", "kind"), naming.KINDS.items())
 def test_networkd_takes_each_kind_of_our_links_by_its_name_or_its_kind(
     prefix: str, kind: str
 ) -> None:
     def told(match: dict[str, str], *before: dict[str, str]) -> int:
         files = {f"/x/{at}.network": each for at, each in enumerate((*before, match))}
-        return len(list(doctornet.managers(Others(frozenset({"systemd-network"}), files))))
+        return len(list(network.managers(Others(frozenset({"systemd-network"}), files))))
 
     assert told({"Name": f"{prefix}*"}) == told({"Kind": kind}) == 1
     assert told({"Name": f"{prefix}*", "Kind": kind}) == 1
@@ -288,34 +289,34 @@ def test_networkd_takes_each_kind_of_our_links_by_its_name_or_its_kind(
     assert told({"Name": f"{prefix}*"}, {"Name": f"{prefix}0*", UNMANAGED: "yes"}) == 0
 
 
-@pytest.mark.parametrize("left_out", names.KINDS)
+@pytest.mark.parametrize("left_out", naming.KINDS)
 def test_a_manager_leaves_our_links_alone_once_every_kind_of_them_is_named(left_out: str) -> None:
-    some = ";".join(f"interface-name:{x}*" for x in names.KINDS if x != left_out)
+    some = ";".join(f"interface-name:{x}*" for x in naming.KINDS if x != left_out)
     running = frozenset({"NetworkManager"})
-    assert list(doctornet.managers(Others(running, unmanaged=some)))
+    assert list(network.managers(Others(running, unmanaged=some)))
     every = f"{some};interface-name:{left_out}*"
-    assert not list(doctornet.managers(Others(running, unmanaged=every)))
+    assert not list(network.managers(Others(running, unmanaged=every)))
 
 
 def test_the_page_about_the_doctor_lists_every_kind_of_our_links() -> None:
     page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
     rows = re.findall(r"^\| ((?:`mv\w`(?:, )?)+) \| (\w+) \|", page, re.MULTILINE)
     listed = {prefix: kind for cell, kind in rows for prefix in re.findall(r"mv\w", cell)}
-    assert listed == names.KINDS
+    assert listed == naming.KINDS
 
 
 def test_the_first_file_that_matches_decides_for_networkd() -> None:
     files = {"/a/00.network": {"Name": "mv*", UNMANAGED: "yes"}, "/a/99.network": {"Name": "*"}}
-    assert not list(doctornet.managers(Others(frozenset({"systemd-network"}), files)))
+    assert not list(network.managers(Others(frozenset({"systemd-network"}), files)))
 
 
 def test_other_managers_are_quiet_once_they_leave_our_links_alone() -> None:
     both = frozenset({"NetworkManager", "dhcpcd", "connmand"})
-    items = list(doctornet.managers(Others(both)))
+    items = list(network.managers(Others(both)))
     assert "unmanaged-devices=interface-name:mv*" in _one(items, "NetworkManager").fix
     assert "denyinterfaces mv*" in _one(items, "dhcpcd").fix
     told = Others(both, unmanaged="mac:00:11;interface-name:mv*", dhcpcd="mv* docker0")
-    assert [i.what.split()[0] for i in doctornet.managers(told)] == ["ConnMan"]
+    assert [i.what.split()[0] for i in network.managers(told)] == ["ConnMan"]
 
 
 def test_findings_are_shown_by_area_and_hostile_names_steer_nothing() -> None:
@@ -324,12 +325,12 @@ def test_findings_are_shown_by_area_and_hostile_names_steer_nothing() -> None:
         Item("others", "\x1b[31mred\n::error::x", State.LACKS, "do \x9bthis"),
         Item("kernel", "none", State.BAD, "boot another"),
     ]
-    text = "\n".join(doctor.lines(items))
+    text = "\n".join(findings.lines(items))
     assert not {"\x1b", "\x9b"} & set(text)
     assert not any(line.startswith("::") for line in text.splitlines())
     assert text.index("none") < text.index("red")
     assert text.endswith("no plan can be brought up")
-    told = json.loads(doctor.as_json(items))
+    told = json.loads(findings.as_json(items))
     assert told["status"] == 4
     assert [f["state"] for f in told["findings"]] == ["ok", "lacking", "broken"]
     assert told["findings"][0]["fix"] is None
@@ -338,21 +339,21 @@ def test_findings_are_shown_by_area_and_hostile_names_steer_nothing() -> None:
 def test_the_lines_for_ci_name_this_hosts_device_number_and_are_yaml() -> None:
     import yaml
 
-    text = cilines.text(246)
+    text = ci.text(246)
     assert 'device_cgroup_rules = ["c 246:* rwm"]' in text
     assert 'KERNEL=="kvm"' in text
     github = text[text.index("jobs:") : text.index("# .gitlab-ci.yml")]
     gitlab = text[text.index("vms:\n  image") : text.index("# /etc/gitlab-runner")]
     assert yaml.safe_load(github)["jobs"]["vms"]["steps"][-1]["if"] == "always()"
     assert yaml.safe_load(gitlab)["vms"]["artifacts"]["reports"] == {"junit": "vms.xml"}
-    assert "c MAJOR:* rwm" in cilines.text(0)
+    assert "c MAJOR:* rwm" in ci.text(0)
 
 
 def test_programs_that_only_some_plans_need_are_told_with_their_packages() -> None:
     every = {"qemu-img", "ssh-keygen", "openssl", "gpgv", "mmdebstrap"}
-    (fine,) = doctorhost.tools(every, uefi=True)
-    assert fine.state is doctor.State.GOOD
-    few = list(doctorhost.tools(every - {"qemu-img", "gpgv"}, uefi=False))
+    (fine,) = host.tools(every, uefi=True)
+    assert fine.state is findings.State.GOOD
+    few = list(host.tools(every - {"qemu-img", "gpgv"}, uefi=False))
     assert [(item.what, str(item.state), item.fix) for item in few] == [
         (
             "qemu-img, which makes guests' disks, is missing",

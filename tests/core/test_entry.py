@@ -2,11 +2,11 @@
 
 import pytest
 
-from provisioner.core.addresses import assign
-from provisioner.core.entry import Routes
-from provisioner.core.facts import Facts
-from provisioner.core.planfile import load
-from provisioner.core.reach import HOST
+from provisioner.network.addressing import assign
+from provisioner.network.facts import Facts
+from provisioner.plan.load.loader import load
+from provisioner.reachability.pairs import HOST
+from provisioner.reachability.ssh_route import Routes
 
 PLAN = """\
 name: lab

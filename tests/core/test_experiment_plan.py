@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.core import experiment
-from provisioner.core.experiment import Lab, Measured, Place, Verdict, labs
 from provisioner.errors import Exit
+from provisioner.reachability import experiment
+from provisioner.reachability.experiment import Lab, Measured, Place, Verdict, labs
 
 VERSIONS = (4, 6)
 

@@ -5,13 +5,13 @@ from itertools import product
 
 import pytest
 
-from provisioner.core import explain as ways
-from provisioner.core import explainwords as words
-from provisioner.core.addresses import assign
-from provisioner.core.facts import Facts
-from provisioner.core.planfile import load
-from provisioner.core.reach import Promises
 from provisioner.errors import VmnetError
+from provisioner.network.addressing import assign
+from provisioner.network.facts import Facts
+from provisioner.plan.load.loader import load
+from provisioner.reachability import explain as ways
+from provisioner.reachability import explain_text as words
+from provisioner.reachability.pairs import Promises
 
 MODES = ("private", "vepa", "bridge", "source", "passthru")
 UPLINK = """\

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import frames
-from provisioner.core.frames import Answer, Echo
+from provisioner.network import frames
+from provisioner.network.frames import Answer, Echo
 
 US, THEM = "02:00:00:00:00:01", "02:00:00:00:00:02"
 FOUR, SIX = IPv4Address("10.0.0.2"), IPv6Address("fd00::2")

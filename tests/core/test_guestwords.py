@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import guestanswers, guestwords
-from provisioner.core.guestwords import Card, Disk, GuestWords
-from provisioner.core.text import hides
+from provisioner.guest import agent_answers, agent_info
+from provisioner.guest.agent_info import Card, Disk, GuestWords
+from provisioner.text import hides
 
 QUESTIONS = (
     "guest-get-host-name",
@@ -52,11 +52,11 @@ anything = st.recursive(
 )
 def test_what_is_no_answer_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        guestanswers.returned(text)
+        agent_answers.returned(text)
 
 
 def test_what_is_an_answer_is_given() -> None:
-    assert guestanswers.returned('{"return": {"a": [1, 2.5, null, true]}}') == {
+    assert agent_answers.returned('{"return": {"a": [1, 2.5, null, true]}}') == {
         "a": [1, 2.5, None, True]
     }
 
@@ -69,7 +69,7 @@ def test_a_guests_words_are_put_together() -> None:
         "guest-get-fsinfo": [{"mountpoint": "/", "used-bytes": 5 << 30, "total-bytes": 20 << 30}],
         "guest-get-users": [{"user": "root"}, {"user": "root"}],
     }
-    words = guestwords.read(answers, "0.10 0.20 3.00 1/80 1234\n")
+    words = agent_info.read(answers, "0.10 0.20 3.00 1/80 1234\n")
     assert words == GuestWords(
         hostname="web",
         os="Debian 12",
@@ -79,7 +79,7 @@ def test_a_guests_words_are_put_together() -> None:
         disks=(Disk("/", 5 << 30, 20 << 30),),
         users=("root",),
     )
-    assert guestwords.cells(words) == (
+    assert agent_info.cells(words) == (
         "web",
         "Debian 12",
         "6.1",
@@ -90,22 +90,22 @@ def test_a_guests_words_are_put_together() -> None:
 
 
 def test_ten_thousand_cards_are_a_few() -> None:
-    words = guestwords.read({"guest-network-get-interfaces": [NIC] * 10_000})
-    assert len(words.cards) == guestwords.MOST
+    words = agent_info.read({"guest-network-get-interfaces": [NIC] * 10_000})
+    assert len(words.cards) == agent_info.MOST
     many = NIC | {"ip-addresses": NIC["ip-addresses"] * 10_000}  # type: ignore[operator]
-    (card,) = guestwords.read({"guest-network-get-interfaces": [many]}).cards
-    assert len(card.addresses) == guestwords.MOST
+    (card,) = agent_info.read({"guest-network-get-interfaces": [many]}).cards
+    assert len(card.addresses) == agent_info.MOST
 
 
 def test_addresses_that_nobody_can_be_reached_at_are_left_out() -> None:
     told = [{"ip-address": a} for a in ("127.0.0.1", "fe80::1", "224.0.0.1", "10.0.0.1\x1b", "x")]
-    words = guestwords.read({"guest-network-get-interfaces": [NIC | {"ip-addresses": told}]})
+    words = agent_info.read({"guest-network-get-interfaces": [NIC | {"ip-addresses": told}]})
     assert words.cards == (Card("eth0", "02:00:00:00:00:01", ()),)
 
 
 def test_a_hostile_name_is_shown_and_does_nothing() -> None:
     name = "\x1b]52;c;x\x07::error::\n\u202e" + "x" * 1000
-    shown = guestwords.read({"guest-get-host-name": {"host-name": name}}).hostname
+    shown = agent_info.read({"guest-get-host-name": {"host-name": name}}).hostname
     assert shown.startswith("\\x1b]52;c;x\\x07::error::\\n\\u202ex")
     assert len(shown) == 80
 
@@ -114,7 +114,7 @@ def test_a_hostile_name_is_shown_and_does_nothing() -> None:
 def test_whatever_is_answered_gives_words_of_a_bounded_size(
     answers: dict[str, object], loadavg: str
 ) -> None:
-    words = guestwords.read(answers, loadavg)
+    words = agent_info.read(answers, loadavg)
     text = json.dumps(words.as_json, allow_nan=False)
     assert len(text) < 1 << 20
-    assert not any(hides(character) for cell in guestwords.cells(words) for character in cell)
+    assert not any(hides(character) for cell in agent_info.cells(words) for character in cell)

@@ -5,21 +5,23 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.core import names, networks, rules, takenrules, uplinkrules
-from provisioner.core.addresses import assign
-from provisioner.core.caution import warnings
-from provisioner.core.facts import Facts, Firewall, ForeignDomain, Link, Route
-from provisioner.core.netvalues import address
-from provisioner.core.planfile import Loaded, load
-from provisioner.core.resources import Key, Macvtap, Nat, Resource, Switch, Vlan
+from provisioner import naming
+from provisioner.network import devices, uplink
+from provisioner.network.addressing import assign
+from provisioner.network.facts import Facts, Firewall, ForeignDomain, Link, Route
+from provisioner.network.resources import Key, Macvtap, Nat, Resource, Switch, Vlan
+from provisioner.plan.ip import address
+from provisioner.plan.load.loader import Loaded, load
+from provisioner.preflight import conflicts, host
+from provisioner.preflight.warnings import warnings
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 1500, ethernet=True, up=True, carrier=True)
 WIFI = replace(NIC, name="wlan0", wireless=True)
 LO = Link("lo", 1, "", "00:00:00:00:00:00", 65536, ethernet=False, up=True, carrier=True)
 READY = Facts(links=(LO, NIC), vhost=True)
 NO_NFT = Firewall(no_guard="nft is not installed", no_nat="nft is not installed")
-GROUP = names.group("lab")
-TAP = names.macvtap("lab", "web", 0)
+GROUP = naming.group("lab")
+TAP = naming.macvtap("lab", "web", 0)
 
 
 def loaded(lan: str = "uplink: nic0", nic: str = "", vm: str = "") -> Loaded:
@@ -36,7 +38,7 @@ def told(
 ) -> list[tuple[int, str]]:
     """Give each complaint as its exit status, and its place and sentence."""
     plan = about.plan
-    found = rules.complaints(plan, about.places, assign(plan), facts, owned or {})
+    found = host.complaints(plan, about.places, assign(plan), facts, owned or {})
     assert all(error.fix for error in found)
     return [(error.status, f"{error.where} {error.what}") for error in found]
 
@@ -104,7 +106,7 @@ def test_wifi_is_wifi_below_a_vlan_too() -> None:
 )
 def test_a_port_of_something_is_no_uplink(kind: str, what: str, fix: str) -> None:
     facts = port_of(kind, "over0")
-    assert uplinkrules.unfit(facts.links[0], facts, "bridge") == (what, fix, 3)
+    assert uplink.unfit(facts.links[0], facts, "bridge") == (what, fix, 3)
     assert told(loaded(), facts) == [(3, f"p:3:17 {what}")]
 
 
@@ -133,7 +135,7 @@ def test_what_the_plan_has_on_the_uplink_is_in_nobodys_way() -> None:
 
 def test_many_that_sit_on_an_uplink_are_counted() -> None:
     there = tuple(on_nic(f"mv{at}", "macvlan") for at in range(5))
-    refusal = uplinkrules.passthru_problem(NIC, Facts(links=(NIC, *there)))
+    refusal = uplink.passthru_problem(NIC, Facts(links=(NIC, *there)))
     assert refusal
     assert refusal.what == (
         'mode passthru needs "nic0" for itself, but on it sits "mv0", "mv1", "mv2" and 2 more'
@@ -227,7 +229,7 @@ def test_a_switch_that_nothing_keeps_apart_is_made_with_a_warning() -> None:
 
 
 def rules_of(about: Loaded, facts: Facts) -> list[Nat]:
-    found = networks.of_network(about.plan, about.plan.networks[0], assign(about.plan), facts)
+    found = devices.of_network(about.plan, about.plan.networks[0], assign(about.plan), facts)
     return [r for r in found if isinstance(r, Nat)]
 
 
@@ -343,8 +345,8 @@ def test_queues_are_compared_with_cpus() -> None:
 
 LAB_SWITCH = "switch: {hairpin: true}, subnet: 10.0.0.0/24"
 LAB_SIBLING = "uplink: nic0, subnet: 10.0.0.0/24, host_access: true"
-LOWER, FAR = names.switch_ends("lab", "lan")
-BRIDGE, VLAN = names.bridge("lab", "lan"), names.vlan("lab", "nic0", 42)
+LOWER, FAR = naming.switch_ends("lab", "lan")
+BRIDGE, VLAN = naming.bridge("lab", "lan"), naming.vlan("lab", "nic0", 42)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +357,7 @@ BRIDGE, VLAN = names.bridge("lab", "lan"), names.vlan("lab", "nic0", 42)
         (LAB_SWITCH, LOWER, "p:3:3"),
         (LAB_SWITCH, FAR, "p:3:3"),
         (LAB_SWITCH, BRIDGE, "p:3:3"),
-        (LAB_SIBLING, names.sibling("lab", "lan"), "p:3:3"),
+        (LAB_SIBLING, naming.sibling("lab", "lan"), "p:3:3"),
         ("uplink: nic0, vlan: 42", VLAN, "p:3:3"),
     ],
 )
@@ -387,7 +389,7 @@ def test_the_names_of_what_the_plan_has_are_its_own() -> None:
 
 @pytest.mark.parametrize(
     "foreign",
-    [ForeignDomain("lab-web", "x"), ForeignDomain("x", names.domain_uuid("lab", "web"))],
+    [ForeignDomain("lab-web", "x"), ForeignDomain("x", naming.domain_uuid("lab", "web"))],
 )
 def test_a_domain_of_somebody_else_is_a_conflict(foreign: ForeignDomain) -> None:
     assert told(loaded(), replace(READY, foreign_domains=(foreign,))) == [
@@ -415,7 +417,7 @@ def test_who_answers_for_an_address_is_named() -> None:
     about = loaded("uplink: nic0, subnet: 10.0.0.0/24", "address: 10.0.0.5")
     plan, nics = about.plan, assign(about.plan)
     owners = {address("10.0.0.5"): "02:00:00:00:00:55"}
-    (found,) = takenrules.owned_elsewhere(owners, plan, plan.networks[0], about.places, nics)
+    (found,) = conflicts.owned_elsewhere(owners, plan, plan.networks[0], about.places, nics)
     assert (found.status, str(found.where), found.what) == (
         3,
         "p:5:40",
@@ -425,7 +427,7 @@ def test_who_answers_for_an_address_is_named() -> None:
 
 def test_addresses_that_nobody_was_told_to_take_are_nobodys() -> None:
     plan = loaded().plan
-    assert takenrules.static_addresses(plan, plan.networks[0], assign(plan)) == {}
+    assert conflicts.static_addresses(plan, plan.networks[0], assign(plan)) == {}
 
 
 def test_routes_through_the_uplink_and_from_the_plan_are_no_overlap() -> None:
@@ -464,7 +466,7 @@ def test_a_subnet_may_move_from_one_network_of_the_plan_to_another() -> None:
 
 def test_an_uplink_that_is_not_there_is_told_with_those_that_fit() -> None:
     about = loaded("uplink: nic1")
-    (error,) = rules.complaints(about.plan, about.places, assign(about.plan), READY, {})
+    (error,) = host.complaints(about.plan, about.places, assign(about.plan), READY, {})
     assert (error.status, error.what, error.fix) == (
         2,
         'there is no network device "nic1" on this host',
@@ -488,7 +490,7 @@ def test_names_of_devices_cannot_steer_the_terminal() -> None:
 
 def test_an_alias_that_only_looks_like_vmnets_names_no_plan() -> None:
     link = on_nic("mv0", "macvtap", mode="passthru", alias="vmnet:a; rm -rf/x/0")
-    refusal = uplinkrules.device_problem(NIC, Facts(links=(NIC, link)))
+    refusal = uplink.device_problem(NIC, Facts(links=(NIC, link)))
     assert refusal
     assert refusal.fix == ("use another uplink, or take that device away: ip link del dev mv0")
 

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import hostkey
-from provisioner.core.hostkey import HostKey
+from provisioner.guest import host_key
+from provisioner.guest.host_key import HostKey
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def made(folder: Path, kind: str, passphrase: str = "") -> HostKey:
 
 
 def test_cloud_init_is_told_both_halves_and_forgets_the_images_own(key: HostKey) -> None:
-    text = hostkey.vendor_data(key, hostkey.CLOUD_INIT)
+    text = host_key.vendor_data(key, host_key.CLOUD_INIT)
     assert text.startswith("#cloud-config\n")
     assert yaml.safe_load(text) == {
         "ssh_deletekeys": True,
@@ -35,7 +35,7 @@ def test_cloud_init_is_told_both_halves_and_forgets_the_images_own(key: HostKey)
 
 
 def test_dropbear_is_told_a_file_of_its_own_form(key: HostKey) -> None:
-    told = yaml.safe_load(hostkey.vendor_data(key, hostkey.DROPBEAR))
+    told = yaml.safe_load(host_key.vendor_data(key, host_key.DROPBEAR))
     (file,) = told["write_files"]
     raw = base64.b64decode(file.pop("content"))
     assert file == {
@@ -53,19 +53,19 @@ def test_dropbear_is_told_a_file_of_its_own_form(key: HostKey) -> None:
 @pytest.mark.parametrize(("kind", "passphrase"), [("ecdsa", ""), ("ed25519", "words")])
 def test_another_kind_of_key_is_refused(tmp_path: Path, kind: str, passphrase: str) -> None:
     with pytest.raises(ValueError, match="no "):
-        hostkey.dropbear(made(tmp_path, kind, passphrase).private)
+        host_key.dropbear(made(tmp_path, kind, passphrase).private)
 
 
 @given(st.binary(max_size=200))
 def test_a_damaged_key_is_refused(body: bytes) -> None:
-    text = base64.b64encode(hostkey._PLAIN + body).decode()
+    text = base64.b64encode(host_key._PLAIN + body).decode()
     with pytest.raises(ValueError, match="no "):
-        hostkey.dropbear(f"-----BEGIN-----\n{text}\n-----END-----\n")
+        host_key.dropbear(f"-----BEGIN-----\n{text}\n-----END-----\n")
 
 
 def test_a_known_host_is_named_by_plan_and_vm(key: HostKey) -> None:
     kind, body, *_ = key.public.split()
-    assert hostkey.known_host("lab", "web", key.public) == f"vmnet:lab:web {kind} {body}\n"
+    assert host_key.known_host("lab", "web", key.public) == f"vmnet:lab:web {kind} {body}\n"
 
 
 def test_the_private_half_does_not_show(key: HostKey) -> None:

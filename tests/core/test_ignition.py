@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import ignition
+from provisioner.guest import ignition
 
 FIX = "make it with butane, which writes ignition: {version: 3.x.y}"
 

@@ -1,10 +1,10 @@
 """What images demand of the VMs that boot them, each at its place in the plan."""
 
-from provisioner.core.facts import Loader
-from provisioner.core.imagerules import complaints
-from provisioner.core.planfile import load
-from provisioner.core.resources import Disk, Image
 from provisioner.errors import Exit
+from provisioner.network.facts import Loader
+from provisioner.network.resources import Disk, Image
+from provisioner.plan.load.loader import load
+from provisioner.preflight.images import complaints
 
 GIB = 1 << 30
 DEBIAN = Image(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from provisioner.core import impairment, rulesets
-from provisioner.core.impairment import Impairment
-from provisioner.core.values import BadValue
+from provisioner.network import impairment, nft_ruleset
+from provisioner.network.impairment import Impairment
+from provisioner.plan.scalars import BadValue
 
 
 @pytest.mark.parametrize(
@@ -80,5 +80,5 @@ table netdev somebody_elses {
 	}
 }
 """
-    found = impairment.observed(rulesets.parse(listed))
+    found = impairment.observed(nft_ruleset.parse(listed))
     assert found == {"mvt1": impairment.Found("loss 5%", 7)}

@@ -2,15 +2,15 @@
 
 import pytest
 
-from provisioner.core import outside
-from provisioner.core.addresses import assign
-from provisioner.core.evidence import Probed
-from provisioner.core.machines import Login, login
-from provisioner.core.planfile import load
-from provisioner.core.reach import Expected
-from provisioner.core.usercheck import expand
-from provisioner.core.values import BadValue
-from provisioner.host.machines import answers, command
+from provisioner.check.evidence import Probed
+from provisioner.host.probe.ssh_ping import answers, command
+from provisioner.network.addressing import assign
+from provisioner.plan.hosts import Login, login
+from provisioner.plan.load.loader import load
+from provisioner.plan.rules.checks import expand
+from provisioner.plan.scalars import BadValue
+from provisioner.reachability import external
+from provisioner.reachability.pairs import Expected
 from tests.core.plans import told as complaints
 
 PLAN = """\
@@ -71,7 +71,7 @@ def test_ssh_never_asks_and_reads_no_option_of_the_plans() -> None:
 
 def promised(more: str = "") -> dict[tuple[str, str], tuple[Expected, tuple[str, ...]]]:
     plan = load(PLAN % (more, "auto"), "p").plan
-    found = outside.pairs(plan, assign(plan))
+    found = external.pairs(plan, assign(plan))
     return {(p.source, p.target): (p.expected, p.addresses) for p in found}
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from provisioner.core import explain
-from provisioner.core.addresses import assign
-from provisioner.core.entry import Routes
-from provisioner.core.facts import Facts
-from provisioner.core.model import Plan
-from provisioner.core.planfile import load
-from provisioner.core.reach import HOST
+from provisioner.network.addressing import assign
+from provisioner.network.facts import Facts
+from provisioner.plan.load.loader import load
+from provisioner.plan.model import Plan
+from provisioner.reachability import explain
+from provisioner.reachability.pairs import HOST
+from provisioner.reachability.ssh_route import Routes
 from tests.core.work import calls
 
 NEITHER = """\

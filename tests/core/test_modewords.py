@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import modewords
-from provisioner.core.modewords import WORDS
 from provisioner.errors import Exit, VmnetError
+from provisioner.reachability import mode_help
+from provisioner.reachability.mode_help import WORDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_each_mode_reaches_what_the_table_says() -> None:
-    told = {word: list(modewords.rows(words.mode)) for word, words in WORDS.items()}
+    told = {word: list(mode_help.rows(words.mode)) for word, words in WORDS.items()}
     alone = [
         ("guest <-> guest", "no other there", "no other there"),
         ("guest <-> host", "no", "no"),
@@ -63,7 +63,7 @@ def test_each_mode_reaches_what_the_table_says() -> None:
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_mode_is_explained_in_words_and_a_drawing(word: str) -> None:
-    told = modewords.explain(word)
+    told = mode_help.explain(word)
     assert told.startswith(f"{word}: {WORDS[word].what}\n\n")
     assert WORDS[word].drawing.strip("\n") in told
     assert max(map(len, told.splitlines())) <= 90
@@ -74,12 +74,12 @@ def test_a_mode_is_explained_in_words_and_a_drawing(word: str) -> None:
 def test_the_page_of_a_mode_has_its_drawing_and_its_table(word: str) -> None:
     page = (DOCS / "modes" / f"{WORDS[word].page}.md").read_text()
     assert WORDS[word].drawing.strip("\n") in page
-    for row in modewords.rows(WORDS[word].mode):
+    for row in mode_help.rows(WORDS[word].mode):
         assert f"| {' | '.join(row)} |" in page
 
 
 def test_libvirts_word_for_passthru_is_understood() -> None:
-    assert modewords.explain("passthrough") == modewords.explain("passthru")
+    assert mode_help.explain("passthrough") == mode_help.explain("passthru")
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,6 @@ def test_libvirts_word_for_passthru_is_understood() -> None:
 )
 def test_a_word_that_is_no_mode_is_answered_with_those_there_are(word: str, fix: str) -> None:
     with pytest.raises(VmnetError, match="is not a macvtap mode") as raised:
-        modewords.explain(word)
+        mode_help.explain(word)
     assert (raised.value.status, raised.value.fix) == (Exit.BAD_INPUT, fix)
     assert raised.value.what.isprintable()

@@ -5,11 +5,11 @@ from itertools import islice
 
 import pytest
 
-from provisioner.core import netdevicerules, netdevices
-from provisioner.core.facts import Facts, Link
-from provisioner.core.names import NET_GROUP, NET_LEAVING_GROUP, WIRE_GROUP
-from provisioner.core.netdevices import Change, Mark, Wish
-from provisioner.core.values import BadValue
+from provisioner.naming import NET_GROUP, NET_LEAVING_GROUP, WIRE_GROUP
+from provisioner.network.facts import Facts, Link
+from provisioner.network.standalone import device, rules
+from provisioner.network.standalone.device import Change, Mark, Wish
+from provisioner.plan.scalars import BadValue
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 1500, ethernet=True, up=True, carrier=True)
 OURS = Link(
@@ -33,15 +33,15 @@ MAC = "02:00:00:00:00:99"
 
 def told(wish: Wish, facts: Facts = ALONE, taken: tuple[str, ...] = ()) -> list[tuple[int, str]]:
     """Give each complaint about a wish as its exit status and its sentence."""
-    found = netdevicerules.complaints(wish, facts, taken)
+    found = rules.complaints(wish, facts, taken)
     assert all(error.fix for error in found)
     return [(error.status, error.what) for error in found]
 
 
 def told_of_change(have: Link, change: Change) -> list[tuple[int, str]]:
-    tap = netdevices.as_it_is(have, "nic0")
-    pairs = [(tap, netdevices.changed(tap, change))]
-    found = netdevicerules.change_complaints(pairs, change, SHARED)
+    tap = device.as_it_is(have, "nic0")
+    pairs = [(tap, device.changed(tap, change))]
+    found = rules.change_complaints(pairs, change, SHARED)
     assert all(error.fix for error in found)
     return [(error.status, error.what) for error in found]
 
@@ -56,36 +56,36 @@ def told_of_change(have: Link, change: Change) -> list[tuple[int, str]]:
 )
 def test_new_devices_take_the_lowest_free_numbers(name: str, number: int, names: list[str]) -> None:
     taken = {"mvn0", "mvn2", "mvn-web1"}
-    assert list(netdevices.free_names(name, number, taken)) == names
+    assert list(device.free_names(name, number, taken)) == names
 
 
 def test_a_device_is_called_with_or_without_its_prefix() -> None:
     names = ["mvn3", "web", "mvn-web", "mvnx"]
-    told_names = [netdevices.kernel_name(name) for name in names]
+    told_names = [device.kernel_name(name) for name in names]
     assert told_names == ["mvn3", "mvn-web", "mvn-web", "mvn-mvnx"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "-a", "a b", "é", "a" * 12])
 def test_what_cannot_name_a_device_is_refused(name: str) -> None:
     with pytest.raises(BadValue):
-        netdevices.given_name(name)
+        device.given_name(name)
 
 
 @pytest.mark.parametrize("mark", [Mark("nic0"), Mark("nic0", 1000, "lan"), Mark("a.b@c", 0, "x")])
 def test_an_alias_tells_the_mark_that_it_was_made_of(mark: Mark) -> None:
-    assert netdevices.mark_of(mark.alias) == mark
+    assert device.mark_of(mark.alias) == mark
 
 
 @pytest.mark.parametrize(
     "alias", ["", "vmnet-net:", "vmnet-net:nic0/x/", "vmnet-net:a/0/b/c", "other:nic0/0/"]
 )
 def test_the_alias_of_somebody_else_is_no_mark(alias: str) -> None:
-    assert netdevices.mark_of(alias) is None
+    assert device.mark_of(alias) is None
 
 
 def test_a_device_is_ours_by_all_four_marks_and_by_no_three() -> None:
-    assert netdevices.is_ours(OURS)
-    assert netdevices.is_ours(replace(OURS, group=NET_LEAVING_GROUP))
+    assert device.is_ours(OURS)
+    assert device.is_ours(replace(OURS, group=NET_LEAVING_GROUP))
     strangers = [
         replace(OURS, name="tap0"),
         replace(OURS, kind="macvlan"),
@@ -93,12 +93,12 @@ def test_a_device_is_ours_by_all_four_marks_and_by_no_three() -> None:
         replace(OURS, group=WIRE_GROUP),
         replace(OURS, alias=""),
     ]
-    assert [link for link in strangers if netdevices.is_ours(link)] == []
+    assert [link for link in strangers if device.is_ours(link)] == []
 
 
 def test_devices_of_one_wish_differ_in_name_and_mac_only() -> None:
     wish = Wish("nic0", "bridge", count=3, owner=1000, label="lan")
-    made = netdevices.planned(wish, NIC, ("mvn1",))
+    made = device.planned(wish, NIC, ("mvn1",))
     assert [tap.name for tap in made] == ["mvn0", "mvn2", "mvn3"]
     assert len({tap.mac for tap in made}) == 3
     assert {replace(tap, name="", mac="") for tap in made} == {
@@ -110,36 +110,34 @@ def test_devices_of_one_wish_differ_in_name_and_mac_only() -> None:
 
 def test_the_same_wish_gives_the_same_devices_and_another_host_other_macs() -> None:
     wish = Wish("nic0", "bridge", count=2)
-    here = netdevices.planned(wish, NIC, ())
-    there = netdevices.planned(wish, replace(NIC, mac="02:00:00:00:00:11"), ())
-    assert here == netdevices.planned(wish, NIC, ())
+    here = device.planned(wish, NIC, ())
+    there = device.planned(wish, replace(NIC, mac="02:00:00:00:00:11"), ())
+    assert here == device.planned(wish, NIC, ())
     assert {tap.mac for tap in here} & {tap.mac for tap in there} == set()
     assert all(tap.mac.startswith("02:") for tap in (*here, *there))
 
 
 def test_a_passthru_device_bears_its_uplinks_mac() -> None:
-    (tap,) = netdevices.planned(Wish("nic0", "passthru"), NIC, ())
+    (tap,) = device.planned(Wish("nic0", "passthru"), NIC, ())
     assert tap.mac == NIC.mac
 
 
 def test_indexes_are_the_same_on_every_run_and_fit_the_kernel() -> None:
-    first = list(islice(netdevices.indexes("mvn0"), 50))
-    assert first == list(islice(netdevices.indexes("mvn0"), 50))
+    first = list(islice(device.indexes("mvn0"), 50))
+    assert first == list(islice(device.indexes("mvn0"), 50))
     assert all(0x10000000 <= index <= 0x7FFFFFF0 for index in first)
     assert len(set(first)) == 50
 
 
 def test_a_device_that_leaves_source_mode_leaves_its_list() -> None:
-    have = netdevices.as_it_is(replace(OURS, mode="source", sources=(MAC,)), "nic0")
-    assert netdevices.changed(have, Change(mode="bridge")) == replace(
-        have, mode="bridge", sources=()
-    )
+    have = device.as_it_is(replace(OURS, mode="source", sources=(MAC,)), "nic0")
+    assert device.changed(have, Change(mode="bridge")) == replace(have, mode="bridge", sources=())
 
 
 def test_a_new_owner_is_written_into_the_alias_and_nothing_else_changes() -> None:
-    have = netdevices.as_it_is(OURS, "nic0")
+    have = device.as_it_is(OURS, "nic0")
     want = replace(have, alias="vmnet-net:nic0/7/lan")
-    assert netdevices.changed(have, Change(owner=7)) == want
+    assert device.changed(have, Change(owner=7)) == want
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import github, matrix, surprises
-from provisioner.core.diff import Step, Verb
-from provisioner.core.junit import as_junit
-from provisioner.core.page import as_html, topology
-from provisioner.core.planfile import load
-from provisioner.core.report import Failure, Report, as_json, errors_as_json
-from provisioner.core.resources import Guard
-from provisioner.core.tap import as_tap
-from provisioner.core.text import sanitize
 from provisioner.errors import Exit, VmnetError
+from provisioner.network.resources import Guard
+from provisioner.plan.load.loader import load
+from provisioner.reconcile.diff import Step, Verb
+from provisioner.report import failures, github, matrix
+from provisioner.report.html import as_html, topology
+from provisioner.report.junit import as_junit
+from provisioner.report.report import Failure, Report, as_json, errors_as_json
+from provisioner.report.tap14 import as_tap
+from provisioner.text import sanitize
 from tests.core.reports import (
     APART,
     DEAD,
@@ -62,7 +62,7 @@ def test_a_cell_says_the_same_by_its_symbol_and_its_word(results: tuple, cell: s
 
 
 def test_a_reason_that_many_pairs_share_is_told_once() -> None:
-    told = list(surprises.of(report(DEAD, GOOD, DEAD, findings=(FINDING,))))
+    told = list(failures.of(report(DEAD, GOOD, DEAD, findings=(FINDING,))))
     assert told == [("a -> b", FINDING)]
 
 

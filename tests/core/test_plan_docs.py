@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from provisioner.core.model import Network, Nic, Plan, Switch, Vm
-from provisioner.core.vmmodel import Disk, File
+from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
+from provisioner.plan.vm import Disk, File
 
 PAGE = "\n" + (Path(__file__).parents[2] / "docs" / "plan.md").read_text()
 # What stands in the file and not in the model: both are merged into the VMs.

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from provisioner.core import values
-from provisioner.core.model import Accel, Addressing, Mode, Network, Nic, Plan, Switch, Vm
-from provisioner.core.planfile import load
+from provisioner.plan import scalars
+from provisioner.plan.load.loader import load
+from provisioner.plan.model import Accel, Addressing, Mode, Network, Nic, Plan, Switch, Vm
 from tests.core.plans import with_name, with_network, with_nic, with_vm
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -149,7 +149,7 @@ def test_a_public_key_is_one_line() -> None:
 @pytest.mark.parametrize("uri", ["auto", "qemu:///system", "qemu:///session"])
 def test_a_plan_may_choose_between_the_usual_connections(uri: str) -> None:
     assert plan(with_name("lab") + f"connection: {uri}\n").connection == uri
-    assert values.uri(uri) == uri
+    assert scalars.uri(uri) == uri
 
 
 SOCKETS = ["qemu+unix:///system?socket=/run/s", "qemu:///system?mode=direct"]
@@ -157,7 +157,7 @@ SOCKETS = ["qemu+unix:///system?socket=/run/s", "qemu:///system?mode=direct"]
 
 @pytest.mark.parametrize("uri", SOCKETS)
 def test_another_socket_is_for_the_operator_alone_to_name(uri: str) -> None:
-    assert values.uri(uri) == uri
+    assert scalars.uri(uri) == uri
     with pytest.raises(ValidationError, match="a plan cannot choose the connection"):
         Plan.model_validate({"name": "lab", "networks": [], "vms": [], "connection": uri})
 
@@ -204,8 +204,8 @@ UNKNOWN = "is not a libvirt connection to QEMU"
     ],
 )
 def test_no_connection_runs_a_program_or_leaves_this_host(uri: str, said: str) -> None:
-    with pytest.raises(values.BadValue, match=said):
-        values.uri(uri)
+    with pytest.raises(scalars.BadValue, match=said):
+        scalars.uri(uri)
     with pytest.raises(ValidationError, match=said):
         Plan.model_validate({"name": "lab", "networks": [], "vms": [], "connection": uri})
 

@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioner.core.planfile import explain, load
-from provisioner.core.text import hides
 from provisioner.errors import Complaints, Exit
+from provisioner.plan.load.loader import explain, load
+from provisioner.text import hides
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=30)
 YAMLISH = st.text(st.sampled_from("{}[]:,-#&*!|>'\"%@`?~<= \n\tabn0.\x1bé"), max_size=60)

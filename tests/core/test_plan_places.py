@@ -2,8 +2,8 @@
 
 import pytest
 
-from provisioner.core.planfile import explain, load
 from provisioner.errors import VmnetError, Where
+from provisioner.plan.load.loader import explain, load
 from tests.core.plans import told, with_name
 
 TEXT = """\

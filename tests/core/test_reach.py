@@ -1,4 +1,4 @@
-"""What is promised of each pair of a plan; who reaches whom in which mode is core.truth's."""
+"""What is expected of each pair of a plan; the modes themselves are reachability.mode_table's."""
 
 from itertools import product
 
@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioner.core.addresses import assign
-from provisioner.core.facts import Facts
-from provisioner.core.model import Plan
-from provisioner.core.planfile import load
-from provisioner.core.reach import HOST, Promises, pairs
+from provisioner.network.addressing import assign
+from provisioner.network.facts import Facts
+from provisioner.plan.load.loader import load
+from provisioner.plan.model import Plan
+from provisioner.reachability.pairs import HOST, Promises, pairs
 
 UPLINK = """\
 name: lab

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import ready
-from provisioner.core.planfile import load
-from provisioner.core.ready import MICRO, Held, Kind, Sign, Traits
-from provisioner.core.vmmodel import Vm
+from provisioner.check import readiness
+from provisioner.check.readiness import MICRO, Held, Kind, Sign, Traits
+from provisioner.plan.load.loader import load
+from provisioner.plan.vm import Vm
 
 # /proc/net/tcp of a Linux guest: 22 listens, 80 is an established connection.
 SOCKETS = """\
@@ -37,22 +37,22 @@ def vm(words: str = "") -> Vm:
     ],
 )
 def test_a_plan_decides_and_else_the_image(words: str, traits: Traits, signs: list[Sign]) -> None:
-    assert list(ready.signs(vm(words), traits)) == signs
+    assert list(readiness.signs(vm(words), traits)) == signs
 
 
 def test_only_a_guest_with_an_agent_and_no_wish_is_waited_for_as_ever() -> None:
-    assert ready.usual(vm(), MICRO)
-    assert not ready.usual(vm(", ready: agent"), MICRO)
-    assert not ready.usual(vm(), Traits())
+    assert readiness.usual(vm(), MICRO)
+    assert not readiness.usual(vm(", ready: agent"), MICRO)
+    assert not readiness.usual(vm(), Traits())
 
 
 def test_signs_are_told_as_a_plan_spells_them() -> None:
     words = ["started", "agent", "address", "ssh", "tcp/80", "cloud-init", "command x y"]
-    assert [str(ready.read(word)) for word in words] == words
+    assert [str(readiness.read(word)) for word in words] == words
 
 
 def test_a_listening_port_is_found_in_both_tables() -> None:
-    found = {port: ready.listens(SOCKETS, port) for port in (22, 80, 8080, 40000)}
+    found = {port: readiness.listens(SOCKETS, port) for port in (22, 80, 8080, 40000)}
     assert found == {22: True, 80: False, 8080: True, 40000: False}
 
 
@@ -72,15 +72,15 @@ def test_a_listening_port_is_found_in_both_tables() -> None:
     ],
 )
 def test_cloud_inits_result_is_judged(result: str, held: Held) -> None:
-    assert ready.cloud_init(result) == held
+    assert readiness.cloud_init(result) == held
 
 
 @given(st.text())
 def test_whatever_is_said_for_a_result_is_judged(text: str) -> None:
-    assert ready.cloud_init(text).why.isprintable()
-    assert not ready.listens(text, 0)
+    assert readiness.cloud_init(text).why.isprintable()
+    assert not readiness.listens(text, 0)
 
 
 def test_all_that_is_missing_is_told() -> None:
     left = {Sign(Kind.SSH, 22): Held(ok=False, why="no"), Sign(Kind.AGENT): Held(ok=False)}
-    assert ready.missing(left) == "ssh: no; agent"
+    assert readiness.missing(left) == "ssh: no; agent"

@@ -6,8 +6,9 @@ from xml.etree import ElementTree as ET
 import jinja2
 import pytest
 
-from provisioner.core import cloudinit, render, xmlcheck
-from provisioner.core.resources import Domain, DomainDisk, DomainNic, Image
+from provisioner.guest import cloudinit
+from provisioner.guest.xml import check, render
+from provisioner.network.resources import Domain, DomainDisk, DomainNic, Image
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -133,4 +134,4 @@ def test_a_name_that_the_template_does_not_know_is_an_error() -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_users_templates_are_held_to_lets_vmnets_own_pass(case: str) -> None:
-    assert xmlcheck.complaints(render.domain_xml(CASES[case]), CASES[case], ()) == []
+    assert check.complaints(render.domain_xml(CASES[case]), CASES[case], ()) == []

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from provisioner.core.reach import HOST, Expected, Pair
-from provisioner.core.sampling import sample
+from provisioner.reachability.pairs import HOST, Expected, Pair
+from provisioner.reachability.sampling import sample
 
 
 def pair(source: str, target: str, asked: str = "ping") -> Pair:

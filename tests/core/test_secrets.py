@@ -2,9 +2,9 @@
 
 import pytest
 
-from provisioner.core import cloudown, ignition
-from provisioner.core.planfile import explain, load
 from provisioner.errors import Complaints, VmnetError
+from provisioner.guest import ignition, userdata
+from provisioner.plan.load.loader import explain, load
 
 HEAD = "name: lab\nnetworks: {lan: {switch: true, subnet: 10.77.0.0/24}}\n"
 SECRET = "hunter2"  # noqa: S105  (what no complaint may show)
@@ -112,7 +112,7 @@ def test_no_secret_of_an_override_is_shown(override: str) -> None:
     ],
 )
 def test_no_secret_of_user_data_is_shown(text: str) -> None:
-    _, found = cloudown.read(f"#cloud-config\n{text}\n", "own")
+    _, found = userdata.read(f"#cloud-config\n{text}\n", "own")
     assert found
     assert SECRET not in _shown(found)
 

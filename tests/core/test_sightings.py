@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import frames, sightings
-from provisioner.core.sightings import Claim
+from provisioner.network import claims, frames
+from provisioner.network.claims import Claim
 
 MAC, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02"
 FOUR, SIX = IPv4Address("10.0.0.2"), IPv6Address("fd00::2")
@@ -47,29 +47,29 @@ def advertised(address: IPv6Address) -> bytes:
 
 @pytest.mark.parametrize("operation", [1, 2])
 def test_arp_claims_its_senders_address(operation: int) -> None:
-    assert sightings.claim(arp(operation, MAC, FOUR)) == Claim(MAC, FOUR, "ARP")
+    assert claims.claim(arp(operation, MAC, FOUR)) == Claim(MAC, FOUR, "ARP")
 
 
 def test_a_plain_packet_claims_its_source() -> None:
-    assert sightings.claim(four(FOUR, 1, b"")) == Claim(MAC, FOUR, "IPv4 packets")
-    assert sightings.claim(six("fd00::2", b"\x80" + b"\0" * 7)) == Claim(MAC, SIX, "IPv6 packets")
+    assert claims.claim(four(FOUR, 1, b"")) == Claim(MAC, FOUR, "IPv4 packets")
+    assert claims.claim(six("fd00::2", b"\x80" + b"\0" * 7)) == Claim(MAC, SIX, "IPv6 packets")
 
 
 def test_the_last_word_of_dhcp_gives_the_address_to_the_client_it_names() -> None:
-    assert sightings.claim(lease(5, OTHER, FOUR)) == Claim(OTHER, FOUR, "a DHCP lease")
+    assert claims.claim(lease(5, OTHER, FOUR)) == Claim(OTHER, FOUR, "a DHCP lease")
 
 
 def test_an_offer_and_a_message_that_only_looks_like_dhcp_give_nothing() -> None:
-    assert sightings.claim(lease(2, OTHER, FOUR)) is None
-    assert sightings.claim(lease(5, OTHER, FOUR, magic=False)) is None
+    assert claims.claim(lease(2, OTHER, FOUR)) is None
+    assert claims.claim(lease(5, OTHER, FOUR, magic=False)) is None
 
 
 def test_an_advertisement_claims_its_target_not_its_source() -> None:
-    assert sightings.claim(advertised(SIX)) == Claim(MAC, SIX, "a neighbour advertisement")
+    assert claims.claim(advertised(SIX)) == Claim(MAC, SIX, "a neighbour advertisement")
 
 
 def test_duplicate_address_detection_claims_nothing_yet() -> None:
-    assert sightings.claim(six("::", bytes([135]) + b"\0" * 7 + SIX.packed)) is None
+    assert claims.claim(six("::", bytes([135]) + b"\0" * 7 + SIX.packed)) is None
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_duplicate_address_detection_claims_nothing_yet() -> None:
     ],
 )
 def test_what_is_cut_short_absurd_or_nobodys_says_nothing(frame: bytes) -> None:
-    assert sightings.claim(frame) is None
+    assert claims.claim(frame) is None
 
 
 @given(st.sampled_from([arp(2, MAC, FOUR), lease(5, MAC, FOUR), advertised(SIX)]), st.data())
@@ -101,6 +101,6 @@ def test_no_mangled_frame_breaks_the_reader(frame: bytes, data: st.DataObject) -
     junk = data.draw(st.binary(max_size=80))
     at = data.draw(st.integers(0, len(cut)))
     for one in (cut, cut[:at] + junk + cut[at:], frame[:14] + junk):
-        found = sightings.claim(one)
+        found = claims.claim(one)
         assert found is None or not found.address.is_multicast
-        assert sightings.source(one) == "" or len(sightings.source(one)) == 17
+        assert claims.source(one) == "" or len(claims.source(one)) == 17

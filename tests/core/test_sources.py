@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import sources
-from provisioner.core.digests import Digest
-from provisioner.core.sources import LocalFile, Named, Remote, Source, Url, parse
-from provisioner.core.text import sanitize
 from provisioner.errors import Exit, VmnetError
+from provisioner.image import source
+from provisioner.image.digest import Digest
+from provisioner.image.source import LocalFile, Named, Remote, Source, Url, parse
+from provisioner.text import sanitize
 
 HEX = "a" * 64
 PIN = Digest("sha256", HEX)
@@ -108,16 +108,16 @@ def test_a_short_or_weak_digest_is_refused_and_not_part_of_a_path() -> None:
     ],
 )
 def test_an_address_is_told_without_its_secrets(text: str, told: str) -> None:
-    assert sources.told(text) == told
+    assert source.told(text) == told
     assert str(Url(text)) == told
     assert repr(Url(text)) == f"Url({told})"
 
 
 def test_an_address_knows_its_parts() -> None:
-    url = sources.address("https://me:p%40w@h.example/a/b%20c.qcow2?t=1")
+    url = source.address("https://me:p%40w@h.example/a/b%20c.qcow2?t=1")
     assert (url.login, url.host, url.origin) == ("me:p@w", "h.example", ("https", "h.example", 443))
     assert (url.bare, url.file_name) == ("https://h.example/a/b%20c.qcow2?t=1", "b c.qcow2")
-    assert (url.scheme, sources.address("https://h/").login) == ("https", "")
+    assert (url.scheme, source.address("https://h/").login) == ("https", "")
 
 
 def complaint(text: str) -> str:
@@ -135,7 +135,7 @@ words = st.text("abcpw:/@?#&=%.[]-", max_size=12)
 @given(words, words, words)
 def test_no_password_or_token_is_ever_told(user: str, host: str, path: str) -> None:
     text = f"https://{user}s3cret@h{host}/{path}?s3cret"
-    assert "s3cret" not in sources.told(text)
+    assert "s3cret" not in source.told(text)
     assert "s3cret" not in complaint(text)
 
 

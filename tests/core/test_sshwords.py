@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import hostkey, sshwords
-from provisioner.core.sshwords import Copy, Login
 from provisioner.errors import VmnetError
+from provisioner.guest import host_key, openssh
+from provisioner.guest.openssh import Copy, Login
 
 WEB = Login("lab", "web", "root", "10.77.0.9", "/var/lib/vmnet/lab/ssh/known_hosts")
 SIX = Login("lab", "six", "debian", "fd77::9", "/a 100% folder/known_hosts")
@@ -27,17 +27,17 @@ def understood(*argv: str) -> dict[str, str]:
 
 
 def test_ssh_is_told_whom_to_expect_and_each_word_is_quoted() -> None:
-    argv = sshwords.ssh(WEB, ["echo", "a b", "$HOME"])
+    argv = openssh.ssh(WEB, ["echo", "a b", "$HOME"])
     assert argv == ["ssh", *STRICT, "-l", "root", "--", "10.77.0.9", "echo 'a b' '$HOME'"]
 
 
 def test_a_key_of_the_users_choice_is_the_only_one_that_is_offered() -> None:
-    argv = sshwords.ssh(WEB, (), "/k")
+    argv = openssh.ssh(WEB, (), "/k")
     assert argv[1 : argv.index("-l")] == [*STRICT, "-o", "IdentitiesOnly=yes", "-i", "/k"]
 
 
 def test_the_guest_that_is_jumped_through_is_checked_too() -> None:
-    argv = sshwords.ssh(SIX, (), "", WEB)
+    argv = openssh.ssh(SIX, (), "", WEB)
     told = understood(*argv[1:])
     assert told["hostkeyalias"] == "vmnet:lab:six"
     assert told["userknownhostsfile"] == "/a 100% folder/known_hosts" or "100" in str(told)
@@ -47,9 +47,9 @@ def test_the_guest_that_is_jumped_through_is_checked_too() -> None:
 
 
 def test_scp_gets_paths_that_are_nothing_but_paths() -> None:
-    there = sshwords.scp(SIX, Copy("-x:y", "six", "/srv/a b", to_guest=True), folders=True)
+    there = openssh.scp(SIX, Copy("-x:y", "six", "/srv/a b", to_guest=True), folders=True)
     assert there[-4:] == ["-r", "--", "./-x:y", "debian@[fd77::9]:/srv/a b"]
-    back = sshwords.scp(WEB, Copy("/x", "web", "y", to_guest=False))
+    back = openssh.scp(WEB, Copy("/x", "web", "y", to_guest=False))
     assert back == ["scp", *STRICT, "--", "root@10.77.0.9:y", "/x"]
 
 
@@ -62,13 +62,13 @@ def test_scp_gets_paths_that_are_nothing_but_paths() -> None:
     ],
 )
 def test_a_copys_words_say_which_way_it_goes(words: tuple[str, str], copy: Copy) -> None:
-    assert sshwords.copied(*words, ["web"]) == copy
+    assert openssh.copied(*words, ["web"]) == copy
 
 
 @pytest.mark.parametrize("words", [("a", "b"), ("web:a", "web:b"), ("wev:a", "b"), (":a", "b")])
 def test_other_words_are_no_copy(words: tuple[str, str]) -> None:
     with pytest.raises(VmnetError):
-        sshwords.copied(*words, ["web"])
+        openssh.copied(*words, ["web"])
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_a_path_that_ssh_would_misread_is_refused() -> None:
 
 def test_a_config_says_to_ssh_what_the_command_line_does(tmp_path: Path) -> None:
     file = tmp_path / "config"
-    file.write_text(sshwords.config([(WEB, ""), (SIX, "web")], ["far: no way"]))
+    file.write_text(openssh.config([(WEB, ""), (SIX, "web")], ["far: no way"]))
     web, six = understood("-F", str(file), "web"), understood("-F", str(file), "lab-six")
     asked = ("hostname", "user", "hostkeyalias", "stricthostkeychecking", "globalknownhostsfile")
-    line = understood(*sshwords.ssh(WEB)[1:])
+    line = understood(*openssh.ssh(WEB)[1:])
     assert {key: web[key] for key in asked} == {key: line[key] for key in asked}
     assert web["userknownhostsfile"] == line["userknownhostsfile"] == WEB.known_hosts
     assert six["proxyjump"] == "lab-web"
@@ -110,6 +110,6 @@ def test_a_config_says_to_ssh_what_the_command_line_does(tmp_path: Path) -> None
 
 def test_a_known_hosts_file_is_read_by_whole_names() -> None:
     text = "# vmnet:lab:web x\nother,vmnet:lab:web2 ssh-ed25519 AAAA\nvmnet:lab:db ssh-ed25519 A\n"
-    known = {name: sshwords.knows(text, name) for name in ("vmnet:lab:web", "vmnet:lab:web2")}
+    known = {name: openssh.knows(text, name) for name in ("vmnet:lab:web", "vmnet:lab:web2")}
     assert known == {"vmnet:lab:web": False, "vmnet:lab:web2": True}
-    assert sshwords.knows(text, hostkey.alias("lab", "db"))
+    assert openssh.knows(text, host_key.alias("lab", "db"))

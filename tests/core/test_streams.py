@@ -4,10 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from provisioner.core import escapekey
-from provisioner.core.streams import Harmless
-from provisioner.core.text import sanitize
 from provisioner.errors import VmnetError
+from provisioner.guest import escape_key
+from provisioner.guest.stream_text import Harmless
+from provisioner.text import sanitize
 
 pieces = st.lists(st.binary(max_size=8) | st.sampled_from([b"\r", b"\n", b"\xc3", b"\xa9", b"::"]))
 
@@ -30,12 +30,12 @@ def test_with_a_mark_no_line_begins_with_anything_else(said: list[bytes]) -> Non
 
 
 def test_the_key_that_leaves_is_written_as_people_do() -> None:
-    keys = {words: escapekey.byte_of(words) for words in ("^]", "^a", "^A", "^_", "none")}
+    keys = {words: escape_key.byte_of(words) for words in ("^]", "^a", "^A", "^_", "none")}
     assert keys == {"^]": b"\x1d", "^a": b"\x01", "^A": b"\x01", "^_": b"\x1f", "none": b""}
 
 
 @pytest.mark.parametrize("words", ["", "^", "]", "^c", "^M", "^[", "^]]", "^1", "^é", "\x1b"])
 def test_what_is_no_such_key_is_refused(words: str) -> None:
     with pytest.raises(VmnetError) as refused:
-        escapekey.byte_of(words)
+        escape_key.byte_of(words)
     assert refused.value.fix

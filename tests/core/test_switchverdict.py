@@ -2,9 +2,9 @@
 
 import json
 
-from provisioner.core import switchverdict
-from provisioner.core.switchverdict import Findings, Question
 from provisioner.errors import Exit
+from provisioner.reachability import switch_probe
+from provisioner.reachability.switch_probe import Findings, Question
 
 ASKED = Question(
     "eno1", "02:00:00:00:00:01", "02:00:00:00:00:02", "10.0.0.1", "the default gateway"
@@ -63,7 +63,7 @@ def test_the_verdicts_say_what_they_mean_for_guests() -> None:
 
 def test_the_json_has_the_same_verdicts() -> None:
     found = Findings(ASKED, reflects=True, passes_foreign=False)
-    assert json.loads(switchverdict.as_json(found)) == {
+    assert json.loads(switch_probe.as_json(found)) == {
         "format": 1,
         "command": "modes",
         "status": 0,

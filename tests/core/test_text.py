@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core.text import hides, one_line, sanitize
+from provisioner.text import hides, one_line, sanitize
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=200)
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioner.core import render, xmlallowed, xmlcheck
-from provisioner.core.resources import Domain, DomainDisk, DomainNic
-from provisioner.core.text import hides
-from provisioner.core.xmlreasons import REASONS
 from provisioner.errors import Exit
+from provisioner.guest.xml import allowlist, check, render
+from provisioner.guest.xml.reasons import REASONS
+from provisioner.network.resources import Domain, DomainDisk, DomainNic
+from provisioner.text import hides
 from tests.core.xmldomain import SEEDED, XML, in_devices, line_of, put, told
 
 SHOWN = st.characters(exclude_categories=("Cc", "Cf", "Cs", "Cn", "Zl", "Zp"))
@@ -63,13 +63,13 @@ DOMAINS = st.builds(
 @settings(deadline=None)
 @given(DOMAINS)
 def test_what_vmnet_s_own_template_gives_is_never_refused(domain: Domain) -> None:
-    assert xmlcheck.complaints(render.domain_xml(domain), domain, ()) == []
+    assert check.complaints(render.domain_xml(domain), domain, ()) == []
 
 
 @settings(deadline=None)
 @given(DOMAINS, DOMAINS)
 def test_the_xml_of_one_domain_is_never_taken_for_another(one: Domain, other: Domain) -> None:
-    assert (xmlcheck.complaints(render.domain_xml(one), other, ()) == []) == (one == other)
+    assert (check.complaints(render.domain_xml(one), other, ()) == []) == (one == other)
 
 
 HARMLESS = {
@@ -203,11 +203,11 @@ def test_an_attribute_is_let_through_by_its_name_and_never_with_a_value_that_the
 
 
 def test_a_complaint_tells_the_word_that_would_let_it_through() -> None:
-    (found,) = xmlcheck.complaints(in_devices("<tpm/>"), SEEDED, ())
+    (found,) = check.complaints(in_devices("<tpm/>"), SEEDED, ())
     assert found.fix == "take it out, or let it through in the plan: allow_xml: [devices/tpm]"
-    (found,) = xmlcheck.complaints(in_devices('<graphics type="vnc"/>'), SEEDED, ())
+    (found,) = check.complaints(in_devices('<graphics type="vnc"/>'), SEEDED, ())
     assert found.fix == 'write listen="127.0.0.1"'
-    found = xmlcheck.complaints(put("<rom", '<filterref filter="x"/><rom'), SEEDED, ())[0]
+    found = check.complaints(put("<rom", '<filterref filter="x"/><rom'), SEEDED, ())[0]
     assert "spoof_guard: strict" in str(found.fix)
 
 
@@ -231,7 +231,7 @@ def test_a_file_of_a_thousand_faults_is_told_in_twenty_lines() -> None:
     ],
 )
 def test_a_word_that_can_let_nothing_through_is_told(word: str, fault: str) -> None:
-    (found,) = xmlcheck.unusable([word])
+    (found,) = check.unusable([word])
     assert fault in found.what
     assert found.what.isprintable()
     assert found.status is Exit.BAD_INPUT
@@ -239,13 +239,13 @@ def test_a_word_that_can_let_nothing_through_is_told(word: str, fault: str) -> N
 
 def test_words_that_can_be_used_are_not_complained_about() -> None:
     words = ["qemu:commandline", "devices/hostdev", "seclabel", "devices/disk@sgio", "cpu/numa"]
-    assert xmlcheck.unusable(words) == []
+    assert check.unusable(words) == []
 
 
 def test_a_reason_is_given_for_nothing_that_is_let_through() -> None:
     for path in REASONS:
         element, _, attribute = path.partition("@")
-        rule = xmlallowed.rule(element)
+        rule = allowlist.rule(element)
         assert rule is None or attribute
         if attribute in getattr(rule, "attributes", {}):
             assert rule
@@ -254,8 +254,8 @@ def test_a_reason_is_given_for_nothing_that_is_let_through() -> None:
 
 def test_what_may_name_a_file_is_compared_with_the_plan() -> None:
     free = {}
-    for path in xmlallowed.paths():
-        rule = xmlallowed.rule(path)
+    for path in allowlist.paths():
+        rule = allowlist.rule(path)
         assert rule
         texts = {"": rule.text} if rule.text else {}
         for name, pattern in {**rule.attributes, **texts}.items():
@@ -286,7 +286,7 @@ def test_what_libvirt_s_schema_calls_an_element_is_what_the_list_calls_it() -> N
             "domainoverrides.rng",
         )
     )
-    known = set(xmlallowed.paths())
+    known = set(allowlist.paths())
     names = {step for path in known for step in path.split("/")} - {"", "*", "vmnet:domain"}
     missing = {name for name in names if f'name="{name.removeprefix("qemu:")}"' not in schema}
     assert missing == set()

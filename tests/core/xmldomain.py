@@ -1,8 +1,8 @@
 """A domain with two cards and a disk, its XML, and short ways to spoil that and to ask."""
 
-from provisioner.core import render, xmlcheck
-from provisioner.core.resources import Domain, DomainNic
 from provisioner.errors import Exit
+from provisioner.guest.xml import check, render
+from provisioner.network.resources import Domain, DomainNic
 
 SEEDED = Domain(
     name="lab-web",
@@ -29,7 +29,7 @@ DISK = XML[XML.index("    <disk") : XML.index("</disk>") + 8]
 
 def told(xml: str, *allow: str) -> list[str]:
     """Give each complaint as `line what`, all of them about bad input and with a mend."""
-    found = xmlcheck.complaints(xml, SEEDED, allow)
+    found = check.complaints(xml, SEEDED, allow)
     assert all(e.status is Exit.BAD_INPUT and e.fix and e.where for e in found)
     assert {e.where.file for e in found if e.where} <= {"rendered XML of web"}
     return [f"{e.where.line} {e.what}" for e in found if e.where]

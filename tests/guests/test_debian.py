@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.host.debian import recipe
+from provisioner.host.image.debian import recipe
 from tests.framework.lab import REPOSITORY, Lab, until
 from tests.framework.terminal import joined
 

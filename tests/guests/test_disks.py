@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from provisioner.host import micro, places
+from provisioner.host.image import micro
+from provisioner.host.system import paths
 from tests.framework.lab import Lab
 
 PLAN = """\
@@ -28,7 +29,7 @@ vms:
 @pytest.fixture(scope="module")
 def kernel(shared_lab: Lab) -> tuple[Path, Path]:
     """A kernel and an initrd that a user has beside the plan."""
-    found = micro.find(places.cache())
+    found = micro.find(paths.cache())
     assert found
     kernel, initrd = (
         Path(shutil.copy(file, shared_lab.directory)) for file in (found.kernel, found.initrd)

@@ -14,8 +14,8 @@ from typing import Any
 import pycdlib
 import pytest
 
-from provisioner.host import micro
-from provisioner.host.micro.image import Image
+from provisioner.host.image import micro
+from provisioner.host.image.micro.image import Image
 from tests.framework import bare
 from tests.framework.bare import Guest
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.core import truth
+from provisioner.reachability import mode_table
 from tests.framework.lab import Lab
 from tests.framework.wire import Card, card
 
@@ -99,18 +99,18 @@ def pinged(wire: Card, address: str) -> bool:
 
 def documented(hairpin: bool) -> frozenset[tuple[str, str, int]]:  # noqa: FBT001
     """What facts of macvlan's truth table say should answer."""
-    ends = {vm: truth.End(MODES[vm[0]], *[vm[0] != "z"] * 3) for vm in GUESTS}
+    ends = {vm: mode_table.End(MODES[vm[0]], *[vm[0] != "z"] * 3) for vm in GUESTS}
     works: set[tuple[str, str]] = set()
     for a, one in ends.items():
         works |= {
             (a, b)
             for b, other in ends.items()
-            if a != b and truth.guests(one, other, hairpin=hairpin).works
+            if a != b and mode_table.guests(one, other, hairpin=hairpin).works
         }
-        works |= {(a, "host")} if truth.to_host(one, hairpin=hairpin).works else set()
-        works |= {("host", a)} if truth.from_host(one, hairpin=hairpin).works else set()
-        works |= {(a, "lan")} if truth.to_outside(one).works else set()
-        works |= {("lan", a)} if truth.from_outside(one).works else set()
+        works |= {(a, "host")} if mode_table.to_host(one, hairpin=hairpin).works else set()
+        works |= {("host", a)} if mode_table.from_host(one, hairpin=hairpin).works else set()
+        works |= {(a, "lan")} if mode_table.to_outside(one).works else set()
+        works |= {("lan", a)} if mode_table.from_outside(one).works else set()
     return frozenset((a, b, version) for a, b in works for version in (4, 6))
 
 

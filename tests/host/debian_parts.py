@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from provisioner.host import debian
-from provisioner.host.debian.image import Built
+from provisioner.host.image import debian
+from provisioner.host.image.debian.image import Built
 
 NAME = debian.own_name()  # of the release that the tests run on
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
 
-from provisioner.core import frames
+from provisioner.network import frames
 from tests.host.namespace import Namespace
 
 NEAR, FAR, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"

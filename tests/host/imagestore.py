@@ -4,9 +4,9 @@ import os
 import struct
 from pathlib import Path
 
-from provisioner.core.images import Origin, Stored
 from provisioner.errors import Complaints, VmnetError
-from provisioner.host import imagefiles, store
+from provisioner.host.image import source_file, store
+from provisioner.image.record import Origin, Stored
 
 MIB = 1 << 20
 
@@ -28,7 +28,7 @@ def add(
 ) -> Stored:
     """Import a file as `vmnet image import` does."""
     kind = digest.partition(":")[0] or "sha256"
-    with imagefiles.opened(file, kind, most) as given:
+    with source_file.opened(file, kind, most) as given:
         return store.add(folder, given, Origin(name, str(file), digest=digest), nothing, nothing)
 
 

@@ -4,8 +4,8 @@ import functools
 import os
 from pathlib import Path
 
-from provisioner.host import micro
-from provisioner.host.micro.image import Image
+from provisioner.host.image import micro
+from provisioner.host.image.micro.image import Image
 
 
 def cache() -> Path:

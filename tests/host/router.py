@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from provisioner.core import frames
+from provisioner.network import frames
 from tests.host.namespace import Namespace
 
 MAC = "02:00:00:00:00:fe"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from provisioner.core import frames
-from provisioner.host import taps
+from provisioner.host.network import tap_node
+from provisioner.network import frames
 
 _TUNSETIFF = 0x400454CA
 _TAP, _NO_PI, _VNET_HDR = 0x0002, 0x1000, 0x4000
@@ -57,7 +57,7 @@ def playing(ends: Sequence[TapEnd], indexes: Mapping[str, int]) -> Iterator[int]
 def opened(link: str, index: int) -> int:
     """Open a macvtap's tap, by a node of its own that goes at once: /dev is one for all."""
     node = Path(f"/tmp/vmnet-test-{os.getpid()}-{link}")  # noqa: S108
-    os.mknod(node, 0o20600, taps.number_of(link, index))
+    os.mknod(node, 0o20600, tap_node.number_of(link, index))
     try:
         tap = os.open(node, os.O_RDWR | os.O_NONBLOCK)
     finally:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import names, netdevices
+from provisioner import naming
 from provisioner.errors import VmnetError
-from provisioner.host import addresscheck, links, syntheticwire
-from provisioner.host.addresscheck import Owners
-from provisioner.host.syntheticwire import SyntheticWire
+from provisioner.host.netlink import links
+from provisioner.host.probe import address_claims, ingress_injector
+from provisioner.host.probe.address_claims import Owners
+from provisioner.host.probe.ingress_injector import SyntheticWire
+from provisioner.network.standalone import device
 from tests.host.far_end import ABSENT, FAR, FOUR, NEAR, OTHER, SIX, reacting
 from tests.host.namespace import Namespace, far_namespace, ip
 
@@ -51,24 +53,24 @@ def clean() -> Iterator[None]:
 
 @pytest.mark.usefixtures("guest", "clean")
 def test_a_machine_of_the_lan_that_holds_an_address_is_named() -> None:
-    found = addresscheck.conflicts("near", {FOUR: OTHER, SIX: OTHER, ABSENT: OTHER}, 0.3)
+    found = address_claims.conflicts("near", {FOUR: OTHER, SIX: OTHER, ABSENT: OTHER}, 0.3)
     assert found == Owners({FOUR: FAR, SIX: FAR})
 
 
 @pytest.mark.usefixtures("far", "clean")
 def test_an_address_that_nobody_holds_is_free() -> None:
-    assert addresscheck.conflicts("near", {FOUR: OTHER, SIX: OTHER}, 0.3) == Owners({})
+    assert address_claims.conflicts("near", {FOUR: OTHER, SIX: OTHER}, 0.3) == Owners({})
 
 
 @pytest.mark.usefixtures("guest", "clean")
 def test_the_guest_itself_is_no_conflict() -> None:
-    assert addresscheck.conflicts("near", {FOUR: FAR.upper(), SIX: FAR}, 60) == Owners({})
+    assert address_claims.conflicts("near", {FOUR: FAR.upper(), SIX: FAR}, 60) == Owners({})
 
 
 @pytest.mark.usefixtures("guest", "clean")
 def test_a_rival_is_told_though_the_guest_itself_answers_too() -> None:
     with guest_on_near("private"):
-        found = addresscheck.conflicts("near", {FOUR: FAR, SIX: GUEST}, 0.3)
+        found = address_claims.conflicts("near", {FOUR: FAR, SIX: GUEST}, 0.3)
     assert found == Owners({FOUR: GUEST, SIX: FAR})
 
 
@@ -76,27 +78,27 @@ def test_a_rival_is_told_though_the_guest_itself_answers_too() -> None:
 @pytest.mark.parametrize("mode", ["private", "vepa", "bridge"])
 def test_a_guest_of_another_plan_is_heard_in_every_mode(mode: str) -> None:
     with guest_on_near(mode):
-        found = addresscheck.conflicts("near", {FOUR: OTHER, SIX: OTHER}, 0.3)
+        found = address_claims.conflicts("near", {FOUR: OTHER, SIX: OTHER}, 0.3)
     assert found == Owners({FOUR: GUEST, SIX: GUEST})
 
 
 @pytest.mark.usefixtures("far")
 def test_the_host_answers_for_its_own_addresses_only() -> None:
     ip(f"addr add {FOUR}/24 dev near", f"addr add {SIX}/64 dev near nodad")
-    found = addresscheck.conflicts("near", {FOUR: OTHER, SIX: OTHER, ABSENT: OTHER}, 0.3)
+    found = address_claims.conflicts("near", {FOUR: OTHER, SIX: OTHER, ABSENT: OTHER}, 0.3)
     assert found == Owners({FOUR: NEAR, SIX: NEAR})
 
 
 def test_asking_stores_nothing_of_ipv4_at_the_machines_of_the_lan(guest: Namespace) -> None:
     ip("addr add 10.0.0.1/24 dev near")
-    addresscheck.conflicts("near", {FOUR: OTHER}, 0.1)
+    address_claims.conflicts("near", {FOUR: OTHER}, 0.1)
     with guest.entered():
         assert Path("/proc/thread-self/net/arp").read_text().splitlines()[1:] == []
 
 
 def test_each_address_is_asked_for_several_times(far: Namespace) -> None:
     with reacting(far, lambda _request: []) as requests:
-        addresscheck.conflicts("near", {FOUR: OTHER}, 0.4)
+        address_claims.conflicts("near", {FOUR: OTHER}, 0.4)
         assert 3 <= len(requests) <= 5
         assert {request[28:32] for request in requests} == {bytes(4)}  # from 0.0.0.0
 
@@ -104,7 +106,7 @@ def test_each_address_is_asked_for_several_times(far: Namespace) -> None:
 @pytest.mark.usefixtures("far")
 def test_a_booting_guest_keeps_its_ipv6_address() -> None:
     with guest_on_near("private", tentative=True) as there:
-        addresscheck.conflicts("near", {SIX: OTHER}, 0.3)
+        address_claims.conflicts("near", {SIX: OTHER}, 0.3)
         with there.entered():
             lines = Path("/proc/thread-self/net/if_inet6").read_text().splitlines()
     flags = [int(line.split()[4], 16) for line in lines if line.startswith("fd00")]
@@ -112,14 +114,14 @@ def test_a_booting_guest_keeps_its_ipv6_address() -> None:
 
 
 def test_nothing_wanted_asks_nobody() -> None:
-    assert addresscheck.conflicts("no such device", {}, 60) == Owners({})
+    assert address_claims.conflicts("no such device", {}, 60) == Owners({})
 
 
 @pytest.mark.usefixtures("namespace")
 def test_an_uplink_that_is_down_is_told() -> None:
     ip("link add near type veth peer name far")
     with pytest.raises(VmnetError, match="near is down"):
-        addresscheck.conflicts("near", {FOUR: OTHER}, 0.1)
+        address_claims.conflicts("near", {FOUR: OTHER}, 0.1)
 
 
 @pytest.mark.usefixtures("far", "clean")
@@ -174,7 +176,7 @@ def killed_run() -> None:
     """Let another process make a wire and be killed."""
     program = textwrap.dedent("""
         import sys
-        from provisioner.host.syntheticwire import SyntheticWire
+        from provisioner.host.probe.ingress_injector import SyntheticWire
         wire = SyntheticWire("near")
         print("made", flush=True)
         sys.stdin.read()
@@ -194,37 +196,37 @@ def killed_run() -> None:
 @pytest.mark.usefixtures("far", "clean")
 def test_what_a_killed_run_left_is_taken_away_by_the_next() -> None:
     killed_run()
-    assert len(syntheticwire.leftovers(links.every())) == 1
+    assert len(ingress_injector.leftovers(links.every())) == 1
     with SyntheticWire("near"):
-        assert len(syntheticwire.leftovers(links.every())) == 1
+        assert len(ingress_injector.leftovers(links.every())) == 1
 
 
 @pytest.mark.usefixtures("far", "clean")
 def test_what_a_killed_run_left_can_be_taken_away_by_itself() -> None:
     killed_run()
-    syntheticwire.remove_leftovers()
+    ingress_injector.remove_leftovers()
 
 
 @pytest.mark.usefixtures("far")
 def test_only_what_bears_the_group_and_the_name_of_a_wire_is_taken_for_one() -> None:
-    wires, others = names.WIRE_GROUP, (0, names.NET_GROUP, names.group("lab"))
+    wires, others = naming.WIRE_GROUP, (0, naming.NET_GROUP, naming.group("lab"))
     made = {f"mvx000000000{at}": group for at, group in enumerate((wires, *others))}
     made |= {"mvx-mine": wires, "mvl0000000009": wires}
     for at, (name, group) in enumerate(made.items()):
         ip(f"link add {name} type veth peer name peer{at}", f"link set {name} group {group}")
-    assert [x.name for x in syntheticwire.leftovers(links.every())] == ["mvx0000000000"]
-    syntheticwire.remove_leftovers()
+    assert [x.name for x in ingress_injector.leftovers(links.every())] == ["mvx0000000000"]
+    ingress_injector.remove_leftovers()
     assert set(made) - {x.name for x in links.every()} == {"mvx0000000000"}
     with SyntheticWire("near"):
-        here = [x for x in links.every() if x.group == wires and names.is_wire(x.name, x.kind)]
+        here = [x for x in links.every() if x.group == wires and naming.is_wire(x.name, x.kind)]
         assert len(here) == 2
-        assert not any(netdevices.is_ours(x) for x in links.every())
+        assert not any(device.is_ours(x) for x in links.every())
 
 
 @pytest.mark.usefixtures("far", "clean")
 def test_a_wire_that_is_in_use_is_left_alone() -> None:
     with SyntheticWire("near") as one, SyntheticWire("near"), guest_on_near("private"):
-        syntheticwire.remove_leftovers()
+        ingress_injector.remove_leftovers()
         assert set(one.ask({FOUR: GUEST}, 1)) == {FOUR}
 
 
@@ -232,7 +234,7 @@ def test_a_wire_that_is_in_use_is_left_alone() -> None:
 def test_where_the_wire_cannot_be_made_the_lan_is_asked_and_the_reason_told() -> None:
     program = textwrap.dedent(f"""
         from ipaddress import ip_address
-        from provisioner.host.addresscheck import conflicts
+        from provisioner.host.probe.address_claims import conflicts
         owners = conflicts("near", {{ip_address("{FOUR}"): "{OTHER}"}}, 0.1)
         print([*owners.macs.values()], owners.deaf)
     """)

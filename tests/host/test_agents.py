@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host import guestasked
-from provisioner.host.guestfiles import READ, WRITTEN
-from provisioner.host.guests import Guests
+from provisioner.host.guest import queries
+from provisioner.host.guest.commands import Guests
+from provisioner.host.guest.files import READ, WRITTEN
 
 if TYPE_CHECKING:
-    from provisioner.host.domains import Domains
+    from provisioner.host.libvirt.domains import Domains
 
 NIC = {"name": "e", "hardware-address": "02:00:00:00:00:01", "ip-addresses": [{}, 5, None]}
 
@@ -97,6 +97,6 @@ def test_a_file_is_written_in_pieces_that_a_socket_holds() -> None:
 
 
 def test_a_guest_that_answers_nonsense_has_no_words_and_a_problem() -> None:
-    words = guestasked.words(guest(lambda _command, _arguments: '{"return": 1e999}'))
+    words = queries.words(guest(lambda _command, _arguments: '{"return": 1e999}'))
     assert words.hostname == ""
     assert "no answer to guest-get-host-name" in words.problem

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from provisioner.host.guests import _BOUNDED
+from provisioner.host.guest.commands import _BOUNDED
 
 
 def bounded(*argv: str, limits: tuple[int, int] = (5, 4), data: str = "") -> tuple[int, str, str]:

@@ -14,11 +14,11 @@ from typing import TypeVar
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host import debian
-from provisioner.host.buildrooms import Room
-from provisioner.host.debian import archive, layout, recipe
-from provisioner.host.debian.image import Built
-from provisioner.host.debian.layout import MIB, Layout
+from provisioner.host.image import debian
+from provisioner.host.image.build_dir import Room
+from provisioner.host.image.debian import archive, layout, recipe
+from provisioner.host.image.debian.image import Built
+from provisioner.host.image.debian.layout import MIB, Layout
 from tests.host import debian_parts
 
 NAME = debian_parts.NAME

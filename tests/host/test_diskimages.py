@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core.diskheader import Disk
-from provisioner.host import imagecopy
+from provisioner.host.image import copy
+from provisioner.image.disk_header import Disk
 
 MIB = 1 << 20
 
@@ -20,7 +20,7 @@ def qemu_img(*words: str | Path) -> None:
 
 def judged(path: Path, *, raw: bool = False) -> Disk | list[str]:
     with path.open("rb") as file:
-        found = imagecopy.judged(file.fileno(), raw=raw)
+        found = copy.judged(file.fileno(), raw=raw)
     return found if isinstance(found, Disk) else [error.what for error in found]
 
 

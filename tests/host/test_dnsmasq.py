@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import leases
-from provisioner.core.resources import Dhcp
 from provisioner.errors import VmnetError
-from provisioner.host import dnsmasq, places
+from provisioner.host.network import dnsmasq
+from provisioner.host.system import paths
+from provisioner.network import dnsmasq as leases
+from provisioner.network.resources import Dhcp
 from tests.host.namespace import ip
 
 pytestmark = pytest.mark.usefixtures("namespace")
@@ -34,7 +35,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dhcp]:
     wire = leases.Wire("lab", "lan", "mvh0", ("10.5.0.1/24",))
     ranges = (leases.Range("10.5.0.0/24", "10.5.0.10", "10.5.0.99"),)
     hosts = (leases.Host("02:00:00:00:00:01", "web", ("10.5.0.20",)),)
-    made = leases.config(wire, ranges, hosts, str(places.home("lab")))
+    made = leases.config(wire, ranges, hosts, str(paths.home("lab")))
     yield made
     dnsmasq.delete(made)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import sources
-from provisioner.core.digests import Digest
-from provisioner.core.sources import Remote
 from provisioner.errors import VmnetError
-from provisioner.host.downloads import Fetched, fetch
-from provisioner.host.httplimits import Limits
+from provisioner.host.download.fetch import Fetched, fetch
+from provisioner.host.download.limits import Limits
+from provisioner.image import source
+from provisioner.image.digest import Digest
+from provisioner.image.source import Remote
 from tests.host.lying_server import (
     Script,
     Talk,
@@ -34,7 +34,7 @@ QUICK = Limits(connect_s=5, idle_s=5, total_s=20)
 
 
 def remote(*urls: str, digest: Digest | None = SHA256) -> Remote:
-    return Remote(tuple(sources.address(url, plain=True) for url in urls), digest)
+    return Remote(tuple(source.address(url, plain=True) for url in urls), digest)
 
 
 def silence(_talk: Talk) -> None:

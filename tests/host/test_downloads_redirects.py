@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import sources
-from provisioner.core.digests import Digest
-from provisioner.core.sources import Remote
 from provisioner.errors import VmnetError
-from provisioner.host.downloads import fetch
-from provisioner.host.httplimits import Limits
+from provisioner.host.download.fetch import fetch
+from provisioner.host.download.limits import Limits
+from provisioner.image import source as sources
+from provisioner.image.digest import Digest
+from provisioner.image.source import Remote
 from tests.host.lying_server import PUBLIC, Liar, Talk, head, redirecting, serving, whole
 from tests.host.namespace import Namespace, ip
 

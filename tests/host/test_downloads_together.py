@@ -14,12 +14,12 @@ from subprocess import PIPE
 
 import pytest
 
-from provisioner.core import sources
-from provisioner.core.digests import Digest
-from provisioner.core.sources import Remote
 from provisioner.errors import VmnetError
-from provisioner.host.downloads import fetch, fetching
-from provisioner.host.httplimits import Limits
+from provisioner.host.download.fetch import fetch, fetching
+from provisioner.host.download.limits import Limits
+from provisioner.image import source as sources
+from provisioner.image.digest import Digest
+from provisioner.image.source import Remote
 from tests.host.lying_server import Asked, Script, Talk, head, redirecting, serving, whole
 
 pytestmark = pytest.mark.usefixtures("trusted")
@@ -31,8 +31,8 @@ QUICK = Limits(connect_s=5, idle_s=10, total_s=30)
 FETCH = """\
 import sys
 from pathlib import Path
-from provisioner.core import sources
-from provisioner.host.downloads import fetch
+from provisioner.image import source as sources
+from provisioner.host.download.fetch import fetch
 url, into, pin = sys.argv[1:]
 say = lambda *words: print(*words, flush=True)
 got = fetch(sources.parse(url, pin), Path(into), tell=say, progress=lambda done, _: say("at", done))

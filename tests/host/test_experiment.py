@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import linkmessages
-from provisioner.core.experiment import Place, Verdict, labs
 from provisioner.errors import VmnetError
-from provisioner.host import experiment, experiment_rooms
+from provisioner.host.lab import experiment, namespaces
+from provisioner.host.netlink import link_codec
+from provisioner.reachability.experiment import Place, Verdict, labs
 from tests.host.namespace import Namespace
 
 LINKS_AND_ADDRESSES = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
@@ -34,13 +34,13 @@ def test_nothing_is_made_in_the_callers_namespace_not_even_for_a_moment(
 
 
 def test_every_place_of_every_lab_is_what_it_is_meant_to_be() -> None:
-    from provisioner.host import links
+    from provisioner.host.netlink import links
 
-    with experiment_rooms.rooms(4) as rooms:
+    with namespaces.rooms(4) as rooms:
         places = dict(zip(Place, rooms, strict=True))
         experiment._build(labs(), places, (4, 6))
-        look = [experiment_rooms.inside(room, links.observe) for room in rooms]
-        seen = [found for found, _ in experiment_rooms.side_by_side(look)]
+        look = [namespaces.inside(room, links.observe) for room in rooms]
+        seen = [found for found, _ in namespaces.side_by_side(look)]
     _, _, a, b = ({x.name: x for x in found} for found in seen)
     made = {
         (lab.number, place): (link.mode, link.mac, link.sources, link.addresses)
@@ -64,12 +64,12 @@ def test_every_place_of_every_lab_is_what_it_is_meant_to_be() -> None:
 
 
 def test_a_missing_driver_is_named() -> None:
-    unknown = linkmessages.new(
-        linkmessages.text(linkmessages.IFNAME, "x"),
-        linkmessages.info("vmnet-none"),
-        flags=linkmessages.CREATE,
+    unknown = link_codec.new(
+        link_codec.text(link_codec.IFNAME, "x"),
+        link_codec.info("vmnet-none"),
+        flags=link_codec.CREATE,
     )
-    with experiment_rooms.rooms(1) as (room,), pytest.raises(VmnetError) as raised:
+    with namespaces.rooms(1) as (room,), pytest.raises(VmnetError) as raised:
         experiment._made("vmnet-none", room, [[unknown]])
     assert raised.value.fix == (
         "the kernel has no vmnet-none driver: load it with modprobe vmnet-none"
@@ -78,9 +78,7 @@ def test_a_missing_driver_is_named() -> None:
 
 def test_the_calling_thread_stays_in_its_namespace() -> None:
     before = Path("/proc/thread-self/ns/net").readlink()
-    with experiment_rooms.rooms(2) as rooms:
+    with namespaces.rooms(2) as rooms:
         look = Path("/proc/thread-self/ns/net").readlink
-        inside = experiment_rooms.side_by_side(
-            [experiment_rooms.inside(room, look) for room in rooms]
-        )
+        inside = namespaces.side_by_side([namespaces.inside(room, look) for room in rooms])
     assert (Path("/proc/thread-self/ns/net").readlink(), len({before, *inside})) == (before, 3)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core.switchverdict import Findings, Question
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import switchtest
+from provisioner.host.lab import switch_probe
+from provisioner.reachability.switch_probe import Findings, Question
 from tests.host.far_end import FAR, NEAR, reacting, reply
 from tests.host.namespace import Namespace, far_namespace, ip
 
@@ -59,11 +59,11 @@ table bridge security {{
 
 
 def found(peer: str = "") -> Findings:
-    return switchtest.ask(switchtest.question("nic0", peer))
+    return switch_probe.ask(switch_probe.question("nic0", peer))
 
 
 def test_the_default_gateway_is_the_peer_if_none_is_named(switch: Namespace) -> None:
-    asked = switchtest.question("nic0", "")
+    asked = switch_probe.question("nic0", "")
     assert asked == Question("nic0", NEAR, asked.foreign_mac, "10.0.0.2", "the default gateway")
     assert asked.foreign_mac not in {NEAR, FAR}
     assert switch.descriptor > 0
@@ -156,7 +156,7 @@ def test_what_is_no_question_is_refused(uplink: str, peer: str, what: str) -> No
         "link set dev open0 up",
     )
     with pytest.raises(VmnetError) as raised:
-        switchtest.question(uplink, peer)
+        switch_probe.question(uplink, peer)
     assert raised.value.what == what
     assert raised.value.fix
 

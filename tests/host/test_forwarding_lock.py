@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import values
-from provisioner.host import forwarding, locks, places
+from provisioner.host.network import forwarding
+from provisioner.host.system import locks, paths
+from provisioner.plan import scalars
 
 
 @pytest.fixture(autouse=True)
@@ -15,8 +16,8 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_plan_of_the_locks_name_does_not_wait_for_itself() -> None:
     number = Path("/proc/thread-self/ns/net").stat().st_ino
-    name = values.plan_name(f"forwarding-{number}")
-    lock = places.lock_file(name)
+    name = scalars.plan_name(f"forwarding-{number}")
+    lock = paths.lock_file(name)
     with locks.held(lock, f"up {name}", timeout_s=0, say=pytest.fail), forwarding.alone():
-        held = {file.name for file in places.run().iterdir()}
+        held = {file.name for file in paths.run().iterdir()}
     assert held == {f"{name}.lock"}

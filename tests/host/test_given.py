@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core.facts import File
-from provisioner.core.planfile import load
+from provisioner.commands import plan_files
+from provisioner.commands.session import Target
 from provisioner.errors import Complaints, Exit
-from provisioner.flow import given
-from provisioner.flow.session import Target
+from provisioner.network.facts import File
+from provisioner.plan.load.loader import load
 
 HEAD = "name: lab\nnetworks: {lan: {switch: true, subnet: 10.77.0.0/24}}\n"
 
@@ -24,7 +24,7 @@ def target(folder: Path, words: str, *allowed: Path) -> Target:
 
 def refused(folder: Path, words: str) -> list[tuple[str, str | None, Exit]]:
     with pytest.raises(Complaints) as caught:
-        given.files(target(folder, words))
+        plan_files.files(target(folder, words))
     return [(f"{e.where}: {e.what}", e.fix, e.status) for e in caught.value.errors]
 
 
@@ -32,7 +32,7 @@ def test_files_are_found_from_the_plans_folder_on(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "bzImage").write_bytes(b"kernel")
     (tmp_path / "data.img").write_bytes(b"")
-    found = given.files(
+    found = plan_files.files(
         target(tmp_path, "kernel: out/bzImage, disks: [1G, {path: data.img, format: raw}]")
     )
     digest = hashlib.sha256(b"kernel").hexdigest()
@@ -44,9 +44,9 @@ def test_files_are_found_from_the_plans_folder_on(tmp_path: Path) -> None:
 def test_another_content_is_another_digest(tmp_path: Path) -> None:
     kernel = tmp_path / "k"
     kernel.write_bytes(b"one")
-    one = given.files(target(tmp_path, "kernel: k"))
+    one = plan_files.files(target(tmp_path, "kernel: k"))
     kernel.write_bytes(b"two")
-    assert given.files(target(tmp_path, "kernel: k")) != one
+    assert plan_files.files(target(tmp_path, "kernel: k")) != one
 
 
 def test_a_file_that_is_not_there_is_told_at_its_place(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_no_file_is_taken_from_outside_the_plans_folder(
     assert fix
     assert fix.endswith(f"--allow-file {secret}")
     for allowed in (secret, tmp_path):
-        given.files(target(folder, words, allowed))
+        plan_files.files(target(folder, words, allowed))
 
 
 def test_a_device_is_for_the_operator_to_allow(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_device_is_for_the_operator_to_allow(tmp_path: Path) -> None:
         assert what.endswith(f'the device "{device}" lies outside the folder of the plan')
         assert fix
         assert fix.endswith(f"--allow-file {device}")
-        found = given.files(target(tmp_path, words, device))
+        found = plan_files.files(target(tmp_path, words, device))
         assert found["web", "disks/0"].path == str(device)
     finally:
         device.unlink()
@@ -125,7 +125,7 @@ def test_a_device_is_for_the_operator_to_allow(tmp_path: Path) -> None:
 
 def test_a_device_has_to_be_a_block_device(tmp_path: Path) -> None:
     with pytest.raises(Complaints) as caught:
-        given.files(target(tmp_path, "disks: [{device: /dev/null}]", Path("/dev/null")))
+        plan_files.files(target(tmp_path, "disks: [{device: /dev/null}]", Path("/dev/null")))
     assert [(f"{e.where}: {e.what}", e.fix, e.status) for e in caught.value.errors] == [
         (
             'lab.yaml:3:34: the device "/dev/null" is no block device',

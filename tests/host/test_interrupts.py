@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from provisioner.core.diff import Step, Verb
-from provisioner.core.resources import Macvtap
+from provisioner.commands.execute import execute
 from provisioner.errors import VmnetError
-from provisioner.execute import execute
-from provisioner.interrupts import held, obeyed
+from provisioner.network.resources import Macvtap
+from provisioner.reconcile.diff import Step, Verb
+from provisioner.signals import held, obeyed
 
 
 def steps(count: int) -> list[Step]:

@@ -8,23 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import filters, names
-from provisioner.core.resources import Nat, Switch
-from provisioner.host import forwarding, nft, probe, switches
+from provisioner import naming
+from provisioner.host.network import forwarding
+from provisioner.host.network import nftables as nft
+from provisioner.host.network import switch as switches
+from provisioner.host.probe import neighbours
+from provisioner.network import nftables
+from provisioner.network.resources import Nat, Switch
 from tests.host.namespace import Namespace, far_namespace, ip
 
-LOWER, FAR = names.switch_ends("lab", "lan")
+LOWER, FAR = naming.switch_ends("lab", "lan")
 PLAIN = Switch(
     LOWER,
     FAR,
     ("10.77.0.1/24", "fd77::1/64"),
     1500,
-    names.group("lab"),
+    naming.group("lab"),
     "vmnet:lab/lan",
-    mac=names.switch_mac("lab", "lan"),
-    far_mac=names.far_mac("lab", "lan"),
+    mac=naming.switch_mac("lab", "lan"),
+    far_mac=naming.far_mac("lab", "lan"),
 )
-HAIRPIN = replace(PLAIN, bridge=names.bridge("lab", "lan"))
+HAIRPIN = replace(PLAIN, bridge=naming.bridge("lab", "lan"))
 BOTH = pytest.mark.parametrize("switch", [PLAIN, HAIRPIN], ids=["plain", "hairpin"])
 GUEST, OTHER = ("10.77.0.10", "fd77::10"), ("10.77.0.11", "fd77::11")
 HOST, MACHINE = ("10.77.0.1", "fd77::1"), ("10.0.0.2", "fd00::2")
@@ -63,11 +67,11 @@ def attached(name: str, addresses: tuple[str, str], mode: str = "vepa") -> Itera
 
 def answered(*targets: str, within_s: float = 5) -> list[str]:
     """Tell who answers a ping; it ends when all have, so only silence costs the time."""
-    return sorted(map(str, probe.ping(map(ip_address, targets), deadline_s=within_s)))
+    return sorted(map(str, neighbours.ping(map(ip_address, targets), deadline_s=within_s)))
 
 
 def isolation(switch: Switch) -> Nat:
-    return filters.isolation("lab", "lan", switch.side)
+    return nftables.isolation("lab", "lan", switch.side)
 
 
 @BOTH
@@ -129,7 +133,7 @@ def test_an_isolation_is_read_back_as_it_was_made() -> None:
 def test_a_switch_that_gets_nat_and_loses_it_again_is_never_without_its_table() -> None:
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
     apart = isolation(PLAIN)
-    out = filters.nat("lab", "lan", PLAIN.side, ("10.77.0.0/24",))
+    out = nftables.nat("lab", "lan", PLAIN.side, ("10.77.0.0/24",))
     nft.create(apart)
     for rules, forwards in ((out, 1), (apart, 0)):
         nft.update(rules)

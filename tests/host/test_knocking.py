@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from provisioner.host import knocking
+from provisioner.host.probe import tcp
 
 HERE = "127.0.0.1"
 
@@ -57,8 +57,8 @@ def drops(caller: socket.socket) -> None:
 )
 def test_an_ssh_server_is_known_by_its_greeting(says: bytes, is_ssh: bool) -> None:  # noqa: FBT001
     with served(lambda caller: caller.sendall(says)) as port:
-        assert knocking.speaks_ssh(HERE, port, 5) == is_ssh
-        assert knocking.opens(HERE, port, 5)
+        assert tcp.speaks_ssh(HERE, port, 5) == is_ssh
+        assert tcp.opens(HERE, port, 5)
 
 
 @pytest.mark.parametrize("talk", [endless, drops])
@@ -67,13 +67,13 @@ def test_a_greeting_without_end_costs_no_more_than_its_time(
 ) -> None:
     with served(talk) as port:
         began = time.monotonic()
-        assert not knocking.speaks_ssh(HERE, port, 1)
+        assert not tcp.speaks_ssh(HERE, port, 1)
         assert time.monotonic() - began < 3
 
 
 def test_a_refusal_is_an_answer_though_nothing_opens() -> None:
     with socket.create_server((HERE, 0)) as server:
         port = server.getsockname()[1]
-    assert not knocking.opens(HERE, port, 1)
-    assert not knocking.speaks_ssh(HERE, port, 1)
-    assert knocking.answers(HERE, port, 1)
+    assert not tcp.opens(HERE, port, 1)
+    assert not tcp.speaks_ssh(HERE, port, 1)
+    assert tcp.answers(HERE, port, 1)

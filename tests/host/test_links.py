@@ -5,29 +5,30 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.core import names
-from provisioner.core.facts import Link, Route
-from provisioner.core.resources import Macvtap, Switch
+from provisioner import naming
 from provisioner.errors import VmnetError
-from provisioner.host import links, macvtaps, netlink, switches
+from provisioner.host.netlink import links, rtnetlink
+from provisioner.host.network import macvtap, switch
+from provisioner.network.facts import Link, Route
+from provisioner.network.resources import Macvtap, Switch
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
-GROUP = names.group("lab")
-LOWER, FAR = names.switch_ends("lab", "lan")
+GROUP = naming.group("lab")
+LOWER, FAR = naming.switch_ends("lab", "lan")
 SWITCH = Switch(LOWER, FAR, ("10.77.0.1/24", "fd77::1/64"), 1500, GROUP, "vmnet:lab/lan")
 
 
 def tap(vm: str, **other: object) -> Macvtap:
     made = Macvtap(
-        name=names.macvtap("lab", vm, 0),
+        name=naming.macvtap("lab", vm, 0),
         uplink=LOWER,
         mode="bridge",
-        mac=names.mac("lab", vm, 0),
+        mac=naming.mac("lab", vm, 0),
         mtu=1500,
         group=GROUP,
-        alias=names.alias("lab", vm, 0),
-        altname=names.altname("lab", vm, 0),
+        alias=naming.alias("lab", vm, 0),
+        altname=naming.altname("lab", vm, 0),
     )
     return replace(made, **other)  # type: ignore[arg-type]
 
@@ -37,7 +38,7 @@ def seen() -> dict[str, Link]:
 
 
 def test_a_switch_is_a_veth_pair_whose_far_end_carries_the_hosts_addresses() -> None:
-    switches.create(SWITCH)
+    switch.create(SWITCH)
     found, routes = links.observe()
     far = next(x for x in found if x.name == FAR)
     assert far.addresses == SWITCH.addresses
@@ -46,19 +47,19 @@ def test_a_switch_is_a_veth_pair_whose_far_end_carries_the_hosts_addresses() -> 
 
 
 def test_a_switchs_addresses_are_brought_to_what_they_should_be() -> None:
-    switches.create(SWITCH)
-    switches.update(replace(SWITCH, addresses=("10.77.0.9/24",), mtu=1400))
+    switch.create(SWITCH)
+    switch.update(replace(SWITCH, addresses=("10.77.0.9/24",), mtu=1400))
     assert (seen()[FAR].addresses, seen()[FAR].mtu) == (("10.77.0.9/24",), 1400)
 
 
 def test_a_macvtap_is_born_with_all_its_marks_and_silent() -> None:
-    switches.create(SWITCH)
-    macvtaps.create(tap("web"), 0x12345678)
+    switch.create(SWITCH)
+    macvtap.create(tap("web"), 0x12345678)
     assert seen()[tap("web").name] == Link(
-        name=names.macvtap("lab", "web", 0),
+        name=naming.macvtap("lab", "web", 0),
         index=0x12345678,
         kind="macvtap",
-        mac=names.mac("lab", "web", 0),
+        mac=naming.mac("lab", "web", 0),
         mtu=1500,
         ethernet=True,
         up=True,
@@ -75,54 +76,54 @@ def test_a_macvtap_is_born_with_all_its_marks_and_silent() -> None:
 
 
 def test_a_living_macvtap_changes_its_mode_and_keeps_its_ifindex() -> None:
-    switches.create(SWITCH)
-    macvtaps.create(tap("web"), 0x12345678)
+    switch.create(SWITCH)
+    macvtap.create(tap("web"), 0x12345678)
     changed = tap("web", mode="vepa", mtu=1400, altname="other")
-    macvtaps.update(changed, seen()[changed.name])
+    macvtap.update(changed, seen()[changed.name])
     now = seen()[changed.name]
     assert (now.mode, now.mtu, now.altname, now.index) == ("vepa", 1400, "other", 0x12345678)
 
 
 def test_what_the_kernel_refuses_leaves_nothing_behind() -> None:
-    switches.create(SWITCH)
-    macvtaps.create(tap("web"), 0x12345678)
+    switch.create(SWITCH)
+    macvtap.create(tap("web"), 0x12345678)
     before = set(seen())
     twin = tap("db", mac=tap("web").mac)  # the kernel finds out only when it is set up
     with pytest.raises(VmnetError) as caught:
-        macvtaps.create(twin, 0x12345679)
+        macvtap.create(twin, 0x12345679)
     assert "Address already in use" in caught.value.what
     assert "another one" in (caught.value.fix or "")
     assert set(seen()) == before
 
 
 def test_an_ifindex_or_a_name_that_is_taken_is_told_apart_from_a_refusal() -> None:
-    switches.create(SWITCH)
-    macvtaps.create(tap("web"), 0x12345678)
+    switch.create(SWITCH)
+    macvtap.create(tap("web"), 0x12345678)
     with pytest.raises(FileExistsError):
-        macvtaps.create(tap("db"), 0x12345678)
+        macvtap.create(tap("db"), 0x12345678)
     with pytest.raises(FileExistsError):
-        macvtaps.create(tap("web"), 0x12345679)
+        macvtap.create(tap("web"), 0x12345679)
     assert seen()[tap("web").name].index == 0x12345678
 
 
 def test_an_uplink_that_is_not_there_is_named() -> None:
     with pytest.raises(VmnetError, match='there is no network device "nope"'):
-        macvtaps.create(tap("web", uplink="nope"), 0x12345678)
+        macvtap.create(tap("web", uplink="nope"), 0x12345678)
 
 
 def test_a_plans_links_go_in_one_call() -> None:
-    switches.create(SWITCH)
+    switch.create(SWITCH)
     for n, vm in enumerate(("web", "db", "x")):
-        macvtaps.create(tap(vm), 0x12345678 + n)
-    links.delete_group(GROUP, lambda x: names.are_ours(x.name, x.kind))
+        macvtap.create(tap(vm), 0x12345678 + n)
+    links.delete_group(GROUP, lambda x: naming.are_ours(x.name, x.kind))
     assert set(seen()) == {"lo"}
 
 
 def test_a_stranger_in_the_group_survives_and_the_plans_own_links_still_go() -> None:
-    switches.create(SWITCH)
-    switches.create(replace(SWITCH, name="stranger0", far="stranger1", addresses=()))
-    macvtaps.create(tap("web"), 0x12345678)
-    links.delete_group(GROUP, lambda x: names.are_ours(x.name, x.kind))
+    switch.create(SWITCH)
+    switch.create(replace(SWITCH, name="stranger0", far="stranger1", addresses=()))
+    macvtap.create(tap("web"), 0x12345678)
+    links.delete_group(GROUP, lambda x: naming.are_ours(x.name, x.kind))
     assert set(seen()) == {"lo", "stranger0", "stranger1"}
 
 
@@ -136,4 +137,4 @@ def test_a_kernel_that_does_not_answer_is_given_up() -> None:
     with ours, theirs:
         ours.settimeout(0.05)
         with pytest.raises(VmnetError, match=r"has not answered about network devices for 0\.05 s"):
-            netlink._received(ours)
+            rtnetlink._received(ours)

@@ -6,8 +6,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from provisioner.core import frames
-from provisioner.host import listening, mesh
+from provisioner.host.probe import listen, mesh
+from provisioner.network import frames
 from tests.host.tap_ends import TapEnd
 from tests.host.test_mesh import ask, end, lab
 
@@ -30,8 +30,8 @@ def test_what_a_guest_answers_is_heard_with_its_address() -> None:
     )
 
 
-def _listen_here(ends: list[TapEnd], seconds: float) -> list[listening.Told]:
-    return listening.listen(
+def _listen_here(ends: list[TapEnd], seconds: float) -> list[listen.Told]:
+    return listen.listen(
         {x.link for x in ends},
         seconds,
         lambda x: x.from_guest and x.claim is not None and x.claim.how == "ARP",
@@ -42,7 +42,7 @@ def test_frames_of_other_devices_are_not_told() -> None:
     with lab([end(1)], "bridge"):
         frame = frames.arp_request(IPv4Address("10.0.0.9"), "02:00:00:00:00:77")
         with ThreadPoolExecutor(1) as pool:
-            heard = pool.submit(listening.listen, {"tap1"}, 0.3, lambda _: False)
+            heard = pool.submit(listen.listen, {"tap1"}, 0.3, lambda _: False)
             with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, ALL) as wire:
                 wire.bind(("sw", 0))
                 while not heard.done():
@@ -52,10 +52,10 @@ def test_frames_of_other_devices_are_not_told() -> None:
 
 def test_silence_ends_at_the_deadline() -> None:
     with lab([end(1)], "bridge"):
-        assert [x for x in listening.listen({"tap1"}, 0.1, lambda _: False) if x.from_guest] == []
+        assert [x for x in listen.listen({"tap1"}, 0.1, lambda _: False) if x.from_guest] == []
 
 
 @pytest.mark.parametrize("kind", [0x8100, 0x88A8])
 def test_tagged_frames_are_other_networks(kind: int) -> None:
-    assert listening._is_tagged(b"\0" * 12 + kind.to_bytes(2, "big"))
-    assert not listening._is_tagged(b"\0" * 12 + b"\x08\x06")
+    assert listen._is_tagged(b"\0" * 12 + kind.to_bytes(2, "big"))
+    assert not listen._is_tagged(b"\0" * 12 + b"\x08\x06")

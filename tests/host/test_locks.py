@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host.locks import held
+from provisioner.host.system.locks import held
 
 HOUSE = Path(__file__).parents[2]
 HOLD = """\
 import sys
 from pathlib import Path
-from provisioner.host.locks import held
+from provisioner.host.system.locks import held
 with held(Path(sys.argv[1]), "up lab", timeout_s=5, say=print):
     print("held", flush=True)
     sys.stdin.readline()

@@ -6,8 +6,9 @@ from ipaddress import IPv4Address, ip_address
 
 import pytest
 
-from provisioner.host import links, mesh
-from provisioner.host.mesh import Ask
+from provisioner.host.netlink import links
+from provisioner.host.probe import mesh
+from provisioner.host.probe.mesh import Ask
 from tests.host.namespace import fresh_namespace, ip
 from tests.host.tap_ends import TapEnd, playing
 

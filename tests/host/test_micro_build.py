@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host import micro
-from provisioner.host.micro import recipe
-from provisioner.host.micro.image import Image
+from provisioner.host.image import micro
+from provisioner.host.image.micro import recipe
+from provisioner.host.image.micro.image import Image
 from tests.host.micro_parts import image
 
 REPOSITORY = Path(__file__).parent.parent.parent

@@ -13,12 +13,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioner.core import cloudinit, hostkey
-from provisioner.core.addresses import NicConfig, network_config
-from provisioner.core.texts import Texts
-from provisioner.core.vmmodel import Vm
-from provisioner.host import hostkeys
-from provisioner.host.micro import recipe
+from provisioner.guest import cloudinit, host_key
+from provisioner.guest.files import Texts
+from provisioner.host.guest import host_keys
+from provisioner.host.image.micro import recipe
+from provisioner.network.addressing import NicConfig, network_config
+from provisioner.plan.vm import Vm
 from tests.host.micro_parts import files, image
 
 AWK = recipe.rootfs()["etc/vmnet/cloud.awk"]
@@ -335,11 +335,11 @@ def test_a_line_that_vmnet_did_not_write_is_not_run(
 
 
 def test_the_guest_reads_its_host_key(read: Callable[[str, str], str], tmp_path: Path) -> None:
-    key = hostkeys.ensure(tmp_path / "keys", "web")
-    (order,) = read("user", hostkey.vendor_data(key, hostkey.DROPBEAR)).splitlines()
+    key = host_keys.ensure(tmp_path / "keys", "web")
+    (order,) = read("user", host_key.vendor_data(key, host_key.DROPBEAR)).splitlines()
     word, mode, owner, path, content = order.split(" ")
-    assert (word, mode, owner, path) == ("file", "0600", "root:root", hostkey.DROPBEAR_FILE)
-    assert base64.b64decode(content) == hostkey.dropbear(key.private)
+    assert (word, mode, owner, path) == ("file", "0600", "root:root", host_key.DROPBEAR_FILE)
+    assert base64.b64decode(content) == host_key.dropbear(key.private)
 
 
 def test_the_guest_reads_what_vmnet_tells_of_its_nics(read: Callable[[str, str], str]) -> None:

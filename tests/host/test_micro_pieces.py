@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.errors import VmnetError
-from provisioner.host.micro import bzimage, cpio, initrd, kernel_modules
-from provisioner.host.micro.kernel_modules import Module
+from provisioner.host.image.micro import bzimage, cpio, initrd, kernel_modules
+from provisioner.host.image.micro.kernel_modules import Module
 from tests.host.micro_parts import files, image, unpacked
 
 ELF = b"\x7fELF" + bytes(range(256)) * 200

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core.planfile import load
-from provisioner.core.texts import Own, Texts
+from provisioner.commands import guest_files
 from provisioner.errors import Complaints, Exit
-from provisioner.flow import named
-from provisioner.host import planfiles
-from provisioner.host.planfiles import Fence
+from provisioner.guest.files import Own, Texts
+from provisioner.host.system import plan_files
+from provisioner.host.system.plan_files import Fence
+from provisioner.plan.load.loader import load
 
 PLAN = """\
 name: lab
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 def texts(folder: Path, inside: str, *allowed: Path) -> Texts:
     file = folder / "p.yaml"
-    return named.texts(load(PLAN.format(inside=inside), str(file)), Fence(folder, allowed))
+    return guest_files.texts(load(PLAN.format(inside=inside), str(file)), Fence(folder, allowed))
 
 
 def complaints(folder: Path, inside: str) -> list[str]:
@@ -174,7 +174,7 @@ def test_the_plans_folder_may_be_a_link(folder: Path) -> None:
 def test_a_link_that_is_exchanged_meanwhile_changes_nothing(folder: Path) -> None:
     (folder / "own").write_text("ours")
     (folder / "link").symlink_to("own")
-    with planfiles.found(Fence(folder), "kernel", "link") as found:
+    with plan_files.found(Fence(folder), "kernel", "link") as found:
         (folder / "link").unlink()
         (folder / "link").symlink_to("../outside")
         assert (found.itself.read_text(), found.outside) == ("ours", False)

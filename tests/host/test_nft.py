@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import filters
-from provisioner.core.impairment import Impairment
-from provisioner.core.resources import Guard, Nat
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import forwarding, impairments, nft
+from provisioner.host.network import forwarding, impairment
+from provisioner.host.network import nftables as nft
+from provisioner.network import nftables
+from provisioner.network.impairment import Impairment
+from provisioner.network.resources import Guard, Nat
 from tests.host.namespace import fresh_namespace, ip
 
 pytestmark = pytest.mark.usefixtures("namespace")
@@ -25,13 +26,13 @@ def told(*words: str) -> str:
 
 def guard(level: str) -> Guard:
     ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
-    return filters.guard("lab", TAP, MAC, level, ("10.0.0.5", "fd00::5"), dhcp=False, slaac=False)
+    return nftables.guard("lab", TAP, MAC, level, ("10.0.0.5", "fd00::5"), dhcp=False, slaac=False)
 
 
 def nat(network: str, number: int) -> Nat:
     device = f"mvh000000000{number}"
     ip(f"link add {device} type veth peer name p{number}")
-    return filters.nat("lab", network, device, (f"10.{number}.0.0/24", f"fd0{number}::/64"))
+    return nftables.nat("lab", network, device, (f"10.{number}.0.0/24", f"fd0{number}::/64"))
 
 
 @pytest.mark.parametrize("level", ["mac", "strict"])
@@ -133,7 +134,7 @@ def test_nothing_can_be_guarded_where_nft_is_missing(monkeypatch: pytest.MonkeyP
 
 
 def isolation() -> Nat:
-    return filters.isolation("lab", "lan", "mvh0123456789")
+    return nftables.isolation("lab", "lan", "mvh0123456789")
 
 
 MADE = pytest.mark.parametrize(
@@ -191,20 +192,20 @@ def test_a_link_is_not_made_worse_with_the_table_of_somebody_else() -> None:
     ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
     told(f"table netdev vmnetlink_{TAP} {{\nchain c {{ }}\n}}")
     before = told("list", "ruleset")
-    assert impairments.of([TAP]) == {}
+    assert impairment.of([TAP]) == {}
     with pytest.raises(VmnetError) as caught:
-        impairments.set_on(TAP, Impairment(loss=0.5))
+        impairment.set_on(TAP, Impairment(loss=0.5))
     assert caught.value.status == Exit.CONFLICT
-    impairments.clear(TAP)
-    impairments.remove_leftovers(nft.listing(), [])
+    impairment.clear(TAP)
+    impairment.remove_leftovers(nft.listing(), [])
     assert told("list", "ruleset") == before
 
 
 def test_a_link_that_was_made_worse_is_as_it_was_again() -> None:
     ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
-    impairments.set_on(TAP, Impairment(loss=0.5))
-    assert impairments.of([TAP]) == {TAP: "loss 50%"}
-    impairments.clear(TAP)
+    impairment.set_on(TAP, Impairment(loss=0.5))
+    assert impairment.of([TAP]) == {TAP: "loss 50%"}
+    impairment.clear(TAP)
     assert told("list", "ruleset") == ""
 
 

@@ -5,7 +5,7 @@ import ctypes
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host import passwords
+from provisioner.host.guest import passwords
 
 LIBCRYPT = ctypes.CDLL("libcrypt.so.1")
 LIBCRYPT.crypt.restype = ctypes.c_char_p

@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import hostkeys, places, planfolders
+from provisioner.host.guest import host_keys
+from provisioner.host.system import paths, plan_folders
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VMNET_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("VMNET_RUN_DIR", str(tmp_path / "run"))
-    return places.home("lab")
+    return paths.home("lab")
 
 
 def put(path: Path) -> Path:
@@ -34,9 +35,9 @@ MINE = (
 
 def test_a_folder_without_the_mark_is_never_touched(home: Path) -> None:
     mine = {put(home / name) for name in (*MINE, ".vmnet")}
-    planfolders.clear("lab")
+    plan_folders.clear("lab")
     assert files(home) == mine
-    assert list(planfolders.foreign("lab")) == [home]
+    assert list(plan_folders.foreign("lab")) == [home]
 
 
 @pytest.mark.parametrize("inside", [(), ("thesis/ch1.txt",)])
@@ -47,46 +48,46 @@ def test_a_folder_that_is_there_is_refused_with_a_fix_that_works(
     for name in inside:
         put(home / name)
     with pytest.raises(VmnetError) as refused:
-        planfolders.make(home, "lab")
+        plan_folders.make(home, "lab")
     assert refused.value.status == Exit.CONFLICT
     assert f"echo lab > {home}/.vmnet" in str(refused.value.fix)
     (home / ".vmnet").write_text("lab\n")
-    planfolders.make(home, "lab")
+    plan_folders.make(home, "lab")
 
 
 def test_another_plans_mark_is_none(home: Path) -> None:
-    planfolders.make(home, "lab")
-    assert planfolders.is_marked(home, "lab")
-    assert not planfolders.is_marked(home, "la")
+    plan_folders.make(home, "lab")
+    assert plan_folders.is_marked(home, "lab")
+    assert not plan_folders.is_marked(home, "la")
 
 
 def test_what_vmnet_made_goes_and_all_else_stays(home: Path) -> None:
-    planfolders.make(home, "lab")
+    plan_folders.make(home, "lab")
     own = [home / "console" / "a.log", home / "disk" / "a.qcow2", home / "dhcp" / "lan.leases"]
     for path in own:
-        planfolders.own(path)
+        plan_folders.own(path)
         put(path)
     put(home / "console" / "a.log.1")
     put(home / "disk" / ".a.qcow2.part")
-    hostkeys.ensure(home / "keys", "a")
-    hostkeys.publish(home / "keys", "lab")
-    assert list(planfolders.foreign("lab")) == []
+    host_keys.ensure(home / "keys", "a")
+    host_keys.publish(home / "keys", "lab")
+    assert list(plan_folders.foreign("lab")) == []
     mine = {put(home / name) for name in MINE}
     (home / "link").symlink_to("/etc")
-    assert set(planfolders.foreign("lab")) == {
+    assert set(plan_folders.foreign("lab")) == {
         *(x for x in mine if x.parts[len(home.parts)] not in {"keys", "other"}),
         *(home / "keys" / "x", home / "other", home / "link"),
     }
-    planfolders.clear("lab")
+    plan_folders.clear("lab")
     assert files(home) == mine | {home / ".vmnet"}
     assert (home / "link").is_symlink()
 
 
 def test_a_folder_with_nothing_of_anybody_elses_goes_whole(home: Path) -> None:
-    planfolders.make(home, "lab")
-    planfolders.own(home / "console" / "a.log")
+    plan_folders.make(home, "lab")
+    plan_folders.own(home / "console" / "a.log")
     put(home / "console" / "a.log")
-    planfolders.clear("lab")
+    plan_folders.clear("lab")
     assert list(home.parent.iterdir()) == []
 
 
@@ -98,23 +99,23 @@ def test_a_run_killed_while_it_makes_or_removes_a_folder_leaves_nothing(
     draft.mkdir(parents=True)
     if marked:
         (draft / ".vmnet").write_text("lab\n")
-    planfolders.make(home, "lab")
-    assert planfolders.is_marked(home, "lab")
+    plan_folders.make(home, "lab")
+    assert plan_folders.is_marked(home, "lab")
     draft.mkdir()
-    planfolders.clear("lab")
+    plan_folders.clear("lab")
     assert list(home.parent.iterdir()) == []
 
 
 def test_the_root_of_libvirt_goes_only_when_vmnet_made_it(home: Path) -> None:
-    root = places.libvirt_root("lab")
+    root = paths.libvirt_root("lab")
     put(root / "etc" / "qemu.conf")
-    planfolders.clear_root("lab")
+    plan_folders.clear_root("lab")
     assert files(root) == {root / "etc" / "qemu.conf"}
     (root / ".vmnet").write_text("lab\n")
     put(root / "mine")
-    planfolders.clear_root("lab")
+    plan_folders.clear_root("lab")
     assert files(root) == {root / "mine", root / ".vmnet"}
     (root / "mine").unlink()
-    planfolders.clear_root("lab")
+    plan_folders.clear_root("lab")
     assert not root.exists()
     assert not home.exists()

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import frames
 from provisioner.errors import VmnetError
-from provisioner.host import probe
-from provisioner.host.probe import Seen
-from provisioner.host.wire import Wire
+from provisioner.host.probe import neighbours
+from provisioner.host.probe.neighbours import Seen
+from provisioner.host.probe.packet_socket import Wire
+from provisioner.network import frames
 from tests.host.far_end import ABSENT, FAR, FOUR, OTHER, SIX, always, reacting, reply, send_from
 from tests.host.namespace import Namespace, ip
 
@@ -24,28 +24,28 @@ def who(found: dict[frames.Address, Seen]) -> dict[frames.Address, tuple[str, ..
 
 @pytest.mark.usefixtures("guest")
 def test_a_device_without_addresses_finds_its_neighbours() -> None:
-    found = probe.neighbours("near", {FOUR: FAR, SIX: FAR}, deadline_s=5)
+    found = neighbours.neighbours("near", {FOUR: FAR, SIX: FAR}, deadline_s=5)
     assert who(found) == {FOUR: (FAR, FAR), SIX: (FAR, FAR)}
 
 
 @pytest.mark.usefixtures("guest")
 def test_it_ends_as_soon_as_all_have_answered() -> None:
     start = time.monotonic()
-    probe.neighbours("near", {FOUR: FAR, SIX: None}, deadline_s=60)
+    neighbours.neighbours("near", {FOUR: FAR, SIX: None}, deadline_s=60)
     assert time.monotonic() - start < 5
 
 
 @pytest.mark.usefixtures("guest")
 def test_a_silent_address_costs_the_deadline_and_is_absent() -> None:
     start = time.monotonic()
-    found = probe.neighbours("near", {FOUR: FAR, ABSENT: OTHER}, deadline_s=0.3)
+    found = neighbours.neighbours("near", {FOUR: FAR, ABSENT: OTHER}, deadline_s=0.3)
     assert (list(found), 0.3 <= time.monotonic() - start < 2) == ([FOUR], True)
 
 
 @pytest.mark.usefixtures("guest")
 def test_a_device_with_addresses_asks_in_its_own_name() -> None:
     ip("addr add 10.0.0.1/24 dev near", "addr add fd00::1/64 dev near nodad")
-    found = probe.neighbours("near", {FOUR: FAR, SIX: FAR}, deadline_s=5)
+    found = neighbours.neighbours("near", {FOUR: FAR, SIX: FAR}, deadline_s=5)
     assert who(found) == {FOUR: (FAR, FAR), SIX: (FAR, FAR)}
 
 
@@ -53,13 +53,13 @@ def test_a_device_with_an_address_is_the_sender_in_its_network_only(far: Namespa
     ip("addr add 10.0.0.1/24 dev near")
     outside = IPv4Address("10.9.9.9")
     with reacting(far, lambda r: [reply(FAR, address=IPv4Address(r[38:42]))]) as requests:
-        probe.neighbours("near", {FOUR: None, outside: None}, deadline_s=5)
+        neighbours.neighbours("near", {FOUR: None, outside: None}, deadline_s=5)
         senders = {request[38:42]: request[28:32] for request in requests}
     assert senders == {FOUR.packed: b"\x0a\0\0\1", outside.packed: bytes(4)}
 
 
 def test_asking_leaves_nothing_in_any_cache_of_ipv4(guest: Namespace) -> None:
-    probe.neighbours("near", {FOUR: FAR, SIX: FAR}, deadline_s=5)
+    neighbours.neighbours("near", {FOUR: FAR, SIX: FAR}, deadline_s=5)
     with guest.entered():
         there = Path("/proc/thread-self/net/arp").read_text().splitlines()[1:]
     here = Path("/proc/thread-self/net/arp").read_text().splitlines()[1:]
@@ -68,18 +68,18 @@ def test_asking_leaves_nothing_in_any_cache_of_ipv4(guest: Namespace) -> None:
 
 @pytest.mark.usefixtures("guest")
 def test_another_source_mac_hears_its_answers() -> None:
-    found = probe.neighbours("near", {FOUR: FAR, SIX: FAR}, source_mac=OTHER, deadline_s=5)
+    found = neighbours.neighbours("near", {FOUR: FAR, SIX: FAR}, source_mac=OTHER, deadline_s=5)
     assert who(found) == {FOUR: (FAR, FAR), SIX: (FAR, FAR)}
 
 
 def test_two_machines_with_one_address_are_both_told(far: Namespace) -> None:
     with reacting(far, always(reply(FAR), reply(OTHER), reply(FAR))):
-        found = probe.neighbours("near", {FOUR: FAR}, deadline_s=5)
+        found = neighbours.neighbours("near", {FOUR: FAR}, deadline_s=5)
     assert who(found) == {FOUR: (FAR, FAR, OTHER)}
 
 
 def test_a_second_machine_that_answers_after_the_last_is_told(guest: Namespace) -> None:
-    watching = probe.watch("near", {FOUR: FAR}, 60)
+    watching = neighbours.watch("near", {FOUR: FAR}, 60)
     next(watching)
     send_from(guest, reply(OTHER))
     assert [seen.macs for _, seen in watching] == [(FAR, OTHER)]
@@ -101,14 +101,14 @@ def test_the_traffic_of_others_wakes_nobody(far: Namespace) -> None:
 def test_the_expected_machine_is_awaited_behind_another_one(far: Namespace) -> None:
     answers = iter([[reply(OTHER)], [], [reply(FAR)]])
     with reacting(far, lambda _: next(answers, [])):
-        told = list(probe.watch("near", {FOUR: FAR}, 5, every_s=0.05))
+        told = list(neighbours.watch("near", {FOUR: FAR}, 5, every_s=0.05))
     assert [(seen.mac, seen.macs) for _, seen in told] == [(OTHER, (OTHER,)), (FAR, (OTHER, FAR))]
 
 
 def test_a_machine_that_makes_up_macs_fills_no_memory(far: Namespace) -> None:
     made_up = [reply(f"02:00:00:00:01:{i:02x}") for i in range(100)]
     with reacting(far, always(*made_up, reply(FAR))):
-        found = probe.neighbours("near", {FOUR: FAR}, deadline_s=5)
+        found = neighbours.neighbours("near", {FOUR: FAR}, deadline_s=5)
     assert (found[FOUR].mac, len(found[FOUR].macs)) == (FAR, 9)
 
 
@@ -125,7 +125,7 @@ def test_a_machine_that_makes_up_macs_fills_no_memory(far: Namespace) -> None:
 )
 def test_what_answers_nothing_of_ours_does_not_count(far: Namespace, frame: bytes) -> None:
     with reacting(far, always(frame)):
-        assert probe.neighbours("near", {FOUR: FAR}, deadline_s=0.1) == {}
+        assert neighbours.neighbours("near", {FOUR: FAR}, deadline_s=0.1) == {}
 
 
 def test_an_answer_that_leaves_by_the_device_does_not_count(far: Namespace) -> None:
@@ -137,20 +137,20 @@ def test_an_answer_that_leaves_by_the_device_does_not_count(far: Namespace) -> N
             return []
 
         with reacting(far, echoed):
-            assert probe.neighbours("near", {FOUR: FAR}, deadline_s=0.1) == {}
+            assert neighbours.neighbours("near", {FOUR: FAR}, deadline_s=0.1) == {}
 
 
 def test_a_guest_that_comes_up_later_is_told_when_it_does(far: Namespace) -> None:
     answers = iter([[], [], [], [reply(FAR)]])
     with reacting(far, lambda _: next(answers, [])) as requests:
-        address, seen = next(probe.watch("near", {FOUR: FAR}, 60, every_s=0.05))
+        address, seen = next(neighbours.watch("near", {FOUR: FAR}, 60, every_s=0.05))
     assert (address, seen.mac, len(requests), seen.seconds >= 0.15) == (FOUR, FAR, 4, True)
 
 
 def test_watching_lets_a_booting_guest_keep_its_ipv6_address(far: Namespace) -> None:
     with far.entered():
         ip(f"addr add {SIX}/64 dev far")
-    found = probe.neighbours("near", {SIX: FAR}, deadline_s=10, every_s=0.05)
+    found = neighbours.neighbours("near", {SIX: FAR}, deadline_s=10, every_s=0.05)
     with far.entered():
         lines = Path("/proc/thread-self/net/if_inet6").read_text().splitlines()
     flags = [int(line.split()[4], 16) for line in lines if line.startswith("fd00")]
@@ -159,7 +159,7 @@ def test_watching_lets_a_booting_guest_keep_its_ipv6_address(far: Namespace) -> 
 
 def test_no_target_is_asked_for_more_than_twenty_times_a_second(far: Namespace) -> None:
     with reacting(far, always()) as requests:
-        probe.neighbours("near", {FOUR: FAR}, deadline_s=0.5, every_s=0.001)
+        neighbours.neighbours("near", {FOUR: FAR}, deadline_s=0.5, every_s=0.001)
         assert 2 <= len(requests) <= 11
 
 
@@ -169,18 +169,18 @@ def test_it_ends_when_the_event_is_set() -> None:
     timer = threading.Timer(0.1, done.set)
     timer.start()
     start = time.monotonic()
-    found = probe.neighbours("near", {FOUR: FAR}, deadline_s=60, done=done)
+    found = neighbours.neighbours("near", {FOUR: FAR}, deadline_s=60, done=done)
     timer.join()
     assert (found, time.monotonic() - start < 5) == ({}, True)
 
 
 def test_nobody_to_ask_for_asks_nothing() -> None:
-    assert probe.neighbours("no such device", {}, deadline_s=60) == {}
+    assert neighbours.neighbours("no such device", {}, deadline_s=60) == {}
 
 
 @pytest.mark.usefixtures("guest")
 def test_a_device_that_goes_down_meanwhile_is_told() -> None:
-    watching = probe.watch("near", {FOUR: FAR, ABSENT: OTHER}, 60)
+    watching = neighbours.watch("near", {FOUR: FAR, ABSENT: OTHER}, 60)
     next(watching)
     ip("link set dev near down")
     with pytest.raises(VmnetError, match="near is down, or went down meanwhile"):
@@ -189,7 +189,7 @@ def test_a_device_that_goes_down_meanwhile_is_told() -> None:
 
 @pytest.mark.usefixtures("guest")
 def test_a_device_that_goes_away_meanwhile_is_told() -> None:
-    watching = probe.watch("near", {FOUR: FAR, ABSENT: OTHER}, 60)
+    watching = neighbours.watch("near", {FOUR: FAR, ABSENT: OTHER}, 60)
     next(watching)
     ip("link del dev near")
     with pytest.raises(VmnetError, match="near"):
@@ -215,7 +215,7 @@ def test_a_device_that_cannot_ask_is_told_with_the_way_out(
 ) -> None:
     ip("link add name down type veth peer name other")
     with pytest.raises(VmnetError) as told:
-        probe.neighbours(device, {FOUR: FAR}, deadline_s=1)
+        neighbours.neighbours(device, {FOUR: FAR}, deadline_s=1)
     assert (told.value.what, told.value.fix) == (what, fix)
 
 
@@ -232,8 +232,8 @@ def without_rights() -> Iterator[None]:
 @pytest.mark.parametrize(
     "probing",
     [
-        lambda: probe.neighbours("near", {FOUR: FAR}, deadline_s=1),
-        lambda: probe.ping([FOUR], device="near", deadline_s=1),
+        lambda: neighbours.neighbours("near", {FOUR: FAR}, deadline_s=1),
+        lambda: neighbours.ping([FOUR], device="near", deadline_s=1),
     ],
     ids=["neighbours", "ping"],
 )

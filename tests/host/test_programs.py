@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host.programs import Finished, last_lines, run, run_as_nobody
+from provisioner.host.system.programs import Finished, last_lines, run, run_as_nobody
 
 
 def test_a_program_gets_its_arguments_untouched_and_speaks_english(tmp_path: Path) -> None:

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import catalogue, sources
-from provisioner.core.catalogue import Entry
-from provisioner.core.digests import Digest
-from provisioner.core.sources import Remote
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import proofs
-from provisioner.host.downloads import fetch
-from provisioner.host.httplimits import Limits
-from provisioner.host.proofs import Proof, Trust
+from provisioner.host.download import proof as proofs
+from provisioner.host.download.fetch import fetch
+from provisioner.host.download.limits import Limits
+from provisioner.host.download.proof import Proof, Trust
+from provisioner.image import catalogue
+from provisioner.image import source as sources
+from provisioner.image.catalogue import Entry
+from provisioner.image.digest import Digest
+from provisioner.image.source import Remote
 from tests.host.lying_server import Liar, Script, Talk, head, serving, whole
 from tests.host.signing import Signer
 

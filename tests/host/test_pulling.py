@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.commands import image_pull
 from provisioner.errors import Exit, VmnetError
-from provisioner.flow import pulling
-from provisioner.host import places, store
-from provisioner.host.planfiles import Fence
+from provisioner.host.image import store
+from provisioner.host.system import paths
+from provisioner.host.system.plan_files import Fence
 from tests.host.lying_server import serving, whole
 
 MIB = 1 << 20
@@ -41,14 +42,14 @@ def ignored(_done: int, _all: int) -> None:
 
 
 def names() -> list[str]:
-    return [kept.record.name for kept in store.every(places.store())]
+    return [kept.record.name for kept in store.every(paths.store())]
 
 
 def test_an_address_with_a_digest_is_fetched_proved_and_kept_once(home: Path) -> None:
     said: list[str] = []
     with serving(whole(DISK)) as server:
         url = server.url("/disk.img")
-        record = pulling.pull(url, said.append, ignored, name="mine", pin=DIGEST)
+        record = image_pull.pull(url, said.append, ignored, name="mine", pin=DIGEST)
     assert (record.name, record.digest, record.format) == ("mine", DIGEST, "raw")
     assert [p for p in (home / "cache" / "downloads").iterdir() if p.suffix != ".lock"] == []
     assert names() == ["mine"]
@@ -56,7 +57,7 @@ def test_an_address_with_a_digest_is_fetched_proved_and_kept_once(home: Path) ->
 
 def test_another_digest_than_the_given_one_leaves_nothing(home: Path) -> None:
     with serving(whole(DISK)) as server, pytest.raises(VmnetError) as caught:
-        pulling.pull(server.url(), lambda _: None, ignored, name="mine", pin="0" * 64)
+        image_pull.pull(server.url(), lambda _: None, ignored, name="mine", pin="0" * 64)
     assert DIGEST in caught.value.what
     assert "0" * 64 in caught.value.what
     assert names() == []
@@ -68,10 +69,10 @@ def test_a_first_use_without_a_digest_tells_it_and_ci_refuses_it(
 ) -> None:
     said: list[str] = []
     with serving(whole(DISK)) as server:
-        pulling.pull(server.url(), said.append, ignored, name="mine")
+        image_pull.pull(server.url(), said.append, ignored, name="mine")
         monkeypatch.setenv("CI", "true")
         with pytest.raises(VmnetError) as caught:
-            pulling.pull(server.url(), said.append, ignored, name="other")
+            image_pull.pull(server.url(), said.append, ignored, name="other")
         assert len(server.asked) == 1
     assert f"sha256:{DIGEST}" in said[-1]
     assert "this is a CI job" in caught.value.what
@@ -80,50 +81,50 @@ def test_a_first_use_without_a_digest_tells_it_and_ci_refuses_it(
 def test_a_plan_fetches_its_image_once_and_finds_it_again(home: Path) -> None:
     with serving(whole(DISK)) as server:
         url = server.url("/disk.img")
-        unknown = pulling.image(Fence(home), url, DIGEST, None)
-        first = pulling.image(Fence(home), url, DIGEST, lambda _: None)
-        again = pulling.image(Fence(home), url, DIGEST, lambda _: None)
+        unknown = image_pull.image(Fence(home), url, DIGEST, None)
+        first = image_pull.image(Fence(home), url, DIGEST, lambda _: None)
+        again = image_pull.image(Fence(home), url, DIGEST, lambda _: None)
         assert len(server.asked) == 1
     assert unknown.disk == "/not-fetched-yet"
     assert first == again
-    assert first.disk == str(places.store() / f"sha256-{DIGEST}")
+    assert first.disk == str(paths.store() / f"sha256-{DIGEST}")
     assert (first.format, first.size, first.name) == ("raw", MIB, url)
 
 
 def test_what_is_secret_in_an_address_is_in_no_name_and_no_record() -> None:
     with serving(whole(DISK)) as server:
         url = server.url("/disk.img?token=s3cret").replace("https://", "https://me:s3cret@")
-        found = pulling.image(Fence(Path()), url, DIGEST, lambda _: None)
-    (kept,) = store.every(places.store())
+        found = image_pull.image(Fence(Path()), url, DIGEST, lambda _: None)
+    (kept,) = store.every(paths.store())
     assert "s3cret" not in f"{found} {kept}"
 
 
 def test_a_file_is_taken_in_once_and_anew_when_it_has_changed(home: Path) -> None:
     (home / "disk.img").write_bytes(DISK)
     said: list[str] = []
-    first = pulling.image(Fence(home), "file:./disk.img", "", said.append)
-    assert pulling.image(Fence(home), "file:./disk.img", "", said.append) == first
+    first = image_pull.image(Fence(home), "file:./disk.img", "", said.append)
+    assert image_pull.image(Fence(home), "file:./disk.img", "", said.append) == first
     assert len(said) == 1
     (home / "disk.img").write_bytes(changed := disk())
-    after = pulling.image(Fence(home), "file:./disk.img", "", said.append)
+    after = image_pull.image(Fence(home), "file:./disk.img", "", said.append)
     assert after.disk.endswith(hashlib.sha256(changed).hexdigest())
     assert Path(first.disk).exists()  # disks may lean on it
 
 
 def test_a_file_with_another_digest_is_refused_though_it_is_here(home: Path) -> None:
     (home / "disk.img").write_bytes(DISK)
-    pulling.image(Fence(home), "file:./disk.img", DIGEST, lambda _: None)
+    image_pull.image(Fence(home), "file:./disk.img", DIGEST, lambda _: None)
     with pytest.raises(VmnetError) as caught:
-        pulling.image(Fence(home), "file:./disk.img", "0" * 64, lambda _: None)
+        image_pull.image(Fence(home), "file:./disk.img", "0" * 64, lambda _: None)
     assert "its SHA-256 is" in caught.value.what
 
 
 def test_what_is_nowhere_is_told_with_a_way_to_get_it(home: Path) -> None:
     with pytest.raises(VmnetError) as caught:
-        pulling.image(Fence(home), "nosuch", "", None)
+        image_pull.image(Fence(home), "nosuch", "", None)
     assert caught.value.what == 'there is no image "nosuch"'
     with pytest.raises(VmnetError) as caught:
-        pulling.image(Fence(home), "file:./nosuch.qcow2", "", lambda _: None)
+        image_pull.image(Fence(home), "file:./nosuch.qcow2", "", lambda _: None)
     assert caught.value.what == (
         'the image "./nosuch.qcow2" cannot be used: No such file or directory'
     )
@@ -131,11 +132,11 @@ def test_what_is_nowhere_is_told_with_a_way_to_get_it(home: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(home: Path) -> None:  # noqa: ARG001
     with pytest.raises(VmnetError) as caught:
-        pulling.image(Fence(Path("/")), "file:/proc/self/mem", "", lambda _: None)
+        image_pull.image(Fence(Path("/")), "file:/proc/self/mem", "", lambda _: None)
     assert caught.value.what == f"cannot read /proc/{os.getpid()}/mem: Input/output error"
     assert caught.value.status is Exit.BAD_INPUT
 
 
 def test_the_catalogue_is_known_before_anything_is_fetched(home: Path) -> None:
-    found = pulling.image(Fence(home), "bookworm", "", None)
+    found = image_pull.image(Fence(home), "bookworm", "", None)
     assert (found.name, found.user, found.boot) == ("bookworm", "debian", ("bios", "uefi"))

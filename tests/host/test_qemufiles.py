@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core.resources import Copy, Disk
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import disks, places, planfolders, qemufiles
+from provisioner.host.storage import disks, files
+from provisioner.host.system import paths, plan_folders
+from provisioner.network.resources import Copy, Disk
 
 MIB = 1 << 20
 NOBODY = (65534, 65534)
@@ -19,7 +20,7 @@ NOBODY = (65534, 65534)
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VMNET_STATE_DIR", str(tmp_path))
-    return places.home("lab")
+    return paths.home("lab")
 
 
 def image(folder: Path, form: str = "qcow2") -> Path:
@@ -43,18 +44,18 @@ def test_a_disk_lies_over_its_image_and_says_its_format(
 ) -> None:
     below = image(tmp_path, form)
     disk = Disk(str(home / "disk" / "web.qcow2"), 20 * MIB, str(below), form)
-    qemufiles.create("lab", disk, NOBODY)
+    files.create("lab", disk, NOBODY)
     info = told_by_qemu(Path(disk.path))
     assert info["virtual-size"] == 20 * MIB
     assert (info["backing-filename"], info["backing-filename-format"]) == (str(below), form)
-    assert qemufiles.observe("lab") == [disk]
+    assert files.observe("lab") == [disk]
 
 
 def test_an_empty_disk_lies_over_nothing(home: Path) -> None:
     disk = Disk(str(home / "disk" / "web.1.qcow2"), 5 * MIB)
-    qemufiles.create("lab", disk, None)
+    files.create("lab", disk, None)
     assert "backing-filename" not in told_by_qemu(Path(disk.path))
-    assert qemufiles.observe("lab") == [disk]
+    assert files.observe("lab") == [disk]
 
 
 def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
     disk = Disk(str(home / "disk" / "web.qcow2"), MIB)
     copy = Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel"))
     for file in (disk, copy):
-        qemufiles.create("lab", file, NOBODY)
+        files.create("lab", file, NOBODY)
         found = Path(file.path).stat()
         assert (oct(found.st_mode & 0o7777), found.st_uid, found.st_gid) == ("0o600", *NOBODY)
     assert Path(copy.path).read_bytes() == b"kernel"
@@ -84,37 +85,37 @@ def test_a_file_that_is_not_the_one_that_was_judged_is_not_copied(
             source.write_text(now)
     judged = hashlib.sha256(b"kernel").hexdigest()
     with pytest.raises(VmnetError, match="changed after it was looked at"):
-        qemufiles.create("lab", Copy(f"{home}/boot/kernel-ab", str(source), judged), None)
+        files.create("lab", Copy(f"{home}/boot/kernel-ab", str(source), judged), None)
     assert list((home / "boot").iterdir()) == []
     source.unlink()
     source.write_bytes(b"kernel")
-    qemufiles.create("lab", Copy(f"{home}/boot/kernel-ab", str(source), judged), None)
+    files.create("lab", Copy(f"{home}/boot/kernel-ab", str(source), judged), None)
     assert (home / "boot" / "kernel-ab").read_bytes() == b"kernel"
 
 
 def test_a_disk_grows_and_keeps_what_lies_below(home: Path, tmp_path: Path) -> None:
     disk = Disk(str(home / "disk" / "web.qcow2"), 20 * MIB, str(image(tmp_path)), "qcow2")
-    qemufiles.create("lab", disk, None)
+    files.create("lab", disk, None)
     larger = Disk(disk.path, 40 * MIB, disk.backing, disk.backing_format)
     disks.grow(larger)
-    assert qemufiles.observe("lab") == [larger]
+    assert files.observe("lab") == [larger]
 
 
 def test_drafts_of_a_killed_run_are_cleared_away_and_never_taken_for_disks(home: Path) -> None:
     for name in ("disk/web.qcow2", "boot/kernel-ab"):
-        planfolders.own(home / name)
+        plan_folders.own(home / name)
         (home / name).with_name(f".{Path(name).name}.part").write_bytes(b"half")
     (home / "disk" / ".mine.part").write_bytes(b"somebody else's")
-    assert qemufiles.observe("lab") == []
-    planfolders.remove_drafts(home)
+    assert files.observe("lab") == []
+    plan_folders.remove_drafts(home)
     assert [p.name for p in home.rglob("*.part")] == [".mine.part"]
 
 
 def test_a_file_that_is_no_disk_of_ours_is_told_apart(home: Path) -> None:
     path = home / "disk" / "web.qcow2"
-    planfolders.own(path)
+    plan_folders.own(path)
     path.write_bytes(b"no disk")
-    assert qemufiles.observe("lab") == [Disk(str(path), 0)]
+    assert files.observe("lab") == [Disk(str(path), 0)]
 
 
 def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path
     path = home / "disk" / "web.qcow2"
     path.parent.mkdir(parents=True)
     (path.parent / ".web.qcow2.part").symlink_to(victim)
-    qemufiles.create("lab", Disk(str(path), MIB), None)
+    files.create("lab", Disk(str(path), MIB), None)
     assert victim.read_text() == "precious"
     assert not path.is_symlink()
 
@@ -134,7 +135,7 @@ def test_a_full_disk_is_told_and_nothing_stays(home: Path, tmp_path: Path) -> No
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", str(home)], check=True)
     try:
         with pytest.raises(VmnetError) as caught:
-            qemufiles.create(
+            files.create(
                 "lab", Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None
             )
         left = [p for p in home.rglob("*") if p.is_file()]
@@ -149,11 +150,11 @@ def test_a_file_that_somebody_else_put_there_is_neither_listed_nor_overwritten(h
     path = home / "disk" / "web.qcow2"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
-    assert qemufiles.observe("lab") == []
+    assert files.observe("lab") == []
     with pytest.raises(VmnetError, match="is in the way: vmnet has not made it") as refused:
-        qemufiles.create("lab", Disk(str(path), MIB), None)
+        files.create("lab", Disk(str(path), MIB), None)
     assert (refused.value.status, path.read_bytes()) == (Exit.CONFLICT, b"mine")
 
 
 def test_deleting_what_has_gone_is_fine(home: Path) -> None:
-    qemufiles.delete(Disk(str(home / "disk" / "web.qcow2"), 0))
+    files.delete(Disk(str(home / "disk" / "web.qcow2"), 0))

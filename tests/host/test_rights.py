@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import embedded, rights
+from provisioner.host.libvirt import embedded
+from provisioner.host.system import privileges
 
 
 def refused(folder: Path) -> VmnetError:
     with pytest.raises(VmnetError) as caught:
-        rights.require_own_folders(folder)
+        privileges.require_own_folders(folder)
     assert caught.value.status is Exit.HOST_CANNOT
     return caught.value
 
 
 def test_what_is_ours_or_not_there_yet_is_fine(tmp_path: Path) -> None:
-    rights.require_own_folders(tmp_path, tmp_path / "later")
+    privileges.require_own_folders(tmp_path, tmp_path / "later")
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777])
@@ -69,7 +70,7 @@ def opened(tmp_path: Path) -> Path:
 
 
 def close(folder: Path) -> None:
-    rights.close_own_folders(folder / "home", folder / "root", folder)
+    privileges.close_own_folders(folder / "home", folder / "root", folder)
 
 
 def test_folders_of_a_run_under_umask_000_are_closed_where_nobody_has_used_them(
@@ -78,7 +79,7 @@ def test_folders_of_a_run_under_umask_000_are_closed_where_nobody_has_used_them(
     close(opened)
     ours = [p for p in (opened, *opened.rglob("*")) if p.is_dir() and p.stat().st_uid == 0]
     assert {oct(path.stat().st_mode & 0o777) for path in ours} == {"0o755"}
-    rights.require_own_folders(opened, opened / "home", opened / "root")
+    privileges.require_own_folders(opened, opened / "home", opened / "root")
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,15 @@ from socket import AF_NETLINK, SOCK_NONBLOCK, SOCK_RAW, socket
 
 import pytest
 
-from provisioner.core import linkmessages, names
-from provisioner.core.facts import Link
-from provisioner.core.netdevices import Mark
-from provisioner.core.resources import HostAccess, Macvtap, Switch
+from provisioner import naming
 from provisioner.errors import VmnetError
-from provisioner.host import forwarding, ipv6, links, macvtaps, nettaps, siblings, switches
-from provisioner.host.syntheticwire import SyntheticWire
+from provisioner.host.netlink import link_codec, links
+from provisioner.host.network import forwarding, host_access, ipv6, macvtap, standalone
+from provisioner.host.network import switch as switches
+from provisioner.host.probe.ingress_injector import SyntheticWire
+from provisioner.network.facts import Link
+from provisioner.network.resources import HostAccess, Macvtap, Switch
+from provisioner.network.standalone.device import Mark
 from tests.host.namespace import Namespace, ip
 from tests.host.router import advertise, learned, listening
 
@@ -27,37 +29,37 @@ pytestmark = pytest.mark.usefixtures("far")
 INDEX = 0x6ABCDE10
 _LINKS = 1  # RTMGRP_LINK (linux/rtnetlink.h)
 TAP = Macvtap(
-    name=names.macvtap("lab", "web", 0),
+    name=naming.macvtap("lab", "web", 0),
     uplink="near",
     mode="private",
     mac="02:00:00:00:00:0a",
     mtu=1500,
-    group=names.group("lab"),
+    group=naming.group("lab"),
     alias="vmnet:lab/web/0",
     altname="",
 )
 ACCESS = HostAccess(
-    name=names.sibling("lab", "lan"),
+    name=naming.sibling("lab", "lan"),
     uplink="near",
-    mac=names.sibling_mac("lab", "lan"),
+    mac=naming.sibling_mac("lab", "lan"),
     addresses=("10.0.0.11/32", "fd00::11/128"),
     routes=("10.0.0.51/32", "fd00::51/128"),
     mtu=1500,
-    group=names.group("lab"),
+    group=naming.group("lab"),
     alias="vmnet:lab/lan",
 )
-LOWER, FAR = names.switch_ends("lab", "lan")
+LOWER, FAR = naming.switch_ends("lab", "lan")
 SWITCH = Switch(
     LOWER,
     FAR,
     ("10.77.0.1/24", "fd77::1/64"),
     1500,
-    names.group("lab"),
+    naming.group("lab"),
     "vmnet:lab/lan",
-    mac=names.switch_mac("lab", "lan"),
-    far_mac=names.far_mac("lab", "lan"),
+    mac=naming.switch_mac("lab", "lan"),
+    far_mac=naming.far_mac("lab", "lan"),
 )
-HAIRPIN = replace(SWITCH, bridge=names.bridge("lab", "lan"))
+HAIRPIN = replace(SWITCH, bridge=naming.bridge("lab", "lan"))
 
 
 def link(name: str) -> Link:
@@ -66,7 +68,7 @@ def link(name: str) -> Link:
 
 def access() -> HostAccess:
     found, routes = links.observe()
-    return siblings.observed(link(ACCESS.name), found, routes)
+    return host_access.observed(link(ACCESS.name), found, routes)
 
 
 def switch() -> Switch:
@@ -85,7 +87,7 @@ def neighbour(uplink: str, name: str = "ctl") -> str:
 
 
 def test_a_macvtap_that_nobody_holds_is_no_part_of_the_host(far: Namespace, control: str) -> None:
-    macvtaps.create(TAP, INDEX)
+    macvtap.create(TAP, INDEX)
     advertise("far", control, far)
     assert learned(TAP.name) == []
     assert not link(TAP.name).ipv6
@@ -99,8 +101,8 @@ def test_a_macvtap_that_nobody_holds_is_no_part_of_the_host(far: Namespace, cont
 def test_a_macvtap_that_is_changed_alive_stays_so(
     far: Namespace, control: str, change: dict[str, object]
 ) -> None:
-    macvtaps.create(TAP, INDEX)
-    macvtaps.update(replace(TAP, **change), link(TAP.name))  # type: ignore[arg-type]
+    macvtap.create(TAP, INDEX)
+    macvtap.update(replace(TAP, **change), link(TAP.name))  # type: ignore[arg-type]
     advertise("far", control, far)
     assert learned(TAP.name) == []
 
@@ -108,8 +110,8 @@ def test_a_macvtap_that_is_changed_alive_stays_so(
 def test_an_mtu_that_becomes_large_enough_for_ipv6_brings_none_of_it_back(
     far: Namespace, control: str
 ) -> None:
-    macvtaps.create(replace(TAP, mtu=1000), INDEX)
-    macvtaps.update(TAP, link(TAP.name))
+    macvtap.create(replace(TAP, mtu=1000), INDEX)
+    macvtap.update(TAP, link(TAP.name))
     assert (link(TAP.name).mtu, link(TAP.name).ipv6, link(TAP.name).quiet) == (1500, False, True)
     advertise("far", control, far)
     assert learned(TAP.name) == []
@@ -118,12 +120,12 @@ def test_an_mtu_that_becomes_large_enough_for_ipv6_brings_none_of_it_back(
 def test_a_macvtap_that_an_older_vmnet_has_made_is_shut_and_forgets(
     far: Namespace, control: str
 ) -> None:
-    macvtaps.create(TAP, INDEX)
+    macvtap.create(TAP, INDEX)
     listening(TAP.name)
     advertise("far", control, far)
     assert "default" in learned(TAP.name)
     assert link(TAP.name).ipv6
-    macvtaps.update(TAP, link(TAP.name))
+    macvtap.update(TAP, link(TAP.name))
     assert learned(TAP.name) == []
     advertise("far", control, far)
     assert learned(TAP.name) == []
@@ -132,22 +134,22 @@ def test_a_macvtap_that_an_older_vmnet_has_made_is_shut_and_forgets(
 def test_a_device_of_vmnet_net_is_no_part_of_the_host(
     far: Namespace, control: str, tmp_path: Path
 ) -> None:
-    wish = replace(TAP, name="mvn0", group=names.NET_GROUP, alias=Mark("near").alias)
+    wish = replace(TAP, name="mvn0", group=naming.NET_GROUP, alias=Mark("near").alias)
     try:
-        nettaps.create([wish], [], tmp_path / "nodes")
+        standalone.create([wish], [], tmp_path / "nodes")
         advertise("far", control, far)
         assert learned("mvn0") == []
     finally:
-        nettaps.remove({"mvn0": link("mvn0").index}, tmp_path / "nodes")
+        standalone.remove({"mvn0": link("mvn0").index}, tmp_path / "nodes")
 
 
 @pytest.mark.parametrize("made", ["created", "updated"])
 def test_host_access_learns_nothing_from_the_lan_s_router(
     far: Namespace, control: str, made: str
 ) -> None:
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     if made == "updated":
-        siblings.update(ACCESS)
+        host_access.update(ACCESS)
     advertise("far", control, far)
     assert learned(ACCESS.name) == []
     assert access() == ACCESS
@@ -156,21 +158,21 @@ def test_host_access_learns_nothing_from_the_lan_s_router(
 def test_host_access_that_has_learned_is_told_apart_and_mended(
     far: Namespace, control: str
 ) -> None:
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     listening(ACCESS.name)
     advertise("far", control, far)
     assert "default" in learned(ACCESS.name)
     assert access() == replace(ACCESS, ignores_routers=False)
-    siblings.update(ACCESS)
+    host_access.update(ACCESS)
     assert learned(ACCESS.name) == []
     assert access() == ACCESS
 
 
 def test_a_default_route_that_somebody_sets_on_host_access_is_taken_away() -> None:
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     ip(f"route add default dev {ACCESS.name}", f"route add ::/0 dev {ACCESS.name}")
     assert access() != ACCESS
-    siblings.update(ACCESS)
+    host_access.update(ACCESS)
     assert access() == ACCESS
 
 
@@ -215,9 +217,9 @@ def test_an_mtu_of_a_switch_that_becomes_large_enough_for_ipv6_brings_no_router_
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: macvtaps.create(TAP, INDEX),
-        lambda: macvtaps.update(TAP, link(TAP.name)),
-        lambda: siblings.create(ACCESS),
+        lambda: macvtap.create(TAP, INDEX),
+        lambda: macvtap.update(TAP, link(TAP.name)),
+        lambda: host_access.create(ACCESS),
         lambda: switches.create(HAIRPIN),
         lambda: switches.update(HAIRPIN),
         lambda: SyntheticWire("near").__exit__(),
@@ -228,7 +230,7 @@ def test_no_device_is_up_before_it_is_out_of_the_host_s_ipv6(
     request: pytest.FixtureRequest, make: Callable[[], None]
 ) -> None:
     if "larger macvtap" in request.node.name:
-        macvtaps.create(replace(TAP, mtu=1000), INDEX)
+        macvtap.create(replace(TAP, mtu=1000), INDEX)
     if "larger switch" in request.node.name:
         switches.create(replace(HAIRPIN, addresses=("10.77.0.1/24",), mtu=1000))
     with socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, 0) as monitor:
@@ -248,8 +250,8 @@ def _told(monitor: socket) -> Iterator[Link]:
             at = 0
             while at < len(data):
                 size, kind = struct.unpack_from("=IH", data, at)
-                if kind == linkmessages.RTM_NEWLINK:
-                    yield linkmessages.link(data[at + 16 : at + size])
+                if kind == link_codec.RTM_NEWLINK:
+                    yield link_codec.link(data[at + 16 : at + size])
                 at += (size + 3) & ~3
 
 
@@ -262,8 +264,8 @@ def test_a_wire_into_an_uplink_is_no_part_of_the_host() -> None:
 def test_only_what_the_host_itself_has_learned_keeps_it_from_forwarding(
     far: Namespace, control: str
 ) -> None:
-    macvtaps.create(TAP, INDEX)
-    siblings.create(ACCESS)
+    macvtap.create(TAP, INDEX)
+    host_access.create(ACCESS)
     listening(TAP.name, ACCESS.name)
     advertise("far", control, far)
     assert "default" in learned(TAP.name)

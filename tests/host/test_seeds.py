@@ -11,9 +11,10 @@ import pycdlib
 import pytest
 import yaml
 
-from provisioner.core.resources import Seed
 from provisioner.errors import VmnetError
-from provisioner.host import hostkeys, seeds
+from provisioner.host.guest import host_keys
+from provisioner.host.storage import seeds
+from provisioner.network.resources import Seed
 
 FILES = (
     ("meta-data", "local-hostname: web\n"),
@@ -68,7 +69,7 @@ def test_nobody_but_its_owner_can_read_it_whatever_the_umask_and_the_folder_say(
 
 
 def test_the_host_key_is_put_into_the_seed_and_nowhere_else(tmp_path: Path) -> None:
-    key = hostkeys.ensure(tmp_path / "keys", "web")
+    key = host_keys.ensure(tmp_path / "keys", "web")
     seed = Seed(str(tmp_path / "web-1.iso"), FILES, vm="web", host_key="cloud-init")
     seeds.create(seed, key=key)
     told = content(Path(seed.path), "vendor-data", "rr_path")
@@ -79,7 +80,7 @@ def test_the_host_key_is_put_into_the_seed_and_nowhere_else(tmp_path: Path) -> N
 
 
 def test_a_seed_that_wants_no_host_key_has_none(tmp_path: Path) -> None:
-    key = hostkeys.ensure(tmp_path / "keys", "web")
+    key = host_keys.ensure(tmp_path / "keys", "web")
     path = tmp_path / "web-1.iso"
     seeds.create(Seed(str(path), FILES), key=key)
     with pytest.raises(pycdlib.pycdlibexception.PyCdlibInvalidInput):

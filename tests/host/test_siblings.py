@@ -5,26 +5,32 @@ from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from provisioner.core import frames, names
-from provisioner.core.facts import Link, Route
-from provisioner.core.resources import HostAccess
+from provisioner import naming
 from provisioner.errors import VmnetError
-from provisioner.host import links, probe, siblings
+from provisioner.host.netlink import links
+from provisioner.host.network import host_access
+from provisioner.host.probe import neighbours
+from provisioner.network.facts import Link, Route
+from provisioner.network.resources import HostAccess
 from tests.host.far_end import FAR, NEAR
 from tests.host.namespace import Namespace, far_namespace, ip
 
+if TYPE_CHECKING:
+    from provisioner.network import frames
+
 GUEST = "02:00:00:00:00:0a"
 ACCESS = HostAccess(
-    name=names.sibling("lab", "lan"),
+    name=naming.sibling("lab", "lan"),
     uplink="near",
-    mac=names.sibling_mac("lab", "lan"),
+    mac=naming.sibling_mac("lab", "lan"),
     addresses=("10.0.0.11/32", "fd00::11/128"),
     routes=("10.0.0.51/32", "10.0.0.52/32", "fd00::51/128"),
     mtu=1500,
-    group=names.group("lab"),
+    group=naming.group("lab"),
     alias="vmnet:lab/lan",
 )
 HOST, SIBLING = ("10.0.0.10", "fd00::10"), ("10.0.0.11", "fd00::11")
@@ -68,37 +74,37 @@ def seen() -> dict[str, Link]:
 
 def have() -> HostAccess:
     found, routes = links.observe()
-    return siblings.observed(next(x for x in found if x.name == ACCESS.name), found, routes)
+    return host_access.observed(next(x for x in found if x.name == ACCESS.name), found, routes)
 
 
 def answered(*targets: str, within_s: float = 5) -> list[str]:
     """Tell who answers a ping; it ends when all have, so only silence costs the time."""
-    return sorted(map(str, probe.ping(map(ip_address, targets), deadline_s=within_s)))
+    return sorted(map(str, neighbours.ping(map(ip_address, targets), deadline_s=within_s)))
 
 
 def macs(device: str, *targets: str) -> dict[str, tuple[str, ...]]:
     wanted: dict[frames.Address, str | None] = {ip_address(x): None for x in targets}
-    found = probe.neighbours(device, wanted, deadline_s=5)
+    found = neighbours.neighbours(device, wanted, deadline_s=5)
     return {str(address): seen.macs for address, seen in found.items()}
 
 
 def test_host_access_is_made_as_it_was_wanted() -> None:
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     assert have() == ACCESS
-    siblings.update(ACCESS)
+    host_access.update(ACCESS)
     assert have() == ACCESS
 
 
 def test_the_host_and_a_guest_on_its_nic_reach_each_other(guest: Namespace) -> None:
     assert answered(*THERE, within_s=0.4) == []
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     assert answered(*THERE) == sorted(THERE)
     with guest.entered():
         assert answered(*SIBLING) == sorted(SIBLING)
 
 
 def test_the_lan_hears_one_answer_for_the_host(lan: Namespace) -> None:
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     with lan.entered():
         assert macs("far", *HOST) == {"10.0.0.10": (NEAR,), "fd00::10": (NEAR,)}
         assert answered(*HOST) == sorted(HOST)
@@ -106,13 +112,13 @@ def test_the_lan_hears_one_answer_for_the_host(lan: Namespace) -> None:
 
 
 def test_without_its_mark_the_lan_would_hear_two(lan: Namespace) -> None:
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     ip(f"link set dev {ACCESS.name} up")
     set_arp_ignore(0)
     with lan.entered():
         assert set(macs("far", "10.0.0.10")["10.0.0.10"]) == {NEAR, ACCESS.mac}
     assert have() == replace(ACCESS, answers_for_itself=False)
-    siblings.update(ACCESS)
+    host_access.update(ACCESS)
     assert have() == ACCESS
 
 
@@ -122,7 +128,7 @@ def set_arp_ignore(value: int) -> None:
 
 @pytest.mark.usefixtures("guest")
 def test_it_outlives_a_nic_that_goes_down_and_up() -> None:
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     ip("link set dev near down", "link set dev near up", "addr replace fd00::10/64 dev near nodad")
     assert have() == ACCESS
     assert answered(*THERE) == sorted(THERE)
@@ -131,7 +137,7 @@ def test_it_outlives_a_nic_that_goes_down_and_up() -> None:
 def test_it_is_made_on_a_nic_without_a_link(lan: Namespace) -> None:
     with lan.entered():
         ip("link set dev far down")
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     assert have() == ACCESS
 
 
@@ -153,10 +159,10 @@ def test_it_is_made_on_a_nic_without_a_link(lan: Namespace) -> None:
     ],
 )
 def test_what_somebody_changed_is_seen_and_mended(harm: str, guest: Namespace) -> None:
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     ip(harm)
     assert have() != ACCESS
-    siblings.update(ACCESS)
+    host_access.update(ACCESS)
     assert have() == ACCESS
     assert answered(*THERE) == sorted(THERE)
     with guest.entered():
@@ -164,9 +170,9 @@ def test_what_somebody_changed_is_seen_and_mended(harm: str, guest: Namespace) -
 
 
 def test_it_takes_another_address_and_other_guests(guest: Namespace) -> None:
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     other = replace(ACCESS, addresses=("10.0.0.12/32",), routes=("10.0.0.51/32", "10.0.0.53/32"))
-    siblings.update(other)
+    host_access.update(other)
     assert have() == other
     assert answered(*THERE, within_s=1) == ["10.0.0.51"]
     with guest.entered():
@@ -176,13 +182,13 @@ def test_it_takes_another_address_and_other_guests(guest: Namespace) -> None:
 def test_without_an_address_of_its_own_the_host_reaches_guests_by_ipv4(guest: Namespace) -> None:
     del guest
     bare = replace(ACCESS, addresses=())
-    siblings.create(bare)
+    host_access.create(bare)
     assert (have(), answered("10.0.0.51")) == (bare, ["10.0.0.51"])
 
 
 def test_nothing_is_left_when_it_goes() -> None:
     before = links.observe()
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     links.delete(ACCESS.name)
     assert links.observe() == before
 
@@ -190,7 +196,7 @@ def test_nothing_is_left_when_it_goes() -> None:
 def test_a_route_of_somebody_else_to_a_guest_is_told_and_kept() -> None:
     ip("route add 10.0.0.52/32 dev near")
     with pytest.raises(VmnetError) as caught:
-        siblings.create(ACCESS)
+        host_access.create(ACCESS)
     assert "a route of its own to this guest" in (caught.value.fix or "")
     assert ACCESS.name not in seen()
     assert Route("10.0.0.52/32", "near") in links.observe()[1]
@@ -204,12 +210,12 @@ def test_what_cannot_be_made_is_told_and_leaves_nothing(
     wrong: dict[str, object], mend: str
 ) -> None:
     with pytest.raises(VmnetError) as caught:
-        siblings.create(replace(ACCESS, **wrong))  # type: ignore[arg-type]
+        host_access.create(replace(ACCESS, **wrong))  # type: ignore[arg-type]
     assert mend in (caught.value.fix or "")
     assert set(seen()) == {"lo", "near"}
 
 
 def test_a_name_that_is_taken_is_told() -> None:
-    siblings.create(ACCESS)
+    host_access.create(ACCESS)
     with pytest.raises(FileExistsError):
-        siblings.create(ACCESS)
+        host_access.create(ACCESS)

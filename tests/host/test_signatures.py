@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host import signatures
+from provisioner.host.download import signature as signatures
 from tests.host.signing import Signer
 
 LIST = b"aa  disk.qcow2\n- a line that begins with a dash\n"

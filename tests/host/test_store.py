@@ -11,24 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.core import images
-from provisioner.core.images import Origin, Stored, Traits
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import imagefiles, store, storefiles, storeuse
+from provisioner.host.image import in_use, source_file, store, store_files
+from provisioner.image import record as images
+from provisioner.image.record import Origin, Stored, Traits
 from tests.host.imagestore import MIB, add, contents, nothing, raw_disk, refusal
 
 HOUSE = Path(__file__).parents[2]
 KILLED_AT_THE_END = """\
 import os, signal, sys
 from pathlib import Path
-from provisioner.core.images import Origin
-from provisioner.host import imagefiles, store
+from provisioner.image.record import Origin
+from provisioner.host.image import source_file, store
 
 def die(done, whole):
     if done == whole:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with imagefiles.opened(Path(sys.argv[2])) as given:
+with source_file.opened(Path(sys.argv[2])) as given:
     store.add(Path(sys.argv[1]), given, Origin("a", "x"), print, die)
 """
 
@@ -53,7 +53,7 @@ def test_an_image_is_stored_read_only_under_its_digest_for_all_to_read(
     folder: Path, file: Path
 ) -> None:
     traits = Traits(boot=("bios", "uefi"), user="debian", agent=True)
-    with imagefiles.opened(file) as given:
+    with source_file.opened(file) as given:
         record = store.add(folder, given, Origin("debian-12", "x\x1b", traits), nothing, nothing)
     content = folder / f"sha256-{digest(file)}"
     assert record == Stored(
@@ -85,7 +85,7 @@ def test_holes_are_kept_out_of_the_copy(folder: Path, tmp_path: Path) -> None:
     record = add(folder, file)
     content = folder / images.content_name(record.digest)
     assert (record.digest, content.stat().st_size) == (digest(file), 64 * MIB)
-    assert storefiles.allocated(content.stat()) <= MIB
+    assert store_files.allocated(content.stat()) <= MIB
 
 
 def test_several_names_share_a_content_that_goes_with_the_last(folder: Path, file: Path) -> None:
@@ -121,9 +121,9 @@ def test_prune_takes_away_what_killed_runs_left(folder: Path, file: Path) -> Non
 
 
 def test_a_draft_whose_writer_lives_is_not_cleared(folder: Path) -> None:
-    storefiles.prepare(folder)
-    with storefiles.draft(folder) as draft:
-        assert storefiles.clear(folder) == 0
+    store_files.prepare(folder)
+    with store_files.draft(folder) as draft:
+        assert store_files.clear(folder) == 0
         assert Path(draft.name).exists()
     assert contents(folder) == []
 
@@ -132,7 +132,7 @@ def test_an_import_that_is_interrupted_leaves_nothing(folder: Path, file: Path) 
     def interrupt(*_: int) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), imagefiles.opened(file) as given:
+    with pytest.raises(KeyboardInterrupt), source_file.opened(file) as given:
         store.add(folder, given, Origin("a", "x"), nothing, interrupt)
     assert contents(folder) == []
 
@@ -144,7 +144,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(folder: Path, file: Pat
                 more.write(bytes(512))
 
     with pytest.raises(VmnetError, match="changed while it was read"):  # noqa: SIM117
-        with imagefiles.opened(file) as given:
+        with source_file.opened(file) as given:
             store.add(folder, given, Origin("a", "x"), nothing, grow)
     assert contents(folder) == []
 
@@ -229,7 +229,7 @@ def test_prune_and_rm_keep_what_a_plans_disk_leans_on(folder: Path, tmp_path: Pa
     (disks / "data.raw").write_bytes(bytes(512))
     os.mkfifo(disks / "pipe")
     (disks / "link").symlink_to("/dev/zero")
-    used = storeuse.in_use(folder.parent)
+    used = in_use.in_use(folder.parent)
     assert used == {digest(tmp_path / "used"): ("lab",)}
     with pytest.raises(VmnetError, match="in use: disks of lab lean on it") as caught:
         store.remove(folder, "used", used)
@@ -245,7 +245,7 @@ def test_disks_that_cannot_be_seen_keep_everything(tmp_path: Path) -> None:
     (disks / "vm.qcow2").touch()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "disk").touch()
-    assert storeuse.in_use(tmp_path) == {}
+    assert in_use.in_use(tmp_path) == {}
     tmp_path.chmod(0o755)
     script = (
         "import os, sys; from pathlib import Path; from provisioner.host import storeuse\n"
@@ -273,9 +273,10 @@ def test_disks_that_cannot_be_seen_keep_everything(tmp_path: Path) -> None:
 
 
 def test_who_takes_away_waits_for_who_uses_the_store(folder: Path) -> None:
-    storefiles.prepare(folder)
+    store_files.prepare(folder)
     script = (
-        "import sys; from pathlib import Path; from provisioner.host.storefiles import held\n"
+        "import sys; from pathlib import Path\n"
+        "from provisioner.host.image.store_files import held\n"
         "with held(Path(sys.argv[1]), print): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -288,7 +289,7 @@ def test_who_takes_away_waits_for_who_uses_the_store(folder: Path) -> None:
         assert other.stdout
         stdin = other.stdin
         assert other.stdout.readline() == b"held\n"
-        with storefiles.held(folder, pytest.fail):  # users do not wait for each other
+        with store_files.held(folder, pytest.fail):  # users do not wait for each other
             pass
         said: list[str] = []
 
@@ -296,12 +297,12 @@ def test_who_takes_away_waits_for_who_uses_the_store(folder: Path) -> None:
             said.append(text)
             stdin.close()
 
-        with storefiles.held(folder, free, alone=True):
+        with store_files.held(folder, free, alone=True):
             assert said == ["waiting for another vmnet that uses the images"]
 
 
 def test_a_store_that_others_can_change_is_not_used(folder: Path, file: Path) -> None:
-    storefiles.prepare(folder)
+    store_files.prepare(folder)
     folder.chmod(0o777)
     assert refusal(folder, file) == f"others than you could change the images in {folder}"
     folder.chmod(0o755)

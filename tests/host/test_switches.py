@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provisioner.core import names
-from provisioner.core.facts import Link, Route
-from provisioner.core.resources import Switch
+from provisioner import naming
 from provisioner.errors import VmnetError
-from provisioner.host import links, probe, switches
+from provisioner.host.netlink import links
+from provisioner.host.network import switch as switches
+from provisioner.host.probe import neighbours
+from provisioner.network.facts import Link, Route
+from provisioner.network.resources import Switch
 from tests.host.namespace import Namespace, far_namespace, ip
 
 if TYPE_CHECKING:
-    from provisioner.core.frames import Address
+    from provisioner.network.frames import Address
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
-GROUP = names.group("lab")
-LOWER, FAR = names.switch_ends("lab", "lan")
-BRIDGE = names.bridge("lab", "lan")
+GROUP = naming.group("lab")
+LOWER, FAR = naming.switch_ends("lab", "lan")
+BRIDGE = naming.bridge("lab", "lan")
 PLAIN = Switch(
     LOWER,
     FAR,
@@ -31,8 +33,8 @@ PLAIN = Switch(
     1500,
     GROUP,
     "vmnet:lab/lan",
-    mac=names.switch_mac("lab", "lan"),
-    far_mac=names.far_mac("lab", "lan"),
+    mac=naming.switch_mac("lab", "lan"),
+    far_mac=naming.far_mac("lab", "lan"),
 )
 HAIRPIN = replace(PLAIN, bridge=BRIDGE)
 A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
@@ -66,7 +68,7 @@ def guest(name: str, mac: str, address: str, mode: str) -> Iterator[Namespace]:
 
 def answered(targets: list[str], device: str | None = None) -> list[str]:
     wanted: list[Address] = [ip_address(x) for x in targets]
-    return sorted(map(str, probe.ping(wanted, device=device, deadline_s=0.7)))
+    return sorted(map(str, neighbours.ping(wanted, device=device, deadline_s=0.7)))
 
 
 @pytest.mark.parametrize("switch", [PLAIN, HAIRPIN], ids=["plain", "hairpin"])
@@ -204,7 +206,9 @@ def test_guests_meet_the_host_at_one_mac_before_and_after_a_change() -> None:
         for switch in (PLAIN, HAIRPIN, PLAIN):
             switches.update(switch)
             with one.entered():
-                told.append({s.macs for s in probe.neighbours("a", host, deadline_s=2).values()})
+                told.append(
+                    {s.macs for s in neighbours.neighbours("a", host, deadline_s=2).values()}
+                )
                 assert answered(["10.77.0.1", "fd77::1"]) == ["10.77.0.1", "fd77::1"]
     assert told == [{(PLAIN.far_mac,)}] * 3
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.core import render
-from provisioner.core.resources import Domain, DomainNic
-from provisioner.core.templating import Template
 from provisioner.errors import Complaints, Exit, VmnetError, Where
-from provisioner.host import templating
-from provisioner.host.programs_held import Held, held
+from provisioner.guest.xml import render
+from provisioner.guest.xml.template import Template
+from provisioner.host.system.untrusted import Held, held
+from provisioner.host.template import fill
+from provisioner.network.resources import Domain, DomainNic
 
 HOUSE = Path(__file__).parents[2]
 OWN = (HOUSE / "templates" / "domain.xml.j2").read_text()
-FENCE = HOUSE / "provisioner" / "host" / "templatefence.py"
+FENCE = HOUSE / "provisioner" / "host" / "template" / "fence.py"
 WEB = Domain(
     name="lab-web",
     uuid="5f3c1c1e-6a5b-5d0f-8a47-c3e1907bd254",
@@ -57,7 +57,7 @@ def refused(text: str, domain: Domain = WEB, *allow: str) -> VmnetError:
     """Give the first complaint about a template, which came soon enough and left nobody behind."""
     began, used_s = time.monotonic(), processor_s()
     try:
-        templating.domain_xml(template(text), domain, allow)
+        fill.domain_xml(template(text), domain, allow)
     except VmnetError as refusal:
         error = refusal
     except Complaints as several:
@@ -87,7 +87,7 @@ def children() -> list[str]:
             words = process.read_bytes()
         except OSError:
             continue
-        if b"templatechild.py" in words and str(HOUSE).encode() in words:
+        if b"template/child.py" in words and str(HOUSE).encode() in words:
             found.append(str(process))
     return found
 
@@ -105,7 +105,7 @@ def validated(file: Path) -> tuple[int, str]:
 
 @pytest.mark.parametrize("domain", [WEB, replace(WEB, accel="kvm", seed=None, nics=())])
 def test_vmnet_s_own_template_gives_the_same_in_the_child(domain: Domain) -> None:
-    assert templating.domain_xml(template(OWN), domain, ()) == render.domain_xml(domain)
+    assert fill.domain_xml(template(OWN), domain, ()) == render.domain_xml(domain)
 
 
 def test_a_template_that_adds_to_vmnet_s_own_is_filled_in_and_libvirt_finds_it_good(
@@ -118,7 +118,7 @@ def test_a_template_that_adds_to_vmnet_s_own_is_filled_in_and_libvirt_finds_it_g
     )
     (tmp_path / "target.j2").write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
     (tmp_path / "my.xml.j2").symlink_to("target.j2")
-    xml = templating.domain_xml(templating.read(tmp_path / "my.xml.j2"), WEB, ())
+    xml = fill.domain_xml(fill.read(tmp_path / "my.xml.j2"), WEB, ())
     assert "<description>WEB &amp; 2 cards: 02:9e:c1:0a:7b:78, 02:de:b0:65:83:bd<" in xml
     assert MORE in xml
     file = tmp_path / "domain.xml"
@@ -129,7 +129,7 @@ def test_a_template_that_adds_to_vmnet_s_own_is_filled_in_and_libvirt_finds_it_g
 def test_the_template_of_the_docs_does_what_the_docs_say(tmp_path: Path) -> None:
     page = (HOUSE / "docs" / "templates.md").read_text()
     text = page.partition("```jinja\n")[2].partition("```")[0]
-    xml = templating.domain_xml(template(text), WEB, ())
+    xml = fill.domain_xml(template(text), WEB, ())
     assert "<title>web of lab</title>" in xml
     file = tmp_path / "domain.xml"
     file.write_text(xml)
@@ -322,7 +322,7 @@ def test_half_a_character_is_no_answer() -> None:
 
 def test_a_value_cannot_become_an_element_even_where_nothing_is_escaped() -> None:
     evil = replace(WEB, cmdline="x<qemu:commandline/>")
-    assert templating.domain_xml(template(OWN), evil, ()) == render.domain_xml(evil)
+    assert fill.domain_xml(template(OWN), evil, ()) == render.domain_xml(evil)
     text = "{% autoescape false %}" + OWN + "{% endautoescape %}"
     assert refused(text, evil).what.startswith("the text of metadata/vmnet:domain is cut by")
     assert refused(OWN.replace('"{{ domain.seed }}"', "{{ domain.seed }}")).what.startswith(
@@ -336,7 +336,7 @@ def test_what_the_plan_lets_through_reaches_libvirt() -> None:
         refused(text).fix
         == "take it out, or let it through in the plan: allow_xml: [devices/sound]"
     )
-    assert '<sound model="ich9"/>' in templating.domain_xml(template(text), WEB, ["devices/sound"])
+    assert '<sound model="ich9"/>' in fill.domain_xml(template(text), WEB, ["devices/sound"])
 
 
 BEHIND_THE_FENCE = """
@@ -392,7 +392,7 @@ def test_without_seccomp_the_other_measures_hold() -> None:
 
 
 def test_what_a_broken_child_says_is_not_believed() -> None:
-    from provisioner.core.templating import answered
+    from provisioner.guest.xml.template import answered
 
     for said in (
         b"",
@@ -455,7 +455,7 @@ def test_a_program_that_is_not_trusted_is_bounded_in_time_and_words(tmp_path: Pa
 def test_eight_threads_fill_templates_side_by_side() -> None:
     done: list[str] = []
     threads = [
-        threading.Thread(target=lambda: done.append(templating.filled(template(OWN), WEB)))
+        threading.Thread(target=lambda: done.append(fill.filled(template(OWN), WEB)))
         for _ in range(8)
     ]
     for thread in threads:
@@ -482,7 +482,7 @@ def test_a_file_that_is_no_template_is_told_with_its_place_in_the_plan(tmp_path:
         "fifo/x": "Not a directory",
     }.items():
         with pytest.raises(VmnetError) as caught:
-            templating.read(tmp_path / name, where)
+            fill.read(tmp_path / name, where)
         assert said in caught.value.what
         assert (caught.value.where, caught.value.status) == (where, Exit.BAD_INPUT)
 
@@ -492,15 +492,18 @@ def test_characters_that_hide_something_are_told_at_their_place_in_the_template(
 ) -> None:
     (tmp_path / "t").write_text("one\ntwo \x1b[2J\nthree \u202e\n")
     with pytest.raises(Complaints) as caught:
-        templating.read(tmp_path / "t")
+        fill.read(tmp_path / "t")
     places = [(e.where.line, e.where.column) for e in caught.value.errors if e.where]
     assert places == [(2, 5), (3, 7)]
 
 
 def test_a_plan_without_templates_loads_none_of_this() -> None:
     script = (
-        "import provisioner.flow.bring, provisioner.core.render, provisioner.host.domains, sys;"
-        "print([m for m in sys.modules if 'templating' in m or 'provisioner.core.xml' in m])"
+        "import provisioner.commands.up, provisioner.guest.xml.render, sys\n"
+        "import provisioner.host.libvirt.domains\n"
+        "of_templates = ('provisioner.host.template', 'provisioner.guest.xml')\n"
+        "loaded = {m for m in sys.modules if m.startswith(of_templates)}\n"
+        "print(sorted(loaded - {'provisioner.guest.xml', 'provisioner.guest.xml.render'}))"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"

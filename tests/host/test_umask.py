@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from provisioner.host import places
+from provisioner.host.system import paths
 
 BECOME = """\
 import os
@@ -38,4 +38,4 @@ def test_folders_are_for_their_owner_to_change_whatever_the_umask_is(tmp_path: P
     subprocess.run([sys.executable, "-c", MAKE, str(deep)], check=True)
     made = [deep, deep.parent, deep.parent.parent]
     assert [oct(one.stat().st_mode & 0o7777) for one in made] == ["0o755"] * 3
-    assert places.make(deep) == deep
+    assert paths.make(deep) == deep

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provisioner.errors import VmnetError
-from provisioner.host import unpacking
+from provisioner.host.image import unpack
 from tests.host.imagestore import MIB, add, contents, raw_disk, refusal
 
 DISK = raw_disk(2 * MIB)
@@ -209,8 +209,8 @@ def test_an_archive_of_any_bytes_is_taken_or_refused(changes: list[tuple[int, by
     for at, written in changes:
         data[at : at + len(written)] = written
     data[257:262] = b"ustar"
-    with suppress(VmnetError), unpacking.damage("FILE"):
-        found = unpacking.image_in(io.BytesIO(data), "tar", MIB)  # type: ignore[arg-type]
+    with suppress(VmnetError), unpack.damage("FILE"):
+        found = unpack.image_in(io.BytesIO(data), "tar", MIB)  # type: ignore[arg-type]
         while found.readinto(memoryview(bytearray(MIB))):
             pass
         found.finish()

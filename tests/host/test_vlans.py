@@ -4,31 +4,32 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.core import linkmessages, names
-from provisioner.core.facts import Link
-from provisioner.core.resources import Vlan
+from provisioner import naming
 from provisioner.errors import Exit, VmnetError
-from provisioner.host import links, vlans
+from provisioner.host.netlink import link_codec, links
+from provisioner.host.network import vlan
+from provisioner.network.facts import Link
+from provisioner.network.resources import Vlan
 from tests.host.namespace import ip
 
 VLAN = Vlan(
-    name=names.vlan("lab", "near", 42),
+    name=naming.vlan("lab", "near", 42),
     uplink="near",
     vid=42,
     mtu=1400,
-    group=names.group("lab"),
+    group=naming.group("lab"),
     alias="vmnet:lab/vlan42",
 )
 NEAR = Link("near", 7, "veth", "02:00:00:00:00:01", 1500, ethernet=True, up=True, carrier=True)
 
 
 def test_a_vlan_is_asked_for_by_its_uplink_and_its_number() -> None:
-    first, *others = [one.message for one in vlans.birth(VLAN, 7, 0x0800002A)]
-    asked = linkmessages.link(first.body)
+    first, *others = [one.message for one in vlan.birth(VLAN, 7, 0x0800002A)]
+    asked = link_codec.link(first.body)
     assert (asked.name, asked.index, asked.kind) == (VLAN.name, 0x0800002A, "vlan")
     assert (asked.lower, asked.vid, asked.mtu, asked.group) == (7, 42, 1400, VLAN.group)
-    assert first.flags == linkmessages.CREATE | linkmessages.EXCL
-    told = [linkmessages.link(other.body) for other in others]
+    assert first.flags == link_codec.CREATE | link_codec.EXCL
+    told = [link_codec.link(other.body) for other in others]
     assert [(x.index, x.alias, x.up) for x in told] == [
         (0x0800002A, "", False),
         (0x0800002A, VLAN.alias, False),  # not up before it is out of the host's IPv6
@@ -36,7 +37,7 @@ def test_a_vlan_is_asked_for_by_its_uplink_and_its_number() -> None:
 
 
 def test_the_number_of_a_vlan_is_two_bytes_as_the_kernel_wants_it() -> None:
-    first = vlans.birth(replace(VLAN, vid=0x0ABC), 7, 8)[0].message
+    first = vlan.birth(replace(VLAN, vid=0x0ABC), 7, 8)[0].message
     assert b"\x06\x00\x01\x00\xbc\x0a" in first.body
 
 
@@ -55,20 +56,20 @@ def test_a_vlan_is_read_out_of_the_links_of_the_host() -> None:
         vid=42,
         alias=VLAN.alias,
     )
-    assert vlans.observed(device, [NEAR, device]) == VLAN
+    assert vlan.observed(device, [NEAR, device]) == VLAN
 
 
 @pytest.mark.usefixtures("far")
 def test_a_vlan_is_made_or_the_missing_module_is_named() -> None:
     before = links.observe()
-    if not vlans.missing():
-        vlans.create(VLAN)
+    if not vlan.missing():
+        vlan.create(VLAN)
         found = links.observe()[0]
-        assert vlans.observed(next(x for x in found if x.name == VLAN.name), found) == VLAN
+        assert vlan.observed(next(x for x in found if x.name == VLAN.name), found) == VLAN
         links.delete(VLAN.name)
     else:
         with pytest.raises(VmnetError) as caught:
-            vlans.create(VLAN)
+            vlan.create(VLAN)
         assert caught.value.status == Exit.HOST_CANNOT
         assert caught.value.what == (
             'VLAN 42 on "near" cannot be made: this kernel has no driver for VLANs:'
@@ -81,7 +82,7 @@ def test_a_vlan_is_made_or_the_missing_module_is_named() -> None:
 @pytest.mark.usefixtures("namespace")
 def test_asking_for_the_driver_makes_nothing() -> None:
     before = links.observe()
-    vlans.missing()
+    vlan.missing()
     assert links.observe() == before
 
 
@@ -89,4 +90,4 @@ def test_asking_for_the_driver_makes_nothing() -> None:
 def test_a_name_that_is_taken_is_told() -> None:
     ip(f"link add name {VLAN.name} type bridge")
     with pytest.raises(FileExistsError):
-        vlans.create(VLAN)
+        vlan.create(VLAN)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Exit, VmnetError, Where
-from provisioner.host import children, deadline, programs, worker
-from provisioner.host.worker import Event, Worker
+from provisioner.host.system import children, deadline, programs, worker
+from provisioner.host.system.worker import Event, Worker
 
 HOUSE = Path(__file__).parents[2]
 

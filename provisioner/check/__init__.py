@@ -1,0 +1,1 @@
+"""Results of a check, evidence, and readiness of guests."""

@@ -1,0 +1,45 @@
+"""What can be wrong when another machine asks: no way to log in, or its frames are lost."""
+
+from provisioner.check.diagnosis.fixes import watch
+from provisioner.check.diagnosis.path import saw
+from provisioner.check.evidence import NO_LOGIN, Evidence, Finding, Heading, Kind, Point
+
+_ASKED = {Kind.WHO_HAS, Kind.REQUEST}
+_REPLIED = {Kind.IS_AT, Kind.REPLY}
+
+
+def no_login(e: Evidence) -> Finding | None:
+    """Say that nothing could be asked from another machine: that tells nothing of the guest."""
+    if not (e.untested and e.note.startswith(NO_LOGIN)):
+        return None
+    return Finding(
+        f"cannot be tested: {e.note}",
+        f"log in by hand as vmnet does, as the same user: ssh -o BatchMode=yes {e.source.login}",
+        about=e.source.vm,
+    )
+
+
+def where_lost(e: Evidence) -> Finding | None:
+    """Name the two places between which the frames of a machine outside were lost."""
+    if not e.source.login or Point.UPLINK not in e.listened:
+        return None
+    a, b, up = e.source.vm, e.target.vm, e.uplink.name
+    look = watch(e)
+    if not saw(e, Point.UPLINK, Heading.IN, _ASKED):
+        return Finding(
+            f"what {a} sent to {e.address} never came to {up}: it was lost before this host",
+            f"look at the way of {a}: its routes, its firewall, the switch; tcpdump -n -i {up}",
+            about=a,
+        )
+    if Point.TARGET in e.listened and not saw(e, Point.TARGET, Heading.IN, _ASKED):
+        return Finding(f"what {a} sent came in by {up} and never reached the macvtap of {b}", look)
+    if Point.TARGET in e.listened and not saw(e, Point.TARGET, Heading.OUT, _REPLIED):
+        what = f"what {a} sent reached {b}, which has not answered: its own stack keeps silent"
+        return Finding(what, f"look inside: vmnet console {b}")
+    if not saw(e, Point.UPLINK, Heading.OUT, _REPLIED):
+        return Finding(f"{b} answered, but its answer never left by {up}", look)
+    return Finding(
+        f"the answer of {b} left by {up}, and {a} did not get it: it was lost behind this host",
+        f"look at the way of {a}: its firewall, the switch, foreign MACs that are dropped there",
+        about=a,
+    )

@@ -1,0 +1,192 @@
+"""What can be wrong between two ends: the uplink, its switch, who answers, what is lost."""
+
+from ipaddress import ip_address
+
+from provisioner.check.diagnosis.fixes import inside, watch
+from provisioner.check.evidence import OWN_MTU, Evidence, Finding, Heading, Kind, Point, Sighting
+
+_UP_AGAIN = "bring the plan up again, which mends what differs: vmnet up"
+
+
+def uplink(e: Evidence) -> Finding | None:
+    """Blame an uplink that is missing, down or without carrier."""
+    up = e.uplink
+    mend = "vmnet up" if up.own_switch else f"ip link set dev {up.name} up"
+    if not up.exists:
+        return Finding(f"the uplink {up.name} is not there", _UP_AGAIN, about=up.name)
+    if not up.up:
+        return Finding(f"the uplink {up.name} is down", f"bring it up: {mend}", about=up.name)
+    if not up.carrier:
+        return Finding(
+            f"the uplink {up.name} has no carrier: nothing is at the other end of its cable",
+            f"plug it in, or bring up what is at its other end; look at it: ip link show {up.name}",
+            about=up.name,
+        )
+    return None
+
+
+def refused(e: Evidence) -> Finding | None:
+    """Say that the target is alive and nothing listens."""
+    if not e.refused:
+        return None
+    return Finding(
+        f"{e.target.vm} is reached, but nothing listens there on {e.asked}: it was refused",
+        f"start the service inside {e.target.vm}, or let its firewall pass {e.asked}",
+    )
+
+
+def twice(e: Evidence) -> Finding | None:
+    """Blame a second machine with the same address: the target's, or else the source's."""
+    for end, address, owners in (
+        (e.target, e.address, e.owners),
+        (e.source, e.source_address, e.source_owners),
+    ):
+        others = [mac for mac in owners if mac != end.mac]
+        if others and end.mac:
+            who, mine = ", ".join(others), end.mac in owners
+            return Finding(
+                f"{address} of {end.vm} is used twice: {who} answers for it too"
+                if mine
+                else f"{address} of {end.vm} is taken: {who} answers for it and {end.vm} does not",
+                f"give {end.vm} another address, or find that machine and take the address from it",
+                (f"who has {address}: {', '.join(owners)} answered; {end.vm} is {end.mac}",),
+                end.vm,
+            )
+    return None
+
+
+def small(e: Evidence) -> Finding | None:
+    """Blame an MTU on the way."""
+    if not e.packet:
+        return None
+    if e.note.startswith(OWN_MTU):
+        return Finding(
+            f"{e.source.vm} sends no packets of {e.packet} bytes to {e.target.vm}: {e.note}",
+            f"write mtu: {e.packet} at network {e.network}, as far as its uplink and switch carry "
+            "it, or a smaller size into checks",
+            about=e.source.vm,
+        )
+    most = f"{e.largest} bytes still pass" if e.largest else "small ones pass"
+    # veth, bridges and taps let 4 bytes more than their MTU pass, for a VLAN tag
+    # (__is_skb_forwardable in net/core/dev.c): what came through may be that much above it.
+    mtu = max(e.largest - 4, 0)
+    where = f"; something on the way has an MTU of {mtu} to {e.largest}" if mtu else ""
+    if 0 < e.uplink.mtu < e.packet:
+        mtu, where = e.uplink.mtu, f"; the MTU of {e.uplink.name} is {e.uplink.mtu}"
+    return Finding(
+        f"packets of {e.packet} bytes from {e.source.vm} to {e.target.vm} vanish, {most}{where}",
+        f"make the MTU the same everywhere: ip link show {e.uplink.name}; or write mtu: "
+        f"{mtu or 1400} at network {e.network}",
+        (f"largest packet that came through: {e.largest or 'small'}; wanted: {e.packet}",),
+    )
+
+
+def lossy(e: Evidence) -> Finding | None:
+    """Tell how many pings were lost."""
+    if not e.sent or e.answered >= e.sent:
+        return None
+    if e.answered == 0 and not e.asked.startswith("loss"):
+        return None
+    return Finding(
+        f"{e.sent - e.answered} of {e.sent} pings from {e.source.vm} to {e.target.vm} were lost",
+        f"{watch(e)}; ip -s link show {e.uplink.name}",
+        (f"sent {e.sent}, answered {e.answered}",),
+    )
+
+
+def needs_reflection(e: Evidence) -> Finding | None:
+    """Blame a switch that does not send frames back, where the modes need that it does."""
+    modes = {e.source.wanted_mode, e.target.wanted_mode} - {""}
+    local = bool(e.target.link) and bool(e.source.link)
+    if not local or e.uplink.reflects is not False or modes == {"bridge"}:
+        return None
+    if e.uplink.own_switch and not e.uplink.wanted_reflects:
+        return None
+    needs = " and ".join(sorted(modes)) or "the host's stack"
+    measured = (f"a frame sent through {e.uplink.name} did not come back: hairpin is off",)
+    if e.uplink.own_switch:
+        return Finding(
+            f"the switch of network {e.network} has stopped to send frames back (hairpin is off), "
+            f"which mode {needs} needs",
+            _UP_AGAIN,
+            measured,
+            e.uplink.name,
+        )
+    return Finding(
+        f"the switch behind {e.uplink.name} sends no frames back (hairpin is off), so guests in "
+        f"mode {needs} do not meet",
+        "switch on reflective relay (802.1Qbg, hairpin) at that port, or use mode: bridge",
+        measured,
+        e.uplink.name,
+    )
+
+
+def foreign(e: Evidence) -> Finding | None:
+    """Blame a network that drops foreign MACs."""
+    if e.uplink.passes_foreign is not False:
+        return None
+    return Finding(
+        f"the network behind {e.uplink.name} drops frames of MACs that it does not know: "
+        f"{e.uplink.control} answers the MAC of {e.uplink.name}, and no new one",
+        "allow the guests' MACs there (port security, forged transmits), or use mode: passthru",
+        (f"asked {e.uplink.control} from two MACs: only that of {e.uplink.name} was answered",),
+        e.uplink.name,
+    )
+
+
+def firewall(e: Evidence) -> Finding | None:
+    """Blame the target's own firewall."""
+    seen, target = e.sightings, e.target
+    arrived = Sighting(Point.TARGET, Heading.IN, Kind.REQUEST) in seen
+    replied = Sighting(Point.TARGET, Heading.OUT, Kind.REPLY) in seen
+    alive = bool(target.mac) and target.mac in e.owners
+    if not target.link or replied or not (arrived or (alive and target.alive)):
+        return None
+    if not arrived and Point.TARGET in e.listened:
+        return None
+    asks = "ARP" if e.address and ip_address(e.address).version == 4 else "ND"  # noqa: PLR2004
+    answers = f"answers {asks} (who-has)" if alive else "gets the packets"
+    return Finding(
+        f"{target.vm} {answers} but not {e.asked}: something inside it drops them, most likely "
+        "its firewall",
+        inside(target, "nft list ruleset, or iptables -S"),
+    )
+
+
+def where_lost(e: Evidence) -> Finding | None:  # noqa: PLR0911  (one for each place)
+    """Name the two places between which the frames were lost."""
+    if Point.SOURCE not in e.listened:
+        return None
+    asked = {Kind.WHO_HAS, Kind.REQUEST}
+    replied = {Kind.IS_AT, Kind.REPLY}
+    left = saw(e, Point.SOURCE, Heading.OUT, asked)
+    arrived = saw(e, Point.TARGET, Heading.IN, asked)
+    answered = saw(e, Point.TARGET, Heading.OUT, replied)
+    back = saw(e, Point.SOURCE, Heading.IN, replied)
+    a, b = e.source.vm, e.target.vm
+    look = watch(e)
+    if not left:
+        what = f"{a} has sent nothing to {e.address}: its own routes, addresses or firewall stop it"
+        return Finding(what, inside(e.source, "ip route"), about=a)
+    if Point.TARGET in e.listened and not arrived:
+        wire = saw(e, Point.UPLINK, Heading.OUT, asked)
+        via = f"went out by {e.uplink.name} and" if wire else "left its macvtap and"
+        return Finding(f"what {a} sent to {e.address} {via} never reached the macvtap of {b}", look)
+    if Point.TARGET in e.listened and not answered:
+        what = f"what {a} sent reached {b}, which has not answered: its own stack keeps silent"
+        return Finding(what, inside(e.target, "nft list ruleset, or iptables -S"))
+    if not back:
+        if Point.TARGET not in e.listened:
+            return Finding(f"{a} asked for {e.address}, and nobody has answered", look)
+        return Finding(f"{b} answered, but its answer never reached the macvtap of {a}", look)
+    return Finding(
+        f"the answer of {b} reached the macvtap of {a}, which did not take it: something inside "
+        f"{a} drops it, most likely its firewall",
+        inside(e.source, "nft list ruleset, or iptables -S"),
+        about=a,
+    )
+
+
+def saw(e: Evidence, point: Point, heading: Heading, kinds: set[Kind]) -> bool:
+    """Tell whether one of these frames went that way at that point."""
+    return any(Sighting(point, heading, kind) in e.sightings for kind in kinds)

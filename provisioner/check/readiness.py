@@ -1,0 +1,124 @@
+"""By which signs a guest is ready: what its plan says, else what suits its image."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from provisioner.guest import agent_answers
+from provisioner.text import one_line
+
+if TYPE_CHECKING:
+    from provisioner.plan.vm import Vm
+
+_SSH: Final = 22
+_LISTENS: Final = re.compile(r"^\s*\d+: [0-9A-F]{8,32}:([0-9A-F]{4}) [0-9A-F:]+ 0A ", re.MULTILINE)
+_ERRORS: Final = 3  # of cloud-init's that are told
+DISABLED: Final = "disabled"
+"""What stands for cloud-init's result in a guest that has switched it off."""
+
+
+class Kind(StrEnum):
+    """The signs there are, as a plan spells them."""
+
+    STARTED = "started"
+    AGENT = "agent"
+    ADDRESS = "address"
+    SSH = "ssh"
+    TCP = "tcp"
+    CLOUD_INIT = "cloud-init"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One sign: `port` goes with ssh and tcp, `line` with command."""
+
+    kind: Kind
+    port: int = 0
+    line: str = ""
+
+    def __str__(self) -> str:
+        """Give it as a plan has it."""
+        match self.kind:
+            case Kind.TCP:
+                return f"tcp/{self.port}"
+            case Kind.COMMAND:
+                return f"command {one_line(self.line, 60)}"
+            case _:
+                return str(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Whether a sign holds; if not, why, and whether it never will (`over`)."""
+
+    ok: bool
+    why: str = ""
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is known of an image: whether its guest agent and its cloud-init run by themselves."""
+
+    agent: bool = False
+    cloud_init: bool = False
+
+
+MICRO: Final = Traits(agent=True)
+
+
+def signs(vm: "Vm", traits: Traits) -> tuple[Sign, ...]:
+    """Say what a VM is waited for: what its plan says, else the surest sign its image can give."""
+    if vm.ready:
+        return tuple(dict.fromkeys(map(read, vm.ready)))
+    if traits.cloud_init and traits.agent:
+        return (Sign(Kind.CLOUD_INIT),)
+    return (Sign(Kind.AGENT if traits.agent else Kind.ADDRESS),)
+
+
+def usual(vm: "Vm", traits: Traits) -> bool:
+    """Tell whether a VM is waited for as ever: for its agent, or else its answer on the wire."""
+    return not vm.ready and signs(vm, traits) == (Sign(Kind.AGENT),)
+
+
+def read(word: str) -> Sign:
+    """Read a sign that the plan's model has accepted."""
+    kind, _, rest = word.partition(" ")
+    if kind == Kind.COMMAND:
+        return Sign(Kind.COMMAND, line=rest)
+    if word.startswith("tcp/"):
+        return Sign(Kind.TCP, int(word.removeprefix("tcp/")))
+    return Sign(Kind(word), _SSH if word == Kind.SSH else 0)
+
+
+def needs_agent(sign: Sign) -> bool:
+    """Tell whether nobody but the guest agent can say whether a sign holds."""
+    return sign.kind in {Kind.AGENT, Kind.CLOUD_INIT, Kind.COMMAND}
+
+
+def listens(proc_net_tcp: str, port: int) -> bool:
+    """Tell from /proc/net/tcp and tcp6 whether something listens at a port."""
+    return any(int(one, 16) == port for one in _LISTENS.findall(proc_net_tcp))
+
+
+def cloud_init(result: str) -> Held:
+    """Judge /run/cloud-init/result.json, which is there when cloud-init has ended; "" when not."""
+    if result.strip() == DISABLED:
+        return Held(ok=False, why="it is disabled in the guest", over=True)
+    try:
+        told = agent_answers.parsed(result)
+        errors = told["v1"]["errors"]
+    except (ValueError, KeyError, TypeError):
+        return Held(ok=False, why="it has not ended")
+    if errors:
+        some = errors[:_ERRORS] if isinstance(errors, list) else [errors]
+        said = "; ".join(one_line(str(one)) for one in some)
+        return Held(ok=False, why=f"it ended with errors: {said}", over=True)
+    return Held(ok=True)
+
+
+def missing(left: dict[Sign, Held]) -> str:
+    """Say which signs do not hold, and why."""
+    return "; ".join(f"{sign}{f': {held.why}' if held.why else ''}" for sign, held in left.items())

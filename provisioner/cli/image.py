@@ -1,0 +1,211 @@
+"""vmnet image: the images that guests boot from."""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provisioner.cli import output
+from provisioner.cli.run import answering
+from provisioner.errors import Exit, VmnetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provisioner.host.image.store import Gone
+    from provisioner.image.record import Firmware
+
+app = typer.Typer(no_args_is_help=True, help="The images that guests boot from.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The image.")]
+Mirrors = Annotated[
+    list[str] | None,
+    typer.Option("--mirror", metavar="URI", help="Where its packages come from; repeatable."),
+]
+_NOTHING_KEPT = "interrupted: the store is as it was"
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
+_FIRMWARE: "dict[str, Firmware]" = {"bios": "bios", "uefi": "uefi"}
+
+
+@app.command()
+def ls(
+    *, json: Annotated[bool, typer.Option("--json", help="Write the list as JSON.")] = False
+) -> None:
+    """List the images there are, and those that can be had."""
+
+    def work() -> None:
+        from provisioner.commands import image
+        from provisioner.image import listing
+
+        rows = image.listed()
+        output.typed(listing.as_json(rows) if json else listing.as_table(rows))
+
+    answering("image ls", work, json=json)
+
+
+@app.command(name="import")
+def import_(  # noqa: PLR0913  (every one a word of the command line)
+    file: Annotated[Path, typer.Argument(help="qcow2 or raw; also as gz, xz, bz2 or tar.")],
+    *,
+    name: Annotated[str, typer.Option(help="How plans name it.", show_default="by FILE")] = "",
+    sha256: Annotated[str, typer.Option(help="What FILE's SHA-256 must be.")] = "",
+    user: Annotated[str, typer.Option(help="Who logs in to its guests.")] = "root",
+    boot: Annotated[str, typer.Option(help="Which firmware boots it: bios,uefi.")] = "bios",
+    agent: Annotated[
+        bool, typer.Option("--agent", help="The QEMU guest agent is in it and starts by itself.")
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="It is a raw disk, even if nothing in it is recognised.")
+    ] = False,
+) -> None:
+    """Take a copy of an image file into the store, hashed, judged and read-only."""
+
+    def work() -> None:
+        from provisioner.commands import image
+        from provisioner.image.listing import told
+        from provisioner.image.record import Origin, Traits, known_digest, name_from
+
+        digest = sha256.strip().removeprefix("sha256:")
+        origin = Origin(
+            name=name or name_from(file.absolute().name),
+            source=str(file.absolute()),
+            traits=Traits(boot=_firmware(boot), user=_user(user), agent=agent),
+            digest=":".join(known_digest(f"sha256:{digest}")) if sha256 else "",
+            raw=raw,
+        )
+        with output.bar("import") as (tell, progress):
+            record = image.add(file, origin, tell, progress)
+        output.typed(told(record))
+
+    answering("image import", work, interrupted=_NOTHING_KEPT)
+
+
+@app.command()
+def pull(
+    what: Annotated[str, typer.Argument(metavar="NAME|ADDRESS", help="What to fetch.")],
+    *,
+    name: Annotated[str, typer.Option(help="How plans name it.", show_default="by WHAT")] = "",
+    digest: Annotated[str, typer.Option(help="Its SHA-256 or SHA-512.")] = "",
+) -> None:
+    """Fetch an image of the catalogue, or from an https address, prove it, and keep it."""
+
+    def work() -> None:
+        from provisioner.commands import image_pull
+        from provisioner.image.listing import told
+
+        with output.bar("pull") as (tell, progress):
+            record = image_pull.pull(what, tell, progress, name=name, pin=digest)
+        output.typed(told(record))
+
+    answering("image pull", work, interrupted="interrupted: the next pull goes on from here")
+
+
+@app.command()
+def build(name: Name = "micro", mirror: Mirrors = None) -> None:
+    """Build micro or a Debian, unless it is there for this recipe and these packages.
+
+    "debian" is the one of this host's own release, from the mirror of its apt; another release
+    (debian-12, debian-13) comes from the mirror that is named.
+    """
+
+    def work() -> None:
+        from provisioner.commands import image
+
+        with output.bar("build") as (tell, progress):
+            line = image.build(name, tell, progress, mirror or ())
+        output.typed(line)
+
+    answering("image build", work)
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="All without.")] = "",
+) -> None:
+    """Hash what is in the store anew, and say whether it is what was imported."""
+
+    def work() -> None:
+        from provisioner.commands import image
+
+        with output.bar("verify") as (tell, progress):
+            for good in image.verify(name, tell, progress):
+                output.typed_now(f"{good}: as it was imported")
+
+    answering("image verify", work)
+
+
+@app.command()
+def rm(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Images.")]) -> None:
+    """Remove images; the content goes with its last name, unless a plan's disks lean on it."""
+
+    def work() -> None:
+        from provisioner.commands import image
+        from provisioner.image.listing import size
+
+        for name in names:
+            gone = image.remove(name, output.line)
+            output.typed_now(f"{name} is gone" + (f", {size(gone.size)} freed" * bool(gone.size)))
+
+    answering("image rm", work)
+
+
+@app.command()
+def prune(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+    """Remove all images of the store that no plan's disks lean on."""
+
+    def work() -> None:
+        from provisioner.commands import image
+
+        agreed = image.prunable()
+        if agreed and not yes:
+            output.line("\n".join(["this will be removed:", *_lines(agreed)]))
+            _consent()
+        gone = image.prune(agreed, output.line)
+        output.typed("\n".join(_lines(gone)) if gone else "nothing to remove")
+
+    answering("image prune", work)
+
+
+def _consent() -> None:
+    if not sys.stdin.isatty():
+        raise VmnetError(
+            "nothing has been removed: there is no terminal to ask on",
+            fix="if these may go, say so with --yes",
+            status=Exit.BAD_INPUT,
+        )
+    if not typer.confirm("Remove them?", err=True):
+        raise VmnetError("nothing has been removed", fix="answer y", status=Exit.INTERRUPTED)
+
+
+def _lines(gone: "Sequence[Gone]") -> list[str]:
+    from provisioner.image.listing import size
+
+    lines = []
+    for one in gone:
+        whole = one.path.name.startswith("sha256-")
+        unnamed = "a content without a name" if whole else "what killed runs had left"
+        lines.append(f"  {', '.join(one.names) or unnamed}: {size(one.size)}")
+    return [*lines, f"  together {size(sum(one.size for one in gone))}"]
+
+
+def _firmware(boot: str) -> "tuple[Firmware, ...]":
+    words = [word.strip() for word in boot.split(",")]
+    if not all(word in _FIRMWARE for word in words):
+        raise VmnetError(
+            f'--boot: "{boot}" is not a list of bios and uefi',
+            fix="write --boot bios, --boot uefi or --boot bios,uefi",
+            status=Exit.BAD_INPUT,
+        )
+    return tuple(found for word, found in _FIRMWARE.items() if word in words)
+
+
+def _user(user: str) -> str:
+    if not _USER.fullmatch(user):
+        raise VmnetError(
+            f'--user: "{user}" cannot be the name of a user',
+            fix="use a-z, 0-9, _ and -, a letter or _ first, as in --user debian",
+            status=Exit.BAD_INPUT,
+        )
+    return user

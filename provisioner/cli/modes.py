@@ -1,0 +1,175 @@
+"""vmnet modes: explains a mode, measures all of them, or asks the switch behind a NIC."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provisioner.cli import output
+from provisioner.cli.run import agreed, answering, worker_of
+from provisioner.errors import Exit, VmnetError
+from provisioner.text import sanitize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provisioner.host.system.worker import Worker
+    from provisioner.reachability.experiment import Cell, Lab, Place, Verdict
+
+_WIDE = 160  # columns of a table that goes to a file: nothing is folded there
+
+
+def modes(
+    ctx: typer.Context,
+    mode: Annotated[
+        str | None, typer.Argument(help="Explain this mode: private, vepa, bridge, passthru …")
+    ] = None,
+    *,
+    uplink: Annotated[
+        str | None, typer.Option(help="Ask the switch behind this NIC instead.")
+    ] = None,
+    peer: Annotated[
+        str | None,
+        typer.Option(help="With --uplink: who is asked.", show_default="the default gateway"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --uplink: do not ask.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Write the report as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Measure on this kernel who reaches whom in which mode; or explain one MODE.
+
+    Nothing is made in your own network namespace. With --uplink a few frames are sent through a
+    NIC, after saying which, to learn whether its switch reflects and lets foreign MACs pass.
+    """
+
+    def work() -> None:
+        _refuse(mode, uplink, peer, yes=yes, json=json)
+        try:
+            if mode is not None:
+                _explain(mode)
+            elif uplink is not None:
+                _ask(worker_of(ctx), uplink, peer or "", yes=yes, json=json)
+            else:
+                _measure(worker_of(ctx), json=json)
+        except KeyboardInterrupt:
+            output.line("interrupted: what was made for the measurement is gone")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+
+    answering("modes", work, json=json, worker=ctx.obj)
+
+
+def _refuse(
+    mode: str | None, uplink: str | None, peer: str | None, *, yes: bool, json: bool
+) -> None:
+    """Refuse words that do not go together."""
+    if mode is not None and (uplink is not None or json):
+        other = "--uplink" if uplink is not None else "--json"
+        told = f"{other} does not go with a mode to explain", f"leave out {mode}, or {other}"
+    elif uplink is None and (peer is not None or yes):
+        told = "--peer and --yes are about a NIC's switch", "name the NIC: --uplink NIC"
+    else:
+        return
+    raise VmnetError(told[0], fix=told[1], status=Exit.BAD_INPUT)
+
+
+def _explain(mode: str) -> None:
+    from provisioner.reachability import mode_help
+
+    output.typed(mode_help.explain(mode))
+
+
+def _measure(worker: "Worker", *, json: bool) -> None:
+    from provisioner.commands import modes
+    from provisioner.reachability import experiment
+
+    with output.progress("modes") as tell:
+        verdict = modes.measure(worker, tell)
+    if json:
+        output.typed(experiment.as_json(verdict))
+    else:
+        _show(verdict)
+    raise typer.Exit(verdict.status)
+
+
+def _ask(worker: "Worker", uplink: str, peer: str, *, yes: bool, json: bool) -> None:
+    from provisioner.commands import modes
+    from provisioner.reachability import switch_probe
+
+    asked = modes.question(worker, uplink, peer)
+    agreed(asked, yes=yes)
+    with output.progress("modes") as tell:
+        findings = modes.ask(worker, asked, tell)
+    output.typed(
+        switch_probe.as_json(findings)
+        if json
+        else "\n".join(f"{uplink}: {line}" for line in findings.lines)
+    )
+    raise typer.Exit(findings.status)
+
+
+def _show(verdict: "Verdict") -> None:
+    """Print the tables, then what differs, one line each."""
+    from rich.console import Console
+
+    from provisioner.reachability.experiment import labs
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    for hairpin in (False, True):
+        rows = [lab for lab in labs() if lab.hairpin is hairpin]
+        switch = "a switch that reflects (hairpin on)" if hairpin else "a usual switch"
+        output.typed(f"{switch}: documented / measured here")
+        console.print(_table(verdict, rows))
+    for cell in verdict.differing:
+        output.typed(_difference(cell))
+    output.typed(f"{verdict.summary} in {verdict.seconds:.1f} s")
+
+
+def _table(verdict: "Verdict", rows: "Sequence[Lab]") -> object:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for title in ("a", "b", "a <-> b", "a <-> host", "b <-> host", "a <-> LAN", "b <-> LAN"):
+        table.add_column(title)
+    for lab in rows:
+        cells = {(cell.source, cell.target): cell for cell in verdict.of(lab)}
+        table.add_row(escape(lab.a), escape(lab.b or "(alone)"), *_row(cells))
+    return table
+
+
+def _row(cells: "dict[tuple[Place, Place], Cell]") -> list[str]:
+    from provisioner.reachability.experiment import Place
+
+    ways = (
+        (Place.A, Place.B),
+        (Place.A, Place.HOST),
+        (Place.B, Place.HOST),
+        (Place.A, Place.OUTSIDE),
+        (Place.B, Place.OUTSIDE),
+    )
+    pairs = [(cells.get((s, t)), cells.get((t, s))) for s, t in ways]
+    return [_cell(there, back) if there and back else "" for there, back in pairs]
+
+
+def _cell(there: "Cell", back: "Cell") -> str:
+    """Say documented / measured for both directions, in one word where they agree."""
+    documented = "yes" if there.documented.works else "no"
+    measured = there.observed
+    if measured != back.observed:
+        measured = f"{there.observed}, back {back.observed}"
+    if there.kept and back.kept:
+        return f"{documented} / {measured}"
+    return f"[bold red]{documented} / {measured} <- differs[/bold red]"
+
+
+def _difference(cell: "Cell") -> str:
+    lab = cell.lab
+    switch = "hairpin on" if lab.hairpin else "hairpin off"
+    ends = f"{lab.a} with {lab.b}" if lab.b else f"{lab.a} alone"
+    documented = "yes" if cell.documented.works else "no"
+    return sanitize(
+        f"differs: {ends}, {switch}, {cell.source} pings {cell.target}: documented {documented} "
+        f"({cell.documented.why}), measured {cell.observed}"
+    )

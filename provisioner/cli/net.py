@@ -1,0 +1,237 @@
+"""The words of `vmnet net`: devices without a plan, for people who bring their own VMs."""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from provisioner.cli import output
+from provisioner.cli.run import answering
+from provisioner.errors import Exit, VmnetError
+
+if TYPE_CHECKING:
+    from provisioner.network.standalone.output import NetDevice
+
+_T = TypeVar("_T")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Macvtap devices without a plan, for VMs that you start yourself.",
+)
+
+
+class _Mode(StrEnum):
+    PRIVATE = "private"
+    VEPA = "vepa"
+    BRIDGE = "bridge"
+    PASSTHRU = "passthru"
+    SOURCE = "source"
+
+
+Devices = Annotated[list[str], typer.Argument(metavar="DEV...", help="Devices, by name.")]
+Mtu = Annotated[str, typer.Option(help="In bytes; the uplink's when left out.")]
+Length = Annotated[str, typer.Option(help="Frames that wait for the reader.")]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(help="In mode source: a MAC whose frames are heard. Repeatable."),
+]
+Promisc = Annotated[
+    bool | None,
+    typer.Option("--promisc/--no-promisc", help="In mode passthru: hear foreign MACs or not."),
+]
+Owner = Annotated[str, typer.Option(help="The user who may open the device: name or number.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")]
+Libvirt = Annotated[bool, typer.Option("--libvirt", help="Print the XML for a libvirt domain.")]
+Qemu = Annotated[bool, typer.Option("--qemu", help="Print the words for QEMU, for a shell.")]
+
+
+@app.command()
+def create(  # noqa: PLR0913  (every one a word of the command line)
+    *,
+    uplink: Annotated[str, typer.Option(help="The host's NIC to put them on.")],
+    mode: Annotated[_Mode, typer.Option(help="Who may reach whom.")],
+    name: Annotated[str, typer.Option(help="Call it mvn-NAME; several: mvn-NAME0 …")] = "",
+    count: Annotated[int, typer.Option(help="How many.", min=1, max=4096)] = 1,
+    owner: Owner = "",
+    label: Annotated[str, typer.Option(help="A network's name, for plans to ask for it.")] = "",
+    mac: Annotated[str, typer.Option(help="Derived when left out.")] = "",
+    mtu: Mtu = "",
+    queues: Annotated[str, typer.Option(help="Queues of each device.")] = "1",
+    txqueuelen: Length = "500",
+    allow: Allow = None,
+    promisc: Promisc = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="passthru on the NIC of the host's default route.")
+    ] = False,
+    json: Json = False,
+    libvirt: Libvirt = False,
+    qemu: Qemu = False,
+) -> None:
+    """Make devices: all of them, or none."""
+
+    def work() -> None:
+        from provisioner.commands import net
+        from provisioner.network.standalone import device
+        from provisioner.network.standalone.device import Wish
+        from provisioner.plan import numbers, scalars
+
+        wish = Wish(
+            uplink=_value("--uplink", scalars.uplink, uplink),
+            mode=str(mode),
+            count=count,
+            name=_value("--name", device.given_name, name) if name else "",
+            owner=_uid(owner) if owner else 0,
+            label=_value("--label", scalars.network_name, label) if label else "",
+            mac=_value("--mac", scalars.mac, mac) if mac else "",
+            mtu=_value("--mtu", numbers.mtu, mtu) if mtu else None,
+            queues=_value("--queues", numbers.queues, queues),
+            txqueuelen=_value("--txqueuelen", numbers.txqueuelen, txqueuelen),
+            sources=_macs(allow),
+            nopromisc=promisc is False,
+            take_over=take_over,
+        )
+        _print("net create", net.create(wish, output.line), json=json, libvirt=libvirt, qemu=qemu)
+
+    answering("net create", work, json=json)
+
+
+@app.command(name="ls")
+def ls_(
+    uplink: Annotated[str, typer.Option(help="Only those on this NIC.")] = "",
+    *,
+    json: Json = False,
+) -> None:
+    """List the devices that are there."""
+
+    def work() -> None:
+        from provisioner.commands import net
+
+        _print("net ls", net.listed(net.Chosen(uplink=uplink)), json=json)
+
+    answering("net ls", work, json=json)
+
+
+@app.command()
+def show(
+    devices: Devices, *, json: Json = False, libvirt: Libvirt = False, qemu: Qemu = False
+) -> None:
+    """Say all that is known of devices: node, holders, counters, drops."""
+
+    def work() -> None:
+        from provisioner.commands import net
+        from provisioner.network.standalone.output import as_text
+
+        found = net.shown(devices)
+        if json or libvirt or qemu:
+            _print("net show", found, json=json, libvirt=libvirt, qemu=qemu)
+        else:
+            output.typed("\n\n".join(map(as_text, found)))
+
+    answering("net show", work, json=json)
+
+
+@app.command(name="set")
+def set_(  # noqa: PLR0913  (every one a word of the command line)
+    devices: Devices,
+    *,
+    mode: Annotated[_Mode | None, typer.Option(help="Who may reach whom.")] = None,
+    mtu: Mtu = "",
+    txqueuelen: Length = "",
+    allow: Allow = None,
+    promisc: Promisc = None,
+    owner: Owner = "",
+    up: Annotated[bool | None, typer.Option("--up/--down", help="Let frames pass or not.")] = None,
+    json: Json = False,
+) -> None:
+    """Change devices while VMs run on them."""
+
+    def work() -> None:
+        from provisioner.commands import net
+        from provisioner.network.standalone.device import Change
+        from provisioner.plan import numbers
+
+        change = Change(
+            mode=str(mode) if mode else None,
+            mtu=_value("--mtu", numbers.mtu, mtu) if mtu else None,
+            sources=_macs(allow) if allow else None,
+            nopromisc=None if promisc is None else not promisc,
+            up=up,
+            txqueuelen=_value("--txqueuelen", numbers.txqueuelen, txqueuelen)
+            if txqueuelen
+            else None,
+            owner=_uid(owner) if owner else None,
+        )
+        _print("net set", net.change(devices, change, output.line), json=json)
+
+    answering("net set", work, json=json)
+
+
+@app.command()
+def rm(
+    devices: Annotated[
+        list[str] | None, typer.Argument(metavar="[DEV...]", help="Devices, by name.")
+    ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="All that vmnet net made.")] = False,
+    uplink: Annotated[str, typer.Option(help="All that are on this NIC.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Also those that a VM holds.")] = False,
+) -> None:
+    """Remove devices. What vmnet net did not make is never touched."""
+
+    def work() -> None:
+        from provisioner.commands import net
+
+        if sum((bool(devices), everything, bool(uplink))) != 1:
+            raise VmnetError(
+                "which devices are to go?",
+                fix="name them, or say --all, or --uplink NIC: one of the three",
+                status=Exit.BAD_INPUT,
+            )
+        chosen = net.Chosen(tuple(devices or ()), uplink, everything)
+        gone = net.remove(chosen, output.line, force=force)
+        output.typed("\n".join(f"{name} is gone" for name in gone) or "nothing to remove")
+
+    answering("net rm", work)
+
+
+def _print(
+    command: str,
+    devices: "Sequence[NetDevice]",
+    *,
+    json: bool = False,
+    libvirt: bool = False,
+    qemu: bool = False,
+) -> None:
+    from provisioner.network.standalone import output as netshow
+
+    if json:
+        typer.echo(netshow.as_json(command, devices))
+    elif libvirt:
+        output.typed("\n".join(map(netshow.as_libvirt, devices)))
+    elif qemu:
+        output.typed("\n".join(map(netshow.as_qemu, devices)))
+    else:
+        output.typed(netshow.as_table(devices) if devices else "there is no device")
+
+
+def _macs(given: list[str] | None) -> tuple[str, ...]:
+    from provisioner.plan import scalars
+
+    return tuple(sorted({_value("--allow", scalars.mac, one) for one in given or ()}))
+
+
+def _uid(owner: str) -> int:
+    from provisioner.host.guest import users
+
+    return users.uid_of(owner)
+
+
+def _value(option: str, read: Callable[[object], _T], text: str) -> _T:
+    """Read one value as a plan's would be; raises VmnetError that names the option."""
+    from provisioner.plan.scalars import BadValue
+
+    try:
+        return read(text)
+    except BadValue as bad:
+        raise VmnetError(f"{option}: {bad.what}", fix=bad.fix, status=Exit.BAD_INPUT) from bad

@@ -1,0 +1,277 @@
+"""What the user sees: lines as things happen, and the report at the end.
+
+Events go to standard error and the report to standard output, so that a pipe gets the report alone.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.guest import agent_info
+from provisioner.report import failures, matrix
+from provisioner.text import one_line, sanitize
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from provisioner.reachability.pairs import Result
+    from provisioner.report.matrix import Cell, Grid
+    from provisioner.report.report import Report
+
+_MOST_ERRORS = 20  # printed as text
+_FEW = 60  # results that are listed one by one below the grid
+_WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothing is folded there
+_LONG = 2000  # characters of a sentence
+_MOST_ERRORS = 20  # of a command that are printed; --json has all of them
+
+
+def warm_up() -> None:
+    """Import what takes long, while there is time."""
+    import rich.console
+    import rich.table  # noqa: F401
+
+
+def line(text: str) -> None:
+    """Say one thing that happened."""
+    sys.stderr.write(sanitize(text) + "\n")
+    sys.stderr.flush()
+
+
+def last_line(text: str) -> None:
+    """Write a line as the last thing of this process, from a signal handler: unbuffered.
+
+    On a terminal the cursor is shown again, which a spinner hides.
+    """
+    shown = f"\r\x1b[K\x1b[?25h{text}\n" if sys.stderr.isatty() else f"{text}\n"
+    with suppress(OSError):
+        os.write(2, shown.encode())
+
+
+def nothing(text: str) -> None:
+    """Say nothing: for commands whose output is somebody else's."""
+    del text
+
+
+@contextmanager
+def progress(command: str) -> Iterator[Callable[[str], None]]:
+    """Show what happens: live on a terminal, one plain line per event elsewhere."""
+    if not sys.stderr.isatty():
+        yield line
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True, highlight=False)
+    with console.status(f"{command} …") as spinner:
+
+        def tell(text: str) -> None:
+            shown = escape(sanitize(text))
+            console.print(f"[dim]·[/dim] {shown}", soft_wrap=True)
+            spinner.update(f"{command}: {shown}")
+
+        yield tell
+
+
+@contextmanager
+def bar(what: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
+    """Show how far something is, in bytes done and to do, on a terminal; nothing of it elsewhere.
+
+    What is told meanwhile goes above the bar.
+    """
+    if not sys.stderr.isatty():
+        yield line, lambda _done, _all: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    console = Console(stderr=True, highlight=False)
+    with Progress(
+        TextColumn("{task.description}"), *columns, console=console, transient=True
+    ) as shown:
+        task = shown.add_task(what, total=None)
+        yield (
+            lambda text: console.print(escape(sanitize(text)), soft_wrap=True),
+            lambda done, to_do: shown.update(task, completed=done, total=to_do or None),
+        )
+
+
+def show(report: "Report") -> None:
+    """Print a report for people."""
+    console = _console()
+    if report.vms:
+        console.print(_vms(report))
+    if any(vm.guest for vm in report.vms):
+        console.print(_words(report))
+    _measured(report, console)
+    for failure in report.failed:
+        errors(report.command, [failure.error], failure.error.status, json=False)
+    if report.command in {"plan", "status"}:
+        for step in report.to_do:
+            typed(step)
+    for vm, text in report.consoles:
+        typed(f"the last lines of {vm}'s console:")
+        # Indented and marked, so that no line of a guest's can be taken for one of ours, or for a
+        # command to a CI runner.
+        typed("\n".join(f"  | {x}" for x in text.splitlines()) or "  | (it has said nothing)")
+    took = f" in {report.seconds:.1f} s" if report.seconds else ""
+    summary = report.summary
+    if report.command in {"plan", "status"} and report.to_do:
+        summary = f"{len(report.to_do)} steps to do"
+    typed(f"{report.plan}: {summary}{took}")
+
+
+def _measured(report: "Report", console: "Console") -> None:
+    for grid in matrix.grids(report.results):
+        typed(f"network {grid.network}: from the left to the top")
+        console.print(_grid(grid))
+    if report.results and len(report.results) <= _FEW:
+        console.print(_results(report.results))
+    for pairs, finding in failures.of(report):
+        # One line each: what a guest has said must not begin a line, which a CI runner would read.
+        typed(one_line(f"{pairs}: {finding.what}" if pairs else finding.what, _LONG))
+        for seen in finding.evidence:
+            typed(f"  seen: {one_line(seen, _LONG)}")
+        typed(f"  mend it: {one_line(finding.fix, _LONG)}")
+
+
+def typed(text: str) -> None:
+    """Write text of the report itself."""
+    sys.stdout.write(sanitize(text) + "\n")
+
+
+def typed_now(text: str) -> None:
+    """Write a line of the report as soon as it is known."""
+    typed(text)
+    sys.stdout.flush()
+
+
+def errors(command: str, found: Sequence[VmnetError], status: Exit, *, json: bool) -> None:
+    """Say what went wrong, where, and how to mend it."""
+    from provisioner.plan.load.loader import explain
+
+    if json:
+        from provisioner.report.report import errors_as_json
+
+        typed(errors_as_json(command, found, status))
+        return
+    for error in found[:_MOST_ERRORS]:
+        sys.stderr.write(explain(error) + "\n")
+    if (more := len(found) - _MOST_ERRORS) > 0:
+        sys.stderr.write(f"and {more} more: fix the {_MOST_ERRORS} above first\n")
+    sys.stderr.flush()
+
+
+def foreign(data: bytes, out: TextIO) -> None:
+    """Pass on what a guest's program wrote: as it is to a pipe, made harmless on a terminal."""
+    if out.isatty():
+        out.write(sanitize(data.decode("utf-8", "replace")))
+    else:
+        out.buffer.write(data)
+    out.flush()
+
+
+def close_quietly() -> None:
+    """Keep the interpreter from complaining about a pipe that nobody reads any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+
+
+def _vms(report: "Report") -> object:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for title in ("VM", "state", "pid", "addresses", "taps"):
+        table.add_column(title)
+    for vm in report.vms:
+        words = (vm.name, vm.state, str(vm.pid or ""), *map(" ".join, (vm.addresses, vm.taps)))
+        table.add_row(*(Text(one_line(word)) for word in words))
+    return table
+
+
+def _words(report: "Report") -> object:
+    """Lay out what guests say of themselves: text, whatever it looks like."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for title in ("VM", "hostname", "OS", "kernel", "load", "disks", "says its addresses are"):
+        table.add_column(title)
+    for vm in report.vms:
+        if vm.guest:
+            table.add_row(vm.name, *(Text(sanitize(cell)) for cell in agent_info.cells(vm.guest)))
+    return table
+
+
+def _grid(grid: "Grid") -> object:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False)
+    table.add_column("")
+    for target in grid.targets:
+        table.add_column(Text(sanitize(target)))
+    for source in grid.sources:
+        cells = (grid.cells.get((source, target)) for target in grid.targets)
+        table.add_row(Text(sanitize(source)), *(_cell(one) for one in cells))
+    return table
+
+
+def _cell(cell: "Cell | None") -> "Text":
+    from rich.text import Text
+
+    if cell is None:
+        return Text("")
+    symbol = cell.symbol if _shows(cell.symbol) else matrix.PLAIN[cell.symbol]
+    return Text(f"{symbol} {cell.word}", style="green" if cell.kept else "bold red")
+
+
+def _shows(symbol: str) -> bool:
+    try:
+        symbol.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _results(results: "Sequence[Result]") -> object:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for title in ("", "from", "to", "address", "expected", "observed"):
+        table.add_column(title)
+    table.add_column("time", justify="right")
+    table.add_column("how")
+    for r in results:
+        mark = Text("ok", "green") if r.kept else Text("FAILED", "bold red")
+        took = f"{r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
+        asked = "" if r.pair.asked in {"ping", r.pair.target} else f" {r.pair.asked}"
+        how = "; ".join(x for x in (str(r.by or ""), r.note) if x)
+        words = [r.pair.source, f"{r.pair.target}{asked}", r.address, str(r.pair.expected)]
+        words += [r.observed, took, how]
+        table.add_row(mark, *(Text(one_line(word)) for word in words))
+    return table

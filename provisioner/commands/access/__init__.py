@@ -1,0 +1,1 @@
+"""ssh, exec, console, capture, link: access to running guests."""

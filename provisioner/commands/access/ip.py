@@ -1,0 +1,186 @@
+"""vmnet ip: the addresses that guests really have, found out without anything inside them."""
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from provisioner.check.discovery import Heard, NicAddresses, judged
+from provisioner.commands.access.link import nics_of
+from provisioner.commands.session import Options, Session, Target, Tell, begun
+from provisioner.errors import VmnetError
+from provisioner.host.probe import listen
+from provisioner.host.system.worker import Worker
+from provisioner.network import frames
+from provisioner.network.devices import uplink_of
+from provisioner.network.frames import Address
+from provisioner.network.resources import Domain
+
+if TYPE_CHECKING:
+    from provisioner.host.probe.address_claims import Claims
+
+_SWEPT = 1024  # addresses of a subnet that are asked for one by one: up to a /22
+_ASK_S = 1.0
+_SWEEP_S = 4.0
+_FOUR = 4
+
+Key = tuple[str, int]
+
+
+def find(
+    target: Target, options: Options, worker: Worker, tell: Tell, words: str
+) -> list[NicAddresses]:
+    """Find the addresses of the NICs that `words` means, "" for all; see the docs for the ways.
+
+    Raises VmnetError when there is no such NIC, or the plan is not up.
+    """
+    plan = target.plan
+    wanted = (
+        nics_of(plan, words)
+        if words
+        else tuple((vm.name, i) for vm in plan.vms for i in range(len(vm.nics)))
+    )
+    with begun(target, options, worker, tell) as session:
+        search = _Search(session, wanted)
+        return search.run(options.timeout_s)
+
+
+class _Search:
+    """One look for addresses: all ways side by side, under one deadline."""
+
+    def __init__(self, session: Session, wanted: Iterable[Key]) -> None:
+        self._session = session
+        self._plan = session.target.plan
+        self._worker = session.worker
+        domains = [r for r in session.snapshot.resources.values() if isinstance(r, Domain)]
+        cards = {(d.vm, i): nic for d in domains for i, nic in enumerate(d.nics)}
+        self._wanted = [key for key in wanted if key in cards]
+        if not self._wanted:
+            raise VmnetError("none of these VMs is up", fix="bring the plan up: vmnet up")
+        self._links = {key: cards[key].link for key in self._wanted}
+        self._macs = {key: session.nics[key].mac for key in self._wanted}
+        self._heard = {key: Heard() for key in self._wanted}
+        self._by_mac = {mac: key for key, mac in self._macs.items()}
+
+    def run(self, seconds: float) -> list[NicAddresses]:
+        """Listen, ask and be told, all at once; then sweep for those that are still unknown."""
+        end = time.monotonic() + seconds
+        with ThreadPoolExecutor(max_workers=3) as side_by_side:
+            passive = side_by_side.submit(self._listen, min(seconds, _ASK_S))
+            told = side_by_side.submit(self._ask_agents, end)
+            self._ask_wires(self._candidates())
+            told.result()
+            passive.result()
+        self._take_leases()
+        self._ask_wires(self._unconfirmed())
+        if any(not self._has_real(key) for key in self._wanted) and time.monotonic() < end:
+            self._ask_wires(self._sweep(), _SWEEP_S)
+        return [self._judged(key) for key in self._wanted]
+
+    def _listen(self, seconds: float) -> None:
+        devices = {link: key for key, link in self._links.items()}
+        try:
+            heard = listen.listen(devices.keys(), seconds, lambda _: False)
+        except VmnetError as error:
+            self._session.tell(f"cannot listen: {error.what}")
+            return
+        for one in heard:
+            key = devices[one.device]
+            if one.from_guest and one.mac != self._macs[key] and not self._is_ours(one.mac):
+                self._heard[key].others.add(one.mac)
+            if one.claim and self._by_mac.get(one.claim.mac) == key:
+                self._note(key, one.claim.address, f"seen in {one.claim.how}")
+
+    def _is_ours(self, mac: str) -> bool:
+        return any(link.mac == mac for link in self._session.snapshot.facts.links)
+
+    def _ask_agents(self, end: float) -> None:
+        ready = set(self._worker.do("agents"))
+        for vm in dict.fromkeys(vm for vm, _ in self._wanted):
+            if vm not in ready:
+                continue
+            try:
+                found: Mapping[str, tuple[str, ...]] = self._worker.do(
+                    "guest", vm, "addresses", within_s=max(_ASK_S, end - time.monotonic())
+                )
+            except VmnetError:
+                continue  # it hangs: the other ways have to do
+            for mac, addresses in found.items():
+                if (key := self._by_mac.get(mac)) is not None:
+                    for address in addresses:
+                        self._note(key, ip_address(address), "the guest agent says so")
+
+    def _take_leases(self) -> None:
+        for mac, address in self._worker.do("leases", self._plan.name).items():
+            if (key := self._by_mac.get(mac)) is not None:
+                self._note(key, ip_address(address), "its DHCP lease")
+
+    def _candidates(self) -> dict[Key, set[Address]]:
+        """List what may be theirs: planned addresses, and the link-local one of each MAC."""
+        return {
+            key: {ip_address(a) for a in self._session.nics[key].static}
+            | {frames.link_local(self._macs[key])}
+            for key in self._wanted
+        }
+
+    def _unconfirmed(self) -> dict[Key, set[Address]]:
+        return {
+            key: {a for a in heard.claims if a not in heard.answers}
+            for key, heard in self._heard.items()
+        }
+
+    def _sweep(self) -> dict[Key, set[Address]]:
+        """List all addresses of small IPv4 subnets, for NICs whose own is still unknown."""
+        found: dict[Key, set[Address]] = {}
+        for key in self._wanted:
+            network = self._plan.network(self._plan.vm(key[0]).nics[key[1]].network)
+            small = [s for s in network.subnet if s.version == _FOUR and s.num_addresses <= _SWEPT]
+            if small and not self._has_real(key):
+                found[key] = set(small[0].hosts())
+        return found
+
+    def _has_real(self, key: Key) -> bool:
+        return any(not address.is_link_local for address in self._heard[key].claims)
+
+    def _ask_wires(self, asked: Mapping[Key, set[Address]], seconds: float = _ASK_S) -> None:
+        """Ask on each uplink, by the LAN and by a synthetic wire, which reaches every mode."""
+        by_uplink: dict[str, dict[Address, str]] = {}
+        for key, addresses in asked.items():
+            network = self._plan.network(self._plan.vm(key[0]).nics[key[1]].network)
+            if network.granted or not addresses:
+                continue
+            wanted = by_uplink.setdefault(uplink_of(self._plan.name, network), {})
+            wanted |= dict.fromkeys(addresses, self._macs[key])
+        pending = {up: self._worker.call("claims", up, w, seconds) for up, w in by_uplink.items()}
+        for uplink, one in pending.items():
+            try:
+                found: Claims = one.result()
+            except VmnetError as error:
+                self._session.tell(f"nobody on {uplink} can be asked: {error.what}")
+                continue
+            self._answered(found.macs, by_uplink[uplink])
+
+    def _answered(
+        self, found: Mapping[Address, tuple[str, ...]], wanted: Mapping[Address, str]
+    ) -> None:
+        for address, macs in found.items():
+            for mac in macs:
+                if (key := self._by_mac.get(mac)) is not None:
+                    self._note(key, address, "answers ARP/ND")
+            for mac in {*macs, wanted[address]}:
+                if (key := self._by_mac.get(mac)) is not None:
+                    answers = dict(self._heard[key].answers) | {address: macs}
+                    self._heard[key].answers = answers
+
+    def _note(self, key: Key, address: Address, how: str) -> None:
+        self._heard[key].claims.setdefault(address, []).append(how)
+
+    def _judged(self, key: Key) -> NicAddresses:
+        vm, number = key
+        heard = self._heard[key]
+        network = self._plan.network(self._plan.vm(vm).nics[number].network)
+        heard.frames = self._worker.do("sent", self._links[key])
+        config = self._session.nics[key]
+        where = (vm, number, network.name, config.mac)
+        return judged(where, heard, config.static, [str(s) for s in network.subnet])

@@ -1,0 +1,118 @@
+"""capture and link: a guest's wire watched, pulled out, or made worse on purpose."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provisioner import naming
+from provisioner.commands.session import Options, Target, Tell, begun
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.system.worker import Worker
+from provisioner.network.impairment import Found, Impairment
+
+if TYPE_CHECKING:
+    from provisioner.network.facts import Link
+    from provisioner.plan.model import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """A NIC's wire: the macvtap, whether it is up, what is done to it."""
+
+    nic: str  # VM.NUMBER
+    device: str
+    up: bool
+    found: Found
+
+
+def nics_of(plan: "Plan", words: str) -> tuple[tuple[str, int], ...]:
+    """Find the NICs that VM, VM.NUMBER or VM.NETWORK means.
+
+    Raises VmnetError with the list of what there is.
+    """
+    vm, _, which = words.partition(".")
+    known = {v.name: v for v in plan.vms}
+    if vm not in known:
+        raise VmnetError(
+            f'the plan {plan.name} has no VM "{vm}"',
+            fix=f"its VMs: {', '.join(known)}",
+            status=Exit.BAD_INPUT,
+        )
+    nics = known[vm].nics
+    found = tuple((vm, i) for i, nic in enumerate(nics) if which in {"", str(i), nic.network})
+    if not found:
+        there = ", ".join(f"{vm}.{i} or {vm}.{nic.network}" for i, nic in enumerate(nics))
+        raise VmnetError(
+            f'{vm} has no NIC "{which}"', fix=f"its NICs: {there}", status=Exit.BAD_INPUT
+        )
+    return found
+
+
+def link(  # noqa: PLR0913  (what the command line says, word by word)
+    target: Target,
+    options: Options,
+    worker: Worker,
+    tell: Tell,
+    words: str,
+    *,
+    up: bool | None = None,
+    wish: Impairment | None = None,
+    clear: bool = False,
+) -> list[LinkState]:
+    """Pull a NIC's cable or plug it in, make its link worse or good again; tell how it is then.
+
+    Raises VmnetError when there is no such NIC, or the kernel cannot.
+    """
+    chosen = nics_of(target.plan, words)
+    with begun(target, options, worker, tell) as session:
+        devices = {key: _device(session.snapshot.facts.links, target.plan, key) for key in chosen}
+        for device in devices.values():
+            if up is not None:
+                worker.do("plug", device, up)
+            if clear:
+                worker.do("unimpair", device)
+            if wish is not None:
+                worker.do("impair", device, wish)
+        now = {x.name: x for x in session.look().facts.links}
+        found: dict[str, Found] = worker.do("impaired", list(devices.values()))
+    return [
+        LinkState(f"{vm}.{i}", device, now[device].up, found.get(device, Found("", 0)))
+        for (vm, i), device in devices.items()
+        if device in now
+    ]
+
+
+def capture(
+    target: Target, words: str, filters: Sequence[str], into: int | None, limits: Sequence[str]
+) -> "list[str]":
+    """Give the command line that captures a NIC's frames; nothing holds the plan for that.
+
+    Raises VmnetError when the NIC is not there, or this user may not listen.
+    """
+    from provisioner.host.netlink import links
+
+    (key, *_) = nics_of(target.plan, words)
+    device = _device(links.every(), target.plan, key)
+    if os.geteuid():
+        raise VmnetError(
+            "only root may listen to a guest's frames",
+            fix="run it as root",
+            status=Exit.HOST_CANNOT,
+        )
+    write = ["-U", "-w", "-"] if into is not None else ["-l", "-n"]
+    return ["tcpdump", "-i", device, *limits, *write, "--", *filters]
+
+
+def _device(links: "Sequence[Link]", plan: "Plan", key: tuple[str, int]) -> str:
+    """Find a NIC's macvtap by its name, and prove by its alias that it is this NIC's."""
+    vm, nic = key
+    name, alias = naming.macvtap(plan.name, vm, nic), naming.alias(plan.name, vm, nic)
+    found = next((x for x in links if x.name == name), None)
+    if found is None or found.alias != alias:
+        raise VmnetError(
+            f"{vm}.{nic} has no macvtap that vmnet has made: the plan is not up",
+            fix="bring it up: vmnet up",
+            status=Exit.CONFLICT if found else Exit.HOST_CANNOT,
+        )
+    return name

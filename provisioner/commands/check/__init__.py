@@ -1,0 +1,1 @@
+"""The check: waiting for guests, measuring, collecting evidence, diagnosing."""

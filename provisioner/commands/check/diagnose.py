@@ -1,0 +1,203 @@
+"""Finds out why promises were not kept: gathers what can be seen, and lets core judge it.
+
+What concerns an end (its macvtap, its guest's own view, who answers for its address) is looked at
+once; frames are followed for a few pairs only, since most red cells of one plan share a cause.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+
+from provisioner.check.diagnosis.diagnose import diagnose
+from provisioner.check.diagnosis.endpoint import standing
+from provisioner.check.evidence import Evidence, Finding, Point, Probed
+from provisioner.commands.check.endpoints import Ends
+from provisioner.commands.check.evidence import Lookout
+from provisioner.commands.check.readiness import Readiness
+from provisioner.errors import VmnetError
+from provisioner.host.probe import mesh, ssh_ping
+from provisioner.host.probe.trace import Trace
+from provisioner.host.system.worker import Worker
+from provisioner.network.devices import host_device
+from provisioner.network.exchange import Exchange
+from provisioner.plan.checks import Asked, Question, What, asked
+from provisioner.reachability.pairs import HOST, Expected, Pair, Result
+
+_FOLLOWED = 8  # pairs whose frames are followed
+_CLAIM_S = 1.0
+_MESH_S = 1.0
+_MOST_MACS = 8
+
+Key = tuple[str, int]
+
+
+class Diagnosis:
+    """One look at everything around the promises that were not kept."""
+
+    def __init__(
+        self, ends: Ends, readiness: Readiness, worker: Worker, dropped_before: Mapping[str, int]
+    ) -> None:
+        self._ends = ends
+        self._readiness = readiness
+        self._worker = worker
+        self._plan = ends.plan
+        self._look = Lookout(ends, readiness, worker, dropped_before)
+
+    def standing(self) -> tuple[Finding, ...]:
+        """Tell what is wrong with macvtaps whatever was measured: it may fail at any moment."""
+        ends = [
+            self._look.end(vm, nic, self._plan.network(self._plan.vm(vm).nics[nic].network))
+            for vm, nic in self._ends.cards
+            if (vm, nic) in self._ends.nics and self._plan.vm(vm).nics[nic].link == "up"
+        ]
+        return tuple(found for end in ends if (found := standing(end)))
+
+    def explained(self, results: Sequence[Result]) -> list[Result]:
+        """Give the results again, each that broke its promise with the reason that was found."""
+        reasons = dict(self._awaited(results))
+        broken = [r for r in results if not r.kept and id(r) not in reasons]
+        if not broken:
+            return [replace(r, finding=reasons.get(id(r))) for r in results]
+        self._look.gather(broken)
+        worked = {(r.pair.source, r.pair.target, _version(r)) for r in results if r.reached}
+        for number, result in enumerate(broken):
+            evidence = self._evidence(result, worked)
+            if number < _FOLLOWED:
+                evidence = self._followed(result, evidence)
+            reasons[id(result)] = diagnose(evidence)
+        return [replace(r, finding=reasons.get(id(r))) for r in results]
+
+    def _awaited(self, results: Sequence[Result]) -> Iterator[tuple[int, Finding]]:
+        """Give the reason of pairs with a guest that lacks a sign: no wire was ever asked."""
+        for result in results:
+            ends = (result.pair.source, result.pair.target)
+            lacking = [vm for vm in ends if vm in self._readiness.lacking]
+            if lacking and not result.kept:
+                yield id(result), self._readiness.about(lacking[0])
+
+    def _evidence(self, result: Result, worked: set[tuple[str, str, int]]) -> Evidence:
+        pair, seen = result.pair, result.seen
+        network = self._plan.network(pair.network)
+        address = result.address
+        claimed = self._look.claims.get(pair.network, {})
+        other = (pair.source, pair.target, 10 - _version(result)) in worked
+        small = result.reached and result.wrong
+        source = self._look.end(pair.source, pair.source_nic, network)
+        same = (a for a in source.addresses if ip_address(a).version == _version(result))
+        own = next(same, "") if source.mac and pair.source != HOST else ""
+        return Evidence(
+            network=pair.network,
+            source=source,
+            target=self._look.end(pair.target, pair.nic, network),
+            address=address,
+            asked=pair.asked,
+            expected=pair.expected is not Expected.ISOLATED,
+            uplink=self._look.uplink(network, self._control(pair) or address),
+            owners=claimed.get(ip_address(address), ()) if address else (),
+            source_address=own,
+            source_owners=claimed.get(ip_address(own), ()) if own else (),
+            sent=seen.sent if seen else 0,
+            answered=seen.answered if seen else 0,
+            largest=seen.largest if seen else self._largest(result) if small else 0,
+            packet=self._packet(result),
+            other_family=other if address and result.reached is False else None,
+            refused=bool(seen and seen.refused),
+            note=result.note,
+            untested=result.reached is None,
+            value=seen.value if seen else "",
+        )
+
+    def _control(self, pair: Pair) -> str:
+        """Name who was asked whether foreign MACs pass, where a machine outside has asked."""
+        machine = self._plan.hosts.get(pair.source)
+        on = machine.on(self._plan.network(pair.network).subnet) if machine else ()
+        return str(on[0]) if on else ""
+
+    def _packet(self, result: Result) -> int:
+        """Say how many bytes should have passed and did not; 0 when that is not what is wrong."""
+        if result.reached and result.wrong:
+            return self._ends.packet(result.pair)
+        size = asked(result.pair.asked)
+        small = result.seen is not None and result.seen.largest > 0 and result.reached is False
+        return round(size.number) if small and size.what is What.MTU else 0
+
+    def _largest(self, result: Result) -> int:
+        """Find the largest packet that comes through, from inside the source."""
+        pair = result.pair
+        want = Asked(What.MTU, self._ends.packet(pair))
+        try:
+            found: Probed = self._worker.do("probe", pair.source, Question(want, result.address))
+        except VmnetError:
+            return 0
+        return found.largest
+
+    def _followed(self, result: Result, evidence: Evidence) -> Evidence:
+        """Do it again for one pair, and watch where its frames go."""
+        pair = result.pair
+        if evidence.untested or not result.address or os.geteuid():
+            return evidence
+        if not self._is_up(pair.source):
+            return evidence
+        devices = {
+            Point.SOURCE: evidence.source.link,
+            Point.UPLINK: evidence.uplink.name,
+            Point.TARGET: evidence.target.link,
+        }
+        there = {point: name for point, name in devices.items() if self._open_to_listen(name, pair)}
+        try:
+            with Trace(there, Exchange(evidence.source.mac, result.address)) as trace:
+                self._repeat(result)
+            evidence = replace(
+                evidence,
+                sightings=trace.sightings,
+                listened=frozenset(there),
+                gone_by=trace.gone_by,
+            )
+        except VmnetError:
+            pass  # a device went away meanwhile: what is known has to do
+        near = self._near(result, evidence)
+        owners = tuple(dict.fromkeys((*evidence.owners, *near)))[:_MOST_MACS]
+        return replace(evidence, owners=owners, near=near)
+
+    def _open_to_listen(self, name: str, pair: Pair) -> bool:
+        link = self._ends.facts.link(name)
+        return bool(pair.network and link and link.up)
+
+    def _is_up(self, end: str) -> bool:
+        return end == HOST or end in self._plan.hosts or end in self._readiness.ready
+
+    def _repeat(self, result: Result) -> None:
+        """Send a ping or two once more, from where it was measured."""
+        pair = result.pair
+        if pair.source == HOST:
+            from provisioner.host.probe import neighbours
+
+            device = host_device(self._plan, self._plan.network(pair.network))
+            neighbours.ping([ip_address(result.address)], device=device, deadline_s=1.0, tries=2)
+        elif machine := self._plan.hosts.get(pair.source):
+            if machine.ssh:
+                ssh_ping.ping(machine.ssh, {result.address: 2})
+        elif self._look.has_agent(pair.source):
+            size = self._ends.packet(pair) if result.wrong else 0
+            address = result.address
+            self._worker.do("guest", pair.source, "ping", {address: 2}, {address: size})
+        else:
+            mesh.answered([self._ends.ask(pair, result.address)], _MESH_S)
+
+    def _near(self, result: Result, evidence: Evidence) -> tuple[str, ...]:
+        """Ask at the source's macvtap too who has the address: what is answered there counts."""
+        pair = result.pair
+        if (pair.source, pair.source_nic) not in self._ends.nics or not evidence.source.up:
+            return ()
+        # Asked of everybody: whoever answers for the address is to be known.
+        ask = replace(self._ends.ask(pair, result.address), target_mac="", target_device="")
+        try:
+            seen = mesh.answered([ask], _MESH_S).seen
+        except VmnetError:
+            return ()
+        return seen[ask].macs if ask in seen else ()
+
+
+def _version(result: Result) -> int:
+    return ip_address(result.address).version if result.address else 0

@@ -1,0 +1,58 @@
+"""What is known of a plan's NICs in a check: their configuration, and what is behind them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from provisioner.host.probe import mesh
+from provisioner.network.devices import DEFAULT_MTU, Nics, host_device
+from provisioner.network.resources import DomainNic
+from provisioner.reachability.pairs import HOST, Pair
+
+if TYPE_CHECKING:
+    from provisioner.network.facts import Facts
+    from provisioner.plan.model import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What is known of a plan's NICs: how they are configured, and the macvtaps behind them."""
+
+    plan: "Plan"
+    nics: Nics
+    cards: Mapping[tuple[str, int], DomainNic]  # that the VMs were started with
+    facts: "Facts"
+
+    def link(self, vm: str, nic: int) -> str:
+        """Name the macvtap behind a guest's NIC, "" when there is none."""
+        card = self.cards.get((vm, nic))
+        return card.link if card else ""
+
+    def mtu(self, vm: str, nic: int) -> int:
+        """Give the size of the largest IP packet that a guest may send, in bytes."""
+        card = self.cards.get((vm, nic))
+        return self.nics[vm, nic].mtu or (card.mtu if card else 0) or DEFAULT_MTU
+
+    def packet(self, pair: Pair) -> int:
+        """Give the size of the largest IP packet that both ends take; 0 when nobody knows."""
+        if pair.source == HOST or (pair.source, pair.source_nic) not in self.nics:
+            return 0
+        source = self.mtu(pair.source, pair.source_nic)
+        if pair.target == HOST:
+            network = self.plan.network(pair.network)
+            device = self.facts.link(host_device(self.plan, network))
+            return min(source, device.mtu) if device else 0
+        if (pair.target, pair.nic) not in self.nics:
+            return 0
+        return min(source, self.mtu(pair.target, pair.nic))
+
+    def ask(self, pair: Pair, address: str) -> mesh.Ask:
+        """Put a pair's question as it is asked at the source's macvtap, in the guest's place."""
+        source, target = (pair.source, pair.source_nic), (pair.target, pair.nic)
+        mac = self.nics[source].mac
+        peer = self.nics.get(target)  # None for the host and machines outside
+        there = self.link(*target) if peer else ""
+        return mesh.Ask(
+            self.link(*source), mac, ip_address(address), peer.mac if peer else "", there
+        )

@@ -1,0 +1,233 @@
+"""Looks at everything around a check's pairs: macvtaps, guests from inside, wires, switches.
+
+What takes time is asked side by side, once for all pairs.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from provisioner.check.evidence import End, Inside, Uplink
+from provisioner.commands.check.endpoints import Ends
+from provisioner.commands.check.readiness import Readiness
+from provisioner.errors import VmnetError
+from provisioner.host.network import tap_node
+from provisioner.host.system.worker import Worker
+from provisioner.network.devices import host_device, host_mac, uplink_of
+from provisioner.plan import nic_settings
+from provisioner.reachability.pairs import HOST, Expected, Result
+
+if TYPE_CHECKING:
+    from provisioner.host.probe.address_claims import Claims
+    from provisioner.network.facts import Link
+    from provisioner.network.frames import Address
+    from provisioner.network.impairment import Found
+    from provisioner.plan.model import Network
+    from provisioner.reachability.switch_probe import Findings
+
+_CLAIM_S = 1.0
+
+
+class Lookout:
+    """What was seen, put together per end and per uplink; `claims` are by network."""
+
+    def __init__(
+        self, ends: Ends, readiness: Readiness, worker: Worker, dropped_before: Mapping[str, int]
+    ) -> None:
+        self.claims: dict[str, Mapping[Address, tuple[str, ...]]] = {}
+        self._ends = ends
+        self._readiness = readiness
+        self._worker = worker
+        self._before = dropped_before
+        self._plan = ends.plan
+        self._inside: dict[str, dict[str, Inside]] = {}
+        self._reflects: dict[str, bool | None] = {}
+        self._foreign: dict[tuple[str, str], Findings] = {}
+
+    def gather(self, broken: Iterable[Result]) -> None:
+        """Ask side by side what takes time: the guests, the wires, the switches."""
+        pairs = [r.pair for r in broken]
+        vms = {vm for p in pairs for vm in (p.source, p.target) if self.has_agent(vm)}
+        networks = {p.network for p in pairs if not self._plan.network(p.network).granted}
+        with ThreadPoolExecutor(max_workers=16) as side_by_side:
+            jobs: list[Callable[[], None]] = [lambda vm=vm: self._look_inside(vm) for vm in vms]  # type: ignore[misc]
+            jobs += [lambda name=name: self._ask_wire(name) for name in networks]  # type: ignore[misc]
+            jobs += [lambda one=one: self._ask_outside(*one) for one in self._outside(broken)]  # type: ignore[misc]
+            list(side_by_side.map(lambda job: job(), jobs))
+
+    def has_agent(self, vm: str) -> bool:
+        """Tell whether a VM can be asked from inside."""
+        return vm in self._readiness.ready and vm not in self._readiness.mute
+
+    def _look_inside(self, vm: str) -> None:
+        macs = [c.mac for (name, _), c in sorted(self._ends.nics.items()) if name == vm]
+        try:
+            self._inside[vm] = self._worker.do("inside", vm, macs)
+        except VmnetError:
+            self._readiness.mute.setdefault(vm, "its guest agent has stopped answering")
+
+    def _ask_wire(self, name: str) -> None:
+        network = self._plan.network(name)
+        uplink = uplink_of(self._plan.name, network)
+        wanted = {ip_address(a): mac for a, mac in self._addresses_on(name)}
+        try:
+            claims: Claims = self._worker.do("claims", uplink, wanted, _CLAIM_S)
+            self.claims[name] = claims.macs
+        except VmnetError:
+            pass  # nobody can be heard there: the diagnosis says why
+        try:
+            self._reflects[name] = self._worker.do("reflects", uplink)
+        except VmnetError:
+            self._reflects[name] = None
+
+    def _outside(self, broken: Iterable[Result]) -> set[tuple[str, str]]:
+        """List the machines outside that some guest could not reach, each with its uplink."""
+        found = set()
+        for pair, address in ((r.pair, r.address) for r in broken if r.reached is not None):
+            network = self._plan.network(pair.network)
+            if not network.uplink or not address or pair.expected is not Expected.REACHES:
+                continue
+            uplink, machine = uplink_of(self._plan.name, network), self._plan.hosts.get(pair.source)
+            if machine:
+                found |= {(uplink, str(one)) for one in machine.on(network.subnet)[:1]}
+            elif pair.target != HOST and (pair.target, pair.nic) not in self._ends.nics:
+                found.add((uplink, address))
+        return found
+
+    def _ask_outside(self, uplink: str, address: str) -> None:
+        """Ask a machine outside from the uplink's own MAC and from a new one."""
+        try:
+            question = self._worker.do("question", uplink, address)
+            self._foreign[uplink, address] = self._worker.do("ask", question)
+        except VmnetError:
+            pass  # the uplink is down, say: nobody can be asked
+
+    def _addresses_on(self, network: str) -> Iterable[tuple[str, str]]:
+        for (vm, number), config in self._ends.nics.items():
+            if self._plan.vm(vm).nics[number].network == network:
+                for address in self._known(vm, number):
+                    yield address, config.mac
+
+    def _known(self, vm: str, nic: int) -> tuple[str, ...]:
+        return self._ends.nics[vm, nic].static or self._readiness.learned.get((vm, nic), ())
+
+    def uplink(self, network: "Network", address: str) -> Uplink:
+        """Put together what is known of a network's uplink, and of its way to an address."""
+        name = uplink_of(self._plan.name, network)
+        link = self._ends.facts.link(name)
+        own = network.switch is not None
+        wanted = network.switch.hairpin if network.switch else None
+        reflects = self._reflects.get(network.name)
+        foreign = self._foreign.get((name, address))
+        if link is None:
+            return Uplink(name, exists=False, own_switch=own, wanted_reflects=wanted)
+        return Uplink(
+            name,
+            up=link.up,
+            carrier=link.carrier,
+            mtu=link.mtu,
+            own_switch=own,
+            reflects=reflects,
+            wanted_reflects=wanted,
+            passes_foreign=foreign.passes_foreign if foreign else None,
+            control=address if foreign else "",
+        )
+
+    def end(self, name: str, nic: int, network: "Network") -> End:
+        """Put together what is known of one end of a pair."""
+        if (name, nic) not in self._ends.nics:
+            return self._no_guest(name, network)
+        config = self._ends.nics[name, nic]
+        planned = self._plan.vm(name).nics[nic]
+        attached = nic_settings.of(network, planned)
+        device = self._ends.link(name, nic)
+        link = self._ends.facts.link(device)
+        known = self._known(name, nic)
+        claimed = self.claims.get(network.name)
+        agent = self.has_agent(name)
+        live = next((x for x in self._ends.facts.live if x.vm == name), None)
+        end = End(
+            name,
+            nic,
+            device,
+            config.mac,
+            known,
+            exists=link is not None,
+            wanted_mode=str(attached.mode),
+            guard=str(attached.spoof_guard),
+            state=live.state if live else "not there",
+            dropped=self._dropped.get(device, 0) - self._before.get(device, 0),
+            agent=agent,
+            inside=self._inside.get(name, {}).get(config.mac),
+            impaired=self._impaired.get(device, ""),
+            alive=None
+            if claimed is None or not known
+            else any(config.mac in claimed.get(ip_address(a), ()) for a in known),
+        )
+        return self._with_link(end, link) if link else end
+
+    def _with_link(self, end: End, link: "Link") -> End:
+        return replace(
+            end,
+            up=link.up,
+            carrier=link.carrier,
+            mode=link.mode,
+            all_multicast=link.all_multicast,
+            node=self._nodes.get(link.name, "right"),
+            holders=self._strangers.get(link.name, ()),
+        )
+
+    def _no_guest(self, name: str, network: "Network") -> End:
+        """Describe an end that is no guest: the host, or a machine outside."""
+        if name != HOST:
+            machine = self._plan.hosts.get(name)
+            return End(name, login=" ".join(machine.ssh.words) if machine and machine.ssh else "")
+        device = host_device(self._plan, network)
+        link = self._ends.facts.link(device)
+        mac = host_mac(self._plan, network, self._ends.facts)
+        if link is None:
+            return End(HOST, link=device, mac=mac, exists=False)
+        own = tuple(a.partition("/")[0] for a in link.addresses)
+        return End(HOST, 0, device, mac, own, up=link.up, carrier=link.carrier)
+
+    @cached_property
+    def _indexes(self) -> dict[str, int]:
+        found = (self._ends.facts.link(card.link) for card in self._ends.cards.values())
+        return {link.name: link.index for link in found if link}
+
+    @cached_property
+    def _nodes(self) -> dict[str, str]:
+        try:
+            return tap_node.states_of(self._indexes)
+        except VmnetError:
+            return {}  # no sysfs shows these links: nothing can be said of their nodes
+
+    @cached_property
+    def _strangers(self) -> dict[str, tuple[str, ...]]:
+        """Find who has taps open besides the VMs that they belong to."""
+        own = {x.vm: x.pid for x in self._ends.facts.live}
+        owner = {card.link: own.get(vm, 0) for (vm, _), card in self._ends.cards.items()}
+        try:
+            numbers = {n: name for name, n in tap_node.numbers_of(self._indexes).items()}
+        except VmnetError:
+            return {}
+        return {
+            name: tuple(f"{pid} ({tap_node.command(pid)})" for pid in pids if pid != owner[name])
+            for name, pids in tap_node.holders(numbers).items()
+        }
+
+    @cached_property
+    def _dropped(self) -> dict[str, int]:
+        found: dict[str, int] = self._worker.do("dropped")
+        return found
+
+    @cached_property
+    def _impaired(self) -> dict[str, str]:
+        if os.geteuid():
+            return {}
+        found: dict[str, Found] = self._worker.do("impaired", list(self._indexes))
+        return {device: one.words for device, one in found.items() if one.words}

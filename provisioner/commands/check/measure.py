@@ -1,0 +1,236 @@
+"""Measures pairs, each as soon as both of its ends are up, from what can answer the question.
+
+A guest's own agent is asked first: a ping from inside proves the whole way, the guests' stacks
+included. Where no agent answers, frames are sent at the guest's macvtap in its place. The host
+speaks for itself. Guests boot one after another; what is measured meanwhile costs no time.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from provisioner.check.evidence import Vantage
+from provisioner.commands.check import probes
+from provisioner.commands.check.endpoints import Ends
+from provisioner.commands.check.probes import Target
+from provisioner.commands.check.readiness import MUTE, Readiness
+from provisioner.errors import VmnetError
+from provisioner.host.probe import mesh, neighbours
+from provisioner.host.system.worker import Worker
+from provisioner.network.devices import host_device
+from provisioner.network.frames import Address
+from provisioner.reachability.pairs import HOST, Expected, Pair, Result
+
+if TYPE_CHECKING:
+    from provisioner.host.guest.commands import Pinged
+
+_MESH_S = 2.0
+
+Macs = dict[Address, str]
+
+
+class Measuring:
+    """The measurements of one check; `results` grows as guests come up."""
+
+    def __init__(
+        self, ends: Ends, pairs: Sequence[Pair], readiness: Readiness, worker: Worker
+    ) -> None:
+        self.results: list[Result] = []
+        self._ends = ends
+        self._pairs = pairs
+        self._readiness = readiness
+        self._worker = worker
+
+    def start(self) -> list[threading.Thread]:
+        """Begin, a thread for each source; they end when all their pairs are settled."""
+        sources = dict.fromkeys(p.source for p in self._pairs)
+        threads = [
+            threading.Thread(
+                target=self._readiness.guarded, args=(self._measure, source), daemon=True
+            )
+            for source in sources
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def again(self, pairs: Sequence[Pair]) -> list[Result]:
+        """Measure these pairs once more, all of whose ends are up; used when they have changed."""
+        fresh = Measuring(self._ends, pairs, self._readiness, self._worker)
+        for thread in fresh.start():
+            thread.join()
+        return fresh.results
+
+    def _measure(self, source: str) -> None:
+        for batch in self._batches(source):
+            pings = [t for t in batch if t[0].asked == "ping"]
+            others = [t for t in batch if t[0].asked != "ping"]
+            if source == HOST:
+                guests = [t for t in pings if t[0].target in self._vms]
+                for name in dict.fromkeys(pair.network for pair, _ in guests):
+                    self._add(self._from_host(name, [t for t in guests if t[0].network == name]))
+                self._add(probes.to_machines([t for t in pings if t not in guests]))
+                self._add(probes.of_host(target) for target in others)
+                continue
+            if source in self._ends.plan.hosts:
+                self._add(probes.from_machine(self._ends.plan.hosts[source], batch))
+                continue
+            if source in self._readiness.mute:
+                self._add(self._in_its_place(pings))
+                self._add(probes.untested(t, f"{source}: {MUTE}") for t in others)
+                continue
+            self._add(self._by_agent(source, pings))
+            asks = (probes.in_guest(self._worker, self._ends, source, t) for t in others)
+            self._add(asks)  # one after another: they are work
+
+    def _by_agent(self, vm: str, batch: Sequence[Target]) -> Iterable[Result]:
+        if not batch:
+            return []
+        tries: dict[str, int] = {}
+        sizes: dict[str, int] = {}
+        for pair, address in batch:
+            tries[address] = max(tries.get(address, 0), probes.tries(pair))
+            if pair.expected is Expected.REACHES:
+                sizes[address] = self._ends.packet(pair)
+        try:
+            seen: dict[str, Pinged] = self._worker.do("guest", vm, "ping", tries, sizes)
+        except VmnetError as error:
+            # It hangs, or has died meanwhile: what its guest can reach can still be asked.
+            self._readiness.mute.setdefault(vm, f"{MUTE} ({error.what})")
+            return self._in_its_place(batch)
+        return [self._pinged(pair, address, seen.get(address)) for pair, address in batch]
+
+    def _pinged(self, pair: Pair, address: str, ping: "Pinged | None") -> Result:
+        if ping is None:
+            return Result(pair, address, reached=False, note="no answer to ping", by=Vantage.AGENT)
+        packet = self._ends.packet(pair) if pair.expected is Expected.REACHES else 0
+        small = packet and ping.size < packet
+        return Result(
+            pair,
+            address,
+            reached=True,
+            seconds=ping.seconds,
+            note=f"ping of {ping.size} bytes",
+            by=Vantage.AGENT,
+            tries=ping.tries,
+            wrong=f"packets of {packet} bytes do not pass" if small else "",
+        )
+
+    def _in_its_place(self, batch: Sequence[Target]) -> Iterable[Result]:
+        """Ask at a guest's macvtap as the guest would: its stack is not needed for that."""
+        asks = {target: self._ends.ask(*target) for target in batch}
+        try:
+            heard = mesh.answered(list(asks.values()), _MESH_S)
+        except VmnetError as error:
+            return [probes.untested(target, error.what) for target in batch]
+        return [
+            probes.untested(target, heard.untested[ask])
+            if ask in heard.untested
+            else self._at_macvtap(target, heard.seen.get(ask))
+            for target, ask in asks.items()
+        ]
+
+    def _at_macvtap(self, target: Target, seen: neighbours.Seen | None) -> Result:
+        pair, address = target
+        by = Vantage.MACVTAP
+        if seen is not None:
+            return Result(pair, address, reached=True, seconds=seen.seconds, note="ARP/ND", by=by)
+        if pair.target not in self._vms and not self._is_near(pair, address):
+            note = f"{pair.source}: {MUTE}, and a machine behind a router is asked from inside only"
+            return probes.untested(target, note)
+        return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
+
+    def _is_near(self, pair: Pair, address: str) -> bool:
+        """Tell whether an address is on the wire itself, where ARP and ND ask for it."""
+        subnets = self._ends.plan.network(pair.network).subnet
+        return any(ip_address(address) in subnet for subnet in subnets)
+
+    def _from_host(self, network: str, targets: Sequence[Target]) -> Iterable[Result]:
+        net = self._ends.plan.network(network)
+        device = host_device(self._ends.plan, net)
+        deadline = max(probes.deadline(pair) for pair, _ in targets)
+        macs = {ip_address(a): self._ends.nics[p.target, p.nic].mac for p, a in targets}
+        try:
+            seen = neighbours.neighbours(device, macs, deadline_s=deadline)
+            times = neighbours.ping(list(seen), device=device, deadline_s=deadline, tries=3)
+        except VmnetError as error:
+            return [probes.untested(target, error.what) for target in targets]
+        return [self._seen(pair, address, macs, seen, times) for pair, address in targets]
+
+    def _seen(
+        self,
+        pair: Pair,
+        address: str,
+        macs: Macs,
+        seen: dict[Address, neighbours.Seen],
+        times: dict[Address, float],
+    ) -> Result:
+        ip, by = ip_address(address), Vantage.HOST
+        if ip not in seen:
+            return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
+        others = [mac for mac in seen[ip].macs if mac != macs[ip]]
+        if others:
+            note = f"{', '.join(others)} answers for this address too: it is used twice"
+            return Result(pair, address, None, seen[ip].seconds, note, by)
+        if ip not in times and (pair.expected is Expected.REACHES or self._shares_mac(pair)):
+            note = "answers ARP/ND but no ping"
+            return Result(pair, address, reached=False, note=note, by=by)
+        took = times.get(ip, seen[ip].seconds)
+        return Result(pair, address, reached=True, seconds=took, note="ARP/ND and ping", by=by)
+
+    def _shares_mac(self, pair: Pair) -> bool:
+        """Tell whether the guest bears the card's own MAC: what the card hears is the guest's then.
+
+        A packet socket sees a frame before the passthru device takes it; the host's stack does not.
+        """
+        plan = self._ends.plan
+        nic = plan.vm(pair.target).nics[pair.nic]
+        return (nic.mode or plan.network(nic.network).mode) == "passthru"
+
+    def _batches(self, source: str) -> Iterator[list[Target]]:
+        """Give what can be measured from `source`, whenever there is something new."""
+        left = [p for p in self._pairs if p.source == source]
+        ready = self._readiness
+        while left:
+            with ready.news:
+                while not (self._measurable(left) or self._lost(left)):
+                    ready.news.wait()
+                lost, now = self._lost(left), self._measurable(left)
+                down = dict(ready.down)
+            left = [p for p in left if p not in now and p not in lost]
+            self._add(_lost(p, a, down) for p in lost for a in p.addresses or ("",))
+            self._add(
+                Result(p, "", None, note="it has no address") for p in now if not self._addresses(p)
+            )
+            if batch := [(p, a) for p in now for a in self._addresses(p)]:
+                yield batch
+
+    def _addresses(self, pair: Pair) -> tuple[str, ...]:
+        learned = self._readiness.learned.get((pair.target, pair.nic), ())
+        versions = {pair.version} if pair.version else {4, 6}
+        return pair.addresses or tuple(a for a in learned if ip_address(a).version in versions)
+
+    def _is_up(self, end: str) -> bool:
+        """Tell whether an end can be measured; nobody waits for what is no VM of the plan."""
+        return end in self._readiness.ready or end not in self._vms
+
+    @property
+    def _vms(self) -> set[str]:
+        return {vm for vm, _ in self._ends.nics}
+
+    def _measurable(self, pairs: Iterable[Pair]) -> list[Pair]:
+        return [p for p in pairs if self._is_up(p.source) and self._is_up(p.target)]
+
+    def _lost(self, pairs: Iterable[Pair]) -> list[Pair]:
+        return [p for p in pairs if {p.source, p.target} & self._readiness.down.keys()]
+
+    def _add(self, results: Iterable[Result]) -> None:
+        found = list(results)
+        with self._readiness.news:
+            self.results += found
+
+
+def _lost(pair: Pair, address: str, down: Mapping[str, str]) -> Result:
+    vm = pair.target if pair.target in down else pair.source
+    return Result(pair, address, None, note=f"{vm} is not up: {down[vm]}")

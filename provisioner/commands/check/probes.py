@@ -1,0 +1,127 @@
+"""Questions about one address each: a check of the user's, or a ping to or from another machine.
+
+What has a deadline is asked again until it holds or the deadline has passed: services start late.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from provisioner.check.evidence import Probed, Vantage
+from provisioner.commands.check.endpoints import Ends
+from provisioner.errors import VmnetError
+from provisioner.host.probe import host_checks, neighbours, ssh_ping
+from provisioner.host.system.worker import Worker
+from provisioner.plan.checks import Question, asked
+from provisioner.reachability.pairs import Expected, Pair, Result
+
+if TYPE_CHECKING:
+    from provisioner.plan.hosts import Machine
+
+_TRIES = {Expected.REACHES: 4}
+_OTHER_TRIES = 2
+_HOST_DEADLINE_S = {Expected.REACHES: 4.0}
+_OTHER_DEADLINE_S = 1.0
+_PAUSE_S = 0.5  # between two tries of what has a deadline
+
+Target = tuple[Pair, str]
+
+
+def in_guest(worker: Worker, ends: Ends, vm: str, target: Target) -> Result:
+    """Ask from inside a guest what a check of the user's asks."""
+    pair, address = target
+    peer = pair.target if any(pair.target == name for name, _ in ends.nics) else ""
+    mtu = ends.mtu(vm, pair.source_nic)
+    question = Question(asked(pair.asked), address, pair.within_s, mtu, peer)
+
+    def ask(question: Question) -> Probed:
+        found: Probed = worker.do("probe", vm, question)
+        return found
+
+    return _probed(target, question, ask, Vantage.AGENT)
+
+
+def of_host(target: Target) -> Result:
+    """Ask what a check of the user's asks of the host itself, by its own stack."""
+    pair, address = target
+    question = Question(asked(pair.asked), address, pair.within_s)
+    return _probed(target, question, host_checks.probe, Vantage.HOST)
+
+
+def _probed(
+    target: Target, question: Question, ask: Callable[[Question], Probed], by: Vantage
+) -> Result:
+    pair = target[0]
+    end = time.monotonic() + question.within_s
+    pause = threading.Event()
+    try:
+        found = ask(question)
+        while found.reached is False and pair.expected is Expected.REACHES:
+            if (left_s := end - _PAUSE_S - time.monotonic()) <= 0:
+                break
+            pause.wait(_PAUSE_S)
+            found = ask(replace(question, within_s=left_s))
+    except VmnetError as error:
+        return untested(target, error.what)
+    told = " ".join(x for x in (found.value, found.note) if x)
+    return Result(*target, found.reached, found.seconds, told, by, seen=found)
+
+
+def from_machine(machine: "Machine", batch: Sequence[Target]) -> Iterable[Result]:
+    """Ping from another machine; what cannot be logged in to is not measured, never down."""
+    if machine.ssh is None:
+        return [untested(target, "nobody knows how to log in there") for target in batch]
+    wanted: dict[str, int] = {}
+    for pair, address in batch:
+        wanted[address] = max(wanted.get(address, 0), tries(pair))
+    try:
+        seen = ssh_ping.ping(machine.ssh, wanted)
+    except VmnetError as error:
+        return [untested(target, error.what) for target in batch]
+    return [_by_machine(target, seen[target[1]]) for target in batch]
+
+
+def _by_machine(target: Target, found: Probed) -> Result:
+    by, sent = (None, 1) if found.reached is None else (Vantage.PEER, max(found.sent, 1))
+    return Result(*target, found.reached, found.seconds, found.note, by, sent)
+
+
+def to_machines(targets: Sequence[Target]) -> Iterable[Result]:
+    """Ping machines that are no guests from the host's stack, by whatever way it takes."""
+    longest = max((deadline(pair) for pair, _ in targets), default=0.0)
+    try:
+        times = neighbours.ping([ip_address(a) for _, a in targets], deadline_s=longest)
+    except VmnetError as error:
+        return [untested(target, error.what) for target in targets]
+    found = [(pair, address, times.get(ip_address(address))) for pair, address in targets]
+    return [
+        Result(
+            pair,
+            address,
+            took is not None,
+            took,
+            "ping" if took is not None else "no answer to ping",
+            Vantage.HOST,
+        )
+        for pair, address, took in found
+    ]
+
+
+def untested(target: Target, note: str) -> Result:
+    """Say that something was not measured, and why."""
+    return Result(target[0], target[1], None, note=note)
+
+
+def tries(pair: Pair) -> int:
+    """Say how often to ping, a second a time."""
+    usual = _TRIES.get(pair.expected, _OTHER_TRIES)
+    return max(1, math.ceil(pair.within_s)) if pair.within_s else usual
+
+
+def deadline(pair: Pair) -> float:
+    """Say how long the host waits for an answer to its pings, in seconds."""
+    return pair.within_s or _HOST_DEADLINE_S.get(pair.expected, _OTHER_DEADLINE_S)

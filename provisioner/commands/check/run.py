@@ -1,0 +1,229 @@
+"""The check: what is promised, what was measured, and why a promise was not kept."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provisioner.check.evidence import Finding
+from provisioner.check.readiness import Traits
+from provisioner.commands.check.diagnose import Diagnosis
+from provisioner.commands.check.endpoints import Ends
+from provisioner.commands.check.measure import Measuring
+from provisioner.commands.check.readiness import Readiness
+from provisioner.commands.check.readiness_probes import Signs
+from provisioner.commands.session import Session
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.guest import console_log
+from provisioner.network.devices import uplink_of
+from provisioner.network.resources import Domain
+from provisioner.plan.rules import checks
+from provisioner.reachability import external, pairs
+from provisioner.reachability.pairs import HOST, Expected, Pair, Result
+from provisioner.reachability.sampling import sample
+from provisioner.report.report import Report
+
+if TYPE_CHECKING:
+    from provisioner.host.probe.address_claims import Claims
+    from provisioner.host.system.worker import Pending
+    from provisioner.network.frames import Address
+
+_CONSOLE_LINES = 40
+_CLAIM_S = 1.0
+_MEASURE_S = 4.0  # after --timeout: for measuring those that are up, and for the reasons
+_REASON_S = 2.5  # what looking for reasons needs: wires are asked for a second, twice
+_READY_S, _CLOUD_INIT_S = 120.0, 600.0  # a distribution takes its time, most of all without KVM
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Since when is told what: time.monotonic() values, and the VMs that were just started."""
+
+    ready_since: float  # from when a guest's readiness is told
+    started: float  # from when the command's time is told
+    fresh: frozenset[str] = frozenset()
+    end: float | None = None  # when the guests are waited for no more, as --timeout says
+
+
+def checked(session: Session, report: Report, when: When) -> Report:
+    """Wait for the guests, measure, find out why, and add all of it to the report.
+
+    With `when.end` all of it is over a few seconds after that, however slow the guests are.
+    """
+    last = None if when.end is None else when.end + _MEASURE_S
+    with session.worker.limited(last):
+        return _checked(session, report, when, last)
+
+
+def _checked(session: Session, report: Report, when: When, last: float | None) -> Report:
+    resources = session.snapshot.resources.values()
+    domains = [r for r in resources if isinstance(r, Domain)]
+    # What was started a moment ago may have died since: it counts, so that its end is told.
+    up_now = sorted({d.vm for d in domains} | when.fresh)
+    cards = {(d.vm, i): nic for d in domains for i, nic in enumerate(d.nics)}
+    ends = Ends(session.target.plan, session.nics, cards, session.snapshot.facts)
+    pairs = _pairs(session, set(up_now))
+    plan, nics, worker = session.target.plan, session.nics, session.worker
+    traits = {d.vm: Traits(d.image.agent, d.image.cloud_init) for d in domains}
+    signs = Signs(plan, nics, session.snapshot.facts, worker, traits)
+    readiness = Readiness(plan, pairs, nics, worker, session.tell, signs)
+    before: Mapping[str, int] = session.worker.do("dropped")
+    measuring = Measuring(ends, pairs, readiness, session.worker)
+    threads = measuring.start()
+    threading.Thread(target=session.options.idle, daemon=True).start()
+    patience = _CLOUD_INIT_S if any(t.cloud_init for t in traits.values()) else _READY_S
+    left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
+    readiness.settle(up_now, left_s, when.ready_since, when.fresh)
+    rivals = _rivals(session, readiness)
+    for thread in threads:
+        thread.join(None if last is None else max(0.0, last - time.monotonic()))
+    if readiness.errors:
+        raise readiness.errors[0]
+    order = {id(p): n for n, p in enumerate(pairs)}
+    found = list(measuring.results)
+    found += _unmeasured(pairs, found)
+    results = sorted(found, key=lambda r: order[id(r.pair)])
+    diagnosis = Diagnosis(ends, readiness, session.worker, before)
+    if any(not r.kept for r in results):
+        if last is None or last - time.monotonic() > _REASON_S:
+            session.tell("some promises were not kept: looking for the reason")
+            ends = replace(ends, facts=session.look().facts)
+            diagnosis = Diagnosis(ends, readiness, session.worker, before)
+            results = diagnosis.explained(results)
+        else:
+            session.tell("some promises were not kept; --timeout leaves no time for the reason")
+    findings = (*_about_guests(readiness), *rivals, *diagnosis.standing())
+    return _reported(session, replace(report, results=tuple(results), findings=findings), when)
+
+
+def _unmeasured(pairs: Iterable[Pair], results: Iterable[Result]) -> list[Result]:
+    """Return a result for each pair that has none, since --timeout has left no time for it."""
+    known = {id(result.pair) for result in results}
+    note = "not measured: --timeout is over"
+    return [
+        Result(pair, address, None, note=note)
+        for pair in pairs
+        if id(pair) not in known
+        for address in pair.addresses or ("",)
+    ]
+
+
+def _reported(session: Session, report: Report, when: When) -> Report:
+    broken = {vm for r in report.results if not r.kept for vm in (r.pair.source, r.pair.target)}
+    broken |= {finding.about for finding in report.findings}
+    names = {vm.name for vm in session.target.plan.vms}
+    home = Path(session.snapshot.facts.home)
+    said = tuple(
+        (vm, console_log.last_lines(home / "console" / f"{vm}.log", _CONSOLE_LINES))
+        for vm in sorted(broken & names)
+    )
+    status = report.status
+    if status is Exit.DONE:
+        status = Exit.CHECK_FAILED if broken else Exit.PARTLY_DONE if report.to_do else Exit.DONE
+    took = time.monotonic() - when.started
+    return replace(report, status=status, consoles=said, seconds=took)
+
+
+def _pairs(session: Session, up: set[str]) -> tuple[Pair, ...]:
+    """List what is to be measured among the VMs that are there."""
+    plan, facts = session.target.plan, session.snapshot.facts
+    known, names = {HOST, *up}, {vm.name for vm in plan.vms}
+    promised = pairs.pairs(plan, session.nics, facts)
+    there = [p for p in promised if {p.source, p.target} <= known]
+    if reflects := _measured_switches(session, there):
+        promised = pairs.pairs(plan, session.nics, facts, reflects)
+        there = [p for p in promised if {p.source, p.target} <= known]
+    there += external.pairs(plan, session.nics)
+    asked = checks.expand(plan, session.nics, promised)
+    every = [*(there if checks.wants_matrix(plan) else ()), *asked]
+    every = [p for p in every if not {p.source, p.target} & names - up]
+    return sample(every, names) if session.options.pairs == "sample" else tuple(every)
+
+
+def _measured_switches(session: Session, pairs: Iterable[Pair]) -> dict[str, bool]:
+    """Ask the switches that promises depend on whether they send frames back."""
+    plan = session.target.plan
+    depends = {p.network for p in pairs if p.expected is Expected.EITHER}
+    uplinks = {
+        uplink_of(plan.name, network)
+        for network in plan.networks
+        if network.name in depends and network.uplink
+    }
+    asked: dict[str, Pending] = {}
+    for uplink in sorted(uplinks):
+        session.tell(f"asking the switch behind {uplink} whether it sends frames back")
+        asked[uplink] = session.worker.call("reflects", uplink)
+    found: dict[str, bool] = {}
+    for uplink, pending in asked.items():
+        try:
+            reflects = pending.result()
+        except VmnetError as error:
+            session.tell(f"the switch behind {uplink} cannot be asked: {error.what}")
+            continue
+        if reflects is not None:
+            found[uplink] = reflects
+            session.chosen.append(
+                (f"switch behind {uplink}", "reflects" if reflects else "reflects not", "measured")
+            )
+    return found
+
+
+def _about_guests(readiness: Readiness) -> Iterable[Finding]:
+    for vm, why in sorted({**readiness.mute, **readiness.down}.items()):
+        if vm in readiness.plain and vm not in readiness.down:
+            continue  # it is waited for by other signs than its agent
+        if vm in readiness.down:
+            yield readiness.about(vm)
+        else:
+            what = f"{vm}: {why}; it answers on the wire, so it was measured at its macvtap"
+            fix = f"look at the guest: vmnet console {vm}; its image needs qemu-guest-agent"
+            yield Finding(what, fix, about=vm)
+
+
+def _rivals(session: Session, readiness: Readiness) -> tuple[Finding, ...]:
+    """Ask all wires at once who answers for the guests' addresses; others than they are rivals."""
+    plan = session.target.plan
+    pending: list[tuple[dict[Address, tuple[str, str]], Pending]] = []
+    for network in plan.networks:
+        homes: dict[Address, tuple[str, str]] = {}
+        for (vm, nic), config in session.nics.items():
+            if network.granted or plan.vm(vm).nics[nic].network != network.name:
+                continue
+            known = config.static or readiness.learned.get((vm, nic), ())
+            homes |= {ip_address(a): (vm, config.mac) for a in known if vm in readiness.ready}
+        if homes:
+            wanted = {address: mac for address, (_, mac) in homes.items()}
+            uplink = uplink_of(plan.name, network)
+            pending.append((homes, session.worker.call("claims", uplink, wanted, _CLAIM_S)))
+    found: list[Finding] = []
+    for homes, asked in pending:
+        try:
+            claims: Claims = asked.result()
+        except VmnetError as error:
+            session.tell(f"nobody could be asked for rivals: {error.what}")
+            continue
+        found += _taken_twice(homes, claims.macs)
+    return tuple(found)
+
+
+def _taken_twice(
+    homes: "Mapping[Address, tuple[str, str]]", macs: "Mapping[Address, Sequence[str]]"
+) -> Iterable[Finding]:
+    for address, answered in macs.items():
+        vm, mac = homes[address]
+        others = [one for one in answered if one != mac.lower()]
+        if others:
+            yield Finding(
+                f"{address} of {vm} is used twice: {', '.join(others)} answers for it too",
+                f"give {vm} another address, or find that machine and take the address from it",
+                (f"asked who has {address}: {', '.join(answered)} answered; {vm} is {mac}",),
+                vm,
+            )
+
+
+def results_of(report: Report) -> Mapping[tuple[str, str, str], Result]:
+    """Give the results by source, target and address, for comparison from round to round."""
+    return {(r.pair.source, r.pair.target, r.address): r for r in report.results}

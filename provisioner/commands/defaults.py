@@ -1,0 +1,107 @@
+"""What vmnet chooses by itself for new guests: their image and their accelerator."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provisioner.errors import Complaints, VmnetError
+from provisioner.host.image import micro
+from provisioner.host.libvirt import accelerator as accel
+from provisioner.host.system import paths, plan_files
+from provisioner.image import source
+from provisioner.network.facts import Chosen
+from provisioner.network.resources import MICRO, Image
+from provisioner.plan.vm_scalars import NO_IMAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from provisioner.commands.session import Target
+    from provisioner.network.resources import Domain
+    from provisioner.plan.model import Plan
+
+_HOSTS = Path("/boot")
+
+NOT_BUILT = Image("/not-built-yet/vmlinux", "/not-built-yet/initrd")
+
+
+def images(
+    target: "Target", kept: "Mapping[str, Domain]", tell: "Callable[[str], None] | None"
+) -> dict[str, Image]:
+    """Give the image of each VM that does not run the one it wants already.
+
+    With `tell` what is missing is built or fetched, and that is told; without, what is not known
+    of it is left out. Raises Complaints, each at its place, about images that cannot be had.
+    """
+    found: dict[str, Image] = {}
+    asked: dict[tuple[str, str | None], Image | VmnetError] = {}
+    errors: list[VmnetError] = []
+    for vm in target.plan.vms:
+        old = kept.get(vm.name)
+        if old and old.image.name == source.told(vm.image):
+            continue
+        key = vm.image, vm.digest
+        if key not in asked:
+            asked[key] = _tried(target.fence, *key, tell)
+        match asked[key]:
+            case Image() as image:
+                found[vm.name] = image
+            case VmnetError() as error:
+                errors.append(_at(target, vm.name, error))
+    if errors:
+        raise Complaints(errors)
+    return found
+
+
+def _at(target: "Target", vm: str, error: VmnetError) -> VmnetError:
+    where = target.loaded.places.where("vms", vm, "image") if target.loaded else None
+    return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
+
+
+def _tried(
+    fence: plan_files.Fence, name: str, digest: str | None, tell: "Callable[[str], None] | None"
+) -> Image | VmnetError:
+    try:
+        return _image(fence, name, digest, tell)
+    except VmnetError as error:
+        return error
+
+
+def _image(
+    fence: plan_files.Fence, name: str, digest: str | None, tell: "Callable[[str], None] | None"
+) -> Image:
+    if name == NO_IMAGE:
+        return Image(name=NO_IMAGE, cmdline="console=ttyS0", agent=False)
+    if name == MICRO:
+        return micro_image(tell)
+    from provisioner.commands import image_pull
+
+    return image_pull.image(fence, name, digest or "", tell)
+
+
+def micro_image(tell: "Callable[[str], None] | None") -> Image:
+    """Give the micro image; build it, telling how it goes, or do without when `tell` is None.
+
+    Raises VmnetError when it cannot be built.
+    """
+    found = micro.find(paths.cache()) or micro.find(paths.shared_cache())
+    if not found:
+        if not tell:
+            return NOT_BUILT
+        tell("building the micro image: there is none for this version yet")
+        found = micro.build(paths.cache(), tell)
+    return Image(str(found.kernel), str(found.initrd), found.cmdline, found.min_memory_mib)
+
+
+def accelerator(plan: "Plan", chosen: "Iterable[Image]") -> Chosen:
+    """Give the accelerator of new guests, by a test boot where the plan leaves it open.
+
+    Raises VmnetError when the plan wants KVM and it does not work.
+    """
+    if plan.accel == "tcg":
+        return Chosen("tcg", "the plan says so")
+    booted = [image.kernel for image in chosen if image.kernel]
+    if NOT_BUILT.kernel in booted:
+        return Chosen(str(plan.accel), "found out when the image has been built")
+    built = micro.find(paths.cache()) or micro.find(paths.shared_cache())
+    kernels = [*map(Path, booted), *([built.kernel] if built else []), *_HOSTS.glob("vmlinuz-*")]
+    return accel.choose(str(plan.accel), kernels[0] if kernels else None, paths.cache())

@@ -1,0 +1,77 @@
+"""vmnet doctor: looks at everything that can be wrong before `up`, side by side."""
+
+import getpass
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from provisioner.commands.session import Tell
+from provisioner.doctor import host, network
+from provisioner.doctor import kernel as doctorkernel
+from provisioner.doctor.findings import Item, State
+from provisioner.host.doctor import host as doctor
+from provisioner.host.doctor import network as nics
+from provisioner.host.libvirt import embedded
+from provisioner.host.storage import firmware
+from provisioner.host.system import privileges, programs
+from provisioner.host.system.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provisioner.network.facts import Facts
+    from provisioner.reachability.switch_probe import Findings
+
+
+def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
+    """Look at the host; at one NIC alone among the uplinks, when it is named."""
+    tell("booting a kernel under KVM, if there is one; opening libvirt")
+    with ThreadPoolExecutor(max_workers=2) as side_by_side:
+        kvm = side_by_side.submit(doctor.kvm)
+        qemu = side_by_side.submit(doctor.qemu)
+        libvirt = worker.call("libvirt")
+        facts, held = doctor.facts()
+        kernel = doctor.kernel(facts)
+        found = [
+            *host.rights(privileges.lacking(), getpass.getuser()),
+            *doctorkernel.kernel(kernel),
+            *doctorkernel.nodes(doctor.nodes(), kernel.container),
+            *_around(facts, held, uplink),
+        ]
+        version, trouble = qemu.result()
+        found += [
+            doctorkernel.kvm(kvm.result(), kernel.container),
+            host.qemu(version, trouble, embedded.run_user()[0]),
+            *host.libvirt(libvirt.result()),
+            *host.tools(
+                {name for name in host.programs() if programs.found(name)},
+                uefi=firmware.loader() is not None,
+            ),
+        ]
+    return found
+
+
+def _around(facts: "Facts", held: frozenset[str], uplink: str) -> "Iterator[Item]":
+    yield from host.rooms(doctor.rooms())
+    yield host.memory(doctor.memory())
+    cards = nics.cards([(x.name, x.index) for x in facts.links])
+    yield from network.uplinks(facts, cards, nics.dmi(), uplink)
+    yield from network.firewall(facts, bridge_filter=nics.bridge_filter())
+    yield from network.leftovers(facts, held)
+    yield from network.managers(nics.others())
+
+
+def asked(findings: "Findings") -> list[Item]:
+    """Judge what the switch behind a NIC has answered."""
+    reflection, foreign = findings.lines
+    passes = findings.passes_foreign
+    state = {True: State.GOOD, False: State.BAD, None: State.UNKNOWN}[passes]
+    fix = {
+        True: "",
+        False: "let the switch or hypervisor pass foreign MACs, use mode passthru, or `switch:`",
+        None: "name a machine behind it that answers: --peer ADDRESS",
+    }[passes]
+    about = findings.question.uplink
+    return [
+        Item("the switch", f"{about}: {reflection}"),
+        Item("the switch", f"{about}: {foreign}", state, fix),
+    ]

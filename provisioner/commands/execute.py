@@ -1,0 +1,90 @@
+"""Runs steps side by side, each after those it needs. Decides nothing."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from provisioner.errors import VmnetError
+from provisioner.reconcile.diff import Step, StepId
+from provisioner.signals import held
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of each step; a step whose need failed is skipped, never tried."""
+
+    done: list[Step] = field(default_factory=list)
+    failed: list[tuple[Step, VmnetError]] = field(default_factory=list)
+    skipped: list[Step] = field(default_factory=list)
+
+
+def execute(
+    steps: Iterable[Step],
+    perform: Callable[[Step], None],
+    tell: Callable[[Step, VmnetError | None], None] = lambda _step, _error: None,
+    jobs: int = 16,
+) -> Outcome:
+    """Call `perform` on every step, in parallel where `after` allows; `tell` of each end.
+
+    An interrupt lets the steps that have begun finish, begins no other, and is obeyed then.
+    """
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+    outcome = Outcome()
+    order = _Order(steps, outcome)
+    running: dict[Future[bool], Step] = {}
+    with held() as interrupt, ThreadPoolExecutor(jobs) as pool:
+
+        def begin(step: Step) -> bool:
+            if interrupt.number is not None:  # it came while the step waited for a thread
+                return False
+            perform(step)
+            return True
+
+        while order.is_active() and (running or interrupt.number is None):
+            running |= {pool.submit(begin, step): step for step in order.ready()}
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                step = running.pop(future)
+                error = future.exception()
+                if error is not None and not isinstance(error, VmnetError):
+                    raise error
+                if error is not None or future.result():
+                    order.ended(step, error)
+                    tell(step, error)
+    return outcome
+
+
+class _Order:
+    """Which steps can begin, and what became of those that have ended."""
+
+    def __init__(self, steps: Iterable[Step], outcome: Outcome) -> None:
+        from graphlib import TopologicalSorter
+
+        self._by_id = {s.id: s for s in steps}
+        self._sorter = TopologicalSorter(
+            {i: s.after & self._by_id.keys() for i, s in self._by_id.items()}
+        )
+        self._sorter.prepare()
+        self._broken: set[StepId] = set()
+        self._outcome = outcome
+
+    def is_active(self) -> bool:
+        return self._sorter.is_active()
+
+    def ready(self) -> Iterator[Step]:
+        """Give each step once, when all it needs has ended well."""
+        for i in self._sorter.get_ready():
+            step = self._by_id[i]
+            if step.after & self._broken:
+                self._outcome.skipped.append(step)
+                self._broken.add(i)
+                self._sorter.done(i)
+            else:
+                yield step
+
+    def ended(self, step: Step, error: VmnetError | None) -> None:
+        if error is None:
+            self._outcome.done.append(step)
+        else:
+            self._outcome.failed.append((step, error))
+            self._broken.add(step.id)
+        self._sorter.done(step.id)

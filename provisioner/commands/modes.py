@@ -1,0 +1,29 @@
+"""The modes: what the kernel really does, and what the switch behind a NIC does with it."""
+
+import time
+
+from provisioner.commands.session import Tell
+from provisioner.host.system.worker import Worker
+from provisioner.reachability.experiment import Measured, Verdict
+from provisioner.reachability.switch_probe import Findings, Question
+
+
+def measure(worker: Worker, tell: Tell) -> Verdict:
+    """Measure every pair of modes on this kernel, in network namespaces that nobody else sees."""
+    tell("measuring every pair of modes, in network namespaces without a name")
+    start = time.monotonic()
+    measured: Measured = worker.do("measure")
+    return Verdict(measured, time.monotonic() - start)
+
+
+def question(worker: Worker, uplink: str, peer: str) -> Question:
+    """Find out what can be asked of the switch behind an uplink; nothing is sent."""
+    asked: Question = worker.do("question", uplink, peer)
+    return asked
+
+
+def ask(worker: Worker, asked: Question, tell: Tell) -> Findings:
+    """Ask the switch."""
+    tell(f"asking the switch behind {asked.uplink}")
+    findings: Findings = worker.do("ask", asked)
+    return findings

@@ -1,0 +1,267 @@
+"""The story of `vmnet net`: devices without a plan, for people who bring their own VMs."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.host.guest import users
+from provisioner.host.netlink import links
+from provisioner.host.network import macvtap, standalone, tap_node
+from provisioner.host.system import locks, paths, privileges
+from provisioner.network.facts import Facts, Link
+from provisioner.network.resources import Macvtap
+from provisioner.network.standalone import device, rules
+from provisioner.network.standalone.device import Change, Wish, as_it_is, changed, is_ours, mark_of
+from provisioner.network.standalone.output import Counters, Holder, NetDevice
+from provisioner.text import one_line
+
+Tell = Callable[[str], None]
+
+_PLACE = ".net"  # no plan can have this name
+_LOCK_S = 30.0
+_NUMBERS = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which devices a command is about: those named, those on an uplink, or all."""
+
+    names: tuple[str, ...] = ()
+    uplink: str = ""
+    everything: bool = False
+
+
+def create(wish: Wish, tell: Tell) -> list[NetDevice]:
+    """Make the devices that are wished for: all of them, or none.
+
+    Raises Complaints, when the kernel would not have it, before anything is touched; VmnetError
+    when it refuses all the same.
+    """
+    with _alone("net create", tell):
+        facts = _facts(routes=wish.mode == "passthru")
+        taken = _names(facts)
+        _refuse(rules.complaints(wish, facts, taken))
+        uplink = _existing(facts, wish.uplink)
+        for warning in rules.warnings(wish, uplink):
+            tell(f"warning: {warning}")
+        wanted = device.planned(wish, uplink, taken)
+        made = standalone.create(wanted, [x.index for x in facts.links], paths.nodes(_PLACE))
+        try:
+            for name, index in made.items() if wish.owner else ():
+                tap_node.give(name, index, wish.owner)
+        except BaseException:
+            standalone.remove(made, paths.nodes(_PLACE))
+            raise
+        return _described([x for x in links.at(*made.values()) if x.name in made], facts)
+
+
+def listed(chosen: Chosen) -> list[NetDevice]:
+    """Say what is there; anybody may ask, root alone is told of everybody's processes."""
+    facts = _facts()
+    return _described(_chosen(chosen, facts), facts)
+
+
+def shown(names: Sequence[str]) -> list[NetDevice]:
+    """Say of some devices all that is known of them, counters included."""
+    facts = _facts()
+    found = _chosen(Chosen(tuple(names)), facts)
+    return _described(found, facts, standalone.counters([x.index for x in found]))
+
+
+def change(names: Sequence[str], wish: Change, tell: Tell) -> list[NetDevice]:
+    """Change devices while they are in use: same ifindex, same node, the guest stays.
+
+    Raises Complaints before anything is touched; VmnetError when some could not be changed.
+    """
+    with _alone("net set", tell):
+        facts = _facts()
+        found = _chosen(Chosen(tuple(names)), facts)
+        pairs = [(tap := _as_it_is(x, facts), changed(tap, wish)) for x in found]
+        _refuse(rules.change_complaints(pairs, wish, facts))
+        for warning in rules.change_warnings(pairs):
+            tell(f"warning: {warning}")
+        wanted = [(want, x) for (_, want), x in zip(pairs, found, strict=True)]
+        _refuse_partly(wanted, macvtap.update_all(wanted))
+        if wish.owner is not None:
+            for link in found:
+                tap_node.give(link.name, link.index, wish.owner)
+        return _described(links.at(*(x.index for x in found)), facts)
+
+
+def remove(chosen: Chosen, tell: Tell, *, force: bool = False) -> list[str]:
+    """Remove devices, all in one call; give their names.
+
+    Raises VmnetError for one that is not ours, and for one that a process holds unless `force`:
+    whoever reads a node never hears that its device is gone.
+    """
+    with _alone("net rm", tell):
+        facts = _facts()
+        doomed = {x.name: x.index for x in _chosen(chosen, facts)}
+        if not force:
+            _refuse_held(doomed)
+        standalone.remove(doomed, paths.nodes(_PLACE))
+        return list(doomed)
+
+
+@contextmanager
+def _alone(doing: str, tell: Tell) -> Iterator[None]:
+    privileges.require_for_devices()
+    with locks.held(paths.lock_file(_PLACE), doing, timeout_s=_LOCK_S, say=tell):
+        yield
+
+
+def _facts(*, routes: bool = False) -> Facts:
+    if routes:
+        found, ways = links.observe()
+        return Facts(links=found, routes=ways)
+    return Facts(links=links.every())
+
+
+def _names(facts: Facts) -> set[str]:
+    return {x.name for x in facts.links} | {x.altname for x in facts.links if x.altname}
+
+
+def _refuse(complaints: list[VmnetError]) -> None:
+    if complaints:
+        raise Complaints(complaints)
+
+
+def _existing(facts: Facts, name: str) -> Link:
+    link = facts.link(name)
+    if link is None:
+        raise RuntimeError(name)  # the rules have seen it
+    return link
+
+
+def _chosen(chosen: Chosen, facts: Facts) -> list[Link]:
+    """Find the devices that are meant. Raises VmnetError for one that is not there, or not ours."""
+    ours = {x.name: x for x in sorted(facts.links, key=_by_number) if is_ours(x)}
+    if chosen.names:
+        return list({x.name: x for x in (_named(n, ours, facts) for n in chosen.names)}.values())
+    if chosen.uplink:
+        lower = facts.link(chosen.uplink)
+        return [x for x in ours.values() if lower and x.lower == lower.index]
+    return list(ours.values())
+
+
+def _named(name: str, ours: Mapping[str, Link], facts: Facts) -> Link:
+    if link := ours.get(device.kernel_name(name)):
+        return link
+    if facts.link(name):
+        raise VmnetError(
+            f'"{one_line(name)}" is not a device of vmnet net: it does not bear its marks',
+            fix="those that are: vmnet net ls; what a plan has made goes with: vmnet down",
+            status=Exit.CONFLICT,
+        )
+    raise VmnetError(
+        f'there is no device "{one_line(name)}"',
+        fix="those that are there: vmnet net ls",
+        status=Exit.BAD_INPUT,
+    )
+
+
+def _as_it_is(link: Link, facts: Facts) -> Macvtap:
+    lower = facts.link_at(link.lower)
+    return as_it_is(link, lower.name if lower else "?")
+
+
+def _refuse_partly(
+    wanted: Sequence[tuple[Macvtap, Link]], errors: Sequence[Exception | None]
+) -> None:
+    bad = [error for error in errors if error is not None]
+    if not bad:
+        return
+    first = bad[0]
+    if len(bad) == len(wanted) or not isinstance(first, VmnetError):
+        raise first
+    raise VmnetError(
+        f"{len(bad)} of {len(wanted)} devices could not be changed; the first: {first.what}",
+        fix=first.fix,
+        status=Exit.PARTLY_DONE,
+    )
+
+
+def _refuse_held(doomed: Mapping[str, int]) -> None:
+    held = _holders(doomed)
+    if not held:
+        return
+    name, holders = next(iter(held.items()))
+    who = ", ".join(f"{x.pid} ({x.command})" for x in holders)
+    more = f", and {len(held) - 1} more devices are in use" if len(held) > 1 else ""
+    raise VmnetError(
+        f"the device {name} is open in process {who}{more}",
+        fix="end that process first; or say --force: it runs on, and never hears a frame again",
+        status=Exit.CONFLICT,
+    )
+
+
+def _holders(devices: Mapping[str, int]) -> dict[str, tuple[Holder, ...]]:
+    if not devices:
+        return {}
+    numbers = {number: name for name, number in tap_node.numbers_of(devices).items()}
+    held = tap_node.holders(numbers)
+    return {
+        name: tuple(Holder(pid, tap_node.command(pid)) for pid in sorted(set(pids)))
+        for name, pids in held.items()
+    }
+
+
+def _described(
+    found: Sequence[Link], facts: Facts, counted: Mapping[int, tuple[int, ...]] | None = None
+) -> list[NetDevice]:
+    indexes = {x.name: x.index for x in found}
+    try:
+        states, held = tap_node.states_of(indexes), _holders(indexes)
+    except (
+        VmnetError
+    ):  # a user who may not look behind /sys; what netlink tells is told all the same
+        states, held = dict.fromkeys(indexes, "unknown"), {}
+    return [
+        _device(link, facts, states[link.name], held.get(link.name, ()), (counted or {}))
+        for link in sorted(found, key=_by_number)
+    ]
+
+
+def _device(
+    link: Link,
+    facts: Facts,
+    state: str,
+    held: tuple[Holder, ...],
+    counted: Mapping[int, tuple[int, ...]],
+) -> NetDevice:
+    mark = mark_of(link.alias)
+    lower = facts.link_at(link.lower)
+    owner = mark.owner if mark else 0
+    return NetDevice(
+        name=link.name,
+        uplink=one_line(lower.name) if lower else "?",
+        mode=link.mode,
+        mac=link.mac,
+        mtu=link.mtu,
+        node=str(tap_node.path_of(link.index)),
+        node_state=state,
+        up=link.up,
+        carrier=link.carrier,
+        owner=users.name_of(owner),
+        uid=owner,
+        label=one_line(mark.label) if mark else "",
+        nopromisc=link.nopromisc,
+        sources=link.sources,
+        queues=link.queues,
+        txqueuelen=link.txqueuelen,
+        holders=held,
+        counters=_counters(counted[link.index]) if link.index in counted else None,
+    )
+
+
+def _counters(told: tuple[int, ...]) -> Counters:
+    """Name the kernel's counters: what the device has received is what its guest is to read."""
+    received, sent, received_bytes, sent_bytes, _, _, received_dropped, sent_dropped = told
+    return Counters(received, received_bytes, received_dropped, sent, sent_bytes, sent_dropped)
+
+
+def _by_number(link: Link) -> list[tuple[int, str]]:
+    """Sort mvn10 behind mvn9."""
+    return [(int(x), "") if x.isdecimal() else (0, x) for x in _NUMBERS.split(link.name)]

@@ -1,0 +1,115 @@
+"""Files that a plan names besides itself: found, looked at and read before anything is touched."""
+
+import hashlib
+import stat
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from provisioner.errors import Complaints, VmnetError
+from provisioner.host.libvirt import embedded
+from provisioner.host.system import plan_files
+from provisioner.image import source
+from provisioner.network.facts import File
+from provisioner.text import one_line
+
+if TYPE_CHECKING:
+    from provisioner.commands.session import Target
+    from provisioner.guest.boot import Files
+    from provisioner.plan.load.positions import Places
+    from provisioner.plan.vm import Vm
+
+_BOOTED = ("kernel", "initrd", "ignition", "template")
+_MOST = {"kernel": 1 << 30, "initrd": 4 << 30, "ignition": 512 << 10, "template": 256 << 10}
+
+
+def unopenable(target: "Target", found: "Files") -> list[VmnetError]:
+    """Say which disks the user that embedded QEMUs run as cannot open: libvirt would not help."""
+    assert target.loaded  # noqa: S101  (only commands with a plan come here)
+    user, _ = embedded.run_user()
+    return [
+        _placed(
+            target.loaded.places,
+            vm.name,
+            key,
+            VmnetError(
+                f'the disk "{one_line(path)}" cannot be opened by {user}, whom QEMU runs as',
+                fix=f"let {user} read{'' if disk.readonly else ' and write'} it, and walk through "
+                "the folders above it (see: namei -l)",
+            ),
+        )
+        for vm in target.plan.vms
+        for at, disk in enumerate(vm.disks)
+        if (path := disk.path or disk.device)
+        and (key := f"disks/{at}")
+        and not embedded.can_open(found[vm.name, key].path, write=not disk.readonly)
+    ]
+
+
+def files(target: "Target") -> "Files":
+    """Find every file that a plan's VMs are started with.
+
+    An image's file is judged only: it is opened anew when it is taken into the store. Raises
+    Complaints, each at its place in the plan.
+    """
+    assert target.loaded  # noqa: S101  (only commands with a plan come here)
+    found: dict[tuple[str, str], File] = {}
+    errors: list[VmnetError] = []
+    for vm in target.plan.vms:
+        for key, path, kind in _named(vm):
+            try:
+                file = _file(target.fence, kind, path)
+            except VmnetError as error:
+                errors.append(_placed(target.loaded.places, vm.name, key, error))
+            else:
+                found |= {} if kind == "image" else {(vm.name, key): file}
+    if errors:
+        raise Complaints(errors)
+    return found
+
+
+def _named(vm: "Vm") -> Iterator[tuple[str, str, str]]:
+    if path := source.local_path(vm.image):
+        yield "image", path, "image"
+    for key in _BOOTED:
+        if path := getattr(vm, key):
+            yield key, path, key
+    for at, disk in enumerate(vm.disks):
+        if disk.path:
+            yield f"disks/{at}", disk.path, "disk"
+        elif disk.device:
+            yield f"disks/{at}", disk.device, "device"
+
+
+def _placed(places: "Places", vm: str, key: str, error: VmnetError) -> VmnetError:
+    path = [int(step) if step.isdecimal() else step for step in key.split("/")]
+    where = places.where("vms", vm, *path)
+    return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
+
+
+def _file(fence: plan_files.Fence, kind: str, path: str) -> File:
+    """Look at one file, and digest what will be copied. QEMU itself opens disks, by their path."""
+    told = one_line(path)
+    with plan_files.found(fence, kind, path) as found:
+        if kind == "device" and not stat.S_ISBLK(found.stat.st_mode):
+            raise plan_files.bad(
+                f'the device "{told}" is no block device', "see: lsblk, and ls -l /dev/disk/by-id"
+            )
+        if kind != "device" and not stat.S_ISREG(found.stat.st_mode):
+            raise plan_files.bad(f'the {kind} "{told}" is no regular file', "name a file")
+        digest = _digest(found, kind, told) if kind in _MOST else ""
+        return File(str(found.real), digest)
+
+
+def _digest(found: plan_files.Found, kind: str, told: str) -> str:
+    if found.stat.st_size > _MOST[kind]:
+        raise plan_files.bad(
+            f'the {kind} "{told}" has {found.stat.st_size} bytes',
+            f"{_MOST[kind]} bytes are the most",
+        )
+    try:
+        with found.itself.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise plan_files.bad(
+            f'the {kind} "{told}" cannot be read: {error.strerror}', "mend its rights"
+        ) from error

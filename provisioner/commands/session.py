@@ -1,0 +1,322 @@
+"""What every command begins with: the plan, the lock, the worker, and a look at the host."""
+
+import os
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from provisioner.commands import defaults, plan_files
+from provisioner.errors import Complaints, VmnetError
+from provisioner.guest.xml import render
+from provisioner.host.guest import console_log
+from provisioner.host.libvirt.connection import is_embedded
+from provisioner.host.network import reservations
+from provisioner.host.storage import firmware
+from provisioner.host.system import locks, paths, plan_folders, privileges
+from provisioner.host.system import plan_files as planfiles
+from provisioner.host.system.worker import Worker
+from provisioner.network.devices import Nics, uplink_mac, uplink_of
+from provisioner.network.facts import Chosen, Snapshot
+from provisioner.network.resources import Disk, Domain, Resources
+from provisioner.network.standalone import granted
+from provisioner.preflight import conflicts, host
+from provisioner.preflight import images as imagerules
+from provisioner.reconcile.desired import New, desired
+
+if TYPE_CHECKING:
+    from provisioner.guest.boot import Files
+    from provisioner.guest.files import Texts
+    from provisioner.network.addressing import NicConfig
+    from provisioner.network.facts import Facts
+    from provisioner.plan.load.loader import Loaded
+    from provisioner.plan.model import Plan
+
+_PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
+_OPEN_S = 10.0  # that libvirt has at least: with an empty cache it asks QEMU what it can do
+_JUDGED = {"up", "plan"}  # status tells what is there, whatever the plan wants of its images
+CHANGES: Final = frozenset({"up", "down"})
+"""The commands that take away what killed runs have left; all others only look."""
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a command line can change about how a command goes about its work."""
+
+    command: str
+    timeout_s: float = 0.0  # of waiting for guests; 0 leaves it to what they boot
+    lock_timeout_s: float = 30.0
+    recreate: bool = False
+    pairs: str = "all"  # or "sample": a part of them that touches every guest
+    idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
+    wide: bool = False  # the guests are asked for their own words
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a command is about: a plan, or only the name of one that may have no file any more."""
+
+    name: str
+    loaded: "Loaded | None" = None
+    folder: Path = Path()  # of the plan's file: what it names is looked for from there
+    uri: str = ""  # of libvirt, when the operator names one: instead of the plan's
+    allowed: tuple[Path, ...] = ()  # outside that folder, by the operator: files, or whole folders
+
+    @property
+    def plan(self) -> "Plan":
+        """The plan itself; only commands that demand a file ask for it."""
+        if self.loaded is None:
+            raise RuntimeError(self.name)
+        plan: Plan = self.loaded.plan
+        return plan
+
+    @property
+    def connection(self) -> str:
+        """Where libvirt is: what the operator says, else the plan, else found out."""
+        return self.uri or (self.loaded.plan.connection if self.loaded else "auto")
+
+    @property
+    def fence(self) -> planfiles.Fence:
+        """Where the files that the plan names may lie."""
+        return planfiles.Fence(self.folder, self.allowed)
+
+
+@dataclass(slots=True)
+class Session:
+    """One command under way: the lock is held, libvirt is open, the host has been looked at."""
+
+    target: Target
+    options: Options
+    worker: Worker
+    tell: Tell
+    snapshot: Snapshot
+    chosen: list[tuple[str, str, str]]
+    nics: "Mapping[tuple[str, int], NicConfig]" = field(default_factory=dict)
+    files: "Files | None" = None  # that the plan names, once they have been looked at
+    texts: "Texts | None" = None  # what is in those that guests are told
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether libvirt runs inside vmnet: then QEMU's rights to files are vmnet's business."""
+        return any(what == "libvirt" and is_embedded(uri) for what, uri, _ in self.chosen)
+
+    def look(self) -> Snapshot:
+        """Look at the host again."""
+        self.snapshot = self.worker.do("observe", within_s=self.options.timeout_s or None)
+        return self.snapshot
+
+    def tidy(self) -> None:
+        """Take the plan's folders away when the last look found nothing that needs them."""
+        if not self.snapshot.resources:
+            self.worker.do("tidy")
+
+    def await_agent(self, vm: str, timeout_s: float) -> None:
+        """Wait until a VM's guest agent can be asked: libvirt finds it again some time after open.
+
+        Raises VmnetError when it does not come.
+        """
+        import queue
+        import time
+
+        end = time.monotonic() + timeout_s
+        while vm not in self.worker.do("agents"):
+            try:
+                self.worker.events.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                raise VmnetError(
+                    f"the guest agent of {vm} has not answered after {timeout_s:g} s",
+                    fix=f"look at the guest: vmnet logs {vm}, vmnet console {vm}",
+                ) from None
+
+    def choose(self, what: str, chosen: Chosen) -> None:
+        """Say aloud what was chosen automatically, and keep it for the report."""
+        self.tell(f"{what} {chosen.what}: {chosen.why}")
+        self.chosen.append((what, chosen.what, chosen.why))
+
+    def refuse(self) -> None:
+        """Raise Complaints when the host forbids the plan; nothing has been touched yet."""
+        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        self.files = plan_files.files(self.target)
+        places = self.target.loaded.places
+        found = host.complaints(
+            self.target.plan, places, self.nics, self.snapshot.facts, self.snapshot.resources
+        )
+        if self.is_embedded:
+            found += plan_files.unopenable(self.target, self.files)
+        tagged = [network for network in self.target.plan.networks if network.vlan]
+        if tagged and (why := self.worker.do("no_vlan")):
+            found.append(
+                VmnetError(
+                    f'network "{tagged[0].name}" is a VLAN: {why}',
+                    where=places.where("networks", tagged[0].name, "vlan"),
+                    fix="load the module where the kernel has it: modprobe 8021q",
+                )
+            )
+        try:
+            self.told()
+        except Complaints as bad:
+            found += bad.errors
+        if found:
+            raise Complaints(found)
+
+    def told(self) -> "Texts":
+        """Give what the files hold that the plan names.
+
+        Raises Complaints when some of them cannot be used.
+        """
+        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        if self.texts is None:
+            from provisioner.commands import guest_files
+
+            self.texts = guest_files.texts(self.target.loaded, self.target.fence)
+        return self.texts
+
+    @contextmanager
+    def claimed(self, fresh: Container[str]) -> Iterator[None]:
+        """Keep other plans from taking what the VMs in `fresh` will have, while the block runs.
+
+        Raises Complaints when another plan's `up` is giving one of their addresses or MACs to its
+        own guests, or has made a device with such a MAC since the host was looked at.
+        """
+        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        plan, places_ = self.target.plan, self.target.loaded.places
+        wanted = conflicts.claims(plan, self.nics, self.snapshot.facts, fresh)
+        with reservations.held(plan.name, wanted, self.tell) as taken:
+            found = list(conflicts.claimed_elsewhere(taken, wanted, places_))
+            if wanted and not found:
+                facts = replace(self.snapshot.facts, links=self.worker.do("links"))
+                for network in plan.networks:
+                    if network.uplink and not network.granted:
+                        found += host.macs_taken(plan, network, places_, self.nics, facts)
+            if found:
+                raise Complaints(found)
+            yield
+
+    def refuse_taken_addresses(self, fresh: Container[str]) -> None:
+        """Raise Complaints when a machine on a LAN has an address that a guest would take.
+
+        `fresh` are the VMs that will be started or told of new addresses; all others have theirs.
+        """
+        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        plan, places = self.target.plan, self.target.loaded.places
+        asked = []
+        for network in plan.networks:
+            link = self.snapshot.facts.link(uplink_of(plan.name, network))
+            if not network.uplink or link is None or not (link.up and link.carrier):
+                continue
+            wanted = {
+                address: self.nics[path[1], path[3]].mac
+                for address, path in conflicts.static_addresses(plan, network, self.nics).items()
+                if path[1] in fresh
+            }
+            if wanted:
+                asked.append((network, self.worker.call("owners", link.name, wanted, _PROBE_S)))
+        found: list[VmnetError] = []
+        for network, pending in asked:
+            owners = pending.result()
+            if owners.deaf:
+                self.tell(f"other plans' guests on {network.uplink} not asked: {owners.deaf}")
+            found += conflicts.owned_elsewhere(owners.macs, plan, network, places, self.nics)
+        if found:
+            raise Complaints(found)
+
+    def wanted(self, *, build: bool = True) -> Resources:
+        """Say what must exist for the plan to be up; without `build`, with no image if need be.
+
+        VMs that run keep the image and the accelerator they were started with, unless they are to
+        be recreated: a newer vmnet is no reason to restart a guest.
+        """
+        plan = self.target.plan
+        there = self.snapshot.resources.values()
+        have = [r for r in there if isinstance(r, Domain)]
+        kept = {} if self.options.recreate else {d.vm: d for d in have}
+        if self.files is None:
+            self.files = plan_files.files(self.target)
+        disks = {r.path: r for r in there if isinstance(r, Disk)}
+        loader = firmware.loader()
+        images = defaults.images(self.target, kept, self.tell if build else None)
+        if self.options.command in _JUDGED:
+            assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+            places = self.target.loaded.places
+            if found := imagerules.complaints(plan, places, images, disks, loader):
+                raise Complaints(found)
+        accel = Chosen("", "")
+        if any(vm.name not in kept for vm in plan.vms):
+            accel = defaults.accelerator(plan, images.values())
+            self.choose("accel", accel)
+        elif have:
+            self.choose("accel", Chosen(have[0].accel, "the VMs that run use it"))
+        new = New(images, accel, kept, disks, self.files, loader, self.told())
+        return desired(plan, self.nics, self.snapshot.facts, new)
+
+
+@contextmanager
+def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Iterator[Session]:
+    """Hold the plan's lock, open libvirt, look at the host.
+
+    Raises VmnetError when the host cannot: no rights, no libvirt, the lock held for too long.
+    """
+    if (os.geteuid() and target.loaded and all(n.granted for n in target.plan.networks)) or (
+        os.geteuid() and not target.loaded
+    ):
+        privileges.require_nothing()
+    else:
+        privileges.require()
+    home, root = paths.home(target.name), paths.libvirt_root(target.name)
+    if options.command == "down":
+        privileges.close_own_folders(home, root, paths.state(), paths.run())
+    privileges.require_own_folders(paths.state(), home, paths.run(), root)
+    if options.command == "up":
+        plan_folders.refuse_foreign(home, target.name)
+    lock = locks.held(
+        paths.lock_file(target.name),
+        f"{options.command} {target.name}",
+        timeout_s=options.lock_timeout_s,
+        say=tell,
+        tidy=options.command in CHANGES or not paths.run().exists(),
+    )
+    # The worker ends first: whoever waits for the lock finds libvirt free to be opened.
+    with lock, closing(worker):
+        session = _opened(target, options, worker, tell)
+        try:
+            yield session
+        except BaseException:
+            # Nothing is taken away on an old look, or when the host cannot be looked at.
+            with suppress(VmnetError):
+                session.look()
+                session.tidy()
+            raise
+        session.tidy()
+
+
+def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
+    """Let NICs that bear a MAC of the host's, or of root's devices, have it."""
+    from provisioner.network.addressing import with_macs
+
+    macs = {n.name: uplink_mac(plan, n, facts) for n in plan.networks}
+    return granted.as_granted(with_macs(plan, nics, macs), granted.devices(plan, facts))
+
+
+def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Session:
+    within_s = options.timeout_s or None
+    patience_s = within_s and max(within_s, _OPEN_S)
+    changes = options.command in CHANGES
+    opening = worker.call("open", target.name, target.connection, changes, within_s=patience_s)
+    if target.loaded and options.command == "up":
+        render.warm_up()  # meanwhile, on the other core: what needs no look at the host
+    nics: Nics = {}
+    assigned = {}
+    if target.loaded:
+        from provisioner.network.addressing import assign
+
+        assigned = assign(target.plan)
+    chosen = opening.result()
+    snapshot = worker.do("observe", within_s=within_s)
+    if target.loaded:
+        nics = on_host(target.plan, assigned, snapshot.facts)
+    console_log.cap(paths.consoles(target.name))
+    session = Session(target, options, worker, tell, snapshot, [], nics=nics)
+    session.choose("libvirt", chosen)
+    return session

@@ -1,0 +1,220 @@
+"""up, down, plan and check: what is wanted against what is there."""
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from provisioner.commands.check.run import When, checked
+from provisioner.commands.domain_xml import drawn
+from provisioner.commands.execute import Outcome, execute
+from provisioner.commands.session import Options, Session, Target, Tell, begun
+from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.guest.xml import render
+from provisioner.host.image import store_files
+from provisioner.host.network import reservations
+from provisioner.host.system import paths
+from provisioner.host.system.plan_folders import foreign
+from provisioner.host.system.worker import Worker
+from provisioner.network import nftables
+from provisioner.network.facts import Facts
+from provisioner.network.resources import Domain, Resources
+from provisioner.preflight.warnings import warnings
+from provisioner.reconcile.diff import Step, Verb, diff
+from provisioner.report.report import Failure, Report, VmStatus
+from provisioner.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provisioner.network.addressing import NicConfig
+
+
+_STEP_S = 2.0  # that each step has, however late it begins
+
+
+def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+    """Bring the plan up; doing it twice changes nothing.
+
+    Raises Complaints when the plan or the host forbids it, before anything is touched, and
+    VmnetError when the host cannot.
+    """
+    started = time.monotonic()
+    # Until its guests have been checked, they may not answer for their addresses themselves.
+    with begun(target, options, worker, tell) as session, ExitStack() as kept:
+        session.refuse()
+        # Until disks lean on them, nobody may take images away: vmnet image prune waits.
+        with store_files.held(paths.store(), tell):
+            want = session.wanted()
+            steps = diff(want, session.snapshot.resources)
+            _refuse_restarts(steps, options)
+            xmls = drawn(target, steps)
+            changed = {
+                s.resource.vm
+                for s in steps
+                if s.verb is not Verb.DELETE and isinstance(s.resource, Domain)
+            }
+            kept.enter_context(session.claimed(changed))
+            session.refuse_taken_addresses(changed)
+            _warn(session)
+            began = time.monotonic()
+            if not steps:
+                tell("nothing to do")
+            end = began + options.timeout_s if options.timeout_s else None
+            outcome = _done(session, steps, xmls, end)
+        left = diff(want, session.look().resources)
+        report = reported(session, outcome, left)
+        fresh = frozenset(
+            s.resource.vm
+            for s in outcome.done
+            if s.verb is Verb.CREATE and isinstance(s.resource, Domain)
+        )
+        if fresh:
+            began = time.monotonic()
+        return checked(session, report, When(began, started, fresh, end))
+
+
+def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+    """Say what `up` would do; touch nothing."""
+    with begun(target, options, worker, tell) as session:
+        session.refuse()
+        _warn(session)
+        steps = diff(session.wanted(build=False), session.snapshot.resources)
+        drawn(target, steps)
+        return reported(session, Outcome(), steps)
+
+
+def check(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+    """Measure who reaches whom among the VMs that run."""
+    started = time.monotonic()
+    with begun(target, options, worker, tell) as session:
+        running = {d.vm for d in _domains(session.snapshot.resources)}
+        missing = [vm.name for vm in target.plan.vms if vm.name not in running]
+        if missing:
+            raise VmnetError(
+                f"{', '.join(missing)} of the plan {'is' if len(missing) == 1 else 'are'} not up",
+                fix="bring the plan up first: vmnet up",
+                status=Exit.CHECK_FAILED,
+            )
+        end = time.monotonic() + options.timeout_s if options.timeout_s else None
+        when = When(started, started, end=end)
+        return checked(session, reported(session, Outcome(), []), when)
+
+
+def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+    """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
+    with begun(target, options, worker, tell) as session:
+        reservations.forget(target.name)  # of an up that was killed
+        steps = diff({}, session.snapshot.resources)
+        outcome = _done(session, steps, {})
+        for family, name in session.snapshot.facts.firewall.namesakes:
+            if name.startswith(nftables.prefix(target.name)):
+                tell(f"left alone: the nftables table {one_line(name)} ({family}) is not vmnet's")
+        left = diff({}, session.look().resources)
+        return reported(session, outcome, left)
+
+
+def _warn(session: Session) -> None:
+    for warning in warnings(session.target.plan, session.snapshot.facts):
+        session.tell(f"warning: {warning}")
+
+
+def _domains(resources: Resources) -> list[Domain]:
+    return [r for r in resources.values() if isinstance(r, Domain)]
+
+
+def _refuse_restarts(steps: list[Step], options: Options) -> None:
+    """End no guest that the user wants to keep, unless told to."""
+    created = {
+        s.resource.name for s in steps if s.verb is Verb.CREATE and isinstance(s.resource, Domain)
+    }
+    ended = [
+        (s.resource, s.cause)
+        for s in steps
+        if s.verb is Verb.DELETE and isinstance(s.resource, Domain) and s.resource.name in created
+    ]
+    if ended and not options.recreate:
+        raise Complaints(
+            [
+                VmnetError(
+                    f'VM "{domain.vm}" runs and would have to be started anew: {cause}',
+                    fix="run vmnet up --recreate, or take the change back",
+                    status=Exit.CONFLICT,
+                )
+                for domain, cause in ended
+            ]
+        )
+
+
+def _done(
+    session: Session, steps: list[Step], xmls: "Mapping[str, str]", end: float | None = None
+) -> Outcome:
+    """Perform the steps; one that is not done at `end` (time.monotonic()) is given up."""
+
+    def perform(step: Step) -> None:
+        xml = ""
+        match step.resource, step.verb:
+            case Domain() as domain, Verb.CREATE:
+                xml = xmls[domain.name]
+            case Domain() as domain, Verb.UPDATE:
+                xml = render.mark_xml(domain)
+            case _:
+                pass  # everything else needs no XML
+        # What is left may be nothing: host.deadline gives each wait its least.
+        within_s = None if end is None else max(_STEP_S, end - time.monotonic())
+        session.worker.do("perform", step, xml, within_s=within_s)
+
+    def tell(step: Step, error: VmnetError | None) -> None:
+        session.tell(f"{step}" if error is None else f"FAILED {step}: {error.what}")
+
+    return execute(steps, perform, tell)
+
+
+def reported(session: Session, outcome: Outcome, left: list[Step]) -> Report:
+    """Put together what is known after the steps, before anything has been measured."""
+    failed = tuple(Failure(str(step), error) for step, error in outcome.failed)
+    status = Exit.DONE
+    if failed:
+        some = outcome.done or session.snapshot.resources
+        status = Exit.PARTLY_DONE if some else failed[0].error.status
+    facts = session.snapshot.facts
+    told = list(warnings(session.target.plan, facts)) if session.target.loaded else []
+    if session.options.command in {"status", "down"}:
+        alone = [
+            f"left alone, vmnet has not made it: {one_line(str(x))}"
+            for x in foreign(session.target.name)
+        ]
+        for line in alone:
+            session.tell(line)
+        told += alone
+    return Report(
+        command=session.options.command,
+        plan=session.target.name,
+        status=status,
+        chosen=tuple(session.chosen),
+        warnings=tuple(told),
+        done=tuple(map(str, outcome.done)),
+        to_do=tuple(map(str, left)),
+        failed=failed,
+        vms=statuses(session, facts),
+    )
+
+
+def statuses(session: Session, facts: Facts) -> tuple[VmStatus, ...]:
+    """Say of each VM, of the plan or left over from it, what it is made of now."""
+    live = {x.vm: x for x in facts.live}
+    planned = [vm.name for vm in session.target.plan.vms] if session.target.loaded else []
+    every = [*planned, *(vm for vm in sorted(live) if vm not in planned)]
+    return tuple(
+        VmStatus(
+            vm,
+            live[vm].state if vm in live else "not there",
+            live[vm].pid if vm in live else 0,
+            _addresses(session.nics, vm),
+            tuple(f"/dev/tap{index}" for _, index in live[vm].taps) if vm in live else (),
+        )
+        for vm in every
+    )
+
+
+def _addresses(nics: "Mapping[tuple[str, int], NicConfig]", vm: str) -> tuple[str, ...]:
+    return tuple(str(a) for (name, _), nic in nics.items() if name == vm for a in nic.addresses)

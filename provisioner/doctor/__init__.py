@@ -1,0 +1,1 @@
+"""Findings about the host: kernel, libvirt, network, CI."""

@@ -1,0 +1,75 @@
+"""What vmnet doctor says: findings about a host, each with its mend, and what they amount to."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from provisioner.errors import Exit
+from provisioner.text import one_line, sanitize
+
+FORMAT = 1  # of the JSON; changes only when a reader of the old one would be misled
+
+
+class State(StrEnum):
+    """How something stands."""
+
+    GOOD = "ok"
+    NOTE = "note"  # works otherwise than one may think, or less well than it could
+    LACKS = "lacking"  # some plans cannot be brought up, and which ones is said
+    BAD = "broken"  # no plan can be brought up
+    UNKNOWN = "unknown"  # could not be looked at, and why is said
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that was looked at: what was found, and how to mend it where there is need."""
+
+    area: str
+    what: str
+    state: State = State.GOOD
+    fix: str = ""
+
+
+def status(items: Sequence[Item]) -> Exit:
+    """Give the exit status: 4 as soon as one thing keeps every plan from coming up."""
+    return Exit.HOST_CANNOT if any(i.state is State.BAD for i in items) else Exit.DONE
+
+
+def lines(items: Sequence[Item]) -> Iterator[str]:
+    """Give the findings for people, area by area, the mend below each."""
+    for area in dict.fromkeys(i.area for i in items):
+        yield area
+        for item in (i for i in items if i.area == area):
+            yield f"  {item.state:<8} {one_line(item.what, 400)}"
+            if item.fix:
+                yield f"  {'':<8} mend it: {one_line(item.fix, 600)}"
+    yield summary(items)
+
+
+def summary(items: Sequence[Item]) -> str:
+    """Say in one sentence what it amounts to."""
+    numbers = {state: sum(i.state is state for i in items) for state in State}
+    told = [f"{len(items)} things looked at"]
+    told += [f"{n} {state}" for state, n in numbers.items() if n and state is not State.GOOD]
+    end = "no plan can be brought up" if status(items) else "nothing keeps vmnet up from working"
+    return f"doctor: {', '.join(told)}; {end}"
+
+
+def as_json(items: Sequence[Item]) -> str:
+    """Write the findings as JSON, every string of it sanitised."""
+    value = {
+        "format": FORMAT,
+        "command": "doctor",
+        "status": int(status(items)),
+        "summary": summary(items),
+        "findings": [
+            {"area": i.area, "state": str(i.state), "what": sanitize(i.what), "fix": _or_none(i)}
+            for i in items
+        ],
+    }
+    return json.dumps(value, indent=2)
+
+
+def _or_none(item: Item) -> str | None:
+    return sanitize(item.fix) or None

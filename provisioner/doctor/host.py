@@ -1,0 +1,132 @@
+"""What the host has to have besides its kernel: rights, QEMU, libvirt, room."""
+
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from provisioner.doctor.findings import Item, State
+
+_MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Libvirt:
+    """libvirt as it answered, or why it did not."""
+
+    library: int = 0  # version, as libvirt counts: 9 * 1,000,000 + 0 * 1,000 + 0
+    chosen: str = ""  # the connection, and why this one
+    opened: str = ""  # its version, "" when it cannot be opened
+    trouble: str = ""
+    fix: str = "apt-get install libvirt-daemon-driver-qemu: it brings libvirt_driver_qemu.so"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A folder that vmnet writes to."""
+
+    path: str
+    purpose: str
+    free: int  # bytes that may be used
+    inodes: int  # -1: the file system does not count them
+    enough: int  # bytes below which nothing works
+    good: int  # bytes above which nobody has to think about it
+    trouble: str = ""  # why it cannot be written to
+
+
+def rights(missing: Iterable[tuple[str, str]], user: str) -> Iterator[Item]:
+    """Judge the capabilities that vmnet lacks: name and what it is for."""
+    told = [f"{name} ({why})" for name, why in missing]
+    if not told:
+        yield Item("rights", f"vmnet has all it needs, as {user}")
+        return
+    yield Item(
+        "rights",
+        f"as {user}, vmnet lacks {', '.join(told)}",
+        State.BAD,
+        "run it as root: sudo vmnet …; or have root make devices for you: "
+        "vmnet net create --uplink NIC --mode MODE --owner USER",
+    )
+
+
+def qemu(version: str, trouble: str, user: str) -> Item:
+    """Judge QEMU; `user` is who it will run as."""
+    if trouble:
+        return Item("virtualisation", trouble, State.BAD, "apt-get install qemu-system-x86")
+    return Item("virtualisation", f"{version}; guests run as the user {user}")
+
+
+_TOOLS: Final = (
+    ("qemu-img", "makes guests' disks", State.LACKS, "qemu-utils"),
+    ("ssh-keygen", "makes the key that a guest is known by", State.LACKS, "openssh-client"),
+    ("openssl", "hashes a password: in the clear", State.LACKS, "openssl"),
+    ("gpgv", "verifies the vendors' lists of digests", State.NOTE, "gpgv"),
+    ("mmdebstrap", "builds Debian images here", State.NOTE, "mmdebstrap"),
+)
+"""Programs that guests' disks and images take: what each does, and its package in Debian."""
+
+
+def tools(there: Container[str], *, uefi: bool) -> Iterator[Item]:
+    """Judge the programs that only some plans need; `uefi`: OVMF is on the host."""
+    missing = [tool for tool in _TOOLS if tool[0] not in there]
+    for name, what, state, package in missing:
+        yield Item(
+            "guests", f"{name}, which {what}, is missing", state, f"apt-get install {package}"
+        )
+    if not uefi:
+        what = "OVMF is missing: no `boot: uefi`"
+        yield Item("guests", what, State.LACKS, "apt-get install ovmf")
+    if not missing and uefi:
+        yield Item("guests", "disks, images, host keys and UEFI: all programs are there")
+
+
+def programs() -> tuple[str, ...]:
+    """Name the programs that `tools` judges."""
+    return tuple(name for name, *_ in _TOOLS)
+
+
+def libvirt(found: Libvirt) -> Iterator[Item]:
+    """Judge libvirt by what it answered."""
+    if not found.library:
+        fix = "apt-get install libvirt0 libvirt-daemon-driver-qemu python3-libvirt"
+        yield Item("virtualisation", f"libvirt: {found.trouble}", State.BAD, fix)
+        return
+    told = f"libvirt {_version(found.library)}: {found.chosen}"
+    if not found.trouble:
+        yield Item("virtualisation", f"{told}; opened, driver {found.opened}")
+        return
+    what = f"{told}; it cannot be opened: {found.trouble}"
+    yield Item("virtualisation", what, State.BAD, found.fix)
+
+
+def rooms(found: Iterable[Room]) -> Iterator[Item]:
+    """Judge the room that is left."""
+    for room in found:
+        free = f"{room.free // _MIB} MiB free"
+        what = f"{room.path}: {free}, for {room.purpose}"
+        if room.trouble:
+            what = f"{room.path}, for {room.purpose}: {room.trouble}"
+            yield Item(
+                "room", what, State.BAD, "set VMNET_STATE_DIR, VMNET_RUN_DIR, VMNET_CACHE_DIR"
+            )
+        elif room.free < room.enough or room.inodes == 0:
+            short = "no inode is free there" if room.inodes == 0 else "that is too little"
+            yield Item(
+                "room", f"{what}: {short}", State.BAD, "make room there: vmnet down what idles"
+            )
+        elif room.free < room.good:
+            yield Item("room", f"{what}: a few guests fill it", State.NOTE, "make room there")
+        else:
+            yield Item("room", what)
+
+
+def memory(available: int) -> Item:
+    """Judge the memory that is left, in bytes."""
+    what = f"memory: {available // _MIB} MiB can be used"
+    if available < 256 * _MIB:
+        fix = "end something, or add swap: a micro guest needs some 100 MiB"
+        return Item("room", f"{what}: not even for a few small guests", State.NOTE, fix)
+    return Item("room", what)
+
+
+def _version(number: int) -> str:
+    return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"

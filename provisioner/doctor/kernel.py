@@ -1,0 +1,206 @@
+"""What the kernel has to have: its drivers, KVM, and device nodes that may be made and opened."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from provisioner.doctor.findings import Item, State
+
+AREA: Final = "kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A driver, the module it is in, and who goes without when the kernel lacks it."""
+
+    name: str
+    module: str
+    option: str  # of the kernel's configuration
+    without: str
+    state: State = State.LACKS
+
+
+NEEDS: Final = (
+    Need("macvlan", "macvlan", "MACVLAN", "no guest has a network", State.BAD),
+    Need("macvtap", "macvtap", "MACVTAP", "no guest has a network", State.BAD),
+    Need("veth", "veth", "VETH", "no `switch:`, and guests on a NIC cannot be asked one by one"),
+    Need("bridge", "bridge", "BRIDGE", "no `switch: {hairpin: true}`"),
+    Need("vlan", "8021q", "VLAN_8021Q", "no `vlan:`"),
+    Need("clsact", "sch_ingress", "NET_SCH_INGRESS", "guests on a NIC cannot be asked one by one"),
+    Need("netem", "sch_netem", "NET_SCH_NETEM", "no `vmnet link --delay`", State.NOTE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What was found out about the running kernel."""
+
+    release: str
+    version: str = ""  # uname -v: distributions name the upstream version in it
+    # By driver: whether it is there; None where the kernel would not say.
+    answers: Mapping[str, bool | None] = field(default_factory=dict)
+    loaded: frozenset[str] = frozenset()  # modules, from /proc/modules
+    loadable: frozenset[str] = frozenset()  # modules, from /lib/modules
+    options: Mapping[str, str] = field(default_factory=dict)  # "MACVTAP": "y", "m" or "n"
+    no_guard: str = ""
+    no_nat: str = ""
+    no_loss: str = ""
+    vhost: bool = False  # /dev/vhost-net can be opened
+    container: str = ""  # "docker", "podman" …; "" on a host
+
+
+@dataclass(frozen=True, slots=True)
+class Kvm:
+    """What a test boot under KVM came to; `trouble` is "" when it worked."""
+
+    exists: bool
+    trouble: str = ""
+    untested: str = ""  # why no test boot was made
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Whether device nodes come by themselves, can be made, and may be opened."""
+
+    major: int = 0  # of macvtap, from /proc/devices; 0: it has none
+    devtmpfs: bool = True
+    mknod: str = ""  # why none can be made
+    open: str = ""  # why one that was made cannot be opened
+    tun: str = ""  # "", "missing", or why /dev/net/tun cannot be opened
+
+
+def kernel(found: Kernel) -> Iterator[Item]:
+    """Judge the kernel's drivers."""
+    yield Item(AREA, f"Linux {found.release}")
+    if set(found.answers.values()) == {None}:
+        what = "the kernel tells root only which drivers it has"
+        yield Item(AREA, what, State.UNKNOWN, "run it as root: sudo vmnet doctor")
+    else:
+        yield from (_driver(need, bool(found.answers.get(need.name)), found) for need in NEEDS)
+    yield _rules("spoof guards can be set", found.no_guard, "`spoof_guard:` guards nothing")
+    yield _rules("addresses can be translated", found.no_nat, "no `switch: {nat: true}`")
+    if found.no_loss:
+        what = f"frames cannot be lost on purpose: {found.no_loss}"
+        fix = "modprobe -a nft_numgen nft_limit; it is for vmnet link only"
+        yield Item(AREA, what, State.NOTE, fix)
+    yield _vhost(found)
+
+
+def _driver(need: Need, there: bool, found: Kernel) -> Item:  # noqa: FBT001
+    if there:
+        how = "a module, loaded" if need.module in found.loaded else "built in"
+        return Item(AREA, f"{need.name}: works ({how})")
+    what = f"{need.name}: this kernel has no such driver: {need.without}"
+    return Item(AREA, what, need.state, _loading(need, found))
+
+
+def _loading(need: Need, found: Kernel) -> str:
+    built = found.options.get(need.option)
+    if need.module in found.loadable:
+        return f"modprobe {need.module}"
+    if built == "m" or (built is None and found.container):
+        where = "on the host of this container: " if found.container else ""
+        return f"{where}modprobe {need.module} (from the modules of Linux {found.release})"
+    return (
+        f"it was built without CONFIG_{need.option}: boot another kernel (Debian and Ubuntu: the "
+        "generic one, not a cloud or cut-down one)"
+    )
+
+
+def _rules(works: str, trouble: str, without: str) -> Item:
+    if not trouble:
+        return Item(AREA, f"nftables: {works}")
+    fix = "install nftables and run as root, on Linux 5.16 or newer with nf_tables"
+    return Item(AREA, f"nftables: {trouble}: {without}", State.LACKS, fix)
+
+
+# CVE-2024-41090 and 41091: by a short frame a guest crashes its host through vhost-net. The first
+# release of each line of kernels that mends it; 6.11 never had it.
+_MENDED: Final = {(5, 4): 281, (5, 10): 223, (5, 15): 164, (6, 1): 102, (6, 6): 43, (6, 10): 2}
+_NEVER_HAD: Final = (6, 11)
+
+
+def _vhost(found: Kernel) -> Item:
+    if not found.vhost:
+        what = "vhost-net: cannot be used: QEMU passes every frame itself, at some cost in speed"
+        fix = "modprobe vhost_net (in a container: --device /dev/vhost-net); slower, not wrong"
+        return Item(AREA, what, State.NOTE, fix)
+    upstream = _upstream(found)
+    line, patch = upstream[:2], upstream[2]
+    if line >= _NEVER_HAD or patch >= _MENDED.get(line, patch + 1):
+        return Item(AREA, "vhost-net: can be used")
+    what = "vhost-net: can be used, but by its number this kernel may have CVE-2024-41090"
+    fix = "see whether your distribution has mended it; else write vhost: off for hostile guests"
+    return Item(AREA, what, State.NOTE, fix)
+
+
+def _upstream(found: Kernel) -> tuple[int, int, int]:
+    """Give the upstream version: Debian has it in `uname -v`, with a name of its own before."""
+    told = re.search(r"Debian (\d+)\.(\d+)\.(\d+)", found.version)
+    told = told or re.match(r"(\d+)\.(\d+)\.(\d+)", found.release)
+    if not told:
+        return 0, 0, 0
+    major, minor, patch = map(int, told.groups())
+    return major, minor, patch
+
+
+def kvm(found: Kvm, container: str = "") -> Item:
+    """Judge whether guests run under KVM."""
+    slow = "guests are computed by QEMU (TCG), several times slower"
+    if not found.exists:
+        fix = "turn on virtualisation in the firmware (in a VM: nested virtualisation), then: "
+        fix += "modprobe kvm_intel or kvm_amd"
+        if container:
+            fix = "if its host has one, start the container with --device /dev/kvm"
+        return Item(AREA, f"KVM: there is no /dev/kvm: {slow}", State.NOTE, fix)
+    if found.untested:
+        what = f"KVM: /dev/kvm is there, whether a guest boots is not known: {found.untested}"
+        return Item(AREA, what, State.UNKNOWN, "vmnet image build, then vmnet doctor")
+    if not found.trouble:
+        return Item(AREA, "KVM: a test boot worked")
+    if "ermission" in found.trouble:
+        fix = "vmnet doctor --ci prints the udev rule that lets QEMU's user open /dev/kvm"
+    else:
+        fix = (
+            "write accel: tcg, or leave it out: vmnet then takes TCG; the fault is below this host"
+        )
+    return Item(AREA, f"KVM: {found.trouble}: {slow}", State.NOTE, fix)
+
+
+def nodes(found: Nodes, container: str = "") -> Iterator[Item]:
+    """Judge whether /dev/tapN can be had: QEMU opens it, and nothing else will do."""
+    flags = docker_flags(found.major)
+    yield _taps(found, flags, container)
+    if found.tun:
+        what = f"/dev/net/tun: {found.tun}; macvtaps do without, libvirt's own networks do not"
+        fix = "modprobe tun (in a container: --device /dev/net/tun), if anything else needs it"
+        yield Item(AREA, what, State.NOTE, fix)
+    if container:
+        what = f"this is a container ({container}): what it may do is up to who started it"
+        yield Item(AREA, what, fix=f"the flags that vmnet wants: {flags}")
+
+
+def _taps(found: Nodes, flags: str, container: str) -> Item:
+    fix = f"start the container with {flags}" if container else "run it as root"
+    if not found.major:
+        what = "/dev/tapN: macvtap has no device number yet, so none could be tried"
+        return Item(AREA, what, State.UNKNOWN, "load the driver first: modprobe macvtap")
+    if found.open or (found.mknod and not found.devtmpfs):
+        what = f"/dev/tapN: {found.open or found.mknod}: no guest can be attached"
+        return Item(AREA, what, State.BAD, fix)
+    if found.mknod:
+        what = f"/dev/tapN: the kernel makes them (devtmpfs), none could be tried: {found.mknod}"
+        return Item(AREA, what, State.UNKNOWN, fix)
+    if found.devtmpfs:
+        return Item(AREA, "/dev/tapN: the kernel makes them (devtmpfs), and they can be opened")
+    return Item(AREA, "/dev/tapN: no devtmpfs here, but vmnet can make and open them")
+
+
+def docker_flags(major: int) -> str:
+    """Give the flags of `docker run` and `podman run` that guests on macvtaps need."""
+    capabilities = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "MKNOD")
+    rule = f"'c {major or 'MAJOR'}:* rwm'"
+    where = "" if major else " (MAJOR: that of macvtap in /proc/devices)"
+    added = " ".join(f"--cap-add {name}" for name in capabilities)
+    return f"{added} --device-cgroup-rule {rule} --device /dev/kvm{where}"

@@ -1,0 +1,287 @@
+"""What is known of a host's NICs before anybody uses them, and of others who touch links.
+
+Whose machine it is, by its firmware (DMI) and the NIC's driver, is a hint: hypervisors and clouds
+drop frames with MACs that they did not give out. The active test decides.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Final
+
+from provisioner import naming
+from provisioner.doctor.findings import Item, State
+from provisioner.errors import Exit
+from provisioner.network import uplink
+from provisioner.network.facts import Facts, Link
+from provisioner.text import one_line
+
+_SAMPLES: Final = {f"{prefix}0000000000": kind for prefix, kind in naming.KINDS.items()}
+"""A name such as each kind of vmnet's devices has, and the kind."""
+_TYPED: Final = frozenset({"bridge", "vlan"})
+"""The kinds whose type is their own name to networkd, which takes the kernel's DEVTYPE for it (seen
+in /sys/class/net/NAME/uevent); that of the others is "ether"."""
+_LEAST_MTU: Final = 1280  # of IPv6 (RFC 8200)
+_NAMED: Final = 3
+UNMANAGED: Final = "[Link] Unmanaged"
+"""A key laid beside those of [Match]: the file says hands off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A hypervisor or cloud, known by its firmware's words or its NIC's driver."""
+
+    name: str
+    words: str  # a pattern for the DMI strings, joined
+    drivers: frozenset[str]
+    fix: str
+
+
+_CLOUD: Final = "use `switch: {nat: true}`, or mode passthru with the NIC's own MAC"
+_PLATFORMS: Final = (
+    Platform("Amazon EC2", r"amazon", frozenset({"ena", "ixgbevf"}), _CLOUD),
+    Platform("Google Cloud", r"google", frozenset({"gve"}), _CLOUD),
+    Platform("Azure", r"7783-7084-3265-9085-8269-3286-77", frozenset({"mana"}), _CLOUD),
+    Platform(
+        "Hyper-V",
+        r"microsoft",
+        frozenset({"hv_netvsc"}),
+        "on its host: Set-VMNetworkAdapter -VMName NAME -MacAddressSpoofing On",
+    ),
+    Platform(
+        "VMware",
+        r"vmware",
+        frozenset({"vmxnet3"}),
+        "at the port group, accept promiscuous mode, MAC address changes and forged transmits",
+    ),
+    Platform(
+        "VirtualBox",
+        r"virtualbox|innotek",
+        frozenset(),
+        "VBoxManage modifyvm NAME --nic-promisc1 allow-all",
+    ),
+    Platform("DigitalOcean", r"digitalocean", frozenset(), _CLOUD),
+    Platform("Hetzner Cloud", r"hetzner", frozenset(), _CLOUD),
+    Platform("Oracle Cloud", r"oraclecloud", frozenset(), _CLOUD),
+    Platform("Alibaba Cloud", r"alibaba", frozenset(), _CLOUD),
+    Platform(
+        "OpenStack",
+        r"openstack",
+        frozenset(),
+        "openstack port set --no-security-group --disable-port-security PORT",
+    ),
+    Platform(
+        "Xen", r"\bxen\b|hvm domu", frozenset({"xen-netfront", "vif"}), "look at its port locking"
+    ),
+    Platform(
+        "KVM",
+        r"qemu|\bkvm\b|red hat",
+        frozenset({"virtio_net", "virtio-net"}),
+        "on its host: a bridge without MAC filter (libvirt: no clean-traffic filter, and "
+        "trustGuestRxFilters='yes' on macvtap; Proxmox: MAC filter off)",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What sysfs says of a NIC besides what netlink says."""
+
+    driver: str = ""
+    speed: int = 0  # Mbit/s; 0 unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Programs of this network namespace that look after links, and what they were told."""
+
+    running: frozenset[str] = frozenset()  # names of programs
+    networkd: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # file: [Match]
+    unmanaged: str = ""  # NetworkManager's unmanaged-devices
+    dhcpcd: str = ""  # its denyinterfaces
+
+
+def platform(driver: str, dmi: Collection[str]) -> Platform | None:
+    """Tell whose machine this is; None for real hardware, or nobody known."""
+    words = "\n".join(dmi).lower()
+    for one in _PLATFORMS:
+        if re.search(one.words, words):
+            return one
+    return next((one for one in _PLATFORMS if driver in one.drivers), None)
+
+
+def uplinks(
+    facts: Facts, cards: Mapping[str, Card], dmi: Collection[str], wanted: str = ""
+) -> Iterator[Item]:
+    """Judge each NIC that guests could be put on; `wanted` is one that must do."""
+    if wanted and not facts.link(wanted):
+        fix = f"the NICs here: {', '.join(x.name for x in facts.links if _may_be(x))}"
+        yield Item("uplinks", f'there is no NIC "{one_line(wanted)}"', State.BAD, fix)
+    found = [x for x in facts.links if x.name == wanted or (not wanted and _may_be(x))]
+    for link in found:
+        yield from _uplink(link, facts, cards.get(link.name, Card()), dmi, must=bool(wanted))
+    if not found and not wanted:
+        what = "there is no NIC that guests could be put on: `switch:` needs none"
+        yield Item("uplinks", what, State.NOTE, "write `switch: true` in place of `uplink:`")
+
+
+def _may_be(link: Link) -> bool:
+    ours = link.alias.startswith("vmnet") or link.kind in {"macvtap", "macvlan", "ipvlan", "ipvtap"}
+    container_end = link.kind == "veth" and link.master
+    return link.ethernet and link.name != "lo" and not ours and not container_end
+
+
+def _uplink(
+    link: Link, facts: Facts, card: Card, dmi: Collection[str], *, must: bool
+) -> Iterator[Item]:
+    name = one_line(link.name)
+    about = ", ".join(_about(link, facts, card))
+    if bad := uplink.device_problem(link, facts):
+        yield Item("uplinks", bad.what, State.BAD if must else State.LACKS, bad.fix)
+        return
+    if not (link.up and link.carrier):
+        why, fix = "has no carrier", "plug it in, or bring up what is at its other end"
+        if not link.up:
+            why, fix = "is down", f"ip link set dev {name} up"
+        what = f"{name} ({about}) {why}: guests on it reach nobody outside"
+        yield Item("uplinks", what, State.BAD if must else State.NOTE, fix)
+    elif bad := uplink.wireless_problem(link, "bridge"):
+        state = State.BAD if must and bad.status is Exit.HOST_CANNOT else State.LACKS
+        yield Item("uplinks", bad.what, state, bad.fix)
+    else:
+        yield Item("uplinks", f"{name} ({about}): can carry guests")
+    if found := platform(card.driver, dmi if card.driver else ()):
+        yield Item(
+            "uplinks",
+            f"{name} is a card of {found.name}, which often drops frames from MACs that it did "
+            "not give out: such guests reach each other and nobody else",
+            State.NOTE,
+            f"ask its switch: vmnet doctor --uplink {name}; {found.fix}",
+        )
+    if link.mtu < _LEAST_MTU:
+        what = f"the MTU of {name} is {link.mtu}: too small for IPv6, which needs 1280"
+        yield Item("uplinks", what, State.NOTE, f"ip link set dev {name} mtu 1500")
+
+
+def _about(link: Link, facts: Facts, card: Card) -> Iterator[str]:
+    yield card.driver or link.kind or "Ethernet"
+    if card.speed:
+        yield f"{card.speed} Mbit/s"
+    yield f"MTU {link.mtu}"
+    if uplink.carries_default(link, facts):
+        yield "carries this host's default route, so it cannot be given away by passthru"
+    upon = [x for x in facts.links if x.lower == link.index and x.kind in {"macvtap", "macvlan"}]
+    if upon:
+        more = " …" if len(upon) > _NAMED else ""
+        yield f"carries {', '.join(one_line(x.name) for x in upon[:_NAMED])}{more}"
+
+
+def firewall(facts: Facts, *, bridge_filter: bool) -> Iterator[Item]:
+    """Judge what others' rules do to frames of guests."""
+    for chain in facts.firewall.drops:
+        yield Item(
+            "others",
+            f"{one_line(chain)} drops what this host forwards: guests behind NAT do not get out",
+            State.LACKS,
+            "accept it there (Docker: iptables -I DOCKER-USER -i 'mv+' -j ACCEPT and "
+            "iptables -I DOCKER-USER -o 'mv+' -j ACCEPT)",
+        )
+    if bridge_filter and facts.firewall.drops:
+        yield Item(
+            "others",
+            "bridged frames go through that firewall, too (br_netfilter): bridges drop them",
+            State.NOTE,
+            "sysctl net.bridge.bridge-nf-call-iptables=0, unless Kubernetes needs it here",
+        )
+
+
+def leftovers(facts: Facts, held: Collection[str]) -> Iterator[Item]:
+    """Name macvtaps that nobody holds open: of other tools, and of plans whose VMs are gone."""
+    idle: dict[str, list[str]] = {}
+    for link in facts.links:
+        if link.kind != "macvtap" or link.name in held:
+            continue
+        if not link.alias.startswith("vmnet"):
+            lower = facts.link_at(link.lower)
+            where = f" on {one_line(lower.name)}" if lower else ""
+            what = f"the macvtap {one_line(link.name)}{where} is held by no program: left over?"
+            yield Item("others", what, State.NOTE, f"ip link del dev {one_line(link.name)}")
+        elif plan := _plan_of(link):
+            idle.setdefault(plan, []).append(link.name)
+    for plan, taps in idle.items():
+        what = f"plan {plan} has {len(taps)} macvtaps that no VM holds: {', '.join(taps[:3])}"
+        yield Item("others", what, State.NOTE, f"vmnet up again, or vmnet down --name {plan}")
+
+
+def _plan_of(link: Link) -> str:
+    found = re.fullmatch(r"vmnet:([a-z0-9][a-z0-9-]*)/.*", link.alias)
+    return found[1] if found else ""
+
+
+def managers(found: Others) -> Iterator[Item]:
+    """Name programs that would give our links addresses, or take them down."""
+    if "systemd-network" in found.running:
+        files = dict.fromkeys(_taker(found.networkd, *each) for each in _SAMPLES.items())
+        for file in filter(None, files):
+            yield Item(
+                "others",
+                f"systemd-networkd takes vmnet's links for its own: {one_line(file)} matches",
+                State.LACKS,
+                "write /etc/systemd/network/00-vmnet.network: [Match] Name=mv* [Link] "
+                "Unmanaged=yes; then: networkctl reload",
+            )
+    if "NetworkManager" in found.running and not _covers(found.unmanaged, "interface-name:"):
+        yield Item(
+            "others",
+            "NetworkManager runs and was not told to leave vmnet's links alone",
+            State.NOTE,
+            "write /etc/NetworkManager/conf.d/vmnet.conf: [keyfile] "
+            "unmanaged-devices=interface-name:mv*; then: nmcli general reload",
+        )
+    if "dhcpcd" in found.running and not _covers(found.dhcpcd, ""):
+        yield Item(
+            "others",
+            "dhcpcd runs and asks for addresses on every link that appears",
+            State.NOTE,
+            "write in /etc/dhcpcd.conf: denyinterfaces mv*; then restart it",
+        )
+    if "connmand" in found.running:
+        what = "ConnMan runs: it may take vmnet's links for its own"
+        fix = "write in /etc/connman/main.conf: NetworkInterfaceBlacklist=mv; then restart it"
+        yield Item("others", what, State.NOTE, fix)
+
+
+def _taker(files: Mapping[str, Mapping[str, str]], name: str, kind: str) -> str:
+    """Name the file that a device is set up by: the first that matches (systemd.network(5))."""
+    for file, match in files.items():
+        if _takes(match, name, kind):
+            return "" if match.get(UNMANAGED) else file
+    return ""
+
+
+def _takes(match: Mapping[str, str], name: str, kind: str) -> bool:
+    """Tell whether a [Match] of systemd.network(5) takes a device of vmnet's."""
+    keys = {key.lower(): value for key, value in match.items() if key != UNMANAGED}
+    if set(keys) - {"name", "type", "kind"}:
+        return False  # it wants more: a MAC, a driver, a path; ours have none of these
+    kinds = keys.get("kind", "").split()
+    return (
+        bool(keys)
+        and _fits(keys.get("name", "*").split(), name)
+        and _fits(keys.get("type", "*").split(), kind if kind in _TYPED else "ether")
+        and (not kinds or _fits(kinds, kind))
+    )
+
+
+def _fits(patterns: Collection[str], word: str) -> bool:
+    patterns = list(patterns)
+    if patterns and patterns[0].startswith("!"):
+        return not any(fnmatchcase(word, p.lstrip("!")) for p in patterns)
+    return any(fnmatchcase(word, p) for p in patterns)
+
+
+def _covers(told: str, prefix: str) -> bool:
+    patterns = [p.strip() for p in re.split(r"[;,\s]+", told)]
+    wanted = [p.removeprefix(prefix) for p in patterns if p.startswith(prefix) and p != prefix]
+    return all(any(fnmatchcase(name, p) for p in wanted) for name in _SAMPLES)

@@ -1,0 +1,1 @@
+"""Decisions about guests: boot, seed, cloud-init, SSH, what an agent answers."""

@@ -1,0 +1,167 @@
+"""What a guest is told at its first boot: the NoCloud files that cloud-init reads from its seed."""
+
+from __future__ import annotations
+
+import base64
+import re
+from hashlib import blake2s
+from typing import TYPE_CHECKING
+
+from provisioner.guest import host_key as hostkey
+from provisioner.guest import userdata
+from provisioner.network.resources import Seed
+
+if TYPE_CHECKING:
+    from provisioner.guest.files import Texts
+    from provisioner.plan.vm import File, Vm
+
+MICRO_SCRIPT = "/run/vmnet.run"
+"""Where the micro image keeps the lines that it runs once."""
+
+_HEADER = "#cloud-config\n"
+_SUDO = "ALL=(ALL) NOPASSWD:ALL"
+_OLD_HASH = re.compile(r"\$(1|2a|2y|5|6)(\$.+){2}")
+_DIGEST_BYTES = 6
+
+
+def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
+    """Give a VM's user-data, "" when there is nothing to tell.
+
+    `login` is the user that its image makes by itself, None when nobody knows. The ssh host key is
+    no part of it: that is put into the seed when it is written, and nowhere else.
+    """
+    ours = _micro(vm, texts) if vm.image == "micro" else _ours(vm, login, texts)
+    own = texts.own.get(vm.cloud_init) if vm.cloud_init else None
+    if own is None:
+        return _written(ours) if ours else ""
+    if not ours:
+        return own.text
+    if own.config is not None:
+        return _written(userdata.merged(ours, own.config))
+    if "user" not in ours:  # a config of theirs that names users shall not drop this one
+        ours["users"] = ["default"]
+    return userdata.beside(_written(ours), own)
+
+
+def needs_user(vm: Vm, login: str | None) -> bool:
+    """Tell whether a VM's password can be told only to a user whose name is known.
+
+    The words that set the password of whoever is the default user take a hash of a newer kind for
+    the password itself (cloud-init 22.4, cc_set_passwords).
+    """
+    known = vm.user or login
+    return bool(vm.password_hash and not known and not _OLD_HASH.match(vm.password_hash))
+
+
+def host_key(vm: Vm) -> str:
+    """Say how a VM takes the key of its ssh server, "" when nobody could log in there."""
+    if vm.ignition or (vm.image == "micro" and not vm.ssh_keys):
+        return ""
+    return hostkey.DROPBEAR if vm.image == "micro" else hostkey.CLOUD_INIT
+
+
+def fingerprint(text: str) -> str:
+    """Give what is kept of a text to tell whether it has changed; "" of none.
+
+    User-data holds hashes of passwords and the content of files, and every user of libvirt may
+    read what is kept there.
+    """
+    return blake2s(text.encode("utf-8", "surrogatepass")).hexdigest() if text else ""
+
+
+def seed(home: str, plan: str, vm: str, told: tuple[str, str], host_key: str) -> Seed:
+    """Give the seed image of a VM; `told` is its user-data and its network-config.
+
+    `host_key` says how the guest takes the key of its ssh server: see guest.host_key. The key
+    itself is neither in here nor in the digest.
+    """
+    user, network = told
+    body = (("user-data", user or f"{_HEADER}{{}}\n"), ("network-config", network))
+    # cloud-init runs its once-only parts again when the instance-id changes.
+    digest = blake2s(repr(body).encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    meta = f"instance-id: {plan}-{vm}-{digest}\nlocal-hostname: {vm}\n"
+    path = f"{home}/seed/{vm}-{digest}.iso"
+    return Seed(path, (("meta-data", meta), *body), vm=vm, host_key=host_key)
+
+
+def _written(config: dict[str, object]) -> str:
+    return f"{_HEADER}{userdata.rendered(config)}\n"
+
+
+def _ours(vm: Vm, login: str | None, texts: Texts) -> dict[str, object]:
+    out: dict[str, object] = {}
+    if vm.ssh_keys:
+        out["ssh_authorized_keys"] = list(vm.ssh_keys)
+    out |= _account(vm, login, vm.password_hash or texts.hashes.get(vm.name, ""))
+    if vm.packages:
+        out |= {"package_update": True, "packages": list(vm.packages)}
+    if vm.files:
+        out["write_files"] = [_file(file, texts) for file in vm.files]
+    if vm.run:
+        out["runcmd"] = list(vm.run)
+    return out
+
+
+def _account(vm: Vm, login: str | None, hashed: str) -> dict[str, object]:
+    """Say who logs in; nothing, when that is the image's own user, with keys alone."""
+    name = vm.user or login
+    if not name:
+        return _password(hashed) if hashed else {}
+    # `user` is laid over the image's own default user: its groups and its shell stay.
+    user: dict[str, object] = {"name": name}
+    out: dict[str, object] = {"user": user}
+    if name == "root":
+        out["disable_root"] = False
+    elif vm.user:
+        user["sudo"] = _SUDO
+    elif not hashed:
+        return {}
+    if hashed:
+        user |= {"lock_passwd": False, "hashed_passwd": hashed}
+        out["ssh_pwauth"] = True
+    return out
+
+
+def _password(hashed: str) -> dict[str, object]:
+    """Give the default user, whoever it is, a password."""
+    return {"password": hashed, "chpasswd": {"expire": False}, "ssh_pwauth": True}
+
+
+def _micro(vm: Vm, texts: Texts) -> dict[str, object]:
+    """Say the same in the words that the micro image's reader knows: text as base64 only."""
+    out: dict[str, object] = {}
+    if vm.ssh_keys:
+        out["ssh_authorized_keys"] = list(vm.ssh_keys)
+    files = [_encoded(file.path, _content(file, texts), file.mode, file.owner) for file in vm.files]
+    if vm.run:
+        script = "".join(f"{line}\n" for line in vm.run)
+        files.append(_encoded(MICRO_SCRIPT, script, "0700", "root:root"))
+        out["runcmd"] = [f"sh {MICRO_SCRIPT}"]
+    if files:
+        out["write_files"] = files
+    return out
+
+
+def _file(file: File, texts: Texts) -> dict[str, object]:
+    text = _content(file, texts)
+    entry = _encoded(file.path, text, file.mode, file.owner)
+    if text.isascii() and all(one.isprintable() or one in "\n\t" for one in text):
+        del entry["encoding"]
+        entry["content"] = text
+    if file.owner not in {"root", "root:root"}:
+        entry["defer"] = True  # until the users and the packages that may bring it are there
+    return entry
+
+
+def _encoded(path: str, text: str, mode: str, owner: str) -> dict[str, object]:
+    return {
+        "path": path,
+        "encoding": "b64",
+        "content": base64.b64encode(text.encode("utf-8", "surrogatepass")).decode(),
+        "permissions": mode,
+        "owner": owner,
+    }
+
+
+def _content(file: File, texts: Texts) -> str:
+    return file.content if file.content is not None else texts.files[str(file.source)]

@@ -1,0 +1,189 @@
+"""The words that OpenSSH is told: its options, its files, and what a path inside a guest is.
+
+A guest is known by its host key alone, under a name of its own (HostKeyAlias): addresses change
+hands. The user's own configuration and known_hosts have no part in it; keys and agent have.
+"""
+
+import re
+import shlex
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.guest import host_key
+
+_PLAN_OR_VM: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,62})")
+_USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_CONNECT_S: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A guest as ssh is told of it: the alias of its host key, its user, its address."""
+
+    plan: str
+    vm: str
+    user: str
+    address: str
+    known_hosts: str  # the path of the plan's file
+
+    def __post_init__(self) -> None:
+        """Hold that no part of it can be taken for an option or another word."""
+        names = _PLAN_OR_VM.fullmatch(self.plan) and _PLAN_OR_VM.fullmatch(self.vm)
+        if not names or not _USER.fullmatch(self.user):
+            raise ValueError(self)
+        ip_address(self.address)
+        if any(not c.isprintable() or c == '"' for c in self.known_hosts):
+            raise VmnetError(
+                "the path of the plan's known_hosts is none that ssh can be told",
+                fix="set VMNET_STATE_DIR to a path of letters",
+            )
+
+    @property
+    def alias(self) -> str:
+        """Give the name that the guest's host key is kept under."""
+        return host_key.alias(self.plan, self.vm)
+
+
+def knows(known_hosts: str, name: str) -> bool:
+    """Tell whether a known_hosts file has a key for a name."""
+    return any(
+        name in line.split(" ", 1)[0].split(",")
+        for line in known_hosts.splitlines()
+        if not line.startswith(("#", "@"))
+    )
+
+
+def options(to: Login, identity: str = "", jump: Login | None = None) -> list[str]:
+    """Give the options that ssh, scp and sftp have in common."""
+    told = [
+        f"HostKeyAlias={to.alias}",
+        f"UserKnownHostsFile={_file(to.known_hosts)}",
+        "GlobalKnownHostsFile=/dev/null",
+        "StrictHostKeyChecking=yes",
+        "UpdateHostKeys=no",
+        f"ConnectTimeout={_CONNECT_S}",
+    ]
+    if identity:
+        told.append("IdentitiesOnly=yes")
+    if jump:
+        told.append(f"ProxyCommand={_through(jump, identity)}")
+    words = ["-F", "none", *(word for one in told for word in ("-o", one))]
+    return [*words, "-i", identity] if identity else words
+
+
+def ssh(
+    to: Login, command: Sequence[str] = (), identity: str = "", jump: Login | None = None
+) -> list[str]:
+    """Give the command line of ssh.
+
+    The guest's shell gets the words as one line; each is quoted, so that they arrive as they are.
+    """
+    there = ["-l", to.user, "--", to.address]
+    line = [shlex.join(command)] if command else []
+    return ["ssh", *options(to, identity, jump), *there, *line]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What is to be copied: a file of this host, and VM:PATH; `to_guest` says which way."""
+
+    here: str
+    vm: str
+    there: str
+    to_guest: bool
+
+
+def copied(source: str, target: str, vms: Collection[str]) -> Copy:
+    """Read the two words of vmnet cp, one of which is VM:PATH.
+
+    What has a / before its colon is a file of this host, as scp has it. Raises VmnetError.
+    """
+    inside = [_inside(word, vms) for word in (source, target)]
+    match inside:
+        case [None, (str(vm), str(path))]:
+            return Copy(source, vm, path, to_guest=True)
+        case [(str(vm), str(path)), None]:
+            return Copy(target, vm, path, to_guest=False)
+        case [None, None]:
+            what = "neither of the two is in a guest"
+        case _:
+            what = "both of the two are in guests"
+    raise VmnetError(
+        what,
+        fix="write VM:PATH for one of them, a path of this host for the other: vmnet cp a.txt web:",
+        status=Exit.BAD_INPUT,
+    )
+
+
+def _inside(word: str, vms: Collection[str]) -> tuple[str, str] | None:
+    vm, colon, path = word.partition(":")
+    if not colon or "/" in vm:
+        return None
+    if vm not in vms:
+        raise VmnetError(
+            f'the plan has no VM "{vm}"',
+            fix=f"its VMs: {', '.join(vms)}; a file of this host with a colon: ./{word}",
+            status=Exit.BAD_INPUT,
+        )
+    return vm, path
+
+
+def scp(
+    to: Login,
+    copy: Copy,
+    identity: str = "",
+    jump: Login | None = None,
+    *,
+    folders: bool = False,
+) -> list[str]:
+    """Give the command line of scp, which speaks SFTP: the path means just what it says."""
+    there = f"{to.user}@{_bracketed(to.address)}:{copy.there}"
+    here = copy.here if copy.here.startswith(("/", "./", "../")) else f"./{copy.here}"
+    words = [here, there] if copy.to_guest else [there, here]
+    return ["scp", *options(to, identity, jump), *(["-r"] if folders else []), "--", *words]
+
+
+def config(logins: Iterable[tuple[Login, str]], left_out: Iterable[str], identity: str = "") -> str:
+    """Write a ssh_config: a Host for each guest, as VM and as PLAN-VM, with its jump if any.
+
+    `left_out` are lines of why other guests are not in it.
+    """
+    lines = ["# Made by vmnet export ssh-config. Use it so: ssh -F THIS_FILE VM"]
+    for to, jump in logins:
+        lines += ["", f"Host {to.vm} {to.plan}-{to.vm}"]
+        values = {
+            "HostName": to.address,
+            "User": to.user,
+            "HostKeyAlias": to.alias,
+            "UserKnownHostsFile": _file(to.known_hosts),
+            "GlobalKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": "yes",
+            "UpdateHostKeys": "no",
+        }
+        if identity:
+            values |= {"IdentityFile": _file(identity), "IdentitiesOnly": "yes"}
+        if jump:
+            values["ProxyJump"] = f"{to.plan}-{jump}"
+        lines += [f"    {key} {value}" for key, value in values.items()]
+    lines += [f"\n# {why}" for why in left_out]
+    return "\n".join(lines) + "\n"
+
+
+def _through(jump: Login, identity: str) -> str:
+    """Give ProxyCommand, a line for the shell: ssh writes %h and %p out, and %% as a percent."""
+    plain = ssh(jump, (), identity)
+    at = plain.index("--")
+    words = [word.replace("%", "%%") for word in plain]
+    return shlex.join(words[:at]) + " -W '[%h]:%p' " + shlex.join(words[at:])
+
+
+def _file(path: str) -> str:
+    """Write a path as ssh's options want it: a percent is doubled, and a blank parts two files."""
+    return '"' + path.replace("%", "%%") + '"'
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

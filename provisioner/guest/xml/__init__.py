@@ -1,0 +1,1 @@
+"""The domain XML: rendered, parsed, checked against the allowlist and the plan."""

@@ -1,0 +1,138 @@
+"""Whether a template's XML may go to libvirt: nothing beyond the list, nothing beside the plan."""
+
+import re
+from collections.abc import Collection, Iterator
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.guest.xml import allowlist, compare
+from provisioner.guest.xml.parse import Element, parsed
+from provisioner.guest.xml.reasons import REASONS
+from provisioner.network.resources import Domain
+from provisioner.plan.load.yaml_tree import Source, complaint
+from provisioner.plan.scalars import quoted
+from provisioner.text import one_line
+
+_MOST = 20
+_WORD = re.compile(r"(?:qemu:)?[A-Za-z][\w-]*(?:/(?:qemu:)?[A-Za-z][\w-]*)*(?:@[A-Za-z][\w-]*)?")
+
+
+def complaints(xml: str, domain: Domain, allow: Collection[str]) -> list[VmnetError]:
+    """Find what must not go to libvirt: each with its line in the rendered text, rule and mend.
+
+    `allow` are elements ("devices/hostdev", "qemu:commandline") and attributes
+    ("devices/memballoon@foo") beyond vmnet's list; what stands in an element goes with it. What
+    the plan says is compared all the same.
+    """
+    source = Source(f"rendered XML of {one_line(domain.vm)}", xml)
+    root, found = parsed(source)
+    if root is None:
+        return found
+    if root.name != "domain":
+        what = f"the XML is a {quoted(root.name)}, not a domain"
+        return [complaint(source.where(0, 0), what, "begin with <domain>")]
+    checked = _Check(source, frozenset(allow))
+    found = [*checked.element(root)]
+    for difference in compare.differences(root, domain):
+        found.append(checked.complain(difference.element, difference.what, difference.fix))
+    return sorted(found, key=_place)[:_MOST]
+
+
+def unusable(allow: Collection[str]) -> list[VmnetError]:
+    """Complain about words of `allow_xml` that can let nothing through."""
+    found = []
+    for word in allow:
+        element, _, attribute = word.partition("@")
+        rule = allowlist.rule(element)
+        known = rule is not None and (not attribute or attribute in rule.attributes)
+        if not _WORD.fullmatch(word) or element in {"domain", "DOCTYPE"}:
+            what = f"allow_xml: {quoted(word)} is no element that could be let through"
+            fix = "write the path that the complaint names, such as devices/hostdev"
+        elif known:
+            what = (
+                f"allow_xml: {quoted(word)} is let through already, with the values that are good"
+            )
+            fix = "leave the word out, and do in the template what the complaint asks for"
+        else:
+            continue
+        found.append(VmnetError(what, fix=fix, status=Exit.BAD_INPUT))
+    return found
+
+
+class _Check:
+    """The walk along vmnet's list of what a domain may hold."""
+
+    def __init__(self, source: Source, allow: frozenset[str]) -> None:
+        self.source = source
+        self.allow = allow
+
+    def complain(self, element: Element, what: str, fix: str) -> VmnetError:
+        return complaint(self.source.where(element.line, element.column), what, fix)
+
+    def element(self, element: Element) -> Iterator[VmnetError]:
+        rule = allowlist.rule(element.path)
+        if rule is None:
+            yield self.refused(element, element.path, "")
+            return
+        for name, value in element.attributes.items():
+            pattern = rule.attributes.get(name)
+            if not (pattern and pattern.fullmatch(value)):
+                path = f"{element.path}@{name}"
+                # A value of its own for what vmnet knows is never let through.
+                if pattern or path not in self.allow:
+                    yield self.refused(element, path, value if pattern else "")
+        yield from self.text(element, rule)
+        yield from self.children(element)
+
+    def text(self, element: Element, rule: allowlist.Rule) -> Iterator[VmnetError]:
+        if rule.text is None:
+            if text := element.text.strip():
+                what = f"the text {quoted(text)} stands in {_shown(element.path)}, which has none"
+                yield self.complain(element, what, "take it out")
+        elif element.mixed:
+            what = f"the text of {element.path} is cut by a comment, a CDATA section or an element"
+            yield self.complain(element, what, "write it in one piece: parsers differ here")
+        elif not rule.text.fullmatch(element.text):
+            yield self.refused(element, element.path, element.text)
+
+    def children(self, element: Element) -> Iterator[VmnetError]:
+        seen: set[str] = set()
+        for child in element.children:
+            if self.lets_through(child):
+                continue
+            yield from self.element(child)
+            rule = allowlist.rule(child.path)
+            if child.path in seen and rule and not rule.many:
+                what = f"{_shown(child.path)} stands here for the second time"
+                yield self.complain(child, what, "write it once: which one counts, nobody knows")
+            seen.add(child.path)
+
+    def lets_through(self, element: Element) -> bool:
+        """Tell whether an element may hold whatever it likes."""
+        if element.path.startswith("metadata/{"):
+            return True  # another tool's notes: libvirt keeps them and looks at none
+        # What vmnet has on its list, it looks at.
+        return element.path in self.allow and allowlist.rule(element.path) is None
+
+    def refused(self, element: Element, path: str, value: str) -> VmnetError:
+        reason, fix = REASONS.get(path, (None, None))
+        what = _shown(path)
+        what += f" is {quoted(value)}" if value else ""
+        if reason:
+            what += f": it {reason}" if value else f" {reason}"
+        elif value:
+            what += ", which is not on the list of what a template may say there"
+        else:
+            what += " is not on the list of what a template may contain"
+        if not fix:
+            fix = "take it out"
+            if not value and _WORD.fullmatch(path):
+                fix += f", or let it through in the plan: allow_xml: [{path}]"
+        return self.complain(element, what, fix)
+
+
+def _shown(path: str) -> str:
+    return one_line(path.replace("/", "domain", 1) if path.startswith("/") else path)
+
+
+def _place(error: VmnetError) -> tuple[int, int]:
+    return (error.where.line, error.where.column) if error.where else (0, 0)

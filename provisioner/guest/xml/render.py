@@ -1,0 +1,106 @@
+"""A domain as the XML that libvirt reads, and back from the mark it carries."""
+
+import base64
+import json
+from dataclasses import asdict
+from typing import Any
+
+from provisioner.guest.cloudinit import fingerprint
+from provisioner.network.addressing import EVERYWHERE
+from provisioner.network.resources import MICRO, Domain, DomainDisk, DomainNic, Image
+
+NAMESPACE = "urn:vmnet:domain:1"
+EMULATOR = "/usr/bin/qemu-system-x86_64"
+
+
+# x86's COMMAND_LINE_SIZE is 2048 bytes (arch/x86/include/asm/setup.h), with the closing NUL.
+MAX_CMDLINE = 2047
+
+
+def with_network(cmdline: str, network: str) -> str:
+    """Put a network-config on a kernel's command line, as cloud-init takes it there."""
+    return f"{cmdline} network-config={base64.b64encode(network.encode()).decode()}"
+
+
+def warm_up() -> None:
+    """Import what takes long, while there is time."""
+    import jinja2  # noqa: F401
+
+
+def domain_xml(domain: Domain) -> str:
+    """Render the XML of a domain, with the domain's own value as its mark of ownership."""
+    return rendered("domain.xml.j2", **template_values(domain))
+
+
+def template_values(domain: Domain) -> dict[str, Domain | str]:
+    """Give what a template of a domain may fill in, by the names that it knows."""
+    told = domain.seed or domain.image.name != MICRO
+    cmdline = domain.cmdline if told else with_network(domain.cmdline, domain.network)
+    return {
+        "domain": domain,
+        "cmdline": cmdline,
+        "mark": to_mark(domain),
+        "namespace": NAMESPACE,
+        "emulator": EMULATOR,
+    }
+
+
+def interface_xml(nic: DomainNic) -> str:
+    """Render the XML of one network card, as a domain that runs is given it."""
+    return rendered("interface.xml.j2", nic=nic)
+
+
+def mark_xml(domain: Domain) -> str:
+    """Render the element that bears a domain's mark in its metadata."""
+    return rendered("mark.xml.j2", mark=to_mark(domain))
+
+
+def rendered(template: str, **values: object) -> str:
+    """Fill a template of vmnet's own; every value is escaped unless the template says otherwise."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("provisioner", "templates"),
+        # Always on: jinja2 would go by the file's ending, and ".j2" is none that it knows.
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def to_mark(domain: Domain) -> str:
+    """Write a domain as the text kept in libvirt's metadata."""
+    return json.dumps(asdict(domain), sort_keys=True)
+
+
+def from_mark(text: str) -> Domain | None:
+    """Read a domain from libvirt's metadata; None when it is not what this version writes."""
+    try:
+        fields = json.loads(text)
+        fields["nics"] = tuple(DomainNic(**nic) for nic in fields["nics"])
+        _modernise(fields)
+        fields["image"] = Image(**{**fields["image"], "boot": tuple(fields["image"]["boot"])})
+        fields["disks"] = tuple(DomainDisk(**disk) for disk in fields["disks"])
+        return Domain(**fields)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _modernise(fields: dict[str, Any]) -> None:
+    """Say what an older vmnet's mark says in the words of now: no guest is started anew for it."""
+    if fields.get("user", "").startswith("#"):  # the user-data itself
+        fields["user"] = fingerprint(fields["user"])
+    if "image_cmdline" in fields:
+        fields["image"] = asdict(
+            Image(fields["kernel"], fields["initrd"], fields.pop("image_cmdline"))
+        )
+        fields["disks"] = ()
+    if '"to":"default"' in fields.get("network", ""):
+        told = json.loads(fields["network"])
+        for nic in told["ethernets"].values():
+            for route in nic.get("routes", ()):
+                route["to"] = EVERYWHERE[6 if ":" in route["via"] else 4]
+        fields["network"] = json.dumps(told, sort_keys=True, separators=(",", ":"))

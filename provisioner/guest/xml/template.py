@@ -1,0 +1,151 @@
+"""A user's own template for the XML of a domain: what its child process is asked, and answers.
+
+Nothing that the child says is believed: it has read a template that may have broken its sandbox.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+from provisioner.errors import Exit, VmnetError, Where, unquoted
+from provisioner.guest.xml import render
+from provisioner.network.resources import Domain, DomainNic
+from provisioner.plan.load.yaml_tree import Source, complaint, hidden
+from provisioner.plan.scalars import quoted
+from provisioner.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MOST_XML = 1 << 20
+"""Characters of XML that a template may give, and bytes that libvirt is handed."""
+
+MOST_ANSWER = 4 * MOST_XML + 4
+"""Bytes of an answer that are read."""
+
+_SMALLER = "make its loops and values smaller: a domain is a page of XML"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template of a user's: its file, as the user named it, and its text."""
+
+    file: str
+    text: str
+    quote: bool = True  # its lines in messages: not those of a file outside the plan's folder
+
+    def where(self, line: int) -> Where:
+        """Give a place in the template: its line, at the first letter."""
+        lines = self.text.split("\n")
+        text = lines[line - 1] if 0 < line <= len(lines) else ""
+        column = len(text) - len(text.lstrip()) + 1
+        return Where(self.file, line, column, text if self.quote else "")
+
+
+def hidden_characters(template: Template) -> list[VmnetError]:
+    """Complain about controls, bidi overrides and lone surrogates in a template."""
+    found = hidden(Source(template.file, template.text))
+    return [error if template.quote else unquoted(error) for error in found]
+
+
+def request(
+    template: Template, domain: Domain, parts: Mapping[str, str], paths: Sequence[str]
+) -> bytes:
+    """Write what the child is asked; `parts` may be included, `paths` is where jinja2 lies."""
+    values = render.template_values(domain)
+    asked = {
+        "template": template.text,
+        "parts": dict(parts),
+        "paths": list(paths),
+        "values": {k: asdict(v) if isinstance(v, Domain) else v for k, v in values.items()},
+        "most": MOST_XML,
+    }
+    return json.dumps(asked).encode()
+
+
+def answered(said: bytes, template: Template, parts: Mapping[str, str]) -> str:
+    """Read the child's answer: the XML. Raises VmnetError, with the line, when it is none."""
+    kind, newline, rest = said.partition(b"\n")
+    try:
+        if kind == b"xml" and newline:
+            text = rest.decode()
+            if len(rest) > MOST_XML:
+                raise _complaint(template, "large", None, "", parts)
+            return text
+        if kind == b"not":
+            told = json.loads(rest)
+            line = told["line"] if isinstance(told["line"], int) else None
+            raise _complaint(template, str(told["kind"]), line, str(told["message"]), parts)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise broken(template)
+
+
+def late(template: Template) -> VmnetError:
+    """Complain that the child had to be ended: what it computed listens to nobody."""
+    return _complaint(template, "slow", None, "", {})
+
+
+def too_long(template: Template) -> VmnetError:
+    """Complain that the child answers without end."""
+    return _complaint(template, "large", None, "", {})
+
+
+def broken(template: Template) -> VmnetError:
+    """Complain that the child has ended without an answer that makes sense."""
+    return _complaint(template, "", None, "", {})
+
+
+def _complaint(
+    template: Template, kind: str, line: int | None, message: str, parts: Mapping[str, str]
+) -> VmnetError:
+    what, fix = _words(kind, one_line(message), parts)
+    if line is not None and 0 < line <= template.text.count("\n") + 1:
+        return complaint(_narrowed(template.where(line), message), what, fix)
+    return VmnetError(f"{one_line(template.file)}: {what}", fix=fix, status=Exit.BAD_INPUT)
+
+
+def _narrowed(where: Where, message: str) -> Where:
+    """Point at the word that the message quotes, where the line has it once."""
+    for word in re.findall(r"'(\w+)'", message):
+        if len(found := [m.start() for m in re.finditer(rf"\b{word}\b", where.text)]) == 1:
+            return Where(where.file, where.line, found[0] + 1, where.text)
+    return where
+
+
+def _words(kind: str, message: str, parts: Mapping[str, str]) -> tuple[str, str]:
+    """Put a kind of failure, as the child named it, into words, and say how to mend it."""
+    names = ", ".join(sorted(parts))
+    words = {
+        "syntax": (f"this is no template: {message}", "docs/templates.md has an example"),
+        "undefined": (f"the template asks for what there is not: {message}", _known()),
+        "part": (
+            f"the template asks for the file {quoted(message)}",
+            f"no files can be reached but vmnet's own ({names}): write the rest out",
+        ),
+        "forbidden": (
+            f"the template does what it must not: {message}",
+            "take it out: a template fills in values, it runs no programs",
+        ),
+        "slow": ("the template takes longer than 0.5 s to fill in", _SMALLER),
+        "large": ("the template gives, or computes, a text of more than 1 MiB", _SMALLER),
+        "memory": ("the template takes more than 512 MiB of memory", _SMALLER),
+        "deep": (
+            "the template is nested too deep, or calls itself without end",
+            "give the macro or include an end",
+        ),
+        "failed": (f"the template cannot be filled in: {message}", "mend this line"),
+    }
+    return words.get(kind, ("the template broke the program that fills it in", _SMALLER))
+
+
+def _known() -> str:
+    names = ", ".join(f.name for f in fields(Domain))
+    cards = ", ".join(f.name for f in fields(DomainNic))
+    return (
+        f"there are domain, cmdline, mark, namespace, emulator; domain has {names};"
+        f" each of domain.nics has {cards}"
+    )

@@ -1,0 +1,1 @@
+"""Facts that the doctor asks the host for."""

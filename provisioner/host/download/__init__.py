@@ -1,0 +1,1 @@
+"""Downloads: HTTP, limits, partial files, proofs of origin."""

@@ -1,0 +1,1 @@
+"""Inside guests: agent, consoles, files, SSH host keys."""

@@ -1,0 +1,284 @@
+"""A guest, asked through its agent. Whatever it answers is hostile until it has been checked."""
+
+import base64
+import binascii
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from ipaddress import ip_address
+from typing import Any, Final
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.guest.agent import CALL_S
+from provisioner.host.guest.files import WRITTEN, GuestFiles
+from provisioner.text import one_line
+
+_FIRST_POLL_S, _POLL_S = 0.004, 0.02
+_LARGE_S = 30  # of an answer that may be large
+_NO_STATUS = 255  # of a program whose agent did not say
+_PING_S = 15.0  # a busy host stretches a second of an emulated guest
+_CONFIGURE_S = 40.0
+_MAX_OUTPUT = 1 << 22
+_MAX_NICS = 64
+
+# One ping per target side by side, with no process but ping itself: in an emulated guest a process
+# costs 10 ms and more. Each writes its few lines at once, when it ends. Words are SIZE,ADDRESS; the
+# kernel sets "don't fragment" on all that its own device can take whole.
+_PING = """\
+for word; do
+    size=${word%%,*} a=${word#*,}
+    case $a in
+    *:*) ping -6 -c 1 -W 1 -s "$size" "$a" & ;;
+    *) ping -4 -c 1 -W 1 -s "$size" "$a" & ;;
+    esac
+done
+wait
+"""
+# Run a program and keep the first bytes of what it says, so that no answer grows beyond what
+# libvirt takes (10 MiB, and 4 MiB where it is a daemon): one that did would cost the connection to
+# the agent. The rest is read and thrown away: the program ends as it would have.
+_BOUNDED = """\
+keep() { head -c "$1"; cat > /dev/null; }
+out=$1 err=$2
+shift 2
+{ status=$(
+    { {
+        { (exec "$@" 2>&6 3>&- 4>&- 5>&- 6>&-); echo $? >&5; } 6>&2 2> /dev/null | keep "$out" >&3
+    } 2>&1 | keep "$err" >&4; } 5>&1
+); } 3>&1 4>&2
+exit "$status"
+"""
+_FROM_FILE = 'exec < "$1" && rm -f -- "$1" && shift && exec "$@"'
+MOST_IN: Final = 16 << 20
+"""Bytes of standard input that go to a guest's program; more than a piece goes by a file of its."""
+MOST_OUT: Final = 2 << 20
+MOST_ERRORS: Final = 256 << 10
+# busybox says "64 bytes from ADDRESS: seq=", iputils "64 bytes from NAME (ADDRESS): icmp_seq=".
+_REPLY = re.compile(
+    r"(\d{1,5}) bytes from (?:\S{1,255} \()?([0-9a-f.:]+?)\)?: .{0,80}"
+    r"time=(\d{1,6}(?:\.\d{1,6})?) ms"
+)
+_ICMP = 8  # bytes of its header
+_IP_HEADER = {4: 20, 6: 40}
+_SMALL = 56  # bytes in a ping that says nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of a program inside a guest."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+    truncated: bool = False  # there was more than could be kept
+
+
+@dataclass(frozen=True, slots=True)
+class Pinged:
+    """A ping that was answered: the round trip, the size of its IP packet in bytes, which try."""
+
+    seconds: float
+    size: int
+    tries: int
+
+
+class Guests(GuestFiles):
+    """One guest of the plan, by the name of its domain."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        timeout_s: float,
+        stdin: bytes = b"",
+        call_s: int = CALL_S,
+    ) -> Ran:
+        """Run a program inside the guest and wait for its end; `call_s` is for one agent command.
+
+        Raises VmnetError when the agent does not answer or the program is not done in time.
+        """
+        arguments: dict[str, object] = {
+            "path": argv[0],
+            "arg": list(argv[1:]),
+            "capture-output": True,
+        }
+        if stdin:
+            arguments["input-data"] = base64.b64encode(stdin).decode()
+        started = self.ask("guest-exec", arguments, call_s)
+        pid = started.get("pid") if isinstance(started, dict) else None
+        end = time.monotonic() + timeout_s
+        pause = threading.Event()
+        wait_s = _FIRST_POLL_S
+        while True:
+            state = self.ask("guest-exec-status", {"pid": pid}, call_s)
+            if not isinstance(state, dict):
+                raise self._nonsense("guest-exec-status")
+            if state.get("exited"):
+                return _ran(state)
+            if time.monotonic() > end:
+                raise VmnetError(
+                    f'"{argv[0]}" in {self._domain} was not done after {timeout_s:g} s',
+                    fix="it goes on in there: give it longer (--timeout), or look: vmnet console",
+                )
+            # The agent has no event for the end of a program. Most end at once.
+            pause.wait(wait_s)
+            wait_s = min(wait_s * 1.5, _POLL_S)
+
+    def run_bounded(self, argv: Sequence[str], timeout_s: float, stdin: bytes = b"") -> Ran:
+        """Run a program whose output may be of any size; what is above the limits is cut off.
+
+        Raises VmnetError as `run` does, and when there is more than MOST_IN bytes of input.
+        """
+        if len(stdin) > MOST_IN:
+            raise VmnetError(
+                f"standard input has more than the {MOST_IN >> 20} MiB that an agent takes",
+                fix="copy it with vmnet cp first, or use vmnet ssh",
+                status=Exit.BAD_INPUT,
+            )
+        limits = [str(MOST_OUT + 1), str(MOST_ERRORS + 1)]
+        words = ["/bin/sh", "-c", _BOUNDED, "exec", *limits, *argv]
+        if len(stdin) > WRITTEN:
+            words = ["/bin/sh", "-c", _FROM_FILE, "exec", self._put_aside(stdin), *words]
+            stdin = b""
+        ran = self.run(words, timeout_s, stdin, _LARGE_S)
+        cut = len(ran.stdout) > MOST_OUT or len(ran.stderr) > MOST_ERRORS
+        return Ran(
+            ran.status, ran.stdout[:MOST_OUT], ran.stderr[:MOST_ERRORS], ran.truncated or cut
+        )
+
+    def _put_aside(self, data: bytes) -> str:
+        """Write a file of nobody else's into the guest, and give its path."""
+        made = self.run(["/bin/sh", "-c", "umask 077; mktemp"], _LARGE_S)
+        path = made.stdout.decode("utf-8", "replace").strip()
+        handle = self.file_open(path, "w")
+        self.file_write(handle, data)
+        self.file_close(handle)
+        return path
+
+    def await_agent(self, timeout_s: float) -> None:
+        """Wait until the agent can be asked: libvirt finds it again some time after it is opened.
+
+        Raises VmnetError when it does not come.
+        """
+        end = time.monotonic() + timeout_s
+        pause = threading.Event()
+        while not self._domains.agent_connected(self._domain):
+            if time.monotonic() > end:
+                raise VmnetError(
+                    f"the guest agent of {self._domain} has not answered after {timeout_s:g} s",
+                    fix="run vmnet up again when the guest is up, or: vmnet up --recreate",
+                )
+            pause.wait(_POLL_S)
+
+    def reconfigure(self, mac: str, config: Mapping[str, Any]) -> None:
+        """Tell a running guest what network-config version 2, with an MTU, says of one card.
+
+        Raises VmnetError when the agent does not answer or the guest cannot do it.
+        """
+        script = files("provisioner").joinpath("templates/guest-network.sh").read_text("utf-8")
+        words = [mac, str(config["mtu"]), "1" if config["dhcp4"] else "0"]
+        words += ["2" if config["accept-ra"] else "0", *config.get("addresses", ())]
+        words += [f"via:{route['via']}" for route in config.get("routes", ())]
+        ran = self.run(["/bin/sh", "-c", script, "network", *words], _CONFIGURE_S)
+        if ran.status:
+            said = one_line(ran.stderr.decode("utf-8", "replace").strip() or "nothing")
+            raise VmnetError(
+                f"{self._domain} could not configure its card {mac}: it says {said}",
+                fix="look at the guest: vmnet console; or start it anew: vmnet up --recreate",
+            )
+
+    def ping(
+        self, targets: Mapping[str, int], sizes: Mapping[str, int] | None = None
+    ) -> dict[str, Pinged]:
+        """Ping many addresses from inside, side by side; one that never answers is absent.
+
+        `targets` says how often to try each, a second a time. `sizes` gives the bytes of the IP
+        packets to be sent, 0 for small ones. Where a large one is not answered, a small one is sent
+        with the next: the answer to the largest counts.
+        """
+        wanted = {a: max(0, (sizes or {}).get(a, 0)) for a in targets}
+        best: dict[str, Pinged] = {}
+        for done in range(max(targets.values(), default=0)):
+            words = [
+                f"{size},{a}"
+                for a, tries in targets.items()
+                if tries > done
+                for size in _payloads(a, wanted[a], best.get(a), again=done > 0)
+            ]
+            if not words:
+                break
+            ran = self.run(["/bin/sh", "-c", _PING, "ping", *words], _PING_S)
+            for length, address, milliseconds in _REPLY.findall(
+                ran.stdout.decode("ascii", "replace")
+            ):
+                if address not in wanted:
+                    continue
+                found = Pinged(float(milliseconds) / 1000, int(length) + _header(address), done + 1)
+                if address not in best or best[address].size < found.size:
+                    best[address] = found
+        return best
+
+    def sizes_answered(self, address: str, sizes: Sequence[int]) -> set[int]:
+        """Ping an address with IP packets of several sizes (bytes) at once; give those answered."""
+        head = _header(address) + _ICMP
+        words = [f"{size - head},{address}" for size in sizes if size >= head]
+        ran = self.run(["/bin/sh", "-c", _PING, "ping", *words], _PING_S)
+        found = _REPLY.findall(ran.stdout.decode("ascii", "replace"))
+        return {int(n) + _header(address) for n, _, _ in found} & set(sizes)
+
+    def addresses(self) -> dict[str, tuple[str, ...]]:
+        """Give the addresses of each NIC, by MAC, without link-local ones."""
+        answer = self.ask("guest-network-get-interfaces", {})
+        found: dict[str, tuple[str, ...]] = {}
+        for nic in answer[:_MAX_NICS] if isinstance(answer, list) else ():
+            if not isinstance(nic, dict):
+                continue
+            mac = str(nic.get("hardware-address", "")).lower()
+            told = nic.get("ip-addresses")
+            some = told[:_MAX_NICS] if isinstance(told, list) else []
+            listed = [a for a in some if isinstance(a, dict)]
+            ips = tuple(ip for a in listed if (ip := _usable(a.get("ip-address"))))
+            if re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", mac):
+                found[mac] = ips
+        return found
+
+
+def _header(address: str) -> int:
+    return _IP_HEADER[ip_address(address).version]
+
+
+def _payloads(address: str, packet: int, best: Pinged | None, *, again: bool) -> list[int]:
+    """Say how many bytes the pings to an address should carry next, as far as any are needed."""
+    large = packet - _header(address) - _ICMP
+    if large <= _SMALL:
+        return [] if best else [_SMALL]
+    if best and best.size >= packet:
+        return []
+    return [large, _SMALL] if again and not best else [large]
+
+
+def _ran(state: Mapping[str, Any]) -> Ran:
+    try:
+        status = int(state["exitcode"]) if "exitcode" in state else 128 + int(state["signal"])
+    except (KeyError, TypeError, ValueError):
+        status = _NO_STATUS
+    cut = state.get("out-truncated") is True or state.get("err-truncated") is True
+    output, errors = _output(state.get("out-data")), _output(state.get("err-data"))
+    return Ran(status & 0xFF, output, errors, cut)
+
+
+def _output(data: object) -> bytes:
+    try:
+        return base64.b64decode(str(data or ""))[:_MAX_OUTPUT]
+    except binascii.Error:
+        return b""
+
+
+def _usable(text: object) -> str | None:
+    try:
+        ip = ip_address(str(text))
+    except ValueError:
+        return None
+    return None if ip.is_link_local or ip.is_loopback or ip.is_multicast else str(ip)

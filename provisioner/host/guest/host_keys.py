@@ -1,0 +1,106 @@
+"""The ssh host keys of a plan's guests: made once per VM, told to the guest by its seed."""
+
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from provisioner.errors import VmnetError
+from provisioner.guest import host_key
+from provisioner.guest.host_key import HostKey
+from provisioner.host.system import file_errors, paths, programs, secret_files
+
+_KEYGEN_S = 30.0
+_FOLDER_MODE = 0o700
+
+
+def ensure(folder: Path, vm: str) -> HostKey:
+    """Give the key pair of a VM; it is made if there is none yet.
+
+    A pair is one folder that appears by a rename: a run that is killed leaves none, or a draft that
+    the next one clears away. Raises VmnetError when it cannot be made, or when others may read it.
+    """
+    pair = folder / vm
+    try:
+        _private(paths.make(folder.parent) / folder.name)
+        if not pair.is_dir():
+            _make(folder, vm)
+        return HostKey(_text(pair / "key.pub").strip(), _text(pair / "key"))
+    except OSError as error:
+        raise file_errors.told(error, f"cannot make the ssh host key of {vm}:", folder) from error
+
+
+def remove(folder: Path, vm: str) -> None:
+    """Forget the key pair of a VM; one that is gone already is fine."""
+    shutil.rmtree(folder / vm, ignore_errors=True)
+
+
+def publish(folder: Path, plan: str) -> Path:
+    """Write the known_hosts of a plan beside the folder of its keys, and give its path.
+
+    It is made anew of all keys that are there, by one after the other: VMs start side by side.
+    Whoever is about to use it may call this first: it costs next to nothing.
+    Raises VmnetError when it cannot be written.
+    """
+    path = known_hosts(folder)
+    try:
+        with _locked(folder):
+            lines = [
+                host_key.known_host(plan, pair.parent.name, _text(pair))
+                for pair in sorted(folder.glob("[!.]*/key.pub"))
+            ]
+            # Not durable: the guests do not outlive the host either, and it is soon made again.
+            secret_files.write(path, "".join(lines).encode(), durable=False)
+    except OSError as error:
+        raise file_errors.told(error, "cannot write", path) from error
+    return path
+
+
+def known_hosts(folder: Path) -> Path:
+    """Say where the known_hosts of a plan is; it may not be there yet."""
+    return folder.parent / "known_hosts"
+
+
+def _private(folder: Path) -> None:
+    """Make a folder that only we may enter, or see that it is one. Raises VmnetError."""
+    try:
+        folder.mkdir(_FOLDER_MODE)
+    except FileExistsError:
+        found = folder.lstat()
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+        if not ours or stat.S_IMODE(found.st_mode) & ~_FOLDER_MODE:
+            raise VmnetError(
+                f"{folder} holds private keys, and others may get at them",
+                fix=f"look at it, then: rm -r {folder}; vmnet up --recreate",
+            ) from None
+
+
+def _make(folder: Path, vm: str) -> None:
+    draft = folder / f".{vm}.part"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(_FOLDER_MODE)
+    key = draft / "key"
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", vm, "-f", str(key)]
+    programs.run(words, timeout_s=_KEYGEN_S, fix="vmnet needs OpenSSH's client: openssh-client")
+    for file in (key, key.with_suffix(".pub")):
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+    draft.rename(folder / vm)
+    secret_files.sync(folder)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="ascii")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)

@@ -1,0 +1,273 @@
+"""The user's checks, asked from inside a guest with the tools that it has.
+
+What a guest says is hostile: only what matches exactly is believed, and what could not be asked is
+told as untested, never as unreachable.
+"""
+
+import json
+import re
+from statistics import median
+from typing import Final
+
+from provisioner.check.evidence import OWN_MTU, Probed
+from provisioner.host.guest.commands import Guests, Ran
+from provisioner.plan.checks import Asked, Question, What, at_address
+from provisioner.text import one_line
+
+_USUAL_S: Final = 4.0
+_GRACE_S: Final = 12.0  # an emulated guest on a busy host is slow to start a program
+_PINGS: Final = 10
+_MANY_PINGS: Final = 50
+_SIZES_AT_ONCE: Final = 8
+_LEAST_PACKET: Final = 68
+_THROUGHPUT_S: Final = 3
+_PORT: Final = 5201  # iperf3's own
+
+# The address and the port are words of their own: nothing of them is read as shell.
+_TCP: Final = """\
+if command -v bash > /dev/null; then
+    exec timeout "$3" bash -c 'exec 3<> "/dev/tcp/$1/$2"' tcp "$1" "$2" 2>&1
+elif command -v python3 > /dev/null; then
+    exec python3 -c 'import socket, sys
+socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "$1" "$2" "$3" 2>&1
+elif nc --help 2>&1 | grep -q BusyBox; then
+    exec timeout "$3" nc -w "$3" "$1" "$2" -e true 2>&1
+elif command -v nc > /dev/null; then
+    exec nc -z -w "$3" "$1" "$2" 2>&1
+fi
+exit 97
+"""
+_UDP: Final = """\
+command -v bash > /dev/null || exit 97
+exec timeout "$3" bash -c 'exec 3<> "/dev/udp/$1/$2"; echo >&3 && read -r -n 1 <&3' u "$1" "$2" 2>&1
+"""
+_DNS: Final = """\
+if command -v nslookup > /dev/null; then exec timeout "$3" nslookup "$1" ${2:+"$2"} 2>&1
+elif [ -z "$2" ] && command -v getent > /dev/null; then exec timeout "$3" getent ahosts "$1" 2>&1
+fi
+exit 97
+"""
+_HTTP: Final = """\
+if command -v curl > /dev/null; then
+    exec curl -sS -o /dev/null -m "$2" --max-filesize 16777216 \\
+        -w 'HTTP/1.1 %{http_code}\\n' "$1" 2>&1
+elif command -v wget > /dev/null; then
+    exec timeout "$2" wget -S -q -O /dev/null "$1" 2>&1
+fi
+exit 97
+"""
+_PING_MANY: Final = """\
+case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
+exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
+"""
+_IPERF: Final = """\
+command -v iperf3 > /dev/null || exit 97
+exec iperf3 -c "$1" -p "$2" -t "$3" -J 2>&1
+"""
+_SEND: Final = """\
+exec timeout "$3" sh -c 'dd if=/dev/zero bs=65536 2> /dev/null | nc "$1" "$2"' send "$1" "$2"
+"""
+_NO_TOOL: Final = 97
+_TIMED_OUT: Final = frozenset({124, 143})
+_REFUSED: Final = re.compile("refused", re.IGNORECASE)
+_STATUS: Final = re.compile(r"HTTP/\d(?:\.\d)? (\d{3})")
+_TIMES: Final = re.compile(r"bytes from .{1,300} time=(\d{1,6}(?:\.\d{1,6})?) ms")
+_COUNTS: Final = re.compile(r"(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received")
+_ANSWER: Final = re.compile(r"(?m)^(?:Name:|Address(?: \d+)?: *[0-9a-f.:]+ *$|[0-9a-f.:]+ +STREAM)")
+_NO_NAME: Final = re.compile(r"NXDOMAIN|can't find|No answer|not found", re.IGNORECASE)
+_SERVED: Final = re.compile(r"(?m)^Server:\s+\S+")
+
+
+def probe(guest: Guests, question: Question) -> Probed:
+    """Ask one thing from inside a guest.
+
+    Raises VmnetError when the guest agent does not answer.
+    """
+    asked, address = question.asked, question.address
+    seconds = question.within_s or _USUAL_S
+    match asked.what:
+        case What.TCP:
+            return _tcp(guest, asked, address, seconds)
+        case What.UDP:
+            return _udp(guest, asked, address, seconds)
+        case What.HTTP:
+            words = (at_address(asked.text, address), f"{seconds:g}")
+            return _http(_sh(guest, _HTTP, seconds, *words), asked)
+        case What.DNS:
+            return _named(_sh(guest, _DNS, seconds, asked.text, address, f"{seconds:g}"))
+        case What.MTU:
+            return _mtu(guest, round(asked.number), address, question.own_mtu)
+        case _:
+            return _pinged(guest, asked, address)
+
+
+def throughput(source: Guests, target: Guests, question: Question) -> Probed:
+    """Measure how fast one guest can send to another: iperf3 where both have it, else nc and dd.
+
+    Raises VmnetError when an agent does not answer.
+    """
+    asked, address = question.asked, question.address
+    if _has(source, "iperf3") and _has(target, "iperf3"):
+        # It would wait for ever for a client that does not get through.
+        most = _THROUGHPUT_S + 12
+        server = f"timeout {most} iperf3 -s -1 -p {_PORT} > /dev/null 2>&1 & sleep 1"
+        target.run(["/bin/sh", "-c", server], _GRACE_S)
+        words = (address, str(_PORT), str(_THROUGHPUT_S))
+        ran = _sh(source, _IPERF, _THROUGHPUT_S + 10, *words)
+        return _fast(_iperf_rate(ran.stdout), asked, "iperf3")
+    for guest, where in ((source, "the source"), (target, "the target")):
+        if not _has(guest, "nc"):
+            return Probed(None, note=f"cannot be tested: {where} has neither iperf3 nor nc")
+    return _fast(_nc_rate(source, target, address), asked, "by nc and dd, no iperf3 there")
+
+
+def _sh(guest: Guests, script: str, seconds: float, *words: str) -> Ran:
+    return guest.run(["/bin/sh", "-c", script, "probe", *words], seconds + _GRACE_S)
+
+
+def _has(guest: Guests, tool: str) -> bool:
+    return guest.run(["/bin/sh", "-c", f"command -v {tool}"], _GRACE_S).status == 0
+
+
+def _said(ran: Ran) -> str:
+    return (ran.stdout + ran.stderr).decode("utf-8", "replace")
+
+
+def _last(ran: Ran) -> str:
+    return one_line(_said(ran).strip().rpartition("\n")[2], 120)
+
+
+def _tcp(guest: Guests, asked: Asked, address: str, seconds: float) -> Probed:
+    words = (address, f"{asked.number:.0f}", f"{max(1, round(seconds))}")
+    ran = _sh(guest, _TCP, seconds, *words)
+    if ran.status == _NO_TOOL:
+        return Probed(None, note="cannot be tested: the guest has neither bash, python3 nor nc")
+    if ran.status == 0:
+        return Probed(reached=True, note=f"{asked} is open")
+    if _REFUSED.search(_said(ran)):
+        return Probed(reached=False, note=f"{asked} was refused", refused=True)
+    return Probed(reached=False, note=f"{asked}: {_last(ran) or 'no answer'}")
+
+
+def _udp(guest: Guests, asked: Asked, address: str, seconds: float) -> Probed:
+    if round(asked.number) == 53:  # noqa: PLR2004  (DNS has a question that must be answered)
+        ran = _sh(guest, _DNS, seconds, "localhost", address, f"{seconds:g}")
+        if ran.status == _NO_TOOL:
+            return Probed(None, note="cannot be tested: the guest has no nslookup")
+        heard = bool(_SERVED.search(_said(ran))) and ran.status not in _TIMED_OUT
+        refused = bool(_REFUSED.search(_said(ran)))
+        good = heard and not refused and "timed out" not in _said(ran)
+        return Probed(good, note="a DNS query", refused=refused)
+    ran = _sh(guest, _UDP, seconds, address, f"{asked.number:.0f}", f"{max(1, round(seconds))}")
+    if ran.status == _NO_TOOL:
+        return Probed(None, note="cannot be tested: the guest has no bash to send a datagram with")
+    if _REFUSED.search(_said(ran)):
+        return Probed(reached=False, note=f"{asked} was refused", refused=True)
+    if ran.status == 0:
+        return Probed(reached=True, note=f"{asked} has answered")
+    return Probed(None, note="no answer, which says nothing of UDP: it may have arrived")
+
+
+def _http(ran: Ran, asked: Asked) -> Probed:
+    if ran.status == _NO_TOOL:
+        return Probed(None, note="cannot be tested: the guest has neither curl nor wget")
+    found = _STATUS.findall(_said(ran))
+    status = int(found[-1]) if found else 0
+    if not status:
+        refused = bool(_REFUSED.search(_said(ran)))
+        return Probed(reached=False, note=_last(ran) or "no answer", refused=refused)
+    good = status == round(asked.number) if asked.number else status < 400  # noqa: PLR2004
+    return Probed(good, value=f"status {status}")
+
+
+def _named(ran: Ran) -> Probed:
+    if ran.status == _NO_TOOL:
+        return Probed(None, note="cannot be tested: the guest has neither nslookup nor getent")
+    said = _said(ran)
+    # nslookup names the server's own address first.
+    answer = re.split(r"(?m)^\s*$", said, maxsplit=1)[-1]
+    good = ran.status == 0 and bool(_ANSWER.search(answer)) and not _NO_NAME.search(answer)
+    # A server that knows no such name has answered, all the same.
+    answered = bool(_SERVED.search(said) and _NO_NAME.search(answer))
+    value = _last(ran).removeprefix("** ") if answered else ""
+    return Probed(good, value=value, note="" if good or value else _last(ran) or "no answer")
+
+
+def _mtu(guest: Guests, wanted: int, address: str, own_mtu: int) -> Probed:
+    """Send whole packets of a size; when they vanish, find the largest that come through."""
+    if own_mtu and wanted > own_mtu:
+        note = f"{OWN_MTU} {own_mtu}"
+        return Probed(reached=False, note=note, largest=_largest(guest, address, own_mtu))
+    found = guest.ping({address: 3}, {address: wanted}).get(address)
+    if found is None:
+        return Probed(reached=False, note="no answer to ping")
+    if found.size >= wanted:
+        return Probed(
+            reached=True, seconds=found.seconds, value=f"{found.size} bytes", largest=found.size
+        )
+    largest = _largest(guest, address, wanted)
+    return Probed(reached=False, value=f"at most {largest} bytes", largest=largest)
+
+
+def _largest(guest: Guests, address: str, above: int) -> int:
+    """Find the size of the largest IP packet that is answered, `above` bytes being too many."""
+    low, high = _LEAST_PACKET, above + 1
+    while high - low > 1:
+        step = max(1, (high - low) // (_SIZES_AT_ONCE + 1))
+        steps = (low + n * step for n in range(1, _SIZES_AT_ONCE + 1))
+        sizes = sorted({size for size in steps if low < size < high})
+        passed = guest.sizes_answered(address, sizes)
+        best = max(passed, default=low)
+        higher = [size for size in sizes if size > best]
+        low, high = best, min(higher, default=high)
+    return low
+
+
+def _pinged(guest: Guests, asked: Asked, address: str) -> Probed:
+    many = asked.what is What.LOSS
+    count, every = (_MANY_PINGS, "0.05") if many else (_PINGS, "0.1")
+    ran = _sh(guest, _PING_MANY, count * 0.2, address, str(count), every)
+    counted = _COUNTS.search(_said(ran))
+    if not counted:
+        return Probed(None, note=f"cannot be tested: ping says {_last(ran)}")
+    sent, answered = int(counted[1]), min(int(counted[1]), int(counted[2]))
+    if many:
+        share = 1 - answered / sent if sent else 1.0
+        good = share < asked.number
+        return Probed(good, value=f"{share * 100:.3g}% lost", sent=sent, answered=answered)
+    times = [float(one) / 1000 for one in _TIMES.findall(_said(ran))]
+    if not times:
+        return Probed(reached=False, note="no answer to ping", sent=sent)
+    middle = median(times)
+    return Probed(middle < asked.number, middle, f"median {middle * 1000:.3g} ms")
+
+
+def _fast(rate: float | None, asked: Asked, how: str) -> Probed:
+    if rate is None:
+        return Probed(reached=False, note=f"nothing came through ({how})")
+    return Probed(rate > asked.number, value=f"{rate / 1e6:.3g} Mbit/s", note=how)
+
+
+def _iperf_rate(text: bytes) -> float | None:
+    try:
+        found = json.loads(text)["end"]["sum_received"]["bits_per_second"]
+        rate = float(found)
+    except (ValueError, KeyError, TypeError):
+        return None
+    return rate if 0 < rate < 1e13 else None  # noqa: PLR2004  (NaN and infinity are neither)
+
+
+def _nc_rate(source: Guests, target: Guests, address: str) -> float | None:
+    count = f"/tmp/vmnet-throughput-{_PORT}"  # noqa: S108  (inside the guest)
+    # A listener whose input ends says so to the sender, which then stops: its input is kept open.
+    most = _THROUGHPUT_S + 6
+    listen = (
+        f"(sleep {most} | timeout {most} nc -l -p {_PORT} | wc -c > {count}) > /dev/null 2>&1 &"
+    )
+    target.run(["/bin/sh", "-c", f"rm -f {count}; {listen} sleep 1"], _GRACE_S)
+    words = (address, str(_PORT), str(_THROUGHPUT_S))
+    _sh(source, _SEND, _THROUGHPUT_S, *words)
+    wait = f"n=0; while [ ! -s {count} ] && [ $n -lt 40 ]; do sleep 0.2; n=$((n+1)); done"
+    ran = target.run(["/bin/sh", "-c", f"{wait}; cat {count}; rm -f {count}"], _GRACE_S)
+    found = re.fullmatch(rb"\s*(\d{1,15})\s*", ran.stdout)
+    return int(found[1]) * 8 / _THROUGHPUT_S if found and int(found[1]) else None

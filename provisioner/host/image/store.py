@@ -1,0 +1,248 @@
+"""The image store: contents named after their SHA-256, read-only, and a record for each name.
+
+What a guest boots is the copy that was hashed and judged here, never the file that was given: that
+one may change at any time. The format is decided once, at import, and no tool ever probes it again.
+"""
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.host.image import copy, store_files
+from provisioner.host.image.copy import Progress
+from provisioner.host.image.source_file import Given
+from provisioner.host.image.store_files import NAMES, Say
+from provisioner.host.system import secret_files
+from provisioner.image import record as images
+from provisioner.image.disk_header import Disk, about
+from provisioner.image.record import Origin, Stored
+from provisioner.text import one_line
+
+Used = Mapping[str, tuple[str, ...]]
+"""The digests that disks lean on, and the plans whose disks they are."""
+
+_READ_ONLY = 0o444
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An image of the store: its record, and where its content lies."""
+
+    record: Stored
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A content that was, or may be, taken away: the names it had and the bytes that frees."""
+
+    path: Path
+    names: tuple[str, ...]
+    size: int
+
+
+def add(store: Path, given: Given, origin: Origin, say: Say, progress: Progress) -> Stored:
+    """Copy an image into the store, hashing and judging the copy, and give it its name.
+
+    A name that is there already names the new content from then on. Raises Complaints when the
+    image is refused; VmnetError when its digest is another one, or the disk is full.
+    """
+    images.require_name(origin.name)
+    _refuse(copy.early(given, raw=origin.raw), origin)
+    store_files.prepare(store)
+    with _disk_errors(store, given.size or 0):
+        store_files.clear(store)
+        store_files.clear(store / NAMES)
+        with store_files.draft(store) as draft:
+            record = _copied(given, draft.fileno(), origin, progress)
+            with store_files.held(store, say):
+                path = store / images.content_name(record.digest)
+                store_files.publish(draft, path, _READ_ONLY)
+                _write(store, record)
+    return record
+
+
+def find(store: Path, name: str) -> Kept | None:
+    """Give an image; None when there is none of this name.
+
+    Raises VmnetError when its content is gone or is not as large as it was.
+    """
+    record = _read(store, name) if images.is_name(name) else None
+    return _kept(store, record) if record else None
+
+
+def every(store: Path) -> list[Kept]:
+    """List the images by name, without looking at their contents."""
+    records = (_read(store, file.stem) for file in sorted((store / NAMES).glob("*.json")))
+    return [Kept(r, store / images.content_name(r.digest)) for r in records if r]
+
+
+def verify(kept: Kept, progress: Progress) -> None:
+    """Hash a content anew. Raises VmnetError when it is not what was imported."""
+    shown = f"{kept.record.name}: its content {kept.path}"
+    try:
+        with kept.path.open("rb") as file:
+            found = copy.digest(file.fileno(), kept.record.size, progress)
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+    except OSError as error:
+        raise _broken(f"{shown} cannot be read: {error.strerror}") from error
+    if found != kept.record.digest:
+        raise _broken(f"{shown} has changed: its SHA-256 is {found}")
+    if mode != _READ_ONLY:
+        raise _broken(f"{shown} can be written to (mode {mode:04o})")
+
+
+def remove(store: Path, name: str, used: Used) -> Gone:
+    """Take a name away, and its content with the last name. The caller holds the store alone.
+
+    Raises VmnetError when there is none, or when plans have disks on its content.
+    """
+    record = _read(store, name) if images.is_name(name) else None
+    if record is None:
+        raise unknown(name)
+    others = [k for k in every(store) if k.record.digest == record.digest and k.record.name != name]
+    if not others and (plans := used.get(record.digest)):
+        raise VmnetError(
+            f"the image {name} is in use: disks of {', '.join(plans)} lean on it",
+            fix="take the plans down first: vmnet down --name " + plans[0],
+            status=Exit.CONFLICT,
+        )
+    path = store / images.content_name(record.digest)
+    (store / NAMES / f"{name}.json").unlink(missing_ok=True)
+    secret_files.sync(store / NAMES)
+    freed = 0 if others else _unlinked(path)
+    return Gone(path, (name,), freed)
+
+
+def unused(store: Path, used: Used) -> list[Gone]:
+    """List the contents that no disk of a plan leans on, with all of their names."""
+    names: dict[str, list[str]] = {}
+    for kept in every(store):
+        names.setdefault(kept.record.digest, []).append(kept.record.name)
+    found = []
+    for path in sorted(store.glob("sha256-*")):
+        digest = images.digest_of(path.name)
+        if digest and digest not in used:
+            size = store_files.allocated(path.lstat())
+            found.append(Gone(path, tuple(names.get(digest, ())), size))
+    return found
+
+
+def prune(store: Path, agreed: Sequence[Gone], used: Used) -> list[Gone]:
+    """Take away those contents that were agreed on and are unused still, and killed runs' drafts.
+
+    The caller holds the store alone. What went comes back.
+    """
+    wanted = {gone.path for gone in agreed}
+    gone = [one for one in unused(store, used) if one.path in wanted]
+    for one in gone:
+        for each in one.names:
+            (store / NAMES / f"{each}.json").unlink(missing_ok=True)
+        _unlinked(one.path)
+    freed = store_files.clear(store) + store_files.clear(store / NAMES) if store.is_dir() else 0
+    return [*gone, Gone(store, (), freed)] if freed else gone
+
+
+def unknown(name: str) -> VmnetError:
+    """Say that there is no image of this name."""
+    return VmnetError(
+        f'there is no image "{one_line(name, 80)}" in the store',
+        fix="those that are: vmnet image ls; one more: vmnet image import FILE",
+        status=Exit.BAD_INPUT,
+    )
+
+
+def _copied(given: Given, draft: int, origin: Origin, progress: Progress) -> Stored:
+    kind, wanted = images.known_digest(origin.digest) if origin.digest else ("sha256", "")
+    found = copy.copy(given, draft, sorted({"sha256", kind}), progress)
+    of_file = given.finish() or found[kind]
+    if wanted and of_file != wanted:
+        shown = one_line(origin.source, 120)
+        raise VmnetError(
+            f"{shown}: its SHA-{kind.removeprefix('sha')} is {of_file}, not {wanted}",
+            fix="fetch it again; if it stays so, do not use it: it is not the file that was meant",
+            status=Exit.BAD_INPUT,
+        )
+    disk = copy.judged(draft, raw=origin.raw)
+    if not isinstance(disk, Disk):
+        raise Complaints(about(origin.source, disk))
+    return Stored(
+        name=origin.name,
+        digest=found["sha256"],
+        format=disk.format,
+        virtual_size=disk.virtual_size,
+        size=os.fstat(draft).st_size,
+        source=one_line(origin.source, 500),
+        imported=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        traits=origin.traits,
+    )
+
+
+def _refuse(found: list[VmnetError], origin: Origin) -> None:
+    if found:
+        raise Complaints(about(origin.source, found))
+
+
+def _write(store: Path, record: Stored) -> None:
+    with store_files.draft(store / NAMES) as draft:
+        draft.write(images.as_json(record))
+        store_files.publish(draft, store / NAMES / f"{record.name}.json", 0o644)
+
+
+def _read(store: Path, name: str) -> Stored | None:
+    try:
+        record = images.from_json((store / NAMES / f"{name}.json").read_bytes())
+    except OSError:
+        return None
+    return replace(record, name=name) if record else None
+
+
+def _kept(store: Path, record: Stored) -> Kept:
+    path = store / images.content_name(record.digest)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise _broken(f"{record.name}: its content {path}: {error.strerror}") from error
+    if size != record.size:
+        raise _broken(f"{record.name}: its content {path} has {size} bytes, not {record.size}")
+    return Kept(record, path)
+
+
+def _unlinked(path: Path) -> int:
+    freed = 0
+    with suppress(FileNotFoundError):
+        freed = store_files.allocated(path.lstat())
+        path.unlink()
+        secret_files.sync(path.parent)
+    return freed
+
+
+def _broken(what: str) -> VmnetError:
+    return VmnetError(what, fix="import or pull it again", status=Exit.CHECK_FAILED)
+
+
+@contextmanager
+def _disk_errors(store: Path, needed: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # not the disk's: gzip's word for damage
+            raise
+        if error.errno in _FULL:
+            free = shutil.disk_usage(store).free
+            told = f"{needed >> 20:,} MiB are needed" if needed else "how much is needed is unknown"
+            raise VmnetError(
+                f"the disk of the image store {store} is full: {told}, {free >> 20:,} MiB are free",
+                fix="make room there (vmnet image prune), or set VMNET_STATE_DIR to another place",
+            ) from error
+        raise VmnetError(
+            f"cannot write the image store {store}: {error.strerror}",
+            fix="make that place writable for you, or set VMNET_STATE_DIR to another one",
+        ) from error

@@ -1,0 +1,144 @@
+"""The store's folder, its lock and its drafts: what a killed run left is known and cleared away."""
+
+import fcntl
+import os
+import select
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from provisioner.errors import VmnetError
+from provisioner.host.system import paths
+from provisioner.host.system.secret_files import sync
+
+NAMES = "names"
+_LOCK = "lock"
+_DRAFT = ".draft-"
+_POLL_S = 0.05
+_TIMEOUT_S = 30.0
+_FOR_ALL = 0o755  # QEMU runs as another user, and root's images are for everybody
+_OTHERS_MAY_WRITE = 0o022
+
+Say = Callable[[str], None]
+
+
+def prepare(store: Path) -> None:
+    """Make the store's folders. Raises VmnetError when somebody else could change what is there."""
+    try:
+        for folder in (store, store / NAMES):
+            if not folder.is_dir():
+                paths.make(folder)
+                folder.chmod(_FOR_ALL)
+            _require_ours(folder)
+    except OSError as error:
+        raise VmnetError(
+            f"cannot make the image store {store}: {error.strerror}",
+            fix="make that place writable for you, or set VMNET_STATE_DIR to another one",
+        ) from error
+
+
+def _require_ours(folder: Path) -> None:
+    found = folder.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
+        raise VmnetError(
+            f"others than you could change the images in {folder}",
+            fix=f"see who did that, then: chown {os.geteuid()} {folder}; chmod go-w {folder}",
+        )
+
+
+@contextmanager
+def held(store: Path, say: Say, *, alone: bool = False) -> Iterator[None]:
+    """Hold the store: together with others so that nothing goes, or alone to take things away.
+
+    An `up` holds it from choosing an image until its disks name the image. A store that is not
+    there has nothing that could go. Raises VmnetError when others still hold it after 30 s.
+    """
+    how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+    try:
+        handle = _opened(store / _LOCK)
+    except FileNotFoundError:
+        yield
+        return
+    except OSError as error:
+        raise VmnetError(
+            f"cannot use the image store {store}: {error.strerror}",
+            fix="see whose it is (ls -ld), or set VMNET_STATE_DIR to a place of your own",
+        ) from error
+    try:
+        _lock(handle, how, say)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    if os.access(path.parent, os.W_OK):
+        flags |= os.O_CREAT
+    return os.open(path, flags, 0o644)
+
+
+def _lock(handle: int, how: int, say: Say) -> None:
+    end = time.monotonic() + _TIMEOUT_S
+    told = False
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, how | fcntl.LOCK_NB)
+            return
+        if not told:
+            say("waiting for another vmnet that uses the images")
+            told = True
+        if time.monotonic() >= end:
+            raise VmnetError(
+                f"another vmnet still uses the images after {_TIMEOUT_S:g} s",
+                fix="wait for it or end it, then run the command again",
+            )
+        select.select([], [], [], _POLL_S)  # flock(2) knows no deadline
+
+
+@contextmanager
+def draft(folder: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write, gone at the end unless it was renamed; its name is nobody's guess.
+
+    Its lock says that its writer lives: `clear` takes away drafts without one.
+    """
+    while True:
+        file = tempfile.NamedTemporaryFile(dir=folder, prefix=_DRAFT, delete=False)  # noqa: SIM115
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            break
+        file.close()  # cleared away in the moment before it was locked
+    with file:
+        try:
+            yield file
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+
+def clear(folder: Path) -> int:
+    """Take away what killed runs have left half written; give how many bytes that frees."""
+    freed = 0
+    for left in folder.glob(f"{_DRAFT}*"):
+        with suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            freed += allocated(os.fstat(file.fileno()))
+            left.unlink()
+    return freed
+
+
+def publish(file: IO[bytes], final: Path, mode: int) -> None:
+    """Let a draft appear under its final name, whole and on the disk."""
+    file.flush()
+    os.fchmod(file.fileno(), mode)
+    os.fsync(file.fileno())
+    Path(file.name).rename(final)
+    sync(final.parent)
+
+
+def allocated(found: os.stat_result) -> int:
+    """Give how many bytes of the disk a file takes; less than its size when it is sparse."""
+    return found.st_blocks * 512 if stat.S_ISREG(found.st_mode) else 0

@@ -1,0 +1,1 @@
+"""The measurement behind `vmnet modes`: namespaces, devices, a switch."""

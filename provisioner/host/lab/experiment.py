@@ -1,0 +1,122 @@
+"""Builds every lab of the experiment at once, and pings everybody from everywhere.
+
+Four namespaces hold all labs: the uplinks with their own stacks, the switches with the machines
+outside, the ends a, the ends b. Each lab has a wire and subnets of its own, so labs never meet, and
+four processes' worth of work is done by four threads.
+"""
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from provisioner.host.lab import messages
+from provisioner.host.lab.namespaces import inside, rooms, side_by_side
+from provisioner.host.netlink import rtnetlink
+from provisioner.host.probe import neighbours
+from provisioner.reachability.experiment import Answered, Lab, Measured, Place, labs
+
+if TYPE_CHECKING:
+    from provisioner.host.netlink.link_codec import Message
+    from provisioner.network.frames import Address
+
+_ISOLATED_S: Final = 1.0  # silence for this long, with all those tries, is a no
+_TRIES: Final = 5
+_PATIENCE_S: Final = 5.0  # what should answer and has not is asked again for this long
+
+_IPV4, _IPV6 = 4, 6
+
+Ping = tuple[int, Place, Place, int]
+
+
+def measure() -> Measured:
+    """Measure every cell of the table on this kernel.
+
+    Needs CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_NET_RAW; touches nothing of the caller's namespace.
+    Raises VmnetError when a right or a driver is missing.
+    """
+    everything = labs()
+    with rooms(len(Place)) as made:
+        room = dict(zip(Place, made, strict=True))
+        versions = side_by_side([inside(room[Place.A], _versions)])[0]
+        _build(everything, room, versions)
+        answered = _pinged(_pings(everything, versions), room, _ISOLATED_S, _TRIES)
+        missing = [p for p in _promised(everything, versions) if p not in answered]
+        if missing:
+            answered |= _pinged(missing, room, _PATIENCE_S, 4 * _TRIES)
+    return Measured(os.uname().release, versions, answered)
+
+
+def _versions() -> tuple[int, ...]:
+    """Tell the versions of IP that a fresh namespace speaks."""
+    switch = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
+    try:
+        enabled = switch.read_text(encoding="ascii").strip() == "0"
+    except OSError:
+        enabled = False
+    return (_IPV4, _IPV6) if enabled else (_IPV4,)
+
+
+def _build(everything: Sequence[Lab], room: dict[Place, int], versions: tuple[int, ...]) -> None:
+    both = [lab for lab in everything if lab.b]
+    outside = room[Place.OUTSIDE]
+    wires = [messages.wire(lab, outside) for lab in everything]
+    switches = [messages.switch(lab) for lab in everything]
+    ends = [messages.end(lab, Place.A, room[Place.A]) for lab in everything]
+    ends += [messages.end(lab, Place.B, room[Place.B]) for lab in both]
+
+    _made("veth", room[Place.HOST], wires)
+    _made("bridge", outside, switches)
+    _made("macvlan", room[Place.HOST], ends)
+    for place in Place:
+        of = both if place is Place.B else everything
+        _made("", room[place], [messages.awake(lab, place, versions) for lab in of])
+
+
+def _made(kind: str, room: int, batches: Sequence[Sequence["Message"]]) -> None:
+    """Send messages in a room. Raises VmnetError when the kernel refuses one."""
+    told = side_by_side([inside(room, partial(rtnetlink.transact, batches))])[0]
+    # A kernel without IPv6 has no addr_gen_mode to set.
+    bad = [s for statuses in told for s in statuses if s not in {0, errno.EAFNOSUPPORT}]
+    if bad:
+        missing = kind and bad[0] == errno.EOPNOTSUPP
+        fix = f"the kernel has no {kind} driver: load it with modprobe {kind}" if missing else None
+        raise rtnetlink.refused(bad[0], f"making a {kind}" if kind else "waking devices", fix=fix)
+
+
+def _pings(everything: Iterable[Lab], versions: Iterable[int]) -> list[Ping]:
+    return [
+        (lab.number, source, target, version)
+        for lab in everything
+        for source, target in lab.ways
+        for version in versions
+    ]
+
+
+def _promised(everything: Sequence[Lab], versions: Iterable[int]) -> list[Ping]:
+    return [p for p in _pings(everything, versions) if everything[p[0]].documented(*p[1:3]).works]
+
+
+def _pinged(
+    pings: Sequence[Ping], room: dict[Place, int], deadline_s: float, tries: int
+) -> Answered:
+    """Ping from all places at once: some answers come only when the other side asks as well."""
+    everything = labs()
+
+    def from_one(source: Place) -> list[Ping]:
+        targets = {_target(everything, p): p for p in pings if p[1] is source}
+        seen = neighbours.ping(list(targets), deadline_s=deadline_s, tries=tries)
+        return [targets[address] for address in seen]
+
+    sources = list(dict.fromkeys(p[1] for p in pings))
+    heard = side_by_side([inside(room[s], partial(from_one, s)) for s in sources])
+    return frozenset(ping for some in heard for ping in some)
+
+
+def _target(everything: Sequence[Lab], ping: Ping) -> "Address":
+    number, _, target, version = ping
+    four, six = everything[number].addresses(target)
+    return ip_address(four if version == _IPV4 else six)

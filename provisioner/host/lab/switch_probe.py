@@ -1,0 +1,242 @@
+"""Asks the switch behind a NIC: does it send frames back, does it let foreign MACs pass.
+
+The foreign MAC is that of a macvlan which lives in a nameless network namespace: it is deleted at
+the end, and the kernel takes it away with the namespace when vmnet is killed before.
+"""
+
+import ctypes
+import errno
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from ipaddress import IPv4Address, ip_address
+from typing import TYPE_CHECKING, Final
+
+from provisioner import naming
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.lab import messages
+from provisioner.host.lab.namespaces import inside, rooms, side_by_side
+from provisioner.host.netlink import link_codec, links, rtnetlink
+from provisioner.host.network import ipv6
+from provisioner.host.probe.packet_socket import Wire, explained, index_when_up
+from provisioner.network import frames
+from provisioner.reachability.switch_probe import (
+    ETHERTYPE,
+    PEER_TRIES,
+    PEER_WAIT_S,
+    REFLECTION_TRIES,
+    REFLECTION_WAIT_S,
+    Findings,
+    Question,
+)
+
+if TYPE_CHECKING:
+    from provisioner.host.netlink.link_codec import Message
+    from provisioner.network.facts import Link
+    from provisioner.network.frames import Address
+
+# linux/if_packet.h, asm-generic/socket.h, linux/if_ether.h: what Python does not name
+_SOL_PACKET, _IGNORE_OUTGOING, _ATTACH_FILTER, _ALL_PROTOCOLS = 263, 23, 26, 3
+_MAIN_TABLE: Final = 254
+_DEVICE: Final = "probe"
+
+
+def question(uplink: str, peer: str) -> Question:
+    """Find out what can be asked through an uplink; nothing is sent.
+
+    Raises VmnetError when the uplink is not there, not up or not Ethernet, or the peer is no
+    machine's address.
+    """
+    with explained(uplink):
+        index_when_up(uplink)
+    everything = links.observe()[0]
+    link = next(x for x in everything if x.name == uplink)
+    _refuse(link, everything)
+    told = partial(Question, uplink, link.mac, naming.mac("vmnet modes", link.mac, 0))
+    if obstacle := _obstacle(link, everything):
+        return told(untestable=obstacle)
+    if peer:
+        return told(peer=str(_machine(peer, link)))
+    if gateway := _gateway(link.index):
+        return told(peer=gateway, peer_is="the default gateway")
+    why = f"{uplink} leads to no default gateway: name a machine behind it with --peer ADDRESS"
+    return told(untestable=why)
+
+
+def ask(asked: Question) -> Findings:
+    """Send what the question says, and listen. Raises VmnetError when the kernel refuses."""
+    reflects = _reflected(asked.uplink, asked.mac)
+    if asked.untestable:
+        return Findings(asked, reflects, None, asked.untestable)
+    control = partial(_answers, asked.uplink, ip_address(asked.peer))
+    silent = (
+        f"{asked.peer} does not answer the uplink's own MAC either: name a machine on that wire "
+        "which does, with --peer ADDRESS"
+    )
+    if not control():
+        return Findings(asked, reflects, None, silent)
+    try:
+        if _foreign_answers(asked):
+            return Findings(asked, reflects, passes_foreign=True)
+    except VmnetError as error:
+        return Findings(asked, reflects, None, f"{error.what} ({error.fix})")
+    # It may have gone silent meanwhile: only one who answers now has kept silent to the new MAC.
+    return (
+        Findings(asked, reflects, passes_foreign=False)
+        if control()
+        else Findings(asked, reflects, None, silent)
+    )
+
+
+def _refuse(link: "Link", everything: tuple["Link", ...]) -> None:
+    if not link.ethernet:
+        raise VmnetError(f"{link.name} is not an Ethernet device", fix="name a NIC: ip link")
+    if link.kind in {"macvtap", "macvlan"}:
+        lower = next((x.name for x in everything if x.index == link.lower), "its uplink")
+        raise VmnetError(
+            f"{link.name} is a {link.kind}, no uplink", fix=f"name the NIC below it: {lower}"
+        )
+    if not link.carrier:
+        raise VmnetError(
+            f"{link.name} has no carrier: there is no switch to be asked",
+            fix="plug it in, or bring up what is at its other end",
+        )
+
+
+def _obstacle(link: "Link", everything: tuple["Link", ...]) -> str:
+    """Say what keeps a macvlan from being made on the uplink."""
+    master = next((x for x in everything if link.master and x.index == link.master), None)
+    if master:
+        return f"{link.name} is a port of {master.name}: ask through that one"
+    for other in everything:
+        if other.lower == link.index and other.mode == "passthru":
+            return (
+                f"{other.name} has {link.name} in mode passthru, which allows no second MAC "
+                "(its guest needs none)"
+            )
+    return ""
+
+
+def _machine(peer: str, link: "Link") -> "Address":
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        address = IPv4Address(0)
+    own = {text.partition("/")[0] for text in link.addresses}
+    if address.is_unspecified or address.is_multicast or address.is_loopback or str(address) in own:
+        raise VmnetError(
+            f'--peer: "{peer}" is not the address of another machine',
+            fix=f"name one behind {link.name} that answers: 192.168.1.1",
+            status=Exit.BAD_INPUT,
+        )
+    return address
+
+
+def _gateway(index: int) -> str:
+    """Give the default gateway behind a device, IPv4 before IPv6, or nothing."""
+    with rtnetlink.iproute() as ipr:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for route in ipr.get_routes(family=family, table=_MAIN_TABLE):
+                gateway = route.get_attr("RTA_GATEWAY")
+                if route["dst_len"] == 0 and gateway and route.get_attr("RTA_OIF") == index:
+                    return str(gateway)
+    return ""
+
+
+def reflects(uplink: str) -> bool | None:
+    """Ask the switch behind an uplink whether it sends frames back; None when it cannot be asked.
+
+    At most three broadcast frames of the local experimental ethertype are sent.
+    """
+    link = next((x for x in links.every() if x.name == uplink), None)
+    if link is None or not (link.ethernet and link.up and link.carrier):
+        return None
+    return _reflected(uplink, link.mac)
+
+
+def _reflected(uplink: str, mac: str) -> bool:
+    """Broadcast a frame that nobody else could send, and listen for its copy."""
+    secret = os.urandom(16)
+    sent = b"\xff" * 6 + frames.mac_bytes(mac) + struct.pack("!H", ETHERTYPE) + b"vmnet " + secret
+    with explained(uplink), _listening(uplink) as wire:
+        for _ in range(REFLECTION_TRIES):
+            wire.send(sent.ljust(60, b"\0"))
+            end = time.monotonic() + REFLECTION_WAIT_S
+            while (wait_s := end - time.monotonic()) > 0:
+                if select.select([wire], [], [], wait_s)[0] and secret in wire.recv(2048):
+                    return True
+    return False
+
+
+@contextmanager
+def _listening(uplink: str) -> Iterator[socket.socket]:
+    """Open a packet socket for the experimental ethertype alone.
+
+    It listens to all protocols, with a filter: a socket for one protocol comes after macvlan, which
+    in mode passthru leaves nothing.
+    """
+    load_half, equal, give = 0x28, 0x15, 0x06  # linux/bpf_common.h
+    program = b"".join(
+        struct.pack("HBBI", *each)
+        for each in (
+            (load_half, 0, 0, 12),
+            (equal, 0, 1, ETHERTYPE),
+            (give, 0, 0, 2048),
+            (give, 0, 0, 0),
+        )
+    )
+    held = ctypes.create_string_buffer(program, len(program))
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+        fprog = struct.pack("HP", len(program) // 8, ctypes.addressof(held))
+        wire.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, fprog)
+        wire.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+        wire.bind((uplink, _ALL_PROTOCOLS))
+        yield wire
+
+
+def _answers(device: str, peer: "Address") -> bool:
+    """Tell whether a machine answers the MAC of a device.
+
+    The sender is nobody (RFC 5227) or link-local: the device's addresses make no difference.
+    """
+    with Wire(device) as wire:
+        request = wire.request(peer)
+        if isinstance(peer, IPv4Address):
+            request = frames.arp_request(peer, wire.mac)
+        for _ in range(PEER_TRIES):
+            wire.send(request)
+            end = time.monotonic() + PEER_WAIT_S
+            while (wait_s := end - time.monotonic()) > 0:
+                if any(a.address.packed == peer.packed for a in wire.answers(wait_s)):
+                    return True
+    return False
+
+
+def _foreign_answers(asked: Question) -> bool:
+    index = rtnetlink.existing_index(asked.uplink)
+    doing = f"making a macvlan on {asked.uplink}"
+    with rooms(1) as (room,):
+        _sent(messages.visitor(_DEVICE, index, asked.foreign_mac, room), doing)
+
+        def there() -> bool:
+            try:
+                ipv6.disable(_DEVICE)
+                _sent(messages.woken(_DEVICE), doing)
+                return _answers(_DEVICE, ip_address(asked.peer))
+            finally:
+                # The namespace would take it away too, but at a time of its own.
+                away = link_codec.delete(link_codec.text(link_codec.IFNAME, _DEVICE))
+                rtnetlink.transact([[away]])
+
+        return side_by_side([inside(room, there)])[0]
+
+
+def _sent(messages: list["Message"], doing: str) -> None:
+    bad = [s for s in rtnetlink.transact([messages])[0] if s not in {0, errno.EAFNOSUPPORT}]
+    if bad:
+        raise rtnetlink.refused(bad[0], doing)

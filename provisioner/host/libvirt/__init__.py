@@ -1,0 +1,1 @@
+"""libvirt: connections, domains, hotplug."""

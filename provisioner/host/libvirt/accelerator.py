@@ -1,0 +1,118 @@
+"""Which accelerator guests run under, found out by booting one: /dev/kvm may exist and hang."""
+
+import grp
+import json
+import os
+import pwd
+import shutil
+from pathlib import Path
+
+from provisioner.errors import VmnetError
+from provisioner.guest.xml.render import EMULATOR
+from provisioner.host.libvirt import embedded
+from provisioner.host.system import paths, programs
+from provisioner.network.facts import Chosen
+
+_KVM = Path("/dev/kvm")
+_DEADLINE_S = 8.0
+# A kernel without a root file system ends here, a good way behind everything that hangs.
+_KNOWN_POINT = "Kernel panic - not syncing: VFS"
+_CMDLINE = "console=ttyS0 panic=-1 root=/dev/none"
+
+
+def choose(wish: str, kernel: Path | None, cache: Path) -> Chosen:
+    """Give "kvm" or "tcg" and why; `wish` is auto, kvm or tcg.
+
+    `kernel` is what a test boot boots, None when there is nothing to boot.
+
+    The test boot's outcome is kept per kernel, QEMU and rights on /dev/kvm. Raises VmnetError when
+    KVM is wished for and does not work.
+    """
+    if wish == "tcg":
+        return Chosen("tcg", "the plan says so")
+    trouble = _trouble(kernel, cache)
+    if not trouble:
+        return Chosen("kvm", "a test boot under KVM worked")
+    if wish == "kvm":
+        raise VmnetError(
+            f"the plan wants KVM, but {trouble}",
+            fix="mend that (often: the user QEMU runs as must be in the group kvm, and /dev/kvm "
+            "0660 root:kvm), or write `accel: auto`",
+        )
+    return Chosen("tcg", trouble)
+
+
+def test(kernel: Path, cache: Path) -> str:
+    """Boot one under KVM now, whatever is known, and keep the outcome: why it fails, or ""."""
+    user, group = embedded.run_user()
+    outcome = _test_boot(kernel, user, group)
+    _write(cache / "accel.json", {_key(user, group): outcome})
+    return outcome
+
+
+def _trouble(kernel: Path | None, cache: Path) -> str:
+    """Say why KVM cannot be used; an empty string when it can."""
+    if not _KVM.exists():
+        return "there is no /dev/kvm on this host"
+    if kernel is None:
+        return "there is no kernel to try KVM with (vmnet image build micro makes one)"
+    user, group = embedded.run_user()
+    key = _key(user, group)
+    file = cache / "accel.json"
+    known = _read(file)
+    if key not in known:
+        known = {key: _test_boot(kernel, user, group)}
+        _write(file, known)
+    return known[key]
+
+
+def _key(user: str, group: str) -> str:
+    """Name all that the outcome depends on."""
+    kvm, qemu, uname = _KVM.stat(), Path(EMULATOR).stat(), os.uname()
+    parts = (uname.release, uname.version, kvm.st_mode, kvm.st_gid, kvm.st_uid)
+    return " ".join(map(str, (*parts, qemu.st_size, qemu.st_mtime_ns, user, group)))
+
+
+def _test_boot(kernel: Path, user: str, group: str) -> str:
+    argv = [
+        EMULATOR,
+        "-accel",
+        "kvm",
+        "-machine",
+        "q35",
+        "-cpu",
+        "host",
+        "-m",
+        "128M",
+        "-nodefaults",
+    ]
+    argv += ["-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]
+    argv += ["-kernel", str(kernel), "-append", _CMDLINE]
+    owner = pwd.getpwnam(user)
+    if os.geteuid() == 0 and (setpriv := shutil.which("setpriv")):
+        groups = {owner.pw_gid, grp.getgrnam(group).gr_gid}
+        ids = [f"--reuid={owner.pw_uid}", f"--regid={grp.getgrnam(group).gr_gid}"]
+        argv = [setpriv, *ids, f"--groups={','.join(map(str, groups))}", *argv]
+    try:
+        ran = programs.run(argv, timeout_s=_DEADLINE_S, check=False, cwd=Path("/"))
+    except VmnetError:
+        return f"/dev/kvm exists, but a kernel booted under it hangs (tested {_DEADLINE_S:g} s)"
+    if _KNOWN_POINT in ran.stdout:
+        return ""
+    why = programs.last_lines(ran.stderr or ran.stdout)
+    return f"/dev/kvm exists, but a test boot under it fails as {user}: {why}"
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+
+def _write(file: Path, known: dict[str, str]) -> None:
+    paths.make(file.parent)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft.write_text(json.dumps(known), encoding="utf-8")
+    draft.rename(file)

@@ -1,0 +1,212 @@
+"""libvirt inside our own process: its root, its settings, and what a killed run left in it."""
+
+import ctypes
+import grp
+import os
+import pwd
+import re
+import signal
+from pathlib import Path
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.system import file_errors, paths, plan_folders, programs
+
+_TEST_S = 5.0
+_CLONE_NEWNS, _MS_BIND, _MS_REC, _MS_SLAVE = 0x20000, 0x1000, 0x4000, 1 << 19
+_READ_WRITE = 0o6
+
+# Why each line, measured with libvirt 9.0: without stdio_handler virtlogd is needed; without
+# dynamic_ownership = 0 images are chowned while they run; QEMU runs as a user without capabilities.
+_QEMU_CONF = """\
+stdio_handler = "file"
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+user = "{user}"
+group = "{group}"
+dynamic_ownership = 0
+remember_owner = 0
+"""
+
+
+# Of a user who is not root: QEMU runs as that user anyway.
+_OWN_CONF = """\
+stdio_handler = "file"
+security_driver = "none"
+"""
+
+
+def has_vms(plan: str) -> bool:
+    """Tell whether the plan's embedded libvirt knows of VMs that run."""
+    return any((paths.libvirt_root(plan) / "run" / "qemu").glob("*.xml"))
+
+
+def clear_half_started(plan: str) -> None:
+    """End QEMUs that a killed vmnet was just starting, and make libvirt forget them.
+
+    Such a guest has never run. libvirt would take it up again on open, wait 30 s for a monitor
+    that may never have existed, and meanwhile answer nothing about it. The plan's lock is held and
+    the root not open, so these files are nobody's but ours.
+    """
+    for file in _half_started(plan):
+        pid_file = file.with_suffix(".pid")
+        _end(pid_file, file.stem)
+        pid_file.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
+
+
+def refuse_half_started(plan: str) -> None:
+    """Raise VmnetError when a killed vmnet left a guest half started, for commands that only look.
+
+    libvirt would wait 30 s for it on open.
+    """
+    if half := sorted(file.stem.removeprefix(f"{plan}-") for file in _half_started(plan)):
+        raise VmnetError(
+            f"{', '.join(half)} was being started when vmnet was killed",
+            fix="start it: vmnet up; or take the plan away: vmnet down",
+            status=Exit.PARTLY_DONE,
+        )
+
+
+def _half_started(plan: str) -> list[Path]:
+    """List libvirt's records of guests that a killed vmnet was just starting."""
+    return [
+        file
+        for file in (paths.libvirt_root(plan) / "run" / "qemu").glob("*.xml")
+        if re.search(r"<domstatus [^>]*reason='starting up'", file.read_text(errors="replace"))
+    ]
+
+
+def _end(pid_file: Path, domain: str) -> None:
+    """Kill the QEMU of a domain, if the process of that number is still it."""
+    try:
+        pid = int(pid_file.read_text(encoding="ascii"))
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return
+    root = os.fsencode(pid_file.parents[2])
+    named = any(w.split(b",")[0] == b"guest=" + os.fsencode(domain) for w in words)
+    if named and any(root in w for w in words):
+        os.kill(pid, signal.SIGKILL)
+
+
+def run_user() -> tuple[str, str]:
+    """Give the user and the group that embedded QEMUs run as: never root."""
+    if os.geteuid():
+        mine = pwd.getpwuid(os.geteuid())
+        return mine.pw_name, grp.getgrgid(mine.pw_gid).gr_name
+    user = next((u for u in ("libvirt-qemu", "qemu", "nobody") if _exists(u)), "nobody")
+    try:
+        group = grp.getgrnam("kvm").gr_name
+    except KeyError:
+        group = grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+    return user, group
+
+
+def owner() -> tuple[int, int] | None:
+    """Give the numbers of who must own what embedded QEMUs read; None where that is us anyway."""
+    if os.geteuid():
+        return None
+    user, group = run_user()
+    return pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
+
+
+def can_open(path: str, *, write: bool) -> bool:
+    """Tell whether embedded QEMUs can open a file that vmnet has not made."""
+    if os.geteuid():
+        return os.access(path, os.R_OK | (os.W_OK if write else 0))
+    user, group = run_user()
+    # Asked as that user, with its groups: modes alone do not tell (ACLs, folders on the way).
+    words = ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups", "--", "test"]
+    able = programs.run([*words, "-r", path], timeout_s=_TEST_S, check=False)
+    if write and able.returncode == 0:
+        able = programs.run([*words, "-w", path], timeout_s=_TEST_S, check=False)
+    return able.returncode == 0
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
+
+
+def prepare_root(plan: str) -> Path:
+    """Lay out the root of the plan's embedded libvirt, with the capability cache all plans share.
+
+    Probing QEMU's capabilities takes seconds, and the result is the same for every plan. Raises
+    VmnetError when a directory cannot be made.
+    """
+    root = paths.libvirt_root(plan)
+    shared = paths.cache() / "libvirt"
+    user, group = run_user()
+    plan_folders.make(root, plan)
+    try:
+        paths.make(root / "etc")
+        paths.make(shared)
+        # QEMU, another user, must be able to walk to its sockets below.
+        root.parent.chmod(0o755)
+        root.chmod(0o755)
+        if not (root / "cache").is_symlink():
+            (root / "cache").symlink_to(shared)
+        conf = _OWN_CONF if os.geteuid() else _QEMU_CONF.format(user=user, group=group)
+        _write_once(root / "etc" / "qemu.conf", conf)
+    except OSError as error:
+        raise file_errors.told(
+            error,
+            "cannot prepare",
+            root,
+            fix="vmnet needs a writable /run and /var/cache, or VMNET_RUN_DIR and VMNET_CACHE_DIR",
+        ) from error
+    return root
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file unless it says so already: `down` must work where there is no room.
+
+    One that others could write to is made anew: somebody may hold it open, to write to it later.
+    """
+    if path.is_file() and not path.stat().st_mode & 0o022 and path.read_text() == text:
+        return
+    path.unlink(missing_ok=True)
+    path.write_text(text)
+
+
+def private_mounts() -> bool:
+    """Give this process a mount namespace of its own; must come before its first thread."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(
+        libc.unshare(_CLONE_NEWNS) == 0
+        and libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None) == 0
+    )
+
+
+def hide_useless_kvm() -> None:
+    """Cover /dev/kvm, in our own mount namespace, when the user that QEMU runs as cannot open it.
+
+    libvirt probes QEMU with CAP_DAC_OVERRIDE and finds KVM, then looks as QEMU's user and does not:
+    it throws its capability cache away each time, and probes for seconds again (libvirt 9.0,
+    virQEMUCapsIsValid). Without the right to do so the start is slower, not wrong.
+    """
+    kvm = Path("/dev/kvm")
+    user, group = run_user()
+    try:
+        if not kvm.exists() or _may_use(kvm, user, group):
+            return
+        cover = paths.run() / ".no-kvm"
+        paths.make(cover.parent)
+        cover.touch(0o600)
+    except OSError:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mount(bytes(cover), bytes(kvm), None, _MS_BIND, None)
+    cover.unlink(missing_ok=True)
+
+
+def _may_use(device: Path, user: str, group: str) -> bool:
+    found = device.stat()
+    owner = pwd.getpwnam(user)
+    groups = {*os.getgrouplist(user, owner.pw_gid), grp.getgrnam(group).gr_gid}
+    shift = 6 if found.st_uid == owner.pw_uid else 3 if found.st_gid in groups else 0
+    return bool(found.st_mode >> shift & _READ_WRITE == _READ_WRITE)

@@ -1,0 +1,74 @@
+"""A QEMU that stalls while it is started: libvirt waits for its monitor's greeting for ever."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from provisioner import naming
+from provisioner.errors import VmnetError
+from provisioner.host.system import deadline
+from provisioner.network.resources import Domain
+
+_GREETING_S: Final = 60.0
+"""Seconds until a QEMU is judged stalled. It greets in 0.3 s of a processor's time; 16 are started
+side by side, so the slowest of them has waited 5 s on one core."""
+
+_STATES: Final = {
+    "T": "is stopped (state T)",
+    "t": "is stopped by a debugger (state t)",
+    "D": "waits for a disk or for memory (state D)",
+    "Z": "has ended (state Z)",
+}
+
+
+@contextmanager
+def watched(domain: Domain, pid_file: Path) -> Iterator[None]:
+    """End the domain's QEMU if the block, in which libvirt starts it, does not end in time.
+
+    Such a guest has never run. libvirt's call then returns, and nothing of the guest is left.
+    Raises VmnetError that says what state the process was in.
+    """
+    limit_s = deadline.left_s(_GREETING_S)
+    stalled: list[str] = []
+    timer = threading.Timer(limit_s, lambda: stalled.append(_end(domain, pid_file)))
+    timer.daemon = True
+    timer.start()
+    failed: VmnetError | None = None
+    try:
+        yield
+    except VmnetError as error:
+        failed = error
+    finally:
+        timer.cancel()
+        timer.join()
+    if stalled:
+        raise VmnetError(
+            f"QEMU of {domain.vm} has not answered on its monitor for {limit_s:.3g} s: "
+            f"{stalled[0]}",
+            fix=f"look at what it said (vmnet logs --qemu {domain.vm}) and at the host's load, "
+            "then run vmnet up again",
+        ) from failed
+    if failed:
+        raise failed
+
+
+def _end(domain: Domain, pid_file: Path) -> str:
+    """Kill the domain's QEMU, if the process is proved to be it; return what it was doing."""
+    try:
+        pid = int(pid_file.read_text(encoding="ascii"))
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except (OSError, ValueError, IndexError):
+        return "it has no process"
+    named = any(word.split(b",")[0] == b"guest=" + domain.name.encode() for word in words)
+    if not named or naming.domain_uuid(domain.plan, domain.vm).encode() not in words:
+        return f"process {pid}, which its pid file names, is another program"
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return f"process {pid} has just ended"
+    return f"process {pid} {_STATES.get(state, f'runs (state {state})')}; it has been ended"

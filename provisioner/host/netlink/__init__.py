@@ -1,0 +1,1 @@
+"""Rtnetlink: messages, sockets, links, addresses."""

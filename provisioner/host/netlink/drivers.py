@@ -1,0 +1,39 @@
+"""Asks the kernel which drivers it has, without making anything.
+
+The question is one that a kernel with the driver must refuse for another reason than one without.
+Asking makes the kernel load a module by itself where it may (net/core/rtnetlink.c, sch_api.c).
+"""
+
+import errno
+import socket
+from collections.abc import Iterable
+from typing import Final
+
+from provisioner.host.netlink import link_codec as m
+from provisioner.host.netlink import tc_codec
+from provisioner.host.netlink.rtnetlink import transact
+
+_QUEUES: Final = frozenset({"clsact", "netem"})
+# No device may have a multicast MAC: each driver's validate() says EADDRNOTAVAIL before a device
+# is made (macvlan_validate, veth_validate, br_validate, vlan_validate).
+_BAD_MAC: Final = "01:00:00:00:00:00"
+
+
+def answers(kinds: Iterable[str]) -> dict[str, bool | None]:
+    """Tell of each kind of link or queue whether the kernel has it; None without CAP_NET_ADMIN."""
+    return {kind: _has(kind) for kind in kinds}
+
+
+def _has(kind: str) -> bool | None:
+    ((status,),) = transact([[_question(kind)]])
+    if status == errno.EPERM:
+        return None
+    return status != (errno.ENOENT if kind in _QUEUES else errno.EOPNOTSUPP)
+
+
+def _question(kind: str) -> m.Message:
+    if kind in _QUEUES:
+        # Neither can be a device's root queue just so: EINVAL, EOPNOTSUPP; unknown ones: ENOENT.
+        return tc_codec.impossible_root(socket.if_nametoindex("lo"), kind)
+    named = m.text(m.IFNAME, "vmnet-asks"), m.mac(m.ADDRESS, _BAD_MAC)
+    return m.new(*named, m.info(kind), flags=m.CREATE | m.EXCL)

@@ -1,0 +1,1 @@
+"""Network devices and services on the host: made, observed, removed."""

@@ -1,0 +1,169 @@
+"""The dnsmasq of each switch with DHCP: found by its files, proved by its process, then signalled.
+
+It goes into the background when it really serves (dnsmasq(8): the parent ends when the child has
+bound its sockets), so the end of the program that was started is the event to wait for.
+"""
+
+import errno
+import os
+import select
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from provisioner.errors import VmnetError
+from provisioner.host.system import file_errors, paths, plan_folders, programs
+from provisioner.network import dnsmasq as texts
+from provisioner.network.resources import Dhcp
+from provisioner.text import one_line
+
+_PATIENCE_S = 20
+
+
+def observe(plan: str) -> list[Dhcp]:
+    """List the servers of a plan; one whose process has ended is not `alive`."""
+    folder = _folder(plan)
+    found = []
+    for config in sorted(folder.glob("*.conf")) if folder.is_dir() else ():
+        network = texts.network_of(config.name)
+        if not network or not plan_folders.is_own(config):
+            continue
+        device = texts.device_of(config.read_text(encoding="ascii", errors="replace"))
+        found.append(Dhcp(network, device, str(config), alive=_pid_of(config) != 0))
+    return found
+
+
+def create(dhcp: Dhcp) -> None:
+    """Start the server of a network; it serves when this returns. Leases of an older one stay.
+
+    Raises VmnetError when dnsmasq is missing or does not start.
+    """
+    config = Path(dhcp.config)
+    draft = config.with_suffix(".part")
+    try:
+        plan_folders.own(config)
+        plan_folders.own(_lease(config))
+        draft.write_text(dhcp.text, encoding="ascii")
+        draft.rename(config)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise file_errors.told(error, "cannot write", config) from error
+    _end(config)
+    if not programs.found("dnsmasq"):
+        config.unlink(missing_ok=True)
+        raise VmnetError(
+            f'network "{dhcp.name}" wants DHCP, and dnsmasq is not installed',
+            fix="apt-get install dnsmasq-base, or give the network addressing: static",
+        )
+    words = [_word(config), f"--pid-file={_pid_file(config)}", f"--dhcp-leasefile={_lease(config)}"]
+    done = programs.run(["dnsmasq", *words], timeout_s=_PATIENCE_S, check=False)
+    if done.returncode:
+        config.unlink(missing_ok=True)
+        raise VmnetError(
+            f'dnsmasq does not serve network "{dhcp.name}": '
+            f"{one_line(programs.last_lines(done.stderr))}",
+            fix=file_errors.full(done.stderr, config)
+            or f"see who else answers on {dhcp.device}: ss -lnup | grep -E ':(53|67) '",
+        )
+
+
+def delete(dhcp: Dhcp) -> None:
+    """End the server and take its files away; what has gone already is fine."""
+    config = Path(dhcp.config)
+    _end(config)
+    for path in (_pid_file(config), config):
+        path.unlink(missing_ok=True)
+    plan_folders.disown(config)
+    # Another network of the plan may be taken down at this moment, and the folder with it.
+    with suppress(FileNotFoundError):
+        left = {x.name for x in config.parent.glob("*.conf") if plan_folders.is_own(x)}
+        if dhcp.name not in map(texts.network_of, left) and plan_folders.is_own(_lease(config)):
+            _lease(config).unlink(missing_ok=True)
+            plan_folders.disown(_lease(config))
+    try:
+        config.parent.rmdir()
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ENOTEMPTY}:
+            raise
+
+
+def leases(plan: str) -> dict[str, str]:
+    """Give the IPv4 address that each MAC holds, of all networks of a plan."""
+    found: dict[str, str] = {}
+    for file in sorted(_folder(plan).glob("*.leases")):
+        found |= texts.leased(file.read_text(encoding="ascii", errors="replace"))
+    return found
+
+
+def _folder(plan: str) -> Path:
+    return paths.home(plan) / "dhcp"
+
+
+def _pid_file(config: Path) -> Path:
+    return config.with_suffix(".pid")
+
+
+def _lease(config: Path) -> Path:
+    """Give the lease file: of the network, whatever its configuration is at the moment."""
+    return config.with_name(f"{texts.network_of(config.name)}.leases")
+
+
+def _word(config: Path) -> str:
+    return f"--conf-file={config}"
+
+
+def _end(config: Path) -> None:
+    """End the process that serves by this configuration, if there is one, and wait for its end."""
+    with _process(config) as process:
+        if process is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                signal.pidfd_send_signal(process, number)
+            except ProcessLookupError:
+                return
+            # A pidfd becomes readable when its process has ended (pidfd_open(2)).
+            if select.select([process], [], [], _PATIENCE_S / 2)[0]:
+                return
+    raise VmnetError(
+        f"the dnsmasq of {config.name} does not end", fix="look at it: ps -C dnsmasq -o pid,args"
+    )
+
+
+@contextmanager
+def _process(config: Path) -> Iterator[int | None]:
+    """Hold the process by a descriptor: once proved, its number cannot become another's."""
+    pid = _written(config)
+    try:
+        process = os.pidfd_open(pid) if pid else None
+    except OSError:
+        process = None
+    try:
+        yield process if process is not None and _serves(pid, config) else None
+    finally:
+        if process is not None:
+            os.close(process)
+
+
+def _pid_of(config: Path) -> int:
+    """Give the pid of the process that serves by a configuration, 0 when there is none."""
+    pid = _written(config)
+    return pid if pid and _serves(pid, config) else 0
+
+
+def _written(config: Path) -> int:
+    try:
+        return int(_pid_file(config).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
+def _serves(pid: int, config: Path) -> bool:
+    """Prove by its command line and its network namespace that a process is ours."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        here, there = (Path(f"/proc/{x}/ns/net").stat().st_ino for x in ("thread-self", pid))
+    except OSError:
+        return False
+    return os.fsencode(_word(config)) in words and here == there

@@ -1,0 +1,140 @@
+"""Whether this network namespace forwards packets: read, switched on, put back.
+
+/proc/sys/net shows the namespace of the thread that opens it. What stood before is recorded in
+vmnet's own tables (network/nft_ruleset.py), which go when the namespace goes; no file can be stale.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from provisioner import naming
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.netlink import links
+from provisioner.host.system import locks
+from provisioner.network.facts import Link
+from provisioner.network.standalone import device
+
+_SWITCHES: Final = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
+_IPV6: Final = 6
+_PATIENCE_S: Final = 30
+_NAMESPACE: Final = Path("/proc/thread-self/ns/net")
+_HEARD = 0x00010000 | 0x00040000
+"""RTF_DEFAULT and RTF_ADDRCONF (linux/ipv6_route.h): a default route that the kernel itself has
+learned from a router advertisement."""
+_ROUTE_FIELDS: Final = 10
+_ALWAYS: Final = "2"  # accept_ra: even while forwarding (ip-sysctl.rst)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep other plans from switching forwarding in this namespace meanwhile.
+
+    The namespace itself is locked: a vmnet that is killed leaves no file behind, and no plan can
+    have the name of one. Raises VmnetError when another plan does not end in time.
+    """
+    with _NAMESPACE.open("rb") as namespace:
+        if not locks.lock_until(namespace, time.monotonic() + _PATIENCE_S):
+            raise VmnetError(
+                f"another plan has been switching forwarding here for {_PATIENCE_S} s",
+                fix="wait for its vmnet command or end it, then run the command again",
+            )
+        yield
+
+
+def value(version: int) -> int:
+    """Tell whether packets of an IP version are forwarded: 1 or 0; 0 when the kernel lacks it."""
+    try:
+        return int(Path(_SWITCHES[version]).read_text(encoding="ascii") != "0\n")
+    except FileNotFoundError:
+        return 0
+
+
+def put(version: int, wanted: int) -> None:
+    """Switch forwarding on (1) or off (0). Raises VmnetError where that is not allowed."""
+    if value(version) == wanted:
+        return
+    path = Path(_SWITCHES[version])
+    try:
+        path.write_text(f"{wanted}\n", encoding="ascii")
+    except OSError as error:
+        raise VmnetError(
+            f"cannot set {path} to {wanted}: {error.strerror}",
+            fix=f"run it by hand where that is allowed: sysctl -w {_sysctl(path)}={wanted}"
+            " (in a container: on its host, or with --privileged)",
+        ) from error
+
+
+def prove_possible(versions: Iterable[int]) -> None:
+    """Raise VmnetError when forwarding cannot be switched on, or would cost the host its route.
+
+    A host that forwards ignores router advertisements (ip-sysctl.rst, accept_ra): its own default
+    route would expire some time later.
+    """
+    for version in versions:
+        if value(version):
+            continue
+        path = Path(_SWITCHES[version])
+        if not is_writable(version):
+            raise VmnetError(
+                f"NAT for IPv{version} needs this host to forward packets, and {path} cannot be"
+                " written",
+                fix=f"run it where that is allowed: sysctl -w {_sysctl(path)}=1"
+                " (in a container: on its host, or with --privileged)",
+            )
+        if version == _IPV6 and (routers := ra_routers()):
+            raise VmnetError(
+                "NAT for IPv6 makes this host forward, and then it would lose the default route"
+                f" that it has learned on {', '.join(routers)}",
+                # With slashes: a device's name may hold dots (sysctl(8)).
+                fix="; ".join(f"sysctl -w net/ipv6/conf/{name}/accept_ra=2" for name in routers),
+                status=Exit.CONFLICT,
+            )
+
+
+def is_writable(version: int) -> bool:
+    """Tell whether forwarding can be switched; writing what is there already changes nothing."""
+    path = Path(_SWITCHES[version])
+    try:
+        with path.open("r+", encoding="ascii"):
+            return True
+    except OSError:
+        return False
+
+
+def ra_routers() -> tuple[str, ...]:
+    """Name the devices whose IPv6 default route would be lost when the host begins to forward.
+
+    Those of vmnet's own are passed over: the host is not meant to learn any there.
+    """
+    try:
+        table = Path("/proc/thread-self/net/ipv6_route").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return ()
+    rows = [line.split() for line in table.splitlines()]
+    devices = {
+        row[-1] for row in rows if len(row) == _ROUTE_FIELDS and int(row[8], 16) & _HEARD == _HEARD
+    }
+    lost = {name for name in devices if _stops_listening(name)}
+    own = {x.name for x in links.every() if _is_ours(x)} if lost else set()
+    return tuple(sorted(lost - own))
+
+
+def _is_ours(link: Link) -> bool:
+    """Tell whether a device is some plan's, or of `vmnet net`."""
+    plans = naming.is_group(link.group) and naming.are_ours(link.name, link.kind)
+    return plans or device.is_ours(link)
+
+
+def _stops_listening(device: str) -> bool:
+    folder = Path("/proc/sys/net/ipv6/conf") / device
+    try:
+        return (folder / "accept_ra").read_text(encoding="ascii").strip() != _ALWAYS
+    except OSError:
+        return False  # it went away meanwhile, and its routes with it
+
+
+def _sysctl(path: Path) -> str:
+    return ".".join(path.parts[3:])

@@ -1,0 +1,113 @@
+"""Makes links worse on purpose, so that a user can watch a check fail; takes it back again.
+
+Loss and rate are rules of nftables at the macvtap, both ways. Delay needs the kernel's netem, which
+many kernels of clouds and containers lack; it delays what the guest sends.
+"""
+
+import json
+from collections.abc import Collection
+from typing import Final
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.network import nftables
+from provisioner.host.system import programs
+from provisioner.network import impairment, nft_ruleset
+from provisioner.network.impairment import Found, Impairment
+
+_PATIENCE_S: Final = 30
+
+
+def of(devices: Collection[str]) -> dict[str, str]:
+    """Say what is done to these devices, as "loss 5%"; those that are left alone are absent."""
+    return {name: found.words for name, found in found_on(devices).items() if found.words}
+
+
+def found_on(devices: Collection[str]) -> dict[str, Found]:
+    """Read what is done to these devices, and the frames that it has cost."""
+    found = {
+        x: y for x, y in impairment.observed(nftables.listing().tables).items() if x in devices
+    }
+    for device in devices:
+        if words := _delayed(device):
+            before = found.get(device, Found("", 0))
+            told = ", ".join(filter(None, (before.words, words)))
+            found[device] = Found(told, before.dropped)
+    return found
+
+
+def set_on(device: str, wish: Impairment) -> None:
+    """Do to a device what is wished, instead of what was done before.
+
+    Raises VmnetError before anything has changed: with status 4 when the kernel cannot, with 3
+    when somebody else has a table of the name that is needed.
+    """
+    if impairment.is_taken(device, nftables.listing().tables):
+        raise nft_ruleset.taken("netdev", impairment.table_of(device), "leave that link as it is")
+    if wish.delay_s:
+        _delay(device, wish)
+    else:
+        _undelay(device)
+    try:
+        text = impairment.script(device, wish)
+        programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=text)
+    except VmnetError as error:
+        _undelay(device)
+        raise VmnetError(
+            f"the kernel cannot lose frames of {device}: {error.what}",
+            fix="it needs nftables with netdev egress and numgen: modprobe -a nft_numgen nft_limit",
+            status=Exit.HOST_CANNOT,
+        ) from error
+
+
+def clear(device: str) -> None:
+    """Let a device be as it was; one that is left alone already is fine."""
+    if _delayed(device):
+        _undelay(device)
+    if device in impairment.observed(nftables.listing().tables):
+        text = impairment.removal(device)
+        programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=text)
+
+
+def remove_leftovers(known: nftables.Listing, devices: Collection[str]) -> None:
+    """Take away the tables whose device is not there any more; `devices` are all that there are."""
+    for device in impairment.observed(known.tables):
+        if device not in devices:
+            text = impairment.removal(device)
+            programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=text)
+
+
+def _delay(device: str, wish: Impairment) -> None:
+    words = ["netem", "delay", f"{wish.delay_s * 1000:.3f}ms"]
+    if wish.jitter_s:
+        words.append(f"{wish.jitter_s * 1000:.3f}ms")
+    argv = ["tc", "qdisc", "replace", "dev", device, "root", *words]
+    done = programs.run(argv, timeout_s=_PATIENCE_S, check=False)
+    if done.returncode:
+        raise VmnetError(
+            f"the kernel cannot delay frames: {programs.last_lines(done.stderr)}",
+            fix="delay needs netem: modprobe sch_netem (Debian's cloud kernels lack it: install "
+            "linux-image-amd64); --loss and --rate work without it",
+            status=Exit.HOST_CANNOT,
+        )
+
+
+def _undelay(device: str) -> None:
+    if _delayed(device):
+        argv = ["tc", "qdisc", "del", "dev", device, "root"]
+        programs.run(argv, timeout_s=_PATIENCE_S, check=False)
+
+
+def _delayed(device: str) -> str:
+    """Say which delay is on a device; "" where tc is missing or there is none."""
+    if not programs.found("tc"):
+        return ""
+    argv = ["tc", "-j", "qdisc", "show", "dev", device]
+    done = programs.run(argv, timeout_s=_PATIENCE_S, check=False)
+    if done.returncode or not done.stdout.strip():
+        return ""
+    for one in json.loads(done.stdout):
+        delay = (one.get("options") or {}).get("delay")
+        if one.get("kind") == "netem" and delay:
+            wish = Impairment(delay_s=float(delay["delay"]), jitter_s=float(delay.get("jitter", 0)))
+            return str(wish)
+    return ""

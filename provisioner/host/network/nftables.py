@@ -1,0 +1,244 @@
+"""nftables on this host: vmnet's own tables, and what others' do to forwarded packets."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from socket import if_nametoindex
+from typing import Final
+
+from provisioner.errors import VmnetError
+from provisioner.host.network import forwarding
+from provisioner.host.system import programs
+from provisioner.network import nft_ruleset, nftables
+from provisioner.network.facts import Firewall
+from provisioner.network.nft_ruleset import Table
+from provisioner.network.resources import Guard, Nat, label
+
+_PATIENCE_S: Final = 30
+_MISSING: Final = "nft is not installed: apt-get install nftables"
+_LIST: Final = ("nft", "--terse", "--numeric-priority", "list", "ruleset")
+_CAN_GUARD: Final = """\
+table netdev vmnet_probe {
+  chain egress {
+    type filter hook egress device "lo" priority 0; policy accept;
+    ether saddr != 02:00:00:00:00:01 counter drop comment "vmnet"
+  }
+}
+"""
+_CAN_NAT: Final = """\
+table inet vmnet_probe {
+  chain leaving {
+    type nat hook postrouting priority 100; policy accept;
+    ip saddr { 192.0.2.0/24 } oifname != "lo" ct state new masquerade comment "vmnet"
+  }
+}
+"""
+_CAN_FILTER: Final = """\
+table inet vmnet_probe {
+  chain passing {
+    type filter hook forward priority 0; policy accept;
+    iifname "lo" counter drop comment "vmnet"
+  }
+}
+"""
+_LEGACY: Final = {"iptables-legacy": "ip_tables_names", "ip6tables-legacy": "ip6_tables_names"}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All tables of this network namespace, or why they cannot be listed."""
+
+    tables: tuple[Table, ...] = ()
+    trouble: str = ""
+
+
+def listing() -> Listing:
+    """List all tables: one process, none where nft is missing."""
+    if not programs.found("nft"):
+        return Listing(trouble=_MISSING)
+    done = programs.run(_LIST, timeout_s=_PATIENCE_S, check=False)
+    if done.returncode:
+        return Listing(trouble=f"nft cannot list its rules: {programs.last_lines(done.stderr)}")
+    return Listing(nft_ruleset.parse(done.stdout))
+
+
+def observe(plan: str, known: Listing | None = None) -> list[Guard | Nat]:
+    """List a plan's tables as they are.
+
+    A guard whose device has gone has the device "": kernels differ in what they do to its chain.
+    A NAT has those IP versions that are really forwarded now.
+    """
+    found: list[Guard | Nat] = []
+    for rules in nft_ruleset.own(plan, (known or listing()).tables):
+        match rules:
+            case Nat():
+                now = tuple(v for v in rules.forwards if forwarding.value(v))
+                found.append(replace(rules, forwards=now))
+            case Guard():
+                there = rules.device if _exists(rules.device) else ""
+                found.append(replace(rules, device=there))
+    return found
+
+
+def firewall(known: Listing | None = None) -> Firewall:
+    """Tell what nftables can do here, and which chains of others drop forwarded packets.
+
+    One more process at most in the life of this one: nothing is changed by the test.
+    """
+    known = known or listing()
+    if known.trouble:
+        return Firewall(known.trouble, known.trouble, no_filter=known.trouble)
+    no_guard, no_nat, no_filter = _abilities()
+    if not no_nat and not forwarding.value(4) and not forwarding.is_writable(4):
+        no_nat = "this host does not forward packets, and /proc/sys/net cannot be written"
+    drops = (*nft_ruleset.drops(known.tables), *_legacy_drops())
+    return Firewall(no_guard, no_nat, drops, no_filter, nft_ruleset.namesakes(known.tables))
+
+
+def dropped(known: Listing | None = None) -> dict[str, int]:
+    """Count the frames that guards have dropped, by macvtap, for all plans."""
+    return nft_ruleset.dropped((known or listing()).tables)
+
+
+def create(rules: Guard | Nat) -> None:
+    """Make a table, in one transaction.
+
+    Raises VmnetError when the kernel refuses, and with status 3 when somebody has a table of that
+    name, or when forwarding IPv6 would cost the host its default route.
+    """
+    # The comment is set when a table is made, and never later (nf_tables_newtable, Linux 6.18);
+    # of a block behind `create`, nft 1.0.6 forgets the chains.
+    mark = nftables.table_comment(rules.family, rules.name)
+    _put(rules, f'create table {rules.family} {rules.name} {{ comment "{mark}"; }}\n')
+
+
+def update(rules: Guard | Nat) -> None:
+    """Make a table of vmnet's what it should be, in one transaction: no frame sees a gap.
+
+    Raises VmnetError as `create` does.
+    """
+    _put(rules, _deletion(rules))
+
+
+def delete(rules: Guard | Nat) -> None:
+    """Take a table of vmnet's away; one that is gone already is fine.
+
+    With the last NAT that needs it, forwarding becomes what it was before the first one.
+    """
+    if not programs.found("nft"):
+        return  # it was uninstalled meanwhile, and only nft can tell
+    match rules:
+        case Nat(name=name, translates=True):
+            with forwarding.alone():
+                _restore(_tables(), name, ())
+                _change(rules, _deletion(rules))
+        case _:
+            _change(rules, _deletion(rules))
+
+
+def _put(rules: Guard | Nat, before: str) -> None:
+    match rules:
+        case Guard():
+            _change(rules, before + rules.text)
+        case Nat(translates=False) if before.startswith("create"):
+            _change(rules, before + rules.text + nft_ruleset.record(rules, {}))
+        case Nat():
+            _put_nat(rules, before)
+
+
+def _put_nat(nat: Nat, first: str) -> None:
+    """Write the table with its record first: a kill before the switch leaves what to restore."""
+    with forwarding.alone():
+        tables = _tables()
+        forwarding.prove_possible(nat.forwards)
+        before = nft_ruleset.before(tables)
+        was = {v: before.get(v, forwarding.value(v)) for v in nat.forwards}
+        _restore(tables, nat.name, nat.forwards)
+        _change(nat, first + nat.text + nft_ruleset.record(nat, was))
+        for version in nat.forwards:
+            forwarding.put(version, 1)
+
+
+def _restore(tables: tuple[Table, ...], name: str, keeps: tuple[int, ...]) -> None:
+    """Put forwarding back before its record goes: after a kill in between it is done again."""
+    for version, was in nft_ruleset.given_up(tables, name, keeps).items():
+        forwarding.put(version, was)
+
+
+def _tables() -> tuple[Table, ...]:
+    found = listing()
+    if found.trouble:
+        raise VmnetError(found.trouble, fix="run vmnet as root, with nft installed")
+    return found.tables
+
+
+def _deletion(rules: Guard | Nat) -> str:
+    which = f"{rules.family} {rules.name}"
+    return f"table {which}\ndelete table {which}\n"  # made if absent: nft 1.0.6 has no `destroy`
+
+
+def _change(rules: Guard | Nat, script: str) -> None:
+    """Let nft do a script, all of it or nothing."""
+    about = f"the {label(rules)}"
+    if not programs.found("nft"):
+        raise VmnetError(
+            f"cannot set up {about}: nft is not installed", fix="apt-get install nftables"
+        )
+    done = programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=script, check=False)
+    if not done.returncode:
+        return
+    if script.startswith("create") and "File exists" in done.stderr:
+        raise nft_ruleset.taken(rules.family, rules.name, "rename the plan")
+    raise VmnetError(
+        f"cannot set up {about}: {_complaint(done.stderr)}",
+        fix="run vmnet as root on a kernel with nf_tables; see what is there: nft list ruleset",
+    )
+
+
+def _complaint(stderr: str) -> str:
+    """Give what nft complains of, without its quotations of the script."""
+    lines = [line for line in stderr.splitlines() if "rror" in line]
+    return programs.last_lines(lines[0] if lines else stderr)
+
+
+@cache
+def _abilities() -> tuple[str, str, str]:
+    """Ask the kernel whether it would take a guard, a NAT and an isolation; it commits none."""
+    if not _refusal(_CAN_GUARD + _CAN_NAT + _CAN_FILTER):
+        return "", "", ""
+    no_guard, no_nat, no_filter = map(_refusal, (_CAN_GUARD, _CAN_NAT, _CAN_FILTER))
+    return (
+        f"the kernel cannot filter what a device sends (Linux 5.16 can): {no_guard}"
+        if no_guard
+        else "",
+        f"nftables cannot translate addresses here: {no_nat}" if no_nat else "",
+        f"nftables cannot filter what this host forwards: {no_filter}" if no_filter else "",
+    )
+
+
+def _refusal(script: str) -> str:
+    done = programs.run(
+        ["nft", "--check", "-f", "-"], timeout_s=_PATIENCE_S, input=script, check=False
+    )
+    return _complaint(done.stderr) if done.returncode else ""
+
+
+def _legacy_drops() -> tuple[str, ...]:
+    """Ask the older iptables too, where it has a filter at all: nft does not list its rules."""
+    found: tuple[str, ...] = ()
+    for program, tables in _LEGACY.items():
+        try:
+            used = Path("/proc/thread-self/net", tables).read_text(encoding="ascii").split()
+        except OSError:
+            continue  # a kernel without it, or not for us to read
+        if "filter" in used and programs.found(program):
+            done = programs.run([program, "-S", "FORWARD"], timeout_s=_PATIENCE_S, check=False)
+            found += nft_ruleset.legacy_drops(program, done.stdout)
+    return found
+
+
+def _exists(device: str) -> bool:
+    try:
+        return if_nametoindex(device) > 0
+    except OSError:
+        return False

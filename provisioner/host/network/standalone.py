@@ -1,0 +1,151 @@
+"""The devices of `vmnet net`: many made, given away, looked at and removed in few calls."""
+
+import errno
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.netlink import link_codec, links, rtnetlink
+from provisioner.host.netlink.link_codec import Message
+from provisioner.host.network import macvtap, tap_node
+from provisioner.naming import NET_GROUP, NET_LEAVING_GROUP
+from provisioner.network.facts import Link
+from provisioner.network.resources import Macvtap
+from provisioner.network.standalone import device
+
+_TRIES = 64  # of ifindexes for one device, before we give up
+
+
+def create(wanted: Sequence[Macvtap], taken: Collection[int], records: Path) -> dict[str, int]:
+    """Make all of these devices with a right node each, or none; give their ifindexes by name.
+
+    `taken` are the ifindexes of this namespace, `records` is where it is written down which nodes
+    vmnet has made itself. Raises VmnetError when the kernel refuses one.
+    """
+    made: dict[str, int] = {}
+    tried: dict[str, int] = {}
+    gone = set(taken)
+    candidates = {tap.name: _free_indexes(tap.name, gone) for tap in wanted}
+    left = list(wanted)
+    try:
+        while left:
+            pairs = [(tap, next(candidates[tap.name], 0)) for tap in left]
+            _refuse_exhausted(pairs)
+            tried |= {tap.name: index for tap, index in pairs}
+            made |= _made(pairs)
+            for name in _foreign(made, records):
+                _delete({name: made.pop(name)})
+            left = [tap for tap in left if tap.name not in made]
+    except BaseException:
+        remove(tried, records)
+        raise
+    return made
+
+
+def remove(doomed: Mapping[str, int], records: Path) -> None:
+    """Remove devices, name to ifindex, all in one call; those that are gone already are fine.
+
+    Deleted one by one, each costs an RCU grace period, about 17 ms. So they are moved to a group
+    of their own first, and that group is deleted: it is proved before that nobody else is in it.
+    """
+    if not doomed:
+        return
+    for index in doomed.values():
+        tap_node.remove_node(index, records)  # first: the link still tells whose the node was
+    here = links.every()
+    strangers = [x for x in here if x.group == NET_LEAVING_GROUP and doomed.get(x.name) != x.index]
+    # Ours can be there when an earlier command was killed; anybody else's stays where it is.
+    _move([x.index for x in strangers if device.is_ours(x)], NET_GROUP)
+    macvtap.let_go(x for x in here if _is(x, doomed))
+    _move([x.index for x in here if _is(x, doomed)], NET_LEAVING_GROUP)
+    members = [x for x in links.every() if x.group == NET_LEAVING_GROUP]
+    if all(_is(x, doomed) for x in members):
+        if members:
+            _done(link_codec.delete(link_codec.number(link_codec.GROUP, NET_LEAVING_GROUP)))
+    else:
+        _delete({x.name: x.index for x in members if _is(x, doomed)})
+    for folder in (records, records.parent, records.parent.parent):
+        with suppress(OSError):  # something is in it, or it was never made
+            folder.rmdir()
+
+
+def counters(indexes: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    """Read the counters of links, as core.linkmessages.counters gives them; some may be gone."""
+    bodies = rtnetlink.ask([link_codec.get(index, counted=True) for index in indexes])
+    return {
+        index: link_codec.counters(body)
+        for index, body in zip(indexes, bodies, strict=True)
+        if body
+    }
+
+
+def _free_indexes(name: str, gone: set[int]) -> Iterator[int]:
+    """Give ifindexes that neither this namespace nor /dev knows."""
+    for _, index in zip(range(_TRIES), device.indexes(name), strict=False):
+        if index not in gone and tap_node.is_free(index):
+            gone.add(index)
+            yield index
+
+
+def _refuse_exhausted(pairs: Sequence[tuple[Macvtap, int]]) -> None:
+    for tap, index in pairs:
+        if not index:
+            raise VmnetError(
+                f'no /dev/tap node is free for the device "{tap.name}"',
+                fix="use another --name: look at what is in the way with: ls -l /dev/tap*",
+                status=Exit.CONFLICT,
+            )
+
+
+def _made(pairs: Sequence[tuple[Macvtap, int]]) -> dict[str, int]:
+    """Make devices; give those that were, leave out those whose ifindex was taken meanwhile."""
+    made: dict[str, int] = {}
+    for (tap, index), error in zip(pairs, macvtap.create_all(pairs), strict=True):
+        match error:
+            case None:
+                made[tap.name] = index
+            case FileExistsError() if rtnetlink.index_of(tap.name):
+                raise VmnetError(
+                    f'the device name "{tap.name}" has been taken meanwhile',
+                    fix=f"look at it with: ip -d link show dev {tap.name}",
+                    status=Exit.CONFLICT,
+                )
+            case FileExistsError():
+                continue
+            case _:
+                raise error
+    return made
+
+
+def _foreign(made: Mapping[str, int], records: Path) -> list[str]:
+    """Mend missing nodes; name the devices whose node is another namespace's all the same."""
+    states = tap_node.states_of(made)
+    missing = {name: made[name] for name, state in states.items() if state == "missing"}
+    for name, index in missing.items():
+        tap_node.make_node(name, index, records)
+    states |= tap_node.states_of(missing)
+    return [name for name, state in states.items() if state != "right"]
+
+
+def _is(link: Link, doomed: Mapping[str, int]) -> bool:
+    return doomed.get(link.name) == link.index and device.is_ours(link)
+
+
+def _move(indexes: Sequence[int], group: int) -> None:
+    number = link_codec.number(link_codec.GROUP, group)
+    statuses = rtnetlink.transact([[link_codec.new(number, index=i)] for i in indexes])
+    for (status,) in statuses:
+        if status not in {0, errno.ENODEV}:
+            raise rtnetlink.refused(status, "moving devices to the group that is removed")
+
+
+def _delete(doomed: Mapping[str, int]) -> None:
+    for index in doomed.values():
+        _done(link_codec.delete(index=index))
+
+
+def _done(message: Message) -> None:
+    ((status,),) = rtnetlink.transact([[message]])
+    if status not in {0, errno.ENODEV}:
+        raise rtnetlink.refused(status, "removing devices")

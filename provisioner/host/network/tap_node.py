@@ -1,0 +1,265 @@
+"""The character devices behind macvtaps: /dev/tap<ifindex>, proved before anybody opens them.
+
+The node is named after the ifindex, which counts per network namespace, while /dev is one for all:
+/dev/tap7 may well be another namespace's device. In a container it does not exist at all. So its
+number is compared with the one that sysfs gives for the link. libvirt opens this path and no other
+(virnetdevmacvlan.c: virNetDevMacVLanTapOpen).
+"""
+
+import ctypes
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.system import paths
+from provisioner.text import one_line
+
+_SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432  # the same on every architecture
+_FSCONFIG_CMD_CREATE = 6
+
+
+def path_of(index: int) -> Path:
+    """The only path under which libvirt looks for the tap of the link with this ifindex."""
+    return Path(f"/dev/tap{index}")
+
+
+def state_of(name: str, index: int) -> str:
+    """Tell whether the link's node is "right", "missing" or "foreign" (another device's)."""
+    return states_of({name: index})[name]
+
+
+def states_of(taps: Mapping[str, int]) -> dict[str, str]:
+    """Tell of each link (name to ifindex) what state_of tells of one."""
+    have = {name: _number_at(path_of(index)) for name, index in taps.items()}
+    there = {name: index for name, index in taps.items() if have[name] is not None}
+    numbers = numbers_of(there)
+    return {
+        name: ("right" if have[name] == numbers[name] else "foreign")
+        if name in there
+        else "missing"
+        for name in taps
+    }
+
+
+def number_of(name: str, index: int) -> int:
+    """Give the device number of the link's tap, from the sysfs of this network namespace.
+
+    Raises VmnetError when no sysfs shows the link.
+    """
+    return numbers_of({name: index})[name]
+
+
+def numbers_of(taps: Mapping[str, int]) -> dict[str, int]:
+    """Give the device number of each link's tap: link name to ifindex in, name to number out.
+
+    Raises VmnetError when no sysfs shows a link.
+    """
+    found: dict[str, int] = {}
+    for sysfs in (Path("/sys/class/net"), None):
+        left = {name: index for name, index in taps.items() if name not in found}
+        if not left:
+            break
+        fd = os.open(sysfs, os.O_PATH) if sysfs else _own_sysfs()
+        try:
+            found |= {n: number for n, i in left.items() if (number := _number_in(fd, n, i))}
+        finally:
+            os.close(fd)
+    for name in taps:
+        if name not in found:
+            raise VmnetError(
+                f'sysfs does not show the macvtap "{name}"',
+                fix="mount a sysfs of this network namespace on /sys: mount -t sysfs sysfs /sys",
+            )
+    return found
+
+
+def _number_in(fd: int, name: str, index: int) -> int:
+    """Read a tap's number from a sysfs; 0 when it does not show that link.
+
+    /sys may show another namespace's devices: the same name, another ifindex.
+    """
+    if int(_read_at(fd, f"{name}/ifindex") or -1) != index:
+        return 0
+    major, minor = _read_at(fd, f"{name}/macvtap/tap{index}/dev").split(":")
+    return os.makedev(int(major), int(minor))
+
+
+def give(name: str, index: int, uid: int) -> None:
+    """Let one user open the link's node, and nobody else but root.
+
+    Raises VmnetError when the node is not the link's own, or the kernel refuses.
+    """
+    node = path_of(index)
+    try:
+        # The very file whose number is compared is the one that is given away.
+        fd = os.open(node, os.O_PATH | os.O_NOFOLLOW)
+        try:
+            if os.fstat(fd).st_rdev != number_of(name, index):
+                raise VmnetError(
+                    f"{node} is not the device of the macvtap {name}",
+                    fix=f"make the device anew: vmnet net rm {name}",
+                    status=Exit.CONFLICT,
+                )
+            os.chmod(f"/proc/self/fd/{fd}", 0o600)  # noqa: PTH101  (a magic link, not a path)
+            os.chown(f"/proc/self/fd/{fd}", uid, -1)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise VmnetError(
+            f"giving {node} to the user {uid} fails: {error.strerror}",
+            fix="run vmnet as root: it needs CAP_CHOWN and CAP_FOWNER, and /dev must be writable",
+        ) from error
+
+
+def _read_at(fd: int, name: str) -> str:
+    try:
+        with open(name, encoding="ascii", opener=lambda p, f: os.open(p, f, dir_fd=fd)) as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _own_sysfs() -> int:
+    """Open class/net of a sysfs mounted for this namespace alone, attached nowhere (fsmount(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(number: int, *args: object) -> int:
+        result = int(libc.syscall(number, *args))
+        if result < 0:
+            code = ctypes.get_errno()
+            raise VmnetError(
+                f"/sys belongs to another network namespace, and mounting one for this namespace "
+                f"fails: {os.strerror(code)}",
+                fix="run vmnet through `ip netns exec`, or with CAP_SYS_ADMIN",
+            )
+        return result
+
+    context = call(_SYS_FSOPEN, b"sysfs", 0)
+    try:
+        call(_SYS_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
+        mount = call(_SYS_FSMOUNT, context, 0, 0)
+    finally:
+        os.close(context)
+    try:
+        return os.open("class/net", os.O_PATH, dir_fd=mount)
+    finally:
+        os.close(mount)
+
+
+def _number_at(path: Path) -> int | None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_rdev if stat.S_ISCHR(found.st_mode) else -1
+
+
+def is_free(index: int) -> bool:
+    """Tell whether nobody has a node for this ifindex yet."""
+    return _number_at(path_of(index)) is None
+
+
+def make_node(name: str, index: int, records: Path) -> None:
+    """Make the node where the kernel's devtmpfs does not (containers); 0600, as the kernel would.
+
+    What is made is recorded first, so that it can be proved to be vmnet's when the link is gone.
+    Raises VmnetError when mknod is refused.
+    """
+    number = number_of(name, index)
+    node = path_of(index)
+    paths.make(records)
+    (records / node.name).write_text(f"{number}\n", encoding="ascii")
+    try:
+        os.mknod(node, stat.S_IFCHR | 0o600, number)
+    except FileExistsError:
+        pass  # devtmpfs was only late; whether it is the right one is checked before use
+    except PermissionError as error:
+        major = os.major(number)
+        raise VmnetError(
+            f"{node} is missing, and making it is refused: {error.strerror}",
+            fix=f"give the container CAP_MKNOD and the device rule `c {major}:* rwm`",
+        ) from error
+
+
+def remove_node(index: int, records: Path) -> None:
+    """Remove a node that vmnet made, if it is still the one recorded."""
+    node = path_of(index)
+    record = records / node.name
+    try:
+        number = int(record.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return
+    if _number_at(node) == number:
+        node.unlink(missing_ok=True)
+    record.unlink(missing_ok=True)
+
+
+def remove_stale_nodes(records: Path, indexes: Iterable[int]) -> None:
+    """Remove recorded nodes whose link is gone: the uplink was deleted under it, say."""
+    alive = {path_of(i).name for i in indexes}
+    for record in records.glob("tap[0-9]*") if records.is_dir() else ():
+        number = record.name.removeprefix("tap")
+        if record.name not in alive and number.isdecimal():
+            remove_node(int(number), records)
+
+
+def holders(numbers: Mapping[int, str]) -> dict[str, list[int]]:
+    """Find the processes that have taps open: link name to pids, by device number, not by path."""
+    found: dict[str, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        for number in _open_devices(entry.path):
+            if number in numbers:
+                found.setdefault(numbers[number], []).append(int(entry.name))
+    return found
+
+
+def _open_devices(process: str) -> Iterable[int]:
+    try:
+        fds = list(os.scandir(f"{process}/fd"))
+    except OSError:
+        return  # it ended meanwhile, or is a kernel thread
+    for fd in fds:
+        try:
+            # The link's text first: it is cheaper than a stat, and no tap is a socket or a pipe.
+            if os.readlink(fd.path).startswith("/"):  # noqa: PTH115  (a thousand of them: cheap)
+                found = os.stat(fd.path)  # noqa: PTH116  (a magic link, not a path)
+                if stat.S_ISCHR(found.st_mode):
+                    yield found.st_rdev
+        except OSError:
+            continue
+
+
+def prove_usable(taps: Mapping[str, int]) -> None:
+    """Prove that each node is its link's own and that nobody holds it: link name to ifindex.
+
+    A second opener of a tap becomes a second queue of it: frames are lost without a word.
+    Raises VmnetError otherwise.
+    """
+    for name, index in taps.items():
+        if (state := state_of(name, index)) != "right":
+            raise VmnetError(
+                f"{path_of(index)} is {state}: it is not the device of the macvtap {name}",
+                fix="run vmnet up again: it mends the node or takes another ifindex",
+                status=Exit.CONFLICT,
+            )
+    held = holders({number: name for name, number in numbers_of(taps).items()})
+    for name, pids in held.items():
+        who = ", ".join(f"{pid} ({command(pid)})" for pid in pids)
+        raise VmnetError(
+            f"the macvtap {name} is already open in process {who}",
+            fix="end that process: two readers of one tap lose each other's frames",
+            status=Exit.CONFLICT,
+        )
+
+
+def command(pid: int) -> str:
+    """Give the name of the program that a process runs."""
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace")
+        return one_line(name.removesuffix("\n"))
+    except OSError:
+        return "ended"

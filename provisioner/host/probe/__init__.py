@@ -1,0 +1,1 @@
+"""Frames sent and received on the host: probes, captures, listeners."""

@@ -1,0 +1,61 @@
+"""Runs tcpdump on a device: its lines made harmless, or its packets into a file of ours."""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.system import programs
+
+_BAD_FILTER: Final = ("syntax error", "can't parse filter", "expression rejected", "unknown")
+
+
+def opened(path: Path, *, force: bool) -> int:
+    """Make the file that packets go into, for its owner alone; never through a link.
+
+    Raises VmnetError when it is there already, without `force`, or cannot be made.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_TRUNC if force else os.O_EXCL)
+    try:
+        return os.open(path, flags, 0o600)
+    except FileExistsError as error:
+        raise VmnetError(
+            f"{path} is there already",
+            fix="give another name to -w, or overwrite it with --force",
+            status=Exit.BAD_INPUT,
+        ) from error
+    except OSError as error:
+        raise VmnetError(
+            f"cannot write {path}: {error.strerror}",
+            fix="give another place to -w",
+            status=Exit.BAD_INPUT,
+        ) from error
+
+
+def run(
+    argv: Sequence[str],
+    into: int | None,
+    line: Callable[[str], None],
+    duration_s: float | None = None,
+) -> str:
+    """Run tcpdump until it ends, is interrupted, or `duration_s` seconds have passed.
+
+    Its packets go into the descriptor `into`, else its lines to `line`. Gives what it says at the
+    end. Raises VmnetError when it is missing, or does not understand the filter.
+    """
+    if not programs.found(argv[0]):
+        raise VmnetError(
+            f"{argv[0]} is not installed", fix="apt-get install tcpdump", status=Exit.HOST_CANNOT
+        )
+    done = programs.follow(argv, into, line, duration_s)
+    if done.returncode not in {0, -signal.SIGINT, -signal.SIGTERM}:
+        words = programs.last_lines(done.stderr)
+        bad = any(word in words for word in _BAD_FILTER)
+        raise VmnetError(
+            f"tcpdump does not take the filter: {words}" if bad else f"tcpdump failed: {words}",
+            fix="write it as pcap-filter(7) has it: arp or icmp" if bad else "run it by hand",
+            status=Exit.BAD_INPUT if bad else Exit.HOST_CANNOT,
+        )
+    return done.stderr

@@ -1,0 +1,163 @@
+"""A wire of vmnet's own that ends in an uplink as the cable does: guests hear it in every mode.
+
+The host's stack cannot reach guests on its own NIC: what it sends goes out, past them. So a veth
+pair is made whose one end passes every frame on into the uplink's ingress (clsact, u32, mirred),
+as if it had come by the cable. The guests' answers leave by the uplink, where they are heard.
+
+The uplink itself is not changed. An answer goes out to the LAN as well, to the MAC that has asked.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from typing import Final, Self
+
+from provisioner import naming
+from provisioner.host.netlink import link_codec as m
+from provisioner.host.netlink import links
+from provisioner.host.netlink import tc_codec as t
+from provisioner.host.netlink import uplink_codec as u
+from provisioner.host.netlink.batch import NO_IPV6, Write, free_index, write
+from provisioner.host.netlink.rtnetlink import drop, existing_index
+from provisioner.host.network import ipv6
+from provisioner.host.probe.neighbours import Seen, watch_through
+from provisioner.host.probe.packet_socket import LOST, Wire, explained
+from provisioner.network.facts import Link
+from provisioner.network.frames import Address, Answer, arp_request
+
+_END, _ENTRY = naming.WIRE_END, naming.WIRE_ENTRY  # what passes frames on; where they are put in
+_ALIAS: Final = "vmnet:wire"
+_NO_TRAFFIC_CONTROL: Final = dict.fromkeys(
+    (errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL),
+    "load what the kernel lacks: modprobe -a veth sch_ingress cls_u32 act_mirred",
+)
+
+
+class SyntheticWire:
+    """The way to ask guests on `uplink`, whatever their modes.
+
+    A guest in source mode hears only the MACs in its list: give one of them as `source_mac`; the
+    uplink's own is the default, because then no other port of the LAN sees the answers. A passthru
+    guest bears the uplink's MAC itself: ask it with another one.
+
+    Raises VmnetError where the kernel cannot do it, and as `Wire` does.
+    """
+
+    def __init__(self, uplink: str, source_mac: str | None = None) -> None:
+        with ExitStack() as stack:
+            self._ears = stack.enter_context(Wire(uplink, source_mac, leaving=True))
+            self.mac = self._ears.mac
+            self._entry = _ENTRY + _built(uplink, stack)
+            kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+            self._mouth = stack.enter_context(socket.socket(socket.AF_PACKET, kind, 0))
+            with explained(self._entry):
+                self._mouth.bind((self._entry, 0))
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def ask(
+        self, targets: Mapping[Address, str | None], deadline_s: float, *, every_s: float = 0.1
+    ) -> dict[Address, Seen]:
+        """Ask for every target; give those that a guest answered for within `deadline_s` seconds.
+
+        Ends early when every target has answered from its expected MAC (None: from any). It shows
+        that a guest is there and holds the address, not that it reaches the LAN.
+        """
+        return dict(watch_through(self, targets, deadline_s, every_s=every_s))
+
+    def fileno(self) -> int:
+        """Give what to wait on for answers."""
+        return self._ears.fileno()
+
+    def request(self, target: Address) -> bytes:
+        """Ask for an address; for IPv4 from 0.0.0.0, which no receiver may store.
+
+        The host's own stack hears it too, and would take its own address for a forgery.
+        """
+        if target.version == 4:  # noqa: PLR2004
+            return arp_request(target, self.mac)
+        return self._ears.request(target)
+
+    def send(self, frame: bytes) -> None:
+        """Put one frame in, or lose it when the queue is full."""
+        with explained(self._entry, LOST):
+            self._mouth.send(frame)
+
+    def answers(self, wait_s: float) -> list[Answer]:
+        """Give what guests answered to us or to everybody, at most `wait_s` seconds from now."""
+        return self._ears.answers(wait_s)
+
+
+def remove_leftovers() -> None:
+    """Take away the wires of processes that were killed; those in use stay.
+
+    Raises VmnetError when the kernel refuses.
+    """
+    for link in leftovers(links.every()):
+        with _claim() as claim:
+            if _claimed(claim, link.name[len(_END) :]):
+                drop(f'deleting "{link.name}"', index=link.index)
+
+
+def leftovers(found: Iterable[Link]) -> list[Link]:
+    """List the ends of such wires; any of them may be in use at the moment."""
+    return [
+        x
+        for x in found
+        if x.group == naming.WIRE_GROUP
+        and naming.is_wire(x.name, x.kind)
+        and x.name.startswith(_END)
+        and x.alias in {_ALIAS, ""}
+    ]
+
+
+def _built(uplink: str, stack: ExitStack) -> str:
+    """Make the wire, to be taken away by `stack`; give what its names end in."""
+    remove_leftovers()
+    tail = os.urandom(5).hex()
+    claim = stack.enter_context(_claim())
+    _claimed(claim, tail)
+    into = existing_index(uplink)
+    end, entry = _END + tail, _ENTRY + tail
+    index = free_index(naming.link_indexes(end))
+    entry_index = free_index(naming.link_indexes(entry), (index,))
+    near, far = (m.text(m.IFNAME, x) + m.number(m.GROUP, naming.WIRE_GROUP) for x in (end, entry))
+    writes = [Write(u.veth(near, far, index, entry_index), _NO_TRAFFIC_CONTROL)]
+    # The entry comes up last: of two ends that come up, only the second can send at once.
+    for each in (index, entry_index):
+        writes.append(Write(m.new(m.silent(), index=each), fine=NO_IPV6))
+        writes.append(Write(m.new(m.text(m.IFALIAS, _ALIAS), index=each, on=m.NOARP)))
+    writes.append(Write(t.accept_rules(index), _NO_TRAFFIC_CONTROL))
+    writes.append(Write(t.redirect_into(index, into), _NO_TRAFFIC_CONTROL))
+    doing = f'making a wire into "{uplink}"'
+    stack.callback(drop, doing, index=index)
+    write(doing, writes)
+    ipv6.disable(end, entry)
+    write(doing, [Write(m.new(index=each, on=m.UP)) for each in (index, entry_index)])
+    return tail
+
+
+def _claim() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+
+
+def _claimed(claim: socket.socket, tail: str) -> bool:
+    """Take the name that says "this wire is in use"; false when another process has it.
+
+    Abstract names belong to the network namespace, as the devices do, and die with their holders
+    (unix(7)).
+    """
+    try:
+        claim.bind(f"\0vmnet-wire-{tail}")
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
+    return True

@@ -1,0 +1,299 @@
+"""Asks the machines behind a device who they are, and pings them from the host's own stack.
+
+`watch` and `neighbours` speak through a packet socket: they need CAP_NET_RAW and a device that is
+up, but no address on it, and the host's neighbour cache never hears of it. `ping` is the opposite:
+it goes the way that the host's own programs would go. Everything happens in the network namespace
+of the calling thread, and nothing is read from /sys, which may show another namespace's devices.
+"""
+
+import errno
+import math
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address, ip_address
+from threading import Event
+from typing import Final
+
+from provisioner.errors import VmnetError
+from provisioner.host.probe.packet_socket import (
+    LOST,
+    Asker,
+    Wire,
+    explained,
+    index_of,
+    index_when_up,
+)
+from provisioner.network import frames
+from provisioner.network.frames import Address, Answer
+
+_LINGER_S: Final = 0.02  # a second owner answers in the millisecond of the first
+_SHORTEST_PACE_S: Final = 0.05
+_LONGEST_PACE_S: Final = 0.5
+_REQUESTS_PER_S: Final = 200  # every guest is woken by every broadcast
+_PATIENCE: Final = 0.05  # a guest that took 10 s to boot may be noticed half a second late
+_EVENT_LOOK_S: Final = 0.1
+_MOST_MACS: Final = 8  # a hostile guest can make up as many as it likes
+_UNREACHABLE: Final = LOST | {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM}
+_SOL_RAW, _ICMP_FILTER, _ICMPV6_FILTER = 255, 1, 1  # linux/icmp.h, linux/icmpv6.h
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Who answered for an address.
+
+    `mac` is the expected MAC once it has answered, until then the first that did; `seconds` passed
+    between the first request and its answer; `macs` are all that answered, in order of arrival
+    (at most 8 besides the expected one): more than one of them use the same address.
+    """
+
+    mac: str
+    seconds: float
+    macs: tuple[str, ...]
+
+
+def neighbours(
+    device: str,
+    targets: Mapping[Address, str | None],
+    *,
+    source_mac: str | None = None,
+    deadline_s: float,
+    every_s: float = 0.1,
+    done: Event | None = None,
+) -> dict[Address, Seen]:
+    """Ask for every target at once; give those that answered within `deadline_s` seconds.
+
+    Ends early when every target has answered from its expected MAC (None: from any). Arguments and
+    errors are those of `watch`.
+    """
+    found = watch(device, targets, deadline_s, source_mac=source_mac, every_s=every_s, done=done)
+    return dict(found)
+
+
+def watch(
+    device: str,
+    targets: Mapping[Address, str | None],
+    deadline_s: float,
+    *,
+    source_mac: str | None = None,
+    every_s: float = 0.1,
+    done: Event | None = None,
+) -> Iterator[tuple[Address, Seen]]:
+    """Tell of each target when it answers, and again whenever another MAC answers for it.
+
+    Safe for guests that are still booting: no request looks like a rival's who wants the same
+    address (RFC 4862, 5.4.3), except that a device without an IPv4 address in the target's network
+    sends ARP probes from 0.0.0.0. Requests are repeated every `every_s` seconds (at least 0.05),
+    ever more slowly as time passes and while many guests are silent, at most 0.5 s apart when they
+    are few. Only answers count that arrive by `device` for `source_mac` (the device's own by
+    default; another one needs a device that hears for it) or for everybody.
+
+    Ends at the deadline, soon after `done` is set, or when all expected MACs have answered. Nothing
+    is opened before the first item is asked for. Raises VmnetError without CAP_NET_RAW, and when
+    the device is not there, not up or not Ethernet, also when that happens meanwhile.
+    """
+    if not targets:
+        return
+    with Wire(device, source_mac) as wire:
+        yield from watch_through(wire, targets, deadline_s, every_s=every_s, done=done)
+
+
+def watch_through(
+    wire: Asker,
+    targets: Mapping[Address, str | None],
+    deadline_s: float,
+    *,
+    every_s: float = 0.1,
+    done: Event | None = None,
+) -> Iterator[tuple[Address, Seen]]:
+    """Do what `watch` does by another way of asking."""
+    search = _Search(wire, targets, every_s, deadline_s)
+    while (wait_s := search.ask()) > 0 and not (done and done.is_set()):
+        for answer in wire.answers(min(wait_s, _EVENT_LOOK_S) if done else wait_s):
+            yield from search.news(answer)
+
+
+def ping(
+    targets: Iterable[Address], *, device: str | None = None, deadline_s: float, tries: int = 3
+) -> dict[Address, float]:
+    """Ping every target at once from the host's stack; give the round trips in seconds.
+
+    The tries are spread evenly over `deadline_s`; the end comes when all have answered, else at the
+    deadline. What the host has no route to, or must not send to, is simply not in the result.
+    With `device` everything leaves and arrives there. Raises VmnetError without CAP_NET_RAW, when
+    the device is not there or not up, and for a link-local target without a device.
+    """
+    wanted = tuple(dict.fromkeys(targets))
+    with ExitStack() as stack, explained(device):
+        scope = index_when_up(device) if device else 0
+        sockets: dict[int, socket.socket] = {
+            version: stack.enter_context(_icmp_socket(version, device))
+            for version in sorted({target.version for target in wanted})
+        }
+        return _Pings(sockets, wanted, scope).answered(deadline_s, tries)
+
+
+@dataclass(slots=True)
+class _Sought:
+    address: Address
+    mac: str | None
+    request: bytes
+    asked: float | None = None
+    seen: Seen | None = None
+
+    @property
+    def found(self) -> bool:
+        return self.seen is not None and self.mac in {None, self.seen.mac}
+
+    def heard(self, mac: str) -> bool:
+        """Take an answer in; tell whether it was news."""
+        macs = self.seen.macs if self.seen else ()
+        expected = mac == self.mac
+        if self.asked is None or mac in macs or (len(macs) >= _MOST_MACS and not expected):
+            return False
+        if self.seen is None or expected:
+            self.seen = Seen(mac, time.monotonic() - self.asked, (*macs, mac))
+        else:
+            self.seen = replace(self.seen, macs=(*macs, mac))
+        return True
+
+
+class _Search:
+    """What is still wanted, when to ask again, and when to stop."""
+
+    def __init__(
+        self, wire: Asker, targets: Mapping[Address, str | None], every_s: float, deadline_s: float
+    ) -> None:
+        self._wire = wire
+        self._every_s = max(every_s, _SHORTEST_PACE_S)
+        self._start = self._next = time.monotonic()
+        self._end = self._start + deadline_s
+        self._sought = {
+            target.packed: _Sought(target, mac and mac.lower(), wire.request(target))
+            for target, mac in targets.items()
+        }
+
+    def ask(self) -> float:
+        """Ask whoever is silent if it is time to; give the seconds until there is more to do."""
+        now = time.monotonic()
+        if now < self._end and now >= self._next:
+            silent = [sought for sought in self._sought.values() if not sought.found]
+            for sought in silent:
+                sought.asked = sought.asked or time.monotonic()
+                self._wire.send(sought.request)
+            self._next = now + self._pace_s(now - self._start, len(silent))
+        return min(self._next, self._end) - now
+
+    def news(self, answer: Answer) -> Iterator[tuple[Address, Seen]]:
+        """Take an answer in; give what it changes. After the last one only rivals are awaited."""
+        sought = self._sought.get(answer.address.packed)
+        if sought is None or not sought.heard(answer.mac) or sought.seen is None:
+            return
+        yield sought.address, sought.seen
+        if all(each.found for each in self._sought.values()):
+            self._end = min(self._end, time.monotonic() + _LINGER_S)
+
+    def _pace_s(self, elapsed_s: float, silent: int) -> float:
+        slow = max(self._every_s, elapsed_s * _PATIENCE, silent / _REQUESTS_PER_S)
+        return max(self._every_s, min(slow, _LONGEST_PACE_S))
+
+
+@dataclass(slots=True)
+class _Ping:
+    target: Address
+    secret: bytes = field(default_factory=lambda: os.urandom(16))  # nobody answers for another
+    sent: dict[int, float] = field(default_factory=dict)
+
+
+class _Pings:
+    """Some targets, each pinged until it answers."""
+
+    def __init__(
+        self, sockets: Mapping[int, socket.socket], targets: Iterable[Address], scope: int
+    ) -> None:
+        self._sockets = sockets
+        self._scope = scope
+        self._identity = int.from_bytes(os.urandom(2))
+        self._silent = {ping.secret: ping for ping in map(_Ping, targets)}
+        self._seconds: dict[Address, float] = {}
+        self._poll = select.poll()
+        for each in sockets.values():
+            self._poll.register(each, select.POLLIN)
+
+    def answered(self, deadline_s: float, tries: int) -> dict[Address, float]:
+        start = time.monotonic()
+        for sequence in range(tries):
+            for ping in self._silent.values():
+                self._send(ping, sequence)
+            until = start + deadline_s * (sequence + 1) / tries
+            while self._silent and (wait_s := until - time.monotonic()) > 0:
+                self._poll.poll(math.ceil(wait_s * 1000))
+                for version, each in self._sockets.items():
+                    self._receive(version, each)
+        return self._seconds
+
+    def _send(self, ping: _Ping, sequence: int) -> None:
+        message = frames.echo_request(ping.target, self._identity, sequence, ping.secret)
+        ping.sent[sequence] = time.monotonic()
+        with explained(None, _UNREACHABLE):
+            self._sockets[ping.target.version].sendto(
+                message, _destination(ping.target, self._scope)
+            )
+
+    def _receive(self, version: int, each: socket.socket) -> None:
+        with explained(None, LOST):
+            for _ in range(len(self._silent)):  # a flood must not keep us from the deadline
+                packet, source = each.recvfrom(2048)
+                self._heard(frames.echo_reply(packet, version, self._identity), source[0])
+
+    def _heard(self, echo: frames.Echo | None, source: str) -> None:
+        ping = self._silent.get(echo.data) if echo else None
+        if echo is None or ping is None or echo.sequence not in ping.sent:
+            return
+        if ip_address(source.partition("%")[0]).packed == ping.target.packed:
+            self._seconds[ping.target] = time.monotonic() - ping.sent[echo.sequence]
+            del self._silent[echo.data]
+
+
+def _icmp_socket(version: int, device: str | None) -> socket.socket:
+    """Open a raw socket that hears echo replies only (raw(7), RFC 3542 3.2)."""
+    family, protocol = (
+        (socket.AF_INET, socket.IPPROTO_ICMP)
+        if version == 4  # noqa: PLR2004
+        else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
+    )
+    opened = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
+    try:
+        if device:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+        if family == socket.AF_INET:
+            opened.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("I", ~(1 << 0) & 0xFFFFFFFF))
+        else:
+            blocked = [0xFFFFFFFF] * 8
+            blocked[129 // 32] ^= 1 << 129 % 32
+            opened.setsockopt(socket.IPPROTO_ICMPV6, _ICMPV6_FILTER, struct.pack("8I", *blocked))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _destination(target: Address, scope: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    if isinstance(target, IPv6Address):
+        return str(IPv6Address(target.packed)), 0, 0, scope or _scope(target)
+    return str(target), 0
+
+
+def _scope(target: IPv6Address) -> int:
+    name = target.scope_id
+    if target.is_link_local and not name:
+        raise VmnetError(
+            f"{target} is a link-local address: it says nothing without a device",
+            fix="name the device that it is behind",
+        )
+    return index_of(name) if name else 0

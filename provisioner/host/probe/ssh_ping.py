@@ -1,0 +1,117 @@
+"""Pings guests from another machine by ssh: what a neighbour on the LAN really sees.
+
+What ssh may do is what the configuration of its user says: keys, host keys, jumps. It never asks
+for a password, and nothing of a plan is read by a shell: the script comes by standard input, its
+words are addresses. What the machine says is hostile until it has been checked.
+"""
+
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Final
+
+from provisioner.check.evidence import NO_LOGIN, Probed
+from provisioner.errors import VmnetError
+from provisioner.host.system import programs
+from provisioner.plan.hosts import Login
+from provisioner.text import one_line
+
+_CONNECT_S: Final = 5
+_GRACE_S: Final = 5.0
+_TRY_S: Final = 1.5  # a ping that waits for a second, and its start
+_AT_ONCE: Final = 32
+_NO_LOGIN: Final = 255  # ssh(1): ssh itself has failed
+_WHY: Final = {97: "it has no ping", 98: "vmnet does not know the ping of its system"}
+
+# Only what all shells know. BSD's ping counts its patience in milliseconds.
+_PING: Final = r"""
+PATH=$PATH:/usr/bin:/bin:/usr/sbin:/sbin
+case $(uname -s) in Linux) patience=1 ;; Darwin | FreeBSD) patience=1000 ;; *) exit 98 ;; esac
+command -v ping > /dev/null 2>&1 || exit 97
+set -f
+one() {
+    ping=ping
+    case $1 in
+        *:*) if command -v ping6 > /dev/null 2>&1; then ping=ping6; else ping="ping -6"; fi ;;
+    esac
+    n=0
+    while [ "$n" -lt "$2" ]; do
+        n=$((n + 1))
+        said=$($ping -n -c 1 -W "$patience" "$1" 2>&1 < /dev/null | tr '\n' ' ')
+        case $said in *" 0% packet"* | *" 0.0% packet"*) break ;; esac
+    done
+    echo "vmnet $1 $n $said"
+}
+i=0
+for word; do
+    one "${word%/*}" "${word#*/}" &
+    i=$((i + 1))
+    [ $((i % 32)) -ne 0 ] || wait
+done
+wait
+"""
+_LINE: Final = re.compile(r"vmnet (\S{2,45}) (\d{1,3}) (.{0,3000})")
+_COUNTS: Final = re.compile(r"\d{1,6} packets transmitted, (\d{1,6}) (?:packets )?received")
+_NO_ROUTE: Final = re.compile("Network is unreachable|No route to host")
+_TIME: Final = re.compile(r"time[=<](\d{1,6}(?:\.\d{1,6})?) ?ms")
+
+
+def ping(login: Login, targets: Mapping[str, int]) -> dict[str, Probed]:
+    """Ping addresses from another machine, side by side; `targets` says how often to try each.
+
+    All of it has one deadline. Raises VmnetError when the machine cannot be logged in to, or says
+    nothing in time; what it says of each address else is in the answer.
+    """
+    words = [f"{ip_address(address)}/{tries}" for address, tries in targets.items()]
+    rounds = -(-len(words) // _AT_ONCE)
+    deadline_s = _CONNECT_S + rounds * max(targets.values(), default=0) * _TRY_S + _GRACE_S
+    argv = [*command(login), "sh", "-s", "--", *words]
+    try:
+        ran = programs.run(argv, timeout_s=deadline_s, input=_PING, check=False)
+    except VmnetError as error:
+        raise _no_login(login, error.what) from error
+    if ran.returncode == _NO_LOGIN:
+        raise _no_login(login, programs.last_lines(ran.stderr))
+    told = answers(ran.stdout, targets)
+    why = _WHY.get(ran.returncode) or one_line(programs.last_lines(ran.stderr), 120)
+    silent = Probed(None, note=f"cannot be tested from {login}: {why}")
+    return {address: told.get(address, silent) for address in targets}
+
+
+def command(login: Login) -> list[str]:
+    """Give the words by which ssh logs in: never asking, forwarding nothing, leaving nothing."""
+    options = ["BatchMode=yes", f"ConnectTimeout={_CONNECT_S}", "ConnectionAttempts=1"]
+    # A master of its own would outlive the check, and hold its output open.
+    options += ["ControlMaster=no", "ClearAllForwardings=yes", "RemoteCommand=none"]
+    words = [word for option in options for word in ("-o", option)]
+    return ["ssh", "-T", "-x", "-a", *words, *login.words]
+
+
+def answers(said: str, targets: Mapping[str, int]) -> dict[str, Probed]:
+    """Read what the machine has said, a line for each address; the first about each counts."""
+    found: dict[str, Probed] = {}
+    for line in said.splitlines():
+        told = _LINE.fullmatch(line)
+        if told and told[1] in targets and told[1] not in found:
+            found[told[1]] = _answer(told[3], min(int(told[2]), targets[told[1]]))
+    return found
+
+
+def _answer(said: str, tries: int) -> Probed:
+    counted = _COUNTS.search(said)
+    if not counted and _NO_ROUTE.search(said):
+        return Probed(reached=False, note="it has no route there", sent=tries)
+    if not counted:
+        return Probed(None, note=f"cannot be tested: its ping says {one_line(said.strip(), 120)}")
+    took = _TIME.search(said)
+    if int(counted[1]) == 0:
+        return Probed(reached=False, note="no answer to ping", sent=tries)
+    seconds = float(took[1]) / 1000 if took else None
+    return Probed(reached=True, seconds=seconds, note="ping", sent=max(tries, 1), answered=1)
+
+
+def _no_login(login: Login, why: str) -> VmnetError:
+    return VmnetError(
+        f"{NO_LOGIN} {login} by ssh: {one_line(why, 160)}",
+        fix=f"log in by hand as vmnet does: {' '.join(command(login))}",
+    )

@@ -1,0 +1,89 @@
+"""Follows the frames of one exchange: listens at several devices at once while it goes on.
+
+At a macvtap both directions are seen in every mode, at the uplink what goes to the wire and comes
+from it: frames that bridge mode hands from macvtap to macvtap never appear there.
+"""
+
+import math
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Final, Self
+
+from provisioner.check.evidence import Heading, Point, Sighting
+from provisioner.host.probe.packet_socket import explained
+from provisioner.network.exchange import Exchange
+
+_ALL_PROTOCOLS: Final = 3  # linux/if_ether.h
+_ENOUGH: Final = 200  # bytes of a frame
+_GRACE_S: Final = 0.05  # for what is under way when the block ends
+
+
+class Trace:
+    """Listen at `devices` from `with` to its end; afterwards `sightings` says what was seen.
+
+    `gone_by` is the MAC of a machine that handed the packets on to the target, "" for none. Raises
+    VmnetError without CAP_NET_RAW, and when a device is not there.
+    """
+
+    def __init__(self, devices: Mapping[Point, str], exchange: Exchange) -> None:
+        self.sightings: frozenset[Sighting] = frozenset()
+        self.gone_by = ""
+        self._exchange = exchange
+        self._devices = devices
+        self._sockets: dict[int, tuple[Point, socket.socket]] = {}
+        self._seen: set[Sighting] = set()
+        self._stack = ExitStack()
+        self._stop = -1
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for point, device in self._devices.items():
+                with explained(device):
+                    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+                    ear = stack.enter_context(socket.socket(socket.AF_PACKET, kind, 0))
+                    ear.bind((device, _ALL_PROTOCOLS))
+                self._sockets[ear.fileno()] = (point, ear)
+            self._stop = os.eventfd(0)
+            stack.callback(os.close, self._stop)
+            self._stack = stack.pop_all()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.eventfd_write(self._stop, 1)
+        self._thread.join()
+        self._stack.close()
+        self.sightings = frozenset(self._seen)
+
+    def _listen(self) -> None:
+        poll = select.poll()
+        for fd in (*self._sockets, self._stop):
+            poll.register(fd, select.POLLIN)
+        end = math.inf
+        while (left_s := end - time.monotonic()) > 0:
+            for fd, _ in poll.poll(None if end == math.inf else math.ceil(left_s * 1000)):
+                if fd == self._stop:
+                    end = time.monotonic() + _GRACE_S
+                    poll.unregister(fd)
+                else:
+                    self._take(*self._sockets[fd])
+
+    def _take(self, point: Point, ear: socket.socket) -> None:
+        try:
+            frame, about = ear.recvfrom(_ENOUGH)
+        except OSError:
+            return  # nothing after all, or the device has gone: the others are heard on
+        kind = self._exchange.kind(frame)
+        if kind is None:
+            return
+        outgoing = about[2] == socket.PACKET_OUTGOING
+        heading = Heading.OUT if outgoing else Heading.IN
+        self._seen.add(Sighting(point, heading, kind))
+        if point is Point.TARGET and not outgoing:
+            self.gone_by = self.gone_by or self._exchange.router(frame)

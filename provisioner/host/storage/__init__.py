@@ -1,0 +1,1 @@
+"""Disks, seeds and copies of files for guests."""

@@ -1,0 +1,61 @@
+"""NoCloud seed images: what cloud-init (and the micro image) reads its configuration from."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from provisioner.guest import host_key
+from provisioner.guest.host_key import HostKey
+from provisioner.host.system import file_errors, paths, secret_files
+from provisioner.host.system.secret_files import Owner
+from provisioner.network.resources import Seed
+
+
+def create(seed: Seed, *, owner: Owner | None = None, key: HostKey | None = None) -> None:
+    """Write the image; its final name appears only when it is whole.
+
+    Only `owner` can read it: it holds passwords' hashes, files, and the private key of the guest's
+    ssh server. That key is put in here and nowhere else: the value of a seed is sent, compared and
+    told. Raises VmnetError when the disk is full.
+    """
+    path = Path(seed.path)
+    files = list(seed.files)
+    if key and seed.host_key:
+        files.append(("vendor-data", host_key.vendor_data(key, seed.host_key)))
+    try:
+        paths.make(path.parent)
+        secret_files.write(path, _iso(files), owner)
+    except OSError as error:
+        raise file_errors.told(error, "cannot write the seed image", path) from error
+
+
+def delete(seed: Seed) -> None:
+    """Delete the image; one that is gone already is fine."""
+    Path(seed.path).unlink(missing_ok=True)
+
+
+def observe(directory: Path) -> list[Seed]:
+    """List the seed images in a plan's folder for them."""
+    return [Seed(str(path)) for path in sorted(directory.glob("*.iso"))]
+
+
+def _iso(files: Sequence[tuple[str, str]]) -> bytes:
+    import pycdlib
+
+    iso = pycdlib.PyCdlib()
+    # Rock Ridge for Linux, Joliet for Windows: ISO 9660's own names are 8.3 and upper case.
+    iso.new(interchange_level=3, vol_ident="cidata", joliet=3, rock_ridge="1.09")
+    for n, (name, text) in enumerate(files):
+        data = text.encode()
+        iso.add_fp(
+            io.BytesIO(data),
+            len(data),
+            f"/F{n}.;1",
+            rr_name=name,
+            joliet_path=f"/{name}",
+            file_mode=0o100400,
+        )
+    out = io.BytesIO()
+    iso.write_fp(out)
+    iso.close()
+    return out.getvalue()

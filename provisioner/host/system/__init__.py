@@ -1,0 +1,1 @@
+"""Processes, files, folders, locks, privileges."""

@@ -1,0 +1,112 @@
+"""One command at a time per plan: flock(2), which the kernel frees when its holder dies."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TextIO
+
+from provisioner.errors import VmnetError
+from provisioner.host.system import file_errors, paths
+from provisioner.text import one_line
+
+_POLL_S = 0.1
+
+
+@contextmanager
+def held(
+    path: Path, doing: str, *, timeout_s: float, say: Callable[[str], None], tidy: bool = True
+) -> Iterator[None]:
+    """Hold the lock; while another command holds it, say so once and wait.
+
+    `tidy`: the lock's folder is there for locks only, and goes when it is empty. Raises
+    VmnetError when the lock is still held after `timeout_s` seconds.
+    """
+    try:
+        paths.make(path.parent)
+    except OSError as error:
+        raise file_errors.told(error, "cannot make the folder", path.parent) from error
+    with _acquired(path, timeout_s, say) as file:
+        note = json.dumps({"pid": os.getpid(), "doing": doing, "since": time.strftime("%T")})
+        with suppress(OSError):  # only flock is to be trusted: a full disk keeps nobody waiting
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), note.encode())
+        try:
+            yield
+        finally:
+            # Unlinked while held: whoever waits on the old file sees that it has gone.
+            path.unlink(missing_ok=True)
+            if tidy:
+                _remove_if_empty(path.parent)
+
+
+@contextmanager
+def _acquired(path: Path, timeout_s: float, say: Callable[[str], None]) -> Iterator[TextIO]:
+    end = time.monotonic() + timeout_s
+    told = False
+    while True:
+        try:
+            file = path.open("a+", encoding="utf-8")
+        except FileNotFoundError:
+            paths.make(path.parent)
+            continue
+        except OSError as error:
+            raise file_errors.told(error, "cannot lock", path) from error
+        with file:
+            if lock_until(file, min(end, time.monotonic() + (_POLL_S if told else 0))):
+                if _is_still(file, path):
+                    yield file
+                    return
+                continue
+            holder = _holder(path)
+            if not told:
+                say(f"waiting for {holder}")
+                told = True
+            if time.monotonic() >= end:
+                raise VmnetError(
+                    f"{holder} has not ended after {timeout_s:g} s",
+                    fix="wait for it or end it, then run the command again",
+                )
+
+
+def lock_until(file: IO[str] | IO[bytes], end: float) -> bool:
+    """Try to lock a file until the monotonic time `end`: flock(2) knows no deadline."""
+    import select
+
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            select.select([], [], [], min(left, 0.05))
+        else:
+            return True
+
+
+def _is_still(file: TextIO, path: Path) -> bool:
+    """Tell whether the locked file is the one that the path names now."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(path: Path) -> str:
+    """Describe who holds the lock, as far as the file says: only flock is to be trusted."""
+    try:
+        held_by = json.loads(path.read_text(encoding="utf-8"))
+        return one_line(
+            f"`vmnet {held_by['doing']}` (pid {held_by['pid']}, since {held_by['since']})"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another vmnet command"
+
+
+def _remove_if_empty(directory: Path) -> None:
+    with suppress(OSError):  # another plan's files may be in it
+        directory.rmdir()

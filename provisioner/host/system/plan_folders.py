@@ -1,0 +1,219 @@
+"""The folders and files of one plan: marked when vmnet makes them, and only then taken away.
+
+A folder holds a file `.vmnet` with the plan's name from its first moment: it is made under another
+name and renamed. A file NAME that a guest or a server uses has an empty `.NAME.own` beside it,
+which is made before it.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.system import file_errors, paths
+from provisioner.network import dnsmasq
+from provisioner.text import one_line
+
+MARK: Final = ".vmnet"
+_MOST_MARK: Final = 256
+_OWNED: Final = ("console", "seed", "disk", "boot")
+_FOLDERS: Final = (*_OWNED, "dhcp", "keys", "node")
+_FILES: Final = frozenset({MARK, "known_hosts", ".known_hosts.part"})
+_ROOT: Final = ("etc", "cache", "lib", "log", "run")
+_PAIR: Final = frozenset({"key", "key.pub"})
+_OWN: Final = ".own"
+_CUT: Final = re.compile(r"\.cut-[a-z0-9_]{8}")
+
+
+def is_marked(folder: Path, plan: str) -> bool:
+    """Return whether vmnet made a folder for this plan."""
+    try:
+        with (folder / MARK).open("rb") as file:
+            return file.read(_MOST_MARK).strip() == plan.encode()
+    except OSError:
+        return False
+
+
+def refuse_foreign(folder: Path, plan: str) -> None:
+    """Raise VmnetError, status CONFLICT, when a plan's folder is there and not vmnet's."""
+    if os.path.lexists(folder) and not is_marked(folder, plan):
+        raise VmnetError(
+            f"{folder} is in the way: vmnet has not made it for the plan {plan}",
+            fix=f"move it away or rename the plan; if vmnet did make it, mark it "
+            f"(echo {plan} > {folder}/{MARK})",
+            status=Exit.CONFLICT,
+        )
+
+
+def make(folder: Path, plan: str) -> None:
+    """Make a plan's folder with its mark in it; one that is there must have it.
+
+    Raises VmnetError when it cannot be made, or is not vmnet's.
+    """
+    if is_marked(folder, plan):
+        return
+    refuse_foreign(folder, plan)
+    draft = _draft(folder)
+    try:
+        paths.make(folder.parent)
+        draft.mkdir(exist_ok=True)
+        if _names(draft) - {MARK}:
+            refuse_foreign(draft, plan)
+        (draft / MARK).write_text(f"{plan}\n", encoding="ascii")
+        draft.rename(folder)
+    except OSError as error:
+        raise file_errors.told(error, "cannot make the folder", folder) from error
+
+
+def own(path: Path) -> None:
+    """Mark a file as vmnet's before it is made. Raises OSError; VmnetError when one is there."""
+    if is_own(path):
+        return
+    if os.path.lexists(path):
+        raise VmnetError(
+            f"{path} is in the way: vmnet has not made it",
+            fix=f"move it away: mv {path} ELSEWHERE",
+            status=Exit.CONFLICT,
+        )
+    paths.make(path.parent)
+    _mark(path).touch(0o600)
+
+
+def is_own(path: Path) -> bool:
+    """Return whether vmnet marked a file when it made it."""
+    return _mark(path).is_file()
+
+
+def disown(path: Path) -> None:
+    """Take away the mark of a file that has gone."""
+    _mark(path).unlink(missing_ok=True)
+
+
+def remove_drafts(home: Path) -> None:
+    """Take away the drafts that a run left which was killed while it made a file."""
+    for place in _OWNED:
+        for draft in (home / place).glob(".*.part"):
+            if is_own(draft.with_name(draft.name.removeprefix(".").removesuffix(".part"))):
+                draft.unlink(missing_ok=True)
+
+
+def foreign(plan: str) -> Iterator[Path]:
+    """Return what is in a plan's folder and is not vmnet's; the folder itself when it is not."""
+    home = paths.home(plan)
+    if os.path.lexists(home) and not is_marked(home, plan):
+        yield home
+        return
+    for path in _below(home):
+        if path.name in _FOLDERS and path.is_dir() and not path.is_symlink():
+            yield from (x for x in _below(path) if not _is_known(x))
+        elif path.name not in _FILES:
+            yield path
+
+
+def clear(plan: str) -> None:
+    """Take away a plan's own folder, known names only, when all that it was made for has ended.
+
+    A folder without vmnet's mark stays as it is, and so does whatever vmnet does not know in one
+    that has it.
+    """
+    home = paths.home(plan)
+    _retire(_draft(home))
+    if not is_marked(home, plan):
+        return
+    for place in _FOLDERS:
+        known = [x for x in _below(home / place) if place != "node" and _is_known(x)]
+        for path in sorted(known, key=lambda x: x.suffix == _OWN):  # a mark after its file
+            _remove(path)
+        with suppress(OSError):
+            (home / place).rmdir()
+    for name in _FILES - {MARK}:
+        (home / name).unlink(missing_ok=True)
+    if _names(home) == {MARK}:
+        _put_away(home)
+
+
+def clear_root(plan: str) -> None:
+    """Take away the root of a plan's embedded libvirt, if vmnet made it."""
+    root = paths.libvirt_root(plan)
+    _retire(_draft(root))
+    if not is_marked(root, plan):
+        return
+    for name in _ROOT:
+        _remove(root / name)
+    if _names(root) == {MARK}:
+        _put_away(root)
+
+
+def _put_away(folder: Path) -> None:
+    """Remove a folder that holds its mark only; killed in between, the next run knows the rest."""
+    with suppress(OSError):
+        folder.rename(_draft(folder))
+        _retire(_draft(folder))
+
+
+def _retire(draft: Path) -> None:
+    with suppress(OSError):
+        if _names(draft) <= {MARK}:
+            (draft / MARK).unlink(missing_ok=True)
+            draft.rmdir()
+
+
+def _draft(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.new")  # no plan's name begins with a dot
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(f".{path.name}{_OWN}")
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+
+
+def _names(folder: Path) -> set[str]:
+    return {x.name for x in folder.iterdir()}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_known(path: Path) -> bool:
+    """Return whether a file in one of the folders of a marked home is vmnet's."""
+    match path.parent.name:
+        case "keys":
+            return path.is_dir() and not path.is_symlink() and _names(path) <= _PAIR
+        case "node":
+            return bool(re.fullmatch(r"tap\d+", path.name)) and _is_number(path)
+        case "dhcp":
+            return _is_of_dhcp(path)
+        case _:
+            return _is_of_guest(path)
+
+
+def _is_of_guest(path: Path) -> bool:
+    name = path.name
+    if name.startswith("."):
+        of = name.removeprefix(".").removesuffix(".part")
+        return name.endswith(_OWN) or bool(_CUT.fullmatch(name)) or is_own(path.with_name(of))
+    return is_own(path) or is_own(path.with_name(name.removesuffix(".1")))
+
+
+def _is_of_dhcp(path: Path) -> bool:
+    if path.suffix == _OWN or is_own(path):
+        return True
+    config = path.with_suffix(".conf")
+    return bool(dnsmasq.network_of(config.name)) and is_own(config)
+
+
+def _is_number(path: Path) -> bool:
+    with suppress(OSError):
+        return one_line(path.read_text(encoding="ascii", errors="replace").strip()).isdecimal()
+    return False

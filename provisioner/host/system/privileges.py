@@ -1,0 +1,178 @@
+"""What this process may do, asked before anything is tried."""
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from provisioner.errors import VmnetError
+from provisioner.guest.xml.render import EMULATOR
+from provisioner.host.libvirt import embedded
+
+# capability(7): bit, name, what vmnet needs it for
+_NEEDED = (
+    (1, "CAP_DAC_OVERRIDE", "to write its files and open /dev/tap nodes"),
+    (6, "CAP_SETGID", "to run QEMU as another user"),
+    (7, "CAP_SETUID", "to run QEMU as another user"),
+    (12, "CAP_NET_ADMIN", "to make macvtap devices"),
+    (13, "CAP_NET_RAW", "to measure who reaches whom"),
+)
+
+
+_NEEDED_FOR_DEVICES = (
+    (0, "CAP_CHOWN", "to give devices to their users"),
+    (1, "CAP_DAC_OVERRIDE", "to write its files and see who holds a device"),
+    (12, "CAP_NET_ADMIN", "to make macvtap devices"),
+)
+
+
+_OTHERS_WRITE = 0o022
+
+
+def require() -> None:
+    """Raise VmnetError when a capability, or QEMU itself, is missing."""
+    _require(_NEEDED)
+    require_nothing()
+
+
+def require_nothing() -> None:
+    """Raise VmnetError when QEMU itself is missing: a user's guests on granted devices need it."""
+    if not os.access(EMULATOR, os.X_OK):
+        raise VmnetError(
+            f"QEMU is not installed: {EMULATOR} cannot be run",
+            fix="install it: apt-get install qemu-system-x86",
+        )
+
+
+def require_for_devices() -> None:
+    """Raise VmnetError when a capability is missing that it takes to make devices for others."""
+    _require(_NEEDED_FOR_DEVICES)
+
+
+def require_own_folders(*folders: Path) -> None:
+    """Raise VmnetError when others could put files or links into a folder of vmnet's."""
+    for folder in folders:
+        try:
+            found = folder.lstat()
+        except FileNotFoundError:
+            continue  # it will be made, as ours
+        if not stat.S_ISDIR(found.st_mode):
+            raise _no_folder(folder)
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid in {0, os.geteuid()}
+        if not ours or found.st_mode & stat.S_IWOTH:
+            raise VmnetError(
+                f"others than you could change what is in {folder} ({stat.filemode(found.st_mode)},"
+                f" owner {found.st_uid})",
+                fix=f"see who did that, then: chown {os.geteuid()} {folder}; chmod o-w {folder}",
+            )
+
+
+def close_own_folders(home: Path, root: Path, *above: Path) -> None:
+    """Take others' right to write from a plan's folders, unless somebody has used it.
+
+    A vmnet that was run under umask 000 made folders that everybody could write to; its VMs have to
+    be taken down all the same. But libvirt obeys as root what lies in `root`. So each folder is
+    closed before it is looked at, and then everything below `home` and `root` must be what vmnet,
+    libvirt, QEMU or dnsmasq make there: others cannot make files of root's. Raises VmnetError that
+    names what is not.
+    """
+    if not any(map(_is_open, (home, root, *above))):
+        return
+    for folder in above:
+        _close(folder)
+    for folder in (home, root):
+        for path in _unexpected(folder, in_root=folder == root):
+            raise VmnetError(
+                f"others than you could write to {folder}, and {path} may be theirs"
+                f" ({stat.filemode(path.lstat().st_mode)}, owner {path.lstat().st_uid})",
+                fix=f"look at it; delete it if it is not yours: rm -r {shlex.quote(str(path))}",
+            )
+
+
+def _is_open(folder: Path) -> bool:
+    """Tell whether a folder is ours, and others may write to it."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return False
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return ours and bool(found.st_mode & _OTHERS_WRITE)
+
+
+def _close(folder: Path) -> None:
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        found = os.fstat(opened)
+        if found.st_uid == os.geteuid() and found.st_mode & _OTHERS_WRITE:
+            os.fchmod(opened, stat.S_IMODE(found.st_mode) & ~_OTHERS_WRITE)
+    finally:
+        os.close(opened)
+
+
+def _unexpected(folder: Path, *, in_root: bool) -> Iterator[Path]:
+    if not folder.is_dir():
+        return
+    _close(folder)
+    for path in sorted(folder.iterdir()):
+        if not _is_expected(path, in_root=in_root):
+            yield path
+        elif path.is_dir() and not path.is_symlink():
+            yield from _unexpected(path, in_root=in_root)
+
+
+def _is_expected(path: Path, *, in_root: bool) -> bool:
+    """Tell whether nobody but vmnet and its programs can have made or written a file."""
+    found = path.lstat()
+    is_file = stat.S_ISREG(found.st_mode)
+    if found.st_uid in {0, os.geteuid()}:
+        # Written anew before libvirt reads it; and dnsmasq's, which vmnet only takes a name from.
+        harmless = path.parts[-2:] == ("etc", "qemu.conf") or path.parent.name == "dhcp"
+        return not is_file or not found.st_mode & _OTHERS_WRITE or harmless
+    qemu = embedded.owner()
+    if qemu and found.st_uid == qemu[0]:
+        # In libvirt's root QEMU's user has folders of its own, and nothing beside root's files.
+        of_qemu = path.parent.lstat().st_uid == found.st_uid
+        return stat.S_ISDIR(found.st_mode) or of_qemu or (is_file and not in_root)
+    return is_file and path.parent.name == "dhcp" and path.suffix == ".pid"
+
+
+def _no_folder(path: Path) -> VmnetError:
+    if path.is_symlink():
+        return VmnetError(
+            f"{path} is a symbolic link, and vmnet's own folders must be real ones",
+            fix=f"name what it leads to in VMNET_STATE_DIR or VMNET_RUN_DIR ({path.resolve()}), "
+            f"or remove the link: rm {path}",
+        )
+    return VmnetError(
+        f"{path} is a file, and vmnet needs a folder there",
+        fix=f"move it away (mv {path} ELSEWHERE), or set VMNET_STATE_DIR or VMNET_RUN_DIR",
+    )
+
+
+def lacking() -> list[tuple[str, str]]:
+    """List the capabilities that vmnet lacks, and what it needs each for."""
+    return _missing(_NEEDED)
+
+
+def _missing(needed: Sequence[tuple[int, str, str]]) -> list[tuple[str, str]]:
+    have = _effective()
+    return [(name, why) for bit, name, why in needed if not have >> bit & 1]
+
+
+def _require(needed: Sequence[tuple[int, str, str]]) -> None:
+    if missing := _missing(needed):
+        told = ", ".join(f"{name} ({why})" for name, why in missing)
+        raise VmnetError(f"vmnet lacks {told}", fix="run it as root: sudo vmnet …")
+
+
+def _effective() -> int:
+    for line in (
+        Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    ):
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0

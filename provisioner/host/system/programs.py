@@ -1,0 +1,282 @@
+"""The one door to other programs: arguments in, text and an exit status out, never a shell."""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from provisioner.errors import VmnetError
+from provisioner.host.system import deadline, file_errors, umask
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_NOBODY = 65534
+_KILLED_S = 2.0
+_TOLD_LINES = 5
+_TOLD_WORDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a program said, as text, and the status it ended with (negative: the signal)."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+
+
+def found(name: str) -> bool:
+    """Tell whether the program can be run."""
+    return shutil.which(name) is not None
+
+
+def run(  # noqa: PLR0913  (the keywords are the ways in which one program run differs from another)
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    input: str | None = None,  # noqa: A002  (subprocess's own word)
+    check: bool = True,
+    fix: str | None = None,
+) -> Finished:
+    """Run a program to its end, its messages in English.
+
+    `env` is laid over our own environment. `check=False` hands every exit status back. Raises
+    VmnetError when the program is missing, when it is not done after `timeout_s` seconds (fewer
+    when the request that it is a part of ends before), or, with `check`, when it fails; `fix`
+    replaces the stock advice of that last case.
+    """
+    timeout_s = deadline.left_s(timeout_s)
+    program = shutil.which(argv[0])
+    if program is None:
+        raise VmnetError(
+            f"{argv[0]} is not installed", fix=f"install it, or put it on the PATH ({argv[0]})"
+        )
+    with _started([program, *argv[1:]], cwd, env) as child:
+        try:
+            stdout, stderr = child.communicate(input, timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            _killed(child)
+            raise VmnetError(
+                f"{_told(argv)} was not done after {timeout_s:.3g} s, and has been ended",
+                fix=f"see what {argv[0]} waits for: run it by hand; then run the command again",
+            ) from None
+        except BaseException:  # a Ctrl-C does not reach a process group of its own
+            _killed(child)
+            raise
+    if check and child.returncode != 0:
+        raise VmnetError(
+            f"{_told(argv)} failed with status {child.returncode}: {last_lines(stderr or stdout)}",
+            fix=file_errors.full(stderr)
+            or fix
+            or "run it by hand to see the whole of what it says",
+        )
+    return Finished(stdout, stderr, child.returncode)
+
+
+def run_as_nobody(program: Path, words: Sequence[str], *, timeout_s: float) -> str:
+    """Run a program from its file, without the rights of root, and return its standard output.
+
+    Root's child is the user nobody, who need not be able to reach the file: it is opened here.
+    argv[0] is the file's name. Raises VmnetError when it does not start, fails or is not done after
+    `timeout_s` seconds.
+    """
+    with program.open("rb") as file:
+        nobody = _NOBODY if os.geteuid() == 0 else None
+        try:
+            done = subprocess.run(
+                [program.name, *words],
+                executable=f"/proc/self/fd/{file.fileno()}",
+                pass_fds=[file.fileno()],
+                user=nobody,
+                group=nobody,
+                extra_groups=None if nobody is None else [],
+                cwd="/",
+                env={"LC_ALL": "C"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout_s,
+                check=False,
+            )
+        except OSError as error:
+            raise not_started(str(program), error) from error
+        except subprocess.TimeoutExpired:
+            raise VmnetError(
+                f"{_told([program.name, *words])} was not done after {timeout_s:g} s",
+                fix=f"run it by hand to see what it waits for: {program}",
+            ) from None
+    if done.returncode != 0:
+        raise VmnetError(
+            f"{_told([program.name, *words])} failed with status {done.returncode}: "
+            f"{last_lines(done.stdout)}",
+            fix=f"run it by hand to see the whole of what it says: {program}",
+        )
+    return done.stdout
+
+
+def follow(
+    argv: Sequence[str],
+    into: int | None,
+    line: Callable[[str], None],
+    duration_s: float | None = None,
+) -> Finished:
+    """Run a program, hand on each line that it says; its output goes into `into` when given.
+
+    It is asked to end (SIGINT) after `duration_s` seconds or at a Ctrl-C, and dies with vmnet.
+    """
+    libc, me = ctypes.CDLL(None), os.getpid()
+
+    def die_with_us() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != me:
+            os._exit(1)
+
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if into is None else into,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"LC_ALL": "C"},
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        process_group=0,  # a Ctrl-C is for us: the program is then asked to finish
+        preexec_fn=die_with_us,  # noqa: PLW1509  (whoever calls this has no other threads)
+    ) as child:
+        said = _followed(child, line, duration_s)
+    return Finished("", said, child.returncode)
+
+
+def become(argv: Sequence[str], package: str) -> NoReturn:
+    """Let another program take the place of vmnet: its terminal, its signals, its exit status.
+
+    Raises VmnetError when it is missing; `package` is what to install then.
+    """
+    program = shutil.which(argv[0])
+    if program is None:
+        raise VmnetError(f"{argv[0]} is not installed", fix=f"install {package}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python ignores it, and what is ignored stays so over an exec.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.umask(umask.of_user())
+    os.execv(program, list(argv))  # noqa: S606  (no shell: that is what is wanted)
+
+
+def poured(argv: Sequence[str], piece: Callable[[bytes], None]) -> int:
+    """Run a program and hand on what it says as it comes; give the status it ended with.
+
+    It dies with vmnet, and is ended when vmnet is interrupted or `piece` raises.
+    """
+    libc, me = ctypes.CDLL(None), os.getpid()
+
+    def die_with_us() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != me:
+            os._exit(1)
+
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+        preexec_fn=die_with_us,  # noqa: PLW1509  (whoever calls this has no other threads)
+    ) as child:
+        assert child.stdout  # noqa: S101  (it is piped; for the type checker)
+        try:
+            while data := os.read(child.stdout.fileno(), 1 << 16):
+                piece(data)
+        finally:
+            with suppress(ProcessLookupError):
+                child.send_signal(signal.SIGTERM)
+    return child.returncode
+
+
+def _followed(
+    child: "subprocess.Popen[str]", line: Callable[[str], None], duration_s: float | None
+) -> str:
+    said: list[str] = []
+    listener = threading.Thread(target=lambda: said.extend(child.stderr or ()), daemon=True)
+    listener.start()
+    timer = threading.Timer(duration_s or 0, _finish, (child,))
+    if duration_s:
+        timer.start()
+    try:
+        for text in child.stdout or ():
+            line(text.rstrip("\n"))
+        child.wait()
+    except KeyboardInterrupt:
+        _finish(child)
+        child.wait()
+    finally:
+        timer.cancel()
+        _finish(child)
+        listener.join()
+    return "".join(said)
+
+
+def _finish(child: "subprocess.Popen[str]") -> None:
+    with suppress(ProcessLookupError):
+        child.send_signal(signal.SIGINT)
+
+
+def last_lines(text: str) -> str:
+    """Give the end of a program's output as one harmless line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = " / ".join(lines[-_TOLD_LINES:]) or "it said nothing"
+    return "".join(c if c.isprintable() else "?" for c in told)
+
+
+def _started(
+    argv: list[str], cwd: Path | None, env: Mapping[str, str] | None
+) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C", **(env or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0,
+        )
+    except OSError as error:
+        raise not_started(argv[0], error) from error
+
+
+def not_started(program: str, error: OSError) -> VmnetError:
+    """Say that a program cannot be started."""
+    return VmnetError(
+        f"cannot start {program}: {error.strerror}", fix="check the program and the memory left"
+    )
+
+
+def _killed(child: subprocess.Popen[str]) -> None:
+    """End the program and all it started, or their open pipes would keep us waiting.
+
+    Not for ever: what has left its process group may hold the pipes open.
+    """
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        child.communicate(timeout=_KILLED_S)
+
+
+def _told(argv: Sequence[str]) -> str:
+    cut = " ..." if len(argv) > _TOLD_WORDS else ""
+    return last_lines(" ".join(argv[:_TOLD_WORDS]) + cut)

@@ -1,0 +1,1 @@
+"""Decisions about images: catalogue, sources, digests, disk formats."""

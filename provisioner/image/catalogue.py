@@ -1,0 +1,176 @@
+"""The catalogue of images by name, packaged with vmnet: read and checked into frozen values."""
+
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    field_validator,
+    model_validator,
+)
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.image import digest as digests
+from provisioner.image import source
+from provisioner.image.digest import Digest, Form
+from provisioner.image.source import Remote, Url
+from provisioner.plan import numbers
+from provisioner.plan.scalars import BadValue, meant, quoted
+from provisioner.plan.types import Firmware
+
+T = TypeVar("T")
+
+
+class Cpu(StrEnum):
+    """The least CPU that an image's programs run on: a level of the x86-64 psABI."""
+
+    V1 = "x86-64-v1"
+    V2 = "x86-64-v2"
+    V3 = "x86-64-v3"
+
+
+class Ready(StrEnum):
+    """What tells by default that a guest of this image is ready."""
+
+    AGENT = "agent"
+    SSH = "ssh"
+
+
+def _taken(read: Callable[[str], T]) -> PlainValidator:
+    """Let pydantic read a value with one of our own readers, whose complaints it then carries."""
+
+    def validate(value: object) -> T:
+        try:
+            return read(str(value))
+        except VmnetError as error:
+            raise BadValue(error.what, error.fix or "") from error
+
+    return PlainValidator(validate)
+
+
+def _keyring(value: str) -> str:
+    if value.startswith((".", "/")) or ".." in value.split("/"):
+        raise BadValue(f"{quoted(value)} is not the name of a keyring", "write a file name")
+    return value
+
+
+Address = Annotated[Url, _taken(source.address)]
+Name = Annotated[str, _taken(source.name)]
+Keyring = Annotated[str, _taken(_keyring)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Signature(_Value):
+    """Who signed a digest list; without an address the list is clear-signed itself.
+
+    `keyrings` are file names, in the order in which they are looked for.
+    """
+
+    url: Address | None = None
+    keyrings: tuple[Keyring, ...] = Field(min_length=1)
+
+
+class DigestList(_Value):
+    """Where the vendor says what its images hash to, and who says so."""
+
+    url: Address
+    form: Form = Form.NAMED
+    signature: Signature | None = None
+
+
+class Entry(_Value):
+    """One image of the catalogue.
+
+    `urls` are mirrors of one file; `agent` tells whether the QEMU guest agent is in the image.
+    """
+
+    name: Name
+    title: str = Field(min_length=1)
+    aliases: tuple[Name, ...] = ()
+    urls: tuple[Address, ...] = Field(min_length=1)
+    digest: Annotated[Digest, _taken(digests.digest)] | None = None
+    digests: DigestList | None = None
+    format: Literal["qcow2", "raw"] = "qcow2"
+    boot: tuple[Firmware, ...] = Field(min_length=1)
+    user: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    min_memory_mib: Annotated[int, BeforeValidator(numbers.memory_mib)] = Field(alias="min_memory")
+    min_cpu: Cpu = Cpu.V1
+    agent: bool = False
+    ready: Ready = Ready.SSH
+
+    @property
+    def source(self) -> Remote:
+        """Give what to download, with the digest if it is pinned."""
+        return Remote(self.urls, self.digest)
+
+    @model_validator(mode="after")
+    def _is_proved(self) -> Self:
+        if self.digest is None and self.digests is None:
+            raise BadValue(f"nothing proves {self.name}", "give a digest or a digest list")
+        if len({url.file_name for url in self.urls}) > 1:
+            raise BadValue(f"the mirrors of {self.name} have files of two names", "use one name")
+        if self.ready is Ready.AGENT and not self.agent:
+            raise BadValue(f"{self.name} has no agent that could be ready", "write ready: ssh")
+        return self
+
+
+class Catalogue(_Value):
+    """All images that have names."""
+
+    images: tuple[Entry, ...]
+
+    @field_validator("images")
+    @classmethod
+    def _has_each_name_once(cls, images: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        names = Counter(name for one in images for name in (one.name, *one.aliases))
+        twice = [name for name, times in names.items() if times > 1]
+        if twice:
+            raise BadValue(f"{', '.join(twice)} stands for two images", "take one away")
+        return images
+
+    def find(self, name: str) -> Entry | None:
+        """Give the image of a name or an alias, or None."""
+        return next((one for one in self.images if name in {one.name, *one.aliases}), None)
+
+    def unknown(self, name: str) -> VmnetError:
+        """Word the complaint about a name that is not here, with the nearest that is."""
+        names = [known for one in self.images for known in (one.name, *one.aliases)]
+        return VmnetError(
+            f"{quoted(name)} is not an image of the catalogue",
+            fix=meant(name, names) + "see them all: vmnet image ls",
+            status=Exit.BAD_INPUT,
+        )
+
+
+def read(text: str) -> Catalogue:
+    """Read a catalogue.
+
+    Raises pydantic's ValidationError for what does not hold, yaml's YAMLError for no YAML.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # every scalar as text, typed here
+    return Catalogue.model_validate(yaml.load(text, Loader=loader))  # noqa: S506  (makes text only)
+
+
+@cache
+def packaged() -> Catalogue:
+    """Give the catalogue that comes with vmnet."""
+    path = files("provisioner") / "images" / "catalogue.yaml"
+    return read(path.read_text(encoding="utf-8"))
+
+
+def find(name: str) -> Entry | None:
+    """Give the image of a name or an alias of the packaged catalogue, or None."""
+    return packaged().find(name)

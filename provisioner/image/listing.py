@@ -1,0 +1,97 @@
+"""What `vmnet image` says: the images there are, as a table and as JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioner.image.record import Stored
+from provisioner.text import one_line, sanitize
+
+FORMAT = 1  # of the JSON; changes only when a reader of the old one would be misled
+_DIGITS = 12
+_TITLES = ("image", "state", "format", "disk", "file", "SHA-256", "boots", "user", "in use by")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_STEP = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One image: its name, where it stands, its record if it is in a store, the plans that use it.
+
+    `state` is "stored", "root's" (in root's store, for everybody), "built", "not built" or
+    "can be pulled".
+    """
+
+    name: str
+    state: str
+    record: Stored | None = None
+    plans: tuple[str, ...] = ()
+
+
+def size(octets: int) -> str:
+    """Tell a number of bytes for people."""
+    number, unit = float(octets), 0
+    while number >= _STEP and unit < len(_UNITS) - 1:
+        number, unit = number / _STEP, unit + 1
+    return f"{number:.1f} {_UNITS[unit]}" if unit else f"{octets} B"
+
+
+def as_table(rows: Sequence[Row]) -> str:
+    """Write the images as aligned columns."""
+    lines = [_TITLES, *(_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return "\n".join(padded)
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """Write the images as JSON, every string of it sanitised."""
+    value = {"format": FORMAT, "command": "image ls", "images": [_value(row) for row in rows]}
+    return json.dumps(value, indent=2)
+
+
+def told(record: Stored) -> str:
+    """Say in one line what was stored."""
+    return (
+        f"{record.name}: {record.format}, a disk of {size(record.virtual_size)} in "
+        f"{size(record.size)}, SHA-256 {record.digest}"
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    record = row.record
+    if record is None:
+        return (one_line(row.name, 63), row.state, *["-"] * (len(_TITLES) - 2))
+    return (
+        record.name,
+        row.state,
+        record.format,
+        size(record.virtual_size),
+        size(record.size),
+        record.digest[:_DIGITS],
+        ",".join(record.traits.boot),
+        one_line(record.traits.user, 32) or "-",
+        ",".join(row.plans) or "-",
+    )
+
+
+def _value(row: Row) -> dict[str, Any]:
+    value: dict[str, Any] = {"name": sanitize(row.name), "state": row.state}
+    if (record := row.record) is None:
+        return value
+    traits = record.traits
+    return value | {
+        "image_format": record.format,
+        "sha256": record.digest,
+        "virtual_size": record.virtual_size,
+        "size": record.size,
+        "source": sanitize(record.source),
+        "imported": sanitize(record.imported),
+        "boot": list(traits.boot),
+        "user": sanitize(traits.user),
+        "min_memory_mib": traits.min_memory_mib,
+        "agent": traits.agent,
+        "cloud_init": traits.cloud_init,
+        "plans": list(row.plans),
+    }

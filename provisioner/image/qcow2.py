@@ -1,0 +1,218 @@
+"""QEMU's qcow2 header, read strictly: what a disk that leans on nothing must look like.
+
+Laid down in QEMU's docs/interop/qcow2.txt. QEMU itself reads more generously, and opens whatever a
+header names: files of the host, addresses of the network.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.text import one_line
+
+MAGIC: Final = b"QFI\xfb"
+MOST_VIRTUAL: Final = 1 << 40
+_V2 = struct.Struct(">4sIQIIQIIQQIIQ")
+_V3 = struct.Struct(">QQQII")
+_EXTENSION = struct.Struct(">II")  # of the header: kind and length
+_LENGTHS = {2: _V2.size, 3: _V2.size + _V3.size}
+_CLUSTER_BITS = range(9, 22)
+_BITS_OF_SUBCLUSTERS = 14
+_MOST_L1 = 32 << 20
+_MOST_REFCOUNT_TABLE = 8 << 20
+_MOST_REFCOUNT_ORDER = 6
+_MOST_BACKING = 1023
+_DIRTY, _CORRUPT, _DATA_FILE, _COMPRESSION, _SUBCLUSTERS = (1 << bit for bit in range(5))
+_KNOWN = _DIRTY | _CORRUPT | _DATA_FILE | _COMPRESSION | _SUBCLUSTERS
+_ZLIB, _ZSTD = 0, 1
+_END, _BACKING_FORMAT, _ENCRYPTION, _DATA_FILE_NAME = 0, 0xE2792ACA, 0x0537BE77, 0x44415441
+_PLAIN = "have its owner make a plain copy: qemu-img convert -f qcow2 -O qcow2 IMAGE COPY"
+_AGAIN = "fetch or copy it again, and compare its SHA-256 with the vendor's"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The fields of a qcow2 header, in its order; offsets and sizes are bytes."""
+
+    version: int
+    backing_offset: int
+    backing_size: int
+    cluster_bits: int
+    virtual_size: int
+    crypt_method: int
+    l1_size: int
+    l1_offset: int
+    refcount_offset: int
+    refcount_clusters: int
+    snapshots: int
+    snapshots_offset: int
+    incompatible: int = 0
+    compatible: int = 0
+    autoclear: int = 0
+    refcount_order: int = 4
+    length: int = _V2.size
+    compression: int = _ZLIB
+
+    @property
+    def cluster(self) -> int:
+        """The size of a cluster."""
+        return 1 << self.cluster_bits
+
+    @property
+    def entry_size(self) -> int:
+        """The size of an entry of an L2 table."""
+        return 16 if self.incompatible & _SUBCLUSTERS else 8
+
+
+def read(head: bytes) -> Header | None:
+    """Read the header; None when it is none of version 2 or 3, or not whole."""
+    if len(head) < _V2.size or not head.startswith(MAGIC):
+        return None
+    _, *fields = _V2.unpack_from(head)
+    if fields[0] not in _LENGTHS or len(head) < _LENGTHS[fields[0]]:
+        return None
+    more = _V3.unpack_from(head, _V2.size) if fields[0] > 2 else ()  # noqa: PLR2004
+    header = Header(*fields, *more)
+    if header.length > _LENGTHS[3] and len(head) > _LENGTHS[3]:
+        return replace(header, compression=head[_LENGTHS[3]])
+    return header
+
+
+def backing(head: bytes) -> str:
+    """Give the name of the file that a disk leans on; "" when there is none, or no header."""
+    header = read(head)
+    if header is None or not header.backing_offset:
+        return ""
+    named = head[header.backing_offset :][: min(header.backing_size, _MOST_BACKING)]
+    return named.decode("utf-8", "surrogateescape")
+
+
+def backing_format(head: bytes) -> str:
+    """Give the format that a disk says of what it leans on; "" when it says none."""
+    header = read(head)
+    at = header.length if header else len(head)
+    while at + _EXTENSION.size <= len(head):
+        kind, length = _EXTENSION.unpack_from(head, at)
+        at += _EXTENSION.size
+        if kind == _BACKING_FORMAT:
+            return head[at : at + length].decode("ascii", "replace")
+        if kind == _END:
+            break
+        at += -(-length // 8) * 8
+    return ""
+
+
+def complaints(head: bytes, size: int) -> list[VmnetError]:
+    """Say everything that forbids a file of `size` bytes to be the disk of a guest."""
+    header = read(head)
+    if header is None:
+        version = int.from_bytes(head[4:8], "big")
+        if version in _LENGTHS or len(head) < 8:  # noqa: PLR2004
+            return [_bad("it ends within its own header", _AGAIN)]
+        return [_bad(f"it is a qcow2 of version {version}, which is neither 2 nor 3", _PLAIN)]
+    if shape := list(_shape(header)):
+        return shape  # nothing further can be computed from it
+    return [
+        *_leaning(header, head),
+        *_features(header),
+        *_extensions(header, head),
+        *_inside(header, size),
+    ]
+
+
+def _shape(header: Header) -> Iterator[VmnetError]:
+    if header.cluster_bits not in _CLUSTER_BITS:
+        yield _bad(f"its clusters would be 2^{header.cluster_bits} bytes large", _AGAIN)
+    if header.version > 2 and (  # noqa: PLR2004
+        header.length < _LENGTHS[3] or header.length % 8 or header.length > header.cluster
+    ):
+        yield _bad(f"its header is said to be {header.length} bytes long", _AGAIN)
+    if header.virtual_size > MOST_VIRTUAL:
+        tib = header.virtual_size / (1 << 40)
+        yield _bad(
+            f"its disk is said to be {tib:,.1f} TiB large, vmnet takes up to 1 TiB",
+            "have its owner make it smaller: qemu-img resize --shrink",
+        )
+    if header.virtual_size == 0 or header.virtual_size % 512:
+        yield _bad(f"its disk is said to be {header.virtual_size} bytes large", _AGAIN)
+    if header.refcount_order > _MOST_REFCOUNT_ORDER:
+        yield _bad(f"its reference counts have 2^{header.refcount_order} bits", _AGAIN)
+
+
+def _leaning(header: Header, head: bytes) -> Iterator[VmnetError]:
+    if header.backing_offset or header.backing_size:
+        named = one_line(backing(head).encode("utf-8", "replace").decode(), 120)
+        yield _bad(
+            f'it leans on another file, "{named}", whose content its guest would see',
+            "have its owner make a copy that stands alone: "
+            "qemu-img convert -f qcow2 -O qcow2 IMAGE COPY",
+        )
+    if header.incompatible & _DATA_FILE:
+        yield _bad("its data lie in another file, which its guest would read and write", _PLAIN)
+    if header.crypt_method:
+        yield _bad("it is encrypted, and vmnet keeps no keys of images", _PLAIN)
+    if header.snapshots or header.snapshots_offset:
+        yield _bad(f"it holds {header.snapshots} snapshots beside its disk", _PLAIN)
+
+
+def _features(header: Header) -> Iterator[VmnetError]:
+    if unknown := header.incompatible & ~_KNOWN:
+        bits = ", ".join(str(bit) for bit in range(64) if unknown >> bit & 1)
+        yield _bad(f"it uses features of qcow2 that vmnet does not know (bits {bits})", _PLAIN)
+    if header.incompatible & _DIRTY:
+        yield _bad("it was not closed by who wrote it last", "mend it: qemu-img check -r all")
+    if header.incompatible & _CORRUPT:
+        yield _bad("it is marked as corrupt", _AGAIN)
+    if bool(header.incompatible & _COMPRESSION) != (header.compression != _ZLIB):
+        yield _bad("it contradicts itself about its compression", _AGAIN)
+    if header.compression not in {_ZLIB, _ZSTD}:
+        yield _bad(
+            f"it is compressed in a way that vmnet does not know ({header.compression})", _PLAIN
+        )
+    if header.incompatible & _SUBCLUSTERS and header.cluster_bits < _BITS_OF_SUBCLUSTERS:
+        yield _bad("its clusters are too small to be divided", _AGAIN)
+
+
+def _extensions(header: Header, head: bytes) -> Iterator[VmnetError]:
+    at, end = header.length, min(header.cluster, len(head))
+    while at + 8 <= end:
+        kind, length = struct.unpack_from(">II", head, at)
+        if kind == _END:
+            return
+        at += 8 + (length + 7) // 8 * 8
+        if at > end:
+            break
+        if kind == _DATA_FILE_NAME and not header.incompatible & _DATA_FILE:
+            yield _bad("it names a file for its data", _PLAIN)
+        if kind == _ENCRYPTION and not header.crypt_method:
+            yield _bad("it has a key's place, as if it were encrypted", _PLAIN)
+        if kind == _BACKING_FORMAT and not header.backing_offset:
+            yield _bad("it names the format of a file that it leans on", _PLAIN)
+    if header.version > 2:  # noqa: PLR2004
+        yield _bad("its header has no end", _AGAIN)
+
+
+def _inside(header: Header, size: int) -> Iterator[VmnetError]:
+    """Judge where the tables lie; QEMU would read whatever stands there."""
+    per_table = header.cluster // header.entry_size
+    needed = -(-header.virtual_size // (header.cluster * per_table))
+    refcounts = header.refcount_clusters * header.cluster
+    tables = (
+        ("L1 table", header.l1_offset, header.l1_size * 8, _MOST_L1),
+        ("refcount table", header.refcount_offset, refcounts, _MOST_REFCOUNT_TABLE),
+    )
+    if header.l1_size < needed:
+        yield _bad("its L1 table is too small for its disk", _AGAIN)
+    for what, start, length, most in tables:
+        if not length or length > most:
+            yield _bad(f"its {what} is said to have {length} bytes", _AGAIN)
+        elif start % header.cluster or start < header.cluster:
+            yield _bad(f"its {what} does not lie where a cluster begins", _AGAIN)
+        elif start + length > size:
+            yield _bad(f"it is cut off: its {what} would lie beyond its end", _AGAIN)
+
+
+def _bad(what: str, fix: str) -> VmnetError:
+    return VmnetError(what, fix=fix, status=Exit.BAD_INPUT)

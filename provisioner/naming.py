@@ -1,0 +1,182 @@
+"""Names, MACs and numbers derived from (plan, vm, nic): the same on every run and on every host.
+
+A recreated guest must keep its MAC: with a new one, neighbours hold a stale entry and cannot reach
+it until the entry expires.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from itertools import count
+from typing import Final
+
+_NAMESPACE = bytes.fromhex("6d1f9a3e5b2c5d0f8a47c3e1907bd254")
+"""The fixed namespace (RFC 4122) under which the UUIDs of domains are derived."""
+
+PLAN_GROUPS: Final = 0x76000000
+"""The lowest link group (IFLA_GROUP) of a plan's devices; the highest is 0x76ffffff."""
+NET_GROUP: Final = 0x77000000
+"""The link group of the devices of `vmnet net`, which belong to no plan."""
+NET_LEAVING_GROUP: Final = 0x77000001
+"""The link group of those of them that are just being removed, in one call."""
+WIRE_GROUP: Final = 0x78000000
+"""The link group of the temporary wires of host/probe/ingress_injector.py."""
+
+KINDS: Final = {
+    "mvt": "macvtap",
+    "mvl": "veth",
+    "mvh": "veth",
+    "mvb": "bridge",
+    "mvv": "vlan",
+    "mva": "macvlan",
+    "mvn": "macvtap",
+    "mvx": "veth",
+    "mvy": "veth",
+}
+"""How the names of all devices of vmnet's begin, and of which kind (IFLA_INFO_KIND) they are."""
+
+TAP, LOWER, FAR, BRIDGE, VLAN, SIBLING, NET_TAP, WIRE_END, WIRE_ENTRY = KINDS
+_OF_PLANS: Final = frozenset({TAP, LOWER, FAR, BRIDGE, VLAN, SIBLING})
+_OF_WIRES: Final = frozenset({WIRE_END, WIRE_ENTRY})
+
+_FIRST_LINK_INDEX = 0x08000000
+_FIRST_INDEX = 0x10000000
+_LAST_INDEX = 0x7FFFFFF0
+_DIGITS = 10
+
+
+def digest(*parts: str, size: int = 5) -> str:
+    """Give `size` bytes of hash as hex; ("a", "bc") and ("ab", "c") differ."""
+    joined = hashlib.blake2s(digest_size=size)
+    for part in parts:
+        octets = part.encode("utf-8", "surrogatepass")
+        joined.update(b"%d:" % len(octets) + octets)
+    return joined.hexdigest()
+
+
+def macvtap(plan: str, vm: str, nic_index: int) -> str:
+    """Name the macvtap of a NIC: 13 bytes, below the kernel's 15 (IFNAMSIZ less its NUL)."""
+    return TAP + digest("macvtap", plan, vm, str(nic_index))
+
+
+def switch_ends(plan: str, network: str) -> tuple[str, str]:
+    """Name a switch's veth: the lower end that carries the macvtaps, the far end of the host."""
+    tail = digest("switch", plan, network)
+    return LOWER + tail, FAR + tail
+
+
+def bridge(plan: str, network: str) -> str:
+    """Name the reflecting bridge of a switch; it shares the tail of the switch's ends."""
+    return BRIDGE + digest("switch", plan, network)
+
+
+def is_bridge(device: str) -> bool:
+    """Tell whether a device of vmnet's is a reflecting bridge."""
+    return device.startswith(BRIDGE)
+
+
+def vlan(plan: str, uplink: str, vid: int) -> str:
+    """Name the 802.1Q device of a VLAN; networks of one plan share it (the kernel allows one)."""
+    return VLAN + digest("vlan", plan, uplink, str(vid))
+
+
+def sibling(plan: str, network: str) -> str:
+    """Name the macvlan through which the host meets the guests on its own NIC."""
+    return SIBLING + digest("sibling", plan, network)
+
+
+def group(plan: str) -> int:
+    """Give the link group (IFLA_GROUP) that marks the plan's devices; never 0, the default one."""
+    return PLAN_GROUPS | int(digest("group", plan, size=3), 16)
+
+
+def is_group(group: int) -> bool:
+    """Tell whether a link group is that of some plan's devices."""
+    return group & 0xFF000000 == PLAN_GROUPS
+
+
+def mac(plan: str, vm: str, nic_index: int) -> str:
+    """Derive a unicast, locally administered MAC, in lower case."""
+    return _local_mac(digest("mac", plan, vm, str(nic_index)))
+
+
+def switch_mac(plan: str, network: str) -> str:
+    """Derive the MAC of a switch's lower end, which a passthru guest bears."""
+    return _local_mac(digest("switch mac", plan, network))
+
+
+def far_mac(plan: str, network: str) -> str:
+    """Derive the MAC that guests on a switch know the host by."""
+    return _local_mac(digest("far mac", plan, network))
+
+
+def sibling_mac(plan: str, network: str) -> str:
+    """Derive the MAC that guests know the host by."""
+    return _local_mac(digest("sibling mac", plan, network))
+
+
+def altname(plan: str, vm: str, nic_index: int) -> str:
+    """Name the macvtap for people; at most 127 bytes (ALTIFNAMSIZ less its NUL)."""
+    return f"vmnet-{plan}-{vm}-{nic_index}"
+
+
+def alias(plan: str, vm: str, nic_index: int) -> str:
+    """Say in the device's alias (IFLA_IFALIAS) whose it is."""
+    return f"vmnet:{plan}/{vm}/{nic_index}"
+
+
+def domain(plan: str, vm: str) -> str:
+    """Name the libvirt domain of a VM."""
+    return f"{plan}-{vm}"
+
+
+def domain_uuid(plan: str, vm: str) -> str:
+    """Derive the domain's UUID: version 5 of "PLAN/VM" in vmnet's namespace (RFC 4122, 4.3)."""
+    raw = bytearray(
+        hashlib.sha1(_NAMESPACE + f"{plan}/{vm}".encode(), usedforsecurity=False).digest()[:16]
+    )
+    raw[6] = raw[6] & 0x0F | 0x50
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def ifindexes(plan: str, vm: str, nic_index: int) -> Iterator[int]:
+    """Give interface indexes to try for the macvtap, in the same order on every run, endlessly.
+
+    The index names /dev/tapN, so it is chosen instead of awaited; one that is taken on this host
+    is passed over.
+    """
+    span = _LAST_INDEX - _FIRST_INDEX + 1
+    for attempt in count():
+        number = digest("ifindex", plan, vm, str(nic_index), str(attempt), size=8)
+        yield _FIRST_INDEX + int(number, 16) % span
+
+
+def link_indexes(name: str) -> Iterator[int]:
+    """Give interface indexes to try for any other link than a macvtap, endlessly.
+
+    With a chosen one, everything about a new link can be said in one call.
+    """
+    for attempt in count():
+        number = digest("link index", name, str(attempt), size=8)
+        yield _FIRST_LINK_INDEX + int(number, 16) % (_FIRST_INDEX - _FIRST_LINK_INDEX)
+
+
+def are_ours(name: str, kind: str) -> bool:
+    """Tell whether a link's name and kind are those of a plan's device; check its group as well."""
+    return _is_derived(name, kind) and name[:3] in _OF_PLANS
+
+
+def is_wire(name: str, kind: str) -> bool:
+    """Tell whether a link's name and kind are those of a temporary wire; check its group too."""
+    return _is_derived(name, kind) and name[:3] in _OF_WIRES
+
+
+def _is_derived(name: str, kind: str) -> bool:
+    prefix, tail = name[:3], name[3:]
+    is_tail = len(tail) == _DIGITS and set(tail) <= set("0123456789abcdef")
+    return is_tail and KINDS.get(prefix) == kind
+
+
+def _local_mac(tail: str) -> str:
+    return ":".join(["02", *(tail[at : at + 2] for at in range(0, 10, 2))])

@@ -1,0 +1,1 @@
+"""Decisions about networks: addresses, devices, nftables rules, DHCP, frames."""

@@ -1,0 +1,226 @@
+"""Which MAC and addresses each NIC gets, and how its guest is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import ip_interface
+from math import gcd
+from typing import TYPE_CHECKING
+
+from provisioner import naming
+from provisioner.plan import pools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from provisioner.plan.ip import Address, Interface
+    from provisioner.plan.model import Network, Nic, Plan, Vm
+    from provisioner.plan.pools import Pool
+
+Key = tuple[str, int]
+"""A NIC: its VM's name and its number in that VM, from 0."""
+
+EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+"""Where a default route leads, by IP version."""
+
+
+@dataclass(frozen=True, slots=True)
+class NicConfig:
+    """What a guest is told about one NIC; `mtu` in bytes, None leaves the guest's own.
+
+    With `dhcp` the addresses are the leases that vmnet's own DHCP server has for it; `ra` is
+    whether the guest listens to router advertisements.
+    """
+
+    mac: str
+    addresses: tuple[Interface, ...]
+    gateways: tuple[Address, ...]
+    dns: tuple[Address, ...]
+    mtu: int | None
+    dhcp: bool
+    ra: bool = False
+
+    @property
+    def static(self) -> tuple[str, ...]:
+        """The addresses that are known before the guest has asked anybody, without prefixes."""
+        return () if self.dhcp else tuple(str(one.ip) for one in self.addresses)
+
+
+def assign(plan: Plan) -> dict[Key, NicConfig]:
+    """Give every NIC its MAC and addresses; the same whatever the order of the VMs in the file.
+
+    A static address is derived from (plan, VM, NIC). NICs whose derived addresses collide are
+    served in the order of their hashes, so a new VM moves only those that it collides with.
+    """
+    derived = _derived(plan)
+    return {
+        (vm.name, number): config
+        for vm in plan.vms
+        for number, config in enumerate(_of_vm(plan, vm, derived))
+    }
+
+
+def _of_vm(plan: Plan, vm: Vm, derived: dict[Key, list[Interface]]) -> Iterator[NicConfig]:
+    """Give a VM's NICs; the first that has a gateway of an IP version carries the default route."""
+    routed: set[int] = set()
+    for number, nic in enumerate(vm.nics):
+        network = plan.network(nic.network)
+        addresses = (*(nic.address or ()), *derived.get((vm.name, number), ()))
+        gateways = tuple(
+            gateway
+            for gateway in gateways_of(network)
+            if gateway.version not in routed and any(gateway in one.network for one in addresses)
+        )
+        routed.update(gateway.version for gateway in gateways)
+        yield NicConfig(
+            mac=nic.mac or naming.mac(plan.name, vm.name, number),
+            addresses=tuple(sorted(addresses, key=lambda one: one.version)),
+            gateways=gateways,
+            dns=network.dns or _resolvers(network),
+            mtu=nic.mtu or network.mtu,
+            dhcp=network.addressing == "dhcp" and not nic.address,
+            ra=network.slaac and (network.addressing != "dhcp" or not nic.address),
+        )
+
+
+def gateways_of(network: Network) -> tuple[Address, ...]:
+    """Give the routers that guests are told of: the plan's, or the host where it does NAT."""
+    if network.gateway or not (network.switch and network.switch.nat):
+        return network.gateway
+    return tuple(host.ip for host in network.switch.host)
+
+
+def _resolvers(network: Network) -> tuple[Address, ...]:
+    """Give the names' server: the host itself where vmnet's dnsmasq answers there."""
+    if not (network.switch and network.switch.dhcp):
+        return ()
+    return tuple(host.ip for host in network.switch.host)
+
+
+def met_at(plan: Plan) -> dict[str, tuple[Address, ...]]:
+    """Give the addresses at which guests meet the host, of each network with host access.
+
+    A derived one is chosen after all guests have theirs, so that it moves none of them.
+    """
+    found: dict[str, tuple[Address, ...]] = {}
+    for network in plan.networks:
+        if network.host_access is None:
+            continue
+        found[network.name] = network.host_access or tuple(_met_at(plan, network))
+    return found
+
+
+def _met_at(plan: Plan, network: Network) -> Iterator[Address]:
+    nics = assign(plan)
+    taken = frozenset(
+        int(one.ip)
+        for vm in plan.vms
+        for number, nic in enumerate(vm.nics)
+        if nic.network == network.name
+        for one in nics[vm.name, number].addresses
+    )
+    for pool in pools.of(network):
+        (number,) = _spread(
+            plan.name, [(f"host of {network.name}", 0)], pool, taken | pool.reserved
+        ).values()
+        yield pool.subnet[number - int(pool.subnet.network_address)]
+
+
+def with_macs(
+    plan: Plan, nics: Mapping[Key, NicConfig], macs: Mapping[str, str]
+) -> dict[Key, NicConfig]:
+    """Give passthru NICs the MACs of their uplinks, by network: the kernel allows no other."""
+    out = dict(nics)
+    for vm in plan.vms:
+        for number, nic in enumerate(vm.nics):
+            network = plan.network(nic.network)
+            mac = macs.get(network.name)
+            if mac and (nic.mode or network.mode) == "passthru":
+                out[vm.name, number] = replace(nics[vm.name, number], mac=mac)
+    return out
+
+
+def _derived(plan: Plan) -> dict[Key, list[Interface]]:
+    homes: dict[str, list[tuple[Key, Nic]]] = {}
+    for vm in plan.vms:
+        for number, nic in enumerate(vm.nics):
+            homes.setdefault(nic.network, []).append(((vm.name, number), nic))
+    found: dict[Key, list[Interface]] = {}
+    for network in plan.networks:
+        there = homes.get(network.name, [])
+        for pool in pools.of(network):
+            given = pool.given(nic for _, nic in there)
+            wanting = [key for key, nic in there if pool.wants(nic)]
+            for key, number in _spread(plan.name, wanting, pool, given | pool.reserved).items():
+                address = pool.subnet.network_address + (number - int(pool.subnet.network_address))
+                one = ip_interface(f"{address}/{pool.subnet.prefixlen}")
+                found.setdefault(key, []).append(one)
+    return found
+
+
+def _spread(plan: str, wanting: Sequence[Key], pool: Pool, taken: frozenset[int]) -> dict[Key, int]:
+    """Give each NIC the first free number on its own walk through the pool."""
+    size = pool.last - pool.first + 1
+    hashed = sorted(
+        (naming.digest("address", plan, vm, str(number), size=16), vm, number)
+        for vm, number in wanting
+    )
+    busy = set(taken)
+    found: dict[Key, int] = {}
+    for digest, vm, number in hashed:
+        chosen = next(at + pool.first for at in _walk(digest, size) if at + pool.first not in busy)
+        busy.add(chosen)
+        found[vm, number] = chosen
+    return found
+
+
+def _walk(digest: str, size: int) -> Iterator[int]:
+    """Visit every number below `size` once, from a start and with a stride that a hash gives."""
+    start, stride = int(digest[:16], 16) % size, int(digest[16:], 16) % size or 1
+    while gcd(stride, size) != 1:
+        stride += 1
+    return ((start + stride * step) % size for step in range(size))
+
+
+def network_config(nics: Sequence[NicConfig]) -> str:
+    """Render cloud-init's network-config version 2: JSON on one line, which is YAML too.
+
+    NICs are told apart by their MACs: interface names differ from guest to guest.
+    """
+    import json
+
+    ethernets = {f"nic{number}": _ethernet(nic) for number, nic in enumerate(nics)}
+    whole = {"version": 2, "ethernets": ethernets}
+    return json.dumps(whole, sort_keys=True, separators=(",", ":"))
+
+
+def _ethernet(nic: NicConfig) -> dict[str, object]:
+    told: dict[str, object] = {
+        "match": {"macaddress": nic.mac},
+        "dhcp4": nic.dhcp,
+        "accept-ra": nic.ra,
+    }
+    if nic.dhcp:
+        return told | ({"mtu": nic.mtu} if nic.mtu else {})
+    if nic.addresses:
+        told["addresses"] = [str(one) for one in nic.addresses]
+    if nic.gateways:
+        # Not `default`: no cloud-init before 23.1 knows that word, and Debian 12 has 22.4.
+        told["routes"] = [{"to": EVERYWHERE[one.version], "via": str(one)} for one in nic.gateways]
+    if nic.dns:
+        told["nameservers"] = {"addresses": [str(one) for one in nic.dns]}
+    if nic.mtu:
+        told["mtu"] = nic.mtu
+    return told
+
+
+def changed_nics(before: str, now: str) -> dict[str, Mapping[str, object]]:
+    """Compare two network-configs; give what is told of each NIC that is new or changed, by MAC."""
+    import json
+
+    def nics(text: str) -> dict[str, Mapping[str, object]]:
+        whole = json.loads(text)["ethernets"] if text else {}
+        return {nic["match"]["macaddress"]: nic for nic in whole.values()}
+
+    old = nics(before)
+    return {mac: nic for mac, nic in nics(now).items() if old.get(mac) != nic}

@@ -1,0 +1,119 @@
+"""The devices that a network stands on, and what it needs on the host besides macvtaps."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from provisioner import naming
+from provisioner.network import dnsmasq, nftables
+from provisioner.network.addressing import met_at
+from provisioner.network.facts import Facts
+from provisioner.network.resources import HostAccess, Resource, Switch, Vlan
+
+if TYPE_CHECKING:
+    from provisioner.network.addressing import NicConfig
+    from provisioner.plan.ip import Address
+    from provisioner.plan.model import Network, Plan
+
+DEFAULT_MTU = 1500
+
+Nics = Mapping[tuple[str, int], "NicConfig"]
+
+
+def uplink_of(plan: str, network: "Network") -> str:
+    """Name the device that a network's macvtaps are put on."""
+    if network.uplink and network.vlan:
+        return naming.vlan(plan, network.uplink, network.vlan)
+    return network.uplink or network.granted or naming.switch_ends(plan, network.name)[0]
+
+
+def host_device(plan: "Plan", network: "Network") -> str:
+    """Name the device on which the host meets a network's guests."""
+    if network.switch and network.switch.hairpin:
+        return naming.bridge(plan.name, network.name)
+    if network.switch:
+        return naming.switch_ends(plan.name, network.name)[1]
+    if network.host_access is not None:
+        return naming.sibling(plan.name, network.name)
+    return uplink_of(plan.name, network)
+
+
+def host_mac(plan: "Plan", network: "Network", facts: Facts = Facts()) -> str:  # noqa: B008
+    """Give the MAC that guests know the host by; "" when it is a NIC's own and not in `facts`."""
+    if network.switch:
+        return naming.far_mac(plan.name, network.name)
+    if network.host_access is not None:
+        return naming.sibling_mac(plan.name, network.name)
+    return uplink_mac(plan, network, facts)
+
+
+def uplink_mac(plan: "Plan", network: "Network", facts: Facts) -> str:
+    """Give the MAC of the device that a network's macvtaps are put on, "" when it is not known."""
+    if network.switch:
+        return naming.switch_mac(plan.name, network.name)
+    link = facts.link(uplink_of(plan.name, network)) or facts.link(network.uplink or "")
+    return link.mac if link else ""
+
+
+def of_network(plan: "Plan", network: "Network", nics: Nics, facts: Facts) -> Iterator[Resource]:
+    """List what a network itself needs on the host, besides the macvtaps on it."""
+    group = naming.group(plan.name)
+    alias = f"vmnet:{plan.name}/{network.name}"
+    uplink = facts.link(network.uplink or "")
+    mtu = network.mtu or (uplink.mtu if uplink else DEFAULT_MTU)
+    if network.switch:
+        yield from _of_switch(plan, network, nics, facts)
+    elif network.uplink and network.vlan:
+        vlan = uplink_of(plan.name, network)
+        # Networks of one VLAN share its device: it is as large as the NIC below allows.
+        most = uplink.mtu if uplink else DEFAULT_MTU
+        share = f"vmnet:{plan.name}/vlan{network.vlan}"
+        yield Vlan(vlan, network.uplink, network.vlan, most, group, share)
+    met = met_at(plan).get(network.name)
+    if met is not None:
+        guests = set(_static_addresses(plan, network, nics))
+        yield HostAccess(
+            name=naming.sibling(plan.name, network.name),
+            uplink=uplink_of(plan.name, network),
+            mac=naming.sibling_mac(plan.name, network.name),
+            addresses=_alone(met),
+            routes=_alone(guests),
+            mtu=mtu,
+            group=group,
+            alias=alias,
+        )
+
+
+def _of_switch(plan: "Plan", network: "Network", nics: Nics, facts: Facts) -> Iterator[Resource]:
+    assert network.switch  # noqa: S101  (the caller asked; for the type checker)
+    lower, far = naming.switch_ends(plan.name, network.name)
+    switch = Switch(
+        name=lower,
+        far=far,
+        addresses=tuple(sorted(str(a) for a in network.switch.host)),
+        mtu=network.mtu or DEFAULT_MTU,
+        group=naming.group(plan.name),
+        alias=f"vmnet:{plan.name}/{network.name}",
+        mac=naming.switch_mac(plan.name, network.name),
+        far_mac=naming.far_mac(plan.name, network.name),
+        bridge=naming.bridge(plan.name, network.name) if network.switch.hairpin else "",
+    )
+    yield switch
+    if network.switch.nat:
+        yield nftables.nat(
+            plan.name, network.name, switch.side, tuple(str(s) for s in network.subnet)
+        )
+    elif not facts.firewall.no_filter:  # else preflight.warnings has said what that means
+        yield nftables.isolation(plan.name, network.name, switch.side)
+    if network.switch.dhcp:
+        yield dnsmasq.served(plan, network, switch.side, nics, facts.home)
+
+
+def _static_addresses(plan: "Plan", network: "Network", nics: Nics) -> "Iterator[Address]":
+    for vm in plan.vms:
+        for i, nic in enumerate(vm.nics):
+            if nic.network == network.name:
+                yield from (a.ip for a in nics[vm.name, i].addresses)
+
+
+def _alone(addresses: "Iterable[Address]") -> tuple[str, ...]:
+    return tuple(sorted(f"{a}/{a.max_prefixlen}" for a in addresses))

@@ -1,0 +1,131 @@
+"""What was read from the host: values that rules and desires are decided from."""
+
+from dataclasses import dataclass
+
+from provisioner.network.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One network device of the namespace vmnet runs in."""
+
+    name: str
+    index: int
+    kind: str  # "" for hardware, else the kernel's word: veth, bridge, macvtap …
+    mac: str
+    mtu: int
+    ethernet: bool
+    up: bool
+    carrier: bool
+    group: int = 0
+    lower: int = 0  # ifindex of the device it sits on; 0 for none
+    master: int = 0  # ifindex of the bridge or bond it is a port of; 0 for none
+    hairpin: bool = False  # of such a port: it sends frames back to where they came from
+    alias: str = ""
+    altname: str = ""
+    mode: str = ""  # of a macvtap or macvlan
+    nopromisc: bool = False  # of a passthru one
+    sources: tuple[str, ...] = ()  # of one in source mode: MACs, sorted
+    queues: int = 1
+    txqueuelen: int = 0
+    quiet: bool = False
+    all_multicast: bool = False  # hears every group: guests need it for IPv6
+    ipv6: bool = False  # the host's own IPv6 is switched on there
+    learns: bool = False  # the host takes routes or addresses from routers there, or has done so
+    addresses: tuple[str, ...] = ()  # ADDRESS/PREFIX, without link-local ones
+    wireless: bool = False
+    vid: int = 0  # of a VLAN device
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of the main table."""
+
+    network: str  # "default" or ADDRESS/PREFIX
+    device: str
+    gateway_mac: str = ""  # of a default route's gateway, as far as the host has met it
+    learned: bool = False  # on a device of vmnet's, from a router advertisement
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """UEFI's code, and what each guest's own variables begin as."""
+
+    code: str
+    variables: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the user's that guests boot from; the digest is that of its content."""
+
+    path: str  # absolute
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Something that was chosen automatically, and why: it is always said aloud."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignDomain:
+    """A domain that libvirt knows and that is not this plan's."""
+
+    name: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a running VM is made of right now."""
+
+    vm: str
+    state: str
+    pid: int
+    taps: tuple[tuple[str, int], ...]  # link name, ifindex
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """What nftables can do here, and what it does already."""
+
+    no_guard: str = ""  # why frames on their way out of a macvtap cannot be filtered
+    no_nat: str = ""  # why addresses cannot be translated
+    drops: tuple[str, ...] = ()  # chains of others that drop what this host forwards
+    no_filter: str = ""  # why nothing can keep this host from forwarding
+    namesakes: tuple[tuple[str, str], ...] = ()  # others' tables with vmnet's names: family, name
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The host as far as a plan can depend on it."""
+
+    links: tuple[Link, ...] = ()
+    routes: tuple[Route, ...] = ()
+    foreign_domains: tuple[ForeignDomain, ...] = ()
+    home: str = ""  # the directory of the plan's files
+    live: tuple[Live, ...] = ()
+    firewall: Firewall = Firewall()
+    user: int = 0  # who vmnet runs as
+    vhost: bool = False  # /dev/vhost-net can be used
+    ipv6_locked: str = ""  # why the host's IPv6 cannot be switched off on new devices
+
+    def link(self, name: str) -> Link | None:
+        """Find a link by its name."""
+        return next((x for x in self.links if x.name == name), None)
+
+    def link_at(self, index: int) -> Link | None:
+        """Find a link by its ifindex."""
+        return next((x for x in self.links if x.index == index), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The host at one moment: what vmnet made there for the plan, and the rest as facts."""
+
+    facts: Facts
+    resources: Resources

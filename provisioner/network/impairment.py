@@ -1,0 +1,155 @@
+"""A link made worse on purpose: from the user's words to rules, and from what is there to words."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from provisioner.network.nft_ruleset import Table, is_marked
+from provisioner.network.nftables import table_comment
+from provisioner.plan.scalars import BadValue, quoted
+
+PREFIX: Final = "vmnetlink_"
+"""What the names of such tables begin with; the device's name follows."""
+
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,2})?)%?")
+_TIME = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)(us|ms|s)")
+_RATE = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)(k|m|g)bit", re.IGNORECASE)
+_UNITS_S: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_UNITS_BIT: Final = {"k": 1e3, "m": 1e6, "g": 1e9}
+_MOST_DELAY_S: Final = 60.0
+_LEAST_RATE: Final = 8000.0  # bit/s: nft counts whole bytes, and less is no link
+_SCALE: Final = 10000
+_TOLD = re.compile(r'comment "vmnet link: ([^"]*)"')
+_PACKETS = re.compile(r"\bcounter packets (\d+) ")
+
+
+@dataclass(frozen=True, slots=True)
+class Impairment:
+    """What is done to a link: loss from 0 to 1, delay and jitter in seconds, rate in bit/s."""
+
+    loss: float = 0.0
+    delay_s: float = 0.0
+    jitter_s: float = 0.0
+    rate: float = 0.0
+
+    def __str__(self) -> str:
+        """Say it in the words of the command line."""
+        words = []
+        if self.loss:
+            words.append(f"loss {self.loss * 100:g}%")
+        if self.delay_s:
+            words.append(f"delay {self.delay_s * 1000:g}ms")
+        if self.jitter_s:
+            words.append(f"jitter {self.jitter_s * 1000:g}ms")
+        if self.rate:
+            words.append(f"rate {self.rate / 1e6:g}mbit")
+        return ", ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is done to a device now, in words, and how many frames it has cost."""
+
+    words: str
+    dropped: int
+
+
+def wanted(loss: str | None, delay: str | None, jitter: str | None, rate: str | None) -> Impairment:
+    """Read the options of the command line. Raises BadValue."""
+    if jitter and not delay:
+        raise BadValue("--jitter without --delay means nothing", "add --delay 20ms")
+    return Impairment(
+        _percent(loss) if loss else 0.0,
+        _seconds("--delay", delay) if delay else 0.0,
+        _seconds("--jitter", jitter) if jitter else 0.0,
+        _bits(rate) if rate else 0.0,
+    )
+
+
+def _percent(text: str) -> float:
+    found = _PERCENT.fullmatch(text.strip())
+    value = float(found[1]) if found else 0.0
+    if not 0 < value <= 100:  # noqa: PLR2004
+        raise BadValue(f"--loss: {quoted(text)} is no share", "write --loss 5%: above 0, up to 100")
+    return value / 100
+
+
+def _seconds(option: str, text: str) -> float:
+    found = _TIME.fullmatch(text.strip())
+    value = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
+    if not 0 < value <= _MOST_DELAY_S:
+        raise BadValue(
+            f"{option}: {quoted(text)} is no time", f"write {option} 20ms: us, ms or s, up to 60s"
+        )
+    return value
+
+
+def _bits(text: str) -> float:
+    found = _RATE.fullmatch(text.strip())
+    value = float(found[1]) * _UNITS_BIT[found[2].lower()] if found else 0.0
+    if value < _LEAST_RATE:
+        raise BadValue(
+            f"--rate: {quoted(text)} is no rate",
+            "write --rate 10mbit: kbit, mbit or gbit, from 8kbit",
+        )
+    return value
+
+
+def table_of(device: str) -> str:
+    """Name the table that holds what is done to a device."""
+    return f"{PREFIX}{device}"
+
+
+def script(device: str, wish: Impairment) -> str:
+    """Write the rules that lose frames both ways and hold a rate, replacing what stood there.
+
+    Egress of a macvtap is what its guest sends; ingress is what is on its way to the guest.
+    """
+    table = table_of(device)
+    rules = []
+    if wish.loss:
+        share = max(1, round(wish.loss * _SCALE))
+        told = Impairment(loss=wish.loss)
+        # nft takes no comparison that is always true.
+        chance = f"numgen random mod {_SCALE} < {share} " if share < _SCALE else ""
+        rules.append(f'{chance}counter drop comment "vmnet link: {told}"')
+    if wish.rate:
+        told = Impairment(rate=wish.rate)
+        rules.append(
+            f"limit rate over {round(wish.rate / 8)} bytes/second counter drop "
+            f'comment "vmnet link: {told}"'
+        )
+    lines = [f"table netdev {table}", f"delete table netdev {table}", f"table netdev {table} {{"]
+    lines.append(f'  comment "{table_comment("netdev", table)}"')
+    for hook in ("egress", "ingress"):
+        lines.append(f"  chain {hook} {{")
+        lines.append(f'    type filter hook {hook} device "{device}" priority -10; policy accept;')
+        lines += [f"    {rule}" for rule in rules]
+        lines.append("  }")
+    return "\n".join([*lines, "}", ""])
+
+
+def removal(device: str) -> str:
+    """Write what takes the table away, whether it is there or not."""
+    return f"table netdev {table_of(device)}\ndelete table netdev {table_of(device)}\n"
+
+
+def is_taken(device: str, tables: Iterable[Table]) -> bool:
+    """Tell whether somebody else has a table of the name that a device's would have."""
+    return any(
+        (x.family, x.name) == ("netdev", table_of(device)) and not is_marked(x) for x in tables
+    )
+
+
+def observed(tables: Iterable[Table]) -> dict[str, Found]:
+    """Read what is done to which device."""
+    found: dict[str, Found] = {}
+    for table in tables:
+        if table.family != "netdev" or not table.name.startswith(PREFIX) or not is_marked(table):
+            continue
+        rules = [rule for chain in table.chains for rule in chain.rules]
+        words = dict.fromkeys(told[1] for rule in rules if (told := _TOLD.search(rule)))
+        dropped = sum(int(n) for rule in rules for n in _PACKETS.findall(rule))
+        found[table.name.removeprefix(PREFIX)] = Found(", ".join(words), dropped)
+    return found

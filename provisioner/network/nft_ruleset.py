@@ -1,0 +1,266 @@
+"""What `nft list ruleset` says: which tables are vmnet's, what others drop.
+
+The plain form is read, not JSON: nft's JSON leaves the device of an egress chain out (1.0.6), and
+a guard that has lost its device must not look whole.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from provisioner.errors import Exit, VmnetError, Where
+from provisioner.network.nftables import (
+    RECORD,
+    Chain,
+    Hook,
+    chain_mark,
+    is_named_as_ours,
+    prefix,
+    table_comment,
+)
+from provisioner.network.resources import Guard, Nat
+from provisioner.text import one_line
+
+DORMANT: Final = "dormant"
+"""The mark of a table that somebody has switched off."""
+
+_TABLE = re.compile(r"table (\S+) (\S+) \{")
+_CHAIN = re.compile(r"\tchain (\S+) \{")
+_HOOK = re.compile(
+    r'type (?P<type>\S+) hook (?P<hook>\S+) (?:devices? = \{(?P<several>[^}]*)\} |device "?'
+    r'(?P<one>[^" ]+)"? )?priority (?P<priority>-?\d+); policy (?P<policy>\w+);'
+)
+_MARK = re.compile(r' comment "vmnet:([0-9a-f]{10})"$')
+_LINK_MARK = re.compile(r' comment "vmnet link: [^"]*"$')
+_COMMENT = re.compile(r'\tcomment "([^"]*)"')
+_ABOUT = re.compile(r'return comment "about (\S+)"$')
+_WAS = re.compile(r'return comment "ipv([46]) forwarding was ([01])"$')
+_PACKETS = re.compile(r"\bcounter packets (\d+) ")
+_ALL_DROPPED = re.compile(
+    r'(counter packets \d+ bytes \d+ |log( (prefix|level|group|flags) ("[^"]*"|\S+))* )*'
+    r'(drop|reject( with [^"]*)?)( comment ".*")?'
+)
+_FORWARDING_FAMILIES: Final = frozenset({"ip", "ip6", "inet"})
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table as nft shows it."""
+
+    family: str
+    name: str
+    dormant: bool
+    chains: tuple[Chain, ...]
+    comment: str = ""
+
+
+def parse(listing: str) -> tuple[Table, ...]:
+    """Read what `nft --terse --numeric-priority list ruleset` prints."""
+    tables: list[Table] = []
+    lines: list[str] = []
+    for line in listing.splitlines():
+        if found := _TABLE.fullmatch(line):
+            lines = []
+            tables.append(Table(found[1], found[2], dormant=False, chains=()))
+        elif line == "}" and tables:
+            last = tables[-1]
+            told = next((c[1] for line in lines if (c := _COMMENT.fullmatch(line))), "")
+            dormant, chains = _is_dormant(lines), tuple(_chains(lines))
+            tables[-1] = Table(last.family, last.name, dormant, chains, told)
+        else:
+            lines.append(line)
+    return tuple(tables)
+
+
+def is_marked(table: Table) -> bool:
+    """Tell whether vmnet has made a table: its comment says so, whatever is left in it.
+
+    Tables that an older vmnet has made have no comment, but marks on their rules.
+    """
+    return table.comment == table_comment(table.family, table.name) or any(
+        form.search(rule)
+        for chain in table.chains
+        for rule in chain.rules
+        for form in (_MARK, _LINK_MARK)
+    )
+
+
+def taken(family: str, name: str, otherwise: str, where: Where | None = None) -> VmnetError:
+    """Say that a table is named as vmnet's own; `otherwise` is another way out than deleting it."""
+    return VmnetError(
+        f"the nftables table {family} {name} has a name of vmnet's, but vmnet did not make it",
+        where=where,
+        fix=f"{otherwise}, or take that table away: nft delete table {family} {name}",
+        status=Exit.CONFLICT,
+    )
+
+
+def namesakes(tables: Iterable[Table]) -> tuple[tuple[str, str], ...]:
+    """List the tables, as family and name, that are named as vmnet's and that it did not make."""
+    return tuple(
+        (x.family, x.name) for x in tables if is_named_as_ours(x.name) and not is_marked(x)
+    )
+
+
+def own(plan: str, tables: Iterable[Table]) -> list[Guard | Nat]:
+    """List a plan's tables; `forwards` are the IP versions that a NAT was made for."""
+    found: list[Guard | Nat] = []
+    for table in tables:
+        if not table.name.startswith(prefix(plan)) or not is_marked(table):
+            continue
+        marks = tuple(_marks(plan, table))
+        if table.family == "netdev":
+            hook = next((c.hook for c in table.chains if c.hook), None)
+            found.append(Guard(table.name, table.family, hook.device if hook else "", marks))
+        elif table.family == "inet":
+            about = next(_recorded(_ABOUT, table), None)
+            versions = tuple(sorted(before([table])))
+            device = about[1] if about else ""
+            found.append(
+                Nat(
+                    table.name,
+                    table.family,
+                    device,
+                    marks,
+                    forwards=versions,
+                    translates=any(c.hook and c.hook.type == "nat" for c in table.chains),
+                )
+            )
+    return found
+
+
+def record(nat: Nat, was: Mapping[int, int]) -> str:
+    """Write what stood before a NAT was made, as further lines of its script."""
+    notes = [f"about {nat.device}"]
+    notes += [f"ipv{version} forwarding was {value}" for version, value in sorted(was.items())]
+    where = f"inet {nat.name} {RECORD}"
+    rules = [f'add rule {where} return comment "{note}"' for note in notes]
+    return "\n".join([f"add chain {where}", *rules, ""])
+
+
+def before(tables: Iterable[Table]) -> dict[int, int]:
+    """Give what forwarding was, by IP version, before the first of vmnet's tables came.
+
+    A later table inherits the record of those that it found. Should two differ, the host forwarded
+    at some time without vmnet: then it goes on.
+    """
+    found: dict[int, int] = {}
+    for table in tables:
+        if table.family == "inet" and _is_ours(table):
+            for was in _recorded(_WAS, table):
+                found[int(was[1])] = max(int(was[2]), found.get(int(was[1]), 0))
+    return found
+
+
+def given_up(tables: Iterable[Table], name: str, keeps: Iterable[int]) -> dict[int, int]:
+    """Give what is to be restored when a NAT's table goes, or stays for the versions `keeps`.
+
+    What another table of vmnet needs stays; that one bears the same record.
+    """
+    tables = tuple(tables)
+    mine = before(t for t in tables if t.name == name)
+    others = before(t for t in tables if t.name != name)
+    return {v: was for v, was in mine.items() if v not in others and v not in set(keeps)}
+
+
+def drops(tables: Iterable[Table]) -> tuple[str, ...]:
+    """Name the chains of others that drop what the host forwards, unless a rule of theirs lets it.
+
+    An accept in one table does not overrule a drop in another (nft(8), VERDICT STATEMENTS).
+    """
+    return tuple(
+        one_line(f"table {table.family} {table.name}, chain {chain.name} ({how})")
+        for table in tables
+        if table.family in _FORWARDING_FAMILIES and not _is_ours(table) and not table.dormant
+        for chain in table.chains
+        if (how := _how_it_drops(chain))
+    )
+
+
+def legacy_drops(program: str, listing: str) -> tuple[str, ...]:
+    """Name the same of what `iptables-legacy -S FORWARD` prints, which nft does not see."""
+    lines = listing.splitlines()
+    if "-P FORWARD DROP" in lines:
+        return (f"{program}, chain FORWARD (policy drop)",)
+    if any(re.fullmatch(r"-A FORWARD -j (DROP|REJECT)( --reject-with \S+)?", x) for x in lines):
+        return (f"{program}, chain FORWARD (drops what nobody has accepted)",)
+    return ()
+
+
+def dropped(tables: Iterable[Table]) -> dict[str, int]:
+    """Count the frames that guards have dropped, by macvtap."""
+    found: dict[str, int] = {}
+    for table in tables:
+        if table.family == "netdev" and _is_ours(table):
+            for chain in table.chains:
+                if chain.hook:
+                    counted = (int(n) for rule in chain.rules for n in _PACKETS.findall(rule))
+                    found[chain.hook.device] = sum(counted)
+    return found
+
+
+def _is_ours(table: Table) -> bool:
+    return is_named_as_ours(table.name) and is_marked(table)
+
+
+def _is_dormant(lines: Iterable[str]) -> bool:
+    return any(re.fullmatch(r"\tflags .*\bdormant\b.*", line) for line in lines)
+
+
+def _chains(lines: Iterable[str]) -> Iterator[Chain]:
+    name, rules = "", list[str]()
+    for line in lines:
+        if found := _CHAIN.fullmatch(line):
+            name, rules = found[1], []
+        elif line == "\t}" and name:
+            yield _chain(name, rules)
+            name = ""
+        elif line.startswith("\t\t\t") and rules:
+            rules[-1] += " " + line.strip()  # a long set goes on
+        elif line.startswith("\t\t"):
+            rules.append(line.strip())
+
+
+def _chain(name: str, lines: list[str]) -> Chain:
+    found = next((m for line in lines if (m := _HOOK.match(line))), None)
+    rules = tuple(x for x in lines if not x.startswith(("type ", "comment ", "flags ")))
+    if found is None:
+        return Chain(name, None, rules)
+    several = (found["several"] or "").replace('"', "").replace(" ", "")
+    hook = Hook(
+        found["type"],
+        found["hook"],
+        found["one"] or several,
+        int(found["priority"]),
+        found["policy"],
+    )
+    return Chain(name, hook, rules)
+
+
+def _marks(plan: str, table: Table) -> Iterator[str]:
+    if table.dormant:
+        yield DORMANT
+    for chain in table.chains:
+        if chain.name == RECORD:
+            continue
+        yield chain_mark(plan, table.name, chain.name, chain.hook)
+        for rule in chain.rules:
+            found = _MARK.search(rule)
+            yield found[1] if found else ""  # somebody else's
+
+
+def _recorded(form: re.Pattern[str], table: Table) -> Iterator[re.Match[str]]:
+    for chain in table.chains:
+        if chain.name == RECORD:
+            yield from (found for rule in chain.rules if (found := form.fullmatch(rule)))
+
+
+def _how_it_drops(chain: Chain) -> str:
+    if chain.hook is None or (chain.hook.type, chain.hook.hook) != ("filter", "forward"):
+        return ""
+    if chain.hook.policy == "drop":
+        return "policy drop"
+    if any(_ALL_DROPPED.fullmatch(rule) for rule in chain.rules):
+        return "drops what nobody has accepted"
+    return ""

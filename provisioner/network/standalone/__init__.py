@@ -1,0 +1,1 @@
+"""Devices without a plan (`vmnet net`), and those that root has granted."""

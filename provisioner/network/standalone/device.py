@@ -1,0 +1,196 @@
+"""Macvtaps of nobody's plan, for people who bring their own VMs: names, marks, wishes and words.
+
+Such a device bears four marks: its name, its group, its kind and its alias. Only what bears all of
+them is ever changed or removed by `vmnet net`, and no plan's devices bear them. The alias can be
+written by root alone and read by everybody, so it tells a user which devices were made for him.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Final, TypeVar
+
+from provisioner import naming
+from provisioner.network.facts import Link
+from provisioner.network.resources import Macvtap
+from provisioner.plan.scalars import BadValue, quoted, scalar
+
+_T = TypeVar("_T")
+
+LONGEST_NAME: Final = 11
+_ALIAS = "vmnet-net:"
+_NAME = re.compile(naming.NET_TAP + r"(?:[0-9]+|-[A-Za-z0-9][A-Za-z0-9._-]*)")
+_GIVEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ROOT = 0
+_FIRST_INDEX, _LAST_INDEX = 0x10000000, 0x7FFFFFF0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a device's alias says: where it was put, whose it is, which network it stands for."""
+
+    uplink: str
+    owner: int = _ROOT  # the user who may open its node
+    label: str = ""  # a name under which plans may ask for it
+
+    @property
+    def alias(self) -> str:
+        """The text that the kernel keeps."""
+        return f"{_ALIAS}{self.uplink}/{self.owner}/{self.label}"
+
+
+def mark_of(alias: str) -> Mark | None:
+    """Read an alias; None when it is not one of ours."""
+    parts = alias.removeprefix(_ALIAS).split("/")
+    if not alias.startswith(_ALIAS) or len(parts) != 3 or not parts[1].isdecimal():  # noqa: PLR2004
+        return None
+    return Mark(parts[0], int(parts[1]), parts[2])
+
+
+def is_ours(link: Link) -> bool:
+    """Tell whether a device bears all marks of `vmnet net`."""
+    return (
+        link.kind == "macvtap"
+        and link.group in {naming.NET_GROUP, naming.NET_LEAVING_GROUP}
+        and bool(_NAME.fullmatch(link.name))
+        and mark_of(link.alias) is not None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for: `count` devices that differ in name, MAC and node only."""
+
+    uplink: str
+    mode: str
+    count: int = 1
+    name: str = ""  # "" for mvn0, mvn1 …
+    owner: int = _ROOT
+    label: str = ""
+    mac: str = ""  # "" for a derived one
+    mtu: int | None = None  # None for the uplink's
+    queues: int = 1
+    txqueuelen: int = 500
+    sources: tuple[str, ...] = ()
+    nopromisc: bool = False
+    take_over: bool = False  # passthru, even on the NIC that the host's default route goes through
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to become of a device; None leaves a thing as it is."""
+
+    mode: str | None = None
+    mtu: int | None = None
+    sources: tuple[str, ...] | None = None
+    nopromisc: bool | None = None
+    up: bool | None = None
+    txqueuelen: int | None = None
+    owner: int | None = None
+
+
+def given_name(value: object) -> str:
+    """Take a name that the user gives a device: what is put behind mvn-."""
+    text = scalar(value)
+    if not _GIVEN.fullmatch(text) or len(text) > LONGEST_NAME:
+        raise BadValue(
+            f"{quoted(text)} cannot name a device",
+            f"use letters, digits, . _ and -, at most {LONGEST_NAME} of them",
+        )
+    return text
+
+
+def kernel_name(name: str) -> str:
+    """Give the kernel's name of a device that the user calls `name`."""
+    return name if _NAME.fullmatch(name) else f"{naming.NET_TAP}-{name}"
+
+
+def free_names(name: str, number: int, taken: Collection[str]) -> Iterator[str]:
+    """Give the names of new devices: the lowest numbers that are free, the same on every run."""
+    stem = f"{naming.NET_TAP}-{name}" if name else naming.NET_TAP
+    if name and number == 1:
+        yield stem
+        return
+    left = number
+    for at in count():
+        if left == 0:
+            return
+        if (one := f"{stem}{at}") not in taken:
+            left -= 1
+            yield one
+
+
+def planned(wish: Wish, uplink: Link, taken: Collection[str]) -> tuple[Macvtap, ...]:
+    """Give the devices that a wish stands for."""
+    mark = Mark(uplink.name, wish.owner, wish.label)
+    return tuple(
+        Macvtap(
+            name=name,
+            uplink=uplink.name,
+            mode=wish.mode,
+            mac=uplink.mac if wish.mode == "passthru" else wish.mac or _mac(uplink, name),
+            mtu=wish.mtu or uplink.mtu,
+            group=naming.NET_GROUP,
+            alias=mark.alias,
+            altname="",
+            nopromisc=wish.nopromisc,
+            sources=wish.sources,
+            queues=wish.queues,
+            txqueuelen=wish.txqueuelen,
+        )
+        for name in free_names(wish.name, wish.count, taken)
+    )
+
+
+def _mac(uplink: Link, name: str) -> str:
+    """Derive a MAC from the uplink's too: two hosts of one LAN both have an mvn0."""
+    tail = naming.digest("net mac", uplink.mac, name)
+    return ":".join(["02", *(tail[at : at + 2] for at in range(0, 10, 2))])
+
+
+def indexes(name: str) -> Iterator[int]:
+    """Give interface indexes to try for a device, in the same order on every run, endlessly."""
+    for attempt in count():
+        number = int(naming.digest("net ifindex", name, str(attempt), size=8), 16)
+        yield _FIRST_INDEX + number % (_LAST_INDEX - _FIRST_INDEX + 1)
+
+
+def as_it_is(link: Link, uplink: str) -> Macvtap:
+    """Take a device that is there as one that is wanted so."""
+    return Macvtap(
+        name=link.name,
+        uplink=uplink,
+        mode=link.mode,
+        mac=link.mac,
+        mtu=link.mtu,
+        group=link.group,
+        alias=link.alias,
+        altname=link.altname,
+        nopromisc=link.nopromisc,
+        sources=link.sources,
+        queues=link.queues,
+        txqueuelen=link.txqueuelen,
+        up=link.up,
+    )
+
+
+def changed(tap: Macvtap, change: Change) -> Macvtap:
+    """Give what a device should become; one that leaves source mode leaves its list behind."""
+    mark = mark_of(tap.alias)
+    if change.owner is not None and mark:
+        tap = replace(tap, alias=replace(mark, owner=change.owner).alias)
+    mode = _first(change.mode, tap.mode)
+    return replace(
+        tap,
+        mode=mode,
+        mtu=_first(change.mtu, tap.mtu),
+        sources=_first(change.sources, tap.sources) if mode == "source" else (),
+        nopromisc=_first(change.nopromisc, tap.nopromisc) and mode == "passthru",
+        up=_first(change.up, tap.up),
+        txqueuelen=_first(change.txqueuelen, tap.txqueuelen),
+    )
+
+
+def _first(given: _T | None, otherwise: _T) -> _T:
+    return otherwise if given is None else given

@@ -1,0 +1,170 @@
+"""What `vmnet net` shows of a device: as JSON, as libvirt's XML, as words for QEMU."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from provisioner.errors import Exit
+from provisioner.report.report import FORMAT
+from provisioner.text import one_line
+
+_STANDARD_MTU = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process that has a device's node open."""
+
+    pid: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Frames and bytes since the device was made, as the guest sees them."""
+
+    received: int
+    received_bytes: int
+    received_dropped: int  # the guest did not read fast enough
+    sent: int
+    sent_bytes: int
+    sent_dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetDevice:
+    """One device as it is."""
+
+    name: str
+    uplink: str
+    mode: str
+    mac: str
+    mtu: int
+    node: str  # /dev/tap<ifindex>
+    node_state: str  # right, missing, foreign, or unknown to a user who may not look
+    up: bool
+    carrier: bool
+    owner: str
+    uid: int
+    label: str = ""
+    nopromisc: bool = False
+    sources: tuple[str, ...] = ()
+    queues: int = 1
+    txqueuelen: int = 500
+    holders: tuple[Holder, ...] = ()
+    counters: Counters | None = None
+
+
+def as_json(command: str, devices: Sequence[NetDevice], warnings: Sequence[str] = ()) -> str:
+    """Write devices as JSON for scripts."""
+    value = {
+        "format": FORMAT,
+        "command": command,
+        "status": int(Exit.DONE),
+        "warnings": list(map(one_line, warnings)),
+        "devices": [asdict(device) for device in devices],
+    }
+    return json.dumps(value, indent=2)
+
+
+def as_table(devices: Sequence[NetDevice]) -> str:
+    """Write one line per device, in columns."""
+    rows = [("device", "mode", "on", "MAC", "MTU", "node", "state", "in use by", "owner", "label")]
+    rows += [
+        (
+            device.name,
+            _mode(device),
+            device.uplink,
+            device.mac,
+            str(device.mtu),
+            _node(device),
+            _state(device),
+            " ".join(str(x.pid) for x in device.holders) or "-",
+            device.owner,
+            device.label or "-",
+        )
+        for device in devices
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def as_text(device: NetDevice) -> str:
+    """Write all that is known of a device, a line each."""
+    counted = device.counters
+    lines = {
+        "mode": _mode(device),
+        "on": device.uplink,
+        "state": _state(device),
+        "MAC": device.mac,
+        "MTU": str(device.mtu),
+        "hears": (" ".join(device.sources) or "nobody") if device.mode == "source" else "",
+        "queues": str(device.queues),
+        "txqueuelen": str(device.txqueuelen),
+        "node": f"{device.node} ({device.node_state})",
+        "in use by": ", ".join(f"{x.pid} ({x.command})" for x in device.holders) or "nobody",
+        "owner": f"{device.owner} ({device.uid})",
+        "label": device.label,
+    }
+    if counted:
+        lines["received"] = _counted(
+            counted.received, counted.received_bytes, counted.received_dropped
+        )
+        lines["sent"] = _counted(counted.sent, counted.sent_bytes, counted.sent_dropped)
+    return "\n".join([device.name, *(f"  {k:<11}{v}" for k, v in lines.items() if v)])
+
+
+def _mode(device: NetDevice) -> str:
+    return f"{device.mode} nopromisc" if device.nopromisc else device.mode
+
+
+def _node(device: NetDevice) -> str:
+    return device.node if device.node_state == "right" else f"{device.node} {device.node_state}"
+
+
+def _state(device: NetDevice) -> str:
+    if not device.up:
+        return "down"
+    return "up" if device.carrier else "no carrier"
+
+
+def _counted(frames: int, octets: int, dropped: int) -> str:
+    return f"{frames} frames, {octets} bytes, {dropped} dropped"
+
+
+def as_libvirt(device: NetDevice) -> str:
+    """Write the element for a domain's XML; managed="no" since the device is there already."""
+    lines = [
+        '<interface type="ethernet">',
+        f'  <mac address="{device.mac}"/>',
+        f'  <target dev="{device.name}" managed="no"/>',
+        '  <model type="virtio"/>',
+    ]
+    if device.queues > 1:
+        lines.append(f'  <driver queues="{device.queues}"/>')
+    if device.mtu != _STANDARD_MTU:
+        lines.append(f'  <mtu size="{device.mtu}"/>')
+    return "\n".join([*lines, "</interface>"])
+
+
+def as_qemu(device: NetDevice) -> str:
+    """Write QEMU's words for a shell, which opens the node: each opening is one queue."""
+    fds = range(3, 3 + device.queues)
+    many = device.queues > 1
+    netdev = [
+        "tap",
+        f"id={device.name}",
+        f"fds={':'.join(map(str, fds))}" if many else f"fd={fds[0]}",
+    ]
+    card = ["virtio-net-pci", f"netdev={device.name}", f"mac={device.mac}"]
+    if many:
+        # One interrupt per queue and direction, one for changes, one for the control queue.
+        card += ["mq=on", f"vectors={2 * device.queues + 2}"]
+    if device.mtu != _STANDARD_MTU:
+        card.append(f"host_mtu={device.mtu}")
+    words = ["-netdev", ",".join(netdev), "-device", ",".join(card)]
+    return " ".join([shlex.join(words), *(f"{fd}<>{device.node}" for fd in fds)])

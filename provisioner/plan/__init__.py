@@ -1,0 +1,1 @@
+"""The plan: its types and the values that it is made of."""

@@ -1,0 +1,270 @@
+"""A check as the user writes it: `web1 -> web2 tcp/22`, `web* -/> db`, `-> 10.0.0.1 mtu 1500`."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from provisioner.plan.scalars import BadValue, meant, quoted
+
+AUTO: Final = "auto"
+_HOW = "write it as in: web1 -> web2; web1 -/> db; web* -> 192.168.1.1 tcp/22"
+_ARROW = re.compile(r"^(?P<source>[^\s<>]*?)\s*(?P<arrow>-/>|->)\s*(?P<rest>\S.*)$")
+_NAME = re.compile(r"[A-Za-z0-9*?(\[][A-Za-z0-9*?.:()\[\]_-]{0,252}")
+_PORT = re.compile(r"(tcp|udp)/(\d{1,5})")
+_URL = re.compile(r"https?://([^/\s:\[\]]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[\x21-\x7e]*)?")
+_DNS = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
+_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([kmg])bit(?:/s)?", re.IGNORECASE)
+_TIME = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)(ms|s|us)")
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?)%")
+_UNITS = {"k": 1e3, "m": 1e6, "g": 1e9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+_LEAST_MTU, _MOST_MTU = 68, 65535
+_MOST_WITHIN_S = 600.0
+_LIMITS = ("tcp/22", "udp/53", "http://", "dns", "mtu", "throughput", "latency", "loss")
+_WORDS = (*_LIMITS, "ipv4", "ipv6", "on", "within", "status")
+
+
+class What(StrEnum):
+    """What is asked of a pair."""
+
+    PING = "ping"
+    TCP = "tcp"
+    UDP = "udp"
+    HTTP = "http"
+    DNS = "dns"
+    MTU = "mtu"
+    THROUGHPUT = "throughput"
+    LATENCY = "latency"
+    LOSS = "loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked, with its one number: a port, an HTTP status, bytes, bit/s, seconds, a share.
+
+    `text` is a URL or a DNS name. A throughput must be above its number, a latency or a loss below.
+    """
+
+    what: What = What.PING
+    number: float = 0.0
+    text: str = ""
+
+    def __str__(self) -> str:
+        """Write it as a plan has it."""
+        n = self.number
+        words = {
+            What.PING: "ping",
+            What.TCP: f"tcp/{n:.0f}",
+            What.UDP: f"udp/{n:.0f}",
+            What.HTTP: f"{self.text} status {n:.0f}" if n else self.text,
+            What.DNS: f"dns {self.text}",
+            What.MTU: f"mtu {n:.0f}",
+            What.THROUGHPUT: f"throughput > {n / 1e6:.10g}mbit",
+            What.LATENCY: f"latency < {n * 1000:.10g}ms",
+            What.LOSS: f"loss < {n * 100:.10g}%",
+        }
+        return words[self.what]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of one guest about one address; `peer` is the VM that has it, if one has.
+
+    `own_mtu` is the size of the largest packet that the guest may send; 0 when nobody knows.
+    """
+
+    asked: Asked
+    address: str
+    within_s: float = 0.0
+    own_mtu: int = 0
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: from whom to whom, whether it should come through, and what is asked.
+
+    `version` is 4 or 6 when one IP version alone is meant, else 0; `within_s` 0 leaves the usual
+    deadline. `source` is "*" for every VM.
+    """
+
+    text: str
+    source: str
+    target: str
+    reaches: bool
+    asked: Asked
+    network: str = ""
+    version: int = 0
+    within_s: float = 0.0
+
+
+def line(value: object) -> Check | str:
+    """Read one line of `checks`; "auto" stays. Raises BadValue."""
+    text = " ".join(str(value).split())
+    if text == AUTO:
+        return AUTO
+    found = _ARROW.match(text)
+    if not found:
+        raise BadValue(f"{quoted(text)} is no check", _HOW)
+    source = found["source"] or "*"
+    if not _NAME.fullmatch(source):
+        raise BadValue(f"{quoted(source)} is no source of a check", _HOW)
+    words = found["rest"].split()
+    return _Words(text, words).read(source, reaches=found["arrow"] == "->")
+
+
+def asked(text: str) -> Asked:
+    """Read what `str(Asked)` has written. Raises BadValue."""
+    if text == "ping":
+        return Asked()
+    reader = _Words(text, text.split())
+    while reader.left:
+        reader.take(reader.left.pop(0))
+    return reader.asked
+
+
+def at_address(url: str, address: str) -> str:
+    """Put an address into a URL in place of its host's name; without an address the name stays."""
+    if not address:
+        return url
+    host = f"[{address}]" if ":" in address else address
+    return re.sub(r"^(https?://)(\[[^\]]*\]|[^/:]+)", lambda m: m[1] + host, url, count=1)
+
+
+class _Words:
+    """The words of a line after its arrow, read one after another."""
+
+    def __init__(self, text: str, words: list[str]) -> None:
+        self.left = words
+        self.asked = Asked()
+        self._text = text
+        self._more: dict[str, float | str] = {}
+
+    def read(self, source: str, *, reaches: bool) -> Check:
+        target = ""
+        first = self.left[0]
+        if not (_URL.fullmatch(first) or first == "dns"):
+            target = self.left.pop(0)
+            if not _NAME.fullmatch(target):
+                raise BadValue(f"{quoted(target)} is no target of a check", _HOW)
+        while self.left:
+            self.take(self.left.pop(0))
+        if self.asked.what is What.HTTP and not target:
+            found = _URL.fullmatch(self.asked.text)
+            target = found[1].strip("[]") if found else ""
+        return Check(
+            self._text,
+            source,
+            target,
+            reaches,
+            self.asked,
+            str(self._more.get("on", "")),
+            int(self._more.get("version", 0)),
+            float(self._more.get("within", 0.0)),
+        )
+
+    def take(self, word: str) -> None:
+        port = _PORT.fullmatch(word)
+        if port:
+            number = int(port[2])
+            if not 1 <= number <= 65535:  # noqa: PLR2004
+                raise BadValue(f"{quoted(word)} is no port", "ports are 1 to 65535: tcp/22")
+            self._set(Asked(What(port[1]), number))
+        elif _URL.fullmatch(word):
+            self._set(Asked(What.HTTP, 0, word))
+        elif word in {"ipv4", "ipv6"}:
+            self._more["version"] = int(word[-1])
+        else:
+            self._take_pair(word)
+
+    def _take_pair(self, word: str) -> None:
+        match word:
+            case "dns":
+                self._set(Asked(What.DNS, 0, self._next(word, _DNS, "dns example.org")))
+            case "status":
+                self._take_status()
+            case "on":
+                self._more["on"] = self._next(word, _NAME, "on lan")
+            case "within":
+                self._more["within"] = self._within()
+            case _:
+                self._take_limit(word)
+
+    def _take_limit(self, word: str) -> None:
+        match word:
+            case "mtu":
+                self._set(Asked(What.MTU, self._mtu()))
+            case "throughput":
+                self._compare(">", "throughput > 1gbit")
+                found = self._matched(_RATE, "throughput > 1gbit")
+                self._set(Asked(What.THROUGHPUT, float(found[1]) * _UNITS[found[2].lower()]))
+            case "latency":
+                self._compare("<", "latency < 5ms")
+                self._set(Asked(What.LATENCY, self._time("latency < 5ms")))
+            case "loss":
+                self._set(Asked(What.LOSS, self._loss()))
+            case _:
+                raise BadValue(
+                    f"{quoted(word)} means nothing in a check",
+                    f"{meant(word, _WORDS)}write tcp/22, udp/53, http://…, dns NAME, mtu 1500, "
+                    "throughput > 1gbit, latency < 5ms, loss < 1%, ipv4, ipv6, on NETWORK or "
+                    "within 10s",
+                )
+
+    def _take_status(self) -> None:
+        if self.asked.what is not What.HTTP:
+            raise BadValue(
+                "status goes with a URL", "write it as in: web1 -> http://10.0.0.1/ status 200"
+            )
+        number = float(self._next("status", re.compile(r"[1-5]\d\d"), "status 200"))
+        self.asked = Asked(What.HTTP, number, self.asked.text)
+
+    def _set(self, asked: Asked) -> None:
+        if self.asked.what is not What.PING:
+            raise BadValue(
+                f"{quoted(self._text)} asks for two things", "write a line for each of them"
+            )
+        self.asked = asked
+
+    def _mtu(self) -> float:
+        value = int(self._next("mtu", re.compile(r"\d{1,5}"), "mtu 1500"))
+        if not _LEAST_MTU <= value <= _MOST_MTU:
+            raise BadValue(f"mtu {value} is no size of a packet", "write mtu 68 to mtu 65535")
+        return value
+
+    def _loss(self) -> float:
+        self._compare("<", "loss < 1%")
+        value = float(self._matched(_PERCENT, "loss < 1%")[1])
+        if not 0 < value <= 100:  # noqa: PLR2004
+            raise BadValue(f"loss < {value:g}% is no limit", "write a share above 0%: loss < 1%")
+        return value / 100
+
+    def _within(self) -> float:
+        value = self._time("within 10s")
+        if not 0 < value <= _MOST_WITHIN_S:
+            raise BadValue(f"within {value:g}s is no deadline", "write up to 600s: within 10s")
+        return value
+
+    def _time(self, example: str) -> float:
+        found = self._matched(_TIME, example)
+        return float(found[1]) * _UNITS[found[2]]
+
+    def _compare(self, sign: str, example: str) -> None:
+        # "loss <1%" is as good as "loss < 1%".
+        if self.left and self.left[0].startswith(sign) and len(self.left[0]) > 1:
+            self.left[0] = self.left[0][1:]
+        elif not self.left or self.left.pop(0) != sign:
+            raise BadValue(f"{quoted(self._text)} has no limit", f"write it as in: {example}")
+
+    def _matched(self, pattern: "re.Pattern[str]", example: str) -> "re.Match[str]":
+        word = self.left.pop(0) if self.left else ""
+        found = pattern.fullmatch(word)
+        if not found:
+            raise BadValue(f"{quoted(word)} is no value for it", f"write it as in: {example}")
+        return found
+
+    def _next(self, word: str, pattern: "re.Pattern[str]", example: str) -> str:
+        value = self.left.pop(0) if self.left else ""
+        if not pattern.fullmatch(value):
+            raise BadValue(f"{quoted(value)} is nothing for {word}", f"write it as in: {example}")
+        return value

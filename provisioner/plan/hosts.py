@@ -1,0 +1,101 @@
+"""Other machines that a plan names: their addresses, and how to log in to measure from them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from provisioner.plan.ip import Address, Subnet, address
+from provisioner.plan.scalars import BadValue, many, meant, quoted, scalar, vm_name
+
+_KEYS = ("address", "ssh")
+_FORM = "write nas: 192.168.1.9, or nas: {address: 192.168.1.9, ssh: admin@192.168.1.9}"
+_SSH = "write it like admin@192.168.1.9, admin@nas:2222, admin@[fd00::9]:22, or a Host of ~/.ssh"
+# Narrower than ssh: nothing here can be read as an option, or by a shell.
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
+_PLACE = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
+_MOST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Where ssh logs in: a name, an address or a Host of ssh's own configuration.
+
+    An empty user and port 0 leave them to that configuration.
+    """
+
+    host: str
+    user: str = ""
+    port: int = 0
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Give it as ssh's own words; nothing in it can be taken for an option."""
+        port = ("-p", str(self.port)) if self.port else ()
+        user = ("-l", self.user) if self.user else ()
+        return (*port, *user, "--", self.host)
+
+    def __str__(self) -> str:
+        """Write it as a plan has it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        at = f"{self.user}@" if self.user else ""
+        return f"{at}{host}:{self.port}" if self.port else f"{at}{host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine that is no guest; without `ssh` it can be asked, but nothing asks from it."""
+
+    addresses: tuple[Address, ...]
+    ssh: Login | None = None
+
+    def on(self, subnets: "tuple[Subnet, ...]") -> tuple[Address, ...]:
+        """Give those of its addresses that lie in one of these subnets."""
+        return tuple(a for a in self.addresses if any(a in subnet for subnet in subnets))
+
+
+def machines(value: object) -> Mapping[str, Machine]:
+    """Read other machines: a name, and an address, several, or keys. Raises BadValue."""
+    if not isinstance(value, dict):
+        raise BadValue("hosts are no names with addresses", "write hosts: {nas: 10.0.0.5}")
+    return {vm_name(name): _machine(str(name), given) for name, given in value.items()}
+
+
+def login(value: object) -> Login:
+    """Take [USER@]HOST[:PORT] for ssh. Raises BadValue."""
+    text = scalar(value)
+    user, at, place = text.rpartition("@")
+    whole = f"[{place}]" if _is_address(place) else place  # an IPv6 address has colons of its own
+    found = _PLACE.fullmatch(whole)
+    if not found or (at and not _USER.fullmatch(user)):
+        raise BadValue(f"{quoted(text)} is nobody to log in to by ssh", _SSH)
+    host = found["host"].removeprefix("[").removesuffix("]")
+    port = int(found["port"] or 0)
+    if not (_is_address(host) or _HOST.fullmatch(host)):
+        raise BadValue(f"{quoted(text)} is nobody to log in to by ssh", _SSH)
+    if found["port"] and not 0 < port <= _MOST_PORT:
+        raise BadValue(f"{quoted(text)} names no port", "ports are 1 to 65535")
+    return Login(host, user, port)
+
+
+def _machine(name: str, given: object) -> Machine:
+    keys = given if isinstance(given, dict) else {"address": given}
+    for key in keys:
+        if key not in _KEYS:
+            raise BadValue(
+                f"unknown key {quoted(key)} of host {quoted(name)}",
+                f"{meant(str(key), _KEYS)}known keys: {', '.join(_KEYS)}",
+            )
+    addresses = tuple(address(one) for one in many(keys.get("address", ())))
+    if not addresses:
+        raise BadValue(f"host {quoted(name)} has no address", _FORM)
+    return Machine(addresses, login(keys["ssh"]) if "ssh" in keys else None)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a zone

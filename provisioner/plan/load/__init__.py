@@ -1,0 +1,1 @@
+"""From YAML text to a plan, with a position for every complaint."""

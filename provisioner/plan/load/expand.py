@@ -1,0 +1,199 @@
+"""The tree of a plan file to the data that the models judge: counts expanded, defaults merged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from provisioner.plan import numbers, scalars, vm_scalars
+from provisioner.plan.load.yaml_tree import Mapping, Node, Scalar, Sequence, complaint
+from provisioner.plan.rules.plan import MOST_VMS
+from provisioner.plan.types import Accel, Firmware, Graphics, MachineType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provisioner.errors import VmnetError, Where
+
+_OF_THE_PLAN: dict[str, Callable[[object], object]] = {
+    "accel": lambda word: scalars.one_of(word, Accel, "an accelerator"),
+    "connection": scalars.connection,
+}
+_OF_EACH_VM: dict[str, Callable[[object], object]] = {
+    "image": vm_scalars.image,
+    "memory": numbers.memory_mib,
+    "cpus": numbers.cpus,
+    "cpu_model": vm_scalars.cpu_model,
+    "machine": lambda word: scalars.one_of(word, MachineType, "a machine"),
+    "boot": lambda word: scalars.one_of(word, Firmware, "a way to boot"),
+    "disk": vm_scalars.size_mib,
+    "graphics": lambda word: scalars.one_of(word, Graphics, "a choice of graphics"),
+    "user": vm_scalars.login,
+    "ssh_keys": scalars.ssh_key,
+    "password_hash": vm_scalars.password_hash,
+    "packages": vm_scalars.package,
+    "run": vm_scalars.command,
+    "cloud_init": vm_scalars.path,
+    "ready": vm_scalars.ready,
+}
+_LISTS = {"ssh_keys", "packages", "run", "ready"}
+_DEFAULTS = _OF_EACH_VM | _OF_THE_PLAN
+"""What `defaults` may hold, and who judges it even where every VM says otherwise."""
+
+
+@dataclass(slots=True)
+class Shaped:
+    """Data for the models, the entry that each VM came from, and complaints about the shape.
+
+    `whole` is false when networks or VMs are missing from the data: rules that span several of
+    them would then complain about what the user did write.
+    """
+
+    data: dict[str, Any] = field(default_factory=dict)
+    entries: dict[str, str] = field(default_factory=dict)
+    complaints: list[VmnetError] = field(default_factory=list)
+    whole: bool = True
+
+    def complain(self, where: Where, what: str, fix: str) -> None:
+        """Note a complaint about the user's input."""
+        self.complaints.append(complaint(where, what, fix))
+
+
+def shape(root: Mapping) -> Shaped:
+    """Give the models' data for a plan file."""
+    shaped = Shaped()
+    defaults = _defaults(root, shaped)
+    shaped.data = {key: defaults[key] for key in _OF_THE_PLAN if key in defaults}
+    for key, node in root.items.items():
+        if key not in {"defaults", "networks", "vms"}:
+            shaped.data[key] = plain(node)
+    if "networks" in root.items:
+        shaped.data["networks"] = [
+            _named(key, node, shaped)
+            for key, node in _section(root, "networks", shaped).items.items()
+        ]
+    if "vms" in root.items:
+        merged = {key: value for key, value in defaults.items() if key in _OF_EACH_VM}
+        shaped.data["vms"] = _vms(_section(root, "vms", shaped), merged, shaped)
+    return shaped
+
+
+def plain(node: Node) -> Any:  # noqa: ANN401  (text, lists and dicts of it: the models judge)
+    """Give a tree as text, lists and dicts."""
+    match node:
+        case Scalar():
+            return node.text
+        case Sequence():
+            return [plain(item) for item in node.items]
+        case Mapping():
+            return {key: plain(value) for key, value in node.items.items()}
+
+
+def _section(root: Mapping, key: str, shaped: Shaped) -> Mapping:
+    """Give a section that holds names and what they name; an empty one if it is something else."""
+    node = root.items[key]
+    if isinstance(node, Mapping):
+        return node
+    shaped.whole = False
+    example = {"networks": "lan: {switch: true, subnet: 10.77.0.0/24}", "vms": "web: {nics: [lan]}"}
+    shaped.complain(
+        root.keys[key], f"{key} is not made of names and what they name", f"write {example[key]}"
+    )
+    return Mapping(node.where)
+
+
+def _named(key: str, node: Node, shaped: Shaped) -> Any:  # noqa: ANN401
+    """Give an entry with its key as its name; a name inside would be a second one."""
+    entry = plain(node)
+    if not isinstance(node, Mapping):
+        return entry
+    if "name" in entry:
+        where = node.keys["name"]
+        shaped.complain(
+            where, f'unknown key "name": {scalars.quoted(key)} is the name', "remove it"
+        )
+    return {**entry, "name": key}
+
+
+def _defaults(root: Mapping, shaped: Shaped) -> dict[str, Any]:
+    node = root.items.get("defaults")
+    if node is None:
+        return {}
+    if not isinstance(node, Mapping):
+        shaped.complain(
+            root.keys["defaults"], "defaults is not made of keys", "write defaults: {memory: 256M}"
+        )
+        return {}
+    for key, value in node.items.items():
+        judge = _DEFAULTS.get(key)
+        if judge is None:
+            shaped.complain(node.keys[key], *unknown(key, _DEFAULTS))
+            continue
+        several = value.items if isinstance(value, Sequence) and key in _LISTS else [value]
+        for one in several:
+            _judge(judge, one, shaped)
+    return {key: plain(value) for key, value in node.items.items()}
+
+
+def _judge(judge: Callable[[object], object], node: Node, shaped: Shaped) -> None:
+    try:
+        judge(plain(node))
+    except scalars.BadValue as error:
+        shaped.complain(node.where, error.what, error.fix)
+
+
+def unknown(key: str, known: dict[str, Any] | list[str]) -> tuple[str, str]:
+    """Say that a key is unknown, and which are known."""
+    fix = f"{scalars.meant(key, known)}known keys: {', '.join(known)}"
+    return f"unknown key {scalars.quoted(key)}", fix
+
+
+def _vms(section: Mapping, defaults: dict[str, Any], shaped: Shaped) -> list[Any]:
+    """Give every VM; pydantic counts them as this list does, `shaped.entries` in the same order."""
+    vms: list[Any] = []
+    for key, node in section.items.items():
+        entry = _named(key, node, shaped)
+        if isinstance(node, Mapping):
+            entry.pop("count", None)
+            if "nics" in entry:
+                entry["nics"] = list(scalars.many(entry["nics"]))
+        for name in _names(key, node, shaped):
+            if name in shaped.entries:
+                _twice(section, key, name, shaped)
+                continue
+            shaped.entries[name] = key
+            if isinstance(node, Mapping):
+                vms.append({**defaults, **entry, "name": name})
+            else:
+                vms.append(entry)
+    return vms
+
+
+def _twice(section: Mapping, key: str, name: str, shaped: Shaped) -> None:
+    first = section.keys[shaped.entries[name]]
+    shaped.complain(
+        section.keys[key],
+        f"two VMs are named {scalars.quoted(name)}, the first at {first}",
+        "rename one: count numbers its VMs from 1",
+    )
+
+
+def _names(key: str, node: Node, shaped: Shaped) -> list[str]:
+    """Give the names of an entry's VMs: its own, or numbered ones if it has a count."""
+    written = node.items.get("count") if isinstance(node, Mapping) else None
+    if written is None:
+        return [key]
+    if not scalars.is_vm_name(key):
+        return [key]  # its model complains
+    try:
+        count = numbers.whole(plain(written), "a number of VMs", 1, MOST_VMS)
+        scalars.vm_name(f"{key}{count}")
+    except scalars.BadValue as error:
+        shaped.complain(written.where, error.what, error.fix)
+        return [key]
+    if len(shaped.entries) + count > MOST_VMS:
+        shaped.complain(
+            written.where, f"the plan has more than {MOST_VMS} VMs", "split it into several plans"
+        )
+        return [key]
+    return [f"{key}{number}" for number in range(1, count + 1)]

@@ -1,0 +1,103 @@
+"""Plan file to Plan: every complaint at once, each with its line and column."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provisioner.errors import Complaints, VmnetError, Where
+from provisioner.text import one_line, sanitize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from provisioner.plan.load.positions import Places
+    from provisioner.plan.load.yaml_tree import Mapping
+    from provisioner.plan.model import Plan
+
+_WIDEST = 100
+_WIDE = frozenset({"W", "F"})
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A plan, and where its values stand in the file."""
+
+    plan: Plan
+    places: Places
+
+
+def load(text: str, file: str, overrides: Sequence[str] = ()) -> Loaded:
+    """Read the text of a plan file, changed by overrides such as `networks.lan.mode=vepa`.
+
+    Raises Complaints with everything that is wrong, status BAD_INPUT; `file` is named in them.
+    """
+    from provisioner.plan.load.expand import shape
+    from provisioner.plan.load.positions import Places
+    from provisioner.plan.load.validate import judge
+
+    root, complaints = _tree(text, file, overrides)
+    spoken = {error.where for error in complaints}
+    shaped = shape(root)
+    places = Places(root, shaped.entries)
+    plan, judged = judge(shaped, places)
+    found = [error for error in (*shaped.complaints, *judged) if error.where not in spoken]
+    if complaints or found or plan is None:
+        raise Complaints(_in_order((*complaints, *found), file))
+    return Loaded(plan, places)
+
+
+def _tree(text: str, file: str, overrides: Sequence[str]) -> tuple[Mapping, list[VmnetError]]:
+    from provisioner.plan.load import overrides as changes
+    from provisioner.plan.load.yaml_tree import Mapping, Source, complaint, read
+
+    source = Source(file, text.removeprefix("\ufeff"))
+    root, complaints = read(source)
+    if root is None and not complaints:
+        fix = "begin with a line such as name: lab"
+        complaints.append(complaint(source.where(0, 0), "the plan is empty", fix))
+    elif root is not None and not isinstance(root, Mapping):
+        fix = "write keys and values: name: lab, networks: ..., vms: ..."
+        complaints.append(complaint(root.where, "the plan is not made of keys and values", fix))
+    if not isinstance(root, Mapping):
+        raise Complaints(_in_order(complaints, file))
+    for override in overrides:
+        complaints += changes.apply(root, override)
+    return root, complaints
+
+
+def _in_order(errors: Iterable[VmnetError], file: str) -> list[VmnetError]:
+    """Tell each complaint once, in the order of the file, then those about overrides."""
+    once: dict[tuple[Where | None, str], VmnetError] = {}
+    for error in errors:
+        once.setdefault((error.where, error.what), error)
+    nowhere = Where("", 0, 0)
+
+    def place(error: VmnetError) -> tuple[bool, str, int, int]:
+        where = error.where or nowhere
+        return where.file != file, where.file, where.line, where.column
+
+    return sorted(once.values(), key=place)
+
+
+def explain(error: VmnetError) -> str:
+    """Lay a message out for people: place and what, the line with a caret under it, the mend."""
+    lines = [sanitize(error.what)]
+    if error.where is not None:
+        lines[0] = f"{one_line(str(error.where))}: {lines[0]}"
+        if error.where.text:
+            lines += _shown(error.where)
+    if error.fix:
+        lines.append(f"  fix: {sanitize(error.fix)}")
+    return "\n".join(lines)
+
+
+def _shown(where: Where) -> list[str]:
+    """Show the part of the line around the column; escapes and wide characters move the caret."""
+    at = (where.caret or where.column) - 1
+    start = max(0, at - _WIDEST // 2)
+    before = sanitize(where.text[start:at].replace("\t", " "))
+    after = sanitize(where.text[at : start + _WIDEST].replace("\t", " "))
+    width = sum(1 + (unicodedata.east_asian_width(one) in _WIDE) for one in before)
+    return [before + after, " " * width + "^"]

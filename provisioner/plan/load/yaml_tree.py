@@ -1,0 +1,254 @@
+"""YAML text to a tree of text: no guessed types, every node knows where it stands.
+
+Plans need mappings, lists and scalars. Anchors, aliases, merge keys and tags are refused: some
+dozen lines of them expand to gigabytes, and PyYAML hangs on a chain of merge keys.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from provisioner import redaction
+from provisioner.errors import Exit, VmnetError, Where
+from provisioner.plan.scalars import quoted
+from provisioner.text import hides, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from yaml import Event, ScalarEvent, YAMLError
+
+_DEEPEST = 12
+_MOST_NODES = 200_000
+_MOST_COMPLAINTS = 20
+_BREAK = re.compile(r"\r\n|\r|\n")
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+
+
+@dataclass(slots=True)
+class Scalar:
+    """One value, as it was written; nothing at all (also `~` and `null`) is the empty text."""
+
+    where: Where
+    text: str
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A list."""
+
+    where: Where
+    items: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Mapping:
+    """Keys and values in the order of the file; `keys` are the places of the keys themselves."""
+
+    where: Where
+    items: dict[str, Node] = field(default_factory=dict)
+    keys: dict[str, Where] = field(default_factory=dict)
+
+
+Node = Scalar | Sequence | Mapping
+
+
+class Source:
+    """Where a text came from: marks in it become places, `shift` columns further right."""
+
+    def __init__(self, file: str, text: str, *, shift: int = 0, shown: str | None = None) -> None:
+        self.file = file
+        self.text = text
+        self.shift = shift
+        self.lines = [shown] if shown is not None else _BREAK.split(text)
+        self.secrets = redaction.hidden(text) if shown is None else {}
+
+    def where(self, line: int, column: int) -> Where:
+        """Give the place of a line and column that count from 0; its text shows no secret."""
+        shown = self.lines[line] if line < len(self.lines) else ""
+        text, at = redaction.masked(shown, self.secrets.get(line, ()), column)
+        caret = 0 if at == column else at + 1
+        return Where(self.file, line + 1, column + 1 + self.shift, text, caret)
+
+    def is_secret(self, line: int, column: int) -> bool:
+        """Tell whether the value of a secret key stands at a line and column."""
+        return any(start <= column < end for start, end in self.secrets.get(line, ()))
+
+
+def complaint(where: Where, what: str, fix: str) -> VmnetError:
+    """Make a complaint about the user's input."""
+    return VmnetError(what, where=where, fix=fix, status=Exit.BAD_INPUT)
+
+
+def read(source: Source) -> tuple[Node | None, list[VmnetError]]:
+    """Give the tree, or None if there is nothing to judge, and every complaint about the YAML."""
+    steering = list(islice(hidden(source), _MOST_COMPLAINTS))
+    if steering:
+        return None, steering
+    reader = _Reader(source)
+    return reader.document(), reader.complaints
+
+
+def hidden(source: Source) -> Iterator[VmnetError]:
+    """Find controls, bidi overrides and lone surrogates: YAML or the eye trips over them."""
+    for number, line in enumerate(_BREAK.split(source.text)):
+        if line.isprintable():
+            continue
+        for column, character in enumerate(line):
+            if character != "\t" and hides(character):
+                yield complaint(
+                    source.where(number, column),
+                    f"the invisible character {one_line(character)} stands here",
+                    "delete it, or save the file as plain UTF-8 text",
+                )
+                break
+
+
+class _EnoughError(Exception):
+    """The text is too deep or too long to go on; the complaint is made already."""
+
+
+class _Reader:
+    """Builds the tree out of the parser's events: nothing is resolved, copied or constructed."""
+
+    def __init__(self, source: Source) -> None:
+        import yaml
+
+        self.source = source
+        self.complaints: list[VmnetError] = []
+        self.whole = True
+        self.count = 0
+        self.yaml = yaml
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        self.events: Iterator[Event] = yaml.parse(source.text, Loader=loader)
+
+    def document(self) -> Node | None:
+        """Read the one document; None if there is none, or too much of it cannot be judged."""
+        try:
+            node = self._stream()
+        except self.yaml.YAMLError as error:
+            self.complaints.append(self._syntax(error))
+            return None
+        except _EnoughError:
+            return None
+        return node if self.whole else None
+
+    def _stream(self) -> Node | None:
+        node: Node | None = None
+        seen = False
+        for event in self.events:
+            if not isinstance(event, self.yaml.DocumentStartEvent):
+                continue
+            if seen:
+                self._complain(event, "a second document begins here", "keep one plan in a file")
+                raise _EnoughError
+            seen = True
+            node = self._node(next(self.events), 0)
+        return node
+
+    def _node(self, event: Event, depth: int) -> Node:
+        self.count += 1
+        if depth > _DEEPEST:
+            self._complain(event, "this is nested too deep", "a plan needs no more than six levels")
+            raise _EnoughError
+        if self.count > _MOST_NODES:
+            self._complain(event, "this is too long for a plan", "split it into several plans")
+            raise _EnoughError
+        self._plain(event)
+        match event:
+            case self.yaml.ScalarEvent():
+                return self._scalar(event)
+            case self.yaml.SequenceStartEvent():
+                return self._sequence(event, depth)
+            case self.yaml.MappingStartEvent():
+                return self._mapping(event, depth)
+            case _:  # an alias: what it stands for is not known here
+                self.whole = False
+                return Scalar(self._where(event), "")
+
+    def _plain(self, event: Event) -> None:
+        """Refuse what makes one node stand for another, or for an object."""
+        if isinstance(event, self.yaml.AliasEvent):
+            self._complain(event, "an alias stands here", "write the value out, or use defaults:")
+        elif getattr(event, "anchor", None):
+            self._complain(event, "an anchor stands here", "take out the &name")
+        elif getattr(event, "tag", None):
+            tag = quoted(str(getattr(event, "tag", "")).replace("tag:yaml.org,2002:", "!!"))
+            self.whole = self.whole and isinstance(event, self.yaml.ScalarEvent)
+            mark = event.start_mark
+            what, fix = f"the tag {tag} stands here", "take it out: values need no tags"
+            if mark and self.source.is_secret(mark.line, mark.column):
+                what, fix = "this begins like a tag", "put it in quotes"
+            self._complain(event, what, fix)
+
+    def _scalar(self, event: ScalarEvent) -> Scalar:
+        text: str = event.value
+        for character in text:
+            if character not in "\n\t" and hides(character):
+                self._complain(
+                    event, f"the text holds the character {one_line(character)}", "take it out"
+                )
+                break
+        return Scalar(self._where(event), "" if not event.style and text in _NULLS else text)
+
+    def _sequence(self, event: Event, depth: int) -> Sequence:
+        sequence = Sequence(self._where(event))
+        while not isinstance(item := next(self.events), self.yaml.SequenceEndEvent):
+            sequence.items.append(self._node(item, depth + 1))
+        return sequence
+
+    def _mapping(self, event: Event, depth: int) -> Mapping:
+        mapping = Mapping(self._where(event))
+        while not isinstance(at := next(self.events), self.yaml.MappingEndEvent):
+            key = self._node(at, depth + 1)
+            value = self._node(next(self.events), depth + 1)
+            if not isinstance(key, Scalar):
+                self._complain(at, "a key must be a plain word", "write key: value")
+            elif key.text == "<<":
+                self._complain(at, "the merge key << stands here", "use defaults: instead")
+                self.whole = False
+            elif key.text in mapping.items:
+                self._complain(
+                    at,
+                    f"key {quoted(key.text)} is given twice, first at {mapping.keys[key.text]}",
+                    "remove one of the two",
+                )
+            else:
+                mapping.items[key.text] = value
+                mapping.keys[key.text] = key.where
+        return mapping
+
+    def _where(self, event: Event) -> Where:
+        mark = event.start_mark
+        return self.source.where(mark.line, mark.column) if mark else self.source.where(0, 0)
+
+    def _complain(self, event: Event, what: str, fix: str) -> None:
+        self.complaints.append(complaint(self._where(event), what, fix))
+        if len(self.complaints) >= _MOST_COMPLAINTS:
+            raise _EnoughError
+
+    def _raw(self, where: Where) -> str:
+        """Give what stands in the source from a place on, secrets too."""
+        line, column = where.line - 1, where.column - 1 - self.source.shift
+        return self.source.lines[line][column:] if line < len(self.source.lines) else ""
+
+    def _syntax(self, error: YAMLError) -> VmnetError:
+        marks = [getattr(error, "problem_mark", None), getattr(error, "context_mark", None)]
+        places = [self.source.where(mark.line, mark.column) for mark in marks if mark]
+        told = [place for place in places if place.text]  # an open quote ends behind the last line
+        where = (told or places or [self.source.where(0, 0)])[0]
+        rest = self._raw(where)
+        if rest.startswith("\t"):
+            return complaint(where, "a tab stands where YAML wants spaces", "indent with spaces")
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        if "cannot start any token" in problem:
+            first = quoted(rest[:1])
+            return complaint(where, f"a value cannot begin with {first}", "put it in quotes")
+        return complaint(
+            where,
+            f"not valid YAML: {one_line(problem)}",
+            "check indentation and quotes around here",
+        )

@@ -1,0 +1,1 @@
+"""What a plan must not say, though each of its values is well formed."""

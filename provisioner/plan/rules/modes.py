@@ -1,0 +1,205 @@
+"""What the modes demand of the NICs of a plan, each with the settings that hold for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provisioner.plan import nic_settings
+from provisioner.plan.problem import Path, Problem
+from provisioner.plan.scalars import meant, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from provisioner.plan.model import Network, Nic, Plan
+    from provisioner.plan.nic_settings import Attachment
+
+MOST_SOURCES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One NIC with its place in the plan, its network, and the settings that hold for it."""
+
+    path: Path
+    network: Network
+    nic: Nic
+    how: Attachment
+
+    def said(self, key: str) -> Path:
+        """Give the path of what decides a setting: the NIC's own word, else its network's."""
+        if getattr(self.nic, key) is not None:
+            return (*self.path, key)
+        return ("networks", self.network.name, key)
+
+
+def mode_problems(plan: Plan) -> Iterator[Problem]:
+    """Judge NICs and networks by the modes of their macvtaps."""
+    nics = placed(plan)
+    wires: dict[object, list[Placed]] = {}
+    homes: dict[str, list[Placed]] = {network.name: [] for network in plan.networks}
+    for one in nics:
+        wires.setdefault(wire_of(one.network), []).append(one)
+        homes[one.network.name].append(one)
+    for wire in wires.values():
+        yield from _alone(wire)
+    yield from _without_host(plan, wires)
+    for one in nics:
+        yield from _nic(one)
+    for network in plan.networks:
+        yield from _network(network, homes[network.name])
+    yield from _sources(plan, nics, wires)
+
+
+def each_nic(plan: Plan) -> Iterator[tuple[Path, str, int, Nic]]:
+    """Give every NIC with its path, its VM's name and its number there."""
+    for vm in plan.vms:
+        for at, nic in enumerate(vm.nics):
+            yield ("vms", vm.name, "nics", at), vm.name, at, nic
+
+
+def placed(plan: Plan) -> list[Placed]:
+    """Give every NIC whose network the plan has."""
+    known = {network.name: network for network in plan.networks}
+    return [
+        Placed(path, known[nic.network], nic, nic_settings.of(known[nic.network], nic))
+        for path, _, _, nic in each_nic(plan)
+        if nic.network in known
+    ]
+
+
+def wire_of(network: Network) -> tuple[str, ...]:
+    """Give what is the same for networks that share one wire: uplink and VLAN, or the switch."""
+    if network.uplink:
+        return ("uplink", network.uplink, str(network.vlan or ""))
+    return ("switch", network.name)
+
+
+def _alone(wire: Sequence[Placed]) -> Iterator[Problem]:
+    """Refuse what the kernel answers with EINVAL: passthru beside anything, both ways."""
+    alone = [one for one in wire if one.how.mode == "passthru"]
+    beside = [one for one in wire if one.how.mode != "passthru"]
+    pairs = [(one, alone[0]) for one in alone[1:]]
+    if alone and beside:
+        pairs.append((alone[0], beside[0]))
+    for one, other in pairs:
+        uplink = one.network.uplink or f"switch {one.network.name}"
+        yield Problem(
+            (*one.path, "mode"),
+            f"mode passthru takes {uplink} for this NIC alone, and another NIC is on it",
+            "give one of them another uplink, or both a mode other than passthru",
+            (*other.path, "mode"),
+        )
+
+
+def _without_host(plan: Plan, wires: dict[object, list[Placed]]) -> Iterator[Problem]:
+    """Refuse the host's sibling beside passthru, where no NIC of its network is refused for it."""
+    for network in plan.networks:
+        there = wires.get(wire_of(network), []) if network.host_access is not None else []
+        alone = [one for one in there if one.how.mode == "passthru"]
+        if alone and not any(one.network is network for one in there):
+            yield Problem(
+                ("networks", network.name, "host_access"),
+                f"mode passthru takes {network.uplink} for one NIC alone: the host has no access "
+                "beside it",
+                "leave host_access out, or use a mode other than passthru",
+                (*alone[0].path, "mode"),
+            )
+
+
+def _nic(one: Placed) -> Iterator[Problem]:
+    mode, nic, path = one.how.mode, one.nic, one.path
+    if nic.mac and mode == "passthru":
+        # The kernel passes over the MAC at creation; set later, it is given to the uplink as well.
+        yield Problem(
+            (*path, "mac"),
+            "a NIC in mode passthru bears the MAC of its uplink: no other can be given",
+            "leave mac out, or use another mode",
+            one.said("mode"),
+        )
+    if nic.promisc is False and mode != "passthru":
+        yield _useless((*path, "promisc"), "promisc: false", "passthru", mode)
+    if nic.allow is not None and mode != "source":
+        yield _useless((*path, "allow"), "a list of sources", "source", mode)
+    if one.network.host_access is not None and mode != "bridge":
+        yield Problem(
+            one.said("mode"),
+            "host access works in mode bridge only: the kernel lets nothing pass between the host "
+            f"and a guest of mode {mode}",
+            "use mode: bridge, leave host_access out, or use a switch: there the host is reached "
+            "in every mode",
+            ("networks", one.network.name, "host_access"),
+        )
+
+
+def _network(network: Network, there: Sequence[Placed]) -> Iterator[Problem]:
+    """Judge settings of a network that none of its NICs can have a use for."""
+    modes = {network.mode, *(one.how.mode for one in there)}
+    home: Path = ("networks", network.name)
+    if not network.promisc and "passthru" not in modes:
+        yield _useless((*home, "promisc"), "promisc: false", "passthru", network.mode)
+    if network.take_over and "passthru" not in modes:
+        yield _useless((*home, "take_over"), "take_over", "passthru", network.mode)
+    if network.allow and "source" not in modes:
+        yield _useless((*home, "allow"), "a list of sources", "source", network.mode)
+
+
+def _useless(path: Path, what: str, wanted: str, mode: str) -> Problem:
+    return Problem(
+        path,
+        f"{what} means nothing in mode {mode}",
+        f"use mode: {wanted}, or leave {path[-1]} out",
+    )
+
+
+def _sources(
+    plan: Plan, nics: Sequence[Placed], wires: dict[object, list[Placed]]
+) -> Iterator[Problem]:
+    sizes = {vm.name: len(vm.nics) for vm in plan.vms}
+    on_wire = {wire: {one.path[1] for one in there} for wire, there in wires.items()}
+    lists: list[tuple[Path, Network, tuple[str, ...]]] = [
+        (("networks", network.name, "allow"), network, network.allow) for network in plan.networks
+    ]
+    lists += [((*one.path, "allow"), one.network, one.nic.allow or ()) for one in nics]
+    for path, network, allow in lists:
+        yield from _known(path, allow, sizes)
+        yield from _within_reach(path, network, allow, on_wire.get(wire_of(network), set()), sizes)
+        many = sum(sizes.get(one.removeprefix("vm:"), 1) for one in allow)
+        if many > MOST_SOURCES:
+            yield Problem(
+                path,
+                f"a list of {many} sources is too long: each frame is looked up in it",
+                f"list at most {MOST_SOURCES}, or use another mode",
+            )
+
+
+def _known(path: Path, allow: Sequence[str], sizes: dict[str, int]) -> Iterator[Problem]:
+    for at, one in enumerate(allow):
+        name = one.removeprefix("vm:")
+        if one.startswith("vm:") and name not in sizes:
+            few = [*sizes][:12]
+            more = f" and {len(sizes) - len(few)} more" if len(sizes) > len(few) else ""
+            yield Problem(
+                (*path, at),
+                f"there is no VM {quoted(name)}",
+                f"{meant(name, sizes)}VMs of this plan: {', '.join(few)}{more}",
+            )
+
+
+def _within_reach(
+    path: Path,
+    network: Network,
+    allow: Sequence[str],
+    there: set[str | int],
+    sizes: dict[str, int],
+) -> Iterator[Problem]:
+    """On a switch, frames come from nobody but the plan's VMs on it and the host."""
+    for at, one in enumerate(allow):
+        name = one.removeprefix("vm:")
+        if network.switch and one.startswith("vm:") and name in sizes and name not in there:
+            yield Problem(
+                (*path, at),
+                f"VM {name} has no NIC on the switch of network {network.name}",
+                "take it out of the list, or give it a NIC there",
+            )

@@ -1,0 +1,71 @@
+"""What must hold for one address or prefix on a network with these subnets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provisioner.plan.ip import Address, Interface, Subnet, is_bare, is_host
+from provisioner.plan.problem import Path, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def inside(path: Path, what: str, one: Address, subnets: tuple[Subnet, ...]) -> Iterator[Problem]:
+    """Judge one address against the subnets of its network; without any, nothing can be said."""
+    subnet = of_family(subnets, one.version)
+    told = " or ".join(map(str, subnets))
+    if subnets and (subnet is None or one not in subnet):
+        yield Problem(
+            path, f"{what} {one} is not inside subnet {told}", "choose one inside the subnet"
+        )
+    elif subnet and not is_host(subnet, one):
+        kind = "broadcast" if one == subnet.broadcast_address else "network"
+        yield Problem(
+            path,
+            f"{what} {one} is the {kind} address of {subnet}",
+            "choose one between the first and the last address",
+        )
+
+
+def prefix(path: Path, one: Interface, subnets: tuple[Subnet, ...]) -> Iterator[Problem]:
+    """Judge an address's prefix against the subnet of its family, or by itself."""
+    subnet = of_family(subnets, one.version)
+    if subnet is None and not subnets and is_bare(one):
+        yield Problem(
+            path,
+            f"address {one.ip} has no prefix, and its network no subnet",
+            "write the prefix, as in 10.77.0.5/24, or give the network a subnet",
+        )
+    elif subnet is None and not subnets and not is_host(one.network, one.ip):
+        kind = "broadcast" if one.ip == one.network.broadcast_address else "network"
+        yield Problem(
+            path,
+            f"address {one.ip} is the {kind} address of {one.network}",
+            "choose one between the first and the last address",
+        )
+    elif subnet and one.ip in subnet and one.network != subnet:
+        yield Problem(
+            path,
+            f"address {one} does not have the prefix of subnet {subnet}",
+            f"write {one.ip}/{subnet.prefixlen}, or leave the prefix out",
+        )
+
+
+def of_family(subnets: tuple[Subnet, ...], version: int) -> Subnet | None:
+    """Give the subnet of an IP version, if there is one."""
+    return next((subnet for subnet in subnets if subnet.version == version), None)
+
+
+def second_of_a_family(path: Path, values: Sequence[Address | Subnet]) -> Iterator[Problem]:
+    """Complain about each value but the first of an IP version."""
+    seen: dict[int, int] = {}
+    for at, value in enumerate(values):
+        if value.version in seen:
+            yield Problem(
+                (*path, at),
+                f"{value} is the second {path[-1]} of IPv{value.version}",
+                "give at most one for IPv4 and one for IPv6",
+                (*path, seen[value.version]),
+            )
+        seen.setdefault(value.version, at)

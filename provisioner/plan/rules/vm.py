@@ -1,0 +1,149 @@
+"""What must hold among the keys of one VM."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from provisioner.plan.problem import Problem
+from provisioner.plan.scalars import quoted
+from provisioner.plan.vm_scalars import NO_IMAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provisioner.plan.vm import Disk, File, Vm
+
+_MOST_DISKS = 16
+_MICRO_PATH = re.compile(r"/[A-Za-z0-9_.+@%:,=/-]+")
+
+
+def vm_problems(vm: Vm) -> Iterator[Problem]:
+    """Judge one VM by itself."""
+    yield from _booting(vm)
+    yield from _inside(vm)
+    yield from _inside_micro(vm)
+    if vm.digest and not vm.image.startswith(("file:", "http")):
+        yield Problem(
+            ("digest",),
+            f'the image "{vm.image}" is known by its name: its digest was taken at its import',
+            "leave digest out",
+        )
+    if len(vm.disks) > _MOST_DISKS:
+        yield Problem(("disks",), f"{len(vm.disks)} disks", f"use at most {_MOST_DISKS}")
+    for at, disk in enumerate(vm.disks):
+        yield from _extra_disk(("disks", at), disk)
+    if vm.disk and (vm.disk.path or vm.disk.device or vm.disk.format or vm.disk.readonly):
+        yield Problem(
+            ("disk",),
+            "disk is the image's own: it has a size, a cache and discard, no more",
+            "put other disks into disks: [{path: data.qcow2, format: qcow2}]",
+        )
+    for at, file in enumerate(vm.files):
+        yield from _file(("files", at), file)
+
+
+def _booting(vm: Vm) -> Iterator[Problem]:
+    if vm.image == NO_IMAGE and not vm.kernel:
+        yield Problem(
+            ("image",),
+            "image: none leaves nothing to boot",
+            "name a kernel: kernel: ./bzImage, or an image",
+        )
+    for key in ("initrd", "cmdline"):
+        if getattr(vm, key) and not vm.kernel:
+            yield Problem((key,), f"{key} goes with a kernel", "write kernel: ./vmlinuz too")
+    if vm.kernel and vm.boot:
+        yield Problem(
+            ("boot",),
+            f"a kernel is booted directly: boot: {vm.boot} would not be looked at",
+            "leave boot or kernel out",
+        )
+    if vm.boot == "uefi" and vm.machine == "pc":
+        yield Problem(
+            ("boot",), "boot: uefi needs machine: q35", "leave machine out, or use boot: bios"
+        )
+    yield from _micro(vm)
+
+
+def _micro(vm: Vm) -> Iterator[Problem]:
+    if vm.image == "micro":
+        for key in ("disk", "boot", "kernel"):
+            if getattr(vm, key):
+                yield Problem(
+                    (key,),
+                    f"the micro image has no {key} of its own: it boots from memory",
+                    "use disks: [10G] for a disk; image: none with a kernel of yours",
+                )
+
+
+def _inside(vm: Vm) -> Iterator[Problem]:
+    if vm.ignition:
+        for key in (
+            "user",
+            "ssh_keys",
+            "password_hash",
+            "password",
+            "packages",
+            "run",
+            "files",
+            "cloud_init",
+        ):
+            if getattr(vm, key):
+                yield Problem(
+                    (key,),
+                    f"{key} is told by cloud-init, and this guest reads Ignition",
+                    "put it into the Ignition file, or leave ignition out",
+                )
+    if vm.password and vm.password_hash:
+        yield Problem(("password",), "there are two passwords", "leave one of them out")
+
+
+def _inside_micro(vm: Vm) -> Iterator[Problem]:
+    if vm.image != "micro":
+        return
+    for key in ("user", "packages", "cloud_init", "ignition", "password", "password_hash"):
+        if getattr(vm, key):
+            yield Problem(
+                (key,),
+                f"the micro image knows no {key}",
+                "it knows ssh_keys, files and run, for root; or use another image",
+            )
+    for at, file in enumerate(vm.files):
+        if not _MICRO_PATH.fullmatch(file.path):
+            yield Problem(
+                ("files", at, "path"),
+                f"the micro image writes no file named {quoted(file.path)}",
+                "use letters, digits and _ . + @ % : , = - between the slashes",
+            )
+        if file.owner not in {"root", "root:root"}:
+            yield Problem(
+                ("files", at, "owner"),
+                f"the micro image has no {quoted(file.owner)}: root is alone there",
+                "leave owner out",
+            )
+
+
+def _extra_disk(path: tuple[str | int, ...], disk: Disk) -> Iterator[Problem]:
+    sources = [key for key in ("size_mib", "path", "device") if getattr(disk, key)]
+    if len(sources) != 1:
+        yield Problem(
+            path,
+            "a disk is one of three: size, path or device",
+            "write 10G, {path: data.qcow2, format: qcow2} or {device: /dev/disk/by-id/…}",
+        )
+    if disk.path and not disk.format:
+        yield Problem(
+            path,
+            "the format of a file is never guessed from its bytes: a guest may have written them",
+            "write format: raw or format: qcow2",
+        )
+    if disk.device and disk.format == "qcow2":
+        yield Problem((*path, "format"), "a device is raw", "leave format out")
+
+
+def _file(path: tuple[str | int, ...], file: File) -> Iterator[Problem]:
+    if (file.content is None) == (file.source is None):
+        yield Problem(
+            path, "a file has either content or source", "write content: TEXT, or source: ./FILE"
+        )

@@ -1,0 +1,268 @@
+"""One scalar of a plan at a time: text in, value out, or a complaint that says how to mend it.
+
+YAML never guesses a type here: `on`, `1e3` and a MAC stay text until one of these reads them.
+"""
+
+import binascii
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import parse_qsl, urlsplit
+
+from provisioner.text import one_line
+
+_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_NETWORK_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_UPLINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_KEY_TYPES = (
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+)
+_FOR_PLANS = ("auto", "qemu:///system", "qemu:///session")
+_LOCAL = ("qemu", "qemu+unix")
+_REMOTE = ("qemu+ssh", "qemu+libssh", "qemu+libssh2", "qemu+tls", "qemu+tcp", "qemu+ext")
+_LOCAL_KEYS = frozenset({"socket", "mode"})
+_CHOICES = "auto, qemu:///system or qemu:///session"
+
+_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_IFNAMSIZ = 16
+_LONGEST_VM = 40
+_FEW_DIGITS = 6
+_NO_VALUE = "there is no value here"
+_FILL_IN = "write one, or remove the key"
+
+
+class BadValue(ValueError):  # noqa: N818  (pydantic carries a ValueError along with its place)
+    """A value that does not hold: what is wrong with it, and how to mend it."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+
+def quoted(value: object) -> str:
+    """Give a value of the user for a message: on one line, short, harmless to a terminal."""
+    return f'"{one_line(str(value), 60)}"'
+
+
+def scalar(value: object) -> str:
+    """Take one value as text; refuse nothing at all, a list and a mapping."""
+    match value:
+        case None | "":
+            raise BadValue(_NO_VALUE, _FILL_IN)
+        case list() | tuple():
+            raise BadValue("one value is wanted here, not a list", "write a single value")
+        case dict():
+            raise BadValue("one value is wanted here, not keys", "write a single value")
+        case _:
+            return str(value)
+
+
+def many(value: object) -> Sequence[object]:
+    """Take one value or a list of them as a list."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Give the known word that a mistyped one is near to, if there is one."""
+    import difflib
+
+    near = difflib.get_close_matches(word[:64], list(known), n=1)
+    return near[0] if near else None
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Give `did you mean "…"? ` when a known word is near, else nothing."""
+    near = nearest(word, known)
+    return f'did you mean "{near}"? ' if near else ""
+
+
+def one_of(value: object, known: Iterable[str], kind: str) -> str:
+    """Take one of a few words, or say which there are."""
+    word = scalar(value)
+    words = tuple(known)
+    if word not in words:
+        raise BadValue(f"{quoted(word)} is not {kind}", f"use one of {', '.join(words)}")
+    return word
+
+
+def plan_name(value: object) -> str:
+    """Take a plan's name: a DNS label of at most 32 characters."""
+    return _label(value, "a plan", 32)
+
+
+def vm_name(value: object) -> str:
+    """Take a VM's name: a DNS label of at most 40 characters; it becomes the guest's hostname."""
+    return _label(value, "a VM", _LONGEST_VM)
+
+
+def is_vm_name(name: str) -> bool:
+    """Tell whether `vm_name` would take a name."""
+    return len(name) <= _LONGEST_VM and bool(_LABEL.fullmatch(name))
+
+
+def _label(value: object, whose: str, limit: int) -> str:
+    name = scalar(value)
+    if len(name) > limit or not _LABEL.fullmatch(name):
+        raise BadValue(
+            f"{quoted(name)} cannot name {whose}",
+            "use a-z, 0-9 and -, a letter first, no - at the end,"
+            f" at most {limit} characters (this has {len(name)})",
+        )
+    return name
+
+
+def network_name(value: object) -> str:
+    """Take a network's name."""
+    name = scalar(value)
+    if not _NETWORK_NAME.fullmatch(name):
+        raise BadValue(
+            f"{quoted(name)} cannot name a network",
+            f"use a-z, 0-9, _ and -, a letter first, at most 32 characters (this has {len(name)})",
+        )
+    return name
+
+
+def uplink(value: object) -> str:
+    """Take the name of a host's NIC.
+
+    Narrower than the kernel, which lets `$(id)` and `-rf` name a device (dev_valid_name in
+    net/core/dev.c); no NIC that people use carries more than these characters.
+    """
+    name = scalar(value)
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if size >= _IFNAMSIZ:
+        raise BadValue(
+            f"{quoted(name)} cannot name an uplink",
+            f"the kernel allows at most {_IFNAMSIZ - 1} bytes (this has {size})",
+        )
+    if not _UPLINK.fullmatch(name):
+        raise BadValue(
+            f"{quoted(name)} cannot name an uplink",
+            "use letters, digits, . _ and -, a letter or digit first; `ip link` lists your NICs",
+        )
+    if name in {"lo", "all", "default"}:
+        raise BadValue(
+            f"{quoted(name)} cannot carry macvtaps",
+            "name a NIC of this host (`ip link` lists them), or use switch: true instead",
+        )
+    return name
+
+
+def flag(value: object) -> bool:
+    """Take true or false, in the words that YAML knows for them."""
+    if isinstance(value, bool):
+        return value
+    word = scalar(value)
+    if word.lower() not in _FLAGS:
+        raise BadValue(f"{quoted(word)} is neither true nor false", "write true or false")
+    return _FLAGS[word.lower()]
+
+
+def is_flag(value: object) -> bool:
+    """Tell whether `flag` would take a value."""
+    return isinstance(value, bool) or (isinstance(value, str) and value.lower() in _FLAGS)
+
+
+def allowed(value: object) -> str:
+    """Take whom a source-mode NIC hears: a MAC, vm:NAME for all MACs of that VM, or host."""
+    text = scalar(value)
+    if text == "host":
+        return text
+    if not text.startswith("vm:"):
+        return _unicast(
+            text, "write a MAC, vm:NAME or host", "take it out of the list", "take it out"
+        )
+    if not is_vm_name(text.removeprefix("vm:")):
+        raise BadValue(f"{quoted(text)} names no VM", "write it like vm:web1, or give a MAC")
+    return text
+
+
+def mac(value: object) -> str:
+    """Take a unicast MAC; lower case comes back."""
+    text = scalar(value)
+    eaten = text.isdecimal() and len(text) > _FEW_DIGITS
+    told = "; did a YAML tool eat the colons?" if eaten else ""
+    form = f"a MAC looks like 02:00:00:00:00:01{told}"
+    return _unicast(text, form, "leave mac out: vmnet derives one", "leave mac out")
+
+
+def _unicast(text: str, form: str, instead: str, way_out: str) -> str:
+    address = text.lower().replace("-", ":")
+    if not _MAC.fullmatch(address):
+        raise BadValue(f"{quoted(text)} is not a MAC", form)
+    if address == "00:00:00:00:00:00":
+        raise BadValue(f"{quoted(text)} is nobody's MAC", instead)
+    if int(address[:2], 16) & 1:
+        raise BadValue(
+            f"{quoted(text)} is a multicast MAC",
+            f"make the first octet even, as in 02:00:00:00:00:01, or {way_out}",
+        )
+    return address
+
+
+def ssh_key(value: object) -> str:
+    """Take one line of a .pub file of OpenSSH: type, key, comment; options are refused."""
+    line = scalar(value).strip()
+    fix = "paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home"
+    if "PRIVATE KEY" in line:
+        raise BadValue("this is a private key: whoever reads the plan could use it", fix)
+    words = line.split(" ", 2)
+    if not line.isprintable() or words[0] not in _KEY_TYPES or len(words) == 1:
+        raise BadValue(f"{quoted(line)} is not a public key of OpenSSH", fix)
+    kind = words[0].encode()
+    try:
+        body = binascii.a2b_base64(words[1], strict_mode=True)
+    except ValueError:
+        body = b""
+    if not body.startswith(len(kind).to_bytes(4, "big") + kind):
+        raise BadValue(f"the {words[0]} key is damaged: its body does not hold one", fix)
+    return line
+
+
+def connection(value: object) -> str:
+    """Return the libvirt connection that a plan may choose: one of `_FOR_PLANS`.
+
+    A libvirt URI can name a socket, a host with the keys to log into it, or a folder whose settings
+    libvirt obeys as root: a plan that somebody else wrote must not choose any of them.
+    """
+    text = scalar(value)
+    if text in _FOR_PLANS:
+        return text
+    uri(text)
+    raise BadValue(
+        f"a plan cannot choose the connection {quoted(text)}",
+        f"use {_CHOICES}; another socket of this host is named on the command line: --connection",
+    )
+
+
+def uri(text: str) -> str:
+    """Return `auto` or a URI of libvirt's QEMU driver on this host, as an operator may give it."""
+    if text in _FOR_PLANS:
+        return text
+    try:
+        parts = urlsplit(text)
+        keys = {key for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    except ValueError:
+        parts, keys = urlsplit(""), set()
+    if parts.scheme in _REMOTE or (parts.scheme in _LOCAL and parts.netloc):
+        raise BadValue(
+            f"{quoted(text)} leads to another host, and macvtaps are made on this one",
+            f"run vmnet on that host; here use {_CHOICES}",
+        )
+    if parts.scheme in _LOCAL and parts.path == "/embed":
+        raise BadValue(
+            f"{quoted(text)}: vmnet alone chooses the root of its embedded libvirt",
+            "use auto, which takes the embedded libvirt where no daemon answers",
+        )
+    plain = text.isascii() and text.isprintable() and " " not in text and "://" in text
+    known = parts.scheme in _LOCAL and parts.path in {"/system", "/session"}
+    if not (plain and known and not parts.fragment and keys <= _LOCAL_KEYS):
+        raise BadValue(f"{quoted(text)} is not a libvirt connection to QEMU", f"use {_CHOICES}")
+    return text

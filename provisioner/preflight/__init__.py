@@ -1,0 +1,1 @@
+"""What is checked about host, network and images before anything is touched."""

@@ -1,0 +1,192 @@
+"""Names and addresses that something has which is not the plan's: it is never touched."""
+
+from collections.abc import Container, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from provisioner import naming
+from provisioner.errors import Exit, VmnetError
+from provisioner.network import nftables
+from provisioner.network.devices import Nics, uplink_of
+from provisioner.network.facts import Facts
+from provisioner.network.nft_ruleset import taken
+from provisioner.network.resources import Key, Resources
+from provisioner.plan import nic_settings
+from provisioner.preflight.taken import held_by_host
+from provisioner.text import one_line
+
+if TYPE_CHECKING:
+    from provisioner.plan.ip import Address
+    from provisioner.plan.load.positions import Places
+    from provisioner.plan.model import Network, Plan
+
+Claim = tuple[str, str]
+"""A LAN (the ifindex of the uplink, and the VLAN's number) and what a guest will have there: its
+address or its MAC."""
+
+
+def claims(
+    plan: "Plan", nics: Nics, facts: Facts, fresh: Container[str]
+) -> dict[Claim, tuple[str | int, ...]]:
+    """Return what the VMs in `fresh` will have on the host's uplinks, and where the plan says so.
+
+    Of a passthru NIC the MAC is the uplink's own, which the kernel gives to one device alone.
+    """
+    found: dict[Claim, tuple[str | int, ...]] = {}
+    for network in plan.networks:
+        link = facts.link(network.uplink or "")
+        if not network.uplink or network.granted or link is None:
+            continue
+        lan = f"{link.index}.{network.vlan or 0}"
+        for vm in plan.vms:
+            for i, nic in enumerate(vm.nics):
+                if nic.network != network.name or vm.name not in fresh:
+                    continue
+                if nic_settings.of(network, nic).mode != "passthru":
+                    found[lan, nics[vm.name, i].mac.lower()] = ("vms", vm.name, "nics", i, "mac")
+        found |= {
+            (lan, str(address)): path
+            for address, path in static_addresses(plan, network, nics).items()
+            if path[1] in fresh
+        }
+    return found
+
+
+def claimed_elsewhere(
+    taken: Mapping[Claim, str], paths: Mapping[Claim, tuple[str | int, ...]], places: "Places"
+) -> Iterator[VmnetError]:
+    """Addresses and MACs that another plan's `up` is giving to its guests right now."""
+    for claim, who in taken.items():
+        what = "MAC" if paths[claim][-1] == "mac" else "address"
+        yield VmnetError(
+            f"the {what} {claim[1]} is taken: {who} is bringing up a guest that has it",
+            where=places.where(*paths[claim]),
+            fix=f"give this NIC another {what}, or take that plan down first",
+            status=Exit.CONFLICT,
+        )
+
+
+def devices_taken(
+    plan: "Plan", places: "Places", facts: Facts, owned: Resources
+) -> Iterator[VmnetError]:
+    """Names that something which is not ours has: it is never touched."""
+    links = {x.name: x for x in facts.links} | {x.altname: x for x in facts.links if x.altname}
+    for name, (key, path) in _devices(plan).items():
+        if name in links and key not in owned:
+            link = links[name]
+            yield VmnetError(
+                f'the device name "{name}" is taken by a {link.kind or "device"} that vmnet did '
+                f"not make for this plan (group {link.group:#x})",
+                where=places.where(*path),
+                fix=f"rename the plan, or take that device away: ip link del dev {name}",
+                status=Exit.CONFLICT,
+            )
+
+
+def _devices(plan: "Plan") -> dict[str, tuple[Key, tuple[str | int, ...]]]:
+    """Give every device name of the plan, the resource it belongs to, and its place in the plan."""
+    out: dict[str, tuple[Key, tuple[str | int, ...]]] = {}
+    for vm in plan.vms:
+        for i in range(len(vm.nics)):
+            tap = naming.macvtap(plan.name, vm.name, i)
+            for name in (tap, naming.altname(plan.name, vm.name, i)):
+                out[name] = (("macvtap", tap), ("vms", vm.name, "nics", i))
+    for network in plan.networks:
+        out |= {
+            name: (key, ("networks", network.name))
+            for key, *of_it in _of_network(plan, network)
+            for name in of_it
+        }
+    return out
+
+
+def _of_network(plan: "Plan", network: "Network") -> Iterator[tuple[Key, *tuple[str, ...]]]:
+    """Give each resource that a network needs by itself, with the names of its devices."""
+    uplink = uplink_of(plan.name, network)
+    if network.switch:
+        ends = naming.switch_ends(plan.name, network.name)
+        bridge = (naming.bridge(plan.name, network.name),) if network.switch.hairpin else ()
+        yield ("switch", uplink), *ends, *bridge
+    if network.vlan:
+        yield ("vlan", uplink), uplink
+    if network.host_access is not None:
+        sibling = naming.sibling(plan.name, network.name)
+        yield ("host access", sibling), sibling
+
+
+def domains_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
+    """Names and UUIDs of domains that somebody else has given to libvirt."""
+    for vm in plan.vms:
+        name, uuid = naming.domain(plan.name, vm.name), naming.domain_uuid(plan.name, vm.name)
+        for foreign in facts.foreign_domains:
+            if name == foreign.name or uuid == foreign.uuid:
+                yield VmnetError(
+                    f'libvirt already has a domain "{one_line(foreign.name)}" that vmnet did not '
+                    "make for this plan",
+                    where=places.where("vms", vm.name),
+                    fix="rename the plan or the VM; vmnet never touches a domain of somebody else",
+                    status=Exit.CONFLICT,
+                )
+
+
+def tables_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
+    """Names of nftables' tables that something which is not vmnet's has."""
+    wanted: dict[tuple[str, str], tuple[str | int, ...]] = {
+        ("inet", nftables.table_name(plan.name, x.name)): ("networks", x.name)
+        for x in plan.networks
+        if x.switch
+    }
+    for vm in plan.vms:
+        for i, nic in enumerate(vm.nics):
+            network = plan.network(nic.network)
+            if nic_settings.of(network, nic).spoof_guard != "off" and not network.granted:
+                tap = naming.macvtap(plan.name, vm.name, i)
+                wanted["netdev", nftables.table_name(plan.name, tap)] = ("vms", vm.name, "nics", i)
+    for which, path in wanted.items():
+        if which in facts.firewall.namesakes:
+            yield taken(*which, "rename the plan", places.where(*path))
+
+
+def addresses_taken(
+    plan: "Plan", network: "Network", places: "Places", nics: Nics, facts: Facts
+) -> Iterator[VmnetError]:
+    """Addresses that the host itself has: it would answer for them on every device."""
+    wanted = static_addresses(plan, network, nics)
+    for address, link in held_by_host(facts.links, wanted).items():
+        if link.group != naming.group(plan.name):
+            yield VmnetError(
+                f"the address {address} is this host's own, on {one_line(link.name)}",
+                where=places.where(*wanted[address]),
+                fix="give this NIC another address, or narrow the pool",
+                status=Exit.CONFLICT,
+            )
+
+
+def owned_elsewhere(
+    owners: "Mapping[Address, str]",
+    plan: "Plan",
+    network: "Network",
+    places: "Places",
+    nics: Nics,
+) -> Iterator[VmnetError]:
+    """Addresses that a machine on the LAN has answered for: `owners` are their MACs."""
+    wanted = static_addresses(plan, network, nics)
+    for address, mac in owners.items():
+        yield VmnetError(
+            f"the address {address} is taken: {mac} answers for it on {network.uplink}",
+            where=places.where(*wanted[address]),
+            fix="give this NIC another address, or keep the pool out of the router's DHCP range",
+            status=Exit.CONFLICT,
+        )
+
+
+def static_addresses(
+    plan: "Plan", network: "Network", nics: Nics
+) -> "dict[Address, tuple[str, str, str, int, str]]":
+    """Give the addresses that guests are told to take on a network, and where the plan says so."""
+    return {
+        one.ip: ("vms", vm.name, "nics", i, "address")
+        for vm in plan.vms
+        for i, nic in enumerate(vm.nics)
+        if nic.network == network.name and not nics[vm.name, i].dhcp
+        for one in nics[vm.name, i].addresses
+    }

@@ -1,0 +1,103 @@
+"""What will work otherwise than one may think: said, and done all the same."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from provisioner.network import uplink
+from provisioner.network.facts import Facts
+from provisioner.plan import nic_settings
+from provisioner.text import one_line
+
+if TYPE_CHECKING:
+    from provisioner.plan.model import Network, Nic, Plan, Vm
+    from provisioner.plan.nic_settings import Attachment
+
+_LOCAL = 0x02
+
+
+def warnings(plan: "Plan", facts: Facts) -> list[str]:
+    """List what will work otherwise than one may think, each once."""
+    found = [w for network in plan.networks for w in _network(network, facts)]
+    if facts.ipv6_locked and any(not network.granted for network in plan.networks):
+        found.append(
+            f"{facts.ipv6_locked}: a router on the wire may give this host routes through vmnet's "
+            "devices (in a container: start it with --sysctl net.ipv6.conf.default.accept_ra=0)"
+        )
+    for vm in plan.vms:
+        if vm.password:
+            found.append(
+                f"{vm.name}: its password stands in the plan in the clear, for whoever reads the "
+                "plan: password_hash would do (openssl passwd -6), or ssh_keys alone"
+            )
+        for i, nic in enumerate(vm.nics):
+            network = plan.network(nic.network)
+            how = nic_settings.of(network, nic)
+            found += (f"{vm.name}, NIC {i}: {w}" for w in _nic(vm, nic, network, how, facts))
+    return list(dict.fromkeys(found))
+
+
+def _network(network: "Network", facts: Facts) -> Iterator[str]:
+    link = facts.link(network.uplink) if network.uplink else None
+    if link and not (link.up and link.carrier):
+        what = "has no carrier" if link.up else "is down"
+        yield (
+            f"uplink {link.name} {what}: guests on {network.name} reach nobody outside "
+            f"until it comes up"
+        )
+    if link and network.take_over and uplink.carries_default(link, facts):
+        yield f"{link.name} carries this host's default route: the host loses it to the guest"
+    if network.switch and not network.switch.nat and facts.firewall.no_filter:
+        yield (
+            f"{network.name} is kept apart only while this host forwards nothing: "
+            f"{facts.firewall.no_filter}"
+        )
+    if network.switch and (network.switch.nat or network.switch.hairpin):
+        who, what = "guests", "do not get out"
+        if not network.switch.nat:
+            who, what = "frames", "may not be reflected"
+        for chain in facts.firewall.drops:
+            yield (
+                f"{chain} drops what this host forwards: {who} on {network.name} {what} until it "
+                "is told otherwise (Docker: iptables -I DOCKER-USER -i 'mv+' -j ACCEPT and "
+                "iptables -I DOCKER-USER -o 'mv+' -j ACCEPT)"
+            )
+
+
+def _nic(
+    vm: "Vm", nic: "Nic", network: "Network", how: "Attachment", facts: Facts
+) -> Iterator[str]:
+    if how.mode == "source":
+        yield from _sources(network, how, facts)
+    if how.queues > vm.cpus:
+        yield f"{how.queues} queues for {vm.cpus} CPU{'s'[: vm.cpus > 1]}: the others stay idle"
+    if nic.mac and not int(nic.mac[:2], 16) & _LOCAL:
+        yield (
+            f"the MAC {nic.mac} belongs to a maker of cards: a real one may bear it; those that "
+            "begin with 02 are free for all"
+        )
+    if how.spoof_guard == "mac" and facts.firewall.no_guard and not network.granted:
+        yield f"nothing keeps it from forging MACs: {facts.firewall.no_guard}"
+    foreign_dhcp = network.addressing == "dhcp" and not (network.switch and network.switch.dhcp)
+    if how.spoof_guard == "strict" and foreign_dhcp and not nic.address:
+        yield (
+            "spoof_guard: strict does not know the addresses that a foreign DHCP server gives: "
+            "only MACs, DHCP answers and router advertisements are held to what they should be"
+        )
+
+
+def _sources(network: "Network", how: "Attachment", facts: Facts) -> Iterator[str]:
+    if not how.allow:
+        yield "in mode source it hears only whom its list names, and that is empty: it is deaf"
+    twice = sorted({one for one in how.allow if how.allow.count(one) > 1})
+    if twice:
+        yield f"its list names {', '.join(map(one_line, twice))} twice"
+    link = facts.link(network.uplink or "")
+    if link is None or not link.addresses:
+        return
+    routers = {r.gateway_mac for r in facts.routes if r.device == link.name and r.gateway_mac}
+    for one in how.allow:
+        if one in routers:
+            yield (
+                f"its list names {one}, the router that this host uses through {link.name}, too: "
+                "while no guest runs there, the host hears its answers twice"
+            )

@@ -1,0 +1,1 @@
+"""Who reaches whom: the table of modes, expectations for each pair, explanations."""

@@ -1,0 +1,269 @@
+"""Who must reach whom: what the modes promise, and whether what was measured keeps it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+from provisioner.check.evidence import Finding, Probed, Vantage
+from provisioner.network.addressing import met_at
+from provisioner.network.devices import Nics, host_mac, uplink_of
+from provisioner.network.facts import Facts
+from provisioner.network.standalone import granted
+from provisioner.plan import nic_settings
+from provisioner.reachability import mode_table
+
+if TYPE_CHECKING:
+    from provisioner.network.addressing import NicConfig
+    from provisioner.plan.ip import Address
+    from provisioner.plan.model import Network, Plan
+
+HOST = "host"
+GATEWAY = "gateway"
+_FAR_SIDE = "the far side of the switch is the host's"
+
+
+class Expected(StrEnum):
+    """What a plan promises of a pair."""
+
+    REACHES = "reaches"
+    ISOLATED = "must not reach"
+    EITHER = "as measured"
+    UNICAST = "unicast only"  # no broadcast passes; who knows the other's MAC may reach it
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One direction between two ends on one network."""
+
+    network: str
+    source: str  # a VM, or "host"
+    target: str
+    expected: Expected
+    why: str
+    addresses: tuple[str, ...]  # the target's static ones; empty where DHCP gives them
+    nic: int = 0  # the target's NIC (the source's, when the target is no guest)
+    source_nic: int = 0
+    asked: str = "ping"  # or what a check of the user's asks: "tcp/22", "mtu 1500" …
+    within_s: float = 0.0  # the user's deadline; 0: what is usual
+    version: int = 0  # of IP, when one alone is asked about
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was measured of one pair and one address."""
+
+    pair: Pair
+    address: str
+    reached: bool | None  # None: it could not be measured
+    seconds: float | None = None
+    note: str = ""
+    by: Vantage | None = None
+    tries: int = 1  # pings it took until one was answered
+    wrong: str = ""  # what is wrong with it although it came through, as too small an MTU
+    finding: Finding | None = None  # why it is not as promised
+    seen: Probed | None = None  # of a check that the user has written
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether the promise was kept; what could not be measured never counts as kept."""
+        match self.pair.expected:
+            case Expected.REACHES:
+                return self.reached is True and not self.wrong
+            case Expected.ISOLATED:
+                return self.reached is False
+            case Expected.EITHER | Expected.UNICAST:
+                return self.reached is not None
+
+    @property
+    def observed(self) -> str:
+        """Say what was seen."""
+        match self.reached:
+            case True:
+                return self.wrong or "reaches"
+            case False:
+                return "no answer"
+            case None:
+                return "not measured"
+
+
+class Promises:
+    """What the modes of a plan promise, one pair of ends after the other.
+
+    `reflects` says of uplinks what a measurement has found of the switch behind them; the promise
+    of a pair that depends on an unmeasured switch is EITHER.
+    """
+
+    def __init__(
+        self, plan: "Plan", nics: Nics, facts: Facts, reflects: Mapping[str, bool] | None = None
+    ) -> None:
+        self.plan, self.nics = plan, nics
+        met = met_at(plan)
+        modes = {key: link.mode for key, link in granted.devices(plan, facts).items()}
+        measured = reflects or {}
+        self._wires = [
+            _Wire(
+                network,
+                nics,
+                _ends(plan, network, nics, modes),
+                met.get(network.name, ()),
+                host_mac(plan, network, facts),
+                measured.get(uplink_of(plan.name, network)),
+            )
+            for network in plan.networks
+        ]
+
+    def between(self, source: str, target: str) -> Iterator[Pair]:
+        """Return what is promised from `source` to `target`, one pair for each shared network.
+
+        Each end is a VM or HOST. The work does not depend on how many other VMs the plan has.
+        """
+        return filter(None, (wire.pair(source, target) for wire in self._wires))
+
+    def everything(self) -> Iterator[Pair]:
+        """Return every pair of ends that share a network, network by network."""
+        for wire in self._wires:
+            yield from filter(None, (wire.pair(*ends) for ends in wire.directions()))
+
+
+def pairs(
+    plan: "Plan", nics: Nics, facts: Facts, reflects: Mapping[str, bool] | None = None
+) -> tuple[Pair, ...]:
+    """List every pair of ends that share a network, with what its modes promise."""
+    return tuple(Promises(plan, nics, facts, reflects).everything())
+
+
+def _ends(
+    plan: "Plan", network: "Network", nics: Nics, modes: Mapping[tuple[str, int], str]
+) -> "dict[str, _Nic]":
+    """Return each VM's first NIC on the network; `modes` are those that no plan can choose."""
+    return {
+        vm.name: _Nic(
+            i,
+            modes.get((vm.name, i), nic.mode or network.mode),
+            nic_settings.of(network, nic).allow,
+            nic.link == "up",
+            nics[vm.name, i],
+        )
+        for vm in plan.vms
+        for i, nic in reversed(list(enumerate(vm.nics)))
+        if nic.network == network.name
+    }
+
+
+@dataclass(frozen=True)
+class _Wire:
+    """A network, the NICs on it, and the host's end: its addresses `met` and its MAC."""
+
+    network: "Network"
+    nics: Nics
+    ends: "Mapping[str, _Nic]"
+    met: "tuple[Address, ...]"
+    host_mac: str
+    reflects: bool | None = None  # measured
+
+    @cached_property
+    def heard(self) -> Mapping[str, frozenset[str]]:
+        """The MACs in the source list of each VM."""
+        return {
+            vm: frozenset(nic_settings.heard(end.allow, self.nics, self.host_mac))
+            for vm, end in self.ends.items()
+        }
+
+    def directions(self) -> Iterator[tuple[str, str]]:
+        """Return all pairs of guests, then each guest with the host, there and back."""
+        yield from permutations(self.ends, 2)
+        for vm in self.ends:
+            yield HOST, vm
+            yield vm, HOST
+
+    def pair(self, source: str, target: str) -> Pair | None:
+        """Return what is promised of one direction; None where one end is not on this network."""
+        if HOST in {source, target}:
+            return self._with_host(source, target)
+        one, other = self.ends.get(source), self.ends.get(target)
+        if not one or not other or one is other:
+            return None
+        expected, why = _promise(
+            self,
+            lambda hairpin: mode_table.guests(
+                self._end(source, other.config.mac),
+                self._end(target, one.config.mac),
+                hairpin=hairpin,
+            ),
+            cut=[vm for vm, end in ((source, one), (target, other)) if not end.up],
+        )
+        at = other.config.static
+        return Pair(self.network.name, source, target, expected, why, at, other.number, one.number)
+
+    def _with_host(self, source: str, target: str) -> Pair | None:
+        """Pair a guest with the host: behind the switch, beside the guest, or on its NIC."""
+        network, vm = self.network, target if source == HOST else source
+        end = self.ends.get(vm)
+        if not end or network.granted:
+            return None  # granted: the uplink is root's, this user may send no frames there
+        expected, why = self._promised_of_host(vm, end)
+        if source == HOST:
+            return Pair(network.name, HOST, vm, expected, why, end.config.static, end.number)
+        met = [a.ip for a in network.switch.host] if network.switch else self.met
+        at = tuple(map(str, met))
+        if not at or not (end.config.static or end.config.dhcp):
+            return None  # nobody knows where to ask, or from which address
+        return Pair(network.name, vm, HOST, expected, why, at, end.number, end.number)
+
+    def _promised_of_host(self, vm: str, end: "_Nic") -> tuple[Expected, str]:
+        there = self._end(vm, self.host_mac)
+        cut = [] if end.up else [vm]
+        if self.network.switch:
+            expected, why = _promise(self, lambda _: mode_table.to_outside(there), cut)
+            return expected, why if cut or expected is not Expected.REACHES else _FAR_SIDE
+        if self.met:
+            sibling = mode_table.End("bridge")
+            return _promise(self, lambda on: mode_table.guests(there, sibling, hairpin=on), cut)
+        return _promise(self, lambda on: mode_table.from_host(there, hairpin=on), cut)
+
+    def _end(self, vm: str, other: str) -> mode_table.End:
+        listed = other in self.heard[vm]
+        return mode_table.End(self.ends[vm].mode, listed, listed, listed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Nic:
+    number: int
+    mode: str
+    allow: tuple[str, ...]
+    up: bool
+    config: "NicConfig"
+
+
+def _promise(
+    wire: _Wire, of: Callable[[bool], mode_table.Reach], cut: Sequence[str]
+) -> tuple[Expected, str]:
+    """Say what is promised; nobody but a measurement knows whether a NIC's switch reflects."""
+    known = wire.reflects
+    if cut:
+        return Expected.ISOLATED, f"the link of {cut[0]} is down"
+    off, on = of(False), of(True)  # noqa: FBT003
+    if wire.network.switch:
+        known = wire.network.switch.hairpin
+    if known is not None:
+        off = on = on if known else off
+    if off.works == on.works:
+        if not on.works and known and on.there is on.back is mode_table.Flow.UNICAST:
+            return Expected.UNICAST, on.why  # they may know each other from before
+        return (Expected.REACHES if on.works else Expected.ISOLATED), off.why
+    return Expected.EITHER, f"{off.why}, unless the switch behind it sends frames back"
+
+
+def measured_by_guest(
+    everything: tuple[Pair, ...], learned: Mapping[tuple[str, int], tuple[str, ...]]
+) -> dict[str, list[tuple[Pair, str]]]:
+    """Give each guest its own list of targets: pairs with one address each."""
+    out: dict[str, list[tuple[Pair, str]]] = {}
+    for pair in everything:
+        if pair.source != HOST:
+            for address in pair.addresses or learned.get((pair.target, pair.nic), ()):
+                out.setdefault(pair.source, []).append((pair, address))
+    return out

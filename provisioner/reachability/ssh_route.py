@@ -1,0 +1,96 @@
+"""Which way leads into a guest: from the host over one of its networks, or through another guest.
+
+Nothing here is measured: it is what the modes promise (reachability.pairs).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from provisioner.errors import VmnetError
+from provisioner.reachability.pairs import HOST, Expected, Pair, Promises
+
+if TYPE_CHECKING:
+    from provisioner.network.devices import Nics
+    from provisioner.network.facts import Facts
+    from provisioner.plan.model import Plan
+
+_ORDER = (Expected.REACHES, Expected.EITHER, Expected.UNICAST)
+"""The surer way first; where only a switch outside knows, it is worth a try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A network that leads to a guest's NIC; no `addresses`: the guest's have to be found out."""
+
+    vm: str
+    nic: int
+    network: str
+    addresses: tuple[str, ...]
+    sure: bool = True
+
+
+class Routes:
+    """The ways into the guests of a plan, as its modes promise them."""
+
+    def __init__(self, plan: "Plan", nics: "Nics", facts: "Facts") -> None:
+        self._plan, self._nics = plan, nics
+        self._promises = Promises(plan, nics, facts)
+
+    def ways(self, target: str, source: str = HOST) -> list[Way]:
+        """List the ways from the host, or from the VM `source`, to the VM `target`; surest first.
+
+        A network of root's (granted) is a way that may work: what the host does there is not
+        known.
+        """
+        pairs = [p for p in self._promises.between(source, target) if p.expected in _ORDER]
+        pairs.sort(key=lambda pair: _ORDER.index(pair.expected))
+        found = [
+            Way(target, p.nic, p.network, self._addresses(p), p.expected is Expected.REACHES)
+            for p in pairs
+        ]
+        if source == HOST:
+            found += self._granted(target)
+        return found
+
+    def jumps(self, target: str) -> Iterator[str]:
+        """Name the VMs that the host surely reaches and that surely reach `target`."""
+        for vm in self._reached:
+            if vm != target and any(way.sure for way in self.ways(target, vm)):
+                yield vm
+
+    def no_way(self, target: str, source: str) -> VmnetError:
+        """Say why no way leads there, and which other ways into the guest there are."""
+        pairs = self._promises.between(source, target)
+        reasons = [f"on {pair.network}: {pair.why}" for pair in pairs]
+        mends = [f"vmnet exec {target} -- …, vmnet cp and vmnet console {target} need no network"]
+        if source == HOST and (through := next(self.jumps(target), "")):
+            mends.append(f"or go through another guest: --jump {through}")
+        networks = [self._plan.network(nic.network) for nic in self._plan.vm(target).nics]
+        if source == HOST and any(n.uplink and n.host_access is None for n in networks):
+            mends.append(
+                "or give this host a way in: host_access: true on a network of mode bridge"
+            )
+        return VmnetError(
+            f"{'this host' if source == HOST else source} cannot reach {target}: "
+            f"{'; '.join(reasons or ['they share no network'])}",
+            fix="; ".join(mends),
+        )
+
+    @cached_property
+    def _reached(self) -> list[str]:
+        """The VMs that the host surely reaches."""
+        return [vm.name for vm in self._plan.vms if any(w.sure for w in self.ways(vm.name))]
+
+    def _addresses(self, pair: Pair) -> tuple[str, ...]:
+        """Give the planned addresses, static ones or the leases that vmnet's own server has."""
+        planned = self._nics[pair.target, pair.nic].addresses
+        return pair.addresses or tuple(str(a.ip) for a in planned)
+
+    def _granted(self, target: str) -> Iterator[Way]:
+        for number, nic in enumerate(self._plan.vm(target).nics):
+            planned = self._nics[target, number].addresses
+            if planned and self._plan.network(nic.network).granted:
+                at = tuple(str(a.ip) for a in planned)
+                yield Way(target, number, nic.network, at, sure=False)

@@ -1,0 +1,1 @@
+"""Desired and observed resources, their difference, and the steps that mend it."""

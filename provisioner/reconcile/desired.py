@@ -1,0 +1,223 @@
+"""What must exist on the host for a plan to be up."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from provisioner import naming
+from provisioner.guest import boot, cloudinit
+from provisioner.guest.boot import Files, Loads
+from provisioner.guest.files import Texts
+from provisioner.guest.xml.render import MAX_CMDLINE, with_network
+from provisioner.network import nftables
+from provisioner.network.devices import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
+from provisioner.network.facts import Chosen, Facts, Link, Loader
+from provisioner.network.resources import (
+    MICRO,
+    Disk,
+    Domain,
+    DomainNic,
+    Image,
+    Macvtap,
+    Resource,
+    Seed,
+    by_key,
+)
+from provisioner.network.standalone import granted
+from provisioner.plan import nic_settings
+
+if TYPE_CHECKING:
+    from provisioner.network.resources import Key
+    from provisioner.plan.model import Plan, Vm
+_MOST_MTU = 65535
+_DEFAULT_MEMORY_MIB = 128
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """What new guests get, and the domains that keep what they were started with.
+
+    `texts` are the files that the plan names.
+    """
+
+    images: Mapping[str, Image]  # by VM
+    accel: Chosen
+    kept: Mapping[str, Domain] = field(default_factory=dict)
+    disks: Mapping[str, Disk] = field(default_factory=dict)  # that are there, by path
+    files: Files = field(default_factory=dict)
+    loader: Loader | None = None  # UEFI's, where the host has it
+    texts: Texts = field(default_factory=Texts)
+
+    def image_of(self, vm: str) -> Image:
+        """Give the image that a VM boots, or has booted, from."""
+        old, new = self.kept.get(vm), self.images.get(vm)
+        if old and (new is None or new.name == old.image.name):
+            return old.image
+        return new or Image()
+
+    def accel_of(self, vm: str, wish: str) -> str:
+        """Give the accelerator that a VM gets, or has got and the plan does not want otherwise."""
+        if not (old := self.kept.get(vm)):
+            return self.accel.what
+        return old.accel if wish == "auto" else wish
+
+
+def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> "dict[Key, Resource]":
+    """List everything that must exist for `plan` to be up."""
+    resources: list[Resource] = []
+    given = granted.devices(plan, facts)
+    for network in plan.networks:
+        resources += of_network(plan, network, nics, facts)
+    for vm in plan.vms:
+        taps = [
+            _granted(given[vm.name, i])
+            if (vm.name, i) in given
+            else _macvtap(plan, vm, i, nics, facts)
+            for i in range(len(vm.nics))
+        ]
+        resources += [tap for tap in taps if tap.group == naming.group(plan.name)]
+        resources += _guards(plan, vm, nics, facts)
+        resources += _guest(plan, vm, taps, nics, facts, new)
+    return by_key(resources)
+
+
+def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resource]:
+    if facts.firewall.no_guard:
+        return  # what that means has been said: preflight.host
+    for i, nic in enumerate(vm.nics):
+        network = plan.network(nic.network)
+        level = nic_settings.of(network, nic).spoof_guard
+        config = nics[vm.name, i]
+        if level == "off" or network.granted:
+            continue
+        yield nftables.guard(
+            plan.name,
+            naming.macvtap(plan.name, vm.name, i),
+            config.mac,
+            str(level),
+            tuple(str(a.ip) for a in config.addresses),
+            dhcp=config.dhcp,
+            slaac=config.ra,
+        )
+
+
+def _granted(link: Link) -> Macvtap:
+    """Take a device that root has made as it is."""
+    return Macvtap(
+        name=link.name,
+        uplink="",
+        mode=link.mode,
+        mac=link.mac,
+        mtu=link.mtu,
+        group=link.group,
+        alias=link.alias,
+        altname=link.altname,
+        queues=link.queues,
+    )
+
+
+def _macvtap(plan: "Plan", vm: "Vm", i: int, nics: Nics, facts: Facts) -> Macvtap:
+    nic = vm.nics[i]
+    network = plan.network(nic.network)
+    how = nic_settings.of(network, nic)
+    uplink = facts.link(uplink_of(plan.name, network)) or facts.link(network.uplink or "")
+    return Macvtap(
+        name=naming.macvtap(plan.name, vm.name, i),
+        uplink=uplink_of(plan.name, network),
+        mode=str(how.mode),
+        mac=nics[vm.name, i].mac,
+        mtu=how.mtu or (uplink.mtu if uplink else DEFAULT_MTU),
+        group=naming.group(plan.name),
+        alias=naming.alias(plan.name, vm.name, i),
+        altname=naming.altname(plan.name, vm.name, i),
+        nopromisc=how.mode == "passthru" and not how.promisc,
+        sources=nic_settings.heard(how.allow, nics, host_mac(plan, network, facts)),
+        queues=how.queues,
+        txqueuelen=how.txqueuelen,
+        up=nic.link == "up",
+    )
+
+
+def _guest(
+    plan: "Plan",
+    vm: "Vm",
+    taps: list[Macvtap],
+    nics: Nics,
+    facts: Facts,
+    new: New,
+) -> list[Resource]:
+    from provisioner.network.addressing import network_config
+
+    image = new.image_of(vm.name)
+    old = new.kept.get(vm.name)
+    network = network_config([nics[vm.name, i] for i in range(len(vm.nics))])
+    start = boot.start(vm, image, Loads(facts.home, new.files, new.loader, new.disks, old))
+    micro = image.name == MICRO
+    accel = new.accel_of(vm.name, str(plan.accel))
+    cmdline = f"{start.cmdline} vmnet.hostname={vm.name}" if micro else start.cmdline
+    user = cloudinit.user_data(vm, image.user if image.cloud_init else None, new.texts)
+    seed = None
+    if old and old.user == cloudinit.fingerprint(user):
+        # What it booted with stays: changes of its network are told to it while it runs.
+        seed = Seed(old.seed) if old.seed else None
+    elif vm.ignition:
+        pass  # it reads that, and no seed
+    elif user or not micro or len(with_network(cmdline, network)) > MAX_CMDLINE:
+        # The command line saves the guest a disk to look for and to mount; what does not fit
+        # there, or is more than a network, goes the way every cloud image understands.
+        key = cloudinit.host_key(vm) if micro or image.cloud_init else ""
+        seed = cloudinit.seed(facts.home, plan.name, vm.name, (user, network), key)
+    domain = Domain(
+        name=naming.domain(plan.name, vm.name),
+        uuid=naming.domain_uuid(plan.name, vm.name),
+        plan=plan.name,
+        vm=vm.name,
+        memory_mib=vm.memory_mib or max(_DEFAULT_MEMORY_MIB, image.min_memory_mib),
+        cpus=vm.cpus,
+        accel=accel,
+        kernel=start.kernel,
+        initrd=start.initrd,
+        cmdline=cmdline,
+        console=f"{facts.home}/console/{vm.name}.log",
+        nics=_nics(plan, vm, taps, facts, old),
+        network=network,
+        user=cloudinit.fingerprint(user),
+        seed=seed.path if seed else None,
+        image=image,
+        disks=start.disks,
+        machine=str(vm.machine),
+        cpu_model=boot.cpu_of(vm, image, accel),
+        firmware=start.firmware,
+        loader=start.loader,
+        nvram=start.nvram,
+        graphics=str(vm.graphics),
+        ignition=start.ignition,
+        template=start.template,
+        login=vm.user or image.user,
+    )
+    return [*([seed] if seed else []), *start.resources, domain]
+
+
+def _nics(
+    plan: "Plan", vm: "Vm", taps: list[Macvtap], facts: Facts, old: Domain | None
+) -> tuple[DomainNic, ...]:
+    had = {nic.link: nic for nic in old.nics} if old else {}
+    out = []
+    for tap, nic in zip(taps, vm.nics, strict=True):
+        wish = nic_settings.of(plan.network(nic.network), nic).vhost
+        before = had.get(tap.name)
+        vhost = wish == "on" or (wish == "auto" and (before.vhost if before else facts.vhost))
+        # A guest cannot be told another MTU by its card than at its start: it is told by its
+        # agent, and the card's stays, unless that one forbids it.
+        mtu = before.mtu if before and tap.mtu <= _most(before.mtu) else tap.mtu
+        foreign = tap.group != naming.group(plan.name)
+        out.append(DomainNic(tap.name, tap.mac, mtu, tap.queues, vhost, foreign))
+    return tuple(out)
+
+
+def _most(card: int) -> int:
+    """Give the largest MTU that a running guest can set on a card that was given this one.
+
+    1500 is not told to the card at all, and then virtio knows no limit of its own.
+    """
+    return card if card != DEFAULT_MTU else _MOST_MTU

@@ -1,0 +1,166 @@
+"""What a command found and did: one value, told as text or as JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from provisioner.check.evidence import Finding
+from provisioner.errors import Exit, VmnetError
+from provisioner.guest.agent_info import GuestWords
+from provisioner.reachability.pairs import Result
+from provisioner.text import sanitize
+
+FORMAT = 1  # of the JSON; changes only when a reader of the old one would be misled
+
+
+@dataclass(frozen=True, slots=True)
+class VmStatus:
+    """One VM of the plan, as it is."""
+
+    name: str
+    state: str
+    pid: int = 0
+    addresses: tuple[str, ...] = ()
+    taps: tuple[str, ...] = ()  # /dev/tap<ifindex>
+    guest: GuestWords | None = None  # its own words, when it was asked for them
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that did not work: what, and how to mend it."""
+
+    step: str
+    error: VmnetError
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of one command."""
+
+    command: str
+    plan: str
+    status: Exit = Exit.DONE
+    chosen: tuple[tuple[str, str, str], ...] = ()  # of what, what, why
+    warnings: tuple[str, ...] = ()
+    done: tuple[str, ...] = ()
+    to_do: tuple[str, ...] = ()
+    failed: tuple[Failure, ...] = ()
+    results: tuple[Result, ...] = ()
+    findings: tuple[Finding, ...] = ()  # what concerns no single pair
+    vms: tuple[VmStatus, ...] = ()
+    consoles: tuple[tuple[str, str], ...] = ()  # of VMs that broke a promise: name, last lines
+    seconds: float = 0.0
+
+    @property
+    def summary(self) -> str:
+        """Say the outcome in one line."""
+        broken = sum(not r.kept for r in self.results)
+        count = f"{len(self.results)} measurements"
+        if self.failed:
+            return (
+                f"{_steps(len(self.failed))} failed, {len(self.done)} done, "
+                f"{len(self.to_do)} left to do"
+            )
+        match self.status:
+            case Exit.CHECK_FAILED:
+                if broken:
+                    return f"{broken} of {count} are not as expected"
+                return self.findings[0].what if self.findings else "a guest is not up"
+            case Exit.PARTLY_DONE:
+                return f"{_steps(len(self.to_do))} left to do: run it again"
+            case _ if self.results:
+                return f"all {count} are as expected"
+            case _:
+                return "done" if self.done else "nothing to do"
+
+
+def as_json(report: Report) -> str:
+    """Write a report as JSON, every string of it sanitised."""
+    value = {
+        "format": FORMAT,
+        "command": report.command,
+        "plan": report.plan,
+        "status": int(report.status),
+        "summary": report.summary,
+        "chosen": {of: {"value": what, "why": why} for of, what, why in report.chosen},
+        "warnings": list(report.warnings),
+        "done": list(report.done),
+        "to_do": list(report.to_do),
+        "failed": [
+            {"step": f.step, "what": f.error.what, "fix": f.error.fix} for f in report.failed
+        ],
+        "vms": [_vm(vm) for vm in report.vms],
+        "results": [_result(r) for r in report.results],
+        "findings": [_finding(f) for f in report.findings],
+        "consoles": dict(report.consoles),
+        "seconds": round(report.seconds, 3),
+    }
+    return json.dumps(_clean(value), indent=2)
+
+
+def errors_as_json(command: str, errors: Sequence[VmnetError], status: Exit) -> str:
+    """Write what stopped a command before it had a report, in the same shape."""
+    value = {
+        "format": FORMAT,
+        "command": command,
+        "status": int(status),
+        "errors": [
+            {
+                "what": e.what,
+                "where": str(e.where) if e.where else None,
+                "fix": e.fix,
+            }
+            for e in errors
+        ],
+    }
+    return json.dumps(_clean(value), indent=2)
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
+
+
+def _vm(vm: VmStatus) -> dict[str, object]:
+    told: dict[str, object] = {
+        "name": vm.name,
+        "state": vm.state,
+        "pid": vm.pid,
+        "addresses": list(vm.addresses),
+        "taps": list(vm.taps),
+    }
+    return told | ({"guest": vm.guest.as_json} if vm.guest else {})
+
+
+def _result(r: Result) -> dict[str, object]:
+    return {
+        "network": r.pair.network,
+        "from": r.pair.source,
+        "to": r.pair.target,
+        "address": r.address,
+        "expected": str(r.pair.expected),
+        "why": r.pair.why,
+        "observed": r.observed,
+        "as_expected": r.kept,
+        "milliseconds": None if r.seconds is None else round(r.seconds * 1000, 3),
+        "note": r.note,
+        "asked": r.pair.asked,
+        "by": str(r.by) if r.by else None,
+        "tries": r.tries,
+        "finding": _finding(r.finding) if r.finding else None,
+    }
+
+
+def _finding(f: Finding) -> dict[str, object]:
+    return {"what": f.what, "fix": f.fix, "about": f.about, "evidence": list(f.evidence)}
+
+
+def _clean(value: object) -> object:
+    match value:
+        case str():
+            return sanitize(value)
+        case dict():
+            return {sanitize(str(k)): _clean(v) for k, v in value.items()}
+        case list():
+            return [_clean(v) for v in value]
+        case _:
+            return value
