@@ -27,7 +27,7 @@ down: ## take the plan down, leaving the host as it was
 	@tools/as-root.sh .venv/bin/vmnet down $(PLAN)
 
 .PHONY: test
-test: setup-tests ## run all tests, lint and types among them (ARGS=tests/core -k mac)
+test: setup-tests ## run all tests, lint and types among them (ARGS=tests/unit -k mac)
 	@tools/test.sh $(ARGS)
 
 .PHONY: test-release

@@ -23,7 +23,7 @@ sys.path.insert(0, str(HERE.parent.parent))
 from provisioner.host.netlink import links  # noqa: E402
 from provisioner.host.probe import mesh  # noqa: E402
 from provisioner.host.probe.mesh import Ask  # noqa: E402
-from tests.host.tap_ends import TapEnd, playing  # noqa: E402
+from tests.host_tools.tap_peer import TapEnd, playing  # noqa: E402
 
 _SIZES = (1, 10, 50)
 _SILENT = 5

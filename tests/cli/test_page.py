@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from provisioner.report.html import as_html
-from tests.core.reports import DEAD, GOOD, HOSTILE, PLAN, report, spoilt
+from tests.builders.report import DEAD, GOOD, HOSTILE, PLAN, report, spoilt
 
 DEADLINE_S = 60.0
 

@@ -11,7 +11,7 @@ from provisioner.check.evidence import Vantage
 from provisioner.cli import output
 from provisioner.report.report import Report, VmStatus
 from provisioner.text import sanitize
-from tests.core.reports import DEAD, GOOD, HOSTILE, UNKNOWN, report, spoilt
+from tests.builders.report import DEAD, GOOD, HOSTILE, UNKNOWN, report, spoilt
 
 OURS = re.compile(r"(VM|a|b|network|  \||the last lines|  seen: |  mend it: |lab: |ok|FAILED|x | )")
 

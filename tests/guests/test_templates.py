@@ -70,7 +70,7 @@ def test_a_template_that_wants_more_is_refused_at_once(lab: Lab, plan: Path, cas
         start = monotonic()
         ran = lab.vmnet(*words, status=2)
         assert re.search(said, ran.stderr)
-        assert monotonic() - start < 30  # how long it may compute: tests/host/test_templating.py
+        assert monotonic() - start < 30  # how long it may compute: tests/host/test_template.py
     assert lab.snapshot() == before
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.far_end import FAR, FOUR, NEAR, SIX
-from tests.host.lying_server import trusting
-from tests.host.namespace import Namespace, far_namespace, fresh_namespace, ip
+from tests.host_tools.http_server import trusting
+from tests.host_tools.namespace import Namespace, far_namespace, fresh_namespace, ip
+from tests.host_tools.veth_peer import FAR, FOUR, NEAR, SIX
 
 
 @pytest.fixture

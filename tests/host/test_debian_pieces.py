@@ -19,7 +19,7 @@ from provisioner.host.image.build_dir import Room
 from provisioner.host.image.debian import archive, layout, recipe
 from provisioner.host.image.debian.image import Built
 from provisioner.host.image.debian.layout import MIB, Layout
-from tests.host import debian_parts
+from tests.host_tools import debian_parts
 
 NAME = debian_parts.NAME
 SUITE = recipe.suites()[NAME]

@@ -18,7 +18,7 @@ from provisioner.host.network import dnsmasq
 from provisioner.host.system import paths
 from provisioner.network import dnsmasq as leases
 from provisioner.network.resources import Dhcp
-from tests.host.namespace import ip
+from tests.host_tools.namespace import ip
 
 pytestmark = pytest.mark.usefixtures("namespace")
 

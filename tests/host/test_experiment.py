@@ -11,7 +11,7 @@ from provisioner.errors import VmnetError
 from provisioner.host.lab import experiment, namespaces
 from provisioner.host.netlink import link_codec
 from provisioner.reachability.experiment import Place, Verdict, labs
-from tests.host.namespace import Namespace
+from tests.host_tools.namespace import Namespace
 
 LINKS_AND_ADDRESSES = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
 

@@ -12,8 +12,8 @@ import pytest
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.lab import switch_probe
 from provisioner.reachability.switch_probe import Findings, Question
-from tests.host.far_end import FAR, NEAR, reacting, reply
-from tests.host.namespace import Namespace, far_namespace, ip
+from tests.host_tools.namespace import Namespace, far_namespace, ip
+from tests.host_tools.veth_peer import FAR, NEAR, reacting, reply
 
 GATEWAY = IPv4Address("10.0.0.2")
 HOUSE = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from provisioner.host.network import switch as switches
 from provisioner.host.probe import neighbours
 from provisioner.network import nftables
 from provisioner.network.resources import Nat, Switch
-from tests.host.namespace import Namespace, far_namespace, ip
+from tests.host_tools.namespace import Namespace, far_namespace, ip
 
 LOWER, FAR = naming.switch_ends("lab", "lan")
 PLAIN = Switch(

@@ -9,8 +9,8 @@ import pytest
 from provisioner.host.netlink import links
 from provisioner.host.probe import mesh
 from provisioner.host.probe.mesh import Ask
-from tests.host.namespace import fresh_namespace, ip
-from tests.host.tap_ends import TapEnd, playing
+from tests.host_tools.namespace import fresh_namespace, ip
+from tests.host_tools.tap_peer import TapEnd, playing
 
 OTHER = "02:00:00:00:00:99"
 

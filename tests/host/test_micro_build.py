@@ -14,7 +14,7 @@ from provisioner.errors import VmnetError
 from provisioner.host.image import micro
 from provisioner.host.image.micro import recipe
 from provisioner.host.image.micro.image import Image
-from tests.host.micro_parts import image
+from tests.host_tools.micro_parts import image
 
 REPOSITORY = Path(__file__).parent.parent.parent
 NOBODY = 65534

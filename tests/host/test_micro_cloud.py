@@ -19,7 +19,7 @@ from provisioner.host.guest import host_keys
 from provisioner.host.image.micro import recipe
 from provisioner.network.addressing import NicConfig, network_config
 from provisioner.plan.vm import Vm
-from tests.host.micro_parts import files, image
+from tests.host_tools.micro_parts import files, image
 
 AWK = recipe.rootfs()["etc/vmnet/cloud.awk"]
 

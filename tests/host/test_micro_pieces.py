@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from provisioner.errors import VmnetError
 from provisioner.host.image.micro import bzimage, cpio, initrd, kernel_modules
 from provisioner.host.image.micro.kernel_modules import Module
-from tests.host.micro_parts import files, image, unpacked
+from tests.host_tools.micro_parts import files, image, unpacked
 
 ELF = b"\x7fELF" + bytes(range(256)) * 200
 

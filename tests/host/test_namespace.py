@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.namespace import Namespace, far_namespace, fresh_namespace, ip
+from tests.host_tools.namespace import Namespace, far_namespace, fresh_namespace, ip
 
 
 def where() -> str:

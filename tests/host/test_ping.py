@@ -6,8 +6,8 @@ import pytest
 
 from provisioner.errors import VmnetError
 from provisioner.host.probe import neighbours
-from tests.host.far_end import ABSENT, FOUR, SIX
-from tests.host.namespace import Namespace, ip
+from tests.host_tools.namespace import Namespace, ip
+from tests.host_tools.veth_peer import ABSENT, FOUR, SIX
 
 if TYPE_CHECKING:
     from provisioner.network.frames import Address

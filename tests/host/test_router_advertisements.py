@@ -21,8 +21,8 @@ from provisioner.host.probe.ingress_injector import SyntheticWire
 from provisioner.network.facts import Link
 from provisioner.network.resources import HostAccess, Macvtap, Switch
 from provisioner.network.standalone.device import Mark
-from tests.host.namespace import Namespace, ip
-from tests.host.router import advertise, learned, listening
+from tests.host_tools.namespace import Namespace, ip
+from tests.host_tools.router import advertise, learned, listening
 
 pytestmark = pytest.mark.usefixtures("far")
 

@@ -15,7 +15,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.host.image import in_use, source_file, store, store_files
 from provisioner.image import record as images
 from provisioner.image.record import Origin, Stored, Traits
-from tests.host.imagestore import MIB, add, contents, nothing, raw_disk, refusal
+from tests.host_tools.image_store import MIB, add, contents, nothing, raw_disk, refusal
 
 HOUSE = Path(__file__).parents[2]
 KILLED_AT_THE_END = """\
@@ -248,10 +248,10 @@ def test_disks_that_cannot_be_seen_keep_everything(tmp_path: Path) -> None:
     assert in_use.in_use(tmp_path) == {}
     tmp_path.chmod(0o755)
     script = (
-        "import os, sys; from pathlib import Path; from provisioner.host import storeuse\n"
+        "import os, sys; from pathlib import Path; from provisioner.host.image import in_use\n"
         "from provisioner.errors import VmnetError\n"
         "os.setresuid(65534, 65534, 65534)\n"
-        "try: storeuse.in_use(Path('.'))\n"
+        "try: in_use.in_use(Path('.'))\n"
         "except VmnetError as error: print(error.what)"
     )
     told = []

@@ -1,0 +1,225 @@
+"""Guards and NAT as nftables keeps them: read back, mended, gone; and forwarding put back."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.network import forwarding, impairment
+from provisioner.host.network import nftables as nft
+from provisioner.network import nftables
+from provisioner.network.impairment import Impairment
+from provisioner.network.resources import Guard, Nat
+from tests.host_tools.namespace import fresh_namespace, ip
+
+pytestmark = pytest.mark.usefixtures("namespace")
+
+TAP, MAC = "mvt0123456789", "02:00:00:00:00:01"
+
+
+def told(*words: str) -> str:
+    ran = subprocess.run(["nft", *words], capture_output=True, text=True, check=True)
+    return ran.stdout
+
+
+def guard(level: str) -> Guard:
+    ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
+    return nftables.guard("lab", TAP, MAC, level, ("10.0.0.5", "fd00::5"), dhcp=False, slaac=False)
+
+
+def nat(network: str, number: int) -> Nat:
+    device = f"mvh000000000{number}"
+    ip(f"link add {device} type veth peer name p{number}")
+    return nftables.nat("lab", network, device, (f"10.{number}.0.0/24", f"fd0{number}::/64"))
+
+
+@pytest.mark.parametrize("level", ["mac", "strict"])
+def test_a_guard_is_read_back_as_it_was_made(level: str) -> None:
+    made = guard(level)
+    nft.create(made)
+    assert nft.observe("lab") == [made]
+    assert nft.observe("another") == []
+    nft.delete(made)
+    assert told("list", "ruleset") == ""
+
+
+def test_a_rule_that_somebody_takes_out_is_missed_and_put_back() -> None:
+    made = guard("strict")
+    nft.create(made)
+    listed = told("-a", "list", "table", "netdev", made.name).splitlines()
+    handle = next(line for line in listed if "arp" in line).rpartition(" ")[2]
+    told("delete", "rule", "netdev", made.name, "egress", "handle", handle)
+    (found,) = nft.observe("lab")
+    assert found != made
+    nft.update(made)
+    assert nft.observe("lab") == [made]
+
+
+def test_a_rule_that_somebody_puts_in_is_noticed() -> None:
+    made = guard("mac")
+    nft.create(made)
+    told("add", "rule", "netdev", made.name, "egress", "counter", "accept")
+    assert nft.observe("lab") != [made]
+
+
+def test_a_guard_whose_device_has_gone_is_another_one() -> None:
+    made = guard("mac")
+    nft.create(made)
+    ip(f"link del {TAP}")
+    assert made not in nft.observe("lab")
+    nft.delete(made)
+    assert told("list", "ruleset") == ""
+
+
+def test_tables_of_others_are_nobodys_business_but_theirs() -> None:
+    told("add", "table", "inet", "theirs")
+    made = guard("mac")
+    nft.create(made)
+    nft.delete(made)
+    assert told("list", "ruleset").split() == ["table", "inet", "theirs", "{", "}"]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first in first out", "last in first out"])
+def test_forwarding_is_put_back_when_the_last_nat_goes(order: tuple[int, int]) -> None:
+    made = (nat("one", 1), nat("two", 2))
+    for each in made:
+        nft.create(each)
+    assert (forwarding.value(4), forwarding.value(6)) == (1, 1)
+    assert set(nft.observe("lab")) == set(made)
+    nft.delete(made[order[0]])
+    assert (forwarding.value(4), forwarding.value(6)) == (1, 1)
+    nft.delete(made[order[1]])
+    assert (forwarding.value(4), forwarding.value(6)) == (0, 0)
+
+
+def test_forwarding_that_was_on_before_stays_on() -> None:
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    made = nat("one", 1)
+    nft.create(made)
+    nft.delete(made)
+    assert (forwarding.value(4), forwarding.value(6)) == (1, 0)
+
+
+def test_a_nat_that_does_not_forward_is_another_one() -> None:
+    made = nat("one", 1)
+    nft.create(made)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+    (found,) = nft.observe("lab")
+    assert isinstance(found, Nat)
+    assert found.forwards == (6,)
+    nft.delete(made)
+
+
+def test_a_firewall_of_others_that_drops_what_is_forwarded_is_named() -> None:
+    assert nft.firewall().drops == ()
+    hook = "{ type filter hook forward priority 0; policy drop; }"
+    told("add table ip filter; add chain ip filter FORWARD " + hook)
+    (dropping,) = nft.firewall().drops
+    assert "ip filter" in dropping
+    assert "FORWARD" in dropping
+
+
+def test_nothing_can_be_guarded_where_nft_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = nft.firewall()
+    assert (
+        found.no_guard
+        == found.no_nat
+        == found.no_filter
+        == "nft is not installed: apt-get install nftables"
+    )
+    assert nft.observe("lab") == []
+
+
+def isolation() -> Nat:
+    return nftables.isolation("lab", "lan", "mvh0123456789")
+
+
+MADE = pytest.mark.parametrize(
+    "make",
+    [lambda: guard("mac"), lambda: nat("one", 1), isolation],
+    ids=["guard", "nat", "isolation"],
+)
+
+
+@MADE
+def test_a_table_of_others_with_a_name_of_ours_is_left_alone(
+    make: Callable[[], Guard | Nat],
+) -> None:
+    wanted = make()
+    hook = "type filter hook forward priority 0;" if wanted.family == "inet" else ""
+    told(
+        f'table {wanted.family} {wanted.name} {{\nchain c {{ {hook} counter comment "keep"; }}\n}}'
+    )
+    before = told("list", "ruleset")
+    assert nft.observe("lab") == []
+    assert nft.firewall().namesakes == ((wanted.family, wanted.name),)
+    with pytest.raises(VmnetError) as caught:
+        nft.create(wanted)
+    assert caught.value.status == Exit.CONFLICT
+    assert told("list", "ruleset") == before
+    assert (forwarding.value(4), forwarding.value(6)) == (0, 0)
+    way_out = (caught.value.fix or "").rpartition("nft ")[2]
+    told(*way_out.split())
+    nft.create(wanted)
+    assert nft.observe("lab") == [wanted]
+    nft.delete(wanted)
+
+
+@MADE
+def test_a_table_is_ours_when_all_in_it_is_gone(make: Callable[[], Guard | Nat]) -> None:
+    made = make()
+    nft.create(made)
+    told("flush", "table", made.family, made.name)
+    (found,) = nft.observe("lab")
+    assert found.marks != made.marks
+    nft.update(made)
+    assert nft.observe("lab") == [made]
+    nft.delete(made)
+
+
+def test_the_table_of_an_older_vmnet_is_known_by_the_marks_of_its_rules() -> None:
+    made = guard("mac")
+    told("\n".join(line for line in made.text.splitlines() if not line.startswith("  comment")))
+    assert "comment" not in told("list", "ruleset").splitlines()[1]
+    assert nft.observe("lab") == [made]
+    nft.delete(made)
+
+
+def test_a_link_is_not_made_worse_with_the_table_of_somebody_else() -> None:
+    ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
+    told(f"table netdev vmnetlink_{TAP} {{\nchain c {{ }}\n}}")
+    before = told("list", "ruleset")
+    assert impairment.of([TAP]) == {}
+    with pytest.raises(VmnetError) as caught:
+        impairment.set_on(TAP, Impairment(loss=0.5))
+    assert caught.value.status == Exit.CONFLICT
+    impairment.clear(TAP)
+    impairment.remove_leftovers(nft.listing(), [])
+    assert told("list", "ruleset") == before
+
+
+def test_a_link_that_was_made_worse_is_as_it_was_again() -> None:
+    ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
+    impairment.set_on(TAP, Impairment(loss=0.5))
+    assert impairment.of([TAP]) == {TAP: "loss 50%"}
+    impairment.clear(TAP)
+    assert told("list", "ruleset") == ""
+
+
+def test_one_plan_at_a_time_switches_forwarding_in_a_namespace(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VMNET_RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr(forwarding, "_PATIENCE_S", 0.2)
+    with forwarding.alone():
+        with pytest.raises(VmnetError), forwarding.alone():
+            pass
+        with fresh_namespace(), forwarding.alone():
+            pass  # another one's forwarding is its own
+        # Whatever a kill leaves behind is there now.
+        assert list(tmp_path.iterdir()) == []
+    with forwarding.alone():
+        pass

@@ -1,0 +1,94 @@
+"""Character devices: whose they are, and who holds them."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioner import naming
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.netlink import links
+from provisioner.host.network import macvtap, switch, tap_node
+from provisioner.network.resources import Macvtap, Switch
+from tests.host_tools.namespace import Namespace
+
+INDEX = 0x6ABCDEF0
+NAME = "mvt0123456789"
+
+
+@pytest.fixture(autouse=True)
+def tap(namespace: Namespace) -> Iterator[None]:
+    """One macvtap in the namespace that the test is in."""
+    del namespace
+    group = naming.group("taps")
+    switch.create(Switch("up0", "up1", (), 1500, group, ""))
+    macvtap.create(
+        Macvtap(NAME, "up0", "bridge", "02:01:23:45:67:89", 1500, group, "a", "b"), INDEX
+    )
+    yield
+    # Now, not when the namespace goes some time later: the next test wants the same node.
+    links.delete(NAME)
+
+
+def test_the_kernels_own_node_is_the_right_one() -> None:
+    assert tap_node.state_of(NAME, INDEX) == "right"
+    assert not tap_node.is_free(INDEX)
+    assert tap_node.is_free(INDEX + 1)
+
+
+def test_the_device_number_is_found_although_sys_shows_another_namespace() -> None:
+    # The test process has entered a namespace, its /sys has not.
+    assert not Path(f"/sys/class/net/{NAME}").exists()
+    assert tap_node.number_of(NAME, INDEX) == tap_node.path_of(INDEX).stat().st_rdev
+
+
+def test_a_missing_node_is_made_recorded_and_removed(tmp_path: Path) -> None:
+    node = tap_node.path_of(INDEX)
+    node.unlink()
+    assert tap_node.state_of(NAME, INDEX) == "missing"
+    tap_node.make_node(NAME, INDEX, tmp_path)
+    assert tap_node.state_of(NAME, INDEX) == "right"
+    assert stat.S_IMODE(node.stat().st_mode) == 0o600
+    tap_node.remove_node(INDEX, tmp_path)
+    assert not node.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_node_that_vmnet_did_not_make_is_not_removed(tmp_path: Path) -> None:
+    tap_node.remove_node(INDEX, tmp_path)
+    assert tap_node.path_of(INDEX).exists()
+
+
+def test_a_node_whose_link_has_gone_is_removed(tmp_path: Path) -> None:
+    tap_node.path_of(INDEX).unlink()
+    tap_node.make_node(NAME, INDEX, tmp_path)
+    links.delete(NAME)
+    tap_node.remove_stale_nodes(tmp_path, [])
+    assert not tap_node.path_of(INDEX).exists()
+
+
+def test_a_node_of_another_device_is_foreign_and_refused() -> None:
+    node = tap_node.path_of(INDEX)
+    node.unlink()
+    os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    try:
+        assert tap_node.state_of(NAME, INDEX) == "foreign"
+        with pytest.raises(VmnetError) as caught:
+            tap_node.prove_usable({NAME: INDEX})
+    finally:
+        node.unlink()
+    assert caught.value.status is Exit.CONFLICT
+
+
+def test_a_tap_that_somebody_holds_is_refused_by_pid() -> None:
+    tap_node.prove_usable({NAME: INDEX})
+    fd = os.open(tap_node.path_of(INDEX), os.O_RDWR)
+    try:
+        with pytest.raises(VmnetError) as caught:
+            tap_node.prove_usable({NAME: INDEX})
+    finally:
+        os.close(fd)
+    assert f"already open in process {os.getpid()} (" in caught.value.what
+    assert caught.value.status is Exit.CONFLICT

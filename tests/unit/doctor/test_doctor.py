@@ -1,0 +1,369 @@
+"""vmnet doctor judges what was found on a host: all of it values, nothing asked here."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from provisioner import naming
+from provisioner.doctor import ci, findings, host, kernel, network
+from provisioner.doctor.findings import Item, State
+from provisioner.doctor.host import Libvirt, Room
+from provisioner.doctor.kernel import NEEDS, Kernel, Kvm, Nodes
+from provisioner.doctor.network import UNMANAGED, Card, Others
+from provisioner.errors import Exit
+from provisioner.network.facts import Facts, Firewall, Link, Route
+
+ALL = {need.name: True for need in NEEDS}
+KERNEL = Kernel("6.12.5", answers=ALL, vhost=True)
+NIC = Link("eno1", 2, "", "52:54:00:00:00:01", 1500, ethernet=True, up=True, carrier=True)
+
+
+def _one(items: list[Item], word: str) -> Item:
+    fitting = [i for i in items if i.what.startswith(word)]
+    (found,) = fitting or [i for i in items if word in i.what]
+    return found
+
+
+def _kernel(**changed: object) -> list[Item]:
+    return list(kernel.kernel(replace(KERNEL, **changed)))  # type: ignore[arg-type]
+
+
+def test_a_kernel_that_has_everything_is_found_good() -> None:
+    assert {i.state for i in _kernel()} == {State.GOOD}
+
+
+@pytest.mark.parametrize("need", NEEDS, ids=lambda need: need.name)
+def test_a_missing_driver_is_told_with_who_goes_without_and_how_to_load_it(
+    need: kernel.Need,
+) -> None:
+    found = _one(_kernel(answers=ALL | {need.name: False}, loadable={need.module}), need.name + ":")
+    assert need.without in found.what
+    assert found.fix == f"modprobe {need.module}"
+    assert (found.state is State.BAD) == (need.name in {"macvlan", "macvtap"})
+
+
+def test_in_a_container_the_module_is_to_be_loaded_on_its_host() -> None:
+    found = _one(_kernel(answers=ALL | {"macvtap": False}, container="docker"), "macvtap:")
+    assert found.fix.startswith("on the host of this container: modprobe macvtap")
+
+
+def test_a_driver_that_was_never_built_is_not_to_be_loaded() -> None:
+    found = _one(
+        _kernel(answers=ALL | {"vlan": False}, options={"VLAN_8021Q": "n"}, container="docker"),
+        "vlan:",
+    )
+    assert "built without CONFIG_VLAN_8021Q" in found.fix
+    assert "modprobe" not in found.fix
+
+
+def test_a_kernel_that_answers_root_only_is_unknown_not_bad() -> None:
+    found = _one(_kernel(answers=dict.fromkeys(ALL)), "root only")
+    assert found.state is State.UNKNOWN
+    assert findings.status(_kernel(answers=dict.fromkeys(ALL))) is Exit.DONE
+
+
+def test_missing_filters_say_which_keys_of_a_plan_do_nothing() -> None:
+    assert "spoof_guard" in _one(_kernel(no_guard="too old"), "too old").what
+    assert "nat: true" in _one(_kernel(no_nat="no module"), "no module").what
+    assert _one(_kernel(no_loss="no numgen"), "no numgen").state is State.NOTE
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "suspected"),
+    [
+        ("6.1.101", "", True),
+        ("6.1.102", "", False),
+        ("6.8.0-45-generic", "", True),
+        ("6.11.0", "", False),
+        ("6.1.0-28-amd64", "#1 SMP Debian 6.1.119-1 (2024-11-22)", False),
+        ("6.1.0-20-amd64", "#1 SMP Debian 6.1.85-1 (2024-04-11)", True),
+        ("not a version", "", True),
+    ],
+)
+def test_vhost_net_is_suspected_where_a_guest_may_crash_its_host(
+    release: str, version: str, *, suspected: bool
+) -> None:
+    found = _one(_kernel(release=release, version=version), "vhost-net")
+    assert ("CVE-2024-41090" in found.what) == suspected
+
+
+def test_kvm_is_judged_by_a_boot_not_by_its_device() -> None:
+    assert kernel.kvm(Kvm(exists=True)).state is State.GOOD
+    hanging = kernel.kvm(Kvm(exists=True, trouble="a kernel booted under it hangs"))
+    assert hanging.state is State.NOTE
+    assert "hangs" in hanging.what
+    assert "accel: tcg" in hanging.fix
+    closed = kernel.kvm(Kvm(exists=True, trouble="Permission denied"))
+    assert "udev rule" in closed.fix
+    assert kernel.kvm(Kvm(exists=True, untested="no image")).state is State.UNKNOWN
+    assert "firmware" in kernel.kvm(Kvm(exists=False)).fix
+    assert "--device /dev/kvm" in kernel.kvm(Kvm(exists=False), "docker").fix
+
+
+def test_a_container_that_may_not_open_taps_gets_the_flags_it_wants() -> None:
+    items = list(kernel.nodes(Nodes(246, open="the container's rules forbid it"), "docker"))
+    bad = _one(items, "forbid")
+    assert bad.state is State.BAD
+    assert "--device-cgroup-rule 'c 246:* rwm'" in bad.fix
+    assert "--cap-add MKNOD" in bad.fix
+    assert findings.status(items) is Exit.HOST_CANNOT
+
+
+def test_without_devtmpfs_nodes_that_can_be_made_will_do() -> None:
+    (found,) = kernel.nodes(Nodes(246, devtmpfs=False))
+    assert found.state is State.GOOD
+    (cannot,) = kernel.nodes(Nodes(246, devtmpfs=False, mknod="cannot be made"))
+    assert cannot.state is State.BAD
+
+
+def test_what_could_not_be_tried_is_not_called_good() -> None:
+    (number,) = kernel.nodes(Nodes(0))
+    (closed,) = kernel.nodes(Nodes(246, mknod="cannot be made"))
+    assert (number.state, closed.state) == (State.UNKNOWN, State.UNKNOWN)
+
+
+def test_missing_capabilities_name_what_each_is_for() -> None:
+    (found,) = host.rights([("CAP_NET_ADMIN", "to make macvtap devices")], "joe")
+    assert found.state is State.BAD
+    assert "as joe" in found.what
+    assert "to make macvtap devices" in found.what
+
+
+def test_libvirt_that_cannot_be_opened_says_what_it_said() -> None:
+    (missing,) = host.libvirt(Libvirt(trouble="no module"))
+    (closed,) = host.libvirt(Libvirt(9_000_000, "qemu:///embed (none)", trouble="no driver"))
+    (good,) = host.libvirt(Libvirt(11_002_003, "qemu:///system (it answers)", "QEMU 9.0.0"))
+    assert (missing.state, closed.state, good.state) == (State.BAD, State.BAD, State.GOOD)
+    assert "libvirt 11.2.3" in good.what
+    assert "no driver" in closed.what
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "trouble", "state"),
+    [
+        (500, 9, "", State.GOOD),
+        (50, 9, "", State.NOTE),
+        (5, 9, "", State.BAD),
+        (500, 0, "", State.BAD),
+        (500, -1, "", State.GOOD),
+        (500, 9, "read-only", State.BAD),
+    ],
+)
+def test_room_is_judged_by_bytes_and_by_inodes(
+    free: int, inodes: int, trouble: str, state: State
+) -> None:
+    (found,) = host.rooms([Room("/pool", "disks", free, inodes, 10, 100, trouble)])
+    assert found.state is state
+
+
+def _uplinks(*links: Link, wanted: str = "", **about: object) -> list[Item]:
+    routes = about.pop("routes", ())
+    facts = Facts(links=links, routes=routes)  # type: ignore[arg-type]
+    cards = {"eno1": Card(str(about.pop("driver", "")), 1000)}
+    dmi = about.pop("dmi", ())
+    assert isinstance(dmi, tuple)
+    return list(network.uplinks(facts, cards, dmi, wanted))
+
+
+def test_a_card_is_told_with_speed_mtu_and_what_it_carries() -> None:
+    tap = replace(NIC, name="macvtap0", index=9, kind="macvtap", lower=2)
+    items = _uplinks(NIC, tap, routes=(Route("default", "eno1"),), driver="igb")
+    (found,) = items
+    assert found.state is State.GOOD
+    for word in ("igb", "1000 Mbit/s", "MTU 1500", "default route", "carries macvtap0"):
+        assert word in found.what
+
+
+@pytest.mark.parametrize("master", ["bond", "team", "openvswitch", "bridge"])
+def test_a_port_of_something_says_what_to_use_in_its_place(master: str) -> None:
+    above = replace(NIC, name="up0", index=5, kind=master, mac="52:54:00:00:00:02")
+    found = _one(_uplinks(replace(NIC, master=5), above), '"eno1" is a port')
+    assert found.state is State.LACKS
+    assert "up0" in found.fix or "ovs-vsctl" in found.fix
+
+
+def test_wifi_down_and_dead_cards_are_told_and_one_that_must_do_is_bad() -> None:
+    wifi = replace(NIC, wireless=True)
+    assert _one(_uplinks(wifi), "Wi-Fi").state is State.LACKS
+    assert _one(_uplinks(wifi, wanted="eno1"), "Wi-Fi").state is State.BAD
+    assert "ip link set dev eno1 up" in _one(_uplinks(replace(NIC, up=False)), "is down").fix
+    assert _one(_uplinks(replace(NIC, carrier=False)), "no carrier").state is State.NOTE
+    assert _one(_uplinks(replace(NIC, mtu=1200)), "too small for IPv6").fix
+    assert _one(_uplinks(NIC, wanted="eth7"), 'no NIC "eth7"').state is State.BAD
+    assert _one(_uplinks(), "no NIC that guests").fix
+
+
+@pytest.mark.parametrize(
+    ("driver", "dmi", "name"),
+    [
+        ("ena", ("Amazon EC2", "c5.large"), "Amazon EC2"),
+        ("ena", (), "Amazon EC2"),
+        ("gve", ("Google",), "Google Cloud"),
+        ("virtio_net", ("Google", "Google Compute Engine"), "Google Cloud"),
+        ("hv_netvsc", ("Microsoft Corporation", "7783-7084-3265-9085-8269-3286-77"), "Azure"),
+        ("hv_netvsc", ("Microsoft Corporation", "Virtual Machine"), "Hyper-V"),
+        ("vmxnet3", ("VMware, Inc.",), "VMware"),
+        ("e1000", ("innotek GmbH", "VirtualBox"), "VirtualBox"),
+        ("virtio_net", ("DigitalOcean", "Droplet"), "DigitalOcean"),
+        ("virtio_net", ("Hetzner", "vServer"), "Hetzner Cloud"),
+        ("virtio_net", ("OpenStack Foundation", "OpenStack Nova"), "OpenStack"),
+        ("virtio_net", ("QEMU", "Standard PC"), "KVM"),
+        ("virtio_net", (), "KVM"),
+    ],
+)
+def test_a_cloud_is_known_by_its_words_or_its_driver(
+    driver: str, dmi: tuple[str, ...], name: str
+) -> None:
+    found = _one(_uplinks(NIC, driver=driver, dmi=dmi), "is a card of")
+    assert f"a card of {name}," in found.what
+    assert "vmnet doctor --uplink eno1" in found.fix
+
+
+def test_real_hardware_is_no_cloud() -> None:
+    assert network.platform("igb", ("Dell Inc.", "PowerEdge R640")) is None
+    assert len(_uplinks(NIC, driver="", dmi=("Google",))) == 1  # a bridge has no driver
+
+
+def test_an_outer_firewall_is_named_with_its_mend() -> None:
+    facts = Facts(firewall=Firewall(drops=("ip filter FORWARD",)))
+    items = list(network.firewall(facts, bridge_filter=True))
+    assert "DOCKER-USER" in _one(items, "ip filter FORWARD drops").fix
+    assert "bridge-nf-call-iptables=0" in _one(items, "br_netfilter").fix
+    assert not list(network.firewall(Facts(), bridge_filter=True))
+
+
+def test_leftovers_are_told_apart_by_their_marks_and_their_holders() -> None:
+    tap = replace(NIC, name="macvtap0", index=9, kind="macvtap", lower=2)
+    ours = replace(tap, name="mvt1", alias="vmnet:lab/web/0")
+    lent = replace(tap, name="mvn0", alias="vmnet-net:eno1/1000/")
+    items = list(network.leftovers(Facts(links=(NIC, tap, ours, lent)), set()))
+    assert _one(items, "macvtap0 on eno1").fix == "ip link del dev macvtap0"
+    assert "vmnet down --name lab" in _one(items, "plan lab has 1").fix
+    assert len(items) == 2
+    assert not list(network.leftovers(Facts(links=(NIC, tap, ours)), {"macvtap0", "mvt1"}))
+
+
+@pytest.mark.parametrize(
+    ("match", "taken"),
+    [
+        ({"Name": "*"}, True),
+        ({"Name": "en* mv*"}, True),
+        ({"Name": "!lo"}, True),
+        ({"Name": "en*"}, False),
+        ({"Type": "ether"}, True),
+        ({"Type": "ether", "Kind": "!*"}, False),
+        ({"Type": "bridge"}, True),
+        ({"Type": "bridge", "Name": "mvt*"}, False),
+        ({"Type": "wlan"}, False),
+        ({"Kind": "macvtap"}, True),
+        ({"MACAddress": "52:54:00:00:00:01"}, False),
+        ({"Name": "*", "Driver": "igb"}, False),
+        ({"Name": "mv*", UNMANAGED: "yes"}, False),
+    ],
+)
+def test_networkd_is_told_of_when_one_of_its_files_takes_our_links(
+    match: dict[str, str], *, taken: bool
+) -> None:
+    running = Others(frozenset({"systemd-network"}), {"/etc/systemd/network/x.network": match})
+    items = list(network.managers(running))
+    assert bool(items) == taken
+    if taken:
+        assert "Unmanaged=yes" in items[0].fix
+    assert not list(network.managers(replace(running, running=frozenset())))
+
+
+@pytest.mark.parametrize(("prefix", "kind"), naming.KINDS.items())
+def test_networkd_takes_each_kind_of_our_links_by_its_name_or_its_kind(
+    prefix: str, kind: str
+) -> None:
+    def told(match: dict[str, str], *before: dict[str, str]) -> int:
+        files = {f"/x/{at}.network": each for at, each in enumerate((*before, match))}
+        return len(list(network.managers(Others(frozenset({"systemd-network"}), files))))
+
+    assert told({"Name": f"{prefix}*"}) == told({"Kind": kind}) == 1
+    assert told({"Name": f"{prefix}*", "Kind": kind}) == 1
+    assert told({"Name": f"{prefix}*", "Kind": f"!{kind}"}) == 0
+    assert told({"Name": f"{prefix}*"}, {"Name": f"{prefix}0*", UNMANAGED: "yes"}) == 0
+
+
+@pytest.mark.parametrize("left_out", naming.KINDS)
+def test_a_manager_leaves_our_links_alone_once_every_kind_of_them_is_named(left_out: str) -> None:
+    some = ";".join(f"interface-name:{x}*" for x in naming.KINDS if x != left_out)
+    running = frozenset({"NetworkManager"})
+    assert list(network.managers(Others(running, unmanaged=some)))
+    every = f"{some};interface-name:{left_out}*"
+    assert not list(network.managers(Others(running, unmanaged=every)))
+
+
+def test_the_page_about_the_doctor_lists_every_kind_of_our_links() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text()
+    rows = re.findall(r"^\| ((?:`mv\w`(?:, )?)+) \| (\w+) \|", page, re.MULTILINE)
+    listed = {prefix: kind for cell, kind in rows for prefix in re.findall(r"mv\w", cell)}
+    assert listed == naming.KINDS
+
+
+def test_the_first_file_that_matches_decides_for_networkd() -> None:
+    files = {"/a/00.network": {"Name": "mv*", UNMANAGED: "yes"}, "/a/99.network": {"Name": "*"}}
+    assert not list(network.managers(Others(frozenset({"systemd-network"}), files)))
+
+
+def test_other_managers_are_quiet_once_they_leave_our_links_alone() -> None:
+    both = frozenset({"NetworkManager", "dhcpcd", "connmand"})
+    items = list(network.managers(Others(both)))
+    assert "unmanaged-devices=interface-name:mv*" in _one(items, "NetworkManager").fix
+    assert "denyinterfaces mv*" in _one(items, "dhcpcd").fix
+    told = Others(both, unmanaged="mac:00:11;interface-name:mv*", dhcpcd="mv* docker0")
+    assert [i.what.split()[0] for i in network.managers(told)] == ["ConnMan"]
+
+
+def test_findings_are_shown_by_area_and_hostile_names_steer_nothing() -> None:
+    items = [
+        Item("kernel", "fine"),
+        Item("others", "\x1b[31mred\n::error::x", State.LACKS, "do \x9bthis"),
+        Item("kernel", "none", State.BAD, "boot another"),
+    ]
+    text = "\n".join(findings.lines(items))
+    assert not {"\x1b", "\x9b"} & set(text)
+    assert not any(line.startswith("::") for line in text.splitlines())
+    assert text.index("none") < text.index("red")
+    assert text.endswith("no plan can be brought up")
+    told = json.loads(findings.as_json(items))
+    assert told["status"] == 4
+    assert [f["state"] for f in told["findings"]] == ["ok", "lacking", "broken"]
+    assert told["findings"][0]["fix"] is None
+
+
+def test_the_lines_for_ci_name_this_hosts_device_number_and_are_yaml() -> None:
+    import yaml
+
+    text = ci.text(246)
+    assert 'device_cgroup_rules = ["c 246:* rwm"]' in text
+    assert 'KERNEL=="kvm"' in text
+    github = text[text.index("jobs:") : text.index("# .gitlab-ci.yml")]
+    gitlab = text[text.index("vms:\n  image") : text.index("# /etc/gitlab-runner")]
+    assert yaml.safe_load(github)["jobs"]["vms"]["steps"][-1]["if"] == "always()"
+    assert yaml.safe_load(gitlab)["vms"]["artifacts"]["reports"] == {"junit": "vms.xml"}
+    assert "c MAJOR:* rwm" in ci.text(0)
+
+
+def test_programs_that_only_some_plans_need_are_told_with_their_packages() -> None:
+    every = {"qemu-img", "ssh-keygen", "openssl", "gpgv", "mmdebstrap"}
+    (fine,) = host.tools(every, uefi=True)
+    assert fine.state is findings.State.GOOD
+    few = list(host.tools(every - {"qemu-img", "gpgv"}, uefi=False))
+    assert [(item.what, str(item.state), item.fix) for item in few] == [
+        (
+            "qemu-img, which makes guests' disks, is missing",
+            "lacking",
+            "apt-get install qemu-utils",
+        ),
+        (
+            "gpgv, which verifies the vendors' lists of digests, is missing",
+            "note",
+            "apt-get install gpgv",
+        ),
+        ("OVMF is missing: no `boot: uefi`", "lacking", "apt-get install ovmf"),
+    ]

@@ -1,0 +1,216 @@
+"""What is written of a check, for people, CI and programs; hostile text harms none of it."""
+
+import json
+import re
+import subprocess
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import fastjsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.network.resources import Guard
+from provisioner.plan.load.loader import load
+from provisioner.reconcile.diff import Step, Verb
+from provisioner.report import failures, github, matrix
+from provisioner.report.html import as_html, topology
+from provisioner.report.junit import as_junit
+from provisioner.report.report import Failure, Report, as_json, errors_as_json
+from provisioner.report.tap14 import as_tap
+from provisioner.text import sanitize
+from tests.builders.report import (
+    APART,
+    DEAD,
+    FINDING,
+    GOOD,
+    HOSTILE,
+    LEAK,
+    PLAN,
+    UNKNOWN,
+    report,
+    spoilt,
+)
+
+HERE = Path(__file__).parent
+SCHEMA = json.loads((HERE.parents[2] / "docs" / "report.schema.json").read_text())
+hostile = st.sampled_from(HOSTILE) | st.text(max_size=40)
+is_valid = fastjsonschema.compile(SCHEMA)
+
+
+def parsed(text: str) -> ET.Element:
+    return ET.fromstring(text)  # noqa: S314  (our own)
+
+
+@pytest.mark.parametrize(
+    ("results", "cell"),
+    [
+        ((GOOD,), "✓ 0.4 ms"),
+        ((DEAD,), "✗ no answer"),
+        ((GOOD, DEAD), "✗ no answer 1/2"),
+        ((LEAK,), "! LEAK"),
+        ((APART,), "· isolated"),
+        ((UNKNOWN,), "? not measured"),
+    ],
+)
+def test_a_cell_says_the_same_by_its_symbol_and_its_word(results: tuple, cell: str) -> None:  # type: ignore[type-arg]
+    (grid,) = matrix.grids(results)
+    assert [str(one) for one in grid.cells.values()] == [cell]
+
+
+def test_a_reason_that_many_pairs_share_is_told_once() -> None:
+    told = list(failures.of(report(DEAD, GOOD, DEAD, findings=(FINDING,))))
+    assert told == [("a -> b", FINDING)]
+
+
+def test_junit_has_a_case_for_each_thing_and_says_why_it_failed() -> None:
+    root = parsed(as_junit(report(GOOD, DEAD, LEAK, UNKNOWN, findings=(FINDING,))))
+    suites = {suite.get("name"): suite for suite in root}
+    counts = ("tests", "failures", "errors")
+    assert {name: tuple(map(suite.get, counts)) for name, suite in suites.items()} == {
+        "a": ("3", "2", "0"),
+        "b": ("1", "0", "1"),
+        "findings": ("1", "1", "0"),
+    }  # fmt: skip
+    failure = suites["a"].find("testcase/failure")
+    assert failure is not None
+    assert failure.get("message") == FINDING.what
+    assert "mend it: ip link set dev nic0 up" in (failure.text or "")
+
+
+def test_junit_has_what_was_chosen_and_the_end_of_the_console() -> None:
+    root = parsed(as_junit(report(GOOD, DEAD, hostile="the last line")))
+    (suite,) = root.findall("testsuite[@name='a']")
+    properties = {p.get("name"): p.get("value") for p in suite.findall("properties/property")}
+    assert set(properties) == {"vmnet", "plan", "chosen libvirt"}
+    assert properties["chosen libvirt"] == "embedded: because the last line"
+    assert suite.findtext("system-out") == "login: the last line"
+
+
+@given(hostile)
+def test_junit_is_xml_whatever_a_guest_has_said(text: str) -> None:
+    root = parsed(as_junit(spoilt(text)))
+    assert "\x1b" not in "".join(root.itertext())
+
+
+def test_junit_is_what_jenkins_takes(tmp_path: Path) -> None:
+    for number, one in enumerate([report(), report(GOOD, DEAD, UNKNOWN), *map(spoilt, HOSTILE)]):
+        (tmp_path / f"{number}.xml").write_text(as_junit(one), encoding="utf-8")
+    argv = ["xmllint", "--noout", "--schema", str(HERE / "junit.xsd")]
+    ran = subprocess.run(
+        [*argv, *map(str, sorted(tmp_path.iterdir()))], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_tap_counts_and_says_why() -> None:
+    assert as_tap(report(GOOD, DEAD)).splitlines()[:6] == [
+        "TAP version 14",
+        "1..2",
+        "ok 1 - a -> b 10.0.0.2: reaches",
+        "not ok 2 - a -> b 10.0.0.2: reaches",
+        "  ---",
+        '  expected: "reaches"',
+    ]
+
+
+@given(hostile)
+def test_no_line_of_tap_is_a_guests(text: str) -> None:
+    for line in as_tap(spoilt(text)).split("\n"):
+        assert re.fullmatch(r"(TAP version 14|1\.\.\d+|(not )?ok \d+ - .*|  .*|)", line)
+        assert not re.search(r"##\w*\[|^\s*::", line)
+        assert sanitize(line) == line
+
+
+@given(hostile)
+def test_no_workflow_command_is_a_guests(text: str) -> None:
+    for line in github.annotations(spoilt(text)).split("\n"):
+        assert not line or re.fullmatch(r"::error title=vmnet lab::[^\r\n]*", line)
+        assert not re.search(r"##\w*\[", line)
+    for line in github.summary(spoilt(text)).split("\n"):
+        assert not line.startswith(("::", "##["))
+        assert "<script" not in line
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [str(v) for k, v in attrs if k in {"src", "href", "action"}]
+
+
+@given(hostile)
+def test_the_page_has_no_tag_and_no_link_of_a_guests(text: str) -> None:
+    plain, spoilt_page = _Reader(), _Reader()
+    plain.feed(as_html(spoilt("x"), PLAN))
+    spoilt_page.feed(as_html(spoilt(f"x{text}"), PLAN))
+    assert (spoilt_page.tags, spoilt_page.links) == (plain.tags, [])
+
+
+def test_the_topology_shows_other_machines_on_the_wire_that_they_are_on() -> None:
+    text = (
+        "name: lab\nnetworks: {lan: {uplink: nic0, subnet: 10.0.0.0/24}}\nvms: {a: {nics: [lan]}}\n"
+        "hosts: {nas: 10.0.0.9, far: 192.0.2.1}\n"
+    )
+    boxes, edges = topology(load(text, "p").plan)
+    assert [(box.title, box.subtitle) for box in boxes] == [
+        ("lan", "nic0"), ("a", "1 NIC"), ("nas", "10.0.0.9"), ("far", "192.0.2.1"),
+    ]  # fmt: skip
+    assert [edge.label for edge in edges] == ["bridge", "machine"]
+    assert len({(box.x, box.y) for box in boxes}) == 4
+
+
+@given(hostile)
+def test_json_keeps_its_schema_and_steers_no_terminal(text: str) -> None:
+    written = as_json(spoilt(text))
+    is_valid(json.loads(written))
+    assert sanitize(written) == written
+    assert not re.search(r"##\w*\[|(?m:^\s*::)", written)
+
+
+@pytest.mark.parametrize(
+    ("done", "failed", "left", "said"),
+    [
+        (0, 1, 2, "1 step failed, 0 done, 2 left to do"),
+        (3, 2, 2, "2 steps failed, 3 done, 2 left to do"),
+        (0, 0, 0, "nothing to do"),
+        (3, 0, 0, "done"),
+    ],
+)
+def test_the_summary_counts_what_failed(done: int, failed: int, left: int, said: str) -> None:
+    for status in (Exit.PARTLY_DONE, Exit.HOST_CANNOT) if failed else (Exit.DONE,):
+        made = Report(
+            "up",
+            "lab",
+            status,
+            done=("x",) * done,
+            to_do=("x",) * left,
+            failed=(Failure("x", VmnetError("x")),) * failed,
+        )
+        assert made.summary == said
+
+
+def test_a_guard_without_its_macvtap_is_named_by_its_table() -> None:
+    guard = Guard("vmnet_lab_mvt0123456789", "netdev", "", ())
+    assert str(Step(Verb.DELETE, guard, "not in the plan")) == (
+        "delete guard vmnet_lab_mvt0123456789, whose macvtap is gone: not in the plan"
+    )
+
+
+def test_json_of_errors_keeps_its_schema_too() -> None:
+    error = VmnetError("no", fix="do it", where=None)
+    is_valid(json.loads(errors_as_json("check", [error], Exit.HOST_CANNOT)))
+
+
+def test_the_schema_refuses_what_is_not_a_report() -> None:
+    found = json.loads(as_json(report(GOOD)))
+    found["results"][0]["expected"] = "maybe"
+    with pytest.raises(fastjsonschema.JsonSchemaValueException, match="expected"):
+        is_valid(found)
