@@ -23,17 +23,11 @@ HOUSE = HERE.parent.parent
 sys.path.insert(0, str(HOUSE))
 
 from provisioner.commands.execute import execute  # noqa: E402
+from provisioner.guest.domain import Disk, Seed  # noqa: E402
 from provisioner.host import apply  # noqa: E402
 from provisioner.host.libvirt import embedded  # noqa: E402
 from provisioner.host.system import paths  # noqa: E402
-from provisioner.network.resources import (  # noqa: E402
-    Disk,
-    Seed,
-)
-from provisioner.reconcile.diff import (  # noqa: E402
-    Step,
-    Verb,
-)
+from provisioner.reconcile.diff import Step, Verb  # noqa: E402
 
 _MOST = 1.3
 _CHUNK = 4 << 20

@@ -1,7 +1,10 @@
 """What went wrong, where it stands in the file, how to mend it."""
 
+import unicodedata
 from dataclasses import dataclass, replace
 from enum import IntEnum
+
+from provisioner.text import one_line, sanitize
 
 
 class Exit(IntEnum):
@@ -81,3 +84,31 @@ class Complaints(Exception):  # noqa: N818  (a list of errors, not an error of i
     def status(self) -> Exit:
         """The lowest status wins: bad input is mended first."""
         return min(e.status for e in self.errors)
+
+
+_WIDEST = 100
+
+
+_WIDE = frozenset({"W", "F"})
+
+
+def explain(error: VmnetError) -> str:
+    """Lay a message out for people: place and what, the line with a caret under it, the mend."""
+    lines = [sanitize(error.what)]
+    if error.where is not None:
+        lines[0] = f"{one_line(str(error.where))}: {lines[0]}"
+        if error.where.text:
+            lines += _shown(error.where)
+    if error.fix:
+        lines.append(f"  fix: {sanitize(error.fix)}")
+    return "\n".join(lines)
+
+
+def _shown(where: Where) -> list[str]:
+    """Show the part of the line around the column; escapes and wide characters move the caret."""
+    at = (where.caret or where.column) - 1
+    start = max(0, at - _WIDEST // 2)
+    before = sanitize(where.text[start:at].replace("\t", " "))
+    after = sanitize(where.text[at : start + _WIDEST].replace("\t", " "))
+    width = sum(1 + (unicodedata.east_asian_width(one) in _WIDE) for one in before)
+    return [before + after, " " * width + "^"]

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from provisioner.check.evidence import Finding
-from provisioner.network.frames import Address
+from provisioner.check.result import Finding
+from provisioner.plan.ip import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,24 +6,7 @@ Everything here was observed; None, "" and an empty tuple stand for what nobody 
 from dataclasses import dataclass
 from enum import StrEnum
 
-
-class Vantage(StrEnum):
-    """Where a measurement was made from."""
-
-    AGENT = "inside the guest"  # a program that the guest agent ran
-    MACVTAP = "at its macvtap"  # frames sent and heard in the guest's place, its stack not asked
-    SIBLING = "macvlan beside it"
-    WIRE = "synthetic wire"
-    LISTENING = "listening"
-    HOST = "the host's own stack"
-    PEER = "another host, by ssh"
-
-
-NO_LOGIN = "cannot log in to"
-"""How a note begins that says why nothing was measured from another machine."""
-
-OWN_MTU = "the guest's own MTU is"
-"""How a note begins that says why packets of a size are not even sent."""
+from provisioner.network.exchange import Kind
 
 
 class Point(StrEnum):
@@ -39,15 +22,6 @@ class Heading(StrEnum):
 
     OUT = "out"  # at a macvtap: from the guest; at the uplink: to the wire
     IN = "in"  # at a macvtap: to the guest; at the uplink: from the wire
-
-
-class Kind(StrEnum):
-    """What a frame is in one exchange of two ends."""
-
-    WHO_HAS = "who-has"  # ARP request, neighbour solicitation
-    IS_AT = "is-at"  # ARP reply, neighbour advertisement
-    REQUEST = "request"  # a ping, or the first packet of what was asked
-    REPLY = "reply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,27 +113,3 @@ class Evidence:
     note: str = ""  # what the measuring program itself said
     untested: bool = False  # nothing was measured: what else is known may say why
     value: str = ""  # what was measured instead of what was wanted: "status 500"
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """What came of one check that the user has written, as the measuring program told it."""
-
-    reached: bool | None  # None: it could not be tested
-    seconds: float | None = None
-    value: str = ""  # "940 Mbit/s", "status 200"
-    note: str = ""
-    sent: int = 0
-    answered: int = 0
-    largest: int = 0  # bytes of the largest IP packet that came through; 0: not tried
-    refused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong, in one sentence; the command that mends it; what was seen."""
-
-    what: str
-    fix: str
-    evidence: tuple[str, ...] = ()
-    about: str = ""  # the VM, network or uplink it is about

@@ -12,7 +12,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
-    from provisioner.commands.session import Target
+    from provisioner.commands.target import Target
     from provisioner.report.report import Report
 
 Junit = Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")]

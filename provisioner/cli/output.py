@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from provisioner.reachability.pairs import Result
+    from provisioner.check.result import Result
     from provisioner.report.matrix import Cell, Grid
     from provisioner.report.report import Report
 
@@ -160,7 +160,7 @@ def typed_now(text: str) -> None:
 
 def errors(command: str, found: Sequence[VmnetError], status: Exit, *, json: bool) -> None:
     """Say what went wrong, where, and how to mend it."""
-    from provisioner.plan.load.loader import explain
+    from provisioner.errors import explain
 
     if json:
         from provisioner.report.report import errors_as_json

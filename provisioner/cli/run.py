@@ -16,7 +16,7 @@ from provisioner.host.system import children
 from provisioner.signals import obeyed
 
 if TYPE_CHECKING:
-    from provisioner.commands.session import Options, Target
+    from provisioner.commands.target import Options, Target
     from provisioner.host.system.worker import Worker
     from provisioner.reachability.switch_probe import Question
     from provisioner.report.report import Report
@@ -58,7 +58,7 @@ def options(
     wide: bool = False,
 ) -> "Options":
     """Put together what the command line says of how to go about it."""
-    from provisioner.commands.session import Options
+    from provisioner.commands.target import Options
 
     return Options(command, timeout_s, lock_timeout_s, recreate, pairs, output.warm_up, wide)
 
@@ -84,7 +84,7 @@ def target(
     allowed: Allowed = Allowed(),
 ) -> "Target":
     """Load the plan. Raises Complaints, all at once, or VmnetError when there is no file."""
-    from provisioner.commands.session import Target
+    from provisioner.commands.target import Target
     from provisioner.plan import scalars
     from provisioner.plan.load import loader
 

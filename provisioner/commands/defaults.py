@@ -4,19 +4,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.errors import Complaints, VmnetError
+from provisioner.guest.domain import MICRO, Image
 from provisioner.host.image import micro
 from provisioner.host.libvirt import accelerator as accel
 from provisioner.host.system import paths, plan_files
 from provisioner.image import source
 from provisioner.network.facts import Chosen
-from provisioner.network.resources import MICRO, Image
 from provisioner.plan.vm_scalars import NO_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from provisioner.commands.session import Target
-    from provisioner.network.resources import Domain
+    from provisioner.commands.target import Target
+    from provisioner.guest.domain import Domain
     from provisioner.plan.model import Plan
 
 _HOSTS = Path("/boot")

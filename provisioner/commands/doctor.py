@@ -4,15 +4,15 @@ import getpass
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from provisioner.commands.session import Tell
+from provisioner.commands.target import Tell
 from provisioner.doctor import host, network
 from provisioner.doctor import kernel as doctorkernel
 from provisioner.doctor.findings import Item, State
 from provisioner.host.doctor import host as doctor
 from provisioner.host.doctor import network as nics
-from provisioner.host.libvirt import embedded
+from provisioner.host.libvirt import embedded, privileges
 from provisioner.host.storage import firmware
-from provisioner.host.system import privileges, programs
+from provisioner.host.system import programs
 from provisioner.host.system.worker import Worker
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from provisioner.errors import Complaints, VmnetError
+from provisioner.guest.domain import Domain
 from provisioner.guest.xml import render
-from provisioner.network.resources import Domain
 from provisioner.reconcile.diff import Step, Verb
 
 if TYPE_CHECKING:
-    from provisioner.commands.session import Target
+    from provisioner.commands.target import Target
 
 
 def drawn(target: "Target", steps: Iterable[Step]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.commands.image import Tell, add, stored
 from provisioner.errors import Exit, VmnetError
+from provisioner.guest.domain import Image
 from provisioner.host.download import fetch
 from provisioner.host.download import proof as proofs
 from provisioner.host.download.proof import Trust
@@ -22,7 +23,6 @@ from provisioner.image import source as sources
 from provisioner.image.digest import Digest
 from provisioner.image.record import Origin, Stored, Traits
 from provisioner.image.source import LocalFile, Named, Remote
-from provisioner.network.resources import Image
 from provisioner.text import one_line
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import time
 
-from provisioner.commands.session import Tell
+from provisioner.commands.target import Tell
 from provisioner.host.system.worker import Worker
 from provisioner.reachability.experiment import Measured, Verdict
 from provisioner.reachability.switch_probe import Findings, Question

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.host.guest import users
+from provisioner.host.libvirt import privileges
 from provisioner.host.netlink import links
 from provisioner.host.network import macvtap, standalone, tap_node
-from provisioner.host.system import locks, paths, privileges
+from provisioner.host.system import locks, paths
 from provisioner.network.facts import Facts, Link
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import device, rules

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provisioner.errors import Complaints, VmnetError
+from provisioner.guest.boot import File
 from provisioner.host.libvirt import embedded
 from provisioner.host.system import plan_files
 from provisioner.image import source
-from provisioner.network.facts import File
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
-    from provisioner.commands.session import Target
+    from provisioner.commands.target import Target
     from provisioner.guest.boot import Files
     from provisioner.plan.load.positions import Places
     from provisioner.plan.vm import Vm

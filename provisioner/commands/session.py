@@ -1,36 +1,37 @@
 """What every command begins with: the plan, the lock, the worker, and a look at the host."""
 
 import os
-from collections.abc import Callable, Container, Iterator, Mapping
+import time
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from provisioner.commands import defaults, plan_files
-from provisioner.errors import Complaints, VmnetError
+from provisioner.commands.target import Options, Target, Tell
+from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.guest.domain import Disk, Domain
 from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
+from provisioner.host.libvirt import privileges
 from provisioner.host.libvirt.connection import is_embedded
 from provisioner.host.network import reservations
 from provisioner.host.storage import firmware
-from provisioner.host.system import locks, paths, plan_folders, privileges
-from provisioner.host.system import plan_files as planfiles
+from provisioner.host.system import locks, paths, plan_folders
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import Nics, uplink_mac, uplink_of
-from provisioner.network.facts import Chosen, Snapshot
-from provisioner.network.resources import Disk, Domain, Resources
+from provisioner.network.facts import Chosen
 from provisioner.network.standalone import granted
 from provisioner.preflight import conflicts, host
 from provisioner.preflight import images as imagerules
 from provisioner.reconcile.desired import New, desired
+from provisioner.reconcile.resources import Resource, Resources, Snapshot
 
 if TYPE_CHECKING:
     from provisioner.guest.boot import Files
     from provisioner.guest.files import Texts
     from provisioner.network.addressing import NicConfig
     from provisioner.network.facts import Facts
-    from provisioner.plan.load.loader import Loaded
     from provisioner.plan.model import Plan
 
 _PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
@@ -38,49 +39,6 @@ _OPEN_S = 10.0  # that libvirt has at least: with an empty cache it asks QEMU wh
 _JUDGED = {"up", "plan"}  # status tells what is there, whatever the plan wants of its images
 CHANGES: Final = frozenset({"up", "down"})
 """The commands that take away what killed runs have left; all others only look."""
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a command line can change about how a command goes about its work."""
-
-    command: str
-    timeout_s: float = 0.0  # of waiting for guests; 0 leaves it to what they boot
-    lock_timeout_s: float = 30.0
-    recreate: bool = False
-    pairs: str = "all"  # or "sample": a part of them that touches every guest
-    idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
-    wide: bool = False  # the guests are asked for their own words
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a command is about: a plan, or only the name of one that may have no file any more."""
-
-    name: str
-    loaded: "Loaded | None" = None
-    folder: Path = Path()  # of the plan's file: what it names is looked for from there
-    uri: str = ""  # of libvirt, when the operator names one: instead of the plan's
-    allowed: tuple[Path, ...] = ()  # outside that folder, by the operator: files, or whole folders
-
-    @property
-    def plan(self) -> "Plan":
-        """The plan itself; only commands that demand a file ask for it."""
-        if self.loaded is None:
-            raise RuntimeError(self.name)
-        plan: Plan = self.loaded.plan
-        return plan
-
-    @property
-    def connection(self) -> str:
-        """Where libvirt is: what the operator says, else the plan, else found out."""
-        return self.uri or (self.loaded.plan.connection if self.loaded else "auto")
-
-    @property
-    def fence(self) -> planfiles.Fence:
-        """Where the files that the plan names may lie."""
-        return planfiles.Fence(self.folder, self.allowed)
 
 
 @dataclass(slots=True)
@@ -118,7 +76,6 @@ class Session:
         Raises VmnetError when it does not come.
         """
         import queue
-        import time
 
         end = time.monotonic() + timeout_s
         while vm not in self.worker.do("agents"):
@@ -320,3 +277,27 @@ def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Ses
     session = Session(target, options, worker, tell, snapshot, [], nics=nics)
     session.choose("libvirt", chosen)
     return session
+
+
+def one(target: Target, vm: str) -> str:
+    """Find the VM that is meant; its name may be left out when there is only one."""
+    if not target.loaded:
+        return vm
+    known = [v.name for v in target.plan.vms]
+    if not vm and len(known) == 1:
+        return known[0]
+    if vm in known:
+        return vm
+    raise VmnetError(
+        f'the plan {target.name} has no VM "{vm}"' if vm else "which VM?",
+        fix=f"its VMs: {', '.join(known)}",
+        status=Exit.BAD_INPUT,
+    )
+
+
+def domain(resources: Iterable[Resource], vm: str) -> Domain:
+    """Find a VM's domain. Raises VmnetError when it is not up."""
+    for r in resources:
+        if isinstance(r, Domain) and r.vm == vm:
+            return r
+    raise VmnetError(f'VM "{vm}" is not up', fix="bring the plan up: vmnet up")

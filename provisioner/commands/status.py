@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provisioner.commands import defaults, guest_status, plan_files
-from provisioner.commands.access.exec import domain, one
 from provisioner.commands.domain_xml import domain_xml
 from provisioner.commands.execute import Outcome
-from provisioner.commands.session import Options, Session, Target, Tell, begun
+from provisioner.commands.session import Session, begun, domain, one
+from provisioner.commands.target import Options, Target, Tell
 from provisioner.commands.up import reported
+from provisioner.guest.domain import Domain
 from provisioner.guest.files import Texts
 from provisioner.host.storage import firmware
 from provisioner.host.system import paths
 from provisioner.host.system.worker import Worker
 from provisioner.network.facts import Chosen, Facts
-from provisioner.network.resources import Domain
 from provisioner.reconcile.desired import New, desired
 from provisioner.reconcile.diff import diff
 from provisioner.report.report import Report

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from provisioner.commands.check.run import When, checked
 from provisioner.commands.domain_xml import drawn
 from provisioner.commands.execute import Outcome, execute
-from provisioner.commands.session import Options, Session, Target, Tell, begun
+from provisioner.commands.session import Session, begun
+from provisioner.commands.target import Options, Target, Tell
 from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.guest.domain import Domain
 from provisioner.guest.xml import render
 from provisioner.host.image import store_files
 from provisioner.host.network import reservations
@@ -17,9 +19,9 @@ from provisioner.host.system.plan_folders import foreign
 from provisioner.host.system.worker import Worker
 from provisioner.network import nftables
 from provisioner.network.facts import Facts
-from provisioner.network.resources import Domain, Resources
 from provisioner.preflight.warnings import warnings
 from provisioner.reconcile.diff import Step, Verb, diff
+from provisioner.reconcile.resources import Resources
 from provisioner.report.report import Failure, Report, VmStatus
 from provisioner.text import one_line
 

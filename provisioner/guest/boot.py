@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provisioner.network.facts import File, Loader
-from provisioner.network.resources import Copy, Disk, Domain, DomainDisk, Image, Resource
+from provisioner.guest.domain import Copy, Disk, Domain, DomainDisk, GuestResource, Image
 
 if TYPE_CHECKING:
     from provisioner.plan import vm
@@ -17,6 +16,23 @@ _DIGITS = 16
 # The plainest of QEMU's CPUs that has what a level demands (System V ABI of x86-64, 3.1.1); TCG
 # of QEMU 7.2 emulates level 3 with what "max" offers.
 _LEAST_CPU = {"x86-64-v2": "Nehalem", "x86-64-v3": "max"}
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """UEFI's code, and what each guest's own variables begin as."""
+
+    code: str
+    variables: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the user's that guests boot from; the digest is that of its content."""
+
+    path: str  # absolute
+    digest: str
+
 
 Files = Mapping[tuple[str, str], File]
 """Files that a plan names, by VM and key: "kernel", "template", "disks/0"."""
@@ -46,7 +62,7 @@ class Start:
     ignition: str
     template: str
     disks: tuple[DomainDisk, ...]
-    resources: tuple[Resource, ...]
+    resources: tuple[GuestResource, ...]
 
 
 def start(vm: "Vm", image: Image, loads: Loads) -> Start:
@@ -93,7 +109,7 @@ class _Making:
     """Collects what a guest needs to exist."""
 
     def __init__(self, vm: "Vm", image: Image, loads: Loads) -> None:
-        self.resources: list[Resource] = []
+        self.resources: list[GuestResource] = []
         self._vm = vm
         self._image = image
         self._loads = loads

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.guest import host_key as hostkey
 from provisioner.guest import userdata
-from provisioner.network.resources import Seed
+from provisioner.guest.domain import Seed
 
 if TYPE_CHECKING:
     from provisioner.guest.files import Texts

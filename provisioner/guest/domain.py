@@ -116,3 +116,12 @@ class Domain:
     ignition: str = ""  # path of what Ignition reads
     template: str = ""  # digest of the user's own template; "" for vmnet's
     login: str = "root"  # who logs in by ssh
+
+
+NAMESPACE = "urn:vmnet:domain:1"
+
+
+EMULATOR = "/usr/bin/qemu-system-x86_64"
+
+
+GuestResource = Seed | Disk | Copy | Domain

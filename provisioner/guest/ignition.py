@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from provisioner.plan.load.yaml_tree import Source, complaint
 from provisioner.plan.scalars import quoted
+from provisioner.source_text import Source, complaint
 from provisioner.text import one_line
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from provisioner.guest.files import Own
 from provisioner.plan.load import yaml_tree
 from provisioner.plan.load.yaml_tree import Mapping as MappingNode
-from provisioner.plan.load.yaml_tree import Scalar, Sequence, Source, complaint
+from provisioner.plan.load.yaml_tree import Scalar, Sequence
+from provisioner.source_text import Source, complaint
 from provisioner.text import one_line
 
 if TYPE_CHECKING:

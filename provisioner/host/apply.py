@@ -2,28 +2,17 @@
 
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
+from provisioner.guest.domain import Copy, Disk, Domain, Seed
 from provisioner.host.netlink import links, rtnetlink
 from provisioner.host.network import dnsmasq, host_access, macvtap, nftables, switch, tap_node, vlan
 from provisioner.host.storage import disks, files
 from provisioner.host.system import paths, plan_folders
 from provisioner.host.system.secret_files import Owner
 from provisioner.network.facts import Link, Route
-from provisioner.network.resources import (
-    Copy,
-    Dhcp,
-    Disk,
-    Domain,
-    Guard,
-    HostAccess,
-    Macvtap,
-    Nat,
-    Resource,
-    Seed,
-    Switch,
-    Vlan,
-)
+from provisioner.network.resources import Dhcp, Guard, HostAccess, Macvtap, Nat, Switch, Vlan
 from provisioner.network.resources import Link as OwnLink
 from provisioner.reconcile.diff import Step, Verb
+from provisioner.reconcile.resources import Resource
 from provisioner.text import one_line
 
 

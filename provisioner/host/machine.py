@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from provisioner import naming
-from provisioner.check.evidence import Inside, Probed
+from provisioner.check.evidence import Inside
 from provisioner.check.readiness import Held, Sign
+from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestWords
+from provisioner.guest.domain import Disk, Domain, DomainNic
+from provisioner.guest.network_config import changed_nics
 from provisioner.guest.xml import render
 from provisioner.host import apply
 from provisioner.host.guest import agent_lookup, console_log, nics, probes, queries, readiness
@@ -17,17 +20,16 @@ from provisioner.host.guest.commands import Guests
 from provisioner.host.lab import switch_probe
 from provisioner.host.libvirt import connection, domains, embedded, start_watchdog
 from provisioner.host.libvirt.domains import Domains
-from provisioner.host.netlink import links, rtnetlink
-from provisioner.host.network import dnsmasq, impairment, ipv6, macvtap, nftables, tap_node, vlan
+from provisioner.host.netlink import ipv6, links, rtnetlink
+from provisioner.host.network import dnsmasq, impairment, macvtap, nftables, tap_node, vlan
 from provisioner.host.probe import address_claims, ingress_injector
 from provisioner.host.system import deadline, file_errors, paths, plan_folders
 from provisioner.host.system.worker import Event, tell
-from provisioner.network.addressing import changed_nics
 from provisioner.network.devices import DEFAULT_MTU
-from provisioner.network.facts import Chosen, Facts, Live, Snapshot
-from provisioner.network.resources import Disk, Domain, DomainNic, by_key
+from provisioner.network.facts import Chosen, Facts, Live
 from provisioner.plan.checks import Question, What
 from provisioner.reconcile.diff import Step, Verb
+from provisioner.reconcile.resources import Snapshot, by_key
 
 _AGENT_S = 30.0
 

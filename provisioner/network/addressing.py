@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from math import gcd
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Network, Nic, Plan, Vm
     from provisioner.plan.pools import Pool
 
+
 Key = tuple[str, int]
 """A NIC: its VM's name and its number in that VM, from 0."""
 
-EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
-"""Where a default route leads, by IP version."""
+Reservation = tuple[str, str]
+"""A LAN (the ifindex of the uplink, and the VLAN's number) and what a guest will have there: its
+address or its MAC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,45 +185,13 @@ def _walk(digest: str, size: int) -> Iterator[int]:
     return ((start + stride * step) % size for step in range(size))
 
 
-def network_config(nics: Sequence[NicConfig]) -> str:
-    """Render cloud-init's network-config version 2: JSON on one line, which is YAML too.
+def heard(
+    allow: tuple[str, ...], nics: Mapping[tuple[str, int], NicConfig], host: str
+) -> tuple[str, ...]:
+    """Give the MACs that a source list means, sorted, each once.
 
-    NICs are told apart by their MACs: interface names differ from guest to guest.
+    vm:NAME means all of that VM, "host" the MAC `host` that the host has towards the guests.
     """
-    import json
-
-    ethernets = {f"nic{number}": _ethernet(nic) for number, nic in enumerate(nics)}
-    whole = {"version": 2, "ethernets": ethernets}
-    return json.dumps(whole, sort_keys=True, separators=(",", ":"))
-
-
-def _ethernet(nic: NicConfig) -> dict[str, object]:
-    told: dict[str, object] = {
-        "match": {"macaddress": nic.mac},
-        "dhcp4": nic.dhcp,
-        "accept-ra": nic.ra,
-    }
-    if nic.dhcp:
-        return told | ({"mtu": nic.mtu} if nic.mtu else {})
-    if nic.addresses:
-        told["addresses"] = [str(one) for one in nic.addresses]
-    if nic.gateways:
-        # Not `default`: no cloud-init before 23.1 knows that word, and Debian 12 has 22.4.
-        told["routes"] = [{"to": EVERYWHERE[one.version], "via": str(one)} for one in nic.gateways]
-    if nic.dns:
-        told["nameservers"] = {"addresses": [str(one) for one in nic.dns]}
-    if nic.mtu:
-        told["mtu"] = nic.mtu
-    return told
-
-
-def changed_nics(before: str, now: str) -> dict[str, Mapping[str, object]]:
-    """Compare two network-configs; give what is told of each NIC that is new or changed, by MAC."""
-    import json
-
-    def nics(text: str) -> dict[str, Mapping[str, object]]:
-        whole = json.loads(text)["ethernets"] if text else {}
-        return {nic["match"]["macaddress"]: nic for nic in whole.values()}
-
-    old = nics(before)
-    return {mac: nic for mac, nic in nics(now).items() if old.get(mac) != nic}
+    vms = {one.removeprefix("vm:") for one in allow if one.startswith("vm:")}
+    macs = {host if one == "host" else one for one in allow if not one.startswith("vm:")}
+    return tuple(sorted(macs | {nic.mac for (vm, _), nic in nics.items() if vm in vms}))

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from provisioner.network import frames
-from provisioner.network.frames import Address
+from provisioner.plan.ip import Address
 
 _ICMPV6, _UDP = 58, 17
 _SOLICITATION, _ADVERTISEMENT = 135, 136

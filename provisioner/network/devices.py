@@ -7,7 +7,7 @@ from provisioner import naming
 from provisioner.network import dnsmasq, nftables
 from provisioner.network.addressing import met_at
 from provisioner.network.facts import Facts
-from provisioner.network.resources import HostAccess, Resource, Switch, Vlan
+from provisioner.network.resources import HostAccess, NetworkResource, Switch, Vlan
 
 if TYPE_CHECKING:
     from provisioner.network.addressing import NicConfig
@@ -54,7 +54,9 @@ def uplink_mac(plan: "Plan", network: "Network", facts: Facts) -> str:
     return link.mac if link else ""
 
 
-def of_network(plan: "Plan", network: "Network", nics: Nics, facts: Facts) -> Iterator[Resource]:
+def of_network(
+    plan: "Plan", network: "Network", nics: Nics, facts: Facts
+) -> Iterator[NetworkResource]:
     """List what a network itself needs on the host, besides the macvtaps on it."""
     group = naming.group(plan.name)
     alias = f"vmnet:{plan.name}/{network.name}"
@@ -83,7 +85,9 @@ def of_network(plan: "Plan", network: "Network", nics: Nics, facts: Facts) -> It
         )
 
 
-def _of_switch(plan: "Plan", network: "Network", nics: Nics, facts: Facts) -> Iterator[Resource]:
+def _of_switch(
+    plan: "Plan", network: "Network", nics: Nics, facts: Facts
+) -> Iterator[NetworkResource]:
     assert network.switch  # noqa: S101  (the caller asked; for the type checker)
     lower, far = naming.switch_ends(plan.name, network.name)
     switch = Switch(

@@ -4,15 +4,24 @@ Frames come from machines that nobody vouches for: what is cut short or tagged i
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from provisioner.check.evidence import Kind
 from provisioner.network import frames
-from provisioner.network.frames import Address
+from provisioner.plan.ip import Address
 
 _ICMPV6: Final = 58
 _SOLICITATION, _ADVERTISEMENT = 135, 136
+
+
+class Kind(StrEnum):
+    """What a frame is in one exchange of two ends."""
+
+    WHO_HAS = "who-has"  # ARP request, neighbour solicitation
+    IS_AT = "is-at"  # ARP reply, neighbour advertisement
+    REQUEST = "request"  # a ping, or the first packet of what was asked
+    REPLY = "reply"
 
 
 @dataclass(frozen=True, slots=True)

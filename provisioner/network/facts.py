@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from provisioner.network.resources import Resources
-
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -45,22 +43,6 @@ class Route:
     device: str
     gateway_mac: str = ""  # of a default route's gateway, as far as the host has met it
     learned: bool = False  # on a device of vmnet's, from a router advertisement
-
-
-@dataclass(frozen=True, slots=True)
-class Loader:
-    """UEFI's code, and what each guest's own variables begin as."""
-
-    code: str
-    variables: str
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of the user's that guests boot from; the digest is that of its content."""
-
-    path: str  # absolute
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +103,3 @@ class Facts:
     def link_at(self, index: int) -> Link | None:
         """Find a link by its ifindex."""
         return next((x for x in self.links if x.index == index), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The host at one moment: what vmnet made there for the plan, and the rest as facts."""
-
-    facts: Facts
-    resources: Resources

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-Address = IPv4Address | IPv6Address
+from provisioner.plan.ip import Address
 
 NOBODY4: Final = IPv4Address(0)
 NOBODY6: Final = IPv6Address(0)

@@ -1,9 +1,6 @@
 """What a plan means on a host: the links, seed images and domains it calls for."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from provisioner.guest.domain import MICRO, Copy, Disk, Domain, DomainDisk, DomainNic, Image, Seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +29,6 @@ class Switch:
     def side(self) -> str:
         """The device on which the host meets the guests."""
         return self.bridge or self.far
-
-
-__all__ = [
-    "MICRO",
-    "Copy",
-    "Dhcp",
-    "Disk",
-    "Domain",
-    "DomainDisk",
-    "DomainNic",
-    "Guard",
-    "HostAccess",
-    "Image",
-    "Key",
-    "Link",
-    "Macvtap",
-    "Nat",
-    "Resource",
-    "Resources",
-    "Rules",
-    "Seed",
-    "Switch",
-    "Vlan",
-    "by_key",
-    "follows",
-    "key",
-    "label",
-    "needs",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,78 +123,6 @@ class Macvtap:
 
 
 Link = Switch | Vlan | HostAccess | Macvtap
-Resource = Link | Guard | Nat | Dhcp | Seed | Disk | Copy | Domain
-Key = tuple[str, str]
-Resources = Mapping[Key, Resource]
 
 
-def key(resource: Resource) -> Key:
-    """Identify a resource among all others of a plan."""
-    match resource:
-        case Seed(path=path) | Disk(path=path) | Copy(path=path):
-            return type(resource).__name__.lower(), path
-        case HostAccess(name=name):
-            return "host access", name
-        case _:
-            return type(resource).__name__.lower(), resource.name
-
-
-def needs(resource: Resource) -> tuple[Key, ...]:
-    """Name what must exist before `resource` can, and without which it cannot stay."""
-    match resource:
-        case Domain(nics=nics, seed=seed):
-            links = tuple(("macvtap", nic.link) for nic in nics if not nic.granted)
-            return (*links, *_files(resource), *((("seed", seed),) if seed else ()))
-        case Macvtap(uplink=uplink) | HostAccess(uplink=uplink):
-            return ("switch", uplink), ("vlan", uplink)
-        case Guard(device=device):
-            # The kernel takes a hook away with its device.
-            return (("macvtap", device),)
-        case Nat() | Dhcp() | Vlan() | Switch() | Seed() | Disk() | Copy():
-            return ()
-
-
-def _files(domain: Domain) -> tuple[Key, ...]:
-    """Name the files in the plan's folder that a domain stands on; others are not the plan's."""
-    own = f"{domain.console.partition('/console/')[0]}/"
-    read = (domain.kernel, domain.initrd, domain.nvram, domain.ignition)
-    return (
-        *(("disk", disk.path) for disk in domain.disks if disk.path.startswith(f"{own}disk/")),
-        *(("copy", path) for path in read if path.startswith(f"{own}boot/")),
-    )
-
-
-def follows(resource: Resource, others: Resources) -> tuple[Key, ...]:
-    """Name what should stand before `resource` is made, though it can live without."""
-    match resource:
-        case Domain(nics=nics):
-            guards = {nic.link for nic in nics}
-            return tuple(
-                k
-                for k, r in others.items()
-                if isinstance(r, Nat | Dhcp) or (isinstance(r, Guard) and r.device in guards)
-            )
-        case Nat(translates=False):
-            return ()  # the sooner the better
-        case Nat(device=device) | Dhcp(device=device):
-            return tuple(k for k, r in others.items() if isinstance(r, Switch) and r.side == device)
-        case _:
-            return ()
-
-
-def label(resource: Resource) -> str:
-    """Name a resource in the user's words."""
-    match resource:
-        case Seed(path=path) | Disk(path=path) | Copy(path=path):
-            return f"{key(resource)[0]} {path.rsplit('/', 1)[-1]}"
-        case Guard(device=device, name=name):
-            return f"guard of {device}" if device else f"guard {name}, whose macvtap is gone"
-        case Nat(name=name, translates=False):
-            return f"isolation {name}"
-        case _:
-            return " ".join(key(resource))
-
-
-def by_key(resources: list[Resource]) -> dict[Key, Resource]:
-    """Index resources by what identifies them."""
-    return {key(r): r for r in resources}
+NetworkResource = Link | Guard | Nat | Dhcp

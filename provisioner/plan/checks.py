@@ -268,3 +268,9 @@ class _Words:
         if not pattern.fullmatch(value):
             raise BadValue(f"{quoted(value)} is nothing for {word}", f"write it as in: {example}")
         return value
+
+
+HOST = "host"
+
+
+GATEWAY = "gateway"

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from provisioner.network.addressing import NicConfig
     from provisioner.plan.model import Mode, Network, Nic, SpoofGuard, Vhost
 
 _T = TypeVar("_T")
@@ -45,18 +42,6 @@ def of(network: Network, nic: Nic) -> Attachment:
         txqueuelen=_first(nic.txqueuelen, network.txqueuelen),
         mtu=_first(nic.mtu, network.mtu),
     )
-
-
-def heard(
-    allow: tuple[str, ...], nics: Mapping[tuple[str, int], NicConfig], host: str
-) -> tuple[str, ...]:
-    """Give the MACs that a source list means, sorted, each once.
-
-    vm:NAME means all of that VM, "host" the MAC `host` that the host has towards the guests.
-    """
-    vms = {one.removeprefix("vm:") for one in allow if one.startswith("vm:")}
-    macs = {host if one == "host" else one for one in allow if not one.startswith("vm:")}
-    return tuple(sorted(macs | {nic.mac for (vm, _), nic in nics.items() if vm in vms}))
 
 
 def _first(mine: _T | None, others: _T) -> _T:

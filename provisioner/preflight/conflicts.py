@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.network import nftables
+from provisioner.network.addressing import Reservation
 from provisioner.network.devices import Nics, uplink_of
 from provisioner.network.facts import Facts
 from provisioner.network.nft_ruleset import taken
-from provisioner.network.resources import Key, Resources
 from provisioner.plan import nic_settings
 from provisioner.preflight.taken import held_by_host
+from provisioner.reconcile.resources import Key, Resources
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -19,19 +20,15 @@ if TYPE_CHECKING:
     from provisioner.plan.load.positions import Places
     from provisioner.plan.model import Network, Plan
 
-Claim = tuple[str, str]
-"""A LAN (the ifindex of the uplink, and the VLAN's number) and what a guest will have there: its
-address or its MAC."""
-
 
 def claims(
     plan: "Plan", nics: Nics, facts: Facts, fresh: Container[str]
-) -> dict[Claim, tuple[str | int, ...]]:
+) -> dict[Reservation, tuple[str | int, ...]]:
     """Return what the VMs in `fresh` will have on the host's uplinks, and where the plan says so.
 
     Of a passthru NIC the MAC is the uplink's own, which the kernel gives to one device alone.
     """
-    found: dict[Claim, tuple[str | int, ...]] = {}
+    found: dict[Reservation, tuple[str | int, ...]] = {}
     for network in plan.networks:
         link = facts.link(network.uplink or "")
         if not network.uplink or network.granted or link is None:
@@ -52,7 +49,9 @@ def claims(
 
 
 def claimed_elsewhere(
-    taken: Mapping[Claim, str], paths: Mapping[Claim, tuple[str | int, ...]], places: "Places"
+    taken: Mapping[Reservation, str],
+    paths: Mapping[Reservation, tuple[str | int, ...]],
+    places: "Places",
 ) -> Iterator[VmnetError]:
     """Addresses and MACs that another plan's `up` is giving to its guests right now."""
     for claim, who in taken.items():

@@ -10,11 +10,10 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.network import uplink
 from provisioner.network.devices import Nics, uplink_of
 from provisioner.network.facts import Facts, Link
-from provisioner.network.resources import Resources
-from provisioner.network.standalone import granted
 from provisioner.plan import nic_settings
 from provisioner.plan.rules import network as netrules
-from provisioner.preflight import conflicts
+from provisioner.preflight import conflicts, granted
+from provisioner.reconcile.resources import Resources
 from provisioner.text import one_line
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.boot import firmware_of
-from provisioner.network.resources import Disk, Image
+from provisioner.guest.domain import Disk, Image
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
-    from provisioner.network.facts import Loader
+    from provisioner.guest.boot import Loader
     from provisioner.plan.load.positions import Places
     from provisioner.plan.model import Plan
     from provisioner.plan.vm import Vm

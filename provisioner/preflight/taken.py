@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from ipaddress import ip_interface
 
 from provisioner.network.facts import Link
-from provisioner.network.frames import Address
+from provisioner.plan.ip import Address
 
 
 def held_by_host(links: Iterable[Link], wanted: Collection[Address]) -> dict[Address, Link]:

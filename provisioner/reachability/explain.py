@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioner.errors import Exit, VmnetError
+from provisioner.network import addressing
 from provisioner.network.devices import Nics, host_device, host_mac, uplink_of
 from provisioner.plan import nic_settings
+from provisioner.plan.checks import GATEWAY, HOST
 from provisioner.reachability import mode_table
 from provisioner.reachability.mode_table import Flow
-from provisioner.reachability.pairs import GATEWAY, HOST, Expected
+from provisioner.reachability.pairs import Expected
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Network, Plan
@@ -127,7 +129,7 @@ def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _End:
             naming.macvtap(plan.name, name, at),
             nics[name, at].mac,
             str(attached.spoof_guard),
-            frozenset(nic_settings.heard(attached.allow, nics, host)),
+            frozenset(addressing.heard(attached.allow, nics, host)),
         )
     if name == HOST and not network.switch and network.host_access is not None:
         device, mac = host_device(plan, network), host_mac(plan, network)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from provisioner.plan import nic_settings
+from provisioner.plan.checks import GATEWAY
 from provisioner.reachability import mode_table
-from provisioner.reachability.pairs import GATEWAY, Expected, Pair
+from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
     from provisioner.network.devices import Nics

@@ -7,12 +7,13 @@ from functools import cached_property
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from provisioner.check.evidence import Finding, Probed, Vantage
+from provisioner.network import addressing
 from provisioner.network.addressing import met_at
 from provisioner.network.devices import Nics, host_mac, uplink_of
 from provisioner.network.facts import Facts
 from provisioner.network.standalone import granted
 from provisioner.plan import nic_settings
+from provisioner.plan.checks import HOST
 from provisioner.reachability import mode_table
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from provisioner.plan.ip import Address
     from provisioner.plan.model import Network, Plan
 
-HOST = "host"
-GATEWAY = "gateway"
 _FAR_SIDE = "the far side of the switch is the host's"
 
 
@@ -49,44 +48,6 @@ class Pair:
     asked: str = "ping"  # or what a check of the user's asks: "tcp/22", "mtu 1500" …
     within_s: float = 0.0  # the user's deadline; 0: what is usual
     version: int = 0  # of IP, when one alone is asked about
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What was measured of one pair and one address."""
-
-    pair: Pair
-    address: str
-    reached: bool | None  # None: it could not be measured
-    seconds: float | None = None
-    note: str = ""
-    by: Vantage | None = None
-    tries: int = 1  # pings it took until one was answered
-    wrong: str = ""  # what is wrong with it although it came through, as too small an MTU
-    finding: Finding | None = None  # why it is not as promised
-    seen: Probed | None = None  # of a check that the user has written
-
-    @property
-    def kept(self) -> bool:
-        """Tell whether the promise was kept; what could not be measured never counts as kept."""
-        match self.pair.expected:
-            case Expected.REACHES:
-                return self.reached is True and not self.wrong
-            case Expected.ISOLATED:
-                return self.reached is False
-            case Expected.EITHER | Expected.UNICAST:
-                return self.reached is not None
-
-    @property
-    def observed(self) -> str:
-        """Say what was seen."""
-        match self.reached:
-            case True:
-                return self.wrong or "reaches"
-            case False:
-                return "no answer"
-            case None:
-                return "not measured"
 
 
 class Promises:
@@ -168,7 +129,7 @@ class _Wire:
     def heard(self) -> Mapping[str, frozenset[str]]:
         """The MACs in the source list of each VM."""
         return {
-            vm: frozenset(nic_settings.heard(end.allow, self.nics, self.host_mac))
+            vm: frozenset(addressing.heard(end.allow, self.nics, self.host_mac))
             for vm, end in self.ends.items()
         }
 

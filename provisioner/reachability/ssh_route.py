@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from provisioner.errors import VmnetError
-from provisioner.reachability.pairs import HOST, Expected, Pair, Promises
+from provisioner.plan.checks import HOST
+from provisioner.reachability.pairs import Expected, Pair, Promises
 
 if TYPE_CHECKING:
     from provisioner.network.devices import Nics

@@ -6,29 +6,21 @@ from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.guest import boot, cloudinit
-from provisioner.guest.boot import Files, Loads
+from provisioner.guest.boot import Files, Loader, Loads
+from provisioner.guest.domain import MICRO, Disk, Domain, DomainNic, Image, Seed
 from provisioner.guest.files import Texts
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
-from provisioner.network import nftables
+from provisioner.network import addressing, nftables
 from provisioner.network.devices import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
-from provisioner.network.facts import Chosen, Facts, Link, Loader
-from provisioner.network.resources import (
-    MICRO,
-    Disk,
-    Domain,
-    DomainNic,
-    Image,
-    Macvtap,
-    Resource,
-    Seed,
-    by_key,
-)
+from provisioner.network.facts import Chosen, Facts, Link
+from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import granted
 from provisioner.plan import nic_settings
+from provisioner.reconcile.resources import Resource, by_key
 
 if TYPE_CHECKING:
-    from provisioner.network.resources import Key
     from provisioner.plan.model import Plan, Vm
+    from provisioner.reconcile.resources import Key
 _MOST_MTU = 65535
 _DEFAULT_MEMORY_MIB = 128
 
@@ -131,7 +123,7 @@ def _macvtap(plan: "Plan", vm: "Vm", i: int, nics: Nics, facts: Facts) -> Macvta
         alias=naming.alias(plan.name, vm.name, i),
         altname=naming.altname(plan.name, vm.name, i),
         nopromisc=how.mode == "passthru" and not how.promisc,
-        sources=nic_settings.heard(how.allow, nics, host_mac(plan, network, facts)),
+        sources=addressing.heard(how.allow, nics, host_mac(plan, network, facts)),
         queues=how.queues,
         txqueuelen=how.txqueuelen,
         up=nic.link == "up",
@@ -146,7 +138,7 @@ def _guest(
     facts: Facts,
     new: New,
 ) -> list[Resource]:
-    from provisioner.network.addressing import network_config
+    from provisioner.guest.network_config import network_config
 
     image = new.image_of(vm.name)
     old = new.kept.get(vm.name)

@@ -5,20 +5,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from provisioner.errors import VmnetError
-from provisioner.network.resources import (
-    Domain,
-    HostAccess,
-    Key,
-    Link,
-    Macvtap,
-    Resource,
-    Resources,
-    follows,
-    key,
-    label,
-    needs,
-)
+from provisioner.guest.domain import Domain
+from provisioner.network.resources import HostAccess, Link, Macvtap
 from provisioner.reconcile.drift import can_live, drift
+from provisioner.reconcile.resources import Key, Resource, Resources, follows, key, label, needs
 
 
 class Verb(StrEnum):

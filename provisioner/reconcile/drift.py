@@ -3,23 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 
-from provisioner.network.resources import (
-    Copy,
-    Dhcp,
-    Disk,
-    Domain,
-    DomainDisk,
-    DomainNic,
-    Guard,
-    HostAccess,
-    Image,
-    Macvtap,
-    Nat,
-    Resource,
-    Seed,
-    Switch,
-    Vlan,
-)
+from provisioner.guest.domain import Copy, Disk, Domain, DomainDisk, DomainNic, Image, Seed
+from provisioner.network.resources import Dhcp, Guard, HostAccess, Macvtap, Nat, Switch, Vlan
+from provisioner.reconcile.resources import Resource
 from provisioner.text import one_line
 
 # What can be set on a thing that lives, without anything that leans on it noticing.

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from provisioner.check.evidence import Finding
-from provisioner.reachability.pairs import Result
+from provisioner.check.result import Finding, Result
 from provisioner.report.report import Report
 
 _MOST_PAIRS = 4

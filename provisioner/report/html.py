@@ -9,16 +9,16 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from provisioner.check.result import Result
 from provisioner.guest.xml.render import rendered
 from provisioner.network.devices import uplink_of
 from provisioner.plan import nic_settings
-from provisioner.reachability.pairs import Result
 from provisioner.report import failures, matrix
 from provisioner.report.report import Report
 from provisioner.text import sanitize
 
 if TYPE_CHECKING:
-    from provisioner.check.evidence import Finding
+    from provisioner.check.result import Finding
     from provisioner.plan.model import Plan
 
 _WIDTH, _HEIGHT, _GAP, _TOP = 132, 44, 24, 28

@@ -8,7 +8,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 
 from provisioner import __version__
-from provisioner.reachability.pairs import HOST, Result
+from provisioner.check.result import Result
+from provisioner.plan.checks import HOST
 from provisioner.report.failures import told
 from provisioner.report.report import Report
 from provisioner.text import sanitize

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from provisioner.reachability.pairs import Expected, Result
+from provisioner.check.result import Result
+from provisioner.reachability.pairs import Expected
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from provisioner.check.evidence import Finding
+from provisioner.check.result import Finding, Result
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestWords
-from provisioner.reachability.pairs import Result
-from provisioner.text import sanitize
-
-FORMAT = 1  # of the JSON; changes only when a reader of the old one would be misled
+from provisioner.json_document import FORMAT, _clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +149,3 @@ def _result(r: Result) -> dict[str, object]:
 
 def _finding(f: Finding) -> dict[str, object]:
     return {"what": f.what, "fix": f.fix, "about": f.about, "evidence": list(f.evidence)}
-
-
-def _clean(value: object) -> object:
-    match value:
-        case str():
-            return sanitize(value)
-        case dict():
-            return {sanitize(str(k)): _clean(v) for k, v in value.items()}
-        case list():
-            return [_clean(v) for v in value]
-        case _:
-            return value

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from provisioner.check.evidence import Finding
-from provisioner.reachability.pairs import Result
+from provisioner.check.result import Finding, Result
 from provisioner.report.failures import told
 from provisioner.report.report import Report
 from provisioner.text import one_line

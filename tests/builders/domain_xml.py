@@ -1,8 +1,8 @@
 """A domain with two cards and a disk, its XML, and short ways to spoil that and to ask."""
 
 from provisioner.errors import Exit
+from provisioner.guest.domain import Domain, DomainNic
 from provisioner.guest.xml import check, render
-from provisioner.network.resources import Domain, DomainNic
 
 SEEDED = Domain(
     name="lab-web",

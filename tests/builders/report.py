@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from provisioner.check.evidence import Finding, Vantage
+from provisioner.check.result import Finding, Result, Vantage
 from provisioner.errors import Exit
 from provisioner.plan.load.loader import load
-from provisioner.reachability.pairs import Expected, Pair, Result
+from provisioner.reachability.pairs import Expected, Pair
 from provisioner.report.report import Report, VmStatus
 
 PLAN = load(

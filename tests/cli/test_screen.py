@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.check.evidence import Vantage
+from provisioner.check.result import Vantage
 from provisioner.cli import output
 from provisioner.report.report import Report, VmStatus
 from provisioner.text import sanitize

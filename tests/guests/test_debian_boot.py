@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.guest.domain import Seed
 from provisioner.host.image import debian
 from provisioner.host.image.debian.image import Built
 from provisioner.host.storage import seeds
-from provisioner.network.resources import Seed
 from tests.framework import bare
 from tests.framework.bare import Guest
 

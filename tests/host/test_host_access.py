@@ -20,7 +20,7 @@ from tests.host_tools.namespace import Namespace, far_namespace, ip
 from tests.host_tools.veth_peer import FAR, NEAR
 
 if TYPE_CHECKING:
-    from provisioner.network import frames
+    from provisioner.plan import ip as ip_module
 
 GUEST = "02:00:00:00:00:0a"
 ACCESS = HostAccess(
@@ -83,7 +83,7 @@ def answered(*targets: str, within_s: float = 5) -> list[str]:
 
 
 def macs(device: str, *targets: str) -> dict[str, tuple[str, ...]]:
-    wanted: dict[frames.Address, str | None] = {ip_address(x): None for x in targets}
+    wanted: dict[ip_module.Address, str | None] = {ip_address(x): None for x in targets}
     found = neighbours.neighbours(device, wanted, deadline_s=5)
     return {str(address): seen.macs for address, seen in found.items()}
 

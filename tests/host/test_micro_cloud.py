@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from provisioner.guest import cloudinit, host_key
 from provisioner.guest.files import Texts
+from provisioner.guest.network_config import network_config
 from provisioner.host.guest import host_keys
 from provisioner.host.image.micro import recipe
-from provisioner.network.addressing import NicConfig, network_config
+from provisioner.network.addressing import NicConfig
 from provisioner.plan.vm import Vm
 from tests.host_tools.micro_parts import files, image
 

@@ -14,6 +14,7 @@ from provisioner.host.probe import neighbours
 from provisioner.host.probe.neighbours import Seen
 from provisioner.host.probe.packet_socket import Wire
 from provisioner.network import frames
+from provisioner.plan import ip as ip_module
 from tests.host_tools.namespace import Namespace, ip
 from tests.host_tools.veth_peer import (
     ABSENT,
@@ -28,7 +29,7 @@ from tests.host_tools.veth_peer import (
 )
 
 
-def who(found: dict[frames.Address, Seen]) -> dict[frames.Address, tuple[str, ...]]:
+def who(found: dict[ip_module.Address, Seen]) -> dict[ip_module.Address, tuple[str, ...]]:
     return {address: (seen.mac, *seen.macs) for address, seen in found.items()}
 
 

@@ -10,7 +10,7 @@ from tests.host_tools.namespace import Namespace, ip
 from tests.host_tools.veth_peer import ABSENT, FOUR, SIX
 
 if TYPE_CHECKING:
-    from provisioner.network.frames import Address
+    from provisioner.plan.ip import Address
 
 
 @pytest.fixture

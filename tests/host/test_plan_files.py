@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from provisioner.commands import plan_files
-from provisioner.commands.session import Target
+from provisioner.commands.target import Target
 from provisioner.errors import Complaints, Exit
-from provisioner.network.facts import File
+from provisioner.guest.boot import File
 from provisioner.plan.load.loader import load
 
 HEAD = "name: lab\nnetworks: {lan: {switch: true, subnet: 10.77.0.0/24}}\n"

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.libvirt import embedded
-from provisioner.host.system import privileges
+from provisioner.host.libvirt import embedded, privileges
 
 
 def refused(folder: Path) -> VmnetError:

@@ -14,8 +14,8 @@ import pytest
 
 from provisioner import naming
 from provisioner.errors import VmnetError
-from provisioner.host.netlink import link_codec, links
-from provisioner.host.network import forwarding, host_access, ipv6, macvtap, standalone
+from provisioner.host.netlink import ipv6, link_codec, links
+from provisioner.host.network import forwarding, host_access, macvtap, standalone
 from provisioner.host.network import switch as switches
 from provisioner.host.probe.ingress_injector import SyntheticWire
 from provisioner.network.facts import Link

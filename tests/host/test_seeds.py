@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from provisioner.errors import VmnetError
+from provisioner.guest.domain import Seed
 from provisioner.host.guest import host_keys
 from provisioner.host.storage import seeds
-from provisioner.network.resources import Seed
 
 FILES = (
     ("meta-data", "local-hostname: web\n"),

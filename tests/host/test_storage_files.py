@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Exit, VmnetError
+from provisioner.guest.domain import Copy, Disk
 from provisioner.host.storage import disks, files
 from provisioner.host.system import paths, plan_folders
-from provisioner.network.resources import Copy, Disk
 
 MIB = 1 << 20
 NOBODY = (65534, 65534)

@@ -19,7 +19,7 @@ from provisioner.network.resources import Switch
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 
 if TYPE_CHECKING:
-    from provisioner.network.frames import Address
+    from provisioner.plan.ip import Address
 
 pytestmark = pytest.mark.usefixtures("namespace")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Complaints, Exit, VmnetError, Where
+from provisioner.guest.domain import Domain, DomainNic
 from provisioner.guest.xml import render
 from provisioner.guest.xml.template import Template
 from provisioner.host.system.untrusted import Held, held
 from provisioner.host.template import fill
-from provisioner.network.resources import Domain, DomainNic
 
 HOUSE = Path(__file__).parents[2]
 OWN = (HOUSE / "templates" / "domain.xml.j2").read_text()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from provisioner.errors import Complaints, VmnetError
+from provisioner.errors import Complaints, VmnetError, explain
 from provisioner.guest import ignition, userdata
-from provisioner.plan.load.loader import explain, load
+from provisioner.plan.load.loader import load
 
 HEAD = "name: lab\nnetworks: {lan: {switch: true, subnet: 10.77.0.0/24}}\n"
 SECRET = "hunter2"  # noqa: S105  (what no complaint may show)

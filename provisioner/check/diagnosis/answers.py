@@ -1,6 +1,7 @@
 """What came back was not what a check of the user's wants: an answer is no dead end."""
 
-from provisioner.check.evidence import Evidence, Finding
+from provisioner.check.evidence import Evidence
+from provisioner.check.result import Finding
 
 
 def by_name(e: Evidence) -> Finding | None:

@@ -13,7 +13,8 @@ from provisioner.check.diagnosis import external as outside
 from provisioner.check.diagnosis import leak as leaks
 from provisioner.check.diagnosis import path as ways
 from provisioner.check.diagnosis.fixes import watch
-from provisioner.check.evidence import Evidence, Finding
+from provisioner.check.evidence import Evidence
+from provisioner.check.result import Finding
 from provisioner.text import one_line
 
 _Judge = Callable[[Evidence], Finding | None]

@@ -2,7 +2,8 @@
 
 from ipaddress import ip_address
 
-from provisioner.check.evidence import End, Evidence, Finding
+from provisioner.check.evidence import End, Evidence
+from provisioner.check.result import Finding
 
 _UP_AGAIN = "bring the plan up again, which mends what differs: vmnet up"
 

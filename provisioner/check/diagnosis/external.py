@@ -2,7 +2,9 @@
 
 from provisioner.check.diagnosis.fixes import watch
 from provisioner.check.diagnosis.path import saw
-from provisioner.check.evidence import NO_LOGIN, Evidence, Finding, Heading, Kind, Point
+from provisioner.check.evidence import Evidence, Heading, Point
+from provisioner.check.result import NO_LOGIN, Finding
+from provisioner.network.exchange import Kind
 
 _ASKED = {Kind.WHO_HAS, Kind.REQUEST}
 _REPLIED = {Kind.IS_AT, Kind.REPLY}

@@ -1,6 +1,7 @@
 """Why frames pass that must not: as much a failure as a dead link."""
 
-from provisioner.check.evidence import Evidence, Finding
+from provisioner.check.evidence import Evidence
+from provisioner.check.result import Finding
 
 _UP_AGAIN = "bring the plan up again, which mends what differs: vmnet up"
 

@@ -3,7 +3,9 @@
 from ipaddress import ip_address
 
 from provisioner.check.diagnosis.fixes import inside, watch
-from provisioner.check.evidence import OWN_MTU, Evidence, Finding, Heading, Kind, Point, Sighting
+from provisioner.check.evidence import Evidence, Heading, Point, Sighting
+from provisioner.check.result import OWN_MTU, Finding
+from provisioner.network.exchange import Kind
 
 _UP_AGAIN = "bring the plan up again, which mends what differs: vmnet up"
 

@@ -3,19 +3,19 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner import naming
-from provisioner.commands.session import Options, Target, Tell, begun
-from provisioner.errors import Exit, VmnetError
+from provisioner.commands.session import begun, domain, one
+from provisioner.commands.target import Options, Target, Tell
+from provisioner.errors import VmnetError
 from provisioner.host.guest import console_log
 from provisioner.host.guest import terminal as terminals
 from provisioner.host.guest.commands import Ran
 from provisioner.host.system import paths, programs
 from provisioner.host.system.worker import Worker
-from provisioner.network.resources import Domain, Resource
 
 _RESIZE_S = 30.0
 _LEAST_S = 1.0  # for a program whose agent came at the last moment
@@ -106,30 +106,6 @@ def follow(log: Log, size: int, piece: Callable[[bytes], None]) -> None:
     """Hand on what a log gets from its byte `size` on, until its VM has ended."""
     if log.pid:
         console_log.follow(log.path, size, log.pid, piece)
-
-
-def one(target: Target, vm: str) -> str:
-    """Find the VM that is meant; its name may be left out when there is only one."""
-    if not target.loaded:
-        return vm
-    known = [v.name for v in target.plan.vms]
-    if not vm and len(known) == 1:
-        return known[0]
-    if vm in known:
-        return vm
-    raise VmnetError(
-        f'the plan {target.name} has no VM "{vm}"' if vm else "which VM?",
-        fix=f"its VMs: {', '.join(known)}",
-        status=Exit.BAD_INPUT,
-    )
-
-
-def domain(resources: Iterable[Resource], vm: str) -> Domain:
-    """Find a VM's domain. Raises VmnetError when it is not up."""
-    for r in resources:
-        if isinstance(r, Domain) and r.vm == vm:
-            return r
-    raise VmnetError(f'VM "{vm}" is not up', fix="bring the plan up: vmnet up")
 
 
 class _Resizing:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from provisioner.check.discovery import Heard, NicAddresses, judged
 from provisioner.commands.access.link import nics_of
-from provisioner.commands.session import Options, Session, Target, Tell, begun
+from provisioner.commands.session import Session, begun
+from provisioner.commands.target import Options, Target, Tell
 from provisioner.errors import VmnetError
+from provisioner.guest.domain import Domain
 from provisioner.host.probe import listen
 from provisioner.host.system.worker import Worker
 from provisioner.network import frames
 from provisioner.network.devices import uplink_of
-from provisioner.network.frames import Address
-from provisioner.network.resources import Domain
+from provisioner.plan.ip import Address
 
 if TYPE_CHECKING:
     from provisioner.host.probe.address_claims import Claims

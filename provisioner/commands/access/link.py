@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioner import naming
-from provisioner.commands.session import Options, Target, Tell, begun
+from provisioner.commands.session import begun
+from provisioner.commands.target import Options, Target, Tell
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.system.worker import Worker
 from provisioner.network.impairment import Found, Impairment

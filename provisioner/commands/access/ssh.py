@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.commands.access import ip
-from provisioner.commands.access.exec import domain, one
-from provisioner.commands.session import Options, Target, Tell, begun, on_host
+from provisioner.commands.session import begun, domain, on_host, one
+from provisioner.commands.target import Options, Target, Tell
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest import host_key, openssh
 from provisioner.guest.openssh import Copy, Login
@@ -24,7 +24,7 @@ from provisioner.host.probe import tcp
 from provisioner.host.system import paths
 from provisioner.host.system.worker import Worker
 from provisioner.network.facts import Facts
-from provisioner.reachability.pairs import HOST
+from provisioner.plan.checks import HOST
 from provisioner.reachability.ssh_route import Routes, Way
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from ipaddress import ip_address
 
 from provisioner.check.diagnosis.diagnose import diagnose
 from provisioner.check.diagnosis.endpoint import standing
-from provisioner.check.evidence import Evidence, Finding, Point, Probed
+from provisioner.check.evidence import Evidence, Point
+from provisioner.check.result import Finding, Probed, Result
 from provisioner.commands.check.endpoints import Ends
 from provisioner.commands.check.evidence import Lookout
 from provisioner.commands.check.readiness import Readiness
@@ -21,8 +22,8 @@ from provisioner.host.probe.trace import Trace
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device
 from provisioner.network.exchange import Exchange
-from provisioner.plan.checks import Asked, Question, What, asked
-from provisioner.reachability.pairs import HOST, Expected, Pair, Result
+from provisioner.plan.checks import HOST, Asked, Question, What, asked
+from provisioner.reachability.pairs import Expected, Pair
 
 _FOLLOWED = 8  # pairs whose frames are followed
 _CLAIM_S = 1.0

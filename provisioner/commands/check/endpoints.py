@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from provisioner.guest.domain import DomainNic
 from provisioner.host.probe import mesh
 from provisioner.network.devices import DEFAULT_MTU, Nics, host_device
-from provisioner.network.resources import DomainNic
-from provisioner.reachability.pairs import HOST, Pair
+from provisioner.plan.checks import HOST
+from provisioner.reachability.pairs import Pair
 
 if TYPE_CHECKING:
     from provisioner.network.facts import Facts

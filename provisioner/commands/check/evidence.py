@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from provisioner.check.evidence import End, Inside, Uplink
+from provisioner.check.result import Result
 from provisioner.commands.check.endpoints import Ends
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
@@ -19,13 +20,14 @@ from provisioner.host.network import tap_node
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device, host_mac, uplink_of
 from provisioner.plan import nic_settings
-from provisioner.reachability.pairs import HOST, Expected, Result
+from provisioner.plan.checks import HOST
+from provisioner.reachability.pairs import Expected
 
 if TYPE_CHECKING:
     from provisioner.host.probe.address_claims import Claims
     from provisioner.network.facts import Link
-    from provisioner.network.frames import Address
     from provisioner.network.impairment import Found
+    from provisioner.plan.ip import Address
     from provisioner.plan.model import Network
     from provisioner.reachability.switch_probe import Findings
 

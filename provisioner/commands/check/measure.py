@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from provisioner.check.evidence import Vantage
+from provisioner.check.result import Result, Vantage
 from provisioner.commands.check import probes
 from provisioner.commands.check.endpoints import Ends
 from provisioner.commands.check.probes import Target
@@ -19,8 +19,9 @@ from provisioner.errors import VmnetError
 from provisioner.host.probe import mesh, neighbours
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device
-from provisioner.network.frames import Address
-from provisioner.reachability.pairs import HOST, Expected, Pair, Result
+from provisioner.plan.checks import HOST
+from provisioner.plan.ip import Address
+from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
     from provisioner.host.guest.commands import Pinged

@@ -11,13 +11,13 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from provisioner.check.evidence import Probed, Vantage
+from provisioner.check.result import Probed, Result, Vantage
 from provisioner.commands.check.endpoints import Ends
 from provisioner.errors import VmnetError
 from provisioner.host.probe import host_checks, neighbours, ssh_ping
 from provisioner.host.system.worker import Worker
 from provisioner.plan.checks import Question, asked
-from provisioner.reachability.pairs import Expected, Pair, Result
+from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
     from provisioner.plan.hosts import Machine

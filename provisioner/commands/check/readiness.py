@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from provisioner.check import readiness
-from provisioner.check.evidence import Finding
 from provisioner.check.readiness import Held, Sign
+from provisioner.check.result import Finding
 from provisioner.commands.check.readiness_probes import Signs
 from provisioner.errors import VmnetError
 from provisioner.host.system.worker import Event, Worker
@@ -19,7 +19,7 @@ from provisioner.reachability.pairs import Pair
 
 if TYPE_CHECKING:
     from provisioner.host.probe.address_claims import Claims
-    from provisioner.network.frames import Address
+    from provisioner.plan.ip import Address
     from provisioner.plan.model import Plan
 
 _ADDRESS_POLL_S = 0.25

@@ -17,7 +17,7 @@ from provisioner.reachability.ssh_route import Routes
 if TYPE_CHECKING:
     from provisioner.host.probe.address_claims import Claims
     from provisioner.network.facts import Facts
-    from provisioner.network.frames import Address
+    from provisioner.plan.ip import Address
     from provisioner.plan.model import Plan
 
 _KNOCK_S: Final = 2.0  # an emulated guest is slow to greet; whoever is late is asked again

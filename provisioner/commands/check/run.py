@@ -8,8 +8,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.check.evidence import Finding
 from provisioner.check.readiness import Traits
+from provisioner.check.result import Finding, Result
 from provisioner.commands.check.diagnose import Diagnosis
 from provisioner.commands.check.endpoints import Ends
 from provisioner.commands.check.measure import Measuring
@@ -17,19 +17,19 @@ from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.check.readiness_probes import Signs
 from provisioner.commands.session import Session
 from provisioner.errors import Exit, VmnetError
+from provisioner.guest.domain import Domain
 from provisioner.host.guest import console_log
 from provisioner.network.devices import uplink_of
-from provisioner.network.resources import Domain
-from provisioner.plan.rules import checks
-from provisioner.reachability import external, pairs
-from provisioner.reachability.pairs import HOST, Expected, Pair, Result
+from provisioner.plan.checks import HOST
+from provisioner.reachability import external, pairs, user_checks
+from provisioner.reachability.pairs import Expected, Pair
 from provisioner.reachability.sampling import sample
 from provisioner.report.report import Report
 
 if TYPE_CHECKING:
     from provisioner.host.probe.address_claims import Claims
     from provisioner.host.system.worker import Pending
-    from provisioner.network.frames import Address
+    from provisioner.plan.ip import Address
 
 _CONSOLE_LINES = 40
 _CLAIM_S = 1.0
@@ -137,8 +137,8 @@ def _pairs(session: Session, up: set[str]) -> tuple[Pair, ...]:
         promised = pairs.pairs(plan, session.nics, facts, reflects)
         there = [p for p in promised if {p.source, p.target} <= known]
     there += external.pairs(plan, session.nics)
-    asked = checks.expand(plan, session.nics, promised)
-    every = [*(there if checks.wants_matrix(plan) else ()), *asked]
+    asked = user_checks.expand(plan, session.nics, promised)
+    every = [*(there if user_checks.wants_matrix(plan) else ()), *asked]
     every = [p for p in every if not {p.source, p.target} & names - up]
     return sample(every, names) if session.options.pairs == "sample" else tuple(every)
 

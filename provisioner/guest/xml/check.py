@@ -4,12 +4,12 @@ import re
 from collections.abc import Collection, Iterator
 
 from provisioner.errors import Exit, VmnetError
+from provisioner.guest.domain import Domain
 from provisioner.guest.xml import allowlist, compare
 from provisioner.guest.xml.parse import Element, parsed
 from provisioner.guest.xml.reasons import REASONS
-from provisioner.network.resources import Domain
-from provisioner.plan.load.yaml_tree import Source, complaint
 from provisioner.plan.scalars import quoted
+from provisioner.source_text import Source, complaint
 from provisioner.text import one_line
 
 _MOST = 20

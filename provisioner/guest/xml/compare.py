@@ -6,9 +6,9 @@ Each value of the plan is a line here; what the plan has no word for is left to 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from provisioner.guest.domain import Domain, DomainDisk, DomainNic
 from provisioner.guest.xml import render
 from provisioner.guest.xml.parse import Element
-from provisioner.network.resources import Domain, DomainDisk, DomainNic
 from provisioner.plan.scalars import quoted
 from provisioner.text import one_line
 

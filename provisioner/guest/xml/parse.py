@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provisioner.errors import VmnetError
-from provisioner.plan.load.yaml_tree import Source, complaint, hidden
 from provisioner.plan.scalars import quoted
+from provisioner.source_text import Source, complaint, hidden
 from provisioner.text import one_line
 
 if TYPE_CHECKING:

@@ -6,12 +6,16 @@ from dataclasses import asdict
 from typing import Any
 
 from provisioner.guest.cloudinit import fingerprint
-from provisioner.network.addressing import EVERYWHERE
-from provisioner.network.resources import MICRO, Domain, DomainDisk, DomainNic, Image
-
-NAMESPACE = "urn:vmnet:domain:1"
-EMULATOR = "/usr/bin/qemu-system-x86_64"
-
+from provisioner.guest.domain import (
+    EMULATOR,
+    MICRO,
+    NAMESPACE,
+    Domain,
+    DomainDisk,
+    DomainNic,
+    Image,
+)
+from provisioner.guest.network_config import EVERYWHERE
 
 # x86's COMMAND_LINE_SIZE is 2048 bytes (arch/x86/include/asm/setup.h), with the closing NUL.
 MAX_CMDLINE = 2047

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from provisioner.errors import Exit, VmnetError, Where, unquoted
+from provisioner.guest.domain import Domain, DomainNic
 from provisioner.guest.xml import render
-from provisioner.network.resources import Domain, DomainNic
-from provisioner.plan.load.yaml_tree import Source, complaint, hidden
 from provisioner.plan.scalars import quoted
+from provisioner.source_text import Source, complaint, hidden
 from provisioner.text import one_line
 
 if TYPE_CHECKING:

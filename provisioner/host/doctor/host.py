@@ -10,7 +10,7 @@ from typing import Final
 from provisioner.doctor.host import Room
 from provisioner.doctor.kernel import NEEDS, Kernel, Kvm, Nodes
 from provisioner.errors import VmnetError
-from provisioner.guest.xml.render import EMULATOR
+from provisioner.guest.domain import EMULATOR
 from provisioner.host.image import micro
 from provisioner.host.libvirt import accelerator
 from provisioner.host.netlink import drivers, links

@@ -9,7 +9,7 @@ import re
 from statistics import median
 from typing import Final
 
-from provisioner.check.evidence import OWN_MTU, Probed
+from provisioner.check.result import OWN_MTU, Probed
 from provisioner.host.guest.commands import Guests, Ran
 from provisioner.plan.checks import Asked, Question, What, at_address
 from provisioner.text import one_line

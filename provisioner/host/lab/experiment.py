@@ -21,7 +21,7 @@ from provisioner.reachability.experiment import Answered, Lab, Measured, Place, 
 
 if TYPE_CHECKING:
     from provisioner.host.netlink.link_codec import Message
-    from provisioner.network.frames import Address
+    from provisioner.plan.ip import Address
 
 _ISOLATED_S: Final = 1.0  # silence for this long, with all those tries, is a no
 _TRIES: Final = 5

@@ -21,8 +21,7 @@ from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.lab import messages
 from provisioner.host.lab.namespaces import inside, rooms, side_by_side
-from provisioner.host.netlink import link_codec, links, rtnetlink
-from provisioner.host.network import ipv6
+from provisioner.host.netlink import ipv6, link_codec, links, rtnetlink
 from provisioner.host.probe.packet_socket import Wire, explained, index_when_up
 from provisioner.network import frames
 from provisioner.reachability.switch_probe import (
@@ -38,7 +37,7 @@ from provisioner.reachability.switch_probe import (
 if TYPE_CHECKING:
     from provisioner.host.netlink.link_codec import Message
     from provisioner.network.facts import Link
-    from provisioner.network.frames import Address
+    from provisioner.plan.ip import Address
 
 # linux/if_packet.h, asm-generic/socket.h, linux/if_ether.h: what Python does not name
 _SOL_PACKET, _IGNORE_OUTGOING, _ATTACH_FILTER, _ALL_PROTOCOLS = 263, 23, 26, 3

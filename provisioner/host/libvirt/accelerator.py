@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from provisioner.errors import VmnetError
-from provisioner.guest.xml.render import EMULATOR
+from provisioner.guest.domain import EMULATOR
 from provisioner.host.libvirt import embedded
 from provisioner.host.system import paths, programs
 from provisioner.network.facts import Chosen

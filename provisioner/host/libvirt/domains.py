@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.errors import VmnetError
-from provisioner.guest.xml.render import NAMESPACE, from_mark
+from provisioner.guest.domain import NAMESPACE, Domain
+from provisioner.guest.xml.render import from_mark
 from provisioner.host.libvirt.errors import told
 from provisioner.host.libvirt.hotplug import Cards, xml_of
 from provisioner.network.facts import ForeignDomain, Live
-from provisioner.network.resources import Domain
 
 _STATES = (
     "no state",

@@ -6,9 +6,8 @@ import time
 from typing import Any
 
 from provisioner.errors import VmnetError
-from provisioner.guest.xml.render import NAMESPACE
+from provisioner.guest.domain import NAMESPACE, Domain
 from provisioner.host.libvirt.errors import told
-from provisioner.network.resources import Domain
 
 _DETACH_S, _POLL_S = 20, 0.02
 

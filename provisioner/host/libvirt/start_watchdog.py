@@ -10,8 +10,8 @@ from typing import Final
 
 from provisioner import naming
 from provisioner.errors import VmnetError
+from provisioner.guest.domain import Domain
 from provisioner.host.system import deadline
-from provisioner.network.resources import Domain
 
 _GREETING_S: Final = 60.0
 """Seconds until a QEMU is judged stalled. It greets in 0.3 s of a processor's time; 16 are started

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from provisioner import naming
-from provisioner.host.netlink import link_codec
+from provisioner.host.netlink import ipv6, link_codec
 from provisioner.host.netlink.address_codec import is_learned
 from provisioner.host.netlink.rtnetlink import ask, drop, dump, index_of, iproute
-from provisioner.host.network import ipv6
 from provisioner.network.facts import Link, Route
 
 _PERMANENT = 0x80  # IFA_F_PERMANENT (linux/if_addr.h)

@@ -17,14 +17,13 @@ from typing import Final
 from provisioner import naming
 from provisioner.errors import VmnetError
 from provisioner.host.netlink import address_codec as a
+from provisioner.host.netlink import ipv6, links
 from provisioner.host.netlink import link_codec as m
-from provisioner.host.netlink import links
 from provisioner.host.netlink import uplink_codec as u
 from provisioner.host.netlink.addresses import forget, held, hold, let_go, paths
 from provisioner.host.netlink.batch import NO_IPV6, Write, free_index, write
+from provisioner.host.netlink.ipv6 import below_ipv6
 from provisioner.host.netlink.rtnetlink import drop, existing_index, index_of
-from provisioner.host.network import ipv6
-from provisioner.host.network.ipv6 import below_ipv6
 from provisioner.network.facts import Link, Route
 from provisioner.network.resources import HostAccess
 from provisioner.text import one_line

@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from provisioner.errors import VmnetError
+from provisioner.host.netlink import ipv6
 from provisioner.host.netlink import link_codec as m
 from provisioner.host.netlink.batch import Write, write
 from provisioner.host.netlink.link_codec import Message
 from provisioner.host.netlink.rtnetlink import ask, existing_index, refused, transact
-from provisioner.host.network import ipv6
 from provisioner.network.facts import Link
 from provisioner.network.readback import CARRIER, Difference, differences
 from provisioner.network.resources import Macvtap

@@ -12,7 +12,8 @@ from provisioner.host.system import programs
 from provisioner.network import nft_ruleset, nftables
 from provisioner.network.facts import Firewall
 from provisioner.network.nft_ruleset import Table
-from provisioner.network.resources import Guard, Nat, label
+from provisioner.network.resources import Guard, Nat
+from provisioner.reconcile.resources import label
 
 _PATIENCE_S: Final = 30
 _MISSING: Final = "nft is not installed: apt-get install nftables"

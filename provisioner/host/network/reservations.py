@@ -16,7 +16,7 @@ from typing import Final, TextIO
 
 from provisioner.errors import VmnetError
 from provisioner.host.system import locks, paths
-from provisioner.preflight.conflicts import Claim
+from provisioner.network.addressing import Reservation
 from provisioner.text import one_line
 
 _LOCK_S: Final = 30.0
@@ -29,8 +29,8 @@ def _folder() -> Path:
 
 @contextmanager
 def held(
-    plan: str, claims: Collection[Claim], say: Callable[[str], None]
-) -> Iterator[dict[Claim, str]]:
+    plan: str, claims: Collection[Reservation], say: Callable[[str], None]
+) -> Iterator[dict[Reservation, str]]:
     """Claim addresses and MACs for a plan while the block runs, if no other plan has one of them.
 
     Gives those that others have, and who they are; then nothing is claimed. The plan's own lock
@@ -75,7 +75,7 @@ def _namespace() -> int:
     return Path("/proc/self/ns/net").stat().st_ino
 
 
-def _written(path: Path, plan: str, here: int, claims: Collection[Claim]) -> TextIO:
+def _written(path: Path, plan: str, here: int, claims: Collection[Reservation]) -> TextIO:
     path.unlink(missing_ok=True)  # of an `up` that was killed
     file = os.fdopen(
         os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600),
@@ -89,7 +89,7 @@ def _written(path: Path, plan: str, here: int, claims: Collection[Claim]) -> Tex
     return file
 
 
-def _others(plan: str) -> Iterator[tuple[tuple[int, Claim], str]]:
+def _others(plan: str) -> Iterator[tuple[tuple[int, Reservation], str]]:
     """Give what other plans have claimed, in any network namespace, and who they are."""
     for path in sorted(_folder().iterdir()):
         if path.name.startswith(".") or path.name == plan:
@@ -107,7 +107,7 @@ def _others(plan: str) -> Iterator[tuple[tuple[int, Claim], str]]:
                 path.unlink(missing_ok=True)  # its command was killed
 
 
-def _read(text: str) -> Iterator[tuple[tuple[int, Claim], str]]:
+def _read(text: str) -> Iterator[tuple[tuple[int, Reservation], str]]:
     with suppress(ValueError, KeyError, TypeError):
         found = json.loads(text)
         for lan, what in found["claims"]:

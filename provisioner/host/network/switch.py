@@ -7,14 +7,13 @@ from typing import Final
 
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
+from provisioner.host.netlink import ipv6, links
 from provisioner.host.netlink import link_codec as m
-from provisioner.host.netlink import links
 from provisioner.host.netlink import uplink_codec as u
 from provisioner.host.netlink.addresses import forget, held, hold, let_go
 from provisioner.host.netlink.batch import NO_IPV6, Write, free_index, write
+from provisioner.host.netlink.ipv6 import below_ipv6
 from provisioner.host.netlink.rtnetlink import drop, existing_index, index_of
-from provisioner.host.network import ipv6
-from provisioner.host.network.ipv6 import below_ipv6
 from provisioner.network.facts import Link
 from provisioner.network.frames import link_local
 from provisioner.network.resources import Switch

@@ -15,7 +15,8 @@ from provisioner.errors import VmnetError
 from provisioner.host.probe.ingress_injector import SyntheticWire
 from provisioner.host.probe.neighbours import watch_through
 from provisioner.host.probe.packet_socket import Wire
-from provisioner.network.frames import Address, Answer, arp_request
+from provisioner.network.frames import Answer, arp_request
+from provisioner.plan.ip import Address
 
 _PROBES: Final = 4
 

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import Final
 
-from provisioner.check.evidence import Probed
+from provisioner.check.result import Probed
 from provisioner.plan.checks import Asked, Question, What, at_address
 from provisioner.text import one_line
 

@@ -15,17 +15,17 @@ from contextlib import ExitStack
 from typing import Final, Self
 
 from provisioner import naming
+from provisioner.host.netlink import ipv6, links
 from provisioner.host.netlink import link_codec as m
-from provisioner.host.netlink import links
 from provisioner.host.netlink import tc_codec as t
 from provisioner.host.netlink import uplink_codec as u
 from provisioner.host.netlink.batch import NO_IPV6, Write, free_index, write
 from provisioner.host.netlink.rtnetlink import drop, existing_index
-from provisioner.host.network import ipv6
 from provisioner.host.probe.neighbours import Seen, watch_through
 from provisioner.host.probe.packet_socket import LOST, Wire, explained
 from provisioner.network.facts import Link
-from provisioner.network.frames import Address, Answer, arp_request
+from provisioner.network.frames import Answer, arp_request
+from provisioner.plan.ip import Address
 
 _END, _ENTRY = naming.WIRE_END, naming.WIRE_ENTRY  # what passes frames on; where they are put in
 _ALIAS: Final = "vmnet:wire"

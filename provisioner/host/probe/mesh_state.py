@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 
 from provisioner.host.probe.neighbours import Seen
 from provisioner.network import frames
-from provisioner.network.frames import Address
+from provisioner.plan.ip import Address
 
 
 @dataclass(frozen=True, slots=True)

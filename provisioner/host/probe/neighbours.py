@@ -30,7 +30,8 @@ from provisioner.host.probe.packet_socket import (
     index_when_up,
 )
 from provisioner.network import frames
-from provisioner.network.frames import Address, Answer
+from provisioner.network.frames import Answer
+from provisioner.plan.ip import Address
 
 _LINGER_S: Final = 0.02  # a second owner answers in the millisecond of the first
 _SHORTEST_PACE_S: Final = 0.05

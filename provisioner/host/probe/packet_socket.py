@@ -18,7 +18,7 @@ from typing import Final, Protocol, Self
 
 from provisioner.errors import VmnetError
 from provisioner.network import frames
-from provisioner.network.frames import Address
+from provisioner.plan.ip import Address
 from provisioner.text import one_line
 
 # linux/sockios.h, linux/if.h, linux/if_arp.h, linux/if_packet.h: what Python does not name

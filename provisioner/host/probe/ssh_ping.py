@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Final
 
-from provisioner.check.evidence import NO_LOGIN, Probed
+from provisioner.check.result import NO_LOGIN, Probed
 from provisioner.errors import VmnetError
 from provisioner.host.system import programs
 from provisioner.plan.hosts import Login

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from provisioner.errors import VmnetError
-from provisioner.network.resources import Copy
+from provisioner.guest.domain import Copy
 from provisioner.text import one_line
 
 _PIECE = 1 << 20

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from provisioner.guest.domain import Disk
 from provisioner.host.system import programs
 from provisioner.image import qcow2
 from provisioner.image.disk_kind import HEAD
-from provisioner.network.resources import Disk
 from provisioner.text import one_line
 
 _DEADLINE_S = 60.0

@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from provisioner.guest.domain import Copy, Disk, Seed
 from provisioner.host.guest import host_keys
 from provisioner.host.storage import copies, disks, seeds
 from provisioner.host.system import file_errors, paths, plan_folders, secret_files
 from provisioner.host.system.secret_files import Owner
-from provisioner.network.resources import Copy, Disk, Seed
 
 
 def create(plan: str, file: Seed | Disk | Copy, owner: Owner | None) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from provisioner.network.facts import Loader
+from provisioner.guest.boot import Loader
 
 # The code without secure boot, and the variables that go with it: Debian and Ubuntu, Fedora and
 # its relatives, Arch, openSUSE. qemu_fwcfg descriptors say the same in more words.

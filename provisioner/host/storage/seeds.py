@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from provisioner.guest import host_key
+from provisioner.guest.domain import Seed
 from provisioner.guest.host_key import HostKey
 from provisioner.host.system import file_errors, paths, secret_files
 from provisioner.host.system.secret_files import Owner
-from provisioner.network.resources import Seed
 
 
 def create(seed: Seed, *, owner: Owner | None = None, key: HostKey | None = None) -> None:

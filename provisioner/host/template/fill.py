@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from provisioner.errors import Complaints, Exit, VmnetError, Where
+from provisioner.guest.domain import Domain
 from provisioner.guest.xml import template as templating
 from provisioner.guest.xml.template import Template
 from provisioner.host.system.untrusted import held
-from provisioner.network.resources import Domain
 from provisioner.text import place_of
 
 _MAX_BYTES = 256 << 10

@@ -7,13 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provisioner.errors import Exit, VmnetError
 from provisioner.network.facts import Facts, Link
 from provisioner.network.standalone import device
 
 if TYPE_CHECKING:
     from provisioner.network.addressing import NicConfig
-    from provisioner.plan.load.positions import Places
     from provisioner.plan.model import Network, Plan
 
 Key = tuple[str, int]
@@ -25,8 +23,8 @@ def devices(plan: "Plan", facts: Facts) -> dict[Key, Link]:
     found: dict[Key, Link] = {}
     for network in plan.networks:
         if network.granted:
-            keys = sorted(_nics_on(plan, network))
-            found |= dict(zip(keys, _mine(network.granted, facts), strict=False))
+            keys = sorted(keys_on(plan, network))
+            found |= dict(zip(keys, labelled(network.granted, facts), strict=False))
     return found
 
 
@@ -39,24 +37,8 @@ def as_granted(
     }
 
 
-def complaints(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
-    """List the networks for which there are too few devices."""
-    for network in plan.networks:
-        if not network.granted:
-            continue
-        have, want = len(_mine(network.granted, facts)), len(list(_nics_on(plan, network)))
-        if have < want:
-            yield VmnetError(
-                f'network "{network.name}" has {want} NICs, and {have or "no"} device'
-                f'{"" if have == 1 else "s"} labelled "{network.granted}" may be used by this user',
-                where=places.where("networks", network.name, "granted"),
-                fix="let root make them: vmnet net create --uplink NIC --mode MODE --owner USER "
-                f"--label {network.granted} --count {want - have}",
-                status=Exit.HOST_CANNOT,
-            )
-
-
-def _mine(label: str, facts: Facts) -> list[Link]:
+def labelled(label: str, facts: Facts) -> list[Link]:
+    """List the devices with this label that the user may use, sorted by name."""
     out = []
     for link in facts.links:
         mark = device.mark_of(link.alias)
@@ -65,7 +47,8 @@ def _mine(label: str, facts: Facts) -> list[Link]:
     return sorted(out, key=lambda link: link.name)
 
 
-def _nics_on(plan: "Plan", network: "Network") -> Iterator[Key]:
+def keys_on(plan: "Plan", network: "Network") -> Iterator[Key]:
+    """List the NICs of a network as (VM, number)."""
     for vm in plan.vms:
         for i, nic in enumerate(vm.nics):
             if nic.network == network.name:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from provisioner.errors import Exit
-from provisioner.report.report import FORMAT
+from provisioner.json_document import FORMAT
 from provisioner.text import one_line
 
 _STANDARD_MTU = 1500

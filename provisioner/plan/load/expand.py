@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from provisioner.plan import numbers, scalars, vm_scalars
-from provisioner.plan.load.yaml_tree import Mapping, Node, Scalar, Sequence, complaint
+from provisioner.plan.load.yaml_tree import Mapping, Node, Scalar, Sequence
 from provisioner.plan.rules.plan import MOST_VMS
 from provisioner.plan.types import Accel, Firmware, Graphics, MachineType
+from provisioner.source_text import complaint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioner.errors import Complaints, VmnetError, Where
-from provisioner.text import one_line, sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,9 +13,6 @@ if TYPE_CHECKING:
     from provisioner.plan.load.positions import Places
     from provisioner.plan.load.yaml_tree import Mapping
     from provisioner.plan.model import Plan
-
-_WIDEST = 100
-_WIDE = frozenset({"W", "F"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +45,8 @@ def load(text: str, file: str, overrides: Sequence[str] = ()) -> Loaded:
 
 def _tree(text: str, file: str, overrides: Sequence[str]) -> tuple[Mapping, list[VmnetError]]:
     from provisioner.plan.load import overrides as changes
-    from provisioner.plan.load.yaml_tree import Mapping, Source, complaint, read
+    from provisioner.plan.load.yaml_tree import Mapping, read
+    from provisioner.source_text import Source, complaint
 
     source = Source(file, text.removeprefix("\ufeff"))
     root, complaints = read(source)
@@ -79,25 +75,3 @@ def _in_order(errors: Iterable[VmnetError], file: str) -> list[VmnetError]:
         return where.file != file, where.file, where.line, where.column
 
     return sorted(once.values(), key=place)
-
-
-def explain(error: VmnetError) -> str:
-    """Lay a message out for people: place and what, the line with a caret under it, the mend."""
-    lines = [sanitize(error.what)]
-    if error.where is not None:
-        lines[0] = f"{one_line(str(error.where))}: {lines[0]}"
-        if error.where.text:
-            lines += _shown(error.where)
-    if error.fix:
-        lines.append(f"  fix: {sanitize(error.fix)}")
-    return "\n".join(lines)
-
-
-def _shown(where: Where) -> list[str]:
-    """Show the part of the line around the column; escapes and wide characters move the caret."""
-    at = (where.caret or where.column) - 1
-    start = max(0, at - _WIDEST // 2)
-    before = sanitize(where.text[start:at].replace("\t", " "))
-    after = sanitize(where.text[at : start + _WIDEST].replace("\t", " "))
-    width = sum(1 + (unicodedata.east_asian_width(one) in _WIDE) for one in before)
-    return [before + after, " " * width + "^"]

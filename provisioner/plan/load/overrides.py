@@ -2,8 +2,9 @@
 
 from provisioner import redaction
 from provisioner.errors import VmnetError, Where
-from provisioner.plan.load.yaml_tree import Mapping, Node, Scalar, Sequence, Source, complaint, read
+from provisioner.plan.load.yaml_tree import Mapping, Node, Scalar, Sequence, read
 from provisioner.plan.scalars import quoted
+from provisioner.source_text import Source, complaint
 from provisioner.text import one_line
 
 _LONGEST_INDEX = 5

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from provisioner.plan.load.expand import Shaped, unknown
-from provisioner.plan.load.yaml_tree import complaint
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
 from provisioner.plan.scalars import BadValue, nearest, quoted
 from provisioner.plan.vm import Disk, File
+from provisioner.source_text import complaint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

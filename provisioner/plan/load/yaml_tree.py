@@ -6,14 +6,12 @@ dozen lines of them expand to gigabytes, and PyYAML hangs on a chain of merge ke
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from provisioner import redaction
-from provisioner.errors import Exit, VmnetError, Where
 from provisioner.plan.scalars import quoted
+from provisioner.source_text import Source, complaint, hidden
 from provisioner.text import hides, one_line
 
 if TYPE_CHECKING:
@@ -21,10 +19,11 @@ if TYPE_CHECKING:
 
     from yaml import Event, ScalarEvent, YAMLError
 
+    from provisioner.errors import VmnetError, Where
+
 _DEEPEST = 12
 _MOST_NODES = 200_000
 _MOST_COMPLAINTS = 20
-_BREAK = re.compile(r"\r\n|\r|\n")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -56,33 +55,6 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 
-class Source:
-    """Where a text came from: marks in it become places, `shift` columns further right."""
-
-    def __init__(self, file: str, text: str, *, shift: int = 0, shown: str | None = None) -> None:
-        self.file = file
-        self.text = text
-        self.shift = shift
-        self.lines = [shown] if shown is not None else _BREAK.split(text)
-        self.secrets = redaction.hidden(text) if shown is None else {}
-
-    def where(self, line: int, column: int) -> Where:
-        """Give the place of a line and column that count from 0; its text shows no secret."""
-        shown = self.lines[line] if line < len(self.lines) else ""
-        text, at = redaction.masked(shown, self.secrets.get(line, ()), column)
-        caret = 0 if at == column else at + 1
-        return Where(self.file, line + 1, column + 1 + self.shift, text, caret)
-
-    def is_secret(self, line: int, column: int) -> bool:
-        """Tell whether the value of a secret key stands at a line and column."""
-        return any(start <= column < end for start, end in self.secrets.get(line, ()))
-
-
-def complaint(where: Where, what: str, fix: str) -> VmnetError:
-    """Make a complaint about the user's input."""
-    return VmnetError(what, where=where, fix=fix, status=Exit.BAD_INPUT)
-
-
 def read(source: Source) -> tuple[Node | None, list[VmnetError]]:
     """Give the tree, or None if there is nothing to judge, and every complaint about the YAML."""
     steering = list(islice(hidden(source), _MOST_COMPLAINTS))
@@ -90,21 +62,6 @@ def read(source: Source) -> tuple[Node | None, list[VmnetError]]:
         return None, steering
     reader = _Reader(source)
     return reader.document(), reader.complaints
-
-
-def hidden(source: Source) -> Iterator[VmnetError]:
-    """Find controls, bidi overrides and lone surrogates: YAML or the eye trips over them."""
-    for number, line in enumerate(_BREAK.split(source.text)):
-        if line.isprintable():
-            continue
-        for column, character in enumerate(line):
-            if character != "\t" and hides(character):
-                yield complaint(
-                    source.where(number, column),
-                    f"the invisible character {one_line(character)} stands here",
-                    "delete it, or save the file as plain UTF-8 text",
-                )
-                break
 
 
 class _EnoughError(Exception):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from provisioner.plan.model import Network
 
+
 _IPV6 = 6
 _LEAST_MTU_OF_IPV6 = 1280
 

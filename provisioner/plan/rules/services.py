@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from provisioner.plan.model import Network
 
+
 _IPV4, _IPV6 = 4, 6
 _SLAAC_PREFIX = 64  # RFC 4862 with the 64-bit interface identifiers of RFC 4291
 
@@ -100,11 +101,6 @@ def _served_without_ipv4(network: Network) -> Iterator[Problem]:
         )
 
 
-def wants_advertisements(network: Network) -> bool:
-    """Tell whether the plan itself asks for router advertisements, beyond what DHCP implies."""
-    return network.addressing == "slaac" or (network.slaac and network.addressing != "dhcp")
-
-
 def _advertised(network: Network) -> Iterator[Problem]:
     path: Path = ("addressing",) if network.addressing == "slaac" else ("slaac",)
     if network.addressing == "slaac" and not network.slaac:
@@ -136,3 +132,8 @@ def _advertised(network: Network) -> Iterator[Problem]:
             f"write a subnet of /{_SLAAC_PREFIX}, as in fd77::/64",
             ("subnet", network.subnet.index(six)),
         )
+
+
+def wants_advertisements(network: Network) -> bool:
+    """Tell whether the plan itself asks for router advertisements, beyond what DHCP implies."""
+    return network.addressing == "slaac" or (network.slaac and network.addressing != "dhcp")

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.check.diagnosis.diagnose import diagnose
-from provisioner.check.evidence import End, Evidence, Heading, Inside, Kind, Point, Sighting, Uplink
+from provisioner.check.evidence import End, Evidence, Heading, Inside, Point, Sighting, Uplink
+from provisioner.network.exchange import Kind
 from provisioner.text import hides
 
 MAC_A, MAC_B, OTHER = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:66:66"

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
+from provisioner.guest.boot import File, Loader
+from provisioner.guest.domain import Copy, Disk, Domain, DomainDisk, Image, Seed
 from provisioner.guest.xml.render import domain_xml, from_mark, to_mark
 from provisioner.network.addressing import assign
-from provisioner.network.facts import Chosen, Facts, File, Loader
-from provisioner.network.resources import Copy, Disk, Domain, DomainDisk, Image, Key, Resource, Seed
+from provisioner.network.facts import Chosen, Facts
 from provisioner.plan.load.loader import load
 from provisioner.reconcile.desired import New, desired
 from provisioner.reconcile.diff import diff
+from provisioner.reconcile.resources import Key, Resource
 
 GIB = 1 << 30
 DEBIAN = Image(

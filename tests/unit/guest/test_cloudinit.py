@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provisioner.guest import cloudinit
+from provisioner.guest.domain import Seed
 from provisioner.guest.files import Texts
-from provisioner.network.resources import Seed
 from provisioner.plan.vm import File
 from tests.builders.guest import HASH, KEY, guest, said, texts, told
 

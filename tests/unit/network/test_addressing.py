@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provisioner import naming
-from provisioner.network.addressing import NicConfig, assign, network_config
+from provisioner.guest.network_config import network_config
+from provisioner.network.addressing import NicConfig, assign
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
 

@@ -2,15 +2,15 @@
 
 import pytest
 
-from provisioner.check.evidence import Probed
+from provisioner.check.result import Probed
 from provisioner.host.probe.ssh_ping import answers, command
 from provisioner.network.addressing import assign
 from provisioner.plan.hosts import Login, login
 from provisioner.plan.load.loader import load
-from provisioner.plan.rules.checks import expand
 from provisioner.plan.scalars import BadValue
 from provisioner.reachability import external
 from provisioner.reachability.pairs import Expected
+from provisioner.reachability.user_checks import expand
 from tests.builders.plan import told as complaints
 
 PLAN = """\

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioner.errors import Complaints, Exit
-from provisioner.plan.load.loader import explain, load
+from provisioner.errors import Complaints, Exit, explain
+from provisioner.plan.load.loader import load
 from provisioner.text import hides
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=30)

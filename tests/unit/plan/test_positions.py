@@ -2,8 +2,8 @@
 
 import pytest
 
-from provisioner.errors import VmnetError, Where
-from provisioner.plan.load.loader import explain, load
+from provisioner.errors import VmnetError, Where, explain
+from provisioner.plan.load.loader import load
 from tests.builders.plan import told, with_name
 
 TEXT = """\

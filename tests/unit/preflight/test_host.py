@@ -9,11 +9,12 @@ from provisioner import naming
 from provisioner.network import devices, uplink
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Facts, Firewall, ForeignDomain, Link, Route
-from provisioner.network.resources import Key, Macvtap, Nat, Resource, Switch, Vlan
+from provisioner.network.resources import Macvtap, Nat, Switch, Vlan
 from provisioner.plan.ip import address
 from provisioner.plan.load.loader import Loaded, load
 from provisioner.preflight import conflicts, host
 from provisioner.preflight.warnings import warnings
+from provisioner.reconcile.resources import Key, Resource
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 1500, ethernet=True, up=True, carrier=True)
 WIFI = replace(NIC, name="wlan0", wireless=True)

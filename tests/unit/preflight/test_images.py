@@ -1,8 +1,8 @@
 """What images demand of the VMs that boot them, each at its place in the plan."""
 
 from provisioner.errors import Exit
-from provisioner.network.facts import Loader
-from provisioner.network.resources import Disk, Image
+from provisioner.guest.boot import Loader
+from provisioner.guest.domain import Disk, Image
 from provisioner.plan.load.loader import load
 from provisioner.preflight.images import complaints
 

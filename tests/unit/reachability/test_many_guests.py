@@ -9,10 +9,10 @@ import pytest
 
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Facts
+from provisioner.plan.checks import HOST
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Plan
 from provisioner.reachability import explain
-from provisioner.reachability.pairs import HOST
 from provisioner.reachability.ssh_route import Routes
 from tests.builders.call_count import calls
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Facts
+from provisioner.plan.checks import HOST
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Plan
-from provisioner.reachability.pairs import HOST, Promises, pairs
+from provisioner.reachability.pairs import Promises, pairs
 
 UPLINK = """\
 name: lab

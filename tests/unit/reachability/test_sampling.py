@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from provisioner.reachability.pairs import HOST, Expected, Pair
+from provisioner.plan.checks import HOST
+from provisioner.reachability.pairs import Expected, Pair
 from provisioner.reachability.sampling import sample
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Facts
+from provisioner.plan.checks import HOST
 from provisioner.plan.load.loader import load
-from provisioner.reachability.pairs import HOST
 from provisioner.reachability.ssh_route import Routes
 
 PLAN = """\

@@ -6,19 +6,10 @@ from hypothesis import strategies as st
 
 from provisioner.commands.execute import execute
 from provisioner.errors import VmnetError
-from provisioner.network.resources import (
-    Domain,
-    DomainNic,
-    Key,
-    Macvtap,
-    Resource,
-    Seed,
-    Switch,
-    by_key,
-    key,
-    needs,
-)
+from provisioner.guest.domain import Domain, DomainNic, Seed
+from provisioner.network.resources import Macvtap, Switch
 from provisioner.reconcile.diff import Step, Verb, diff
+from provisioner.reconcile.resources import Key, Resource, by_key, key, needs
 
 SWITCH = Switch("mvl1", "mvh1", ("10.77.0.1/24",), 1500, 7, "vmnet:lab/lan")
 WEB_TAP = Macvtap("mvt1", "mvl1", "bridge", "02:00:00:00:00:01", 1500, 7, "vmnet:lab/web/0", "a")

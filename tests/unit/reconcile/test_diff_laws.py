@@ -11,31 +11,15 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from provisioner.errors import Complaints
+from provisioner.guest.domain import Domain, DomainNic, Image
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Chosen, Facts
-from provisioner.network.resources import (
-    Dhcp,
-    Domain,
-    DomainNic,
-    Guard,
-    HostAccess,
-    Image,
-    Key,
-    Link,
-    Macvtap,
-    Nat,
-    Resource,
-    Resources,
-    Switch,
-    by_key,
-    follows,
-    key,
-    needs,
-)
+from provisioner.network.resources import Dhcp, Guard, HostAccess, Link, Macvtap, Nat, Switch
 from provisioner.plan.load.loader import load
 from provisioner.reconcile.desired import New, desired
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.reconcile.drift import can_live, drift
+from provisioner.reconcile.resources import Key, Resource, Resources, by_key, follows, key, needs
 
 KINDS: tuple[type[Any], ...] = get_args(Resource)
 HOME = "/state/lab"

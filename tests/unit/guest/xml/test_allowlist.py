@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provisioner.errors import Exit
+from provisioner.guest.domain import Domain, DomainDisk, DomainNic
 from provisioner.guest.xml import allowlist, check, render
 from provisioner.guest.xml.reasons import REASONS
-from provisioner.network.resources import Domain, DomainDisk, DomainNic
 from provisioner.text import hides
 from tests.builders.domain_xml import SEEDED, XML, in_devices, line_of, put, told
 

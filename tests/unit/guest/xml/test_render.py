@@ -7,8 +7,8 @@ import jinja2
 import pytest
 
 from provisioner.guest import cloudinit
+from provisioner.guest.domain import Domain, DomainDisk, DomainNic, Image
 from provisioner.guest.xml import check, render
-from provisioner.network.resources import Domain, DomainDisk, DomainNic, Image
 
 GOLDEN = Path(__file__).parent / "golden"
 

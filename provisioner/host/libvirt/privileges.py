@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from provisioner.errors import VmnetError
-from provisioner.guest.xml.render import EMULATOR
+from provisioner.guest.domain import EMULATOR
 from provisioner.host.libvirt import embedded
 
 # capability(7): bit, name, what vmnet needs it for

@@ -1,0 +1,90 @@
+"""The result of one measurement, and what was found where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from provisioner.reachability.pairs import Expected, Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was measured of one pair and one address."""
+
+    pair: Pair
+    address: str
+    reached: bool | None  # None: it could not be measured
+    seconds: float | None = None
+    note: str = ""
+    by: Vantage | None = None
+    tries: int = 1  # pings it took until one was answered
+    wrong: str = ""  # what is wrong with it although it came through, as too small an MTU
+    finding: Finding | None = None  # why it is not as promised
+    seen: Probed | None = None  # of a check that the user has written
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether the promise was kept; what could not be measured never counts as kept."""
+        match self.pair.expected:
+            case Expected.REACHES:
+                return self.reached is True and not self.wrong
+            case Expected.ISOLATED:
+                return self.reached is False
+            case Expected.EITHER | Expected.UNICAST:
+                return self.reached is not None
+
+    @property
+    def observed(self) -> str:
+        """Say what was seen."""
+        match self.reached:
+            case True:
+                return self.wrong or "reaches"
+            case False:
+                return "no answer"
+            case None:
+                return "not measured"
+
+
+class Vantage(StrEnum):
+    """Where a measurement was made from."""
+
+    AGENT = "inside the guest"  # a program that the guest agent ran
+    MACVTAP = "at its macvtap"  # frames sent and heard in the guest's place, its stack not asked
+    SIBLING = "macvlan beside it"
+    WIRE = "synthetic wire"
+    LISTENING = "listening"
+    HOST = "the host's own stack"
+    PEER = "another host, by ssh"
+
+
+NO_LOGIN = "cannot log in to"
+"""How a note begins that says why nothing was measured from another machine."""
+
+
+OWN_MTU = "the guest's own MTU is"
+"""How a note begins that says why packets of a size are not even sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What came of one check that the user has written, as the measuring program told it."""
+
+    reached: bool | None  # None: it could not be tested
+    seconds: float | None = None
+    value: str = ""  # "940 Mbit/s", "status 200"
+    note: str = ""
+    sent: int = 0
+    answered: int = 0
+    largest: int = 0  # bytes of the largest IP packet that came through; 0: not tried
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong, in one sentence; the command that mends it; what was seen."""
+
+    what: str
+    fix: str
+    evidence: tuple[str, ...] = ()
+    about: str = ""  # the VM, network or uplink it is about
