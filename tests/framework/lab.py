@@ -1,4 +1,4 @@
-"""A room of its own for each test: a network namespace, vmnet run in it, and what is left behind.
+"""A network namespace of a test's own, vmnet run in it, and the proof that nothing is left behind.
 
 Everything is observed without vmnet's own code: with ip and nft, in /proc and on the disk.
 """
@@ -8,14 +8,16 @@ import json
 import os
 import re
 import select
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from tests.framework.running import PATIENCE_S, Ran, Running
 
@@ -30,6 +32,7 @@ vms: {a: {nics: [lan]}}
 """
 
 _PLACES = ("run/vmnet", "var/lib/vmnet")
+_COMMANDS_KEPT = 20  # of vmnet, whose messages are evidence
 _numbers = itertools.count()
 T = TypeVar("T")
 
@@ -44,7 +47,7 @@ def until(found: Callable[[], T], what: str, within_s: float = PATIENCE_S) -> T:
 
 
 def call(*argv: str) -> str:
-    """Run a program of the host and give what it says."""
+    """Run a program of the host; return its standard output."""
     ran = subprocess.run(
         argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
     )
@@ -68,26 +71,34 @@ class Snapshot:
 class Lab:
     """One network namespace, and the vmnet that is run in it."""
 
+    known: ClassVar[list["Lab"]] = []  # those whose evidence a failing test is told with
+
     def __init__(self, directory: Path) -> None:
         self.name = f"t{os.getpid()}x{next(_numbers):03}"
         self.directory = directory
         self.root = Path("/")
         self.enter: tuple[str, ...] = ("ip", "netns", "exec", self.name)
         self.plans: set[str] = set()
+        self.before: Snapshot | None = None
+        self.is_open = False
+        self.evidence: dict[str, str] = {}  # collected before a failure was cleaned up after
         self._seen: set[int] = set()
         self._namespace = 0
-        self.before: Snapshot | None = None
+        self._commands: deque[Running] = deque(maxlen=_COMMANDS_KEPT)
 
     @contextmanager
     def opened(self) -> Iterator["Lab"]:
         """Make the namespace; afterwards take the plans down and prove that nothing is left."""
         call("ip", "netns", "add", self.name)
+        self.known.append(self)
+        self.is_open = True
         try:
             self._namespace = Path("/run/netns", self.name).stat().st_ino
             self.ip("link", "set", "lo", "up")
             with self.settled():
                 yield self
         finally:
+            self.is_open = False
             call("ip", "netns", "del", self.name)
 
     @contextmanager
@@ -96,12 +107,45 @@ class Lab:
         outside, self.before = self.before, self.snapshot()
         try:
             yield
+        except BaseException:
+            self.evidence = self.seen()
+            raise
         finally:
             if self.snapshot() != self.before:
                 for plan in sorted(self.plans):
                     self.start("down", "--name", plan).finished(None)
             left, before, self.before = self.snapshot(), self.before, outside
+            if left != before:
+                self.evidence = self.seen()
         assert left == before
+
+    def seen(self) -> dict[str, str]:
+        """Return what helps to find out why a test fails, by file name: as it is, or was then."""
+        if self.evidence or not self.is_open:
+            return self.evidence
+        said = (f"$ {shlex.join(ran.argv)}\n{ran.stderr}" for ran in self._commands)
+        logs = {  # of consoles and of QEMU
+            f"{plan}/{log.parent.name}-{log.name}": _read(log).decode(errors="replace")
+            for plan in sorted(self.plans)
+            for place in _PLACES
+            for log in (self.root / place / plan).rglob("[!.]*.log*")
+        }
+        return logs | {
+            "vmnet.stderr": "\n".join(said),
+            "nft.txt": self._shown("nft", "list", "ruleset"),
+            "links.txt": self._shown("ip", "-d", "addr"),
+        }
+
+    def _shown(self, *argv: str) -> str:
+        ran = subprocess.run(
+            [*self.enter, *argv],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20,
+        )
+        return ran.stdout + ran.stderr
 
     @contextmanager
     def mounted(self, script: str) -> Iterator[None]:
@@ -149,7 +193,13 @@ class Lab:
 
     def start(self, *words: str | Path) -> Running:
         """Start a vmnet command."""
-        return Running(self.argv(*words), self.directory, self.environment)
+        return self.running(self.argv(*words), self.environment)
+
+    def running(self, argv: Sequence[str], environment: dict[str, str]) -> Running:
+        """Start a command line of `argv`, which may have been changed, in an environment."""
+        running = Running(argv, self.directory, environment)
+        self._commands.append(running)
+        return running
 
     def vmnet(self, *words: str | Path, status: int = 0, within_s: float = PATIENCE_S) -> Ran:
         """Run a vmnet command to its end, which must have that status."""

@@ -30,6 +30,7 @@ class Running:
     """A command that is under way; its standard error can be waited for, line by line."""
 
     def __init__(self, argv: Sequence[str], cwd: Path, env: dict[str, str]) -> None:
+        self.argv = argv
         self.process = subprocess.Popen(
             argv,
             cwd=cwd,
@@ -59,6 +60,11 @@ class Running:
     def stdout(self) -> str:
         """Give what it has said on standard output so far."""
         return "".join(self._said["stdout"])
+
+    @property
+    def stderr(self) -> str:
+        """Give what it has said on standard error so far."""
+        return "".join(self._said["stderr"])
 
     def says(self, text: str) -> str:
         """Wait for a line of standard error that starts with `text`, and give it."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.framework.lab import Lab
+from tests.framework.lab import Lab, until
 from tests.framework.running import PATIENCE_S
 
 WINDOW = (41, 132)
@@ -71,3 +71,12 @@ def joined(lab: Lab, plan: Path, *words: str) -> Iterator[Joined]:
         process.wait()
         os.close(ours)
         os.close(theirs)
+
+
+def typed(lab: Lab, plan: Path, vm: str, script: str) -> None:
+    """Run a shell script on a guest's console, to its end: the way in that needs no agent."""
+    with joined(lab, plan, vm) as console:
+        until(console.is_raw, "the terminal is raw")
+        console.types(f"\n{script}; echo typed''-to-the-end\n".encode())
+        console.sees(b"typed-to-the-end")
+        console.types(b"\x1d")

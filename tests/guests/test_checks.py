@@ -1,13 +1,11 @@
 """Checks of the user's own, each kind of them asked inside real guests, kept and broken."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.framework.lab import Lab
+from tests.framework.plan import PlanUp, SharedPlan
 
 HOST = "10.94.0.1"
 PLAN = """\
@@ -21,21 +19,21 @@ vms:
 """
 PAGE = "mkdir -p /srv; echo hello > /srv/index.html; httpd -p 80 -h /srv"
 
+# A server that starts once its port has been asked for in vain: the kernel has answered by a reset.
+LATE = """\
+refused() { awk '/^Tcp: [0-9]/ { print $15 }' /proc/net/snmp; }
+before=$(refused)
+{ until [ "$(refused)" != "$before" ]; do sleep 0.1; done; httpd -p 82 -h /srv; } > /dev/null 2>&1 &
+"""
+
 
 @pytest.fixture(scope="module")
-def plan(shared_lab: Lab) -> Iterator[Path]:
-    with shared_lab.settled():
-        plan = shared_lab.plan(PLAN, "checks")
-        shared_lab.vmnet("up", plan)
-        shared_lab.vmnet("exec", "-f", plan, "web2", "--", "sh", "-c", PAGE)
-        yield plan
-        shared_lab.vmnet("down", plan)
-
-
-def checked(lab: Lab, plan: Path, *lines: str, status: int = 0) -> list[dict[str, Any]]:
-    words = ("check", plan, "--json", "--set", f"checks={json.dumps(lines)}")
-    results: list[dict[str, Any]] = lab.vmnet(*words, status=status).report["results"]
-    return results
+def shared_plan(shared_lab: Lab) -> Iterator[SharedPlan]:
+    """The plan, with an HTTP server on web2."""
+    plan = SharedPlan(shared_lab, PLAN)
+    plan.up().inside("web2", PAGE)
+    yield plan
+    plan.end()
 
 
 KEPT = (
@@ -53,8 +51,8 @@ KEPT = (
 )
 
 
-def test_each_kind_is_asked_and_kept(shared_lab: Lab, plan: Path) -> None:
-    results = checked(shared_lab, plan, *KEPT)
+def test_each_kind_is_asked_and_kept(plan_up: PlanUp) -> None:
+    results = plan_up.checked(*KEPT)
     told = {(r["to"], r["asked"], r["observed"], r["as_expected"]) for r in results}
     assert all(kept for *_, kept in told), told
     asked = {r["asked"].partition(" ")[0].partition(":")[0] for r in results}
@@ -64,13 +62,13 @@ def test_each_kind_is_asked_and_kept(shared_lab: Lab, plan: Path) -> None:
     assert {r["by"] for r in results if r not in by_host} == {"inside the guest"}
 
 
-def test_a_name_is_resolved_by_the_server_that_is_named(shared_lab: Lab, plan: Path) -> None:
+def test_a_name_is_resolved_by_the_server_that_is_named(plan_up: PlanUp) -> None:
     good, bad = "d -> 10.95.0.1 dns d", "d -> 10.95.0.1 dns nobody.invalid"
-    assert [r["observed"] for r in checked(shared_lab, plan, good)] == ["reaches"]
-    (result,) = checked(shared_lab, plan, bad, status=5)
+    assert [r["observed"] for r in plan_up.checked(good)] == ["reaches"]
+    (result,) = plan_up.checked(bad, status=5)
     what = "dns nobody.invalid does not hold: server can't find nobody.invalid"
     assert what in result["finding"]["what"]
-    (result,) = checked(shared_lab, plan, "d -> dns nobody.invalid", status=5)
+    (result,) = plan_up.checked("d -> dns nobody.invalid", status=5)
     assert result["finding"]["what"].startswith("d does not resolve nobody.invalid")
 
 
@@ -92,15 +90,15 @@ def test_a_name_is_resolved_by_the_server_that_is_named(shared_lab: Lab, plan: P
     ],
 )
 def test_each_kind_that_does_not_hold_says_what_was_found(
-    shared_lab: Lab, plan: Path, line: str, told: str
+    plan_up: PlanUp, line: str, told: str
 ) -> None:
-    (result,) = checked(shared_lab, plan, line, status=5)
+    (result,) = plan_up.checked(line, status=5)
     assert told in result["finding"]["what"]
     assert result["finding"]["fix"]
 
 
-def test_a_pattern_means_all_that_it_fits(shared_lab: Lab, plan: Path) -> None:
-    results = checked(shared_lab, plan, "web* -> web? on lan ipv4", "-/> 10.99.9.9 within 1s")
+def test_a_pattern_means_all_that_it_fits(plan_up: PlanUp) -> None:
+    results = plan_up.checked("web* -> web? on lan ipv4", "-/> 10.99.9.9 within 1s")
     assert [(r["from"], r["to"]) for r in results] == [
         ("web1", "web2"),
         ("web2", "web1"),
@@ -110,8 +108,7 @@ def test_a_pattern_means_all_that_it_fits(shared_lab: Lab, plan: Path) -> None:
     ]
 
 
-def test_a_deadline_is_waited_for_and_no_longer(shared_lab: Lab, plan: Path) -> None:
-    late = "sh -c 'sleep 6; httpd -p 82 -h /srv' > /dev/null 2>&1 &"
-    shared_lab.vmnet("exec", "-f", plan, "web2", "--", "sh", "-c", late)
-    (result,) = checked(shared_lab, plan, "web1 -> web2 tcp/82 within 60s ipv4")
+def test_a_deadline_is_waited_for_and_no_longer(plan_up: PlanUp) -> None:
+    plan_up.inside("web2", LATE)
+    (result,) = plan_up.checked("web1 -> web2 tcp/82 within 60s ipv4")
     assert result["observed"] == "reaches"

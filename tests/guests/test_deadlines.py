@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.framework.lab import ONE, PAIR, Lab, until
-from tests.framework.running import Running
 
 # The deadline is said in the message; this much later the harness would call it a hang.
 SLACK_S = 20.0
@@ -172,7 +171,7 @@ def with_hanging(lab: Lab, directory: Path, program: str) -> dict[str, str]:
 def test_a_program_that_hangs_is_ended_and_named(lab: Lab, tmp_path: Path, program: str) -> None:
     plan = lab.plan(SERVED)
     environment = with_hanging(lab, tmp_path, program)
-    running = Running(lab.argv("up", plan, "--timeout", "4"), lab.directory, environment)
+    running = lab.running(lab.argv("up", plan, "--timeout", "4"), environment)
     ran = running.finished(None, 4 + SLACK_S)
     assert ran.status in {4, 6}
     said = ran.stdout + ran.stderr
@@ -183,7 +182,7 @@ def test_a_program_that_hangs_is_ended_and_named(lab: Lab, tmp_path: Path, progr
 
 def test_two_interrupts_end_a_program_that_hangs_with_vmnet(lab: Lab, tmp_path: Path) -> None:
     environment = with_hanging(lab, tmp_path, "qemu-img")
-    running = Running(lab.argv("up", lab.plan(SERVED)), lab.directory, environment)
+    running = lab.running(lab.argv("up", lab.plan(SERVED)), environment)
     until(lambda: "sleep" in " ".join(lab.snapshot().processes), "qemu-img runs")
     for number in (signal.SIGINT, signal.SIGTERM):
         assert running.runs_for(0.3)

@@ -4,11 +4,11 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.framework.lab import Lab
+from tests.framework.plan import PlanUp
 
 PLAN = """\
 networks: {lan: {switch: true, subnet: 10.77.0.0/24}}
@@ -29,13 +29,6 @@ arping -U -c 2 -w 3 -I $nic 10.77.0.99 > /dev/null || true
 arping -c 2 -w 3 -I $nic 10.77.0.99 > /dev/null || true
 ip link set dev $nic down; ip link set dev $nic address $own; ip link set dev $nic up
 """
-
-
-@pytest.fixture(scope="module")
-def plan(shared_lab: Lab) -> Path:
-    path = shared_lab.plan(PLAN)
-    shared_lab.vmnet("up", path)
-    return path
 
 
 @contextmanager
@@ -62,37 +55,34 @@ def captured(lab: Lab, device: str, into: list[str]) -> Iterator[None]:
     [("off", True, True), ("mac", False, True), ("strict", False, False)],
 )
 def test_what_a_guest_forges_reaches_wire_and_sibling_only_where_it_may(
-    shared_lab: Lab,
-    plan: Path,
+    plan_restored: PlanUp,
     guard: str,
     mac_passes: bool,  # noqa: FBT001
     ip_passes: bool,  # noqa: FBT001
 ) -> None:
-    lab = shared_lab
-    before = (lab.macvtaps(), lab.qemus())
-    lab.vmnet("up", plan, "--set", f"networks.lan.spoof_guard={guard}")
+    plan, lab = plan_restored, plan_restored.lab
+    plan.up("--set", f"networks.lan.spoof_guard={guard}")
     shown = lab.ip("-o", "link")
     sibling = next(n for n in lab.macvtaps() if "-b-0" in lab.ip("link", "show", n))
     wire = re.findall(r"\d+: (mvh[0-9a-f]+)@", shown)[0]
     on_wire: list[str] = []
     at_sibling: list[str] = []
     with captured(lab, wire, on_wire), captured(lab, sibling, at_sibling):
-        lab.vmnet("exec", "-f", plan, "a", "--", "sh", "-c", SPEAK)
-    own = lab.vmnet("exec", "-f", plan, "a", "--", "cat", "/sys/class/net/eth0/address")
+        plan.inside("a", SPEAK)
+    own = plan.inside("a", "cat /sys/class/net/eth0/address").strip()
     for heard in (on_wire, at_sibling):
-        assert any(f" {own.stdout.strip()} > " in line for line in heard), "own frames pass"
+        assert any(f" {own} > " in line for line in heard), "own frames pass"
         assert any(f"{FORGED_MAC} > " in line for line in heard) == mac_passes
         assert any(f"tell {FORGED_IP}" in line for line in heard) == ip_passes
     pinged = [line for line in at_sibling if f"{FORGED_IP} > 10.77.0.99: ICMP echo req" in line]
     assert bool(pinged) == ip_passes
-    assert (lab.macvtaps(), lab.qemus()) == before
+    assert plan.as_at_first
 
 
-def test_a_guard_that_somebody_has_taken_away_is_put_back(shared_lab: Lab, plan: Path) -> None:
-    lab = shared_lab
-    lab.vmnet("up", plan)
+def test_a_guard_that_somebody_has_taken_away_is_put_back(plan_restored: PlanUp) -> None:
+    plan, lab = plan_restored, plan_restored.lab
     table = re.findall(r"table netdev (\S+)", lab.run("nft", "list", "ruleset"))[0]
     lab.run("nft", "delete", "table", "netdev", table)
-    report = lab.vmnet("up", plan, "--json").report
+    report = plan.up("--json").report
     assert [step.partition(" of ")[0] for step in report["done"]] == ["create guard"]
     assert table in lab.run("nft", "list", "ruleset")

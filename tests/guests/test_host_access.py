@@ -15,6 +15,7 @@ networks:
   lan:
     uplink: {card}
     subnet: [10.90.0.0/24, "fd90::/64"]
+    pool: 10.90.0.20-10.90.0.99
     host_access: [10.90.0.11, "fd90::11"]
 vms: {{a: {{nics: [lan]}}, b: {{nics: [lan]}}}}
 """

@@ -5,11 +5,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-import pytest
 
 from tests.framework.lab import Lab, until
+from tests.framework.plan import PlanUp, brought_up
 
 PLAN = """\
 networks:
@@ -23,13 +21,6 @@ networks:
 vms: {a: {nics: [lan, dmz]}, b: {nics: [{network: lan, address: 10.77.0.99, mtu: 1400}, dmz]}}
 """
 WITHIN_S = 1.0
-
-
-@pytest.fixture(scope="module")
-def plan(shared_lab: Lab) -> Path:
-    path = shared_lab.plan(PLAN)
-    shared_lab.vmnet("up", path)
-    return path
 
 
 @contextmanager
@@ -48,17 +39,14 @@ def listening(lab: Lab, *words: str) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
-def test_answers_follow_the_mode_within_a_second(shared_lab: Lab, plan: Path) -> None:
-    lab = shared_lab
-    before = (lab.macvtaps(), lab.qemus())
-    b = next(n for n in lab.macvtaps() if lab.ip("link", "show", n).find("-b-0") > 0)
-    address = address_of(lab, plan, "b")
-    ping = f"ping -i 0.1 -c 900 -W 1 {address} > /dev/null 2>&1 &"
-    lab.vmnet("exec", "-f", plan, "a", "--", "sh", "-c", ping)
-    with listening(lab, "-i", b, "icmp[icmptype] == icmp-echoreply") as heard:
+def test_answers_follow_the_mode_within_a_second(plan_restored: PlanUp) -> None:
+    plan, lab = plan_restored, plan_restored.lab
+    address = plan.addresses("b")[0]
+    plan.inside("a", f"ping -i 0.1 -c 900 -W 1 {address} > /dev/null 2>&1 &")
+    with listening(lab, "-i", plan.tap("b"), "icmp[icmptype] == icmp-echoreply") as heard:
         changed: list[tuple[str, float]] = []
         for mode in ("private", "bridge", "vepa", "bridge"):
-            running = lab.start("up", plan, "--set", f"networks.lan.mode={mode}")
+            running = lab.start("up", plan.path, "--set", f"networks.lan.mode={mode}")
             running.says("update macvtap")
             changed.append((mode, time.time()))
             running.finished(0)
@@ -74,81 +62,67 @@ def test_answers_follow_the_mode_within_a_second(shared_lab: Lab, plan: Path) ->
         # The line that tells of a change comes a moment after it.
         first = min((t for t in times if t > start - 0.2), default=end)
         assert mode != "bridge" or first < start + WITHIN_S, (mode, changed, times)
-    assert (lab.macvtaps(), lab.qemus()) == before
+    assert plan.as_at_first
 
 
-def test_cards_and_addresses_come_and_go_under_running_guests(shared_lab: Lab, plan: Path) -> None:
-    lab = shared_lab
-    taps, qemus = lab.macvtaps(), lab.qemus()
-    plan.write_text(f"name: {lab.name}\n{MORE}")
-    report = lab.vmnet("up", plan, "--json").report
+def test_cards_and_addresses_come_and_go_under_running_guests(plan_restored: PlanUp) -> None:
+    plan, lab = plan_restored, plan_restored.lab
+    plan.write(MORE)
+    report = plan.up("--json").report
     assert {r["address"] for r in report["results"] if r["to"] == "b"} >= {"10.77.0.99"}
     assert ("a", "b", "dmz") in {(r["from"], r["to"], r["network"]) for r in report["results"]}
     assert all(r["as_expected"] for r in report["results"])
-    assert lab.qemus() == qemus
-    assert taps.items() <= lab.macvtaps().items()
+    assert lab.qemus() == plan.qemus
+    assert plan.taps.items() <= lab.macvtaps().items()
     assert len(lab.macvtaps()) == 4
-    shown = lab.vmnet("exec", "-f", plan, "b", "--", "ip", "link", "show", "eth0").stdout
+    shown = plan.inside("b", "ip link show eth0")
     assert " mtu 1400 " in shown
-    assert "\nnothing to do\n" in lab.vmnet("up", plan).stderr
-    plan.write_text(f"name: {lab.name}\n{PLAN}")
-    report = lab.vmnet("up", plan, "--json").report
+    assert "\nnothing to do\n" in plan.up().stderr
+    plan.write(PLAN)
+    report = plan.up("--json").report
     assert all(r["as_expected"] for r in report["results"])
-    assert (lab.macvtaps(), lab.qemus()) == (taps, qemus)
-    shown = lab.vmnet("exec", "-f", plan, "b", "--", "ip", "link").stdout
+    assert plan.as_at_first
+    shown = plan.inside("b", "ip link")
     assert (re.findall(r"(eth\d)", shown), " mtu 1500 " in shown) == (["eth0"], True)
 
 
-def test_a_dhcp_server_is_replaced_under_guests_that_run(shared_lab: Lab, plan: Path) -> None:
+def test_a_dhcp_server_is_replaced_under_guests_that_run(plan_restored: PlanUp) -> None:
     """Told a gateway, or given a card, a guest changes together with its network's server."""
-    lab = shared_lab
-    qemus = lab.qemus()
+    plan, lab = plan_restored, plan_restored.lab
     text = """\
 networks:
   lan: {{switch: {{dhcp: true, nat: {nat}}}, subnet: 10.77.0.0/24, addressing: static}}
 vms: {{a: {{nics: {nics}}}, b: {{nics: [lan]}}}}
 """
     for nat, nics in (("false", "[lan]"), ("true", "[lan]"), ("true", "[lan, lan]")):
-        plan.write_text(f"name: {lab.name}\n{text.format(nat=nat, nics=nics)}")
-        done = lab.vmnet("up", plan, "--json").report["done"]
+        plan.write(text.format(nat=nat, nics=nics))
+        done = plan.up("--json").report["done"]
         assert [s for s in done if s.startswith("create dhcp lan")], done
-        assert "\nnothing to do\n" in lab.vmnet("up", plan).stderr
-    assert lab.qemus() == qemus
-    plan.write_text(f"name: {lab.name}\n{PLAN}")
-    lab.vmnet("up", plan)
-    assert lab.qemus() == qemus
+        assert "\nnothing to do\n" in plan.up().stderr
+    assert lab.qemus() == plan.qemus
+    plan.write(PLAN)
+    plan.up()
+    assert lab.qemus() == plan.qemus
 
 
-def test_a_cable_is_pulled_out_and_put_back(shared_lab: Lab, plan: Path) -> None:
-    lab = shared_lab
-    cut = ("--set", "vms.a.nics.0.link=down")
-    report = lab.vmnet("up", plan, *cut, "--json").report
+def test_a_cable_is_pulled_out_and_put_back(plan_restored: PlanUp) -> None:
+    report = plan_restored.up("--set", "vms.a.nics.0.link=down", "--json").report
     found = {(r["from"], r["to"]): r["observed"] for r in report["results"]}
     assert {found[pair] for pair in found if "a" in pair} == {"no answer"}
     assert found["b", "host"] == "reaches"
     assert report["status"] == 0
-    assert lab.vmnet("up", plan, "--json").report["status"] == 0
+    assert plan_restored.up("--json").report["status"] == 0
 
 
-def test_passthru_needs_a_restart_and_says_so(shared_lab: Lab, plan: Path) -> None:
-    text = plan.read_text()
-    plan.write_text(text.replace(", b: {nics: [lan]}", ""))
-    lab = shared_lab
-    lab.vmnet("up", plan)
+def test_passthru_needs_a_restart_and_says_so(lab: Lab) -> None:
+    plan = brought_up(lab, PLAN.replace(", b: {nics: [lan]}", ""))
     change = ("--set", "networks.lan.mode=passthru")
-    refused = lab.vmnet("up", plan, *change, status=3)
+    refused = plan.up(*change, status=3)
     assert 'VM "a" runs and would have to be started anew' in refused.stderr
-    report = lab.vmnet("up", plan, *change, "--recreate", "--json").report
+    report = plan.up(*change, "--recreate", "--json").report
     assert (report["status"], lab.modes()) == (0, {"passthru"})
     quiet = ("--set", "networks.lan.promisc=false")
-    report = lab.vmnet("up", plan, *change, *quiet, "--json").report
+    report = plan.up(*change, *quiet, "--json").report
     assert [step.partition(": ")[2] for step in report["done"]] == [
         "it makes the uplink promiscuous"
     ]
-
-
-def address_of(lab: Lab, plan: Path, vm: str) -> str:
-    status = lab.vmnet("status", plan, "--json").report
-    return next(
-        str(one["addresses"][0].partition("/")[0]) for one in status["vms"] if one["name"] == vm
-    )

@@ -2,11 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.framework.lab import Lab, call
+from tests.framework.lab import call
+from tests.framework.plan import PlanUp
 
 PLAN = """\
 networks:
@@ -34,20 +34,14 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plan(shared_lab: Lab, key: Path) -> Path:
-    return shared_lab.plan(PLAN.format(key=key.with_suffix(".pub").read_text().strip()))
+def plan_text(key: Path) -> str:
+    return PLAN.format(key=key.with_suffix(".pub").read_text().strip())
 
 
-@pytest.fixture(scope="module")
-def report(shared_lab: Lab, plan: Path) -> Any:  # noqa: ANN401  (JSON)
-    """What `up` says of two guests with a seed disk each."""
-    return shared_lab.vmnet("up", plan, "--json").report
-
-
-def test_private_neighbours_reach_the_host_and_not_each_other(report: Any) -> None:  # noqa: ANN401
+def test_private_neighbours_reach_the_host_and_not_each_other(plan_up: PlanUp) -> None:
     on_lan = {
         (r["from"], r["to"]): (r["expected"], r["observed"])
-        for r in report["results"]
+        for r in plan_up.report["results"]
         if r["network"] == "lan"
     }
     apart, together = ("must not reach", "no answer"), ("reaches", "reaches")
@@ -59,30 +53,29 @@ def test_private_neighbours_reach_the_host_and_not_each_other(report: Any) -> No
         ("b", "host"): together,
         ("host", "b"): together,
     }
-    assert report["status"] == 0
+    assert plan_up.report["status"] == 0
 
 
-@pytest.mark.usefixtures("report")
-def test_a_seed_disk_gives_six_nics_their_addresses(shared_lab: Lab, plan: Path) -> None:
-    taps = shared_lab.macvtaps()
-    words = ("exec", "-f", plan, "b", "--", "ip", "-o", "addr", "show", "scope", "global")
-    found = re.findall(r"(eth\d) +inet6? (\S+)", shared_lab.vmnet(*words).stdout)
-    report = shared_lab.vmnet("plan", plan, "--json").report
+def test_a_seed_disk_gives_six_nics_their_addresses(plan_up: PlanUp) -> None:
+    found = re.findall(
+        r"(eth\d) +inet6? (\S+)", plan_up.inside("b", "ip -o addr show scope global")
+    )
+    report = plan_up.lab.vmnet("plan", plan_up.path, "--json").report
     (told,) = [vm for vm in report["vms"] if vm["name"] == "b"]
     assert sorted(address for _, address in found) == sorted(told["addresses"])
     assert {nic for nic, _ in found} == {f"eth{n}" for n in range(6)}
-    assert (len(told["taps"]), len(taps)) == (6, 7)
+    assert (len(told["taps"]), len(plan_up.taps)) == (6, 7)
     assert {"10.78.0.102/24", "fd78::105/64"} <= set(told["addresses"])
 
 
-@pytest.mark.usefixtures("report")
-def test_the_key_of_the_plan_opens_ssh(shared_lab: Lab, plan: Path, key: Path) -> None:
-    words = ("exec", "-f", plan, "a", "--", "cat", "/root/.ssh/authorized_keys")
-    assert shared_lab.vmnet(*words).stdout.split() == key.with_suffix(".pub").read_text().split()
-    status = shared_lab.vmnet("status", plan, "--json").report
-    (address,) = next(vm["addresses"] for vm in status["vms"] if vm["name"] == "a")
+def test_the_key_of_the_plan_opens_ssh(plan_up: PlanUp, key: Path) -> None:
+    assert (
+        plan_up.inside("a", "cat /root/.ssh/authorized_keys").split()
+        == key.with_suffix(".pub").read_text().split()
+    )
+    (address,) = plan_up.addresses("a")
     options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectionAttempts=20")
     flags = [word for option in options for word in ("-o", option)]
-    there = f"root@{address.partition('/')[0]}"
+    there = f"root@{address}"
     ssh = ("ssh", "-F", "none", "-i", str(key), *flags, there)
-    assert shared_lab.run(*ssh, "hostname") == "a\n"
+    assert plan_up.lab.run(*ssh, "hostname") == "a\n"

@@ -39,7 +39,7 @@ def as_nobody(lab: Lab, folder: Path, *words: str) -> Running:
     drop = ["setpriv", *who, "--bounding-set=-all", "--no-new-privs"]
     own = {"HOME": str(folder), "VMNET_RUN_DIR": str(folder), "PYTHONPATH": str(REPOSITORY)}
     env = [*argv[:at], *drop, *argv[at:]]
-    return Running(env, folder, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | own)
+    return lab.running(env, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | own)
 
 
 @pytest.fixture

@@ -91,11 +91,15 @@ def test_a_second_up_does_nothing(uplink: Uplink, way: str) -> None:
 
 def test_another_mode_is_set_while_the_guests_run(uplink: Uplink) -> None:
     change = ("--set", "networks.lan.mode=private")
-    report = uplink.lab.vmnet("up", uplink.plan, *change, "--json").report
+    try:
+        report = uplink.lab.vmnet("up", uplink.plan, *change, "--json").report
+        modes, now = uplink.lab.modes(), uplink.now
+    finally:
+        uplink.lab.vmnet("up", *uplink.words)
     assert set(report["done"]) == {
         f"update macvtap {name}: mode is bridge, want private" for name in uplink.taps
     }
     apart = {(r["from"], r["to"]) for r in report["results"] if r["expected"] == "must not reach"}
     assert apart == {("vm1", "vm2"), ("vm2", "vm1"), ("host", "vm1"), ("host", "vm2")}
-    assert (report["status"], uplink.lab.modes()) == (0, {"private"})
-    assert uplink.now == (uplink.taps, uplink.qemus)
+    assert (report["status"], modes) == (0, {"private"})
+    assert now == (uplink.taps, uplink.qemus)
