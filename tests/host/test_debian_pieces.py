@@ -33,7 +33,7 @@ import sys
 from pathlib import Path
 from typing import TypeVar
 from provisioner.errors import VmnetError
-from provisioner.host import debian
+from provisioner.host.image import debian
 def say(line): print(line, flush=True)
 try:
     say(debian.build(Path(sys.argv[1]), say, sys.argv[2]).digest)

@@ -22,7 +22,7 @@ BUILD = """
 import sys
 from pathlib import Path
 from provisioner.errors import VmnetError
-from provisioner.host import micro
+from provisioner.host.image import micro
 try:
     print(micro.build(Path(sys.argv[1]), print).digest)
 except VmnetError as error:

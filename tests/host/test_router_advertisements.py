@@ -282,10 +282,10 @@ def test_where_proc_sys_is_read_only_devices_are_made_and_are_no_drift() -> None
     script = """
 from tests.host.test_router_advertisements import *
 ip("link add near type veth peer name far", "link set near up", "link set far up")
-macvtaps.create(TAP, INDEX)
-siblings.create(ACCESS)
+macvtap.create(TAP, INDEX)
+host_access.create(ACCESS)
 switches.create(HAIRPIN)
-siblings.update(ACCESS)
+host_access.update(ACCESS)
 switches.update(HAIRPIN)
 assert access() == ACCESS, access()
 assert switch() == HAIRPIN, switch()

@@ -8,7 +8,7 @@ from provisioner.host.system import paths
 
 BECOME = """\
 import os
-from provisioner.host import programs, umask
+from provisioner.host.system import programs, umask
 
 os.umask(0o077)
 umask.set_own()
@@ -26,10 +26,10 @@ def test_what_vmnet_makes_has_its_own_and_what_it_becomes_has_the_users() -> Non
 MAKE = """\
 import os, sys
 from pathlib import Path
-from provisioner.host import places
+from provisioner.host.system import paths
 
 os.umask(0)
-places.make(Path(sys.argv[1]))
+paths.make(Path(sys.argv[1]))
 """
 
 

@@ -161,7 +161,7 @@ def test_an_orphan_of_the_worker_is_reaped_at_once(hands: Worker) -> None:
 
 def test_when_vmnet_is_killed_its_worker_dies_too() -> None:
     script = (
-        "import os, threading; from provisioner.host import worker\n"
+        "import os, threading; from provisioner.host.system import worker\n"
         "hands = worker.start(lambda: {'pid': os.getpid})\n"
         "print(hands.do('pid'), flush=True); threading.Event().wait()"
     )
