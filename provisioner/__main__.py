@@ -1,8 +1,7 @@
 """The door: starts the worker before anything heavy is loaded, then lets the command line speak."""
 
-import os
 import sys
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 _WITH_WORKER = frozenset(
     {"up", "down", "plan", "status", "check", "exec", "console", "ssh", "cp", "modes", "link", "ip"}
@@ -25,7 +24,7 @@ def main() -> None:
     if words and words[0] in _WITH_WORKER and not _NOT_WITH & set(words):
         from provisioner.host.system import worker as workers
 
-        worker = workers.start(_SERVED.get(words[0], _serve))
+        worker = workers.start(nullcontext if words[0] == "modes" else _serve)
     if words == ["--version"]:
         from provisioner import __version__
 
@@ -36,37 +35,11 @@ def main() -> None:
     app(obj=worker)
 
 
-def _serve() -> dict[str, Callable[..., object]]:
+def _serve() -> AbstractContextManager[None]:
     from provisioner.host import machine
 
-    return machine.serve()
+    return machine.served()
 
-
-def _serve_doctor() -> dict[str, Callable[..., object]]:
-    from provisioner.host.lab import switch_probe
-    from provisioner.host.libvirt import embedded, trial
-
-    embedded.private_mounts()
-    # What matters of libvirt's log arrives as an error anyway.
-    os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
-    return {
-        "libvirt": trial.opened,
-        "question": switch_probe.question,
-        "ask": switch_probe.ask,
-    }
-
-
-def _serve_modes() -> dict[str, Callable[..., object]]:
-    from provisioner.host.lab import experiment, switch_probe
-
-    return {
-        "measure": experiment.measure,
-        "question": switch_probe.question,
-        "ask": switch_probe.ask,
-    }
-
-
-_SERVED = {"modes": _serve_modes, "doctor": _serve_doctor}
 
 if __name__ == "__main__":
     main()

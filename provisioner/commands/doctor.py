@@ -10,7 +10,7 @@ from provisioner.doctor import kernel as doctorkernel
 from provisioner.doctor.findings import Item, State
 from provisioner.host.doctor import host as doctor
 from provisioner.host.doctor import network as nics
-from provisioner.host.libvirt import embedded, privileges
+from provisioner.host.libvirt import embedded, privileges, trial
 from provisioner.host.storage import firmware
 from provisioner.host.system import programs
 from provisioner.host.system.worker import Worker
@@ -28,7 +28,7 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
     with ThreadPoolExecutor(max_workers=2) as side_by_side:
         kvm = side_by_side.submit(doctor.kvm)
         qemu = side_by_side.submit(doctor.qemu)
-        libvirt = worker.call("libvirt")
+        libvirt = worker.call(trial.opened)
         facts, held = doctor.facts()
         kernel = doctor.kernel(facts)
         found = [

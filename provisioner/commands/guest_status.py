@@ -3,15 +3,13 @@
 import queue
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from provisioner.commands.session import Session
 from provisioner.errors import VmnetError
 from provisioner.guest.agent_info import GuestWords
+from provisioner.host.machine import MACHINE
+from provisioner.host.system.worker import Call
 from provisioner.report.report import Report
-
-if TYPE_CHECKING:
-    from provisioner.host.system.worker import Pending
 
 _AGENTS_S = 2.0  # until libvirt, just opened, has found the agents again
 _ALL_S = 8.0
@@ -23,7 +21,7 @@ def added(session: Session, report: Report) -> Report:
     running = {vm.name for vm in report.vms if vm.state == _RUNS}
     agents = _agents(session, running)
     end = time.monotonic() + _ALL_S
-    asked = {vm: session.worker.call("words", vm) for vm in sorted(agents)}
+    asked = {vm: session.worker.call(MACHINE.words, vm) for vm in sorted(agents)}
     silent = dict.fromkeys(running - agents, GuestWords(problem="its guest agent does not answer"))
     told = silent | {vm: _answer(one, end) for vm, one in asked.items()}
     vms = tuple(replace(vm, guest=told.get(vm.name)) for vm in report.vms)
@@ -32,7 +30,7 @@ def added(session: Session, report: Report) -> Report:
 
 def _agents(session: Session, running: set[str]) -> set[str]:
     end = time.monotonic() + _AGENTS_S
-    while running - (found := set(session.worker.do("agents"))):
+    while running - (found := set(session.worker.do(MACHINE.agents))):
         try:
             session.worker.events.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:
@@ -40,11 +38,10 @@ def _agents(session: Session, running: set[str]) -> set[str]:
     return found & running
 
 
-def _answer(asked: "Pending", end: float) -> GuestWords:
+def _answer(asked: Call[GuestWords], end: float) -> GuestWords:
     try:
-        told: GuestWords = asked.result(max(0.1, end - time.monotonic()))
+        return asked.result(max(0.1, end - time.monotonic()))
     except TimeoutError:
         return GuestWords(problem=f"it has not answered after {_ALL_S:g} s")
     except VmnetError as error:
         return GuestWords(problem=error.what)
-    return told

@@ -3,8 +3,9 @@
 import time
 
 from provisioner.commands.target import Tell
+from provisioner.host.lab import experiment, switch_probe
 from provisioner.host.system.worker import Worker
-from provisioner.reachability.experiment import Measured, Verdict
+from provisioner.reachability.experiment import Verdict
 from provisioner.reachability.switch_probe import Findings, Question
 
 
@@ -12,18 +13,15 @@ def measure(worker: Worker, tell: Tell) -> Verdict:
     """Measure every pair of modes on this kernel, in network namespaces that nobody else sees."""
     tell("measuring every pair of modes, in network namespaces without a name")
     start = time.monotonic()
-    measured: Measured = worker.do("measure")
-    return Verdict(measured, time.monotonic() - start)
+    return Verdict(worker.do(experiment.measure), time.monotonic() - start)
 
 
 def question(worker: Worker, uplink: str, peer: str) -> Question:
     """Find out what can be asked of the switch behind an uplink; nothing is sent."""
-    asked: Question = worker.do("question", uplink, peer)
-    return asked
+    return worker.do(switch_probe.question, uplink, peer)
 
 
 def ask(worker: Worker, asked: Question, tell: Tell) -> Findings:
     """Ask the switch."""
     tell(f"asking the switch behind {asked.uplink}")
-    findings: Findings = worker.do("ask", asked)
-    return findings
+    return worker.do(switch_probe.ask, asked)

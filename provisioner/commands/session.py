@@ -15,7 +15,10 @@ from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
 from provisioner.host.libvirt import privileges
 from provisioner.host.libvirt.connection import is_embedded
-from provisioner.host.network import reservations
+from provisioner.host.machine import MACHINE
+from provisioner.host.netlink import links
+from provisioner.host.network import reservations, vlan
+from provisioner.host.probe import address_claims
 from provisioner.host.storage import firmware
 from provisioner.host.system import locks, paths, plan_folders
 from provisioner.host.system.worker import Worker
@@ -62,13 +65,13 @@ class Session:
 
     def look(self) -> Snapshot:
         """Look at the host again."""
-        self.snapshot = self.worker.do("observe", within_s=self.options.timeout_s or None)
+        self.snapshot = self.worker.within(self.options.timeout_s or None).do(MACHINE.observe)
         return self.snapshot
 
     def tidy(self) -> None:
         """Take the plan's folders away when the last look found nothing that needs them."""
         if not self.snapshot.resources:
-            self.worker.do("tidy")
+            self.worker.do(MACHINE.tidy)
 
     def await_agent(self, vm: str, timeout_s: float) -> None:
         """Wait until a VM's guest agent can be asked: libvirt finds it again some time after open.
@@ -78,7 +81,7 @@ class Session:
         import queue
 
         end = time.monotonic() + timeout_s
-        while vm not in self.worker.do("agents"):
+        while vm not in self.worker.do(MACHINE.agents):
             try:
                 self.worker.events.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
@@ -103,7 +106,7 @@ class Session:
         if self.is_embedded:
             found += plan_files.unopenable(self.target, self.files)
         tagged = [network for network in self.target.plan.networks if network.vlan]
-        if tagged and (why := self.worker.do("no_vlan")):
+        if tagged and (why := self.worker.do(vlan.missing)):
             found.append(
                 VmnetError(
                     f'network "{tagged[0].name}" is a VLAN: {why}',
@@ -143,7 +146,7 @@ class Session:
         with reservations.held(plan.name, wanted, self.tell) as taken:
             found = list(conflicts.claimed_elsewhere(taken, wanted, places_))
             if wanted and not found:
-                facts = replace(self.snapshot.facts, links=self.worker.do("links"))
+                facts = replace(self.snapshot.facts, links=self.worker.do(links.every))
                 for network in plan.networks:
                     if network.uplink and not network.granted:
                         found += host.macs_taken(plan, network, places_, self.nics, facts)
@@ -169,7 +172,8 @@ class Session:
                 if path[1] in fresh
             }
             if wanted:
-                asked.append((network, self.worker.call("owners", link.name, wanted, _PROBE_S)))
+                ask = address_claims.conflicts
+                asked.append((network, self.worker.call(ask, link.name, wanted, _PROBE_S)))
         found: list[VmnetError] = []
         for network, pending in asked:
             owners = pending.result()
@@ -260,7 +264,9 @@ def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Ses
     within_s = options.timeout_s or None
     patience_s = within_s and max(within_s, _OPEN_S)
     changes = options.command in CHANGES
-    opening = worker.call("open", target.name, target.connection, changes, within_s=patience_s)
+    opening = worker.within(patience_s).call(
+        MACHINE.open, target.name, target.connection, changes=changes
+    )
     if target.loaded and options.command == "up":
         render.warm_up()  # meanwhile, on the other core: what needs no look at the host
     nics: Nics = {}
@@ -270,7 +276,7 @@ def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Ses
 
         assigned = assign(target.plan)
     chosen = opening.result()
-    snapshot = worker.do("observe", within_s=within_s)
+    snapshot = worker.within(within_s).do(MACHINE.observe)
     if target.loaded:
         nics = on_host(target.plan, assigned, snapshot.facts)
     console_log.cap(paths.consoles(target.name))

@@ -1,7 +1,6 @@
 """status and render: questions that change nothing."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from provisioner.commands import defaults, guest_status, plan_files
 from provisioner.commands.domain_xml import domain_xml
@@ -11,6 +10,7 @@ from provisioner.commands.target import Options, Target, Tell
 from provisioner.commands.up import reported
 from provisioner.guest.domain import Domain
 from provisioner.guest.files import Texts
+from provisioner.host.network import impairment, nftables
 from provisioner.host.storage import firmware
 from provisioner.host.system import paths
 from provisioner.host.system.worker import Worker
@@ -18,9 +18,6 @@ from provisioner.network.facts import Chosen, Facts
 from provisioner.reconcile.desired import New, desired
 from provisioner.reconcile.diff import diff
 from provisioner.report.report import Report
-
-if TYPE_CHECKING:
-    from provisioner.network.impairment import Found
 
 
 def status(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
@@ -40,7 +37,7 @@ def _hindrances(session: Session) -> Iterator[str]:
     devices = {nic.link: f"{d.vm}.{i}" for d in domains for i, nic in enumerate(d.nics)}
     if not devices or session.snapshot.facts.user:
         return  # nft answers root only
-    impaired: dict[str, Found] = session.worker.do("impaired", list(devices))
+    impaired = session.worker.do(impairment.found_on, list(devices))
     for device, found in impaired.items():
         if found.words:
             nic = devices[device]
@@ -48,7 +45,7 @@ def _hindrances(session: Session) -> Iterator[str]:
                 f"{nic}: {found.words}, set by vmnet link, {found.dropped} frames dropped; take "
                 f"it away: vmnet link {nic} --clear"
             )
-    dropped: dict[str, int] = session.worker.do("dropped")
+    dropped = session.worker.do(nftables.dropped)
     for device, number in dropped.items():
         if number and device in devices:
             yield f"{devices[device]}: its spoof guard has dropped {number} frames"

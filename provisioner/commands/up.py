@@ -13,6 +13,7 @@ from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml import render
 from provisioner.host.image import store_files
+from provisioner.host.machine import MACHINE
 from provisioner.host.network import reservations
 from provisioner.host.system import paths
 from provisioner.host.system.plan_folders import foreign
@@ -163,7 +164,7 @@ def _done(
                 pass  # everything else needs no XML
         # What is left may be nothing: host.deadline gives each wait its least.
         within_s = None if end is None else max(_STEP_S, end - time.monotonic())
-        session.worker.do("perform", step, xml, within_s=within_s)
+        session.worker.within(within_s).do(MACHINE.perform, step, xml)
 
     def tell(step: Step, error: VmnetError | None) -> None:
         session.tell(f"{step}" if error is None else f"FAILED {step}: {error.what}")

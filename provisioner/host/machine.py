@@ -2,8 +2,10 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from provisioner import naming
 from provisioner.check.evidence import Inside
@@ -17,14 +19,13 @@ from provisioner.guest.xml import render
 from provisioner.host import apply
 from provisioner.host.guest import agent_lookup, console_log, nics, probes, queries, readiness
 from provisioner.host.guest.commands import Guests
-from provisioner.host.lab import switch_probe
 from provisioner.host.libvirt import connection, domains, embedded, start_watchdog
 from provisioner.host.libvirt.domains import Domains
 from provisioner.host.netlink import ipv6, links, rtnetlink
-from provisioner.host.network import dnsmasq, impairment, macvtap, nftables, tap_node, vlan
-from provisioner.host.probe import address_claims, ingress_injector
+from provisioner.host.network import impairment, nftables, tap_node
+from provisioner.host.probe import ingress_injector
 from provisioner.host.system import deadline, file_errors, paths, plan_folders
-from provisioner.host.system.worker import Event, tell
+from provisioner.host.system.worker import Event, emit, limit
 from provisioner.network.devices import DEFAULT_MTU
 from provisioner.network.facts import Chosen, Facts, Live
 from provisioner.plan.checks import Question, What
@@ -33,43 +34,19 @@ from provisioner.reconcile.resources import Snapshot, by_key
 
 _AGENT_S = 30.0
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def serve() -> dict[str, Callable[..., object]]:
-    """Make the worker ready and give what can be asked of it."""
+
+@contextmanager
+def served() -> Iterator[None]:
+    """Make the worker process ready for calls; close libvirt after the last."""
     embedded.private_mounts()
     # What matters of libvirt's log arrives as an error anyway.
     os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")
-    machine = Machine()
     threading.Thread(target=_warm_up, daemon=True).start()
-    return {
-        "open": machine.open,
-        "observe": machine.observe,
-        "perform": machine.perform,
-        "guest": machine.guest,
-        "agents": machine.agents,
-        "terminal": machine.terminal,
-        "tidy": machine.tidy,
-        "no_vlan": vlan.missing,
-        "owners": address_claims.conflicts,
-        "claims": address_claims.claims,
-        "links": links.every,
-        "inside": machine.inside,
-        "words": machine.words,
-        "sign": machine.sign,
-        "probe": machine.probe,
-        "dropped": nftables.dropped,
-        "leases": dnsmasq.leases,
-        "sent": links.sent,
-        "reflects": switch_probe.reflects,
-        "impair": impairment.set_on,
-        "unimpair": impairment.clear,
-        "impaired": impairment.found_on,
-        "plug": machine.plug,
-        "question": switch_probe.question,
-        "ask": switch_probe.ask,
-        "abandon": machine.abandon,
-        "close": machine.close,
-    }
+    yield
+    MACHINE.close()
 
 
 def _warm_up() -> None:
@@ -79,19 +56,24 @@ def _warm_up() -> None:
 
 
 class Machine:
-    """One plan's part of the host."""
+    """One plan's part of the host; its methods are called in the worker process only."""
 
     def __init__(self) -> None:
         self._plan = ""
         self._domains: Domains | None = None
         self._embedded = False
         self._run_dir = Path("/run/libvirt")
-        self._agents = agent_lookup.AgentLooks(lambda vm: tell(Event(vm, "agent")))
+        self._agents = agent_lookup.AgentLooks(lambda vm: emit(Event(vm, "agent")))
         self._changes = False  # the command may take away what killed runs have left
         self._made_root = False
         self._making = threading.Lock()
 
-    def open(self, plan: str, wish: str, changes: bool) -> Chosen:  # noqa: FBT001  (by pickle)
+    def __reduce__(self) -> str:
+        """Pickle as a name, so that a call names the machine of the process that it is done in."""
+        return "MACHINE"
+
+    @limit(120.0, "libvirt has not been opened")  # empty cache: libvirt asks QEMU for seconds
+    def open(self, plan: str, wish: str, *, changes: bool) -> Chosen:
         """Connect to libvirt for a plan; `changes` says whether the command may change anything.
 
         Raises VmnetError when libvirt cannot be reached.
@@ -115,13 +97,14 @@ class Machine:
                 chosen.what,
                 plan,
                 self._run_dir,
-                lambda vm, kind, detail: tell(Event(vm, kind, detail)),
+                lambda vm, kind, detail: emit(Event(vm, kind, detail)),
             )
         except VmnetError:
             self.abandon()
             raise
         return chosen
 
+    @limit(late="libvirt has not listed its domains")
     def observe(self) -> Snapshot:
         """Read what the plan owns on the host, and the facts that a plan can depend on."""
         found, routes = links.observe()
@@ -149,6 +132,8 @@ class Machine:
         )
         return Snapshot(facts, by_key(owned))
 
+    # A disk has 60 s of these, a guest that is given new addresses 70 s.
+    @limit(180.0, "a step was not done")
     def perform(self, step: Step, xml: str = "") -> None:
         """Do one step: the whole of it, or nothing that anybody would recognise.
 
@@ -217,38 +202,45 @@ class Machine:
                 guest.reconfigure(mac, {"mtu": mtus.get(mac, DEFAULT_MTU)} | dict(config))
         cards.mark(domain, mark)
 
-    def guest(self, vm: str, method: str, *args: object) -> object:
-        """Ask something of a guest through its agent: a method of host.guests.Guests."""
-        guests = Guests(self._open, naming.domain(self._plan, vm))
-        return getattr(guests, method)(*args)
+    @limit(120.0, "the guest has not answered")  # a piece of a file has 35 s, a ping 15 s a try
+    def guest(
+        self,
+        vm: str,
+        method: Callable[Concatenate[Guests, P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Call a method of Guests for one VM."""
+        return method(self._guest(vm), *args, **kwargs)
+
+    def _guest(self, vm: str) -> Guests:
+        return Guests(self._open, naming.domain(self._plan, vm))
 
     def inside(self, vm: str, macs: Sequence[str]) -> dict[str, Inside]:
         """Ask a guest for its cards, by planned MAC."""
-        return nics.cards(Guests(self._open, naming.domain(self._plan, vm)), macs)
+        return nics.cards(self._guest(vm), macs)
 
     def sign(self, vm: str, sign: Sign, within_s: float) -> Held:
         """Look inside a guest for a sign that it is ready."""
-        guest = Guests(self._open, naming.domain(self._plan, vm))
-        return readiness.look(guest, sign, within_s)
+        return readiness.look(self._guest(vm), sign, within_s)
 
     def words(self, vm: str) -> GuestWords:
         """Ask a guest for its name, OS, addresses, load and disks."""
-        return queries.words(Guests(self._open, naming.domain(self._plan, vm)))
+        return queries.words(self._guest(vm))
 
+    @limit(720.0)  # a plan's check may take 600 s (plan.checks)
     def probe(self, vm: str, question: Question) -> Probed:
         """Ask one of the user's checks from inside a guest."""
-        guest = Guests(self._open, naming.domain(self._plan, vm))
+        guest = self._guest(vm)
         if question.asked.what is not What.THROUGHPUT:
             return probes.probe(guest, question)
         if not question.peer:
             return Probed(None, note="cannot be tested: throughput needs a VM at both ends")
-        peer = Guests(self._open, naming.domain(self._plan, question.peer))
+        peer = self._guest(question.peer)
         return probes.throughput(guest, peer, question)
 
-    def plug(self, device: str, up: bool) -> None:  # noqa: FBT001
-        """Set a macvtap up or down."""
-        macvtap.plug(device, up=up)
-
+    @limit(late="libvirt has not listed the guests' agents")
     def agents(self) -> list[str]:
         """List the VMs whose guest agent has opened its port.
 
@@ -314,6 +306,9 @@ class Machine:
                     fix=f"run vmnet there: nsenter -n -t {vm.pid} vmnet …; or rename this plan",
                     status=Exit.CONFLICT,
                 )
+
+
+MACHINE: Final = Machine()
 
 
 def _own_log(path: Path) -> None:

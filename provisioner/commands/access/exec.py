@@ -13,7 +13,8 @@ from provisioner.commands.target import Options, Target, Tell
 from provisioner.errors import VmnetError
 from provisioner.host.guest import console_log
 from provisioner.host.guest import terminal as terminals
-from provisioner.host.guest.commands import Ran
+from provisioner.host.guest.commands import Guests, Ran
+from provisioner.host.machine import MACHINE
 from provisioner.host.system import paths, programs
 from provisioner.host.system.worker import Worker
 
@@ -43,9 +44,8 @@ def execute_in(
         # The agent wants a path (or its own PATH); env(1) looks the program up in the guest's.
         words = argv if "/" in argv[0] else ["/usr/bin/env", *argv]
         left_s = max(_LEAST_S, end - time.monotonic())
-        asked_for = ("run_bounded", words, left_s, stdin)
-        ran: Ran = worker.do("guest", name, *asked_for, within_s=left_s + _ANSWER_S)
-    return ran
+        limited = worker.within(left_s + _ANSWER_S)
+        return limited.do(MACHINE.guest, name, Guests.run_bounded, words, left_s, stdin)
 
 
 def console(  # noqa: PLR0913  (what the command line says, word by word)
@@ -66,7 +66,7 @@ def console(  # noqa: PLR0913  (what the command line says, word by word)
     name = one(target, vm)
     with begun(target, options, worker, tell) as session:
         domain(session.snapshot.resources.values(), name)
-        terminal: str = worker.do("terminal", name)
+        terminal = worker.do(MACHINE.terminal, name)
     resized = _Resizing(name, resize).to if resize is not None else None
     terminals.attach(terminal, terminals.Ways(escape, resized))
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
 from provisioner.check.discovery import Heard, NicAddresses, judged
 from provisioner.commands.access.link import nics_of
@@ -12,14 +11,15 @@ from provisioner.commands.session import Session, begun
 from provisioner.commands.target import Options, Target, Tell
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain
-from provisioner.host.probe import listen
+from provisioner.host.guest.commands import Guests
+from provisioner.host.machine import MACHINE
+from provisioner.host.netlink import links
+from provisioner.host.network import dnsmasq
+from provisioner.host.probe import address_claims, listen
 from provisioner.host.system.worker import Worker
 from provisioner.network import frames
 from provisioner.network.devices import uplink_of
 from provisioner.plan.ip import Address
-
-if TYPE_CHECKING:
-    from provisioner.host.probe.address_claims import Claims
 
 _SWEPT = 1024  # addresses of a subnet that are asked for one by one: up to a /22
 _ASK_S = 1.0
@@ -97,14 +97,13 @@ class _Search:
         return any(link.mac == mac for link in self._session.snapshot.facts.links)
 
     def _ask_agents(self, end: float) -> None:
-        ready = set(self._worker.do("agents"))
+        ready = set(self._worker.do(MACHINE.agents))
         for vm in dict.fromkeys(vm for vm, _ in self._wanted):
             if vm not in ready:
                 continue
             try:
-                found: Mapping[str, tuple[str, ...]] = self._worker.do(
-                    "guest", vm, "addresses", within_s=max(_ASK_S, end - time.monotonic())
-                )
+                limited = self._worker.within(max(_ASK_S, end - time.monotonic()))
+                found = limited.do(MACHINE.guest, vm, Guests.addresses)
             except VmnetError:
                 continue  # it hangs: the other ways have to do
             for mac, addresses in found.items():
@@ -113,7 +112,7 @@ class _Search:
                         self._note(key, ip_address(address), "the guest agent says so")
 
     def _take_leases(self) -> None:
-        for mac, address in self._worker.do("leases", self._plan.name).items():
+        for mac, address in self._worker.do(dnsmasq.leases, self._plan.name).items():
             if (key := self._by_mac.get(mac)) is not None:
                 self._note(key, ip_address(address), "its DHCP lease")
 
@@ -153,10 +152,11 @@ class _Search:
                 continue
             wanted = by_uplink.setdefault(uplink_of(self._plan.name, network), {})
             wanted |= dict.fromkeys(addresses, self._macs[key])
-        pending = {up: self._worker.call("claims", up, w, seconds) for up, w in by_uplink.items()}
+        ask = address_claims.claims
+        pending = {up: self._worker.call(ask, up, w, seconds) for up, w in by_uplink.items()}
         for uplink, one in pending.items():
             try:
-                found: Claims = one.result()
+                found = one.result()
             except VmnetError as error:
                 self._session.tell(f"nobody on {uplink} can be asked: {error.what}")
                 continue
@@ -181,7 +181,7 @@ class _Search:
         vm, number = key
         heard = self._heard[key]
         network = self._plan.network(self._plan.vm(vm).nics[number].network)
-        heard.frames = self._worker.do("sent", self._links[key])
+        heard.frames = self._worker.do(links.sent, self._links[key])
         config = self._session.nics[key]
         where = (vm, number, network.name, config.mac)
         return judged(where, heard, config.static, [str(s) for s in network.subnet])

@@ -9,6 +9,7 @@ from provisioner import naming
 from provisioner.commands.session import begun
 from provisioner.commands.target import Options, Target, Tell
 from provisioner.errors import Exit, VmnetError
+from provisioner.host.network import impairment, macvtap
 from provisioner.host.system.worker import Worker
 from provisioner.network.impairment import Found, Impairment
 
@@ -70,13 +71,13 @@ def link(  # noqa: PLR0913  (what the command line says, word by word)
         devices = {key: _device(session.snapshot.facts.links, target.plan, key) for key in chosen}
         for device in devices.values():
             if up is not None:
-                worker.do("plug", device, up)
+                worker.do(macvtap.plug, device, up=up)
             if clear:
-                worker.do("unimpair", device)
+                worker.do(impairment.clear, device)
             if wish is not None:
-                worker.do("impair", device, wish)
+                worker.do(impairment.set_on, device, wish)
         now = {x.name: x for x in session.look().facts.links}
-        found: dict[str, Found] = worker.do("impaired", list(devices.values()))
+        found = worker.do(impairment.found_on, list(devices.values()))
     return [
         LinkState(f"{vm}.{i}", device, now[device].up, found.get(device, Found("", 0)))
         for (vm, i), device in devices.items()

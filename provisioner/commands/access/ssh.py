@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from provisioner import naming
 from provisioner.commands.access import ip
@@ -18,6 +18,8 @@ from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest import host_key, openssh
 from provisioner.guest.openssh import Copy, Login
 from provisioner.host.guest import copy as copying
+from provisioner.host.guest.commands import Guests
+from provisioner.host.machine import MACHINE
 from provisioner.host.netlink import links
 from provisioner.host.network import dnsmasq
 from provisioner.host.probe import tcp
@@ -30,6 +32,9 @@ from provisioner.reachability.ssh_route import Routes, Way
 if TYPE_CHECKING:
     from provisioner.network.devices import Nics
     from provisioner.plan.model import Plan
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _KNOCK_S = 1.5
 _SSH = 22
@@ -244,7 +249,12 @@ def _by_agent(
     with begun(target, options, worker, lambda _: None) as session:
         domain(session.snapshot.resources.values(), asked.vm)
         session.await_agent(asked.vm, options.timeout_s)
-        guest = copying.Guest(worker, asked.vm)
+
+        def guest(
+            method: Callable[Concatenate[Guests, P], R], /, *args: P.args, **kwargs: P.kwargs
+        ) -> R:
+            return worker.do(MACHINE.guest, asked.vm, method, *args, **kwargs)
+
         if asked.to_guest:
             copying.put(guest, asked.here, asked.there, progress)
         else:

@@ -12,11 +12,13 @@ from ipaddress import ip_address
 from provisioner.check.diagnosis.diagnose import diagnose
 from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Evidence, Point
-from provisioner.check.result import Finding, Probed, Result
+from provisioner.check.result import Finding, Result
 from provisioner.commands.check.endpoints import Ends
 from provisioner.commands.check.evidence import Lookout
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
+from provisioner.host.guest.commands import Guests
+from provisioner.host.machine import MACHINE
 from provisioner.host.probe import mesh, ssh_ping
 from provisioner.host.probe.trace import Trace
 from provisioner.host.system.worker import Worker
@@ -128,7 +130,7 @@ class Diagnosis:
         pair = result.pair
         want = Asked(What.MTU, self._ends.packet(pair))
         try:
-            found: Probed = self._worker.do("probe", pair.source, Question(want, result.address))
+            found = self._worker.do(MACHINE.probe, pair.source, Question(want, result.address))
         except VmnetError:
             return 0
         return found.largest
@@ -182,7 +184,7 @@ class Diagnosis:
         elif self._look.has_agent(pair.source):
             size = self._ends.packet(pair) if result.wrong else 0
             address = result.address
-            self._worker.do("guest", pair.source, "ping", {address: 2}, {address: size})
+            self._worker.do(MACHINE.guest, pair.source, Guests.ping, {address: 2}, {address: size})
         else:
             mesh.answered([self._ends.ask(pair, result.address)], _MESH_S)
 

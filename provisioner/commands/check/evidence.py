@@ -16,7 +16,10 @@ from provisioner.check.result import Result
 from provisioner.commands.check.endpoints import Ends
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
-from provisioner.host.network import tap_node
+from provisioner.host.lab import switch_probe
+from provisioner.host.machine import MACHINE
+from provisioner.host.network import impairment, nftables, tap_node
+from provisioner.host.probe import address_claims
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device, host_mac, uplink_of
 from provisioner.plan import nic_settings
@@ -24,9 +27,7 @@ from provisioner.plan.checks import HOST
 from provisioner.reachability.pairs import Expected
 
 if TYPE_CHECKING:
-    from provisioner.host.probe.address_claims import Claims
     from provisioner.network.facts import Link
-    from provisioner.network.impairment import Found
     from provisioner.plan.ip import Address
     from provisioner.plan.model import Network
     from provisioner.reachability.switch_probe import Findings
@@ -68,7 +69,7 @@ class Lookout:
     def _look_inside(self, vm: str) -> None:
         macs = [c.mac for (name, _), c in sorted(self._ends.nics.items()) if name == vm]
         try:
-            self._inside[vm] = self._worker.do("inside", vm, macs)
+            self._inside[vm] = self._worker.do(MACHINE.inside, vm, macs)
         except VmnetError:
             self._readiness.mute.setdefault(vm, "its guest agent has stopped answering")
 
@@ -77,12 +78,12 @@ class Lookout:
         uplink = uplink_of(self._plan.name, network)
         wanted = {ip_address(a): mac for a, mac in self._addresses_on(name)}
         try:
-            claims: Claims = self._worker.do("claims", uplink, wanted, _CLAIM_S)
+            claims = self._worker.do(address_claims.claims, uplink, wanted, _CLAIM_S)
             self.claims[name] = claims.macs
         except VmnetError:
             pass  # nobody can be heard there: the diagnosis says why
         try:
-            self._reflects[name] = self._worker.do("reflects", uplink)
+            self._reflects[name] = self._worker.do(switch_probe.reflects, uplink)
         except VmnetError:
             self._reflects[name] = None
 
@@ -103,8 +104,8 @@ class Lookout:
     def _ask_outside(self, uplink: str, address: str) -> None:
         """Ask a machine outside from the uplink's own MAC and from a new one."""
         try:
-            question = self._worker.do("question", uplink, address)
-            self._foreign[uplink, address] = self._worker.do("ask", question)
+            question = self._worker.do(switch_probe.question, uplink, address)
+            self._foreign[uplink, address] = self._worker.do(switch_probe.ask, question)
         except VmnetError:
             pass  # the uplink is down, say: nobody can be asked
 
@@ -224,12 +225,11 @@ class Lookout:
 
     @cached_property
     def _dropped(self) -> dict[str, int]:
-        found: dict[str, int] = self._worker.do("dropped")
-        return found
+        return self._worker.do(nftables.dropped)
 
     @cached_property
     def _impaired(self) -> dict[str, str]:
         if os.geteuid():
             return {}
-        found: dict[str, Found] = self._worker.do("impaired", list(self._indexes))
+        found = self._worker.do(impairment.found_on, list(self._indexes))
         return {device: one.words for device, one in found.items() if one.words}

@@ -16,6 +16,8 @@ from provisioner.commands.check.endpoints import Ends
 from provisioner.commands.check.probes import Target
 from provisioner.commands.check.readiness import MUTE, Readiness
 from provisioner.errors import VmnetError
+from provisioner.host.guest.commands import Guests
+from provisioner.host.machine import MACHINE
 from provisioner.host.probe import mesh, neighbours
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device
@@ -95,7 +97,7 @@ class Measuring:
             if pair.expected is Expected.REACHES:
                 sizes[address] = self._ends.packet(pair)
         try:
-            seen: dict[str, Pinged] = self._worker.do("guest", vm, "ping", tries, sizes)
+            seen = self._worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes)
         except VmnetError as error:
             # It hangs, or has died meanwhile: what its guest can reach can still be asked.
             self._readiness.mute.setdefault(vm, f"{MUTE} ({error.what})")

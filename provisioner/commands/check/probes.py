@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from provisioner.check.result import Probed, Result, Vantage
 from provisioner.commands.check.endpoints import Ends
 from provisioner.errors import VmnetError
+from provisioner.host.machine import MACHINE
 from provisioner.host.probe import host_checks, neighbours, ssh_ping
 from provisioner.host.system.worker import Worker
 from provisioner.plan.checks import Question, asked
@@ -39,8 +40,7 @@ def in_guest(worker: Worker, ends: Ends, vm: str, target: Target) -> Result:
     question = Question(asked(pair.asked), address, pair.within_s, mtu, peer)
 
     def ask(question: Question) -> Probed:
-        found: Probed = worker.do("probe", vm, question)
-        return found
+        return worker.do(MACHINE.probe, vm, question)
 
     return _probed(target, question, ask, Vantage.AGENT)
 

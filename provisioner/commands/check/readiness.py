@@ -13,12 +13,14 @@ from provisioner.check.readiness import Held, Sign
 from provisioner.check.result import Finding
 from provisioner.commands.check.readiness_probes import Signs
 from provisioner.errors import VmnetError
+from provisioner.host.guest.commands import Guests
+from provisioner.host.machine import MACHINE
+from provisioner.host.probe import address_claims
 from provisioner.host.system.worker import Event, Worker
 from provisioner.network.devices import Nics, uplink_of
 from provisioner.reachability.pairs import Pair
 
 if TYPE_CHECKING:
-    from provisioner.host.probe.address_claims import Claims
     from provisioner.plan.ip import Address
     from provisioner.plan.model import Plan
 
@@ -83,7 +85,7 @@ class Readiness:
         self._started = started
         awaited = set(vms)
         self._own = self._signs.own(awaited)
-        for vm in self._worker.do("agents"):
+        for vm in self._worker.do(MACHINE.agents):
             self._agent(vm)
         watching = [
             threading.Thread(target=self.guarded, args=(self._watch, vm, end)) for vm in self._own
@@ -214,7 +216,7 @@ class Readiness:
         pause = threading.Event()
         while wanted and time.monotonic() < end:
             try:
-                told = self._worker.do("guest", vm, "addresses")
+                told = self._worker.do(MACHINE.guest, vm, Guests.addresses)
             except VmnetError:
                 told = {}
             for nic in list(wanted):
@@ -264,7 +266,7 @@ class Readiness:
         found: set[str] = set()
         for uplink, wanted in asked.items():
             try:
-                heard: Claims = self._worker.do("claims", uplink, wanted, _LOOK_S)
+                heard = self._worker.do(address_claims.claims, uplink, wanted, _LOOK_S)
             except VmnetError:
                 continue  # the uplink is down, say: nobody can be heard there
             found |= {homes[uplink, a] for a, macs in heard.macs.items() if wanted[a] in macs}

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 from provisioner.check import readiness
 from provisioner.check.readiness import Held, Kind, Sign, Traits
 from provisioner.errors import VmnetError
-from provisioner.host.probe import tcp
+from provisioner.host.guest.commands import Guests
+from provisioner.host.machine import MACHINE
+from provisioner.host.probe import address_claims, tcp
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import Nics, uplink_of
 from provisioner.reachability.ssh_route import Routes
 
 if TYPE_CHECKING:
-    from provisioner.host.probe.address_claims import Claims
     from provisioner.network.facts import Facts
     from provisioner.plan.ip import Address
     from provisioner.plan.model import Plan
@@ -66,8 +67,7 @@ class Signs:
             case _:
                 pass  # only the guest itself can say
         if vm in self.agents:
-            held: Held = self.worker.do("sign", vm, sign, max(0.0, end - time.monotonic()))
-            return held
+            return self.worker.do(MACHINE.sign, vm, sign, max(0.0, end - time.monotonic()))
         unreached = "" if readiness.needs_agent(sign) else "this host does not reach it, and "
         return Held(ok=False, why=f"{unreached}its guest agent does not answer")
 
@@ -85,7 +85,7 @@ class Signs:
                 continue
             try:
                 uplink = uplink_of(self.plan.name, network)
-                claims: Claims = self.worker.do("claims", uplink, wanted, _CLAIM_S)
+                claims = self.worker.do(address_claims.claims, uplink, wanted, _CLAIM_S)
             except VmnetError as error:
                 why = error.what
                 continue
@@ -97,7 +97,7 @@ class Signs:
 
     def _told(self, vm: str) -> bool:
         try:
-            told: Mapping[str, tuple[str, ...]] = self.worker.do("guest", vm, "addresses")
+            told = self.worker.do(MACHINE.guest, vm, Guests.addresses)
         except VmnetError:
             return False
         macs = {self.nics[vm, i].mac for i in range(len(self.plan.vm(vm).nics))}

@@ -19,6 +19,9 @@ from provisioner.commands.session import Session
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.host.guest import console_log
+from provisioner.host.lab import switch_probe
+from provisioner.host.network import nftables
+from provisioner.host.probe import address_claims
 from provisioner.network.devices import uplink_of
 from provisioner.plan.checks import HOST
 from provisioner.reachability import external, pairs, user_checks
@@ -28,7 +31,7 @@ from provisioner.report.report import Report
 
 if TYPE_CHECKING:
     from provisioner.host.probe.address_claims import Claims
-    from provisioner.host.system.worker import Pending
+    from provisioner.host.system.worker import Call
     from provisioner.plan.ip import Address
 
 _CONSOLE_LINES = 40
@@ -70,7 +73,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     traits = {d.vm: Traits(d.image.agent, d.image.cloud_init) for d in domains}
     signs = Signs(plan, nics, session.snapshot.facts, worker, traits)
     readiness = Readiness(plan, pairs, nics, worker, session.tell, signs)
-    before: Mapping[str, int] = session.worker.do("dropped")
+    before = session.worker.do(nftables.dropped)
     measuring = Measuring(ends, pairs, readiness, session.worker)
     threads = measuring.start()
     threading.Thread(target=session.options.idle, daemon=True).start()
@@ -152,10 +155,10 @@ def _measured_switches(session: Session, pairs: Iterable[Pair]) -> dict[str, boo
         for network in plan.networks
         if network.name in depends and network.uplink
     }
-    asked: dict[str, Pending] = {}
+    asked: dict[str, Call[bool | None]] = {}
     for uplink in sorted(uplinks):
         session.tell(f"asking the switch behind {uplink} whether it sends frames back")
-        asked[uplink] = session.worker.call("reflects", uplink)
+        asked[uplink] = session.worker.call(switch_probe.reflects, uplink)
     found: dict[str, bool] = {}
     for uplink, pending in asked.items():
         try:
@@ -186,7 +189,7 @@ def _about_guests(readiness: Readiness) -> Iterable[Finding]:
 def _rivals(session: Session, readiness: Readiness) -> tuple[Finding, ...]:
     """Ask all wires at once who answers for the guests' addresses; others than they are rivals."""
     plan = session.target.plan
-    pending: list[tuple[dict[Address, tuple[str, str]], Pending]] = []
+    pending: list[tuple[dict[Address, tuple[str, str]], Call[Claims]]] = []
     for network in plan.networks:
         homes: dict[Address, tuple[str, str]] = {}
         for (vm, nic), config in session.nics.items():
@@ -197,11 +200,12 @@ def _rivals(session: Session, readiness: Readiness) -> tuple[Finding, ...]:
         if homes:
             wanted = {address: mac for address, (_, mac) in homes.items()}
             uplink = uplink_of(plan.name, network)
-            pending.append((homes, session.worker.call("claims", uplink, wanted, _CLAIM_S)))
+            ask = address_claims.claims
+            pending.append((homes, session.worker.call(ask, uplink, wanted, _CLAIM_S)))
     found: list[Finding] = []
     for homes, asked in pending:
         try:
-            claims: Claims = asked.result()
+            claims = asked.result()
         except VmnetError as error:
             session.tell(f"nobody could be asked for rivals: {error.what}")
             continue

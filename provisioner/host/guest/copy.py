@@ -3,22 +3,19 @@
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from provisioner.errors import Exit, VmnetError
+from provisioner.host.guest.commands import Guests
 from provisioner.host.guest.files import READ
 from provisioner.host.system import umask
 from provisioner.text import one_line
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from provisioner.host.system.worker import Worker
-
+P = ParamSpec("P")
+R = TypeVar("R")
 MOST: Final = 256 << 20
 """Bytes of a file: more takes ssh, which is many times as fast."""
 
@@ -27,37 +24,17 @@ Progress = Callable[[int, int], None]
 """Is told how many bytes are done, and of how many: 0 when nobody knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """A guest's files, as this process may ask for them."""
+class Guest(Protocol):
+    """One guest: calls a method of Guests for it."""
 
-    worker: "Worker"
-    vm: str
-
-    def open(self, path: str, mode: str) -> int:
-        """Open a file, as GuestFiles does; so do the others."""
-        handle: int = self.worker.do("guest", self.vm, "file_open", path, mode)
-        return handle
-
-    def read(self, handle: int) -> tuple[bytes, bool]:
-        """Read the next piece, and whether it was the last."""
-        piece: tuple[bytes, bool] = self.worker.do("guest", self.vm, "file_read", handle)
-        return piece
-
-    def write(self, handle: int, data: bytes) -> None:
-        """Write a piece."""
-        self.worker.do("guest", self.vm, "file_write", handle, data)
-
-    def close(self, handle: int) -> None:
-        """Close a file."""
-        self.worker.do("guest", self.vm, "file_close", handle)
-
-    def tells(self, *argv: str) -> bool:
-        """Tell whether a program inside ends well; False too where none may be run."""
-        with suppress(VmnetError):
-            ran = self.worker.do("guest", self.vm, "run", ["/usr/bin/env", *argv], _RUN_S)
-            return bool(ran.status == 0)
-        return False
+    def __call__(
+        self,
+        method: Callable[Concatenate[Guests, P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Call a method and return its result, or raise VmnetError."""
 
 
 def put(guest: Guest, here: str, there: str, progress: Progress) -> None:
@@ -85,8 +62,8 @@ def put(guest: Guest, here: str, there: str, progress: Progress) -> None:
             fix="look at its name and its rights",
             status=Exit.BAD_INPUT,
         ) from error
-    guest.tells("chmod", f"{stat.S_IMODE(found.st_mode) & 0o777:o}", "--", draft)
-    if not guest.tells("mv", "-f", "--", draft, final):
+    _succeeds(guest, "chmod", f"{stat.S_IMODE(found.st_mode) & 0o777:o}", "--", draft)
+    if not _succeeds(guest, "mv", "-f", "--", draft, final):
         raise VmnetError(
             f"the guest could not give the copy its name: it is {one_line(draft)} in there",
             fix=f"look whether {one_line(final)} is a folder, or may not be written",
@@ -128,11 +105,11 @@ def _send(guest: Guest, file: IO[bytes], draft: str, size: int, progress: Progre
             done = 0
             while data := file.read(READ):
                 _bound(done + len(data), draft)  # it grows while it is read
-                guest.write(handle, data)
+                guest(Guests.file_write, handle, data)
                 done += len(data)
                 progress(done, size)
     except BaseException:
-        guest.tells("rm", "-f", "--", draft)
+        _succeeds(guest, "rm", "-f", "--", draft)
         raise
 
 
@@ -141,16 +118,23 @@ def _gather(
 ) -> None:
     done, last = 0, False
     while not last:
-        data, last = guest.read(handle)
+        data, last = guest(Guests.file_read, handle)
         done += len(data)
         _bound(done, there)
         write(data)
         progress(done, 0)
 
 
+def _succeeds(guest: Guest, *argv: str) -> bool:
+    """Tell whether a program inside ends well; False too where none may be run."""
+    with suppress(VmnetError):
+        return guest(Guests.run, ["/usr/bin/env", *argv], _RUN_S).status == 0
+    return False
+
+
 def _in_guest(guest: Guest, name: str, there: str) -> str:
     """Give the path of the copy: a folder of the guest's takes it under its own name."""
-    if not there or there.endswith("/") or guest.tells("test", "-d", there):
+    if not there or there.endswith("/") or _succeeds(guest, "test", "-d", there):
         return f"{there.rstrip('/')}/{name}" if there else name
     return there
 
@@ -165,12 +149,12 @@ def _bound(size: int, name: str) -> None:
 
 
 @contextmanager
-def _opened(guest: Guest, path: str, mode: str) -> "Iterator[int]":
-    handle = guest.open(path, mode)
+def _opened(guest: Guest, path: str, mode: str) -> Iterator[int]:
+    handle = guest(Guests.file_open, path, mode)
     try:
         yield handle
     except BaseException:
         with suppress(VmnetError):
-            guest.close(handle)
+            guest(Guests.file_close, handle)
         raise
-    guest.close(handle)  # a disk that is full may be told of here only
+    guest(Guests.file_close, handle)  # a disk that is full may be told of here only

@@ -17,6 +17,7 @@ from provisioner.host.lab import messages
 from provisioner.host.lab.namespaces import inside, rooms, side_by_side
 from provisioner.host.netlink import rtnetlink
 from provisioner.host.probe import neighbours
+from provisioner.host.system.worker import limit
 from provisioner.reachability.experiment import Answered, Lab, Measured, Place, labs
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _IPV4, _IPV6 = 4, 6
 Ping = tuple[int, Place, Place, int]
 
 
+@limit(180.0)  # all modes of an uplink, one after another
 def measure() -> Measured:
     """Measure every cell of the table on this kernel.
 

@@ -6,11 +6,13 @@ from provisioner.doctor.host import Libvirt
 from provisioner.errors import VmnetError
 from provisioner.host.libvirt import connection, domains, embedded
 from provisioner.host.system import paths, plan_folders
+from provisioner.host.system.worker import limit
 from provisioner.text import one_line
 
 _TRIAL = ".doctor-"  # no plan's name begins with a dot
 
 
+@limit(120.0)  # it opens libvirt and boots a machine
 def opened() -> Libvirt:
     """Open what a new plan would be given; the embedded libvirt gets a root of its own."""
     try:

@@ -1,11 +1,28 @@
-"""Child processes, found in /proc and ended at once: for the end of vmnet itself."""
+"""Child processes: bound to the life of their parent, found in /proc, ended at once."""
 
+import ctypes
 import os
 import select
 import signal
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with(parent: int, number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when `parent` ends; exit if it has already."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it ended before the kernel could be asked
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of all that is orphaned below it, instead of init."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def of(pid: int) -> list[int]:

@@ -1,6 +1,5 @@
 """The one door to other programs: arguments in, text and an exit status out, never a shell."""
 
-import ctypes
 import os
 import shutil
 import signal
@@ -10,13 +9,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from provisioner.errors import VmnetError
-from provisioner.host.system import deadline, file_errors, umask
+from provisioner.host.system import children, deadline, file_errors, umask
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _NOBODY = 65534
 _KILLED_S = 2.0
 _TOLD_LINES = 5
@@ -135,13 +134,6 @@ def follow(
 
     It is asked to end (SIGINT) after `duration_s` seconds or at a Ctrl-C, and dies with vmnet.
     """
-    libc, me = ctypes.CDLL(None), os.getpid()
-
-    def die_with_us() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != me:
-            os._exit(1)
-
     with subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -152,7 +144,7 @@ def follow(
         encoding="utf-8",
         errors="replace",
         process_group=0,  # a Ctrl-C is for us: the program is then asked to finish
-        preexec_fn=die_with_us,  # noqa: PLW1509  (whoever calls this has no other threads)
+        preexec_fn=partial(children.die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (whoever calls this has no other threads)
     ) as child:
         said = _followed(child, line, duration_s)
     return Finished("", said, child.returncode)
@@ -179,20 +171,13 @@ def poured(argv: Sequence[str], piece: Callable[[bytes], None]) -> int:
 
     It dies with vmnet, and is ended when vmnet is interrupted or `piece` raises.
     """
-    libc, me = ctypes.CDLL(None), os.getpid()
-
-    def die_with_us() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != me:
-            os._exit(1)
-
     with subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         process_group=0,
-        preexec_fn=die_with_us,  # noqa: PLW1509  (whoever calls this has no other threads)
+        preexec_fn=partial(children.die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (whoever calls this has no other threads)
     ) as child:
         assert child.stdout  # noqa: S101  (it is piped; for the type checker)
         try:

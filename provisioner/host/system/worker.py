@@ -1,4 +1,4 @@
-"""The process that touches the machine, and the way to speak to it.
+"""The process that touches the machine, and typed calls to it.
 
 Three processes: vmnet itself, a reaper, a worker. The worker is a process of its own since the
 embedded libvirt driver allows one root per process and is poisoned for good by one failed open. The
@@ -8,9 +8,7 @@ It has to be a process of its own too: waiting for any child inside the worker w
 own children away from libvirt. When vmnet is killed, both die with it; the guests live on.
 """
 
-import ctypes
 import os
-import pickle
 import queue
 import select
 import signal
@@ -18,46 +16,29 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from multiprocessing.connection import Connection
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 from provisioner.errors import VmnetError
 from provisioner.host.system import children, deadline
 from provisioner.signals import held
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_HEADER = struct.Struct("=I")
+P = ParamSpec("P")
+R = TypeVar("R")
+
 _PID = struct.Struct("=i")
-
 _LIMIT_S: Final = 60.0
-_LIMITS_S: Final = {
-    "open": 120.0,  # an empty cache: libvirt asks QEMU for its capabilities, emulated, for seconds
-    "perform": 180.0,  # of its parts a disk has 60 s, a guest that is told of new addresses 70 s
-    "guest": 120.0,  # a piece of a file has 35 s, a ping 15 s a try
-    "probe": 720.0,  # a plan's check may take 600 s (plan.checks)
-    "measure": 180.0,  # all modes of an uplink, one after another
-    "libvirt": 120.0,  # the doctor opens libvirt and boots a machine
-}
-"""Seconds after which a request is given up; each part of its work has a shorter limit of its own.
-So these are met only by a call that never returns, of libvirt's or of the kernel's."""
-
 _FINISH_S: Final = 10.0  # for changes that are under way when vmnet ends
 _CLOSE_S: Final = 15.0
-_CLOSE_STUCK_S: Final = 0.5  # when a request was given up: it is not worth waiting for
+_CLOSE_STUCK_S: Final = 0.5  # when a call was given up: it is not worth waiting for
 _REAPED_S: Final = 2.0
 _SEND_S: Final = 10
 _LEAST_S: Final = 0.1
 _GRACE_S: Final = 1.0  # for what was given up inside the worker to be reported from there
-
-_LATE: Final = {
-    "open": "libvirt has not been opened",
-    "observe": "libvirt has not listed its domains",
-    "perform": "a step was not done",
-    "guest": "the guest has not answered",
-    "agents": "libvirt has not listed the guests' agents",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,73 +50,88 @@ class Event:
     detail: str = ""
 
 
-class _Wire:
-    """Whole pickled values over a socket; both ends are this program, forked from one process."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._lock = threading.Lock()
-
-    def send(self, value: object) -> None:
-        data = pickle.dumps(value)
-        with self._lock:
-            self._sock.sendall(_HEADER.pack(len(data)) + data)
-
-    def receive(self) -> Any:
-        """Give the next value; EOFError when the other end is gone."""
-        (length,) = _HEADER.unpack(self._read(_HEADER.size))
-        return pickle.loads(self._read(length))  # noqa: S301  (our own fork wrote it)
-
-    def _read(self, n: int) -> bytes:
-        data = bytearray()
-        while len(data) < n:
-            part = self._sock.recv(n - len(data))
-            if not part:
-                raise EOFError
-            data += part
-        return bytes(data)
-
-    def close(self) -> None:
-        self._sock.close()
+_LIMITS: Final[dict[Callable[..., object], tuple[float, str]]] = {}
 
 
-class Pending:
-    """The answer to a call that is under way, which has `within_s` seconds."""
+def limit(within_s: float = _LIMIT_S, late: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Set after how many seconds a call of a function is given up, and what is then said of it.
 
-    def __init__(self, name: str, within_s: float) -> None:
+    Each part of its work has a shorter limit of its own, so this one is met only by a call of
+    libvirt's or of the kernel's that never returns.
+    """
+
+    def mark(function: Callable[P, R]) -> Callable[P, R]:
+        _LIMITS[function] = within_s, late
+        return function
+
+    return mark
+
+
+class Call(Future[R]):
+    """The result of a call that is under way; the call has `within_s` seconds."""
+
+    def __init__(self, late: str, within_s: float) -> None:
+        super().__init__()
         self.given_up = False
-        self._name = name
+        self._late = late
         self._within_s = within_s
         self._end = time.monotonic() + within_s
-        self._done = threading.Event()
-        self._value: Any = None
-        self._error: BaseException | None = None
 
-    def settle(self, value: object, error: BaseException | None) -> None:
-        """Set the answer, once."""
-        self._value, self._error = value, error
-        self._done.set()
+    def result(self, timeout: float | None = None) -> R:
+        """Return the result, or raise the error that the function has raised.
 
-    def result(self, timeout_s: float | None = None) -> Any:
-        """Return the answer, or raise the error that it is.
-
-        Raises TimeoutError after `timeout_s` seconds when they are given, and VmnetError when the
+        Raises TimeoutError after `timeout` seconds when they are given, and VmnetError when the
         call's own time is over.
         """
         left_s = max(0.0, self._end - time.monotonic())
-        if not self._done.wait(left_s if timeout_s is None else min(timeout_s, left_s)):
+        try:
+            return super().result(left_s if timeout is None else min(timeout, left_s))
+        except TimeoutError:
+            if self.done():
+                raise
             self.given_up = True
-            if timeout_s is not None:
-                raise TimeoutError
-            late = _LATE.get(self._name, f'the host has not answered "{self._name}"')
-            raise VmnetError(
-                f"{late} after {self._within_s:.3g} s",
-                fix="look for a QEMU that is stopped (state T in: ps -C qemu-system-x86_64 -o "
-                "pid,stat,args) and for a libvirt daemon that hangs, then run the command again",
-            )
-        if self._error:
-            raise self._error
-        return self._value
+            if timeout is not None:
+                raise
+        raise VmnetError(
+            f"{self._late} after {self._within_s:.3g} s",
+            fix="look for a QEMU that is stopped (state T in: ps -C qemu-system-x86_64 -o "
+            "pid,stat,args) and for a libvirt daemon that hangs, then run the command again",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Calls of functions in the worker, which have `within_s` seconds if that is given.
+
+    Functions, arguments and results are pickled: functions by their names, so they must be found in
+    their modules, as must objects whose methods are called.
+    """
+
+    worker: "Worker"
+    within_s: float | None = None
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Start a call; any number of them run side by side."""
+        return self.worker.send(function, args, kwargs, self.within_s)
+
+    def do(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call and wait for the result; raises what the function raises, or VmnetError."""
+        return self.call(function, *args, **kwargs).result()
+
+
+class Channel:
+    """A connection that several threads send on."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._connection = Connection(sock.detach())
+        self._lock = threading.Lock()
+        self.receive = self._connection.recv
+        self.close = self._connection.close
+
+    def send(self, value: object) -> None:
+        """Send a value whole. Raises OSError when nobody reads it."""
+        with self._lock:
+            self._connection.send(value)
 
 
 class Worker:
@@ -144,27 +140,47 @@ class Worker:
     No call is waited for after `until`, the time.monotonic() at which the command must be over.
     """
 
-    def __init__(self, wire: _Wire, reaper: int, born: int) -> None:
-        """Speak over `wire`; the pid of the worker can be read from the pipe `born`."""
+    def __init__(self, channel: Channel, reaper: int, pid_pipe: int) -> None:
+        """Use `channel`; the pid of the worker can be read from `pid_pipe`."""
         self.until: float | None = None
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._wire = wire
+        self._channel = channel
         self._reaper = reaper
-        self._born = born
-        self._pending: dict[int, Pending] = {}
+        self._pid_pipe = pid_pipe
+        self._pending: dict[int, Call[Any]] = {}
         self._lock = threading.Lock()
         self._next = 0
         self._gone = self._closed = False
         self._listener: threading.Thread | None = None
 
-    def call(self, name: str, *args: object, within_s: float | None = None) -> Pending:
-        """Start a function of host.machine in the worker; it has `within_s` seconds."""
-        limit_s = _LIMITS_S.get(name, _LIMIT_S) if within_s is None else within_s
+    def within(self, within_s: float | None) -> Caller:
+        """Return calls that have `within_s` seconds, or their usual time for None."""
+        return Caller(self, within_s)
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Start a call, as `Caller.call`."""
+        return Caller(self).call(function, *args, **kwargs)
+
+    def do(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call and wait, as `Caller.do`."""
+        return Caller(self).do(function, *args, **kwargs)
+
+    def send(
+        self,
+        function: Callable[..., R],
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        within_s: float | None,
+    ) -> Call[R]:
+        """Send a call to the worker."""
+        key = getattr(function, "__func__", function)  # of a method
+        limit_s, late = _LIMITS.get(key, (_LIMIT_S, ""))
+        limit_s = limit_s if within_s is None else within_s
         given_s = limit_s + _GRACE_S
         if self.until is not None:
             left_s = max(_LEAST_S, self.until - time.monotonic())
             limit_s, given_s = min(limit_s, left_s), min(given_s, left_s)
-        pending = Pending(name, given_s)
+        call = Call[R](late or f'the host has not answered "{function.__name__}"', given_s)
         # Half a request would leave the worker waiting for the rest for ever.
         with held():
             with self._lock:
@@ -174,47 +190,39 @@ class Worker:
                     self._listener.start()
                 self._next += 1
                 number = self._next
-                self._pending[number] = pending
+                self._pending[number] = call
             try:
-                self._wire.send((number, name, args, limit_s))
+                self._channel.send((number, function, args, kwargs, limit_s))
             except OSError:
                 self._lose()
-        return pending
-
-    def do(
-        self,
-        name: str,
-        *args: object,
-        timeout_s: float | None = None,
-        within_s: float | None = None,
-    ) -> Any:
-        """Call and wait; the limits are those of `call` and of `Pending.result`."""
-        return self.call(name, *args, within_s=within_s).result(timeout_s)
+        return call
 
     def _listen(self) -> None:
         while True:
             try:
-                number, value, error = self._wire.receive()
+                number, value, error = self._channel.receive()
             except (EOFError, OSError):
                 self._lose()
                 return
             if number is None:
                 self.events.put(value)
+                continue
+            with self._lock:
+                call = self._pending.pop(number)
+            if error is None:
+                call.set_result(value)
             else:
-                with self._lock:
-                    pending = self._pending.pop(number)
-                pending.settle(value, error)
+                call.set_exception(error)
 
     def _lose(self) -> None:
         with self._lock:
             left, self._pending = list(self._pending.values()), {}
-        for pending in left:
-            pending.settle(
-                None,
+        for call in left:
+            call.set_exception(
                 VmnetError(
                     "vmnet's worker process ended unexpectedly",
                     fix="run the command again: it goes on where this one stopped",
-                ),
+                )
             )
 
     @contextmanager
@@ -235,15 +243,15 @@ class Worker:
             return
         self._gone = True
         with suppress(OSError):  # it may be gone already, which is what we want
-            self._wire.send((0, "", (), 0.0))
+            self._channel.send(None)
         with self._lock:
-            stuck = any(pending.given_up for pending in self._pending.values())
+            stuck = any(call.given_up for call in self._pending.values())
         if not children.ended(self._reaper, _CLOSE_STUCK_S if stuck else _CLOSE_S):
             self.kill()
             children.ended(self._reaper, _FINISH_S)
         self._closed = True
-        os.close(self._born)
-        self._wire.close()
+        os.close(self._pid_pipe)
+        self._channel.close()
 
     def kill(self) -> int:
         """Kill the worker and the programs that it waits for; return the pid of its reaper.
@@ -252,9 +260,10 @@ class Worker:
         """
         if self._closed:
             return self._reaper
-        born = os.read(self._born, _PID.size) if select.select([self._born], [], [], 0)[0] else b""
-        if len(born) == _PID.size:
-            (worker,) = _PID.unpack(born)
+        readable, _, _ = select.select([self._pid_pipe], [], [], 0)
+        pid = os.read(self._pid_pipe, _PID.size) if readable else b""
+        if len(pid) == _PID.size:
+            (worker,) = _PID.unpack(pid)
             programs = children.of(worker)
             children.kill([worker])
             children.kill_programs(programs)
@@ -267,84 +276,76 @@ class Worker:
         return self._reaper
 
 
-def start(serve: Callable[[], dict[str, Callable[..., object]]]) -> Worker:
-    """Fork the reaper and the worker; `serve`, called in the worker, gives what can be called.
+Serve = Callable[[], AbstractContextManager[object]]
+"""What is entered in the worker before the first call, and left after the last."""
 
-    Must be called before this process has threads.
-    """
+
+def start(serve: Serve) -> Worker:
+    """Fork the reaper and the worker. Must be called before this process has threads."""
     ours, theirs = socket.socketpair()
     # A worker that is stopped reads nothing: nobody waits for it to do so for ever.
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_S, 0))
-    born, tell_born = os.pipe()
+    pid_read, pid_write = os.pipe()
     me = os.getpid()
     reaper = os.fork()
     if reaper == 0:
         ours.close()
-        os.close(born)
-        _reap(theirs, serve, me, tell_born)
+        os.close(pid_read)
+        _reap(theirs, serve, me, pid_write)
     theirs.close()
-    os.close(tell_born)
-    return Worker(_Wire(ours), reaper, born)
+    os.close(pid_write)
+    return Worker(Channel(ours), reaper, pid_read)
 
 
-def _reap(sock: socket.socket, serve: Callable[[], Any], parent: int, tell_born: int) -> None:
+def _reap(sock: socket.socket, serve: Serve, parent: int, pid_write: int) -> NoReturn:
     """Be the subreaper: fork the worker and reap whatever is orphaned below, at once."""
     # A session of its own: Ctrl-C is for vmnet, which then lets the worker finish its step.
     os.setsid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)  # it died before we could ask to die with it
+    children.die_with(parent)
+    children.adopt_orphans()
     me = os.getpid()
     worker = os.fork()
     if worker == 0:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() == me:
-            _work(_Wire(sock), serve)
+        children.die_with(me)
+        _work(Channel(sock), serve)
         os._exit(0)
     sock.close()
-    os.write(tell_born, _PID.pack(worker))
+    os.write(pid_write, _PID.pack(worker))
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == worker:
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
-def _work(wire: _Wire, serve: Callable[[], dict[str, Callable[..., object]]]) -> None:
-    global _events  # noqa: PLW0603  (one per process, set once at its birth)
-    _events = wire
-    functions = serve()
+def _work(channel: Channel, serve: Serve) -> None:
+    global _channel  # noqa: PLW0603  (one per process, set once at its birth)
+    _channel = channel
     running: list[threading.Thread] = []
-    while True:
-        try:
-            number, name, args, within_s = wire.receive()
-        except (EOFError, OSError):
-            break
-        if not name:
-            break
-        thread = threading.Thread(
-            target=_answer, args=(wire, number, functions[name], args, within_s), daemon=True
-        )
-        thread.start()
-        running = [t for t in running if t.is_alive()] + [thread]
-    end = time.monotonic() + _FINISH_S
-    for thread in running:
-        thread.join(max(0.0, end - time.monotonic()))
-    if "close" in functions:
-        functions["close"]()
+    with serve():
+        while True:
+            try:
+                request = channel.receive()
+            except (EOFError, OSError):
+                break
+            if request is None:
+                break
+            thread = threading.Thread(target=_perform, args=(channel, request), daemon=True)
+            thread.start()
+            running = [t for t in running if t.is_alive()] + [thread]
+        end = time.monotonic() + _FINISH_S
+        for thread in running:
+            thread.join(max(0.0, end - time.monotonic()))
 
 
-def _answer(
-    wire: _Wire, number: int, function: Callable[..., object], args: Any, within_s: float
-) -> None:
+def _perform(channel: Channel, request: Any) -> None:
+    number, function, args, kwargs, within_s = request
     deadline.begin(within_s)
     try:
-        value, error = function(*args), None
-    except Exception as caught:  # noqa: BLE001  (told in vmnet's own process, traceback and all)
+        value, error = function(*args, **kwargs), None
+    except Exception as caught:  # noqa: BLE001  (raised in vmnet's own process, with its traceback)
         value, error = None, _portable(caught)
-    with suppress(OSError):  # vmnet may be gone: there is nobody to tell
-        wire.send((number, value, error))
+    with suppress(OSError):  # vmnet may be gone: there is nobody to answer
+        channel.send((number, value, error))
 
 
 def _portable(error: Exception) -> Exception:
@@ -355,11 +356,11 @@ def _portable(error: Exception) -> Exception:
     return RuntimeError("".join(traceback.format_exception(error)))
 
 
-_events: _Wire | None = None
+_channel: Channel | None = None
 
 
-def tell(event: Event) -> None:
+def emit(event: Event) -> None:
     """Send an event from the worker to vmnet."""
-    if _events:
-        with suppress(OSError):  # vmnet may be gone: there is nobody to tell
-            _events.send((None, event, None))
+    if _channel:
+        with suppress(OSError):  # vmnet may be gone: there is nobody to read it
+            _channel.send((None, event, None))
