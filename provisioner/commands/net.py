@@ -68,7 +68,7 @@ def shown(names: Sequence[str]) -> list[NetDevice]:
     """Say of some devices all that is known of them, counters included."""
     facts = _facts()
     found = _chosen(Chosen(tuple(names)), facts)
-    return _described(found, facts, standalone.counters([x.index for x in found]))
+    return _described(found, facts, links.counters(*(x.index for x in found)))
 
 
 def change(names: Sequence[str], wish: Change, tell: Tell) -> list[NetDevice]:

@@ -3,7 +3,7 @@
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.domain import Copy, Disk, Domain, Seed
-from provisioner.host.netlink import links, rtnetlink
+from provisioner.host.netlink import links
 from provisioner.host.network import dnsmasq, host_access, macvtap, nftables, switch, tap_node, vlan
 from provisioner.host.storage import disks, files
 from provisioner.host.system import paths, plan_folders
@@ -104,7 +104,7 @@ def _create_macvtap(plan: str, tap: Macvtap) -> None:
         try:
             macvtap.create(tap, index)
         except FileExistsError as error:
-            if rtnetlink.index_of(tap.name):
+            if links.index_of(tap.name):
                 raise _taken(tap.name) from error
             continue  # the ifindex was taken meanwhile
         if tap_node.state_of(tap.name, index) == "missing":
@@ -168,7 +168,7 @@ def _delete_links(plan: str, wanted: list[OwnLink]) -> None:
     for link in gone:
         if link.kind == "macvtap":
             tap_node.remove_node(link.index, paths.nodes(plan))
-    macvtap.let_go(gone)
+    macvtap.prepare_removal(gone)
     if len(wanted) > 1:
         links.delete_group(naming.group(plan), lambda x: is_ours(plan, x))
     else:

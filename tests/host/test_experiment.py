@@ -10,6 +10,7 @@ import pytest
 from provisioner.errors import VmnetError
 from provisioner.host.lab import experiment, namespaces
 from provisioner.host.netlink import link_codec
+from provisioner.host.netlink.message import nested
 from provisioner.reachability.experiment import Place, Verdict, labs
 from tests.host_tools.namespace import Namespace
 
@@ -36,10 +37,10 @@ def test_nothing_is_made_in_the_callers_namespace_not_even_for_a_moment(
 def test_every_place_of_every_lab_is_what_it_is_meant_to_be() -> None:
     from provisioner.host.netlink import links
 
-    with namespaces.rooms(4) as rooms:
-        places = dict(zip(Place, rooms, strict=True))
+    with namespaces.namespaces(4) as four:
+        places = dict(zip(Place, four, strict=True))
         experiment._build(labs(), places, (4, 6))
-        look = [namespaces.inside(room, links.observe) for room in rooms]
+        look = [namespaces.inside(one, links.observe) for one in four]
         seen = [found for found, _ in namespaces.side_by_side(look)]
     _, _, a, b = ({x.name: x for x in found} for found in seen)
     made = {
@@ -64,13 +65,10 @@ def test_every_place_of_every_lab_is_what_it_is_meant_to_be() -> None:
 
 
 def test_a_missing_driver_is_named() -> None:
-    unknown = link_codec.new(
-        link_codec.text(link_codec.IFNAME, "x"),
-        link_codec.info("vmnet-none"),
-        flags=link_codec.CREATE,
-    )
-    with namespaces.rooms(1) as (room,), pytest.raises(VmnetError) as raised:
-        experiment._made("vmnet-none", room, [[unknown]])
+    kind = ("IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "vmnet-none")))
+    unknown = link_codec.new(("IFLA_IFNAME", "x"), kind, create=True)
+    with namespaces.namespaces(1) as (namespace,), pytest.raises(VmnetError) as raised:
+        experiment._make("vmnet-none", namespace, [[unknown]])
     assert raised.value.fix == (
         "the kernel has no vmnet-none driver: load it with modprobe vmnet-none"
     )
@@ -78,7 +76,7 @@ def test_a_missing_driver_is_named() -> None:
 
 def test_the_calling_thread_stays_in_its_namespace() -> None:
     before = Path("/proc/thread-self/ns/net").readlink()
-    with namespaces.rooms(2) as rooms:
+    with namespaces.namespaces(2) as made:
         look = Path("/proc/thread-self/ns/net").readlink
-        inside = namespaces.side_by_side([namespaces.inside(room, look) for room in rooms])
+        inside = namespaces.side_by_side([namespaces.inside(one, look) for one in made])
     assert (Path("/proc/thread-self/ns/net").readlink(), len({before, *inside})) == (before, 3)

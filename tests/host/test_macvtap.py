@@ -91,7 +91,7 @@ def test_nothing_goes_to_or_from_passthru_while_it_lives() -> None:
     with pytest.raises(VmnetError) as caught:
         macvtap.update(replace(PLAIN, mode="passthru"), told())
     assert "Invalid argument" in caught.value.what
-    assert caught.value.fix == macvtap._AT_BIRTH_ONLY
+    assert caught.value.fix == macvtap._AT_CREATION_ONLY
     assert told().mode == "bridge"
     links.delete(PLAIN.name)
     macvtap.create(replace(PLAIN, mode="passthru"), INDEX)
@@ -130,7 +130,7 @@ def test_nopromisc_is_set_at_birth_and_toggled_while_it_lives() -> None:
 def test_a_source_list_is_edited_mac_by_mac() -> None:
     wish = replace(PLAIN, mode="source", sources=(A, B))
     macvtap.create(wish, INDEX)
-    edits = list(macvtap._edits(replace(wish, sources=(B, C)), told()))
+    edits = list(macvtap._source_edits(replace(wish, sources=(B, C)), told()))
     assert len(edits) == 2  # one in, one out: B is never missing
     macvtap.update(replace(wish, sources=(B, C)), told())
     assert told().sources == (B, C)

@@ -1,7 +1,6 @@
 """No device of vmnet's is part of the host's own IPv6, however it was made or changed."""
 
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import pytest
 
 from provisioner import naming
 from provisioner.errors import VmnetError
-from provisioner.host.netlink import ipv6, link_codec, links
+from provisioner.host.netlink import ipv6, link_codec, links, pyroute2_codec
 from provisioner.host.network import forwarding, host_access, macvtap, standalone
 from provisioner.host.network import switch as switches
 from provisioner.host.probe.ingress_injector import SyntheticWire
@@ -247,12 +246,9 @@ def _told(monitor: socket) -> Iterator[Link]:
     """Read what the kernel has told of links, message by message."""
     with suppress(BlockingIOError):
         while data := monitor.recv(1 << 17):
-            at = 0
-            while at < len(data):
-                size, kind = struct.unpack_from("=IH", data, at)
-                if kind == link_codec.RTM_NEWLINK:
-                    yield link_codec.link(data[at + 16 : at + size])
-                at += (size + 3) & ~3
+            for message in pyroute2_codec.parse(data):
+                if message["event"] == "RTM_NEWLINK":
+                    yield link_codec.link(message)
 
 
 def test_a_wire_into_an_uplink_is_no_part_of_the_host() -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.netlink import link_codec, links
+from provisioner.host.netlink import link_codec, links, pyroute2_codec
+from provisioner.host.netlink.message import Message
+from provisioner.host.netlink.pyroute2_codec import LinkMessage
 from provisioner.host.network import vlan
 from provisioner.network.facts import Link
 from provisioner.network.resources import Vlan
@@ -23,13 +25,20 @@ VLAN = Vlan(
 NEAR = Link("near", 7, "veth", "02:00:00:00:00:01", 1500, ethernet=True, up=True, carrier=True)
 
 
+def sent(message: Message) -> LinkMessage:
+    """Read a message as it is sent."""
+    read = LinkMessage(pyroute2_codec.encode(message, 1))
+    read.decode()
+    return read
+
+
 def test_a_vlan_is_asked_for_by_its_uplink_and_its_number() -> None:
-    first, *others = [one.message for one in vlan.birth(VLAN, 7, 0x0800002A)]
-    asked = link_codec.link(first.body)
+    first, *others = [one.message for one in vlan.creation(VLAN, 7, 0x0800002A)]
+    asked = link_codec.link(sent(first))
     assert (asked.name, asked.index, asked.kind) == (VLAN.name, 0x0800002A, "vlan")
     assert (asked.lower, asked.vid, asked.mtu, asked.group) == (7, 42, 1400, VLAN.group)
-    assert first.flags == link_codec.CREATE | link_codec.EXCL
-    told = [link_codec.link(other.body) for other in others]
+    assert first.create
+    told = [link_codec.link(sent(other)) for other in others]
     assert [(x.index, x.alias, x.up) for x in told] == [
         (0x0800002A, "", False),
         (0x0800002A, VLAN.alias, False),  # not up before it is out of the host's IPv6
@@ -37,8 +46,8 @@ def test_a_vlan_is_asked_for_by_its_uplink_and_its_number() -> None:
 
 
 def test_the_number_of_a_vlan_is_two_bytes_as_the_kernel_wants_it() -> None:
-    first = vlan.birth(replace(VLAN, vid=0x0ABC), 7, 8)[0].message
-    assert b"\x06\x00\x01\x00\xbc\x0a" in first.body
+    first = vlan.creation(replace(VLAN, vid=0x0ABC), 7, 8)[0].message
+    assert b"\x06\x00\x01\x00\xbc\x0a" in pyroute2_codec.encode(first, 1)
 
 
 def test_a_vlan_is_read_out_of_the_links_of_the_host() -> None:

@@ -1,8 +1,8 @@
 """Builds every lab of the experiment at once, and pings everybody from everywhere.
 
 Four namespaces hold all labs: the uplinks with their own stacks, the switches with the machines
-outside, the ends a, the ends b. Each lab has a wire and subnets of its own, so labs never meet, and
-four processes' worth of work is done by four threads.
+outside, the ends a, the ends b. Each lab has an uplink and subnets of its own, so labs never meet,
+and four processes' worth of work is done by four threads.
 """
 
 import errno
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from provisioner.host.lab import messages
-from provisioner.host.lab.namespaces import inside, rooms, side_by_side
-from provisioner.host.netlink import rtnetlink
+from provisioner.host.lab.namespaces import inside, namespaces, run_in, side_by_side
+from provisioner.host.netlink.rtnetlink import refused, transact
 from provisioner.host.probe import neighbours
 from provisioner.host.system.worker import limit
 from provisioner.reachability.experiment import Answered, Lab, Measured, Place, labs
 
 if TYPE_CHECKING:
-    from provisioner.host.netlink.link_codec import Message
+    from provisioner.host.netlink.message import Message
     from provisioner.plan.ip import Address
 
 _ISOLATED_S: Final = 1.0  # silence for this long, with all those tries, is a no
@@ -41,19 +41,19 @@ def measure() -> Measured:
     Raises VmnetError when a right or a driver is missing.
     """
     everything = labs()
-    with rooms(len(Place)) as made:
-        room = dict(zip(Place, made, strict=True))
-        versions = side_by_side([inside(room[Place.A], _versions)])[0]
-        _build(everything, room, versions)
-        answered = _pinged(_pings(everything, versions), room, _ISOLATED_S, _TRIES)
-        missing = [p for p in _promised(everything, versions) if p not in answered]
+    with namespaces(len(Place)) as made:
+        where = dict(zip(Place, made, strict=True))
+        versions = run_in(where[Place.A], _versions)
+        _build(everything, where, versions)
+        answered = _pinged(_pings(everything, versions), where, _ISOLATED_S, _TRIES)
+        missing = [p for p in _expected(everything, versions) if p not in answered]
         if missing:
-            answered |= _pinged(missing, room, _PATIENCE_S, 4 * _TRIES)
+            answered |= _pinged(missing, where, _PATIENCE_S, 4 * _TRIES)
     return Measured(os.uname().release, versions, answered)
 
 
 def _versions() -> tuple[int, ...]:
-    """Tell the versions of IP that a fresh namespace speaks."""
+    """Return the versions of IP that a fresh namespace speaks."""
     switch = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
     try:
         enabled = switch.read_text(encoding="ascii").strip() == "0"
@@ -62,31 +62,29 @@ def _versions() -> tuple[int, ...]:
     return (_IPV4, _IPV6) if enabled else (_IPV4,)
 
 
-def _build(everything: Sequence[Lab], room: dict[Place, int], versions: tuple[int, ...]) -> None:
+def _build(everything: Sequence[Lab], where: dict[Place, int], versions: tuple[int, ...]) -> None:
     both = [lab for lab in everything if lab.b]
-    outside = room[Place.OUTSIDE]
-    wires = [messages.wire(lab, outside) for lab in everything]
-    switches = [messages.switch(lab) for lab in everything]
-    ends = [messages.end(lab, Place.A, room[Place.A]) for lab in everything]
-    ends += [messages.end(lab, Place.B, room[Place.B]) for lab in both]
+    outside, host = where[Place.OUTSIDE], where[Place.HOST]
+    ends = [messages.end(lab, Place.A, where[Place.A]) for lab in everything]
+    ends += [messages.end(lab, Place.B, where[Place.B]) for lab in both]
 
-    _made("veth", room[Place.HOST], wires)
-    _made("bridge", outside, switches)
-    _made("macvlan", room[Place.HOST], ends)
+    _make("veth", host, [messages.uplink(lab, outside) for lab in everything])
+    _make("bridge", outside, [messages.switch(lab) for lab in everything])
+    _make("macvlan", host, ends)
     for place in Place:
         of = both if place is Place.B else everything
-        _made("", room[place], [messages.awake(lab, place, versions) for lab in of])
+        _make("", where[place], [messages.activation(lab, place, versions) for lab in of])
 
 
-def _made(kind: str, room: int, batches: Sequence[Sequence["Message"]]) -> None:
-    """Send messages in a room. Raises VmnetError when the kernel refuses one."""
-    told = side_by_side([inside(room, partial(rtnetlink.transact, batches))])[0]
+def _make(kind: str, namespace: int, batches: Sequence[Sequence["Message"]]) -> None:
+    """Send messages in a namespace. Raises VmnetError when the kernel refuses one."""
+    answered = run_in(namespace, partial(transact, batches))
     # A kernel without IPv6 has no addr_gen_mode to set.
-    bad = [s for statuses in told for s in statuses if s not in {0, errno.EAFNOSUPPORT}]
+    bad = [s for statuses in answered for s in statuses if s not in {0, errno.EAFNOSUPPORT}]
     if bad:
         missing = kind and bad[0] == errno.EOPNOTSUPP
         fix = f"the kernel has no {kind} driver: load it with modprobe {kind}" if missing else None
-        raise rtnetlink.refused(bad[0], f"making a {kind}" if kind else "waking devices", fix=fix)
+        raise refused(bad[0], f"making a {kind}" if kind else "bringing devices up", fix=fix)
 
 
 def _pings(everything: Iterable[Lab], versions: Iterable[int]) -> list[Ping]:
@@ -98,12 +96,12 @@ def _pings(everything: Iterable[Lab], versions: Iterable[int]) -> list[Ping]:
     ]
 
 
-def _promised(everything: Sequence[Lab], versions: Iterable[int]) -> list[Ping]:
+def _expected(everything: Sequence[Lab], versions: Iterable[int]) -> list[Ping]:
     return [p for p in _pings(everything, versions) if everything[p[0]].documented(*p[1:3]).works]
 
 
 def _pinged(
-    pings: Sequence[Ping], room: dict[Place, int], deadline_s: float, tries: int
+    pings: Sequence[Ping], where: dict[Place, int], deadline_s: float, tries: int
 ) -> Answered:
     """Ping from all places at once: some answers come only when the other side asks as well."""
     everything = labs()
@@ -114,8 +112,8 @@ def _pinged(
         return [targets[address] for address in seen]
 
     sources = list(dict.fromkeys(p[1] for p in pings))
-    heard = side_by_side([inside(room[s], partial(from_one, s)) for s in sources])
-    return frozenset(ping for some in heard for ping in some)
+    answered = side_by_side([inside(where[s], partial(from_one, s)) for s in sources])
+    return frozenset(ping for some in answered for ping in some)
 
 
 def _target(everything: Sequence[Lab], ping: Ping) -> "Address":

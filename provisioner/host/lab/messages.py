@@ -1,124 +1,101 @@
 """The messages to the kernel that build a lab of the experiment (see reachability.experiment).
 
-A device that is made in one namespace and lives in another is a link of the first for one word
-only: NET_NS_FD, a descriptor of the other namespace.
+A device that is made in one namespace and lives in another is a link of the first for one attribute
+only: IFLA_NET_NS_FD, a descriptor of the other namespace.
 """
 
-from collections.abc import Iterator
-from ipaddress import ip_interface
 from typing import Final
 
-from provisioner.host.netlink import link_codec as speak
-from provisioner.host.netlink.address_codec import hold
-from provisioner.host.netlink.link_codec import Message
+from provisioner.host.netlink import link_codec
+from provisioner.host.netlink.address_codec import add_address
+from provisioner.host.netlink.link_codec import (
+    ADDR_GEN_MODE_NONE,
+    IFF_ALLMULTI,
+    IFF_NOARP,
+    IFF_UP,
+    macvlan,
+    new,
+)
+from provisioner.host.netlink.message import Message
 from provisioner.reachability.experiment import NOPROMISC, Lab, Place
 
 _FIRST_INDEX: Final = 100
-_NET_NS_FD, _VETH_PEER, _SLAVE_KIND, _SLAVE_DATA = 28, 1, 4, 5  # linux/if_link.h, linux/veth.h
-_BRIDGE_SNOOPING, _PORT_HAIRPIN = 23, 4  # IFLA_BR_MCAST_SNOOPING, IFLA_BRPORT_MODE
-_NEW: Final = speak.CREATE | speak.EXCL
 
 
-def wire(lab: Lab, outside: int) -> list[Message]:
+def uplink(lab: Lab, outside: int) -> list[Message]:
     """Make the uplink, a veth whose other end is in the namespace `outside`."""
-    peer = bytes(16) + speak.text(speak.IFNAME, _far(lab)) + speak.number(_NET_NS_FD, outside)
-    return [
-        speak.new(
-            speak.text(speak.IFNAME, f"near{lab.number}"),
-            speak.mac(speak.ADDRESS, lab.mac(Place.HOST)),
-            speak.info("veth", speak.nest(_VETH_PEER, peer)),
-            index=_index(lab),
-            flags=_NEW,
-        )
-    ]
+    peer = ("IFLA_IFNAME", _port(lab)), ("IFLA_NET_NS_FD", outside)
+    named = ("IFLA_IFNAME", f"uplink{lab.number}"), ("IFLA_ADDRESS", lab.mac(Place.HOST))
+    return [new(*named, link_codec.veth(peer), index=_index(lab), create=True)]
 
 
 def switch(lab: Lab) -> list[Message]:
-    """Make the switch, a bridge with the wire as its one port, which reflects or does not."""
-    port = speak.text(speak.IFNAME, _far(lab))
-    reflect = speak.attribute(_PORT_HAIRPIN, bytes([lab.hairpin]))
-    kind = speak.text(_SLAVE_KIND, "bridge")
+    """Make the switch, a bridge with the uplink's peer as its one port, which reflects or not."""
+    port = ("IFLA_IFNAME", _port(lab))
+    named = ("IFLA_IFNAME", f"switch{lab.number}"), ("IFLA_ADDRESS", lab.mac(Place.OUTSIDE))
     return [
-        speak.new(
-            speak.text(speak.IFNAME, f"switch{lab.number}"),
-            speak.mac(speak.ADDRESS, lab.mac(Place.OUTSIDE)),
-            speak.info("bridge", speak.attribute(_BRIDGE_SNOOPING, b"\0")),
-            index=_index(lab),
-            flags=_NEW,
-        ),
-        speak.new(port, speak.silent()),
-        speak.new(port, speak.number(speak.MASTER, _index(lab))),
-        speak.new(port, speak.nest(speak.LINKINFO, kind, speak.nest(_SLAVE_DATA, reflect))),
-        speak.new(port, on=speak.UP),
+        new(*named, link_codec.bridge(), index=_index(lab), create=True),
+        new(port, ADDR_GEN_MODE_NONE),
+        new(port, ("IFLA_MASTER", _index(lab))),
+        new(port, link_codec.hairpin(on=lab.hairpin)),
+        new(port, on=IFF_UP),
     ]
 
 
-def end(lab: Lab, place: Place, room: int) -> list[Message]:
-    """Make a macvlan on the uplink that lives in the namespace `room`."""
-    mode = lab.mode(place)
-    about = [speak.number(speak.MACVLAN_MODE, speak.MODES[mode])]
-    if lab.a == NOPROMISC:
-        about.append(speak.flags16(speak.NOPROMISC))
-    if listed := lab.sources(place):
-        about.append(speak.number(speak.MACADDR_MODE, speak.MACADDR_SET))
-        macs = (speak.mac(speak.MACADDR, mac) for mac in listed)
-        about.append(speak.nest(speak.MACADDR_DATA, *macs))
+def end(lab: Lab, place: Place, namespace: int) -> list[Message]:
+    """Make a macvlan on the uplink that lives in another namespace."""
+    mode, nopromisc = lab.mode(place), lab.a == NOPROMISC or None
     # passthru takes its uplink's MAC, whatever it is told
-    own = [] if mode == "passthru" else [speak.mac(speak.ADDRESS, lab.mac(place))]
+    mac = [] if mode == "passthru" else [("IFLA_ADDRESS", lab.mac(place))]
     return [
-        speak.new(
-            speak.text(speak.IFNAME, f"end{lab.number}"),
-            speak.number(speak.LINK, _index(lab)),
-            speak.number(_NET_NS_FD, room),
-            speak.info("macvlan", *about),
-            *own,
+        new(
+            ("IFLA_IFNAME", f"end{lab.number}"),
+            ("IFLA_LINK", _index(lab)),
+            ("IFLA_NET_NS_FD", namespace),
+            macvlan("macvlan", mode, nopromisc=nopromisc, sources=lab.sources(place) or None),
+            *mac,
             index=_index(lab),
-            flags=_NEW,
+            create=True,
         )
     ]
 
 
-def awake(lab: Lab, place: Place, versions: tuple[int, ...]) -> list[Message]:
+def activation(lab: Lab, place: Place, versions: tuple[int, ...]) -> list[Message]:
     """Bring a place up, with its addresses; without link-local ones it says nothing by itself."""
+    index = _index(lab)
+    addresses = zip((4, 6), lab.addresses(place), (24, 64), strict=True)
     return [
-        speak.new(speak.silent(), index=_index(lab)),
-        speak.new(index=_index(lab), on=speak.UP),
-        *_addresses(lab, place, versions),
+        new(ADDR_GEN_MODE_NONE, index=index),
+        new(index=index, on=IFF_UP),
+        *(add_address(index, f"{x}/{length}") for v, x, length in addresses if v in versions),
     ]
 
 
-def visitor(name: str, uplink: int, mac: str, room: int) -> list[Message]:
-    """Make a macvlan with a MAC of its own on an uplink, quiet towards its neighbours there."""
+def foreign(name: str, on: int, mac: str, namespace: int) -> list[Message]:
+    """Make a macvlan with a MAC of its own on an uplink, isolated from its neighbours there."""
     return [
-        speak.new(
-            speak.text(speak.IFNAME, name),
-            speak.number(speak.LINK, uplink),
-            speak.number(_NET_NS_FD, room),
-            speak.mac(speak.ADDRESS, mac),
-            speak.info("macvlan", speak.number(speak.MACVLAN_MODE, speak.MODES["private"])),
-            flags=_NEW,
+        new(
+            ("IFLA_IFNAME", name),
+            ("IFLA_LINK", on),
+            ("IFLA_NET_NS_FD", namespace),
+            ("IFLA_ADDRESS", mac),
+            macvlan("macvlan", "private"),
+            create=True,
         )
     ]
 
 
-def woken(name: str) -> list[Message]:
+def silent_activation(name: str) -> list[Message]:
     """Bring a device up that says nothing by itself."""
-    which = speak.text(speak.IFNAME, name)
-    on = speak.UP | speak.NOARP | speak.ALLMULTI
-    return [speak.new(which, speak.silent()), speak.new(which, on=on)]
-
-
-def _addresses(lab: Lab, place: Place, versions: tuple[int, ...]) -> Iterator[Message]:
-    for text, prefix in zip(lab.addresses(place), (24, 64), strict=True):
-        address = ip_interface(f"{text}/{prefix}")
-        if address.version in versions:
-            yield hold(_index(lab), address)
+    named = ("IFLA_IFNAME", name)
+    on = IFF_UP | IFF_NOARP | IFF_ALLMULTI
+    return [new(named, ADDR_GEN_MODE_NONE), new(named, on=on)]
 
 
 def _index(lab: Lab) -> int:
-    """Give the ifindex of the one device that a lab has in each namespace, but for the port."""
+    """Return the ifindex of the one device that a lab has in each namespace, but for the port."""
     return _FIRST_INDEX + lab.number
 
 
-def _far(lab: Lab) -> str:
-    return f"far{lab.number}"
+def _port(lab: Lab) -> str:
+    return f"port{lab.number}"

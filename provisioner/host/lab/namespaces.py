@@ -13,28 +13,33 @@ from typing import TypeVar
 
 from provisioner.errors import VmnetError
 
-_NEW_NET = 0x40000000
+_CLONE_NEWNET = 0x40000000
 _T = TypeVar("_T")
 
 
 @contextmanager
-def rooms(number: int) -> Iterator[list[int]]:
-    """Make some namespaces; give a descriptor of each. Raises VmnetError without the right to."""
+def namespaces(number: int) -> Iterator[list[int]]:
+    """Make some namespaces; yield a descriptor of each. Raises VmnetError without the right to."""
     made: list[int] = []
     try:
         for _ in range(number):
-            made += side_by_side([_fresh])
+            made += side_by_side([_make])
         yield made
     finally:
         for descriptor in made:
             os.close(descriptor)
 
 
-def inside(room: int, work: Callable[[], _T]) -> Callable[[], _T]:
-    """Give the same work, done in a room; only for a thread that ends with it."""
+def run_in(namespace: int, work: Callable[[], _T]) -> _T:
+    """Do a work in a namespace, in a thread that ends with it."""
+    return side_by_side([inside(namespace, work)])[0]
+
+
+def inside(namespace: int, work: Callable[[], _T]) -> Callable[[], _T]:
+    """Return the same work, done in a namespace; only for a thread that ends with it."""
 
     def moved() -> _T:
-        _done(_libc().setns(room, _NEW_NET), "enter a network namespace")
+        _check(_libc().setns(namespace, _CLONE_NEWNET), "enter a network namespace")
         return work()
 
     return moved
@@ -50,8 +55,8 @@ def side_by_side(works: Sequence[Callable[[], _T]]) -> list[_T]:
         return [future.result() for future in [pool.submit(work) for work in works]]
 
 
-def _fresh() -> int:
-    _done(_libc().unshare(_NEW_NET), "make a network namespace")
+def _make() -> int:
+    _check(_libc().unshare(_CLONE_NEWNET), "make a network namespace")
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
@@ -59,7 +64,7 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _done(result: int, doing: str) -> None:
+def _check(result: int, doing: str) -> None:
     if result == 0:
         return
     number = ctypes.get_errno()

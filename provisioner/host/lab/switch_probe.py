@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Final
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.lab import messages
-from provisioner.host.lab.namespaces import inside, rooms, side_by_side
-from provisioner.host.netlink import ipv6, link_codec, links, rtnetlink
+from provisioner.host.lab.namespaces import namespaces, run_in
+from provisioner.host.netlink import addresses, ipv6, links
+from provisioner.host.netlink.rtnetlink import refused, transact
 from provisioner.host.probe.packet_socket import Wire, explained, index_when_up
 from provisioner.network import frames
 from provisioner.reachability.switch_probe import (
@@ -35,13 +36,12 @@ from provisioner.reachability.switch_probe import (
 )
 
 if TYPE_CHECKING:
-    from provisioner.host.netlink.link_codec import Message
+    from provisioner.host.netlink.message import Message
     from provisioner.network.facts import Link
     from provisioner.plan.ip import Address
 
 # linux/if_packet.h, asm-generic/socket.h, linux/if_ether.h: what Python does not name
 _SOL_PACKET, _IGNORE_OUTGOING, _ATTACH_FILTER, _ALL_PROTOCOLS = 263, 23, 26, 3
-_MAIN_TABLE: Final = 254
 _DEVICE: Final = "probe"
 
 
@@ -137,14 +137,10 @@ def _machine(peer: str, link: "Link") -> "Address":
 
 
 def _gateway(index: int) -> str:
-    """Give the default gateway behind a device, IPv4 before IPv6, or nothing."""
-    with rtnetlink.iproute() as ipr:
-        for family in (socket.AF_INET, socket.AF_INET6):
-            for route in ipr.get_routes(family=family, table=_MAIN_TABLE):
-                gateway = route.get_attr("RTA_GATEWAY")
-                if route["dst_len"] == 0 and gateway and route.get_attr("RTA_OIF") == index:
-                    return str(gateway)
-    return ""
+    """Return the default gateway behind a device, IPv4 before IPv6, or nothing."""
+    defaults = [x for x in addresses.every_route() if x.network.endswith("/0")]
+    ways = [x.gateway for x in defaults if x.index == index and x.gateway]
+    return min(ways, key=lambda gateway: ":" in gateway, default="")
 
 
 def reflects(uplink: str) -> bool | None:
@@ -217,25 +213,24 @@ def _answers(device: str, peer: "Address") -> bool:
 
 
 def _foreign_answers(asked: Question) -> bool:
-    index = rtnetlink.existing_index(asked.uplink)
+    index = links.existing_index(asked.uplink)
     doing = f"making a macvlan on {asked.uplink}"
-    with rooms(1) as (room,):
-        _sent(messages.visitor(_DEVICE, index, asked.foreign_mac, room), doing)
+    with namespaces(1) as (namespace,):
+        _send(messages.foreign(_DEVICE, index, asked.foreign_mac, namespace), doing)
 
-        def there() -> bool:
+        def answers() -> bool:
             try:
                 ipv6.disable(_DEVICE)
-                _sent(messages.woken(_DEVICE), doing)
+                _send(messages.silent_activation(_DEVICE), doing)
                 return _answers(_DEVICE, ip_address(asked.peer))
             finally:
                 # The namespace would take it away too, but at a time of its own.
-                away = link_codec.delete(link_codec.text(link_codec.IFNAME, _DEVICE))
-                rtnetlink.transact([[away]])
+                links.delete(_DEVICE)
 
-        return side_by_side([inside(room, there)])[0]
+        return run_in(namespace, answers)
 
 
-def _sent(messages: list["Message"], doing: str) -> None:
-    bad = [s for s in rtnetlink.transact([messages])[0] if s not in {0, errno.EAFNOSUPPORT}]
+def _send(wanted: list["Message"], doing: str) -> None:
+    bad = [s for s in transact([wanted])[0] if s not in {0, errno.EAFNOSUPPORT}]
     if bad:
-        raise rtnetlink.refused(bad[0], doing)
+        raise refused(bad[0], doing)

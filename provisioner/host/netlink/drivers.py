@@ -9,8 +9,8 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from provisioner.host.netlink import link_codec as m
-from provisioner.host.netlink import tc_codec
+from provisioner.host.netlink import link_codec, tc_codec
+from provisioner.host.netlink.message import Message
 from provisioner.host.netlink.rtnetlink import transact
 
 _QUEUES: Final = frozenset({"clsact", "netem"})
@@ -20,7 +20,7 @@ _BAD_MAC: Final = "01:00:00:00:00:00"
 
 
 def answers(kinds: Iterable[str]) -> dict[str, bool | None]:
-    """Tell of each kind of link or queue whether the kernel has it; None without CAP_NET_ADMIN."""
+    """Return whether the kernel has each kind of link or queue; None without CAP_NET_ADMIN."""
     return {kind: _has(kind) for kind in kinds}
 
 
@@ -31,9 +31,9 @@ def _has(kind: str) -> bool | None:
     return status != (errno.ENOENT if kind in _QUEUES else errno.EOPNOTSUPP)
 
 
-def _question(kind: str) -> m.Message:
+def _question(kind: str) -> Message:
     if kind in _QUEUES:
         # Neither can be a device's root queue just so: EINVAL, EOPNOTSUPP; unknown ones: ENOENT.
         return tc_codec.impossible_root(socket.if_nametoindex("lo"), kind)
-    named = m.text(m.IFNAME, "vmnet-asks"), m.mac(m.ADDRESS, _BAD_MAC)
-    return m.new(*named, m.info(kind), flags=m.CREATE | m.EXCL)
+    named = ("IFLA_IFNAME", "vmnet-asks"), ("IFLA_ADDRESS", _BAD_MAC)
+    return link_codec.new(*named, link_codec.linkinfo(kind), create=True)

@@ -1,252 +1,224 @@
-"""Messages about links as the kernel's rtnetlink speaks them: values to bytes and back.
+"""Messages about links: values to rtnetlink's attributes, and what the kernel lists to a `Link`.
 
-Written by hand, since a library that encodes one macvtap in 0.8 ms takes longer than the kernel
-that makes it, and drops words that it does not know without a word. Numbers are those of
-linux/if_link.h and linux/rtnetlink.h; every value is in the host's byte order.
+Attributes have the names of linux/if_link.h, as pyroute2 takes them.
 """
 
-import struct
-import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
+from provisioner.host.netlink.message import Attribute, Message, nested
 from provisioner.network.facts import Link
 
-UP, NOARP, ALLMULTI = 0x1, 0x80, 0x200
-ADDR_GEN_NONE = 1
-NOPROMISC = 1
-MODES: Final = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8, "source": 16}
+IFF_UP, IFF_NOARP, IFF_ALLMULTI = 0x1, 0x80, 0x200
+_RTEXT_FILTER_SKIP_STATS: Final = 8
+_ARPHRD_ETHER: Final = 1
+_IN6_ADDR_GEN_MODE_NONE: Final = 1
+_COUNTERS: Final = ("packets", "bytes", "errors", "dropped")
+_NOPROMISC: Final = frozenset({"nopromisc", 3})  # alone, and with MACVLAN_FLAG_NODST
+_DEVCONF_LEARNING: Final = (3, 4, 5)  # ACCEPT_RA, ACCEPT_REDIRECTS, AUTOCONF (linux/ipv6.h)
+_DEVCONF_DISABLE_IPV6: Final = 26
 
-RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINKPROP, RTM_DELLINKPROP = 16, 17, 18, 108, 109
-CREATE, EXCL, DUMP = 0x400, 0x200, 0x300
+ADDR_GEN_MODE_NONE: Final[Attribute] = (
+    "IFLA_AF_SPEC",
+    nested(("AF_INET6", nested(("IFLA_INET6_ADDR_GEN_MODE", _IN6_ADDR_GEN_MODE_NONE)))),
+)
+"""The host makes no IPv6 address for itself on a link, and so says nothing there."""
 
-ADDRESS, IFNAME, MTU, LINK, MASTER, TXQLEN, LINKINFO = 1, 3, 4, 5, 10, 13, 18
-IFALIAS, STATS64, AF_SPEC, GROUP, EXT_MASK = 20, 23, 26, 27, 29
-NUM_TX_QUEUES, NUM_RX_QUEUES, CARRIER, LINK_NETNSID, PROP_LIST, ALT_IFNAME = 31, 32, 33, 37, 52, 53
-INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
-BRPORT_MODE, VLAN_ID = 4, 1
-MACVLAN_MODE, MACVLAN_FLAGS, MACADDR_MODE, MACADDR, MACADDR_DATA = 1, 2, 3, 4, 5
-MACADDR_ADD, MACADDR_DEL, MACADDR_SET = 0, 1, 3
+ARP_IGNORE: Final[Attribute] = (
+    "IFLA_AF_SPEC",
+    nested(("AF_INET", nested(("IFLA_INET_CONF", nested(("IPV4_DEVCONF_ARP_IGNORE", 1)))))),
+)
+"""A link answers ARP for its own addresses, not for all of the host's.
 
-_SKIP_STATS = 8  # RTEXT_FILTER_SKIP_STATS
-_NESTED = 0x8000
-_TYPE = 0x3FFF  # what is left of an attribute's type without NLA_F_NESTED, NLA_F_NET_BYTEORDER
-_ETHER = 1  # ARPHRD_ETHER
-_AF_INET6, _INET6_CONF, _INET6_ADDR_GEN_MODE = 10, 2, 8
-_ACCEPT_RA, _ACCEPT_REDIRECTS, _AUTOCONF, _DISABLE_IPV6 = 3, 4, 5, 26  # DEVCONF_… (linux/ipv6.h)
-_ATTRIBUTE: Final = struct.Struct("=HH")
-_IFINFO: Final = struct.Struct("=BxHiII")  # family, type, ifindex, flags, change
-_COUNTERS: Final = struct.Struct("=8Q")  # the beginning of rtnl_link_stats64
-_MODE_NAMES: Final = {number: mode for mode, number in MODES.items()}
+The same as net.ipv4.conf.DEVICE.arp_ignore (ip-sysctl.txt), and it works where /proc/sys may not be
+written.
+"""
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One request about a link, without the header that numbers it."""
-
-    kind: int
-    body: bytes
-    flags: int = field(default=0)
+DUMP: Final = Message("RTM_GETLINK", {}, (("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS),))
+"""The request for every link of the namespace, without their counters."""
 
 
-def attribute(kind: int, data: bytes) -> bytes:
-    """Frame one attribute, padded to four bytes."""
-    size = 4 + len(data)
-    return _ATTRIBUTE.pack(size, kind) + data + b"\0" * (-size & 3)
+def new(
+    *attributes: Attribute, index: int = 0, on: int = 0, off: int = 0, create: bool = False
+) -> Message:
+    """Return the request to make a link or to set something on one.
 
-
-def nest(kind: int, *parts: bytes) -> bytes:
-    """Frame attributes within an attribute."""
-    return attribute(kind | _NESTED, b"".join(parts))
-
-
-def number(kind: int, value: int) -> bytes:
-    """Frame an unsigned number of 32 bits."""
-    return attribute(kind, value.to_bytes(4, sys.byteorder))
-
-
-def text(kind: int, value: str) -> bytes:
-    """Frame a text, with the NUL that ends it."""
-    return attribute(kind, value.encode("utf-8", "surrogateescape") + b"\0")
-
-
-def mac(kind: int, value: str) -> bytes:
-    """Frame a MAC that is written with colons."""
-    return attribute(kind, bytes.fromhex(value.replace(":", "")))
-
-
-def info(kind: str, *data: bytes) -> bytes:
-    """Frame what is special to one kind of link; the kernel checks that the link is of it."""
-    return nest(LINKINFO, text(INFO_KIND, kind), nest(INFO_DATA, *data))
-
-
-def flags16(value: int) -> bytes:
-    """Frame a macvlan's own flags."""
-    return attribute(MACVLAN_FLAGS, struct.pack("=H", value))
-
-
-def silent() -> bytes:
-    """Frame "the host's IPv6 says nothing through this link" (addr_gen_mode none)."""
-    mode = attribute(_INET6_ADDR_GEN_MODE, bytes([ADDR_GEN_NONE]))
-    return nest(AF_SPEC, nest(_AF_INET6, mode))
-
-
-def new(*attributes: bytes, index: int = 0, on: int = 0, off: int = 0, flags: int = 0) -> Message:
-    """Ask to make a link (flags CREATE and EXCL) or to set something on one.
-
-    Which one is told by its ifindex, or by IFNAME among the attributes. `on` and `off` are the
-    flags of the link that are to be set and cleared; the kernel does so before it looks at AF_SPEC.
+    Which one is told by its ifindex, or by IFLA_IFNAME among the attributes. `on` and `off` are the
+    flags of the link that are to be set and cleared; the kernel does so before it looks at
+    IFLA_AF_SPEC.
     """
-    head = _IFINFO.pack(0, 0, index, on, on | off)
-    return Message(RTM_NEWLINK, head + b"".join(attributes), flags)
+    fields = {"index": index, "flags": on, "change": on | off}
+    return Message("RTM_NEWLINK", fields, attributes, create)
 
 
-def get(index: int, *, counted: bool = False) -> Message:
-    """Ask for one link, with or without its counters."""
-    mask = number(EXT_MASK, 0 if counted else _SKIP_STATS)
-    return Message(RTM_GETLINK, _IFINFO.pack(0, 0, index, 0, 0) + mask)
+def get(index: int, *, with_counters: bool = False) -> Message:
+    """Return the request for one link."""
+    mask = 0 if with_counters else _RTEXT_FILTER_SKIP_STATS
+    return Message("RTM_GETLINK", {"index": index}, (("IFLA_EXT_MASK", mask),))
 
 
-def get_all() -> Message:
-    """Ask for every link of the namespace, without their counters."""
-    return Message(RTM_GETLINK, _IFINFO.pack(0, 0, 0, 0, 0) + number(EXT_MASK, _SKIP_STATS), DUMP)
+def delete(*attributes: Attribute, index: int = 0) -> Message:
+    """Return the request to delete a link, or every link of the IFLA_GROUP in the attributes."""
+    return Message("RTM_DELLINK", {"index": index}, attributes)
 
 
-def delete(*attributes: bytes, index: int = 0) -> Message:
-    """Ask to delete the link with an ifindex, or every link of the GROUP among the attributes."""
-    return Message(RTM_DELLINK, _IFINFO.pack(0, 0, index, 0, 0) + b"".join(attributes))
+def altname(name: str, *, link: str = "", index: int = 0, remove: bool = False) -> Message:
+    """Return the request to give a link another name, or to remove it."""
+    which = (("IFLA_IFNAME", link),) if link else ()
+    raw = name.encode("utf-8", "surrogateescape")
+    listed = ("IFLA_PROP_LIST", nested(("IFLA_ALT_IFNAME", raw)))
+    kind = "RTM_DELLINKPROP" if remove else "RTM_NEWLINKPROP"
+    return Message(kind, {"index": index}, (*which, listed))
 
 
-def altname(name: str, *, link: str = "", index: int = 0, away: bool = False) -> Message:
-    """Ask to give a link another name, or to take it away."""
-    kind = RTM_DELLINKPROP if away else RTM_NEWLINKPROP
-    which = text(IFNAME, link) if link else b""
-    return Message(
-        kind, _IFINFO.pack(0, 0, index, 0, 0) + which + nest(PROP_LIST, text(ALT_IFNAME, name))
+def linkinfo(kind: str, *data: Attribute) -> Attribute:
+    """Return what is special to one kind of link; the kernel checks that the link is of it."""
+    return (
+        "IFLA_LINKINFO",
+        nested(("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", nested(*data))),
     )
 
 
-def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Take attributes apart: the type of each, and its data."""
-    at = 0
-    while at + 4 <= len(data):
-        size, kind = _ATTRIBUTE.unpack_from(data, at)
-        if size < 4:  # noqa: PLR2004  (its own header)
-            return
-        yield kind & _TYPE, data[at + 4 : at + size]
-        at += (size + 3) & ~3
+def macvlan(
+    kind: str,
+    mode: str,
+    *,
+    nopromisc: bool | None = None,
+    sources: Iterable[str] | None = None,
+) -> Attribute:
+    """Return the mode of a macvlan or macvtap; `sources` replaces the MACs of mode source."""
+    prefix = f"IFLA_{kind.upper()}_"
+    data: list[Attribute] = [(f"{prefix}MODE", mode)]
+    if nopromisc is not None:
+        data.append((f"{prefix}FLAGS", int(nopromisc)))
+    if sources is not None:
+        macs = [("IFLA_MACVLAN_MACADDR", mac) for mac in sources]
+        data += [(f"{prefix}MACADDR_MODE", "set"), (f"{prefix}MACADDR_DATA", nested(*macs))]
+    return linkinfo(kind, *data)
 
 
-def link(body: bytes, addresses: tuple[str, ...] = ()) -> Link:
-    """Read what the kernel says of one link (RTM_NEWLINK)."""
-    _, hardware, index, flags, _ = _IFINFO.unpack_from(body)
-    found = dict(attributes(body[_IFINFO.size :]))
-    about = dict(attributes(found.get(LINKINFO, b"")))
-    kind = _text(about.get(INFO_KIND))
-    own = dict(attributes(about.get(INFO_DATA, b""))) if kind in {"macvtap", "macvlan"} else {}
-    names = (one for what, one in attributes(found.get(PROP_LIST, b"")) if what == ALT_IFNAME)
+def edit_sources(verb: str, mac: str) -> Attribute:
+    """Return the change of one MAC in the list of a macvtap in mode source: "add" or "del"."""
+    edited = ("IFLA_MACVTAP_MACADDR_MODE", verb), ("IFLA_MACVTAP_MACADDR", mac)
+    return linkinfo("macvtap", *edited)
+
+
+def veth(peer: Iterable[Attribute], peer_index: int = 0) -> Attribute:
+    """Return the other end of a veth pair.
+
+    With a chosen ifindex the messages behind this one can name it in the same call.
+    """
+    return linkinfo("veth", ("VETH_INFO_PEER", {"index": peer_index} | nested(*peer)))
+
+
+def bridge() -> Attribute:
+    """Return the settings of a bridge that forwards at once and passes all multicast.
+
+    Without a querier, snooping would in time keep neighbour discovery from the guests.
+    """
+    return linkinfo(
+        "bridge",
+        ("IFLA_BR_FORWARD_DELAY", 0),
+        ("IFLA_BR_STP_STATE", 0),
+        ("IFLA_BR_MCAST_SNOOPING", 0),
+    )
+
+
+def hairpin(*, on: bool = True) -> Attribute:
+    """Return whether the port of a bridge sends frames back to where they came from."""
+    port = nested(("IFLA_BRPORT_MODE", int(on)))
+    return (
+        "IFLA_LINKINFO",
+        nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", port)),
+    )
+
+
+def link(message: Any, addresses: tuple[str, ...] = ()) -> Link:
+    """Return what the kernel says of one link (RTM_NEWLINK)."""
+    ethernet = message["ifi_type"] == _ARPHRD_ETHER
+    found = _values(message, "IFLA_STATS64", "" if ethernet else "IFLA_ADDRESS")
+    info = _values(found.get("IFLA_LINKINFO"))
+    kind = info.get("IFLA_INFO_KIND", "")
+    data = _values(info.get("IFLA_INFO_DATA")) if kind in {"macvtap", "macvlan", "vlan"} else {}
+    prefix = f"IFLA_{kind.upper()}_"
+    settings = _ipv6(found, "IFLA_INET6_CONF")
+    ipv6 = bool(settings) and not settings[_DEVCONF_DISABLE_IPV6]
     return Link(
-        name=_text(found.get(IFNAME)),
-        index=index,
+        name=_text(found.get("IFLA_IFNAME")),
+        index=message["index"],
         kind=kind,
-        mac=found.get(ADDRESS, b"").hex(":"),
-        mtu=_number(found.get(MTU)),
-        ethernet=hardware == _ETHER,
-        up=bool(flags & UP),
-        carrier=bool(_number(found.get(CARRIER))),
-        group=_number(found.get(GROUP)),
+        mac=found.get("IFLA_ADDRESS", ""),
+        mtu=found.get("IFLA_MTU", 0),
+        ethernet=ethernet,
+        up=bool(message["flags"] & IFF_UP),
+        carrier=bool(found.get("IFLA_CARRIER")),
+        group=found.get("IFLA_GROUP", 0),
         # With a namespace's number beside it, it is an ifindex of that other namespace.
-        lower=0 if LINK_NETNSID in found else _number(found.get(LINK)),
-        master=_number(found.get(MASTER)),
-        hairpin=_reflects(about),
-        vid=_vid(about),
-        alias=_text(found.get(IFALIAS)),
-        altname=_text(next(names, None)),
-        mode=_MODE_NAMES.get(_number(own.get(MACVLAN_MODE)), ""),
-        nopromisc=bool(_number(own.get(MACVLAN_FLAGS)) & NOPROMISC),
-        sources=tuple(sorted(_macs(own.get(MACADDR_DATA, b"")))),
-        queues=_number(found.get(NUM_TX_QUEUES)) or 1,
-        txqueuelen=_number(found.get(TXQLEN)),
-        quiet=not _heard(flags, found.get(AF_SPEC, b"")),
-        all_multicast=bool(flags & ALLMULTI),
-        ipv6=_has_ipv6(found.get(AF_SPEC, b"")),
-        learns=_learns(found.get(AF_SPEC, b"")),
+        lower=0 if "IFLA_LINK_NETNSID" in found else found.get("IFLA_LINK", 0),
+        master=found.get("IFLA_MASTER", 0),
+        hairpin=_is_hairpin(info),
+        vid=data.get("IFLA_VLAN_ID", 0),
+        alias=_text(found.get("IFLA_IFALIAS")),
+        altname=_text(next(iter(_listed(found.get("IFLA_PROP_LIST"))), "")),
+        mode=data.get(f"{prefix}MODE", ""),
+        nopromisc=data.get(f"{prefix}FLAGS") in _NOPROMISC,
+        sources=tuple(sorted(_listed(data.get(f"{prefix}MACADDR_DATA")))),
+        queues=found.get("IFLA_NUM_TX_QUEUES", 1),
+        txqueuelen=found.get("IFLA_TXQLEN", 0),
+        quiet=not _unset(message["flags"], found),
+        all_multicast=bool(message["flags"] & IFF_ALLMULTI),
+        ipv6=ipv6,
+        learns=ipv6 and any(settings[at] for at in _DEVCONF_LEARNING),
         addresses=addresses,
     )
 
 
-def counters(body: bytes) -> tuple[int, ...]:
-    """Read frames received and sent, bytes of both, errors of both, drops of both."""
-    found = dict(attributes(body[_IFINFO.size :])).get(STATS64, bytes(_COUNTERS.size))
-    return _COUNTERS.unpack_from(found)
+def counters(message: Any) -> tuple[int, ...]:
+    """Return frames received and sent, bytes of both, errors of both, drops of both."""
+    found = message.get_attr("IFLA_STATS64") or {}
+    return tuple(found.get(f"{way}_{what}", 0) for what in _COUNTERS for way in ("rx", "tx"))
 
 
-def heard(body: bytes) -> list[str]:
+def unset(message: Any) -> list[str]:
     """Name what still lets the host speak through a link, or keeps multicast from its guest."""
-    flags = _IFINFO.unpack_from(body)[3]
-    return _heard(flags, dict(attributes(body[_IFINFO.size :])).get(AF_SPEC, b""))
+    return _unset(message["flags"], {"IFLA_AF_SPEC": message.get_attr("IFLA_AF_SPEC")})
 
 
-def _heard(flags: int, af_spec: bytes) -> list[str]:
+def _unset(flags: int, found: Mapping[str, Any]) -> list[str]:
+    addr_gen_mode = _ipv6(found, "IFLA_INET6_ADDR_GEN_MODE")
     wanted = {
-        "NOARP": bool(flags & NOARP),
-        "ALLMULTI": bool(flags & ALLMULTI),
-        "addr_gen_mode": _addr_gen(af_spec) in {None, ADDR_GEN_NONE},
+        "NOARP": flags & IFF_NOARP,
+        "ALLMULTI": flags & IFF_ALLMULTI,
+        # None in a kernel without IPv6.
+        "addr_gen_mode": addr_gen_mode in {None, _IN6_ADDR_GEN_MODE_NONE},
     }
     return [name for name, kept in wanted.items() if not kept]
 
 
-def _reflects(about: dict[int, bytes]) -> bool:
-    """Tell whether a link is the port of a bridge that sends frames back to where they came from.
-
-    What belongs to a port stands beside the link's own kind.
-    """
-    bridged = _text(about.get(INFO_SLAVE_KIND)) == "bridge"
-    port = dict(attributes(about.get(INFO_SLAVE_DATA, b""))) if bridged else {}
-    return bool(_number(port.get(BRPORT_MODE)))
+def _ipv6(found: Mapping[str, Any], name: str) -> Any:
+    """Return what is said of the host's IPv6 on a link; None in a kernel without IPv6."""
+    families = found.get("IFLA_AF_SPEC")
+    ipv6 = families and families.get_attr("AF_INET6")
+    return ipv6 and ipv6.get_attr(name)
 
 
-def _vid(about: dict[int, bytes]) -> int:
-    own = about.get(INFO_DATA, b"") if _text(about.get(INFO_KIND)) == "vlan" else b""
-    return _number(dict(attributes(own)).get(VLAN_ID))
+def _is_hairpin(info: Mapping[str, Any]) -> bool:
+    """Return whether a link is the port of a bridge that sends frames back where they came from."""
+    if info.get("IFLA_INFO_SLAVE_KIND") != "bridge":
+        return False
+    return bool(info["IFLA_INFO_SLAVE_DATA"].get_attr("IFLA_BRPORT_MODE"))
 
 
-def _macs(data: bytes) -> Iterable[str]:
-    return (one.hex(":") for kind, one in attributes(data) if kind == MACADDR)
+def _values(message: Any, *but: str) -> dict[str, Any]:
+    """Decode the attributes of a message or of another attribute, all but some."""
+    attributes = message["attrs"] if message else ()
+    return {one.name: one.value for one in attributes if one.name not in but}
 
 
-def _six(data: bytes) -> dict[int, bytes]:
-    """Read what is said of the host's IPv6 on a link; nothing in a kernel without IPv6."""
-    return dict(attributes(dict(attributes(data)).get(_AF_INET6, b"")))
+def _listed(attribute: Any) -> list[Any]:
+    return [one.value for one in attribute["attrs"]] if attribute else []
 
 
-def _addr_gen(data: bytes) -> int | None:
-    """Find the way the host makes IPv6 addresses on a link; None in a kernel without IPv6."""
-    mode = _six(data).get(_INET6_ADDR_GEN_MODE)
-    return _number(mode) if mode else None
-
-
-def _has_ipv6(data: bytes) -> bool:
-    """Tell whether the host's IPv6 is switched on at a link."""
-    conf = _six(data).get(_INET6_CONF, b"")
-    return bool(conf) and not _setting(conf, _DISABLE_IPV6)
-
-
-def _learns(data: bytes) -> bool:
-    """Tell whether the host takes routes or addresses from routers at a link."""
-    conf = _six(data).get(_INET6_CONF, b"")
-    kinds = (_ACCEPT_RA, _ACCEPT_REDIRECTS, _AUTOCONF)
-    return _has_ipv6(data) and any(_setting(conf, kind) for kind in kinds)
-
-
-def _setting(conf: bytes, which: int) -> int:
-    return _number(conf[4 * which : 4 * which + 4])
-
-
-def _number(data: bytes | None) -> int:
-    return int.from_bytes(data, sys.byteorder) if data else 0
-
-
-def _text(data: bytes | None) -> str:
-    return data.rstrip(b"\0").decode("utf-8", "surrogateescape") if data else ""
+def _text(value: str | bytes | None) -> str:
+    """Return a text of the kernel's, which need not be UTF-8."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value or ""

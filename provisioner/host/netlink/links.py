@@ -1,95 +1,109 @@
-"""The kernel's links: reading all of them, taking ours away."""
+"""The kernel's links: read, found by name, deleted."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+import errno
+import socket
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from provisioner import naming
-from provisioner.host.netlink import ipv6, link_codec
-from provisioner.host.netlink.address_codec import is_learned
-from provisioner.host.netlink.rtnetlink import ask, drop, dump, index_of, iproute
+from provisioner.errors import VmnetError
+from provisioner.host.netlink import addresses, ipv6, link_codec
+from provisioner.host.netlink.message import Message
+from provisioner.host.netlink.rtnetlink import ask, dump, refused, transact
 from provisioner.network.facts import Link, Route
-
-_PERMANENT = 0x80  # IFA_F_PERMANENT (linux/if_addr.h)
 
 
 def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
     """Read every link and the main table's routes of this network namespace."""
     found = every()
-    ours = {x.index for x in found if naming.are_ours(x.name, x.kind)}
-    learned: set[int] = set()  # devices of ours with what a router has advertised
-    with iproute() as ipr:
-        addresses: dict[int, list[str]] = {}
-        for a in ipr.get_addr():
-            text = a.get_attr("IFA_LOCAL") or a.get_attr("IFA_ADDRESS")
-            # What a router advertisement gave one of our own devices before it ignored them.
-            if a["index"] in ours and not a["flags"] & _PERMANENT:
-                learned.add(a["index"])
-                continue
-            if text and not text.startswith("fe80:"):
-                addresses.setdefault(a["index"], []).append(f"{text}/{a['prefixlen']}")
-        routes = tuple(
-            _routes(
-                ipr.get_routes(table=254),
-                {x.index: x.name for x in found},
-                {n.get_attr("NDA_DST"): n.get_attr("NDA_LLADDR") for n in ipr.get_neighbours()},
-                {index: tuple(addresses.get(index, ())) for index in ours},
-            )
-        )
-    learned |= {x.index for x in found if any(r.learned and r.device == x.name for r in routes)}
+    ours = {x.index: x.name for x in found if naming.are_ours(x.name, x.kind)}
+    known = addresses.every()
+    # What a router advertisement gave one of our own devices before it ignored them.
+    strange = [x for x in known if x.index in ours and not x.permanent]
+    own: dict[int, list[str]] = {x.index: [] for x in found}
+    for x in known:
+        if x not in strange:
+            own.setdefault(x.index, []).append(x.address)
+    routes = tuple(_routes({x.index: x.name for x in found}, {i: own[i] for i in ours}))
+    learned = {ours[x.index] for x in strange} | {x.device for x in routes if x.learned}
     links = tuple(
         replace(
             x,
-            addresses=tuple(sorted(addresses.get(x.index, ()))),
+            addresses=tuple(sorted(own[x.index])),
             wireless=_is_wireless(x),
-            learns=x.learns or x.index in learned,
+            learns=x.learns or x.name in learned,
         )
         for x in found
     )
-    return _what_can_be_mended(links, ours), routes
-
-
-def _what_can_be_mended(links: tuple[Link, ...], ours: Container[int]) -> tuple[Link, ...]:
-    """Pass over the host's IPv6 on our devices where nobody can switch it off: it is no drift."""
-    if ipv6.can_be_set():
-        return links
-    return tuple(replace(x, ipv6=False, learns=False) if x.index in ours else x for x in links)
-
-
-def _is_wireless(link: Link) -> bool:
-    """Tell whether a device is a Wi-Fi card; where /sys shows another namespace, none is."""
-    place = Path("/sys/class/net", link.name)
-    try:
-        seen = int((place / "ifindex").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return False
-    return seen == link.index and (place / "phy80211").exists()
+    return _as_far_as_it_can_be_set(links, ours), routes
 
 
 def every() -> tuple[Link, ...]:
     """Read every link of this network namespace, without its addresses."""
-    return tuple(map(link_codec.link, dump(link_codec.get_all())))
+    return tuple(dump(link_codec.DUMP, link_codec.link))
 
 
 def at(*indexes: int) -> tuple[Link, ...]:
     """Read the links that have these ifindexes, without their addresses; some may be gone."""
-    bodies = ask([link_codec.get(index) for index in indexes])
-    return tuple(link_codec.link(body) for body in bodies if body)
+    found = ask([link_codec.get(index) for index in indexes])
+    return tuple(link_codec.link(message) for message in found if message)
+
+
+def counters(*indexes: int) -> dict[int, tuple[int, ...]]:
+    """Read the counters of links as `link_codec.counters` returns them; some may be gone."""
+    found = ask([link_codec.get(index, with_counters=True) for index in indexes])
+    return {x["index"]: link_codec.counters(x) for x in found if x}
 
 
 def sent(name: str) -> int:
     """Count the frames that a macvtap's guest has sent since the device was made."""
     index = index_of(name)
-    bodies = ask([link_codec.get(index, counted=True)]) if index else []
     # What a guest sends leaves by the macvtap: the kernel counts it as sent.
-    return link_codec.counters(bodies[0])[1] if bodies and bodies[0] else 0
+    return next((x[1] for x in counters(index).values()), 0) if index else 0
+
+
+def index_of(name: str) -> int:
+    """Return a link's ifindex, 0 when there is none of that name."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
+def existing_index(name: str) -> int:
+    """Return a link's ifindex. Raises VmnetError when there is none of that name."""
+    if index := index_of(name):
+        return index
+    raise VmnetError(f'there is no network device "{name}"', fix="list the devices with: ip link")
+
+
+def free_index(name: str, taken: Collection[int] = ()) -> int:
+    """Return the first ifindex derived from a device's name that no device has here.
+
+    With a chosen ifindex one call can say everything about a device that it makes.
+    """
+    candidates = naming.link_indexes(name)
+    return next(x for x in candidates if x not in taken and not _is_taken(x))
+
+
+def refuse_existing(*names: str) -> None:
+    """Raise FileExistsError when a device has one of these names."""
+    for name in names:
+        if index_of(name):
+            raise FileExistsError(errno.EEXIST, name)
 
 
 def delete(name: str) -> None:
     """Delete one link; one that is gone already is fine."""
     if index := index_of(name):
-        drop(f'deleting "{name}"', index=index)
+        delete_at(index, f'deleting "{name}"')
+
+
+def delete_at(index: int, doing: str) -> None:
+    """Delete the link with an ifindex; `doing` begins the error if the kernel refuses."""
+    _delete(link_codec.delete(index=index), doing)
 
 
 def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
@@ -98,32 +112,62 @@ def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
     A delete by group takes whatever is in it; when a member is not ours, the rest is deleted one
     by one. Raises VmnetError when the kernel refuses.
     """
-    members = [x for x in observe()[0] if x.group == group]
-    if not members:
+    members = [x for x in every() if x.group == group]
+    if members and all(map(ours, members)):
+        whole = link_codec.delete(("IFLA_GROUP", group))
+        _delete(whole, f"deleting the links of group {group:#x}")
         return
-    if not all(ours(x) for x in members):
-        for link in members:
-            if ours(link):
-                delete(link.name)
-        return
-    drop(f"deleting the links of group {group:#x}", group=group)
+    for link in filter(ours, members):
+        delete_at(link.index, f'deleting "{link.name}"')
 
 
-def _routes(
-    raw: Iterable[Any],
-    names: dict[int, str],
-    macs: dict[Any, Any],
-    ours: Mapping[int, Iterable[str]],
-) -> Iterator[Route]:
-    """Read routes; `ours` are the addresses of vmnet's own devices, by ifindex."""
-    for r in raw:
-        to = r.get_attr("RTA_DST")
-        network = f"{to}/{r['dst_len']}" if to else "default"
-        # A route may have several ways out, each a next hop with a device of its own.
-        ways = [(hop["oif"], hop) for hop in r.get_attr("RTA_MULTIPATH") or ()]
-        for index, hop in ways or [(r.get_attr("RTA_OIF") or 0, r)]:
-            router = macs.get(hop.get_attr("RTA_GATEWAY")) or ""
-            learned = index in ours and is_learned(
-                f"{to or '::'}/{r['dst_len']}", r["proto"], ours[index]
-            )
-            yield Route(network, names.get(index, ""), router, learned)
+@contextmanager
+def deleted_on_error(made: Iterable[tuple[str, int]]) -> Iterator[None]:
+    """Delete the devices that were to be made, name and ifindex, when making them fails."""
+    try:
+        yield
+    except VmnetError:
+        for name, index in made:
+            if index_of(name) == index:
+                delete_at(index, f'deleting "{name}"')
+        raise
+
+
+def _delete(message: Message, doing: str) -> None:
+    ((status,),) = transact([[message]])
+    if status not in {0, errno.ENODEV, errno.ENXIO}:
+        raise refused(status, doing)
+
+
+def _is_taken(index: int) -> bool:
+    try:
+        socket.if_indextoname(index)
+    except OSError:
+        return False
+    return True
+
+
+def _as_far_as_it_can_be_set(links: tuple[Link, ...], ours: Collection[int]) -> tuple[Link, ...]:
+    """Pass over the host's IPv6 on our devices where nobody can switch it off: it is no drift."""
+    if ipv6.can_be_set():
+        return links
+    return tuple(replace(x, ipv6=False, learns=False) if x.index in ours else x for x in links)
+
+
+def _is_wireless(link: Link) -> bool:
+    """Return whether a device is a Wi-Fi card; where /sys shows another namespace, none is."""
+    place = Path("/sys/class/net", link.name)
+    try:
+        seen = int((place / "ifindex").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return False
+    return seen == link.index and (place / "phy80211").exists()
+
+
+def _routes(names: dict[int, str], own: dict[int, list[str]]) -> Iterator[Route]:
+    """Read routes; `own` are the addresses of vmnet's own devices, by ifindex."""
+    macs = addresses.neighbours()
+    for x in addresses.every_route():
+        network = "default" if x.network.endswith("/0") else x.network
+        learned = x.index in own and x.is_learned(own[x.index])
+        yield Route(network, names.get(x.index, ""), macs.get(x.gateway, ""), learned)

@@ -1,36 +1,31 @@
-"""Netlink messages to the kernel and its answers; the only door to pyroute2.
+"""Requests to the kernel's rtnetlink, and its answers, in pyroute2's messages.
 
-Several messages go in one call: a process that is killed leaves all of them done or none.
+Several messages go in one call: a process that is killed leaves all of them done or none. pyroute2
+cannot tell which message of a batch has failed (nlm_request_batch raises the first error or none,
+IPBatch only collects bytes), so the numbering of messages and the matching of answers are here.
 """
 
 import errno
 import os
 import socket
-import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final, TypeVar
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.netlink.link_codec import Message
+from provisioner.host.netlink.message import Message
 
-UP, NOARP, ALLMULTI = 0x1, 0x80, 0x200
-ADDR_GEN_NONE = 1
-SILENT = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", ADDR_GEN_NONE)]})]}
-"""The host's IPv6 says nothing through a device: must be set before it is up, or neighbour
-discovery goes out with the guest's MAC."""
+T = TypeVar("T")
 
-_ROUTE = 0  # NETLINK_ROUTE
-_SOL_NETLINK, _CAP_ACK = 270, 10
-_SNDBUFFORCE, _RCVBUFFORCE = 32, 33
-_BUFFER, _READ = 1 << 21, 1 << 17
-_REQUEST, _ACK, _DUMP_INTERRUPTED = 0x1, 0x4, 0x10
-_ERROR, _DONE = 2, 3
-_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_NLM_F_DUMP_INTR, _NLM_F_DUMP = 0x10, 0x300
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _ANSWER_S = 30.0  # the kernel's lock over all links may be held by somebody else for a while
-_MOST_MESSAGES, _MOST_BYTES = 300, 1 << 17
+_MOST_MESSAGES = 64  # their answers fit into the socket's buffer as kernels limit it (rmem_max)
+_MOST_BYTES, _READ, _BUFFER = 1 << 17, 1 << 16, 1 << 20
 _TRIES = 20
 
-_MENDS = {
+_FIXES: Final = {
     errno.EPERM: "run vmnet as root: making network devices needs CAP_NET_ADMIN",
     errno.EEXIST: "look at it with: ip -d link show",
     errno.EADDRINUSE: "another device on this uplink has the same MAC: give this NIC another one",
@@ -41,199 +36,71 @@ _MENDS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One message; the fix for each error that the kernel may answer, and errors that are none."""
+
+    message: Message
+    fixes: Mapping[int, str] = field(default_factory=dict)
+    ignored: frozenset[int] = frozenset()
+
+
 def warm_up() -> None:
     """Import what takes long, while there is time."""
-    import pyroute2.iproute.linux  # noqa: F401
+    import provisioner.host.netlink.pyroute2_codec  # noqa: F401
 
 
-def iproute() -> Any:
-    """Open a netlink socket to this thread's network namespace; close it, or use it with `with`."""
-    from pyroute2.iproute.linux import IPRoute
+def write(doing: str, writes: Sequence[Write]) -> None:
+    """Send all messages in one call; a failing one does not stop those behind it.
 
-    return IPRoute()
+    Raises VmnetError for the first that was refused.
+    """
+    (statuses,) = transact([[one.message for one in writes]])
+    for one, status in zip(writes, statuses, strict=True):
+        if status and status not in one.ignored:
+            raise refused(status, doing, fix=one.fixes.get(status))
 
 
 def transact(batches: Iterable[Sequence[Message]]) -> list[list[int]]:
-    """Send batches of messages; give the errno of each message's answer, 0 for done.
+    """Send batches of messages; return the errno of each message, 0 for done.
 
     A batch is never cut: a kill leaves all of it done or none. Many batches share one call. A
     failing message does not stop those behind it.
     """
-    told: list[list[int]] = []
-    with _rtnetlink() as s:
-        for call in _packed(batches):
-            messages = [m for batch in call for m in batch]
-            # An error is answered in any case, so one wish for an answer marks the end.
-            last = len(messages) - 1
-            s.send(b"".join(_framed(m, at, ack=at == last) for at, m in enumerate(messages)))
-            bad = {at: status for at, status, _ in _answers(s, last) if status}
-            statuses = iter([bad.get(at, 0) for at in range(len(messages))])
-            told += [[next(statuses) for _ in batch] for batch in call]
-    return told
+    return [
+        [-answer["error"] if answer else 0 for answer in answers] for answers in _exchanged(batches)
+    ]
 
 
-def ask(requests: Sequence[Message]) -> list[bytes | None]:
+def ask(requests: Sequence[Message]) -> list[Any]:
     """Send requests that have one answer each; None for what is not there (any more)."""
-    found: list[bytes | None] = []
-    with _rtnetlink() as s:
-        for start in range(0, len(requests), _MOST_MESSAGES):
-            part = requests[start : start + _MOST_MESSAGES]
-            last = len(part) - 1
-            s.send(b"".join(_framed(m, at, ack=at == last) for at, m in enumerate(part)))
-            answers = {at: body for at, _, body in _answers(s, last) if body is not None}
-            found += [answers.get(at) for at in range(len(part))]
-    return found
+    starts = range(0, len(requests), _MOST_MESSAGES)
+    answered = _exchanged([requests[at : at + _MOST_MESSAGES] for at in starts])
+    answers = [answer for part in answered for answer in part]
+    return [None if answer and _is_error(answer) else answer for answer in answers]
 
 
-def dump(request: Message) -> list[bytes]:
-    """Send a request for a list; give what the kernel lists, read again if it changed meanwhile."""
-    with _rtnetlink() as s:
-        for _ in range(_TRIES):
-            s.send(_framed(request, 0, ack=False))
-            if (bodies := _listed(s)) is not None:
-                return bodies
+def dump(request: Message, read: Callable[[Any], T]) -> list[T]:
+    """Send a request for a list; return what `read` makes of each of its messages.
+
+    The list is read again if it changed meanwhile.
+    """
+    from provisioner.host.netlink.pyroute2_codec import encode
+
+    with _socket() as rtnl:
+        for sequence in range(_TRIES):
+            rtnl.send(encode(request, sequence, _NLM_F_DUMP))
+            listed = _listed(rtnl, read)
+            if listed is not None:
+                return listed
     raise VmnetError(
         f"the kernel's list of network devices changed on each of {_TRIES} readings",
         fix="wait until whatever makes devices is done, then run it again",
     )
 
 
-def _rtnetlink() -> socket.socket:
-    s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ROUTE)
-    for option, fallback in ((_SNDBUFFORCE, socket.SO_SNDBUF), (_RCVBUFFORCE, socket.SO_RCVBUF)):
-        try:
-            s.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
-        except PermissionError:
-            s.setsockopt(socket.SOL_SOCKET, fallback, _BUFFER)
-    s.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)  # answers do not repeat the question
-    s.bind((0, 0))
-    s.settimeout(_ANSWER_S)
-    return s
-
-
-def _packed(batches: Iterable[Sequence[Message]]) -> Iterator[list[Sequence[Message]]]:
-    """Put batches together until one call is full."""
-    group: list[Sequence[Message]] = []
-    count = size = 0
-    for batch in batches:
-        weight = sum(len(m.body) for m in batch)
-        if group and (count + len(batch) > _MOST_MESSAGES or size + weight > _MOST_BYTES):
-            yield group
-            group, count, size = [], 0, 0
-        group.append(batch)
-        count, size = count + len(batch), size + weight
-    if group:
-        yield group
-
-
-def _framed(message: Message, sequence: int, *, ack: bool) -> bytes:
-    flags = _REQUEST | message.flags | (_ACK if ack else 0)
-    size = _HEADER.size + len(message.body)
-    return _HEADER.pack(size, message.kind, flags, sequence, 0) + message.body
-
-
-def _answers(s: socket.socket, last: int) -> Iterator[tuple[int, int, bytes | None]]:
-    """Give (sequence, errno, body) of each answer, until the message `last` is acknowledged."""
-    while True:
-        data = _received(s)
-        for at in _messages(data):
-            size, kind, _, sequence, _ = _HEADER.unpack_from(data, at)
-            if kind == _ERROR:
-                yield sequence, -struct.unpack_from("=i", data, at + _HEADER.size)[0], None
-                if sequence == last:
-                    return
-            else:
-                yield sequence, 0, data[at + _HEADER.size : at + size]
-
-
-def _listed(s: socket.socket) -> list[bytes] | None:
-    """Read a list to its end; None when it was changed while it was read (NLM_F_DUMP_INTR)."""
-    bodies: list[bytes] = []
-    interrupted = False
-    while True:
-        data = _received(s)
-        for at in _messages(data):
-            size, kind, flags, _, _ = _HEADER.unpack_from(data, at)
-            interrupted = interrupted or bool(flags & _DUMP_INTERRUPTED)
-            if kind == _ERROR:
-                raise refused(-struct.unpack_from("=i", data, at + _HEADER.size)[0], "reading")
-            if kind == _DONE:
-                return None if interrupted else bodies
-            bodies.append(data[at + _HEADER.size : at + size])
-
-
-def send(fill: Callable[[Any], None], doing: str, undo: str | None = None) -> None:
-    """Send messages in one call, so that a kill leaves all of them done or none; read each ack.
-
-    A failing message does not stop those behind it: when the first message made the link `undo`
-    and a later one failed, the link is deleted again.
-    """
-    from pyroute2.iproute.linux import IPBatch
-
-    with IPBatch() as b:
-        fill(b)
-        data = bytes(b.batch)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as s:
-        s.bind((0, 0))
-        s.settimeout(10)
-        s.send(data)
-        acks = list(_acks(s, sum(1 for _ in _messages(data))))
-    # A kernel without IPv6 has no addr_gen_mode to set.
-    bad = [status for status in acks if status not in {0, errno.EAFNOSUPPORT}]
-    if bad and undo and acks[0] == 0:
-        drop(doing, ifname=undo)
-    if bad:
-        raise refused(bad[0], doing, made=acks[0] == 0)
-
-
-def drop(doing: str, **what: object) -> None:
-    """Delete links, as pyroute2's link("del") takes them; those that are gone already are fine.
-
-    Raises VmnetError when the kernel refuses.
-    """
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    with iproute() as ipr:
-        try:
-            ipr.link("del", **what)
-        except NetlinkError as error:
-            if error.code not in {errno.ENODEV, errno.ENXIO}:
-                raise refused(error.code, doing) from error
-
-
-def _acks(s: socket.socket, expected: int) -> Iterator[int]:
-    while expected > 0:
-        data = _received(s)
-        for offset in _messages(data):
-            yield -struct.unpack_from("=i", data, offset + 16)[0]
-            expected -= 1
-
-
-def _received(s: socket.socket) -> bytes:
-    """Return the kernel's next answer. Raises VmnetError when none comes within the socket's time.
-
-    The kernel does one thing at a time with network devices (rtnl_lock), for whoever asks.
-    """
-    try:
-        return s.recv(_READ)
-    except TimeoutError:
-        raise VmnetError(
-            f"the kernel has not answered about network devices for {s.gettimeout():g} s",
-            fix="see what keeps it busy with them (dmesg, ps -eo pid,stat,args), then try again",
-        ) from None
-
-
-def _messages(data: bytes) -> Iterator[int]:
-    """Give the offset of each netlink message."""
-    offset = 0
-    while offset < len(data):
-        yield offset
-        (length,) = struct.unpack_from("=I", data, offset)
-        offset += (length + 3) & ~3
-
-
 def refused(status: int, doing: str, *, made: bool = True, fix: str | None = None) -> Exception:
-    """Say what the kernel answered; FileExistsError when the very first message met its like.
+    """Return the error for the kernel's answer; FileExistsError when the creation itself failed so.
 
     `fix` replaces the stock advice.
     """
@@ -241,21 +108,98 @@ def refused(status: int, doing: str, *, made: bool = True, fix: str | None = Non
         return FileExistsError(status, doing)
     return VmnetError(
         f"{doing}: the kernel says {os.strerror(status)}",
-        fix=fix or _MENDS.get(status, "look at the kernel's log: dmesg"),
+        fix=fix or _FIXES.get(status, "look at the kernel's log: dmesg"),
         status=Exit.HOST_CANNOT,
     )
 
 
-def index_of(name: str) -> int:
-    """Give a link's ifindex, 0 when there is none of that name."""
+def _exchanged(batches: Iterable[Sequence[Message]]) -> list[list[Any]]:
+    """Send batches; return the answer to each message: an error, what it asked for, or None."""
+    from provisioner.host.netlink.pyroute2_codec import encode, encode_end
+
+    numbers = count(1)
+    numbered: list[list[int]] = []
+    answers: dict[int, Any] = {}
+
+    def encoded() -> Iterator[list[bytes]]:
+        for batch in batches:
+            numbered.append([next(numbers) for _ in batch])
+            yield list(map(encode, batch, numbered[-1]))
+
+    with _socket() as rtnl:
+        for call in _packed(encoded()):
+            last = next(numbers)
+            rtnl.send(b"".join((*call, encode_end(last))))
+            for answer in _until(rtnl, last):
+                answers[answer["header"]["sequence_number"]] = answer
+    return [[answers.get(at) for at in batch] for batch in numbered]
+
+
+def _socket() -> socket.socket:
+    """Open a socket to the rtnetlink of the calling thread's network namespace."""
+    rtnl = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    rtnl.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    rtnl.settimeout(_ANSWER_S)
+    return rtnl
+
+
+def _packed(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+    """Put batches together until one call is full."""
+    call: list[bytes] = []
+    size = 0
+    for batch in batches:
+        weight = sum(map(len, batch))
+        if call and (len(call) + len(batch) > _MOST_MESSAGES or size + weight > _MOST_BYTES):
+            yield call
+            call, size = [], 0
+        call += batch
+        size += weight
+    if call:
+        yield call
+
+
+def _until(rtnl: socket.socket, last: int) -> Iterator[Any]:
+    """Read the answers up to the one to the message that is numbered `last`."""
+    for answer in _answers(rtnl):
+        yield answer
+        if answer["header"]["sequence_number"] == last:
+            return
+
+
+def _listed(rtnl: socket.socket, read: Callable[[Any], T]) -> list[T] | None:
+    """Read a list to its end; None when it was changed while it was read."""
+    listed: list[T] = []
+    interrupted = False
+    for answer in _answers(rtnl):
+        interrupted |= bool(answer["header"]["flags"] & _NLM_F_DUMP_INTR)
+        if _is_error(answer):
+            raise refused(-answer["error"], "reading")
+        if answer["header"]["type"] == _NLMSG_DONE:
+            break
+        listed.append(read(answer))
+    return None if interrupted else listed
+
+
+def _answers(rtnl: socket.socket) -> Iterator[Any]:
+    from provisioner.host.netlink.pyroute2_codec import parse
+
+    while True:
+        yield from parse(_received(rtnl))
+
+
+def _is_error(answer: Any) -> bool:
+    return bool(answer["header"]["type"] == _NLMSG_ERROR)
+
+
+def _received(rtnl: socket.socket) -> bytes:
+    """Return the kernel's next answer. Raises VmnetError when none comes within the socket's time.
+
+    The kernel does one thing at a time with network devices (rtnl_lock), for whoever asks.
+    """
     try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return 0
-
-
-def existing_index(name: str) -> int:
-    """Give a link's ifindex. Raises VmnetError when there is none of that name."""
-    if index := index_of(name):
-        return index
-    raise VmnetError(f'there is no network device "{name}"', fix="list the devices with: ip link")
+        return rtnl.recv(_READ)
+    except TimeoutError:
+        raise VmnetError(
+            f"the kernel has not answered about network devices for {rtnl.gettimeout():g} s",
+            fix="see what keeps it busy with them (dmesg, ps -eo pid,stat,args), then try again",
+        ) from None

@@ -1,50 +1,48 @@
 """Messages about traffic control: what comes into one device is made to come into another.
 
-Numbers are those of linux/rtnetlink.h, linux/pkt_sched.h, linux/pkt_cls.h and
-linux/tc_act/tc_mirred.h.
+Names and numbers are those of linux/pkt_sched.h, linux/pkt_cls.h and linux/tc_act/tc_mirred.h.
 """
 
-import struct
+from socket import htons
 from typing import Final
 
-from provisioner.host.netlink.link_codec import CREATE, EXCL, Message, attribute, nest, text
+from provisioner.host.netlink.message import Message, nested
 
-_NEWQDISC, _NEWTFILTER = 36, 44
-_TCMSG: Final = struct.Struct("=BxxxiIII")  # family, ifindex, handle, parent, info
-_KIND, _OPTIONS = 1, 2
-_CLSACT_HANDLE, _CLSACT_PARENT, _CLSACT_INGRESS = 0xFFFF0000, 0xFFFFFFF1, 0xFFFFFFF2
-_ROOT: Final = 0xFFFFFFFF
+_TC_H_ROOT, _TC_H_CLSACT, _TC_H_CLSACT_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFFFFF2
+_CLSACT_HANDLE: Final = 0xFFFF0000
 _FIRST_PRIORITY: Final = 1 << 16
-_EVERY_PROTOCOL: Final = int.from_bytes(struct.pack("!H", 3), "little")  # ETH_P_ALL
-_U32_SELECTOR, _U32_ACTIONS = 5, 7
-_ACTION_KIND, _ACTION_OPTIONS, _MIRRED_PARAMETERS = 1, 2, 2
-_STOLEN, _INGRESS_REDIRECT = 4, 3
-_EVERY_FRAME: Final = struct.pack("=BBBxHHhhIIIii", 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+_ETH_P_ALL: Final = 3
+_TC_ACT_STOLEN, _TCA_INGRESS_REDIR = 4, 3
 
 
-def accept_rules(index: int) -> Message:
-    """Ask for the place where rules can be hung on a device (clsact)."""
-    head = _TCMSG.pack(0, index, _CLSACT_HANDLE, _CLSACT_PARENT, 0)
-    return Message(_NEWQDISC, head + text(_KIND, "clsact"), CREATE | EXCL)
+def add_clsact(index: int) -> Message:
+    """Return the request for the place where filters can be hung on a device."""
+    fields = {"index": index, "handle": _CLSACT_HANDLE, "parent": _TC_H_CLSACT}
+    return Message("RTM_NEWQDISC", fields, (("TCA_KIND", "clsact"),), create=True)
 
 
-def redirect_into(index: int, other: int) -> Message:
-    """Ask that every frame that comes into `index` comes into `other` in its place.
+def redirect_ingress(index: int, other: int) -> Message:
+    """Return the request that every frame that comes into `index` comes into `other` instead.
 
     By u32, which more kernels have than matchall and flower.
     """
-    head = _TCMSG.pack(0, index, 0, _CLSACT_INGRESS, _FIRST_PRIORITY | _EVERY_PROTOCOL)
-    parameters = struct.pack("=IIiiiiI", 0, 0, _STOLEN, 0, 0, _INGRESS_REDIRECT, other)
-    action = nest(
-        1,
-        text(_ACTION_KIND, "mirred"),
-        nest(_ACTION_OPTIONS, attribute(_MIRRED_PARAMETERS, parameters)),
+    fields = {
+        "index": index,
+        "parent": _TC_H_CLSACT_INGRESS,
+        "info": _FIRST_PRIORITY | htons(_ETH_P_ALL),
+    }
+    parameters = {"action": _TC_ACT_STOLEN, "eaction": _TCA_INGRESS_REDIR, "ifindex": other}
+    action = nested(
+        ("TCA_ACT_KIND", "mirred"),
+        ("TCA_ACT_OPTIONS", nested(("TCA_MIRRED_PARMS", parameters))),
     )
-    rule = nest(_OPTIONS, nest(_U32_ACTIONS, action), attribute(_U32_SELECTOR, _EVERY_FRAME))
-    return Message(_NEWTFILTER, head + text(_KIND, "u32") + rule, CREATE | EXCL)
+    every_frame = ("TCA_U32_SEL", {"keys": ["0x0/0x0+0"]})
+    options = nested(("TCA_U32_ACT", nested(("TCA_ACT_PRIO_1", action))), every_frame)
+    attributes = ("TCA_KIND", "u32"), ("TCA_OPTIONS", options)
+    return Message("RTM_NEWTFILTER", fields, attributes, create=True)
 
 
 def impossible_root(index: int, kind: str) -> Message:
-    """Ask for a root queue that lacks what its kind cannot be without: only a question."""
-    head = _TCMSG.pack(0, index, 0, _ROOT, 0)
-    return Message(_NEWQDISC, head + text(_KIND, kind), CREATE | EXCL)
+    """Return the request for a root queue without what its kind cannot be without: a question."""
+    fields = {"index": index, "parent": _TC_H_ROOT}
+    return Message("RTM_NEWQDISC", fields, (("TCA_KIND", kind),), create=True)

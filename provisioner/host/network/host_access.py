@@ -14,20 +14,14 @@ from ipaddress import ip_interface
 from pathlib import Path
 from typing import Final
 
-from provisioner import naming
-from provisioner.errors import VmnetError
-from provisioner.host.netlink import address_codec as a
-from provisioner.host.netlink import ipv6, links
-from provisioner.host.netlink import link_codec as m
-from provisioner.host.netlink import uplink_codec as u
-from provisioner.host.netlink.addresses import forget, held, hold, let_go, paths
-from provisioner.host.netlink.batch import NO_IPV6, Write, free_index, write
-from provisioner.host.netlink.ipv6 import below_ipv6
-from provisioner.host.netlink.rtnetlink import drop, existing_index, index_of
+from provisioner.host.netlink import address_codec, addresses, ipv6, link_codec, links
+from provisioner.host.netlink.link_codec import new
+from provisioner.host.netlink.rtnetlink import Write, write
 from provisioner.network.facts import Link, Route
 from provisioner.network.resources import HostAccess
 from provisioner.text import one_line
 
+_BRIDGE_MODE: Final = link_codec.macvlan("macvlan", "bridge")
 _REFUSED: Final = {
     errno.EOPNOTSUPP: "the kernel has no macvlan driver: load it with modprobe macvlan",
     errno.EINVAL: "host access needs an uplink that no passthru device has to itself, and an MTU"
@@ -40,57 +34,52 @@ _NO_ROUTE: Final = {
 
 
 def create(access: HostAccess) -> None:
-    """Make the sibling with its addresses and one route per guest; whole or not at all.
+    """Make the macvlan with its addresses and one route per guest; whole or not at all.
 
     Raises VmnetError when the kernel refuses; FileExistsError when the name is taken.
     """
-    if index_of(access.name):
-        raise FileExistsError(errno.EEXIST, access.name)
-    uplink = existing_index(access.uplink)
-    index = free_index(naming.link_indexes(access.name))
-    born = Write(
-        m.new(
-            m.text(m.IFNAME, access.name),
-            m.number(m.LINK, uplink),
-            m.mac(m.ADDRESS, access.mac),
-            m.number(m.MTU, access.mtu),
-            m.number(m.GROUP, access.group),
-            m.info("macvlan", m.number(m.MACVLAN_MODE, m.MODES["bridge"])),
-            index=index,
-            flags=m.CREATE | m.EXCL,
-        ),
-        _REFUSED,
+    links.refuse_existing(access.name)
+    uplink = links.existing_index(access.uplink)
+    index = links.free_index(access.name)
+    creation = new(
+        ("IFLA_IFNAME", access.name),
+        ("IFLA_LINK", uplink),
+        ("IFLA_ADDRESS", access.mac),
+        ("IFLA_MTU", access.mtu),
+        ("IFLA_GROUP", access.group),
+        _BRIDGE_MODE,
+        index=index,
+        create=True,
     )
     doing = f'making the host access "{access.name}" on "{access.uplink}"'
-    try:
-        write(doing, [born, *_dress(access, index)])
+    with links.deleted_on_error([(access.name, index)]):
+        write(doing, [Write(creation, _REFUSED), *_configure(access, index)])
         ipv6.ignore_routers(access.name)
-        write(doing, [*_wake(access, index), *_lead(access, index, access.routes)])
-    except VmnetError:
-        if index_of(access.name) == index:
-            drop(doing, index=index)
-        raise
+        added = addresses.add(index, access.addresses)
+        write(doing, [*ipv6.bring_up(index), *added, *_routes(access, index, access.routes)])
 
 
 def update(access: HostAccess) -> None:
-    """Bring what can be set on a living sibling to what it should be.
+    """Bring what can be set on a living macvlan to what it should be.
 
     Raises VmnetError when the kernel refuses.
     """
-    index = existing_index(access.name)
+    index = links.existing_index(access.name)
     doing = f'setting up the host access "{access.name}"'
     (have,) = links.at(index)
-    write(doing, [*below_ipv6(have.mtu, access.mtu, index), *_dress(access, index)])
+    raised = ipv6.below_ipv6(have.mtu, access.mtu, index)
+    write(doing, [*raised, *_configure(access, index)])
     ipv6.ignore_routers(access.name)
-    there = {x.network: x.source for x in paths(index)}
+    there = {x.network: x.source for x in addresses.routes_of(index)}
     right = {x for x in access.routes if there.get(x) == _source(access, x)}
-    writes = [Write(a.lead_no_more(index, ip_interface(x))) for x in sorted({*there} - right)]
-    writes += let_go(held(index), index, access.addresses)
-    writes += forget(index, access.addresses)
+    writes = [Write(address_codec.delete_route(index, x)) for x in sorted({*there} - right)]
+    writes += addresses.remove(addresses.of(index), index, access.addresses)
+    writes += addresses.remove_learned(index, access.addresses)
     if have.mac != access.mac:
-        writes.append(Write(m.new(m.mac(m.ADDRESS, access.mac), index=index)))
-    writes += _wake(access, index)
-    writes += _lead(access, index, [x for x in access.routes if x not in right])
+        writes.append(Write(new(("IFLA_ADDRESS", access.mac), index=index)))
+    writes += ipv6.bring_up(index)
+    writes += addresses.add(index, access.addresses)
+    writes += _routes(access, index, [x for x in access.routes if x not in right])
     write(doing, writes)
 
 
@@ -116,26 +105,18 @@ def observed(sibling: Link, found: Iterable[Link], routes: Iterable[Route]) -> H
     )
 
 
-def _dress(access: HostAccess, index: int) -> Iterator[Write]:
-    """Say all that must be said before the device is up."""
-    mode = m.info("macvlan", m.number(m.MACVLAN_MODE, m.MODES["bridge"]))
-    about = mode + m.number(m.MTU, access.mtu) + m.text(m.IFALIAS, access.alias)
-    yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
+def _configure(access: HostAccess, index: int) -> Iterator[Write]:
+    """Set all that must be set before the device is up."""
+    settings = _BRIDGE_MODE, ("IFLA_MTU", access.mtu), ("IFLA_IFALIAS", access.alias)
+    yield ipv6.keep_silent(index)
     # Before it is up: else the LAN hears two answers for each of the host's addresses.
-    yield Write(u.answer_for_own_addresses_only(index))
-    yield Write(m.new(about, index=index), _REFUSED)
+    yield Write(new(link_codec.ARP_IGNORE, index=index))
+    yield Write(new(*settings, index=index), _REFUSED)
 
 
-def _wake(access: HostAccess, index: int) -> Iterator[Write]:
-    # Again: an MTU that has become large enough for IPv6 has brought the kernel's defaults back.
-    yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
-    yield Write(m.new(index=index, on=m.UP))
-    yield from hold(index, access.addresses)
-
-
-def _lead(access: HostAccess, index: int, routes: Iterable[str]) -> Iterator[Write]:
-    for to in routes:
-        yield Write(a.lead(index, ip_interface(to), _source(access, to)), _NO_ROUTE)
+def _routes(access: HostAccess, index: int, wanted: Iterable[str]) -> Iterator[Write]:
+    for to in wanted:
+        yield Write(address_codec.add_route(index, to, _source(access, to)), _NO_ROUTE)
 
 
 def _source(access: HostAccess, to: str) -> str:

@@ -1,6 +1,6 @@
 """Macvtaps: made whole in one call, changed while guests run on them, read back and compared.
 
-The order of a birth is measured, not chosen: group, name, MAC and ifindex go into the creating
+The order of the messages is measured, not chosen: group, name, MAC and ifindex go into the creating
 message, since alias and altname are silently ignored there (Linux 6.18, rtnetlink.c); the host's
 IPv6 must be off and addr_gen_mode "none" before UP, or the host sends neighbour discovery with the
 guest's MAC, and takes routes from routers while nobody holds the tap.
@@ -12,20 +12,18 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from provisioner.errors import VmnetError
-from provisioner.host.netlink import ipv6
-from provisioner.host.netlink import link_codec as m
-from provisioner.host.netlink.batch import Write, write
-from provisioner.host.netlink.link_codec import Message
-from provisioner.host.netlink.rtnetlink import ask, existing_index, refused, transact
+from provisioner.host.netlink import ipv6, link_codec, links
+from provisioner.host.netlink.link_codec import IFF_ALLMULTI, IFF_NOARP, IFF_UP, linkinfo
+from provisioner.host.netlink.message import Attribute, Message
+from provisioner.host.netlink.rtnetlink import Write, ask, refused, transact, write
 from provisioner.network.facts import Link
 from provisioner.network.readback import CARRIER, Difference, differences
 from provisioner.network.resources import Macvtap
 
-_QUIET = m.NOARP | m.ALLMULTI
 _FOLLOWS_S = 2.0  # a macvtap follows its uplink's carrier when the kernel's link watch runs
 _POLL_S = 0.02
 
-_AT_BIRTH_ONLY = "passthru is chosen when a device is made: take this one away and make it anew"
+_AT_CREATION_ONLY = "passthru is chosen when a device is made: delete this one and make it anew"
 _ALONE = "a passthru device must be alone on its uplink: look at what else sits there: ip -d link"
 
 
@@ -40,25 +38,24 @@ def create(tap: Macvtap, index: int) -> None:
 
 
 def create_all(wanted: Sequence[tuple[Macvtap, int]]) -> list[Exception | None]:
-    """Make many macvtaps in few calls; give for each what `create` would raise.
+    """Make many macvtaps in few calls; return for each what `create` would raise.
 
     One that fails is gone again, whatever becomes of the others.
     """
-    uplinks = {name: existing_index(name) for name in {tap.uplink for tap, _ in wanted}}
-    answers = transact([_birth(tap, index, uplinks[tap.uplink]) for tap, index in wanted])
-    made = [at for at, statuses in enumerate(answers) if statuses[0] == 0]
-    _wake([wanted[at][0] for at in made], [answers[at] for at in made])
-    found: list[Exception | None] = [
-        _refusal(f'making the macvtap "{tap.name}" on "{tap.uplink}"', tap, statuses)
-        for (tap, _), statuses in zip(wanted, answers, strict=True)
+    uplinks = {name: links.existing_index(name) for name in {tap.uplink for tap, _ in wanted}}
+    statuses = transact(_creation(tap, index, uplinks[tap.uplink]) for tap, index in wanted)
+    made = [at for at, answered in enumerate(statuses) if answered[0] == 0]
+    _activate([wanted[at] for at in made], [statuses[at] for at in made])
+    errors: list[Exception | None] = [
+        _refusal(f'making the macvtap "{tap.name}" on "{tap.uplink}"', tap, answered)
+        for (tap, _), answered in zip(wanted, statuses, strict=True)
     ]
-    whole = [at for at in made if found[at] is None]
-    told = _differences([wanted[at] for at in whole])
+    whole = [at for at in made if errors[at] is None]
+    mismatches = _mismatches([wanted[at] for at in whole])
     for at in whole:
-        found[at] = told.get(wanted[at][0].name)
-    gone = [[m.delete(index=wanted[at][1])] for at in made if found[at] is not None]
-    transact(gone)
-    return found
+        errors[at] = mismatches.get(wanted[at][0].name)
+    transact([[link_codec.delete(index=wanted[at][1])] for at in made if errors[at] is not None])
+    return errors
 
 
 def update(tap: Macvtap, have: Link) -> None:
@@ -71,16 +68,17 @@ def update(tap: Macvtap, have: Link) -> None:
 
 
 def update_all(wanted: Sequence[tuple[Macvtap, Link]]) -> list[Exception | None]:
-    """Change many macvtaps in few calls; give for each what `update` would raise."""
-    answers = transact([_changes(tap, have) for tap, have in wanted])
-    _wake([tap for tap, _ in wanted], answers)
-    found = [
-        _refusal(f'changing the macvtap "{tap.name}"', tap, statuses, have)
-        for (tap, have), statuses in zip(wanted, answers, strict=True)
+    """Change many macvtaps in few calls; return for each what `update` would raise."""
+    statuses = transact(_changes(tap, have) for tap, have in wanted)
+    _activate([(tap, have.index) for tap, have in wanted], statuses)
+    errors = [
+        _refusal(f'changing the macvtap "{tap.name}"', tap, answered, have)
+        for (tap, have), answered in zip(wanted, statuses, strict=True)
     ]
-    whole = [at for at, error in enumerate(found) if error is None]
-    told = _differences([(wanted[at][0], wanted[at][1].index) for at in whole])
-    return [error or told.get(tap.name) for error, (tap, _) in zip(found, wanted, strict=True)]
+    whole = [one for one, error in zip(wanted, errors, strict=True) if error is None]
+    mismatches = _mismatches([(tap, have.index) for tap, have in whole])
+    pairs = zip(errors, wanted, strict=True)
+    return [error or mismatches.get(tap.name) for error, (tap, _) in pairs]
 
 
 def plug(name: str, *, up: bool) -> None:
@@ -88,56 +86,57 @@ def plug(name: str, *, up: bool) -> None:
 
     Raises VmnetError when it is not there.
     """
-    index = existing_index(name)
-    message = m.new(index=index, on=m.UP) if up else m.new(index=index, off=m.UP)
+    on, off = (IFF_UP, 0) if up else (0, IFF_UP)
+    message = link_codec.new(index=links.existing_index(name), on=on, off=off)
     write(f'setting "{name}" {"up" if up else "down"}', [Write(message)])
 
 
-def let_go(doomed: Iterable[Link]) -> None:
+def prepare_removal(doomed: Iterable[Link]) -> None:
     """Make macvtaps ready to be deleted: a passthru one gives back what it asked of its uplink.
 
     The kernel counts ALLMULTI up on the uplink when it is set on a passthru device that is up, and
     forgets to count it down when the device goes (macvlan_stop skips it, Linux 6.18).
     """
-    transact([[m.new(index=x.index, off=m.ALLMULTI)] for x in doomed if x.mode == "passthru"])
+    doomed = [x for x in doomed if x.mode == "passthru"]
+    transact([[link_codec.new(index=x.index, off=IFF_ALLMULTI)] for x in doomed])
 
 
-def _birth(tap: Macvtap, index: int, uplink: int) -> list[Message]:
+def _creation(tap: Macvtap, index: int, uplink: int) -> list[Message]:
     """List the messages that make a macvtap, the creating one first."""
-    named = m.text(m.IFNAME, tap.name)
-    # A passthru device bears its uplink's MAC: the kernel ignores any other at birth, and setting
-    # one later would change the uplink's.
-    mac = () if tap.mode == "passthru" else (m.mac(m.ADDRESS, tap.mac),)
-    attributes = (
-        named,
-        m.number(m.LINK, uplink),
-        m.number(m.MTU, tap.mtu),
-        m.number(m.GROUP, tap.group),
-        m.number(m.TXQLEN, tap.txqueuelen),
-        m.number(m.NUM_TX_QUEUES, tap.queues),
-        m.number(m.NUM_RX_QUEUES, tap.queues),
-        m.info("macvtap", *_mode(tap)),
-    )
+    named = ("IFLA_IFNAME", tap.name)
+    # A passthru device bears its uplink's MAC: the kernel ignores any other at creation, and
+    # setting one later would change the uplink's.
+    mac = [("IFLA_ADDRESS", tap.mac)] if tap.mode != "passthru" else []
     messages = [
-        m.new(*attributes, *mac, index=index, flags=m.CREATE | m.EXCL),
-        m.new(named, m.info("macvtap"), m.text(m.IFALIAS, tap.alias)),
+        link_codec.new(
+            named,
+            *mac,
+            ("IFLA_LINK", uplink),
+            ("IFLA_MTU", tap.mtu),
+            ("IFLA_GROUP", tap.group),
+            ("IFLA_TXQLEN", tap.txqueuelen),
+            ("IFLA_NUM_TX_QUEUES", tap.queues),
+            ("IFLA_NUM_RX_QUEUES", tap.queues),
+            _mode(tap),
+            index=index,
+            create=True,
+        ),
+        link_codec.new(named, linkinfo("macvtap"), ("IFLA_IFALIAS", tap.alias)),
     ]
     if tap.altname:
-        messages.append(m.altname(tap.altname, link=tap.name))
+        messages.append(link_codec.altname(tap.altname, link=tap.name))
     return messages
 
 
-def _wake(taps: Sequence[Macvtap], answers: Sequence[list[int]]) -> None:
+def _activate(taps: Sequence[tuple[Macvtap, int]], statuses: Sequence[list[int]]) -> None:
     """Shut macvtaps out of the host's IPv6, then set their flags; add the kernel's answers.
 
     In this order: on a device that is up, the host would take routes from any router on the wire.
     """
-    ipv6.disable(*(tap.name for tap in taps))
-    asked = [
-        [m.new(m.text(m.IFNAME, x.name), m.info("macvtap"), m.silent()), _flags(x)] for x in taps
-    ]
-    for told, statuses in zip(answers, transact(asked), strict=True):
-        told.extend(statuses)
+    ipv6.disable(*(tap.name for tap, _ in taps))
+    asked = ([ipv6.keep_silent(index).message, _flags(tap, index)] for tap, index in taps)
+    for before, after in zip(statuses, transact(asked), strict=True):
+        before.extend(after)
 
 
 def _changes(tap: Macvtap, have: Link) -> list[Message]:
@@ -145,53 +144,52 @@ def _changes(tap: Macvtap, have: Link) -> list[Message]:
 
     It never stops working, unless its MTU was too small for IPv6 and becomes large enough.
     """
-    at = have.index
-    messages = [x.message for x in ipv6.below_ipv6(have.mtu, tap.mtu, at)]
+    index = have.index
+    messages = [x.message for x in ipv6.below_ipv6(have.mtu, tap.mtu, index)]
     if (have.mode, have.nopromisc) != (tap.mode, tap.nopromisc):
-        messages.append(m.new(m.info("macvtap", *_mode(tap)), index=at))
+        messages.append(link_codec.new(_mode(tap), index=index))
     elif tap.mode == "source":
-        messages += _edits(tap, have)
+        messages += _source_edits(tap, have)
     if have.altname != tap.altname:
-        messages += [m.altname(have.altname, index=at, away=True)] if have.altname else []
-        messages += [m.altname(tap.altname, index=at)] if tap.altname else []
-    mtu, length = m.number(m.MTU, tap.mtu), m.number(m.TXQLEN, tap.txqueuelen)
-    alias = m.text(m.IFALIAS, tap.alias)
-    messages.append(m.new(m.info("macvtap"), mtu, length, alias, index=at))
+        if have.altname:
+            messages.append(link_codec.altname(have.altname, index=index, remove=True))
+        if tap.altname:
+            messages.append(link_codec.altname(tap.altname, index=index))
+    settings = (
+        ("IFLA_MTU", tap.mtu),
+        ("IFLA_TXQLEN", tap.txqueuelen),
+        ("IFLA_IFALIAS", tap.alias),
+    )
+    messages.append(link_codec.new(linkinfo("macvtap"), *settings, index=index))
     return messages
 
 
-def _flags(tap: Macvtap) -> Message:
-    """Set and clear the flags of a macvtap.
+def _flags(tap: Macvtap, index: int) -> Message:
+    """Return the request to set and clear the flags of a macvtap.
 
     ALLMULTI: macvlan filters multicast by the host-side device's list, which knows nothing of
     the guest's addresses, and would drop the neighbour solicitations for them.
     """
-    on, off = (_QUIET | m.UP, 0) if tap.up else (_QUIET, m.UP)
-    return m.new(m.text(m.IFNAME, tap.name), m.info("macvtap"), on=on, off=off)
+    quiet = IFF_NOARP | IFF_ALLMULTI
+    on, off = (quiet | IFF_UP, 0) if tap.up else (quiet, IFF_UP)
+    return link_codec.new(index=index, on=on, off=off)
 
 
-def _mode(tap: Macvtap) -> list[bytes]:
-    """Frame a mode with all that belongs to it: leaving source has flushed its list."""
-    out = [m.number(m.MACVLAN_MODE, m.MODES[tap.mode])]
-    out.append(m.flags16(m.NOPROMISC if tap.nopromisc else 0))
-    if tap.mode == "source":
-        out.append(m.number(m.MACADDR_MODE, m.MACADDR_SET))
-        out.append(m.nest(m.MACADDR_DATA, *(m.mac(m.MACADDR, x) for x in tap.sources)))
-    return out
+def _mode(tap: Macvtap) -> Attribute:
+    """Return a mode with all that belongs to it: leaving source has flushed its list."""
+    sources = tap.sources if tap.mode == "source" else None
+    return link_codec.macvlan("macvtap", tap.mode, nopromisc=tap.nopromisc, sources=sources)
 
 
-def _edits(tap: Macvtap, have: Link) -> Iterator[Message]:
-    """Add and take away single MACs: to set the list anew would lose frames from those that stay.
+def _source_edits(tap: Macvtap, have: Link) -> Iterator[Message]:
+    """Add and delete single MACs: to set the list anew would lose frames from those that stay.
 
     (macvlan_changelink_sources flushes it first.)
     """
-    for mode, macs in (
-        (m.MACADDR_ADD, sorted(set(tap.sources) - set(have.sources))),
-        (m.MACADDR_DEL, sorted(set(have.sources) - set(tap.sources))),
-    ):
-        for one in macs:
-            edit = m.info("macvtap", m.number(m.MACADDR_MODE, mode), m.mac(m.MACADDR, one))
-            yield m.new(edit, index=have.index)
+    wanted, there = set(tap.sources), set(have.sources)
+    for verb, macs in (("add", wanted - there), ("del", there - wanted)):
+        for mac in sorted(macs):
+            yield link_codec.new(link_codec.edit_sources(verb, mac), index=have.index)
 
 
 def _refusal(
@@ -205,52 +203,47 @@ def _refusal(
     fix = None
     if bad[0] == errno.EINVAL:
         if have and have.mode != tap.mode and "passthru" in {have.mode, tap.mode}:
-            fix = _AT_BIRTH_ONLY
+            fix = _AT_CREATION_ONLY
         elif tap.mode == "passthru":
             fix = _ALONE
     return refused(bad[0], doing, made=have is not None or statuses[0] == 0, fix=fix)
 
 
-def _differences(wanted: Sequence[tuple[Macvtap, int]]) -> dict[str, VmnetError]:
-    """Read devices back and compare; give the error of each that is something else, by name."""
+def _mismatches(wanted: Sequence[tuple[Macvtap, int]]) -> dict[str, VmnetError]:
+    """Read devices back and compare; return the error of each that is something else, by name."""
     end = time.monotonic() + _FOLLOWS_S
-    told: dict[str, VmnetError] = {}
+    errors: dict[str, VmnetError] = {}
     left = wanted
     while left:
         found = {tap.name: bad for tap, bad in _compared(left) if bad}
         late = {name for name, bad in found.items() if {x.field for x in bad} == {CARRIER}}
         if time.monotonic() > end:
             late = set()
-        told |= {name: _mismatch(name, bad) for name, bad in found.items() if name not in late}
+        errors |= {name: _mismatch(name, bad) for name, bad in found.items() if name not in late}
         left = [(tap, index) for tap, index in left if tap.name in late]
         select.select([], [], [], _POLL_S if left else 0)
-    return told
+    return errors
 
 
 def _compared(
     wanted: Sequence[tuple[Macvtap, int]],
 ) -> Iterator[tuple[Macvtap, tuple[Difference, ...]]]:
-    bodies = ask([m.get(index) for _, index in wanted])
-    links = [m.link(body) if body else None for body in bodies]
-    lowers = sorted({x.lower for x in links if x and x.lower})
-    uplinks = {
-        index: m.link(body)
-        for index, body in zip(lowers, ask([m.get(index) for index in lowers]), strict=True)
-        if body
-    }
-    for (tap, _), have, body in zip(wanted, links, bodies, strict=True):
-        if have and body:
-            heard = m.heard(body)
-            if have.ipv6 and ipv6.can_be_set():
-                heard.append("disable_ipv6")
-            yield tap, differences(tap, have, uplinks.get(have.lower), heard)
-        else:
+    found = ask([link_codec.get(index) for _, index in wanted])
+    have = [link_codec.link(message) if message else None for message in found]
+    uplinks = {x.index: x for x in links.at(*{x.lower for x in have if x and x.lower})}
+    for (tap, _), link, message in zip(wanted, have, found, strict=True):
+        if link is None:
             yield tap, (Difference("device", "a macvtap", "none any more"),)
+            continue
+        unset = [] if link.quiet else link_codec.unset(message)
+        if link.ipv6 and ipv6.can_be_set():
+            unset.append("disable_ipv6")
+        yield tap, differences(tap, link, uplinks.get(link.lower), unset)
 
 
 def _mismatch(name: str, bad: Sequence[Difference]) -> VmnetError:
-    told = "; ".join(map(str, bad))
+    found = "; ".join(map(str, bad))
     return VmnetError(
-        f'the macvtap "{name}" is not what was asked for: {told}',
+        f'the macvtap "{name}" is not what was asked for: {found}',
         fix="the kernel has passed over it without a word: ask for something else in its place",
     )

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.netlink import link_codec, links, rtnetlink
-from provisioner.host.netlink.link_codec import Message
+from provisioner.host.netlink import link_codec, links
+from provisioner.host.netlink.rtnetlink import refused, transact
 from provisioner.host.network import macvtap, tap_node
 from provisioner.naming import NET_GROUP, NET_LEAVING_GROUP
 from provisioner.network.facts import Link
@@ -35,7 +35,7 @@ def create(wanted: Sequence[Macvtap], taken: Collection[int], records: Path) -> 
             tried |= {tap.name: index for tap, index in pairs}
             made |= _made(pairs)
             for name in _foreign(made, records):
-                _delete({name: made.pop(name)})
+                links.delete_at(made.pop(name), f'deleting "{name}"')
             left = [tap for tap in left if tap.name not in made]
     except BaseException:
         remove(tried, records)
@@ -54,30 +54,16 @@ def remove(doomed: Mapping[str, int], records: Path) -> None:
     for index in doomed.values():
         tap_node.remove_node(index, records)  # first: the link still tells whose the node was
     here = links.every()
-    strangers = [x for x in here if x.group == NET_LEAVING_GROUP and doomed.get(x.name) != x.index]
+    ours = [x for x in here if _is(x, doomed)]
+    strangers = [x for x in here if x.group == NET_LEAVING_GROUP and x not in ours]
     # Ours can be there when an earlier command was killed; anybody else's stays where it is.
     _move([x.index for x in strangers if device.is_ours(x)], NET_GROUP)
-    macvtap.let_go(x for x in here if _is(x, doomed))
-    _move([x.index for x in here if _is(x, doomed)], NET_LEAVING_GROUP)
-    members = [x for x in links.every() if x.group == NET_LEAVING_GROUP]
-    if all(_is(x, doomed) for x in members):
-        if members:
-            _done(link_codec.delete(link_codec.number(link_codec.GROUP, NET_LEAVING_GROUP)))
-    else:
-        _delete({x.name: x.index for x in members if _is(x, doomed)})
+    macvtap.prepare_removal(ours)
+    _move([x.index for x in ours], NET_LEAVING_GROUP)
+    links.delete_group(NET_LEAVING_GROUP, lambda x: _is(x, doomed))
     for folder in (records, records.parent, records.parent.parent):
         with suppress(OSError):  # something is in it, or it was never made
             folder.rmdir()
-
-
-def counters(indexes: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    """Read the counters of links, as core.linkmessages.counters gives them; some may be gone."""
-    bodies = rtnetlink.ask([link_codec.get(index, counted=True) for index in indexes])
-    return {
-        index: link_codec.counters(body)
-        for index, body in zip(indexes, bodies, strict=True)
-        if body
-    }
 
 
 def _free_indexes(name: str, gone: set[int]) -> Iterator[int]:
@@ -105,7 +91,7 @@ def _made(pairs: Sequence[tuple[Macvtap, int]]) -> dict[str, int]:
         match error:
             case None:
                 made[tap.name] = index
-            case FileExistsError() if rtnetlink.index_of(tap.name):
+            case FileExistsError() if links.index_of(tap.name):
                 raise VmnetError(
                     f'the device name "{tap.name}" has been taken meanwhile',
                     fix=f"look at it with: ip -d link show dev {tap.name}",
@@ -133,19 +119,7 @@ def _is(link: Link, doomed: Mapping[str, int]) -> bool:
 
 
 def _move(indexes: Sequence[int], group: int) -> None:
-    number = link_codec.number(link_codec.GROUP, group)
-    statuses = rtnetlink.transact([[link_codec.new(number, index=i)] for i in indexes])
-    for (status,) in statuses:
+    moved = ("IFLA_GROUP", group)
+    for (status,) in transact([link_codec.new(moved, index=index)] for index in indexes):
         if status not in {0, errno.ENODEV}:
-            raise rtnetlink.refused(status, "moving devices to the group that is removed")
-
-
-def _delete(doomed: Mapping[str, int]) -> None:
-    for index in doomed.values():
-        _done(link_codec.delete(index=index))
-
-
-def _done(message: Message) -> None:
-    ((status,),) = rtnetlink.transact([[message]])
-    if status not in {0, errno.ENODEV}:
-        raise rtnetlink.refused(status, "removing devices")
+            raise refused(status, "moving devices to the group that is removed")

@@ -7,13 +7,10 @@ from typing import Final
 
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.netlink import ipv6, links
-from provisioner.host.netlink import link_codec as m
-from provisioner.host.netlink import uplink_codec as u
-from provisioner.host.netlink.addresses import forget, held, hold, let_go
-from provisioner.host.netlink.batch import NO_IPV6, Write, free_index, write
-from provisioner.host.netlink.ipv6 import below_ipv6
-from provisioner.host.netlink.rtnetlink import drop, existing_index, index_of
+from provisioner.host.netlink import addresses, ipv6, link_codec, links
+from provisioner.host.netlink.link_codec import IFF_NOARP, new
+from provisioner.host.netlink.message import Attribute
+from provisioner.host.netlink.rtnetlink import Write, write
 from provisioner.network.facts import Link
 from provisioner.network.frames import link_local
 from provisioner.network.resources import Switch
@@ -30,21 +27,15 @@ def create(switch: Switch) -> None:
 
     Raises VmnetError when the kernel refuses; FileExistsError when one of the names is taken.
     """
-    parts = [name for name in (switch.name, switch.far, switch.bridge) if name]
-    for name in parts:
-        if index_of(name):
-            raise FileExistsError(errno.EEXIST, name)
+    names = [name for name in (switch.name, switch.far, switch.bridge) if name]
+    links.refuse_existing(*names)
     doing = f'making the switch "{switch.name}"'
-    ends = _Ends.chosen(parts)
-    try:
-        write(doing, [*_birth(switch, ends), *_dress(switch, ends)])
+    devices = _Devices.chosen(names)
+    with links.deleted_on_error(zip(names, devices, strict=False)):
+        write(doing, [*_creation(switch, devices), *_configure(switch, devices)])
         _close(switch)
-        write(doing, [*_wake(ends), *hold(ends.side, _addresses(switch))])
-    except VmnetError:
-        for name, index in zip(parts, ends, strict=False):
-            if index_of(name) == index:
-                drop(doing, index=index)
-        raise
+        added = addresses.add(devices.host_side, _addresses(switch))
+        write(doing, [*ipv6.bring_up(*devices), *added])
 
 
 def update(switch: Switch) -> None:
@@ -52,33 +43,35 @@ def update(switch: Switch) -> None:
 
     Its bridge comes or goes as wanted. Raises VmnetError when the kernel refuses.
     """
-    lower, far = existing_index(switch.name), existing_index(switch.far)
+    lower, far = links.existing_index(switch.name), links.existing_index(switch.far)
     bridge = _bridge_of(switch.name)
-    here = index_of(bridge)
+    here = links.index_of(bridge)
     writes: list[Write] = []
     if switch.bridge and not here:
-        here = free_index(naming.link_indexes(bridge))
-        writes.append(_bridge(switch, here, birth=True))
+        here = links.free_index(bridge)
+        writes.append(_bridge(switch, here, ("IFLA_IFNAME", bridge), create=True))
     elif here:
         _prove_bridge(here, switch)
-    ends = _Ends(lower, far, here if switch.bridge else 0)
-    writes += let_go(held(far, here), ends.side, switch.addresses)
+    devices = _Devices(lower, far, here if switch.bridge else 0)
+    have = addresses.of(far, here)
+    writes += addresses.remove(have, devices.host_side, switch.addresses)
     (port,) = links.at(far)
-    if port.master != ends.bridge:
-        writes.append(Write(u.enslave(far, ends.bridge)))
+    if port.master != devices.bridge:
+        writes.append(_enslave(far, devices.bridge))
     if here and not switch.bridge:
-        writes.append(Write(m.delete(index=here)))
+        writes.append(Write(link_codec.delete(index=here)))
     if switch.far_mac and port.mac != switch.far_mac:
-        writes.append(Write(m.new(m.mac(m.ADDRESS, switch.far_mac), index=far)))
+        writes.append(Write(new(("IFLA_ADDRESS", switch.far_mac), index=far)))
     doing = f'setting up the switch "{switch.name}"'
-    for each in links.at(*filter(None, ends)):
-        writes += below_ipv6(each.mtu, switch.mtu, each.index)
-    write(doing, [*writes, *_dress(switch, ends)])
+    for each in links.at(*devices):
+        writes += ipv6.below_ipv6(each.mtu, switch.mtu, each.index)
+    write(doing, [*writes, *_configure(switch, devices)])
     _close(switch)
-    addresses = _addresses(switch)
+    wanted, side = _addresses(switch), devices.host_side
     # What routers have given the host before: in a second call, once it ignores them.
-    learned = [*let_go(held(ends.side), ends.side, addresses), *forget(ends.side, addresses)]
-    write(doing, [*learned, *_wake(ends), *hold(ends.side, addresses)])
+    learned = addresses.remove(addresses.of(side), side, wanted)
+    routes = addresses.remove_learned(side, wanted)
+    write(doing, [*learned, *routes, *ipv6.bring_up(*devices), *addresses.add(side, wanted)])
 
 
 def observed(lower: Link, found: Iterable[Link]) -> Switch:
@@ -121,26 +114,26 @@ def strays(ours: Iterable[Link]) -> list[Switch]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ends:
+class _Devices:
     """The ifindexes of a switch's devices; 0 for no bridge."""
 
     lower: int
     far: int
-    bridge: int
+    bridge: int = 0
 
     @classmethod
-    def chosen(cls, parts: Sequence[str]) -> "_Ends":
-        """Choose free ifindexes, so that one call can say everything about the new devices."""
+    def chosen(cls, names: Sequence[str]) -> "_Devices":
+        """Choose free ifindexes for devices of these names."""
         found: list[int] = []
-        for name in parts:
-            found.append(free_index(naming.link_indexes(name), found))
-        return cls(*found, *[0] * (3 - len(found)))
+        for name in names:
+            found.append(links.free_index(name, found))
+        return cls(*found)
 
     def __iter__(self) -> Iterator[int]:
-        return iter((self.lower, self.far, self.bridge))
+        return filter(None, (self.lower, self.far, self.bridge))
 
     @property
-    def side(self) -> int:
+    def host_side(self) -> int:
         return self.bridge or self.far
 
 
@@ -158,49 +151,46 @@ def _is_wired(far: Link, bridge: Link | None) -> bool:
     return far.master == bridge.index and far.hairpin
 
 
-def _birth(switch: Switch, ends: _Ends) -> Iterator[Write]:
-    shared = m.number(m.MTU, switch.mtu) + m.number(m.GROUP, switch.group)
-    near, far = (m.text(m.IFNAME, name) + shared for name in (switch.name, switch.far))
-    near += m.mac(m.ADDRESS, switch.mac) if switch.mac else b""
-    far += m.mac(m.ADDRESS, switch.far_mac) if switch.far_mac else b""
-    yield Write(u.veth(near, far, ends.lower, ends.far), _NO_VETH)
+def _creation(switch: Switch, devices: _Devices) -> Iterator[Write]:
+    shared = ("IFLA_MTU", switch.mtu), ("IFLA_GROUP", switch.group)
+    near, far = (
+        [("IFLA_IFNAME", name), *shared, *([("IFLA_ADDRESS", mac)] if mac else [])]
+        for name, mac in ((switch.name, switch.mac), (switch.far, switch.far_mac))
+    )
+    pair = link_codec.veth(far, devices.far)
+    yield Write(new(*near, pair, index=devices.lower, create=True), _NO_VETH)
     if switch.bridge:
-        yield _bridge(switch, ends.bridge, birth=True)
-        yield Write(u.enslave(ends.far, ends.bridge))
+        yield _bridge(switch, devices.bridge, ("IFLA_IFNAME", switch.bridge), create=True)
+        yield _enslave(devices.far, devices.bridge)
 
 
-def _bridge(switch: Switch, index: int, *, birth: bool) -> Write:
-    name = m.text(m.IFNAME, switch.bridge) if birth else b""
-    about = name + m.number(m.MTU, switch.mtu) + m.number(m.GROUP, switch.group)
-    return Write(u.bridge(about, index, birth=birth), _NO_BRIDGE)
+def _bridge(switch: Switch, index: int, *named: Attribute, create: bool = False) -> Write:
+    settings = ("IFLA_MTU", switch.mtu), ("IFLA_GROUP", switch.group), link_codec.bridge()
+    return Write(new(*named, *settings, index=index, create=create), _NO_BRIDGE)
 
 
-def _dress(switch: Switch, ends: _Ends) -> Iterator[Write]:
-    """Say all that must be said before the devices are up."""
-    mtu, alias = m.number(m.MTU, switch.mtu), m.text(m.IFALIAS, switch.alias)
-    if ends.bridge:
-        yield _bridge(switch, ends.bridge, birth=False)
-        yield Write(u.hairpin(ends.far))
-    for index in filter(None, ends):
-        # Silent before it is up: the host says nothing here but what it is asked for.
-        yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
+def _enslave(port: int, bridge: int) -> Write:
+    return Write(new(("IFLA_MASTER", bridge), index=port))
+
+
+def _configure(switch: Switch, devices: _Devices) -> Iterator[Write]:
+    """Set all that must be set before the devices are up."""
+    settings = ("IFLA_MTU", switch.mtu), ("IFLA_IFALIAS", switch.alias)
+    if devices.bridge:
+        yield _bridge(switch, devices.bridge)
+        yield Write(new(link_codec.hairpin(), index=devices.far))
+    for index in devices:
+        yield ipv6.keep_silent(index)
         # The lower end is the guests': were it to answer ARP, a reflecting bridge would bring the
         # guests two answers for each of the host's addresses.
-        on = m.NOARP if index == ends.lower else 0
-        yield Write(m.new(mtu, alias, index=index, on=on))
+        on = IFF_NOARP if index == devices.lower else 0
+        yield Write(new(*settings, index=index, on=on))
 
 
 def _close(switch: Switch) -> None:
     """Keep the lower end out of the host's IPv6, and the others from learning from routers."""
     ipv6.disable(switch.name)
     ipv6.ignore_routers(*filter(None, (switch.far, switch.bridge)))
-
-
-def _wake(ends: _Ends) -> Iterator[Write]:
-    for index in filter(None, ends):
-        # Again: an MTU that has become large enough for IPv6 has brought the defaults back.
-        yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
-        yield Write(m.new(index=index, on=m.UP))
 
 
 def _addresses(switch: Switch) -> tuple[str, ...]:

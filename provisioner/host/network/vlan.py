@@ -4,14 +4,10 @@ import errno
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from provisioner import naming
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.netlink import drivers, ipv6, links
-from provisioner.host.netlink import link_codec as m
-from provisioner.host.netlink import uplink_codec as u
-from provisioner.host.netlink.batch import NO_IPV6, Write, free_index, write
-from provisioner.host.netlink.ipv6 import below_ipv6
-from provisioner.host.netlink.rtnetlink import drop, existing_index, index_of
+from provisioner.host.netlink import drivers, ipv6, link_codec, links
+from provisioner.host.netlink.link_codec import IFF_NOARP, new
+from provisioner.host.netlink.rtnetlink import Write, write
 from provisioner.network.facts import Link
 from provisioner.network.resources import Vlan
 from provisioner.text import one_line
@@ -20,7 +16,7 @@ _LOAD_IT: Final = (
     "load it with modprobe 8021q; where the kernel was built without it (CONFIG_VLAN_8021Q),"
     " let the switch hand out the VLAN untagged, or choose another host"
 )
-_MENDS: Final = {
+_FIXES: Final = {
     errno.EOPNOTSUPP: _LOAD_IT,
     errno.ERANGE: "a VLAN's MTU must not be above its uplink's",
 }
@@ -39,9 +35,8 @@ def create(vlan: Vlan) -> None:
     Raises VmnetError when the kernel has no driver or refuses, and when the uplink has another
     device for this VLAN; FileExistsError when the name is taken.
     """
-    if index_of(vlan.name):
-        raise FileExistsError(errno.EEXIST, vlan.name)
-    uplink = existing_index(vlan.uplink)
+    links.refuse_existing(vlan.name)
+    uplink = links.existing_index(vlan.uplink)
     _refuse_rival(vlan, uplink)
     if lack := missing():
         raise VmnetError(
@@ -49,16 +44,12 @@ def create(vlan: Vlan) -> None:
             fix=_LOAD_IT,
             status=Exit.HOST_CANNOT,
         )
-    index = free_index(naming.link_indexes(vlan.name))
+    index = links.free_index(vlan.name)
     doing = f'making VLAN {vlan.vid} on "{vlan.uplink}"'
-    try:
-        write(doing, birth(vlan, uplink, index))
+    with links.deleted_on_error([(vlan.name, index)]):
+        write(doing, creation(vlan, uplink, index))
         ipv6.disable(vlan.name)
-        write(doing, _wake(index))
-    except VmnetError:
-        if index_of(vlan.name) == index:
-            drop(doing, index=index)
-        raise
+        write(doing, [*ipv6.bring_up(index)])
 
 
 def update(vlan: Vlan) -> None:
@@ -66,12 +57,13 @@ def update(vlan: Vlan) -> None:
 
     Raises VmnetError when the kernel refuses.
     """
-    index = existing_index(vlan.name)
+    index = links.existing_index(vlan.name)
     doing = f'setting up VLAN {vlan.vid} on "{vlan.uplink}"'
     (have,) = links.at(index)
-    write(doing, [*below_ipv6(have.mtu, vlan.mtu, index), *_dress(vlan, index)])
+    raised = ipv6.below_ipv6(have.mtu, vlan.mtu, index)
+    write(doing, [*raised, *_configure(vlan, index)])
     ipv6.disable(vlan.name)
-    write(doing, _wake(index))
+    write(doing, [*ipv6.bring_up(index)])
 
 
 def observed(device: Link, found: Iterable[Link]) -> Vlan:
@@ -88,28 +80,25 @@ def observed(device: Link, found: Iterable[Link]) -> Vlan:
     )
 
 
-def birth(vlan: Vlan, uplink: int, index: int) -> list[Write]:
+def creation(vlan: Vlan, uplink: int, index: int) -> list[Write]:
     """List the messages that make a VLAN device with a chosen ifindex; it is still down."""
-    about = (
-        m.text(m.IFNAME, vlan.name),
-        m.number(m.MTU, vlan.mtu),
-        m.number(m.GROUP, vlan.group),
+    message = new(
+        ("IFLA_IFNAME", vlan.name),
+        ("IFLA_MTU", vlan.mtu),
+        ("IFLA_GROUP", vlan.group),
+        ("IFLA_LINK", uplink),
+        link_codec.linkinfo("vlan", ("IFLA_VLAN_ID", vlan.vid)),
+        index=index,
+        create=True,
     )
-    return [Write(u.vlan(b"".join(about), index, uplink, vlan.vid), _MENDS), *_dress(vlan, index)]
+    return [Write(message, _FIXES), *_configure(vlan, index)]
 
 
-def _dress(vlan: Vlan, index: int) -> Iterator[Write]:
-    about = m.number(m.MTU, vlan.mtu) + m.text(m.IFALIAS, vlan.alias)
+def _configure(vlan: Vlan, index: int) -> Iterator[Write]:
+    settings = ("IFLA_MTU", vlan.mtu), ("IFLA_IFALIAS", vlan.alias)
     # The VLAN is the guests': the host neither answers ARP there nor speaks IPv6.
-    yield Write(m.new(m.silent(), index=index), fine=NO_IPV6)
-    yield Write(m.new(about, index=index, on=m.NOARP), _MENDS)
-
-
-def _wake(index: int) -> list[Write]:
-    return [
-        Write(m.new(m.silent(), index=index), fine=NO_IPV6),
-        Write(m.new(index=index, on=m.UP), _MENDS),
-    ]
+    yield ipv6.keep_silent(index)
+    yield Write(new(*settings, index=index, on=IFF_NOARP), _FIXES)
 
 
 def _refuse_rival(vlan: Vlan, uplink: int) -> None:

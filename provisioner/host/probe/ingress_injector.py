@@ -15,12 +15,9 @@ from contextlib import ExitStack
 from typing import Final, Self
 
 from provisioner import naming
-from provisioner.host.netlink import ipv6, links
-from provisioner.host.netlink import link_codec as m
-from provisioner.host.netlink import tc_codec as t
-from provisioner.host.netlink import uplink_codec as u
-from provisioner.host.netlink.batch import NO_IPV6, Write, free_index, write
-from provisioner.host.netlink.rtnetlink import drop, existing_index
+from provisioner.host.netlink import ipv6, link_codec, links, tc_codec
+from provisioner.host.netlink.link_codec import IFF_NOARP, IFF_UP, new
+from provisioner.host.netlink.rtnetlink import Write, write
 from provisioner.host.probe.neighbours import Seen, watch_through
 from provisioner.host.probe.packet_socket import LOST, Wire, explained
 from provisioner.network.facts import Link
@@ -103,7 +100,7 @@ def remove_leftovers() -> None:
     for link in leftovers(links.every()):
         with _claim() as claim:
             if _claimed(claim, link.name[len(_END) :]):
-                drop(f'deleting "{link.name}"', index=link.index)
+                links.delete_at(link.index, f'deleting "{link.name}"')
 
 
 def leftovers(found: Iterable[Link]) -> list[Link]:
@@ -124,23 +121,25 @@ def _built(uplink: str, stack: ExitStack) -> str:
     tail = os.urandom(5).hex()
     claim = stack.enter_context(_claim())
     _claimed(claim, tail)
-    into = existing_index(uplink)
+    into = links.existing_index(uplink)
     end, entry = _END + tail, _ENTRY + tail
-    index = free_index(naming.link_indexes(end))
-    entry_index = free_index(naming.link_indexes(entry), (index,))
-    near, far = (m.text(m.IFNAME, x) + m.number(m.GROUP, naming.WIRE_GROUP) for x in (end, entry))
-    writes = [Write(u.veth(near, far, index, entry_index), _NO_TRAFFIC_CONTROL)]
-    # The entry comes up last: of two ends that come up, only the second can send at once.
+    index = links.free_index(end)
+    entry_index = links.free_index(entry, (index,))
+    group = ("IFLA_GROUP", naming.WIRE_GROUP)
+    pair = link_codec.veth([("IFLA_IFNAME", entry), group], entry_index)
+    creation = new(("IFLA_IFNAME", end), group, pair, index=index, create=True)
+    writes = [Write(creation, _NO_TRAFFIC_CONTROL)]
     for each in (index, entry_index):
-        writes.append(Write(m.new(m.silent(), index=each), fine=NO_IPV6))
-        writes.append(Write(m.new(m.text(m.IFALIAS, _ALIAS), index=each, on=m.NOARP)))
-    writes.append(Write(t.accept_rules(index), _NO_TRAFFIC_CONTROL))
-    writes.append(Write(t.redirect_into(index, into), _NO_TRAFFIC_CONTROL))
+        writes.append(ipv6.keep_silent(each))
+        writes.append(Write(new(("IFLA_IFALIAS", _ALIAS), index=each, on=IFF_NOARP)))
+    writes.append(Write(tc_codec.add_clsact(index), _NO_TRAFFIC_CONTROL))
+    writes.append(Write(tc_codec.redirect_ingress(index, into), _NO_TRAFFIC_CONTROL))
     doing = f'making a wire into "{uplink}"'
-    stack.callback(drop, doing, index=index)
+    stack.callback(links.delete_at, index, doing)
     write(doing, writes)
     ipv6.disable(end, entry)
-    write(doing, [Write(m.new(index=each, on=m.UP)) for each in (index, entry_index)])
+    # The entry comes up last: of two ends that come up, only the second can send at once.
+    write(doing, [Write(new(index=each, on=IFF_UP)) for each in (index, entry_index)])
     return tail
 
 
