@@ -34,6 +34,10 @@ test: setup-tests ## run all tests, lint and types among them (ARGS=tests/unit -
 test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)
 	@tools/in-release.sh --tests '$(RELEASE)' make test ARGS='$(ARGS)'
 
+.PHONY: mutate
+mutate: setup-tests ## change the code that decides, and count what its unit tests notice (ARGS="check plan/rules")
+	@tools/mutate.sh $(ARGS)
+
 .PHONY: lint
 lint: setup-tests ## run lint, types and layer contracts only
 	@tools/test.sh tests/test_house.py
@@ -44,4 +48,4 @@ lock: setup ## pin the Python packages anew (UPGRADE=1: at their newest versions
 
 .PHONY: clean
 clean: ## remove .venv and every cache from this folder; the image stays in /var/cache/vmnet
-	@rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Pins what pyproject.toml asks for, with a hash for every file, in three files:
+# Pins what pyproject.toml asks for, with a hash for every file, in four files:
 #   requirements-build.lock  what builds libvirt-python, which comes as source only, and vmnet
 #   requirements.lock        what vmnet runs on
 #   requirements-dev.lock    what its tests use besides
+#   requirements-mutate.lock what make mutate uses besides
 # None names the place the packages came from: that is the business of pip's own settings.
 # Resolve with the oldest Python that vmnet supports, the one in .venv on Debian 12.
 set -euo pipefail
@@ -40,3 +41,6 @@ pin requirements.lock "What vmnet runs on, pinned." pyproject.toml </dev/null
 known=(requirements-build.lock requirements.lock)
 pin requirements-dev.lock "What vmnet's tests use besides, pinned." --extra dev \
     --constraint requirements-build.lock --constraint requirements.lock pyproject.toml </dev/null
+known+=(requirements-dev.lock)
+pin requirements-mutate.lock "What make mutate uses besides, pinned." --no-annotate - \
+    --constraint requirements.lock --constraint requirements-dev.lock <<<"mutmut>=3.8"
