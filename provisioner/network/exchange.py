@@ -1,18 +1,14 @@
 """What a frame is in the exchange of two ends: a question about the one, its answer, a ping.
 
-Frames come from machines that nobody vouches for: what is cut short or tagged is no part of it.
+Frames come from hosts that nobody vouches for: what is cut short or tagged is no part of it.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final
+from ipaddress import ip_address
 
 from provisioner.network import frames
-from provisioner.plan.ip import Address
-
-_ICMPV6: Final = 58
-_SOLICITATION, _ADVERTISEMENT = 135, 136
+from provisioner.network.frames import Arp, Ip, Nd
 
 
 class Kind(StrEnum):
@@ -32,48 +28,29 @@ class Exchange:
     address: str
 
     def kind(self, frame: bytes) -> Kind | None:
-        """Say what a frame is in this exchange; None when it is no part of it."""
+        """Return what a frame is in this exchange; None when it is not part of it."""
         wanted = ip_address(self.address)
-        match frame[12:14]:
-            case b"\x08\x06" if isinstance(wanted, IPv4Address):
-                return _arp(frame[14:], wanted)
-            case b"\x08\x00" if isinstance(wanted, IPv4Address) and len(frame) >= 34:  # noqa: PLR2004
-                return _packet(IPv4Address(frame[26:30]), IPv4Address(frame[30:34]), wanted)
-            case b"\x86\xdd" if isinstance(wanted, IPv6Address) and len(frame) >= 54:  # noqa: PLR2004
-                return _six(frame, wanted)
+        match frames.parse(frame):
+            case Arp(operation=1) as arp if arp.target == wanted != arp.sender:
+                return Kind.WHO_HAS
+            case Arp() as arp:
+                return Kind.IS_AT if arp.operation != 1 and arp.sender == wanted else None
+            case Nd() as nd:
+                kind = Kind.WHO_HAS if nd.solicits else Kind.IS_AT
+                return kind if nd.target == wanted else None
+            case Ip(destination=destination) if destination == wanted:
+                return Kind.REQUEST
+            case Ip(source=source) if source == wanted:
+                return Kind.REPLY
             case _:
                 return None
 
     def router(self, frame: bytes) -> str:
-        """Give the MAC that has handed on a packet for the asked one, "" when it is the asker's.
+        """Return the MAC that has forwarded a packet to the asked one, "" when it is the asker's.
 
-        Where nobody knows the asker's, nobody can tell.
+        Where the asker's MAC is not known, this cannot be told.
         """
         if not self.source_mac or self.kind(frame) is not Kind.REQUEST:
             return ""
-        mac = frames.mac_text(frame[6:12])
+        mac = frames.source_mac(frame)
         return "" if mac == self.source_mac else mac
-
-
-def _arp(body: bytes, wanted: IPv4Address) -> Kind | None:
-    if len(body) < 28:  # noqa: PLR2004
-        return None
-    asks, sender, target = body[6:8] == b"\0\1", body[14:18], body[24:28]
-    if asks and target == wanted.packed and sender != wanted.packed:
-        return Kind.WHO_HAS
-    return Kind.IS_AT if not asks and sender == wanted.packed else None
-
-
-def _six(frame: bytes, wanted: IPv6Address) -> Kind | None:
-    message = frame[54:]
-    if frame[20] == _ICMPV6 and message[:1] in {bytes([_SOLICITATION]), bytes([_ADVERTISEMENT])}:
-        if message[8:24] != wanted.packed:
-            return None
-        return Kind.WHO_HAS if message[0] == _SOLICITATION else Kind.IS_AT
-    return _packet(IPv6Address(frame[22:38]), IPv6Address(frame[38:54]), wanted)
-
-
-def _packet(source: Address, destination: Address, wanted: Address) -> Kind | None:
-    if destination == wanted:
-        return Kind.REQUEST
-    return Kind.REPLY if source == wanted else None

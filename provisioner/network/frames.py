@@ -7,12 +7,13 @@ vouches for, so everything that is not exactly an answer is no answer.
 import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from typing import Final, NamedTuple
 
 from provisioner.plan.ip import Address
 
 NOBODY4: Final = IPv4Address(0)
 NOBODY6: Final = IPv6Address(0)
+_BROADCAST4: Final = IPv4Address("255.255.255.255")
 
 _BROADCAST: Final = b"\xff" * 6
 _ARP: Final = 0x0806
@@ -20,6 +21,7 @@ _IPV6: Final = 0x86DD
 _ETHERNET_IPV4: Final = struct.pack("!HHBB", 1, 0x0800, 6, 4)  # what an ARP body speaks about
 _REPLY: Final = 2
 _ICMPV6: Final = 58
+_ND_SIZE: Final = 24  # of a solicitation or advertisement without options (RFC 4861, 4.3)
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 _SOURCE_MAC, _TARGET_MAC = 1, 2  # options of RFC 4861, 4.6.1
 _SOLICITED: Final = 0x40
@@ -98,19 +100,91 @@ def neighbour_solicitation(
     return _ethernet(b"\x33\x33" + group.packed[-4:], source, _IPV6, body)
 
 
-def answer(frame: bytes) -> Answer | None:
-    """Read an ARP reply or a neighbour advertisement; None for every other frame.
+class Arp(NamedTuple):
+    """An ARP packet about IPv4 over Ethernet; `mac` is the sender's hardware address."""
 
-    The MAC is the one that the answer claims, because that is what neighbours will use. Tagged,
-    cut, forged (checksum, hop limit) and absurd frames (group MACs, unspecified addresses) are
-    None.
+    operation: int  # 1 asks, 2 answers
+    mac: str
+    sender: IPv4Address
+    target: IPv4Address
+
+
+class Nd(NamedTuple):
+    """A neighbour solicitation or advertisement; its checksum and options are not verified."""
+
+    solicits: bool
+    sender: IPv6Address
+    destination: IPv6Address
+    hops: int
+    target: IPv6Address
+    message: bytes
+
+
+class Ip(NamedTuple):
+    """Any other IPv4 or IPv6 packet; `protocol` is that of the payload, extensions included."""
+
+    source: Address
+    destination: Address
+    protocol: int
+    payload: bytes
+
+
+def parse(frame: bytes) -> Arp | Nd | Ip | None:
+    """Parse an Ethernet frame; None for what is tagged, cut short or of another protocol."""
+    packet = frame[14:]
+    match frame[12:14]:
+        case b"\x08\x06" if len(packet) >= 28 and packet[:6] == _ETHERNET_IPV4:  # noqa: PLR2004
+            sender, target = IPv4Address(packet[14:18]), IPv4Address(packet[24:28])
+            operation = int.from_bytes(packet[6:8])
+            return Arp(operation, mac_text(packet[8:14]), sender, target)
+        case b"\x08\x00" if len(packet) >= 20 and packet[0] >> 4 == 4:  # noqa: PLR2004
+            source, destination = IPv4Address(packet[12:16]), IPv4Address(packet[16:20])
+            return Ip(source, destination, packet[9], _ipv4_payload(packet))
+        case b"\x86\xdd" if len(packet) >= 40 and packet[0] >> 4 == 6:  # noqa: PLR2004
+            return _ipv6(packet)
+        case _:
+            return None
+
+
+def source_mac(frame: bytes) -> str:
+    """Return the MAC that a frame comes from, "" for one that is cut short."""
+    return mac_text(frame[6:12]) if len(frame) >= 14 else ""  # noqa: PLR2004
+
+
+def answer(frame: bytes) -> Answer | None:
+    """Return what an ARP reply or a neighbour advertisement claims; None for any other frame.
+
+    The MAC is the claimed one, because that is what neighbours will use. Tagged, cut, forged
+    (checksum, hop limit) and absurd frames (group MACs, unspecified addresses) are None.
     """
-    kind, found = int.from_bytes(frame[12:14]), None
-    if kind == _ARP:
-        found = _arp_reply(frame[14:])
-    elif kind == _IPV6:
-        found = _advertisement(frame[14:], frame[6:12])
-    return found if found is not None and _is_one_machine(found) else None
+    found = None
+    match parse(frame):
+        case Arp(operation=2) as arp:
+            found = Answer(arp.sender, arp.mac)
+        case Nd(solicits=False) as nd if _is_valid_advertisement(nd):
+            claimed = _target_mac(nd.message[_ND_SIZE:], frame[6:12])
+            found = Answer(nd.target, mac_text(claimed)) if claimed else None
+        case _:
+            pass
+    return found if found and is_one_machine(found.mac, found.address) else None
+
+
+def asker(frame: bytes) -> str:
+    """Return the MAC that an ARP request or solicitation to a group comes from, else ""."""
+    if not frame or not frame[0] & 1:
+        return ""
+    match parse(frame):
+        case Arp(operation=1) | Nd(solicits=True):
+            return source_mac(frame)
+        case _:
+            return ""
+
+
+def is_one_machine(mac: str, address: Address) -> bool:
+    """Tell whether a MAC and an address can be those of one machine: no group, not nobody."""
+    raw = mac_bytes(mac)
+    nobody = address.is_unspecified or address.is_multicast or address.is_loopback
+    return any(raw) and not raw[0] & 1 and not nobody and address != _BROADCAST4
 
 
 def echo_request(target: Address, identity: int, sequence: int, data: bytes) -> bytes:
@@ -159,28 +233,27 @@ def _ipv4_payload(packet: bytes) -> bytes:
     return packet[(packet[0] & 0x0F) * 4 :] if packet and packet[0] >> 4 == _IPV4 else b""
 
 
-def _arp_reply(body: bytes) -> Answer | None:
-    if len(body) < 28 or body[:8] != _ETHERNET_IPV4 + struct.pack("!H", _REPLY):  # noqa: PLR2004
+def _ipv6(packet: bytes) -> Nd | Ip | None:
+    length, protocol, hops = struct.unpack_from("!HBB", packet, 4)
+    sender, message = IPv6Address(packet[8:24]), packet[40 : 40 + length]
+    destination = IPv6Address(packet[24:40])
+    if protocol != _ICMPV6 or not message or message[0] not in {_SOLICITATION, _ADVERTISEMENT}:
+        return Ip(sender, destination, protocol, message)
+    if not _ND_SIZE <= length == len(message):
         return None
-    return Answer(IPv4Address(body[14:18]), mac_text(body[8:14]))
+    target = IPv6Address(message[8:24])
+    return Nd(message[0] == _SOLICITATION, sender, destination, hops, target, message)
 
 
-def _advertisement(packet: bytes, frame_source: bytes) -> Answer | None:
-    if len(packet) < 64:  # noqa: PLR2004  (IPv6 header, ICMPv6 header, target)
-        return None
-    first, length, inner, hops = struct.unpack_from("!IHBB", packet)
-    message = packet[40 : 40 + length]
-    if (first >> 28, inner, hops) != (6, _ICMPV6, _ON_LINK) or not 24 <= length == len(message):  # noqa: PLR2004
-        return None
-    source, destination = packet[8:24], packet[24:40]
-    if message[:2] != bytes([_ADVERTISEMENT, 0]) or (
-        destination[0] == 0xFF and message[4] & _SOLICITED  # noqa: PLR2004  (RFC 4861, 7.1.2)
-    ):
-        return None
-    if checksum(_pseudo_header(source, destination, length) + message):
-        return None
-    mac = _target_mac(message[24:], frame_source)
-    return Answer(IPv6Address(message[8:24]), mac_text(mac)) if mac else None
+def _is_valid_advertisement(found: Nd) -> bool:
+    """Verify what RFC 4861, 7.1.2 asks for, and that no router has forwarded it."""
+    _, code, _, flags = struct.unpack_from("!BBHB", found.message)
+    pseudo = _pseudo_header(found.sender.packed, found.destination.packed, len(found.message))
+    return (
+        (found.hops, code) == (_ON_LINK, 0)
+        and not (found.destination.is_multicast and flags & _SOLICITED)
+        and not checksum(pseudo + found.message)
+    )
 
 
 def _target_mac(options: bytes, frame_source: bytes) -> bytes | None:
@@ -199,29 +272,20 @@ def _target_mac(options: bytes, frame_source: bytes) -> bytes | None:
     return mac
 
 
-def _is_one_machine(found: Answer) -> bool:
-    mac = mac_bytes(found.mac)
-    whole = not found.address.is_unspecified and not found.address.is_multicast
-    return whole and any(mac) and not mac[0] & 1
-
-
-def asker(frame: bytes) -> str:
-    """Give the MAC that an ARP request or a neighbour solicitation to a group comes from, or ""."""
-    if not frame or not frame[0] & 1:
-        return ""
-    kind = int.from_bytes(frame[12:14])
-    is_arp = kind == _ARP and frame[20:22] == b"\0\1"
-    is_solicitation = kind == _IPV6 and frame[20:21] == bytes([_ICMPV6]) and frame[54:55] == b"\x87"
-    return mac_text(frame[6:12]) if is_arp or is_solicitation else ""
-
-
-_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _MASK, _EQUAL, _GIVE = 0x20, 0x28, 0x30, 0x54, 0x15, 0x06
+# linux/bpf_common.h: BPF_LD | BPF_ABS of each size, BPF_ALU | BPF_AND, BPF_JMP | BPF_JEQ, BPF_RET
+_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _MASK, _EQUAL, _RETURN = 0x20, 0x28, 0x30, 0x54, 0x15, 0x06
 _VLAN_TAG: Final = 0xFFFFF000 + 44  # SKF_AD_OFF + SKF_AD_VLAN_TAG
+_REJECT, _ACCEPT = (_RETURN, 0, 0, 0), (_RETURN, 0, 0, 2048)
 
 
 def _assembled(*program: tuple[int, int, int, int]) -> bytes:
-    """Put a program together; jumps are counted in instructions."""
+    """Assemble a classic BPF program (struct sock_filter[]); jumps are counted in instructions."""
     return b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+
+
+def ethertype_only(ethertype: int) -> bytes:
+    """Assemble a BPF program that accepts the frames of one ethertype."""
+    return _assembled((_LOAD_HALF, 0, 0, 12), (_EQUAL, 0, 1, ethertype), _ACCEPT, _REJECT)
 
 
 ANSWERS_ONLY: Final = _assembled(
@@ -237,16 +301,16 @@ ANSWERS_ONLY: Final = _assembled(
     (_EQUAL, 0, 2, _ICMPV6),
     (_LOAD_BYTE, 0, 0, 54),
     (_EQUAL, 1, 0, _ADVERTISEMENT),
-    (_GIVE, 0, 0, 0),
-    (_GIVE, 0, 0, 2048),
+    _REJECT,
+    _ACCEPT,
 )
-"""A classic BPF program (struct sock_filter[], linux/filter.h): wake only for answers.
+"""A classic BPF program that accepts ARP replies and neighbour advertisements.
 
 The kernel takes a VLAN tag out of the frame before a packet socket sees it, so a frame of another
 VLAN looks untagged: the filter asks for the tag itself. Priority tags (VLAN 0) pass.
 """
 
-CONVERSATION: Final = _assembled(
+QUESTIONS_AND_ANSWERS: Final = _assembled(
     (_LOAD_WORD, 0, 0, _VLAN_TAG),
     (_MASK, 0, 0, 0x0FFF),
     (_EQUAL, 0, 8, 0),
@@ -258,7 +322,7 @@ CONVERSATION: Final = _assembled(
     (_LOAD_BYTE, 0, 0, 54),
     (_EQUAL, 2, 0, _SOLICITATION),
     (_EQUAL, 1, 0, _ADVERTISEMENT),
-    (_GIVE, 0, 0, 0),
-    (_GIVE, 0, 0, 2048),
+    _REJECT,
+    _ACCEPT,
 )
 """The same with the questions: all of ARP, neighbour solicitations and advertisements."""

@@ -30,7 +30,7 @@ def test_what_a_guest_answers_is_heard_with_its_address() -> None:
     )
 
 
-def _listen_here(ends: list[TapEnd], seconds: float) -> list[listen.Told]:
+def _listen_here(ends: list[TapEnd], seconds: float) -> list[listen.Captured]:
     return listen.listen(
         {x.link for x in ends},
         seconds,

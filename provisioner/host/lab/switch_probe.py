@@ -4,15 +4,11 @@ The foreign MAC is that of a macvlan which lives in a nameless network namespace
 the end, and the kernel takes it away with the namespace when vmnet is killed before.
 """
 
-import ctypes
 import errno
 import os
 import select
-import socket
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, Final
@@ -23,7 +19,13 @@ from provisioner.host.lab import messages
 from provisioner.host.lab.namespaces import namespaces, run_in
 from provisioner.host.netlink import addresses, ipv6, links
 from provisioner.host.netlink.rtnetlink import refused, transact
-from provisioner.host.probe.packet_socket import Wire, explained, index_when_up
+from provisioner.host.probe.packet_socket import (
+    ALL_PROTOCOLS,
+    Wire,
+    explained,
+    index_when_up,
+    packet_socket,
+)
 from provisioner.network import frames
 from provisioner.reachability.switch_probe import (
     ETHERTYPE,
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
     from provisioner.network.facts import Link
     from provisioner.plan.ip import Address
 
-# linux/if_packet.h, asm-generic/socket.h, linux/if_ether.h: what Python does not name
-_SOL_PACKET, _IGNORE_OUTGOING, _ATTACH_FILTER, _ALL_PROTOCOLS = 263, 23, 26, 3
 _DEVICE: Final = "probe"
 
 
@@ -158,7 +158,13 @@ def _reflected(uplink: str, mac: str) -> bool:
     """Broadcast a frame that nobody else could send, and listen for its copy."""
     secret = os.urandom(16)
     sent = b"\xff" * 6 + frames.mac_bytes(mac) + struct.pack("!H", ETHERTYPE) + b"vmnet " + secret
-    with explained(uplink), _listening(uplink) as wire:
+    # All protocols and a filter: a socket for one protocol comes after macvlan, which in mode
+    # passthru leaves nothing.
+    with (
+        explained(uplink),
+        packet_socket(frames.ethertype_only(ETHERTYPE), outgoing=False) as wire,
+    ):
+        wire.bind((uplink, ALL_PROTOCOLS))
         for _ in range(REFLECTION_TRIES):
             wire.send(sent.ljust(60, b"\0"))
             end = time.monotonic() + REFLECTION_WAIT_S
@@ -166,32 +172,6 @@ def _reflected(uplink: str, mac: str) -> bool:
                 if select.select([wire], [], [], wait_s)[0] and secret in wire.recv(2048):
                     return True
     return False
-
-
-@contextmanager
-def _listening(uplink: str) -> Iterator[socket.socket]:
-    """Open a packet socket for the experimental ethertype alone.
-
-    It listens to all protocols, with a filter: a socket for one protocol comes after macvlan, which
-    in mode passthru leaves nothing.
-    """
-    load_half, equal, give = 0x28, 0x15, 0x06  # linux/bpf_common.h
-    program = b"".join(
-        struct.pack("HBBI", *each)
-        for each in (
-            (load_half, 0, 0, 12),
-            (equal, 0, 1, ETHERTYPE),
-            (give, 0, 0, 2048),
-            (give, 0, 0, 0),
-        )
-    )
-    held = ctypes.create_string_buffer(program, len(program))
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
-        fprog = struct.pack("HP", len(program) // 8, ctypes.addressof(held))
-        wire.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, fprog)
-        wire.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
-        wire.bind((uplink, _ALL_PROTOCOLS))
-        yield wire
 
 
 def _answers(device: str, peer: "Address") -> bool:

@@ -19,7 +19,7 @@ from provisioner.host.netlink import ipv6, link_codec, links, tc_codec
 from provisioner.host.netlink.link_codec import IFF_NOARP, IFF_UP, new
 from provisioner.host.netlink.rtnetlink import Write, write
 from provisioner.host.probe.neighbours import Seen, watch_through
-from provisioner.host.probe.packet_socket import LOST, Wire, explained
+from provisioner.host.probe.packet_socket import LOST, Wire, explained, packet_socket
 from provisioner.network.facts import Link
 from provisioner.network.frames import Answer, arp_request
 from provisioner.plan.ip import Address
@@ -44,13 +44,12 @@ class SyntheticWire:
 
     def __init__(self, uplink: str, source_mac: str | None = None) -> None:
         with ExitStack() as stack:
-            self._ears = stack.enter_context(Wire(uplink, source_mac, leaving=True))
-            self.mac = self._ears.mac
+            self._rx = stack.enter_context(Wire(uplink, source_mac, leaving=True))
+            self.mac = self._rx.mac
             self._entry = _ENTRY + _built(uplink, stack)
-            kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
-            self._mouth = stack.enter_context(socket.socket(socket.AF_PACKET, kind, 0))
             with explained(self._entry):
-                self._mouth.bind((self._entry, 0))
+                self._tx = stack.enter_context(packet_socket())
+                self._tx.bind((self._entry, 0))
             self._open = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -71,7 +70,7 @@ class SyntheticWire:
 
     def fileno(self) -> int:
         """Give what to wait on for answers."""
-        return self._ears.fileno()
+        return self._rx.fileno()
 
     def request(self, target: Address) -> bytes:
         """Ask for an address; for IPv4 from 0.0.0.0, which no receiver may store.
@@ -80,16 +79,16 @@ class SyntheticWire:
         """
         if target.version == 4:  # noqa: PLR2004
             return arp_request(target, self.mac)
-        return self._ears.request(target)
+        return self._rx.request(target)
 
     def send(self, frame: bytes) -> None:
         """Put one frame in, or lose it when the queue is full."""
         with explained(self._entry, LOST):
-            self._mouth.send(frame)
+            self._tx.send(frame)
 
     def answers(self, wait_s: float) -> list[Answer]:
         """Give what guests answered to us or to everybody, at most `wait_s` seconds from now."""
-        return self._ears.answers(wait_s)
+        return self._rx.answers(wait_s)
 
 
 def remove_leftovers() -> None:

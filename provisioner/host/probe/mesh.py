@@ -14,12 +14,10 @@ end is no macvtap of ours, the question itself is broadcast.
 One packet socket hears all devices: closing one costs an RCU grace period, some milliseconds.
 """
 
-import ctypes
 import errno
 import os
 import select
 import socket
-import struct
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,15 +25,13 @@ from typing import Final
 
 from provisioner.errors import VmnetError
 from provisioner.host.probe.mesh_state import Ask, Heard, State, requests, seen_by, spread
-from provisioner.host.probe.packet_socket import explained, index_when_up
+from provisioner.host.probe.packet_socket import explained, index_when_up, packet_socket
 from provisioner.network import frames
 from provisioner.network.frames import Answer
 
 __all__ = ["Ask", "Heard", "answered"]
 
-# asm-generic/socket.h, linux/if_packet.h, linux/if_ether.h: what Python does not name
-_SOL_PACKET, _IGNORE_OUTGOING, _ATTACH_FILTER, _FORCE_BUFFER = 263, 23, 26, 33
-_ALL_PROTOCOLS: Final = 3
+_FORCE_BUFFER: Final = 33  # asm-generic/socket.h: SO_RCVBUFFORCE
 _BUFFER: Final = 4 << 20  # bytes: the answers to many bursts
 _BURST: Final = 128
 """Questions in flight. The kernel keeps at most 1000 broadcasts per uplink for later (macvlan.c:
@@ -62,16 +58,9 @@ def answered(asks: Sequence[Ask], deadline_s: float, *, every_s: float = 0.1) ->
 
 @contextmanager
 def _socket() -> Iterator[socket.socket]:
-    # Python binds to no "every device": only one that is born for all protocols hears them all.
-    kind, protocols = socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(_ALL_PROTOCOLS)
     with explained(None):
-        opened = socket.socket(socket.AF_PACKET, kind, protocols)
+        opened = packet_socket(frames.QUESTIONS_AND_ANSWERS, outgoing=False, every_device=True)
     with opened:
-        held = ctypes.create_string_buffer(frames.CONVERSATION, len(frames.CONVERSATION))
-        fprog = struct.pack("HP", len(frames.CONVERSATION) // 8, ctypes.addressof(held))
-        with explained(None):
-            opened.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, fprog)
-            opened.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
         with explained(None, frozenset({errno.EPERM})):  # without CAP_NET_ADMIN the usual one does
             opened.setsockopt(socket.SOL_SOCKET, _FORCE_BUFFER, _BUFFER)
         _drain(opened)
@@ -199,12 +188,12 @@ class _Mesh:
                 raise
 
     def _hear(self, device: str, frame: bytes) -> None:
-        if (answer := frames.answer(frame)) is not None:
-            self._take(device, frame, answer)
-        elif mac := frames.asker(frame):
+        if mac := frames.asker(frame):
             for state in self._meetings.get((mac, device), ()):
                 state.arrived = True
                 self._settle(state)
+        elif (answer := frames.answer(frame)) is not None:
+            self._take(device, frame, answer)
 
     def _take(self, device: str, frame: bytes, answer: Answer) -> None:
         state = self._states.get((device, answer.address.packed))

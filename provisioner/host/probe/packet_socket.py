@@ -24,9 +24,9 @@ from provisioner.text import one_line
 # linux/sockios.h, linux/if.h, linux/if_arp.h, linux/if_packet.h: what Python does not name
 _GET_FLAGS, _GET_ADDRESS, _GET_MASK, _GET_MAC = 0x8913, 0x8915, 0x891B, 0x8927
 _UP, _ETHERNET = 1, 1
-_ALL_PROTOCOLS = 3
 _SOL_PACKET, _ADD_MEMBERSHIP, _UNICAST, _IGNORE_OUTGOING = 263, 1, 3, 23
 _ATTACH_FILTER = 26
+ALL_PROTOCOLS: Final = 3
 
 LOST: Final = frozenset({errno.ENOBUFS, errno.EAGAIN})
 """A full queue: the frame is lost, as a wire would lose it."""
@@ -66,11 +66,14 @@ class Wire:
             self._raw_mac = frames.mac_bytes(source_mac) if source_mac else own
             self.mac = frames.mac_text(self._raw_mac)
             self._own4 = _ipv4(device) if self._raw_mac == own else None
-            self._socket = stack.enter_context(_deaf_socket(leaving=leaving))
+            self._socket = stack.enter_context(
+                # What leaves by this device is otherwise a guest's answer to somebody else.
+                packet_socket(frames.ANSWERS_ONLY, outgoing=leaving)
+            )
             if self._raw_mac != own:
                 member = struct.pack("IHH8s", index, _UNICAST, len(own), self._raw_mac)
                 self._socket.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
-            self._socket.bind((device, _ALL_PROTOCOLS))  # last: nothing unfiltered is queued
+            self._socket.bind((device, ALL_PROTOCOLS))  # last: nothing unfiltered is queued
             self._poll = select.poll()
             self._poll.register(self._socket, select.POLLIN)
             self._open = stack.pop_all()
@@ -147,14 +150,24 @@ def index_when_up(device: str) -> int:
     return index
 
 
-def _deaf_socket(*, leaving: bool) -> socket.socket:
-    """Open a packet socket that hears nothing until it is bound, and then only answers."""
-    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+def packet_socket(
+    program: bytes = b"", *, outgoing: bool = True, every_device: bool = False
+) -> socket.socket:
+    """Open a non-blocking packet socket that receives what the BPF `program` accepts.
+
+    It receives nothing until it is bound, unless `every_device`: Python binds to no "every device",
+    so one that is opened for all protocols receives from all of them, unfiltered for a moment. With
+    `outgoing` false what this host sends is left out. Raises OSError without CAP_NET_RAW.
+    """
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+    protocols = socket.htons(ALL_PROTOCOLS) if every_device else 0
+    opened = socket.socket(socket.AF_PACKET, kind, protocols)
     try:
-        program = ctypes.create_string_buffer(frames.ANSWERS_ONLY, len(frames.ANSWERS_ONLY))
-        fprog = struct.pack("HP", len(program) // 8, ctypes.addressof(program))
-        opened.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, fprog)
-        if not leaving:  # what leaves by this device is a guest's answer to somebody else
+        if program:
+            held = ctypes.create_string_buffer(program, len(program))
+            fprog = struct.pack("HP", len(program) // 8, ctypes.addressof(held))
+            opened.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, fprog)
+        if not outgoing:
             opened.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
     except BaseException:
         opened.close()

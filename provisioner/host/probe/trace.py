@@ -1,4 +1,4 @@
-"""Follows the frames of one exchange: listens at several devices at once while it goes on.
+"""Capture the frames of one exchange at several devices while it goes on.
 
 At a macvtap both directions are seen in every mode, at the uplink what goes to the wire and comes
 from it: frames that bridge mode hands from macvtap to macvtap never appear there.
@@ -15,11 +15,10 @@ from contextlib import ExitStack
 from typing import Final, Self
 
 from provisioner.check.evidence import Heading, Point, Sighting
-from provisioner.host.probe.packet_socket import explained
+from provisioner.host.probe.packet_socket import ALL_PROTOCOLS, explained, packet_socket
 from provisioner.network.exchange import Exchange
 
-_ALL_PROTOCOLS: Final = 3  # linux/if_ether.h
-_ENOUGH: Final = 200  # bytes of a frame
+_SNAP_LENGTH: Final = 200  # bytes
 _GRACE_S: Final = 0.05  # for what is under way when the block ends
 
 
@@ -45,10 +44,9 @@ class Trace:
         with ExitStack() as stack:
             for point, device in self._devices.items():
                 with explained(device):
-                    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
-                    ear = stack.enter_context(socket.socket(socket.AF_PACKET, kind, 0))
-                    ear.bind((device, _ALL_PROTOCOLS))
-                self._sockets[ear.fileno()] = (point, ear)
+                    opened = stack.enter_context(packet_socket())
+                    opened.bind((device, ALL_PROTOCOLS))
+                self._sockets[opened.fileno()] = (point, opened)
             self._stop = os.eventfd(0)
             stack.callback(os.close, self._stop)
             self._stack = stack.pop_all()
@@ -74,11 +72,11 @@ class Trace:
                 else:
                     self._take(*self._sockets[fd])
 
-    def _take(self, point: Point, ear: socket.socket) -> None:
+    def _take(self, point: Point, sock: socket.socket) -> None:
         try:
-            frame, about = ear.recvfrom(_ENOUGH)
+            frame, about = sock.recvfrom(_SNAP_LENGTH)
         except OSError:
-            return  # nothing after all, or the device has gone: the others are heard on
+            return  # nothing after all, or the device has gone: the others go on
         kind = self._exchange.kind(frame)
         if kind is None:
             return

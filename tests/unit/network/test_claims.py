@@ -103,4 +103,4 @@ def test_no_mangled_frame_breaks_the_reader(frame: bytes, data: st.DataObject) -
     for one in (cut, cut[:at] + junk + cut[at:], frame[:14] + junk):
         found = claims.claim(one)
         assert found is None or not found.address.is_multicast
-        assert claims.source(one) == "" or len(claims.source(one)) == 17
+        assert frames.source_mac(one) == "" or len(frames.source_mac(one)) == 17
