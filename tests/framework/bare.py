@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.framework import evidence
+
 
 @dataclass
 class Guest:
@@ -65,6 +67,7 @@ def booted(
 ) -> Iterator[Guest]:
     """Start QEMU with these devices; the guest is given once its agent answers."""
     agent, monitor, console = folder / "agent", folder / "monitor", folder / "console"
+    evidence.FILES["console.log"] = console
     argv = [
         *("unshare", "--net"),  # whatever the guest sends stays here
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),

@@ -10,6 +10,7 @@ import pytest
 from tests.framework.lab import Lab
 
 FOLDER = pytest.StashKey[Path]()  # of a session: where the folders of tests that fail are made
+FILES: dict[str, Path] = {}  # what else is kept of the test that runs: name to file
 _LOG = pytest.StashKey["KernelLog"]()  # of a test
 
 
@@ -47,6 +48,7 @@ class KernelLog:
 def begin(item: pytest.Item) -> None:
     """Listen to the kernel from here on, and forget what was seen for the test before."""
     item.stash[_LOG] = KernelLog()
+    FILES.clear()
     Lab.known[:] = [lab for lab in Lab.known if lab.is_open]
     for lab in Lab.known:
         lab.evidence = {}
@@ -60,6 +62,7 @@ def end(item: pytest.Item) -> None:
 def keep(item: pytest.Item, report: pytest.TestReport) -> None:
     """Write what is known of a test that has failed, and name the files in its report."""
     files = {f"{lab.name}/{name}": x for lab in Lab.known for name, x in lab.seen().items()}
+    files |= {x: file.read_text(errors="replace") for x, file in FILES.items() if file.exists()}
     files["dmesg.txt"] = item.stash[_LOG].text()
     folder = item.session.stash[FOLDER] / re.sub(r"[^\w.-]+", "-", item.nodeid.rpartition("/")[2])
     for name, text in files.items():

@@ -1,13 +1,11 @@
-"""Each thing that can break, broken on purpose: the check says what it was, and how to mend it.
+"""Each thing that can break, broken on purpose: the check names it, and gives a fix.
 
-All on two running plans; each test mends what it has broken, and the plan is as promised again.
+All on running plans; each test undoes what it has done to them, and they are as promised again.
 """
 
 import os
 import re
-import select
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ from typing import Any
 import pytest
 
 from tests.framework.lab import Lab
+from tests.framework.plan import PlanUp, SharedPlan, brought_up
+from tests.framework.terminal import typed
 from tests.framework.wire import Card, card
 
 LAN = ("10.90.0.254", "fd90::254")
@@ -39,24 +39,16 @@ vms: {v: {memory: 96M, nics: [lan]}, w: {memory: 96M, nics: [lan]}}
 """
 
 
-@dataclass(frozen=True)
-class Place:
-    """A plan that is up, and the card that it is on."""
+@dataclass(frozen=True, slots=True)
+class Four:
+    """The plan on a NIC, whose devices and guests stay, and the NIC."""
 
-    lab: Lab
-    plan: Path
+    plan: PlanUp
     wire: Card
-    addresses: dict[str, list[str]]
-    taps: dict[str, str]  # VM to macvtap
 
-    def inside(self, vm: str, script: str) -> str:
-        """Run a shell script inside a guest."""
-        words = ("exec", "-f", self.plan, vm, "--", "sh", "-c", script)
-        return self.lab.vmnet(*words).stdout
-
-    def check(self, *more: str, status: int) -> Any:  # noqa: ANN401  (JSON)
-        """Run the check, which must end with that status."""
-        return self.lab.vmnet("check", self.plan, "--json", *more, status=status).report
+    @property
+    def lab(self) -> Lab:
+        return self.plan.lab
 
 
 def said(report: Any) -> list[str]:  # noqa: ANN401  (JSON)
@@ -73,17 +65,6 @@ def about(report: Any, source: str, target: str, version: int = 4) -> str:  # no
     raise AssertionError((source, target, report["results"]))
 
 
-@contextmanager
-def placed(lab: Lab, wire: Card, text: str, part: str) -> Iterator[Place]:
-    plan = lab.plan(text, part)
-    report = lab.vmnet("up", plan, "--json").report
-    addresses = {x["name"]: [a.partition("/")[0] for a in x["addresses"]] for x in report["vms"]}
-    names = {index: name for name, index in lab.macvtaps().items()}
-    taps = {x["name"]: names[int(x["taps"][0].removeprefix("/dev/tap"))] for x in report["vms"]}
-    yield Place(lab, plan, wire, addresses, taps)
-    lab.vmnet("down", plan)
-
-
 @pytest.fixture(scope="module")
 def wire(shared_lab: Lab) -> Iterator[Card]:
     with card(shared_lab, f"{LAN[0]}/24", f"{LAN[1]}/64") as made:
@@ -91,50 +72,43 @@ def wire(shared_lab: Lab) -> Iterator[Card]:
 
 
 @pytest.fixture(scope="module")
-def four(shared_lab: Lab, wire: Card) -> Iterator[Place]:
-    """Two bridge guests and two private ones on a card."""
-    with (
-        shared_lab.settled(),
-        placed(shared_lab, wire, ON_A_NIC.format(uplink=wire.name), "n") as x,
-    ):
-        yield x
-
-
-@pytest.fixture(scope="module")
-def reflected(shared_lab: Lab, wire: Card) -> Iterator[Place]:
-    """Two vepa guests behind a switch of vmnet's own that sends frames back."""
-    with shared_lab.settled(), placed(shared_lab, wire, REFLECTED, "r") as x:
-        yield x
+def plan_text(wire: Card) -> str:
+    """Two bridge guests and two private ones on a NIC."""
+    return ON_A_NIC.format(uplink=wire.name)
 
 
 @pytest.fixture
-def mended(four: Place) -> Iterator[Callable[[str], None]]:
-    """Collect what undoes the damage; the plan must be as promised again afterwards."""
-    undo: list[str] = []
-    yield undo.append
-    for script in reversed(undo):
-        four.lab.run("sh", "-ec", script)
+def four(plan_up: PlanUp, wire: Card) -> Four:
+    return Four(plan_up, wire)
 
 
-def test_nothing_is_said_while_nothing_is_broken(four: Place) -> None:
-    report = four.check(status=0)
+@pytest.fixture(scope="module")
+def behind_a_switch(shared_lab: Lab) -> Iterator[PlanUp]:
+    """Two vepa guests behind a switch of vmnet's own that sends frames back."""
+    plan = SharedPlan(shared_lab, REFLECTED, "r")
+    yield plan.up()
+    plan.end()
+
+
+def test_nothing_is_said_while_nothing_is_broken(four: Four) -> None:
+    report = four.plan.check(status=0)
     assert said(report) == []
     cells = {(r["from"], r["to"]): r["observed"] for r in report["results"]}
     assert cells["a", "b"] == cells["a", "gateway"] == cells["p", "gateway"] == "reaches"
     assert cells["p", "q"] == cells["p", "a"] == cells["host", "a"] == "no answer"
 
 
-def test_an_uplink_that_is_down(four: Place) -> None:
+def test_an_uplink_that_is_down(four: Four) -> None:
     four.lab.ip("link", "set", four.wire.name, "down")
     try:
-        report = four.check(status=5)
+        report = four.plan.check(status=5)
     finally:
         four.lab.ip("link", "set", four.wire.name, "up")
     assert about(report, "a", "b") == about(report, "a", "gateway")
     assert re.search(rf"uplink {four.wire.name} is down", about(report, "a", "b"))
 
 
-def test_a_switch_that_lets_no_foreign_mac_pass(four: Place) -> None:
+def test_a_switch_that_lets_no_foreign_mac_pass(four: Four) -> None:
     """Port security, as hypervisors and clouds have it."""
     own = four.lab.run("cat", f"/sys/class/net/{four.wire.name}/address").strip()
     four.wire.outside(
@@ -144,18 +118,18 @@ def test_a_switch_that_lets_no_foreign_mac_pass(four: Place) -> None:
         f"add rule bridge port in ether saddr != {own} drop",
     )
     try:
-        report = four.check(status=5)
+        report = four.plan.check(status=5)
     finally:
         four.wire.outside("nft", "delete table bridge port")
     assert about(report, "a", "b") == ""
     assert re.search("MAC", about(report, "a", "gateway"))
 
 
-def test_an_address_that_a_machine_on_the_lan_has_too(four: Place) -> None:
-    taken = four.addresses["a"][0]
+def test_an_address_that_a_machine_on_the_lan_has_too(four: Four) -> None:
+    taken = four.plan.addresses("a")[0]
     four.wire.outside("ip", "addr", "add", f"{taken}/32", "dev", "sw")
     try:
-        report = four.check(status=5)
+        report = four.plan.check(status=5)
     finally:
         four.wire.outside("ip", "addr", "del", f"{taken}/32", "dev", "sw")
     assert any(taken in x and "twice" in x and four.wire.mac() in x for x in said(report))
@@ -165,161 +139,160 @@ def test_an_address_that_a_machine_on_the_lan_has_too(four: Place) -> None:
     assert not any("not found" in x or "nobody has answered" in x for x in said(report))
 
 
-def test_a_guest_that_uses_another_mac(four: Place) -> None:
-    own = four.inside("b", "cat /sys/class/net/eth0/address").strip()
+def test_a_guest_that_uses_another_mac(four: Four) -> None:
+    own = four.plan.inside("b", "cat /sys/class/net/eth0/address").strip()
     wear = (
         "cd /; ip link set dev eth0 down; ip link set dev eth0 address {}; ip link set dev eth0 up"
     )
-    four.inside("b", wear.format(OTHER_MAC))
+    four.plan.inside("b", wear.format(OTHER_MAC))
     try:
-        report = four.check(status=5)
+        report = four.plan.check(status=5)
     finally:
-        four.inside("b", wear.format(own))
-        restore_ipv6(four, "b")
+        four.plan.inside("b", wear.format(own))
+        restore_ipv6(four.plan, "b")
     assert OTHER_MAC in about(report, "a", "b")
     assert own in about(report, "a", "b")
 
 
-def test_a_guest_whose_interface_is_down(four: Place) -> None:
-    four.inside("b", "ip link set dev eth0 down")
+def test_a_guest_whose_interface_is_down(four: Four) -> None:
+    four.plan.inside("b", "ip link set dev eth0 down")
     try:
-        report = four.check(status=5)
+        report = four.plan.check(status=5)
     finally:
-        four.inside("b", "ip link set dev eth0 up")
-        restore_ipv6(four, "b")
+        four.plan.inside("b", "ip link set dev eth0 up")
+        restore_ipv6(four.plan, "b")
     assert re.search(r"\bb\b.*down", about(report, "a", "b"))
 
 
-def test_a_firewall_inside_a_guest(four: Place) -> None:
-    four.inside("b", "echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all")
+def test_a_firewall_inside_a_guest(four: Four) -> None:
+    four.plan.inside("b", "echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all")
     try:
-        report = four.check(status=5)
+        report = four.plan.check(status=5)
     finally:
-        four.inside("b", "echo 0 > /proc/sys/net/ipv4/icmp_echo_ignore_all")
+        four.plan.inside("b", "echo 0 > /proc/sys/net/ipv4/icmp_echo_ignore_all")
     assert re.search("answers ARP|who-has", about(report, "a", "b"))
     assert about(report, "b", "a") == ""
 
 
-def test_macvtaps_that_hear_no_multicast(four: Place) -> None:
+def test_macvtaps_that_hear_no_multicast(four: Four) -> None:
     """Each learns the other's MAC from a question of the other's: so both have to be deaf."""
     for vm in ("a", "b"):
-        four.lab.ip("link", "set", "dev", four.taps[vm], "allmulticast", "off")
+        four.lab.ip("link", "set", "dev", four.plan.tap(vm), "allmulticast", "off")
     try:
         # Whoever is forgotten first may hear of itself again, until the other has forgotten it too.
         for vm in ("a", "b", "a"):
-            four.inside(vm, "ip -6 neigh flush dev eth0")
-        report = four.check(status=5)
+            four.plan.inside(vm, "ip -6 neigh flush dev eth0")
+        report = four.plan.check(status=5)
     finally:
         for vm in ("a", "b"):
-            four.lab.ip("link", "set", "dev", four.taps[vm], "allmulticast", "on")
+            four.lab.ip("link", "set", "dev", four.plan.tap(vm), "allmulticast", "on")
     assert about(report, "a", "b") == ""
     assert re.search("ALLMULTI", about(report, "a", "b", 6))
 
 
-def test_a_tap_that_another_process_reads_too(four: Place) -> None:
-    index = four.lab.macvtaps()[four.taps["b"]]
+def test_a_tap_that_another_process_reads_too(four: Four) -> None:
+    index = four.plan.taps[four.plan.tap("b")]
     held = os.open(four.lab.node(index), os.O_RDWR | os.O_NONBLOCK)
     try:
-        report = four.check(status=5)
+        report = four.plan.check(status=5)
     finally:
         os.close(held)
     program = Path("/proc/self/comm").read_text().strip()
     assert any(f"{os.getpid()} ({program}) too" in x for x in said(report))
 
 
-def test_frames_lost_at_random(four: Place) -> None:
-    four.lab.vmnet("link", "b", "--loss", "60%", "-f", four.plan)
+def test_frames_lost_at_random(four: Four) -> None:
+    four.plan.run("link", "b", "--loss", "60%")
     try:
-        report = four.check("--set", 'checks=["a -> b loss < 1%"]', status=5)
+        report = four.plan.check("--set", 'checks=["a -> b loss < 1%"]', status=5)
     finally:
-        four.lab.vmnet("link", "b", "--clear", "-f", four.plan)
+        four.plan.run("link", "b", "--clear")
     assert re.search("lost|loss", about(report, "a", "b"))
 
 
-def test_frames_that_somebody_else_loses_at_random(four: Place) -> None:
+def test_frames_that_somebody_else_loses_at_random(four: Four) -> None:
     """On the wire, say: here by a rule that is none of vmnet's, on the way to the guest."""
-    device = four.taps["b"]
+    device = four.plan.tap("b")
     hook = f"type filter hook egress device {device} priority 0"
     rule = "icmp type echo-reply numgen random mod 2 < 1 drop"
     four.lab.run("nft", f"add table netdev bad; add chain netdev bad out {{ {hook}; }}")
     four.lab.run("nft", f"add rule netdev bad out {rule}")
     try:
-        report = four.check("--set", 'checks=["a -> b loss < 1% ipv4"]', status=5)
+        report = four.plan.check("--set", 'checks=["a -> b loss < 1% ipv4"]', status=5)
     finally:
         four.lab.run("nft", "delete table netdev bad")
     assert re.match(r"\d+ of 50 pings from a to b were lost", about(report, "a", "b"))
 
 
-def test_an_mtu_of_1400_behind_the_card(four: Place) -> None:
+def test_an_mtu_of_1400_behind_the_card(four: Four) -> None:
     line = 'checks=["a -> gateway mtu 1500 ipv4"]'
-    four.check("--set", line, status=0)
+    four.plan.check("--set", line, status=0)
     four.wire.outside("ip", "link", "set", "dev", "far", "mtu", "1400")
     try:
-        report = four.check("--set", line, status=5)
+        report = four.plan.check("--set", line, status=5)
     finally:
         four.wire.outside("ip", "link", "set", "dev", "far", "mtu", "1500")
     sentence = r"packets of 1500 bytes from a to gateway vanish, 140\d bytes still pass"
     assert re.match(sentence, about(report, "a", "gateway"))
 
 
-def test_an_mtu_of_1400_in_the_middle(four: Place) -> None:
+def test_an_mtu_of_1400_in_the_middle(four: Four) -> None:
     """The kernel then clamps the macvtaps too; the guests know nothing of it."""
     four.lab.ip("link", "set", "dev", four.wire.name, "mtu", "1400")
     try:
-        report = four.check(status=5)
+        report = four.plan.check(status=5)
     finally:
         four.lab.ip("link", "set", "dev", four.wire.name, "mtu", "1500")
-        four.lab.vmnet("up", four.plan)
+        four.plan.up()
     assert re.search("1400", about(report, "a", "b"))
 
 
-def test_a_guest_whose_frames_the_guard_drops(four: Place) -> None:
-    own = four.addresses["a"][0]
-    four.inside("a", f"ip addr del {own}/24 dev eth0; ip addr add 10.90.0.66/24 dev eth0")
+def test_a_guest_whose_frames_the_guard_drops(four: Four) -> None:
+    own = four.plan.addresses("a")[0]
+    four.plan.inside("a", f"ip addr del {own}/24 dev eth0; ip addr add 10.90.0.66/24 dev eth0")
     try:
-        report = four.check(status=5)
+        report = four.plan.check(status=5)
     finally:
-        four.inside("a", f"ip addr del 10.90.0.66/24 dev eth0; ip addr add {own}/24 dev eth0")
-        four.inside("a", "ip route replace default via 10.90.0.254")
+        four.plan.inside("a", f"ip addr del 10.90.0.66/24 dev eth0; ip addr add {own}/24 dev eth0")
+        four.plan.inside("a", "ip route replace default via 10.90.0.254")
     assert re.search("guard", about(report, "a", "b"))
 
 
-def test_a_private_pair_that_is_made_to_leak(four: Place) -> None:
+def test_a_private_pair_that_is_made_to_leak(four: Four) -> None:
     for vm in ("p", "q"):
         mode = ("type", "macvtap", "mode", "bridge")
-        four.lab.ip("link", "set", "dev", four.taps[vm], *mode)
+        four.lab.ip("link", "set", "dev", four.plan.tap(vm), *mode)
     try:
-        report = four.check(status=5)
+        report = four.plan.check(status=5)
     finally:
-        four.lab.vmnet("up", four.plan)
+        four.plan.up()
     assert re.search("bridge", about(report, "p", "q"))
     assert re.search("private", about(report, "p", "q"))
 
 
-def test_a_switch_of_vmnets_own_that_stops_reflecting(reflected: Place) -> None:
-    lab = reflected.lab
+def test_a_switch_of_vmnets_own_that_stops_reflecting(behind_a_switch: PlanUp) -> None:
+    lab = behind_a_switch.lab
     port = re.findall(r"\d+: (\w+)@.*hairpin on", lab.ip("-o", "-d", "link"))[0]
     lab.ip("link", "set", port, "type", "bridge_slave", "hairpin", "off")
     try:
-        report = reflected.check(status=5)
+        report = behind_a_switch.check(status=5)
     finally:
         lab.ip("link", "set", port, "type", "bridge_slave", "hairpin", "on")
     assert re.search("hairpin|sends? frames back|reflect", about(report, "v", "w"))
 
 
-def test_a_guest_whose_agent_is_dead(reflected: Place) -> None:
-    """The last test of this plan: nothing can wake it again."""
-    reflected.inside("w", "(sleep 1; kill -STOP $(pidof qemu-ga)) > /dev/null 2>&1 &")
-    select.select([], [], [], 2.0)
-    report = reflected.check(status=5)
+def test_a_guest_whose_agent_is_dead(lab: Lab) -> None:
+    plan = brought_up(lab, REFLECTED)
+    typed(lab, plan.path, "w", "kill -STOP $(pidof qemu-ga)")
+    report = plan.check(status=5)
     assert any(re.search(r"^w: its guest agent does not answer", x) for x in said(report))
     seen = {(r["from"], r["to"]): (r["observed"], r["by"]) for r in report["results"]}
     assert seen["v", "w"] == ("reaches", "inside the guest")
     assert seen["w", "v"] == ("reaches", "at its macvtap")
 
 
-def restore_ipv6(place: Place, vm: str) -> None:
+def restore_ipv6(plan: PlanUp, vm: str) -> None:
     """Give a guest back the static IPv6 addresses that it lost with its link."""
-    for address in place.addresses[vm]:
+    for address in plan.addresses(vm):
         if ":" in address:
-            place.inside(vm, f"ip addr add {address}/64 dev eth0 2> /dev/null || true")
+            plan.inside(vm, f"ip addr add {address}/64 dev eth0 2> /dev/null || true")

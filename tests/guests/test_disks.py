@@ -3,6 +3,8 @@
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +13,7 @@ import pytest
 from provisioner.host.image import micro
 from provisioner.host.system import paths
 from tests.framework.lab import Lab
+from tests.framework.plan import PlanUp, SharedPlan, brought_up
 
 PLAN = """\
 networks: {{lan: {{switch: true, subnet: 10.77.0.0/24}}}}
@@ -26,83 +29,91 @@ vms:
 """
 
 
-@pytest.fixture(scope="module")
-def kernel(shared_lab: Lab) -> tuple[Path, Path]:
-    """A kernel and an initrd that a user has beside the plan."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A lab in a folder of its own (pytest's are closed to QEMU's user), and the plan for it."""
+
+    lab: Lab
+    kernel: Path
+    initrd: Path
+
+    @property
+    def text(self) -> str:
+        return PLAN.format(kernel=self.kernel, initrd=self.initrd, size="64M")
+
+
+@contextmanager
+def placed() -> Iterator[Place]:
+    """Make a lab, with a kernel and an initrd that its user has beside the plan, and a disk."""
     found = micro.find(paths.cache())
     assert found
-    kernel, initrd = (
-        Path(shutil.copy(file, shared_lab.directory)) for file in (found.kernel, found.initrd)
-    )
-    return kernel, initrd
+    with TemporaryDirectory() as name, Lab(Path(name)).opened() as lab:
+        files = [Path(shutil.copy(file, name)) for file in (found.kernel, found.initrd)]
+        (lab.directory / "data.img").write_bytes(b"from the host".ljust(1 << 20, b"\0"))
+        lab.directory.chmod(0o711)
+        yield Place(lab, *files)
 
 
 @pytest.fixture(scope="module")
-def shared_lab() -> Iterator[Lab]:
-    """A lab in a folder of its own: pytest's are closed to QEMU's user, again and again."""
-    with TemporaryDirectory() as name, Lab(Path(name)).opened() as here:
+def shared_plan() -> Iterator[SharedPlan]:
+    with placed() as here:
+        plan = SharedPlan(here.lab, here.text)
+        yield plan
+        plan.end()
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with placed() as here:
         yield here
 
 
-@pytest.fixture(scope="module")
-def up(shared_lab: Lab, kernel: tuple[Path, Path]) -> Iterator[Path]:
-    data = shared_lab.directory / "data.img"
-    data.write_bytes(b"from the host".ljust(1 << 20, b"\0"))
-    plan = shared_lab.plan(PLAN.format(kernel=kernel[0], initrd=kernel[1], size="64M"))
-    with shared_lab.settled():
-        refused = shared_lab.vmnet("up", plan, status=4)
-        assert 'the disk "data.img" cannot be opened by' in refused.stderr
-        shared_lab.directory.chmod(0o711)
-        shared_lab.vmnet("up", plan)
-        yield plan
-        shared_lab.vmnet("down", plan)
+def test_a_disk_that_qemus_user_cannot_open_is_refused(place: Place) -> None:
+    place.lab.directory.chmod(0o700)
+    refused = place.lab.vmnet("up", place.lab.plan(place.text), status=4)
+    assert 'the disk "data.img" cannot be opened by' in refused.stderr
 
 
-def inside(lab: Lab, plan: Path, script: str) -> str:
-    return lab.vmnet("exec", "-f", plan, "a", "--", "sh", "-c", script).stdout
-
-
-def test_the_kernel_of_the_plan_runs_with_the_words_of_the_plan(shared_lab: Lab, up: Path) -> None:
-    said = inside(shared_lab, up, "cat /proc/cmdline")
+def test_the_kernel_of_the_plan_runs_with_the_words_of_the_plan(plan_up: PlanUp) -> None:
+    said = plan_up.inside("a", "cat /proc/cmdline")
     assert said.strip() == "console=ttyS0 quiet noreplace-smp my.word=1"
 
 
-def test_disks_are_there_as_the_plan_says(shared_lab: Lab, up: Path) -> None:
-    sizes = inside(shared_lab, up, "cat /sys/block/vda/size /sys/block/vdb/size /sys/block/vdb/ro")
+def test_disks_are_there_as_the_plan_says(plan_up: PlanUp) -> None:
+    sizes = plan_up.inside("a", "cat /sys/block/vda/size /sys/block/vdb/size /sys/block/vdb/ro")
     assert sizes.split() == ["131072", "2048", "1"]
-    assert inside(shared_lab, up, "head -c 13 /dev/vdb") == "from the host"
+    assert plan_up.inside("a", "head -c 13 /dev/vdb") == "from the host"
 
 
-def test_a_second_up_changes_nothing(shared_lab: Lab, up: Path) -> None:
-    assert "nothing to do" in shared_lab.vmnet("up", up).stderr
+def test_a_second_up_changes_nothing(plan_up: PlanUp) -> None:
+    assert "nothing to do" in plan_up.up().stderr
 
 
-def test_a_disk_grows_under_a_running_guest(shared_lab: Lab, up: Path) -> None:
-    pids = shared_lab.qemus()
-    inside(shared_lab, up, "echo kept > /dev/vda")
-    up.write_text(up.read_text().replace("64M", "96M"))
-    report = shared_lab.vmnet("up", up, "--json").report
-    assert report["done"] == ["update disk a.1.qcow2: size is 64 MiB, want 96 MiB"]
-    assert inside(shared_lab, up, "cat /sys/block/vda/size; head -n 1 /dev/vda").split() == [
-        "196608",
-        "kept",
-    ]
-    assert shared_lab.qemus() == pids
-
-
-def test_a_disk_is_never_made_smaller(shared_lab: Lab, up: Path) -> None:
-    refused = shared_lab.vmnet("up", up, "--set", "vms.a.disks=[8M]", status=3)
+def test_a_disk_is_never_made_smaller(plan_up: PlanUp) -> None:
+    refused = plan_up.up("--set", "vms.a.disks=[8M]", status=3)
     assert "would have to shrink" in refused.stderr
-    assert inside(shared_lab, up, "cat /sys/block/vda/size") in {"131072\n", "196608\n"}
+    assert plan_up.inside("a", "cat /sys/block/vda/size") == "131072\n"
 
 
-def test_recreate_keeps_what_a_guest_has_written(shared_lab: Lab, up: Path) -> None:
-    inside(shared_lab, up, "echo kept > /dev/vda; sync")
-    up.write_text(up.read_text().replace("my.word=1", "my.word=2"))
-    refused = shared_lab.vmnet("up", up, status=3)
+def test_a_disk_grows_under_a_running_guest(place: Place) -> None:
+    plan = brought_up(place.lab, place.text)
+    plan.inside("a", "echo kept > /dev/vda")
+    plan.write(place.text.replace("64M", "96M"))
+    report = plan.up("--json").report
+    assert report["done"] == ["update disk a.1.qcow2: size is 64 MiB, want 96 MiB"]
+    shown = plan.inside("a", "cat /sys/block/vda/size; head -n 1 /dev/vda")
+    assert shown.split() == ["196608", "kept"]
+    assert plan.as_at_first
+
+
+def test_recreate_keeps_what_a_guest_has_written(place: Place) -> None:
+    plan = brought_up(place.lab, place.text)
+    plan.inside("a", "echo kept > /dev/vda; sync")
+    plan.write(place.text.replace("my.word=1", "my.word=2"))
+    refused = plan.up(status=3)
     assert "cmdline has changed" in refused.stderr
-    shared_lab.vmnet("up", up, "--recreate")
-    assert inside(shared_lab, up, "head -n 1 /dev/vda; cat /proc/cmdline").split() == [
+    plan.up("--recreate")
+    assert plan.inside("a", "head -n 1 /dev/vda; cat /proc/cmdline").split() == [
         "kept",
         "console=ttyS0",
         "quiet",
@@ -124,20 +135,18 @@ checks: []
 """
 
 
-def test_ignition_reaches_qemu_as_a_file_that_only_qemu_reads(
-    shared_lab: Lab, up: Path, kernel: tuple[Path, Path]
-) -> None:
-    del up  # its folder is open to QEMU's user
-    (shared_lab.directory / "core.ign").write_text('{"ignition": {"version": "3.4.0"}}')
-    plan = shared_lab.plan(IGNITED.format(kernel=kernel[0], initrd=kernel[1]), "c")
-    shared_lab.vmnet("up", plan)
-    words = Path(f"/proc/{shared_lab.qemus()[f'{plan.stem}-c']}/cmdline").read_text()
+def test_ignition_reaches_qemu_as_a_file_that_only_qemu_reads(place: Place) -> None:
+    lab, file = place.lab, place.lab.directory / "core.ign"
+    file.write_text('{"ignition": {"version": "3.4.0"}}')
+    plan = lab.plan(IGNITED.format(kernel=place.kernel, initrd=place.initrd))
+    lab.vmnet("up", plan)
+    words = Path(f"/proc/{lab.qemus()[f'{plan.stem}-c']}/cmdline").read_text()
     found = re.search(r"name=opt/com.coreos/config,file=([^\0,]+)", words)
     assert found
     told = Path(found[1])
     assert told.read_text() == '{"ignition": {"version": "3.4.0"}}'
     assert (told.owner(), oct(told.stat().st_mode & 0o777)) == ("libvirt-qemu", "0o600")
-    (shared_lab.directory / "core.ign").write_text('{"ignition": {}}')
-    refused = shared_lab.vmnet("up", plan, status=2)
+    file.write_text('{"ignition": {}}')
+    refused = lab.vmnet("up", plan, status=2)
     assert "ignition.version" in refused.stderr
-    shared_lab.vmnet("down", plan)
+    lab.vmnet("down", plan)

@@ -20,6 +20,7 @@ import fastjsonschema
 import pytest
 
 from tests.framework.lab import REPOSITORY, Lab, call, until
+from tests.framework.plan import PlanUp
 from tests.framework.running import PATIENCE_S
 from tests.framework.terminal import joined
 
@@ -39,41 +40,42 @@ vms:
 class Here:
     """A plan that is up, and the key that opens its guests."""
 
-    lab: Lab
-    plan: Path
+    plan: PlanUp
     key: Path
 
     def getin(self, *words: str | Path, status: int = 0) -> str:
-        return self.lab.vmnet(*words, "-f", self.plan, status=status).stdout
+        return self.plan.run(*words, status=status).stdout
 
     def says(self, *words: str | Path, status: int = 0) -> str:
-        return self.lab.vmnet(*words, "-f", self.plan, status=status).stderr
-
-    def inside(self, vm: str, script: str, status: int = 0) -> str:
-        words = ("exec", "-f", self.plan, vm, "--", "sh", "-c", script)
-        return self.lab.vmnet(*words, status=status).stdout
+        return self.plan.run(*words, status=status).stderr
 
     def fed(self, data: bytes, *words: str | Path) -> "subprocess.CompletedProcess[bytes]":
-        argv, env = self.lab.argv(*words), self.lab.environment
+        argv, env = self.plan.lab.argv(*words), self.plan.lab.environment
         return subprocess.run(
             argv, input=data, capture_output=True, check=False, timeout=PATIENCE_S, env=env
         )
 
 
 @pytest.fixture(scope="module")
-def here(shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    key = tmp_path_factory.mktemp("key") / "id"
-    call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
-    with shared_lab.settled():
-        shared_lab.ip("link", "add", "up0", "type", "veth", "peer", "name", "far0")
-        for device in ("up0", "far0"):
-            shared_lab.ip("link", "set", device, "up")
-        text = PLAN.format(key=key.with_suffix(".pub").read_text().strip())
-        plan = shared_lab.plan(text, "in")
-        shared_lab.vmnet("up", plan)
-        yield Here(shared_lab, plan, key)
-        shared_lab.vmnet("down", plan)
-        shared_lab.ip("link", "del", "up0")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("key") / "id"
+    call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file))
+    return file
+
+
+@pytest.fixture(scope="module")
+def plan_text(shared_lab: Lab, key: Path) -> Iterator[str]:
+    """The plan, and the NIC that it names."""
+    shared_lab.ip("link", "add", "up0", "type", "veth", "peer", "name", "far0")
+    for device in ("up0", "far0"):
+        shared_lab.ip("link", "set", device, "up")
+    yield PLAN.format(key=key.with_suffix(".pub").read_text().strip())
+    shared_lab.ip("link", "del", "up0")
+
+
+@pytest.fixture
+def here(plan_up: PlanUp, key: Path) -> Here:
+    return Here(plan_up, key)
 
 
 def _digest(path: Path) -> str:
@@ -82,8 +84,8 @@ def _digest(path: Path) -> str:
 
 def test_ssh_hands_over_words_as_they_are_and_the_exit_status(here: Here) -> None:
     before = [p.read_bytes() for p in [Path.home() / ".ssh/known_hosts"] if p.exists()]
-    ran = here.lab.vmnet(
-        *("ssh", "-f", here.plan, "-i", here.key, "near", "--"),
+    ran = here.plan.lab.vmnet(
+        *("ssh", "-f", here.plan.path, "-i", here.key, "near", "--"),
         *("sh", "-c", 'printf "%s|" "$@"; exit 7', "x", "a b", "$HOME", "'\""),
         status=7,
     )
@@ -92,11 +94,11 @@ def test_ssh_hands_over_words_as_they_are_and_the_exit_status(here: Here) -> Non
 
 
 def test_another_host_key_than_the_known_one_is_refused(here: Here) -> None:
-    file = Path("/var/lib/vmnet", here.plan.stem, "known_hosts")
+    file = Path("/var/lib/vmnet", here.plan.path.stem, "known_hosts")
     right = file.read_text()
     wrong = (here.key.with_suffix(".pub")).read_text().split()[1]
     try:
-        file.write_text(f"vmnet:{here.plan.stem}:near ssh-ed25519 {wrong}\n")
+        file.write_text(f"vmnet:{here.plan.path.stem}:near ssh-ed25519 {wrong}\n")
         refused = here.says("ssh", "-i", here.key, "near", "true", status=255)
     finally:
         file.write_text(right)
@@ -112,7 +114,7 @@ def test_where_the_host_cannot_reach_a_guest_it_says_which_way_works(here: Here)
 
 def test_a_guest_that_only_guests_reach_is_jumped_to(here: Here) -> None:
     words = ("ssh", "-i", here.key, "--jump", "near", "beside", "--", "hostname")
-    assert here.lab.vmnet(*words[:1], "-f", here.plan, *words[1:]).stdout == "beside\n"
+    assert here.plan.lab.vmnet(*words[:1], "-f", here.plan.path, *words[1:]).stdout == "beside\n"
     assert "no other VM of the plan" in here.says("ssh", "--jump", "far9", "near", status=2)
 
 
@@ -120,11 +122,12 @@ def test_a_ssh_config_is_understood_by_ssh_and_leads_into_all_that_can_be_reache
     here: Here, tmp_path: Path
 ) -> None:
     file = tmp_path / "config"
-    file.write_text(here.getin("export", "ssh-config", "-i", here.key))
+    words = ("export", "ssh-config", "-f", here.plan.path, "-i", here.key)
+    file.write_text(here.plan.lab.vmnet(*words).stdout)
     assert "# this host cannot reach far" in file.read_text()
-    for vm in ("near", f"{here.plan.stem}-beside"):
+    for vm in ("near", f"{here.plan.path.stem}-beside"):
         argv = ("ssh", "-F", str(file), "-o", "BatchMode=yes", vm, "hostname")
-        assert here.lab.run(*argv) == f"{vm.rsplit('-')[-1]}\n"
+        assert here.plan.lab.run(*argv) == f"{vm.rsplit('-')[-1]}\n"
 
 
 def test_a_file_goes_there_and_back_by_ssh(here: Here, tmp_path: Path) -> None:
@@ -139,7 +142,7 @@ def test_a_file_goes_there_and_back_by_ssh(here: Here, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "x").write_text("in a folder\n")
     here.getin("cp", "-r", "-i", here.key, folder, "near:/tmp")
-    assert here.inside("near", "cat /tmp/folder/x") == "in a folder\n"
+    assert here.plan.inside("near", "cat /tmp/folder/x") == "in a folder\n"
 
 
 def test_a_file_goes_there_and_back_by_the_agent(here: Here, tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_a_file_goes_there_and_back_by_the_agent(here: Here, tmp_path: Path) -> 
     said = here.says("cp", source, "far:/tmp")
     assert said.startswith("not by ssh: this host cannot reach far: ")
     assert "by the guest agent, which needs no network" in said
-    told = here.inside("far", "md5sum /tmp/five; stat -c %a /tmp/five; ls /tmp")
+    told = here.plan.inside("far", "md5sum /tmp/five; stat -c %a /tmp/five; ls /tmp")
     assert told.split() == [_digest(source), "/tmp/five", "750", "five"]  # noqa: S108
     here.getin("cp", "far:/tmp/five", back)
     assert _digest(back) == _digest(source)
@@ -175,28 +178,28 @@ def test_what_cannot_be_copied_leaves_nothing_behind(here: Here, tmp_path: Path)
 
 def test_exec_passes_input_output_and_status_with_no_network(here: Here) -> None:
     script = "cat; echo wrong >&2; exit 9"
-    ran = here.fed(b"in\xff\n", "exec", "-f", here.plan, "far", "--", "sh", "-c", script)
+    ran = here.fed(b"in\xff\n", "exec", "-f", here.plan.path, "far", "--", "sh", "-c", script)
     assert (ran.returncode, ran.stdout, ran.stderr) == (9, b"in\xff\n", b"wrong\n")
-    here.inside("far", "kill -TERM $$", status=128 + signal.SIGTERM)
-    here.inside("far", "exec no-such-program", status=127)
+    here.plan.inside("far", "kill -TERM $$", status=128 + signal.SIGTERM)
+    here.plan.inside("far", "exec no-such-program", status=127)
 
 
 def test_exec_takes_much_input_and_gives_what_output_it_can(here: Here) -> None:
     data = os.urandom(700_000)
-    ran = here.fed(data, "exec", "-f", here.plan, "far", "--", "md5sum")
+    ran = here.fed(data, "exec", "-f", here.plan.path, "far", "--", "md5sum")
     assert ran.stdout.split()[0].decode() == hashlib.md5(data, usedforsecurity=False).hexdigest()
-    assert here.inside("far", "ls /tmp | grep -v five || true") == ""
+    assert here.plan.inside("far", "ls /tmp | grep -v five || true") == ""
     flood = "head -c 3000000 /dev/zero | tr '\\0' x; echo end >&2; exit 3"
-    ran = here.fed(b"", "exec", "-f", here.plan, "far", "--", "sh", "-c", flood)
+    ran = here.fed(b"", "exec", "-f", here.plan.path, "far", "--", "sh", "-c", flood)
     assert (ran.returncode, ran.stdout) == (3, b"x" * (2 << 20))
     assert ran.stderr.startswith(b"end\ntruncated: ")
-    refused = here.fed(bytes((16 << 20) + 1), "exec", "-f", here.plan, "far", "--", "cat")
+    refused = here.fed(bytes((16 << 20) + 1), "exec", "-f", here.plan.path, "far", "--", "cat")
     assert refused.returncode == 2
     assert b"more than the 16 MiB" in refused.stderr
 
 
 def test_a_console_is_typed_into_and_left_and_the_terminal_is_as_before(here: Here) -> None:
-    with joined(here.lab, here.plan, "far") as console:
+    with joined(here.plan.lab, here.plan.path, "far") as console:
         until(console.is_raw, "the terminal is raw")
         console.types(b"\necho $((40 + 2))th\n")
         console.sees(b"42th")
@@ -207,7 +210,7 @@ def test_a_console_is_typed_into_and_left_and_the_terminal_is_as_before(here: He
 
 
 def test_another_key_leaves_a_console_when_it_was_asked_for(here: Here) -> None:
-    with joined(here.lab, here.plan, "--escape", "^a", "far") as console:
+    with joined(here.plan.lab, here.plan.path, "--escape", "^a", "far") as console:
         until(console.is_raw, "the terminal is raw")
         console.types(b"\x1d\x1d\necho still $((1 + 1))\n")
         console.sees(b"still 2")
@@ -216,26 +219,26 @@ def test_another_key_leaves_a_console_when_it_was_asked_for(here: Here) -> None:
 
 
 def test_a_console_that_is_told_to_end_gives_the_terminal_back(here: Here) -> None:
-    with joined(here.lab, here.plan, "far") as console:
+    with joined(here.plan.lab, here.plan.path, "far") as console:
         until(console.is_raw, "the terminal is raw")
         console.process.send_signal(signal.SIGTERM)
         assert console.process.wait(PATIENCE_S) == 130
 
 
 def test_a_guest_learns_the_size_of_our_terminal_and_its_changes(here: Here) -> None:
-    with joined(here.lab, here.plan, "--resize", "far") as console:
-        until(lambda: here.inside("far", "stty -F /dev/ttyS0 size") == "41 132\n", "the size")
+    with joined(here.plan.lab, here.plan.path, "--resize", "far") as console:
+        until(lambda: here.plan.inside("far", "stty -F /dev/ttyS0 size") == "41 132\n", "the size")
         fcntl.ioctl(console.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 99, 0, 0))
-        until(lambda: here.inside("far", "stty -F /dev/ttyS0 size") == "30 99\n", "a new size")
+        until(lambda: here.plan.inside("far", "stty -F /dev/ttyS0 size") == "30 99\n", "a new size")
         console.types(b"\x1d")
 
 
 def test_what_no_terminal_gets_from_a_console_is_harmless(here: Here) -> None:
-    running = here.lab.start("console", "-f", here.plan, "far")
+    running = here.plan.lab.start("console", "-f", here.plan.path, "far")
     try:
         until(
             lambda: (
-                here.inside("far", r"printf '\033]0;x\007\233evil\n' > /dev/ttyS0") == ""
+                here.plan.inside("far", r"printf '\033]0;x\007\233evil\n' > /dev/ttyS0") == ""
                 and "evil" in running.stdout
             ),
             "it hears the guest",
@@ -248,32 +251,32 @@ def test_what_no_terminal_gets_from_a_console_is_harmless(here: Here) -> None:
 
 
 def test_logs_are_harmless_unless_raw_ones_are_asked_for(here: Here) -> None:
-    here.inside("far", r"printf '\033[2Jhostile\r\n' > /dev/ttyS0")
+    here.plan.inside("far", r"printf '\033[2Jhostile\r\n' > /dev/ttyS0")
     until(lambda: "hostile" in here.getin("logs", "far"), "the log has it")
     assert "\\x1b[2Jhostile" in here.getin("logs", "-n", "5", "far")
-    raw = here.fed(b"", "logs", "--raw", "far", "-f", here.plan).stdout
+    raw = here.fed(b"", "logs", "--raw", "far", "-f", here.plan.path).stdout
     assert b"\x1b[2Jhostile\r" in raw
     assert len(here.getin("logs", "-n", "2", "far").splitlines()) <= 2
 
 
 def test_a_log_of_20_mib_is_cut_short_and_goes_on(here: Here) -> None:
-    log = Path("/var/lib/vmnet", here.plan.stem, "console/far.log")
+    log = Path("/var/lib/vmnet", here.plan.path.stem, "console/far.log")
     with log.open("ab") as file:  # as QEMU does; through a guest's UART it would take many minutes
         for number in range(20 << 10):
             file.write(b"%1023d\n" % number)
-    here.inside("far", "true")  # any command that looks at the plan
+    here.plan.inside("far", "true")  # any command that looks at the plan
     assert log.stat().st_size < 1 << 20
     kept = log.with_name("far.log.1")
     assert kept.stat().st_size == 4 << 20
     assert kept.stat().st_mode & 0o777 == 0o600
-    here.inside("far", "echo after the cut > /dev/ttyS0")
+    here.plan.inside("far", "echo after the cut > /dev/ttyS0")
     until(lambda: "after the cut" in here.getin("logs", "-n", "3", "far"), "QEMU goes on")
     assert log.read_bytes()[:1] != b"\0"
     assert "20479" in here.getin("logs", "-n", "100", "far")
 
 
 def test_the_guests_own_words_are_in_the_wide_status(here: Here) -> None:
-    report = here.lab.vmnet("status", here.plan, "--wide", "--json").report
+    report = here.plan.lab.vmnet("status", here.plan.path, "--wide", "--json").report
     schema = (REPOSITORY / "docs/report.schema.json").read_text()
     fastjsonschema.compile(json.loads(schema))(report)
     guests = {vm["name"]: vm["guest"] for vm in report["vms"]}
@@ -285,9 +288,9 @@ def test_the_guests_own_words_are_in_the_wide_status(here: Here) -> None:
     assert guests["far"]["os"].startswith("vmnet micro")
     assert len(guests["far"]["load"]) == 3
     assert guests["far"]["nics"][0]["addresses"][0].startswith("10.94.0.")
-    table = here.lab.vmnet("status", here.plan, "--wide").stdout
+    table = here.plan.lab.vmnet("status", here.plan.path, "--wide").stdout
     assert "says its addresses are" in table
-    plain = here.lab.vmnet("status", here.plan, "--json").report
+    plain = here.plan.lab.vmnet("status", here.plan.path, "--json").report
     assert [vm for vm in plain["vms"] if "guest" in vm] == []
 
 
@@ -295,7 +298,7 @@ def test_a_vm_is_up_when_all_its_signs_hold_and_what_is_missing_is_told(here: He
     def checked(*ready: str, status: int) -> str:
         signs = "".join(f'"{one}", ' for one in ready)
         words = ("--timeout", "8", "--set", f"vms.far.ready=[{signs}]")
-        ran = here.lab.vmnet("check", here.plan, *words, status=status)
+        ran = here.plan.lab.vmnet("check", here.plan.path, *words, status=status)
         return ran.stderr + ran.stdout
 
     result = "mkdir -p /run/cloud-init; echo '%s' > /run/cloud-init/result.json"
@@ -303,25 +306,26 @@ def test_a_vm_is_up_when_all_its_signs_hold_and_what_is_missing_is_told(here: He
     assert "far is not up: it lacks cloud-init: it has not ended; command echo why" in lacking
     assert ": exit status 4, why" in lacking
     assert "the last lines of far's console:" in lacking
-    here.inside("far", result % '{"v1": {"errors": ["no \\u001b[2J mirror"]}}')
+    here.plan.inside("far", result % '{"v1": {"errors": ["no \\u001b[2J mirror"]}}')
     failed = checked("cloud-init", status=5)
     assert "it lacks cloud-init: it ended with errors: no \\x1b[2J mirror" in failed
-    here.inside("far", result % '{"v1": {"errors": []}}')
+    here.plan.inside("far", result % '{"v1": {"errors": []}}')
     held = checked("cloud-init", "tcp/22", "address", "ssh", "started", status=0)
     assert "far is up after" in held
 
 
-def test_following_a_log_ends_with_the_vm(here: Here) -> None:
-    running = here.lab.start("logs", "-f", here.plan, "--follow", "-n", "1", "beside")
+def test_following_a_log_ends_with_the_vm(plan_restored: PlanUp) -> None:
+    plan = plan_restored
+    running = plan.lab.start("logs", "-f", plan.path, "--follow", "-n", "1", "beside")
     until(
         lambda: (
-            here.inside("beside", "echo said while followed > /dev/ttyS0") == ""
+            plan.inside("beside", "echo said while followed > /dev/ttyS0") == ""
             and "said while followed" in running.stdout
         ),
         "it follows",
     )
-    here.inside("beside", "(sleep 1; poweroff -f) > /dev/null 2>&1 &")
+    plan.lab.start("exec", "-f", plan.path, "beside", "--", "poweroff", "-f").finished(None)
     until(lambda: "Power down" in running.stdout, "it has switched itself off")
     # QEMU stays, stopped, until libvirt ends it; the embedded one is there while a command runs.
-    here.lab.vmnet("status", here.plan)
+    plan.lab.vmnet("status", plan.path)
     assert running.finished(0).status == 0

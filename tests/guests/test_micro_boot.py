@@ -18,13 +18,13 @@ from provisioner.host.image import micro
 from provisioner.host.image.micro.image import Image
 from tests.framework import bare
 from tests.framework.bare import Guest
+from tests.framework.lab import until
 
 CACHE = Path(os.environ.get("VMNET_CACHE_DIR", "/var/cache/vmnet"))
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 MACS = ("52:54:00:ee:00:01", "52:54:00:ee:00:02")
 TIMEOUT_S = 90
-WAITING = "for i in 1 2 3 4 5 6 7 8 9 10; do {} && break; sleep 1; done"
-SSH = WAITING.format("netstat -ltn | grep -q ':22 '")
+SSH = "netstat -ltn | grep -c ':22 '"
 
 NETWORK = f"""
 version: 2
@@ -125,7 +125,7 @@ def test_a_seed_disk_tells_the_guest_all(boot: Callable[..., Any], tmp_path: Pat
         )
         assert guest.run("cd /proc/sys/net/ipv4/conf/all; cat arp_ignore arp_announce") == "1\n2\n"
         assert guest.run("ls /run/evil; ping -c 1 -W 5 10.78.0.2 > /dev/null; echo $?") == "0\n"
-        assert guest.run(f"{SSH}; netstat -ltn | grep -c ':22 '") == "2\n"
+        until(lambda: guest.run(SSH) == "2\n", "ssh listens for both IP versions")
         assert guest.run("cat /root/.ssh/authorized_keys").split() == [*KEY.split(), "me@home"]
         *complaints, ready = said(guest)
         assert complaints == [
@@ -134,7 +134,7 @@ def test_a_seed_disk_tells_the_guest_all(boot: Callable[..., Any], tmp_path: Pat
             "vmnet: cannot use name of evil",
         ]
         assert ready.startswith("vmnet: ready uptime=")
-        guest.run(WAITING.format("pidof acpid"))
+        until(lambda: guest.run("pidof acpid"), "the power button is listened to")
         press = socket.socket(socket.AF_UNIX)
         press.connect(str(guest.monitor))
         press.sendall(b"system_powerdown\n")
@@ -158,7 +158,7 @@ def test_the_command_line_wins_and_the_seed_still_brings_the_keys(
         assert guest.run(ADDRESSES) == (
             "eth0 inet 10.78.0.1/24\neth0 inet6 fd78::1/64\neth1 inet 10.78.0.2/24\n"
         )
-        guest.run(SSH)
+        until(lambda: guest.run(SSH) == "2\n", "ssh listens for both IP versions")
         assert guest.run("cat /root/.ssh/authorized_keys").split() == KEY.split()
         shutdown = {"execute": "guest-shutdown"}
         guest.agent.sendall(json.dumps(shutdown).encode() + b"\n")
@@ -175,10 +175,10 @@ def test_with_nothing_told_every_nic_asks_for_an_address(boot: Callable[..., Any
     ]
     evil = "vmnet.hostname=$(touch${IFS}/run/evil);`reboot`"
     with boot(evil, *nic) as guest:
-        up = WAITING.format("ip -4 -o addr show dev eth0 | grep -q inet")
-        assert guest.run(f"{up}; hostname; ls /run/evil") == "micro\n"
-        route = WAITING.format("ip route show default | grep via")
-        assert guest.run(route) == ("default via 10.0.2.2 dev eth0  metric 102 \n")
-        assert said(guest)[0] == "vmnet: cannot use the hostname it was given"
         assert guest.says("vmnet: dhcp eth0 10.0.2.15/24")
+        assert guest.run("ip -4 -o addr show dev eth0 | grep -c inet") == "1\n"
+        assert guest.run("hostname; ls /run/evil") == "micro\n"
+        route = until(lambda: guest.run("ip route show default | grep via"), "a default route")
+        assert route == "default via 10.0.2.2 dev eth0  metric 102 \n"
+        assert said(guest)[0] == "vmnet: cannot use the hostname it was given"
         assert guest.run("pidof dropbear") == ""

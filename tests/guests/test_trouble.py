@@ -3,12 +3,15 @@
 import json
 import os
 import signal
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from tests.framework.lab import ONE, PAIR, Lab
+from tests.framework.plan import PlanUp
+
+PLAN = PAIR
 
 
 def test_a_guest_that_does_not_boot_is_named_and_can_still_come_up(lab: Lab) -> None:
@@ -48,17 +51,6 @@ def test_two_plans_come_up_and_go_down_at_the_same_time(lab: Lab) -> None:
     assert lab.snapshot() == lab.before
 
 
-@dataclass(frozen=True, slots=True)
-class Up:
-    """Two guests that are up, brought there by two commands at the same time."""
-
-    lab: Lab
-    plan: Path
-    waited: str  # what the second command said
-    holder: int  # the pid of the first one
-    impatient: str  # what a command said that would not wait
-
-
 def test_a_command_that_waits_goes_on_when_the_one_in_its_way_is_killed(lab: Lab) -> None:
     plan = lab.plan(ONE)
     first = lab.start("up", plan)
@@ -71,59 +63,77 @@ def test_a_command_that_waits_goes_on_when_the_one_in_its_way_is_killed(lab: Lab
     assert lab.snapshot() == lab.before
 
 
+@dataclass(frozen=True, slots=True)
+class Met:
+    """Three commands that met at one plan."""
+
+    name: str  # of the plan
+    holder: int  # the pid of the first one
+    waited: str  # what the second one said, which waited
+    impatient: str  # what the third one said, which would not wait
+
+
 @pytest.fixture(scope="module")
-def up(shared_lab: Lab) -> Up:
-    plan = shared_lab.plan(PAIR)
-    first = shared_lab.start("up", plan)
-    first.says("create switch")
-    second = shared_lab.start("up", plan, "--lock-timeout", "100")
-    impatient = shared_lab.vmnet("up", plan, "--lock-timeout", "0", status=4)
-    first.finished()
-    return Up(shared_lab, plan, second.finished().stderr, first.process.pid, impatient.stderr)
+def met(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Met]:
+    with Lab(tmp_path_factory.mktemp("met")).opened() as lab:
+        plan = lab.plan(ONE)
+        first = lab.start("up", plan)
+        first.says("create switch")
+        second = lab.start("up", plan, "--lock-timeout", "100")
+        impatient = lab.vmnet("up", plan, "--lock-timeout", "0", status=4)
+        first.finished()
+        yield Met(lab.name, first.process.pid, second.finished().stderr, impatient.stderr)
 
 
-def test_a_second_command_waits_and_says_for_whom(up: Up) -> None:
-    assert up.waited.startswith(f"waiting for `vmnet up {up.lab.name}` (pid {up.holder}, since ")
-    assert "\nnothing to do\n" in up.waited
+def test_a_second_command_waits_and_says_for_whom(met: Met) -> None:
+    assert met.waited.startswith(f"waiting for `vmnet up {met.name}` (pid {met.holder}, since ")
+    assert "\nnothing to do\n" in met.waited
 
 
-def test_a_command_that_will_not_wait_says_who_is_in_its_way(up: Up) -> None:
-    assert f"`vmnet up {up.lab.name}` (pid {up.holder}, since " in up.impatient
-    assert "has not ended after 0 s" in up.impatient
+def test_a_command_that_will_not_wait_says_who_is_in_its_way(met: Met) -> None:
+    assert f"`vmnet up {met.name}` (pid {met.holder}, since " in met.impatient
+    assert "has not ended after 0 s" in met.impatient
 
 
-def test_a_qemu_that_was_killed_is_started_again_and_no_other(up: Up) -> None:
-    a, b = f"{up.lab.name}-a", f"{up.lab.name}-b"
-    before = up.lab.qemus()
+def test_a_qemu_that_was_killed_is_started_again_and_no_other(plan_restored: PlanUp) -> None:
+    a, b, before = names_and_qemus(plan_restored)
     os.kill(before[a], signal.SIGKILL)
-    report = up.lab.vmnet("up", up.plan, "--json").report
+    report = plan_restored.up("--json").report
     assert report["done"] == [f"create domain {a}: missing"]
-    assert up.lab.qemus()[a] != before[a]
-    assert up.lab.qemus()[b] == before[b]
+    after = plan_restored.lab.qemus()
+    assert after[a] != before[a]
+    assert after[b] == before[b]
 
 
-def test_a_change_that_needs_a_restart_is_refused(up: Up) -> None:
-    before = (up.lab.qemus(), up.lab.snapshot())
-    refused = up.lab.vmnet("up", up.plan, "--set", "vms.a.memory=160M", status=3).stderr
+def test_a_change_that_needs_a_restart_is_refused(plan_up: PlanUp) -> None:
+    before = plan_up.lab.snapshot()
+    refused = plan_up.up("--set", "vms.a.memory=160M", status=3).stderr
     assert 'VM "a" runs and would have to be started anew: ' in refused
     assert "memory mib is 128, want 160" in refused
-    assert (up.lab.qemus(), up.lab.snapshot()) == before
+    assert plan_up.as_at_first
+    assert plan_up.lab.snapshot() == before
 
 
-def test_recreate_restarts_the_changed_guest_alone(up: Up) -> None:
-    a, b = f"{up.lab.name}-a", f"{up.lab.name}-b"
-    before = up.lab.qemus()
+def test_recreate_restarts_the_changed_guest_alone(plan_fresh: PlanUp) -> None:
+    a, b, before = names_and_qemus(plan_fresh)
     change = ("--set", "vms.a.memory=160M", "--recreate")
-    report = up.lab.vmnet("up", up.plan, *change, "--json").report
+    report = plan_fresh.up(*change, "--json").report
     cause = "memory mib is 128, want 160"
     assert report["done"] == [f"delete domain {a}: {cause}", f"create domain {a}: {cause}"]
-    assert up.lab.qemus()[a] != before[a]
-    assert up.lab.qemus()[b] == before[b]
+    after = plan_fresh.lab.qemus()
+    assert after[a] != before[a]
+    assert after[b] == before[b]
 
 
-def test_a_guest_that_answers_no_more_is_told_with_the_end_of_its_console(up: Up) -> None:
-    up.lab.vmnet("exec", "-f", up.plan, "a", "--", "ip", "link", "set", "eth0", "down")
-    report = up.lab.vmnet("check", up.plan, "--json", status=5).report
+def names_and_qemus(plan: PlanUp) -> tuple[str, str, Mapping[str, int]]:
+    return f"{plan.path.stem}-a", f"{plan.path.stem}-b", plan.qemus
+
+
+def test_a_guest_that_answers_no_more_is_told_with_the_end_of_its_console(
+    plan_fresh: PlanUp,
+) -> None:
+    plan_fresh.inside("a", "ip link set eth0 down")
+    report = plan_fresh.check(status=5)
     broken = {(r["from"], r["to"]) for r in report["results"] if not r["as_expected"]}
     assert broken == {("a", "b"), ("b", "a"), ("a", "host"), ("host", "a")}
     assert "vmnet: ready" in report["consoles"]["a"]

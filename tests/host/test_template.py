@@ -81,13 +81,16 @@ def processor_s() -> float:
 
 
 def children() -> list[str]:
+    """List the processes that fill in templates: ours, and those that nobody waits for."""
     found = []
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = process.read_bytes()
+            words = (process / "cmdline").read_bytes()
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        if b"template/child.py" in words and str(HOUSE).encode() in words:
+        ours = parent in {os.getpid(), 1}
+        if ours and b"template/child.py" in words and str(HOUSE).encode() in words:
             found.append(str(process))
     return found
 
