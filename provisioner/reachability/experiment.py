@@ -86,24 +86,14 @@ class Lab:
         return tuple(self.mac(other) for other in self.places if other is not place)
 
     def documented(self, source: Place, target: Place) -> Reach:
-        """Say what the table promises of a ping."""
+        """Return what the table promises of a ping."""
         ends = {Place.A: _end(self.a), Place.B: _end(self.b)}
-        match (source, target):
-            case (Place.HOST, _):
-                return mode_table.from_host(ends[target], hairpin=self.hairpin)
-            case (_, Place.HOST):
-                return mode_table.to_host(ends[source], hairpin=self.hairpin)
-            case (Place.OUTSIDE, _):
-                return mode_table.from_outside(ends[target])
-            case (_, Place.OUTSIDE):
-                return mode_table.to_outside(ends[source])
-            case _:
-                return mode_table.guests(ends[source], ends[target], hairpin=self.hairpin)
+        ends |= {Place.HOST: mode_table.HOST, Place.OUTSIDE: mode_table.OUTSIDE}
+        return mode_table.reach(ends[source], ends[target], hairpin=self.hairpin)
 
 
 def _end(word: str) -> End:
-    heard = word != DEAF
-    return End(word.partition(" ")[0], heard, heard, heard)
+    return End(word.partition(" ")[0], lists=word != DEAF)
 
 
 def labs() -> tuple[Lab, ...]:

@@ -1,7 +1,6 @@
 """The way of a frame from one end to another, step by step: where it passes, where it stops, why.
 
-The steps are those of the kernel's macvlan.c; a test holds that they end as
-reachability.mode_table says.
+Where frames pass is what reachability.mode_table says; here it is put into words.
 """
 
 from collections.abc import Iterator
@@ -14,15 +13,21 @@ from provisioner.network.devices import Nics, host_device, host_mac, uplink_of
 from provisioner.plan import nic_settings
 from provisioner.plan.checks import GATEWAY, HOST
 from provisioner.reachability import mode_table
-from provisioner.reachability.mode_table import Flow
-from provisioner.reachability.pairs import Expected
+from provisioner.reachability.mode_table import End, EndKind, Hop
+from provisioner.reachability.pairs import Expected, promise
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Network, Plan
 
 
+_WITHHELD = (
+    "broadcasts of a neighbour are withheld, so nobody can ask for a MAC; unicast to a known MAC "
+    "passes"
+)
+
+
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathStep:
     """One place on the way; None: it depends on a switch that nobody has measured."""
 
     at: str
@@ -37,26 +42,28 @@ class Explanation:
     source: str
     target: str
     network: str
-    there: tuple[Step, ...]
-    back: tuple[Step, ...]
+    there: tuple[PathStep, ...]
+    back: tuple[PathStep, ...]
     verdict: str
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class _End:
-    """One end: a guest with its card, the host's stack, or a machine outside."""
+class _NamedEnd:
+    """An end with its name, its device, and for a guest what its NIC lets pass."""
 
     name: str
-    kind: str  # "guest", "host" (on the uplink itself), "outside"
+    kind: EndKind
     mode: str = ""
     device: str = ""
     mac: str = ""
     guard: str = "off"
-    heard: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
 
-    def lists(self, other: "_End") -> bool:
-        return other.mac in self.heard
+    def towards(self, other: "_NamedEnd") -> End:
+        """Return this end for the mode table; no plan knows the MAC of a machine outside."""
+        unknown = other.kind is EndKind.OUTSIDE and not other.mac
+        return End(self.mode, None if unknown else other.mac in self.allowed, self.kind)
 
 
 def explain(
@@ -71,9 +78,8 @@ def explain(
     if network.switch:
         reflects = network.switch.hairpin
     a, b = (_end(plan, nics, network, name) for name in (source, target))
-    there = tuple(_way(network, uplink_of(plan.name, network), a, b, reflects))
-    back = tuple(_way(network, uplink_of(plan.name, network), b, a, reflects))
     verdict, why = _verdict(a, b, reflects)
+    there, back = (tuple(_steps(network, plan.name, *ends, reflects)) for ends in ((a, b), (b, a)))
     return Explanation(source, target, network.name, there, back, verdict, why)
 
 
@@ -114,7 +120,7 @@ def _is_outside(name: str) -> bool:
     return name.replace(".", "").isdigit() or ":" in name
 
 
-def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _End:
+def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _NamedEnd:
     from provisioner import naming
 
     vms = {vm.name: vm for vm in plan.vms}
@@ -122,9 +128,9 @@ def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _End:
         at = next(i for i, nic in enumerate(vms[name].nics) if nic.network == network.name)
         attached = nic_settings.of(network, vms[name].nics[at])
         host = host_mac(plan, network)
-        return _End(
+        return _NamedEnd(
             name,
-            "guest",
+            EndKind.GUEST,
             str(attached.mode),
             naming.macvtap(plan.name, name, at),
             nics[name, at].mac,
@@ -133,152 +139,97 @@ def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _End:
         )
     if name == HOST and not network.switch and network.host_access is not None:
         device, mac = host_device(plan, network), host_mac(plan, network)
-        return _End(name, "guest", "bridge", device, mac)  # a sibling, as good as a guest
+        return _NamedEnd(name, EndKind.GUEST, "bridge", device, mac)  # as good as a guest
     if name == HOST and not network.switch:
-        return _End(name, "host", device=uplink_of(plan.name, network))
+        return _NamedEnd(name, EndKind.HOST, device=uplink_of(plan.name, network))
     mac = host_mac(plan, network) if name == HOST else ""
-    return _End(name, "outside", device=host_device(plan, network), mac=mac)
+    return _NamedEnd(name, EndKind.OUTSIDE, device=host_device(plan, network), mac=mac)
 
 
-def _way(
+def _steps(
     network: "Network",
-    uplink: str,
-    a: _End,
-    b: _End,
+    plan: str,
+    a: _NamedEnd,
+    b: _NamedEnd,
     reflects: bool | None,  # noqa: FBT001
-) -> Iterator[Step]:
+) -> Iterator[PathStep]:
     """Follow a question that is asked of everybody, and then what goes to one MAC alone."""
-    yield Step(a.name, f"sends to {b.name}" + (f" from {a.mac}" if a.mac else ""))
-    if a.kind == "guest":
-        yield Step(f"macvtap {a.device}", _guarded(a))
-        if a.mode == b.mode == "bridge" and b.kind == "guest":
-            yield Step(uplink, f"mode bridge: hands it from macvtap to macvtap, to {b.name}")
-            yield Step(b.name, "gets it")
-            return
-        yield Step(uplink, _sent_out(a))
-    if a.kind == "host":
-        yield Step(uplink, "the host's own stack: what it sends goes out by the wire only")
-    if a.kind != "outside" and b.kind != "outside":
-        yield _reflection(network, uplink, reflects)
-        if reflects is False:
-            return
-    yield from _received(uplink, a, b)
+    uplink = uplink_of(plan, network)
+    yield PathStep(a.name, f"sends to {b.name}" + (f" from {a.mac}" if a.mac else ""))
+    if a.kind is EndKind.GUEST:
+        yield PathStep(f"macvtap {a.device}", _guarded(a))
+    for hop in mode_table.hops(a.towards(b), b.towards(a), reflects):
+        at, what = _described(hop, network, uplink, a, b)
+        yield PathStep(at, what, hop.passes)
+        if hop in {Hop.HANDED_OVER, Hop.LISTED, Hop.DELIVERED}:
+            yield PathStep(b.name, "gets it")
 
 
-def _guarded(a: _End) -> str:
+def _guarded(a: _NamedEnd) -> str:
     if a.guard == "off":
         return "no spoof guard: takes every frame of its guest"
     more = " and its addresses" if a.guard == "strict" else ""
     return f"spoof guard ({a.guard}): lets pass what comes from {a.mac}{more}"
 
 
-def _sent_out(a: _End) -> str:
+def _described(
+    hop: Hop, network: "Network", uplink: str, a: _NamedEnd, b: _NamedEnd
+) -> tuple[str, str]:
+    """Return where a hop is, and what happens there."""
+    switch = f"the switch of network {network.name}" if network.switch else f"behind {uplink}"
+    withholding = b.mode if b.mode == "private" else a.mode
+    sender = a.mac or a.name
+    described = {
+        Hop.SENT: (uplink, _sent(a)),
+        Hop.HANDED_OVER: (uplink, f"mode bridge: hands it from macvtap to macvtap, to {b.name}"),
+        Hop.EXCLUSIVE: (uplink, "mode passthru takes the whole uplink: nothing is beside it"),
+        Hop.REFLECTED: (switch, "sends the frame back (hairpin on)"),
+        Hop.NOT_REFLECTED: (switch, "does not send frames back (hairpin off)"),
+        Hop.PERHAPS_REFLECTED: (
+            switch,
+            f"may send the frame back or not: ask it with vmnet modes --uplink {uplink}",
+        ),
+        Hop.LISTED: (uplink, f"mode source: its list names {sender}"),
+        Hop.NOT_LISTED: (
+            uplink,
+            f"mode source: the list of {b.name} does not name {sender}: dropped",
+        ),
+        Hop.PERHAPS_LISTED: (
+            uplink,
+            f"mode source: passes only if the list of {b.name} names the MAC of {a.name}",
+        ),
+        Hop.WITHHELD: (
+            uplink,
+            f"mode {withholding}: {_WITHHELD}",
+        ),
+        Hop.DELIVERED: (uplink, f"mode {b.mode}: hands it to {b.name}"),
+        Hop.SHARED_MAC: (uplink, "passthru and the host have one MAC: no answer finds its way"),
+        Hop.OUTSIDE: (b.name, "gets it by the wire"),
+        Hop.TO_HOST: (b.name, f"gets it from {uplink}, as from a machine outside"),
+        Hop.TO_HOST_UNICAST: (b.name, f"gets it from {uplink}, as from a machine outside"),
+        Hop.TAKEN_FROM_HOST: (b.name, "passthru takes the uplink's frames from it"),
+    }
+    return described[hop]
+
+
+def _sent(a: _NamedEnd) -> str:
+    if a.kind is EndKind.HOST:
+        return "the host's own stack: what it sends goes out by the wire only"
     if a.mode == "passthru":
         return "mode passthru: the uplink is the guest's, every frame goes to the wire"
-    return f"mode {a.mode}: sends to the wire" + (
-        " what is not for another bridge guest" if a.mode == "bridge" else ""
-    )
+    which = " what is not for another bridge guest" if a.mode == "bridge" else ""
+    return f"mode {a.mode}: sends to the wire{which}"
 
 
-def _reflection(network: "Network", uplink: str, reflects: bool | None) -> Step:  # noqa: FBT001
-    switch = f"the switch of network {network.name}" if network.switch else f"behind {uplink}"
-    match reflects:
-        case True:
-            return Step(switch, "sends the frame back (hairpin on)")
-        case False:
-            return Step(switch, "does not send frames back (hairpin off)", passes=False)
-        case None:
-            what = f"may send the frame back or not: ask it with vmnet modes --uplink {uplink}"
-            return Step(switch, what, None)
-
-
-def _received(uplink: str, a: _End, b: _End) -> Iterator[Step]:
-    if b.kind == "outside":
-        yield Step(b.name, "gets it by the wire")
-        return
-    local = a.kind != "outside"
-    if b.kind == "host":
-        if a.mode == "passthru":
-            yield Step(b.name, "passthru takes the uplink's frames from it", passes=False)
-        else:
-            yield Step(b.name, f"gets it from {uplink}, as from a machine outside")
-        return
-    yield from _handed(uplink, a, b, local=local)
-
-
-def _handed(uplink: str, a: _End, b: _End, *, local: bool) -> Iterator[Step]:
-    if b.mode == "source" and _is_unknown(a):
-        what = f"mode source: passes only if the list of {b.name} names the MAC of {a.name}"
-        yield Step(uplink, what, None)
-        return
-    if b.mode == "source":
-        if b.lists(a):
-            yield Step(uplink, f"mode source: its list names {a.mac or a.name}")
-            yield Step(b.name, "gets it")
-        else:
-            what = f"mode source: the list of {b.name} does not name {a.mac or a.name}: dropped"
-            yield Step(uplink, what, passes=False)
-        return
-    if b.mode == "passthru" and a.kind == "host":
-        yield Step(
-            uplink, "passthru and the host bear one MAC: no answer finds its way", passes=False
-        )
-        return
-    withheld = (
-        local and a.kind == "guest" and (b.mode == "private" or a.mode in {"private", "source"})
-    )
-    if withheld:
-        what = (
-            f"mode {b.mode if b.mode == 'private' else a.mode}: broadcasts of a neighbour are "
-            "withheld, so nobody can ask for a MAC; unicast to a known MAC passes"
-        )
-        yield Step(uplink, what, passes=False)
-        return
-    yield Step(uplink, f"mode {b.mode}: hands it to {b.name}")
-    yield Step(b.name, "gets it")
-
-
-def _reach(a: _End, b: _End, *, reflects: bool) -> mode_table.Reach:
-    def end(one: _End, other: _End) -> mode_table.End:
-        listed = one.lists(other)
-        return mode_table.End(one.mode, listed, listed, listed)
-
-    match (a.kind, b.kind):
-        case ("guest", "guest"):
-            return mode_table.guests(end(a, b), end(b, a), hairpin=reflects)
-        case ("guest", "host"):
-            return mode_table.to_host(end(a, b), hairpin=reflects)
-        case ("host", "guest"):
-            return mode_table.from_host(end(b, a), hairpin=reflects)
-        case ("guest", _):
-            return mode_table.to_outside(end(a, b))
-        case _:
-            return mode_table.from_outside(end(b, a))
-
-
-def _is_unknown(end: _End) -> bool:
-    """Tell whether an end is a machine outside, whose MAC no plan knows."""
-    return end.kind == "outside" and not end.mac
-
-
-def _verdict(a: _End, b: _End, reflects: bool | None) -> tuple[str, str]:  # noqa: FBT001
+def _verdict(a: _NamedEnd, b: _NamedEnd, reflects: bool | None) -> tuple[str, str]:  # noqa: FBT001
     for one, other in ((a, b), (b, a)):
-        if one.mode == "source" and _is_unknown(other):
-            why = f"mode source hears {other.name} only if its MAC is in the list"
+        if one.mode == "source" and one.towards(other).lists is None:
+            why = f"mode source receives from {other.name} only if its MAC is in the list"
             return "depends on the list", why
-    off, on = (_reach(a, b, reflects=one) for one in (False, True))
-    if reflects is not None:
-        off = on = on if reflects else off
-    if off.works != on.works:
-        return "depends on the switch", f"{off.why}, unless the switch behind it sends frames back"
-    if on.works:
-        return str(Expected.REACHES), on.why
-    both = {on.there, on.back}
-    if both == {Flow.UNICAST}:
-        why = (
-            on.why
-            if reflects
-            else f"{off.why}; behind one that does, unicast to a known MAC passes"
-        )
-        return (str(Expected.UNICAST) if reflects else str(Expected.ISOLATED)), why
-    return str(Expected.ISOLATED), off.why
+    expected, why = promise(a.towards(b), b.towards(a), reflects)
+    if expected is Expected.EITHER:
+        return "depends on the switch", why
+    behind = promise(a.towards(b), b.towards(a), reflects=True)[0]
+    if reflects is None and behind is Expected.UNICAST:
+        why += "; behind one that does, unicast to a known MAC passes"
+    return str(expected), why

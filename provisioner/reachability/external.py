@@ -4,7 +4,7 @@ Of a machine that the plan names something is promised where its address lies in
 network on an uplink: anywhere else routers decide, which only a check of the user's asks about.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provisioner.plan import nic_settings
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Network, Nic, Plan
 
 
-_Truth = Callable[[mode_table.End], mode_table.Reach]
-
-
 def pairs(plan: "Plan", nics: "Nics") -> tuple[Pair, ...]:
-    """List each guest's way to the gateways and machines outside, and the ways from them."""
+    """List each guest's path to the gateways and machines outside, and the paths from them."""
     return tuple(
         pair
         for network in plan.networks
@@ -34,35 +31,28 @@ def pairs(plan: "Plan", nics: "Nics") -> tuple[Pair, ...]:
 
 
 def _of(plan: "Plan", nics: "Nics", network: "Network", vm: str, number: int) -> Iterator[Pair]:
-    config, nic = nics[vm, number], plan.vm(vm).nics[number]
-    there, back = _to(vm, network, nic), _from(vm, network, nic)
+    config, name = nics[vm, number], network.name
+    expected, why = _promise(vm, network, plan.vm(vm).nics[number])
     if config.gateways:
-        name = f"({GATEWAY})" if any(x.name == GATEWAY for x in plan.vms) else GATEWAY
+        gateway = f"({GATEWAY})" if any(x.name == GATEWAY for x in plan.vms) else GATEWAY
         at = tuple(map(str, config.gateways))
-        yield Pair(network.name, vm, name, *there, at, number, number)
+        yield Pair(name, vm, gateway, expected, why, at, nic=number, source_nic=number)
     if not (config.static or config.dhcp or config.ra):
         return
-    for name, machine in plan.hosts.items():
+    for host, machine in plan.hosts.items():
         at = tuple(map(str, machine.on(network.subnet)))
         if at:
-            yield Pair(network.name, vm, name, *there, at, number, number)
+            yield Pair(name, vm, host, expected, why, at, nic=number, source_nic=number)
         if at and machine.ssh:
-            yield Pair(network.name, name, vm, *back, config.static, number)
+            yield Pair(name, host, vm, expected, why, config.static, nic=number)
 
 
-def _to(vm: str, network: "Network", nic: "Nic") -> tuple[Expected, str]:
-    return _promise(vm, network, nic, mode_table.to_outside)
-
-
-def _from(vm: str, network: "Network", nic: "Nic") -> tuple[Expected, str]:
-    return _promise(vm, network, nic, mode_table.from_outside)
-
-
-def _promise(vm: str, network: "Network", nic: "Nic", of: _Truth) -> tuple[Expected, str]:
-    """Say what is promised; nobody but the machine itself knows whether a source list names it."""
+def _promise(vm: str, network: "Network", nic: "Nic") -> tuple[Expected, str]:
+    """Return what is promised; only the machine itself knows whether a source list names it."""
     if nic.link != "up":
         return Expected.ISOLATED, f"the link of {vm} is down"
-    attached = nic_settings.of(network, nic)
-    if attached.mode == "source":
-        return Expected.EITHER, "mode source hears a machine only if its MAC is in the list"
-    return Expected.REACHES, of(mode_table.End(str(attached.mode))).why
+    mode = nic_settings.of(network, nic).mode
+    if mode == "source":
+        return Expected.EITHER, "mode source receives from a machine only if its list has that MAC"
+    reach = mode_table.reach(mode_table.End(mode), mode_table.OUTSIDE, hairpin=False)
+    return Expected.REACHES, reach.why

@@ -8,7 +8,7 @@ from typing import Final
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.reachability import mode_table
-from provisioner.reachability.mode_table import End, Reach
+from provisioner.reachability.mode_table import End
 from provisioner.text import one_line
 
 _WIDTH: Final = 80  # columns
@@ -194,7 +194,7 @@ def explain(word: str) -> str:
         words.drawing.strip("\n"),
         "\n".join(reaches(words.mode)),
         _wrapped(f"What it needs of the switch: {words.switch}."),
-        "\n".join(["Mind:", *(_wrapped(f"  * {one}", "    ") for one in _items(words.mind))]),
+        "\n".join(["Note:", *(_wrapped(f"  * {one}", "    ") for one in _items(words.mind))]),
         f"In a plan:  {words.plan}",
         f"More: docs/modes/{words.page}.md. Measured on this kernel: vmnet modes",
     )
@@ -212,18 +212,23 @@ def rows(mode: str) -> Iterator[tuple[str, str, str]]:
     """Give what a mode reaches: with whom, behind a usual switch, behind one that reflects."""
     own = End(mode)
     for other in () if mode == "passthru" else _SHARED:
-        off, on = (mode_table.guests(own, End(other), hairpin=hairpin) for hairpin in (False, True))
-        listed = " (its list)" if "source" in {mode, other} else ""
-        yield f"guest <-> guest in {other}", _word(off), _word(on) + (listed if on.works else "")
+        off, on = _reaches(own, End(other))
+        listed = " (its list)" if "source" in {mode, other} and on == "yes" else ""
+        yield f"guest <-> guest in {other}", off, on + listed
     if mode == "passthru":
         yield "guest <-> guest", "no other there", "no other there"
-    off, on = (mode_table.to_host(own, hairpin=hairpin) for hairpin in (False, True))
+    off, on = _reaches(own, mode_table.HOST)
     listed = " (if listed)" if mode == "source" else ""
-    yield "guest <-> host", _word(off), _word(on) + (listed if on.works else "")
-    lan = _word(mode_table.to_outside(own)) + listed
-    yield "guest <-> LAN", lan, lan
-    heard = ["no", "yes"][mode_table.hears_itself(own, hairpin=True)]
-    yield "hears its own broadcasts", "no", heard
+    yield "guest <-> host", off, on + (listed if on == "yes" else "")
+    off, on = _reaches(own, mode_table.OUTSIDE)
+    yield "guest <-> LAN", off + listed, on + listed
+    received = "yes" if mode_table.receives_own_broadcasts(own, hairpin=True) else "no"
+    yield "receives its own broadcasts", "no", received
+
+
+def _reaches(a: End, b: End) -> tuple[str, str]:
+    off, on = (mode_table.reach(a, b, hairpin=hairpin) for hairpin in (False, True))
+    return "yes" if off.works else "no", "yes" if on.works else "no"
 
 
 def _items(text: str) -> list[str]:
@@ -232,7 +237,3 @@ def _items(text: str) -> list[str]:
 
 def _wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
-
-
-def _word(reach: Reach) -> str:
-    return "yes" if reach.works else "no"

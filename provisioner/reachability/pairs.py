@@ -1,6 +1,6 @@
 """Who must reach whom: what the modes promise, and whether what was measured keeps it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -126,7 +126,7 @@ class _Wire:
     reflects: bool | None = None  # measured
 
     @cached_property
-    def heard(self) -> Mapping[str, frozenset[str]]:
+    def allowed(self) -> Mapping[str, frozenset[str]]:
         """The MACs in the source list of each VM."""
         return {
             vm: frozenset(addressing.heard(end.allow, self.nics, self.host_mac))
@@ -147,17 +147,18 @@ class _Wire:
         one, other = self.ends.get(source), self.ends.get(target)
         if not one or not other or one is other:
             return None
-        expected, why = _promise(
-            self,
-            lambda hairpin: mode_table.guests(
-                self._end(source, other.config.mac),
-                self._end(target, one.config.mac),
-                hairpin=hairpin,
-            ),
-            cut=[vm for vm, end in ((source, one), (target, other)) if not end.up],
+        a, b = self._end(source, other.config.mac), self._end(target, one.config.mac)
+        expected, why = self._promise(a, b, source, target)
+        return Pair(
+            self.network.name,
+            source,
+            target,
+            expected,
+            why,
+            other.config.static,
+            nic=other.number,
+            source_nic=one.number,
         )
-        at = other.config.static
-        return Pair(self.network.name, source, target, expected, why, at, other.number, one.number)
 
     def _with_host(self, source: str, target: str) -> Pair | None:
         """Pair a guest with the host: behind the switch, beside the guest, or on its NIC."""
@@ -165,29 +166,32 @@ class _Wire:
         end = self.ends.get(vm)
         if not end or network.granted:
             return None  # granted: the uplink is root's, this user may send no frames there
-        expected, why = self._promised_of_host(vm, end)
+        host = mode_table.HOST
+        if network.switch:
+            host = mode_table.OUTSIDE
+        elif self.met:
+            host = mode_table.End("bridge")  # a macvlan of the host's, as good as a guest
+        expected, why = self._promise(self._end(vm, self.host_mac), host, vm)
+        if network.switch and expected is Expected.REACHES:
+            why = _FAR_SIDE
         if source == HOST:
-            return Pair(network.name, HOST, vm, expected, why, end.config.static, end.number)
+            return Pair(network.name, HOST, vm, expected, why, end.config.static, nic=end.number)
         met = [a.ip for a in network.switch.host] if network.switch else self.met
         at = tuple(map(str, met))
         if not at or not (end.config.static or end.config.dhcp):
             return None  # nobody knows where to ask, or from which address
-        return Pair(network.name, vm, HOST, expected, why, at, end.number, end.number)
+        nic = end.number
+        return Pair(network.name, vm, HOST, expected, why, at, nic=nic, source_nic=nic)
 
-    def _promised_of_host(self, vm: str, end: "_Nic") -> tuple[Expected, str]:
-        there = self._end(vm, self.host_mac)
-        cut = [] if end.up else [vm]
-        if self.network.switch:
-            expected, why = _promise(self, lambda _: mode_table.to_outside(there), cut)
-            return expected, why if cut or expected is not Expected.REACHES else _FAR_SIDE
-        if self.met:
-            sibling = mode_table.End("bridge")
-            return _promise(self, lambda on: mode_table.guests(there, sibling, hairpin=on), cut)
-        return _promise(self, lambda on: mode_table.from_host(there, hairpin=on), cut)
+    def _promise(self, a: mode_table.End, b: mode_table.End, *vms: str) -> tuple[Expected, str]:
+        """Return what is promised; only a measurement knows whether a NIC's switch reflects."""
+        if down := next((vm for vm in vms if not self.ends[vm].up), ""):
+            return Expected.ISOLATED, f"the link of {down} is down"
+        switch = self.network.switch
+        return promise(a, b, switch.hairpin if switch else self.reflects)
 
-    def _end(self, vm: str, other: str) -> mode_table.End:
-        listed = other in self.heard[vm]
-        return mode_table.End(self.ends[vm].mode, listed, listed, listed)
+    def _end(self, vm: str, other_mac: str) -> mode_table.End:
+        return mode_table.End(self.ends[vm].mode, lists=other_mac in self.allowed[vm])
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,32 +203,17 @@ class _Nic:
     config: "NicConfig"
 
 
-def _promise(
-    wire: _Wire, of: Callable[[bool], mode_table.Reach], cut: Sequence[str]
+def promise(
+    a: mode_table.End,
+    b: mode_table.End,
+    reflects: bool | None,  # noqa: FBT001
 ) -> tuple[Expected, str]:
-    """Say what is promised; nobody but a measurement knows whether a NIC's switch reflects."""
-    known = wire.reflects
-    if cut:
-        return Expected.ISOLATED, f"the link of {cut[0]} is down"
-    off, on = of(False), of(True)  # noqa: FBT003
-    if wire.network.switch:
-        known = wire.network.switch.hairpin
-    if known is not None:
-        off = on = on if known else off
-    if off.works == on.works:
-        if not on.works and known and on.there is on.back is mode_table.Flow.UNICAST:
-            return Expected.UNICAST, on.why  # they may know each other from before
-        return (Expected.REACHES if on.works else Expected.ISOLATED), off.why
-    return Expected.EITHER, f"{off.why}, unless the switch behind it sends frames back"
-
-
-def measured_by_guest(
-    everything: tuple[Pair, ...], learned: Mapping[tuple[str, int], tuple[str, ...]]
-) -> dict[str, list[tuple[Pair, str]]]:
-    """Give each guest its own list of targets: pairs with one address each."""
-    out: dict[str, list[tuple[Pair, str]]] = {}
-    for pair in everything:
-        if pair.source != HOST:
-            for address in pair.addresses or learned.get((pair.target, pair.nic), ()):
-                out.setdefault(pair.source, []).append((pair, address))
-    return out
+    """Return what the modes promise of two ends, and why; `reflects` as `hops` takes it."""
+    off, on = (mode_table.reach(a, b, hairpin=hairpin) for hairpin in (False, True))
+    if reflects is not None:
+        off = on = on if reflects else off
+    if off.works != on.works:
+        return Expected.EITHER, f"{off.why}, unless the switch behind it sends frames back"
+    if not on.works and reflects and on.there is on.back is mode_table.Flow.UNICAST:
+        return Expected.UNICAST, on.why  # they may know each other from before
+    return Expected.REACHES if on.works else Expected.ISOLATED, off.why

@@ -112,7 +112,7 @@ def test_a_way_that_the_machine_closes_itself_is_told_apart(
 def test_what_must_not_be_reached_and_is_fails(shared_lab: Lab, plan: Path) -> None:
     report = checked(shared_lab, plan, "--set", 'checks=["nas -/> p"]', status=5)
     what = told(report, "nas", "p")["finding"]["what"]
-    assert what.startswith("nas reaches p, which it must not: mode private hears the wire")
+    assert what.startswith("nas reaches p, which it must not: mode private receives from the wire")
 
 
 @pytest.mark.parametrize("broken", ["another host key", "no key of ours", "nobody listens"])

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -99,18 +100,13 @@ def pinged(wire: Card, address: str) -> bool:
 
 def documented(hairpin: bool) -> frozenset[tuple[str, str, int]]:  # noqa: FBT001
     """What facts of macvlan's truth table say should answer."""
-    ends = {vm: mode_table.End(MODES[vm[0]], *[vm[0] != "z"] * 3) for vm in GUESTS}
-    works: set[tuple[str, str]] = set()
-    for a, one in ends.items():
-        works |= {
-            (a, b)
-            for b, other in ends.items()
-            if a != b and mode_table.guests(one, other, hairpin=hairpin).works
-        }
-        works |= {(a, "host")} if mode_table.to_host(one, hairpin=hairpin).works else set()
-        works |= {("host", a)} if mode_table.from_host(one, hairpin=hairpin).works else set()
-        works |= {(a, "lan")} if mode_table.to_outside(one).works else set()
-        works |= {("lan", a)} if mode_table.from_outside(one).works else set()
+    guests = {vm: mode_table.End(MODES[vm[0]], lists=vm[0] != "z") for vm in GUESTS}
+    ends = guests | {"host": mode_table.HOST, "lan": mode_table.OUTSIDE}
+    works = {
+        (a, b)
+        for (a, one), (b, other) in permutations(ends.items(), 2)
+        if {a, b} & guests.keys() and mode_table.reach(one, other, hairpin=hairpin).works
+    }
     return frozenset((a, b, version) for a, b in works for version in (4, 6))
 
 

@@ -40,7 +40,7 @@ def by_the_wire(e: Evidence) -> Finding | None:
     if not outside or not guest.mode:
         return None
     return Finding(
-        f"{_meet(e)}: mode {guest.mode} hears the wire and sends to it, as every mode does",
+        f"{_meet(e)}: mode {guest.mode} receives from the wire and sends to it, as every mode does",
         "keep them apart in the network (a VLAN, a firewall), or use mode: source with a list that "
         f"leaves {outside.vm} out",
         about=guest.vm,

@@ -234,11 +234,11 @@ LEFT = (Point.UPLINK, OUT, Kind.REPLY)
         ),
         (
             replace(FROM_NAS, expected=False),
-            "nas reaches b, which it must not: mode bridge hears the wire",
+            "nas reaches b, which it must not: mode bridge receives from the wire",
         ),
         (
             replace(LEAK, target=NAS, uplink=Uplink("nic0", reflects=True)),
-            "a reaches nas, which it must not: mode bridge hears the wire",
+            "a reaches nas, which it must not: mode bridge receives from the wire",
         ),
     ],
 )

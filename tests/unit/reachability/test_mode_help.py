@@ -17,7 +17,7 @@ def test_each_mode_reaches_what_the_table_says() -> None:
         ("guest <-> guest", "no other there", "no other there"),
         ("guest <-> host", "no", "no"),
         ("guest <-> LAN", "yes", "yes"),
-        ("hears its own broadcasts", "no", "yes"),
+        ("receives its own broadcasts", "no", "yes"),
     ]
     assert told == {
         "private": [
@@ -27,7 +27,7 @@ def test_each_mode_reaches_what_the_table_says() -> None:
             ("guest <-> guest in source", "no", "yes (its list)"),
             ("guest <-> host", "no", "yes"),
             ("guest <-> LAN", "yes", "yes"),
-            ("hears its own broadcasts", "no", "yes"),
+            ("receives its own broadcasts", "no", "yes"),
         ],
         "vepa": [
             ("guest <-> guest in private", "no", "no"),
@@ -36,7 +36,7 @@ def test_each_mode_reaches_what_the_table_says() -> None:
             ("guest <-> guest in source", "no", "yes (its list)"),
             ("guest <-> host", "no", "yes"),
             ("guest <-> LAN", "yes", "yes"),
-            ("hears its own broadcasts", "no", "no"),
+            ("receives its own broadcasts", "no", "no"),
         ],
         "bridge": [
             ("guest <-> guest in private", "no", "no"),
@@ -45,7 +45,7 @@ def test_each_mode_reaches_what_the_table_says() -> None:
             ("guest <-> guest in source", "no", "yes (its list)"),
             ("guest <-> host", "no", "yes"),
             ("guest <-> LAN", "yes", "yes"),
-            ("hears its own broadcasts", "no", "no"),
+            ("receives its own broadcasts", "no", "no"),
         ],
         "source": [
             ("guest <-> guest in private", "no", "yes (its list)"),
@@ -54,7 +54,7 @@ def test_each_mode_reaches_what_the_table_says() -> None:
             ("guest <-> guest in source", "no", "yes (its list)"),
             ("guest <-> host", "no", "yes (if listed)"),
             ("guest <-> LAN", "yes (if listed)", "yes (if listed)"),
-            ("hears its own broadcasts", "no", "yes"),
+            ("receives its own broadcasts", "no", "yes"),
         ],
         "passthru": alone,
         "nopromisc": alone,
