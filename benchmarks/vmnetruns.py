@@ -50,7 +50,7 @@ def write_plan(folder: Path, count: int, accel: str) -> Path:
 def up_and_down(vmnet: Sequence[str], plan: Path, *, weigh: bool = False) -> Round:
     """Bring a plan up, look at its guests, take it down. Raises FailedError unless all is well.
 
-    Weighing takes processor time from what is weighed: such a round is no measure of time.
+    Weighing takes processor time from what is weighed: such a round is not a measure of time.
     """
     try:
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""What went wrong, where it stands in the file, how to mend it."""
+"""What went wrong, where it stands in the file, how to fix it."""
 
 import unicodedata
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ class VmnetError(Exception):
     """Anything the user can act on; every other exception is our bug.
 
     `what` is told in the user's words, `where` is the place in the plan if there is one, `fix` is
-    how to mend it, `status` is the exit status that the program ends with.
+    how to fix it, `status` is the exit status that the program ends with.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Complaints(Exception):  # noqa: N818  (a list of errors, not an error of i
 
     @property
     def status(self) -> Exit:
-        """The lowest status wins: bad input is mended first."""
+        """The lowest status wins: bad input comes first."""
         return min(e.status for e in self.errors)
 
 
@@ -93,7 +93,7 @@ _WIDE = frozenset({"W", "F"})
 
 
 def explain(error: VmnetError) -> str:
-    """Lay a message out for people: place and what, the line with a caret under it, the mend."""
+    """Lay a message out for people: place and what, the line with a caret under it, the fix."""
     lines = [sanitize(error.what)]
     if error.where is not None:
         lines[0] = f"{one_line(str(error.where))}: {lines[0]}"

@@ -50,7 +50,7 @@ def are_in(text: str) -> bool:
 def hidden(text: str) -> dict[int, list[tuple[int, int]]]:
     """Return which parts of which lines of a YAML text are secret; all count from 0.
 
-    The values of secret keys are, over as many lines as they have. Where the text is no YAML any
+    The values of secret keys are, over as many lines as they have. Where the text is not a YAML any
     more, all that follows is, as soon as it has the looks of a secret.
     """
     if not (_MAY_BE.search(text) or _LEXICAL.search(text)):

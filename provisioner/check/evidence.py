@@ -67,7 +67,9 @@ class End:
     agent: bool | None = None  # whether its agent answers; None for one that has none to ask
     inside: Inside | None = None
     alive: bool | None = None  # whether it answers who-has by the synthetic wire
-    login: str = ""  # of a machine that is no guest and that asks: the words by which ssh logs in
+    login: str = (
+        ""  # of a machine that is not a guest and that asks: the words by which ssh logs in
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def exec_(
 ) -> None:
     """Run a program inside a VM, through its guest agent; end with its exit status.
 
-    It gets standard input when that is no terminal, 16 MiB at most.
+    It gets standard input when that is not a terminal, 16 MiB at most.
     """
 
     def work() -> None:

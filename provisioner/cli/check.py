@@ -85,7 +85,7 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
 def _refuse(pairs: str, *, watch: bool, tap: bool, json: bool) -> None:
     if pairs not in {"all", "sample"}:
         raise VmnetError(
-            f'--pairs: "{pairs}" is no choice of pairs',
+            f'--pairs: "{pairs}" is not a choice of pairs',
             fix="write --pairs all or --pairs sample",
             status=Exit.BAD_INPUT,
         )

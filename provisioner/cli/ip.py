@@ -44,7 +44,7 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
             for line in (line for one in found for line in _lines(one, bare=bool(nic))):
                 output.typed(sanitize(line))
         for finding in (finding for one in found for finding in one.findings):
-            output.line(f"{finding.what}; mend it: {finding.fix}")
+            output.line(f"{finding.what}; fix: {finding.fix}")
         bad = any(one.findings or not one.addresses for one in found)
         raise typer.Exit(Exit.CHECK_FAILED if bad else Exit.DONE)
 

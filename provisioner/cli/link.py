@@ -42,7 +42,7 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
 
         if state not in {None, "up", "down"}:
             raise VmnetError(
-                f'"{state}" is no state of a link', fix="write up or down", status=Exit.BAD_INPUT
+                f'"{state}" is not a link state', fix="write up or down", status=Exit.BAD_INPUT
             )
         try:
             wish = impairment.wanted(loss, delay, jitter, rate)

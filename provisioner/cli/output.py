@@ -144,7 +144,7 @@ def _measured(report: "Report", console: "Console") -> None:
         typed(one_line(f"{pairs}: {finding.what}" if pairs else finding.what, _LONG))
         for seen in finding.evidence:
             typed(f"  seen: {one_line(seen, _LONG)}")
-        typed(f"  mend it: {one_line(finding.fix, _LONG)}")
+        typed(f"  fix: {one_line(finding.fix, _LONG)}")
 
 
 def typed(text: str) -> None:
@@ -159,7 +159,7 @@ def typed_now(text: str) -> None:
 
 
 def errors(command: str, found: Sequence[VmnetError], status: Exit, *, json: bool) -> None:
-    """Say what went wrong, where, and how to mend it."""
+    """Say what went wrong, where, and how to fix it."""
     from provisioner.errors import explain
 
     if json:

@@ -95,7 +95,7 @@ def remove(name: str, tell: Tell) -> Gone:
     """Take an image's name away, and its content with its last name. Raises VmnetError."""
     if name in images.BUILT_IN:
         raise VmnetError(
-            f"{name} is no image of the store",
+            f"{name} is not an image in the store",
             fix=f"it lies below {paths.cache() / 'images'}, which is safe to delete",
             status=Exit.BAD_INPUT,
         )

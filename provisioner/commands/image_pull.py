@@ -150,7 +150,7 @@ def _taken_in(fence: Fence, written: str, digest: str, tell: Tell | None) -> str
         name = _name_of_file(str(found.real))
         if not stat.S_ISREG(found.stat.st_mode):
             raise plan_files.bad(
-                f'the image "{one_line(written)}" is no regular file', "name a file"
+                f'the image "{one_line(written)}" is not a regular file', "name a file"
             )
         if not _is_as_before(found.itself, name, digest):
             shown = str(found.real)

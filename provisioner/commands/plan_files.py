@@ -92,10 +92,11 @@ def _file(fence: plan_files.Fence, kind: str, path: str) -> File:
     with plan_files.found(fence, kind, path) as found:
         if kind == "device" and not stat.S_ISBLK(found.stat.st_mode):
             raise plan_files.bad(
-                f'the device "{told}" is no block device', "see: lsblk, and ls -l /dev/disk/by-id"
+                f'the device "{told}" is not a block device',
+                "see: lsblk, and ls -l /dev/disk/by-id",
             )
         if kind != "device" and not stat.S_ISREG(found.stat.st_mode):
-            raise plan_files.bad(f'the {kind} "{told}" is no regular file', "name a file")
+            raise plan_files.bad(f'the {kind} "{told}" is not a regular file', "name a file")
         digest = _digest(found, kind, told) if kind in _MOST else ""
         return File(str(found.real), digest)
 
@@ -111,5 +112,5 @@ def _digest(found: plan_files.Found, kind: str, told: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise plan_files.bad(
-            f'the {kind} "{told}" cannot be read: {error.strerror}', "mend its rights"
+            f'the {kind} "{told}" cannot be read: {error.strerror}', "fix its permissions"
         ) from error

@@ -187,7 +187,7 @@ class Session:
         """Say what must exist for the plan to be up; without `build`, with no image if need be.
 
         VMs that run keep the image and the accelerator they were started with, unless they are to
-        be recreated: a newer vmnet is no reason to restart a guest.
+        be recreated: a newer vmnet is not a reason to restart a guest.
         """
         plan = self.target.plan
         there = self.snapshot.resources.values()

@@ -23,7 +23,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that was looked at: what was found, and how to mend it where there is need."""
+    """One thing that was looked at: what was found, and how to fix it where there is need."""
 
     area: str
     what: str
@@ -43,7 +43,7 @@ def lines(items: Sequence[Item]) -> Iterator[str]:
         for item in (i for i in items if i.area == area):
             yield f"  {item.state:<8} {one_line(item.what, 400)}"
             if item.fix:
-                yield f"  {'':<8} mend it: {one_line(item.fix, 600)}"
+                yield f"  {'':<8} fix: {one_line(item.fix, 600)}"
     yield summary(items)
 
 

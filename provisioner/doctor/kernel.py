@@ -131,7 +131,7 @@ def _vhost(found: Kernel) -> Item:
     if line >= _NEVER_HAD or patch >= _MENDED.get(line, patch + 1):
         return Item(AREA, "vhost-net: can be used")
     what = "vhost-net: can be used, but by its number this kernel may have CVE-2024-41090"
-    fix = "see whether your distribution has mended it; else write vhost: off for hostile guests"
+    fix = "see whether your distribution has fixed it; else write vhost: off for hostile guests"
     return Item(AREA, what, State.NOTE, fix)
 
 

@@ -8,7 +8,7 @@ _MOST_DIGITS: Final = 20  # of a whole number: 64 bits have no more
 
 
 def parsed(text: str) -> Any:  # noqa: ANN401  (JSON)
-    """Read JSON. Raises ValueError for what is none, or what readers disagree about.
+    """Read JSON. Raises ValueError for what is not JSON, or what readers disagree about.
 
     That is: numbers that are not finite or have more than 20 digits, a key that comes twice,
     nesting without end.
@@ -26,7 +26,7 @@ def parsed(text: str) -> Any:  # noqa: ANN401  (JSON)
 
 
 def returned(text: str) -> Any:  # noqa: ANN401  (JSON)
-    """Give what an agent's answer returns. Raises ValueError when it is no answer."""
+    """Give what an agent's answer returns. Raises ValueError when it is not an answer."""
     answer = parsed(text)
     if not isinstance(answer, dict) or "return" not in answer:
         raise ValueError("no answer")

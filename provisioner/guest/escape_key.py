@@ -19,7 +19,7 @@ def byte_of(words: str) -> bytes:
     key = words[1:].upper() if len(words) == _PAIR and words[0] == "^" else ""
     if not key or not "A" <= key <= "_" or key in "CDHIJMQS[":
         raise VmnetError(
-            f'"{one_line(words, 40)}" is no key that could leave a console',
+            f'"{one_line(words, 40)}" is not a key that can leave a console',
             fix="write ^ and a letter or one of \\ ] ^ _, as in ^]; none for no key at all",
             status=Exit.BAD_INPUT,
         )

@@ -51,7 +51,7 @@ def vendor_data(key: HostKey, how: str) -> str:
 def dropbear(private: str) -> bytes:
     """Give a private key of OpenSSH's as dropbear keeps it: its type, then both halves.
 
-    Raises ValueError when it is none, or none without a passphrase.
+    Raises ValueError when it is not such a key, or has a passphrase.
     """
     body = base64.b64decode("".join(private.strip().splitlines()[1:-1]), validate=True)
     if not body.startswith(_PLAIN):

@@ -40,7 +40,7 @@ def complaints(text: str, file: str) -> list[VmnetError]:
     if not _VERSION.fullmatch(version):
         at = max(0, text.find(f'"{version}"'))
         line, column = text.count("\n", 0, at), at - text.rfind("\n", 0, at) - 1
-        what = f"{quoted(version)} is no version of Ignition 3"
+        what = f"{quoted(version)} is not a version of Ignition 3"
         return [complaint(source.where(line, column), what, _FIX)]
     return []
 
@@ -54,4 +54,4 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _refused(word: str) -> object:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")

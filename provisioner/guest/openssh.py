@@ -37,7 +37,7 @@ class Login:
         ip_address(self.address)
         if any(not c.isprintable() or c == '"' for c in self.known_hosts):
             raise VmnetError(
-                "the path of the plan's known_hosts is none that ssh can be told",
+                "the path of the plan's known_hosts cannot be passed to ssh",
                 fix="set VMNET_STATE_DIR to a path of letters",
             )
 

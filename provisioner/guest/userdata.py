@@ -51,7 +51,7 @@ def read(text: str, file: str) -> tuple[Own | None, list[VmnetError]]:
     if not kind:
         # The line is not shown: this may be any file, and hold anybody's secrets.
         where = Source(file, "").where(0, 0)
-        what = "this is no user-data that cloud-init knows: its first line does not say what it is"
+        what = "this is not user-data that cloud-init knows: its first line does not say what it is"
         fix = "begin it with #cloud-config, #!/bin/sh, #include or ## template: jinja"
         return None, [complaint(where, what, fix)]
     if kind == CLOUD_CONFIG:
@@ -75,7 +75,7 @@ def _mime(source: Source) -> list[VmnetError]:
     message = message_from_string(source.text)
     if message.is_multipart() and not message.defects:
         return []
-    what = "this is no whole MIME multi-part archive"
+    what = "this is not a complete MIME multi-part archive"
     return [complaint(source.where(0, 0), what, "make it with: cloud-init devel make-mime")]
 
 
@@ -93,11 +93,11 @@ def _config(source: Source) -> tuple[Own | None, list[VmnetError]]:
         return None, found
     try:
         config = _plain(yaml.safe_load(source.text) or {})
-    except (ValueError, yaml.YAMLError) as error:  # 2024-13-40 looks like a date, and is none
+    except (ValueError, yaml.YAMLError) as error:  # 2024-13-40 looks like a date and is not one
         what = f"a value cannot be read: {one_line(str(error))}"
         return None, [complaint(source.where(0, 0), what, "put it in quotes")]
     if not _comes_back(config):
-        what = "a key or a value in here is no text, number, true or false"
+        what = "a key or a value here is not text, a number, true or false"
         return None, [complaint(source.where(0, 0), what, "put keys such as on: and 1: in quotes")]
     return Own(CLOUD_CONFIG, source.text, config), []
 
@@ -110,7 +110,7 @@ def _unfit(root: MappingNode) -> Iterator[VmnetError]:
             and not isinstance(node, Sequence)
             and not (isinstance(node, Scalar) and not node.text)
         ):
-            what = f"{key} is no list, and vmnet has something to add to it"
+            what = f"{key} is not a list, and vmnet has something to add to it"
             yield complaint(root.keys[key], what, f"write it as a list: {key}: [...]")
     if "user" in root.items:
         what = "user: stands here, and vmnet would not know whom to log in as"

@@ -78,7 +78,7 @@ def listed(text: str, name: str, *, form: Form, told: str) -> Digest:
 
     Takes `HEX  name`, `HEX *name`, `SHA256 (name) = HEX` and bare digits, in clear-signed armour
     or without; armour is only taken off here, signatures are checked elsewhere. Raises VmnetError,
-    status BAD_INPUT, when a line is none of these, a name leads out of its folder, one name has
+    status BAD_INPUT, when a line is not one of these, a name leads out of its folder, one name has
     two digests, or the file is not there.
     """
     entries = [entry for line in _lines(text, told) if (entry := _entry(line, told))]
@@ -155,7 +155,7 @@ def _entry(line: str, told: str) -> tuple[str, Digest] | None:
     elif _BARE.fullmatch(line):
         digits, name = line, ""
     else:
-        raise _strange(told, f"has a line that is no digest: {one_line(line, 60)}")
+        raise _strange(told, f"has a line that is not a digest: {one_line(line, 60)}")
     found = by_length(digits)
     if found is None:
         raise _strange(told, f"has a digest of the wrong length: {one_line(line, 60)}")

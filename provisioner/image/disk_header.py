@@ -76,7 +76,7 @@ def _raw(head: bytes, size: int, found: str) -> Disk | list[VmnetError]:
         tib = size / (1 << 40)
         return [_bad(f"it is {tib:,.1f} TiB large, vmnet takes up to 1 TiB", "make it smaller")]
     if size % _SECTOR:
-        return [_bad(f"it is cut off: {size} bytes are no whole sectors", _AGAIN)]
+        return [_bad(f"it is cut off: {size} bytes are not a whole number of sectors", _AGAIN)]
     end = end_of_raw(head, found)
     if end > size:
         return [_bad(f"it is cut off: its {found} says {end} bytes, it has {size}", _AGAIN)]
@@ -106,8 +106,8 @@ def _refusal(found: str) -> VmnetError:
             "give a VM of the plan its own kernel: kernel: FILE",
         )
     return _bad(
-        "it is no disk image that vmnet knows: neither qcow2 nor a disk with partitions or a file "
-        "system",
+        "it is not a disk image that vmnet knows: neither qcow2 nor a disk with partitions or a "
+        "file system",
         "see that it is the right file; if it is a raw disk with something else: --raw",
     )
 

@@ -57,7 +57,7 @@ class AskAnew:
 
 @dataclass(frozen=True, slots=True)
 class Useless:
-    """The reply is no file."""
+    """The reply is not a file."""
 
     why: str
 

@@ -67,7 +67,7 @@ class Header:
 
 
 def read(head: bytes) -> Header | None:
-    """Read the header; None when it is none of version 2 or 3, or not whole."""
+    """Read the header; None when it is not of version 2 or 3, or not whole."""
     if len(head) < _V2.size or not head.startswith(MAGIC):
         return None
     _, *fields = _V2.unpack_from(head)
@@ -162,7 +162,7 @@ def _features(header: Header) -> Iterator[VmnetError]:
         bits = ", ".join(str(bit) for bit in range(64) if unknown >> bit & 1)
         yield _bad(f"it uses features of qcow2 that vmnet does not know (bits {bits})", _PLAIN)
     if header.incompatible & _DIRTY:
-        yield _bad("it was not closed by who wrote it last", "mend it: qemu-img check -r all")
+        yield _bad("it was not closed by who wrote it last", "repair it: qemu-img check -r all")
     if header.incompatible & _CORRUPT:
         yield _bad("it is marked as corrupt", _AGAIN)
     if bool(header.incompatible & _COMPRESSION) != (header.compression != _ZLIB):

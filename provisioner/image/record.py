@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 BUILT_IN: Final = frozenset({"micro"})
-"""Names of images that are no files of the store."""
+"""Names of images that are not files of the store."""
 
 MOST_NAME: Final = 63
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
@@ -128,7 +128,7 @@ def as_json(record: Stored) -> bytes:
 
 
 def from_json(text: bytes) -> Stored | None:
-    """Read a record, None when it is none."""
+    """Read a record, None when it is not one."""
     try:
         return _records().validate_json(text, strict=True)
     except ValueError:

@@ -61,12 +61,14 @@ def follow(here: Url, location: str | None, hops: int) -> Url:
     try:
         return source.address(target)
     except VmnetError as error:
-        raise refused(here, f"redirects to what is no address: {source.told(target)}") from error
+        raise refused(
+            here, f"redirects to something that is not an address: {source.told(target)}"
+        ) from error
 
 
 def led_inside(here: Url, address: str) -> VmnetError:
     """Word the refusal of a redirect into a network that outsiders have no business in."""
-    return refused(here, f"is where a redirect led, and {address} is no public address")
+    return refused(here, f"is where a redirect led, and {address} is not a public address")
 
 
 def refused(here: Url, what: str) -> VmnetError:

@@ -97,7 +97,7 @@ Source = Named | LocalFile | Remote
 def parse(text: str, pin: str | None = None) -> Source:
     """Take what the user wrote; `pin` is a digest that was given separately.
 
-    Raises VmnetError, status BAD_INPUT, when it is none of the forms, or http without a digest.
+    Raises VmnetError, status BAD_INPUT, when it is not one of the forms, or http without a digest.
     """
     found = _PINNED.fullmatch(text)
     source, inside = (found["source"], found["digest"]) if found else (text, None)

@@ -118,7 +118,7 @@ def served(
 
 
 def network_of(file: str) -> str:
-    """Give the network that a configuration's file name is about, "" when it is none of ours."""
+    """Give the network that a configuration's file name is about, "" when it is not one of ours."""
     found = _FILE.fullmatch(file)
     return found["network"] if found else ""
 
@@ -179,7 +179,7 @@ def _of_ranges(wire: Wire, ranges: tuple[Range, ...]) -> Iterator[str]:
             yield f"dhcp-range={subnet[0]},ra-stateless,ra-names,{subnet.prefixlen},{_LEASE}"
             advertised = True
     if advertised:
-        router = "" if wire.nat else ",0"  # a router of lifetime 0 is none (RFC 4861, 4.2)
+        router = "" if wire.nat else ",0"  # a router of lifetime 0 is not one (RFC 4861, 4.2)
         yield "enable-ra"
         yield f"ra-param={wire.device},{_ra_mtu(wire)}{_ADVERTISED_EVERY}{router}"
 

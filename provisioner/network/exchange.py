@@ -1,6 +1,6 @@
 """What a frame is in the exchange of two ends: a question about the one, its answer, a ping.
 
-Frames come from hosts that nobody vouches for: what is cut short or tagged is no part of it.
+Frames come from hosts that nobody vouches for: what is cut short or tagged is not part of it.
 """
 
 from dataclasses import dataclass

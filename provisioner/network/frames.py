@@ -1,7 +1,7 @@
 """Bytes to frames and back: who holds an address, and is anybody there.
 
 What is sent follows RFC 826, 5227 and 4861; what is heard comes from machines that nobody
-vouches for, so everything that is not exactly an answer is no answer.
+vouches for, so everything that is not exactly an answer is not an answer.
 """
 
 import struct

@@ -18,7 +18,7 @@ _RATE = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)(k|m|g)bit", re.IGNORECASE)
 _UNITS_S: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _UNITS_BIT: Final = {"k": 1e3, "m": 1e6, "g": 1e9}
 _MOST_DELAY_S: Final = 60.0
-_LEAST_RATE: Final = 8000.0  # bit/s: nft counts whole bytes, and less is no link
+_LEAST_RATE: Final = 8000.0  # bit/s: nft counts whole bytes, and less is not a link
 _SCALE: Final = 10000
 _TOLD = re.compile(r'comment "vmnet link: ([^"]*)"')
 _PACKETS = re.compile(r"\bcounter packets (\d+) ")
@@ -71,7 +71,9 @@ def _percent(text: str) -> float:
     found = _PERCENT.fullmatch(text.strip())
     value = float(found[1]) if found else 0.0
     if not 0 < value <= 100:  # noqa: PLR2004
-        raise BadValue(f"--loss: {quoted(text)} is no share", "write --loss 5%: above 0, up to 100")
+        raise BadValue(
+            f"--loss: {quoted(text)} is not a percentage", "write --loss 5%: above 0, up to 100"
+        )
     return value / 100
 
 
@@ -80,7 +82,8 @@ def _seconds(option: str, text: str) -> float:
     value = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
     if not 0 < value <= _MOST_DELAY_S:
         raise BadValue(
-            f"{option}: {quoted(text)} is no time", f"write {option} 20ms: us, ms or s, up to 60s"
+            f"{option}: {quoted(text)} is not a time",
+            f"write {option} 20ms: us, ms or s, up to 60s",
         )
     return value
 
@@ -90,7 +93,7 @@ def _bits(text: str) -> float:
     value = float(found[1]) * _UNITS_BIT[found[2].lower()] if found else 0.0
     if value < _LEAST_RATE:
         raise BadValue(
-            f"--rate: {quoted(text)} is no rate",
+            f"--rate: {quoted(text)} is not a rate",
             "write --rate 10mbit: kbit, mbit or gbit, from 8kbit",
         )
     return value

@@ -132,7 +132,7 @@ def isolation(plan: str, network: str, device: str) -> Nat:
     """Build the table that keeps a switch without NAT apart, whoever makes this host forward.
 
     Nothing is forwarded from its guests or to them; what they and the host say to each other is
-    not forwarded, and passes. Raises ValueError for text that is no device.
+    not forwarded, and passes. Raises ValueError for text that is not a device.
     """
     table = table_name(plan, network)
     own = f'"{_checked(_DEVICE, device)}"'
@@ -158,7 +158,7 @@ def is_named_as_ours(table: str) -> bool:
 
 
 def table_name(plan: str, about: str) -> str:
-    """Name the table of a network or a macvtap. Raises ValueError for text that is no name."""
+    """Name the table of a network or a macvtap. Raises ValueError for text that is not a name."""
     return prefix(_checked(_PLAN, plan)) + _checked(_ABOUT, about)
 
 

@@ -19,7 +19,7 @@ _MOST_NAMED = 3
 
 
 class Refusal(NamedTuple):
-    """Why something cannot be, how to mend it, and the exit status that this means."""
+    """Why something cannot be, how to fix it, and the exit status that this means."""
 
     what: str
     fix: str

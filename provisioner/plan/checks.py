@@ -105,10 +105,10 @@ def line(value: object) -> Check | str:
         return AUTO
     found = _ARROW.match(text)
     if not found:
-        raise BadValue(f"{quoted(text)} is no check", _HOW)
+        raise BadValue(f"{quoted(text)} is not a check", _HOW)
     source = found["source"] or "*"
     if not _NAME.fullmatch(source):
-        raise BadValue(f"{quoted(source)} is no source of a check", _HOW)
+        raise BadValue(f"{quoted(source)} is not a source of a check", _HOW)
     words = found["rest"].split()
     return _Words(text, words).read(source, reaches=found["arrow"] == "->")
 
@@ -146,7 +146,7 @@ class _Words:
         if not (_URL.fullmatch(first) or first == "dns"):
             target = self.left.pop(0)
             if not _NAME.fullmatch(target):
-                raise BadValue(f"{quoted(target)} is no target of a check", _HOW)
+                raise BadValue(f"{quoted(target)} is not a target of a check", _HOW)
         while self.left:
             self.take(self.left.pop(0))
         if self.asked.what is What.HTTP and not target:
@@ -168,7 +168,7 @@ class _Words:
         if port:
             number = int(port[2])
             if not 1 <= number <= 65535:  # noqa: PLR2004
-                raise BadValue(f"{quoted(word)} is no port", "ports are 1 to 65535: tcp/22")
+                raise BadValue(f"{quoted(word)} is not a port", "ports are 1 to 65535: tcp/22")
             self._set(Asked(What(port[1]), number))
         elif _URL.fullmatch(word):
             self._set(Asked(What.HTTP, 0, word))
@@ -229,20 +229,24 @@ class _Words:
     def _mtu(self) -> float:
         value = int(self._next("mtu", re.compile(r"\d{1,5}"), "mtu 1500"))
         if not _LEAST_MTU <= value <= _MOST_MTU:
-            raise BadValue(f"mtu {value} is no size of a packet", "write mtu 68 to mtu 65535")
+            raise BadValue(f"mtu {value} is not a valid packet size", "write mtu 68 to mtu 65535")
         return value
 
     def _loss(self) -> float:
         self._compare("<", "loss < 1%")
         value = float(self._matched(_PERCENT, "loss < 1%")[1])
         if not 0 < value <= 100:  # noqa: PLR2004
-            raise BadValue(f"loss < {value:g}% is no limit", "write a share above 0%: loss < 1%")
+            raise BadValue(
+                f"loss < {value:g}% is not a valid limit", "write a share above 0%: loss < 1%"
+            )
         return value / 100
 
     def _within(self) -> float:
         value = self._time("within 10s")
         if not 0 < value <= _MOST_WITHIN_S:
-            raise BadValue(f"within {value:g}s is no deadline", "write up to 600s: within 10s")
+            raise BadValue(
+                f"within {value:g}s is not a valid deadline", "write up to 600s: within 10s"
+            )
         return value
 
     def _time(self, example: str) -> float:
@@ -260,7 +264,9 @@ class _Words:
         word = self.left.pop(0) if self.left else ""
         found = pattern.fullmatch(word)
         if not found:
-            raise BadValue(f"{quoted(word)} is no value for it", f"write it as in: {example}")
+            raise BadValue(
+                f"{quoted(word)} is not a valid value here", f"write it as in: {example}"
+            )
         return found
 
     def _next(self, word: str, pattern: "re.Pattern[str]", example: str) -> str:

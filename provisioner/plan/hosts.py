@@ -45,7 +45,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine that is no guest; without `ssh` it can be asked, but nothing asks from it."""
+    """A machine that is not a guest; without `ssh` it can be asked, but nothing asks from it."""
 
     addresses: tuple[Address, ...]
     ssh: Login | None = None
@@ -58,7 +58,9 @@ class Machine:
 def machines(value: object) -> Mapping[str, Machine]:
     """Read other machines: a name, and an address, several, or keys. Raises BadValue."""
     if not isinstance(value, dict):
-        raise BadValue("hosts are no names with addresses", "write hosts: {nas: 10.0.0.5}")
+        raise BadValue(
+            "hosts is not a mapping of names to addresses", "write hosts: {nas: 10.0.0.5}"
+        )
     return {vm_name(name): _machine(str(name), given) for name, given in value.items()}
 
 

@@ -1,4 +1,4 @@
-"""IP values of a plan: text in, address, subnet or pool out, or a complaint and its mend."""
+"""IP values of a plan: text in, address, subnet or pool out, or a complaint and its fix."""
 
 from ipaddress import (
     IPv4Address,

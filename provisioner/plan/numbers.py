@@ -1,4 +1,4 @@
-"""Numbers of a plan: text in, a whole number in its unit out, or a complaint and its mend."""
+"""Numbers of a plan: text in, a whole number in its unit out, or a complaint and its fix."""
 
 import re
 

@@ -8,7 +8,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong at a path of the plan, how to mend it, and the other place it clashes with."""
+    """What is wrong at a path of the plan, how to fix it, and the other place it clashes with."""
 
     path: Path
     what: str

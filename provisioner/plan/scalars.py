@@ -1,4 +1,4 @@
-"""One scalar of a plan at a time: text in, value out, or a complaint that says how to mend it.
+"""One scalar of a plan at a time: text in, value out, or a complaint that says how to fix it.
 
 YAML never guesses a type here: `on`, `1e3` and a MAC stay text until one of these reads them.
 """
@@ -38,7 +38,7 @@ _FILL_IN = "write one, or remove the key"
 
 
 class BadValue(ValueError):  # noqa: N818  (pydantic carries a ValueError along with its place)
-    """A value that does not hold: what is wrong with it, and how to mend it."""
+    """A value that does not hold: what is wrong with it, and how to fix it."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(what)

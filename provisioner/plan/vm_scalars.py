@@ -34,7 +34,7 @@ def image(value: object) -> str:
         if text.startswith(scheme) and len(text) > len(scheme) and len(text) < _MOST_PATH:
             return text
     raise BadValue(
-        f"{quoted(text)} is no image",
+        f"{quoted(text)} is not an image",
         "write a name such as micro or debian-12 (vmnet image ls), file:PATH or https://…",
     )
 
@@ -183,7 +183,7 @@ def ready(value: object) -> str:
     if port != text and port.isdecimal() and 0 < int(port) <= _MOST_PORT:
         return text
     raise BadValue(
-        f"{quoted(text)} is no sign that a guest is ready",
+        f"{quoted(text)} is not a sign that a guest is ready",
         "use agent, address, ssh, tcp/PORT, cloud-init, started, or: command PROGRAM ARGUMENT",
     )
 

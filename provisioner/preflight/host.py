@@ -138,7 +138,7 @@ def _datapaths(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetEr
             yield VmnetError(
                 f'network "{network.name}" wants NAT: {facts.firewall.no_nat}',
                 where=places.where("networks", network.name, "switch", "nat"),
-                fix="mend that, or leave nat out",
+                fix="fix that, or leave nat out",
             )
         for vm, i, nic in _nics_on(plan, network):
             how = nic_settings.of(network, nic)
@@ -148,7 +148,7 @@ def _datapaths(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetEr
                 yield VmnetError(
                     f"spoof_guard: strict cannot be kept here: {facts.firewall.no_guard}",
                     where=places.where(*(own if nic.spoof_guard else home), "spoof_guard"),
-                    fix="mend that, or use spoof_guard: off and know that guests can forge frames",
+                    fix="fix that, or use spoof_guard: off and know that guests can forge frames",
                 )
             if how.vhost == "on" and not facts.vhost:
                 yield VmnetError(

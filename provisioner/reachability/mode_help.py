@@ -178,7 +178,7 @@ WORDS: Final = {
 
 
 def explain(word: str) -> str:
-    """Explain a mode. Raises VmnetError for a word that is none."""
+    """Explain a mode. Raises VmnetError for a word that is not a mode."""
     word = {"passthrough": "passthru"}.get(word, word)
     if word not in WORDS:
         near = difflib.get_close_matches(word, WORDS, n=1)

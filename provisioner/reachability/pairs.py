@@ -43,7 +43,7 @@ class Pair:
     expected: Expected
     why: str
     addresses: tuple[str, ...]  # the target's static ones; empty where DHCP gives them
-    nic: int = 0  # the target's NIC (the source's, when the target is no guest)
+    nic: int = 0  # the target's NIC (the source's, when the target is not a guest)
     source_nic: int = 0
     asked: str = "ping"  # or what a check of the user's asks: "tcp/22", "mtu 1500" …
     within_s: float = 0.0  # the user's deadline; 0: what is usual

@@ -17,7 +17,7 @@ def annotations(report: Report) -> str:
     lines = []
     for pairs, finding in failures.of(report):
         about = f"{pairs}: " if pairs else ""
-        text = _data(f"{about}{finding.what} - mend it: {finding.fix}")
+        text = _data(f"{about}{finding.what} - fix: {finding.fix}")
         lines.append(f"::error title={_property(f'vmnet {report.plan}')}::{text}")
     return "".join(f"{line}\n" for line in lines)
 
@@ -35,7 +35,7 @@ def summary(report: Report) -> str:
             lines.append(f"| **{_markdown(source)}** | " + " | ".join(words) + " |")
     for pairs, finding in failures.of(report):
         about = f"{_markdown(pairs)}: " if pairs else ""
-        lines += ["", f"* {about}**{_markdown(finding.what)}**", f"  mend it: {_code(finding.fix)}"]
+        lines += ["", f"* {about}**{_markdown(finding.what)}**", f"  fix: {_code(finding.fix)}"]
         lines += [f"  * {_markdown(line)}" for line in finding.evidence]
     return "\n".join(lines) + "\n"
 

@@ -60,7 +60,7 @@ function show(button) {
     line(list, "asked", one.asked); line(list, "address", one.address);
     line(list, "expected", one.expected); line(list, "because", one.why);
     line(list, "observed", one.observed); line(list, "how", one.how); line(list, "note", one.note);
-    line(list, "reason", one.reason); line(list, "mend it", one.mend);
+    line(list, "reason", one.reason); line(list, "fix", one.fix);
     for (const seen of one.evidence) line(list, "seen", seen);
     details.append(list);
   }
@@ -175,7 +175,7 @@ def _told(r: Result) -> dict[str, object]:
         "how": str(r.by or ""),
         "note": r.note,
         "reason": r.finding.what if r.finding else "",
-        "mend": r.finding.fix if r.finding else "",
+        "fix": r.finding.fix if r.finding else "",
     }
     evidence = [_clean(line) for line in r.finding.evidence] if r.finding else []
     return {key: _clean(text) for key, text in texts.items()} | {"evidence": evidence}

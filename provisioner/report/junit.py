@@ -87,7 +87,7 @@ def _details(result: Result) -> Iterable[str]:
     yield f"observed: {result.observed} ({result.note}{by})"
     if result.finding:
         yield from result.finding.evidence
-        yield f"mend it: {result.finding.fix}"
+        yield f"fix: {result.finding.fix}"
 
 
 def _findings(report: Report) -> ET.Element:
@@ -97,7 +97,7 @@ def _findings(report: Report) -> ET.Element:
         name, home = _clean(finding.what), _clean(f"{report.plan}.{about}")
         case = ET.SubElement(suite, "testcase", name=name, classname=home, time="0")
         child = ET.SubElement(case, "failure", message=name, type="finding")
-        child.text = _clean("\n".join([*finding.evidence, f"mend it: {finding.fix}"]))
+        child.text = _clean("\n".join([*finding.evidence, f"fix: {finding.fix}"]))
     return suite
 
 

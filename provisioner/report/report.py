@@ -24,7 +24,7 @@ class VmStatus:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something that did not work: what, and how to mend it."""
+    """Something that did not work: what, and how to fix it."""
 
     step: str
     error: VmnetError

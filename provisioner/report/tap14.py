@@ -38,7 +38,7 @@ def _diagnostics(finding: Finding | None, more: dict[str, str]) -> Iterator[str]
     known: dict[str, object] = {key: one_line(value, 1000) for key, value in more.items()}
     if finding:
         known["message"] = one_line(finding.what, 1000)
-        known["mend"] = one_line(finding.fix, 1000)
+        known["fix"] = one_line(finding.fix, 1000)
         known["evidence"] = [one_line(line, 1000) for line in finding.evidence]
     yield "  ---"
     for key, value in known.items():

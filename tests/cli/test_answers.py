@@ -81,8 +81,8 @@ def test_a_plan_that_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
         for path in (".", "/dev/zero", "bytes")
     }
     assert told == {
-        ".": ". is no regular file",
-        "/dev/zero": "/dev/zero is no regular file",
+        ".": ". is not a regular file",
+        "/dev/zero": "/dev/zero is not a regular file",
         "bytes": "bytes:2:7: the byte 0xff is not UTF-8 text",
     }
 

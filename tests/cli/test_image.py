@@ -41,7 +41,7 @@ class Room:
 
     def image(self, *words: str, status: int = 0, before: str = "") -> tuple[str, str]:
         """Run `vmnet image` in this folder; give what it wrote to both of its outputs."""
-        hidden = "mount -t tmpfs none /var/lib"  # the host's own store is none of the test's
+        hidden = "mount -t tmpfs none /var/lib"  # the host's own store must not be seen
         script = f'{hidden}\n{before}\nexec "$@"'
         argv = ["unshare", "-m", "sh", "-c", script, "sh", *VMNET, "image", *words]
         ran = subprocess.run(
@@ -151,11 +151,11 @@ def test_a_file_of_any_name_is_a_file(room: Room, name: str) -> None:
         (("import", "disk.img", "--user", "a b"), 2, '--user: "a b" cannot be the name of a user'),
         (("import", "disk.img", "--boot", "usb"), 2, '--boot: "usb" is not a list of bios and'),
         (("import", "nope.img"), 2, "cannot read nope.img: No such file or directory"),
-        (("import", "/dev/zero"), 2, "/dev/zero is a device, no image file"),
-        (("import", "."), 2, "is a folder, no image file"),
-        (("import", "/etc/passwd"), 2, "/etc/passwd: it is no disk image that vmnet knows"),
+        (("import", "/dev/zero"), 2, "/dev/zero is a device, not an image file"),
+        (("import", "."), 2, "is a folder, not an image file"),
+        (("import", "/etc/passwd"), 2, "/etc/passwd: it is not a disk image that vmnet knows"),
         (("rm", "nope"), 2, 'there is no image "nope" in the store'),
-        (("rm", "micro"), 2, "micro is no image of the store"),
+        (("rm", "micro"), 2, "micro is not an image in the store"),
         (("rm", "../../x"), 2, 'there is no image "../../x" in the store'),
         (("verify", "nope"), 2, 'there is no image "nope" in the store'),
         (("build", "nope"), 2, 'there is no recipe for an image "nope"'),

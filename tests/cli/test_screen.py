@@ -13,7 +13,7 @@ from provisioner.report.report import Report, VmStatus
 from provisioner.text import sanitize
 from tests.builders.report import DEAD, GOOD, HOSTILE, UNKNOWN, report, spoilt
 
-OURS = re.compile(r"(VM|a|b|network|  \||the last lines|  seen: |  mend it: |lab: |ok|FAILED|x | )")
+OURS = re.compile(r"(VM|a|b|network|  \||the last lines|  seen: |  fix: |lab: |ok|FAILED|x | )")
 
 
 class Terminal(io.StringIO):

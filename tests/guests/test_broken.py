@@ -211,7 +211,7 @@ def test_frames_lost_at_random(four: Four) -> None:
 
 
 def test_frames_that_somebody_else_loses_at_random(four: Four) -> None:
-    """On the wire, say: here by a rule that is none of vmnet's, on the way to the guest."""
+    """On the wire, say: here by a rule that is not vmnet's, on the way to the guest."""
     device = four.plan.tap("b")
     hook = f"type filter hook egress device {device} priority 0"
     rule = "icmp type echo-reply numgen random mod 2 < 1 drop"

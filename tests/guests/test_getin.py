@@ -215,7 +215,7 @@ def test_another_key_leaves_a_console_when_it_was_asked_for(here: Here) -> None:
         console.types(b"\x1d\x1d\necho still $((1 + 1))\n")
         console.sees(b"still 2")
         console.types(b"\x01")
-    assert "is no key" in here.says("console", "--escape", "^c", "far", status=2)
+    assert "is not a key" in here.says("console", "--escape", "^c", "far", status=2)
 
 
 def test_a_console_that_is_told_to_end_gives_the_terminal_back(here: Here) -> None:

@@ -42,7 +42,7 @@ def guest(far: Namespace) -> Namespace:
 
 @pytest.fixture
 def trusted(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' own servers have certificates that count, no proxy is set, and it is no CI job."""
+    """Trust the tests' own servers; set no proxy, and run as outside CI."""
     for name, value in trusting(tmp_path_factory.mktemp("authority")).items():
         if value is None:
             monkeypatch.delenv(name, raising=False)

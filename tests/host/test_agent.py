@@ -52,7 +52,7 @@ def test_what_is_no_answer_is_an_error_with_a_mend(text: str) -> None:
     with pytest.raises(VmnetError) as refused:
         guest(lambda _command, _arguments: text).addresses()
     assert refused.value.what == (
-        "the guest agent of lab-web answered what is no answer to guest-network-get-interfaces"
+        "the guest agent of lab-web gave an invalid answer to guest-network-get-interfaces"
     )
 
 
@@ -99,4 +99,4 @@ def test_a_file_is_written_in_pieces_that_a_socket_holds() -> None:
 def test_a_guest_that_answers_nonsense_has_no_words_and_a_problem() -> None:
     words = queries.words(guest(lambda _command, _arguments: '{"return": 1e999}'))
     assert words.hostname == ""
-    assert "no answer to guest-get-host-name" in words.problem
+    assert "gave an invalid answer to guest-get-host-name" in words.problem

@@ -101,9 +101,9 @@ PLACE = "p.yaml:7:32: "
             'the source "/proc/self/root/etc/passwd" lies outside the folder of the plan',
         ),
         ("/dev/zero", 'the source "/dev/zero" lies outside the folder of the plan'),
-        ("endless", 'the source "endless" is no regular file'),
-        ("pipe", 'the source "pipe" is no regular file'),
-        (".", 'the source "." is no regular file'),
+        ("endless", 'the source "endless" is not a regular file'),
+        ("pipe", 'the source "pipe" is not a regular file'),
+        (".", 'the source "." is not a regular file'),
         ("nothing", 'the source "nothing" cannot be used: No such file or directory'),
         ("large", "large is larger than 64 KiB"),
         ("latin", "latin is not UTF-8 text (line 1, column 2)"),
@@ -192,7 +192,7 @@ def test_all_that_is_wrong_is_told_at_once_and_once(folder: Path) -> None:
     (folder / "own").write_text("#cloud-config\nruncmd: x\nuser: y\n")
     inside = "count: 3\n    cloud_init: own\n    files: [{path: /a, source: b}]"
     assert complaints(folder, inside) == [
-        "own:2:1: runcmd is no list, and vmnet has something to add to it",
+        "own:2:1: runcmd is not a list, and vmnet has something to add to it",
         "own:3:1: user: stands here, and vmnet would not know whom to log in as",
         'p.yaml:9:32: the source "b" cannot be used: No such file or directory',
     ]

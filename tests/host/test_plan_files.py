@@ -53,7 +53,7 @@ def test_a_file_that_is_not_there_is_told_at_its_place(tmp_path: Path) -> None:
     assert refused(tmp_path, "kernel: nope") == [
         (
             'lab.yaml:3:34: the kernel "nope" cannot be used: No such file or directory',
-            f"write its path from {tmp_path} on, or mend its rights",
+            f"write its path from {tmp_path} on, or fix its permissions",
             Exit.BAD_INPUT,
         )
     ]
@@ -128,7 +128,7 @@ def test_a_device_has_to_be_a_block_device(tmp_path: Path) -> None:
         plan_files.files(target(tmp_path, "disks: [{device: /dev/null}]", Path("/dev/null")))
     assert [(f"{e.where}: {e.what}", e.fix, e.status) for e in caught.value.errors] == [
         (
-            'lab.yaml:3:34: the device "/dev/null" is no block device',
+            'lab.yaml:3:34: the device "/dev/null" is not a block device',
             "see: lsblk, and ls -l /dev/disk/by-id",
             Exit.BAD_INPUT,
         )

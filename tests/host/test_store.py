@@ -170,9 +170,9 @@ def test_devices_pipes_and_folders_are_refused_at_once(tmp_path: Path, folder: P
     (tmp_path / "loop").symlink_to("loop")
     told = {name: refusal(folder, tmp_path / name) for name in ("pipe", "link", "", "loop", "nope")}
     assert told == {
-        "pipe": "FILE is a pipe, no image file",
-        "link": "FILE is a device, no image file",
-        "": "FILE is a folder, no image file",
+        "pipe": "FILE is a pipe, not an image file",
+        "link": "FILE is a device, not an image file",
+        "": "FILE is a folder, not an image file",
         "loop": "cannot read FILE: Too many levels of symbolic links",
         "nope": "cannot read FILE: No such file or directory",
     }
@@ -184,7 +184,7 @@ def test_nothing_and_what_is_cut_off_are_refused(tmp_path: Path, folder: Path) -
     told = [refusal(folder, tmp_path / name) for name in ("empty", "short")]
     assert told == [
         "FILE: it is empty",
-        f"FILE: it is cut off: {MIB - 1} bytes are no whole sectors",
+        f"FILE: it is cut off: {MIB - 1} bytes are not a whole number of sectors",
     ]
 
 

@@ -233,8 +233,8 @@ WRONG = {
         3,
         "attribute 'x'",
     ),
-    "broken if": ("a\n{% if x", 2, "this is no template: "),
-    "no end": ("a\n{% for x in domain.nics %}", 2, "this is no template: Unexpected end"),
+    "broken if": ("a\n{% if x", 2, "this is not a template: "),
+    "no end": ("a\n{% for x in domain.nics %}", 2, "this is not a template: Unexpected end"),
     "no such filter": ("a\n\n{{ domain.name|shell }}", 3, "No filter named 'shell'"),
     "no such tag": ("{% do domain.x() %}", 1, "unknown tag 'do'"),
     "include": ("a\n{% include '/etc/passwd' %}", 2, 'asks for the file "/etc/passwd"'),
@@ -294,7 +294,7 @@ INJECTED = {
     "unquoted attribute": (
         own('<serial type="pty"', "<serial type={{ 'pty' }}"),
         "<serial",
-        "this is no XML",
+        "this is not XML",
     ),
     "a value that is XML": (
         own("<on_poweroff>", "{{ '<qemu:commandline/>'|safe }}<on_poweroff>"),
@@ -329,7 +329,7 @@ def test_a_value_cannot_become_an_element_even_where_nothing_is_escaped() -> Non
     text = "{% autoescape false %}" + OWN + "{% endautoescape %}"
     assert refused(text, evil).what.startswith("the text of metadata/vmnet:domain is cut by")
     assert refused(OWN.replace('"{{ domain.seed }}"', "{{ domain.seed }}")).what.startswith(
-        "this is no XML"
+        "this is not XML"
     )
 
 
@@ -477,9 +477,9 @@ def test_a_file_that_is_no_template_is_told_with_its_place_in_the_plan(tmp_path:
     for name, said in {
         "none": "there is no template",
         "dangling": "there is no template",
-        "fifo": "is no regular file",
-        ".": "is no regular file",
-        "/dev/zero": "is no regular file",
+        "fifo": "is not a regular file",
+        ".": "is not a regular file",
+        "/dev/zero": "is not a regular file",
         "large": "is larger than 256 KiB",
         "latin": "is not UTF-8 text (line 1, column 1)",
         "fifo/x": "Not a directory",

@@ -82,7 +82,7 @@ def test_a_tar_with_holes_as_gnu_tar_makes_them_is_taken(tmp_path: Path) -> None
 
 
 NO_DISK = (
-    "it is no disk image that vmnet knows: neither qcow2 nor a disk with partitions "
+    "it is not a disk image that vmnet knows: neither qcow2 nor a disk with partitions "
     "or a file system"
 )
 HOSTILE: dict[str, tuple[bytes, str]] = {

@@ -1,4 +1,4 @@
-"""A router that is no machine: its advertisements as frames, and what they do to the host."""
+"""A router that is not a machine: its advertisements as frames, and what they do to the host."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What came back was not what a check of the user's wants: an answer is no dead end."""
+"""What came back was not what a check of the user's wants: an answer is not a dead end."""
 
 from provisioner.check.evidence import Evidence
 from provisioner.check.result import Finding

@@ -38,7 +38,7 @@ def _unexplained(e: Evidence) -> Finding:
         told = e.note.removeprefix("cannot be tested: ") or "nobody could ask"
         return Finding(
             f"{e.source.vm} -> {e.target.vm} ({e.asked}) cannot be tested: {told}",
-            "mend what keeps it from being tested, or take the line out of checks",
+            "fix what keeps it from being tested, or take the line out of checks",
         )
     if e.expected:
         return Finding(f"{what}; no reason was found", watch(e))

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from provisioner.check.evidence import End, Evidence
 from provisioner.check.result import Finding
 
-_UP_AGAIN = "bring the plan up again, which mends what differs: vmnet up"
+_UP_AGAIN = "bring the plan up again, which repairs what differs: vmnet up"
 
 
 def vm_state(e: Evidence) -> Finding | None:

@@ -3,7 +3,7 @@
 from provisioner.check.evidence import Evidence
 from provisioner.check.result import Finding
 
-_UP_AGAIN = "bring the plan up again, which mends what differs: vmnet up"
+_UP_AGAIN = "bring the plan up again, which repairs what differs: vmnet up"
 
 
 def changed(e: Evidence) -> Finding | None:

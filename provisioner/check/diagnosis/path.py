@@ -7,7 +7,7 @@ from provisioner.check.evidence import Evidence, Heading, Point, Sighting
 from provisioner.check.result import OWN_MTU, Finding
 from provisioner.network.exchange import Kind
 
-_UP_AGAIN = "bring the plan up again, which mends what differs: vmnet up"
+_UP_AGAIN = "bring the plan up again, which repairs what differs: vmnet up"
 
 
 def uplink(e: Evidence) -> Finding | None:

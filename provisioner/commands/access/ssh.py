@@ -266,7 +266,7 @@ def _logins(entrance: Entrance, vm: str, asked: Asked) -> tuple[Login, Login | N
         return entrance.login(vm), None
     if asked.jump not in {one.name for one in entrance.plan.vms} - {vm}:
         raise VmnetError(
-            f'"{asked.jump}" is no other VM of the plan',
+            f'"{asked.jump}" is not another VM of the plan',
             fix=f"its VMs: {', '.join(one.name for one in entrance.plan.vms)}",
             status=Exit.BAD_INPUT,
         )

@@ -185,7 +185,7 @@ class Lookout:
         )
 
     def _no_guest(self, name: str, network: "Network") -> End:
-        """Describe an end that is no guest: the host, or a machine outside."""
+        """Describe an end that is not a guest: the host, or a machine outside."""
         if name != HOST:
             machine = self._plan.hosts.get(name)
             return End(name, login=" ".join(machine.ssh.words) if machine and machine.ssh else "")

@@ -215,7 +215,7 @@ class Measuring:
         return pair.addresses or tuple(a for a in learned if ip_address(a).version in versions)
 
     def _is_up(self, end: str) -> bool:
-        """Tell whether an end can be measured; nobody waits for what is no VM of the plan."""
+        """Tell whether an end can be measured; nobody waits for what is not a VM of the plan."""
         return end in self._readiness.ready or end not in self._vms
 
     @property

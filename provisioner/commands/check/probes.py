@@ -91,7 +91,7 @@ def _by_machine(target: Target, found: Probed) -> Result:
 
 
 def to_machines(targets: Sequence[Target]) -> Iterable[Result]:
-    """Ping machines that are no guests from the host's stack, by whatever way it takes."""
+    """Ping machines that are not guests from the host's stack, by whatever way it takes."""
     longest = max((deadline(pair) for pair, _ in targets), default=0.0)
     try:
         times = neighbours.ping([ip_address(a) for _, a in targets], deadline_s=longest)

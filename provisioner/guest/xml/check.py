@@ -45,7 +45,7 @@ def unusable(allow: Collection[str]) -> list[VmnetError]:
         rule = allowlist.rule(element)
         known = rule is not None and (not attribute or attribute in rule.attributes)
         if not _WORD.fullmatch(word) or element in {"domain", "DOCTYPE"}:
-            what = f"allow_xml: {quoted(word)} is no element that could be let through"
+            what = f"allow_xml: {quoted(word)} is not an element that could be let through"
             fix = "write the path that the complaint names, such as devices/hostdev"
         elif known:
             what = (

@@ -21,7 +21,7 @@ _KIB = {"": 1, "KiB": 1, "k": 1, "MiB": 1 << 10, "M": 1 << 10, "GiB": 1 << 20, "
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as planned, the element where it stands, and how to mend it."""
+    """One thing that is not as planned, the element where it stands, and how to fix it."""
 
     element: Element
     what: str

@@ -114,7 +114,7 @@ class _Reader:
             return None, self.complaints
         except self.expat.ExpatError as error:
             where = self.source.where(error.lineno - 1, error.offset)
-            what = f"this is no XML: {self.expat.ErrorString(error.code)}"
+            what = f"this is not XML: {self.expat.ErrorString(error.code)}"
             fix = "quote every attribute and close every element in the template"
             return None, [complaint(where, what, fix)]
         return self.root, []

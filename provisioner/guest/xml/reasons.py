@@ -1,4 +1,4 @@
-"""Why the XML of a template is refused, for what people write most, and how to mend it."""
+"""Why the XML of a template is refused, for what people write most, and how to fix it."""
 
 _YOUR_PLAN = "take it out and use the plan"
 REASONS: dict[str, tuple[str, str | None]] = {
@@ -46,7 +46,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
         'write type="file", and name the image in the plan',
     ),
     "devices/disk/driver@type": (
-        "is no format that vmnet checks",
+        "is not a format that vmnet checks",
         'write the format of the plan: type="qcow2" or type="raw"',
     ),
     "os@firmware": (

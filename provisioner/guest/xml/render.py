@@ -65,7 +65,7 @@ def rendered(template: str, **values: object) -> str:
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("provisioner", "templates"),
-        # Always on: jinja2 would go by the file's ending, and ".j2" is none that it knows.
+        # Always on: jinja2 would go by the file's ending, and ".j2" is not one that it knows.
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

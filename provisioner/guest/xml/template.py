@@ -67,7 +67,7 @@ def request(
 
 
 def answered(said: bytes, template: Template, parts: Mapping[str, str]) -> str:
-    """Read the child's answer: the XML. Raises VmnetError, with the line, when it is none."""
+    """Read the child's answer: the XML. Raises VmnetError, with the line, when it is not XML."""
     kind, newline, rest = said.partition(b"\n")
     try:
         if kind == b"xml" and newline:
@@ -117,10 +117,10 @@ def _narrowed(where: Where, message: str) -> Where:
 
 
 def _words(kind: str, message: str, parts: Mapping[str, str]) -> tuple[str, str]:
-    """Put a kind of failure, as the child named it, into words, and say how to mend it."""
+    """Put a kind of failure, as the child named it, into words, and say how to fix it."""
     names = ", ".join(sorted(parts))
     words = {
-        "syntax": (f"this is no template: {message}", "docs/templates.md has an example"),
+        "syntax": (f"this is not a template: {message}", "docs/templates.md has an example"),
         "undefined": (f"the template asks for what there is not: {message}", _known()),
         "part": (
             f"the template asks for the file {quoted(message)}",
@@ -137,7 +137,7 @@ def _words(kind: str, message: str, parts: Mapping[str, str]) -> tuple[str, str]
             "the template is nested too deep, or calls itself without end",
             "give the macro or include an end",
         ),
-        "failed": (f"the template cannot be filled in: {message}", "mend this line"),
+        "failed": (f"the template cannot be filled in: {message}", "fix this line"),
     }
     return words.get(kind, ("the template broke the program that fills it in", _SMALLER))
 

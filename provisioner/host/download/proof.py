@@ -109,5 +109,5 @@ def _decoded(text: bytes, url: Url) -> str:
         return text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise VmnetError(
-            f"the digest list {url} is no text", fix="give the digest yourself: SOURCE@sha256:HEX"
+            f"the digest list {url} is not text", fix="give the digest yourself: SOURCE@sha256:HEX"
         ) from error

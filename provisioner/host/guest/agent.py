@@ -24,7 +24,7 @@ class Agent:
     def ask(self, command: str, arguments: Mapping[str, object], timeout_s: int = CALL_S) -> Any:  # noqa: ANN401  (JSON)
         """Send a command and give what it returns.
 
-        Raises VmnetError when there is no answer, when it is none, or when the guest's
+        Raises VmnetError when there is no answer, when it is not valid, or when the guest's
         administrator does not allow the command.
         """
         import json
@@ -40,7 +40,7 @@ class Agent:
             return agent_answers.returned(answer)
         except ValueError as error:
             raise VmnetError(
-                f"the guest agent of {self._domain} answered what is no answer to {command}",
+                f"the guest agent of {self._domain} gave an invalid answer to {command}",
                 fix="restart the VM: something else speaks on its agent port",
             ) from error
 

@@ -41,7 +41,7 @@ def last_bytes(log: Path, lines: int) -> bytes:
 
 
 def ends_a_line(log: Path) -> bool:
-    """Tell whether the last that was said is a whole line: a prompt is none."""
+    """Tell whether the last that was said is a whole line: a prompt is not one."""
     return tail(log, 1) in {b"", b"\n", b"\r"}
 
 
@@ -61,7 +61,7 @@ def kept(log: Path) -> Path:
 def cap(folder: Path) -> None:
     """Cut every log short that has more than MOST bytes: its last 4 MiB go into LOG.1.
 
-    What a guest says in between is lost. A disk that is full is no reason to leave it so.
+    What a guest says in between is lost. A disk that is full is not a reason to leave it so.
     """
     for log in filter(plan_folders.is_own, folder.glob("*.log")):
         with suppress(OSError):  # it has just gone, or is another user's

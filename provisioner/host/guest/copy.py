@@ -48,7 +48,7 @@ def put(guest: Guest, here: str, there: str, progress: Progress) -> None:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise VmnetError(
-                    f"{one_line(here)} is no file",
+                    f"{one_line(here)} is not a file",
                     fix="name a file; folders go by ssh: vmnet cp -r SRC DST",
                     status=Exit.BAD_INPUT,
                 )

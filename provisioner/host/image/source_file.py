@@ -46,7 +46,7 @@ def opened(
 ) -> Iterator[Given]:
     """Open an image file, unpacking it where need be, up to `most` bytes.
 
-    Raises VmnetError when it is no regular file, cannot be read, or is damaged.
+    Raises VmnetError when it is not a regular file, cannot be read, or is damaged.
     """
     shown = one_line(shown or str(path), 120)
     with _regular(path, shown) as file:
@@ -158,7 +158,7 @@ def _regular(path: Path, shown: str) -> Iterator[BinaryIO]:
     if not stat.S_ISREG(mode):
         os.close(handle)
         raise VmnetError(
-            f"{shown} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}, no image file",
+            f"{shown} is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not an image file",
             fix="name a file; a disk is copied into one with: dd if=DEVICE of=FILE bs=1M",
             status=Exit.BAD_INPUT,
         )
@@ -170,7 +170,7 @@ def _regular(path: Path, shown: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _reading(shown: str) -> Iterator[None]:
-    """Turn a failed read into VmnetError: a bad disk, or a file of /proc that is no file."""
+    """Turn a failed read into VmnetError: a bad disk, or a file of /proc that is not a file."""
     try:
         yield
     except OSError as error:

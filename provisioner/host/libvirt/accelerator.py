@@ -36,7 +36,7 @@ def choose(wish: str, kernel: Path | None, cache: Path) -> Chosen:
     if wish == "kvm":
         raise VmnetError(
             f"the plan wants KVM, but {trouble}",
-            fix="mend that (often: the user QEMU runs as must be in the group kvm, and /dev/kvm "
+            fix="fix that (often: the user QEMU runs as must be in the group kvm, and /dev/kvm "
             "0660 root:kvm), or write `accel: auto`",
         )
     return Chosen("tcg", trouble)

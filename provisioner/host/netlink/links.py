@@ -148,7 +148,7 @@ def _is_taken(index: int) -> bool:
 
 
 def _as_far_as_it_can_be_set(links: tuple[Link, ...], ours: Collection[int]) -> tuple[Link, ...]:
-    """Pass over the host's IPv6 on our devices where nobody can switch it off: it is no drift."""
+    """Pass over the host's IPv6 on our devices where nobody can switch it off: it is not drift."""
     if ipv6.can_be_set():
         return links
     return tuple(replace(x, ipv6=False, learns=False) if x.index in ours else x for x in links)

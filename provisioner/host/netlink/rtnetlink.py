@@ -38,7 +38,7 @@ _FIXES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One message; the fix for each error that the kernel may answer, and errors that are none."""
+    """One message; the fix for each error that the kernel may answer, and errors to ignore."""
 
     message: Message
     fixes: Mapping[int, str] = field(default_factory=dict)

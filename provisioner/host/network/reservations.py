@@ -2,7 +2,7 @@
 
 Between the question whether somebody has an address and the guest's own first answer, nobody on the
 LAN can see that it is taken. So an `up` keeps its claims in a file that it holds locked (flock(2))
-until its guests have been checked: they end with the process, however it ends, and are no state.
+until its guests have been checked: they end with the process, however it ends, and are not state.
 """
 
 import fcntl

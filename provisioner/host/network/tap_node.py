@@ -243,7 +243,7 @@ def prove_usable(taps: Mapping[str, int]) -> None:
         if (state := state_of(name, index)) != "right":
             raise VmnetError(
                 f"{path_of(index)} is {state}: it is not the device of the macvtap {name}",
-                fix="run vmnet up again: it mends the node or takes another ifindex",
+                fix="run vmnet up again: it repairs the node or takes another ifindex",
                 status=Exit.CONFLICT,
             )
     held = holders({number: name for name, number in numbers_of(taps).items()})

@@ -9,7 +9,7 @@ guest's own stack takes no part, that of the asked one does.
 Two things must hold for two guests to meet: a broadcast (or multicast) of the one arrives at the
 other, and unicast passes both ways. One broadcast of each guest is enough to see at which other
 macvtaps it arrives; then each pair is asked by unicast, which wakes no third guest. Where the far
-end is no macvtap of ours, the question itself is broadcast.
+end is not a macvtap of ours, the question itself is broadcast.
 
 One packet socket hears all devices: closing one costs an RCU grace period, some milliseconds.
 """

@@ -22,7 +22,7 @@ def write(disk: Disk, draft: Path) -> None:
     programs.run(
         ["qemu-img", *words],
         timeout_s=_DEADLINE_S,
-        fix=f"make room or mend the rights under {draft.parent}",
+        fix=f"free some space or fix the permissions under {draft.parent}",
     )
 
 
@@ -40,7 +40,7 @@ def observe(folder: Path) -> list[Disk]:
 
 
 def _read(path: Path) -> Disk:
-    """Read what `create` has said; a file that says anything else is no disk of the plan's."""
+    """Read what `create` has said; a file that says anything else is not a disk of the plan's."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)

@@ -19,7 +19,7 @@ def told(error: OSError, doing: str, path: Path, *, fix: str = "") -> VmnetError
     why = error.strerror or str(error)
     return VmnetError(
         one_line(f"{doing} {named}: {why}", 600),
-        fix=fix_of(error.errno, named) or fix or f"mend the rights or the path: {named}",
+        fix=fix_of(error.errno, named) or fix or f"fix the permissions or the path: {named}",
     )
 
 

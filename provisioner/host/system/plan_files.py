@@ -22,7 +22,7 @@ def read(path: Path) -> str:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise bad(f"{path} is no regular file", "give the path of a plan: vmnet up FILE")
+            raise bad(f"{path} is not a regular file", "give the path of a plan: vmnet up FILE")
         if found.st_size > _MAX_BYTES:
             raise bad(f"{path} is larger than 5 MiB", "a plan is a page of text: is it this one?")
         return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
@@ -40,7 +40,9 @@ def read(path: Path) -> str:
             status=Exit.BAD_INPUT,
         ) from error
     except OSError as error:
-        raise bad(f"cannot read {path}: {error.strerror}", "mend its rights or its path") from error
+        raise bad(
+            f"cannot read {path}: {error.strerror}", "fix its permissions or its path"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def found(fence: Fence, kind: str, written: str) -> Iterator[Found]:
         why = error.strerror if isinstance(error, OSError) else "no file has such a name"
         raise bad(
             f'the {kind} "{told}" cannot be used: {why}',
-            f"write its path from {one_line(str(fence.folder))} on, or mend its rights",
+            f"write its path from {one_line(str(fence.folder))} on, or fix its permissions",
         ) from error
     try:
         real = Path(f"/proc/self/fd/{descriptor}").readlink()
@@ -102,12 +104,12 @@ def found(fence: Fence, kind: str, written: str) -> Iterator[Found]:
 def text(fence: Fence, kind: str, written: str, most_bytes: int) -> tuple[str, bool]:
     """Return the text of a file that a plan names, and whether its lines may be quoted.
 
-    Raises VmnetError as `found` does, and when it is no regular file, too large or no UTF-8.
+    Raises VmnetError as `found` does, and when it is not a regular file, too large or not UTF-8.
     """
     told = one_line(written, 120)
     with found(fence, kind, written) as file:
         if not stat.S_ISREG(file.stat.st_mode):
-            raise bad(f'the {kind} "{told}" is no regular file', "name a file of text")
+            raise bad(f'the {kind} "{told}" is not a regular file', "name a file of text")
         try:
             with file.itself.open("rb") as stream:
                 data = stream.read(most_bytes + 1)
@@ -119,7 +121,7 @@ def text(fence: Fence, kind: str, written: str, most_bytes: int) -> tuple[str, b
             what = f"{told} is not UTF-8 text (line {line}, column {column})"
             raise bad(what, "save it as UTF-8") from error
         except OSError as error:
-            raise bad(f"cannot read {told}: {error.strerror}", "mend its rights") from error
+            raise bad(f"cannot read {told}: {error.strerror}", "fix its permissions") from error
 
 
 def bad(what: str, fix: str) -> VmnetError:

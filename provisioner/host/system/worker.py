@@ -227,7 +227,7 @@ class Worker:
 
     @contextmanager
     def limited(self, until: float | None) -> Iterator[None]:
-        """Wait for no call after `until` while the block runs; None is no limit."""
+        """Wait for no call after `until` while the block runs; None: no limit."""
         self.until = until
         try:
             yield

@@ -52,7 +52,7 @@ def read(
     try:
         text = _regular(path).decode("utf-8-sig")
     except FileNotFoundError as error:
-        fix = "write it, from vmnet's own (docs/templates.md), or mend its path"
+        fix = "write it, from vmnet's own (docs/templates.md), or fix its path"
         raise bad(f"there is no template {name}", fix) from error
     except UnicodeDecodeError as error:
         fix = "save it as UTF-8"
@@ -60,7 +60,9 @@ def read(
         what = f"{name} is not UTF-8 text (line {line}, column {column})"
         raise bad(what, fix) from error
     except OSError as error:
-        raise bad(f"cannot read {name}: {error.strerror}", "mend its rights or its path") from error
+        raise bad(
+            f"cannot read {name}: {error.strerror}", "fix its permissions or its path"
+        ) from error
     except _NotOneError as error:
         raise bad(f"{name} {error}", "a template is a page of text: is it this one?") from error
     template = Template(name, text.replace("\r\n", "\n").replace("\r", "\n"), quote)
@@ -79,7 +81,7 @@ def _regular(path: Path) -> bytes:
     opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         os.close(opened)
-        raise _NotOneError("is no regular file")
+        raise _NotOneError("is not a regular file")
     with os.fdopen(opened, "rb") as file:
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:

@@ -42,22 +42,22 @@ def _sources(plan: Plan, check: Check, known: list[str]) -> Iterator[tuple[str, 
     elif name != HOST and not _matching(known, name):
         others = [*known, *plan.hosts, HOST]
         fix = f"{meant(name, others)}write a VM, a pattern as web*, host, or a name of hosts:"
-        yield f"no VM is called {name}", fix
+        yield f"there is no VM named {name}", fix
 
 
 def _targets(plan: Plan, check: Check, known: list[str]) -> Iterator[tuple[str, str]]:
     if check.target and not (_matching(known, check.target) or _is_outside(plan, check)):
         others = [*known, *plan.hosts, HOST, GATEWAY]
         fix = f"{meant(check.target, others)}write a VM, host, gateway, an address, or a host"
-        yield f"nobody is called {check.target}", fix
+        yield f"there is no VM named {check.target}", fix
     networks = {network.name for network in plan.networks}
     if check.network and check.network not in networks:
         fix = f"{meant(check.network, networks)}networks: {', '.join(sorted(networks))}"
         yield f"there is no network {check.network}", fix
     if check.source == HOST and check.target in {HOST, GATEWAY}:
-        yield "the host is asked about itself", "name a VM as the source"
+        yield "a check needs two different ends", "name a VM as the source"
     if check.source in plan.hosts and not _matching(known, check.target):
-        yield f"{check.source} is asked about no VM", "name a VM as the target"
+        yield f"{check.source} can only check VMs", "name a VM as the target"
 
 
 def _ways(plan: Plan, check: Check, known: list[str]) -> Iterator[tuple[str, str]]:
@@ -65,7 +65,7 @@ def _ways(plan: Plan, check: Check, known: list[str]) -> Iterator[tuple[str, str
     sources = _matching(known, check.source) or [check.source]
     targets = _matching(known, check.target) if check.target else []
     if sources == targets and len(targets) == 1:
-        yield f"{check.source} is asked about itself", "name two VMs"
+        yield "a check needs two different ends", "name two VMs"
     elif check.network:
         there = {vm.name for vm in plan.vms if _is_on(vm, check.network)}
         for side, names in ((check.source, sources), (check.target, targets)):

@@ -128,7 +128,7 @@ def _advertised(network: Network) -> Iterator[Problem]:
     elif six and six.prefixlen != _SLAAC_PREFIX:
         yield Problem(
             path,
-            f"guests make themselves addresses in a /{_SLAAC_PREFIX}, and {six} is none",
+            f"guests make themselves addresses in a /{_SLAAC_PREFIX}, and {six} is not one",
             f"write a subnet of /{_SLAAC_PREFIX}, as in fd77::/64",
             ("subnet", network.subnet.index(six)),
         )

@@ -37,18 +37,18 @@ NO_VERSION = "core.ign:1:1: there is no ignition.version in here"
             "core.ign:2:23: not valid JSON: Expecting ',' delimiter",
         ),
         ('{"a": 1, "a": 2}', 'core.ign:1:1: not valid JSON: the key "a" is given twice'),
-        ('{"a": NaN}', "core.ign:1:1: not valid JSON: NaN is no number"),
+        ('{"a": NaN}', "core.ign:1:1: not valid JSON: NaN is not a number"),
         ("[" * 100_000, "core.ign:1:1: this is nested too deep"),
         ("[]", NO_VERSION),
         ('{"ignition": []}', NO_VERSION),
         ('{"ignition": {"version": 3}}', NO_VERSION),
         (
             '{\n "ignition": {"version": "2.3.0"}}',
-            'core.ign:2:26: "2.3.0" is no version of Ignition 3',
+            'core.ign:2:26: "2.3.0" is not a version of Ignition 3',
         ),
         (
             '{"ignition": {"version": "3.4.0\\u001b"}}',
-            'core.ign:1:1: "3.4.0\\x1b" is no version of Ignition 3',
+            'core.ign:1:1: "3.4.0\\x1b" is not a version of Ignition 3',
         ),
     ],
 )

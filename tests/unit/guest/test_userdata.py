@@ -136,11 +136,11 @@ def test_the_parts_of_a_mime_archive_stay_in_their_order() -> None:
     ]
 
 
-UNKNOWN = "no user-data that cloud-init knows: its first line does not say what it is"
+UNKNOWN = "not user-data that cloud-init knows: its first line does not say what it is"
 NOTHING_KNOWN = [f"own.yaml:1:1: this is {UNKNOWN}"]
-NO_LIST = "is no list, and vmnet has something to add to it"
-ODD = ["own.yaml:1:1: a key or a value in here is no text, number, true or false"]
-NOT_WHOLE = ["own.yaml:1:1: this is no whole MIME multi-part archive"]
+NO_LIST = "is not a list, and vmnet has something to add to it"
+ODD = ["own.yaml:1:1: a key or a value here is not text, a number, true or false"]
+NOT_WHOLE = ["own.yaml:1:1: this is not a complete MIME multi-part archive"]
 
 
 @pytest.mark.parametrize(

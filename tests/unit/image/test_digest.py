@@ -112,7 +112,9 @@ def test_a_list_that_is_not_certain_is_refused(text: str, what: str | None) -> N
     ["<html>", f"{A256} disk.qcow2", f"\\{A256}  disk.qcow2", f"SHA256(disk.qcow2)= {A256}", "a b"],
 )
 def test_a_line_that_is_no_digest_spoils_the_list(line: str) -> None:
-    assert complaint(f"{A256}  disk.qcow2\n{line}\n").startswith("has a line that is no digest: ")
+    assert complaint(f"{A256}  disk.qcow2\n{line}\n").startswith(
+        "has a line that is not a digest: "
+    )
 
 
 @pytest.mark.parametrize("hidden", ["\x00", "\x1b[2J", "\u202e", "\r\r", "\x85", "\ufeff"])

@@ -201,7 +201,7 @@ def test_kernels_text_and_nothing_are_no_disks() -> None:
     assert told(inspect(kernel, 1024)) == ["it is a kernel or another program, not a disk"]
     assert told(inspect(b"", 0)) == ["it is empty"]
     (what,) = told(inspect(b"root:x:0:0\n", 11))
-    assert what.startswith("it is no disk image that vmnet knows")
+    assert what.startswith("it is not a disk image that vmnet knows")
 
 
 def test_a_raw_disk_is_taken_when_it_ends_where_its_table_says() -> None:
@@ -210,12 +210,14 @@ def test_a_raw_disk_is_taken_when_it_ends_where_its_table_says() -> None:
     assert told(inspect(disk, MIB - 512)) == [
         f"it is cut off: its MBR says {MIB} bytes, it has {MIB - 512}"
     ]
-    assert told(inspect(disk, MIB - 1)) == [f"it is cut off: {MIB - 1} bytes are no whole sectors"]
+    assert told(inspect(disk, MIB - 1)) == [
+        f"it is cut off: {MIB - 1} bytes are not a whole number of sectors"
+    ]
 
 
 def test_a_raw_disk_without_any_signature_needs_its_owners_word() -> None:
     (what,) = told(inspect(bytes(MIB), MIB))
-    assert what.startswith("it is no disk image that vmnet knows")
+    assert what.startswith("it is not a disk image that vmnet knows")
     assert inspect(bytes(MIB), MIB, raw=True) == Disk("raw", "", MIB)
 
 

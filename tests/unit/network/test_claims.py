@@ -87,7 +87,7 @@ def test_duplicate_address_detection_claims_nothing_yet() -> None:
         arp(1, MAC, FOUR)[:30],
         ethernet(0x8100, arp(1, MAC, FOUR)),  # tagged
         ethernet(0x88B5, b"\0" * 60),
-        ethernet(0x0800, b"\x65" + b"\0" * 60),  # says IPv4 and is none
+        ethernet(0x0800, b"\x65" + b"\0" * 60),  # says IPv4 and is not
         six("::1", b"\x80" + b"\0" * 7),
     ],
 )

@@ -50,22 +50,22 @@ def test_the_words_around_it_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a b", "is no check"),
-        ("a <- b", "is no check"),
-        ("a -> b tcp/0", "is no port"),
-        ("a -> b tcp/65536", "is no port"),
+        ("a b", "is not a check"),
+        ("a <- b", "is not a check"),
+        ("a -> b tcp/0", "is not a port"),
+        ("a -> b tcp/65536", "is not a port"),
         ("a -> b tpc/22", "means nothing in a check"),
         ("a -> b tcp/22 udp/53", "asks for two things"),
-        ("a -> b mtu 10", "is no size of a packet"),
-        ("a -> b loss < 0%", "is no limit"),
+        ("a -> b mtu 10", "is not a valid packet size"),
+        ("a -> b loss < 0%", "is not a valid limit"),
         ("a -> b loss 1%", "has no limit"),
         ("a -> b throughput < 1gbit", "has no limit"),
-        ("a -> b latency < 5", "is no value for it"),
-        ("a -> b within 3600s", "is no deadline"),
+        ("a -> b latency < 5", "is not a valid value here"),
+        ("a -> b within 3600s", "is not a valid deadline"),
         ("a -> b status 200", "status goes with a URL"),
         ("a -> b on", "is nothing for on"),
-        ("$(id) -> b", "is no source"),
-        ("a -> ;reboot", "is no target"),
+        ("$(id) -> b", "is not a source"),
+        ("a -> ;reboot", "is not a target"),
     ],
 )
 def test_what_means_nothing_is_refused_with_a_mend(text: str, told: str) -> None:
@@ -108,11 +108,11 @@ checks:
 @pytest.mark.parametrize(
     ("line", "told", "fix"),
     [
-        ("wbe -> db", "no VM is called wbe", "web"),
-        ("db -> wbe", "nobody is called wbe", "web"),
+        ("wbe -> db", "there is no VM named wbe", "web"),
+        ("db -> wbe", "there is no VM named wbe", "web"),
         ("web -> db on lna", "there is no network lna", "lan"),
-        ("host -> gateway", "the host is asked about itself", "VM"),
-        ("web -> db tcp/99999", "is no port", "65535"),
+        ("host -> gateway", "a check needs two different ends", "VM"),
+        ("web -> db tcp/99999", "is not a port", "65535"),
     ],
 )
 def test_a_line_that_names_nobody_is_a_complaint_at_its_place(

@@ -218,7 +218,7 @@ switch: {dhcp: true}, subnet: 10.77.0.0/24, addressing: slaac
 -> 3:65 router advertisements need an IPv6 subnet, and network lan has none
 -> fix: add one, as in subnet: fd77::/64
 uplink: eno1, subnet: 'fd77::/80', slaac: true
--> 3:51 guests make themselves addresses in a /64, and fd77::/80 is none: see 3:31
+-> 3:51 guests make themselves addresses in a /64, and fd77::/80 is not one: see 3:31
 -> fix: write a subnet of /64, as in fd77::/64
 uplink: eno1, addressing: slaac, slaac: false
 -> 3:49 slaac: false takes away the only addresses that addressing: slaac gives: see 3:35

@@ -159,10 +159,10 @@ count: 1001
 -> 4:29 "1001" is not a number of VMs
 -> fix: write a whole number from 1 to 1000
 image: Debian 12
--> 4:29 "Debian 12" is no image
+-> 4:29 "Debian 12" is not an image
 -> fix: write a name such as micro or debian-12 (vmnet image ls), file:PATH or https://…
 image: ftp://x/y.img
--> 4:29 "ftp://x/y.img" is no image
+-> 4:29 "ftp://x/y.img" is not an image
 -> fix: write a name such as micro or debian-12 (vmnet image ls), file:PATH or https://…
 image: none
 -> 4:29 image: none leaves nothing to boot
@@ -210,7 +210,7 @@ files: [{path: /etc/motd}]
 -> 4:30 a file has either content or source
 -> fix: write content: TEXT, or source: ./FILE
 ready: soon
--> 4:29 "soon" is no sign that a guest is ready
+-> 4:29 "soon" is not a sign that a guest is ready
 -> fix: use agent, address, ssh, tcp/PORT, cloud-init, started, or: command PROGRAM ARGUMENT
 tpm: true
 -> 4:27 vmnet has no TPM

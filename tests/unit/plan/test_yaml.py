@@ -1,4 +1,4 @@
-"""YAML that is no plan, each answered with the whole message."""
+"""YAML that is not a plan, each answered with the whole message."""
 
 import pytest
 

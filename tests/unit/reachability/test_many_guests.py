@@ -66,5 +66,5 @@ def test_twice_the_guests_are_no_more_than_twice_the_work_for_one_pair_and_four_
     text: str, work: Callable[[Plan], None], most: float
 ) -> None:
     few, many = (load(text.replace("%d", str(n)), "p").plan for n in (10, 20))
-    work(few)  # imports and caches are no part of it
+    work(few)  # imports and caches are not part of it
     assert calls(lambda: work(many)) <= most * calls(lambda: work(few))

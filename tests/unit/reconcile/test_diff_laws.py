@@ -324,7 +324,7 @@ def test_every_documented_live_change_goes_forth_and_back_without_a_restart(firs
         try:
             after = planned(before, **{**LIVE[first], **second})
         except Complaints:
-            continue  # these two are no plan together
+            continue  # these two are not a plan together
         for want, have in ((after, before), (planned(after), after)):
             steps = diff(want, have)
 

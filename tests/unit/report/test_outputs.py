@@ -78,7 +78,7 @@ def test_junit_has_a_case_for_each_thing_and_says_why_it_failed() -> None:
     failure = suites["a"].find("testcase/failure")
     assert failure is not None
     assert failure.get("message") == FINDING.what
-    assert "mend it: ip link set dev nic0 up" in (failure.text or "")
+    assert "fix: ip link set dev nic0 up" in (failure.text or "")
 
 
 def test_junit_has_what_was_chosen_and_the_end_of_the_console() -> None:

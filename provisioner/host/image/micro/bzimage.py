@@ -25,7 +25,7 @@ _LENGTH = 4  # the build appends the unpacked size to the formats that do not ho
 def vmlinux(bzimage: bytes) -> bytes:
     """Give the ELF file that the bzImage unpacks itself to.
 
-    Raises VmnetError when this is no bzImage, or one packed in a way we cannot unpack.
+    Raises VmnetError when this is not a bzImage, or one packed in a way we cannot unpack.
     """
     elf = _unpacked(_payload(bzimage))
     if elf[:4] != b"\x7fELF":
