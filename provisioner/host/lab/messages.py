@@ -7,7 +7,7 @@ only: IFLA_NET_NS_FD, a descriptor of the other namespace.
 from typing import Final
 
 from provisioner.host.netlink import link_codec
-from provisioner.host.netlink.address_codec import add_address
+from provisioner.host.netlink.addresses import add_addresses
 from provisioner.host.netlink.link_codec import (
     ADDR_GEN_MODE_NONE,
     IFF_ALLMULTI,
@@ -44,7 +44,7 @@ def switch(lab: Lab) -> list[Message]:
 
 def end(lab: Lab, place: Place, namespace: int) -> list[Message]:
     """Make a macvlan on the uplink that lives in another namespace."""
-    mode, nopromisc = lab.mode(place), lab.a == NOPROMISC or None
+    mode, nopromisc = lab.mode(place), lab.a == NOPROMISC
     # passthru takes its uplink's MAC, whatever it is told
     mac = [] if mode == "passthru" else [("IFLA_ADDRESS", lab.mac(place))]
     return [
@@ -63,11 +63,12 @@ def end(lab: Lab, place: Place, namespace: int) -> list[Message]:
 def activation(lab: Lab, place: Place, versions: tuple[int, ...]) -> list[Message]:
     """Bring a place up, with its addresses; without link-local ones it says nothing by itself."""
     index = _index(lab)
-    addresses = zip((4, 6), lab.addresses(place), (24, 64), strict=True)
+    numbered = zip((4, 6), lab.addresses(place), (24, 64), strict=True)
+    addresses = [f"{x}/{length}" for version, x, length in numbered if version in versions]
     return [
         new(ADDR_GEN_MODE_NONE, index=index),
         new(index=index, on=IFF_UP),
-        *(add_address(index, f"{x}/{length}") for v, x, length in addresses if v in versions),
+        *(x.message for x in add_addresses(index, addresses)),
     ]
 
 

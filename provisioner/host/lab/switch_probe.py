@@ -138,7 +138,7 @@ def _machine(peer: str, link: "Link") -> "Address":
 
 def _gateway(index: int) -> str:
     """Return the default gateway behind a device, IPv4 before IPv6, or nothing."""
-    defaults = [x for x in addresses.every_route() if x.network.endswith("/0")]
+    defaults = [x for x in addresses.routes() if x.network.endswith("/0")]
     ways = [x.gateway for x in defaults if x.index == index and x.gateway]
     return min(ways, key=lambda gateway: ":" in gateway, default="")
 

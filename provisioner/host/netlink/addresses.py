@@ -1,66 +1,127 @@
-"""Addresses, routes and neighbours of this network namespace, and changes of vmnet's own."""
+"""Addresses, routes and neighbours of this network namespace, read and written.
+
+Names are those of linux/if_addr.h and linux/rtnetlink.h.
+"""
 
 import errno
-from collections.abc import Container, Iterable, Iterator
-from typing import Final
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_interface, ip_network
+from socket import AF_INET, AF_INET6
+from typing import Any, Final
 
-from provisioner.host.netlink import address_codec as codec
-from provisioner.host.netlink.address_codec import HostAddress, HostRoute
+from provisioner.host.netlink.message import Attribute, Message
 from provisioner.host.netlink.rtnetlink import Write, dump
 
+_IFA_F_SECONDARY, _IFA_F_NODAD, _IFA_F_PERMANENT = 0x1, 0x2, 0x80
+_RTPROT_KERNEL, _RTPROT_STATIC, _RTPROT_RA, _RTN_UNICAST = 2, 4, 9, 1
+_RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RT_SCOPE_NOWHERE, _RT_TABLE_MAIN = 0, 253, 255, 254
+_FAMILIES: Final = {4: AF_INET, 6: AF_INET6}
+_EVERY_FAMILY: Final[Mapping[str, int]] = {"family": 0}
 _IPV6_IS_OFF: Final = (
     "IPv6 is switched off here: sysctl net.ipv6.conf.all.disable_ipv6=0"
     " net.ipv6.conf.default.disable_ipv6=0, or give the host no IPv6 address in this network"
 )
 _FIXES: Final = dict.fromkeys((errno.EACCES, errno.EAFNOSUPPORT), _IPV6_IS_OFF)
-_EXISTS: Final = frozenset({errno.EEXIST})
-_GONE: Final = frozenset({errno.ESRCH})  # with the address that it was made for
 
 
-def every() -> list[HostAddress]:
-    """Read all addresses, without link-local ones of IPv6."""
-    found = dump(codec.DUMP_ADDRESSES, codec.host_address)
-    return [x for x in found if x and not x.link_local]
+@dataclass(frozen=True, slots=True)
+class HostAddress:
+    """An address of a device."""
+
+    index: int
+    address: str  # ADDRESS/PREFIX
+    secondary: bool  # the kernel removes it together with its primary
+    permanent: bool  # not learned from a router
 
 
-def of(*indexes: int) -> list[HostAddress]:
-    """Read the addresses of some devices, without link-local ones of IPv6."""
-    return [x for x in every() if x.index in indexes]
+@dataclass(frozen=True, slots=True)
+class HostRoute:
+    """A route of the main table out of a device."""
+
+    index: int
+    network: str  # ADDRESS/PREFIX; a default route is 0.0.0.0/0 or ::/0
+    source: str  # the address that the host speaks from there; "" leaves it to the kernel
+    gateway: str  # "" for none
+    protocol: int  # who has set it: RTPROT_…
+    is_plain: bool  # unicast, with one next hop
+
+    @property
+    def is_kernels(self) -> bool:
+        """Whether the kernel has made it for an address of the device."""
+        return self.protocol == _RTPROT_KERNEL
+
+    def is_learned(self, own: Iterable[str]) -> bool:
+        """Return whether it comes from a router advertisement, on one of vmnet's devices.
+
+        `own` are the permanent addresses of the device. The kernel sets routes of its own for the
+        prefixes that a router advertises, without any mark that rtnetlink shows (Linux 6.18).
+        """
+        to = ip_network(self.network, strict=False)
+        if to.version == 4 or self.protocol not in {_RTPROT_KERNEL, _RTPROT_RA}:  # noqa: PLR2004
+            return False
+        usual = to.is_link_local or to.is_multicast or to in {ip_interface(x).network for x in own}
+        return self.protocol == _RTPROT_RA or not usual
 
 
-def every_route() -> list[HostRoute]:
-    """Read all routes of the main table."""
-    return [route for routes in dump(codec.DUMP_ROUTES, codec.host_routes) for route in routes]
+def addresses(*indexes: int) -> list[HostAddress]:
+    """Read the addresses of some devices, or of all; link-local ones of IPv6 are left out."""
+    found = dump(Message("RTM_GETADDR", _EVERY_FAMILY), _host_address)
+    return [x for x in found if x and (not indexes or x.index in indexes)]
 
 
-def routes_of(index: int) -> list[HostRoute]:
-    """Read the plain routes out of a device that somebody has set, routers among them."""
-    return [x for x in every_route() if x.index == index and x.is_plain and not x.is_kernels]
+def routes() -> list[HostRoute]:
+    """Read the routes of the main table, each once for each of its next hops."""
+    found = dump(Message("RTM_GETROUTE", _EVERY_FAMILY), _host_routes)
+    return [route for several in found for route in several]
 
 
 def neighbours() -> dict[str, str]:
-    """Return the MACs of the neighbours whom the host knows, by address."""
-    return dict(dump(codec.DUMP_NEIGHBOURS, codec.neighbour))
+    """Return the MACs of the host's neighbours, "" where one is not known, by address."""
+    return dict(
+        dump(
+            Message("RTM_GETNEIGH", _EVERY_FAMILY),
+            lambda x: (x.get_attr("NDA_DST") or "", x.get_attr("NDA_LLADDR") or ""),
+        )
+    )
 
 
-def add(index: int, wanted: Iterable[str]) -> Iterator[Write]:
+def add_addresses(index: int, wanted: Iterable[str]) -> Iterator[Write]:
     """Give a device addresses; those that it has already stay as they are.
 
     All are asked for, since the kernel has removed the other addresses of a subnet with the first
-    one of it (promote_secondaries is off by default).
+    one of it (promote_secondaries is off by default). Duplicate address detection would take a
+    second, in which an address does not answer; who calls knows that nobody else has it.
     """
     for address in wanted:
-        yield Write(codec.add_address(index, address), _FIXES, _EXISTS)
+        flags = _IFA_F_NODAD if ":" in address else 0
+        message = _address("RTM_NEWADDR", index, address, flags)
+        yield Write(message, _FIXES, frozenset({errno.EEXIST}))
 
 
-def remove(have: Iterable[HostAddress], index: int, wanted: Container[str]) -> Iterator[Write]:
+def remove_addresses(
+    have: Iterable[HostAddress], index: int, wanted: Container[str]
+) -> Iterator[Write]:
     """Remove all addresses but the `wanted` ones on the device `index`.
 
     Secondary ones first: else their primary takes them along.
     """
     wrong = [x for x in have if x.index != index or x.address not in wanted]
     for x in sorted(wrong, key=lambda x: not x.secondary):
-        yield Write(codec.delete_address(x.index, x.address))
+        yield Write(_address("RTM_DELADDR", x.index, x.address))
+
+
+def add_route(index: int, to: str, source: str, fixes: Mapping[int, str]) -> Write:
+    """Set a route straight out of a device; there must be none to `to` yet."""
+    scope = _RT_SCOPE_UNIVERSE if ":" in to else _RT_SCOPE_LINK
+    fields = {"proto": _RTPROT_STATIC, "scope": scope, "type": _RTN_UNICAST}
+    prefsrc = [("RTA_PREFSRC", source)] if source else []
+    return Write(_route("RTM_NEWROUTE", index, to, fields, *prefsrc), fixes)
+
+
+def remove_route(index: int, to: str) -> Write:
+    """Remove a route straight out of a device, whoever has set it."""
+    return Write(_route("RTM_DELROUTE", index, to, {"scope": _RT_SCOPE_NOWHERE}))
 
 
 def remove_learned(index: int, own: Iterable[str]) -> Iterator[Write]:
@@ -69,6 +130,57 @@ def remove_learned(index: int, own: Iterable[str]) -> Iterator[Write]:
     `own` are the addresses that the device keeps.
     """
     own = tuple(own)
-    for x in every_route():
+    for x in routes():
         if x.index == index and x.is_plain and x.is_learned(own):
-            yield Write(codec.delete_route(index, x.network), ignored=_GONE)
+            gone = frozenset({errno.ESRCH})  # with the address that it was made for
+            yield replace(remove_route(index, x.network), ignored=gone)
+
+
+def _host_address(message: Any) -> HostAddress | None:
+    if message["family"] not in {AF_INET, AF_INET6}:
+        return None
+    text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+    address = ip_interface(f"{text}/{message['prefixlen']}")
+    ipv6, flags = message["family"] == AF_INET6, message["flags"]
+    if ipv6 and address.is_link_local:
+        return None
+    return HostAddress(
+        index=message["index"],
+        address=str(address),
+        secondary=bool(flags & _IFA_F_SECONDARY) and not ipv6,
+        permanent=bool(flags & _IFA_F_PERMANENT),
+    )
+
+
+def _host_routes(message: Any) -> list[HostRoute]:
+    if message["table"] != _RT_TABLE_MAIN:
+        return []
+    anywhere = "::" if message["family"] == AF_INET6 else "0.0.0.0"  # noqa: S104
+    hops = [(hop["oif"], hop) for hop in message.get_attr("RTA_MULTIPATH") or ()]
+    return [
+        HostRoute(
+            index=index,
+            network=f"{message.get_attr('RTA_DST') or anywhere}/{message['dst_len']}",
+            source=message.get_attr("RTA_PREFSRC") or "",
+            gateway=hop.get_attr("RTA_GATEWAY") or "",
+            protocol=message["proto"],
+            is_plain=message["type"] == _RTN_UNICAST and not hops,
+        )
+        for index, hop in hops or [(message.get_attr("RTA_OIF") or 0, message)]
+    ]
+
+
+def _address(kind: str, index: int, address: str, flags: int = 0) -> Message:
+    it = ip_interface(address)
+    family, length = _FAMILIES[it.version], it.network.prefixlen
+    fields = {"family": family, "prefixlen": length, "flags": flags, "index": index}
+    both = ("IFA_LOCAL", str(it.ip)), ("IFA_ADDRESS", str(it.ip))
+    return Message(kind, fields, both, create=kind == "RTM_NEWADDR")
+
+
+def _route(kind: str, index: int, to: str, fields: dict[str, int], *more: Attribute) -> Message:
+    it = ip_interface(to)
+    fields |= {"family": _FAMILIES[it.version], "dst_len": it.network.prefixlen}
+    fields |= {"table": _RT_TABLE_MAIN}
+    attributes = ("RTA_DST", str(it.ip)), ("RTA_OIF", index), *more
+    return Message(kind, fields, attributes, create=kind == "RTM_NEWROUTE")

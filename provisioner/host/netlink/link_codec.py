@@ -24,19 +24,6 @@ ADDR_GEN_MODE_NONE: Final[Attribute] = (
 )
 """The host makes no IPv6 address for itself on a link, and so says nothing there."""
 
-ARP_IGNORE: Final[Attribute] = (
-    "IFLA_AF_SPEC",
-    nested(("AF_INET", nested(("IFLA_INET_CONF", nested(("IPV4_DEVCONF_ARP_IGNORE", 1)))))),
-)
-"""A link answers ARP for its own addresses, not for all of the host's.
-
-The same as net.ipv4.conf.DEVICE.arp_ignore (ip-sysctl.txt), and it works where /proc/sys may not be
-written.
-"""
-
-DUMP: Final = Message("RTM_GETLINK", {}, (("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS),))
-"""The request for every link of the namespace, without their counters."""
-
 
 def new(
     *attributes: Attribute, index: int = 0, on: int = 0, off: int = 0, create: bool = False
@@ -51,10 +38,10 @@ def new(
     return Message("RTM_NEWLINK", fields, attributes, create)
 
 
-def get(index: int, *, with_counters: bool = False) -> Message:
-    """Return the request for one link."""
-    mask = 0 if with_counters else _RTEXT_FILTER_SKIP_STATS
-    return Message("RTM_GETLINK", {"index": index}, (("IFLA_EXT_MASK", mask),))
+def get(index: int = 0) -> Message:
+    """Return the request for one link, or, sent as a dump, for all."""
+    quicker = ("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)  # of address families
+    return Message("RTM_GETLINK", {"index": index}, (quicker,))
 
 
 def delete(*attributes: Attribute, index: int = 0) -> Message:
@@ -62,52 +49,33 @@ def delete(*attributes: Attribute, index: int = 0) -> Message:
     return Message("RTM_DELLINK", {"index": index}, attributes)
 
 
-def altname(name: str, *, link: str = "", index: int = 0, remove: bool = False) -> Message:
-    """Return the request to give a link another name, or to remove it."""
-    which = (("IFLA_IFNAME", link),) if link else ()
+def altname(kind: str, name: str, *which: Attribute, index: int = 0) -> Message:
+    """Return the request to add a name of a link (RTM_NEWLINKPROP) or to remove one (…DEL…)."""
     raw = name.encode("utf-8", "surrogateescape")
     listed = ("IFLA_PROP_LIST", nested(("IFLA_ALT_IFNAME", raw)))
-    kind = "RTM_DELLINKPROP" if remove else "RTM_NEWLINKPROP"
     return Message(kind, {"index": index}, (*which, listed))
 
 
 def linkinfo(kind: str, *data: Attribute) -> Attribute:
     """Return what is special to one kind of link; the kernel checks that the link is of it."""
-    return (
-        "IFLA_LINKINFO",
-        nested(("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", nested(*data))),
-    )
+    info = nested(("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", nested(*data)))
+    return ("IFLA_LINKINFO", info)
 
 
 def macvlan(
-    kind: str,
-    mode: str,
-    *,
-    nopromisc: bool | None = None,
-    sources: Iterable[str] | None = None,
+    kind: str, mode: str, *, nopromisc: bool = False, sources: Iterable[str] | None = None
 ) -> Attribute:
     """Return the mode of a macvlan or macvtap; `sources` replaces the MACs of mode source."""
     prefix = f"IFLA_{kind.upper()}_"
-    data: list[Attribute] = [(f"{prefix}MODE", mode)]
-    if nopromisc is not None:
-        data.append((f"{prefix}FLAGS", int(nopromisc)))
+    data: list[Attribute] = [(f"{prefix}MODE", mode), (f"{prefix}FLAGS", int(nopromisc))]
     if sources is not None:
         macs = [("IFLA_MACVLAN_MACADDR", mac) for mac in sources]
         data += [(f"{prefix}MACADDR_MODE", "set"), (f"{prefix}MACADDR_DATA", nested(*macs))]
     return linkinfo(kind, *data)
 
 
-def edit_sources(verb: str, mac: str) -> Attribute:
-    """Return the change of one MAC in the list of a macvtap in mode source: "add" or "del"."""
-    edited = ("IFLA_MACVTAP_MACADDR_MODE", verb), ("IFLA_MACVTAP_MACADDR", mac)
-    return linkinfo("macvtap", *edited)
-
-
 def veth(peer: Iterable[Attribute], peer_index: int = 0) -> Attribute:
-    """Return the other end of a veth pair.
-
-    With a chosen ifindex the messages behind this one can name it in the same call.
-    """
+    """Return the other end of a veth pair; a chosen ifindex names it in the same call."""
     return linkinfo("veth", ("VETH_INFO_PEER", {"index": peer_index} | nested(*peer)))
 
 
@@ -116,24 +84,18 @@ def bridge() -> Attribute:
 
     Without a querier, snooping would in time keep neighbour discovery from the guests.
     """
-    return linkinfo(
-        "bridge",
-        ("IFLA_BR_FORWARD_DELAY", 0),
-        ("IFLA_BR_STP_STATE", 0),
-        ("IFLA_BR_MCAST_SNOOPING", 0),
-    )
+    names = ("FORWARD_DELAY", "STP_STATE", "MCAST_SNOOPING")
+    return linkinfo("bridge", *((f"IFLA_BR_{name}", 0) for name in names))
 
 
 def hairpin(*, on: bool = True) -> Attribute:
     """Return whether the port of a bridge sends frames back to where they came from."""
     port = nested(("IFLA_BRPORT_MODE", int(on)))
-    return (
-        "IFLA_LINKINFO",
-        nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", port)),
-    )
+    info = nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", port))
+    return ("IFLA_LINKINFO", info)
 
 
-def link(message: Any, addresses: tuple[str, ...] = ()) -> Link:
+def link(message: Any) -> Link:
     """Return what the kernel says of one link (RTM_NEWLINK)."""
     ethernet = message["ifi_type"] == _ARPHRD_ETHER
     found = _values(message, "IFLA_STATS64", "" if ethernet else "IFLA_ADDRESS")
@@ -169,7 +131,6 @@ def link(message: Any, addresses: tuple[str, ...] = ()) -> Link:
         all_multicast=bool(message["flags"] & IFF_ALLMULTI),
         ipv6=ipv6,
         learns=ipv6 and any(settings[at] for at in _DEVCONF_LEARNING),
-        addresses=addresses,
     )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from provisioner import naming
 from provisioner.errors import VmnetError
-from provisioner.host.netlink import addresses, ipv6, link_codec
+from provisioner.host.netlink import ipv6, link_codec
+from provisioner.host.netlink.addresses import addresses, neighbours, routes
 from provisioner.host.netlink.message import Message
 from provisioner.host.netlink.rtnetlink import ask, dump, refused, transact
 from provisioner.network.facts import Link, Route
@@ -19,7 +20,7 @@ def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
     """Read every link and the main table's routes of this network namespace."""
     found = every()
     ours = {x.index: x.name for x in found if naming.are_ours(x.name, x.kind)}
-    known = addresses.every()
+    known = addresses()
     # What a router advertisement gave one of our own devices before it ignored them.
     strange = [x for x in known if x.index in ours and not x.permanent]
     own: dict[int, list[str]] = {x.index: [] for x in found}
@@ -42,7 +43,7 @@ def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
 
 def every() -> tuple[Link, ...]:
     """Read every link of this network namespace, without its addresses."""
-    return tuple(dump(link_codec.DUMP, link_codec.link))
+    return tuple(dump(link_codec.get(), link_codec.link))
 
 
 def at(*indexes: int) -> tuple[Link, ...]:
@@ -53,15 +54,17 @@ def at(*indexes: int) -> tuple[Link, ...]:
 
 def counters(*indexes: int) -> dict[int, tuple[int, ...]]:
     """Read the counters of links as `link_codec.counters` returns them; some may be gone."""
-    found = ask([link_codec.get(index, with_counters=True) for index in indexes])
+    found = ask([link_codec.get(index) for index in indexes])
     return {x["index"]: link_codec.counters(x) for x in found if x}
 
 
 def sent(name: str) -> int:
-    """Count the frames that a macvtap's guest has sent since the device was made."""
+    """Count the frames that a macvtap's guest has sent since the device was made.
+
+    What a guest sends leaves by the macvtap: the kernel counts it as sent.
+    """
     index = index_of(name)
-    # What a guest sends leaves by the macvtap: the kernel counts it as sent.
-    return next((x[1] for x in counters(index).values()), 0) if index else 0
+    return counters(index).get(index, (0, 0))[1]
 
 
 def index_of(name: str) -> int:
@@ -166,8 +169,8 @@ def _is_wireless(link: Link) -> bool:
 
 def _routes(names: dict[int, str], own: dict[int, list[str]]) -> Iterator[Route]:
     """Read routes; `own` are the addresses of vmnet's own devices, by ifindex."""
-    macs = addresses.neighbours()
-    for x in addresses.every_route():
+    macs = neighbours()
+    for x in routes():
         network = "default" if x.network.endswith("/0") else x.network
         learned = x.index in own and x.is_learned(own[x.index])
         yield Route(network, names.get(x.index, ""), macs.get(x.gateway, ""), learned)

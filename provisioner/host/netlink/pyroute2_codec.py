@@ -24,27 +24,14 @@ from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from provisioner.host.netlink.message import Message
 
+_READ_NAMES: Final = (
+    *("ADDRESS", "IFNAME", "IFALIAS", "PROP_LIST", "MTU", "TXQLEN", "NUM_TX_QUEUES", "CARRIER"),
+    *("LINK", "LINK_NETNSID", "LINKINFO", "MASTER", "GROUP", "AF_SPEC", "STATS64"),
+)
 _READ: Final = {
     number: (name, kind)
     for number, (name, kind) in enumerate(ifinfbase.nla_map)
-    if name
-    in {
-        "IFLA_ADDRESS",
-        "IFLA_IFNAME",
-        "IFLA_MTU",
-        "IFLA_LINK",
-        "IFLA_MASTER",
-        "IFLA_TXQLEN",
-        "IFLA_LINKINFO",
-        "IFLA_IFALIAS",
-        "IFLA_STATS64",
-        "IFLA_AF_SPEC",
-        "IFLA_GROUP",
-        "IFLA_NUM_TX_QUEUES",
-        "IFLA_CARRIER",
-        "IFLA_LINK_NETNSID",
-        "IFLA_PROP_LIST",
-    }
+    if name.removeprefix("IFLA_") in _READ_NAMES
 }
 _NLA_TYPE_MASK: Final = 0x3FFF
 

@@ -14,14 +14,24 @@ from ipaddress import ip_interface
 from pathlib import Path
 from typing import Final
 
-from provisioner.host.netlink import address_codec, addresses, ipv6, link_codec, links
+from provisioner.host.netlink import addresses, ipv6, link_codec, links
 from provisioner.host.netlink.link_codec import new
+from provisioner.host.netlink.message import nested
 from provisioner.host.netlink.rtnetlink import Write, write
 from provisioner.network.facts import Link, Route
 from provisioner.network.resources import HostAccess
 from provisioner.text import one_line
 
 _BRIDGE_MODE: Final = link_codec.macvlan("macvlan", "bridge")
+_ARP_IGNORE: Final = (
+    "IFLA_AF_SPEC",
+    nested(("AF_INET", nested(("IFLA_INET_CONF", nested(("IPV4_DEVCONF_ARP_IGNORE", 1)))))),
+)
+"""Answers ARP for its own addresses, not for all of the host's.
+
+The same as net.ipv4.conf.DEVICE.arp_ignore (ip-sysctl.txt), and it works where /proc/sys may not be
+written.
+"""
 _REFUSED: Final = {
     errno.EOPNOTSUPP: "the kernel has no macvlan driver: load it with modprobe macvlan",
     errno.EINVAL: "host access needs an uplink that no passthru device has to itself, and an MTU"
@@ -55,7 +65,7 @@ def create(access: HostAccess) -> None:
     with links.deleted_on_error([(access.name, index)]):
         write(doing, [Write(creation, _REFUSED), *_configure(access, index)])
         ipv6.ignore_routers(access.name)
-        added = addresses.add(index, access.addresses)
+        added = addresses.add_addresses(index, access.addresses)
         write(doing, [*ipv6.bring_up(index), *added, *_routes(access, index, access.routes)])
 
 
@@ -70,15 +80,16 @@ def update(access: HostAccess) -> None:
     raised = ipv6.below_ipv6(have.mtu, access.mtu, index)
     write(doing, [*raised, *_configure(access, index)])
     ipv6.ignore_routers(access.name)
-    there = {x.network: x.source for x in addresses.routes_of(index)}
+    ways = [x for x in addresses.routes() if x.index == index and x.is_plain]
+    there = {x.network: x.source for x in ways if not x.is_kernels}
     right = {x for x in access.routes if there.get(x) == _source(access, x)}
-    writes = [Write(address_codec.delete_route(index, x)) for x in sorted({*there} - right)]
-    writes += addresses.remove(addresses.of(index), index, access.addresses)
+    writes = [addresses.remove_route(index, x) for x in sorted({*there} - right)]
+    writes += addresses.remove_addresses(addresses.addresses(index), index, access.addresses)
     writes += addresses.remove_learned(index, access.addresses)
     if have.mac != access.mac:
         writes.append(Write(new(("IFLA_ADDRESS", access.mac), index=index)))
     writes += ipv6.bring_up(index)
-    writes += addresses.add(index, access.addresses)
+    writes += addresses.add_addresses(index, access.addresses)
     writes += _routes(access, index, [x for x in access.routes if x not in right])
     write(doing, writes)
 
@@ -110,13 +121,13 @@ def _configure(access: HostAccess, index: int) -> Iterator[Write]:
     settings = _BRIDGE_MODE, ("IFLA_MTU", access.mtu), ("IFLA_IFALIAS", access.alias)
     yield ipv6.keep_silent(index)
     # Before it is up: else the LAN hears two answers for each of the host's addresses.
-    yield Write(new(link_codec.ARP_IGNORE, index=index))
+    yield Write(new(_ARP_IGNORE, index=index))
     yield Write(new(*settings, index=index), _REFUSED)
 
 
 def _routes(access: HostAccess, index: int, wanted: Iterable[str]) -> Iterator[Write]:
     for to in wanted:
-        yield Write(address_codec.add_route(index, to, _source(access, to)), _NO_ROUTE)
+        yield addresses.add_route(index, to, _source(access, to), _NO_ROUTE)
 
 
 def _source(access: HostAccess, to: str) -> str:

@@ -124,7 +124,7 @@ def _creation(tap: Macvtap, index: int, uplink: int) -> list[Message]:
         link_codec.new(named, linkinfo("macvtap"), ("IFLA_IFALIAS", tap.alias)),
     ]
     if tap.altname:
-        messages.append(link_codec.altname(tap.altname, link=tap.name))
+        messages.append(link_codec.altname("RTM_NEWLINKPROP", tap.altname, named))
     return messages
 
 
@@ -152,9 +152,9 @@ def _changes(tap: Macvtap, have: Link) -> list[Message]:
         messages += _source_edits(tap, have)
     if have.altname != tap.altname:
         if have.altname:
-            messages.append(link_codec.altname(have.altname, index=index, remove=True))
+            messages.append(link_codec.altname("RTM_DELLINKPROP", have.altname, index=index))
         if tap.altname:
-            messages.append(link_codec.altname(tap.altname, index=index))
+            messages.append(link_codec.altname("RTM_NEWLINKPROP", tap.altname, index=index))
     settings = (
         ("IFLA_MTU", tap.mtu),
         ("IFLA_TXQLEN", tap.txqueuelen),
@@ -189,7 +189,8 @@ def _source_edits(tap: Macvtap, have: Link) -> Iterator[Message]:
     wanted, there = set(tap.sources), set(have.sources)
     for verb, macs in (("add", wanted - there), ("del", there - wanted)):
         for mac in sorted(macs):
-            yield link_codec.new(link_codec.edit_sources(verb, mac), index=have.index)
+            edit = ("IFLA_MACVTAP_MACADDR_MODE", verb), ("IFLA_MACVTAP_MACADDR", mac)
+            yield link_codec.new(linkinfo("macvtap", *edit), index=have.index)
 
 
 def _refusal(

@@ -7,7 +7,13 @@ from typing import Final
 
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.netlink import addresses, ipv6, link_codec, links
+from provisioner.host.netlink import ipv6, link_codec, links
+from provisioner.host.netlink.addresses import (
+    add_addresses,
+    addresses,
+    remove_addresses,
+    remove_learned,
+)
 from provisioner.host.netlink.link_codec import IFF_NOARP, new
 from provisioner.host.netlink.message import Attribute
 from provisioner.host.netlink.rtnetlink import Write, write
@@ -34,7 +40,7 @@ def create(switch: Switch) -> None:
     with links.deleted_on_error(zip(names, devices, strict=False)):
         write(doing, [*_creation(switch, devices), *_configure(switch, devices)])
         _close(switch)
-        added = addresses.add(devices.host_side, _addresses(switch))
+        added = add_addresses(devices.host_side, _addresses(switch))
         write(doing, [*ipv6.bring_up(*devices), *added])
 
 
@@ -53,8 +59,8 @@ def update(switch: Switch) -> None:
     elif here:
         _prove_bridge(here, switch)
     devices = _Devices(lower, far, here if switch.bridge else 0)
-    have = addresses.of(far, here)
-    writes += addresses.remove(have, devices.host_side, switch.addresses)
+    have = addresses(far, here)
+    writes += remove_addresses(have, devices.host_side, switch.addresses)
     (port,) = links.at(far)
     if port.master != devices.bridge:
         writes.append(_enslave(far, devices.bridge))
@@ -69,9 +75,9 @@ def update(switch: Switch) -> None:
     _close(switch)
     wanted, side = _addresses(switch), devices.host_side
     # What routers have given the host before: in a second call, once it ignores them.
-    learned = addresses.remove(addresses.of(side), side, wanted)
-    routes = addresses.remove_learned(side, wanted)
-    write(doing, [*learned, *routes, *ipv6.bring_up(*devices), *addresses.add(side, wanted)])
+    learned = remove_addresses(addresses(side), side, wanted)
+    routes = remove_learned(side, wanted)
+    write(doing, [*learned, *routes, *ipv6.bring_up(*devices), *add_addresses(side, wanted)])
 
 
 def observed(lower: Link, found: Iterable[Link]) -> Switch:
