@@ -161,7 +161,7 @@ def _creations(wanted: Sequence[Macvtap]) -> list[list[Message]]:
                 index=_FIRST + at,
                 create=True,
             ),
-            link_codec.new(link_codec.ADDR_GEN_MODE_NONE, index=_FIRST + at),
+            link_codec.silence(index=_FIRST + at),
             link_codec.new(("IFLA_IFALIAS", tap.alias), index=_FIRST + at, on=flags),
         ]
         for at, tap in enumerate(wanted)

@@ -33,7 +33,7 @@ def sent(message: Message) -> LinkMessage:
 
 
 def test_a_vlan_is_asked_for_by_its_uplink_and_its_number() -> None:
-    first, *others = [one.message for one in vlan.creation(VLAN, 7, 0x0800002A)]
+    first, *others = vlan.creation(VLAN, 7, 0x0800002A)
     asked = link_codec.link(sent(first))
     assert (asked.name, asked.index, asked.kind) == (VLAN.name, 0x0800002A, "vlan")
     assert (asked.lower, asked.vid, asked.mtu, asked.group) == (7, 42, 1400, VLAN.group)
@@ -46,7 +46,7 @@ def test_a_vlan_is_asked_for_by_its_uplink_and_its_number() -> None:
 
 
 def test_the_number_of_a_vlan_is_two_bytes_as_the_kernel_wants_it() -> None:
-    first = vlan.creation(replace(VLAN, vid=0x0ABC), 7, 8)[0].message
+    first = vlan.creation(replace(VLAN, vid=0x0ABC), 7, 8)[0]
     assert b"\x06\x00\x01\x00\xbc\x0a" in pyroute2_codec.encode(first, 1)
 
 

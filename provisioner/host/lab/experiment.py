@@ -79,9 +79,7 @@ def _build(everything: Sequence[Lab], where: dict[Place, int], versions: tuple[i
 def _make(kind: str, namespace: int, batches: Sequence[Sequence["Message"]]) -> None:
     """Send messages in a namespace. Raises VmnetError when the kernel refuses one."""
     answered = run_in(namespace, partial(transact, batches))
-    # A kernel without IPv6 has no addr_gen_mode to set.
-    bad = [s for statuses in answered for s in statuses if s not in {0, errno.EAFNOSUPPORT}]
-    if bad:
+    if bad := [status for statuses in answered for status in statuses if status]:
         missing = kind and bad[0] == errno.EOPNOTSUPP
         fix = f"the kernel has no {kind} driver: load it with modprobe {kind}" if missing else None
         raise refused(bad[0], f"making a {kind}" if kind else "bringing devices up", fix=fix)

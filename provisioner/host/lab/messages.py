@@ -8,13 +8,14 @@ from typing import Final
 
 from provisioner.host.netlink import link_codec
 from provisioner.host.netlink.addresses import add_addresses
+from provisioner.host.netlink.ipv6 import bring_up
 from provisioner.host.netlink.link_codec import (
-    ADDR_GEN_MODE_NONE,
     IFF_ALLMULTI,
     IFF_NOARP,
     IFF_UP,
     macvlan,
     new,
+    silence,
 )
 from provisioner.host.netlink.message import Message
 from provisioner.reachability.experiment import NOPROMISC, Lab, Place
@@ -35,7 +36,7 @@ def switch(lab: Lab) -> list[Message]:
     named = ("IFLA_IFNAME", f"switch{lab.number}"), ("IFLA_ADDRESS", lab.mac(Place.OUTSIDE))
     return [
         new(*named, link_codec.bridge(), index=_index(lab), create=True),
-        new(port, ADDR_GEN_MODE_NONE),
+        silence(port),
         new(port, ("IFLA_MASTER", _index(lab))),
         new(port, link_codec.hairpin(on=lab.hairpin)),
         new(port, on=IFF_UP),
@@ -66,9 +67,8 @@ def activation(lab: Lab, place: Place, versions: tuple[int, ...]) -> list[Messag
     numbered = zip((4, 6), lab.addresses(place), (24, 64), strict=True)
     addresses = [f"{x}/{length}" for version, x, length in numbered if version in versions]
     return [
-        new(ADDR_GEN_MODE_NONE, index=index),
-        new(index=index, on=IFF_UP),
-        *(x.message for x in add_addresses(index, addresses)),
+        *bring_up(index),
+        *add_addresses(index, addresses),
     ]
 
 
@@ -90,7 +90,7 @@ def silent_activation(name: str) -> list[Message]:
     """Bring a device up that says nothing by itself."""
     named = ("IFLA_IFNAME", name)
     on = IFF_UP | IFF_NOARP | IFF_ALLMULTI
-    return [new(named, ADDR_GEN_MODE_NONE), new(named, on=on)]
+    return [silence(named), new(named, on=on)]
 
 
 def _index(lab: Lab) -> int:

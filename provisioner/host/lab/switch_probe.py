@@ -4,7 +4,6 @@ The foreign MAC is that of a macvlan which lives in a nameless network namespace
 the end, and the kernel takes it away with the namespace when vmnet is killed before.
 """
 
-import errno
 import os
 import select
 import struct
@@ -18,7 +17,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.host.lab import messages
 from provisioner.host.lab.namespaces import namespaces, run_in
 from provisioner.host.netlink import addresses, ipv6, links
-from provisioner.host.netlink.rtnetlink import refused, transact
+from provisioner.host.netlink.rtnetlink import write
 from provisioner.host.probe.packet_socket import (
     ALL_PROTOCOLS,
     Wire,
@@ -38,7 +37,6 @@ from provisioner.reachability.switch_probe import (
 )
 
 if TYPE_CHECKING:
-    from provisioner.host.netlink.message import Message
     from provisioner.network.facts import Link
     from provisioner.plan.ip import Address
 
@@ -196,21 +194,15 @@ def _foreign_answers(asked: Question) -> bool:
     index = links.existing_index(asked.uplink)
     doing = f"making a macvlan on {asked.uplink}"
     with namespaces(1) as (namespace,):
-        _send(messages.foreign(_DEVICE, index, asked.foreign_mac, namespace), doing)
+        write(doing, messages.foreign(_DEVICE, index, asked.foreign_mac, namespace))
 
         def answers() -> bool:
             try:
                 ipv6.disable(_DEVICE)
-                _send(messages.silent_activation(_DEVICE), doing)
+                write(doing, messages.silent_activation(_DEVICE))
                 return _answers(_DEVICE, ip_address(asked.peer))
             finally:
                 # The namespace would take it away too, but at a time of its own.
                 links.delete(_DEVICE)
 
         return run_in(namespace, answers)
-
-
-def _send(wanted: list["Message"], doing: str) -> None:
-    bad = [s for s in transact([wanted])[0] if s not in {0, errno.EAFNOSUPPORT}]
-    if bad:
-        raise refused(bad[0], doing)

@@ -11,7 +11,7 @@ from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
 from provisioner.host.netlink.message import Attribute, Message
-from provisioner.host.netlink.rtnetlink import Write, dump
+from provisioner.host.netlink.rtnetlink import dump
 
 _IFA_F_SECONDARY, _IFA_F_NODAD, _IFA_F_PERMANENT = 0x1, 0x2, 0x80
 _RTPROT_KERNEL, _RTPROT_STATIC, _RTPROT_RA, _RTN_UNICAST = 2, 4, 9, 1
@@ -86,7 +86,7 @@ def neighbours() -> dict[str, str]:
     )
 
 
-def add_addresses(index: int, wanted: Iterable[str]) -> Iterator[Write]:
+def add_addresses(index: int, wanted: Iterable[str]) -> Iterator[Message]:
     """Give a device addresses; those that it has already stay as they are.
 
     All are asked for, since the kernel has removed the other addresses of a subnet with the first
@@ -96,35 +96,35 @@ def add_addresses(index: int, wanted: Iterable[str]) -> Iterator[Write]:
     for address in wanted:
         flags = _IFA_F_NODAD if ":" in address else 0
         message = _address("RTM_NEWADDR", index, address, flags)
-        yield Write(message, _FIXES, frozenset({errno.EEXIST}))
+        yield replace(message, fixes=_FIXES, ignored=frozenset({errno.EEXIST}))
 
 
 def remove_addresses(
     have: Iterable[HostAddress], index: int, wanted: Container[str]
-) -> Iterator[Write]:
+) -> Iterator[Message]:
     """Remove all addresses but the `wanted` ones on the device `index`.
 
     Secondary ones first: else their primary takes them along.
     """
     wrong = [x for x in have if x.index != index or x.address not in wanted]
     for x in sorted(wrong, key=lambda x: not x.secondary):
-        yield Write(_address("RTM_DELADDR", x.index, x.address))
+        yield _address("RTM_DELADDR", x.index, x.address)
 
 
-def add_route(index: int, to: str, source: str, fixes: Mapping[int, str]) -> Write:
+def add_route(index: int, to: str, source: str, fixes: Mapping[int, str]) -> Message:
     """Set a route straight out of a device; there must be none to `to` yet."""
     scope = _RT_SCOPE_UNIVERSE if ":" in to else _RT_SCOPE_LINK
     fields = {"proto": _RTPROT_STATIC, "scope": scope, "type": _RTN_UNICAST}
     prefsrc = [("RTA_PREFSRC", source)] if source else []
-    return Write(_route("RTM_NEWROUTE", index, to, fields, *prefsrc), fixes)
+    return replace(_route("RTM_NEWROUTE", index, to, fields, *prefsrc), fixes=fixes)
 
 
-def remove_route(index: int, to: str) -> Write:
+def remove_route(index: int, to: str) -> Message:
     """Remove a route straight out of a device, whoever has set it."""
-    return Write(_route("RTM_DELROUTE", index, to, {"scope": _RT_SCOPE_NOWHERE}))
+    return _route("RTM_DELROUTE", index, to, {"scope": _RT_SCOPE_NOWHERE})
 
 
-def remove_learned(index: int, own: Iterable[str]) -> Iterator[Write]:
+def remove_learned(index: int, own: Iterable[str]) -> Iterator[Message]:
     """Remove the routes that the host has learned on a device from router advertisements.
 
     `own` are the addresses that the device keeps.

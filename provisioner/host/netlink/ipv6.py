@@ -12,16 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from provisioner.host.netlink import link_codec
-from provisioner.host.netlink.link_codec import ADDR_GEN_MODE_NONE, IFF_ALLMULTI, IFF_UP
-from provisioner.host.netlink.rtnetlink import Write
+from provisioner.host.netlink.link_codec import IFF_ALLMULTI, IFF_UP, new, silence
+from provisioner.host.netlink.message import Message
 
 _ALL: Final = Path("/proc/sys/net/ipv6/conf")
 _MIN_MTU: Final = 1280  # IPV6_MIN_MTU (RFC 8200, 5)
 _LEARNING: Final = ("accept_ra", "autoconf", "accept_redirects")
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 """A kernel without IPv6; a device that has gone, or whose MTU is too small for IPv6."""
-_NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT})
 _LOCKED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 """A container's /proc/sys: `locked` reports it once for the whole plan."""
 
@@ -43,7 +41,7 @@ def ignore_routers(*devices: str) -> None:
             _set(device, name, 0)
 
 
-def below_ipv6(have_mtu: int, mtu: int, index: int) -> Iterator[Write]:
+def below_ipv6(have_mtu: int, mtu: int, index: int) -> Iterator[Message]:
     """Take a device down before its MTU becomes large enough for IPv6.
 
     Below 1280 bytes the kernel drops all of its IPv6 settings, and comes back with the defaults
@@ -51,23 +49,15 @@ def below_ipv6(have_mtu: int, mtu: int, index: int) -> Iterator[Write]:
     """
     if have_mtu < _MIN_MTU <= mtu:
         # A passthru macvtap must lose it while it is up: see macvtap.prepare_removal.
-        yield Write(link_codec.new(index=index, off=IFF_ALLMULTI))
-        yield Write(link_codec.new(index=index, off=IFF_UP))
+        yield new(index=index, off=IFF_ALLMULTI)
+        yield new(index=index, off=IFF_UP)
 
 
-def keep_silent(index: int) -> Write:
-    """Keep the host from making IPv6 addresses for itself on a device.
-
-    It must be so before the device is up, or neighbour discovery goes out from there.
-    """
-    return Write(link_codec.new(ADDR_GEN_MODE_NONE, index=index), ignored=_NO_IPV6)
-
-
-def bring_up(*indexes: int) -> Iterator[Write]:
+def bring_up(*indexes: int) -> Iterator[Message]:
     """Bring devices up, silent: an MTU that has become large enough brings the defaults back."""
     for index in indexes:
-        yield keep_silent(index)
-        yield Write(link_codec.new(index=index, on=IFF_UP))
+        yield silence(index=index)
+        yield new(index=index, on=IFF_UP)
 
 
 def can_be_set() -> bool:

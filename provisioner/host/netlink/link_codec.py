@@ -3,7 +3,9 @@
 Attributes have the names of linux/if_link.h, as pyroute2 takes them.
 """
 
+import errno
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from provisioner.host.netlink.message import Attribute, Message, nested
@@ -18,15 +20,14 @@ _NOPROMISC: Final = frozenset({"nopromisc", 3})  # alone, and with MACVLAN_FLAG_
 _DEVCONF_LEARNING: Final = (3, 4, 5)  # ACCEPT_RA, ACCEPT_REDIRECTS, AUTOCONF (linux/ipv6.h)
 _DEVCONF_DISABLE_IPV6: Final = 26
 
-ADDR_GEN_MODE_NONE: Final[Attribute] = (
-    "IFLA_AF_SPEC",
-    nested(("AF_INET6", nested(("IFLA_INET6_ADDR_GEN_MODE", _IN6_ADDR_GEN_MODE_NONE)))),
-)
-"""The host makes no IPv6 address for itself on a link, and so says nothing there."""
-
 
 def new(
-    *attributes: Attribute, index: int = 0, on: int = 0, off: int = 0, create: bool = False
+    *attributes: Attribute,
+    index: int = 0,
+    on: int = 0,
+    off: int = 0,
+    create: bool = False,
+    fixes: Mapping[int, str] | None = None,
 ) -> Message:
     """Return the request to make a link or to set something on one.
 
@@ -35,7 +36,18 @@ def new(
     IFLA_AF_SPEC.
     """
     fields = {"index": index, "flags": on, "change": on | off}
-    return Message("RTM_NEWLINK", fields, attributes, create)
+    return Message("RTM_NEWLINK", fields, attributes, create, fixes or {})
+
+
+def silence(*which: Attribute, index: int = 0) -> Message:
+    """Return the request that the host makes no IPv6 address for itself on a link.
+
+    It must be so before the device is up, or neighbour discovery goes out from there.
+    """
+    mode = ("IFLA_INET6_ADDR_GEN_MODE", _IN6_ADDR_GEN_MODE_NONE)
+    spec = ("IFLA_AF_SPEC", nested(("AF_INET6", nested(mode))))
+    # A kernel without IPv6 is silent.
+    return replace(new(*which, spec, index=index), ignored=frozenset({errno.EAFNOSUPPORT}))
 
 
 def get(index: int = 0) -> Message:

@@ -1,7 +1,7 @@
 """A request to the kernel's rtnetlink as a value: nothing of it is encoded yet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Attribute = tuple[str, Any]
@@ -15,6 +15,8 @@ class Message:
     fields: Mapping[str, int]  # of the header: struct ifinfomsg, ifaddrmsg, rtmsg, tcmsg
     attributes: Sequence[Attribute] = ()
     create: bool = False  # what exists is an error
+    fixes: Mapping[int, str] = field(default_factory=dict)  # for the kernel's answers, by errno
+    ignored: frozenset[int] = frozenset()  # answers that are no error
 
 
 def nested(*attributes: Attribute) -> dict[str, Sequence[Attribute]]:

@@ -8,9 +8,7 @@ IPBatch only collects bytes), so the numbering of messages and the matching of a
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from provisioner.errors import Exit, VmnetError
@@ -21,8 +19,8 @@ T = TypeVar("T")
 _NLM_F_DUMP_INTR, _NLM_F_DUMP = 0x10, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _ANSWER_S = 30.0  # the kernel's lock over all links may be held by somebody else for a while
-_MOST_MESSAGES = 64  # their answers fit into the socket's buffer as kernels limit it (rmem_max)
-_MOST_BYTES, _READ, _BUFFER = 1 << 17, 1 << 16, 1 << 20
+_MOST_ANSWERS = 64  # of a call: they fit into the socket's buffer as kernels limit it (rmem_max)
+_READ, _BUFFER = 1 << 16, 1 << 20
 _TRIES = 20
 
 _FIXES: Final = {
@@ -36,48 +34,43 @@ _FIXES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One message; the fix for each error that the kernel may answer, and errors to ignore."""
-
-    message: Message
-    fixes: Mapping[int, str] = field(default_factory=dict)
-    ignored: frozenset[int] = frozenset()
-
-
 def warm_up() -> None:
     """Import what takes long, while there is time."""
     import provisioner.host.netlink.pyroute2_codec  # noqa: F401
 
 
-def write(doing: str, writes: Sequence[Write]) -> None:
+def write(doing: str, messages: Sequence[Message]) -> None:
     """Send all messages in one call; a failing one does not stop those behind it.
 
     Raises VmnetError for the first that was refused.
     """
-    (statuses,) = transact([[one.message for one in writes]])
-    for one, status in zip(writes, statuses, strict=True):
-        if status and status not in one.ignored:
-            raise refused(status, doing, fix=one.fixes.get(status))
+    for message, status in zip(messages, transact([messages])[0], strict=True):
+        if status:
+            raise refused(status, doing, fix=message.fixes.get(status))
 
 
 def transact(batches: Iterable[Sequence[Message]]) -> list[list[int]]:
-    """Send batches of messages; return the errno of each message, 0 for done.
+    """Send batches of messages, a call each; return the errno of each message, 0 for done.
 
-    A batch is never cut: a kill leaves all of it done or none. Many batches share one call. A
-    failing message does not stop those behind it.
+    A kill leaves all of a batch done or none. A failing message does not stop those behind it.
     """
-    return [
-        [-answer["error"] if answer else 0 for answer in answers] for answers in _exchanged(batches)
-    ]
+    out = []
+    with _socket() as rtnl:
+        for batch in batches:
+            found = _answers_to(rtnl, batch)
+            statuses = (-answer["error"] if answer else 0 for answer in found)
+            pairs = zip(batch, statuses, strict=True)
+            out.append([0 if status in one.ignored else status for one, status in pairs])
+    return out
 
 
 def ask(requests: Sequence[Message]) -> list[Any]:
     """Send requests that have one answer each; None for what is not there (any more)."""
-    starts = range(0, len(requests), _MOST_MESSAGES)
-    answered = _exchanged([requests[at : at + _MOST_MESSAGES] for at in starts])
-    answers = [answer for part in answered for answer in part]
-    return [None if answer and _is_error(answer) else answer for answer in answers]
+    out: list[Any] = []
+    with _socket() as rtnl:
+        for at in range(0, len(requests), _MOST_ANSWERS):
+            out += _answers_to(rtnl, requests[at : at + _MOST_ANSWERS])
+    return [None if answer and _is_error(answer) else answer for answer in out]
 
 
 def dump(request: Message, read: Callable[[Any], T]) -> list[T]:
@@ -113,28 +106,6 @@ def refused(status: int, doing: str, *, made: bool = True, fix: str | None = Non
     )
 
 
-def _exchanged(batches: Iterable[Sequence[Message]]) -> list[list[Any]]:
-    """Send batches; return the answer to each message: an error, what it asked for, or None."""
-    from provisioner.host.netlink.pyroute2_codec import encode, encode_end
-
-    numbers = count(1)
-    numbered: list[list[int]] = []
-    answers: dict[int, Any] = {}
-
-    def encoded() -> Iterator[list[bytes]]:
-        for batch in batches:
-            numbered.append([next(numbers) for _ in batch])
-            yield list(map(encode, batch, numbered[-1]))
-
-    with _socket() as rtnl:
-        for call in _packed(encoded()):
-            last = next(numbers)
-            rtnl.send(b"".join((*call, encode_end(last))))
-            for answer in _until(rtnl, last):
-                answers[answer["header"]["sequence_number"]] = answer
-    return [[answers.get(at) for at in batch] for batch in numbered]
-
-
 def _socket() -> socket.socket:
     """Open a socket to the rtnetlink of the calling thread's network namespace."""
     rtnl = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
@@ -143,27 +114,22 @@ def _socket() -> socket.socket:
     return rtnl
 
 
-def _packed(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
-    """Put batches together until one call is full."""
-    call: list[bytes] = []
-    size = 0
-    for batch in batches:
-        weight = sum(map(len, batch))
-        if call and (len(call) + len(batch) > _MOST_MESSAGES or size + weight > _MOST_BYTES):
-            yield call
-            call, size = [], 0
-        call += batch
-        size += weight
-    if call:
-        yield call
+def _answers_to(rtnl: socket.socket, messages: Sequence[Message]) -> list[Any]:
+    """Send messages in one call; return what the kernel answers to each: an error, a reply, None.
 
+    It does not answer what is done and has no reply, so one more message marks the end.
+    """
+    from provisioner.host.netlink.pyroute2_codec import encode, encode_end
 
-def _until(rtnl: socket.socket, last: int) -> Iterator[Any]:
-    """Read the answers up to the one to the message that is numbered `last`."""
+    end = len(messages)
+    encoded = [encode(message, number) for number, message in enumerate(messages)]
+    rtnl.send(b"".join([*encoded, encode_end(end)]))
+    found: dict[int, Any] = {}
     for answer in _answers(rtnl):
-        yield answer
-        if answer["header"]["sequence_number"] == last:
-            return
+        found[answer["header"]["sequence_number"]] = answer
+        if end in found:
+            break
+    return [found.get(number) for number in range(end)]
 
 
 def _listed(rtnl: socket.socket, read: Callable[[Any], T]) -> list[T] | None:

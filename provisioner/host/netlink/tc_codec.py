@@ -15,17 +15,12 @@ _ETH_P_ALL: Final = 3
 _TC_ACT_STOLEN, _TCA_INGRESS_REDIR = 4, 3
 
 
-def add_clsact(index: int) -> Message:
-    """Return the request for the place where filters can be hung on a device."""
-    fields = {"index": index, "handle": _CLSACT_HANDLE, "parent": _TC_H_CLSACT}
-    return Message("RTM_NEWQDISC", fields, (("TCA_KIND", "clsact"),), create=True)
+def redirect_ingress(index: int, other: int) -> list[Message]:
+    """Return the requests that every frame that comes into `index` comes into `other` instead.
 
-
-def redirect_ingress(index: int, other: int) -> Message:
-    """Return the request that every frame that comes into `index` comes into `other` instead.
-
-    By u32, which more kernels have than matchall and flower.
+    By u32, which more kernels have than matchall and flower; clsact is where it is hung.
     """
+    place = {"index": index, "handle": _CLSACT_HANDLE, "parent": _TC_H_CLSACT}
     fields = {
         "index": index,
         "parent": _TC_H_CLSACT_INGRESS,
@@ -39,7 +34,10 @@ def redirect_ingress(index: int, other: int) -> Message:
     every_frame = ("TCA_U32_SEL", {"keys": ["0x0/0x0+0"]})
     options = nested(("TCA_U32_ACT", nested(("TCA_ACT_PRIO_1", action))), every_frame)
     attributes = ("TCA_KIND", "u32"), ("TCA_OPTIONS", options)
-    return Message("RTM_NEWTFILTER", fields, attributes, create=True)
+    return [
+        Message("RTM_NEWQDISC", place, (("TCA_KIND", "clsact"),), create=True),
+        Message("RTM_NEWTFILTER", fields, attributes, create=True),
+    ]
 
 
 def impossible_root(index: int, kind: str) -> Message:

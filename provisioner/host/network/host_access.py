@@ -16,8 +16,8 @@ from typing import Final
 
 from provisioner.host.netlink import addresses, ipv6, link_codec, links
 from provisioner.host.netlink.link_codec import new
-from provisioner.host.netlink.message import nested
-from provisioner.host.netlink.rtnetlink import Write, write
+from provisioner.host.netlink.message import Message, nested
+from provisioner.host.netlink.rtnetlink import write
 from provisioner.network.facts import Link, Route
 from provisioner.network.resources import HostAccess
 from provisioner.text import one_line
@@ -60,10 +60,11 @@ def create(access: HostAccess) -> None:
         _BRIDGE_MODE,
         index=index,
         create=True,
+        fixes=_REFUSED,
     )
     doing = f'making the host access "{access.name}" on "{access.uplink}"'
     with links.deleted_on_error([(access.name, index)]):
-        write(doing, [Write(creation, _REFUSED), *_configure(access, index)])
+        write(doing, [creation, *_configure(access, index)])
         ipv6.ignore_routers(access.name)
         added = addresses.add_addresses(index, access.addresses)
         write(doing, [*ipv6.bring_up(index), *added, *_routes(access, index, access.routes)])
@@ -87,7 +88,7 @@ def update(access: HostAccess) -> None:
     writes += addresses.remove_addresses(addresses.addresses(index), index, access.addresses)
     writes += addresses.remove_learned(index, access.addresses)
     if have.mac != access.mac:
-        writes.append(Write(new(("IFLA_ADDRESS", access.mac), index=index)))
+        writes.append(new(("IFLA_ADDRESS", access.mac), index=index))
     writes += ipv6.bring_up(index)
     writes += addresses.add_addresses(index, access.addresses)
     writes += _routes(access, index, [x for x in access.routes if x not in right])
@@ -116,16 +117,16 @@ def observed(sibling: Link, found: Iterable[Link], routes: Iterable[Route]) -> H
     )
 
 
-def _configure(access: HostAccess, index: int) -> Iterator[Write]:
+def _configure(access: HostAccess, index: int) -> Iterator[Message]:
     """Set all that must be set before the device is up."""
     settings = _BRIDGE_MODE, ("IFLA_MTU", access.mtu), ("IFLA_IFALIAS", access.alias)
-    yield ipv6.keep_silent(index)
+    yield link_codec.silence(index=index)
     # Before it is up: else the LAN hears two answers for each of the host's addresses.
-    yield Write(new(_ARP_IGNORE, index=index))
-    yield Write(new(*settings, index=index), _REFUSED)
+    yield new(_ARP_IGNORE, index=index)
+    yield new(*settings, index=index, fixes=_REFUSED)
 
 
-def _routes(access: HostAccess, index: int, wanted: Iterable[str]) -> Iterator[Write]:
+def _routes(access: HostAccess, index: int, wanted: Iterable[str]) -> Iterator[Message]:
     for to in wanted:
         yield addresses.add_route(index, to, _source(access, to), _NO_ROUTE)
 

@@ -15,7 +15,7 @@ from provisioner.errors import VmnetError
 from provisioner.host.netlink import ipv6, link_codec, links
 from provisioner.host.netlink.link_codec import IFF_ALLMULTI, IFF_NOARP, IFF_UP, linkinfo
 from provisioner.host.netlink.message import Attribute, Message
-from provisioner.host.netlink.rtnetlink import Write, ask, refused, transact, write
+from provisioner.host.netlink.rtnetlink import ask, refused, transact, write
 from provisioner.network.facts import Link
 from provisioner.network.readback import CARRIER, Difference, differences
 from provisioner.network.resources import Macvtap
@@ -88,7 +88,7 @@ def plug(name: str, *, up: bool) -> None:
     """
     on, off = (IFF_UP, 0) if up else (0, IFF_UP)
     message = link_codec.new(index=links.existing_index(name), on=on, off=off)
-    write(f'setting "{name}" {"up" if up else "down"}', [Write(message)])
+    write(f'setting "{name}" {"up" if up else "down"}', [message])
 
 
 def prepare_removal(doomed: Iterable[Link]) -> None:
@@ -134,7 +134,7 @@ def _activate(taps: Sequence[tuple[Macvtap, int]], statuses: Sequence[list[int]]
     In this order: on a device that is up, the host would take routes from any router on the wire.
     """
     ipv6.disable(*(tap.name for tap, _ in taps))
-    asked = ([ipv6.keep_silent(index).message, _flags(tap, index)] for tap, index in taps)
+    asked = ([link_codec.silence(index=index), _flags(tap, index)] for tap, index in taps)
     for before, after in zip(statuses, transact(asked), strict=True):
         before.extend(after)
 
@@ -145,7 +145,7 @@ def _changes(tap: Macvtap, have: Link) -> list[Message]:
     It never stops working, unless its MTU was too small for IPv6 and becomes large enough.
     """
     index = have.index
-    messages = [x.message for x in ipv6.below_ipv6(have.mtu, tap.mtu, index)]
+    messages = list(ipv6.below_ipv6(have.mtu, tap.mtu, index))
     if (have.mode, have.nopromisc) != (tap.mode, tap.nopromisc):
         messages.append(link_codec.new(_mode(tap), index=index))
     elif tap.mode == "source":
@@ -197,8 +197,7 @@ def _refusal(
     doing: str, tap: Macvtap, statuses: Sequence[int], have: Link | None = None
 ) -> Exception | None:
     """Turn the kernel's answers into an error, if one of them is one."""
-    # A kernel without IPv6 has no addr_gen_mode to set.
-    bad = [status for status in statuses if status not in {0, errno.EAFNOSUPPORT}]
+    bad = list(filter(None, statuses))
     if not bad:
         return None
     fix = None

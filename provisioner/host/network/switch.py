@@ -15,8 +15,8 @@ from provisioner.host.netlink.addresses import (
     remove_learned,
 )
 from provisioner.host.netlink.link_codec import IFF_NOARP, new
-from provisioner.host.netlink.message import Attribute
-from provisioner.host.netlink.rtnetlink import Write, write
+from provisioner.host.netlink.message import Attribute, Message
+from provisioner.host.netlink.rtnetlink import write
 from provisioner.network.facts import Link
 from provisioner.network.frames import link_local
 from provisioner.network.resources import Switch
@@ -52,7 +52,7 @@ def update(switch: Switch) -> None:
     lower, far = links.existing_index(switch.name), links.existing_index(switch.far)
     bridge = _bridge_of(switch.name)
     here = links.index_of(bridge)
-    writes: list[Write] = []
+    writes: list[Message] = []
     if switch.bridge and not here:
         here = links.free_index(bridge)
         writes.append(_bridge(switch, here, ("IFLA_IFNAME", bridge), create=True))
@@ -65,9 +65,9 @@ def update(switch: Switch) -> None:
     if port.master != devices.bridge:
         writes.append(_enslave(far, devices.bridge))
     if here and not switch.bridge:
-        writes.append(Write(link_codec.delete(index=here)))
+        writes.append(link_codec.delete(index=here))
     if switch.far_mac and port.mac != switch.far_mac:
-        writes.append(Write(new(("IFLA_ADDRESS", switch.far_mac), index=far)))
+        writes.append(new(("IFLA_ADDRESS", switch.far_mac), index=far))
     doing = f'setting up the switch "{switch.name}"'
     for each in links.at(*devices):
         writes += ipv6.below_ipv6(each.mtu, switch.mtu, each.index)
@@ -157,40 +157,40 @@ def _is_wired(far: Link, bridge: Link | None) -> bool:
     return far.master == bridge.index and far.hairpin
 
 
-def _creation(switch: Switch, devices: _Devices) -> Iterator[Write]:
+def _creation(switch: Switch, devices: _Devices) -> Iterator[Message]:
     shared = ("IFLA_MTU", switch.mtu), ("IFLA_GROUP", switch.group)
     near, far = (
         [("IFLA_IFNAME", name), *shared, *([("IFLA_ADDRESS", mac)] if mac else [])]
         for name, mac in ((switch.name, switch.mac), (switch.far, switch.far_mac))
     )
     pair = link_codec.veth(far, devices.far)
-    yield Write(new(*near, pair, index=devices.lower, create=True), _NO_VETH)
+    yield new(*near, pair, index=devices.lower, create=True, fixes=_NO_VETH)
     if switch.bridge:
         yield _bridge(switch, devices.bridge, ("IFLA_IFNAME", switch.bridge), create=True)
         yield _enslave(devices.far, devices.bridge)
 
 
-def _bridge(switch: Switch, index: int, *named: Attribute, create: bool = False) -> Write:
+def _bridge(switch: Switch, index: int, *named: Attribute, create: bool = False) -> Message:
     settings = ("IFLA_MTU", switch.mtu), ("IFLA_GROUP", switch.group), link_codec.bridge()
-    return Write(new(*named, *settings, index=index, create=create), _NO_BRIDGE)
+    return new(*named, *settings, index=index, create=create, fixes=_NO_BRIDGE)
 
 
-def _enslave(port: int, bridge: int) -> Write:
-    return Write(new(("IFLA_MASTER", bridge), index=port))
+def _enslave(port: int, bridge: int) -> Message:
+    return new(("IFLA_MASTER", bridge), index=port)
 
 
-def _configure(switch: Switch, devices: _Devices) -> Iterator[Write]:
+def _configure(switch: Switch, devices: _Devices) -> Iterator[Message]:
     """Set all that must be set before the devices are up."""
     settings = ("IFLA_MTU", switch.mtu), ("IFLA_IFALIAS", switch.alias)
     if devices.bridge:
         yield _bridge(switch, devices.bridge)
-        yield Write(new(link_codec.hairpin(), index=devices.far))
+        yield new(link_codec.hairpin(), index=devices.far)
     for index in devices:
-        yield ipv6.keep_silent(index)
+        yield link_codec.silence(index=index)
         # The lower end is the guests': were it to answer ARP, a reflecting bridge would bring the
         # guests two answers for each of the host's addresses.
         on = IFF_NOARP if index == devices.lower else 0
-        yield Write(new(*settings, index=index, on=on))
+        yield new(*settings, index=index, on=on)
 
 
 def _close(switch: Switch) -> None:

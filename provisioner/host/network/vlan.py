@@ -7,7 +7,8 @@ from typing import Final
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.netlink import drivers, ipv6, link_codec, links
 from provisioner.host.netlink.link_codec import IFF_NOARP, new
-from provisioner.host.netlink.rtnetlink import Write, write
+from provisioner.host.netlink.message import Message
+from provisioner.host.netlink.rtnetlink import write
 from provisioner.network.facts import Link
 from provisioner.network.resources import Vlan
 from provisioner.text import one_line
@@ -80,7 +81,7 @@ def observed(device: Link, found: Iterable[Link]) -> Vlan:
     )
 
 
-def creation(vlan: Vlan, uplink: int, index: int) -> list[Write]:
+def creation(vlan: Vlan, uplink: int, index: int) -> list[Message]:
     """List the messages that make a VLAN device with a chosen ifindex; it is still down."""
     message = new(
         ("IFLA_IFNAME", vlan.name),
@@ -90,15 +91,16 @@ def creation(vlan: Vlan, uplink: int, index: int) -> list[Write]:
         link_codec.linkinfo("vlan", ("IFLA_VLAN_ID", vlan.vid)),
         index=index,
         create=True,
+        fixes=_FIXES,
     )
-    return [Write(message, _FIXES), *_configure(vlan, index)]
+    return [message, *_configure(vlan, index)]
 
 
-def _configure(vlan: Vlan, index: int) -> Iterator[Write]:
+def _configure(vlan: Vlan, index: int) -> Iterator[Message]:
     settings = ("IFLA_MTU", vlan.mtu), ("IFLA_IFALIAS", vlan.alias)
     # The VLAN is the guests': the host neither answers ARP there nor speaks IPv6.
-    yield ipv6.keep_silent(index)
-    yield Write(new(*settings, index=index, on=IFF_NOARP), _FIXES)
+    yield link_codec.silence(index=index)
+    yield new(*settings, index=index, on=IFF_NOARP, fixes=_FIXES)
 
 
 def _refuse_rival(vlan: Vlan, uplink: int) -> None:

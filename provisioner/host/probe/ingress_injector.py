@@ -12,12 +12,13 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Final, Self
 
 from provisioner import naming
 from provisioner.host.netlink import ipv6, link_codec, links, tc_codec
 from provisioner.host.netlink.link_codec import IFF_NOARP, IFF_UP, new
-from provisioner.host.netlink.rtnetlink import Write, write
+from provisioner.host.netlink.rtnetlink import write
 from provisioner.host.probe.neighbours import Seen, watch_through
 from provisioner.host.probe.packet_socket import LOST, Wire, explained, packet_socket
 from provisioner.network.facts import Link
@@ -126,19 +127,18 @@ def _built(uplink: str, stack: ExitStack) -> str:
     entry_index = links.free_index(entry, (index,))
     group = ("IFLA_GROUP", naming.WIRE_GROUP)
     pair = link_codec.veth([("IFLA_IFNAME", entry), group], entry_index)
-    creation = new(("IFLA_IFNAME", end), group, pair, index=index, create=True)
-    writes = [Write(creation, _NO_TRAFFIC_CONTROL)]
+    named, fixes = ("IFLA_IFNAME", end), _NO_TRAFFIC_CONTROL
+    writes = [new(named, group, pair, index=index, create=True, fixes=fixes)]
     for each in (index, entry_index):
-        writes.append(ipv6.keep_silent(each))
-        writes.append(Write(new(("IFLA_IFALIAS", _ALIAS), index=each, on=IFF_NOARP)))
-    writes.append(Write(tc_codec.add_clsact(index), _NO_TRAFFIC_CONTROL))
-    writes.append(Write(tc_codec.redirect_ingress(index, into), _NO_TRAFFIC_CONTROL))
+        writes.append(link_codec.silence(index=each))
+        writes.append(new(("IFLA_IFALIAS", _ALIAS), index=each, on=IFF_NOARP))
+    writes += [replace(one, fixes=fixes) for one in tc_codec.redirect_ingress(index, into)]
     doing = f'making a wire into "{uplink}"'
     stack.callback(links.delete_at, index, doing)
     write(doing, writes)
     ipv6.disable(end, entry)
     # The entry comes up last: of two ends that come up, only the second can send at once.
-    write(doing, [Write(new(index=each, on=IFF_UP)) for each in (index, entry_index)])
+    write(doing, [new(index=each, on=IFF_UP) for each in (index, entry_index)])
     return tail
 
 
