@@ -23,7 +23,7 @@ HOUSE = HERE.parent.parent
 sys.path.insert(0, str(HOUSE))
 
 from provisioner.commands.execute import execute  # noqa: E402
-from provisioner.guest.domain import Disk, Seed  # noqa: E402
+from provisioner.guest.domain import Overlay, Seed  # noqa: E402
 from provisioner.host import apply  # noqa: E402
 from provisioner.host.libvirt import embedded  # noqa: E402
 from provisioner.host.system import paths  # noqa: E402
@@ -133,7 +133,7 @@ def making(folder: Path, count: int, rounds: int) -> Measured:
 
 
 def _of_one(home: Path, base: Path, at: int) -> tuple[Step, Step]:
-    disk = Disk(str(home / "disk" / f"v{at}.qcow2"), 20 << 30, str(base), "qcow2")
+    disk = Overlay(str(home / "disk" / f"v{at}.qcow2"), 20 << 30, str(base), "qcow2")
     seed = Seed(str(home / "seed" / f"v{at}-1.iso"), TOLD, vm=f"v{at}")
     return Step(Verb.CREATE, disk, "missing"), Step(Verb.CREATE, seed, "missing")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provisioner.commands.target import Tell
 from provisioner.doctor import host, network
 from provisioner.doctor import kernel as doctorkernel
-from provisioner.doctor.findings import Item, State
+from provisioner.doctor.findings import Item, Severity
 from provisioner.host.doctor import host as doctor
 from provisioner.host.doctor import network as nics
 from provisioner.host.libvirt import embedded, privileges, trial
@@ -64,7 +64,7 @@ def asked(findings: "Findings") -> list[Item]:
     """Judge what the switch behind a NIC has answered."""
     reflection, foreign = findings.lines
     passes = findings.passes_foreign
-    state = {True: State.GOOD, False: State.BAD, None: State.UNKNOWN}[passes]
+    state = {True: Severity.GOOD, False: Severity.BAD, None: Severity.UNKNOWN}[passes]
     fix = {
         True: "",
         False: "let the switch or hypervisor pass foreign MACs, use mode passthru, or `switch:`",

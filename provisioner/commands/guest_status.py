@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from provisioner.commands.session import Session
 from provisioner.errors import VmnetError
-from provisioner.guest.agent_info import GuestWords
+from provisioner.guest.agent_info import GuestInfo
 from provisioner.host.machine import MACHINE
 from provisioner.host.system.worker import Call
 from provisioner.report.report import Report
@@ -22,7 +22,7 @@ def added(session: Session, report: Report) -> Report:
     agents = _agents(session, running)
     end = time.monotonic() + _ALL_S
     asked = {vm: session.worker.call(MACHINE.words, vm) for vm in sorted(agents)}
-    silent = dict.fromkeys(running - agents, GuestWords(problem="its guest agent does not answer"))
+    silent = dict.fromkeys(running - agents, GuestInfo(problem="its guest agent does not answer"))
     told = silent | {vm: _answer(one, end) for vm, one in asked.items()}
     vms = tuple(replace(vm, guest=told.get(vm.name)) for vm in report.vms)
     return replace(report, vms=vms)
@@ -38,10 +38,10 @@ def _agents(session: Session, running: set[str]) -> set[str]:
     return found & running
 
 
-def _answer(asked: Call[GuestWords], end: float) -> GuestWords:
+def _answer(asked: Call[GuestInfo], end: float) -> GuestInfo:
     try:
         return asked.result(max(0.1, end - time.monotonic()))
     except TimeoutError:
-        return GuestWords(problem=f"it has not answered after {_ALL_S:g} s")
+        return GuestInfo(problem=f"it has not answered after {_ALL_S:g} s")
     except VmnetError as error:
-        return GuestWords(problem=error.what)
+        return GuestInfo(problem=error.what)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provisioner.errors import Complaints, VmnetError
-from provisioner.guest.boot import File
+from provisioner.guest.boot import BootFile
 from provisioner.host.libvirt import embedded
 from provisioner.host.system import plan_files
 from provisioner.image import source
@@ -52,7 +52,7 @@ def files(target: "Target") -> "Files":
     Complaints, each at its place in the plan.
     """
     assert target.loaded  # noqa: S101  (only commands with a plan come here)
-    found: dict[tuple[str, str], File] = {}
+    found: dict[tuple[str, str], BootFile] = {}
     errors: list[VmnetError] = []
     for vm in target.plan.vms:
         for key, path, kind in _named(vm):
@@ -86,7 +86,7 @@ def _placed(places: "Places", vm: str, key: str, error: VmnetError) -> VmnetErro
     return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
 
 
-def _file(fence: plan_files.Fence, kind: str, path: str) -> File:
+def _file(fence: plan_files.Fence, kind: str, path: str) -> BootFile:
     """Look at one file, and digest what will be copied. QEMU itself opens disks, by their path."""
     told = one_line(path)
     with plan_files.found(fence, kind, path) as found:
@@ -98,7 +98,7 @@ def _file(fence: plan_files.Fence, kind: str, path: str) -> File:
         if kind != "device" and not stat.S_ISREG(found.stat.st_mode):
             raise plan_files.bad(f'the {kind} "{told}" is not a regular file', "name a file")
         digest = _digest(found, kind, told) if kind in _MOST else ""
-        return File(str(found.real), digest)
+        return BootFile(str(found.real), digest)
 
 
 def _digest(found: plan_files.Found, kind: str, told: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from provisioner.commands import defaults, plan_files
 from provisioner.commands.target import Options, Target, Tell
 from provisioner.errors import Complaints, Exit, VmnetError
-from provisioner.guest.domain import Disk, Domain
+from provisioner.guest.domain import Domain, Overlay
 from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
 from provisioner.host.libvirt import privileges
@@ -195,7 +195,7 @@ class Session:
         kept = {} if self.options.recreate else {d.vm: d for d in have}
         if self.files is None:
             self.files = plan_files.files(self.target)
-        disks = {r.path: r for r in there if isinstance(r, Disk)}
+        disks = {r.path: r for r in there if isinstance(r, Overlay)}
         loader = firmware.loader()
         images = defaults.images(self.target, kept, self.tell if build else None)
         if self.options.command in _JUDGED:

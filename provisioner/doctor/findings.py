@@ -11,7 +11,7 @@ from provisioner.text import one_line, sanitize
 FORMAT = 1  # of the JSON; changes only when a reader of the old one would be misled
 
 
-class State(StrEnum):
+class Severity(StrEnum):
     """How something stands."""
 
     GOOD = "ok"
@@ -27,13 +27,13 @@ class Item:
 
     area: str
     what: str
-    state: State = State.GOOD
+    state: Severity = Severity.GOOD
     fix: str = ""
 
 
 def status(items: Sequence[Item]) -> Exit:
     """Give the exit status: 4 as soon as one thing keeps every plan from coming up."""
-    return Exit.HOST_CANNOT if any(i.state is State.BAD for i in items) else Exit.DONE
+    return Exit.HOST_CANNOT if any(i.state is Severity.BAD for i in items) else Exit.DONE
 
 
 def lines(items: Sequence[Item]) -> Iterator[str]:
@@ -49,9 +49,9 @@ def lines(items: Sequence[Item]) -> Iterator[str]:
 
 def summary(items: Sequence[Item]) -> str:
     """Say in one sentence what it amounts to."""
-    numbers = {state: sum(i.state is state for i in items) for state in State}
+    numbers = {state: sum(i.state is state for i in items) for state in Severity}
     told = [f"{len(items)} things looked at"]
-    told += [f"{n} {state}" for state, n in numbers.items() if n and state is not State.GOOD]
+    told += [f"{n} {state}" for state, n in numbers.items() if n and state is not Severity.GOOD]
     end = "no plan can be brought up" if status(items) else "nothing keeps vmnet up from working"
     return f"doctor: {', '.join(told)}; {end}"
 

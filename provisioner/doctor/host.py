@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from provisioner.doctor.findings import Item, State
+from provisioner.doctor.findings import Item, Severity
 
 _MIB: Final = 1 << 20
 
@@ -21,7 +21,7 @@ class Libvirt:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class FreeSpace:
     """A folder that vmnet writes to."""
 
     path: str
@@ -42,7 +42,7 @@ def rights(missing: Iterable[tuple[str, str]], user: str) -> Iterator[Item]:
     yield Item(
         "rights",
         f"as {user}, vmnet lacks {', '.join(told)}",
-        State.BAD,
+        Severity.BAD,
         "run it as root: sudo vmnet …; or have root make devices for you: "
         "vmnet net create --uplink NIC --mode MODE --owner USER",
     )
@@ -51,16 +51,16 @@ def rights(missing: Iterable[tuple[str, str]], user: str) -> Iterator[Item]:
 def qemu(version: str, trouble: str, user: str) -> Item:
     """Judge QEMU; `user` is who it will run as."""
     if trouble:
-        return Item("virtualisation", trouble, State.BAD, "apt-get install qemu-system-x86")
+        return Item("virtualisation", trouble, Severity.BAD, "apt-get install qemu-system-x86")
     return Item("virtualisation", f"{version}; guests run as the user {user}")
 
 
 _TOOLS: Final = (
-    ("qemu-img", "makes guests' disks", State.LACKS, "qemu-utils"),
-    ("ssh-keygen", "makes the key that a guest is known by", State.LACKS, "openssh-client"),
-    ("openssl", "hashes a password: in the clear", State.LACKS, "openssl"),
-    ("gpgv", "verifies the vendors' lists of digests", State.NOTE, "gpgv"),
-    ("mmdebstrap", "builds Debian images here", State.NOTE, "mmdebstrap"),
+    ("qemu-img", "makes guests' disks", Severity.LACKS, "qemu-utils"),
+    ("ssh-keygen", "makes the key that a guest is known by", Severity.LACKS, "openssh-client"),
+    ("openssl", "hashes a password: in the clear", Severity.LACKS, "openssl"),
+    ("gpgv", "verifies the vendors' lists of digests", Severity.NOTE, "gpgv"),
+    ("mmdebstrap", "builds Debian images here", Severity.NOTE, "mmdebstrap"),
 )
 """Programs that guests' disks and images take: what each does, and its package in Debian."""
 
@@ -74,7 +74,7 @@ def tools(there: Container[str], *, uefi: bool) -> Iterator[Item]:
         )
     if not uefi:
         what = "OVMF is missing: no `boot: uefi`"
-        yield Item("guests", what, State.LACKS, "apt-get install ovmf")
+        yield Item("guests", what, Severity.LACKS, "apt-get install ovmf")
     if not missing and uefi:
         yield Item("guests", "disks, images, host keys and UEFI: all programs are there")
 
@@ -88,17 +88,17 @@ def libvirt(found: Libvirt) -> Iterator[Item]:
     """Judge libvirt by what it answered."""
     if not found.library:
         fix = "apt-get install libvirt0 libvirt-daemon-driver-qemu python3-libvirt"
-        yield Item("virtualisation", f"libvirt: {found.trouble}", State.BAD, fix)
+        yield Item("virtualisation", f"libvirt: {found.trouble}", Severity.BAD, fix)
         return
     told = f"libvirt {_version(found.library)}: {found.chosen}"
     if not found.trouble:
         yield Item("virtualisation", f"{told}; opened, driver {found.opened}")
         return
     what = f"{told}; it cannot be opened: {found.trouble}"
-    yield Item("virtualisation", what, State.BAD, found.fix)
+    yield Item("virtualisation", what, Severity.BAD, found.fix)
 
 
-def rooms(found: Iterable[Room]) -> Iterator[Item]:
+def rooms(found: Iterable[FreeSpace]) -> Iterator[Item]:
     """Judge the room that is left."""
     for room in found:
         free = f"{room.free // _MIB} MiB free"
@@ -106,15 +106,15 @@ def rooms(found: Iterable[Room]) -> Iterator[Item]:
         if room.trouble:
             what = f"{room.path}, for {room.purpose}: {room.trouble}"
             yield Item(
-                "room", what, State.BAD, "set VMNET_STATE_DIR, VMNET_RUN_DIR, VMNET_CACHE_DIR"
+                "room", what, Severity.BAD, "set VMNET_STATE_DIR, VMNET_RUN_DIR, VMNET_CACHE_DIR"
             )
         elif room.free < room.enough or room.inodes == 0:
             short = "no inode is free there" if room.inodes == 0 else "that is too little"
             yield Item(
-                "room", f"{what}: {short}", State.BAD, "make room there: vmnet down what idles"
+                "room", f"{what}: {short}", Severity.BAD, "make room there: vmnet down what idles"
             )
         elif room.free < room.good:
-            yield Item("room", f"{what}: a few guests fill it", State.NOTE, "make room there")
+            yield Item("room", f"{what}: a few guests fill it", Severity.NOTE, "make room there")
         else:
             yield Item("room", what)
 
@@ -124,7 +124,7 @@ def memory(available: int) -> Item:
     what = f"memory: {available // _MIB} MiB can be used"
     if available < 256 * _MIB:
         fix = "end something, or add swap: a micro guest needs some 100 MiB"
-        return Item("room", f"{what}: not even for a few small guests", State.NOTE, fix)
+        return Item("room", f"{what}: not even for a few small guests", Severity.NOTE, fix)
     return Item("room", what)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from provisioner.doctor.findings import Item, State
+from provisioner.doctor.findings import Item, Severity
 
 AREA: Final = "kernel"
 
@@ -18,17 +18,17 @@ class Need:
     module: str
     option: str  # of the kernel's configuration
     without: str
-    state: State = State.LACKS
+    state: Severity = Severity.LACKS
 
 
 NEEDS: Final = (
-    Need("macvlan", "macvlan", "MACVLAN", "no guest has a network", State.BAD),
-    Need("macvtap", "macvtap", "MACVTAP", "no guest has a network", State.BAD),
+    Need("macvlan", "macvlan", "MACVLAN", "no guest has a network", Severity.BAD),
+    Need("macvtap", "macvtap", "MACVTAP", "no guest has a network", Severity.BAD),
     Need("veth", "veth", "VETH", "no `switch:`, and guests on a NIC cannot be asked one by one"),
     Need("bridge", "bridge", "BRIDGE", "no `switch: {hairpin: true}`"),
     Need("vlan", "8021q", "VLAN_8021Q", "no `vlan:`"),
     Need("clsact", "sch_ingress", "NET_SCH_INGRESS", "guests on a NIC cannot be asked one by one"),
-    Need("netem", "sch_netem", "NET_SCH_NETEM", "no `vmnet link --delay`", State.NOTE),
+    Need("netem", "sch_netem", "NET_SCH_NETEM", "no `vmnet link --delay`", Severity.NOTE),
 )
 
 
@@ -75,7 +75,7 @@ def kernel(found: Kernel) -> Iterator[Item]:
     yield Item(AREA, f"Linux {found.release}")
     if set(found.answers.values()) == {None}:
         what = "the kernel tells root only which drivers it has"
-        yield Item(AREA, what, State.UNKNOWN, "run it as root: sudo vmnet doctor")
+        yield Item(AREA, what, Severity.UNKNOWN, "run it as root: sudo vmnet doctor")
     else:
         yield from (_driver(need, bool(found.answers.get(need.name)), found) for need in NEEDS)
     yield _rules("spoof guards can be set", found.no_guard, "`spoof_guard:` guards nothing")
@@ -83,7 +83,7 @@ def kernel(found: Kernel) -> Iterator[Item]:
     if found.no_loss:
         what = f"frames cannot be lost on purpose: {found.no_loss}"
         fix = "modprobe -a nft_numgen nft_limit; it is for vmnet link only"
-        yield Item(AREA, what, State.NOTE, fix)
+        yield Item(AREA, what, Severity.NOTE, fix)
     yield _vhost(found)
 
 
@@ -112,7 +112,7 @@ def _rules(works: str, trouble: str, without: str) -> Item:
     if not trouble:
         return Item(AREA, f"nftables: {works}")
     fix = "install nftables and run as root, on Linux 5.16 or newer with nf_tables"
-    return Item(AREA, f"nftables: {trouble}: {without}", State.LACKS, fix)
+    return Item(AREA, f"nftables: {trouble}: {without}", Severity.LACKS, fix)
 
 
 # CVE-2024-41090 and 41091: by a short frame a guest crashes its host through vhost-net. The first
@@ -125,14 +125,14 @@ def _vhost(found: Kernel) -> Item:
     if not found.vhost:
         what = "vhost-net: cannot be used: QEMU passes every frame itself, at some cost in speed"
         fix = "modprobe vhost_net (in a container: --device /dev/vhost-net); slower, not wrong"
-        return Item(AREA, what, State.NOTE, fix)
+        return Item(AREA, what, Severity.NOTE, fix)
     upstream = _upstream(found)
     line, patch = upstream[:2], upstream[2]
     if line >= _NEVER_HAD or patch >= _MENDED.get(line, patch + 1):
         return Item(AREA, "vhost-net: can be used")
     what = "vhost-net: can be used, but by its number this kernel may have CVE-2024-41090"
     fix = "see whether your distribution has fixed it; else write vhost: off for hostile guests"
-    return Item(AREA, what, State.NOTE, fix)
+    return Item(AREA, what, Severity.NOTE, fix)
 
 
 def _upstream(found: Kernel) -> tuple[int, int, int]:
@@ -153,10 +153,10 @@ def kvm(found: Kvm, container: str = "") -> Item:
         fix += "modprobe kvm_intel or kvm_amd"
         if container:
             fix = "if its host has one, start the container with --device /dev/kvm"
-        return Item(AREA, f"KVM: there is no /dev/kvm: {slow}", State.NOTE, fix)
+        return Item(AREA, f"KVM: there is no /dev/kvm: {slow}", Severity.NOTE, fix)
     if found.untested:
         what = f"KVM: /dev/kvm is there, whether a guest boots is not known: {found.untested}"
-        return Item(AREA, what, State.UNKNOWN, "vmnet image build, then vmnet doctor")
+        return Item(AREA, what, Severity.UNKNOWN, "vmnet image build, then vmnet doctor")
     if not found.trouble:
         return Item(AREA, "KVM: a test boot worked")
     if "ermission" in found.trouble:
@@ -165,7 +165,7 @@ def kvm(found: Kvm, container: str = "") -> Item:
         fix = (
             "write accel: tcg, or leave it out: vmnet then takes TCG; the fault is below this host"
         )
-    return Item(AREA, f"KVM: {found.trouble}: {slow}", State.NOTE, fix)
+    return Item(AREA, f"KVM: {found.trouble}: {slow}", Severity.NOTE, fix)
 
 
 def nodes(found: Nodes, container: str = "") -> Iterator[Item]:
@@ -175,7 +175,7 @@ def nodes(found: Nodes, container: str = "") -> Iterator[Item]:
     if found.tun:
         what = f"/dev/net/tun: {found.tun}; macvtaps do without, libvirt's own networks do not"
         fix = "modprobe tun (in a container: --device /dev/net/tun), if anything else needs it"
-        yield Item(AREA, what, State.NOTE, fix)
+        yield Item(AREA, what, Severity.NOTE, fix)
     if container:
         what = f"this is a container ({container}): what it may do is up to who started it"
         yield Item(AREA, what, fix=f"the flags that vmnet wants: {flags}")
@@ -185,13 +185,13 @@ def _taps(found: Nodes, flags: str, container: str) -> Item:
     fix = f"start the container with {flags}" if container else "run it as root"
     if not found.major:
         what = "/dev/tapN: macvtap has no device number yet, so none could be tried"
-        return Item(AREA, what, State.UNKNOWN, "load the driver first: modprobe macvtap")
+        return Item(AREA, what, Severity.UNKNOWN, "load the driver first: modprobe macvtap")
     if found.open or (found.mknod and not found.devtmpfs):
         what = f"/dev/tapN: {found.open or found.mknod}: no guest can be attached"
-        return Item(AREA, what, State.BAD, fix)
+        return Item(AREA, what, Severity.BAD, fix)
     if found.mknod:
         what = f"/dev/tapN: the kernel makes them (devtmpfs), none could be tried: {found.mknod}"
-        return Item(AREA, what, State.UNKNOWN, fix)
+        return Item(AREA, what, Severity.UNKNOWN, fix)
     if found.devtmpfs:
         return Item(AREA, "/dev/tapN: the kernel makes them (devtmpfs), and they can be opened")
     return Item(AREA, "/dev/tapN: no devtmpfs here, but vmnet can make and open them")

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from provisioner import naming
-from provisioner.doctor.findings import Item, State
+from provisioner.doctor.findings import Item, Severity
 from provisioner.errors import Exit
 from provisioner.network import uplink
 from provisioner.network.facts import Facts, Link
@@ -85,7 +85,7 @@ _PLATFORMS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class SysfsNic:
     """What sysfs says of a NIC besides what netlink says."""
 
     driver: str = ""
@@ -112,18 +112,18 @@ def platform(driver: str, dmi: Collection[str]) -> Platform | None:
 
 
 def uplinks(
-    facts: Facts, cards: Mapping[str, Card], dmi: Collection[str], wanted: str = ""
+    facts: Facts, cards: Mapping[str, SysfsNic], dmi: Collection[str], wanted: str = ""
 ) -> Iterator[Item]:
     """Judge each NIC that guests could be put on; `wanted` is one that must do."""
     if wanted and not facts.link(wanted):
         fix = f"the NICs here: {', '.join(x.name for x in facts.links if _may_be(x))}"
-        yield Item("uplinks", f'there is no NIC "{one_line(wanted)}"', State.BAD, fix)
+        yield Item("uplinks", f'there is no NIC "{one_line(wanted)}"', Severity.BAD, fix)
     found = [x for x in facts.links if x.name == wanted or (not wanted and _may_be(x))]
     for link in found:
-        yield from _uplink(link, facts, cards.get(link.name, Card()), dmi, must=bool(wanted))
+        yield from _uplink(link, facts, cards.get(link.name, SysfsNic()), dmi, must=bool(wanted))
     if not found and not wanted:
         what = "there is no NIC that guests could be put on: `switch:` needs none"
-        yield Item("uplinks", what, State.NOTE, "write `switch: true` in place of `uplink:`")
+        yield Item("uplinks", what, Severity.NOTE, "write `switch: true` in place of `uplink:`")
 
 
 def _may_be(link: Link) -> bool:
@@ -133,21 +133,21 @@ def _may_be(link: Link) -> bool:
 
 
 def _uplink(
-    link: Link, facts: Facts, card: Card, dmi: Collection[str], *, must: bool
+    link: Link, facts: Facts, card: SysfsNic, dmi: Collection[str], *, must: bool
 ) -> Iterator[Item]:
     name = one_line(link.name)
     about = ", ".join(_about(link, facts, card))
     if bad := uplink.device_problem(link, facts):
-        yield Item("uplinks", bad.what, State.BAD if must else State.LACKS, bad.fix)
+        yield Item("uplinks", bad.what, Severity.BAD if must else Severity.LACKS, bad.fix)
         return
     if not (link.up and link.carrier):
         why, fix = "has no carrier", "plug it in, or bring up what is at its other end"
         if not link.up:
             why, fix = "is down", f"ip link set dev {name} up"
         what = f"{name} ({about}) {why}: guests on it reach nobody outside"
-        yield Item("uplinks", what, State.BAD if must else State.NOTE, fix)
+        yield Item("uplinks", what, Severity.BAD if must else Severity.NOTE, fix)
     elif bad := uplink.wireless_problem(link, "bridge"):
-        state = State.BAD if must and bad.status is Exit.HOST_CANNOT else State.LACKS
+        state = Severity.BAD if must and bad.status is Exit.HOST_CANNOT else Severity.LACKS
         yield Item("uplinks", bad.what, state, bad.fix)
     else:
         yield Item("uplinks", f"{name} ({about}): can carry guests")
@@ -156,15 +156,15 @@ def _uplink(
             "uplinks",
             f"{name} is a card of {found.name}, which often drops frames from MACs that it did "
             "not give out: such guests reach each other and nobody else",
-            State.NOTE,
+            Severity.NOTE,
             f"ask its switch: vmnet doctor --uplink {name}; {found.fix}",
         )
     if link.mtu < _LEAST_MTU:
         what = f"the MTU of {name} is {link.mtu}: too small for IPv6, which needs 1280"
-        yield Item("uplinks", what, State.NOTE, f"ip link set dev {name} mtu 1500")
+        yield Item("uplinks", what, Severity.NOTE, f"ip link set dev {name} mtu 1500")
 
 
-def _about(link: Link, facts: Facts, card: Card) -> Iterator[str]:
+def _about(link: Link, facts: Facts, card: SysfsNic) -> Iterator[str]:
     yield card.driver or link.kind or "Ethernet"
     if card.speed:
         yield f"{card.speed} Mbit/s"
@@ -183,7 +183,7 @@ def firewall(facts: Facts, *, bridge_filter: bool) -> Iterator[Item]:
         yield Item(
             "others",
             f"{one_line(chain)} drops what this host forwards: guests behind NAT do not get out",
-            State.LACKS,
+            Severity.LACKS,
             "accept it there (Docker: iptables -I DOCKER-USER -i 'mv+' -j ACCEPT and "
             "iptables -I DOCKER-USER -o 'mv+' -j ACCEPT)",
         )
@@ -191,7 +191,7 @@ def firewall(facts: Facts, *, bridge_filter: bool) -> Iterator[Item]:
         yield Item(
             "others",
             "bridged frames go through that firewall, too (br_netfilter): bridges drop them",
-            State.NOTE,
+            Severity.NOTE,
             "sysctl net.bridge.bridge-nf-call-iptables=0, unless Kubernetes needs it here",
         )
 
@@ -206,12 +206,12 @@ def leftovers(facts: Facts, held: Collection[str]) -> Iterator[Item]:
             lower = facts.link_at(link.lower)
             where = f" on {one_line(lower.name)}" if lower else ""
             what = f"the macvtap {one_line(link.name)}{where} is held by no program: left over?"
-            yield Item("others", what, State.NOTE, f"ip link del dev {one_line(link.name)}")
+            yield Item("others", what, Severity.NOTE, f"ip link del dev {one_line(link.name)}")
         elif plan := _plan_of(link):
             idle.setdefault(plan, []).append(link.name)
     for plan, taps in idle.items():
         what = f"plan {plan} has {len(taps)} macvtaps that no VM holds: {', '.join(taps[:3])}"
-        yield Item("others", what, State.NOTE, f"vmnet up again, or vmnet down --name {plan}")
+        yield Item("others", what, Severity.NOTE, f"vmnet up again, or vmnet down --name {plan}")
 
 
 def _plan_of(link: Link) -> str:
@@ -227,7 +227,7 @@ def managers(found: Others) -> Iterator[Item]:
             yield Item(
                 "others",
                 f"systemd-networkd takes vmnet's links for its own: {one_line(file)} matches",
-                State.LACKS,
+                Severity.LACKS,
                 "write /etc/systemd/network/00-vmnet.network: [Match] Name=mv* [Link] "
                 "Unmanaged=yes; then: networkctl reload",
             )
@@ -235,7 +235,7 @@ def managers(found: Others) -> Iterator[Item]:
         yield Item(
             "others",
             "NetworkManager runs and was not told to leave vmnet's links alone",
-            State.NOTE,
+            Severity.NOTE,
             "write /etc/NetworkManager/conf.d/vmnet.conf: [keyfile] "
             "unmanaged-devices=interface-name:mv*; then: nmcli general reload",
         )
@@ -243,13 +243,13 @@ def managers(found: Others) -> Iterator[Item]:
         yield Item(
             "others",
             "dhcpcd runs and asks for addresses on every link that appears",
-            State.NOTE,
+            Severity.NOTE,
             "write in /etc/dhcpcd.conf: denyinterfaces mv*; then restart it",
         )
     if "connmand" in found.running:
         what = "ConnMan runs: it may take vmnet's links for its own"
         fix = "write in /etc/connman/main.conf: NetworkInterfaceBlacklist=mv; then restart it"
-        yield Item("others", what, State.NOTE, fix)
+        yield Item("others", what, Severity.NOTE, fix)
 
 
 def _taker(files: Mapping[str, Mapping[str, str]], name: str, kind: str) -> str:

@@ -24,7 +24,7 @@ _BYTES: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class AgentNic:
     """A network card as its guest sees it."""
 
     name: str
@@ -33,7 +33,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
+class GuestDisk:
     """A file system: where it is mounted, and how many of its bytes are used."""
 
     mountpoint: str
@@ -42,15 +42,15 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class GuestWords:
+class GuestInfo:
     """A guest's own words; empty what it did not say. `load` is of 1, 5 and 15 minutes."""
 
     hostname: str = ""
     os: str = ""
     kernel: str = ""
     load: tuple[float, ...] = ()
-    cards: tuple[Card, ...] = ()
-    disks: tuple[Disk, ...] = ()
+    cards: tuple[AgentNic, ...] = ()
+    disks: tuple[GuestDisk, ...] = ()
     users: tuple[str, ...] = ()
     problem: str = ""  # why it said nothing, or not all
 
@@ -73,11 +73,11 @@ class GuestWords:
         }
 
 
-def read(answers: Mapping[str, object], loadavg: str = "", problem: str = "") -> GuestWords:
+def read(answers: Mapping[str, object], loadavg: str = "", problem: str = "") -> GuestInfo:
     """Put together what the agent has answered, by its commands, and /proc/loadavg's text."""
     about = _mapping(answers.get("guest-get-osinfo"))
     load = _LOAD.match(loadavg)
-    return GuestWords(
+    return GuestInfo(
         hostname=_word(_mapping(answers.get("guest-get-host-name")).get("host-name")),
         os=_word(about.get("pretty-name")) or _word(about.get("name")),
         kernel=_word(about.get("kernel-release")),
@@ -95,7 +95,7 @@ def read(answers: Mapping[str, object], loadavg: str = "", problem: str = "") ->
     )
 
 
-def cells(words: GuestWords) -> tuple[str, ...]:
+def cells(words: GuestInfo) -> tuple[str, ...]:
     """Give the cells of a table: name, OS, kernel, load, disks, addresses."""
     disks = ", ".join(
         f"{d.mountpoint} {round(100 * d.used / d.total)}% of {_size(d.total)}"
@@ -115,12 +115,12 @@ def _size(count: int) -> str:
     return f"{count}T"
 
 
-def _cards(told: object) -> Iterator[Card]:
+def _cards(told: object) -> Iterator[AgentNic]:
     for card in _list(told):
         name, mac = _word(card.get("name")), _word(card.get("hardware-address")).lower()
         addresses = tuple(ip for a in _list(card.get("ip-addresses")) if (ip := _address(a)))
         if _MAC.fullmatch(mac) and mac != "00:00:00:00:00:00":
-            yield Card(name, mac, addresses)
+            yield AgentNic(name, mac, addresses)
 
 
 def _address(told: Mapping[str, object]) -> str:
@@ -131,11 +131,11 @@ def _address(told: Mapping[str, object]) -> str:
     return "" if ip.is_link_local or ip.is_loopback or ip.is_multicast else str(ip)
 
 
-def _disks(told: object) -> Iterator[Disk]:
+def _disks(told: object) -> Iterator[GuestDisk]:
     for disk in _list(told):
         used, total = _count(disk.get("used-bytes")), _count(disk.get("total-bytes"))
         if total and used is not None:
-            yield Disk(_word(disk.get("mountpoint")), min(used, total), total)
+            yield GuestDisk(_word(disk.get("mountpoint")), min(used, total), total)
 
 
 def _count(told: object) -> int | None:

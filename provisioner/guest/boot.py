@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provisioner.guest.domain import Copy, Disk, Domain, DomainDisk, GuestResource, Image
+from provisioner.guest.domain import Domain, DomainDisk, FileCopy, GuestResource, Image, Overlay
 
 if TYPE_CHECKING:
     from provisioner.plan import vm
@@ -27,14 +27,14 @@ class Loader:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class BootFile:
     """A file of the user's that guests boot from; the digest is that of its content."""
 
     path: str  # absolute
     digest: str
 
 
-Files = Mapping[tuple[str, str], File]
+Files = Mapping[tuple[str, str], BootFile]
 """Files that a plan names, by VM and key: "kernel", "template", "disks/0"."""
 
 
@@ -45,7 +45,7 @@ class Loads:
     home: str
     files: Files
     loader: Loader | None
-    disks: Mapping[str, Disk]  # that are there, by path
+    disks: Mapping[str, Overlay]  # that are there, by path
     old: Domain | None  # what the guest was started as, when it keeps that
 
 
@@ -120,17 +120,17 @@ class _Making:
         if not file:
             return ""
         path = f"{self._loads.home}/boot/{key}-{file.digest[:_DIGITS]}"
-        self.resources.append(Copy(path, file.path, file.digest))
+        self.resources.append(FileCopy(path, file.path, file.digest))
         return path
 
     def uefi(self) -> tuple[str, str, str]:
         """Give the firmware, its code, and the guest's own variables."""
         old, found = self._loads.old, self._loads.loader
         if old and old.firmware == _UEFI:
-            self.resources.append(Copy(old.nvram, found.variables if found else ""))
+            self.resources.append(FileCopy(old.nvram, found.variables if found else ""))
             return _UEFI, old.loader, old.nvram
         nvram = f"{self._loads.home}/boot/{self._vm.name}.nvram"
-        self.resources.append(Copy(nvram, found.variables if found else ""))
+        self.resources.append(FileCopy(nvram, found.variables if found else ""))
         return _UEFI, found.code if found else "", nvram
 
     def disks(self) -> Iterator[DomainDisk]:
@@ -148,7 +148,7 @@ class _Making:
         if not size:
             kept = there and there.backing == image.disk
             size = there.size if there and kept else image.size
-        self.resources.append(Disk(path, size, image.disk, image.format))
+        self.resources.append(Overlay(path, size, image.disk, image.format))
         cache, discard, _ = _how(wish)
         return DomainDisk(path, "qcow2", image.disk, image.format, cache, discard)
 
@@ -156,7 +156,7 @@ class _Making:
         file = self._loads.files.get((self._vm.name, f"disks/{at}"))
         if disk.size_mib:
             path = f"{self._loads.home}/disk/{self._vm.name}.{at + 1}.qcow2"
-            self.resources.append(Disk(path, disk.size_mib * _MIB))
+            self.resources.append(Overlay(path, disk.size_mib * _MIB))
             return DomainDisk(path, "qcow2", "", "", *_how(disk))
         path = file.path if file else disk.path or disk.device or ""
         kind = "block" if disk.device else "file"

@@ -39,7 +39,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
+class Overlay:
     """A qcow2 file that is a guest's: laid over an image, or empty."""
 
     path: str
@@ -49,7 +49,7 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class FileCopy:
     """A file that QEMU gets a copy of: its user could not read the original, or may write to it.
 
     The path of what QEMU only reads holds a digest of its content, so a name never lies.
@@ -124,4 +124,4 @@ NAMESPACE = "urn:vmnet:domain:1"
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 
 
-GuestResource = Seed | Disk | Copy | Domain
+GuestResource = Seed | Overlay | FileCopy | Domain

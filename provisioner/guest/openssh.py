@@ -20,7 +20,7 @@ _CONNECT_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class SshLogin:
     """A guest as ssh is told of it: the alias of its host key, its user, its address."""
 
     plan: str
@@ -56,7 +56,7 @@ def knows(known_hosts: str, name: str) -> bool:
     )
 
 
-def options(to: Login, identity: str = "", jump: Login | None = None) -> list[str]:
+def options(to: SshLogin, identity: str = "", jump: SshLogin | None = None) -> list[str]:
     """Give the options that ssh, scp and sftp have in common."""
     told = [
         f"HostKeyAlias={to.alias}",
@@ -75,7 +75,7 @@ def options(to: Login, identity: str = "", jump: Login | None = None) -> list[st
 
 
 def ssh(
-    to: Login, command: Sequence[str] = (), identity: str = "", jump: Login | None = None
+    to: SshLogin, command: Sequence[str] = (), identity: str = "", jump: SshLogin | None = None
 ) -> list[str]:
     """Give the command line of ssh.
 
@@ -87,7 +87,7 @@ def ssh(
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class CopySpec:
     """What is to be copied: a file of this host, and VM:PATH; `to_guest` says which way."""
 
     here: str
@@ -96,7 +96,7 @@ class Copy:
     to_guest: bool
 
 
-def copied(source: str, target: str, vms: Collection[str]) -> Copy:
+def copied(source: str, target: str, vms: Collection[str]) -> CopySpec:
     """Read the two words of vmnet cp, one of which is VM:PATH.
 
     What has a / before its colon is a file of this host, as scp has it. Raises VmnetError.
@@ -104,9 +104,9 @@ def copied(source: str, target: str, vms: Collection[str]) -> Copy:
     inside = [_inside(word, vms) for word in (source, target)]
     match inside:
         case [None, (str(vm), str(path))]:
-            return Copy(source, vm, path, to_guest=True)
+            return CopySpec(source, vm, path, to_guest=True)
         case [(str(vm), str(path)), None]:
-            return Copy(target, vm, path, to_guest=False)
+            return CopySpec(target, vm, path, to_guest=False)
         case [None, None]:
             what = "neither of the two is in a guest"
         case _:
@@ -132,10 +132,10 @@ def _inside(word: str, vms: Collection[str]) -> tuple[str, str] | None:
 
 
 def scp(
-    to: Login,
-    copy: Copy,
+    to: SshLogin,
+    copy: CopySpec,
     identity: str = "",
-    jump: Login | None = None,
+    jump: SshLogin | None = None,
     *,
     folders: bool = False,
 ) -> list[str]:
@@ -146,7 +146,9 @@ def scp(
     return ["scp", *options(to, identity, jump), *(["-r"] if folders else []), "--", *words]
 
 
-def config(logins: Iterable[tuple[Login, str]], left_out: Iterable[str], identity: str = "") -> str:
+def config(
+    logins: Iterable[tuple[SshLogin, str]], left_out: Iterable[str], identity: str = ""
+) -> str:
     """Write a ssh_config: a Host for each guest, as VM and as PLAN-VM, with its jump if any.
 
     `left_out` are lines of why other guests are not in it.
@@ -172,7 +174,7 @@ def config(logins: Iterable[tuple[Login, str]], left_out: Iterable[str], identit
     return "\n".join(lines) + "\n"
 
 
-def _through(jump: Login, identity: str) -> str:
+def _through(jump: SshLogin, identity: str) -> str:
     """Give ProxyCommand, a line for the shell: ssh writes %h and %p out, and %% as a percent."""
     plain = ssh(jump, (), identity)
     at = plain.index("--")

@@ -2,7 +2,7 @@
 
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
-from provisioner.guest.domain import Copy, Disk, Domain, Seed
+from provisioner.guest.domain import Domain, FileCopy, Overlay, Seed
 from provisioner.host.netlink import links
 from provisioner.host.network import dnsmasq, host_access, macvtap, nftables, switch, tap_node, vlan
 from provisioner.host.storage import disks, files
@@ -89,7 +89,7 @@ def _create(plan: str, resource: Resource, owner: Owner | None) -> None:
             nftables.create(resource)
         case Dhcp():
             dnsmasq.create(resource)
-        case Seed() | Disk() | Copy():
+        case Seed() | Overlay() | FileCopy():
             files.create(plan, resource, owner)
         case Domain():
             raise RuntimeError(resource)  # host.machine has done it
@@ -125,9 +125,9 @@ def _update(plan: str, resource: Resource) -> None:
                 tap_node.make_node(have.name, have.index, paths.nodes(plan))
         case Guard() | Nat():
             nftables.update(resource)
-        case Disk():
+        case Overlay():
             disks.grow(resource)
-        case Dhcp() | Seed() | Copy() | Domain():
+        case Dhcp() | Seed() | FileCopy() | Domain():
             raise RuntimeError(resource)  # reconcile.diff knows that these are not updated here
 
 
@@ -143,7 +143,7 @@ def _update_link(resource: Switch | Vlan | HostAccess) -> None:
 
 def _delete(plan: str, step: Step) -> None:
     match step.resource:
-        case Seed() | Disk() | Copy() as file:
+        case Seed() | Overlay() | FileCopy() as file:
             files.delete(file)
         case Guard() | Nat() as rules:
             nftables.delete(rules)

@@ -12,8 +12,8 @@ from provisioner.check.evidence import Inside
 from provisioner.check.readiness import Held, Sign
 from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
-from provisioner.guest.agent_info import GuestWords
-from provisioner.guest.domain import Disk, Domain, DomainNic
+from provisioner.guest.agent_info import GuestInfo
+from provisioner.guest.domain import Domain, DomainNic, Overlay
 from provisioner.guest.network_config import changed_nics
 from provisioner.guest.xml import render
 from provisioner.host import apply
@@ -161,7 +161,7 @@ class Machine:
             case Domain() as domain, Verb.DELETE:
                 self._open.destroy(domain)
                 console_log.remove(Path(domain.console))
-            case Disk() as disk, Verb.UPDATE if user := self._user_of(disk.path):
+            case Overlay() as disk, Verb.UPDATE if user := self._user_of(disk.path):
                 self._open.resize(user, disk.path, disk.size)
             case _:
                 # A daemon gives QEMU what it reads; the one inside us does not.
@@ -225,7 +225,7 @@ class Machine:
         """Look inside a guest for a sign that it is ready."""
         return readiness.look(self._guest(vm), sign, within_s)
 
-    def words(self, vm: str) -> GuestWords:
+    def words(self, vm: str) -> GuestInfo:
         """Ask a guest for its name, OS, addresses, load and disks."""
         return queries.words(self._guest(vm))
 

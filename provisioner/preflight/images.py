@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.boot import firmware_of
-from provisioner.guest.domain import Disk, Image
+from provisioner.guest.domain import Image, Overlay
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def complaints(
     plan: "Plan",
     places: "Places",
     images: Mapping[str, Image],
-    there: Mapping[str, Disk],
+    there: Mapping[str, Overlay],
     loader: "Loader | None",
 ) -> list[VmnetError]:
     """List why VMs cannot boot their images; `there` are the disks that exist, by path."""
@@ -69,7 +69,7 @@ def _image(
         )
 
 
-def _shrinking(vm: "Vm", places: "Places", there: Mapping[str, Disk]) -> Iterator[VmnetError]:
+def _shrinking(vm: "Vm", places: "Places", there: Mapping[str, Overlay]) -> Iterator[VmnetError]:
     by_name = {path.rsplit("/", 1)[-1]: disk for path, disk in there.items()}
     wanted = [(f"{vm.name}.qcow2", ("disk",), vm.disk)]
     wanted += [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provisioner import naming
 from provisioner.guest import boot, cloudinit
 from provisioner.guest.boot import Files, Loader, Loads
-from provisioner.guest.domain import MICRO, Disk, Domain, DomainNic, Image, Seed
+from provisioner.guest.domain import MICRO, Domain, DomainNic, Image, Overlay, Seed
 from provisioner.guest.files import Texts
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
 from provisioner.network import addressing, nftables
@@ -35,7 +35,7 @@ class New:
     images: Mapping[str, Image]  # by VM
     accel: Chosen
     kept: Mapping[str, Domain] = field(default_factory=dict)
-    disks: Mapping[str, Disk] = field(default_factory=dict)  # that are there, by path
+    disks: Mapping[str, Overlay] = field(default_factory=dict)  # that are there, by path
     files: Files = field(default_factory=dict)
     loader: Loader | None = None  # UEFI's, where the host has it
     texts: Texts = field(default_factory=Texts)

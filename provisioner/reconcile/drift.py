@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 
-from provisioner.guest.domain import Copy, Disk, Domain, DomainDisk, DomainNic, Image, Seed
+from provisioner.guest.domain import Domain, DomainDisk, DomainNic, FileCopy, Image, Overlay, Seed
 from provisioner.network.resources import Dhcp, Guard, HostAccess, Macvtap, Nat, Switch, Vlan
 from provisioner.reconcile.resources import Resource
 from provisioner.text import one_line
@@ -23,8 +23,8 @@ _LIVE: dict[type[Resource], frozenset[str]] = {
     Nat: frozenset({"marks", "family", "device", "forwards", "translates"}),
     Dhcp: frozenset(),
     Seed: frozenset(),
-    Copy: frozenset(),
-    Disk: frozenset({"size"}),
+    FileCopy: frozenset(),
+    Overlay: frozenset({"size"}),
     Domain: frozenset({"nics", "network"}),
 }
 
@@ -50,7 +50,7 @@ def can_live(want: Resource | None, have: Resource, changed: Iterable[str]) -> b
             return have.node != "foreign" and (
                 want.mode == have.mode or "passthru" not in {want.mode, have.mode}
             )
-        case Disk(), Disk():
+        case Overlay(), Overlay():
             return want.size > have.size  # a guest that was given less would lose what is beyond
         case Domain(), Domain():
             # Whole cards come and go; a card that stays must stay as it is.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provisioner.guest.domain import Copy, Disk, Domain, GuestResource, Seed
+from provisioner.guest.domain import Domain, FileCopy, GuestResource, Overlay, Seed
 from provisioner.network.resources import (
     Dhcp,
     Guard,
@@ -34,8 +34,12 @@ Resources = Mapping[Key, Resource]
 def key(resource: Resource) -> Key:
     """Identify a resource among all others of a plan."""
     match resource:
-        case Seed(path=path) | Disk(path=path) | Copy(path=path):
-            return type(resource).__name__.lower(), path
+        case Seed(path=path):
+            return "seed", path
+        case Overlay(path=path):
+            return "disk", path
+        case FileCopy(path=path):
+            return "copy", path
         case HostAccess(name=name):
             return "host access", name
         case _:
@@ -53,7 +57,7 @@ def needs(resource: Resource) -> tuple[Key, ...]:
         case Guard(device=device):
             # The kernel takes a hook away with its device.
             return (("macvtap", device),)
-        case Nat() | Dhcp() | Vlan() | Switch() | Seed() | Disk() | Copy():
+        case Nat() | Dhcp() | Vlan() | Switch() | Seed() | Overlay() | FileCopy():
             return ()
 
 
@@ -88,7 +92,7 @@ def follows(resource: Resource, others: Resources) -> tuple[Key, ...]:
 def label(resource: Resource) -> str:
     """Name a resource in the user's words."""
     match resource:
-        case Seed(path=path) | Disk(path=path) | Copy(path=path):
+        case Seed(path=path) | Overlay(path=path) | FileCopy(path=path):
             return f"{key(resource)[0]} {path.rsplit('/', 1)[-1]}"
         case Guard(device=device, name=name):
             return f"guard of {device}" if device else f"guard {name}, whose macvtap is gone"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from provisioner.check.result import Finding, Result
 from provisioner.errors import Exit, VmnetError
-from provisioner.guest.agent_info import GuestWords
+from provisioner.guest.agent_info import GuestInfo
 from provisioner.json_document import FORMAT, _clean
 
 
@@ -19,7 +19,7 @@ class VmStatus:
     pid: int = 0
     addresses: tuple[str, ...] = ()
     taps: tuple[str, ...] = ()  # /dev/tap<ifindex>
-    guest: GuestWords | None = None  # its own words, when it was asked for them
+    guest: GuestInfo | None = None  # its own words, when it was asked for them
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from provisioner.commands import plan_files
 from provisioner.commands.target import Target
 from provisioner.errors import Complaints, Exit
-from provisioner.guest.boot import File
+from provisioner.guest.boot import BootFile
 from provisioner.plan.load.loader import load
 
 HEAD = "name: lab\nnetworks: {lan: {switch: true, subnet: 10.77.0.0/24}}\n"
@@ -36,7 +36,7 @@ def test_files_are_found_from_the_plans_folder_on(tmp_path: Path) -> None:
         target(tmp_path, "kernel: out/bzImage, disks: [1G, {path: data.img, format: raw}]")
     )
     digest = hashlib.sha256(b"kernel").hexdigest()
-    assert found["web", "kernel"] == File(str(tmp_path / "out" / "bzImage"), digest)
+    assert found["web", "kernel"] == BootFile(str(tmp_path / "out" / "bzImage"), digest)
     assert found["web", "disks/1"].path == str(tmp_path / "data.img")
     assert ("web", "disks/0") not in found
 

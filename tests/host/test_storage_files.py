@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.guest.domain import Copy, Disk
+from provisioner.guest.domain import FileCopy, Overlay
 from provisioner.host.storage import disks, files
 from provisioner.host.system import paths, plan_folders
 
@@ -43,7 +43,7 @@ def test_a_disk_lies_over_its_image_and_says_its_format(
     home: Path, tmp_path: Path, form: str
 ) -> None:
     below = image(tmp_path, form)
-    disk = Disk(str(home / "disk" / "web.qcow2"), 20 * MIB, str(below), form)
+    disk = Overlay(str(home / "disk" / "web.qcow2"), 20 * MIB, str(below), form)
     files.create("lab", disk, NOBODY)
     info = told_by_qemu(Path(disk.path))
     assert info["virtual-size"] == 20 * MIB
@@ -52,7 +52,7 @@ def test_a_disk_lies_over_its_image_and_says_its_format(
 
 
 def test_an_empty_disk_lies_over_nothing(home: Path) -> None:
-    disk = Disk(str(home / "disk" / "web.1.qcow2"), 5 * MIB)
+    disk = Overlay(str(home / "disk" / "web.1.qcow2"), 5 * MIB)
     files.create("lab", disk, None)
     assert "backing-filename" not in told_by_qemu(Path(disk.path))
     assert files.observe("lab") == [disk]
@@ -61,8 +61,8 @@ def test_an_empty_disk_lies_over_nothing(home: Path) -> None:
 def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
     (tmp_path / "kernel").write_bytes(b"kernel")
     (tmp_path / "kernel").chmod(0o644)
-    disk = Disk(str(home / "disk" / "web.qcow2"), MIB)
-    copy = Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel"))
+    disk = Overlay(str(home / "disk" / "web.qcow2"), MIB)
+    copy = FileCopy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel"))
     for file in (disk, copy):
         files.create("lab", file, NOBODY)
         found = Path(file.path).stat()
@@ -85,18 +85,18 @@ def test_a_file_that_is_not_the_one_that_was_judged_is_not_copied(
             source.write_text(now)
     judged = hashlib.sha256(b"kernel").hexdigest()
     with pytest.raises(VmnetError, match="changed after it was looked at"):
-        files.create("lab", Copy(f"{home}/boot/kernel-ab", str(source), judged), None)
+        files.create("lab", FileCopy(f"{home}/boot/kernel-ab", str(source), judged), None)
     assert list((home / "boot").iterdir()) == []
     source.unlink()
     source.write_bytes(b"kernel")
-    files.create("lab", Copy(f"{home}/boot/kernel-ab", str(source), judged), None)
+    files.create("lab", FileCopy(f"{home}/boot/kernel-ab", str(source), judged), None)
     assert (home / "boot" / "kernel-ab").read_bytes() == b"kernel"
 
 
 def test_a_disk_grows_and_keeps_what_lies_below(home: Path, tmp_path: Path) -> None:
-    disk = Disk(str(home / "disk" / "web.qcow2"), 20 * MIB, str(image(tmp_path)), "qcow2")
+    disk = Overlay(str(home / "disk" / "web.qcow2"), 20 * MIB, str(image(tmp_path)), "qcow2")
     files.create("lab", disk, None)
-    larger = Disk(disk.path, 40 * MIB, disk.backing, disk.backing_format)
+    larger = Overlay(disk.path, 40 * MIB, disk.backing, disk.backing_format)
     disks.grow(larger)
     assert files.observe("lab") == [larger]
 
@@ -115,7 +115,7 @@ def test_a_file_that_is_no_disk_of_ours_is_told_apart(home: Path) -> None:
     path = home / "disk" / "web.qcow2"
     plan_folders.own(path)
     path.write_bytes(b"no disk")
-    assert files.observe("lab") == [Disk(str(path), 0)]
+    assert files.observe("lab") == [Overlay(str(path), 0)]
 
 
 def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path
     path = home / "disk" / "web.qcow2"
     path.parent.mkdir(parents=True)
     (path.parent / ".web.qcow2.part").symlink_to(victim)
-    files.create("lab", Disk(str(path), MIB), None)
+    files.create("lab", Overlay(str(path), MIB), None)
     assert victim.read_text() == "precious"
     assert not path.is_symlink()
 
@@ -136,7 +136,7 @@ def test_a_full_disk_is_told_and_nothing_stays(home: Path, tmp_path: Path) -> No
     try:
         with pytest.raises(VmnetError) as caught:
             files.create(
-                "lab", Copy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None
+                "lab", FileCopy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None
             )
         left = [p for p in home.rglob("*") if p.is_file()]
     finally:
@@ -152,9 +152,9 @@ def test_a_file_that_somebody_else_put_there_is_neither_listed_nor_overwritten(h
     path.write_bytes(b"mine")
     assert files.observe("lab") == []
     with pytest.raises(VmnetError, match="is in the way: vmnet has not made it") as refused:
-        files.create("lab", Disk(str(path), MIB), None)
+        files.create("lab", Overlay(str(path), MIB), None)
     assert (refused.value.status, path.read_bytes()) == (Exit.CONFLICT, b"mine")
 
 
 def test_deleting_what_has_gone_is_fine(home: Path) -> None:
-    files.delete(Disk(str(home / "disk" / "web.qcow2"), 0))
+    files.delete(Overlay(str(home / "disk" / "web.qcow2"), 0))

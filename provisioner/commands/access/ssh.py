@@ -16,7 +16,7 @@ from provisioner.commands.session import begun, domain, on_host, one
 from provisioner.commands.target import Options, Target, Tell
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest import host_key, openssh
-from provisioner.guest.openssh import Copy, Login
+from provisioner.guest.openssh import CopySpec, SshLogin
 from provisioner.host.guest import copy as copying
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
@@ -73,7 +73,7 @@ class Entrance:
         there = any(link.alias == alias for link in self.facts.links)
         return there or any(self.plan.network(n.network).granted for n in self.plan.vm(vm).nics)
 
-    def login(self, vm: str, source: str = HOST) -> Login:
+    def login(self, vm: str, source: str = HOST) -> SshLogin:
         """Say how ssh gets from `source` to a VM. Raises VmnetError when no way leads there."""
         ways = self.ways(vm, source)
         if not ways:
@@ -86,12 +86,12 @@ class Entrance:
         self._prove_known(vm)
         return self._login(vm, address)
 
-    def logins(self) -> tuple[list[tuple[Login, str]], list[str]]:
+    def logins(self) -> tuple[list[tuple[SshLogin, str]], list[str]]:
         """List the logins of all VMs, each with the VM it goes through; and why others have none.
 
         What was never given an address is not asked for one: a file outlives an answer.
         """
-        found: list[tuple[Login, str]] = []
+        found: list[tuple[SshLogin, str]] = []
         left_out = []
         leases = self._leases()
         for vm in self.plan.vms:
@@ -115,9 +115,9 @@ class Entrance:
         known = (one for one in named if any(w.addresses for w in self.ways(one) if w.sure))
         return next(known, "")
 
-    def _login(self, vm: str, address: str) -> Login:
+    def _login(self, vm: str, address: str) -> SshLogin:
         user = self.plan.vm(vm).user or self._users.get(vm, _ROOT)
-        return Login(self.plan.name, vm, user, address, self._known_hosts)
+        return SshLogin(self.plan.name, vm, user, address, self._known_hosts)
 
     @cached_property
     def _users(self) -> dict[str, str]:
@@ -243,7 +243,7 @@ def _by_agent(
     target: Target,
     options: Options,
     worker: Worker,
-    asked: Copy,
+    asked: CopySpec,
     progress: Callable[[int, int], None],
 ) -> None:
     with begun(target, options, worker, lambda _: None) as session:
@@ -261,7 +261,7 @@ def _by_agent(
             copying.get(guest, asked.there, asked.here, progress)
 
 
-def _logins(entrance: Entrance, vm: str, asked: Asked) -> tuple[Login, Login | None]:
+def _logins(entrance: Entrance, vm: str, asked: Asked) -> tuple[SshLogin, SshLogin | None]:
     if not asked.jump:
         return entrance.login(vm), None
     if asked.jump not in {one.name for one in entrance.plan.vms} - {vm}:

@@ -20,7 +20,7 @@ _KIB = {"": 1, "KiB": 1, "k": 1, "MiB": 1 << 10, "M": 1 << 10, "GiB": 1 << 20, "
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class XmlDifference:
     """One thing that is not as planned, the element where it stands, and how to fix it."""
 
     element: Element
@@ -114,7 +114,7 @@ def _found_disk(disk: Element) -> Fields:
     }
 
 
-def differences(root: Element, domain: Domain) -> Iterator[Difference]:
+def differences(root: Element, domain: Domain) -> Iterator[XmlDifference]:
     """Find everything in which a domain's XML is not what the plan says."""
     for path, value, write in _said(domain):
         yield from _compared(root, path, value, write)
@@ -126,7 +126,7 @@ def differences(root: Element, domain: Domain) -> Iterator[Difference]:
     yield from _screens(root)
 
 
-def _compared(root: Element, path: str, value: str, write: str) -> Iterator[Difference]:
+def _compared(root: Element, path: str, value: str, write: str) -> Iterator[XmlDifference]:
     elements = _at(root, path)
     found = [text for element in elements if (text := _value(element, path))]
     if found == ([value] if value else []):
@@ -134,39 +134,39 @@ def _compared(root: Element, path: str, value: str, write: str) -> Iterator[Diff
     others = [element for element in elements if _value(element, path) != value]
     where = [*others, *elements, root][0]
     if not value:
-        yield Difference(where, f"{_shown(path)} is {quoted(found[0])}, which the plan has not",
+        yield XmlDifference(where, f"{_shown(path)} is {quoted(found[0])}, which the plan has not",
                          "take it out, or say it in the plan")  # fmt: skip
     else:
         has = " and ".join(map(quoted, found)) if found else "missing"
-        yield Difference(
+        yield XmlDifference(
             where, f"{_shown(path)} is {has}, the plan says {quoted(value)}", f"write {write} there"
         )
 
 
-def _memory(root: Element, path: str, domain: Domain) -> Iterator[Difference]:
+def _memory(root: Element, path: str, domain: Domain) -> Iterator[XmlDifference]:
     elements = root.all(path)
     if not elements and path == "memory":
-        yield Difference(root, "memory is missing", _memory_fix())
+        yield XmlDifference(root, "memory is missing", _memory_fix())
     for element in elements:
         unit = _KIB.get(element.attributes.get("unit", ""), 0)
         number = element.text if element.text.isdecimal() and element.text.isascii() else "0"
         if int(number[:18]) * unit != domain.memory_mib << 10:
             what = f"{path} is {quoted(element.text)}, the plan says {domain.memory_mib} MiB"
-            yield Difference(element, what, _memory_fix())
+            yield XmlDifference(element, what, _memory_fix())
 
 
 def _memory_fix() -> str:
     return 'write <memory unit="MiB" dumpCore="off">{{ domain.memory_mib }}</memory>'
 
 
-def _cards(root: Element, domain: Domain) -> Iterator[Difference]:
+def _cards(root: Element, domain: Domain) -> Iterator[XmlDifference]:
     cards = [(_one(card, "target@dev"), card) for card in root.all("devices/interface")]
     kind = _Kind("devices/interface", "a network card on", 'include "interface.xml.j2" for each of'
                  " domain.nics, or copy what it says", _found_card)  # fmt: skip
     yield from _paired(root, kind, cards, _wanted_cards(domain))
 
 
-def _disks(root: Element, domain: Domain) -> Iterator[Difference]:
+def _disks(root: Element, domain: Domain) -> Iterator[XmlDifference]:
     disks = [
         (_one(disk, "source@file") or _one(disk, "source@dev"), disk)
         for disk in root.all("devices/disk")
@@ -186,48 +186,48 @@ class _Kind:
 
 def _paired(
     root: Element, kind: _Kind, found: list[tuple[str, Element]], want: Mapping[str, Fields]
-) -> Iterator[Difference]:
+) -> Iterator[XmlDifference]:
     """Compare a set: none too many, none missing, none twice, each as it should be."""
     seen = set()
     for key, element in found:
         if key not in want:
             what = f"{kind.path} is {kind.named} {quoted(key)}, which the plan has not"
-            yield Difference(element, what, kind.fix)
+            yield XmlDifference(element, what, kind.fix)
         elif key in seen:
             what = f"{kind.path} is {kind.named} {quoted(key)} for the second time"
-            yield Difference(element, what, kind.fix)
+            yield XmlDifference(element, what, kind.fix)
         else:
             yield from _as_wanted(kind, element, want[key])
         seen.add(key)
     for key in (key for key in want if key not in seen):
         where = (root.all("devices") or [root])[0]
-        yield Difference(where, f"{kind.path} is missing: {kind.named} {quoted(key)}", kind.fix)
+        yield XmlDifference(where, f"{kind.path} is missing: {kind.named} {quoted(key)}", kind.fix)
 
 
-def _as_wanted(kind: _Kind, element: Element, want: Fields) -> Iterator[Difference]:
+def _as_wanted(kind: _Kind, element: Element, want: Fields) -> Iterator[XmlDifference]:
     has = kind.fields(element)
     for name, value in want.items():
         # Without a backingStore libvirt reads, from an overlay's header, what vmnet wrote there.
         fits = has[name] == value or (name == "backingStore" and not has[name])
         if not fits and not (name in _BY_THE_LIST and has[name]):
             what = f"{kind.path}: its {name} is {quoted(has[name])}, the plan says {quoted(value)}"
-            yield Difference(element, what, kind.fix)
+            yield XmlDifference(element, what, kind.fix)
 
 
-def _agent(root: Element) -> Iterator[Difference]:
+def _agent(root: Element) -> Iterator[XmlDifference]:
     names = [_one(channel, "target@name") for channel in root.all("devices/channel")]
     if names.count(AGENT) != 1:
         where = (root.all("devices") or [root])[0]
         what = f"devices/channel to the guest agent stands there {names.count(AGENT)} times"
         fix = f'write <channel type="unix"><target type="virtio" name="{AGENT}"/></channel> once'
-        yield Difference(where, what, fix)
+        yield XmlDifference(where, what, fix)
 
 
-def _screens(root: Element) -> Iterator[Difference]:
+def _screens(root: Element) -> Iterator[XmlDifference]:
     for screen in root.all("devices/graphics"):
         if "listen" not in screen.attributes and not screen.all("listen"):
             what = "devices/graphics leaves it to libvirt's configuration who may see the screen"
-            yield Difference(screen, what, 'write listen="127.0.0.1"')
+            yield XmlDifference(screen, what, 'write listen="127.0.0.1"')
 
 
 def _one(element: Element, path: str) -> str:

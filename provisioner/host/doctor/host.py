@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from provisioner.doctor.host import Room
+from provisioner.doctor.host import FreeSpace
 from provisioner.doctor.kernel import NEEDS, Kernel, Kvm, Nodes
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import EMULATOR
@@ -92,7 +92,7 @@ def nodes() -> Nodes:
     return Nodes(major, devtmpfs, mknod, opened, _opened(Path("/dev/net/tun")))
 
 
-def rooms() -> list[Room]:
+def rooms() -> list[FreeSpace]:
     """Measure the room in the folders that vmnet writes to."""
     return [
         _room(paths.state, "consoles, seeds and disks", 20 * _MIB, 1024 * _MIB),
@@ -162,18 +162,18 @@ def _opened(device: Path) -> str:
     return ""
 
 
-def _room(where: Callable[[], Path], purpose: str, enough: int, good: int) -> Room:
+def _room(where: Callable[[], Path], purpose: str, enough: int, good: int) -> FreeSpace:
     try:
         folder = where()
     except VmnetError as error:
-        return Room("no folder", purpose, 0, -1, enough, good, error.what)
+        return FreeSpace("no folder", purpose, 0, -1, enough, good, error.what)
     # Who may not even look there gets False, not an error.
     there = next(p for p in (folder, *folder.parents) if os.path.exists(p))  # noqa: PTH110
     trouble = "" if os.access(there, os.W_OK | os.X_OK) else f"{there} cannot be written to"
     found = os.statvfs(there)
     inodes = found.f_favail if found.f_files else -1
     free = found.f_bavail * found.f_frsize
-    return Room(str(folder), purpose, free, inodes, enough, good, trouble)
+    return FreeSpace(str(folder), purpose, free, inodes, enough, good, trouble)
 
 
 def _character_devices() -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from provisioner.doctor.network import UNMANAGED, Card, Others
+from provisioner.doctor.network import UNMANAGED, Others, SysfsNic
 
 _DMI: Final = ("sys_vendor", "product_name", "board_vendor", "bios_vendor", "chassis_asset_tag")
 _LOOKING: Final = frozenset({"NetworkManager", "systemd-network", "dhcpcd", "connmand"})
@@ -17,7 +17,7 @@ _TRUE: Final = frozenset({"yes", "true", "on", "1"})
 _MOST_BYTES: Final = 1 << 20
 
 
-def cards(names: list[tuple[str, int]]) -> dict[str, Card]:
+def cards(names: list[tuple[str, int]]) -> dict[str, SysfsNic]:
     """Read driver and speed of NICs (name and ifindex) from sysfs, where it shows these."""
     return {name: _card(Path("/sys/class/net", name), index) for name, index in names}
 
@@ -42,15 +42,15 @@ def others() -> Others:
     )
 
 
-def _card(place: Path, index: int) -> Card:
+def _card(place: Path, index: int) -> SysfsNic:
     # /sys may show another namespace's devices: the same name, another ifindex.
     if _text(place / "ifindex").strip() != str(index):
-        return Card()
+        return SysfsNic()
     driver = ""
     with suppress(OSError):
         driver = (place / "device" / "driver").readlink().name
     speed = _text(place / "speed").strip()
-    return Card(driver, int(speed) if speed.isdecimal() else 0)
+    return SysfsNic(driver, int(speed) if speed.isdecimal() else 0)
 
 
 def _running() -> frozenset[str]:

@@ -5,7 +5,7 @@ from typing import Final
 
 from provisioner.errors import VmnetError
 from provisioner.guest import agent_info
-from provisioner.guest.agent_info import GuestWords
+from provisioner.guest.agent_info import GuestInfo
 from provisioner.host.guest.commands import Guests
 
 _EACH_S: Final = 2
@@ -18,7 +18,7 @@ _QUESTIONS: Final = (
 )
 
 
-def words(guest: Guests) -> GuestWords:
+def words(guest: Guests) -> GuestInfo:
     """Ask for everything; whoever does not answer one question in time is not asked the next."""
     answers: dict[str, object] = {}
     problem, loadavg = "", ""

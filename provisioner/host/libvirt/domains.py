@@ -16,7 +16,7 @@ from provisioner.errors import VmnetError
 from provisioner.guest.domain import NAMESPACE, Domain
 from provisioner.guest.xml.render import from_mark
 from provisioner.host.libvirt.errors import told
-from provisioner.host.libvirt.hotplug import Cards, xml_of
+from provisioner.host.libvirt.hotplug import DomainNics, xml_of
 from provisioner.network.facts import ForeignDomain, Live
 
 _STATES = (
@@ -160,9 +160,9 @@ class Domains:
             raise told(error, f"letting the disk {path} grow") from error
 
     @property
-    def cards(self) -> Cards:
+    def cards(self) -> DomainNics:
         """The network cards of running domains."""
-        return Cards(self._conn)
+        return DomainNics(self._conn)
 
     def agent_connected(self, domain: str) -> bool:
         """Tell whether the guest agent has opened its port, and libvirt its own end."""

@@ -12,7 +12,7 @@ from provisioner.host.libvirt.errors import told
 _DETACH_S, _POLL_S = 20, 0.02
 
 
-class Cards:
+class DomainNics:
     """The cards of domains of one connection, and the mark that says which there should be."""
 
     def __init__(self, conn: Any) -> None:

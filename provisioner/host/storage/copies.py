@@ -6,13 +6,13 @@ import stat
 from pathlib import Path
 
 from provisioner.errors import VmnetError
-from provisioner.guest.domain import Copy
+from provisioner.guest.domain import FileCopy
 from provisioner.text import one_line
 
 _PIECE = 1 << 20
 
 
-def write(copy: Copy, draft: Path) -> None:
+def write(copy: FileCopy, draft: Path) -> None:
     """Copy a file into the file `draft`, which must then have the digest that was judged.
 
     The plan's files are judged in another process, and a descriptor does not cross: between the two
@@ -36,6 +36,6 @@ def write(copy: Copy, draft: Path) -> None:
         )
 
 
-def observe(folder: Path) -> list[Copy]:
+def observe(folder: Path) -> list[FileCopy]:
     """List the copies in a plan's folder for them."""
-    return [Copy(str(path)) for path in sorted(folder.glob("[!.]*"))]
+    return [FileCopy(str(path)) for path in sorted(folder.glob("[!.]*"))]

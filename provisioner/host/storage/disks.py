@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from provisioner.guest.domain import Disk
+from provisioner.guest.domain import Overlay
 from provisioner.host.system import programs
 from provisioner.image import qcow2
 from provisioner.image.disk_kind import HEAD
@@ -12,7 +12,7 @@ _DEADLINE_S = 60.0
 _MOST_PATH = 1023
 
 
-def write(disk: Disk, draft: Path) -> None:
+def write(disk: Overlay, draft: Path) -> None:
     """Write a disk into the file `draft`. Raises VmnetError when there is no room.
 
     The format of what lies below is said aloud, so that nothing is guessed from what a guest wrote.
@@ -26,7 +26,7 @@ def write(disk: Disk, draft: Path) -> None:
     )
 
 
-def grow(disk: Disk) -> None:
+def grow(disk: Overlay) -> None:
     """Let a disk that no guest runs on grow. Raises VmnetError when it cannot."""
     words = ["resize", "-q", "-f", "qcow2", disk.path, str(disk.size)]
     programs.run(
@@ -34,12 +34,12 @@ def grow(disk: Disk) -> None:
     )
 
 
-def observe(folder: Path) -> list[Disk]:
+def observe(folder: Path) -> list[Overlay]:
     """List the disks in a plan's folder for them."""
     return [_read(path) for path in sorted(folder.glob("*.qcow2"))]
 
 
-def _read(path: Path) -> Disk:
+def _read(path: Path) -> Overlay:
     """Read what `create` has said; a file that says anything else is not a disk of the plan's."""
     try:
         with path.open("rb") as file:
@@ -48,6 +48,6 @@ def _read(path: Path) -> Disk:
         head = b""
     header = qcow2.read(head)
     if header is None:
-        return Disk(str(path), 0)
+        return Overlay(str(path), 0)
     below = one_line(qcow2.backing(head), _MOST_PATH)
-    return Disk(str(path), header.virtual_size, below, qcow2.backing_format(head))
+    return Overlay(str(path), header.virtual_size, below, qcow2.backing_format(head))

@@ -8,14 +8,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from provisioner.guest.domain import Copy, Disk, Seed
+from provisioner.guest.domain import FileCopy, Overlay, Seed
 from provisioner.host.guest import host_keys
 from provisioner.host.storage import copies, disks, seeds
 from provisioner.host.system import file_errors, paths, plan_folders, secret_files
 from provisioner.host.system.secret_files import Owner
 
 
-def create(plan: str, file: Seed | Disk | Copy, owner: Owner | None) -> None:
+def create(plan: str, file: Seed | Overlay | FileCopy, owner: Owner | None) -> None:
     """Make a file: the whole of it under its name, or nothing. Raises VmnetError.
 
     `owner` gets it; None leaves it to whoever runs vmnet.
@@ -32,13 +32,13 @@ def create(plan: str, file: Seed | Disk | Copy, owner: Owner | None) -> None:
             plan_folders.disown(path)
 
 
-def _create(plan: str, file: Seed | Disk | Copy, owner: Owner | None) -> None:
+def _create(plan: str, file: Seed | Overlay | FileCopy, owner: Owner | None) -> None:
     match file:
         case Seed():
             _create_seed(plan, file, owner)
-        case Disk():
+        case Overlay():
             _made(Path(file.path), owner, lambda draft: disks.write(file, draft))
-        case Copy():
+        case FileCopy():
             _made(Path(file.path), owner, lambda draft: copies.write(file, draft))
 
 
@@ -51,16 +51,16 @@ def _create_seed(plan: str, seed: Seed, owner: Owner | None) -> None:
     seeds.create(seed, owner=owner, key=key)
 
 
-def delete(file: Seed | Disk | Copy) -> None:
+def delete(file: Seed | Overlay | FileCopy) -> None:
     """Delete a file; one that is gone already is fine."""
     path = Path(file.path)
     path.unlink(missing_ok=True)
     plan_folders.disown(path)
 
 
-def observe(plan: str) -> list[Seed | Disk | Copy]:
+def observe(plan: str) -> list[Seed | Overlay | FileCopy]:
     """List a plan's files: those that vmnet marked when it made them."""
-    found: list[Seed | Disk | Copy] = [
+    found: list[Seed | Overlay | FileCopy] = [
         *seeds.observe(paths.seeds(plan)),
         *disks.observe(paths.disks(plan)),
         *copies.observe(paths.boot(plan)),

@@ -9,10 +9,10 @@ import pytest
 
 from provisioner import naming
 from provisioner.doctor import ci, findings, host, kernel, network
-from provisioner.doctor.findings import Item, State
-from provisioner.doctor.host import Libvirt, Room
+from provisioner.doctor.findings import Item, Severity
+from provisioner.doctor.host import FreeSpace, Libvirt
 from provisioner.doctor.kernel import NEEDS, Kernel, Kvm, Nodes
-from provisioner.doctor.network import UNMANAGED, Card, Others
+from provisioner.doctor.network import UNMANAGED, Others, SysfsNic
 from provisioner.errors import Exit
 from provisioner.network.facts import Facts, Firewall, Link, Route
 
@@ -32,7 +32,7 @@ def _kernel(**changed: object) -> list[Item]:
 
 
 def test_a_kernel_that_has_everything_is_found_good() -> None:
-    assert {i.state for i in _kernel()} == {State.GOOD}
+    assert {i.state for i in _kernel()} == {Severity.GOOD}
 
 
 @pytest.mark.parametrize("need", NEEDS, ids=lambda need: need.name)
@@ -42,7 +42,7 @@ def test_a_missing_driver_is_told_with_who_goes_without_and_how_to_load_it(
     found = _one(_kernel(answers=ALL | {need.name: False}, loadable={need.module}), need.name + ":")
     assert need.without in found.what
     assert found.fix == f"modprobe {need.module}"
-    assert (found.state is State.BAD) == (need.name in {"macvlan", "macvtap"})
+    assert (found.state is Severity.BAD) == (need.name in {"macvlan", "macvtap"})
 
 
 def test_in_a_container_the_module_is_to_be_loaded_on_its_host() -> None:
@@ -61,14 +61,14 @@ def test_a_driver_that_was_never_built_is_not_to_be_loaded() -> None:
 
 def test_a_kernel_that_answers_root_only_is_unknown_not_bad() -> None:
     found = _one(_kernel(answers=dict.fromkeys(ALL)), "root only")
-    assert found.state is State.UNKNOWN
+    assert found.state is Severity.UNKNOWN
     assert findings.status(_kernel(answers=dict.fromkeys(ALL))) is Exit.DONE
 
 
 def test_missing_filters_say_which_keys_of_a_plan_do_nothing() -> None:
     assert "spoof_guard" in _one(_kernel(no_guard="too old"), "too old").what
     assert "nat: true" in _one(_kernel(no_nat="no module"), "no module").what
-    assert _one(_kernel(no_loss="no numgen"), "no numgen").state is State.NOTE
+    assert _one(_kernel(no_loss="no numgen"), "no numgen").state is Severity.NOTE
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_vhost_net_is_suspected_where_a_guest_may_crash_its_host(
 
 
 def test_kvm_is_judged_by_a_boot_not_by_its_device() -> None:
-    assert kernel.kvm(Kvm(exists=True)).state is State.GOOD
+    assert kernel.kvm(Kvm(exists=True)).state is Severity.GOOD
     hanging = kernel.kvm(Kvm(exists=True, trouble="a kernel booted under it hangs"))
-    assert hanging.state is State.NOTE
+    assert hanging.state is Severity.NOTE
     assert "hangs" in hanging.what
     assert "accel: tcg" in hanging.fix
     closed = kernel.kvm(Kvm(exists=True, trouble="Permission denied"))
     assert "udev rule" in closed.fix
-    assert kernel.kvm(Kvm(exists=True, untested="no image")).state is State.UNKNOWN
+    assert kernel.kvm(Kvm(exists=True, untested="no image")).state is Severity.UNKNOWN
     assert "firmware" in kernel.kvm(Kvm(exists=False)).fix
     assert "--device /dev/kvm" in kernel.kvm(Kvm(exists=False), "docker").fix
 
@@ -106,7 +106,7 @@ def test_kvm_is_judged_by_a_boot_not_by_its_device() -> None:
 def test_a_container_that_may_not_open_taps_gets_the_flags_it_wants() -> None:
     items = list(kernel.nodes(Nodes(246, open="the container's rules forbid it"), "docker"))
     bad = _one(items, "forbid")
-    assert bad.state is State.BAD
+    assert bad.state is Severity.BAD
     assert "--device-cgroup-rule 'c 246:* rwm'" in bad.fix
     assert "--cap-add MKNOD" in bad.fix
     assert findings.status(items) is Exit.HOST_CANNOT
@@ -114,20 +114,20 @@ def test_a_container_that_may_not_open_taps_gets_the_flags_it_wants() -> None:
 
 def test_without_devtmpfs_nodes_that_can_be_made_will_do() -> None:
     (found,) = kernel.nodes(Nodes(246, devtmpfs=False))
-    assert found.state is State.GOOD
+    assert found.state is Severity.GOOD
     (cannot,) = kernel.nodes(Nodes(246, devtmpfs=False, mknod="cannot be made"))
-    assert cannot.state is State.BAD
+    assert cannot.state is Severity.BAD
 
 
 def test_what_could_not_be_tried_is_not_called_good() -> None:
     (number,) = kernel.nodes(Nodes(0))
     (closed,) = kernel.nodes(Nodes(246, mknod="cannot be made"))
-    assert (number.state, closed.state) == (State.UNKNOWN, State.UNKNOWN)
+    assert (number.state, closed.state) == (Severity.UNKNOWN, Severity.UNKNOWN)
 
 
 def test_missing_capabilities_name_what_each_is_for() -> None:
     (found,) = host.rights([("CAP_NET_ADMIN", "to make macvtap devices")], "joe")
-    assert found.state is State.BAD
+    assert found.state is Severity.BAD
     assert "as joe" in found.what
     assert "to make macvtap devices" in found.what
 
@@ -136,7 +136,7 @@ def test_libvirt_that_cannot_be_opened_says_what_it_said() -> None:
     (missing,) = host.libvirt(Libvirt(trouble="no module"))
     (closed,) = host.libvirt(Libvirt(9_000_000, "qemu:///embed (none)", trouble="no driver"))
     (good,) = host.libvirt(Libvirt(11_002_003, "qemu:///system (it answers)", "QEMU 9.0.0"))
-    assert (missing.state, closed.state, good.state) == (State.BAD, State.BAD, State.GOOD)
+    assert (missing.state, closed.state, good.state) == (Severity.BAD, Severity.BAD, Severity.GOOD)
     assert "libvirt 11.2.3" in good.what
     assert "no driver" in closed.what
 
@@ -144,25 +144,25 @@ def test_libvirt_that_cannot_be_opened_says_what_it_said() -> None:
 @pytest.mark.parametrize(
     ("free", "inodes", "trouble", "state"),
     [
-        (500, 9, "", State.GOOD),
-        (50, 9, "", State.NOTE),
-        (5, 9, "", State.BAD),
-        (500, 0, "", State.BAD),
-        (500, -1, "", State.GOOD),
-        (500, 9, "read-only", State.BAD),
+        (500, 9, "", Severity.GOOD),
+        (50, 9, "", Severity.NOTE),
+        (5, 9, "", Severity.BAD),
+        (500, 0, "", Severity.BAD),
+        (500, -1, "", Severity.GOOD),
+        (500, 9, "read-only", Severity.BAD),
     ],
 )
 def test_room_is_judged_by_bytes_and_by_inodes(
-    free: int, inodes: int, trouble: str, state: State
+    free: int, inodes: int, trouble: str, state: Severity
 ) -> None:
-    (found,) = host.rooms([Room("/pool", "disks", free, inodes, 10, 100, trouble)])
+    (found,) = host.rooms([FreeSpace("/pool", "disks", free, inodes, 10, 100, trouble)])
     assert found.state is state
 
 
 def _uplinks(*links: Link, wanted: str = "", **about: object) -> list[Item]:
     routes = about.pop("routes", ())
     facts = Facts(links=links, routes=routes)  # type: ignore[arg-type]
-    cards = {"eno1": Card(str(about.pop("driver", "")), 1000)}
+    cards = {"eno1": SysfsNic(str(about.pop("driver", "")), 1000)}
     dmi = about.pop("dmi", ())
     assert isinstance(dmi, tuple)
     return list(network.uplinks(facts, cards, dmi, wanted))
@@ -172,7 +172,7 @@ def test_a_card_is_told_with_speed_mtu_and_what_it_carries() -> None:
     tap = replace(NIC, name="macvtap0", index=9, kind="macvtap", lower=2)
     items = _uplinks(NIC, tap, routes=(Route("default", "eno1"),), driver="igb")
     (found,) = items
-    assert found.state is State.GOOD
+    assert found.state is Severity.GOOD
     for word in ("igb", "1000 Mbit/s", "MTU 1500", "default route", "carries macvtap0"):
         assert word in found.what
 
@@ -181,18 +181,18 @@ def test_a_card_is_told_with_speed_mtu_and_what_it_carries() -> None:
 def test_a_port_of_something_says_what_to_use_in_its_place(master: str) -> None:
     above = replace(NIC, name="up0", index=5, kind=master, mac="52:54:00:00:00:02")
     found = _one(_uplinks(replace(NIC, master=5), above), '"eno1" is a port')
-    assert found.state is State.LACKS
+    assert found.state is Severity.LACKS
     assert "up0" in found.fix or "ovs-vsctl" in found.fix
 
 
 def test_wifi_down_and_dead_cards_are_told_and_one_that_must_do_is_bad() -> None:
     wifi = replace(NIC, wireless=True)
-    assert _one(_uplinks(wifi), "Wi-Fi").state is State.LACKS
-    assert _one(_uplinks(wifi, wanted="eno1"), "Wi-Fi").state is State.BAD
+    assert _one(_uplinks(wifi), "Wi-Fi").state is Severity.LACKS
+    assert _one(_uplinks(wifi, wanted="eno1"), "Wi-Fi").state is Severity.BAD
     assert "ip link set dev eno1 up" in _one(_uplinks(replace(NIC, up=False)), "is down").fix
-    assert _one(_uplinks(replace(NIC, carrier=False)), "no carrier").state is State.NOTE
+    assert _one(_uplinks(replace(NIC, carrier=False)), "no carrier").state is Severity.NOTE
     assert _one(_uplinks(replace(NIC, mtu=1200)), "too small for IPv6").fix
-    assert _one(_uplinks(NIC, wanted="eth7"), 'no NIC "eth7"').state is State.BAD
+    assert _one(_uplinks(NIC, wanted="eth7"), 'no NIC "eth7"').state is Severity.BAD
     assert _one(_uplinks(), "no NIC that guests").fix
 
 
@@ -322,8 +322,8 @@ def test_other_managers_are_quiet_once_they_leave_our_links_alone() -> None:
 def test_findings_are_shown_by_area_and_hostile_names_steer_nothing() -> None:
     items = [
         Item("kernel", "fine"),
-        Item("others", "\x1b[31mred\n::error::x", State.LACKS, "do \x9bthis"),
-        Item("kernel", "none", State.BAD, "boot another"),
+        Item("others", "\x1b[31mred\n::error::x", Severity.LACKS, "do \x9bthis"),
+        Item("kernel", "none", Severity.BAD, "boot another"),
     ]
     text = "\n".join(findings.lines(items))
     assert not {"\x1b", "\x9b"} & set(text)
@@ -352,7 +352,7 @@ def test_the_lines_for_ci_name_this_hosts_device_number_and_are_yaml() -> None:
 def test_programs_that_only_some_plans_need_are_told_with_their_packages() -> None:
     every = {"qemu-img", "ssh-keygen", "openssl", "gpgv", "mmdebstrap"}
     (fine,) = host.tools(every, uefi=True)
-    assert fine.state is findings.State.GOOD
+    assert fine.state is findings.Severity.GOOD
     few = list(host.tools(every - {"qemu-img", "gpgv"}, uefi=False))
     assert [(item.what, str(item.state), item.fix) for item in few] == [
         (

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.guest import agent_answers, agent_info
-from provisioner.guest.agent_info import Card, Disk, GuestWords
+from provisioner.guest.agent_info import AgentNic, GuestDisk, GuestInfo
 from provisioner.text import hides
 
 QUESTIONS = (
@@ -70,13 +70,13 @@ def test_a_guests_words_are_put_together() -> None:
         "guest-get-users": [{"user": "root"}, {"user": "root"}],
     }
     words = agent_info.read(answers, "0.10 0.20 3.00 1/80 1234\n")
-    assert words == GuestWords(
+    assert words == GuestInfo(
         hostname="web",
         os="Debian 12",
         kernel="6.1",
         load=(0.1, 0.2, 3.0),
-        cards=(Card("eth0", "02:00:00:00:00:01", ("10.0.0.1",)),),
-        disks=(Disk("/", 5 << 30, 20 << 30),),
+        cards=(AgentNic("eth0", "02:00:00:00:00:01", ("10.0.0.1",)),),
+        disks=(GuestDisk("/", 5 << 30, 20 << 30),),
         users=("root",),
     )
     assert agent_info.cells(words) == (
@@ -100,7 +100,7 @@ def test_ten_thousand_cards_are_a_few() -> None:
 def test_addresses_that_nobody_can_be_reached_at_are_left_out() -> None:
     told = [{"ip-address": a} for a in ("127.0.0.1", "fe80::1", "224.0.0.1", "10.0.0.1\x1b", "x")]
     words = agent_info.read({"guest-network-get-interfaces": [NIC | {"ip-addresses": told}]})
-    assert words.cards == (Card("eth0", "02:00:00:00:00:01", ()),)
+    assert words.cards == (AgentNic("eth0", "02:00:00:00:00:01", ()),)
 
 
 def test_a_hostile_name_is_shown_and_does_nothing() -> None:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from provisioner.guest.boot import File, Loader
-from provisioner.guest.domain import Copy, Disk, Domain, DomainDisk, Image, Seed
+from provisioner.guest.boot import BootFile, Loader
+from provisioner.guest.domain import Domain, DomainDisk, FileCopy, Image, Overlay, Seed
 from provisioner.guest.xml.render import domain_xml, from_mark, to_mark
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Chosen, Facts
@@ -46,7 +46,7 @@ def of_kind(resources: dict[Key, Resource], kind: type[Resource]) -> list[Resour
 
 def test_an_images_disk_is_laid_over_it_and_as_large() -> None:
     made = wanted("image: debian-12")
-    assert of_kind(made, Disk) == [Disk(DISK, 2 * GIB, DEBIAN.disk, "qcow2")]
+    assert of_kind(made, Overlay) == [Overlay(DISK, 2 * GIB, DEBIAN.disk, "qcow2")]
     assert domain(made).disks == (DomainDisk(DISK, "qcow2", DEBIAN.disk, "qcow2"),)
     assert (domain(made).kernel, domain(made).cmdline, domain(made).firmware) == ("", "", "")
     assert domain(made).login == "debian"
@@ -66,22 +66,22 @@ def test_a_cloud_image_is_told_its_network_by_a_seed() -> None:
 
 def test_the_disk_grows_to_what_the_plan_says() -> None:
     made = wanted("image: debian-12, disk: 20G")
-    assert of_kind(made, Disk) == [Disk(DISK, 20 * GIB, DEBIAN.disk, "qcow2")]
+    assert of_kind(made, Overlay) == [Overlay(DISK, 20 * GIB, DEBIAN.disk, "qcow2")]
 
 
 def test_a_disk_that_has_grown_stays_so_when_the_plan_says_nothing_more() -> None:
-    there = Disk(DISK, 20 * GIB, DEBIAN.disk, "qcow2")
+    there = Overlay(DISK, 20 * GIB, DEBIAN.disk, "qcow2")
     made = wanted("image: debian-12", disks={DISK: there})
-    assert of_kind(made, Disk) == [there]
+    assert of_kind(made, Overlay) == [there]
 
 
 def test_a_running_guests_disk_grows_without_a_restart_and_never_shrinks_by_a_step() -> None:
     made = wanted("image: debian-12, disk: 20G")
-    small = made | {("disk", DISK): Disk(DISK, 2 * GIB, DEBIAN.disk, "qcow2")}
+    small = made | {("disk", DISK): Overlay(DISK, 2 * GIB, DEBIAN.disk, "qcow2")}
     assert [str(s) for s in diff(made, small)] == [
         "update disk web.qcow2: size is 2048 MiB, want 20480 MiB"
     ]
-    large = made | {("disk", DISK): Disk(DISK, 30 * GIB, DEBIAN.disk, "qcow2")}
+    large = made | {("disk", DISK): Overlay(DISK, 30 * GIB, DEBIAN.disk, "qcow2")}
     assert "update" not in {s.verb for s in diff(made, large)}
 
 
@@ -106,7 +106,7 @@ def test_another_image_by_name_is_a_change() -> None:
 def test_uefi_gives_the_guest_variables_of_its_own() -> None:
     made = wanted("image: debian-12, boot: uefi", loader=OVMF)
     nvram = "/v/lab/boot/web.nvram"
-    assert of_kind(made, Copy) == [Copy(nvram, OVMF.variables)]
+    assert of_kind(made, FileCopy) == [FileCopy(nvram, OVMF.variables)]
     guest = domain(made)
     assert (guest.firmware, guest.loader, guest.nvram) == ("uefi", OVMF.code, nvram)
     assert f"<nvram>{nvram}</nvram>" in domain_xml(guest)
@@ -118,19 +118,19 @@ def test_an_image_that_only_uefi_boots_is_booted_by_uefi() -> None:
 
 
 def test_a_kernel_of_the_plans_is_copied_for_qemu_and_booted_directly() -> None:
-    files = {("web", "kernel"): File("/src/bzImage", "ab" * 32)}
+    files = {("web", "kernel"): BootFile("/src/bzImage", "ab" * 32)}
     made = wanted("image: debian-12, kernel: ./bzImage, cmdline: root=/dev/vda1", files=files)
     copy = f"/v/lab/boot/kernel-{'ab' * 8}"
-    assert of_kind(made, Copy) == [Copy(copy, "/src/bzImage")]
+    assert of_kind(made, FileCopy) == [FileCopy(copy, "/src/bzImage")]
     guest = domain(made)
     assert (guest.kernel, guest.cmdline) == (copy, "root=/dev/vda1")
     assert '<boot order="1"/>' not in domain_xml(guest)
 
 
 def test_a_kernel_that_has_changed_needs_a_restart() -> None:
-    files = {("web", "kernel"): File("/src/bzImage", "ab" * 32)}
+    files = {("web", "kernel"): BootFile("/src/bzImage", "ab" * 32)}
     old = wanted("kernel: ./bzImage", Image(name="none"), files=files)
-    files = {("web", "kernel"): File("/src/bzImage", "cd" * 32)}
+    files = {("web", "kernel"): BootFile("/src/bzImage", "cd" * 32)}
     kept = {"web": domain(old)}
     new = wanted("kernel: ./bzImage", Image(name="none"), files=files, kept=kept)
     told = [str(s) for s in diff(new, old)]
@@ -138,7 +138,7 @@ def test_a_kernel_that_has_changed_needs_a_restart() -> None:
 
 
 def test_more_disks_follow_the_images_own() -> None:
-    files = {("web", "disks/1"): File("/plans/data.img", "")}
+    files = {("web", "disks/1"): BootFile("/plans/data.img", "")}
     made = wanted(
         "image: debian-12, disks: [10G, {path: data.img, format: raw, readonly: true}, "
         "{device: /dev/disk/by-id/x, cache: none, discard: false}]",
@@ -149,7 +149,7 @@ def test_more_disks_follow_the_images_own() -> None:
         DomainDisk("/plans/data.img", "raw", readonly=True),
         DomainDisk("/dev/disk/by-id/x", "raw", cache="none", discard=False, kind="block"),
     )
-    assert Disk("/v/lab/disk/web.1.qcow2", 10 * GIB) in of_kind(made, Disk)
+    assert Overlay("/v/lab/disk/web.1.qcow2", 10 * GIB) in of_kind(made, Overlay)
 
 
 def test_the_least_cpu_that_an_image_runs_on_is_emulated() -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from provisioner.errors import VmnetError
 from provisioner.guest import host_key, openssh
-from provisioner.guest.openssh import Copy, Login
+from provisioner.guest.openssh import CopySpec, SshLogin
 
-WEB = Login("lab", "web", "root", "10.77.0.9", "/var/lib/vmnet/lab/ssh/known_hosts")
-SIX = Login("lab", "six", "debian", "fd77::9", "/a 100% folder/known_hosts")
+WEB = SshLogin("lab", "web", "root", "10.77.0.9", "/var/lib/vmnet/lab/ssh/known_hosts")
+SIX = SshLogin("lab", "six", "debian", "fd77::9", "/a 100% folder/known_hosts")
 STRICT = [
     *("-F", "none", "-o", "HostKeyAlias=vmnet:lab:web"),
     *("-o", 'UserKnownHostsFile="/var/lib/vmnet/lab/ssh/known_hosts"'),
@@ -47,21 +47,21 @@ def test_the_guest_that_is_jumped_through_is_checked_too() -> None:
 
 
 def test_scp_gets_paths_that_are_nothing_but_paths() -> None:
-    there = openssh.scp(SIX, Copy("-x:y", "six", "/srv/a b", to_guest=True), folders=True)
+    there = openssh.scp(SIX, CopySpec("-x:y", "six", "/srv/a b", to_guest=True), folders=True)
     assert there[-4:] == ["-r", "--", "./-x:y", "debian@[fd77::9]:/srv/a b"]
-    back = openssh.scp(WEB, Copy("/x", "web", "y", to_guest=False))
+    back = openssh.scp(WEB, CopySpec("/x", "web", "y", to_guest=False))
     assert back == ["scp", *STRICT, "--", "root@10.77.0.9:y", "/x"]
 
 
 @pytest.mark.parametrize(
     ("words", "copy"),
     [
-        (("a", "web:"), Copy("a", "web", "", to_guest=True)),
-        (("web:/etc/x:y", "."), Copy(".", "web", "/etc/x:y", to_guest=False)),
-        (("./web:x", "web:x"), Copy("./web:x", "web", "x", to_guest=True)),
+        (("a", "web:"), CopySpec("a", "web", "", to_guest=True)),
+        (("web:/etc/x:y", "."), CopySpec(".", "web", "/etc/x:y", to_guest=False)),
+        (("./web:x", "web:x"), CopySpec("./web:x", "web", "x", to_guest=True)),
     ],
 )
-def test_a_copys_words_say_which_way_it_goes(words: tuple[str, str], copy: Copy) -> None:
+def test_a_copys_words_say_which_way_it_goes(words: tuple[str, str], copy: CopySpec) -> None:
     assert openssh.copied(*words, ["web"]) == copy
 
 
@@ -86,13 +86,13 @@ def test_other_words_are_no_copy(words: tuple[str, str]) -> None:
 def test_a_login_holds_nothing_but_names_and_an_address(hostile: dict[str, str]) -> None:
     good = {"plan": "lab", "vm": "web", "user": "root", "address": "10.0.0.1", "known_hosts": "/k"}
     with pytest.raises(ValueError, match=r"."):
-        Login(**(good | hostile))
+        SshLogin(**(good | hostile))
 
 
 def test_a_path_that_ssh_would_misread_is_refused() -> None:
     for path in ('/a"b', "/a\nb", "/a\x1bb"):
         with pytest.raises(VmnetError):
-            Login("lab", "web", "root", "10.0.0.1", path)
+            SshLogin("lab", "web", "root", "10.0.0.1", path)
 
 
 def test_a_config_says_to_ssh_what_the_command_line_does(tmp_path: Path) -> None:

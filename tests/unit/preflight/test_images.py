@@ -2,7 +2,7 @@
 
 from provisioner.errors import Exit
 from provisioner.guest.boot import Loader
-from provisioner.guest.domain import Disk, Image
+from provisioner.guest.domain import Image, Overlay
 from provisioner.plan.load.loader import load
 from provisioner.preflight.images import complaints
 
@@ -21,7 +21,7 @@ OVMF = Loader("/code", "/vars")
 def told(
     words: str,
     image: Image = DEBIAN,
-    there: dict[str, Disk] | None = None,
+    there: dict[str, Overlay] | None = None,
     loader: Loader | None = OVMF,
 ) -> list[tuple[str, str | None, Exit]]:
     text = (
@@ -76,7 +76,8 @@ def test_a_disk_smaller_than_the_image() -> None:
 
 def test_a_disk_that_would_shrink_keeps_what_the_guest_has_written() -> None:
     there = {
-        path: Disk(path, 20 * GIB) for path in ("/v/lab/disk/web.qcow2", "/v/lab/disk/web.1.qcow2")
+        path: Overlay(path, 20 * GIB)
+        for path in ("/v/lab/disk/web.qcow2", "/v/lab/disk/web.1.qcow2")
     }
     lost = (
         "has 20480 MiB and would have to shrink: what the guest has written at its end would be "
