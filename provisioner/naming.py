@@ -34,8 +34,8 @@ KINDS: Final = {
 }
 """How the names of all devices of vmnet's begin, and of which kind (IFLA_INFO_KIND) they are."""
 
-TAP, LOWER, FAR, BRIDGE, VLAN, SIBLING, NET_TAP, WIRE_END, WIRE_ENTRY = KINDS
-_OF_PLANS: Final = frozenset({TAP, LOWER, FAR, BRIDGE, VLAN, SIBLING})
+TAP, LOWER, PEER, BRIDGE, VLAN, SIBLING, NET_TAP, WIRE_END, WIRE_ENTRY = KINDS
+_OF_PLANS: Final = frozenset({TAP, LOWER, PEER, BRIDGE, VLAN, SIBLING})
 _OF_WIRES: Final = frozenset({WIRE_END, WIRE_ENTRY})
 
 _FIRST_LINK_INDEX = 0x08000000
@@ -59,9 +59,9 @@ def macvtap(plan: str, vm: str, nic_index: int) -> str:
 
 
 def switch_ends(plan: str, network: str) -> tuple[str, str]:
-    """Name a switch's veth: the lower end that carries the macvtaps, the far end of the host."""
+    """Name a switch's veth: the lower end that carries the macvtaps, and the host's peer of it."""
     tail = digest("switch", plan, network)
-    return LOWER + tail, FAR + tail
+    return LOWER + tail, PEER + tail
 
 
 def bridge(plan: str, network: str) -> str:
@@ -104,7 +104,7 @@ def switch_mac(plan: str, network: str) -> str:
     return _local_mac(digest("switch mac", plan, network))
 
 
-def far_mac(plan: str, network: str) -> str:
+def host_mac(plan: str, network: str) -> str:
     """Derive the MAC that guests on a switch know the host by."""
     return _local_mac(digest("far mac", plan, network))
 

@@ -50,7 +50,7 @@ def observe(
             case "macvlan", _:
                 out.append(host_access.observed(link, found, routes))
             case _:
-                continue  # the far end and the bridge of a switch: parts of it
+                continue  # the peer and the bridge of a switch: parts of it
     return out
 
 

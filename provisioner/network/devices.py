@@ -40,7 +40,7 @@ def host_device(plan: "Plan", network: "Network") -> str:
 def host_mac(plan: "Plan", network: "Network", facts: Facts = Facts()) -> str:  # noqa: B008
     """Give the MAC that guests know the host by; "" when it is a NIC's own and not in `facts`."""
     if network.switch:
-        return naming.far_mac(plan.name, network.name)
+        return naming.host_mac(plan.name, network.name)
     if network.host_access is not None:
         return naming.sibling_mac(plan.name, network.name)
     return uplink_mac(plan, network, facts)
@@ -89,27 +89,27 @@ def _of_switch(
     plan: "Plan", network: "Network", nics: Nics, facts: Facts
 ) -> Iterator[NetworkResource]:
     assert network.switch  # noqa: S101  (the caller asked; for the type checker)
-    lower, far = naming.switch_ends(plan.name, network.name)
+    lower, peer = naming.switch_ends(plan.name, network.name)
     switch = Switch(
         name=lower,
-        far=far,
+        peer=peer,
         addresses=tuple(sorted(str(a) for a in network.switch.host)),
         mtu=network.mtu or DEFAULT_MTU,
         group=naming.group(plan.name),
         alias=f"vmnet:{plan.name}/{network.name}",
         mac=naming.switch_mac(plan.name, network.name),
-        far_mac=naming.far_mac(plan.name, network.name),
+        host_mac=naming.host_mac(plan.name, network.name),
         bridge=naming.bridge(plan.name, network.name) if network.switch.hairpin else "",
     )
     yield switch
     if network.switch.nat:
         yield nftables.nat(
-            plan.name, network.name, switch.side, tuple(str(s) for s in network.subnet)
+            plan.name, network.name, switch.host_side, tuple(str(s) for s in network.subnet)
         )
     elif not facts.firewall.no_filter:  # else preflight.warnings has said what that means
-        yield nftables.isolation(plan.name, network.name, switch.side)
+        yield nftables.isolation(plan.name, network.name, switch.host_side)
     if network.switch.dhcp:
-        yield dnsmasq.served(plan, network, switch.side, nics, facts.home)
+        yield dnsmasq.served(plan, network, switch.host_side, nics, facts.home)
 
 
 def _static_addresses(plan: "Plan", network: "Network", nics: Nics) -> "Iterator[Address]":

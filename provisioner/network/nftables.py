@@ -24,7 +24,7 @@ _ABOUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NOBODY: Final = str(IPv4Address(0))
 _FIELDS: Final = {4: "ip", 6: "ip6"}
 _FAMILIES: Final = {4: "ipv4", 6: "ipv6"}
-_SWITCH_SIDES: Final = (f"{naming.FAR}*", f"{naming.BRIDGE}*")
+_SWITCH_SIDES: Final = (f"{naming.PEER}*", f"{naming.BRIDGE}*")
 """The devices on which the host meets the guests of any switch."""
 
 _TARGET: Final = "@th,64"

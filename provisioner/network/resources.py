@@ -5,30 +5,30 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """An isolated uplink: a veth pair whose far side carries the host's addresses.
+    """An isolated uplink: a veth pair whose peer carries the host's addresses.
 
-    With a `bridge` the far end is its one port, in hairpin mode: it sends frames back to where they
+    With a `bridge` the peer is its one port, in hairpin mode: it sends frames back to where they
     came from, as a switch of IEEE 802.1Qbg does. The addresses are the bridge's then.
     """
 
     name: str  # the lower end: what macvtaps are put on
-    far: str
+    peer: str
     addresses: tuple[str, ...]  # ADDRESS/PREFIX, sorted
     mtu: int
     group: int
     alias: str
     mac: str = ""  # of the lower end: a passthru guest bears it
-    far_mac: str = ""  # of the host's side: guests know the host by it
-    bridge: str = ""  # the reflecting bridge behind the far end; "" for none
+    host_mac: str = ""  # of the host's side: guests know the host by it
+    bridge: str = ""  # the reflecting bridge behind the peer; "" for none
     up: bool = True
     ignores_routers: bool = (
         True  # no IPv6 of the host's at the lower end, no routers heard at the others
     )
 
     @property
-    def side(self) -> str:
+    def host_side(self) -> str:
         """The device on which the host meets the guests."""
-        return self.bridge or self.far
+        return self.bridge or self.peer
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,8 +186,8 @@ def _routed(
 def _switch(
     plan: "Plan", network: "Network", places: "Places", facts: Facts, owned: Resources
 ) -> Iterator[VmnetError]:
-    lower, far = naming.switch_ends(plan.name, network.name)
-    mine = {far, naming.bridge(plan.name, network.name)} if ("switch", lower) in owned else set()
+    lower, peer = naming.switch_ends(plan.name, network.name)
+    mine = {peer, naming.bridge(plan.name, network.name)} if ("switch", lower) in owned else set()
     # Another network of the plan may have had the subnet until now.
     mine |= {x.name for x in facts.links if x.group == naming.group(plan.name)}
     yield from _routed(network, places, facts, mine)

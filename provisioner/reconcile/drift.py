@@ -10,7 +10,7 @@ from provisioner.text import one_line
 
 # What can be set on a thing that lives, without anything that leans on it noticing.
 _LIVE: dict[type[Resource], frozenset[str]] = {
-    Switch: frozenset({"addresses", "mtu", "alias", "up", "ignores_routers", "bridge", "far_mac"}),
+    Switch: frozenset({"addresses", "mtu", "alias", "up", "ignores_routers", "bridge", "host_mac"}),
     Vlan: frozenset({"mtu", "alias", "up", "ignores_routers"}),
     HostAccess: frozenset(
         {"addresses", "routes", "mtu", "alias", "up", "ignores_routers", "answers_for_itself"}

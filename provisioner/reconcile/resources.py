@@ -84,7 +84,9 @@ def follows(resource: Resource, others: Resources) -> tuple[Key, ...]:
         case Nat(translates=False):
             return ()  # the sooner the better
         case Nat(device=device) | Dhcp(device=device):
-            return tuple(k for k, r in others.items() if isinstance(r, Switch) and r.side == device)
+            return tuple(
+                k for k, r in others.items() if isinstance(r, Switch) and r.host_side == device
+            )
         case _:
             return ()
 

@@ -26,7 +26,7 @@ PLAIN = Switch(
     naming.group("lab"),
     "vmnet:lab/lan",
     mac=naming.switch_mac("lab", "lan"),
-    far_mac=naming.far_mac("lab", "lan"),
+    host_mac=naming.host_mac("lab", "lan"),
 )
 HAIRPIN = replace(PLAIN, bridge=naming.bridge("lab", "lan"))
 BOTH = pytest.mark.parametrize("switch", [PLAIN, HAIRPIN], ids=["plain", "hairpin"])
@@ -71,7 +71,7 @@ def answered(*targets: str, within_s: float = 5) -> list[str]:
 
 
 def isolation(switch: Switch) -> Nat:
-    return nftables.isolation("lab", "lan", switch.side)
+    return nftables.isolation("lab", "lan", switch.host_side)
 
 
 @BOTH
@@ -133,7 +133,7 @@ def test_an_isolation_is_read_back_as_it_was_made() -> None:
 def test_a_switch_that_gets_nat_and_loses_it_again_is_never_without_its_table() -> None:
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
     apart = isolation(PLAIN)
-    out = nftables.nat("lab", "lan", PLAIN.side, ("10.77.0.0/24",))
+    out = nftables.nat("lab", "lan", PLAIN.host_side, ("10.77.0.0/24",))
     nft.create(apart)
     for rules, forwards in ((out, 1), (apart, 0)):
         nft.update(rules)

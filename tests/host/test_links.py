@@ -121,7 +121,7 @@ def test_a_plans_links_go_in_one_call() -> None:
 
 def test_a_stranger_in_the_group_survives_and_the_plans_own_links_still_go() -> None:
     switch.create(SWITCH)
-    switch.create(replace(SWITCH, name="stranger0", far="stranger1", addresses=()))
+    switch.create(replace(SWITCH, name="stranger0", peer="stranger1", addresses=()))
     macvtap.create(tap("web"), 0x12345678)
     links.delete_group(GROUP, lambda x: naming.are_ours(x.name, x.kind))
     assert set(seen()) == {"lo", "stranger0", "stranger1"}

@@ -56,7 +56,7 @@ SWITCH = Switch(
     naming.group("lab"),
     "vmnet:lab/lan",
     mac=naming.switch_mac("lab", "lan"),
-    far_mac=naming.far_mac("lab", "lan"),
+    host_mac=naming.host_mac("lab", "lan"),
 )
 HAIRPIN = replace(SWITCH, bridge=naming.bridge("lab", "lan"))
 
@@ -178,8 +178,8 @@ def test_a_default_route_that_somebody_sets_on_host_access_is_taken_away() -> No
 @pytest.mark.parametrize("wanted", [SWITCH, HAIRPIN], ids=["plain", "hairpin"])
 def test_the_lower_end_of_a_switch_hears_no_router_behind_it(wanted: Switch) -> None:
     switches.create(wanted)
-    advertise(wanted.side, neighbour(LOWER))  # as vmnet's own dnsmasq does
-    assert [learned(x) for x in (LOWER, FAR, wanted.side)] == [[], [], []]
+    advertise(wanted.host_side, neighbour(LOWER))  # as vmnet's own dnsmasq does
+    assert [learned(x) for x in (LOWER, FAR, wanted.host_side)] == [[], [], []]
     assert switch() == wanted
 
 
@@ -188,21 +188,21 @@ def test_the_host_s_side_of_a_switch_hears_no_guest_that_plays_a_router(wanted: 
     switches.create(SWITCH)
     switches.update(wanted)
     # A frame of the lower end's own goes out to the far end; the control is at the same place.
-    advertise(LOWER, neighbour(wanted.side))
-    assert [learned(x) for x in (LOWER, FAR, wanted.side)] == [[], [], []]
+    advertise(LOWER, neighbour(wanted.host_side))
+    assert [learned(x) for x in (LOWER, FAR, wanted.host_side)] == [[], [], []]
 
 
 @pytest.mark.parametrize("wanted", [SWITCH, HAIRPIN], ids=["plain", "hairpin"])
 def test_a_switch_that_has_learned_is_told_apart_and_mended(wanted: Switch) -> None:
     switches.create(wanted)
-    listening(LOWER, wanted.side)
-    advertise(LOWER, neighbour(wanted.side))
-    advertise(wanted.side, neighbour(LOWER, "ctm"))
+    listening(LOWER, wanted.host_side)
+    advertise(LOWER, neighbour(wanted.host_side))
+    advertise(wanted.host_side, neighbour(LOWER, "ctm"))
     assert "default" in learned(LOWER)
-    assert "default" in learned(wanted.side)
+    assert "default" in learned(wanted.host_side)
     assert switch() == replace(wanted, ignores_routers=False)
     switches.update(wanted)
-    assert [learned(LOWER), learned(wanted.side)] == [[], []]
+    assert [learned(LOWER), learned(wanted.host_side)] == [[], []]
     assert switch() == wanted
 
 

@@ -34,7 +34,7 @@ PLAIN = Switch(
     GROUP,
     "vmnet:lab/lan",
     mac=naming.switch_mac("lab", "lan"),
-    far_mac=naming.far_mac("lab", "lan"),
+    host_mac=naming.host_mac("lab", "lan"),
 )
 HAIRPIN = replace(PLAIN, bridge=BRIDGE)
 A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
@@ -210,7 +210,7 @@ def test_guests_meet_the_host_at_one_mac_before_and_after_a_change() -> None:
                     {s.macs for s in neighbours.neighbours("a", host, deadline_s=2).values()}
                 )
                 assert answered(["10.77.0.1", "fd77::1"]) == ["10.77.0.1", "fd77::1"]
-    assert told == [{(PLAIN.far_mac,)}] * 3
+    assert told == [{(PLAIN.host_mac,)}] * 3
 
 
 def test_an_address_that_a_router_gave_the_host_is_named_as_that_and_taken_away() -> None:

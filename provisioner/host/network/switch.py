@@ -33,7 +33,7 @@ def create(switch: Switch) -> None:
 
     Raises VmnetError when the kernel refuses; FileExistsError when one of the names is taken.
     """
-    names = [name for name in (switch.name, switch.far, switch.bridge) if name]
+    names = [name for name in (switch.name, switch.peer, switch.bridge) if name]
     links.refuse_existing(*names)
     doing = f'making the switch "{switch.name}"'
     devices = _Devices.chosen(names)
@@ -49,7 +49,7 @@ def update(switch: Switch) -> None:
 
     Its bridge comes or goes as wanted. Raises VmnetError when the kernel refuses.
     """
-    lower, far = links.existing_index(switch.name), links.existing_index(switch.far)
+    lower, peer = links.existing_index(switch.name), links.existing_index(switch.peer)
     bridge = _bridge_of(switch.name)
     here = links.index_of(bridge)
     writes: list[Message] = []
@@ -58,26 +58,26 @@ def update(switch: Switch) -> None:
         writes.append(_bridge(switch, here, ("IFLA_IFNAME", bridge), create=True))
     elif here:
         _prove_bridge(here, switch)
-    devices = _Devices(lower, far, here if switch.bridge else 0)
-    have = addresses(far, here)
+    devices = _Devices(lower, peer, here if switch.bridge else 0)
+    have = addresses(peer, here)
     writes += remove_addresses(have, devices.host_side, switch.addresses)
-    (port,) = links.at(far)
+    (port,) = links.at(peer)
     if port.master != devices.bridge:
-        writes.append(_enslave(far, devices.bridge))
+        writes.append(_enslave(peer, devices.bridge))
     if here and not switch.bridge:
         writes.append(link_codec.delete(index=here))
-    if switch.far_mac and port.mac != switch.far_mac:
-        writes.append(new(("IFLA_ADDRESS", switch.far_mac), index=far))
+    if switch.host_mac and port.mac != switch.host_mac:
+        writes.append(new(("IFLA_ADDRESS", switch.host_mac), index=peer))
     doing = f'setting up the switch "{switch.name}"'
     for each in links.at(*devices):
         writes += ipv6.below_ipv6(each.mtu, switch.mtu, each.index)
     write(doing, [*writes, *_configure(switch, devices)])
     _close(switch)
-    wanted, side = _addresses(switch), devices.host_side
+    wanted, host_side = _addresses(switch), devices.host_side
     # What routers have given the host before: in a second call, once it ignores them.
-    learned = remove_addresses(addresses(side), side, wanted)
-    routes = remove_learned(side, wanted)
-    write(doing, [*learned, *routes, *ipv6.bring_up(*devices), *add_addresses(side, wanted)])
+    learned = remove_addresses(addresses(host_side), host_side, wanted)
+    routes = remove_learned(host_side, wanted)
+    write(doing, [*learned, *routes, *ipv6.bring_up(*devices), *add_addresses(host_side, wanted)])
 
 
 def observed(lower: Link, found: Iterable[Link]) -> Switch:
@@ -87,21 +87,21 @@ def observed(lower: Link, found: Iterable[Link]) -> Switch:
     out, makes the switch as good as down: `up` is false.
     """
     links_ = tuple(found)
-    far = next((x for x in links_ if x.index == lower.lower and x.lower == lower.index), None)
+    peer = next((x for x in links_ if x.index == lower.lower and x.lower == lower.index), None)
     bridge = next((x for x in links_ if x.name == _bridge_of(lower.name)), None)
-    parts = [x for x in (lower, far, bridge) if x]
-    side = bridge or far
+    parts = [x for x in (lower, peer, bridge) if x]
+    host_side = bridge or peer
     return Switch(
         name=lower.name,
-        far=far.name if far else "",
-        addresses=side.addresses if side else (),
+        peer=peer.name if peer else "",
+        addresses=host_side.addresses if host_side else (),
         mtu=min(x.mtu for x in parts),
         group=lower.group,
         alias=one_line(lower.alias),
         mac=lower.mac,
-        far_mac=side.mac if side else "",
+        host_mac=host_side.mac if host_side else "",
         bridge=bridge.name if bridge else "",
-        up=far is not None and all(x.up for x in parts) and _is_wired(far, bridge),
+        up=peer is not None and all(x.up for x in parts) and _is_wired(peer, bridge),
         ignores_routers=not lower.ipv6 and not any(x.learns for x in parts),
     )
 
@@ -124,7 +124,7 @@ class _Devices:
     """The ifindexes of a switch's devices; 0 for no bridge."""
 
     lower: int
-    far: int
+    peer: int
     bridge: int = 0
 
     @classmethod
@@ -136,11 +136,11 @@ class _Devices:
         return cls(*found)
 
     def __iter__(self) -> Iterator[int]:
-        return filter(None, (self.lower, self.far, self.bridge))
+        return filter(None, (self.lower, self.peer, self.bridge))
 
     @property
     def host_side(self) -> int:
-        return self.bridge or self.far
+        return self.bridge or self.peer
 
 
 def _bridge_of(lower: str) -> str:
@@ -151,23 +151,23 @@ def _lower_of(bridge: str) -> str:
     return naming.LOWER + bridge[3:]
 
 
-def _is_wired(far: Link, bridge: Link | None) -> bool:
+def _is_wired(peer: Link, bridge: Link | None) -> bool:
     if bridge is None:
-        return not far.master
-    return far.master == bridge.index and far.hairpin
+        return not peer.master
+    return peer.master == bridge.index and peer.hairpin
 
 
 def _creation(switch: Switch, devices: _Devices) -> Iterator[Message]:
     shared = ("IFLA_MTU", switch.mtu), ("IFLA_GROUP", switch.group)
-    near, far = (
+    near, peer = (
         [("IFLA_IFNAME", name), *shared, *([("IFLA_ADDRESS", mac)] if mac else [])]
-        for name, mac in ((switch.name, switch.mac), (switch.far, switch.far_mac))
+        for name, mac in ((switch.name, switch.mac), (switch.peer, switch.host_mac))
     )
-    pair = link_codec.veth(far, devices.far)
+    pair = link_codec.veth(peer, devices.peer)
     yield new(*near, pair, index=devices.lower, create=True, fixes=_NO_VETH)
     if switch.bridge:
         yield _bridge(switch, devices.bridge, ("IFLA_IFNAME", switch.bridge), create=True)
-        yield _enslave(devices.far, devices.bridge)
+        yield _enslave(devices.peer, devices.bridge)
 
 
 def _bridge(switch: Switch, index: int, *named: Attribute, create: bool = False) -> Message:
@@ -184,7 +184,7 @@ def _configure(switch: Switch, devices: _Devices) -> Iterator[Message]:
     settings = ("IFLA_MTU", switch.mtu), ("IFLA_IFALIAS", switch.alias)
     if devices.bridge:
         yield _bridge(switch, devices.bridge)
-        yield new(link_codec.hairpin(), index=devices.far)
+        yield new(link_codec.hairpin(), index=devices.peer)
     for index in devices:
         yield link_codec.silence(index=index)
         # The lower end is the guests': were it to answer ARP, a reflecting bridge would bring the
@@ -196,7 +196,7 @@ def _configure(switch: Switch, devices: _Devices) -> Iterator[Message]:
 def _close(switch: Switch) -> None:
     """Keep the lower end out of the host's IPv6, and the others from learning from routers."""
     ipv6.disable(switch.name)
-    ipv6.ignore_routers(*filter(None, (switch.far, switch.bridge)))
+    ipv6.ignore_routers(*filter(None, (switch.peer, switch.bridge)))
 
 
 def _addresses(switch: Switch) -> tuple[str, ...]:
@@ -204,8 +204,8 @@ def _addresses(switch: Switch) -> tuple[str, ...]:
 
     Without one dnsmasq sends no router advertisements (RFC 4861, 4.2: it is their source).
     """
-    six = switch.far_mac and any(":" in address for address in switch.addresses)
-    return (*switch.addresses, f"{link_local(switch.far_mac)}/64") if six else switch.addresses
+    six = switch.host_mac and any(":" in address for address in switch.addresses)
+    return (*switch.addresses, f"{link_local(switch.host_mac)}/64") if six else switch.addresses
 
 
 def _prove_bridge(index: int, switch: Switch) -> None:

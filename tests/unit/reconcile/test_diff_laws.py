@@ -36,7 +36,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 POOLS: dict[str, tuple[Any, ...]] = {
     "device": DEVICES,
     "uplink": UPLINKS,
-    "far": ("mvh0", "mvh1"),
+    "peer": ("mvh0", "mvh1"),
     "mode": ("bridge", "passthru", "vepa"),
     "node": ("right", "missing", "foreign"),
     "seed": (None, f"{HOME}/seed/0.iso", f"{HOME}/seed/1.iso"),
