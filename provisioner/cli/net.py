@@ -74,7 +74,7 @@ def create(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands import net
         from provisioner.network.standalone import device
         from provisioner.network.standalone.device import Wish
-        from provisioner.plan import numbers, scalars
+        from provisioner.plan import scalars
 
         wish = Wish(
             uplink=_value("--uplink", scalars.uplink, uplink),
@@ -84,9 +84,9 @@ def create(  # noqa: PLR0913  (every one a word of the command line)
             owner=_uid(owner) if owner else 0,
             label=_value("--label", scalars.network_name, label) if label else "",
             mac=_value("--mac", scalars.mac, mac) if mac else "",
-            mtu=_value("--mtu", numbers.mtu, mtu) if mtu else None,
-            queues=_value("--queues", numbers.queues, queues),
-            txqueuelen=_value("--txqueuelen", numbers.txqueuelen, txqueuelen),
+            mtu=_value("--mtu", scalars.mtu, mtu) if mtu else None,
+            queues=_value("--queues", scalars.queues, queues),
+            txqueuelen=_value("--txqueuelen", scalars.txqueuelen, txqueuelen),
             sources=_macs(allow),
             nopromisc=promisc is False,
             take_over=take_over,
@@ -149,15 +149,15 @@ def set_(  # noqa: PLR0913  (every one a word of the command line)
     def work() -> None:
         from provisioner.commands import net
         from provisioner.network.standalone.device import Change
-        from provisioner.plan import numbers
+        from provisioner.plan import scalars
 
         change = Change(
             mode=str(mode) if mode else None,
-            mtu=_value("--mtu", numbers.mtu, mtu) if mtu else None,
+            mtu=_value("--mtu", scalars.mtu, mtu) if mtu else None,
             sources=_macs(allow) if allow else None,
             nopromisc=None if promisc is None else not promisc,
             up=up,
-            txqueuelen=_value("--txqueuelen", numbers.txqueuelen, txqueuelen)
+            txqueuelen=_value("--txqueuelen", scalars.txqueuelen, txqueuelen)
             if txqueuelen
             else None,
             owner=_uid(owner) if owner else None,

@@ -22,9 +22,9 @@ from provisioner.image import digest as digests
 from provisioner.image import source
 from provisioner.image.digest import Digest, Form
 from provisioner.image.source import Remote, Url
-from provisioner.plan import numbers
+from provisioner.plan import scalars
+from provisioner.plan.choices import Firmware
 from provisioner.plan.scalars import BadValue, meant, quoted
-from provisioner.plan.types import Firmware
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class Entry(_Value):
     format: Literal["qcow2", "raw"] = "qcow2"
     boot: tuple[Firmware, ...] = Field(min_length=1)
     user: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
-    min_memory_mib: Annotated[int, BeforeValidator(numbers.memory_mib)] = Field(alias="min_memory")
+    min_memory_mib: Annotated[int, BeforeValidator(scalars.memory_mib)] = Field(alias="min_memory")
     min_cpu: Cpu = Cpu.V1
     agent: bool = False
     ready: Ready = Ready.SSH

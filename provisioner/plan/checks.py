@@ -99,7 +99,7 @@ class Check:
 
 
 def line(value: object) -> Check | str:
-    """Read one line of `checks`; "auto" stays. Raises BadValue."""
+    """Parse one line of `checks`; "auto" stays. Raises BadValue."""
     text = " ".join(str(value).split())
     if text == AUTO:
         return AUTO
@@ -114,7 +114,7 @@ def line(value: object) -> Check | str:
 
 
 def asked(text: str) -> Asked:
-    """Read what `str(Asked)` has written. Raises BadValue."""
+    """Parse what `str(Asked)` has written. Raises BadValue."""
     if text == "ping":
         return Asked()
     reader = _Words(text, text.split())

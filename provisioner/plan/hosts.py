@@ -31,7 +31,7 @@ class Login:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Give it as ssh's own words; nothing in it can be taken for an option."""
+        """Return it as ssh's own words; nothing in it can be taken for an option."""
         port = ("-p", str(self.port)) if self.port else ()
         user = ("-l", self.user) if self.user else ()
         return (*port, *user, "--", self.host)
@@ -51,12 +51,12 @@ class Machine:
     ssh: Login | None = None
 
     def on(self, subnets: "tuple[Subnet, ...]") -> tuple[Address, ...]:
-        """Give those of its addresses that lie in one of these subnets."""
+        """Return those of its addresses that lie in one of these subnets."""
         return tuple(a for a in self.addresses if any(a in subnet for subnet in subnets))
 
 
 def machines(value: object) -> Mapping[str, Machine]:
-    """Read other machines: a name, and an address, several, or keys. Raises BadValue."""
+    """Parse other machines: a name, and an address, several, or keys. Raises BadValue."""
     if not isinstance(value, dict):
         raise BadValue(
             "hosts is not a mapping of names to addresses", "write hosts: {nas: 10.0.0.5}"
@@ -65,7 +65,7 @@ def machines(value: object) -> Mapping[str, Machine]:
 
 
 def login(value: object) -> Login:
-    """Take [USER@]HOST[:PORT] for ssh. Raises BadValue."""
+    """Parse [USER@]HOST[:PORT] for ssh. Raises BadValue."""
     text = scalar(value)
     user, at, place = text.rpartition("@")
     whole = f"[{place}]" if _is_address(place) else place  # an IPv6 address has colons of its own

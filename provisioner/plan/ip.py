@@ -23,7 +23,7 @@ _SHORTEST = 8
 
 
 def subnet(value: object) -> Subnet:
-    """Take a subnet such as 10.77.0.0/24 that has room for guests."""
+    """Parse a subnet such as 10.77.0.0/24 that has room for guests."""
     text = scalar(value)
     head, slash, length = text.partition("/")
     try:
@@ -45,7 +45,7 @@ def subnet(value: object) -> Subnet:
 
 
 def address(value: object) -> Address:
-    """Take a unicast address that a machine can bear, without a prefix."""
+    """Parse a unicast address that a machine can bear, without a prefix."""
     text = scalar(value)
     try:
         found = ip_address(text)
@@ -58,7 +58,7 @@ def address(value: object) -> Address:
 
 
 def interface(value: object) -> Interface:
-    """Take an address with its prefix; one without gets /32 or /128, to be filled in later."""
+    """Parse an address with its prefix; one without gets /32 or /128, to be filled in later."""
     text = scalar(value)
     head, slash, length = text.partition("/")
     try:
@@ -90,7 +90,7 @@ def completed(given: tuple[Interface, ...], subnets: tuple[Subnet, ...]) -> tupl
 
 
 def first_usable(subnet: Subnet) -> Interface:
-    """Give the lowest address that a machine can bear, with the subnet's prefix."""
+    """Return the lowest address that a machine can bear, with the subnet's prefix."""
     return ip_interface(f"{subnet.network_address + 1}/{subnet.prefixlen}")
 
 
@@ -106,7 +106,7 @@ def is_host(subnet: Subnet, one: Address) -> bool:
 
 
 def pool(value: object) -> tuple[Address, Address]:
-    """Take a range such as 10.0.0.10-10.0.0.20; both ends belong to it."""
+    """Parse a range such as 10.0.0.10-10.0.0.20; both ends belong to it."""
     if isinstance(value, list | tuple):
         ends = [scalar(end) for end in value]
     else:
@@ -121,7 +121,7 @@ def pool(value: object) -> tuple[Address, Address]:
 
 
 def host_access(value: object) -> tuple[Address, ...] | None:
-    """Take true (addresses are derived), false, or the address that guests meet the host at."""
+    """Parse true (addresses are derived), false, or the address that guests meet the host at."""
     if value is None or is_flag(value):
         return () if value is not None and flag(value) else None
     return tuple(address(one) for one in many(value))

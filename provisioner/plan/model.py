@@ -1,11 +1,12 @@
-"""The plan: what the user asked for, complete and checked when built.
+"""The plan: what the user asked for, complete, with every default.
 
-These models are the one source of names, defaults and rules. What concerns several values at once
-stands in planrules; building any of these raises pydantic's ValidationError.
+These models are the one source of keys, types and defaults; whether a plan holds is judged by
+plan.rules. Building one from a value that cannot be read raises pydantic's ValidationError.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Self
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated
 
 from pydantic import (
     BeforeValidator,
@@ -16,16 +17,15 @@ from pydantic import (
     model_validator,
 )
 
-from provisioner.plan import checks as checkwords
+from provisioner.plan import checks as user_checks
 from provisioner.plan import hosts as machines
-from provisioner.plan import ip, numbers, problem, scalars
-from provisioner.plan.rules import checks as usercheck
-from provisioner.plan.rules import network as network_rules
-from provisioner.plan.rules import plan
+from provisioner.plan import ip, scalars
+from provisioner.plan.choices import Accel, Addressing, Mode, SpoofGuard, Vhost
+from provisioner.plan.nic_id import NicId
 from provisioner.plan.types import (
-    Accel,
+    DEFAULTABLE,
+    LAYOUT,
     Addresses,
-    Addressing,
     Allow,
     AnyAccel,
     AnyAddressing,
@@ -35,30 +35,16 @@ from provisioner.plan.types import (
     Flag,
     Interfaces,
     Many,
-    Mode,
     Mtu,
     OneAddress,
     OneSubnet,
     Part,
     QueueLength,
     Queues,
-    SpoofGuard,
-    Vhost,
 )
 from provisioner.plan.vm import Nic, Vm
 
-__all__ = [
-    "Accel",
-    "Addressing",
-    "Mode",
-    "Network",
-    "Nic",
-    "Plan",
-    "SpoofGuard",
-    "Switch",
-    "Vhost",
-    "Vm",
-]
+__all__ = ["Network", "Nic", "Plan", "Switch", "Vm"]
 
 
 class Switch(Part):
@@ -66,6 +52,8 @@ class Switch(Part):
 
     `host` are the far side's own addresses. With `hairpin` a bridge there sends frames back, with
     `nat` guests get out through the host, with `dhcp` a dnsmasq answers DHCP and DNS.
+
+    switch: {host: 10.77.0.1/24, hairpin: true, nat: true, dhcp: true}
     """
 
     host: Interfaces = ()
@@ -92,18 +80,29 @@ def _usual_addressing(subnets: tuple[ip.Subnet, ...], switch: Switch | None) -> 
 
 
 class Network(Part):
-    """One wire that NICs are attached to: an uplink of the host, or a switch that vmnet makes."""
+    """One wire that NICs are attached to: an uplink of the host, or a switch that vmnet makes.
+
+    networks:
+      lan: {uplink: eno1, mode: bridge, subnet: 192.168.1.0/24, gateway: 192.168.1.1,
+            pool: 192.168.1.200-192.168.1.220, host_access: true}
+      lab: {switch: {nat: true, dhcp: true}, subnet: [10.77.0.0/24, "fd77::/64"]}
+    """
 
     name: Annotated[str, BeforeValidator(scalars.network_name)]
-    uplink: Annotated[str, BeforeValidator(scalars.uplink)] | None = None
-    subnet: Annotated[tuple[OneSubnet, ...], Many] = ()
-    switch: Switch | None = None
-    granted: Annotated[str, BeforeValidator(scalars.network_name)] | None = None
+    uplink: Annotated[str, BeforeValidator(scalars.uplink)] | None = Field(
+        None, json_schema_extra=LAYOUT
+    )
+    subnet: Annotated[tuple[OneSubnet, ...], Many] = Field((), json_schema_extra=LAYOUT)
+    switch: Switch | None = Field(None, json_schema_extra=LAYOUT)
+    granted: Annotated[str, BeforeValidator(scalars.network_name)] | None = Field(
+        None, json_schema_extra=LAYOUT
+    )
     mode: AnyMode = Mode.BRIDGE
     gateway: Addresses = ()
     pool: Annotated[tuple[OneAddress, OneAddress], BeforeValidator(ip.pool)] | None = None
     addressing: AnyAddressing = Field(
-        default_factory=lambda known: _usual_addressing(known["subnet"], known["switch"])
+        default_factory=lambda known: _usual_addressing(known["subnet"], known["switch"]),
+        json_schema_extra=LAYOUT,
     )
     slaac: Flag = Field(default_factory=lambda known: known["addressing"] in {"dhcp", "slaac"})
     mtu: Mtu | None = None
@@ -111,8 +110,12 @@ class Network(Part):
     promisc: Flag = True
     allow: Allow = ()
     take_over: Flag = False
-    host_access: Annotated[tuple[OneAddress, ...] | None, PlainValidator(ip.host_access)] = None
-    vlan: Annotated[int, BeforeValidator(numbers.vlan)] | None = None
+    host_access: Annotated[tuple[OneAddress, ...] | None, PlainValidator(ip.host_access)] = Field(
+        None, json_schema_extra=LAYOUT
+    )
+    vlan: Annotated[int, BeforeValidator(scalars.vlan)] | None = Field(
+        None, json_schema_extra=LAYOUT
+    )
     spoof_guard: AnyGuard = SpoofGuard.MAC
     queues: Queues = 1
     vhost: AnyVhost = Vhost.AUTO
@@ -121,7 +124,7 @@ class Network(Part):
     @field_validator("switch")
     @classmethod
     def _with_host(cls, switch: Switch | None, info: ValidationInfo) -> Switch | None:
-        """Give the far end the first usable address of each subnet, or the subnet's prefix."""
+        """Add the first usable address of each subnet, or the subnet's prefix."""
         subnets: tuple[ip.Subnet, ...] = info.data.get("subnet", ())
         if switch is None:
             return None
@@ -130,27 +133,32 @@ class Network(Part):
             host = tuple(ip.first_usable(subnet) for subnet in subnets)
         return switch.model_copy(update={"host": host})
 
-    @model_validator(mode="after")
-    def _holds(self) -> Self:
-        problem.refuse("network", network_rules.network_problems(self))
-        return self
-
 
 class Plan(Part):
-    """The whole file, after every check that needs no machine."""
+    """The whole file.
 
-    name: Annotated[str, BeforeValidator(scalars.plan_name)]
-    networks: tuple[Network, ...]
-    vms: tuple[Vm, ...]
+    name: lab
+    networks: {lan: {switch: true, subnet: 10.77.0.0/24}}
+    vms: {web: {nics: [lan]}, db: {nics: [lan]}}
+    checks: [auto, web -> db tcp/5432]
+    """
+
+    name: Annotated[str, BeforeValidator(scalars.plan_name)] = Field(examples=["name: lab"])
+    networks: tuple[Network, ...] = Field(
+        examples=["networks: {lan: {switch: true, subnet: 10.77.0.0/24}}"]
+    )
+    vms: tuple[Vm, ...] = Field(examples=["vms: {web: {nics: [lan]}}"])
     hosts: Annotated[Mapping[str, machines.Machine], PlainValidator(machines.machines)] = Field(
         default_factory=dict
     )
     checks: Annotated[
-        tuple[Annotated[checkwords.Check | str, PlainValidator(checkwords.line)], ...],
+        tuple[Annotated[user_checks.Check | str, PlainValidator(user_checks.line)], ...],
         BeforeValidator(scalars.many),
-    ] = (checkwords.AUTO,)
-    connection: Annotated[str, BeforeValidator(scalars.connection)] = "auto"
-    accel: AnyAccel = Accel.AUTO
+    ] = (user_checks.AUTO,)
+    connection: Annotated[str, BeforeValidator(scalars.connection)] = Field(
+        "auto", json_schema_extra=DEFAULTABLE
+    )
+    accel: AnyAccel = Field(Accel.AUTO, json_schema_extra=DEFAULTABLE)
 
     @field_validator("vms")
     @classmethod
@@ -159,24 +167,31 @@ class Plan(Part):
         known = {network.name: network.subnet for network in info.data.get("networks", ())}
         return tuple(_completed(vm, known) for vm in vms)
 
-    @model_validator(mode="after")
-    def _holds(self) -> Self:
-        problem.refuse("plan", (*plan.plan_problems(self), *usercheck.complaints(self)))
-        return self
-
     def network(self, name: str) -> Network:
-        """Give the network of that name; KeyError if there is none."""
-        for network in self.networks:
-            if network.name == name:
-                return network
-        raise KeyError(name)
+        """Return the network of that name; KeyError if there is none."""
+        return self._networks[name]
 
     def vm(self, name: str) -> Vm:
-        """Give the VM of that name; KeyError if there is none."""
+        """Return the VM of that name; KeyError if there is none."""
+        return self._vms[name]
+
+    def nics(self) -> Iterator[tuple[NicId, Nic]]:
+        """Return every NIC with its identity, in the order of the file."""
         for vm in self.vms:
-            if vm.name == name:
-                return vm
-        raise KeyError(name)
+            for number, nic in enumerate(vm.nics):
+                yield NicId(vm.name, number), nic
+
+    def nics_on(self, network: Network) -> Iterator[tuple[NicId, Nic]]:
+        """Return the NICs of a network with their identities, in the order of the file."""
+        return ((key, nic) for key, nic in self.nics() if nic.network == network.name)
+
+    @cached_property
+    def _networks(self) -> dict[str, Network]:
+        return {network.name: network for network in self.networks}
+
+    @cached_property
+    def _vms(self) -> dict[str, Vm]:
+        return {vm.name: vm for vm in self.vms}
 
 
 def _completed(vm: Vm, subnets: dict[str, tuple[ip.Subnet, ...]]) -> Vm:

@@ -1,18 +1,23 @@
-"""How one NIC is attached to its network: what it says itself, else what its network says."""
+"""The settings that hold for a NIC: its own, else its network's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from provisioner import naming
+from provisioner.plan.mac import Mac
+
 if TYPE_CHECKING:
-    from provisioner.plan.model import Mode, Network, Nic, SpoofGuard, Vhost
+    from provisioner.plan.choices import Mode, SpoofGuard, Vhost
+    from provisioner.plan.model import Network, Nic, Plan
+    from provisioner.plan.nic_id import NicId
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class NicSettings:
     """The settings that hold for one NIC; `mtu` in bytes, None leaves it to the uplink.
 
     What the mode has no use for has the value that changes nothing: `promisc` is true outside
@@ -29,13 +34,21 @@ class Attachment:
     mtu: int | None
 
 
-def of(network: Network, nic: Nic) -> Attachment:
-    """Give the settings that hold for a NIC of a network."""
+def settings_of(plan: Plan, nic: Nic) -> NicSettings:
+    """Return the settings that hold for a NIC: its own, else those of its network.
+
+    Raises KeyError if the plan has no such network.
+    """
+    return settings_on(plan.network(nic.network), nic)
+
+
+def settings_on(network: Network, nic: Nic) -> NicSettings:
+    """Return the settings that hold for a NIC of this network."""
     mode = nic.mode or network.mode
-    return Attachment(
+    return NicSettings(
         mode=mode,
-        promisc=_first(nic.promisc, network.promisc) or mode != "passthru",
-        allow=_first(nic.allow, network.allow) if mode == "source" else (),
+        promisc=_first(nic.promisc, network.promisc) or not mode.is_exclusive,
+        allow=_first(nic.allow, network.allow) if mode.has_source_list else (),
         spoof_guard=_first(nic.spoof_guard, network.spoof_guard),
         queues=_first(nic.queues, network.queues),
         vhost=_first(nic.vhost, network.vhost),
@@ -44,5 +57,13 @@ def of(network: Network, nic: Nic) -> Attachment:
     )
 
 
-def _first(mine: _T | None, others: _T) -> _T:
-    return others if mine is None else mine
+def mac_of(plan: Plan, key: NicId, nic: Nic) -> Mac:
+    """Return the MAC that a NIC has by the plan: its own, else a derived one.
+
+    The device may have another: see `takes_uplink_mac`, and granted devices.
+    """
+    return nic.mac or Mac(naming.mac(plan.name, *key))
+
+
+def _first(own: _T | None, otherwise: _T) -> _T:
+    return otherwise if own is None else own

@@ -25,7 +25,7 @@ class Pool:
     reserved: frozenset[int]
 
     def given(self, nics: Iterable[Nic]) -> frozenset[int]:
-        """Give the addresses of this family that the plan itself gives to NICs, as numbers."""
+        """Return the addresses of this family that the plan itself gives to NICs, as numbers."""
         return frozenset(
             int(one.ip)
             for nic in nics
@@ -44,7 +44,7 @@ class Pool:
 
 
 def of(network: Network) -> tuple[Pool, ...]:
-    """Give a network's pools, one per subnet that vmnet itself hands out addresses of.
+    """Return a network's pools, one per subnet that vmnet itself hands out addresses of.
 
     That are all of them where addresses are static, and IPv4's where vmnet's own DHCP gives each
     VM its fixed lease.

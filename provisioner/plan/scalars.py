@@ -1,19 +1,18 @@
-"""One scalar of a plan at a time: text in, value out, or a complaint that says how to fix it.
+"""One scalar of a plan at a time: text in, value out, or BadValue, which says how to fix it.
 
 YAML never guesses a type here: `on`, `1e3` and a MAC stay text until one of these reads them.
 """
 
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
+from provisioner.plan.mac import Mac
 from provisioner.text import one_line
 
 _LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-_NETWORK_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _UPLINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _KEY_TYPES = (
     "ssh-ed25519",
     "ssh-rsa",
@@ -28,6 +27,11 @@ _LOCAL = ("qemu", "qemu+unix")
 _REMOTE = ("qemu+ssh", "qemu+libssh", "qemu+libssh2", "qemu+tls", "qemu+tcp", "qemu+ext")
 _LOCAL_KEYS = frozenset({"socket", "mode"})
 _CHOICES = "auto, qemu:///system or qemu:///session"
+
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
+_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,8}) ?(?:([MGT])(?:i|iB)?)?")
+_MIB = {None: 1, "M": 1, "G": 1024, "T": 1024 * 1024}
+_LEAST_MEMORY_MIB, _MOST_MEMORY_MIB = 96, 1024 * 1024
 
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _IFNAMSIZ = 16
@@ -47,12 +51,12 @@ class BadValue(ValueError):  # noqa: N818  (pydantic carries a ValueError along 
 
 
 def quoted(value: object) -> str:
-    """Give a value of the user for a message: on one line, short, harmless to a terminal."""
+    """Return a value of the user for a message: on one line, short, harmless to a terminal."""
     return f'"{one_line(str(value), 60)}"'
 
 
 def scalar(value: object) -> str:
-    """Take one value as text; refuse nothing at all, a list and a mapping."""
+    """Return one value as text; refuse nothing at all, a list and a mapping."""
     match value:
         case None | "":
             raise BadValue(_NO_VALUE, _FILL_IN)
@@ -65,12 +69,12 @@ def scalar(value: object) -> str:
 
 
 def many(value: object) -> Sequence[object]:
-    """Take one value or a list of them as a list."""
+    """Return one value or a list of them as a list."""
     return value if isinstance(value, list | tuple) else (value,)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Give the known word that a mistyped one is near to, if there is one."""
+    """Return the known word that a mistyped one is near to, if there is one."""
     import difflib
 
     near = difflib.get_close_matches(word[:64], list(known), n=1)
@@ -78,13 +82,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """Give `did you mean "…"? ` when a known word is near, else nothing."""
+    """Return `did you mean "…"? ` when a known word is near, else nothing."""
     near = nearest(word, known)
     return f'did you mean "{near}"? ' if near else ""
 
 
 def one_of(value: object, known: Iterable[str], kind: str) -> str:
-    """Take one of a few words, or say which there are."""
+    """Return one of a few words, or say which there are."""
     word = scalar(value)
     words = tuple(known)
     if word not in words:
@@ -92,14 +96,44 @@ def one_of(value: object, known: Iterable[str], kind: str) -> str:
     return word
 
 
-def plan_name(value: object) -> str:
-    """Take a plan's name: a DNS label of at most 32 characters."""
-    return _label(value, "a plan", 32)
+def matching(pattern: str, what: str, fix: str) -> Callable[[object], str]:
+    """Return a reader of text that matches the whole pattern.
+
+    `what` and `fix` are the two sentences of its BadValue; {text} is the text, quoted, {size} its
+    length.
+    """
+    form = re.compile(pattern)
+
+    def read(value: object) -> str:
+        text = scalar(value)
+        if not form.fullmatch(text):
+            known = {"text": quoted(text), "size": len(text)}
+            raise BadValue(what.format(**known), fix.format(**known))
+        return text
+
+    return read
 
 
-def vm_name(value: object) -> str:
-    """Take a VM's name: a DNS label of at most 40 characters; it becomes the guest's hostname."""
-    return _label(value, "a VM", _LONGEST_VM)
+_LABEL_FIX = (
+    "use a-z, 0-9 and -, a letter first, no - at the end, at most %d characters (this has {size})"
+)
+plan_name = matching(
+    rf"(?=.{{1,32}}\Z){_LABEL.pattern}", "{text} cannot name a plan", _LABEL_FIX % 32
+)
+"""A DNS label of at most 32 characters."""
+
+vm_name = matching(
+    rf"(?=.{{1,{_LONGEST_VM}}}\Z){_LABEL.pattern}",
+    "{text} cannot name a VM",
+    _LABEL_FIX % _LONGEST_VM,
+)
+"""A DNS label of at most 40 characters; it becomes the guest's hostname."""
+
+network_name = matching(
+    r"[a-z][a-z0-9_-]{0,31}",
+    "{text} cannot name a network",
+    "use a-z, 0-9, _ and -, a letter first, at most 32 characters (this has {size})",
+)
 
 
 def is_vm_name(name: str) -> bool:
@@ -107,30 +141,54 @@ def is_vm_name(name: str) -> bool:
     return len(name) <= _LONGEST_VM and bool(_LABEL.fullmatch(name))
 
 
-def _label(value: object, whose: str, limit: int) -> str:
-    name = scalar(value)
-    if len(name) > limit or not _LABEL.fullmatch(name):
-        raise BadValue(
-            f"{quoted(name)} cannot name {whose}",
-            "use a-z, 0-9 and -, a letter first, no - at the end,"
-            f" at most {limit} characters (this has {len(name)})",
-        )
-    return name
+def whole(what: str, low: int, high: int) -> Callable[[object], int]:
+    """Return a reader of whole numbers from `low` to `high`, written in plain decimal digits."""
+
+    def read(value: object) -> int:
+        text = scalar(value)
+        if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
+            raise BadValue(
+                f"{quoted(text)} is not {what}", f"write a whole number from {low} to {high}"
+            )
+        return int(text)
+
+    return read
 
 
-def network_name(value: object) -> str:
-    """Take a network's name."""
-    name = scalar(value)
-    if not _NETWORK_NAME.fullmatch(name):
+cpus = whole("a number of CPUs", 1, 64)
+mtu = whole("an MTU", 68, 65535)  # from IPv4's least (RFC 791) to the most that a macvtap takes
+vlan = whole("a VLAN", 1, 4094)  # 0 and 4095 are reserved (IEEE 802.1Q, 9.6)
+queues = whole("a number of queues", 1, 256)  # libvirt's and macvtap's limit (linux/if_tap.h)
+txqueuelen = whole("a queue length", 1, 1_000_000)  # frames
+
+
+def amount_mib(text: str) -> tuple[int, str | None] | None:
+    """Parse 512, 512M, 512MiB, 20 G or 1T to MiB, with its unit's letter; None for other text."""
+    parts = _AMOUNT.fullmatch(text)
+    return (int(parts[1]) * _MIB[parts[2]], parts[2]) if parts else None
+
+
+def memory_mib(value: object) -> int:
+    """Parse an amount of memory to MiB, which is also its unit when none is written."""
+    text = scalar(value)
+    found = amount_mib(text)
+    if found is None or found[1] == "T":
         raise BadValue(
-            f"{quoted(name)} cannot name a network",
-            f"use a-z, 0-9, _ and -, a letter first, at most 32 characters (this has {len(name)})",
+            f"{quoted(text)} is not an amount of memory",
+            "write it like 128M, 512MiB or 1G; a number alone counts MiB",
         )
-    return name
+    mib = found[0]
+    if mib < _LEAST_MEMORY_MIB:
+        fix = f"give at least {_LEAST_MEMORY_MIB}M: less does not boot"
+        raise BadValue(f"{quoted(text)} is too little memory", fix)
+    if mib > _MOST_MEMORY_MIB:
+        fix = f"give at most {_MOST_MEMORY_MIB // 1024}G"
+        raise BadValue(f"{quoted(text)} is too much memory", fix)
+    return mib
 
 
 def uplink(value: object) -> str:
-    """Take the name of a host's NIC.
+    """Return the name of a host's NIC.
 
     Narrower than the kernel, which lets `$(id)` and `-rf` name a device (dev_valid_name in
     net/core/dev.c); no NIC that people use carries more than these characters.
@@ -156,7 +214,7 @@ def uplink(value: object) -> str:
 
 
 def flag(value: object) -> bool:
-    """Take true or false, in the words that YAML knows for them."""
+    """Parse true or false, in the words that YAML knows for them."""
     if isinstance(value, bool):
         return value
     word = scalar(value)
@@ -171,7 +229,7 @@ def is_flag(value: object) -> bool:
 
 
 def allowed(value: object) -> str:
-    """Take whom a source-mode NIC hears: a MAC, vm:NAME for all MACs of that VM, or host."""
+    """Return whom a source-mode NIC receives from: a MAC, vm:NAME (all MACs of that VM) or host."""
     text = scalar(value)
     if text == "host":
         return text
@@ -184,31 +242,32 @@ def allowed(value: object) -> str:
     return text
 
 
-def mac(value: object) -> str:
-    """Take a unicast MAC; lower case comes back."""
+def mac(value: object) -> Mac:
+    """Parse a unicast MAC."""
     text = scalar(value)
     eaten = text.isdecimal() and len(text) > _FEW_DIGITS
-    told = "; did a YAML tool eat the colons?" if eaten else ""
-    form = f"a MAC looks like 02:00:00:00:00:01{told}"
+    hint = "; did a YAML tool eat the colons?" if eaten else ""
+    form = f"a MAC looks like 02:00:00:00:00:01{hint}"
     return _unicast(text, form, "leave mac out: vmnet derives one", "leave mac out")
 
 
-def _unicast(text: str, form: str, instead: str, way_out: str) -> str:
-    address = text.lower().replace("-", ":")
-    if not _MAC.fullmatch(address):
-        raise BadValue(f"{quoted(text)} is not a MAC", form)
-    if address == "00:00:00:00:00:00":
+def _unicast(text: str, form: str, instead: str, way_out: str) -> Mac:
+    try:
+        found = Mac(text)
+    except ValueError:
+        raise BadValue(f"{quoted(text)} is not a MAC", form) from None
+    if not any(found.packed):
         raise BadValue(f"{quoted(text)} is nobody's MAC", instead)
-    if int(address[:2], 16) & 1:
+    if not found.is_unicast:
         raise BadValue(
             f"{quoted(text)} is a multicast MAC",
             f"make the first octet even, as in 02:00:00:00:00:01, or {way_out}",
         )
-    return address
+    return found
 
 
 def ssh_key(value: object) -> str:
-    """Take one line of a .pub file of OpenSSH: type, key, comment; options are refused."""
+    """Return one line of a .pub file of OpenSSH: type, key, comment; options are refused."""
     line = scalar(value).strip()
     fix = "paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home"
     if "PRIVATE KEY" in line:

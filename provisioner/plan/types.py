@@ -1,98 +1,42 @@
-"""What the models of a plan are made of: the words they know, and how each value is read."""
+"""What the models of a plan are made of: how each value is read."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic.fields import FieldInfo
 
-from provisioner.plan import ip, numbers, scalars
+from provisioner.plan import ip, scalars
+from provisioner.plan.choices import Accel, Addressing, Mode, SpoofGuard, Vhost
 
+LAYOUT: Final[dict[str, Any]] = {"layout": True}
+"""Marks a key that decides how the rest of its part is judged: without it nothing else can be."""
 
-class Mode(StrEnum):
-    """How the kernel switches frames among macvtaps on one uplink (Linux: if_link.h)."""
-
-    PRIVATE = "private"
-    VEPA = "vepa"
-    BRIDGE = "bridge"
-    PASSTHRU = "passthru"
-    SOURCE = "source"
+DEFAULTABLE: Final[dict[str, Any]] = {"defaultable": True}
+"""Marks a key that may stand in `defaults`."""
 
 
-class Accel(StrEnum):
-    """Who executes the guest's instructions; auto takes KVM where it works, else TCG."""
-
-    AUTO = "auto"
-    KVM = "kvm"
-    TCG = "tcg"
-
-
-class Addressing(StrEnum):
-    """Where addresses come from: the plan, DHCP, router advertisements only, or nowhere."""
-
-    STATIC = "static"
-    DHCP = "dhcp"
-    SLAAC = "slaac"
-    NONE = "none"
+def keys(model: type[BaseModel], mark: str = "") -> tuple[str, ...]:
+    """Return the keys of a part as a file spells them; only those with a mark, if one is given."""
+    return tuple(
+        field.alias or name
+        for name, field in model.model_fields.items()
+        if not mark or _bears(field, mark)
+    )
 
 
-class SpoofGuard(StrEnum):
-    """What a guest is kept from forging: nothing, source MACs, or ARP, IP, DHCP and RA as well."""
-
-    OFF = "off"
-    MAC = "mac"
-    STRICT = "strict"
+def _bears(field: FieldInfo, mark: str) -> bool:
+    return isinstance(field.json_schema_extra, dict) and mark in field.json_schema_extra
 
 
-class Vhost(StrEnum):
-    """Whether the kernel moves a NIC's frames (vhost-net) instead of QEMU; auto: where it can."""
-
-    AUTO = "auto"
-    ON = "on"
-    OFF = "off"
-
-
-class Firmware(StrEnum):
-    """What starts a guest that boots from its disk."""
-
-    BIOS = "bios"
-    UEFI = "uefi"
-
-
-class MachineType(StrEnum):
-    """The machine that QEMU emulates."""
-
-    Q35 = "q35"
-    PC = "pc"
-
-
-class Graphics(StrEnum):
-    """Whether a guest has a screen, shown by VNC on 127.0.0.1 alone."""
-
-    NONE = "none"
-    VNC = "vnc"
-
-
-class Cache(StrEnum):
-    """How the host caches what a guest writes to a disk (QEMU's words)."""
-
-    NONE = "none"
-    WRITEBACK = "writeback"
-    WRITETHROUGH = "writethrough"
-    UNSAFE = "unsafe"
-
-
-class DiskFormat(StrEnum):
-    """How a disk's bytes are laid out; never guessed from them."""
-
-    QCOW2 = "qcow2"
-    RAW = "raw"
-
-
-class LinkState(StrEnum):
-    """Whether a NIC's cable is plugged in."""
-
-    UP = "up"
-    DOWN = "down"
+def optional_keys(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys of a part that can be left out while the rest of it keeps its meaning."""
+    layout = keys(model, "layout")
+    return tuple(
+        key
+        for key, field in zip(keys(model), model.model_fields.values(), strict=True)
+        if not field.is_required() and key not in layout
+    )
 
 
 def _mode(value: object) -> str:
@@ -100,7 +44,7 @@ def _mode(value: object) -> str:
 
 
 def word(words: type[StrEnum], kind: str) -> BeforeValidator:
-    """Read one of a few words; `kind` says what they are."""
+    """Return the reader of one of a few words; `kind` says what they are."""
     return BeforeValidator(lambda value: scalars.one_of(value, words, kind))
 
 
@@ -108,13 +52,13 @@ Many = BeforeValidator(scalars.many)
 AnyMode = Annotated[Mode, BeforeValidator(_mode)]
 Flag = Annotated[bool, BeforeValidator(scalars.flag)]
 Allow = Annotated[tuple[Annotated[str, BeforeValidator(scalars.allowed)], ...], Many]
-Queues = Annotated[int, BeforeValidator(numbers.queues)]
-QueueLength = Annotated[int, BeforeValidator(numbers.txqueuelen)]
+Queues = Annotated[int, BeforeValidator(scalars.queues)]
+QueueLength = Annotated[int, BeforeValidator(scalars.txqueuelen)]
 AnyGuard = Annotated[SpoofGuard, word(SpoofGuard, "a guard")]
 AnyAccel = Annotated[Accel, word(Accel, "an accelerator")]
 AnyAddressing = Annotated[Addressing, word(Addressing, "a way of addressing")]
 AnyVhost = Annotated[Vhost, word(Vhost, "a choice of vhost")]
-Mtu = Annotated[int, BeforeValidator(numbers.mtu)]
+Mtu = Annotated[int, BeforeValidator(scalars.mtu)]
 OneAddress = Annotated[ip.Address, PlainValidator(ip.address)]
 OneInterface = Annotated[ip.Interface, PlainValidator(ip.interface)]
 OneSubnet = Annotated[ip.Subnet, PlainValidator(ip.subnet)]

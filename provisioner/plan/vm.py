@@ -1,24 +1,27 @@
-"""The guests of a plan: their cards, disks, what they boot from and what is put into them."""
+"""The guests of a plan: their NICs, disks, what they boot from and what is put into them."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
-from provisioner.plan import numbers, problem, scalars, vm_scalars
-from provisioner.plan.rules import vm
+from provisioner.plan import scalars, vm_scalars
+from provisioner.plan.choices import (
+    Cache,
+    DiskFormat,
+    Firmware,
+    Graphics,
+    LinkState,
+    MachineType,
+)
+from provisioner.plan.mac import Mac
 from provisioner.plan.types import (
+    DEFAULTABLE,
     Allow,
     AnyGuard,
     AnyMode,
     AnyVhost,
-    Cache,
-    DiskFormat,
-    Firmware,
     Flag,
-    Graphics,
     Interfaces,
-    LinkState,
-    MachineType,
     Many,
     Mtu,
     Part,
@@ -29,11 +32,18 @@ from provisioner.plan.types import (
 
 
 class Nic(Part):
-    """One network card of a guest, backed by one macvtap; None leaves a choice to the network."""
+    """One NIC of a guest, backed by one macvtap; None leaves a choice to the network.
 
-    network: Annotated[str, BeforeValidator(scalars.network_name)]
+    nics:
+      - lan
+      - {network: dmz, mode: passthru, address: [10.9.0.5/24, "fd09::5/64"], mtu: 9000}
+    """
+
+    network: Annotated[str, BeforeValidator(scalars.network_name)] = Field(
+        examples=["network: lan"]
+    )
     mode: AnyMode | None = None
-    mac: Annotated[str, BeforeValidator(scalars.mac)] | None = None
+    mac: Annotated[Mac, PlainValidator(scalars.mac)] | None = None
     address: Interfaces | None = None
     mtu: Mtu | None = None
     link: Annotated[LinkState, word(LinkState, "a state of a link")] = LinkState.UP
@@ -54,6 +64,9 @@ class Disk(Part):
     """A disk: an empty one that vmnet makes, a file below the plan's folder, or a block device.
 
     As a VM's `disk` it is the image's own, which may grow, never shrink.
+
+    disk: 20G
+    disks: [10G, {path: data.qcow2, format: qcow2}, {device: /dev/disk/by-id/…, readonly: true}]
     """
 
     size_mib: Annotated[int, BeforeValidator(vm_scalars.size_mib)] | None = Field(
@@ -73,9 +86,16 @@ class Disk(Part):
 
 
 class File(Part):
-    """A file that is written inside the guest at its first boot: `content`, or a file's text."""
+    """A file that is written inside the guest at its first boot: `content`, or a file's text.
 
-    path: Annotated[str, BeforeValidator(vm_scalars.guest_path)]
+    files:
+      - {path: /etc/motd, content: hello}
+      - {path: /usr/local/bin/x, source: ./x.sh, mode: "0755", owner: root:root}
+    """
+
+    path: Annotated[str, BeforeValidator(vm_scalars.guest_path)] = Field(
+        examples=["path: /etc/motd"]
+    )
     content: Annotated[str, BeforeValidator(vm_scalars.content)] | None = None
     source: Annotated[str, BeforeValidator(vm_scalars.path)] | None = None
     mode: Annotated[str, BeforeValidator(vm_scalars.file_mode)] = "0644"
@@ -83,59 +103,73 @@ class File(Part):
 
 
 _Path = Annotated[str, BeforeValidator(vm_scalars.path)]
-_Words = Annotated[tuple[Annotated[str, BeforeValidator(vm_scalars.command)], ...], Many]
+_Commands = Annotated[tuple[Annotated[str, BeforeValidator(vm_scalars.command)], ...], Many]
+_no_tpm = vm_scalars.unsupported("TPM", "leave tpm out: nothing here emulates one")
+_no_secure_boot = vm_scalars.unsupported(
+    "secure boot", "leave secure_boot out; boot: uefi boots without it"
+)
 
 
 class Vm(Part):
-    """One guest; None leaves a choice to its image."""
+    """One guest; None leaves a choice to its image.
+
+    vms:
+      web: {image: debian-12, memory: 1G, cpus: 2, nics: [lan], run: [systemctl start nginx]}
+      node: {count: 3, nics: [lan, {network: dmz, link: down}]}
+      own: {image: none, kernel: ./bzImage, initrd: ./initrd, cmdline: quiet, nics: [lan]}
+    """
 
     name: Annotated[str, BeforeValidator(scalars.vm_name)]
     kernel: _Path | None = None
     image: Annotated[str, BeforeValidator(vm_scalars.image)] = Field(
-        default_factory=lambda known: vm_scalars.NO_IMAGE if known.get("kernel") else "micro"
+        default_factory=lambda known: vm_scalars.NO_IMAGE if known.get("kernel") else "micro",
+        json_schema_extra=DEFAULTABLE,
     )
     digest: Annotated[str, BeforeValidator(vm_scalars.digest)] | None = None
-    memory_mib: Annotated[int, BeforeValidator(numbers.memory_mib)] | None = Field(
-        None, alias="memory"
+    memory_mib: Annotated[int, BeforeValidator(scalars.memory_mib)] | None = Field(
+        None, alias="memory", json_schema_extra=DEFAULTABLE
     )
-    cpus: Annotated[int, BeforeValidator(numbers.cpus)] = 1
-    cpu_model: Annotated[str, BeforeValidator(vm_scalars.cpu_model)] | None = None
-    machine: Annotated[MachineType, word(MachineType, "a machine")] = MachineType.Q35
-    boot: Annotated[Firmware, word(Firmware, "a way to boot")] | None = None
+    cpus: Annotated[int, BeforeValidator(scalars.cpus)] = Field(1, json_schema_extra=DEFAULTABLE)
+    cpu_model: Annotated[str, BeforeValidator(vm_scalars.cpu_model)] | None = Field(
+        None, json_schema_extra=DEFAULTABLE
+    )
+    machine: Annotated[MachineType, word(MachineType, "a machine")] = Field(
+        MachineType.Q35, json_schema_extra=DEFAULTABLE
+    )
+    boot: Annotated[Firmware, word(Firmware, "a way to boot")] | None = Field(
+        None, json_schema_extra=DEFAULTABLE
+    )
     initrd: _Path | None = None
     cmdline: Annotated[str, BeforeValidator(vm_scalars.command)] | None = None
-    disk: Disk | None = None
+    disk: Disk | None = Field(None, json_schema_extra=DEFAULTABLE)
     disks: Annotated[tuple[Disk, ...], Many] = ()
-    graphics: Annotated[Graphics, word(Graphics, "a choice of graphics")] = Graphics.NONE
+    graphics: Annotated[Graphics, word(Graphics, "a choice of graphics")] = Field(
+        Graphics.NONE, json_schema_extra=DEFAULTABLE
+    )
     template: _Path | None = None
     allow_xml: Annotated[
         tuple[Annotated[str, BeforeValidator(vm_scalars.xml_path)], ...], Many
     ] = ()
-    nics: Annotated[tuple[Nic, ...], Many]
-    user: Annotated[str, BeforeValidator(vm_scalars.login)] | None = None
-    ssh_keys: Annotated[tuple[Annotated[str, BeforeValidator(scalars.ssh_key)], ...], Many] = ()
-    password_hash: Annotated[str, BeforeValidator(vm_scalars.password_hash)] | None = None
+    nics: Annotated[tuple[Nic, ...], Many] = Field(examples=["nics: [lan]"])
+    user: Annotated[str, BeforeValidator(vm_scalars.login)] | None = Field(
+        None, json_schema_extra=DEFAULTABLE
+    )
+    ssh_keys: Annotated[tuple[Annotated[str, BeforeValidator(scalars.ssh_key)], ...], Many] = Field(
+        (), json_schema_extra=DEFAULTABLE
+    )
+    password_hash: Annotated[str, BeforeValidator(vm_scalars.password_hash)] | None = Field(
+        None, json_schema_extra=DEFAULTABLE
+    )
     password: Annotated[str, BeforeValidator(vm_scalars.password)] | None = None
-    packages: Annotated[tuple[Annotated[str, BeforeValidator(vm_scalars.package)], ...], Many] = ()
-    run: _Words = ()
+    packages: Annotated[tuple[Annotated[str, BeforeValidator(vm_scalars.package)], ...], Many] = (
+        Field((), json_schema_extra=DEFAULTABLE)
+    )
+    run: _Commands = Field((), json_schema_extra=DEFAULTABLE)
     files: Annotated[tuple[File, ...], Many] = ()
-    cloud_init: _Path | None = None
+    cloud_init: _Path | None = Field(None, json_schema_extra=DEFAULTABLE)
     ignition: _Path | None = None
-    ready: Annotated[tuple[Annotated[str, BeforeValidator(vm_scalars.ready)], ...], Many] = ()
-    tpm: Annotated[
-        bool,
-        BeforeValidator(vm_scalars.unsupported("TPM", "leave tpm out: nothing here emulates one")),
-    ] = False
-    secure_boot: Annotated[
-        bool,
-        BeforeValidator(
-            vm_scalars.unsupported(
-                "secure boot", "leave secure_boot out; boot: uefi boots without it"
-            )
-        ),
-    ] = False
-
-    @model_validator(mode="after")
-    def _holds(self) -> Self:
-        problem.refuse("vm", vm.vm_problems(self))
-        return self
+    ready: Annotated[tuple[Annotated[str, BeforeValidator(vm_scalars.ready)], ...], Many] = Field(
+        (), json_schema_extra=DEFAULTABLE
+    )
+    tpm: Annotated[bool, BeforeValidator(_no_tpm)] = False
+    secure_boot: Annotated[bool, BeforeValidator(_no_secure_boot)] = False

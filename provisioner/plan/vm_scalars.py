@@ -2,23 +2,14 @@
 
 import re
 
-from provisioner.plan.scalars import BadValue, flag, is_flag, quoted, scalar
+from provisioner.plan.scalars import BadValue, amount_mib, flag, is_flag, matching, quoted, scalar
 
 NO_IMAGE = "none"
 """The image of a guest that has none: it boots a kernel of the plan's."""
 
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
-_SIZE = re.compile(r"(0|[1-9][0-9]{0,8}) ?(M|Mi|MiB|G|Gi|GiB|T|Ti|TiB)")
-_MIB = {"M": 1, "G": 1024, "T": 1024 * 1024}
 _LEAST_MIB, _MOST_MIB = 1, 16 * 1024 * 1024
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
-_LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-_CPU = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._:-]{0,127}(=[A-Za-z0-9.+:~-]{1,127})?")
-_HASH = re.compile(r"\$(?:[0-9a-z]{1,8})\$[A-Za-z0-9./$,=+-]{8,256}")
-_MODE = re.compile(r"0?[0-7]{3}")
-_OWNER = re.compile(r"[a-z_][a-z0-9_-]{0,31}(:[a-z_][a-z0-9_-]{0,31})?")
-_XML_PATH = re.compile(r"(qemu:)?[A-Za-z][\w-]*(/(qemu:)?[A-Za-z][\w-]*){0,7}(@[A-Za-z][\w-]*)?")
 _MOST_TEXT = 64 * 1024
 _MOST_PATH = 4096
 _MOST_PORT = 65535
@@ -26,7 +17,7 @@ _MOST_PASSWORD = 256
 
 
 def image(value: object) -> str:
-    """Take an image: a name, `none`, `file:PATH`, or an address that begins with http."""
+    """Return an image: a name, `none`, `file:PATH`, or an address that begins with http."""
     text = scalar(value)
     if _IMAGE.fullmatch(text):
         return text
@@ -40,7 +31,7 @@ def image(value: object) -> str:
 
 
 def digest(value: object) -> str:
-    """Take a SHA-256 or SHA-512 digest in hexadecimal; lower case comes back."""
+    """Return a SHA-256 or SHA-512 digest in hexadecimal; lower case comes back."""
     text = scalar(value).lower()
     if not _DIGEST.fullmatch(text):
         raise BadValue(
@@ -51,19 +42,18 @@ def digest(value: object) -> str:
 
 
 def size_mib(value: object) -> int:
-    """Take the size of a disk, in MiB."""
+    """Parse the size of a disk to MiB; its unit must be written."""
     text = scalar(value)
-    parts = _SIZE.fullmatch(text)
-    if parts is None:
+    mib, unit = amount_mib(text) or (0, None)
+    if unit is None:
         raise BadValue(f"{quoted(text)} is not the size of a disk", "write it like 20G or 512M")
-    mib = int(parts[1]) * _MIB[parts[2][0]]
     if not _LEAST_MIB <= mib <= _MOST_MIB:
         raise BadValue(f"{quoted(text)} cannot be the size of a disk", "write 1M to 16T")
     return mib
 
 
 def path(value: object) -> str:
-    """Take the path of a file, as it was written."""
+    """Return the path of a file, as it was written."""
     text = scalar(value)
     if len(text) > _MOST_PATH or "\0" in text:
         raise BadValue(f"{quoted(text)} is not the path of a file", "write ./FILE or /FOLDER/FILE")
@@ -71,7 +61,7 @@ def path(value: object) -> str:
 
 
 def device(value: object) -> str:
-    """Take the path of a block device of the host."""
+    """Return the path of a block device of the host."""
     text = path(value)
     if not text.startswith("/dev/") or ".." in text.split("/"):
         raise BadValue(
@@ -80,43 +70,46 @@ def device(value: object) -> str:
     return text
 
 
-def login(value: object) -> str:
-    """Take the name of a user inside a guest."""
-    text = scalar(value)
-    if not _LOGIN.fullmatch(text):
-        raise BadValue(
-            f"{quoted(text)} cannot name a user",
-            "use a-z, 0-9, _ and -, a letter or _ first, at most 32 characters",
-        )
-    return text
-
-
-def password_hash(value: object) -> str:
-    """Take a password as crypt(3) keeps it."""
-    text = scalar(value)
-    if not _HASH.fullmatch(text):
-        raise BadValue("this is not a password's hash", "make one, and quote it: openssl passwd -6")
-    return text
+_USER = r"[a-z_][a-z0-9_-]{0,31}"
+login = matching(
+    _USER,
+    "{text} cannot name a user",
+    "use a-z, 0-9, _ and -, a letter or _ first, at most 32 characters",
+)
+owner = matching(f"{_USER}(:{_USER})?", "{text} is not an owner", "write USER or USER:GROUP")
+password_hash = matching(  # as crypt(3) keeps it
+    r"\$(?:[0-9a-z]{1,8})\$[A-Za-z0-9./$,=+-]{8,256}",
+    "this is not a password's hash",
+    "make one, and quote it: openssl passwd -6",
+)
+package = matching(
+    r"[A-Za-z0-9][A-Za-z0-9+._:-]{0,127}(=[A-Za-z0-9.+:~-]{1,127})?",
+    "{text} is not a package",
+    "write its name, as in nginx",
+)
+cpu_model = matching(  # of QEMU's, or host, or max
+    r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+    "{text} is not a CPU model",
+    "see: qemu-system-x86_64 -cpu help",
+)
+xml_path = matching(  # of an element in a domain's XML
+    r"(qemu:)?[A-Za-z][\w-]*(/(qemu:)?[A-Za-z][\w-]*){0,7}(@[A-Za-z][\w-]*)?",
+    "{text} is not an element's path",
+    "write it like devices/rng",
+)
+_octal = matching(r"0?[0-7]{3}", "{text} are not permissions", "write them in octal, as in 0644")
 
 
 def password(value: object) -> str:
-    """Take a password in the clear; its text never comes back in a complaint."""
+    """Return a password in the clear; its text never comes back in a complaint."""
     text = scalar(value)
     if "\n" in text or len(text) > _MOST_PASSWORD:
         raise BadValue("this cannot be a password", "use one line of at most 256 characters")
     return text
 
 
-def package(value: object) -> str:
-    """Take the name of a package of the guest's distribution."""
-    text = scalar(value)
-    if not _PACKAGE.fullmatch(text):
-        raise BadValue(f"{quoted(text)} is not a package", "write its name, as in nginx")
-    return text
-
-
 def command(value: object) -> str:
-    """Take a line for the guest's shell."""
+    """Return a line for the guest's shell."""
     text = scalar(value)
     if len(text) > _MOST_TEXT:
         raise BadValue("this command is too long", "put it into a file of the guest: files:")
@@ -124,7 +117,7 @@ def command(value: object) -> str:
 
 
 def content(value: object) -> str:
-    """Take the text of a file; it may be empty."""
+    """Return the text of a file; it may be empty."""
     text = "" if value in {None, ""} else scalar(value)
     if len(text) > _MOST_TEXT:
         raise BadValue("this content is too long", "64 KiB at most: put it on a disk")
@@ -132,7 +125,7 @@ def content(value: object) -> str:
 
 
 def guest_path(value: object) -> str:
-    """Take the absolute path of a file inside a guest."""
+    """Return the absolute path of a file inside a guest."""
     text = path(value)
     if not text.startswith("/") or text.endswith("/") or ".." in text.split("/"):
         raise BadValue(f"{quoted(text)} is not a file's path in a guest", "begin it with /")
@@ -140,39 +133,12 @@ def guest_path(value: object) -> str:
 
 
 def file_mode(value: object) -> str:
-    """Take a file's permissions, in octal."""
-    text = scalar(value)
-    if not _MODE.fullmatch(text):
-        raise BadValue(f"{quoted(text)} are not permissions", "write them in octal, as in 0644")
-    return text.rjust(4, "0")
-
-
-def owner(value: object) -> str:
-    """Take USER or USER:GROUP of a file inside a guest."""
-    text = scalar(value)
-    if not _OWNER.fullmatch(text):
-        raise BadValue(f"{quoted(text)} is not an owner", "write USER or USER:GROUP")
-    return text
-
-
-def cpu_model(value: object) -> str:
-    """Take a CPU model of QEMU's, `host` or `max`."""
-    text = scalar(value)
-    if not _CPU.fullmatch(text):
-        raise BadValue(f"{quoted(text)} is not a CPU model", "see: qemu-system-x86_64 -cpu help")
-    return text
-
-
-def xml_path(value: object) -> str:
-    """Take the path of an element of a domain's XML, as in devices/rng."""
-    text = scalar(value)
-    if not _XML_PATH.fullmatch(text):
-        raise BadValue(f"{quoted(text)} is not an element's path", "write it like devices/rng")
-    return text
+    """Return a file's permissions as four octal digits."""
+    return _octal(value).rjust(4, "0")
 
 
 def ready(value: object) -> str:
-    """Take what makes a guest ready: agent, address, ssh, tcp/PORT, cloud-init, or a command."""
+    """Return what makes a guest ready: agent, address, ssh, tcp/PORT, cloud-init, or a command."""
     text = scalar(value)
     word, _, rest = text.partition(" ")
     if text in {"agent", "address", "ssh", "cloud-init", "started"}:
@@ -189,7 +155,7 @@ def ready(value: object) -> str:
 
 
 def unsupported(what: str, why: str) -> object:
-    """Give a reader that refuses whatever is written: `what` is left out of vmnet on purpose."""
+    """Return a reader that refuses whatever is written: `what` is left out of vmnet on purpose."""
 
     def refuse(value: object) -> bool:
         if is_flag(value) and not flag(value):

@@ -10,7 +10,7 @@ from provisioner.network.addressing import Reservation
 from provisioner.network.devices import Nics, uplink_of
 from provisioner.network.facts import Facts
 from provisioner.network.nft_ruleset import taken
-from provisioner.plan import nic_settings
+from provisioner.plan.nic_settings import settings_on
 from provisioner.preflight.taken import held_by_host
 from provisioner.reconcile.resources import Key, Resources
 from provisioner.text import one_line
@@ -38,7 +38,7 @@ def claims(
             for i, nic in enumerate(vm.nics):
                 if nic.network != network.name or vm.name not in fresh:
                     continue
-                if nic_settings.of(network, nic).mode != "passthru":
+                if settings_on(network, nic).mode != "passthru":
                     found[lan, nics[vm.name, i].mac.lower()] = ("vms", vm.name, "nics", i, "mac")
         found |= {
             (lan, str(address)): path
@@ -137,7 +137,7 @@ def tables_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[Vmnet
     for vm in plan.vms:
         for i, nic in enumerate(vm.nics):
             network = plan.network(nic.network)
-            if nic_settings.of(network, nic).spoof_guard != "off" and not network.granted:
+            if settings_on(network, nic).spoof_guard != "off" and not network.granted:
                 tap = naming.macvtap(plan.name, vm.name, i)
                 wanted["netdev", nftables.table_name(plan.name, tap)] = ("vms", vm.name, "nics", i)
     for which, path in wanted.items():

@@ -10,7 +10,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.network import uplink
 from provisioner.network.devices import Nics, uplink_of
 from provisioner.network.facts import Facts, Link
-from provisioner.plan import nic_settings
+from provisioner.plan.nic_settings import settings_on
 from provisioner.plan.rules import network as netrules
 from provisioner.preflight import conflicts, granted
 from provisioner.reconcile.resources import Resources
@@ -89,7 +89,7 @@ def _modes(
     under = facts.link(uplink_of(plan.name, network)) if network.vlan else link
     said: set[str] = set()
     for vm, i, nic in _nics_on(plan, network):
-        mode = str(nic_settings.of(network, nic).mode)
+        mode = str(settings_on(network, nic).mode)
         if mode in said:
             continue
         refusal = uplink.wireless_problem(link, mode)
@@ -125,7 +125,7 @@ def macs_taken(
     mine = {x.name for x in facts.links if x.group == naming.group(plan.name)}
     taken = uplink.taken_macs(link, facts, mine)
     for vm, i, nic in _nics_on(plan, network):
-        if nic_settings.of(network, nic).mode == uplink.PASSTHRU:
+        if settings_on(network, nic).mode == uplink.PASSTHRU:
             continue  # it bears the uplink's own
         if refusal := uplink.mac_problem(nics[vm, i].mac, link, taken):
             yield refusal.error(places.where("vms", vm, "nics", i, "mac"))
@@ -141,7 +141,7 @@ def _datapaths(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetEr
                 fix="fix that, or leave nat out",
             )
         for vm, i, nic in _nics_on(plan, network):
-            how = nic_settings.of(network, nic)
+            how = settings_on(network, nic)
             own: tuple[str | int, ...] = ("vms", vm, "nics", i)
             home: tuple[str | int, ...] = ("networks", network.name)
             if how.spoof_guard == "strict" and facts.firewall.no_guard:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from provisioner.network import uplink
 from provisioner.network.facts import Facts
-from provisioner.plan import nic_settings
+from provisioner.plan.nic_settings import settings_on
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Network, Nic, Plan, Vm
-    from provisioner.plan.nic_settings import Attachment
+    from provisioner.plan.nic_settings import NicSettings
 
 _LOCAL = 0x02
 
@@ -31,7 +31,7 @@ def warnings(plan: "Plan", facts: Facts) -> list[str]:
             )
         for i, nic in enumerate(vm.nics):
             network = plan.network(nic.network)
-            how = nic_settings.of(network, nic)
+            how = settings_on(network, nic)
             found += (f"{vm.name}, NIC {i}: {w}" for w in _nic(vm, nic, network, how, facts))
     return list(dict.fromkeys(found))
 
@@ -64,7 +64,7 @@ def _network(network: "Network", facts: Facts) -> Iterator[str]:
 
 
 def _nic(
-    vm: "Vm", nic: "Nic", network: "Network", how: "Attachment", facts: Facts
+    vm: "Vm", nic: "Nic", network: "Network", how: "NicSettings", facts: Facts
 ) -> Iterator[str]:
     if how.mode == "source":
         yield from _sources(network, how, facts)
@@ -85,7 +85,7 @@ def _nic(
         )
 
 
-def _sources(network: "Network", how: "Attachment", facts: Facts) -> Iterator[str]:
+def _sources(network: "Network", how: "NicSettings", facts: Facts) -> Iterator[str]:
     if not how.allow:
         yield "in mode source it hears only whom its list names, and that is empty: it is deaf"
     twice = sorted({one for one in how.allow if how.allow.count(one) > 1})

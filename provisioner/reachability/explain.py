@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from provisioner.errors import Exit, VmnetError
 from provisioner.network import addressing
 from provisioner.network.devices import Nics, host_device, host_mac, uplink_of
-from provisioner.plan import nic_settings
 from provisioner.plan.checks import GATEWAY, HOST
+from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
 from provisioner.reachability.mode_table import End, EndKind, Hop
 from provisioner.reachability.pairs import Expected, promise
@@ -126,7 +126,7 @@ def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _NamedEnd:
     vms = {vm.name: vm for vm in plan.vms}
     if name in vms:
         at = next(i for i, nic in enumerate(vms[name].nics) if nic.network == network.name)
-        attached = nic_settings.of(network, vms[name].nics[at])
+        attached = settings_on(network, vms[name].nics[at])
         host = host_mac(plan, network)
         return _NamedEnd(
             name,

@@ -7,8 +7,8 @@ network on an uplink: anywhere else routers decide, which only a check of the us
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from provisioner.plan import nic_settings
 from provisioner.plan.checks import GATEWAY
+from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
 from provisioner.reachability.pairs import Expected, Pair
 
@@ -51,7 +51,7 @@ def _promise(vm: str, network: "Network", nic: "Nic") -> tuple[Expected, str]:
     """Return what is promised; only the machine itself knows whether a source list names it."""
     if nic.link != "up":
         return Expected.ISOLATED, f"the link of {vm} is down"
-    mode = nic_settings.of(network, nic).mode
+    mode = settings_on(network, nic).mode
     if mode == "source":
         return Expected.EITHER, "mode source receives from a machine only if its list has that MAC"
     reach = mode_table.reach(mode_table.End(mode), mode_table.OUTSIDE, hairpin=False)

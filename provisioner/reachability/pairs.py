@@ -12,8 +12,8 @@ from provisioner.network.addressing import met_at
 from provisioner.network.devices import Nics, host_mac, uplink_of
 from provisioner.network.facts import Facts
 from provisioner.network.standalone import granted
-from provisioner.plan import nic_settings
 from provisioner.plan.checks import HOST
+from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _ends(
         vm.name: _Nic(
             i,
             modes.get((vm.name, i), nic.mode or network.mode),
-            nic_settings.of(network, nic).allow,
+            settings_on(network, nic).allow,
             nic.link == "up",
             nics[vm.name, i],
         )

@@ -15,7 +15,7 @@ from provisioner.network.devices import DEFAULT_MTU, Nics, host_mac, of_network,
 from provisioner.network.facts import Chosen, Facts, Link
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import granted
-from provisioner.plan import nic_settings
+from provisioner.plan.nic_settings import settings_on
 from provisioner.reconcile.resources import Resource, by_key
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resour
         return  # what that means has been said: preflight.host
     for i, nic in enumerate(vm.nics):
         network = plan.network(nic.network)
-        level = nic_settings.of(network, nic).spoof_guard
+        level = settings_on(network, nic).spoof_guard
         config = nics[vm.name, i]
         if level == "off" or network.granted:
             continue
@@ -111,7 +111,7 @@ def _granted(link: Link) -> Macvtap:
 def _macvtap(plan: "Plan", vm: "Vm", i: int, nics: Nics, facts: Facts) -> Macvtap:
     nic = vm.nics[i]
     network = plan.network(nic.network)
-    how = nic_settings.of(network, nic)
+    how = settings_on(network, nic)
     uplink = facts.link(uplink_of(plan.name, network)) or facts.link(network.uplink or "")
     return Macvtap(
         name=naming.macvtap(plan.name, vm.name, i),
@@ -196,7 +196,7 @@ def _nics(
     had = {nic.link: nic for nic in old.nics} if old else {}
     out = []
     for tap, nic in zip(taps, vm.nics, strict=True):
-        wish = nic_settings.of(plan.network(nic.network), nic).vhost
+        wish = settings_on(plan.network(nic.network), nic).vhost
         before = had.get(tap.name)
         vhost = wish == "on" or (wish == "auto" and (before.vhost if before else facts.vhost))
         # A guest cannot be told another MTU by its card than at its start: it is told by its

@@ -22,8 +22,8 @@ from provisioner.host.network import impairment, nftables, tap_node
 from provisioner.host.probe import address_claims
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device, host_mac, uplink_of
-from provisioner.plan import nic_settings
 from provisioner.plan.checks import HOST
+from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability.pairs import Expected
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Lookout:
             return self._no_guest(name, network)
         config = self._ends.nics[name, nic]
         planned = self._plan.vm(name).nics[nic]
-        attached = nic_settings.of(network, planned)
+        attached = settings_on(network, planned)
         device = self._ends.link(name, nic)
         link = self._ends.facts.link(device)
         known = self._known(name, nic)

@@ -5,41 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from provisioner.plan import numbers, scalars, vm_scalars
+from pydantic import BaseModel, ValidationError
+
+from provisioner.plan import scalars
 from provisioner.plan.load.yaml_tree import Mapping, Node, Scalar, Sequence
+from provisioner.plan.model import Plan, Vm
 from provisioner.plan.rules.plan import MOST_VMS
-from provisioner.plan.types import Accel, Firmware, Graphics, MachineType
+from provisioner.plan.types import keys
 from provisioner.source_text import complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
 
     from provisioner.errors import VmnetError, Where
 
-_OF_THE_PLAN: dict[str, Callable[[object], object]] = {
-    "accel": lambda word: scalars.one_of(word, Accel, "an accelerator"),
-    "connection": scalars.connection,
-}
-_OF_EACH_VM: dict[str, Callable[[object], object]] = {
-    "image": vm_scalars.image,
-    "memory": numbers.memory_mib,
-    "cpus": numbers.cpus,
-    "cpu_model": vm_scalars.cpu_model,
-    "machine": lambda word: scalars.one_of(word, MachineType, "a machine"),
-    "boot": lambda word: scalars.one_of(word, Firmware, "a way to boot"),
-    "disk": vm_scalars.size_mib,
-    "graphics": lambda word: scalars.one_of(word, Graphics, "a choice of graphics"),
-    "user": vm_scalars.login,
-    "ssh_keys": scalars.ssh_key,
-    "password_hash": vm_scalars.password_hash,
-    "packages": vm_scalars.package,
-    "run": vm_scalars.command,
-    "cloud_init": vm_scalars.path,
-    "ready": vm_scalars.ready,
-}
-_LISTS = {"ssh_keys", "packages", "run", "ready"}
-_DEFAULTS = _OF_EACH_VM | _OF_THE_PLAN
-"""What `defaults` may hold, and who judges it even where every VM says otherwise."""
+_count = scalars.whole("a number of VMs", 1, MOST_VMS)
 
 
 @dataclass(slots=True)
@@ -61,10 +41,10 @@ class Shaped:
 
 
 def shape(root: Mapping) -> Shaped:
-    """Give the models' data for a plan file."""
+    """Return the models' data for a plan file."""
     shaped = Shaped()
     defaults = _defaults(root, shaped)
-    shaped.data = {key: defaults[key] for key in _OF_THE_PLAN if key in defaults}
+    shaped.data = {key: defaults[key] for key in keys(Plan, "defaultable") if key in defaults}
     for key, node in root.items.items():
         if key not in {"defaults", "networks", "vms"}:
             shaped.data[key] = plain(node)
@@ -74,13 +54,13 @@ def shape(root: Mapping) -> Shaped:
             for key, node in _section(root, "networks", shaped).items.items()
         ]
     if "vms" in root.items:
-        merged = {key: value for key, value in defaults.items() if key in _OF_EACH_VM}
+        merged = {key: value for key, value in defaults.items() if key in keys(Vm, "defaultable")}
         shaped.data["vms"] = _vms(_section(root, "vms", shaped), merged, shaped)
     return shaped
 
 
 def plain(node: Node) -> Any:  # noqa: ANN401  (text, lists and dicts of it: the models judge)
-    """Give a tree as text, lists and dicts."""
+    """Return a tree as text, lists and dicts."""
     match node:
         case Scalar():
             return node.text
@@ -91,7 +71,7 @@ def plain(node: Node) -> Any:  # noqa: ANN401  (text, lists and dicts of it: the
 
 
 def _section(root: Mapping, key: str, shaped: Shaped) -> Mapping:
-    """Give a section that holds names and what they name; an empty one if it is something else."""
+    """Return a section of names and what they name; an empty one if it is something else."""
     node = root.items[key]
     if isinstance(node, Mapping):
         return node
@@ -104,7 +84,7 @@ def _section(root: Mapping, key: str, shaped: Shaped) -> Mapping:
 
 
 def _named(key: str, node: Node, shaped: Shaped) -> Any:  # noqa: ANN401
-    """Give an entry with its key as its name; a name inside would be a second one."""
+    """Return an entry with its key as its name; a name inside would be a second one."""
     entry = plain(node)
     if not isinstance(node, Mapping):
         return entry
@@ -125,32 +105,42 @@ def _defaults(root: Mapping, shaped: Shaped) -> dict[str, Any]:
             root.keys["defaults"], "defaults is not made of keys", "write defaults: {memory: 256M}"
         )
         return {}
-    for key, value in node.items.items():
-        judge = _DEFAULTS.get(key)
-        if judge is None:
-            shaped.complain(node.keys[key], *unknown(key, _DEFAULTS))
-            continue
-        several = value.items if isinstance(value, Sequence) and key in _LISTS else [value]
-        for one in several:
-            _judge(judge, one, shaped)
+    known = [*keys(Vm, "defaultable"), *sorted(keys(Plan, "defaultable"))]
+    for key in node.items:
+        if key not in known:
+            shaped.complain(node.keys[key], *unknown(key, known))
+    _judge(Vm, {"name": "x", "nics": ["x"]}, node, shaped)
+    _judge(Plan, {"name": "x", "networks": [], "vms": []}, node, shaped)
     return {key: plain(value) for key, value in node.items.items()}
 
 
-def _judge(judge: Callable[[object], object], node: Node, shaped: Shaped) -> None:
+def _judge(model: type[BaseModel], data: dict[str, Any], defaults: Mapping, shaped: Shaped) -> None:
+    """Complain about defaults that cannot be read, even where every VM says otherwise."""
+    for key in keys(model, "defaultable"):
+        if key in defaults.items:
+            value = plain(defaults.items[key])
+            # Of the image's own disk, defaults have the size alone.
+            data[key] = {"size": value} if key == "disk" else value
     try:
-        judge(plain(node))
-    except scalars.BadValue as error:
-        shaped.complain(node.where, error.what, error.fix)
+        model.model_validate(data)
+    except ValidationError as error:
+        for detail in error.errors():
+            first, *rest = detail["loc"]
+            node = defaults.items[str(first)]
+            if isinstance(node, Sequence) and rest and isinstance(rest[0], int):
+                node = node.items[rest[0]]
+            bad = detail["ctx"]["error"]
+            shaped.complain(node.where, bad.what, bad.fix)
 
 
-def unknown(key: str, known: dict[str, Any] | list[str]) -> tuple[str, str]:
+def unknown(key: str, known: Collection[str]) -> tuple[str, str]:
     """Say that a key is unknown, and which are known."""
     fix = f"{scalars.meant(key, known)}known keys: {', '.join(known)}"
     return f"unknown key {scalars.quoted(key)}", fix
 
 
 def _vms(section: Mapping, defaults: dict[str, Any], shaped: Shaped) -> list[Any]:
-    """Give every VM; pydantic counts them as this list does, `shaped.entries` in the same order."""
+    """Return every VM; `shaped.entries` has them in the same order."""
     vms: list[Any] = []
     for key, node in section.items.items():
         entry = _named(key, node, shaped)
@@ -180,14 +170,14 @@ def _twice(section: Mapping, key: str, name: str, shaped: Shaped) -> None:
 
 
 def _names(key: str, node: Node, shaped: Shaped) -> list[str]:
-    """Give the names of an entry's VMs: its own, or numbered ones if it has a count."""
+    """Return the names of an entry's VMs: its own, or numbered ones if it has a count."""
     written = node.items.get("count") if isinstance(node, Mapping) else None
     if written is None:
         return [key]
     if not scalars.is_vm_name(key):
         return [key]  # its model complains
     try:
-        count = numbers.whole(plain(written), "a number of VMs", 1, MOST_VMS)
+        count = _count(plain(written))
         scalars.vm_name(f"{key}{count}")
     except scalars.BadValue as error:
         shaped.complain(written.where, error.what, error.fix)

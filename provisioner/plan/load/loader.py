@@ -24,7 +24,7 @@ class Loaded:
 
 
 def load(text: str, file: str, overrides: Sequence[str] = ()) -> Loaded:
-    """Read the text of a plan file, changed by overrides such as `networks.lan.mode=vepa`.
+    """Parse the text of a plan file, changed by overrides such as `networks.lan.mode=vepa`.
 
     Raises Complaints with everything that is wrong, status BAD_INPUT; `file` is named in them.
     """
@@ -64,7 +64,7 @@ def _tree(text: str, file: str, overrides: Sequence[str]) -> tuple[Mapping, list
 
 
 def _in_order(errors: Iterable[VmnetError], file: str) -> list[VmnetError]:
-    """Tell each complaint once, in the order of the file, then those about overrides."""
+    """Return each complaint once, in the order of the file, then those about overrides."""
     once: dict[tuple[Where | None, str], VmnetError] = {}
     for error in errors:
         once.setdefault((error.where, error.what), error)

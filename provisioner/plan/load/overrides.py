@@ -35,7 +35,7 @@ def apply(root: Mapping, override: str) -> list[VmnetError]:
 
 
 def _shown(path: str, equals: str, text: str) -> str:
-    """Give the override as complaints show it: no secret in it."""
+    """Return the override as complaints show it: no secret in it."""
     hidden = any(map(redaction.is_secret, path.split("."))) or redaction.are_in(text)
     return one_line(f"{path}{equals}{redaction.MASK if equals and hidden else text}")
 
@@ -47,7 +47,7 @@ def _nothing_there(begin: Where, steps: list[str]) -> VmnetError:
 
 
 def _below(node: Node, step: str, begin: Where) -> Node | None:
-    """Give what stands at a key, made if missing; a short form gives way to its long form."""
+    """Return what stands at a key, made if missing; a short form gives way to its long form."""
     match node:
         case Mapping():
             below = node.items.get(step)

@@ -5,9 +5,15 @@ from dataclasses import dataclass
 
 from provisioner.errors import Where
 from provisioner.plan.load.yaml_tree import Mapping, Node, Scalar, Sequence
+from provisioner.plan.vm import Disk, Vm
 
-_KEYS = {"memory_mib": "memory", "size_mib": "size"}
-"""Field names of the model that are other words in the file."""
+_KEYS = {
+    name: field.alias
+    for model in (Vm, Disk)
+    for name, field in model.model_fields.items()
+    if field.alias
+}
+"""Field names of the model that are other keys in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +24,7 @@ class Places:
     entries: Map[str, str]
 
     def where(self, *path: str | int) -> Where:
-        """Give the place of the value at a path such as ("vms", "web2", "nics", 0).
+        """Return the place of the value at a path such as ("vms", "web2", "nics", 0).
 
         A mapping or list stands where its key does. What the file does not say stands where its
         nearest parent does; what it says in `defaults`, stands there.
@@ -35,7 +41,7 @@ class Places:
         return place
 
     def key(self, *path: str | int) -> Where:
-        """Give the place of the last key of a path, or of its parent if there is no such key."""
+        """Return the place of the last key of a path, or of its parent if there is no such key."""
         here: Node = self.root
         for step in self._as_written(path[:-1]):
             here = _below(here, step) or here
@@ -63,7 +69,7 @@ class Places:
 
 
 def _below(node: Node, step: str | int) -> Node | None:
-    """Give what stands below a node; a single value also stands for the list that holds it."""
+    """Return what stands below a node; a single value also stands for the list that holds it."""
     match node:
         case Mapping():
             return node.items.get(str(step))

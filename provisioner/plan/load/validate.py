@@ -5,122 +5,175 @@ One broken value must not hide the others: what it spoils is taken out, and the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from provisioner.plan.load.expand import Shaped, unknown
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
+from provisioner.plan.rules.checks import check_problems
+from provisioner.plan.rules.network import network_problems
+from provisioner.plan.rules.plan import plan_problems
+from provisioner.plan.rules.vm import vm_problems
 from provisioner.plan.scalars import BadValue, nearest, quoted
+from provisioner.plan.types import Part, keys, optional_keys
 from provisioner.plan.vm import Disk, File
 from provisioner.source_text import complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable
 
     from pydantic_core import ErrorDetails
 
     from provisioner.errors import VmnetError
     from provisioner.plan.load.positions import Places
-    from provisioner.plan.problem import Path
+    from provisioner.plan.problem import Path, Problem
+
+    _Part = TypeVar("_Part", bound=Part)
 
 _PASSES = 4
-_DATAPATH = {"promisc", "allow", "spoof_guard", "queues", "vhost", "txqueuelen", "take_over"}
-_LEAVABLE = {
-    "networks": {"mode", "mtu", "dns", "gateway", "pool", "slaac", *_DATAPATH},
-    "vms": {f.alias or name for name, f in Vm.model_fields.items() if not f.is_required()},
-    "nics": {"mode", "mac", "address", "mtu", "link", *_DATAPATH},
-    "": {"connection", "accel", "checks", "hosts"},
-}
-"""What can be taken out of each part without making another complaint about the rest."""
-
-_EXAMPLES = {
-    "name": "name: lab",
-    "networks": "networks: {lan: {switch: true, subnet: 10.77.0.0/24}}",
-    "vms": "vms: {web: {nics: [lan]}}",
-    "nics": "nics: [lan]",
-    "network": "network: lan",
-    "path": "path: /etc/motd",
-}
 _FORMS: dict[Path, str] = {
     ("networks",): "{uplink: eno1} or {switch: true, subnet: 10.77.0.0/24}",
     ("vms",): "{nics: [lan]}",
     ("nics",): "the name of a network, or {network: lan}",
 }
-_CARRYING = {"uplink", "switch", "subnet", "addressing"}
+_OF_A_VM: dict[str, type[Part]] = {"nics": Nic, "files": File}
 _NO_DEFAULT = "default_factory_not_called"
 _NOWHERE = "taken-out"
 """Stands for a name that could not be judged."""
 
 
 def judge(shaped: Shaped, places: Places) -> tuple[Plan | None, list[VmnetError]]:
-    """Give the plan if it holds, and what the models and rules complain about."""
-    return _Judge(shaped, places).judge()
+    """Return the plan if its values can be read, and what is wrong with them and among them.
+
+    Each network and each VM is judged by itself, then the plan that they make.
+    """
+    judging = _Judge(shaped, places)
+    return judging.judge(), judging.complaints
 
 
 class _Judge:
     def __init__(self, shaped: Shaped, places: Places) -> None:
         self.data = shaped.data
-        self.whole = shaped.whole
+        self.whole = shaped.whole  # else the rules among networks and VMs have nothing to go by
         self.places = places
         networks = places.root.items.get("networks")
         self.names = {
             "networks": list(getattr(networks, "items", ())),
             "vms": list(shaped.entries),
         }
-        self.gone: set[Path] = set()  # replaced by something that demands nothing
         self.spoiled: set[Path] = set()  # what rules cannot judge any more
         self.complaints: list[VmnetError] = []
 
-    def judge(self) -> tuple[Plan | None, list[VmnetError]]:
+    def judge(self) -> Plan | None:
+        for at, data in enumerate(self.data.get("networks", ())):
+            self.data["networks"][at] = self._network(self.names["networks"][at], data)
+        for at, data in enumerate(self.data.get("vms", ())):
+            self.data["vms"][at] = self._vm(self.names["vms"][at], at, data)
+        plan = self._held(Plan, (), self.data, self._take_out_of_plan, lambda _: ())
+        if plan and self.whole:
+            problems = (*plan_problems(plan), *check_problems(plan))
+            self._refuse(one for one in problems if not self._is_spoiled(one.path))
+        return plan
+
+    def _held(
+        self,
+        model: type[_Part],
+        home: Path,
+        data: Any,  # noqa: ANN401  (text, lists and dicts of it)
+        take_out: Callable[[Path, bool], bool],
+        rules: Callable[[_Part], Iterable[Problem]],
+    ) -> _Part | None:
+        """Return a part that holds, less what `take_out` could take out of it; else None."""
         for _ in range(_PASSES):
             try:
-                return Plan.model_validate(self.data), self.complaints
+                part = model.model_validate(data)
             except ValidationError as error:
                 details = [one for one in error.errors() if one["type"] != _NO_DEFAULT]
-            self._complain(details)
-            broken = [one for one in details if one["type"] != "plan"]
-            judgeable = [
-                self._take_out(one["loc"], extra=_is_unknown_key(one))
-                for one in broken
-                if not self._is_in(self.gone, self._path(one["loc"]))
-            ]
-            if not broken or not all(judgeable):
+                self._complain(home, details)
+                broken = [(one["loc"], _is_unknown_key(one)) for one in details]
+            else:
+                problems = list(rules(part))
+                self._refuse(problems, home)
+                broken = [(one.path, False) for one in problems]
+                if not problems:
+                    return part
+            taken_out = [take_out(path, extra) for path, extra in broken]
+            if not all(taken_out):
                 break
-        return None, self.complaints
+        return None
 
-    def _complain(self, details: list[ErrorDetails]) -> None:
+    def _network(self, name: str, data: Any) -> Network:  # noqa: ANN401
+        home: Path = ("networks", name)
+        take_out = partial(_without_layout, data)
+        found = self._held(Network, home, data, take_out, network_problems)
+        return found or self._instead_of_network(name)
+
+    def _instead_of_network(self, name: str) -> Network:
+        """Return a network that demands nothing; the NICs on it cannot be judged either."""
+        self.spoiled.add(("networks", name))
+        for vm in self.data.get("vms", ()):
+            for number, nic in enumerate(vm.get("nics", ()) if isinstance(vm, dict) else ()):
+                if (nic.get("network") if isinstance(nic, dict) else nic) == name:
+                    self.spoiled.add(("vms", vm["name"], "nics", number))
+        try:
+            return Network.model_validate({"name": name, "uplink": "x", "addressing": "none"})
+        except ValidationError:
+            self.whole = False
+            return Network(name=_NOWHERE, uplink="x")
+
+    def _vm(self, name: str, at: int, data: Any) -> Vm:  # noqa: ANN401
+        def take_out(path: Path, extra: bool) -> bool:  # noqa: FBT001
+            match path:
+                case ("nics", int(number), *_):
+                    if not _left_out(data["nics"][number], Nic, path[2:], extra=extra):
+                        data["nics"][number] = {"network": _NOWHERE}
+                        self.spoiled.add(("vms", name, "nics", number))
+                    return True
+                case _:
+                    return _left_out(data, Vm, path, extra=extra)
+
+        found = self._held(Vm, ("vms", name), data, take_out, vm_problems)
+        if found:
+            return found
+        self.spoiled.add(("vms", f"{_NOWHERE}-{at}"))
+        return Vm(name=f"{_NOWHERE}-{at}", nics=(Nic(network=_NOWHERE),))
+
+    def _take_out_of_plan(self, path: Path, extra: bool) -> bool:  # noqa: FBT001
+        if path == ("name",):
+            self.data["name"] = _NOWHERE
+            return True
+        if path[:1] == ("hosts",):
+            self.spoiled.add(("checks",))  # which may name them
+        return _left_out(self.data, Plan, path, extra=extra)
+
+    def _complain(self, home: Path, details: list[ErrorDetails]) -> None:
         mistyped = {
             (*path[:-1], nearest(str(path[-1]), _known(path[:-1])))
-            for path in (self._path(one["loc"]) for one in details if _is_unknown_key(one))
+            for path in ((*home, *one["loc"]) for one in details if _is_unknown_key(one))
         }
         for detail in details:
-            path = self._path(detail["loc"])
-            blind = not self.whole or self._is_in(self.spoiled, path)
-            if path not in mistyped and (detail["type"] != "plan" or not blind):
-                self.complaints.append(self._told(path, detail))
+            path = (*home, *detail["loc"])
+            if path not in mistyped:
+                self.complaints.append(self._reworded(path, detail))
 
-    def _path(self, loc: Path) -> Path:
-        """Give a place of the models' data by names, as the file does."""
-        match loc:
-            case ("networks" | "vms" as kind, int(at), *rest):
-                return (kind, self.names[kind][at], *rest)
-            case _:
-                return loc
+    def _refuse(self, problems: Iterable[Problem], home: Path = ()) -> None:
+        for one in problems:
+            path = (*home, *one.path)
+            see = self._see(path, (*home, *one.other)) if one.other else ""
+            self.complaints.append(complaint(self.places.where(*path), one.what + see, one.fix))
 
-    def _told(self, path: Path, detail: ErrorDetails) -> VmnetError:
+    def _reworded(self, path: Path, detail: ErrorDetails) -> VmnetError:
         where = self.places.where(*path)
         match detail:
             case {"ctx": {"error": BadValue(what=what, fix=fix)}}:
                 return complaint(where, what, fix)
-            case {"ctx": {"what": what, "fix": fix, "other": other}}:
-                home = path[:2] if detail["type"] == "network" else ()
-                see = self._see(path, (*home, *other)) if other else ""
-                return complaint(where, what + see, fix)
             case {"type": "missing"}:
                 what = f"{_owner(path[:-1])} has no {path[-1]}"
                 where = self.places.where(*path[:-1])
-                return complaint(where, what, f"add {_EXAMPLES[str(path[-1])]}")
+                example = _model(path[:-1]).model_fields[str(path[-1])].examples
+                return complaint(where, what, f"add {example[0] if example else path[-1]}")
             case {"type": "extra_forbidden"}:
                 what, fix = unknown(str(path[-1]), _known(path[:-1]))
                 return complaint(self.places.key(*path), what, fix)
@@ -135,67 +188,26 @@ class _Judge:
         same = first == self.places.where(*path)
         return ": by each VM that count makes" if same else f": see {first}"
 
-    @staticmethod
-    def _is_in(paths: set[Path], path: Path) -> bool:
-        return any(path[:end] in paths for end in range(1, len(path) + 1))
-
-    def _take_out(self, loc: Path, *, extra: bool) -> bool:
-        """Take out what cannot be judged, or an unknown key; tell whether the rest can be."""
-        match loc:
-            case ("networks", int(at), *rest):
-                part = self.data["networks"][at]
-                if extra and rest[0] == "switch":
-                    part, rest = part["switch"], rest[1:]
-                carrying = extra and nearest(str(rest[0]), _known(loc[:2])) in _CARRYING
-                if carrying or not _left_out(part, "networks", rest, extra=extra):
-                    self._take_out_network(at)
-            case ("vms", int(at), "nics", int(nic), *rest):
-                if not _left_out(self.data["vms"][at]["nics"][nic], "nics", rest, extra=extra):
-                    self._take_out_nic(at, nic)
-            case ("vms", int(at), *rest):
-                if not _left_out(self.data["vms"][at], "vms", rest, extra=extra):
-                    self._take_out_vm(at)
-            case _:
-                return self._take_out_of_plan(loc, extra=extra)
-        return True
-
-    def _take_out_of_plan(self, loc: Path, *, extra: bool) -> bool:
-        if loc == ("name",):
-            self.data["name"] = _NOWHERE
-            return True
-        if loc[:1] == ("hosts",):
-            self.spoiled.add(("checks",))  # which may name them
-        return _left_out(self.data, "", loc, extra=extra)
-
-    def _take_out_network(self, at: int) -> None:
-        """Put one in its place that demands nothing; its NICs cannot be judged either."""
-        name = self.names["networks"][at]
-        self.data["networks"][at] = {"name": name, "uplink": "x", "addressing": "none"}
-        self.gone.add(("networks", name))
-        self.spoiled.add(("networks", name))
-        for vm in self.data.get("vms", ()):
-            for number, nic in enumerate(vm.get("nics", ()) if isinstance(vm, dict) else ()):
-                home = nic.get("network") if isinstance(nic, dict) else nic
-                if home == name:
-                    self.spoiled.add(("vms", vm["name"], "nics", number))
-
-    def _take_out_nic(self, at: int, nic: int) -> None:
-        self.data["vms"][at]["nics"][nic] = {"network": _NOWHERE}
-        path = ("vms", self.names["vms"][at], "nics", nic)
-        self.gone.add(path)
-        self.spoiled.add(path)
-
-    def _take_out_vm(self, at: int) -> None:
-        self.data["vms"][at] = {"name": f"{_NOWHERE}-{at}", "nics": [_NOWHERE]}
-        self.gone.add(("vms", self.names["vms"][at]))
-        self.spoiled.add(("vms", f"{_NOWHERE}-{at}"))
+    def _is_spoiled(self, path: Path) -> bool:
+        return any(path[:end] in self.spoiled for end in range(1, len(path) + 1))
 
 
-def _left_out(part: Any, kind: str, rest: Sequence[str | int], *, extra: bool) -> bool:  # noqa: ANN401
-    """Leave one key out of a part, if the rest of it means the same without."""
-    if not isinstance(part, dict) or not rest or not (extra or rest[0] in _LEAVABLE[kind]):
+def _without_layout(data: Any, path: Path, extra: bool) -> bool:  # noqa: ANN401, FBT001
+    """Take a key out of a network's data, unless the rest means something else without it."""
+    if extra and path[0] == "switch":
+        data, path = data["switch"], path[1:]
+    if extra and nearest(str(path[0]), _known(("networks", ""))) in keys(Network, "layout"):
         return False
-    part.pop(rest[0], None)
+    return _left_out(data, Network, path, extra=extra)
+
+
+def _left_out(part: Any, model: type[Part], path: Path, *, extra: bool) -> bool:  # noqa: ANN401
+    """Leave one key out of a part, if the rest of it means the same without."""
+    if not isinstance(part, dict) or not path:
+        return False
+    if not extra and path[0] not in optional_keys(model):
+        return False
+    part.pop(path[0], None)
     return True
 
 
@@ -217,24 +229,21 @@ def _owner(path: Path) -> str:
             return "the plan"
 
 
-def _known(path: Path) -> list[str]:
-    """List the keys that may stand at a path."""
-    model: type[BaseModel]
-    extra: list[str] = []
+def _model(path: Path) -> type[Part]:
+    """Return the model of the part at a path."""
     match path:
-        case ("networks", _, "switch"):
-            model = Switch
-        case ("networks", _):
-            model = Network
-        case ("vms", _, "nics", _):
-            model = Nic
-        case ("vms", _, "disk") | ("vms", _, "disks", _):
-            model = Disk
-        case ("vms", _, "files", _):
-            model = File
+        case ("networks", _, *rest):
+            return Switch if rest else Network
         case ("vms", _):
-            model, extra = Vm, ["count"]
+            return Vm
+        case ("vms", _, kind, *_):
+            return _OF_A_VM.get(str(kind), Disk)
         case _:
-            model, extra = Plan, ["defaults"]
-    words = [field.alias or name for name, field in model.model_fields.items()]
-    return [word for word in words if word != "name" or model is Plan] + extra
+            return Plan
+
+
+def _known(path: Path) -> list[str]:
+    """List the keys that may stand at a path, those that `expand` takes away included."""
+    model = _model(path)
+    extra = {Vm: ["count"], Plan: ["defaults"]}.get(model, [])
+    return [key for key in keys(model) if key != "name" or model is Plan] + extra

@@ -56,7 +56,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def read(source: Source) -> tuple[Node | None, list[VmnetError]]:
-    """Give the tree, or None if there is nothing to judge, and every complaint about the YAML."""
+    """Return the tree, or None if there is nothing to judge, and every complaint about the YAML."""
     steering = list(islice(hidden(source), _MOST_COMPLAINTS))
     if steering:
         return None, steering
@@ -83,7 +83,7 @@ class _Reader:
         self.events: Iterator[Event] = yaml.parse(source.text, Loader=loader)
 
     def document(self) -> Node | None:
-        """Read the one document; None if there is none, or too much of it cannot be judged."""
+        """Parse the one document; None if there is none, or too much of it cannot be judged."""
         try:
             node = self._stream()
         except self.yaml.YAMLError as error:
@@ -188,7 +188,7 @@ class _Reader:
             raise _EnoughError
 
     def _raw(self, where: Where) -> str:
-        """Give what stands in the source from a place on, secrets too."""
+        """Return what stands in the source from a place on, secrets too."""
         line, column = where.line - 1, where.column - 1 - self.source.shift
         return self.source.lines[line][column:] if line < len(self.source.lines) else ""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Plan, Vm
 
 
-def complaints(plan: Plan) -> Iterator[Problem]:
+def check_problems(plan: Plan) -> Iterator[Problem]:
     """List the lines that name nobody, and machines whose names are somebody else's."""
     known = [vm.name for vm in plan.vms]
     for name in plan.hosts:

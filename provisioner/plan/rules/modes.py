@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provisioner.plan import nic_settings
+from provisioner.plan.choices import Mode
+from provisioner.plan.nic_settings import settings_on
 from provisioner.plan.problem import Path, Problem
 from provisioner.plan.scalars import meant, quoted
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from provisioner.plan.model import Network, Nic, Plan
-    from provisioner.plan.nic_settings import Attachment
+    from provisioner.plan.nic_settings import NicSettings
 
 MOST_SOURCES = 1024
 
@@ -25,17 +26,17 @@ class Placed:
     path: Path
     network: Network
     nic: Nic
-    how: Attachment
+    how: NicSettings
 
     def said(self, key: str) -> Path:
-        """Give the path of what decides a setting: the NIC's own word, else its network's."""
+        """Return the path of what decides a setting: the NIC's own word, else its network's."""
         if getattr(self.nic, key) is not None:
             return (*self.path, key)
         return ("networks", self.network.name, key)
 
 
 def mode_problems(plan: Plan) -> Iterator[Problem]:
-    """Judge NICs and networks by the modes of their macvtaps."""
+    """Check NICs and networks by the modes of their macvtaps."""
     nics = placed(plan)
     wires: dict[object, list[Placed]] = {}
     homes: dict[str, list[Placed]] = {network.name: [] for network in plan.networks}
@@ -52,25 +53,18 @@ def mode_problems(plan: Plan) -> Iterator[Problem]:
     yield from _sources(plan, nics, wires)
 
 
-def each_nic(plan: Plan) -> Iterator[tuple[Path, str, int, Nic]]:
-    """Give every NIC with its path, its VM's name and its number there."""
-    for vm in plan.vms:
-        for at, nic in enumerate(vm.nics):
-            yield ("vms", vm.name, "nics", at), vm.name, at, nic
-
-
 def placed(plan: Plan) -> list[Placed]:
-    """Give every NIC whose network the plan has."""
+    """Return every NIC whose network the plan has."""
     known = {network.name: network for network in plan.networks}
     return [
-        Placed(path, known[nic.network], nic, nic_settings.of(known[nic.network], nic))
-        for path, _, _, nic in each_nic(plan)
+        Placed(key.path, known[nic.network], nic, settings_on(known[nic.network], nic))
+        for key, nic in plan.nics()
         if nic.network in known
     ]
 
 
 def wire_of(network: Network) -> tuple[str, ...]:
-    """Give what is the same for networks that share one wire: uplink and VLAN, or the switch."""
+    """Return what is the same for networks that share one wire: uplink and VLAN, or the switch."""
     if network.uplink:
         return ("uplink", network.uplink, str(network.vlan or ""))
     return ("switch", network.name)
@@ -78,8 +72,8 @@ def wire_of(network: Network) -> tuple[str, ...]:
 
 def _alone(wire: Sequence[Placed]) -> Iterator[Problem]:
     """Refuse what the kernel answers with EINVAL: passthru beside anything, both ways."""
-    alone = [one for one in wire if one.how.mode == "passthru"]
-    beside = [one for one in wire if one.how.mode != "passthru"]
+    alone = [one for one in wire if one.how.mode.is_exclusive]
+    beside = [one for one in wire if not one.how.mode.is_exclusive]
     pairs = [(one, alone[0]) for one in alone[1:]]
     if alone and beside:
         pairs.append((alone[0], beside[0]))
@@ -97,7 +91,7 @@ def _without_host(plan: Plan, wires: dict[object, list[Placed]]) -> Iterator[Pro
     """Refuse the host's sibling beside passthru, where no NIC of its network is refused for it."""
     for network in plan.networks:
         there = wires.get(wire_of(network), []) if network.host_access is not None else []
-        alone = [one for one in there if one.how.mode == "passthru"]
+        alone = [one for one in there if one.how.mode.is_exclusive]
         if alone and not any(one.network is network for one in there):
             yield Problem(
                 ("networks", network.name, "host_access"),
@@ -110,7 +104,7 @@ def _without_host(plan: Plan, wires: dict[object, list[Placed]]) -> Iterator[Pro
 
 def _nic(one: Placed) -> Iterator[Problem]:
     mode, nic, path = one.how.mode, one.nic, one.path
-    if nic.mac and mode == "passthru":
+    if nic.mac and mode.takes_uplink_mac:
         # The kernel passes over the MAC at creation; set later, it is given to the uplink as well.
         yield Problem(
             (*path, "mac"),
@@ -118,11 +112,11 @@ def _nic(one: Placed) -> Iterator[Problem]:
             "leave mac out, or use another mode",
             one.said("mode"),
         )
-    if nic.promisc is False and mode != "passthru":
-        yield _useless((*path, "promisc"), "promisc: false", "passthru", mode)
-    if nic.allow is not None and mode != "source":
-        yield _useless((*path, "allow"), "a list of sources", "source", mode)
-    if one.network.host_access is not None and mode != "bridge":
+    if nic.promisc is False and not mode.is_exclusive:
+        yield _useless((*path, "promisc"), "promisc: false", Mode.PASSTHRU, mode)
+    if nic.allow is not None and not mode.has_source_list:
+        yield _useless((*path, "allow"), "a list of sources", Mode.SOURCE, mode)
+    if one.network.host_access is not None and not mode.reaches_host_access:
         yield Problem(
             one.said("mode"),
             "host access works in mode bridge only: the kernel lets nothing pass between the host "
@@ -134,18 +128,18 @@ def _nic(one: Placed) -> Iterator[Problem]:
 
 
 def _network(network: Network, there: Sequence[Placed]) -> Iterator[Problem]:
-    """Judge settings of a network that none of its NICs can have a use for."""
+    """Check settings of a network that none of its NICs can have a use for."""
     modes = {network.mode, *(one.how.mode for one in there)}
     home: Path = ("networks", network.name)
-    if not network.promisc and "passthru" not in modes:
-        yield _useless((*home, "promisc"), "promisc: false", "passthru", network.mode)
-    if network.take_over and "passthru" not in modes:
-        yield _useless((*home, "take_over"), "take_over", "passthru", network.mode)
-    if network.allow and "source" not in modes:
-        yield _useless((*home, "allow"), "a list of sources", "source", network.mode)
+    if not network.promisc and Mode.PASSTHRU not in modes:
+        yield _useless((*home, "promisc"), "promisc: false", Mode.PASSTHRU, network.mode)
+    if network.take_over and Mode.PASSTHRU not in modes:
+        yield _useless((*home, "take_over"), "take_over", Mode.PASSTHRU, network.mode)
+    if network.allow and Mode.SOURCE not in modes:
+        yield _useless((*home, "allow"), "a list of sources", Mode.SOURCE, network.mode)
 
 
-def _useless(path: Path, what: str, wanted: str, mode: str) -> Problem:
+def _useless(path: Path, what: str, wanted: Mode, mode: Mode) -> Problem:
     return Problem(
         path,
         f"{what} means nothing in mode {mode}",

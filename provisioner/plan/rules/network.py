@@ -19,7 +19,7 @@ _LEAST_MTU_OF_IPV6 = 1280
 
 
 def network_problems(network: Network) -> Iterator[Problem]:
-    """Judge one network by itself."""
+    """Check one network by itself."""
     yield from _carrier(network)
     yield from _families(network)
     yield from _addressing(network)
@@ -104,7 +104,7 @@ def _pool(network: Network) -> Iterator[Problem]:
 
 
 def least_mtu(network: Network) -> int:
-    """Give the least MTU, in bytes, that the network's IP versions allow."""
+    """Return the least MTU, in bytes, that the network's IP versions allow."""
     speaks_ipv6 = of_family(network.subnet, _IPV6) or wants_advertisements(network)
     return _LEAST_MTU_OF_IPV6 if speaks_ipv6 else 0
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.plan import pools
+from provisioner.plan.nic_settings import mac_of
 from provisioner.plan.problem import Path, Problem
-from provisioner.plan.rules.modes import each_nic, mode_problems, wire_of
+from provisioner.plan.rules.modes import mode_problems, wire_of
 from provisioner.plan.rules.network import least_mtu, small_mtu
 from provisioner.plan.rules.subnet import inside, prefix
 from provisioner.plan.scalars import meant, quoted
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provisioner.plan.ip import Address, Subnet
+    from provisioner.plan.mac import Mac
     from provisioner.plan.model import Network, Nic, Plan
+    from provisioner.plan.nic_id import NicId
 
 MOST_VMS = 1000
 MOST_NICS = 64
@@ -24,7 +27,7 @@ _MTU_OF_A_SWITCH = 1500  # what network.devices gives one that says nothing else
 
 
 def plan_problems(plan: Plan) -> Iterator[Problem]:
-    """Judge what spans networks and VMs."""
+    """Check what spans networks and VMs."""
     yield from _sizes(plan)
     same = tuple(_same_names(plan))
     yield from same
@@ -101,12 +104,12 @@ def _overlap(first: tuple[Path, Subnet], second: tuple[Path, Subnet]) -> Iterato
 
 def _nics(plan: Plan) -> Iterator[Problem]:
     known = {network.name: network for network in plan.networks}
-    for path, _, _, nic in each_nic(plan):
+    for key, nic in plan.nics():
         if nic.network in known:
-            yield from _nic(path, nic, known[nic.network])
+            yield from _nic(key.path, nic, known[nic.network])
         elif known:
             yield Problem(
-                (*path, "network"),
+                (*key.path, "network"),
                 f"there is no network {quoted(nic.network)}",
                 f"{meant(nic.network, known)}networks of this plan: {', '.join(known)}",
             )
@@ -160,39 +163,45 @@ def _taken_by_network(path: Path, network: Network, one: Address) -> Iterator[Pr
 
 
 def _same_macs(plan: Plan) -> Iterator[Problem]:
-    """Compare given and derived MACs alike; a passthru NIC bears its uplink's."""
+    """Compare given and derived MACs alike; a passthru NIC has its uplink's."""
     modes = {network.name: network.mode for network in plan.networks}
-    macs: dict[str, Path] = {}
-    for path, vm, at, nic in each_nic(plan):
-        if (nic.mode or modes.get(nic.network)) == "passthru":
+    macs: dict[Mac, NicId] = {}
+    for key, nic in plan.nics():
+        mode = nic.mode or modes.get(nic.network)
+        if mode and mode.takes_uplink_mac:
             continue
-        mac = nic.mac or naming.mac(plan.name, vm, at)
-        other = macs.setdefault(mac, path)
-        if other is not path:
+        mac = mac_of(plan, key, nic)
+        other = macs.setdefault(mac, key)
+        if other is not key:
             yield Problem(
-                (*path, "mac"),
+                (*key.path, "mac"),
                 f"MAC {mac} is given twice",
                 "leave one out: vmnet derives it",
-                (*other, "mac"),
+                (*other.path, "mac"),
             )
 
 
 def _same_taps(plan: Plan) -> Iterator[Problem]:
-    taps: dict[str, Path] = {}
-    for path, vm, at, _ in each_nic(plan):
-        tap = naming.macvtap(plan.name, vm, at)
-        other = taps.setdefault(tap, path)
-        if other is not path:
-            yield Problem(path, f"the derived name {tap} fits two NICs", f"rename {vm}", other)
+    taps: dict[str, NicId] = {}
+    for key, _ in plan.nics():
+        tap = naming.macvtap(plan.name, *key)
+        other = taps.setdefault(tap, key)
+        if other is not key:
+            yield Problem(
+                key.path,
+                f"the derived name {tap} fits two NICs",
+                f"rename {key.vm}",
+                other.path,
+            )
 
 
 def _same_addresses(plan: Plan) -> Iterator[Problem]:
     """Addresses must differ on one wire: networks of one uplink share theirs."""
     wires = {network.name: wire_of(network) for network in plan.networks}
     seen: dict[object, Path] = {}
-    for path, _, _, nic in each_nic(plan):
+    for key, nic in plan.nics():
         for at, given in enumerate(nic.address or ()):
-            place = (*path, "address", at)
+            place = (*key.path, "address", at)
             other = seen.setdefault((wires.get(nic.network), given.ip), place)
             if other is not place:
                 yield Problem(
@@ -201,11 +210,8 @@ def _same_addresses(plan: Plan) -> Iterator[Problem]:
 
 
 def _room(plan: Plan) -> Iterator[Problem]:
-    nics: dict[str, list[Nic]] = {}
-    for _, _, _, nic in each_nic(plan):
-        nics.setdefault(nic.network, []).append(nic)
     for network in plan.networks:
-        there = nics.get(network.name, [])
+        there = [nic for _, nic in plan.nics_on(network)]
         for pool in pools.of(network):
             host = network.host_access == ()
             wanting = sum(map(pool.wants, there)) + host

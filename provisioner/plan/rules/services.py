@@ -18,7 +18,7 @@ _SLAAC_PREFIX = 64  # RFC 4862 with the 64-bit interface identifiers of RFC 4291
 
 
 def wire_problems(network: Network) -> Iterator[Problem]:
-    """Judge one network's VLAN, host access and services."""
+    """Check one network's VLAN, host access and services."""
     if network.vlan is not None and network.switch:
         yield Problem(
             ("vlan",),

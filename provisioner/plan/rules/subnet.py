@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def inside(path: Path, what: str, one: Address, subnets: tuple[Subnet, ...]) -> Iterator[Problem]:
-    """Judge one address against the subnets of its network; without any, nothing can be said."""
+    """Check one address against the subnets of its network; without any, nothing can be said."""
     subnet = of_family(subnets, one.version)
     told = " or ".join(map(str, subnets))
     if subnets and (subnet is None or one not in subnet):
@@ -29,7 +29,7 @@ def inside(path: Path, what: str, one: Address, subnets: tuple[Subnet, ...]) -> 
 
 
 def prefix(path: Path, one: Interface, subnets: tuple[Subnet, ...]) -> Iterator[Problem]:
-    """Judge an address's prefix against the subnet of its family, or by itself."""
+    """Check an address's prefix against the subnet of its family, or by itself."""
     subnet = of_family(subnets, one.version)
     if subnet is None and not subnets and is_bare(one):
         yield Problem(
@@ -53,7 +53,7 @@ def prefix(path: Path, one: Interface, subnets: tuple[Subnet, ...]) -> Iterator[
 
 
 def of_family(subnets: tuple[Subnet, ...], version: int) -> Subnet | None:
-    """Give the subnet of an IP version, if there is one."""
+    """Return the subnet of an IP version, if there is one."""
     return next((subnet for subnet in subnets if subnet.version == version), None)
 
 

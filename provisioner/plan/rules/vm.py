@@ -19,7 +19,7 @@ _MICRO_PATH = re.compile(r"/[A-Za-z0-9_.+@%:,=/-]+")
 
 
 def vm_problems(vm: Vm) -> Iterator[Problem]:
-    """Judge one VM by itself."""
+    """Check one VM by itself."""
     yield from _booting(vm)
     yield from _inside(vm)
     yield from _inside_micro(vm)

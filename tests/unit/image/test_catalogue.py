@@ -10,7 +10,7 @@ from provisioner.image import catalogue
 from provisioner.image.catalogue import Cpu, DigestList, Entry, Ready, Signature
 from provisioner.image.digest import Form
 from provisioner.image.source import Remote, Url
-from provisioner.plan.types import Firmware
+from provisioner.plan.choices import Firmware
 
 ENTRIES = catalogue.packaged().images
 ENTRY = (

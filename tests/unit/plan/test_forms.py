@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from provisioner.plan import scalars
+from provisioner.plan.choices import Accel, Addressing, Mode
 from provisioner.plan.load.loader import load
-from provisioner.plan.model import Accel, Addressing, Mode, Network, Nic, Plan, Switch, Vm
+from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
 from tests.builders.plan import with_name, with_network, with_nic, with_vm
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
