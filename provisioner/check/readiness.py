@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from provisioner.guest import agent_answers
+from provisioner.guest import agent_info
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def cloud_init(result: str) -> Held:
     if result.strip() == DISABLED:
         return Held(ok=False, why="it is disabled in the guest", over=True)
     try:
-        told = agent_answers.parsed(result)
+        told = agent_info.parsed(result)
         errors = told["v1"]["errors"]
     except (ValueError, KeyError, TypeError):
         return Held(ok=False, why="it has not ended")

@@ -145,10 +145,10 @@ def console(
 
     def work() -> None:
         from provisioner.commands.access import exec as exec_
-        from provisioner.guest import escape_key
+        from provisioner.guest import console
 
         key, about = (
-            escape_key.byte_of(escape),
+            console.escape_byte(escape),
             target(None, file, None, allowed=Allowed(connection)),
         )
         words = ["-f", str(file)] if file else []
@@ -248,7 +248,7 @@ def _input() -> bytes:
 
 def _teller(*, raw: bool) -> "Callable[[bytes], None]":
     """Pass on what a guest says: as it is when asked to, else harmless to terminals and to CI."""
-    from provisioner.guest.stream_text import Harmless
+    from provisioner.guest.console import Harmless
 
     harmless = Harmless("| " if any(os.environ.get(name) for name in _CI) else "")
 

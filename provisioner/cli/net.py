@@ -222,9 +222,9 @@ def _macs(given: list[str] | None) -> tuple[str, ...]:
 
 
 def _uid(owner: str) -> int:
-    from provisioner.host.guest import users
+    from provisioner.host.system import accounts
 
-    return users.uid_of(owner)
+    return accounts.uid_of(owner)
 
 
 def _value(option: str, read: Callable[[object], _T], text: str) -> _T:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from provisioner.errors import Complaints, VmnetError, unquoted
 from provisioner.guest import ignition, userdata
-from provisioner.guest.files import Own, Texts
-from provisioner.host.guest import passwords
-from provisioner.host.system import plan_files
+from provisioner.guest.userdata import Own, Texts
+from provisioner.host.system import accounts, plan_files
 
 if TYPE_CHECKING:
     from provisioner.plan.load.loader import Loaded
@@ -51,7 +50,7 @@ class _Reader:
                 self.files[file.source] = text
         if vm.password:
             try:
-                self.hashes[vm.name] = passwords.hashed(self.plan.name, vm.name, vm.password)
+                self.hashes[vm.name] = accounts.hashed(self.plan.name, vm.name, vm.password)
             except VmnetError as error:
                 self._complain(error, vm.name, "password")
 

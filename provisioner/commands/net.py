@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from provisioner.errors import Complaints, Exit, VmnetError
-from provisioner.host.guest import users
 from provisioner.host.libvirt import privileges
 from provisioner.host.netlink import links
 from provisioner.host.network import macvtap, standalone, tap_node
-from provisioner.host.system import locks, paths
+from provisioner.host.system import accounts, locks, paths
 from provisioner.network.facts import Facts, Link
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import device, rules
@@ -245,7 +244,7 @@ def _device(
         node_state=state,
         up=link.up,
         carrier=link.carrier,
-        owner=users.name_of(owner),
+        owner=accounts.name_of(owner),
         uid=owner,
         label=one_line(mark.label) if mark else "",
         nopromisc=link.nopromisc,

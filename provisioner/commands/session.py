@@ -32,7 +32,7 @@ from provisioner.reconcile.resources import Resource, Resources, Snapshot
 
 if TYPE_CHECKING:
     from provisioner.guest.boot import Files
-    from provisioner.guest.files import Texts
+    from provisioner.guest.userdata import Texts
     from provisioner.network.addressing import NicConfig
     from provisioner.network.facts import Facts
     from provisioner.plan.model import Plan

@@ -9,7 +9,7 @@ from provisioner.commands.session import Session, begun, domain, one
 from provisioner.commands.target import Options, Target, Tell
 from provisioner.commands.up import reported
 from provisioner.guest.domain import Domain
-from provisioner.guest.files import Texts
+from provisioner.guest.userdata import Texts
 from provisioner.host.network import impairment, nftables
 from provisioner.host.storage import firmware
 from provisioner.host.system import paths

@@ -4,11 +4,13 @@ Whatever an agent answers, of whatever type, gives a value; what is not as the a
 it is left out.
 """
 
+import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final, NoReturn
 
 from provisioner.text import one_line
 
@@ -21,6 +23,7 @@ _THOUSAND: Final = 1024
 _MAC: Final = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _LOAD: Final = re.compile(r"(\d{1,6}\.\d{1,4}) (\d{1,6}\.\d{1,4}) (\d{1,6}\.\d{1,4}) ")
 _BYTES: Final = 1 << 63
+_MOST_DIGITS: Final = 20  # of a whole number: 64 bits have no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +157,53 @@ def _mapping(told: object) -> Mapping[str, object]:
 def _list(told: object) -> list[Mapping[str, object]]:
     some = told[:MOST] if isinstance(told, list) else []
     return [one for one in some if isinstance(one, dict)]
+
+
+def parsed(text: str) -> Any:  # noqa: ANN401  (JSON)
+    """Read JSON. Raises ValueError for what is not JSON, or what readers disagree about.
+
+    That is: numbers that are not finite or have more than 20 digits, a key that comes twice,
+    nesting without end.
+    """
+    try:
+        return json.loads(
+            text,
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_refuse,
+            object_pairs_hook=_unique,
+        )
+    except RecursionError as error:
+        raise ValueError("nested without end") from error
+
+
+def returned(text: str) -> Any:  # noqa: ANN401  (JSON)
+    """Give what an agent's answer returns. Raises ValueError when it is not an answer."""
+    answer = parsed(text)
+    if not isinstance(answer, dict) or "return" not in answer:
+        raise ValueError("no answer")
+    return answer["return"]
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError("a number of too many digits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number without end")
+    return number
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(word)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key that comes twice")
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from hashlib import blake2s
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from provisioner.guest import userdata
 from provisioner.guest.domain import Seed
 
 if TYPE_CHECKING:
-    from provisioner.guest.files import Texts
+    from provisioner.guest.userdata import Texts
     from provisioner.plan.vm import File, Vm
 
 MICRO_SCRIPT = "/run/vmnet.run"
@@ -20,7 +19,6 @@ MICRO_SCRIPT = "/run/vmnet.run"
 
 _HEADER = "#cloud-config\n"
 _SUDO = "ALL=(ALL) NOPASSWD:ALL"
-_OLD_HASH = re.compile(r"\$(1|2a|2y|5|6)(\$.+){2}")
 _DIGEST_BYTES = 6
 
 
@@ -41,16 +39,6 @@ def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
     if "user" not in ours:  # a config of theirs that names users shall not drop this one
         ours["users"] = ["default"]
     return userdata.beside(_written(ours), own)
-
-
-def needs_user(vm: Vm, login: str | None) -> bool:
-    """Tell whether a VM's password can be told only to a user whose name is known.
-
-    The words that set the password of whoever is the default user take a hash of a newer kind for
-    the password itself (cloud-init 22.4, cc_set_passwords).
-    """
-    known = vm.user or login
-    return bool(vm.password_hash and not known and not _OLD_HASH.match(vm.password_hash))
 
 
 def host_key(vm: Vm) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from provisioner.guest.files import Own
 from provisioner.plan.load import yaml_tree
 from provisioner.plan.load.yaml_tree import Mapping as MappingNode
 from provisioner.plan.load.yaml_tree import Scalar, Sequence
@@ -40,6 +40,27 @@ _KINDS = {
 
 _LISTS = ("ssh_authorized_keys", "users", "packages", "write_files", "runcmd")
 """What vmnet adds to: the user's own must be lists, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """User-data of the user's own: `kind` is cloud-init's, the subtype of its text/… in MIME.
+
+    `config` is what a `cloud-config` says; None for every other kind.
+    """
+
+    kind: str
+    text: str = field(repr=False)
+    config: Mapping[str, object] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Files by the path as the plan writes it, and the hashes of passwords in the clear, by VM."""
+
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    own: Mapping[str, Own] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read(text: str, file: str) -> tuple[Own | None, list[VmnetError]]:

@@ -17,7 +17,7 @@ from provisioner.guest.domain import Domain, DomainNic, Overlay
 from provisioner.guest.network_config import changed_nics
 from provisioner.guest.xml import render
 from provisioner.host import apply
-from provisioner.host.guest import agent_lookup, console_log, nics, probes, queries, readiness
+from provisioner.host.guest import agent_lookup, console_log, probes, queries
 from provisioner.host.guest.commands import Guests
 from provisioner.host.libvirt import connection, domains, embedded, start_watchdog
 from provisioner.host.libvirt.domains import Domains
@@ -219,15 +219,15 @@ class Machine:
 
     def inside(self, vm: str, macs: Sequence[str]) -> dict[str, Inside]:
         """Ask a guest for its cards, by planned MAC."""
-        return nics.cards(self._guest(vm), macs)
+        return queries.nics(self._guest(vm), macs)
 
     def sign(self, vm: str, sign: Sign, within_s: float) -> Held:
         """Look inside a guest for a sign that it is ready."""
-        return readiness.look(self._guest(vm), sign, within_s)
+        return queries.look(self._guest(vm), sign, within_s)
 
     def words(self, vm: str) -> GuestInfo:
         """Ask a guest for its name, OS, addresses, load and disks."""
-        return queries.words(self._guest(vm))
+        return queries.info(self._guest(vm))
 
     @limit(720.0)  # a plan's check may take 600 s (plan.checks)
     def probe(self, vm: str, question: Question) -> Probed:

@@ -8,7 +8,7 @@ from provisioner import naming
 from provisioner.guest import boot, cloudinit
 from provisioner.guest.boot import Files, Loader, Loads
 from provisioner.guest.domain import MICRO, Domain, DomainNic, Image, Overlay, Seed
-from provisioner.guest.files import Texts
+from provisioner.guest.userdata import Texts
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
 from provisioner.network import addressing, nftables
 from provisioner.network.devices import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of

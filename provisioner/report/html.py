@@ -7,6 +7,7 @@ their digests, and no other.
 import base64
 import hashlib
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from provisioner.check.result import Result
@@ -23,51 +24,6 @@ if TYPE_CHECKING:
 
 _WIDTH, _HEIGHT, _GAP, _TOP = 132, 44, 24, 28
 _ROW = 150  # between the networks and the VMs
-
-STYLE = """
-:root { color-scheme: light dark; --line: #8886; --good: #1a7f37; --bad: #cf222e; --soft: #8882; }
-@media (prefers-color-scheme: dark) { :root { --good: #3fb950; --bad: #ff7b72; } }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse } th, td { border: 1px solid var(--line); padding: 0 }
-th { padding: .3rem .6rem; text-align: left }
-td button { all: unset; display: block; padding: .3rem .6rem; cursor: pointer; width: 100%;
-  box-sizing: border-box }
-td button:focus-visible, td button[aria-pressed=true] { outline: 2px solid currentColor }
-.kept { color: var(--good) } .broken { color: var(--bad); font-weight: 600 }
-#details { border: 1px solid var(--line); padding: .6rem 1rem; margin-top: 1rem; min-height: 4rem }
-#details dl { display: grid; grid-template-columns: 8rem 1fr; margin: .3rem 0 } dd { margin: 0 }
-svg { max-width: 100%; height: auto } svg rect { fill: var(--soft); stroke: var(--line) }
-svg line { stroke: var(--line) } svg text { font: 12px system-ui, sans-serif; fill: currentColor }
-code { background: var(--soft); padding: .1rem .3rem } li { margin: .4rem 0 }
-"""
-
-SCRIPT = """
-"use strict";
-const cells = JSON.parse(document.getElementById("cells").textContent);
-const details = document.getElementById("details");
-function line(list, name, value) {
-  if (!value) return;
-  const dt = document.createElement("dt"), dd = document.createElement("dd");
-  dt.textContent = name; dd.textContent = value; list.append(dt, dd);
-}
-function show(button) {
-  for (const other of document.querySelectorAll("td button"))
-    other.setAttribute("aria-pressed", String(other === button));
-  details.replaceChildren();
-  for (const one of cells[button.dataset.cell]) {
-    const list = document.createElement("dl");
-    line(list, "asked", one.asked); line(list, "address", one.address);
-    line(list, "expected", one.expected); line(list, "because", one.why);
-    line(list, "observed", one.observed); line(list, "how", one.how); line(list, "note", one.note);
-    line(list, "reason", one.reason); line(list, "fix", one.fix);
-    for (const seen of one.evidence) line(list, "seen", seen);
-    details.append(list);
-  }
-}
-for (const button of document.querySelectorAll("td button"))
-  button.addEventListener("click", () => show(button));
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +60,26 @@ def as_html(report: Report, plan: "Plan") -> str:
                 row.append((len(cells), grid.cells[source, target]) if found else None)
                 if found:
                     cells.append([_told(r) for r in found])
-            rows.append((_clean(source), row))
-        grids.append((_clean(grid.network), [_clean(t) for t in grid.targets], rows))
+            rows.append((sanitize(source), row))
+        grids.append((sanitize(grid.network), [sanitize(t) for t in grid.targets], rows))
     boxes, edges = topology(plan)
+    style, script = _template("check.css"), _template("check.js")
     return rendered(
         "check.html.j2",
-        plan=_clean(report.plan),
-        summary=_clean(report.summary),
+        plan=sanitize(report.plan),
+        summary=sanitize(report.summary),
         grids=grids,
         cells=cells,
         boxes=boxes,
         edges=edges,
         size=(max(b.x for b in boxes) + _WIDTH + _GAP, max(b.y for b in boxes) + _HEIGHT + _GAP),
         box=(_WIDTH, _HEIGHT),
-        surprises=[(_clean(pairs), _finding(f)) for pairs, f in failures.of(report)],
-        consoles=[(_clean(vm), _clean(text)) for vm, text in report.consoles],
-        style=STYLE,
-        script=SCRIPT,
-        style_digest=_digest(STYLE),
-        script_digest=_digest(SCRIPT),
+        surprises=[(sanitize(pairs), _finding(f)) for pairs, f in failures.of(report)],
+        consoles=[(sanitize(vm), sanitize(text)) for vm, text in report.consoles],
+        style=style,
+        script=script,
+        style_digest=_digest(style),
+        script_digest=_digest(script),
     )
 
 
@@ -177,20 +134,20 @@ def _told(r: Result) -> dict[str, object]:
         "reason": r.finding.what if r.finding else "",
         "fix": r.finding.fix if r.finding else "",
     }
-    evidence = [_clean(line) for line in r.finding.evidence] if r.finding else []
-    return {key: _clean(text) for key, text in texts.items()} | {"evidence": evidence}
+    evidence = [sanitize(line) for line in r.finding.evidence] if r.finding else []
+    return {key: sanitize(text) for key, text in texts.items()} | {"evidence": evidence}
 
 
 def _finding(finding: "Finding") -> dict[str, object]:
     known = asdict(finding)
     return {
-        key: [_clean(x) for x in value] if isinstance(value, tuple) else _clean(value)
+        key: [sanitize(x) for x in value] if isinstance(value, tuple) else sanitize(value)
         for key, value in known.items()
     }
 
 
-def _clean(text: str) -> str:
-    return sanitize(text)
+def _template(name: str) -> str:
+    return files("provisioner").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:

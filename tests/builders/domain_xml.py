@@ -1,35 +1,17 @@
-"""A domain with two cards and a disk, its XML, and short ways to spoil that and to ask."""
+"""A domain with two NICs and a disk, its XML, and short ways to spoil that and to ask."""
 
 from provisioner.errors import Exit
-from provisioner.guest.domain import Domain, DomainNic
 from provisioner.guest.xml import check, render
+from tests.builders.domain import SEEDED_KVM
 
-SEEDED = Domain(
-    name="lab-web",
-    uuid="5f3c1c1e-6a5b-5d0f-8a47-c3e1907bd254",
-    plan="lab",
-    vm="web",
-    memory_mib=512,
-    cpus=2,
-    accel="kvm",
-    kernel="/var/cache/vmnet/images/micro/vmlinux",
-    initrd="/var/cache/vmnet/images/micro/initrd",
-    cmdline="console=ttyS0 quiet vmnet.hostname=web",
-    console="/var/lib/vmnet/lab/console/web.log",
-    nics=(
-        DomainNic("mvt9ec10a7b78", "02:9e:c1:0a:7b:78", 1500),
-        DomainNic("mvtdeb06583bd", "02:de:b0:65:83:bd", 9000, queues=2, vhost=True),
-    ),
-    seed="/var/lib/vmnet/lab/seed/web-0123456789ab.iso",
-)
-XML = render.domain_xml(SEEDED)
+XML = render.domain_xml(SEEDED_KVM)
 NIC = XML[XML.index("    <interface") : XML.index("</interface>") + 13]
 DISK = XML[XML.index("    <disk") : XML.index("</disk>") + 8]
 
 
-def told(xml: str, *allow: str) -> list[str]:
-    """Give each complaint as `line what`, all of them about bad input and with a mend."""
-    found = check.complaints(xml, SEEDED, allow)
+def complaints_of(xml: str, *allow: str) -> list[str]:
+    """Give each complaint as `line what`, all of them about bad input and with a fix."""
+    found = check.complaints(xml, SEEDED_KVM, allow)
     assert all(e.status is Exit.BAD_INPUT and e.fix and e.where for e in found)
     assert {e.where.file for e in found if e.where} <= {"rendered XML of web"}
     return [f"{e.where.line} {e.what}" for e in found if e.where]

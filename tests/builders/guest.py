@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from provisioner.guest import cloudinit, userdata
-from provisioner.guest.files import Texts
+from provisioner.guest.userdata import Texts
 from provisioner.plan.vm import Vm
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me@home"

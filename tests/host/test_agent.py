@@ -97,6 +97,6 @@ def test_a_file_is_written_in_pieces_that_a_socket_holds() -> None:
 
 
 def test_a_guest_that_answers_nonsense_has_no_words_and_a_problem() -> None:
-    words = queries.words(guest(lambda _command, _arguments: '{"return": 1e999}'))
+    words = queries.info(guest(lambda _command, _arguments: '{"return": 1e999}'))
     assert words.hostname == ""
     assert "gave an invalid answer to guest-get-host-name" in words.problem

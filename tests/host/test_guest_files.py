@@ -8,7 +8,7 @@ import pytest
 
 from provisioner.commands import guest_files
 from provisioner.errors import Complaints, Exit
-from provisioner.guest.files import Own, Texts
+from provisioner.guest.userdata import Own, Texts
 from provisioner.host.system import plan_files
 from provisioner.host.system.plan_files import Fence
 from provisioner.plan.load.loader import load

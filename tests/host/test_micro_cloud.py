@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provisioner.guest import cloudinit, host_key
-from provisioner.guest.files import Texts
 from provisioner.guest.network_config import network_config
+from provisioner.guest.userdata import Texts
 from provisioner.host.guest import host_keys
 from provisioner.host.image.micro import recipe
 from provisioner.network.addressing import NicConfig

@@ -9,200 +9,65 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 
-# One element a line: its path (/ is the domain itself), a * if it may stand there more than once, #
-# if it holds text, then its attributes. Text and attributes are plain words, unless =PATTERN says
-# otherwise: a plain word has no slash in it, so it names no file. What =.+ allows is compared with
-# the plan, value by value, in guest/xml/compare.py.
-_TABLE = r"""
-/ type=kvm|qemu
-name #=.+
-uuid #=.+
-title #=.*
-description #=.*
-genid #
-metadata
-metadata/vmnet:domain #=.*
+_TABLE = "templates/domain-allowlist.txt"
 
-# memory: how much is the plan's. No <locked/>, which takes it from the host for good, no source of
-# type file, no <maxMemory>, and no cpu/numa: libvirt takes the sum of the cells for the memory.
-memory # unit dumpCore=off
-currentMemory # unit
-memoryBacking
-memoryBacking/hugepages
-memoryBacking/hugepages/page* size unit nodeset
-memoryBacking/nosharepages
-memoryBacking/source type=anonymous|memfd
-memoryBacking/access mode=shared|private
-memoryBacking/allocation mode threads
-memoryBacking/discard
-memtune
-memtune/hard_limit # unit
-memtune/soft_limit # unit
-memtune/swap_hard_limit # unit
-blkiotune
-blkiotune/weight #
-
-# processors: pinning and shares concern the guest itself. No vcpusched: a real-time guest can take
-# a core away from the host. No <resource>, <cachetune>: they move the guest to another's budget.
-vcpu # placement cpuset
-iothreads #
-iothreadids
-iothreadids/iothread* id thread_pool_min thread_pool_max
-cputune
-cputune/vcpupin* vcpu cpuset
-cputune/emulatorpin cpuset
-cputune/iothreadpin* iothread cpuset
-cputune/shares #
-cputune/period #
-cputune/quota #
-cputune/global_period #
-cputune/global_quota #
-cputune/emulator_period #
-cputune/emulator_quota #
-cputune/iothread_period #
-cputune/iothread_quota #
-numatune
-numatune/memory mode nodeset placement
-cpu mode match check migratable
-cpu/model # fallback vendor_id
-cpu/vendor #
-cpu/topology sockets dies clusters cores threads
-cpu/cache level mode
-cpu/maxphysaddr mode bits
-cpu/feature* name policy
-
-# firmware: which one is the plan's; firmware="efi" would have libvirt choose, and leave a file of
-# variables behind. No dtb, no acpi/table: they read files of the host.
-os
-os/type #=hvm arch=x86_64 machine
-os/loader #=.+ readonly=yes secure=no type=rom|pflash stateless format=raw
-os/nvram #=.+ template=.+ format=raw|qcow2 templateFormat=raw
-os/kernel #=.*
-os/initrd #=.*
-os/cmdline #=.*
-os/boot* dev=hd|cdrom|network
-os/bootmenu enable timeout
-os/bios useserial=yes|no rebootTimeout
-os/smbios mode=emulate|sysinfo
-sysinfo* type=smbios|fwcfg
-sysinfo/bios
-sysinfo/bios/entry* name #=.*
-sysinfo/system
-sysinfo/system/entry* name #=.*
-sysinfo/baseBoard*
-sysinfo/baseBoard/entry* name #=.*
-sysinfo/chassis
-sysinfo/chassis/entry* name #=.*
-sysinfo/oemStrings
-sysinfo/oemStrings/entry* #=.*
-sysinfo/entry* name=opt/[\w./-]+ file=.+ #=.*
-
-features
-features/acpi
-features/apic eoi
-features/pae
-features/hap state
-features/pmu state
-features/vmport state
-features/vmcoreinfo state
-features/smm state
-features/smm/tseg # unit
-features/ioapic driver
-features/kvm
-features/kvm/* state
-features/hyperv mode
-features/hyperv/* state retries value
-clock offset adjustment basis
-clock/timer* name tickpolicy present mode frequency track
-clock/timer/catchup threshold slew limit
-pm
-pm/suspend-to-mem enabled
-pm/suspend-to-disk enabled
-# No coredump-*: the guest's memory would be written to the host's disk.
-on_poweroff #=destroy|restart|preserve
-on_reboot #=destroy|restart|preserve
-on_crash #=destroy|restart|preserve
-
-devices
-devices/emulator #=.+
-devices/controller* type=usb|pci|scsi|sata|ide|virtio-serial|ccid index model ports vectors
-devices/controller/model name
-devices/controller/driver iothread queues cmd_per_lun max_sectors
-devices/controller/target chassisNr chassis port hotplug busNr index
-devices/controller/master startport
-devices/*/address type domain bus slot function multifunction controller target unit port reg base
-devices/*/alias name=ua-[\w-]+
-devices/*/acpi index
-
-# No shareable, transient, auth, encryption, mirror, seclabel: a source is a file of the plan.
-devices/disk* type=file|block device=disk|cdrom
-devices/disk/driver name=qemu type=raw|qcow2 cache io discard=unmap|ignore detect_zeroes iothread \
- queues queue_size error_policy rerror_policy copy_on_read event_idx ioeventfd packed \
- discard_no_unref
-devices/disk/source file=.+ dev=/dev/.+
-devices/disk/target dev=(vd|sd|hd)[a-z]{1,2} bus rotation_rate removable
-devices/disk/readonly
-devices/disk/backingStore type=file
-devices/disk/backingStore/format type=raw|qcow2
-devices/disk/backingStore/source file=.+
-devices/disk/backingStore/backingStore
-devices/disk/boot order
-devices/disk/serial #
-devices/disk/wwn #
-devices/disk/vendor #
-devices/disk/product #
-devices/disk/blockio logical_block_size physical_block_size discard_granularity
-devices/disk/iotune
-devices/disk/iotune/* #
-
-# No script (root runs it), backend, filterref, bandwidth, vlan, virtualport, ip, route, guest.
-devices/interface* type=ethernet trustGuestRxFilters=no
-devices/interface/mac address=.+
-devices/interface/target dev=.+ managed=no
-devices/interface/model type=virtio
-devices/interface/driver name=qemu|vhost queues rx_queue_size tx_queue_size txmode ioeventfd \
- event_idx packed rss rss_hash_report
-devices/interface/driver/host csum gso tso4 tso6 ecn ufo mrg_rxbuf
-devices/interface/driver/guest csum tso4 tso6 ecn ufo
-devices/interface/mtu size
-devices/interface/rom enabled=yes|no bar
-devices/interface/boot order
-devices/interface/coalesce
-devices/interface/coalesce/rx
-devices/interface/coalesce/rx/frames max
-
-# One serial port, whose log is the console's; a channel's socket lies where libvirt puts it.
-devices/serial type=pty
-devices/serial/log file=.+ append=on|off
-devices/serial/target type port
-devices/serial/target/model name
-devices/console type=pty
-devices/console/target type=serial port
-devices/channel* type=unix
-devices/channel/target type=virtio name
-
-devices/graphics type=vnc listen=127\.0\.0\.1 port autoport websocket=-1 keymap sharePolicy
-devices/graphics/listen type=address address=127\.0\.0\.1
-devices/video
-devices/video/model type heads vram vgamem ram primary
-devices/video/model/resolution x y
-devices/video/driver name=qemu
-devices/input* type=keyboard|mouse|tablet bus model
-# No action="dump": see on_crash.
-devices/watchdog* model action=reset|shutdown|poweroff|pause|none|inject-nmi
-devices/rng* model
-devices/rng/rate bytes period
-devices/rng/backend model=random|builtin #=/dev/u?random|
-devices/memballoon model autodeflate freePageReporting
-devices/memballoon/stats period
-devices/panic* model
-devices/iommu model
-devices/iommu/driver intremap caching_mode eim iotlb aw_bits
-
-qemu:capabilities
-qemu:capabilities/qemu:del capability=cpu-unavailable-features
-"""
+_YOUR_PLAN = "take it out and use the plan"
+REASONS: dict[str, tuple[str, str | None]] = {
+    "qemu:commandline": ("gives QEMU options that libvirt does not look at", None),
+    "devices/hostdev": ("hands a device of this host to the guest", None),
+    "devices/filesystem": ("shows a folder of this host to the guest", None),
+    "devices/redirdev": ("redirects a device from elsewhere to the guest", None),
+    "devices/shmem": ("shares memory with other programs of this host", None),
+    "devices/vsock": ("lets the guest and the host talk past every network of the plan", None),
+    "devices/tpm": ("starts a program of its own, and its state is not vmnet's", None),
+    "memoryBacking/locked": ("takes the memory from the host for good", None),
+    "seclabel": ("changes what confines the guest's QEMU", None),
+    "devices/interface@type": (
+        "is another way to a network than the plan's macvtap; type=direct even crashes libvirt 9.0",
+        'write <interface type="ethernet">, or include "interface.xml.j2"',
+    ),
+    "devices/interface/target@managed": (
+        "has libvirt make and delete the device: it is vmnet's",
+        'write managed="no"',
+    ),
+    "devices/interface@trustGuestRxFilters": (
+        "lets the guest change its MAC and hear what is meant for others",
+        "take it out",
+    ),
+    "devices/interface/filterref": (
+        "does nothing on a macvtap: nwfilter needs a port of a bridge",
+        f"{_YOUR_PLAN}: spoof_guard: strict on the network or NIC, which vmnet does with nft",
+    ),
+    "devices/interface/bandwidth": (
+        "is for devices that libvirt makes, and this one is vmnet's",
+        "take it out, and use vmnet link VM --rate",
+    ),
+    "devices/interface/script": ("is a program that libvirt runs as root", None),
+    "devices/interface/downscript": ("is a program that libvirt runs as root", None),
+    "devices/graphics@listen": (
+        "lets others than this host see the guest's screen",
+        'write listen="127.0.0.1"; from elsewhere, come through ssh -L',
+    ),
+    "devices/graphics/listen@address": (
+        "lets others than this host see the guest's screen",
+        'write address="127.0.0.1"; from elsewhere, come through ssh -L',
+    ),
+    "devices/disk@type": (
+        "is a source that vmnet does not look after",
+        'write type="file", and name the image in the plan',
+    ),
+    "devices/disk/driver@type": (
+        "is not a format that vmnet checks",
+        'write the format of the plan: type="qcow2" or type="raw"',
+    ),
+    "os@firmware": (
+        "has libvirt choose the firmware, and leave a file of its variables behind",
+        f"{_YOUR_PLAN}: boot: uefi",
+    ),
+}
+"""What is known about those that people write most: why it is refused, and another mend."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PLAIN = r"[A-Za-z0-9_.,:^+-]{0,120}"
@@ -239,7 +104,8 @@ def _rules() -> dict[str, Rule]:
 
 
 def _lines() -> Iterator[str]:
-    for line in _TABLE.replace("\\\n", "").splitlines():
+    table = files("provisioner").joinpath(_TABLE).read_text(encoding="utf-8")
+    for line in table.replace("\\\n", "").splitlines():
         if line.strip() and not line.startswith("#"):
             yield line
 

@@ -7,7 +7,6 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml import allowlist, compare
 from provisioner.guest.xml.parse import Element, parsed
-from provisioner.guest.xml.reasons import REASONS
 from provisioner.plan.scalars import quoted
 from provisioner.source_text import Source, complaint
 from provisioner.text import one_line
@@ -114,7 +113,7 @@ class _Check:
         return element.path in self.allow and allowlist.rule(element.path) is None
 
     def refused(self, element: Element, path: str, value: str) -> VmnetError:
-        reason, fix = REASONS.get(path, (None, None))
+        reason, fix = allowlist.REASONS.get(path, (None, None))
         what = _shown(path)
         what += f" is {quoted(value)}" if value else ""
         if reason:

@@ -3,9 +3,7 @@
 import base64
 import json
 from dataclasses import asdict
-from typing import Any
 
-from provisioner.guest.cloudinit import fingerprint
 from provisioner.guest.domain import (
     EMULATOR,
     MICRO,
@@ -15,7 +13,6 @@ from provisioner.guest.domain import (
     DomainNic,
     Image,
 )
-from provisioner.guest.network_config import EVERYWHERE
 
 # x86's COMMAND_LINE_SIZE is 2048 bytes (arch/x86/include/asm/setup.h), with the closing NUL.
 MAX_CMDLINE = 2047
@@ -85,26 +82,8 @@ def from_mark(text: str) -> Domain | None:
     try:
         fields = json.loads(text)
         fields["nics"] = tuple(DomainNic(**nic) for nic in fields["nics"])
-        _modernise(fields)
         fields["image"] = Image(**{**fields["image"], "boot": tuple(fields["image"]["boot"])})
         fields["disks"] = tuple(DomainDisk(**disk) for disk in fields["disks"])
         return Domain(**fields)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-
-
-def _modernise(fields: dict[str, Any]) -> None:
-    """Say what an older vmnet's mark says in the words of now: no guest is started anew for it."""
-    if fields.get("user", "").startswith("#"):  # the user-data itself
-        fields["user"] = fingerprint(fields["user"])
-    if "image_cmdline" in fields:
-        fields["image"] = asdict(
-            Image(fields["kernel"], fields["initrd"], fields.pop("image_cmdline"))
-        )
-        fields["disks"] = ()
-    if '"to":"default"' in fields.get("network", ""):
-        told = json.loads(fields["network"])
-        for nic in told["ethernets"].values():
-            for route in nic.get("routes", ()):
-                route["to"] = EVERYWHERE[6 if ":" in route["via"] else 4]
-        fields["network"] = json.dumps(told, sort_keys=True, separators=(",", ":"))

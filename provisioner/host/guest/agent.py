@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from provisioner.errors import VmnetError
-from provisioner.guest import agent_answers
+from provisioner.guest import agent_info
 from provisioner.host.libvirt.domains import Domains
 
 CALL_S: Final = 5
@@ -37,7 +37,7 @@ class Agent:
                 raise self._refusal(refused[1]) from error
             raise
         try:
-            return agent_answers.returned(answer)
+            return agent_info.returned(answer)
         except ValueError as error:
             raise VmnetError(
                 f"the guest agent of {self._domain} gave an invalid answer to {command}",

@@ -1,12 +1,23 @@
-"""Asks a guest for its own words, each question with a time limit: it may never answer."""
+"""What a guest answers through its agent: about itself, its NICs, and whether it is ready.
 
+Each question has a time limit, and each answer is hostile until it has been checked. A NIC is known
+by its MAC. One with a MAC that nobody planned stands for the planned NIC that is missing, when
+there are as many of the one as of the other.
+"""
+
+import re
 import time
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from provisioner.check import readiness
+from provisioner.check.evidence import Inside
+from provisioner.check.readiness import Held, Kind, Sign
 from provisioner.errors import VmnetError
 from provisioner.guest import agent_info
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.host.guest.commands import Guests
+from provisioner.text import one_line
 
 _EACH_S: Final = 2
 _QUESTIONS: Final = (
@@ -16,9 +27,29 @@ _QUESTIONS: Final = (
     "guest-get-fsinfo",
     "guest-get-users",
 )
+_ASK_S: Final = 10.0
+_MOST_NICS: Final = 64
+_UP: Final = 1  # IFF_UP
+_LIST_NICS: Final = """\
+cd /sys/class/net || exit 1
+for nic in *; do
+    [ -e "$nic/device" ] || continue
+    read -r index < "$nic/ifindex"; read -r mac < "$nic/address"; read -r flags < "$nic/flags"
+    echo "$index $mac $flags"
+done
+"""
+_NIC: Final = re.compile(r"(\d{1,9}) ((?:[0-9a-f]{2}:){5}[0-9a-f]{2}) (0x[0-9a-f]{1,8})")
+_LOOK_S: Final = 10.0
+_MOST_BYTES: Final = 64 << 10  # bytes of a file that are looked at
+_RESULT: Final = f"""\
+head -c {_MOST_BYTES} /run/cloud-init/result.json 2> /dev/null || {{
+    [ ! -e /run/cloud-init/disabled ] || echo {readiness.DISABLED}
+}}
+"""
+_SOCKETS: Final = f"cat /proc/net/tcp /proc/net/tcp6 2> /dev/null | head -c {_MOST_BYTES}"
 
 
-def words(guest: Guests) -> GuestInfo:
+def info(guest: Guests) -> GuestInfo:
     """Ask for everything; whoever does not answer one question in time is not asked the next."""
     answers: dict[str, object] = {}
     problem, loadavg = "", ""
@@ -36,3 +67,64 @@ def words(guest: Guests) -> GuestInfo:
     except VmnetError as error:
         problem = problem or error.what
     return agent_info.read(answers, loadavg, problem)
+
+
+def nics(guest: Guests, planned: Sequence[str]) -> dict[str, Inside]:
+    """Give what the guest has for each planned MAC, in the order of its NICs.
+
+    Raises VmnetError when the agent does not answer.
+    """
+    listed = guest.run(["/bin/sh", "-c", _LIST_NICS], _ASK_S).stdout.decode("ascii", "replace")
+    return matched(listed, planned, guest.addresses())
+
+
+def matched(
+    listed: str, planned: Sequence[str], addresses: Mapping[str, tuple[str, ...]]
+) -> dict[str, Inside]:
+    """Match the NICs that a guest has listed, one a line, with the planned MACs."""
+    lines = (match for line in listed.splitlines()[:_MOST_NICS] if (match := _NIC.fullmatch(line)))
+    there = {
+        mac: bool(int(flags, 16) & _UP)
+        for _, mac, flags in sorted((int(x[1]), x[2], x[3]) for x in lines)
+    }
+    missing = [mac for mac in planned if mac not in there]
+    strange = [mac for mac in there if mac not in planned]
+    instead = dict(zip(missing, strange, strict=True)) if len(missing) == len(strange) else {}
+    found = {}
+    for mac in planned:
+        used = instead.get(mac, mac)
+        if used in there:
+            found[mac] = Inside(used, there[used], addresses.get(used, ()))
+        else:
+            found[mac] = Inside("", up=False, addresses=(), found=False)
+    return found
+
+
+def look(guest: Guests, sign: Sign, within_s: float) -> Held:
+    """Tell whether a sign holds as seen from inside; a command has `within_s` seconds.
+
+    An agent that does not answer is a reason like another: it may yet come.
+    """
+    try:
+        return _look(guest, sign, within_s)
+    except VmnetError as error:
+        return Held(ok=False, why=error.what)
+
+
+def _look(guest: Guests, sign: Sign, within_s: float) -> Held:
+    match sign.kind:
+        case Kind.CLOUD_INIT:
+            return readiness.cloud_init(_output(guest, _RESULT))
+        case Kind.SSH | Kind.TCP:
+            there = readiness.listens(_output(guest, _SOCKETS), sign.port)
+            return Held(there, "" if there else "nothing listens there in the guest")
+        case Kind.COMMAND:
+            ran = guest.run(["/bin/sh", "-c", sign.line], max(1.0, within_s))
+            text = one_line((ran.stderr or ran.stdout).decode("utf-8", "replace").strip(), 100)
+            return Held(ran.status == 0, f"exit status {ran.status}{text and f', {text}'}")
+        case Kind.STARTED | Kind.AGENT | Kind.ADDRESS:
+            return Held(ok=True)  # it has just answered
+
+
+def _output(guest: Guests, script: str) -> str:
+    return guest.run(["/bin/sh", "-c", script], _LOOK_S).stdout.decode("utf-8", "replace")

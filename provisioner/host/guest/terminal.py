@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.guest.stream_text import Harmless
+from provisioner.guest.console import Harmless
 
 _PIECE = 4096
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.guest import agent_answers, agent_info
+from provisioner.guest import agent_info
 from provisioner.guest.agent_info import AgentNic, GuestDisk, GuestInfo
 from provisioner.text import hides
 
@@ -52,11 +52,11 @@ anything = st.recursive(
 )
 def test_what_is_no_answer_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        agent_answers.returned(text)
+        agent_info.returned(text)
 
 
 def test_what_is_an_answer_is_given() -> None:
-    assert agent_answers.returned('{"return": {"a": [1, 2.5, null, true]}}') == {
+    assert agent_info.returned('{"return": {"a": [1, 2.5, null, true]}}') == {
         "a": [1, 2.5, None, True]
     }
 

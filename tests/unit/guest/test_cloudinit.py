@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from provisioner.guest import cloudinit
 from provisioner.guest.domain import Seed
-from provisioner.guest.files import Texts
+from provisioner.guest.userdata import Texts
 from provisioner.plan.vm import File
 from tests.builders.guest import HASH, KEY, guest, said, texts, told
 
@@ -110,21 +110,6 @@ def test_whoever_logs_in_can(
     keys: dict[str, object], login: str | None, account: dict[str, object]
 ) -> None:
     assert told(guest(**keys), login) == account
-
-
-@pytest.mark.parametrize(
-    ("hashed", "keys", "login", "needed"),
-    [
-        ("$y$j9T$abcdefgh$" + "x" * 43, {}, None, True),
-        ("$y$j9T$abcdefgh$" + "x" * 43, {}, "debian", False),
-        ("$y$j9T$abcdefgh$" + "x" * 43, {"user": "me"}, None, False),
-        (HASH, {}, None, False),
-    ],
-)
-def test_a_hash_that_would_be_taken_for_a_password_needs_a_user(
-    hashed: str, keys: dict[str, object], login: str | None, *, needed: bool
-) -> None:
-    assert cloudinit.needs_user(guest(password_hash=hashed, **keys), login) is needed
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders.domain_xml import DISK, NIC, line_of, put, told
+from tests.builders.domain_xml import DISK, NIC, complaints_of, line_of, put
 
 CHANGED = {
     # in vmnet's own XML: what is written instead, and what is said of it
@@ -132,7 +132,7 @@ ELSEWHERE = {"no agent": line_of("  <devices>"), "text in between": 1}
 @pytest.mark.parametrize("case", CHANGED)
 def test_what_the_plan_decides_and_what_reaches_out_is_told_at_its_line(case: str) -> None:
     old, new, said = CHANGED[case]
-    lines = told(put(old, new))
+    lines = complaints_of(put(old, new))
     places = [int(line.split()[0]) for line in lines if line.partition(" ")[2].startswith(said)]
     assert places
     line = put(old, "\0").partition("\0")[0].count("\n") + 1
@@ -218,7 +218,7 @@ CARDS = {
 @pytest.mark.parametrize("case", CARDS)
 def test_the_network_cards_are_the_plan_s(case: str) -> None:
     old, new, said = CARDS[case]
-    lines = told(put(old, new))
+    lines = complaints_of(put(old, new))
     assert [line for line in lines if line.partition(" ")[2].startswith(said)]
 
 
@@ -278,5 +278,5 @@ DISKS = {
 @pytest.mark.parametrize("case", DISKS)
 def test_the_disks_are_the_plan_s(case: str) -> None:
     old, new, said = DISKS[case]
-    lines = told(put(old, new))
+    lines = complaints_of(put(old, new))
     assert [line for line in lines if line.partition(" ")[2].startswith(said)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders.domain_xml import XML, put, told
+from tests.builders.domain_xml import XML, complaints_of, put
 
 LAUGHS = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
 NO_XML = {
@@ -64,6 +64,6 @@ NO_XML = {
 def test_what_two_parsers_could_read_in_two_ways_is_not_read_at_all(case: str) -> None:
     xml, said = NO_XML[case]
     for allow in ((), ("DOCTYPE", "domain", "qemu:commandline")):
-        lines = told(xml, *allow)
+        lines = complaints_of(xml, *allow)
         assert len(lines) == 1
         assert lines[0].startswith(said)

@@ -5,8 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from provisioner.errors import VmnetError
-from provisioner.guest import escape_key
-from provisioner.guest.stream_text import Harmless
+from provisioner.guest.console import Harmless, escape_byte
 from provisioner.text import sanitize
 
 pieces = st.lists(st.binary(max_size=8) | st.sampled_from([b"\r", b"\n", b"\xc3", b"\xa9", b"::"]))
@@ -30,12 +29,12 @@ def test_with_a_mark_no_line_begins_with_anything_else(said: list[bytes]) -> Non
 
 
 def test_the_key_that_leaves_is_written_as_people_do() -> None:
-    keys = {words: escape_key.byte_of(words) for words in ("^]", "^a", "^A", "^_", "none")}
+    keys = {words: escape_byte(words) for words in ("^]", "^a", "^A", "^_", "none")}
     assert keys == {"^]": b"\x1d", "^a": b"\x01", "^A": b"\x01", "^_": b"\x1f", "none": b""}
 
 
 @pytest.mark.parametrize("words", ["", "^", "]", "^c", "^M", "^[", "^]]", "^1", "^é", "\x1b"])
 def test_what_is_no_such_key_is_refused(words: str) -> None:
     with pytest.raises(VmnetError) as refused:
-        escape_key.byte_of(words)
+        escape_byte(words)
     assert refused.value.fix

@@ -1,8 +1,12 @@
-"""What a guest says, made harmless while it says it: pieces of bytes in, text out."""
+"""Console text made harmless as it comes, and the key that leaves a console."""
 
 import codecs
+from typing import Final
 
-from provisioner.text import sanitize
+from provisioner.errors import Exit, VmnetError
+from provisioner.text import one_line, sanitize
+
+NO_KEY: Final = "none"
 
 
 class Harmless:
@@ -30,7 +34,24 @@ class Harmless:
     def _marked(self, text: str) -> str:
         if not self._mark or not text:
             return text
-        lines = text.splitlines(keepends=True) if text else []
+        lines = text.splitlines(keepends=True)
         first = self._mark if self._at_start else ""
         self._at_start = text.endswith("\n")
         return first + self._mark.join(lines)
+
+
+def escape_byte(words: str) -> bytes:
+    r"""Give what a terminal sends for `^]`, `^a` …; nothing for "none".
+
+    Raises VmnetError for another word, and for keys that a console cannot do without.
+    """
+    if words == NO_KEY:
+        return b""
+    key = words.removeprefix("^").upper() if words[:1] == "^" and len(words) == 2 else ""  # noqa: PLR2004
+    if not key or not "A" <= key <= "_" or key in "CDHIJMQS[":
+        raise VmnetError(
+            f'"{one_line(words, 40)}" is not a key that can leave a console',
+            fix="write ^ and a letter or one of \\ ] ^ _, as in ^]; none for no key at all",
+            status=Exit.BAD_INPUT,
+        )
+    return bytes([ord(key) ^ 0x40])
