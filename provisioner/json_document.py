@@ -13,7 +13,7 @@ def _clean(value: object) -> object:
             return sanitize(value)
         case dict():
             return {sanitize(str(k)): _clean(v) for k, v in value.items()}
-        case list():
+        case list() | tuple():
             return [_clean(v) for v in value]
         case _:
             return value

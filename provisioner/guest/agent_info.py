@@ -1,21 +1,20 @@
-"""What a guest says of itself: name, OS, addresses, load, disks. Bounded and harmless, not true.
+"""What a guest's agent reports: name, OS, addresses, load, disks. Bounded and harmless, not true.
 
-Whatever an agent answers, of whatever type, gives a value; what is not as the agent's protocol has
-it is left out.
+Any answer of any type gives a value; what the agent's protocol does not have is left out.
 """
 
 import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from typing import Any, Final, NoReturn
 
 from provisioner.text import one_line
 
 MOST: Final = 32
-"""Cards, addresses, disks and users that are listed; a guest may tell of ten thousand."""
+"""NICs, addresses, disks and users that are listed; a guest may report ten thousand."""
 
 _WORD: Final = 80  # characters
 _FEW: Final = 3  # of what is in a table for people
@@ -28,7 +27,7 @@ _MOST_DIGITS: Final = 20  # of a whole number: 64 bits have no more
 
 @dataclass(frozen=True, slots=True)
 class AgentNic:
-    """A network card as its guest sees it."""
+    """A NIC as its guest sees it."""
 
     name: str
     mac: str
@@ -46,38 +45,25 @@ class GuestDisk:
 
 @dataclass(frozen=True, slots=True)
 class GuestInfo:
-    """A guest's own words; empty what it did not say. `load` is of 1, 5 and 15 minutes."""
+    """A guest's own report; empty where it gave none. `load`: over 1, 5 and 15 minutes."""
 
     hostname: str = ""
     os: str = ""
     kernel: str = ""
     load: tuple[float, ...] = ()
-    cards: tuple[AgentNic, ...] = ()
+    nics: tuple[AgentNic, ...] = ()
     disks: tuple[GuestDisk, ...] = ()
     users: tuple[str, ...] = ()
-    problem: str = ""  # why it said nothing, or not all
+    problem: str = ""  # why it reported nothing, or not all
 
     @property
     def as_json(self) -> dict[str, object]:
-        """Give it as the report's JSON has it."""
-        return {
-            "hostname": self.hostname,
-            "os": self.os,
-            "kernel": self.kernel,
-            "load": list(self.load),
-            "nics": [
-                {"name": c.name, "mac": c.mac, "addresses": list(c.addresses)} for c in self.cards
-            ],
-            "disks": [
-                {"mountpoint": d.mountpoint, "used": d.used, "total": d.total} for d in self.disks
-            ],
-            "users": list(self.users),
-            "problem": self.problem,
-        }
+        """Return it as the report's JSON has it."""
+        return asdict(self)
 
 
 def read(answers: Mapping[str, object], loadavg: str = "", problem: str = "") -> GuestInfo:
-    """Put together what the agent has answered, by its commands, and /proc/loadavg's text."""
+    """Parse what the agent has answered, by command, and the text of /proc/loadavg."""
     about = _mapping(answers.get("guest-get-osinfo"))
     load = _LOAD.match(loadavg)
     return GuestInfo(
@@ -85,7 +71,7 @@ def read(answers: Mapping[str, object], loadavg: str = "", problem: str = "") ->
         os=_word(about.get("pretty-name")) or _word(about.get("name")),
         kernel=_word(about.get("kernel-release")),
         load=tuple(float(one) for one in load.groups()) if load else (),
-        cards=tuple(_cards(answers.get("guest-network-get-interfaces"))),
+        nics=tuple(nics(answers.get("guest-network-get-interfaces"))),
         disks=tuple(_disks(answers.get("guest-get-fsinfo"))),
         users=tuple(
             dict.fromkeys(
@@ -98,16 +84,16 @@ def read(answers: Mapping[str, object], loadavg: str = "", problem: str = "") ->
     )
 
 
-def cells(words: GuestInfo) -> tuple[str, ...]:
-    """Give the cells of a table: name, OS, kernel, load, disks, addresses."""
+def cells(info: GuestInfo) -> tuple[str, ...]:
+    """Return the cells of a table: name, OS, kernel, load, disks, addresses."""
     disks = ", ".join(
         f"{d.mountpoint} {round(100 * d.used / d.total)}% of {_size(d.total)}"
-        for d in words.disks[:_FEW]
+        for d in info.disks[:_FEW]
     )
-    addresses = " ".join(a for card in words.cards for a in card.addresses[:_FEW])
-    load = " ".join(f"{one:g}" for one in words.load)
-    told = (words.hostname, words.os, words.kernel, load, disks, one_line(addresses, 3 * _WORD))
-    return told if any(told) else (words.problem, *told[1:])
+    addresses = " ".join(a for nic in info.nics for a in nic.addresses[:_FEW])
+    load = " ".join(f"{one:g}" for one in info.load)
+    row = (info.hostname, info.os, info.kernel, load, disks, one_line(addresses, 3 * _WORD))
+    return row if any(row) else (info.problem, *row[1:])
 
 
 def _size(count: int) -> str:
@@ -118,52 +104,53 @@ def _size(count: int) -> str:
     return f"{count}T"
 
 
-def _cards(told: object) -> Iterator[AgentNic]:
-    for card in _list(told):
-        name, mac = _word(card.get("name")), _word(card.get("hardware-address")).lower()
-        addresses = tuple(ip for a in _list(card.get("ip-addresses")) if (ip := _address(a)))
+def nics(answer: object, most: int = MOST) -> Iterator[AgentNic]:
+    """Return the NICs in an answer to guest-network-get-interfaces, `most` of them."""
+    for nic in _list(answer, most):
+        name, mac = _word(nic.get("name")), _word(nic.get("hardware-address")).lower()
+        listed = _list(nic.get("ip-addresses"), most)
         if _MAC.fullmatch(mac) and mac != "00:00:00:00:00:00":
-            yield AgentNic(name, mac, addresses)
+            yield AgentNic(name, mac, tuple(ip for one in listed if (ip := _address(one))))
 
 
-def _address(told: Mapping[str, object]) -> str:
+def _address(answer: Mapping[str, object]) -> str:
     try:
-        ip = ip_address(_word(told.get("ip-address")))
+        ip = ip_address(_word(answer.get("ip-address")))
     except ValueError:
         return ""
     return "" if ip.is_link_local or ip.is_loopback or ip.is_multicast else str(ip)
 
 
-def _disks(told: object) -> Iterator[GuestDisk]:
-    for disk in _list(told):
+def _disks(answer: object) -> Iterator[GuestDisk]:
+    for disk in _list(answer):
         used, total = _count(disk.get("used-bytes")), _count(disk.get("total-bytes"))
         if total and used is not None:
             yield GuestDisk(_word(disk.get("mountpoint")), min(used, total), total)
 
 
-def _count(told: object) -> int | None:
-    whole = isinstance(told, int) and not isinstance(told, bool) and 0 <= told < _BYTES
-    return told if whole else None  # type: ignore[return-value]
+def _count(answer: object) -> int | None:
+    whole = isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < _BYTES
+    return answer if whole else None  # type: ignore[return-value]
 
 
-def _word(told: object) -> str:
-    return one_line(told, _WORD) if isinstance(told, str) else ""
+def _word(answer: object) -> str:
+    return one_line(answer, _WORD) if isinstance(answer, str) else ""
 
 
-def _mapping(told: object) -> Mapping[str, object]:
-    return told if isinstance(told, dict) else {}
+def _mapping(answer: object) -> Mapping[str, object]:
+    return answer if isinstance(answer, dict) else {}
 
 
-def _list(told: object) -> list[Mapping[str, object]]:
-    some = told[:MOST] if isinstance(told, list) else []
+def _list(answer: object, most: int = MOST) -> list[Mapping[str, object]]:
+    some = answer[:most] if isinstance(answer, list) else []
     return [one for one in some if isinstance(one, dict)]
 
 
 def parsed(text: str) -> Any:  # noqa: ANN401  (JSON)
-    """Read JSON. Raises ValueError for what is not JSON, or what readers disagree about.
+    """Parse JSON that a guest has written, strictly.
 
-    That is: numbers that are not finite or have more than 20 digits, a key that comes twice,
-    nesting without end.
+    Raises ValueError for what is not JSON, and for what parsers disagree about: numbers that are
+    not finite or have more than 20 digits, a key that comes twice, nesting without end.
     """
     try:
         return json.loads(
@@ -178,7 +165,7 @@ def parsed(text: str) -> Any:  # noqa: ANN401  (JSON)
 
 
 def returned(text: str) -> Any:  # noqa: ANN401  (JSON)
-    """Give what an agent's answer returns. Raises ValueError when it is not an answer."""
+    """Return the result in an agent's answer. Raises ValueError when it is not an answer."""
     answer = parsed(text)
     if not isinstance(answer, dict) or "return" not in answer:
         raise ValueError("no answer")

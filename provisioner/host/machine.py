@@ -178,7 +178,7 @@ class Machine:
         tap_node.prove_usable({n.link: indexes.get(n.link, 0) for n in nics})
 
     def _change(self, domain: Domain, mark: str) -> None:
-        """Give a running VM the cards and the network that it should have.
+        """Give a running VM the NICs and the network configuration that it should have.
 
         The mark comes last: when vmnet is killed before, the next run does it again.
         """
@@ -186,21 +186,21 @@ class Machine:
         have = next((d for d in running if d.name == domain.name), None)
         if have is None:
             raise VmnetError(f'VM "{domain.vm}" has ended', fix="run vmnet up again")
-        cards = self._open.cards
-        there = cards.on(domain.name)
+        nics = self._open.nics
+        there = nics.on(domain.name)
         for link in sorted(there - {nic.link for nic in domain.nics}):
-            cards.detach(domain, link)
+            nics.detach(domain, link)
         coming = [nic for nic in domain.nics if nic.link not in there]
         self._prove(coming)
         for nic in coming:
-            cards.attach(domain, nic.link, render.interface_xml(nic))
+            nics.attach(domain, nic.link, render.interface_xml(nic))
         if changed := changed_nics(have.network, domain.network):
             guest = Guests(self._open, domain.name)
             guest.await_agent(deadline.left_s(_AGENT_S))
             mtus = {nic.mac: nic.mtu for nic in domain.nics}
             for mac, config in changed.items():
                 guest.reconfigure(mac, {"mtu": mtus.get(mac, DEFAULT_MTU)} | dict(config))
-        cards.mark(domain, mark)
+        nics.mark(domain, mark)
 
     @limit(120.0, "the guest has not answered")  # a piece of a file has 35 s, a ping 15 s a try
     def guest(
@@ -218,7 +218,7 @@ class Machine:
         return Guests(self._open, naming.domain(self._plan, vm))
 
     def inside(self, vm: str, macs: Sequence[str]) -> dict[str, Inside]:
-        """Ask a guest for its cards, by planned MAC."""
+        """Ask a guest for its NICs, by planned MAC."""
         return queries.nics(self._guest(vm), macs)
 
     def sign(self, vm: str, sign: Sign, within_s: float) -> Held:

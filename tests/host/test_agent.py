@@ -43,7 +43,7 @@ def test_a_guest_that_forbids_programs_is_got_into_by_ssh() -> None:
 
     with pytest.raises(VmnetError) as refused:
         guest(refuse).run_bounded(["/bin/true"], 5)
-    assert "is told not to do guest-exec" in refused.value.what
+    assert "does not allow guest-exec" in refused.value.what
     assert "vmnet ssh" in str(refused.value.fix)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host.libvirt.errors import told as libvirt_told
+from provisioner.host.libvirt.errors import converted
 from provisioner.host.system import file_errors, programs
 
 
@@ -45,10 +45,10 @@ def test_a_program_that_found_no_room_says_so_in_the_fix() -> None:
 def test_what_libvirt_prints_of_a_program_is_cut_and_the_cause_is_not() -> None:
     words = "LC_ALL=C PATH=/usr/bin " + "HOME=/x " * 200
     said = f"internal error: Child process ({words}) unexpected exit status 1: {{}}"
-    full = libvirt_told(said.format("write: No space left on device"), "starting")
+    full = converted(said.format("write: No space left on device"), "starting")
     assert full.what == (
         "starting: a program ended with exit status 1: write: No space left on device"
     )
     assert str(full.fix).startswith("make room there (df -h ")
-    ended = libvirt_told("internal error: client socket is closed", "starting")
+    ended = converted("internal error: client socket is closed", "starting")
     assert str(ended.fix).startswith("the libvirt daemon has ended")

@@ -1,4 +1,4 @@
-"""The guest agent of one domain: a command and its answer. What it answers is hostile."""
+"""The guest agent of one domain: a command and its answer, which is hostile."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Agent:
         self._domain = domain
 
     def ask(self, command: str, arguments: Mapping[str, object], timeout_s: int = CALL_S) -> Any:  # noqa: ANN401  (JSON)
-        """Send a command and give what it returns.
+        """Send a command and return its result.
 
         Raises VmnetError when there is no answer, when it is not valid, or when the guest's
         administrator does not allow the command.
@@ -34,24 +34,18 @@ class Agent:
             answer = self._domains.agent(self._domain, text, timeout_s)
         except VmnetError as error:
             if refused := _REFUSED.search(error.what):
-                raise self._refusal(refused[1]) from error
+                raise VmnetError(
+                    f"the guest agent of {self._domain} does not allow {refused[1]}, as in RHEL",
+                    fix="use vmnet ssh and vmnet cp; or allow it inside: /etc/sysconfig/qemu-ga",
+                ) from error
             raise
         try:
             return agent_info.returned(answer)
         except ValueError as error:
-            raise VmnetError(
-                f"the guest agent of {self._domain} gave an invalid answer to {command}",
-                fix="restart the VM: something else speaks on its agent port",
-            ) from error
+            raise self._invalid(command) from error
 
-    def _refusal(self, command: str) -> VmnetError:
+    def _invalid(self, command: str) -> VmnetError:
         return VmnetError(
-            f"the guest agent of {self._domain} is told not to do {command}, as RHEL's is",
-            fix="use vmnet ssh and vmnet cp; or allow it inside: /etc/sysconfig/qemu-ga",
-        )
-
-    def _nonsense(self, command: str) -> VmnetError:
-        return VmnetError(
-            f"the guest agent of {self._domain} answered nonsense to {command}",
+            f"the guest agent of {self._domain} gave an invalid answer to {command}",
             fix="restart the VM: something else speaks on its agent port",
         )

@@ -1,4 +1,4 @@
-"""A guest, asked through its agent. Whatever it answers is hostile until it has been checked."""
+"""Commands of a guest's agent. Its answers are hostile until they have been checked."""
 
 import base64
 import binascii
@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from provisioner.errors import Exit, VmnetError
+from provisioner.guest import agent_info
 from provisioner.host.guest.agent import CALL_S
 from provisioner.host.guest.files import WRITTEN, GuestFiles
 from provisioner.text import one_line
@@ -114,7 +115,7 @@ class Guests(GuestFiles):
         while True:
             state = self.ask("guest-exec-status", {"pid": pid}, call_s)
             if not isinstance(state, dict):
-                raise self._nonsense("guest-exec-status")
+                raise self._invalid("guest-exec-status")
             if state.get("exited"):
                 return _ran(state)
             if time.monotonic() > end:
@@ -173,7 +174,7 @@ class Guests(GuestFiles):
             pause.wait(_POLL_S)
 
     def reconfigure(self, mac: str, config: Mapping[str, Any]) -> None:
-        """Tell a running guest what network-config version 2, with an MTU, says of one card.
+        """Configure one NIC of a running guest as network-config version 2, with an MTU, has it.
 
         Raises VmnetError when the agent does not answer or the guest cannot do it.
         """
@@ -183,9 +184,9 @@ class Guests(GuestFiles):
         words += [f"via:{route['via']}" for route in config.get("routes", ())]
         ran = self.run(["/bin/sh", "-c", script, "network", *words], _CONFIGURE_S)
         if ran.status:
-            said = one_line(ran.stderr.decode("utf-8", "replace").strip() or "nothing")
+            said = one_line(ran.stderr.decode("utf-8", "replace").strip() or "no reason given")
             raise VmnetError(
-                f"{self._domain} could not configure its card {mac}: it says {said}",
+                f"{self._domain} could not configure its NIC {mac}: {said}",
                 fix="look at the guest: vmnet console; or start it anew: vmnet up --recreate",
             )
 
@@ -229,20 +230,9 @@ class Guests(GuestFiles):
         return {int(n) + _header(address) for n, _, _ in found} & set(sizes)
 
     def addresses(self) -> dict[str, tuple[str, ...]]:
-        """Give the addresses of each NIC, by MAC, without link-local ones."""
+        """Return the addresses of each NIC, by MAC, without link-local ones."""
         answer = self.ask("guest-network-get-interfaces", {})
-        found: dict[str, tuple[str, ...]] = {}
-        for nic in answer[:_MAX_NICS] if isinstance(answer, list) else ():
-            if not isinstance(nic, dict):
-                continue
-            mac = str(nic.get("hardware-address", "")).lower()
-            told = nic.get("ip-addresses")
-            some = told[:_MAX_NICS] if isinstance(told, list) else []
-            listed = [a for a in some if isinstance(a, dict)]
-            ips = tuple(ip for a in listed if (ip := _usable(a.get("ip-address"))))
-            if re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", mac):
-                found[mac] = ips
-        return found
+        return {nic.mac: nic.addresses for nic in agent_info.nics(answer, _MAX_NICS)}
 
 
 def _header(address: str) -> int:
@@ -274,11 +264,3 @@ def _output(data: object) -> bytes:
         return base64.b64decode(str(data or ""))[:_MAX_OUTPUT]
     except binascii.Error:
         return b""
-
-
-def _usable(text: object) -> str | None:
-    try:
-        ip = ip_address(str(text))
-    except ValueError:
-        return None
-    return None if ip.is_link_local or ip.is_loopback or ip.is_multicast else str(ip)

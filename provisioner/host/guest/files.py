@@ -28,7 +28,7 @@ class GuestFiles(Agent):
         except VmnetError as error:
             raise VmnetError(error.what, fix=error.fix or "look at the path") from error
         if not isinstance(handle, int) or isinstance(handle, bool):
-            raise self._nonsense("guest-file-open")
+            raise self._invalid("guest-file-open")
         return handle
 
     def file_read(self, handle: int) -> tuple[bytes, bool]:
@@ -39,9 +39,9 @@ class GuestFiles(Agent):
             data = base64.b64decode(told["buf-b64"], validate=True)
             last = told["eof"] is True
         except (TypeError, KeyError, ValueError, binascii.Error) as error:
-            raise self._nonsense("guest-file-read") from error
+            raise self._invalid("guest-file-read") from error
         if len(data) > READ or (not data and not last):
-            raise self._nonsense("guest-file-read")
+            raise self._invalid("guest-file-read")
         return data, last
 
     def file_write(self, handle: int, data: bytes) -> None:
@@ -52,7 +52,7 @@ class GuestFiles(Agent):
             told = self.ask("guest-file-write", {"handle": handle, "buf-b64": coded}, _PIECE_S)
             count = told.get("count") if isinstance(told, dict) else None
             if not isinstance(count, int) or not 0 < count <= len(piece):
-                raise self._nonsense("guest-file-write")
+                raise self._invalid("guest-file-write")
             data = data[count:]
 
     def file_close(self, handle: int) -> None:

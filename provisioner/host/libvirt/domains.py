@@ -1,22 +1,21 @@
-"""libvirt, and the only room that speaks to it; lives in the worker process.
+"""The domains of a plan, over one libvirt connection; runs in the worker process.
 
-Everything it does not check about an unmanaged device (libvirt 9.0 starts a domain on a device that
-is down, has another MAC, or is open elsewhere) has been proved by host.taps before `create`.
+libvirt 9.0 starts a domain on an unmanaged device that is down, has another MAC, or is open
+elsewhere: host/network/tap_node.py has checked all that before `create`.
 """
 
-import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from html import unescape
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import NAMESPACE, Domain
 from provisioner.guest.xml.render import from_mark
-from provisioner.host.libvirt.errors import told
-from provisioner.host.libvirt.hotplug import DomainNics, xml_of
+from provisioner.host.libvirt.errors import converted, converting
+from provisioner.host.libvirt.hotplug import DomainNics, description
 from provisioner.network.facts import ForeignDomain, Live
 
 _STATES = (
@@ -74,16 +73,12 @@ class Domains:
         self._plan = plan
         self._run_dir = run_dir
         self._tell = tell
-        try:
+        with converting(f"opening {uri}"):
             self._conn = libvirt.open(uri)
-        except libvirt.libvirtError as error:
-            raise told(error, f"opening {uri}") from error
         on = self._conn.domainEventRegisterAny
-        try:
+        with converting(f"asking {uri} for events"):
             on(None, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, self._on_agent, None)
             on(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None)
-        except libvirt.libvirtError as error:
-            raise told(error, f"asking {uri} for events") from error
 
     def close(self) -> None:
         """Let go of the connection; the guests run on."""
@@ -97,10 +92,8 @@ class Domains:
         import libvirt
 
         ours, foreign, live = [], [], []
-        try:
+        with converting("listing the domains"):
             every = self._conn.listAllDomains(0)
-        except libvirt.libvirtError as error:
-            raise told(error, "listing the domains") from error
         for dom in every:
             try:
                 name, uuid, mark = dom.name(), dom.UUIDString(), _mark(dom)
@@ -108,7 +101,7 @@ class Domains:
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                     continue  # it ended while we looked
-                raise told(error, "reading the domains") from error
+                raise converted(error, "reading the domains") from error
             domain = from_mark(mark) if mark else None
             if domain and domain.plan == self._plan and domain.name == name:
                 live.append(Live(domain.vm, _STATES[state], self.pid(name), ()))
@@ -128,12 +121,8 @@ class Domains:
 
     def create(self, domain: Domain, xml: str) -> None:
         """Start a transient domain. Raises VmnetError with libvirt's reason."""
-        import libvirt
-
-        try:
+        with converting(f'starting VM "{domain.vm}"'):
             self._conn.createXML(xml, 0)
-        except libvirt.libvirtError as error:
-            raise told(error, f'starting VM "{domain.vm}"') from error
 
     def destroy(self, domain: Domain) -> None:
         """End a domain at once; one that has ended already is fine."""
@@ -147,21 +136,19 @@ class Domains:
                 libvirt.VIR_ERR_NO_DOMAIN,
                 libvirt.VIR_ERR_OPERATION_INVALID,
             }:
-                raise told(error, f'ending VM "{domain.vm}"') from error
+                raise converted(error, f'ending VM "{domain.vm}"') from error
 
     def resize(self, name: str, path: str, size: int) -> None:
         """Let a running guest's disk grow to `size` bytes. Raises VmnetError when it cannot."""
         import libvirt
 
-        try:
+        with converting(f"letting the disk {path} grow"):
             dom = self._conn.lookupByName(name)
             dom.blockResize(path, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
-        except libvirt.libvirtError as error:
-            raise told(error, f"letting the disk {path} grow") from error
 
     @property
-    def cards(self) -> DomainNics:
-        """The network cards of running domains."""
+    def nics(self) -> DomainNics:
+        """The NICs of running domains."""
         return DomainNics(self._conn)
 
     def agent_connected(self, domain: str) -> bool:
@@ -173,36 +160,33 @@ class Domains:
             # Waits until a libvirt that has just been opened has joined the domain again: the XML,
             # read from the disk, says "connected" before that (libvirt 9.0, qemuProcessReconnect).
             found.memoryStats()
-            xml = found.XMLDesc(0)
+            xml = ET.fromstring(found.XMLDesc(0))  # noqa: S314  (libvirt's own)
         except libvirt.libvirtError:
             return False
-        return bool(re.search(r"org\.qemu\.guest_agent\.0['\"] state=['\"]connected", xml))
+        ports = xml.iterfind("devices/channel/target[@name='org.qemu.guest_agent.0']")
+        return any(port.get("state") == "connected" for port in ports)
 
     def agent(self, domain: str, command: str, timeout_s: int) -> str:
         """Send one command (JSON) to the guest agent and give its answer (JSON).
 
-        The answer is the guest's word: hostile. Raises VmnetError when there is no answer.
+        The guest writes the answer: it is hostile. Raises VmnetError when there is no answer.
         """
-        import libvirt
         import libvirt_qemu
 
-        try:
+        with converting(f'asking the guest agent of "{domain}"'):
             found = self._conn.lookupByName(domain)
             return str(libvirt_qemu.qemuAgentCommand(found, command, timeout_s, 0))
-        except libvirt.libvirtError as error:
-            raise told(error, f'asking the guest agent of "{domain}"') from error
 
     def terminal(self, domain: str) -> str:
         """Give the pseudo-terminal that a domain's serial line ends in.
 
         Raises VmnetError when the domain is not there.
         """
-        found = re.search(
-            r"<serial type='pty'>\s*<source path='(/dev/pts/\d+)'", xml_of(self._conn, domain)
-        )
-        if not found:
+        source = description(self._conn, domain).find("devices/serial[@type='pty']/source")
+        path = source.get("path", "") if source is not None else ""
+        if not path.startswith("/dev/pts/"):
             raise VmnetError(f'"{domain}" has no serial line', fix="bring it up again: vmnet up")
-        return found[1]
+        return path
 
     def _on_agent(self, _: object, dom: Any, state: int, _reason: int, _o: object) -> None:
         if state == _AGENT_CONNECTED and (vm := self._vm_of(dom)):
@@ -232,4 +216,4 @@ def _mark(dom: Any) -> str | None:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
             return None
         raise
-    return unescape(re.sub(r"<[^>]*>", "", xml)).strip()
+    return "".join(ET.fromstring(xml).itertext()).strip()  # noqa: S314  (libvirt's own)

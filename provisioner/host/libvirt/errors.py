@@ -1,6 +1,8 @@
-"""What libvirt complains of, in the user's words and with a mend."""
+"""libvirt's errors as vmnet's: what was being done, libvirt's text, and a fix."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from provisioner.errors import Exit, VmnetError
@@ -10,7 +12,7 @@ from provisioner.text import one_line
 _ENDED = "the libvirt daemon has ended: start it again (systemctl start libvirtd), then vmnet up"
 _CHILD = re.compile(r"Child process \(.*?\) unexpected (exit status|fatal signal) (\d+)", re.DOTALL)
 """libvirt prints the whole command line of a program before what the program has said."""
-_MENDS = (
+_FIXES = (
     ("client socket is closed", _ENDED),
     ("Cannot recv data", _ENDED),
     ("End of file while reading data", _ENDED),
@@ -31,13 +33,24 @@ _MENDS = (
 )
 
 
-def told(error: Any, doing: str) -> VmnetError:
-    """Turn a libvirtError into ours; `doing` is what was being done."""
+def converted(error: Any, doing: str) -> VmnetError:
+    """Return a libvirtError as a VmnetError; `doing` is what was being done."""
     whole = _CHILD.sub(r"a program ended with \1 \2", str(error).removeprefix("internal error: "))
     text = one_line(whole, 600)
-    fix = file_errors.full(whole) or next((fix for part, fix in _MENDS if part in whole), None)
+    fix = file_errors.full(whole) or next((fix for part, fix in _FIXES if part in whole), None)
     return VmnetError(
         f"{doing}: {text}",
         fix=fix or "QEMU's own words are in the log: vmnet logs --qemu VM",
         status=Exit.HOST_CANNOT,
     )
+
+
+@contextmanager
+def converting(doing: str) -> Iterator[None]:
+    """Raise a VmnetError for each libvirtError in the block; `doing` is what is being done."""
+    import libvirt
+
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise converted(error, doing) from error

@@ -75,7 +75,7 @@ def test_a_guests_words_are_put_together() -> None:
         os="Debian 12",
         kernel="6.1",
         load=(0.1, 0.2, 3.0),
-        cards=(AgentNic("eth0", "02:00:00:00:00:01", ("10.0.0.1",)),),
+        nics=(AgentNic("eth0", "02:00:00:00:00:01", ("10.0.0.1",)),),
         disks=(GuestDisk("/", 5 << 30, 20 << 30),),
         users=("root",),
     )
@@ -91,16 +91,16 @@ def test_a_guests_words_are_put_together() -> None:
 
 def test_ten_thousand_cards_are_a_few() -> None:
     words = agent_info.read({"guest-network-get-interfaces": [NIC] * 10_000})
-    assert len(words.cards) == agent_info.MOST
+    assert len(words.nics) == agent_info.MOST
     many = NIC | {"ip-addresses": NIC["ip-addresses"] * 10_000}  # type: ignore[operator]
-    (card,) = agent_info.read({"guest-network-get-interfaces": [many]}).cards
+    (card,) = agent_info.read({"guest-network-get-interfaces": [many]}).nics
     assert len(card.addresses) == agent_info.MOST
 
 
 def test_addresses_that_nobody_can_be_reached_at_are_left_out() -> None:
     told = [{"ip-address": a} for a in ("127.0.0.1", "fe80::1", "224.0.0.1", "10.0.0.1\x1b", "x")]
     words = agent_info.read({"guest-network-get-interfaces": [NIC | {"ip-addresses": told}]})
-    assert words.cards == (AgentNic("eth0", "02:00:00:00:00:01", ()),)
+    assert words.nics == (AgentNic("eth0", "02:00:00:00:00:01", ()),)
 
 
 def test_a_hostile_name_is_shown_and_does_nothing() -> None:
