@@ -63,6 +63,11 @@ class VmnetError(Exception):
         return _rebuild, (self.what, self.where, self.fix, self.status)
 
 
+def bad_input(what: str, fix: str) -> VmnetError:
+    """Return the error for something that the user gave and that cannot be used."""
+    return VmnetError(what, fix=fix, status=Exit.BAD_INPUT)
+
+
 def unquoted(error: VmnetError) -> VmnetError:
     """Return the complaint with its place, but without the text of that line."""
     where = error.where and replace(error.where, text="")

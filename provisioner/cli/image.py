@@ -9,13 +9,13 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.run import answering
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import Exit, VmnetError, bad_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provisioner.host.image.store import Gone
-    from provisioner.image.record import Firmware
+    from provisioner.host.image.store import Removable
+    from provisioner.image.traits import FirmwareName
 
 app = typer.Typer(no_args_is_help=True, help="The images that guests boot from.")
 
@@ -26,7 +26,7 @@ Mirrors = Annotated[
 ]
 _NOTHING_KEPT = "interrupted: the store is as it was"
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
-_FIRMWARE: "dict[str, Firmware]" = {"bios": "bios", "uefi": "uefi"}
+_FIRMWARE: "dict[str, FirmwareName]" = {"bios": "bios", "uefi": "uefi"}
 
 
 @app.command()
@@ -46,7 +46,7 @@ def ls(
 
 
 @app.command(name="import")
-def import_(  # noqa: PLR0913  (every one a word of the command line)
+def import_(  # noqa: PLR0913  (each an option of the command line)
     file: Annotated[Path, typer.Argument(help="qcow2 or raw; also as gz, xz, bz2 or tar.")],
     *,
     name: Annotated[str, typer.Option(help="How plans name it.", show_default="by FILE")] = "",
@@ -60,24 +60,25 @@ def import_(  # noqa: PLR0913  (every one a word of the command line)
         bool, typer.Option("--raw", help="It is a raw disk, even if nothing in it is recognised.")
     ] = False,
 ) -> None:
-    """Take a copy of an image file into the store, hashed, judged and read-only."""
+    """Take a copy of an image file into the store, hashed, checked and read-only."""
 
     def work() -> None:
         from provisioner.commands import image
-        from provisioner.image.listing import told
-        from provisioner.image.record import Origin, Traits, known_digest, name_from
+        from provisioner.image.digest import sha256 as parsed
+        from provisioner.image.listing import summary
+        from provisioner.image.record import Origin, name_from
+        from provisioner.image.traits import ImageTraits
 
-        digest = sha256.strip().removeprefix("sha256:")
         origin = Origin(
             name=name or name_from(file.absolute().name),
             source=str(file.absolute()),
-            traits=Traits(boot=_firmware(boot), user=_user(user), agent=agent),
-            digest=":".join(known_digest(f"sha256:{digest}")) if sha256 else "",
+            traits=ImageTraits(boot=_firmware(boot), user=_user(user), agent=agent),
+            digest=parsed(sha256) if sha256 else None,
             raw=raw,
         )
         with output.bar("import") as (tell, progress):
             record = image.add(file, origin, tell, progress)
-        output.typed(told(record))
+        output.typed(summary(record))
 
     answering("image import", work, interrupted=_NOTHING_KEPT)
 
@@ -93,11 +94,11 @@ def pull(
 
     def work() -> None:
         from provisioner.commands import image_pull
-        from provisioner.image.listing import told
+        from provisioner.image.listing import summary
 
         with output.bar("pull") as (tell, progress):
             record = image_pull.pull(what, tell, progress, name=name, pin=digest)
-        output.typed(told(record))
+        output.typed(summary(record))
 
     answering("image pull", work, interrupted="interrupted: the next pull goes on from here")
 
@@ -124,7 +125,7 @@ def build(name: Name = "micro", mirror: Mirrors = None) -> None:
 def verify(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="All without.")] = "",
 ) -> None:
-    """Hash what is in the store anew, and say whether it is what was imported."""
+    """Hash what is in the store anew, and report whether it is what was imported."""
 
     def work() -> None:
         from provisioner.commands import image
@@ -138,7 +139,7 @@ def verify(
 
 @app.command()
 def rm(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Images.")]) -> None:
-    """Remove images; the content goes with its last name, unless a plan's disks lean on it."""
+    """Remove images; the content goes with its last name, unless a plan's disks depend on it."""
 
     def work() -> None:
         from provisioner.commands import image
@@ -153,7 +154,7 @@ def rm(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Image
 
 @app.command()
 def prune(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
-    """Remove all images of the store that no plan's disks lean on."""
+    """Remove all images of the store that no plan's disks depend on."""
 
     def work() -> None:
         from provisioner.commands import image
@@ -170,16 +171,15 @@ def prune(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask."
 
 def _consent() -> None:
     if not sys.stdin.isatty():
-        raise VmnetError(
+        raise bad_input(
             "nothing has been removed: there is no terminal to ask on",
-            fix="if these may go, say so with --yes",
-            status=Exit.BAD_INPUT,
+            "if these may be removed, add --yes",
         )
     if not typer.confirm("Remove them?", err=True):
         raise VmnetError("nothing has been removed", fix="answer y", status=Exit.INTERRUPTED)
 
 
-def _lines(gone: "Sequence[Gone]") -> list[str]:
+def _lines(gone: "Sequence[Removable]") -> list[str]:
     from provisioner.image.listing import size
 
     lines = []
@@ -190,22 +190,20 @@ def _lines(gone: "Sequence[Gone]") -> list[str]:
     return [*lines, f"  together {size(sum(one.size for one in gone))}"]
 
 
-def _firmware(boot: str) -> "tuple[Firmware, ...]":
+def _firmware(boot: str) -> "tuple[FirmwareName, ...]":
     words = [word.strip() for word in boot.split(",")]
     if not all(word in _FIRMWARE for word in words):
-        raise VmnetError(
+        raise bad_input(
             f'--boot: "{boot}" is not a list of bios and uefi',
-            fix="write --boot bios, --boot uefi or --boot bios,uefi",
-            status=Exit.BAD_INPUT,
+            "write --boot bios, --boot uefi or --boot bios,uefi",
         )
     return tuple(found for word, found in _FIRMWARE.items() if word in words)
 
 
 def _user(user: str) -> str:
     if not _USER.fullmatch(user):
-        raise VmnetError(
+        raise bad_input(
             f'--user: "{user}" cannot be the name of a user',
-            fix="use a-z, 0-9, _ and -, a letter or _ first, as in --user debian",
-            status=Exit.BAD_INPUT,
+            "use a-z, 0-9, _ and -, a letter or _ first, as in --user debian",
         )
     return user

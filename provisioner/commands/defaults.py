@@ -1,4 +1,4 @@
-"""What vmnet chooses by itself for new guests: their image and their accelerator."""
+"""The defaults for new guests: their image and their accelerator."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +27,9 @@ NOT_BUILT = Image("/not-built-yet/vmlinux", "/not-built-yet/initrd")
 def images(
     target: "Target", kept: "Mapping[str, Domain]", tell: "Callable[[str], None] | None"
 ) -> dict[str, Image]:
-    """Give the image of each VM that does not run the one it wants already.
+    """Return the image of each VM that does not run the one it wants already.
 
-    With `tell` what is missing is built or fetched, and that is told; without, what is not known
+    With `tell` what is missing is built or fetched, and reported; without, what is not known
     of it is left out. Raises Complaints, each at its place, about images that cannot be had.
     """
     found: dict[str, Image] = {}
@@ -37,7 +37,7 @@ def images(
     errors: list[VmnetError] = []
     for vm in target.plan.vms:
         old = kept.get(vm.name)
-        if old and old.image.name == source.told(vm.image):
+        if old and old.image.name == source.shown(vm.image):
             continue
         key = vm.image, vm.digest
         if key not in asked:
@@ -79,7 +79,7 @@ def _image(
 
 
 def micro_image(tell: "Callable[[str], None] | None") -> Image:
-    """Give the micro image; build it, telling how it goes, or do without when `tell` is None.
+    """Return the micro image; build it and report progress, or do without when `tell` is None.
 
     Raises VmnetError when it cannot be built.
     """
@@ -93,7 +93,7 @@ def micro_image(tell: "Callable[[str], None] | None") -> Image:
 
 
 def accelerator(plan: "Plan", chosen: "Iterable[Image]") -> Chosen:
-    """Give the accelerator of new guests, by a test boot where the plan leaves it open.
+    """Return the accelerator of new guests, by a test boot where the plan leaves it open.
 
     Raises VmnetError when the plan wants KVM and it does not work.
     """

@@ -1,19 +1,21 @@
-"""The story of `vmnet image`: what is there, what comes in, what goes."""
+"""`vmnet image`: what is there, what is added, what is removed."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.errors import Complaints, VmnetError, bad_input
 from provisioner.host.image import in_use, micro, source_file, store, store_files
 from provisioner.host.image.copy import Progress
-from provisioner.host.image.store import Gone, Kept
+from provisioner.host.image.store import Removable, StoredImage
 from provisioner.host.system import paths
 from provisioner.image import catalogue
 from provisioner.image import record as images
+from provisioner.image.digest import Digest
 from provisioner.image.listing import Row
-from provisioner.image.record import Origin, Stored, Traits
+from provisioner.image.record import Origin, Stored
+from provisioner.image.traits import ImageTraits
 from provisioner.text import one_line
 
 Tell = Callable[[str], None]
@@ -26,7 +28,8 @@ def listed() -> list[Row]:
     """List the images that a plan can name: built, stored, and such as can be pulled."""
     used = in_use.in_use(paths.state())
     found = micro.find(paths.cache()) or micro.find(paths.shared_cache())
-    rows = {name: Row(name, "can be pulled") for name in catalogued()}
+    names = [entry.name for entry in catalogue.packaged().images]
+    rows = {name: Row(name, "can be pulled") for name in names}
     rows["micro"] = Row("micro", "built" if found else "not built")
     for folder, state in reversed(_stores()):
         for kept in store.every(folder):
@@ -35,89 +38,77 @@ def listed() -> list[Row]:
     return [rows[name] for name in sorted(rows)]
 
 
-def find(name: str) -> Kept:
-    """Give an image as `stored` does. Raises VmnetError when there is none, too."""
-    if kept := stored(name):
-        return kept
-    raise store.unknown(name)
+def stored(name: str) -> StoredImage | None:
+    """Return an image of the user's store, or else of root's; None when there is none.
 
-
-def stored(name: str) -> Kept | None:
-    """Give an image of the user's store, or else of root's; None when there is none.
-
-    Whoever makes a disk on it holds the store meanwhile (`store_files.held`), lest it goes. Raises
-    VmnetError when its content is gone.
+    Whoever makes a disk on it holds the store meanwhile (`store_files.held`), so that it stays.
+    Raises VmnetError when its content is gone.
     """
     found = (store.find(folder, name) for folder, _ in _stores())
     return next((kept for kept in found if kept), None)
 
 
 def add(file: Path, origin: Origin, tell: Tell, progress: Progress, *, shown: str = "") -> Stored:
-    """Take an image file into the store: copied, hashed, judged. Raises VmnetError or Complaints.
+    """Take an image file into the store: copied, hashed, checked. Raises VmnetError or Complaints.
 
     The file is unpacked when it is gz, xz, bz2 or a tar of one image. `shown` names it in messages,
     where that is not its path.
     """
     images.require_name(origin.name)
-    kind = images.known_digest(origin.digest)[0] if origin.digest else "sha256"
+    algorithm = origin.digest.algorithm if origin.digest else "sha256"
     before = {k.record.name: k.record.digest for k in store.every(paths.store())}
-    with source_file.opened(file, kind, shown=shown) as given:
+    with source_file.opened(file, algorithm, shown=shown) as given:
         record = store.add(paths.store(), given, origin, tell, progress)
     if before.get(origin.name, record.digest) != record.digest:
         tell(f"{origin.name} was another image before; disks of plans that run keep that one")
     return record
 
 
-def catalogued() -> tuple[str, ...]:
-    """Name the images of the catalogue."""
-    return tuple(entry.name for entry in catalogue.packaged().images)
-
-
 def verify(name: str, tell: Tell, progress: Progress) -> Iterator[str]:
-    """Hash an image's content anew, or those of all without a name; give the names of good ones.
+    """Hash an image's content anew, or those of all without a name; yield the names of good ones.
 
     Raises Complaints about all that are not what was imported, after the last.
     """
-    bad, judged = [], dict[Path, VmnetError | None]()
+    errors: list[VmnetError] = []
+    checked: dict[Path, VmnetError | None] = {}
     with store_files.held(paths.store(), tell):
-        for kept in [find(name)] if name else _every():
-            if kept.path not in judged:
-                judged[kept.path] = _verified(kept, progress)
-            if error := judged[kept.path]:
-                bad.append(error)
+        for kept in _every(name):
+            if kept.path not in checked:
+                checked[kept.path] = _verified(kept, progress)
+            if error := checked[kept.path]:
+                errors.append(error)
             else:
                 yield kept.record.name
-    if bad:
-        raise Complaints(bad)
+    if errors:
+        raise Complaints(errors)
 
 
-def remove(name: str, tell: Tell) -> Gone:
-    """Take an image's name away, and its content with its last name. Raises VmnetError."""
+def remove(name: str, tell: Tell) -> Removable:
+    """Remove an image's name, and its content with its last name. Raises VmnetError."""
     if name in images.BUILT_IN:
-        raise VmnetError(
+        raise bad_input(
             f"{name} is not an image in the store",
-            fix=f"it lies below {paths.cache() / 'images'}, which is safe to delete",
-            status=Exit.BAD_INPUT,
+            f"it lies below {paths.cache() / 'images'}, which is safe to delete",
         )
     folder = paths.store()
     with store_files.held(folder, tell, alone=True):
         return store.remove(folder, name, in_use.in_use(paths.state()))
 
 
-def prunable() -> list[Gone]:
-    """List what no disk of a plan leans on."""
+def prunable() -> list[Removable]:
+    """List what no disk of a plan depends on."""
     return store.unused(paths.store(), in_use.in_use(paths.state()))
 
 
-def prune(agreed: Sequence[Gone], tell: Tell) -> list[Gone]:
-    """Take away what was agreed on and is unused still; give what went."""
+def prune(agreed: Sequence[Removable], tell: Tell) -> list[Removable]:
+    """Remove what was agreed on and is unused still; return what was removed."""
     folder = paths.store()
     with store_files.held(folder, tell, alone=True):
         return store.prune(folder, agreed, in_use.in_use(paths.state()))
 
 
 def build(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str] = ()) -> str:
-    """Build an image by its recipe; say what was built. Raises VmnetError.
+    """Build an image by its recipe; return what was built. Raises VmnetError.
 
     "debian" is the one of the host's own release. The packages of a Debian come from `mirrors`
     when some are named, from the host's own mirror otherwise.
@@ -127,24 +118,21 @@ def build(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str] = ()
     suites = recipe.suites()
     if name != "micro" and name not in {_OWN, *suites}:
         known = ", ".join(f'"{each}"' for each in ("micro", _OWN, *suites))
-        raise VmnetError(
+        raise bad_input(
             f'there is no recipe for an image "{one_line(name, 80)}"',
-            fix=f"the images that vmnet can build: {known}",
-            status=Exit.BAD_INPUT,
+            f"the images that vmnet can build: {known}",
         )
     if bad := [uri for uri in mirrors if not _MIRROR.fullmatch(uri)]:
-        raise VmnetError(
+        raise bad_input(
             f'"{one_line(bad[0], 80)}" is not the address of a mirror',
-            fix="write it as in a line of sources.list: http://HOST/debian",
-            status=Exit.BAD_INPUT,
+            "write it as in a line of sources.list: http://HOST/debian",
         )
     if name != "micro":
         return _debian(recipe.own_name() if name == _OWN else name, tell, progress, mirrors)
     if mirrors:
-        raise VmnetError(
+        raise bad_input(
             "micro is made of the host's own packages, whatever mirror is named",
-            fix="leave --mirror out, or build a debian",
-            status=Exit.BAD_INPUT,
+            "leave --mirror out, or build a debian",
         )
     return f"micro: {micro.build(paths.cache(), tell).kernel.parent}"
 
@@ -156,18 +144,23 @@ def _debian(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str]) -
     built = debian.build(paths.cache(), tell, name, mirrors)
     there = store.find(paths.store(), name)
     if not there or there.record.digest != built.digest:
-        traits = Traits(
+        traits = ImageTraits(
             boot=tuple(built.boot),
             user=built.user,
             min_memory_mib=built.min_memory_mib,
             agent=built.agent,
         )
-        origin = Origin(name, "built here from Debian's packages", traits, f"sha256:{built.digest}")
-        add(built.path, origin, tell, progress)
+        digest = Digest("sha256", built.digest)
+        add(
+            built.path,
+            Origin(name, "built here from Debian's packages", traits, digest),
+            tell,
+            progress,
+        )
     return f"{name}: {built.path.parent}"
 
 
-def _verified(kept: Kept, progress: Progress) -> VmnetError | None:
+def _verified(kept: StoredImage, progress: Progress) -> VmnetError | None:
     try:
         store.verify(kept, progress)
     except VmnetError as error:
@@ -175,11 +168,15 @@ def _verified(kept: Kept, progress: Progress) -> VmnetError | None:
     return None
 
 
-def _every() -> list[Kept]:
-    return [kept for folder, _ in _stores() for kept in store.every(folder)]
+def _every(name: str) -> list[StoredImage]:
+    if not name:
+        return [kept for folder, _ in _stores() for kept in store.every(folder)]
+    if kept := stored(name):
+        return [kept]
+    raise store.unknown(name)
 
 
 def _stores() -> list[tuple[Path, str]]:
-    """Give the stores in which names are looked up, the user's own first."""
+    """Return the stores in which names are looked up, the user's own first."""
     own, shared = paths.store(), paths.shared_store()
     return [(own, "stored")] if own == shared else [(own, "stored"), (shared, "root's")]

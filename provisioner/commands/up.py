@@ -45,7 +45,7 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
     # Until its guests have been checked, they may not answer for their addresses themselves.
     with begun(target, options, worker, tell) as session, ExitStack() as kept:
         session.refuse()
-        # Until disks lean on them, nobody may take images away: vmnet image prune waits.
+        # Until disks depend on them, nobody may remove images: vmnet image prune waits.
         with store_files.held(paths.store(), tell):
             want = session.wanted()
             steps = diff(want, session.snapshot.resources)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from provisioner.image.traits import FirmwareName, ImageTraits
+
 MICRO = "micro"
 """The image that boots from memory, and is told its network on the kernel's command line."""
 
@@ -20,22 +22,17 @@ class Seed:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """What a guest boots: a kernel and an initrd, a disk, or both."""
+class Image(ImageTraits):
+    """What a guest boots: a kernel and an initrd, a disk, or both; by default micro's."""
 
-    kernel: str = ""
-    initrd: str = ""
-    cmdline: str = ""  # what the kernel is to be told at least
     min_memory_mib: int = 0
+    boot: tuple[FirmwareName, ...] = ()
+    agent: bool = True
+    cloud_init: bool = False  # micro has its network on the command line
     name: str = MICRO  # what the plan calls it
     disk: str = ""  # path of the file that guests' disks are laid over; "" for none
     format: str = "qcow2"  # of that file, as it was recorded when it was taken in
     size: int = 0  # of that disk, in bytes
-    boot: tuple[str, ...] = ()  # how it boots from its disk: "bios", "uefi"
-    user: str = "root"  # who logs in
-    min_cpu: str = ""  # "x86-64-v2", say; "" for any
-    agent: bool = True  # the guest agent runs inside
-    cloud_init: bool = False  # it reads a NoCloud seed; micro has its network on the command line
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from pydantic import (
     model_validator,
 )
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError, bad_input
 from provisioner.image import digest as digests
 from provisioner.image import source
 from provisioner.image.digest import Digest, Form
 from provisioner.image.source import Remote, Url
+from provisioner.image.traits import ImageTraits
 from provisioner.plan import scalars
 from provisioner.plan.choices import Firmware
 from provisioner.plan.scalars import BadValue, meant, quoted
@@ -38,14 +39,14 @@ class Cpu(StrEnum):
 
 
 class Ready(StrEnum):
-    """What tells by default that a guest of this image is ready."""
+    """What shows by default that a guest of this image is ready."""
 
     AGENT = "agent"
     SSH = "ssh"
 
 
-def _taken(read: Callable[[str], T]) -> PlainValidator:
-    """Let pydantic read a value with one of our own readers, whose complaints it then carries."""
+def _parsed_by(read: Callable[[str], T]) -> PlainValidator:
+    """Return a validator that calls one of our own parsers and keeps its complaints."""
 
     def validate(value: object) -> T:
         try:
@@ -62,16 +63,16 @@ def _keyring(value: str) -> str:
     return value
 
 
-Address = Annotated[Url, _taken(source.address)]
-Name = Annotated[str, _taken(source.name)]
-Keyring = Annotated[str, _taken(_keyring)]
+Address = Annotated[Url, _parsed_by(source.address)]
+Name = Annotated[str, _parsed_by(source.name)]
+Keyring = Annotated[str, _parsed_by(_keyring)]
 
 
-class _Value(BaseModel):
+class _FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Signature(_Value):
+class Signature(_FrozenModel):
     """Who signed a digest list; without an address the list is clear-signed itself.
 
     `keyrings` are file names, in the order in which they are looked for.
@@ -81,7 +82,7 @@ class Signature(_Value):
     keyrings: tuple[Keyring, ...] = Field(min_length=1)
 
 
-class DigestList(_Value):
+class DigestList(_FrozenModel):
     """Where the vendor says what its images hash to, and who says so."""
 
     url: Address
@@ -89,7 +90,7 @@ class DigestList(_Value):
     signature: Signature | None = None
 
 
-class Entry(_Value):
+class CatalogueEntry(_FrozenModel):
     """One image of the catalogue.
 
     `urls` are mirrors of one file; `agent` tells whether the QEMU guest agent is in the image.
@@ -99,7 +100,7 @@ class Entry(_Value):
     title: str = Field(min_length=1)
     aliases: tuple[Name, ...] = ()
     urls: tuple[Address, ...] = Field(min_length=1)
-    digest: Annotated[Digest, _taken(digests.digest)] | None = None
+    digest: Annotated[Digest, _parsed_by(digests.digest)] | None = None
     digests: DigestList | None = None
     format: Literal["qcow2", "raw"] = "qcow2"
     boot: tuple[Firmware, ...] = Field(min_length=1)
@@ -111,8 +112,19 @@ class Entry(_Value):
 
     @property
     def source(self) -> Remote:
-        """Give what to download, with the digest if it is pinned."""
+        """Return what to download, with the digest if it is pinned."""
         return Remote(self.urls, self.digest)
+
+    @property
+    def traits(self) -> ImageTraits:
+        """Return what is known of the image's guests."""
+        return ImageTraits(
+            boot=tuple(firmware.value for firmware in self.boot),
+            user=self.user,
+            min_memory_mib=self.min_memory_mib,
+            min_cpu="" if self.min_cpu is Cpu.V1 else str(self.min_cpu),
+            agent=self.agent,
+        )
 
     @model_validator(mode="after")
     def _is_proved(self) -> Self:
@@ -125,38 +137,37 @@ class Entry(_Value):
         return self
 
 
-class Catalogue(_Value):
+class Catalogue(_FrozenModel):
     """All images that have names."""
 
-    images: tuple[Entry, ...]
+    images: tuple[CatalogueEntry, ...]
 
     @field_validator("images")
     @classmethod
-    def _has_each_name_once(cls, images: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    def _has_each_name_once(cls, images: tuple[CatalogueEntry, ...]) -> tuple[CatalogueEntry, ...]:
         names = Counter(name for one in images for name in (one.name, *one.aliases))
         twice = [name for name, times in names.items() if times > 1]
         if twice:
             raise BadValue(f"{', '.join(twice)} stands for two images", "take one away")
         return images
 
-    def find(self, name: str) -> Entry | None:
-        """Give the image of a name or an alias, or None."""
+    def find(self, name: str) -> CatalogueEntry | None:
+        """Return the image of a name or an alias, or None."""
         return next((one for one in self.images if name in {one.name, *one.aliases}), None)
 
     def unknown(self, name: str) -> VmnetError:
-        """Word the complaint about a name that is not here, with the nearest that is."""
+        """Return the error for a name that is not here, with the nearest that is."""
         names = [known for one in self.images for known in (one.name, *one.aliases)]
-        return VmnetError(
+        return bad_input(
             f"{quoted(name)} is not an image of the catalogue",
-            fix=meant(name, names) + "see them all: vmnet image ls",
-            status=Exit.BAD_INPUT,
+            meant(name, names) + "see them all: vmnet image ls",
         )
 
 
 def read(text: str) -> Catalogue:
-    """Read a catalogue.
+    """Parse a catalogue.
 
-    Raises pydantic's ValidationError for what does not hold, yaml's YAMLError for no YAML.
+    Raises pydantic's ValidationError for values that do not hold, yaml's YAMLError for the syntax.
     """
     import yaml
 
@@ -166,11 +177,11 @@ def read(text: str) -> Catalogue:
 
 @cache
 def packaged() -> Catalogue:
-    """Give the catalogue that comes with vmnet."""
+    """Return the catalogue that comes with vmnet."""
     path = files("provisioner") / "images" / "catalogue.yaml"
     return read(path.read_text(encoding="utf-8"))
 
 
-def find(name: str) -> Entry | None:
-    """Give the image of a name or an alias of the packaged catalogue, or None."""
+def find(name: str) -> CatalogueEntry | None:
+    """Return the image of a name or an alias of the packaged catalogue, or None."""
     return packaged().find(name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError, bad_input
 from provisioner.plan.scalars import quoted
 from provisioner.text import hides, one_line
 
@@ -21,7 +21,8 @@ _COREUTILS = re.compile(r"([0-9A-Fa-f]+) [ *](.+)")
 _BSD = re.compile(r"([A-Z0-9-]+) \((.+)\) = ([0-9A-Fa-f]+)")
 _BARE = re.compile(r"[0-9A-Fa-f]+")
 # Vendors list these beside the ones above; they prove nothing any more, or nobody needs them.
-_PASSED_OVER = {"MD5": 32, "SHA1": 40, "SHA224": 56, "SHA384": 96}
+_IGNORED = {"MD5": 32, "SHA1": 40, "SHA224": 56, "SHA384": 96}
+_FIX = "write sha256: and 64 hexadecimal digits, or sha512: and 128"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Digest:
     hex: str
 
     def __str__(self) -> str:
-        """Give the form that people write and paste: sha256:HEX."""
+        """Return the form that people write and paste: sha256:HEX."""
         return f"{self.algorithm}:{self.hex}"
 
 
@@ -45,85 +46,102 @@ class Form(StrEnum):
 
 
 def digest(text: str) -> Digest:
-    """Take `sha256:HEX`, `sha512:HEX` or the digits alone, whose number tells the algorithm.
+    """Parse `sha256:HEX`, `sha512:HEX` or the digits alone, whose number tells the algorithm.
 
     Raises VmnetError, status BAD_INPUT, for anything else.
     """
     algorithm, colon, digits = text.strip().rpartition(":")
     algorithm = algorithm.lower()
     if not _BARE.fullmatch(digits):
-        raise _bad(f"{quoted(text)} is not a digest", _WRITE)
+        raise bad_input(f"{quoted(text)} is not a digest", _FIX)
     if colon and algorithm not in LENGTHS:
-        raise _bad(f"{quoted(algorithm)} does not prove an image", _WRITE)
+        raise bad_input(f"{quoted(algorithm)} does not prove an image", _FIX)
     known = by_length(digits)
     if known is None or (colon and known.algorithm != algorithm):
         wanted = f"{LENGTHS[algorithm]}" if colon else "64 or 128"
-        raise _bad(f"the digest {quoted(text)} has {len(digits)} digits, not {wanted}", _WRITE)
+        raise bad_input(f"the digest {quoted(text)} has {len(digits)} digits, not {wanted}", _FIX)
     return known
 
 
-_WRITE = "write sha256: and 64 hexadecimal digits, or sha512: and 128"
+def sha256(digits: str) -> Digest:
+    """Parse the digits of a SHA-256, "sha256:" in front or not.
+
+    Raises VmnetError, status BAD_INPUT, for anything else.
+    """
+    text = f"sha256:{digits.strip().lower().removeprefix('sha256:')}"
+    try:
+        return digest(text)
+    except VmnetError as error:
+        raise bad_input(
+            f'"{one_line(text, 150)}" is not a SHA-256',
+            "copy the 64 hexadecimal digits from the vendor's list of digests",
+        ) from error
 
 
 def by_length(digits: str) -> Digest | None:
-    """Give the digest of these hexadecimal digits, or None if no algorithm gives so many."""
-    for algorithm, length in LENGTHS.items():
-        if len(digits) == length:
-            return Digest(algorithm, digits.lower())
-    return None
+    """Return the digest of these hexadecimal digits, or None if no algorithm gives so many."""
+    named = (name for name, length in LENGTHS.items() if len(digits) == length)
+    return next((Digest(name, digits.lower()) for name in named), None)
 
 
-def listed(text: str, name: str, *, form: Form, told: str) -> Digest:
-    """Find the digest of the file `name` in a vendor's list; `told` is the list, for messages.
+def listed(text: str, name: str, *, form: Form, list_name: str) -> Digest:
+    """Return the digest of the file `name` in a vendor's list; messages say `list_name`.
 
     Takes `HEX  name`, `HEX *name`, `SHA256 (name) = HEX` and bare digits, in clear-signed armour
     or without; armour is only taken off here, signatures are checked elsewhere. Raises VmnetError,
     status BAD_INPUT, when a line is not one of these, a name leads out of its folder, one name has
     two digests, or the file is not there.
     """
-    entries = [entry for line in _lines(text, told) if (entry := _entry(line, told))]
-    found = _of(name, entries, form)
-    if form is Form.SOLE and len({of for of, _ in entries}) > 1:
-        raise _strange(told, "names several files where one was expected")
-    _demand_one_each(found, name, told)
+    try:
+        return _listed(text, name, form)
+    except _BadListError as error:
+        raise bad_input(
+            f"the digest list {list_name} {error}",
+            "look at the list in a browser; if it is the vendor's, give the digest yourself: "
+            "SOURCE@sha256:HEX",
+        ) from error
+
+
+class _BadListError(Exception):
+    """What is wrong with a list, without its name."""
+
+
+def _listed(text: str, name: str, form: Form) -> Digest:
+    entries = [entry for line in _lines(text) if (entry := _entry(line))]
+    match form:
+        case Form.NAMED:
+            found = [one for of, one in entries if of == name]
+        case Form.SOLE:
+            found = [one for of, one in entries if of]
+            if len({of for of, _ in entries}) > 1:
+                raise _BadListError("names several files where one was expected")
+        case _:
+            found = [one for of, one in entries if not of]
+    for algorithm in LENGTHS:
+        if len({one for one in found if one.algorithm == algorithm}) > 1:
+            raise _BadListError(f"gives two different {algorithm} digests for {quoted(name)}")
     if not found:
-        raise _strange(told, f"has no sha256 or sha512 digest of {quoted(name)}")
+        raise _BadListError(f"has no sha256 or sha512 digest of {quoted(name)}")
     return max(found, key=lambda one: LENGTHS[one.algorithm])
 
 
-def _of(name: str, entries: list[tuple[str, Digest]], form: Form) -> list[Digest]:
-    match form:
-        case Form.NAMED:
-            return [one for of, one in entries if of == name]
-        case Form.SOLE:
-            return [one for of, one in entries if of]
-        case Form.BARE:
-            return [one for of, one in entries if not of]
-
-
-def _demand_one_each(found: list[Digest], name: str, told: str) -> None:
-    for algorithm in LENGTHS:
-        if len({one for one in found if one.algorithm == algorithm}) > 1:
-            raise _strange(told, f"gives two different {algorithm} digests for {quoted(name)}")
-
-
-def _lines(text: str, told: str) -> Iterator[str]:
-    """Give the lines that say something, out of their armour, without comments."""
+def _lines(text: str) -> Iterator[str]:
+    """Return the lines that hold something, out of their armour, without comments."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     if len(lines) > _MOST_LINES:
-        raise _strange(told, f"has more than {_MOST_LINES} lines")
-    for line in _unarmoured(lines, told):
+        raise _BadListError(f"has more than {_MOST_LINES} lines")
+    for line in _unarmoured(lines):
         if any(hides(character) for character in line):
-            raise _strange(told, f"holds the invisible characters {one_line(line, 60)}")
+            raise _BadListError(f"holds the invisible characters {one_line(line, 60)}")
         if line and not line.startswith("#"):
             yield line
 
 
-def _unarmoured(lines: list[str], told: str) -> Iterator[str]:
+def _unarmoured(lines: list[str]) -> Iterator[str]:
     """Take off the armour of RFC 4880, 7; what stands outside of it was not signed."""
     if _BEGIN not in lines:
         if any(line.startswith("-----BEGIN PGP") for line in lines):
-            raise _strange(told, "has a signature but no signed part")
+            raise _BadListError("has a signature but no signed part")
         yield from lines
         return
     begin = lines.index(_BEGIN)
@@ -132,51 +150,31 @@ def _unarmoured(lines: list[str], told: str) -> Iterator[str]:
         signature = lines.index(_SIGNATURE, blank)
         end = lines.index(_END, signature)
     except ValueError:
-        raise _strange(told, "breaks off inside its signature") from None
+        raise _BadListError("breaks off inside its signature") from None
     if any(lines[:begin]) or any(lines[end + 1 :]):
-        raise _strange(told, "has text outside of its signed part")
+        raise _BadListError("has text outside of its signed part")
     if any(not line.startswith("Hash: ") for line in lines[begin + 1 : blank]):
-        raise _strange(told, "has headers in its armour that do not belong there")
+        raise _BadListError("has headers in its armour that do not belong there")
     yield from (line.removeprefix("- ") for line in lines[blank + 1 : signature])
 
 
-def _entry(line: str, told: str) -> tuple[str, Digest] | None:
-    """Read one line: the file's name, or none, and its digest; None for a weaker algorithm."""
+def _entry(line: str) -> tuple[str, Digest] | None:
+    """Parse one line: the file's name, or none, and its digest; None for a weaker algorithm."""
+    algorithm, name = "", ""
     if bsd := _BSD.fullmatch(line):
         algorithm, name, digits = bsd.groups()
-        if _PASSED_OVER.get(algorithm) == len(digits):
+        if _IGNORED.get(algorithm) == len(digits):
             return None
-        found = by_length(digits)
-        if found is None or found.algorithm.upper() != algorithm:
-            raise _strange(told, f"has a digest of the wrong length: {one_line(line, 60)}")
-        return _file_name(name, told), found
-    if named := _COREUTILS.fullmatch(line):
+    elif named := _COREUTILS.fullmatch(line):
         digits, name = named.groups()
     elif _BARE.fullmatch(line):
-        digits, name = line, ""
+        digits = line
     else:
-        raise _strange(told, f"has a line that is not a digest: {one_line(line, 60)}")
+        raise _BadListError(f"has a line that is not a digest: {one_line(line, 60)}")
     found = by_length(digits)
-    if found is None:
-        raise _strange(told, f"has a digest of the wrong length: {one_line(line, 60)}")
-    return _file_name(name, told) if name else "", found
-
-
-def _file_name(name: str, told: str) -> str:
-    """Take a name below the list's own folder."""
+    if found is None or algorithm not in {"", found.algorithm.upper()}:
+        raise _BadListError(f"has a digest of the wrong length: {one_line(line, 60)}")
     name = name.removeprefix("./")
     if name.startswith("/") or "\\" in name or ".." in name.split("/"):
-        raise _strange(told, f"names a file outside of its folder: {quoted(name)}")
-    return name
-
-
-def _strange(told: str, what: str) -> VmnetError:
-    return _bad(
-        f"the digest list {told} {what}",
-        "look at the list in a browser; if it is the vendor's, give the digest yourself: "
-        "SOURCE@sha256:HEX",
-    )
-
-
-def _bad(what: str, fix: str) -> VmnetError:
-    return VmnetError(what, fix=fix, status=Exit.BAD_INPUT)
+        raise _BadListError(f"names a file outside of its folder: {quoted(name)}")
+    return name, found

@@ -60,20 +60,20 @@ RAW: Final = frozenset({"ISO 9660", "GPT", "MBR", "LVM"}) | frozenset(
 )
 """Kinds that are a disk's own content, byte by byte."""
 
-PACKED: Final = frozenset({"gzip", "xz", "bzip2", "tar"})
+UNPACKED: Final = frozenset({"gzip", "xz", "bzip2", "tar"})
 """Kinds that vmnet unpacks by itself."""
 
 _VMDK_TEXT = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*version=\d", re.ASCII)
 
 
 def kind(head: bytes, tail: bytes = b"") -> str:
-    """Name what a file is; "" when nothing is recognised.
+    """Return what a file is; "" when nothing is recognised.
 
     `head` are its first HEAD bytes, or all it has; `tail` its last TAIL bytes.
     """
     return (
         _signed(head, _OF_QEMU)
-        or ("VMDK" if is_vmdk_text(head) else "")
+        or ("VMDK" if _is_vmdk_text(head) else "")
         or _signed(tail, _AT_THE_END)
         or _signed(head, _OTHERS)
     )
@@ -83,14 +83,14 @@ def _signed(data: bytes, signatures: Sequence[tuple[int, bytes, str]]) -> str:
     return next((found for at, sign, found in signatures if data.startswith(sign, at)), "")
 
 
-def is_vmdk_text(head: bytes) -> bool:
-    """Tell whether QEMU could take a text for a VMDK's descriptor: it names files of the host."""
+def _is_vmdk_text(head: bytes) -> bool:
+    """Return whether QEMU could take a text for a VMDK's descriptor: it names files of the host."""
     descriptor = head[:4096].lower()
     return b"# disk descriptorfile" in descriptor[:512] or bool(_VMDK_TEXT.match(descriptor))
 
 
 def end_of_raw(head: bytes, found: str) -> int:
-    """Give how many bytes a raw disk says that it has; 0 when it does not say."""
+    """Return how many bytes a raw disk says that it has; 0 when it does not say."""
     measure = _MEASURES.get(found)
     return measure(head) if measure else 0
 

@@ -1,4 +1,4 @@
-"""What `vmnet image` says: the images there are, as a table and as JSON."""
+"""The output of `vmnet image`: the images there are, as a table and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioner.image.record import Stored
+from provisioner.json_document import FORMAT
 from provisioner.text import one_line, sanitize
 
-FORMAT = 1  # of the JSON; changes only when a reader of the old one would be misled
 _DIGITS = 12
 _TITLES = ("image", "state", "format", "disk", "file", "SHA-256", "boots", "user", "in use by")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-_STEP = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +29,13 @@ class Row:
 
 
 def size(octets: int) -> str:
-    """Tell a number of bytes for people."""
-    number, unit = float(octets), 0
-    while number >= _STEP and unit < len(_UNITS) - 1:
-        number, unit = number / _STEP, unit + 1
-    return f"{number:.1f} {_UNITS[unit]}" if unit else f"{octets} B"
+    """Return a number of bytes for people."""
+    unit = min(max(octets.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
+    return f"{octets / (1 << 10 * unit):.1f} {_UNITS[unit]}" if unit else f"{octets} B"
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """Write the images as aligned columns."""
+    """Return the images as aligned columns."""
     lines = [_TITLES, *(_cells(row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
@@ -46,13 +43,13 @@ def as_table(rows: Sequence[Row]) -> str:
 
 
 def as_json(rows: Sequence[Row]) -> str:
-    """Write the images as JSON, every string of it sanitised."""
+    """Return the images as JSON, every string of it sanitised."""
     value = {"format": FORMAT, "command": "image ls", "images": [_value(row) for row in rows]}
     return json.dumps(value, indent=2)
 
 
-def told(record: Stored) -> str:
-    """Say in one line what was stored."""
+def summary(record: Stored) -> str:
+    """Return in one line what was stored."""
     return (
         f"{record.name}: {record.format}, a disk of {size(record.virtual_size)} in "
         f"{size(record.size)}, SHA-256 {record.digest}"

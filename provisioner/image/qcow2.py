@@ -1,15 +1,17 @@
-"""QEMU's qcow2 header, read strictly: what a disk that leans on nothing must look like.
+"""QEMU's qcow2, read strictly: the header and the tables of a disk that depends on nothing else.
 
-Laid down in QEMU's docs/interop/qcow2.txt. QEMU itself reads more generously, and opens whatever a
-header names: files of the host, addresses of the network.
+Source: QEMU's docs/interop/qcow2.txt. QEMU itself reads more generously, and opens whatever a
+header names: files of the host, addresses of the network. qemu-img info opens a data file, too.
 """
 
 import struct
+import sys
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError, bad_input
 from provisioner.text import one_line
 
 MAGIC: Final = b"QFI\xfb"
@@ -27,9 +29,12 @@ _MOST_BACKING = 1023
 _DIRTY, _CORRUPT, _DATA_FILE, _COMPRESSION, _SUBCLUSTERS = (1 << bit for bit in range(5))
 _KNOWN = _DIRTY | _CORRUPT | _DATA_FILE | _COMPRESSION | _SUBCLUSTERS
 _ZLIB, _ZSTD = 0, 1
+_SECTOR = 512
+_OFFSET = 0x00FFFFFFFFFFFE00  # of an entry of an L1 or L2 table
+_COMPRESSED = 1 << 62
 _END, _BACKING_FORMAT, _ENCRYPTION, _DATA_FILE_NAME = 0, 0xE2792ACA, 0x0537BE77, 0x44415441
 _PLAIN = "have its owner make a plain copy: qemu-img convert -f qcow2 -O qcow2 IMAGE COPY"
-_AGAIN = "fetch or copy it again, and compare its SHA-256 with the vendor's"
+FETCH_AGAIN: Final = "fetch or copy it again, and compare its SHA-256 with the vendor's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Header:
 
 
 def read(head: bytes) -> Header | None:
-    """Read the header; None when it is not of version 2 or 3, or not whole."""
+    """Return the header; None when it is not one of version 2 or 3, or not whole."""
     if len(head) < _V2.size or not head.startswith(MAGIC):
         return None
     _, *fields = _V2.unpack_from(head)
@@ -81,7 +86,7 @@ def read(head: bytes) -> Header | None:
 
 
 def backing(head: bytes) -> str:
-    """Give the name of the file that a disk leans on; "" when there is none, or no header."""
+    """Return the name of the file that a disk depends on; "" when there is none, or no header."""
     header = read(head)
     if header is None or not header.backing_offset:
         return ""
@@ -90,7 +95,7 @@ def backing(head: bytes) -> str:
 
 
 def backing_format(head: bytes) -> str:
-    """Give the format that a disk says of what it leans on; "" when it says none."""
+    """Return the format that a header states of its backing file; "" when it states none."""
     header = read(head)
     at = header.length if header else len(head)
     while at + _EXTENSION.size <= len(head):
@@ -105,17 +110,17 @@ def backing_format(head: bytes) -> str:
 
 
 def complaints(head: bytes, size: int) -> list[VmnetError]:
-    """Say everything that forbids a file of `size` bytes to be the disk of a guest."""
+    """Return everything that keeps a file of `size` bytes from being the disk of a guest."""
     header = read(head)
     if header is None:
         version = int.from_bytes(head[4:8], "big")
         if version in _LENGTHS or len(head) < 8:  # noqa: PLR2004
-            return [_bad("it ends within its own header", _AGAIN)]
-        return [_bad(f"it is a qcow2 of version {version}, which is neither 2 nor 3", _PLAIN)]
+            return [bad_input("it ends within its own header", FETCH_AGAIN)]
+        return [bad_input(f"it is a qcow2 of version {version}, which is neither 2 nor 3", _PLAIN)]
     if shape := list(_shape(header)):
         return shape  # nothing further can be computed from it
     return [
-        *_leaning(header, head),
+        *_foreign(header, head),
         *_features(header),
         *_extensions(header, head),
         *_inside(header, size),
@@ -124,55 +129,60 @@ def complaints(head: bytes, size: int) -> list[VmnetError]:
 
 def _shape(header: Header) -> Iterator[VmnetError]:
     if header.cluster_bits not in _CLUSTER_BITS:
-        yield _bad(f"its clusters would be 2^{header.cluster_bits} bytes large", _AGAIN)
+        yield bad_input(f"its clusters would be 2^{header.cluster_bits} bytes large", FETCH_AGAIN)
     if header.version > 2 and (  # noqa: PLR2004
         header.length < _LENGTHS[3] or header.length % 8 or header.length > header.cluster
     ):
-        yield _bad(f"its header is said to be {header.length} bytes long", _AGAIN)
+        yield bad_input(f"its header is said to be {header.length} bytes long", FETCH_AGAIN)
     if header.virtual_size > MOST_VIRTUAL:
         tib = header.virtual_size / (1 << 40)
-        yield _bad(
+        yield bad_input(
             f"its disk is said to be {tib:,.1f} TiB large, vmnet takes up to 1 TiB",
             "have its owner make it smaller: qemu-img resize --shrink",
         )
     if header.virtual_size == 0 or header.virtual_size % 512:
-        yield _bad(f"its disk is said to be {header.virtual_size} bytes large", _AGAIN)
+        yield bad_input(f"its disk is said to be {header.virtual_size} bytes large", FETCH_AGAIN)
     if header.refcount_order > _MOST_REFCOUNT_ORDER:
-        yield _bad(f"its reference counts have 2^{header.refcount_order} bits", _AGAIN)
+        yield bad_input(f"its reference counts have 2^{header.refcount_order} bits", FETCH_AGAIN)
 
 
-def _leaning(header: Header, head: bytes) -> Iterator[VmnetError]:
+def _foreign(header: Header, head: bytes) -> Iterator[VmnetError]:
     if header.backing_offset or header.backing_size:
         named = one_line(backing(head).encode("utf-8", "replace").decode(), 120)
-        yield _bad(
-            f'it leans on another file, "{named}", whose content its guest would see',
+        yield bad_input(
+            f'it depends on another file, "{named}", whose content its guest would see',
             "have its owner make a copy that stands alone: "
             "qemu-img convert -f qcow2 -O qcow2 IMAGE COPY",
         )
     if header.incompatible & _DATA_FILE:
-        yield _bad("its data lie in another file, which its guest would read and write", _PLAIN)
+        yield bad_input(
+            "its data lie in another file, which its guest would read and write", _PLAIN
+        )
     if header.crypt_method:
-        yield _bad("it is encrypted, and vmnet keeps no keys of images", _PLAIN)
+        yield bad_input("it is encrypted, and vmnet keeps no keys of images", _PLAIN)
     if header.snapshots or header.snapshots_offset:
-        yield _bad(f"it holds {header.snapshots} snapshots beside its disk", _PLAIN)
+        yield bad_input(f"it holds {header.snapshots} snapshots beside its disk", _PLAIN)
 
 
 def _features(header: Header) -> Iterator[VmnetError]:
     if unknown := header.incompatible & ~_KNOWN:
         bits = ", ".join(str(bit) for bit in range(64) if unknown >> bit & 1)
-        yield _bad(f"it uses features of qcow2 that vmnet does not know (bits {bits})", _PLAIN)
+        yield bad_input(f"it uses features of qcow2 that vmnet does not know (bits {bits})", _PLAIN)
     if header.incompatible & _DIRTY:
-        yield _bad("it was not closed by who wrote it last", "repair it: qemu-img check -r all")
+        yield bad_input(
+            "it was not closed by the program that wrote it last",
+            "repair it: qemu-img check -r all",
+        )
     if header.incompatible & _CORRUPT:
-        yield _bad("it is marked as corrupt", _AGAIN)
+        yield bad_input("it is marked as corrupt", FETCH_AGAIN)
     if bool(header.incompatible & _COMPRESSION) != (header.compression != _ZLIB):
-        yield _bad("it contradicts itself about its compression", _AGAIN)
+        yield bad_input("it contradicts itself about its compression", FETCH_AGAIN)
     if header.compression not in {_ZLIB, _ZSTD}:
-        yield _bad(
+        yield bad_input(
             f"it is compressed in a way that vmnet does not know ({header.compression})", _PLAIN
         )
     if header.incompatible & _SUBCLUSTERS and header.cluster_bits < _BITS_OF_SUBCLUSTERS:
-        yield _bad("its clusters are too small to be divided", _AGAIN)
+        yield bad_input("its clusters are too small to be divided", FETCH_AGAIN)
 
 
 def _extensions(header: Header, head: bytes) -> Iterator[VmnetError]:
@@ -185,17 +195,17 @@ def _extensions(header: Header, head: bytes) -> Iterator[VmnetError]:
         if at > end:
             break
         if kind == _DATA_FILE_NAME and not header.incompatible & _DATA_FILE:
-            yield _bad("it names a file for its data", _PLAIN)
+            yield bad_input("it names a file for its data", _PLAIN)
         if kind == _ENCRYPTION and not header.crypt_method:
-            yield _bad("it has a key's place, as if it were encrypted", _PLAIN)
+            yield bad_input("it has a key's place, as if it were encrypted", _PLAIN)
         if kind == _BACKING_FORMAT and not header.backing_offset:
-            yield _bad("it names the format of a file that it leans on", _PLAIN)
+            yield bad_input("it names the format of a file that it depends on", _PLAIN)
     if header.version > 2:  # noqa: PLR2004
-        yield _bad("its header has no end", _AGAIN)
+        yield bad_input("its header has no end", FETCH_AGAIN)
 
 
 def _inside(header: Header, size: int) -> Iterator[VmnetError]:
-    """Judge where the tables lie; QEMU would read whatever stands there."""
+    """Check where the tables lie; QEMU would read whatever is there."""
     per_table = header.cluster // header.entry_size
     needed = -(-header.virtual_size // (header.cluster * per_table))
     refcounts = header.refcount_clusters * header.cluster
@@ -204,15 +214,57 @@ def _inside(header: Header, size: int) -> Iterator[VmnetError]:
         ("refcount table", header.refcount_offset, refcounts, _MOST_REFCOUNT_TABLE),
     )
     if header.l1_size < needed:
-        yield _bad("its L1 table is too small for its disk", _AGAIN)
+        yield bad_input("its L1 table is too small for its disk", FETCH_AGAIN)
     for what, start, length, most in tables:
         if not length or length > most:
-            yield _bad(f"its {what} is said to have {length} bytes", _AGAIN)
+            yield bad_input(f"its {what} is said to have {length} bytes", FETCH_AGAIN)
         elif start % header.cluster or start < header.cluster:
-            yield _bad(f"its {what} does not lie where a cluster begins", _AGAIN)
+            yield bad_input(f"its {what} does not lie where a cluster begins", FETCH_AGAIN)
         elif start + length > size:
-            yield _bad(f"it is cut off: its {what} would lie beyond its end", _AGAIN)
+            yield bad_input(f"it is cut off: its {what} would lie beyond its end", FETCH_AGAIN)
 
 
-def _bad(what: str, fix: str) -> VmnetError:
-    return VmnetError(what, fix=fix, status=Exit.BAD_INPUT)
+def l2_tables(l1: bytes) -> list[int] | None:
+    """Return the offsets of the L2 tables by the bytes of the L1 table, 0 for an absent one.
+
+    None when two entries name one table: a guest's writes would appear in two places.
+    """
+    offsets = [entry & _OFFSET for entry in _entries(l1)]
+    present = [offset for offset in offsets if offset]
+    return offsets if len(present) == len(set(present)) else None
+
+
+def end_of_clusters(header: Header, index: int, l2: bytes) -> int:
+    """Return the end in bytes of the last cluster that the L2 table number `index` names.
+
+    Of the disk's own last cluster, only what the disk needs is counted.
+    """
+    entries = _entries(l2)[:: header.entry_size // 8]
+    last = (header.virtual_size - 1) // header.cluster - index * len(entries)
+    found = 0
+    if 0 <= last < len(entries):
+        used = (header.virtual_size - 1) % header.cluster + 1
+        found = _end_of_cluster(header, entries[last], used)
+        entries = entries[:last]
+    plain = max((e & _OFFSET for e in entries if not e & _COMPRESSED), default=0)
+    if plain:
+        found = max(found, plain + header.cluster)
+    packed = (_end_of_cluster(header, e, 0) for e in entries if e & _COMPRESSED)
+    return max(found, max(packed, default=0))
+
+
+def _end_of_cluster(header: Header, entry: int, used: int) -> int:
+    if entry & _COMPRESSED:
+        bits = 62 - (header.cluster_bits - 8)
+        start = entry & ((1 << bits) - 1)
+        more = (entry & (_COMPRESSED - 1)) >> bits
+        return start // _SECTOR * _SECTOR + (more + 1) * _SECTOR
+    start = entry & _OFFSET
+    return start + used if start else 0
+
+
+def _entries(table: bytes) -> "array[int]":
+    entries = array("Q", table)
+    if sys.byteorder == "little":
+        entries.byteswap()
+    return entries

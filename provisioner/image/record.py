@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import bad_input
+from provisioner.image.digest import Digest
+from provisioner.image.traits import ImageTraits
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -17,41 +19,22 @@ BUILT_IN: Final = frozenset({"micro"})
 MOST_NAME: Final = 63
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
 _CONTENT = re.compile(r"sha256-([0-9a-f]{64})", re.ASCII)
-_DIGEST = re.compile(r"(sha256):([0-9a-f]{64})|(sha512):([0-9a-f]{128})", re.ASCII)
 _SUFFIXES = re.compile(r"(\.(qcow2|img|raw|iso|tar|tgz|txz|gz|xz|bz2|zst))+$", re.ASCII)
-
-Format = Literal["qcow2", "raw"]
-Firmware = Literal["bios", "uefi"]
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What a guest of the image needs and offers; a kernel boots without firmware's help."""
-
-    boot: tuple[Firmware, ...] = ("bios",)
-    user: str = "root"
-    min_memory_mib: int = 256
-    min_cpu: str = ""
-    agent: bool = False
-    cloud_init: bool = True
-    kernel: str = ""
-    initrd: str = ""
-    cmdline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where an image comes from, and what is known of it before it has been read.
 
-    `source` is told and stored: passwords and tokens have been taken out of it. `digest` is that
-    of the file as it is given, packed or not: "sha256:HEX", "sha512:HEX" or "" when none is known.
-    `raw` says that the user vouches for content in which nothing can be recognised.
+    `source` is shown and stored: passwords and tokens have been taken out of it. `digest` is that
+    of the file as it is given, packed or not. `raw` says that the user vouches for content in which
+    nothing can be recognised.
     """
 
     name: str
     source: str
-    traits: Traits = field(default_factory=Traits)
-    digest: str = ""
+    traits: ImageTraits = field(default_factory=ImageTraits)
+    digest: Digest | None = None
     raw: bool = False
 
 
@@ -60,59 +43,44 @@ class Stored:
     """A record of the store: a name for a content. Sizes are bytes, `imported` is in UTC."""
 
     name: str
-    digest: str
-    format: Format
+    digest: str  # SHA-256, hexadecimal
+    format: Literal["qcow2", "raw"]
     virtual_size: int
     size: int
     source: str
     imported: str
-    traits: Traits
+    traits: ImageTraits
 
 
 def content_name(digest: str) -> str:
-    """Name the file of a content in the store."""
+    """Return the name of the file of a content in the store."""
     return f"sha256-{digest}"
 
 
 def digest_of(content: str) -> str | None:
-    """Give the digest that a file of the store is named after, None for any other name."""
+    """Return the digest that a file of the store is named after, None for any other name."""
     match = _CONTENT.fullmatch(content)
     return match[1] if match else None
 
 
-def known_digest(text: str) -> tuple[str, str]:
-    """Take "sha256:HEX" or "sha512:HEX" apart. Raises VmnetError for anything else."""
-    match = _DIGEST.fullmatch(text.strip().lower())
-    if match is None:
-        raise VmnetError(
-            f'"{one_line(text, 150)}" is not a SHA-256',
-            fix="copy the 64 hexadecimal digits from the vendor's list of digests",
-            status=Exit.BAD_INPUT,
-        )
-    kind, digits = (each for each in match.groups() if each)
-    return kind, digits
-
-
 def require_name(name: str) -> str:
-    """Give the name back when an image can bear it. Raises VmnetError otherwise."""
+    """Return the name when an image can have it. Raises VmnetError otherwise."""
     if name in BUILT_IN:
-        raise VmnetError(
+        raise bad_input(
             f'"{name}" is the name of an image that vmnet builds',
-            fix="give it another one: --name NAME",
-            status=Exit.BAD_INPUT,
+            "give it another one: --name NAME",
         )
     if not is_name(name):
-        raise VmnetError(
+        raise bad_input(
             f'an image cannot be named "{one_line(name, 80)}"',
-            fix=f"use a-z, 0-9, . and -, a letter or digit first, at most {MOST_NAME} of them: "
+            f"use a-z, 0-9, . and -, a letter or digit first, at most {MOST_NAME} of them: "
             "--name NAME",
-            status=Exit.BAD_INPUT,
         )
     return name
 
 
 def is_name(name: str) -> bool:
-    """Tell whether an image can have this name: it becomes part of a file's name."""
+    """Return whether an image can have this name: it becomes part of a file's name."""
     return len(name) <= MOST_NAME and _NAME.fullmatch(name) is not None
 
 
@@ -123,12 +91,12 @@ def name_from(file_name: str) -> str:
 
 
 def as_json(record: Stored) -> bytes:
-    """Write a record."""
+    """Return a record as it is written to the store."""
     return _records().dump_json(record, indent=1) + b"\n"
 
 
 def from_json(text: bytes) -> Stored | None:
-    """Read a record, None when it is not one."""
+    """Parse a record, None when it is not one."""
     try:
         return _records().validate_json(text, strict=True)
     except ValueError:

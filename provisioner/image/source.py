@@ -1,10 +1,11 @@
 """What a user writes where an image is wanted: a name, a file or an address, and its digest."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError, bad_input
 from provisioner.image.digest import Digest, digest
 from provisioner.plan.scalars import quoted
 from provisioner.text import hides, one_line
@@ -13,6 +14,7 @@ _PINNED = re.compile(r"(?P<source>.*)@(?P<digest>(?:sha256|sha512):[^@/?]*)", re
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]+")
+_NOT_CI = frozenset({"", "0", "false", "no", "off"})
 _FORMS = "write a name of the catalogue, file:./disk.qcow2, or https://host/disk.qcow2"
 
 
@@ -26,8 +28,8 @@ class Url:
     secret: str = field(repr=False)
 
     def __str__(self) -> str:
-        """Give the address without user, password and query."""
-        return told(self.secret)
+        """Return the address without user, password and query."""
+        return shown(self.secret)
 
     def __repr__(self) -> str:
         """Keep tracebacks and logs as clean as messages."""
@@ -35,35 +37,35 @@ class Url:
 
     @property
     def scheme(self) -> str:
-        """Give https or http."""
+        """Return https or http."""
         return urlsplit(self.secret).scheme
 
     @property
     def host(self) -> str:
-        """Give the host: a name, or an address without brackets."""
+        """Return the host: a name, or an address without brackets."""
         return urlsplit(self.secret).hostname or ""
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Give scheme, host and port: what a password may be sent to."""
+        """Return scheme, host and port: what a password may be sent to."""
         parts = urlsplit(self.secret)
         return parts.scheme, self.host, parts.port or {"http": 80}.get(parts.scheme, 443)
 
     @property
     def login(self) -> str:
-        """Give user:password, percent-decoded, or nothing."""
+        """Return user:password, percent-decoded, or nothing."""
         user, at, _ = urlsplit(self.secret).netloc.rpartition("@")
         return unquote(user) if at else ""
 
     @property
     def bare(self) -> str:
-        """Give what is asked for on the wire: no user, no fragment, but the query."""
+        """Return what is asked for on the wire: no user, no fragment, but the query."""
         parts = urlsplit(self.secret)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
 
     @property
     def file_name(self) -> str:
-        """Give the last part of the path, by which digest lists call the file."""
+        """Return the last part of the path, by which digest lists call the file."""
         return unquote(urlsplit(self.secret).path.rpartition("/")[2])
 
 
@@ -95,7 +97,7 @@ Source = Named | LocalFile | Remote
 
 
 def parse(text: str, pin: str | None = None) -> Source:
-    """Take what the user wrote; `pin` is a digest that was given separately.
+    """Parse what the user wrote; `pin` is a digest that was given separately.
 
     Raises VmnetError, status BAD_INPUT, when it is not one of the forms, or http without a digest.
     """
@@ -103,7 +105,7 @@ def parse(text: str, pin: str | None = None) -> Source:
     source, inside = (found["source"], found["digest"]) if found else (text, None)
     proof = _one_digest(inside, pin)
     if not source or any(hides(character) for character in source):
-        raise _bad(f"{quoted(told(text))} is not an image", _FORMS)
+        raise bad_input(f"{quoted(shown(text))} is not an image", _FORMS)
     if source.startswith(("/", "./", "../", "~/")):
         return LocalFile(source, proof)
     scheme = _SCHEME.match(source)
@@ -124,39 +126,39 @@ def local_path(text: str) -> str:
 
 
 def name(text: str) -> str:
-    """Take an image's name: lower-case letters, digits, dots and hyphens, at most 63 characters.
+    """Parse an image's name: lower-case letters, digits, dots and hyphens, at most 63 characters.
 
     Raises VmnetError, status BAD_INPUT.
     """
     if not _NAME.fullmatch(text) or ".." in text:
         path = "/" in text or text.endswith((".qcow2", ".img", ".raw"))
         fix = f"write file:{one_line(text, 60)} for a file" if path else _FORMS
-        raise _bad(f"{quoted(text)} is not the name of an image", fix)
+        raise bad_input(f"{quoted(text)} is not the name of an image", fix)
     return text
 
 
 def address(text: str, *, plain: bool = False) -> Url:
-    """Take an https address, or an http one where `plain` allows it.
+    """Parse an https address, or an http one where `plain` allows it.
 
     Raises VmnetError, status BAD_INPUT, which never shows a password or a token.
     """
-    shown = f'"{told(text)}"'
+    name = f'"{shown(text)}"'
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise _bad(f"{shown} is not a valid address", _FORMS) from None
+        raise bad_input(f"{name} is not a valid address", _FORMS) from None
     scheme = parts.scheme.lower()
     if scheme not in {"http", "https"}:
-        raise _bad(f"{shown}: vmnet does not fetch by {quoted(scheme)}", _FORMS)
+        raise bad_input(f"{name}: vmnet does not fetch by {quoted(scheme)}", _FORMS)
     if not _HOST.fullmatch(parts.hostname or "") or port == 0 or "\\" in text or " " in text:
-        raise _bad(
-            f"{shown} is not a valid address",
+        raise bad_input(
+            f"{name} is not a valid address",
             "write https://host/path; names in other letters than ASCII in their xn-- form",
         )
     if scheme == "http" and not plain:
-        raise _bad(
-            f"{shown} comes over http, where anybody on the way can change it",
+        raise bad_input(
+            f"{name} comes over http, where anybody on the way can change it",
             "use https, or give the digest as well: SOURCE@sha256:HEX",
         )
     user, at, _ = parts.netloc.rpartition("@")
@@ -166,8 +168,8 @@ def address(text: str, *, plain: bool = False) -> Url:
     return Url(parts._replace(scheme=scheme, netloc=place, path=path, fragment="").geturl())
 
 
-def told(text: str) -> str:
-    """Give an address for messages: one line, without user, password, query and fragment."""
+def shown(text: str) -> str:
+    """Return an address for messages: one line, without user, password, query and fragment."""
     scheme, separator, rest = text.partition("://")
     if not separator:
         return one_line(text, 120)
@@ -183,7 +185,7 @@ def told(text: str) -> str:
 def _one_digest(inside: str | None, beside: str | None) -> Digest | None:
     found = [digest(text) for text in (inside, beside) if text is not None]
     if len(found) == len({"inside", "beside"}) and found[0] != found[1]:
-        raise _bad(f"two digests are given: {found[0]} and {found[1]}", "give one of them")
+        raise bad_input(f"two digests are given: {found[0]} and {found[1]}", "give one of them")
     return found[0] if found else None
 
 
@@ -192,12 +194,31 @@ def _path(text: str) -> str:
     if path.startswith("//"):
         host, slash, below = path[2:].partition("/")
         if host not in {"", "localhost"} or not slash:
-            raise _bad(f"{quoted(text)} names a file of another host", "write file:/path")
+            raise bad_input(f"{quoted(text)} names a file of another host", "write file:/path")
         path = unquote("/" + below)
     if not path or path.endswith("/") or any(hides(character) for character in path):
-        raise _bad(f"{quoted(text)} does not name a file", "write file:./disk.qcow2")
+        raise bad_input(f"{quoted(text)} does not name a file", "write file:./disk.qcow2")
     return path
 
 
-def _bad(what: str, fix: str) -> VmnetError:
-    return VmnetError(what, fix=fix, status=Exit.BAD_INPUT)
+def in_ci(environment: Mapping[str, str]) -> bool:
+    """Return whether this is a CI job, as all CI systems say it: by the variable CI."""
+    return environment.get("CI", "").strip().lower() not in _NOT_CI
+
+
+def unproved(remote: Remote, *, ci: bool) -> VmnetError | None:
+    """Return the refusal of a download without a digest: once, by hand, but not in a CI job."""
+    if remote.digest or not ci:
+        return None
+    return bad_input(
+        f"nothing proves {remote.urls[0]}: no digest is given, and this is a CI job",
+        "fetch it once by hand, and write the digest that vmnet prints: SOURCE@sha256:HEX",
+    )
+
+
+def pin_notice(shown_url: str, found: Digest) -> str:
+    """Return what a first use has found, so that the user can pin it."""
+    return (
+        f"nothing proved {shown_url}: this time it is {found}; "
+        f"to get the same again, write {shown_url}@{found}"
+    )

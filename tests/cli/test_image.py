@@ -244,7 +244,7 @@ def test_prune_asks_and_spares_what_plans_lean_on(room: Room) -> None:
     assert room.image("prune", "--yes")[0] == "  unused: 1.0 MiB\n  together 1.0 MiB\n"
     assert room.image("prune") == ("nothing to remove\n", "")
     _, err = room.image("rm", "used", status=3)
-    assert err.startswith("the image used is in use: disks of lab lean on it\n  fix: take the")
+    assert err.startswith("the image used is in use: disks of lab depend on it\n  fix: take the")
     assert room.contents() == [f"sha256-{used['sha256']}"]
 
 

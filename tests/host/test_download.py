@@ -133,7 +133,7 @@ def test_a_password_goes_to_its_host_only_and_is_told_to_nobody(tmp_path: Path) 
         got = fetch(remote(url), tmp_path / "disk", limits=QUICK, tell=said.append)
     assert server.asked[0].headers["authorization"] == "Basic bWU6czNjcmV0"
     assert "authorization" not in other.asked[0].headers
-    assert got.url_told == server.url() + "?…"
+    assert got.shown_url == server.url() + "?…"
     assert "s3cret" not in repr(got) + repr(said)
 
 
@@ -250,7 +250,7 @@ def test_the_next_mirror_helps_out(tmp_path: Path, bad: Script) -> None:
     with serving(bad) as first, serving(whole(BODY)) as second:
         urls = (first.url(), second.url())
         got = fetch(remote(*urls), tmp_path / "disk", limits=QUICK, tell=said.append)
-    assert got.url_told == second.url()
+    assert got.shown_url == second.url()
     assert said[-1].endswith("trying the next mirror")
     assert left(tmp_path) == ["disk"]
 
@@ -273,4 +273,4 @@ def test_when_no_mirror_helps_each_is_told(tmp_path: Path) -> None:
 def test_a_plain_address_is_fetched_when_a_digest_proves_it(tmp_path: Path) -> None:
     with serving(whole(BODY), tls=False) as server:
         got = fetch(remote(server.url()), tmp_path / "disk", limits=QUICK)
-    assert got.url_told == server.url()
+    assert got.shown_url == server.url()

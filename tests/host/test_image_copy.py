@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.host.image import copy
-from provisioner.image.disk_header import Disk
+from provisioner.image.disk_header import DiskHeader
 
 MIB = 1 << 20
 
@@ -18,10 +18,10 @@ def qemu_img(*words: str | Path) -> None:
     subprocess.run(["qemu-img", *map(str, words)], check=True, capture_output=True, timeout=60)
 
 
-def judged(path: Path, *, raw: bool = False) -> Disk | list[str]:
+def judged(path: Path, *, raw: bool = False) -> DiskHeader | list[str]:
     with path.open("rb") as file:
-        found = copy.judged(file.fileno(), raw=raw)
-    return found if isinstance(found, Disk) else [error.what for error in found]
+        found = copy.check(file.fileno(), raw=raw)
+    return found if isinstance(found, DiskHeader) else [error.what for error in found]
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_what_qemu_img_makes_is_taken_and_refused_without_its_last_byte(
 ) -> None:
     made = tmp_path / "made.qcow2"
     qemu_img("convert", "-f", "raw", "-O", "qcow2", *options, disk, made)
-    assert judged(made) == Disk("qcow2", "qcow2", disk.stat().st_size)
+    assert judged(made) == DiskHeader("qcow2", "qcow2", disk.stat().st_size)
     os.truncate(made, made.stat().st_size - 1)
     (what,) = judged(made) or [""]  # type: ignore[misc]
     assert what.startswith("it is cut off: ")
@@ -73,7 +73,7 @@ def test_what_lies_behind_the_end_of_a_disk_within_its_last_cluster_may_lack(
     os.truncate(disk, disk.stat().st_size - 512 * 9)
     made = tmp_path / "made.qcow2"
     qemu_img("convert", "-f", "raw", "-O", "qcow2", disk, made)
-    taken = Disk("qcow2", "qcow2", disk.stat().st_size)
+    taken = DiskHeader("qcow2", "qcow2", disk.stat().st_size)
     whole = judged(made)
     os.truncate(made, made.stat().st_size - 512 * 9)
     least = judged(made)
@@ -89,7 +89,7 @@ def test_what_lies_behind_the_end_of_a_disk_within_its_last_cluster_may_lack(
 def test_empty_disks_of_many_sizes_are_taken(tmp_path: Path, size: str) -> None:
     qemu_img("create", "-f", "qcow2", tmp_path / "a", size)
     found = judged(tmp_path / "a")
-    assert isinstance(found, Disk)
+    assert isinstance(found, DiskHeader)
     assert judged(tmp_path / "a") == found
 
 
@@ -124,7 +124,7 @@ def test_a_data_file_snapshots_keys_and_an_open_image_are_refused(tmp_path: Path
         "a": ["its data lie in another file, which its guest would read and write"],
         "b": ["it holds 1 snapshots beside its disk"],
         "c": ["it is encrypted, and vmnet keeps no keys of images"],
-        "d": ["it was not closed by who wrote it last"],
+        "d": ["it was not closed by the program that wrote it last"],
     }
 
 
@@ -185,7 +185,7 @@ def test_raw_disks_with_tables_and_file_systems_are_taken_whole_only(tmp_path: P
         found[name] = (whole, judged(path))
     assert found == {
         name: (
-            Disk("raw", name, 8 * MIB),
+            DiskHeader("raw", name, 8 * MIB),
             [f"it is cut off: its {name} says {8 * MIB} bytes, it has {4 * MIB}"],
         )
         for name in makers

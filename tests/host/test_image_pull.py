@@ -108,7 +108,7 @@ def test_a_file_is_taken_in_once_and_anew_when_it_has_changed(home: Path) -> Non
     (home / "disk.img").write_bytes(changed := disk())
     after = image_pull.image(Fence(home), "file:./disk.img", "", said.append)
     assert after.disk.endswith(hashlib.sha256(changed).hexdigest())
-    assert Path(first.disk).exists()  # disks may lean on it
+    assert Path(first.disk).exists()  # disks may depend on it
 
 
 def test_a_file_with_another_digest_is_refused_though_it_is_here(home: Path) -> None:

@@ -14,7 +14,7 @@ from provisioner.host.download.limits import Limits
 from provisioner.host.download.proof import Proof, Trust
 from provisioner.image import catalogue
 from provisioner.image import source as sources
-from provisioner.image.catalogue import Entry
+from provisioner.image.catalogue import CatalogueEntry
 from provisioner.image.digest import Digest
 from provisioner.image.source import Remote
 from tests.host_tools.http_server import Liar, Script, Talk, head, serving, whole
@@ -56,7 +56,7 @@ def files(**contents: bytes) -> Script:
     return script
 
 
-def entry(server: Liar, signature: str = "") -> Entry:
+def entry(server: Liar, signature: str = "") -> CatalogueEntry:
     return catalogue.read(
         f"images: [{{name: vendor-1, title: V, urls: [{server.url('/disk.qcow2')}],"
         f" digests: {{url: {server.url('/SUMS')}{signature}}},"
@@ -76,7 +76,7 @@ def test_a_list_that_nobody_signs_is_checksum_only(tmp_path: Path) -> None:
         proof = proofs.of_entry(entry(server), limits=QUICK)
         got = fetch(Remote(entry(server).urls, proof.digest), tmp_path / "disk")
     assert (proof.digest, proof.trust) == (SHA256, Trust.LISTED)
-    assert proof.told.startswith("checksum only, over https from 127.0.0.1: ")
+    assert proof.message.startswith("checksum only, over https from 127.0.0.1: ")
     assert got.digests == (SHA256,)
 
 
@@ -84,8 +84,8 @@ def test_a_detached_signature_is_verified(vendor: Signer, keyrings: Path) -> Non
     with serving(files(SUMS=LIST, SUMS_gpg=vendor.detached(LIST))) as server:
         proof = proofs.of_entry(entry(server, detached(server)), limits=QUICK)
     assert (proof.digest, proof.trust) == (SHA256, Trust.SIGNED)
-    assert proof.told.startswith("signed by Vendor <images@vendor.example> (")
-    assert proof.told.endswith(f", in {keyrings}/vendor.gpg)")
+    assert proof.message.startswith("signed by Vendor <images@vendor.example> (")
+    assert proof.message.endswith(f", in {keyrings}/vendor.gpg)")
 
 
 @pytest.mark.usefixtures("keyrings")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from provisioner.errors import Complaints, VmnetError
 from provisioner.host.image import source_file, store
+from provisioner.image.digest import digest as parsed
 from provisioner.image.record import Origin, Stored
 
 MIB = 1 << 20
@@ -27,9 +28,10 @@ def add(
     folder: Path, file: Path, name: str = "a", digest: str = "", most: int = 64 * MIB
 ) -> Stored:
     """Import a file as `vmnet image import` does."""
-    kind = digest.partition(":")[0] or "sha256"
+    wanted = parsed(digest) if digest else None
+    kind = wanted.algorithm if wanted else "sha256"
     with source_file.opened(file, kind, most) as given:
-        return store.add(folder, given, Origin(name, str(file), digest=digest), nothing, nothing)
+        return store.add(folder, given, Origin(name, str(file), digest=wanted), nothing, nothing)
 
 
 def refusal(folder: Path, file: Path, digest: str = "", most: int = 64 * MIB) -> str:

@@ -12,19 +12,18 @@ from pathlib import Path
 from provisioner.errors import VmnetError
 from provisioner.host.download import http
 from provisioner.host.download.http import Reply
-from provisioner.host.download.limits import Clock, Failed, Limits, failed
+from provisioner.host.download.limits import AttemptFailed, Limits, Pace, failed
 from provisioner.host.download.part_file import SPACE_FULL, PartFile
 from provisioner.host.system import locks
-from provisioner.image import http_reply
 from provisioner.image.digest import Digest
-from provisioner.image.http_reply import AskAnew, Begin, Continue, Useless
+from provisioner.image.http import NoBody, is_chunked, judge, range_headers
 from provisioner.image.source import Remote, Url
 
 _MIB = 1 << 20
 _SPARE = 16 * _MIB  # of the disk, for everybody else
 
 Progress = Callable[[int, int | None], None]
-"""Is told how many bytes are here, and how many there will be if the server has said it.
+"""Gets how many bytes are here, and how many there will be if the server has said so.
 
 It is called for every piece that comes, some thousand times a second on a fast line.
 """
@@ -34,13 +33,13 @@ It is called for every piece that comes, some thousand times a second on a fast 
 class Fetched:
     """A file that is here: its digests (sha256 first), its size in bytes, where it came from.
 
-    `fresh` is False when it was here already. `url_told` is safe to show and to keep.
+    `fresh` is False when it was here already. `shown_url` is safe to show and to keep.
     """
 
     path: Path
     digests: tuple[Digest, ...]
     size: int
-    url_told: str
+    shown_url: str
     fresh: bool = True
 
 
@@ -73,25 +72,21 @@ def fetching(
     """Download a file and hold the lock on `into` while the caller does something with it.
 
     Several that want the same path download it once: the others wait, and find it at `into`, or
-    where `there`, asked once they have waited, says that the first has put it. A file without a
+    where `there`, called once they have waited, returns that the first has put it. A file without a
     digest in `source` is taken as it comes. An interrupt leaves INTO.part, with which the next
     call goes on. Raises VmnetError, and then `into` is not there, when no mirror gave a file with
-    the digest that was asked for, or the disk will not have it.
+    the digest that was asked for, or the disk refuses it.
     """
     _make_private(into.parent)
     lock = into.with_name(f".{into.name}.lock")
     doing = f"image pull {source.urls[0].file_name}"
     with locks.held(lock, doing, timeout_s=limits.total_s, say=tell, tidy=False):
-        elsewhere = there()
-        if elsewhere is not None:
+        if elsewhere := there():
             yield _found(elsewhere, source)
             return
-        got = None
         with _disk_errors(into):
-            if into.exists():
-                got = _still_good(into, source, tell)
-            if got is None:
-                got = _Download(source, into, limits, tell, progress).run()
+            got = _still_good(into, source, tell) if into.exists() else None
+            got = got or _Download(source, into, limits, tell, progress).run()
         yield got
 
 
@@ -105,13 +100,11 @@ def _still_good(into: Path, source: Remote, tell: Callable[[str], None]) -> Fetc
 
 
 def _found(path: Path, source: Remote) -> Fetched:
-    algorithms = dict.fromkeys(["sha256", *([source.digest.algorithm] if source.digest else [])])
     digests = []
-    for name in algorithms:
+    for name in dict.fromkeys(["sha256", source.digest.algorithm if source.digest else "sha256"]):
         with path.open("rb") as stream:
             digests.append(Digest(name, hashlib.file_digest(stream, name).hexdigest()))
-    told = str(source.urls[0])
-    return Fetched(path, tuple(digests), path.stat().st_size, told, fresh=False)
+    return Fetched(path, tuple(digests), path.stat().st_size, str(source.urls[0]), fresh=False)
 
 
 class _Download:
@@ -130,72 +123,74 @@ class _Download:
         self.limits = limits
         self.tell = tell
         self.progress = progress
-        self.clock = Clock.of(limits)
+        self.pace = Pace(limits)
 
     def run(self) -> Fetched:
         """Try the mirrors in turn."""
-        troubles: list[VmnetError] = []
+        errors: list[VmnetError] = []
         also = self.source.digest.algorithm if self.source.digest else None
         with PartFile(self.into, also) as part:
             for url in self.source.urls:
                 try:
                     return self._from(url, part)
-                except Failed as failure:
-                    troubles.append(failure.error)
+                except AttemptFailed as failure:
+                    errors.append(failure.error)
                     if url is not self.source.urls[-1]:
                         self.tell(f"{failure.error.what}: trying the next mirror")
-        if len(troubles) == 1:
-            raise troubles[0]
+        if len(errors) == 1:
+            raise errors[0]
         raise VmnetError(
-            "no mirror has the file:\n  " + "\n  ".join(error.what for error in troubles),
-            fix=troubles[0].fix,
+            "no mirror has the file:\n  " + "\n  ".join(error.what for error in errors),
+            fix=errors[0].fix,
         )
 
     def _from(self, url: Url, part: PartFile) -> Fetched:
         """Go on at one mirror as long as something comes; begin once more if a part was bad."""
         part.belongs_to(url)
-        resumed = part.size > 0
         for left in reversed(range(self.limits.tries)):
             before = part.size
             try:
                 self._receive(url, part)
                 return self._proved(url, part)
-            except _BadPart as bad:
-                if not resumed:
-                    raise bad.failure from None
-                self.tell(f"{bad.failure.error.what}: downloading it from the start")
-                part.begin(url, None, None)
-            except Failed as failure:
+            except _WrongDigest as failure:
+                if not before:
+                    raise
+                self.tell(f"{failure.error.what}: downloading it from the start")
+            except AttemptFailed as failure:
                 grown = part.size - before >= self.limits.least_bytes
                 if not (failure.passing and grown and left):
                     raise
                 self.tell(f"{failure.error.what}: going on at {part.size // _MIB} MiB")
-            resumed = part.size > 0
         raise failed(url, f"it broke off {self.limits.tries} times")
 
     def _receive(self, url: Url, part: PartFile) -> None:
         """Ask for what is missing and write it down."""
-        if part.size and part.part.total == part.size:
+        have = part.content
+        if have.size and have.total == have.size:
             return  # killed between the last byte and the name
-        with http.get(url, http_reply.ask(part.part), self.limits, self.clock) as reply:
-            meaning = http_reply.meaning(reply.head, part.part)
-            match meaning:
-                case Continue(total):
+        with http.get(url, range_headers(have), self.pace) as reply:
+            body = judge(reply.status, reply.headers, have)
+            if not isinstance(body, NoBody):
+                if body.resumes:
                     self.tell(f"going on with {url} at {part.size // _MIB} MiB")
-                    self._body(reply, part, total)
-                case Begin(total):
-                    part.begin(url, reply.head.etag, total)
-                    self._body(reply, part, total)
-                case Useless(why):
-                    raise failed(url, why)
-                case AskAnew(why):
-                    self.tell(f"{url}: {why}: downloading it from the start")
-                    part.begin(url, None, None)
-        if isinstance(meaning, AskAnew):
-            self._receive(url, part)
+                else:
+                    part.begin(url, reply.headers.get("ETag"), body.total)
+                self._body(reply, part, body.total)
+                return
+        if not body.ask_again:
+            raise failed(url, body.why)
+        self.tell(f"{url}: {body.why}: downloading it from the start")
+        part.begin(url)
+        self._receive(url, part)
 
     def _body(self, reply: Reply, part: PartFile, total: int | None) -> None:
-        self._demand_sense(reply, part, total)
+        if total is not None and total > self.limits.max_bytes:
+            raise self._too_large(reply.url, f"the file has {total // _MIB} MiB", part)
+        if total is not None:
+            _require_space(self.into.parent, total - part.size)
+        elif not is_chunked(reply.headers) and self.source.digest is None:
+            why = "it does not say how long the file is, and there is no digest to tell"
+            raise failed(reply.url, why, fix="give the digest: SOURCE@sha256:HEX")
         self.progress(part.size, total)
         for data in reply.chunks():
             if part.size + len(data) > self.limits.max_bytes:
@@ -205,55 +200,37 @@ class _Download:
         if total is not None and part.size != total:
             raise failed(reply.url, f"it sent {part.size} bytes of {total}", passing=True)
 
-    def _demand_sense(self, reply: Reply, part: PartFile, total: int | None) -> None:
-        if total is None:
-            if not reply.head.chunked and self.source.digest is None:
-                why = "it does not say how long the file is, and there is no digest to tell"
-                raise failed(reply.url, why, fix="give the digest: SOURCE@sha256:HEX")
-            return
-        if total > self.limits.max_bytes:
-            raise self._too_large(reply.url, f"the file has {total // _MIB} MiB", part)
-        _demand_space(self.into.parent, total - part.size)
-
-    def _too_large(self, url: Url, what: str, part: PartFile) -> Failed:
-        part.begin(url, None, None)
+    def _too_large(self, url: Url, what: str, part: PartFile) -> AttemptFailed:
+        part.begin(url)
         limit = self.limits.max_bytes // _MIB
         return failed(url, f"{what}, but {limit} MiB is the limit", fix="use a smaller image")
 
     def _proved(self, url: Url, part: PartFile) -> Fetched:
-        digests = part.digests
-        wanted = self.source.digest
+        digests, size, wanted = part.digests, part.size, self.source.digest
         if wanted and wanted not in digests:
+            part.begin(url)
             found = next(one for one in digests if one.algorithm == wanted.algorithm)
-            size = part.size
-            part.begin(url, None, None)
-            raise _BadPart(
-                failed(
-                    url,
-                    f"the file ({size} bytes) is {found}, but {wanted} was expected",
+            raise _WrongDigest(
+                VmnetError(
+                    f"{url}: the file ({size} bytes) is {found}, but {wanted} was expected",
                     fix="it is not the file that was meant: ask who gave the digest, "
                     "or whether the server has a newer file under the same name",
                 )
             )
-        size = part.size
         part.put_in_place()
         return Fetched(self.into, digests, size, str(url))
 
 
-class _BadPart(Exception):  # noqa: N818  (between two functions only)
+class _WrongDigest(AttemptFailed):
     """All bytes are here and have the wrong digest."""
-
-    def __init__(self, failure: Failed) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
 
 
 def _make_private(folder: Path) -> None:
     """Make the folder if need be; nobody else may write where we look for parts."""
     with _disk_errors(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        told = folder.stat()
-    if told.st_uid not in {0, os.geteuid()} or told.st_mode & stat.S_IWOTH:
+        found = folder.stat()
+    if found.st_uid not in {0, os.geteuid()} or found.st_mode & stat.S_IWOTH:
         raise VmnetError(
             f"{folder} can be written to by others, who could exchange a download",
             fix=f"chmod o-w {folder}, or name another folder",
@@ -262,28 +239,27 @@ def _make_private(folder: Path) -> None:
 
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
-    """Tell what the disk refused in words the user can act on."""
+    """Turn what the disk refused into VmnetError."""
     try:
         yield
     except OSError as error:
         if error.errno in SPACE_FULL:
-            raise _full(path.parent, 0) from error
+            raise _full(path.parent) from error
         raise VmnetError(
             f"cannot write {error.filename or path}: {error.strerror}",
             fix="make the folder writable for you, or name another one",
         ) from error
 
 
-def _demand_space(folder: Path, needed: int) -> None:
-    """Say it before a long download."""
+def _require_space(folder: Path, needed: int) -> None:
+    """Raise VmnetError before a long download."""
     if shutil.disk_usage(folder).free < needed + _SPARE:
-        raise _full(folder, needed)
+        raise _full(folder, f"{(needed + _SPARE) // _MIB} MiB are needed, ")
 
 
-def _full(folder: Path, needed: int) -> VmnetError:
+def _full(folder: Path, needs: str = "") -> VmnetError:
     free = shutil.disk_usage(folder).free // _MIB
-    wants = f"{(needed + _SPARE) // _MIB} MiB are needed, " if needed else ""
     return VmnetError(
-        f"the disk of {folder} is full: {wants}{free} MiB are free",
+        f"the disk of {folder} is full: {needs}{free} MiB are free",
         fix="make room there, or name another folder (VMNET_CACHE_DIR)",
     )

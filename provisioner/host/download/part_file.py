@@ -1,4 +1,4 @@
-"""The part of a download that is here: it survives a cut line, a Ctrl-C and a kill."""
+"""The partial file of a download: it survives a cut line, a Ctrl-C and a kill."""
 
 import errno
 import hashlib
@@ -10,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from provisioner.host.system import file_errors
+from provisioner.host.system.secret_files import sync
 from provisioner.image.digest import Digest
-from provisioner.image.http_reply import Part
+from provisioner.image.http import PartialContent
 from provisioner.image.source import Url
 
-SPACE_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+SPACE_FULL: Final = file_errors.FULL | {errno.EFBIG}
 _READ = 1 << 20
 
 
@@ -22,7 +24,7 @@ class PartFile:
     """NAME.part beside the file that it will become, with NAME.part.json: what it is a part of.
 
     Everything written goes through sha256, and through `also` when another digest is wanted.
-    Raises OSError when the disk will not have it.
+    Raises OSError when the disk refuses.
     """
 
     def __init__(self, into: Path, also: str | None = None) -> None:
@@ -35,7 +37,7 @@ class PartFile:
         self._open()
 
     def __enter__(self) -> Self:
-        """Hold the file open."""
+        """Return the open file."""
         return self
 
     def __exit__(
@@ -48,24 +50,29 @@ class PartFile:
         self._file.close()
         full = isinstance(error, OSError) and error.errno in SPACE_FULL
         if full or not self.size:
-            self.throw_away()
+            self.path.unlink(missing_ok=True)
+            self._notes.unlink(missing_ok=True)
 
     @property
-    def part(self) -> Part:
-        """Give what is here."""
-        return Part(self.size, self._etag, self._total)
+    def content(self) -> PartialContent:
+        """Return what is here."""
+        return PartialContent(self.size, self._etag, self._total)
 
     def belongs_to(self, url: Url) -> None:
         """Keep what is here if it is a part of the file at this address, else begin anew."""
-        notes = self._read_notes()
-        if not self.size or notes.get("of") != _key(url) or notes.get("boot") != _boot():
-            self.begin(url, None, None)
-            return
-        etag, total = notes.get("etag"), notes.get("total")
-        self._etag = etag if isinstance(etag, str) else None
-        self._total = total if isinstance(total, int) else None
+        notes: object = None
+        with suppress(OSError, ValueError):
+            notes = json.loads(self._notes.read_text(encoding="utf-8"))
+        match notes:
+            case {"of": of, "boot": boot, "etag": None | str() as etag, "total": total} if (
+                self.size and (of, boot) == (_key(url), _boot())
+            ):
+                self._etag = etag
+                self._total = total if isinstance(total, int) else None
+            case _:
+                self.begin(url)
 
-    def begin(self, url: Url, etag: str | None, total: int | None) -> None:
+    def begin(self, url: Url, etag: str | None = None, total: int | None = None) -> None:
         """Throw away what is here and note what will come."""
         self._file.seek(0)
         self._file.truncate()
@@ -78,15 +85,13 @@ class PartFile:
         draft.rename(self._notes)
 
     def write(self, data: bytes) -> None:
-        """Put the next bytes behind those that are here."""
+        """Append the next bytes."""
         self._file.write(data)
-        for one in self._hashes:
-            one.update(data)
-        self.size += len(data)
+        self._count(data)
 
     @property
     def digests(self) -> tuple[Digest, ...]:
-        """Give the digests of what is here."""
+        """Return the digests of what is here."""
         return tuple(Digest(one.name, one.hexdigest()) for one in self._hashes)
 
     def put_in_place(self) -> None:
@@ -95,21 +100,12 @@ class PartFile:
         os.fsync(self._file.fileno())
         self.path.rename(self._into)
         self._notes.unlink(missing_ok=True)
-        folder = os.open(self._into.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def throw_away(self) -> None:
-        """Leave nothing of it."""
-        self.path.unlink(missing_ok=True)
-        self._notes.unlink(missing_ok=True)
+        sync(self._into.parent)
 
     def _open(self) -> None:
         handle = _opened(self.path, 0)
-        told = os.fstat(handle)
-        if told.st_nlink != 1 or told.st_uid != os.geteuid() or not stat.S_ISREG(told.st_mode):
+        found = os.fstat(handle)
+        if found.st_nlink != 1 or found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
             os.close(handle)  # not one that we made: make our own
             self.path.unlink()
             handle = _opened(self.path, os.O_EXCL)
@@ -117,20 +113,16 @@ class PartFile:
         self._file = os.fdopen(handle, "r+b", buffering=0)
         self._empty()
         while data := self._file.read(_READ):
-            for one in self._hashes:
-                one.update(data)
-            self.size += len(data)
+            self._count(data)
 
     def _empty(self) -> None:
         self.size = 0
         self._hashes = [hashlib.new(name) for name in self._algorithms]
 
-    def _read_notes(self) -> dict[str, object]:
-        with suppress(OSError, ValueError):
-            notes = json.loads(self._notes.read_text(encoding="utf-8"))
-            if isinstance(notes, dict):
-                return notes
-        return {}
+    def _count(self, data: bytes) -> None:
+        for one in self._hashes:
+            one.update(data)
+        self.size += len(data)
 
 
 def _opened(path: Path, flags: int) -> int:
@@ -143,12 +135,12 @@ def _opened(path: Path, flags: int) -> int:
 
 
 def _key(url: Url) -> str:
-    """Name an address without keeping what may be secret in it."""
+    """Return a name of an address that keeps nothing of it that may be secret."""
     return hashlib.sha256(str(url).encode()).hexdigest()
 
 
 def _boot() -> str:
-    """Name this boot: after a power cut the end of a file may be zeros."""
+    """Return the name of this boot: after a power cut the end of a file may be zeros."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return ""

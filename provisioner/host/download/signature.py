@@ -6,11 +6,12 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError
 from provisioner.host.system import programs
 from provisioner.text import one_line
 
@@ -43,7 +44,7 @@ class Signed:
 
 
 def keyring(names: Sequence[str]) -> Path | None:
-    """Find the first of these keyrings in VMNET_KEYRINGS or where the system keeps such."""
+    """Return the first of these keyrings in VMNET_KEYRINGS or where the system keeps such."""
     own = os.environ.get("VMNET_KEYRINGS")
     folders = [Path(own)] if own else list(FOLDERS)
     places = (folder / name for name in names for folder in folders)
@@ -51,51 +52,49 @@ def keyring(names: Sequence[str]) -> Path | None:
 
 
 def can_verify() -> bool:
-    """Tell whether gpgv is installed."""
+    """Return whether gpgv is installed."""
     return programs.found("gpgv")
 
 
-def verified(content: bytes, signature: bytes | None, ring: Path, told: str) -> Signed:
+def verified(content: bytes, signature: bytes | None, ring: Path, list_name: str) -> Signed:
     """Verify a detached signature of `content`, or, without one, clear-signed content.
 
-    Only what the signature covers is given back. Raises VmnetError when the signature is bad or
-    of a key that is not in the keyring; `told` names the list for the message.
+    Only what the signature covers is returned. Raises VmnetError when the signature is bad or
+    of a key that is not in the keyring; messages say `list_name`.
     """
     with tempfile.TemporaryDirectory(prefix="vmnet-gpgv-") as name:
-        room = Path(name)
-        (room / "ring").write_bytes(_binary(ring))
-        (room / "content").write_bytes(content)
-        argv = ["gpgv", "--homedir", name, "--keyring", str(room / "ring"), "--status-fd", "1"]
+        folder = Path(name)
+        (folder / "ring").write_bytes(_binary(ring))
+        (folder / "content").write_bytes(content)
+        argv = ["gpgv", "--homedir", name, "--keyring", str(folder / "ring"), "--status-fd", "1"]
         if signature is None:
-            argv += ["--output", str(room / "text"), str(room / "content")]
+            argv += ["--output", str(folder / "text"), str(folder / "content")]
         else:
-            (room / "signature").write_bytes(signature)
-            argv += [str(room / "signature"), str(room / "content")]
-        said = programs.run(argv, timeout_s=_TIMEOUT_S, check=False)
-        good, valid = _GOOD.search(said.stdout), _VALID.search(said.stdout)
-        if not good or not valid or _BAD.search(said.stdout):
-            raise _refused(said.stdout, programs.last_lines(said.stderr), ring, told)
-        text = content if signature is not None else (room / "text").read_bytes()
+            (folder / "signature").write_bytes(signature)
+            argv += [str(folder / "signature"), str(folder / "content")]
+        ran = programs.run(argv, timeout_s=_TIMEOUT_S, check=False)
+        good, valid = _GOOD.search(ran.stdout), _VALID.search(ran.stdout)
+        if not good or not valid or _BAD.search(ran.stdout):
+            raise _refused(ran.stdout, programs.last_lines(ran.stderr), ring, list_name)
+        text = content if signature is not None else (folder / "text").read_bytes()
     return Signed(text, one_line(good[1], 120), valid[1])
 
 
-def _refused(status: str, words: str, ring: Path, told: str) -> VmnetError:
+def _refused(status: str, message: str, ring: Path, list_name: str) -> VmnetError:
     if "NO_PUBKEY" in status and not _BAD.search(status):
         return VmnetError(
-            f"the digest list {told} is signed with a key that is not in {ring}",
-            fix="renew the package that the keyring is of; do not go on without: the list may be "
-            "somebody else's",
-            status=Exit.HOST_CANNOT,
+            f"the digest list {list_name} is signed with a key that is not in {ring}",
+            fix="renew the package that the keyring comes from; do not go on without it: the "
+            "list may be somebody else's",
         )
     return VmnetError(
-        f"the signature of the digest list {told} is not good: {words}",
+        f"the signature of the digest list {list_name} is not good: {message}",
         fix="do not use the image; ask the vendor, or try again from another network",
-        status=Exit.HOST_CANNOT,
     )
 
 
 def _binary(ring: Path) -> bytes:
-    """Give the keyring as gpgv takes it: vendors also publish theirs in armour."""
+    """Return the keyring as gpgv reads it: vendors also publish theirs in armour."""
     try:
         if ring.stat().st_size > _LARGEST_KEYRING:
             raise _no_keyring(ring, "it is too large")
@@ -104,10 +103,9 @@ def _binary(ring: Path) -> bytes:
         raise _no_keyring(ring, str(error.strerror)) from error
     if not content.lstrip().startswith(b"-----BEGIN PGP"):
         return content
-    try:
+    keys: list[bytes] = []
+    with suppress(binascii.Error):
         keys = [base64.b64decode(block[1], validate=False) for block in _ARMOUR.finditer(content)]
-    except binascii.Error as error:
-        raise _no_keyring(ring, "its armour is damaged") from error
     if not keys:
         raise _no_keyring(ring, "its armour is damaged")
     return b"".join(keys)
@@ -116,5 +114,5 @@ def _binary(ring: Path) -> bytes:
 def _no_keyring(ring: Path, why: str) -> VmnetError:
     return VmnetError(
         f"the keyring {ring} cannot be used: {why}",
-        fix="install the package it is of anew, or take it out of VMNET_KEYRINGS",
+        fix="reinstall the package that it comes from, or take it out of VMNET_KEYRINGS",
     )

@@ -1,4 +1,4 @@
-"""Copies an image and hashes the copy in the same pass, one thread each; judges the copy."""
+"""Copies an image and hashes the copy in the same pass, one thread each; checks the copy."""
 
 import hashlib
 import os
@@ -8,14 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
 from typing import Final
 
-from provisioner.errors import Exit, VmnetError
-from provisioner.host.image.source_file import Given
-from provisioner.image import qcow2, qcow2_map
-from provisioner.image.disk_header import Disk, inspect
+from provisioner.errors import VmnetError, bad_input
+from provisioner.host.image.source_file import GivenImage
+from provisioner.image import qcow2
+from provisioner.image.disk_header import DiskHeader, inspect
 from provisioner.image.disk_kind import HEAD, TAIL
 
 Progress = Callable[[int, int], None]
-"""Told bytes done and bytes to do."""
+"""Gets bytes done and bytes to do."""
 
 _BUFFER = 512 << 10
 _BUFFERS = 6
@@ -23,8 +23,10 @@ _PIECE: Final = 64 << 10
 _ZEROS: Final = bytes(_PIECE)
 
 
-def copy(given: Given, into: int, algorithms: Sequence[str], progress: Progress) -> dict[str, str]:
-    """Write the image to an empty file; give the digests of exactly what was written.
+def copy(
+    given: GivenImage, into: int, algorithms: Sequence[str], progress: Progress
+) -> dict[str, str]:
+    """Write the image to an empty file; return the digests of exactly what was written.
 
     Pieces of zeros are left out of the file, which stays sparse.
     """
@@ -36,19 +38,19 @@ def copy(given: Given, into: int, algorithms: Sequence[str], progress: Progress)
         for buffer in cycle(buffers):
             if len(pending) == len(buffers):
                 pending.popleft().result()
-            size = _filled(given, buffer)
+            size = _fill(given, buffer)
             if not size:
                 break
             pending.append(hasher.submit(_hash, digests, memoryview(buffer)[:size]))
             _write(into, buffer, size, done)
             done += size
-            progress(*given.far())
+            progress(*given.position())
     os.ftruncate(into, done)
     return {d.name: d.hexdigest() for d in digests}
 
 
 def digest(file: int, size: int, progress: Progress) -> str:
-    """Give the SHA-256 of an open file."""
+    """Return the SHA-256 of an open file."""
     found, buffer, done = hashlib.sha256(), bytearray(_BUFFER), 0
     while read := os.preadv(file, [buffer], done):
         found.update(memoryview(buffer)[:read])
@@ -57,27 +59,27 @@ def digest(file: int, size: int, progress: Progress) -> str:
     return found.hexdigest()
 
 
-def judged(file: int, *, raw: bool) -> Disk | list[VmnetError]:
-    """Judge an open image by its header, and a qcow2 by where its tables say its clusters are."""
+def check(file: int, *, raw: bool) -> DiskHeader | list[VmnetError]:
+    """Check an open image by its header, and a qcow2 by where its tables say its clusters are."""
     size = os.fstat(file).st_size
     head = os.pread(file, HEAD, 0)
     found = inspect(head, size, os.pread(file, TAIL, max(0, size - TAIL)), raw=raw)
-    if isinstance(found, Disk) and found.format == "qcow2":
+    if isinstance(found, DiskHeader) and found.format == "qcow2":
         header = qcow2.read(head)
-        if header and (trouble := _outside(file, size, header)):
-            return [_damaged(trouble)]
+        if header and (damage := _damage(file, size, header)):
+            return [bad_input(damage, qcow2.FETCH_AGAIN)]
     return found
 
 
-def early(given: Given, *, raw: bool) -> list[VmnetError]:
-    """Say what is wrong with an image already by its first bytes, before it is copied."""
+def check_early(given: GivenImage, *, raw: bool) -> list[VmnetError]:
+    """Return what is wrong with an image already by its first bytes, before it is copied."""
     # The size of a packed image is not known yet: one that no complaint about sizes fits.
     size = qcow2.MOST_VIRTUAL if given.size is None else given.size
     found = inspect(given.head, size, given.tail, raw=raw)
-    return [] if isinstance(found, Disk) else found
+    return [] if isinstance(found, DiskHeader) else found
 
 
-def _filled(given: Given, buffer: bytearray) -> int:
+def _fill(given: GivenImage, buffer: bytearray) -> int:
     view, size = memoryview(buffer), 0
     while size < len(buffer) and (read := given.readinto(view[size:])):
         size += read
@@ -106,9 +108,8 @@ def _write_all(file: int, data: memoryview, offset: int) -> None:
         data, offset = data[written:], offset + written
 
 
-def _outside(file: int, size: int, header: qcow2.Header) -> str:
-    l1 = os.pread(file, header.l1_size * 8, header.l1_offset)
-    tables = qcow2_map.tables(l1)
+def _damage(file: int, size: int, header: qcow2.Header) -> str:
+    tables = qcow2.l2_tables(os.pread(file, header.l1_size * 8, header.l1_offset))
     if tables is None:
         return "it is damaged: two parts of its disk are one part of the file"
     for index, at in enumerate(tables):
@@ -116,11 +117,6 @@ def _outside(file: int, size: int, header: qcow2.Header) -> str:
             continue
         if at % header.cluster or at + header.cluster > size:
             return "it is cut off: an L2 table would lie beyond its end"
-        if qcow2_map.end(header, index, os.pread(file, header.cluster, at)) > size:
+        if qcow2.end_of_clusters(header, index, os.pread(file, header.cluster, at)) > size:
             return "it is cut off: a part of its disk would lie beyond its end"
     return ""
-
-
-def _damaged(what: str) -> VmnetError:
-    fix = "fetch or copy it again, and compare its SHA-256 with the vendor's"
-    return VmnetError(what, fix=fix, status=Exit.BAD_INPUT)

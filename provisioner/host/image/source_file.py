@@ -7,136 +7,132 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError, bad_input
 from provisioner.host.image import unpack
-from provisioner.image.disk_kind import HEAD, TAIL, kind
+from provisioner.image.disk_kind import HEAD, TAIL, UNPACKED, kind
 from provisioner.text import one_line
 
 MOST_UNPACKED = 64 << 30
 
 
-class Given(Protocol):
-    """An image that is about to be read."""
+class GivenImage:
+    """An image that is about to be read: its first HEAD bytes, and what is known beforehand.
 
-    head: bytes
-    """Its first HEAD bytes."""
-    tail: bytes
-    """Its last TAIL bytes, where they are known beforehand."""
-    size: int | None
-    """How many bytes it has, where that is known beforehand."""
+    `tail` are its last TAIL bytes and `size` its length, where the file is not packed.
+    """
+
+    def __init__(self, file: "_ReadFile", head: bytes) -> None:
+        self._file = file
+        self.head = head
+        self.tail = file.at(TAIL, max(0, file.size - TAIL))
+        self.size: int | None = file.size
 
     def readinto(self, buffer: memoryview) -> int:
         """Read on; 0 at the end."""
+        return self._file.readinto(buffer)
 
-    def far(self) -> tuple[int, int]:
-        """Tell how many bytes of the file have been read, and how many it has."""
+    def position(self) -> tuple[int, int]:
+        """Return how many bytes of the file have been read, and how many it has."""
+        return self._file.done, self._file.size
 
     def finish(self) -> str:
-        """See that the whole file was good; give its digest where it differs from the image's.
+        """Check that the whole file was good; return its digest where it is not the image's.
 
         Raises VmnetError when it changed meanwhile, or holds more than one image.
         """
+        self._file.require_unchanged()
+        return ""
+
+
+class _PackedImage(GivenImage):
+    """An image that has to be unpacked from its file."""
+
+    def __init__(self, file: "_ReadFile", unpacked: unpack.Unpacked) -> None:
+        self._file = file
+        self._unpacked = unpacked
+        self.head = unpacked.head
+        self.tail = b""
+        self.size = None
+
+    def readinto(self, buffer: memoryview) -> int:
+        return self._unpacked.readinto(buffer)
+
+    def finish(self) -> str:
+        self._unpacked.finish()
+        while self._file.read(1 << 20):  # what stands behind counts for the digest
+            pass
+        self._file.require_unchanged()
+        return self._file.digest.hexdigest() if self._file.digest else ""
 
 
 @contextmanager
 def opened(
     path: Path, algorithm: str = "sha256", most: int = MOST_UNPACKED, *, shown: str = ""
-) -> Iterator[Given]:
+) -> Iterator[GivenImage]:
     """Open an image file, unpacking it where need be, up to `most` bytes.
 
     Raises VmnetError when it is not a regular file, cannot be read, or is damaged.
     """
     shown = one_line(shown or str(path), 120)
-    with _regular(path, shown) as file:
-        with _reading(shown):
-            head = os.pread(file.fileno(), HEAD, 0)
+    with _regular(path, shown) as handle:
+        file = _ReadFile(handle, shown)
+        head = file.at(HEAD, 0)
         found = kind(head)
-        if found not in unpack.KINDS:
-            yield _Plain(file, head, shown)
+        if found not in UNPACKED:
+            yield GivenImage(file, head)
             return
-        outer = _Hashed(file, hashlib.new(algorithm), shown)
+        file.digest = hashlib.new(algorithm)
         with unpack.damage(shown):
-            unpacked = unpack.image_in(outer, found, most)
-            yield _Packed(unpacked, outer, file, shown)
+            yield _PackedImage(file, unpack.image_in(file, found, most))
 
 
-class _Plain:
-    """A file that is the image."""
+class _ReadFile(io.RawIOBase):
+    """A file that is read once; its digest grows with what is read if it has one."""
 
-    def __init__(self, file: BinaryIO, head: bytes, shown: str) -> None:
+    def __init__(self, file: BinaryIO, shown: str) -> None:
         self._file = file
         self._shown = shown
         self._before = os.fstat(file.fileno())
-        self._done = 0
-        self.head = head
-        self.size: int | None = self._before.st_size
-        with _reading(shown):
-            self.tail = os.pread(file.fileno(), TAIL, max(0, self._before.st_size - TAIL))
-
-    def readinto(self, buffer: memoryview) -> int:
-        with _reading(self._shown):
-            read = os.readv(self._file.fileno(), [buffer])
-        self._done += read
-        return read
-
-    def far(self) -> tuple[int, int]:
-        return self._done, self._before.st_size
-
-    def finish(self) -> str:
-        _unchanged(self._before, self._file, self._done, self._shown)
-        return ""
-
-
-class _Packed:
-    """A file that the image has to be unpacked from."""
-
-    size: int | None = None
-    tail = b""
-
-    def __init__(
-        self, unpacked: unpack.Unpacked, outer: "_Hashed", file: BinaryIO, shown: str
-    ) -> None:
-        self._unpacked = unpacked
-        self._outer = outer
-        self._file = file
-        self._shown = shown
-        self._before = os.fstat(file.fileno())
-        self.head = unpacked.head
-
-    def readinto(self, buffer: memoryview) -> int:
-        return self._unpacked.readinto(buffer)
-
-    def far(self) -> tuple[int, int]:
-        return self._outer.done, self._before.st_size
-
-    def finish(self) -> str:
-        self._unpacked.finish()
-        while self._outer.read(1 << 20):  # what stands behind counts for the digest
-            pass
-        _unchanged(self._before, self._file, self._outer.done, self._shown)
-        return self._outer.digest.hexdigest()
-
-
-class _Hashed(io.RawIOBase):
-    """A file whose digest grows as it is read."""
-
-    def __init__(self, file: BinaryIO, digest: "hashlib._Hash", shown: str) -> None:
-        self._file = file
-        self._shown = shown
-        self.digest = digest
+        self.size = self._before.st_size
+        self.digest: hashlib._Hash | None = None
         self.done = 0
 
     def readable(self) -> bool:
         return True
 
+    def at(self, size: int, offset: int) -> bytes:
+        with self._errors():
+            return os.pread(self._file.fileno(), size, offset)
+
     def readinto(self, buffer: "memoryview | bytearray", /) -> int:  # type: ignore[override]
-        with _reading(self._shown):
+        with self._errors():
             read = os.readv(self._file.fileno(), [buffer])
-        self.digest.update(memoryview(buffer)[:read])
+        if self.digest:
+            self.digest.update(memoryview(buffer)[:read])
         self.done += read
         return read
+
+    def require_unchanged(self) -> None:
+        now = os.fstat(self._file.fileno())
+        same = (self.size, self._before.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
+        if not same or self.done != self.size:
+            raise bad_input(
+                f"{self._shown} changed while it was read",
+                "wait until the program that writes it has ended, then import it again",
+            )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn a failed read into VmnetError: a bad disk, or a file of /proc."""
+        try:
+            yield
+        except OSError as error:
+            raise bad_input(
+                f"cannot read {self._shown}: {error.strerror}",
+                "name an image file that can be read to its end",
+            ) from error
 
 
 @contextmanager
@@ -145,57 +141,25 @@ def _regular(path: Path, shown: str) -> Iterator[BinaryIO]:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
-        raise VmnetError(
+        raise bad_input(
             f"cannot read {shown}: {error.strerror}",
-            fix="name an image file that is there and may be read",
-            status=Exit.BAD_INPUT,
+            "name an image file that exists and may be read",
         ) from error
     except ValueError as error:  # a NUL in it
-        raise VmnetError(
-            f"there can be no file {shown}", fix="name an image file", status=Exit.BAD_INPUT
-        ) from error
+        raise bad_input(f"there can be no file {shown}", "name an image file") from error
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
-        raise VmnetError(
-            f"{shown} is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not an image file",
-            fix="name a file; a disk is copied into one with: dd if=DEVICE of=FILE bs=1M",
-            status=Exit.BAD_INPUT,
-        )
+        raise _not_a_file(shown, mode)
     with os.fdopen(handle, "rb", buffering=0) as file:
         with suppress(OSError):
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         yield file
 
 
-@contextmanager
-def _reading(shown: str) -> Iterator[None]:
-    """Turn a failed read into VmnetError: a bad disk, or a file of /proc that is not a file."""
-    try:
-        yield
-    except OSError as error:
-        raise VmnetError(
-            f"cannot read {shown}: {error.strerror}",
-            fix="name an image file that can be read to its end",
-            status=Exit.BAD_INPUT,
-        ) from error
-
-
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFBLK: "a device",
-    stat.S_IFCHR: "a device",
-}
-
-
-def _unchanged(before: os.stat_result, file: BinaryIO, done: int, shown: str) -> None:
-    after = os.fstat(file.fileno())
-    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
-    if not same or done != before.st_size:
-        raise VmnetError(
-            f"{shown} changed while it was read",
-            fix="wait until whoever writes it has ended, then import it again",
-            status=Exit.BAD_INPUT,
-        )
+def _not_a_file(shown: str, mode: int) -> VmnetError:
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    return bad_input(
+        f"{shown} is a {kinds.get(stat.S_IFMT(mode), 'device')}, not an image file",
+        "name a file; a disk is copied into one with: dd if=DEVICE of=FILE bs=1M",
+    )

@@ -1,6 +1,6 @@
 """The image store: contents named after their SHA-256, read-only, and a record for each name.
 
-What a guest boots is the copy that was hashed and judged here, never the file that was given: that
+What a guest boots is the copy that was hashed and checked here, never the file that was given: that
 one may change at any time. The format is decided once, at import, and no tool ever probes it again.
 """
 
@@ -13,26 +13,26 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.errors import Complaints, Exit, VmnetError, bad_input
 from provisioner.host.image import copy, store_files
 from provisioner.host.image.copy import Progress
-from provisioner.host.image.source_file import Given
-from provisioner.host.image.store_files import NAMES, Say
-from provisioner.host.system import secret_files
+from provisioner.host.image.source_file import GivenImage
+from provisioner.host.image.store_files import NAMES, Tell
+from provisioner.host.system import file_errors, secret_files
 from provisioner.image import record as images
-from provisioner.image.disk_header import Disk, about
+from provisioner.image.disk_header import DiskHeader, about
 from provisioner.image.record import Origin, Stored
 from provisioner.text import one_line
 
-Used = Mapping[str, tuple[str, ...]]
-"""The digests that disks lean on, and the plans whose disks they are."""
+PlansByDigest = Mapping[str, tuple[str, ...]]
+"""The digests that disks depend on, and the plans whose disks they are."""
 
 _READ_ONLY = 0o444
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SPACE_FULL = file_errors.FULL | {errno.EFBIG}
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredImage:
     """An image of the store: its record, and where its content lies."""
 
     record: Stored
@@ -40,37 +40,38 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """A content that was, or may be, taken away: the names it had and the bytes that frees."""
+class Removable:
+    """A content that was, or may be, removed: the names it had and the bytes that frees."""
 
     path: Path
     names: tuple[str, ...]
     size: int
 
 
-def add(store: Path, given: Given, origin: Origin, say: Say, progress: Progress) -> Stored:
-    """Copy an image into the store, hashing and judging the copy, and give it its name.
+def add(store: Path, given: GivenImage, origin: Origin, tell: Tell, progress: Progress) -> Stored:
+    """Copy an image into the store, hashing and checking the copy, and give it its name.
 
     A name that is there already names the new content from then on. Raises Complaints when the
     image is refused; VmnetError when its digest is another one, or the disk is full.
     """
     images.require_name(origin.name)
-    _refuse(copy.early(given, raw=origin.raw), origin)
+    if found := copy.check_early(given, raw=origin.raw):
+        raise Complaints(about(origin.source, found))
     store_files.prepare(store)
     with _disk_errors(store, given.size or 0):
         store_files.clear(store)
         store_files.clear(store / NAMES)
         with store_files.draft(store) as draft:
             record = _copied(given, draft.fileno(), origin, progress)
-            with store_files.held(store, say):
+            with store_files.held(store, tell):
                 path = store / images.content_name(record.digest)
                 store_files.publish(draft, path, _READ_ONLY)
                 _write(store, record)
     return record
 
 
-def find(store: Path, name: str) -> Kept | None:
-    """Give an image; None when there is none of this name.
+def find(store: Path, name: str) -> StoredImage | None:
+    """Return an image; None when there is none of this name.
 
     Raises VmnetError when its content is gone or is not as large as it was.
     """
@@ -78,13 +79,13 @@ def find(store: Path, name: str) -> Kept | None:
     return _kept(store, record) if record else None
 
 
-def every(store: Path) -> list[Kept]:
+def every(store: Path) -> list[StoredImage]:
     """List the images by name, without looking at their contents."""
     records = (_read(store, file.stem) for file in sorted((store / NAMES).glob("*.json")))
-    return [Kept(r, store / images.content_name(r.digest)) for r in records if r]
+    return [StoredImage(r, store / images.content_name(r.digest)) for r in records if r]
 
 
-def verify(kept: Kept, progress: Progress) -> None:
+def verify(kept: StoredImage, progress: Progress) -> None:
     """Hash a content anew. Raises VmnetError when it is not what was imported."""
     shown = f"{kept.record.name}: its content {kept.path}"
     try:
@@ -99,8 +100,8 @@ def verify(kept: Kept, progress: Progress) -> None:
         raise _broken(f"{shown} can be written to (mode {mode:04o})")
 
 
-def remove(store: Path, name: str, used: Used) -> Gone:
-    """Take a name away, and its content with the last name. The caller holds the store alone.
+def remove(store: Path, name: str, used: PlansByDigest) -> Removable:
+    """Remove a name, and its content with the last name. The caller holds the store alone.
 
     Raises VmnetError when there is none, or when plans have disks on its content.
     """
@@ -110,7 +111,7 @@ def remove(store: Path, name: str, used: Used) -> Gone:
     others = [k for k in every(store) if k.record.digest == record.digest and k.record.name != name]
     if not others and (plans := used.get(record.digest)):
         raise VmnetError(
-            f"the image {name} is in use: disks of {', '.join(plans)} lean on it",
+            f"the image {name} is in use: disks of {', '.join(plans)} depend on it",
             fix="take the plans down first: vmnet down --name " + plans[0],
             status=Exit.CONFLICT,
         )
@@ -118,11 +119,11 @@ def remove(store: Path, name: str, used: Used) -> Gone:
     (store / NAMES / f"{name}.json").unlink(missing_ok=True)
     secret_files.sync(store / NAMES)
     freed = 0 if others else _unlinked(path)
-    return Gone(path, (name,), freed)
+    return Removable(path, (name,), freed)
 
 
-def unused(store: Path, used: Used) -> list[Gone]:
-    """List the contents that no disk of a plan leans on, with all of their names."""
+def unused(store: Path, used: PlansByDigest) -> list[Removable]:
+    """List the contents that no disk of a plan depends on, with all of their names."""
     names: dict[str, list[str]] = {}
     for kept in every(store):
         names.setdefault(kept.record.digest, []).append(kept.record.name)
@@ -131,14 +132,14 @@ def unused(store: Path, used: Used) -> list[Gone]:
         digest = images.digest_of(path.name)
         if digest and digest not in used:
             size = store_files.allocated(path.lstat())
-            found.append(Gone(path, tuple(names.get(digest, ())), size))
+            found.append(Removable(path, tuple(names.get(digest, ())), size))
     return found
 
 
-def prune(store: Path, agreed: Sequence[Gone], used: Used) -> list[Gone]:
-    """Take away those contents that were agreed on and are unused still, and killed runs' drafts.
+def prune(store: Path, agreed: Sequence[Removable], used: PlansByDigest) -> list[Removable]:
+    """Remove those contents that were agreed on and are unused still, and killed runs' drafts.
 
-    The caller holds the store alone. What went comes back.
+    The caller holds the store alone. Returns what was removed.
     """
     wanted = {gone.path for gone in agreed}
     gone = [one for one in unused(store, used) if one.path in wanted]
@@ -147,31 +148,30 @@ def prune(store: Path, agreed: Sequence[Gone], used: Used) -> list[Gone]:
             (store / NAMES / f"{each}.json").unlink(missing_ok=True)
         _unlinked(one.path)
     freed = store_files.clear(store) + store_files.clear(store / NAMES) if store.is_dir() else 0
-    return [*gone, Gone(store, (), freed)] if freed else gone
+    return [*gone, Removable(store, (), freed)] if freed else gone
 
 
 def unknown(name: str) -> VmnetError:
-    """Say that there is no image of this name."""
-    return VmnetError(
+    """Return the error for a name that no image has."""
+    return bad_input(
         f'there is no image "{one_line(name, 80)}" in the store',
-        fix="those that are: vmnet image ls; one more: vmnet image import FILE",
-        status=Exit.BAD_INPUT,
+        "those that are: vmnet image ls; one more: vmnet image import FILE",
     )
 
 
-def _copied(given: Given, draft: int, origin: Origin, progress: Progress) -> Stored:
-    kind, wanted = images.known_digest(origin.digest) if origin.digest else ("sha256", "")
+def _copied(given: GivenImage, draft: int, origin: Origin, progress: Progress) -> Stored:
+    wanted = origin.digest
+    kind = wanted.algorithm if wanted else "sha256"
     found = copy.copy(given, draft, sorted({"sha256", kind}), progress)
     of_file = given.finish() or found[kind]
-    if wanted and of_file != wanted:
+    if wanted and of_file != wanted.hex:
         shown = one_line(origin.source, 120)
-        raise VmnetError(
-            f"{shown}: its SHA-{kind.removeprefix('sha')} is {of_file}, not {wanted}",
-            fix="fetch it again; if it stays so, do not use it: it is not the file that was meant",
-            status=Exit.BAD_INPUT,
+        raise bad_input(
+            f"{shown}: its SHA-{kind.removeprefix('sha')} is {of_file}, not {wanted.hex}",
+            "fetch it again; if it stays so, do not use it: it is not the file that was meant",
         )
-    disk = copy.judged(draft, raw=origin.raw)
-    if not isinstance(disk, Disk):
+    disk = copy.check(draft, raw=origin.raw)
+    if not isinstance(disk, DiskHeader):
         raise Complaints(about(origin.source, disk))
     return Stored(
         name=origin.name,
@@ -183,11 +183,6 @@ def _copied(given: Given, draft: int, origin: Origin, progress: Progress) -> Sto
         imported=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         traits=origin.traits,
     )
-
-
-def _refuse(found: list[VmnetError], origin: Origin) -> None:
-    if found:
-        raise Complaints(about(origin.source, found))
 
 
 def _write(store: Path, record: Stored) -> None:
@@ -204,7 +199,7 @@ def _read(store: Path, name: str) -> Stored | None:
     return replace(record, name=name) if record else None
 
 
-def _kept(store: Path, record: Stored) -> Kept:
+def _kept(store: Path, record: Stored) -> StoredImage:
     path = store / images.content_name(record.digest)
     try:
         size = path.stat().st_size
@@ -212,7 +207,7 @@ def _kept(store: Path, record: Stored) -> Kept:
         raise _broken(f"{record.name}: its content {path}: {error.strerror}") from error
     if size != record.size:
         raise _broken(f"{record.name}: its content {path} has {size} bytes, not {record.size}")
-    return Kept(record, path)
+    return StoredImage(record, path)
 
 
 def _unlinked(path: Path) -> int:
@@ -235,11 +230,14 @@ def _disk_errors(store: Path, needed: int) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # not the disk's: gzip's word for damage
             raise
-        if error.errno in _FULL:
+        if error.errno in _SPACE_FULL:
             free = shutil.disk_usage(store).free
-            told = f"{needed >> 20:,} MiB are needed" if needed else "how much is needed is unknown"
+            needs = (
+                f"{needed >> 20:,} MiB are needed" if needed else "how much is needed is unknown"
+            )
             raise VmnetError(
-                f"the disk of the image store {store} is full: {told}, {free >> 20:,} MiB are free",
+                f"the disk of the image store {store} is full: {needs}, {free >> 20:,} MiB are "
+                "free",
                 fix="make room there (vmnet image prune), or set VMNET_STATE_DIR to another place",
             ) from error
         raise VmnetError(

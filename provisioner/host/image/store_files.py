@@ -1,8 +1,7 @@
-"""The store's folder, its lock and its drafts: what a killed run left is known and cleared away."""
+"""The store's folder, its lock and its drafts: what a killed run left is known and removed."""
 
 import fcntl
 import os
-import select
 import stat
 import tempfile
 import time
@@ -12,18 +11,17 @@ from pathlib import Path
 from typing import IO
 
 from provisioner.errors import VmnetError
-from provisioner.host.system import paths
+from provisioner.host.system import locks, paths
 from provisioner.host.system.secret_files import sync
 
 NAMES = "names"
 _LOCK = "lock"
 _DRAFT = ".draft-"
-_POLL_S = 0.05
 _TIMEOUT_S = 30.0
 _FOR_ALL = 0o755  # QEMU runs as another user, and root's images are for everybody
 _OTHERS_MAY_WRITE = 0o022
 
-Say = Callable[[str], None]
+Tell = Callable[[str], None]
 
 
 def prepare(store: Path) -> None:
@@ -51,15 +49,17 @@ def _require_ours(folder: Path) -> None:
 
 
 @contextmanager
-def held(store: Path, say: Say, *, alone: bool = False) -> Iterator[None]:
+def held(store: Path, tell: Tell, *, alone: bool = False) -> Iterator[None]:
     """Hold the store: together with others so that nothing goes, or alone to take things away.
 
     An `up` holds it from choosing an image until its disks name the image. A store that is not
     there has nothing that could go. Raises VmnetError when others still hold it after 30 s.
     """
-    how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    if os.access(store, os.W_OK):
+        flags |= os.O_CREAT
     try:
-        handle = _opened(store / _LOCK)
+        handle = os.open(store / _LOCK, flags, 0o644)
     except FileNotFoundError:
         yield
         return
@@ -69,49 +69,35 @@ def held(store: Path, say: Say, *, alone: bool = False) -> Iterator[None]:
             fix="see whose it is (ls -ld), or set VMNET_STATE_DIR to a place of your own",
         ) from error
     try:
-        _lock(handle, how, say)
+        _lock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, tell)
         yield
     finally:
         os.close(handle)
 
 
-def _opened(path: Path) -> int:
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-    if os.access(path.parent, os.W_OK):
-        flags |= os.O_CREAT
-    return os.open(path, flags, 0o644)
-
-
-def _lock(handle: int, how: int, say: Say) -> None:
-    end = time.monotonic() + _TIMEOUT_S
-    told = False
-    while True:
-        with suppress(BlockingIOError):
-            fcntl.flock(handle, how | fcntl.LOCK_NB)
-            return
-        if not told:
-            say("waiting for another vmnet that uses the images")
-            told = True
-        if time.monotonic() >= end:
-            raise VmnetError(
-                f"another vmnet still uses the images after {_TIMEOUT_S:g} s",
-                fix="wait for it or end it, then run the command again",
-            )
-        select.select([], [], [], _POLL_S)  # flock(2) knows no deadline
+def _lock(handle: int, how: int, tell: Tell) -> None:
+    if locks.lock_until(handle, 0, how):
+        return
+    tell("waiting for another vmnet that uses the images")
+    if not locks.lock_until(handle, time.monotonic() + _TIMEOUT_S, how):
+        raise VmnetError(
+            f"another vmnet still uses the images after {_TIMEOUT_S:g} s",
+            fix="wait for it or end it, then run the command again",
+        )
 
 
 @contextmanager
 def draft(folder: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write, gone at the end unless it was renamed; its name is nobody's guess.
+    """Yield a file to write, gone at the end unless it was renamed; its name cannot be guessed.
 
-    Its lock says that its writer lives: `clear` takes away drafts without one.
+    Its lock says that its writer lives: `clear` removes drafts without one.
     """
     while True:
         file = tempfile.NamedTemporaryFile(dir=folder, prefix=_DRAFT, delete=False)  # noqa: SIM115
         fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
             break
-        file.close()  # cleared away in the moment before it was locked
+        file.close()  # removed in the moment before it was locked
     with file:
         try:
             yield file
@@ -120,7 +106,7 @@ def draft(folder: Path) -> Iterator[IO[bytes]]:
 
 
 def clear(folder: Path) -> int:
-    """Take away what killed runs have left half written; give how many bytes that frees."""
+    """Remove what killed runs have left half written; return how many bytes that frees."""
     freed = 0
     for left in folder.glob(f"{_DRAFT}*"):
         with suppress(OSError), left.open("rb") as file:
@@ -140,5 +126,5 @@ def publish(file: IO[bytes], final: Path, mode: int) -> None:
 
 
 def allocated(found: os.stat_result) -> int:
-    """Give how many bytes of the disk a file takes; less than its size when it is sparse."""
+    """Return how many bytes of the disk a file takes; less than its size when it is sparse."""
     return found.st_blocks * 512 if stat.S_ISREG(found.st_mode) else 0

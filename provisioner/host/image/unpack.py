@@ -10,20 +10,21 @@ import io
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import bad_input
 from provisioner.image.disk_kind import HEAD, RAW, kind
+from provisioner.image.qcow2 import FETCH_AGAIN
 from provisioner.text import one_line
 
-KINDS: Final = frozenset({"gzip", "xz", "bzip2", "tar"})
 _CHUNK = 1 << 20
 _MOST_AT_ONCE = 8 << 20  # a header of tar that wants more memory than this is an attack
 _MOST_MEMBERS = 1000
 _XZ_MEMORY = 256 << 20  # xz -9 needs 65 MiB; a header can ask for 4 GiB
 _SET_ID = 0o6000
+_LOOK = "see what is in it (tar -tvf); an archive of an image holds the image alone"
 
 
 class Unpacked(Protocol):
@@ -35,25 +36,23 @@ class Unpacked(Protocol):
         """Read on; 0 at the end."""
 
     def finish(self) -> None:
-        """See that nothing but the image was packed. Raises VmnetError otherwise."""
+        """Check that nothing but the image was packed. Raises VmnetError otherwise."""
 
 
 @contextmanager
 def damage(shown: str) -> Iterator[None]:
-    """Tell damage in the user's words, and say of all errors which file they are about."""
+    """Turn what the decompressors raise into VmnetError, and name the file in all errors."""
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, gzip.BadGzipFile) as error:
-        raise _bad(
-            f"{shown}: it is damaged or cut off ({one_line(str(error), 100)})",
-            "fetch or copy it again, and compare its SHA-256 with the vendor's",
-        ) from error
+        what = f"{shown}: it is damaged or cut off ({one_line(str(error), 100)})"
+        raise bad_input(what, FETCH_AGAIN) from error
     except _Refused as refused:
-        raise _bad(f"{shown}: {refused.what}", refused.fix) from refused
+        raise bad_input(f"{shown}: {refused.what}", refused.fix) from refused
 
 
 def image_in(packed: io.RawIOBase, found: str, most: int) -> Unpacked:
-    """Give the image that a file of the kind `found` holds, at most `most` bytes of it.
+    """Return the image that a file of the kind `found` holds, at most `most` bytes of it.
 
     Errors are raised within `damage`, also those of reading on.
     """
@@ -79,24 +78,13 @@ class _Source(Protocol):
     def readinto(self, buffer: memoryview, /) -> int | None: ...
 
 
-class _Decompressor(Protocol):
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
-
-
-class _Maker(Protocol):
-    def __call__(self) -> _Decompressor: ...
+_Decompressor = bz2.BZ2Decompressor | lzma.LZMADecompressor
 
 
 class _Expanded:
-    """What a decompressor gives, never more at once than is asked for; streams may be in a row."""
+    """The output of a decompressor, never more at once than asked for; of all streams in a row."""
 
-    def __init__(self, packed: io.RawIOBase, maker: _Maker) -> None:
+    def __init__(self, packed: io.RawIOBase, maker: Callable[[], _Decompressor]) -> None:
         self._packed = packed
         self._maker = maker
         self._now = maker()
@@ -106,7 +94,7 @@ class _Expanded:
         while not self._now.eof or self._next_stream():
             try:
                 found = self._now.decompress(self._input(), len(buffer))
-            except OSError as error:  # bz2's word for damage
+            except OSError as error:  # bz2's error for damage
                 raise EOFError(str(error)) from error
             if found:
                 buffer[: len(found)] = found
@@ -132,8 +120,25 @@ class _Expanded:
         return False
 
 
-class _Forward:
-    """A stream that tarfile can read: told where it is, and moved forward by reading."""
+class _Begun:
+    """A stream whose first bytes were read to see what it is, and are given out again."""
+
+    head: bytes
+    _ahead = b""
+
+    def readinto(self, buffer: memoryview) -> int:
+        if not self._ahead:
+            return self._more(buffer)
+        n = min(len(buffer), len(self._ahead))
+        buffer[:n], self._ahead = self._ahead[:n], self._ahead[n:]
+        return n
+
+    def _more(self, buffer: memoryview) -> int:
+        raise NotImplementedError
+
+
+class _Forward(_Begun):
+    """A stream that tarfile can read: it has a position, and is moved forward by reading."""
 
     def __init__(self, source: _Source, most: int) -> None:
         self._source = source
@@ -141,23 +146,22 @@ class _Forward:
         self._came = 0
         self._at = 0
         self._header_left: int | None = None
-        self._ahead = b""
         self._ahead = self.head = self.read(HEAD)
         self._at = 0
 
     def readinto(self, buffer: memoryview) -> int:
-        if self._ahead:
-            n = min(len(buffer), len(self._ahead))
-            buffer[:n], self._ahead = self._ahead[:n], self._ahead[n:]
-        else:
-            n = self._source.readinto(buffer) or 0
-            self._came += n
-            if self._came > self._most:
-                raise _Refused(
-                    f"more than {self._most >> 20:,} MiB come out of it, as if to fill the disk",
-                    "if you trust it, unpack it yourself and import what was in it",
-                )
+        n = super().readinto(buffer)
         self._at += n
+        return n
+
+    def _more(self, buffer: memoryview) -> int:
+        n = self._source.readinto(buffer) or 0
+        self._came += n
+        if self._came > self._most:
+            raise _Refused(
+                f"more than {self._most >> 20:,} MiB come out of it, as if to fill the disk",
+                "if you trust it, unpack it yourself and import what was in it",
+            )
         return n
 
     def read(self, size: int = -1) -> bytes:
@@ -204,7 +208,7 @@ class _Forward:
             pass
 
 
-class _Member:
+class _Member(_Begun):
     """The one image in an archive."""
 
     def __init__(self, stream: _Forward, most: int) -> None:
@@ -224,11 +228,7 @@ class _Member:
         self._name, self._file, self.head = found
         self._ahead = self.head
 
-    def readinto(self, buffer: memoryview) -> int:
-        if self._ahead:
-            n = min(len(buffer), len(self._ahead))
-            buffer[:n], self._ahead = self._ahead[:n], self._ahead[n:]
-            return n
+    def _more(self, buffer: memoryview) -> int:
         return self._file.readinto(buffer)
 
     def finish(self) -> None:
@@ -261,9 +261,6 @@ class _Member:
         return found
 
 
-_LOOK = "see what is in it (tar -tvf); an archive of an image holds the image alone"
-
-
 def _refuse_strange(member: tarfile.TarInfo) -> None:
     shown = _shown(member)
     if member.name.startswith("/") or ".." in member.name.split("/"):
@@ -278,12 +275,8 @@ def _shown(member: tarfile.TarInfo) -> str:
     return f'"{one_line(member.name, 80)}"'
 
 
-class _Refused(Exception):  # noqa: N818  (told as a VmnetError by `damage`)
+class _Refused(Exception):  # noqa: N818  (a VmnetError outside, by `damage`)
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(what)
         self.what = what
         self.fix = fix
-
-
-def _bad(what: str, fix: str) -> VmnetError:
-    return VmnetError(what, fix=fix, status=Exit.BAD_INPUT)

@@ -72,13 +72,13 @@ def _acquired(path: Path, timeout_s: float, say: Callable[[str], None]) -> Itera
                 )
 
 
-def lock_until(file: IO[str] | IO[bytes], end: float) -> bool:
+def lock_until(file: IO[str] | IO[bytes] | int, end: float, how: int = fcntl.LOCK_EX) -> bool:
     """Try to lock a file until the monotonic time `end`: flock(2) knows no deadline."""
     import select
 
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, how | fcntl.LOCK_NB)
         except BlockingIOError:
             left = end - time.monotonic()
             if left <= 0:

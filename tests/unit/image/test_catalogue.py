@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from provisioner.errors import Exit
 from provisioner.image import catalogue
-from provisioner.image.catalogue import Cpu, DigestList, Entry, Ready, Signature
+from provisioner.image.catalogue import CatalogueEntry, Cpu, DigestList, Ready, Signature
 from provisioner.image.digest import Form
 from provisioner.image.source import Remote, Url
 from provisioner.plan.choices import Firmware
@@ -27,7 +27,7 @@ def test_what_people_use_is_in_the_catalogue() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_an_entry_holds(entry: Entry) -> None:
+def test_an_entry_holds(entry: CatalogueEntry) -> None:
     urls = [*entry.urls, *([entry.digests.url] if entry.digests else [])]
     if entry.digests and entry.digests.signature and entry.digests.signature.url:
         urls.append(entry.digests.signature.url)
@@ -40,7 +40,7 @@ def test_an_entry_holds(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_only_names_that_never_change_are_pinned(entry: Entry) -> None:
+def test_only_names_that_never_change_are_pinned(entry: CatalogueEntry) -> None:
     moving = any(word in entry.urls[0].secret for word in ("latest", "/release/", "/appliances/"))
     assert not (moving and entry.digest)
     assert entry.digests or entry.digest
@@ -49,7 +49,7 @@ def test_only_names_that_never_change_are_pinned(entry: Entry) -> None:
 def test_two_entries_in_full() -> None:
     noble = catalogue.find("noble")
     releases = "https://cloud-images.ubuntu.com/releases/noble/release"
-    assert noble == Entry.model_construct(
+    assert noble == CatalogueEntry.model_construct(
         name="ubuntu-24.04",
         title="Ubuntu 24.04 LTS (noble)",
         aliases=("noble", "ubuntu"),

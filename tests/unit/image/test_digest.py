@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.image.digest import Digest, Form, by_length, digest, listed
+from provisioner.image.digest import Digest, Form, by_length, digest, listed, sha256
 
 A256, B256 = "a" * 64, "b" * 64
 A512 = "a" * 128
@@ -25,7 +25,7 @@ iHUEARYKAB0WIQ
 
 def complaint(text: str, name: str = "disk.qcow2", form: Form = Form.NAMED) -> str:
     with pytest.raises(VmnetError) as caught:
-        listed(text, name, form=form, told="LIST")
+        listed(text, name, form=form, list_name="LIST")
     assert caught.value.status == Exit.BAD_INPUT
     return caught.value.what.removeprefix("the digest list LIST ")
 
@@ -48,23 +48,23 @@ def complaint(text: str, name: str = "disk.qcow2", form: Form = Form.NAMED) -> s
     ],
 )
 def test_all_the_vendors_ways_of_writing_are_read(text: str) -> None:
-    assert listed(text, "disk.qcow2", form=Form.NAMED, told="LIST") == Digest("sha256", A256)
+    assert listed(text, "disk.qcow2", form=Form.NAMED, list_name="LIST") == Digest("sha256", A256)
 
 
 def test_the_number_of_digits_tells_the_algorithm() -> None:
     text = f"{A512}  disk.qcow2\n"
-    assert listed(text, "disk.qcow2", form=Form.NAMED, told="LIST") == Digest("sha512", A512)
-    assert listed(A512 + "\n", "x", form=Form.BARE, told="LIST") == Digest("sha512", A512)
+    assert listed(text, "disk.qcow2", form=Form.NAMED, list_name="LIST") == Digest("sha512", A512)
+    assert listed(A512 + "\n", "x", form=Form.BARE, list_name="LIST") == Digest("sha512", A512)
 
 
 def test_of_two_algorithms_the_longer_one_is_taken() -> None:
     text = f"SHA256 (disk.qcow2) = {A256}\nSHA512 (disk.qcow2) = {A512}\n"
-    assert listed(text, "disk.qcow2", form=Form.NAMED, told="LIST") == Digest("sha512", A512)
+    assert listed(text, "disk.qcow2", form=Form.NAMED, list_name="LIST") == Digest("sha512", A512)
 
 
 def test_a_list_of_one_file_may_call_it_by_another_name() -> None:
     text = f"{A256}  disk-Build16.29.qcow2\n"
-    assert listed(text, "disk.qcow2", form=Form.SOLE, told="LIST") == Digest("sha256", A256)
+    assert listed(text, "disk.qcow2", form=Form.SOLE, list_name="LIST") == Digest("sha256", A256)
     assert complaint(text) == 'has no sha256 or sha512 digest of "disk.qcow2"'
     two = text + f"{B256}  disk.qcow2\n"
     assert complaint(two, form=Form.SOLE) == "names several files where one was expected"
@@ -149,7 +149,7 @@ def test_a_list_without_end_is_refused() -> None:
 
 def test_a_line_in_armour_may_begin_with_a_dash() -> None:
     text = SIGNED.replace("SHA256 (disk.qcow2)", "- SHA256 (disk.qcow2)")
-    assert listed(text, "disk.qcow2", form=Form.NAMED, told="LIST") == Digest("sha256", A256)
+    assert listed(text, "disk.qcow2", form=Form.NAMED, list_name="LIST") == Digest("sha256", A256)
 
 
 @pytest.mark.parametrize("text", [A256, A256.upper(), f"sha256:{A256}", f" SHA256:{A256}\n"])
@@ -174,7 +174,18 @@ def test_what_is_no_digest_is_refused(text: str) -> None:
 @given(st.text(), st.sampled_from(Form))
 def test_no_text_breaks_the_reader(text: str, form: Form) -> None:
     try:
-        found = listed(text, "disk.qcow2", form=form, told="LIST")
+        found = listed(text, "disk.qcow2", form=form, list_name="LIST")
     except VmnetError:
         return
     assert by_length(found.hex) == found
+
+
+@pytest.mark.parametrize("text", ["", "sha256:", "sha256:xyz", "md5:" + "0" * 32, "0" * 63, A512])
+def test_what_is_not_a_sha256_is_refused(text: str) -> None:
+    with pytest.raises(VmnetError, match="is not a SHA-256"):
+        sha256(text)
+
+
+@pytest.mark.parametrize("text", [A256, A256.upper(), f"sha256:{A256}", f" SHA256:{A256}\n"])
+def test_a_sha256_is_taken_with_or_without_its_name(text: str) -> None:
+    assert sha256(text) == Digest("sha256", A256)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.image import qcow2
-from provisioner.image.disk_header import Disk, inspect
+from provisioner.image.disk_header import DiskHeader, inspect
 from provisioner.image.disk_kind import kind
 from tests.builders.disk_header import SIZE, Made
 
@@ -18,8 +18,8 @@ GOOD = Made()
 MIB = 1 << 20
 
 
-def told(found: Disk | list[VmnetError]) -> list[str]:
-    assert not isinstance(found, Disk)
+def told(found: DiskHeader | list[VmnetError]) -> list[str]:
+    assert not isinstance(found, DiskHeader)
     assert all(e.fix and e.status == Exit.BAD_INPUT for e in found)
     return [e.what for e in found]
 
@@ -31,30 +31,30 @@ def mbr(*ends: int) -> bytes:
 
 
 def test_a_plain_qcow2_is_taken_with_the_size_of_its_disk() -> None:
-    assert inspect(GOOD.head(), SIZE) == Disk("qcow2", "qcow2", 10 * MIB)
+    assert inspect(GOOD.head(), SIZE) == DiskHeader("qcow2", "qcow2", 10 * MIB)
 
 
 def test_version_2_has_a_shorter_header() -> None:
     old = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, MIB, 0, 1, 65536, 131072, 1, 0, 0)
-    assert inspect(old + bytes(4096), 4 * 65536) == Disk("qcow2", "qcow2", MIB)
+    assert inspect(old + bytes(4096), 4 * 65536) == DiskHeader("qcow2", "qcow2", MIB)
 
 
 SPOILT: dict[str, tuple[dict[str, Any], str]] = {
     "backing file": (
         {"backing_offset": 0x78, "backing_size": 11, "named": b"/etc/shadow"},
-        'it leans on another file, "/etc/shadow", whose content its guest would see',
+        'it depends on another file, "/etc/shadow", whose content its guest would see',
     ),
     "backing json": (
         {"backing_offset": 0x78, "backing_size": 6, "named": b"json:{"},
-        'it leans on another file, "json:{", whose content its guest would see',
+        'it depends on another file, "json:{", whose content its guest would see',
     ),
     "backing that steers a terminal": (
         {"backing_offset": 0x78, "backing_size": 5, "named": b"a\x1b[2J"},
-        r'it leans on another file, "a\x1b[2J", whose content its guest would see',
+        r'it depends on another file, "a\x1b[2J", whose content its guest would see',
     ),
     "backing of a size without an offset": (
         {"backing_size": 4},
-        'it leans on another file, "", whose content its guest would see',
+        'it depends on another file, "", whose content its guest would see',
     ),
     "data file": (
         {"incompatible": 4},
@@ -66,7 +66,7 @@ SPOILT: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "format of a backing file": (
         {"extensions": struct.pack(">II8sQ", 0xE2792ACA, 5, b"qcow2", 0)},
-        "it names the format of a file that it leans on",
+        "it names the format of a file that it depends on",
     ),
     "place of a key": (
         {"extensions": struct.pack(">II16sQ", 0x0537BE77, 16, b"", 0)},
@@ -78,7 +78,7 @@ SPOILT: dict[str, tuple[dict[str, Any], str]] = {
         {"incompatible": 1 << 5 | 1 << 63},
         "it uses features of qcow2 that vmnet does not know (bits 5, 63)",
     ),
-    "dirty": ({"incompatible": 1}, "it was not closed by who wrote it last"),
+    "dirty": ({"incompatible": 1}, "it was not closed by the program that wrote it last"),
     "corrupt": ({"incompatible": 2}, "it is marked as corrupt"),
     "compression without its bit": (
         {"compression": 1},
@@ -206,7 +206,7 @@ def test_kernels_text_and_nothing_are_no_disks() -> None:
 
 def test_a_raw_disk_is_taken_when_it_ends_where_its_table_says() -> None:
     disk = mbr(1000, 2048)
-    assert inspect(disk, MIB) == Disk("raw", "MBR", MIB)
+    assert inspect(disk, MIB) == DiskHeader("raw", "MBR", MIB)
     assert told(inspect(disk, MIB - 512)) == [
         f"it is cut off: its MBR says {MIB} bytes, it has {MIB - 512}"
     ]
@@ -218,7 +218,7 @@ def test_a_raw_disk_is_taken_when_it_ends_where_its_table_says() -> None:
 def test_a_raw_disk_without_any_signature_needs_its_owners_word() -> None:
     (what,) = told(inspect(bytes(MIB), MIB))
     assert what.startswith("it is not a disk image that vmnet knows")
-    assert inspect(bytes(MIB), MIB, raw=True) == Disk("raw", "", MIB)
+    assert inspect(bytes(MIB), MIB, raw=True) == DiskHeader("raw", "", MIB)
 
 
 def test_the_name_of_a_backing_file_is_read_for_our_own_overlays() -> None:
@@ -249,7 +249,7 @@ def test_a_header_of_any_numbers_is_taken_only_when_it_leans_on_nothing(
 ) -> None:
     made = replace(GOOD, **change)  # type: ignore[arg-type]
     found = inspect(made.head(), SIZE)
-    if isinstance(found, Disk):
+    if isinstance(found, DiskHeader):
         assert (made.backing_offset, made.backing_size, made.crypt_method) == (0, 0, 0)
         assert (made.snapshots, made.incompatible & ~0b11000) == (0, 0)
         assert 0 < found.virtual_size <= 1 << 40

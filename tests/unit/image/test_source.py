@@ -108,7 +108,7 @@ def test_a_short_or_weak_digest_is_refused_and_not_part_of_a_path() -> None:
     ],
 )
 def test_an_address_is_told_without_its_secrets(text: str, told: str) -> None:
-    assert source.told(text) == told
+    assert source.shown(text) == told
     assert str(Url(text)) == told
     assert repr(Url(text)) == f"Url({told})"
 
@@ -135,10 +135,35 @@ words = st.text("abcpw:/@?#&=%.[]-", max_size=12)
 @given(words, words, words)
 def test_no_password_or_token_is_ever_told(user: str, host: str, path: str) -> None:
     text = f"https://{user}s3cret@h{host}/{path}?s3cret"
-    assert "s3cret" not in source.told(text)
+    assert "s3cret" not in source.shown(text)
     assert "s3cret" not in complaint(text)
 
 
 @given(st.text())
 def test_no_text_breaks_the_reader(text: str) -> None:
     assert sanitize(complaint(text)) == complaint(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "ci"),
+    [("true", True), ("1", True), ("True", True), ("false", False), ("0", False), ("", False)],
+)
+def test_ci_says_so_itself(value: str, *, ci: bool) -> None:
+    assert source.in_ci({"CI": value}) is ci
+    assert not source.in_ci({})
+
+
+@pytest.mark.parametrize(
+    ("proved", "ci", "refused"),
+    [(True, True, False), (True, False, False), (False, False, False), (False, True, True)],
+)
+def test_only_a_ci_job_must_have_a_proof(*, proved: bool, ci: bool, refused: bool) -> None:
+    remote = Remote((Url("https://h/x"),), PIN if proved else None)
+    assert bool(source.unproved(remote, ci=ci)) is refused
+
+
+def test_a_first_use_tells_how_to_have_the_same_again() -> None:
+    assert source.pin_notice("https://h/x", PIN) == (
+        f"nothing proved https://h/x: this time it is {PIN}; "
+        f"to get the same again, write https://h/x@{PIN}"
+    )

@@ -4,7 +4,7 @@ import random
 import types
 from dataclasses import Field, fields, replace
 from graphlib import TopologicalSorter
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import Phase, example, given, settings
@@ -72,6 +72,8 @@ def of_type(hint: object) -> st.SearchStrategy[Any]:
         return st.sampled_from(BY_TYPE[hint])
     if get_origin(hint) is types.UnionType:
         return st.one_of(*(st.none() if h is type(None) else of_type(h) for h in get_args(hint)))
+    if get_origin(hint) is Literal:
+        return st.sampled_from(get_args(hint))
     if get_origin(hint) is tuple:
         parts = get_args(hint)
         if parts[-1] is not Ellipsis:

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from provisioner.image.redirects import Scope, may_meet, scope
+from provisioner.image.http import Scope, may_meet, scope
 
 
 @pytest.mark.parametrize(
