@@ -24,6 +24,7 @@ from provisioner.host.netlink.message import Message  # noqa: E402
 from provisioner.host.network import standalone  # noqa: E402
 from provisioner.network.resources import Macvtap  # noqa: E402
 from provisioner.network.standalone import device  # noqa: E402
+from provisioner.plan.choices import Mode  # noqa: E402
 
 _SIZES = (1, 10, 100, 1000)
 _MOST_ONE_BY_ONE = 100  # removing more of them by one process each takes half a minute
@@ -99,7 +100,7 @@ def _ways(folder: Path) -> tuple[Way, ...]:
 
 
 def _wanted(number: int) -> list[Macvtap]:
-    wish = device.Wish("up0", "bridge", count=number)
+    wish = device.Wish("up0", Mode.BRIDGE, count=number)
     uplink = next(link for link in links.every() if link.name == "up0")
     return list(device.planned(wish, uplink, ()))
 

@@ -1,7 +1,6 @@
 """The words of `vmnet net`: devices without a plan, for people who bring their own VMs."""
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -9,6 +8,7 @@ import typer
 from provisioner.cli import output
 from provisioner.cli.run import answering
 from provisioner.errors import Exit, VmnetError
+from provisioner.plan.choices import Mode
 
 if TYPE_CHECKING:
     from provisioner.network.standalone.output import NetDevice
@@ -19,14 +19,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Macvtap devices without a plan, for VMs that you start yourself.",
 )
-
-
-class _Mode(StrEnum):
-    PRIVATE = "private"
-    VEPA = "vepa"
-    BRIDGE = "bridge"
-    PASSTHRU = "passthru"
-    SOURCE = "source"
 
 
 Devices = Annotated[list[str], typer.Argument(metavar="DEV...", help="Devices, by name.")]
@@ -50,7 +42,7 @@ Qemu = Annotated[bool, typer.Option("--qemu", help="Print the words for QEMU, fo
 def create(  # noqa: PLR0913  (every one a word of the command line)
     *,
     uplink: Annotated[str, typer.Option(help="The host's NIC to put them on.")],
-    mode: Annotated[_Mode, typer.Option(help="Who may reach whom.")],
+    mode: Annotated[Mode, typer.Option(help="Who may reach whom.")],
     name: Annotated[str, typer.Option(help="Call it mvn-NAME; several: mvn-NAME0 …")] = "",
     count: Annotated[int, typer.Option(help="How many.", min=1, max=4096)] = 1,
     owner: Owner = "",
@@ -78,7 +70,7 @@ def create(  # noqa: PLR0913  (every one a word of the command line)
 
         wish = Wish(
             uplink=_value("--uplink", scalars.uplink, uplink),
-            mode=str(mode),
+            mode=mode,
             count=count,
             name=_value("--name", device.given_name, name) if name else "",
             owner=_uid(owner) if owner else 0,
@@ -135,7 +127,7 @@ def show(
 def set_(  # noqa: PLR0913  (every one a word of the command line)
     devices: Devices,
     *,
-    mode: Annotated[_Mode | None, typer.Option(help="Who may reach whom.")] = None,
+    mode: Annotated[Mode | None, typer.Option(help="Who may reach whom.")] = None,
     mtu: Mtu = "",
     txqueuelen: Length = "",
     allow: Allow = None,
@@ -152,7 +144,7 @@ def set_(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.plan import scalars
 
         change = Change(
-            mode=str(mode) if mode else None,
+            mode=mode,
             mtu=_value("--mtu", scalars.mtu, mtu) if mtu else None,
             sources=_macs(allow) if allow else None,
             nopromisc=None if promisc is None else not promisc,

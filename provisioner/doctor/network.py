@@ -15,6 +15,7 @@ from provisioner.doctor.findings import Item, Severity
 from provisioner.errors import Exit
 from provisioner.network import uplink
 from provisioner.network.facts import Facts, Link
+from provisioner.plan.choices import Mode
 from provisioner.text import one_line
 
 _SAMPLES: Final = {f"{prefix}0000000000": kind for prefix, kind in naming.KINDS.items()}
@@ -146,7 +147,7 @@ def _uplink(
             why, fix = "is down", f"ip link set dev {name} up"
         what = f"{name} ({about}) {why}: guests on it reach nobody outside"
         yield Item("uplinks", what, Severity.BAD if must else Severity.NOTE, fix)
-    elif bad := uplink.wireless_problem(link, "bridge"):
+    elif bad := uplink.wireless_problem(link, Mode.BRIDGE):
         state = Severity.BAD if must and bad.status is Exit.HOST_CANNOT else Severity.LACKS
         yield Item("uplinks", bad.what, state, bad.fix)
     else:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.plan import pools
+from provisioner.plan.mac import Mac
+from provisioner.plan.nic_id import NicId
+from provisioner.plan.nic_settings import mac_of, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from provisioner.plan.ip import Address, Interface
-    from provisioner.plan.model import Network, Nic, Plan, Vm
+    from provisioner.plan.model import Network, Plan, Vm
     from provisioner.plan.pools import Pool
 
-
-Key = tuple[str, int]
-"""A NIC: its VM's name and its number in that VM, from 0."""
 
 Reservation = tuple[str, str]
 """A LAN (the ifindex of the uplink, and the VLAN's number) and what a guest will have there: its
@@ -35,7 +35,7 @@ class NicConfig:
     whether the guest listens to router advertisements.
     """
 
-    mac: str
+    mac: Mac
     addresses: tuple[Interface, ...]
     gateways: tuple[Address, ...]
     dns: tuple[Address, ...]
@@ -49,26 +49,26 @@ class NicConfig:
         return () if self.dhcp else tuple(str(one.ip) for one in self.addresses)
 
 
-def assign(plan: Plan) -> dict[Key, NicConfig]:
-    """Give every NIC its MAC and addresses; the same whatever the order of the VMs in the file.
+def assign(plan: Plan) -> dict[tuple[str, int], NicConfig]:
+    """Return every NIC its MAC and addresses; the same whatever the order of the VMs in the file.
 
     A static address is derived from (plan, VM, NIC). NICs whose derived addresses collide are
     served in the order of their hashes, so a new VM moves only those that it collides with.
     """
     derived = _derived(plan)
     return {
-        (vm.name, number): config
+        NicId(vm.name, number): config
         for vm in plan.vms
         for number, config in enumerate(_of_vm(plan, vm, derived))
     }
 
 
-def _of_vm(plan: Plan, vm: Vm, derived: dict[Key, list[Interface]]) -> Iterator[NicConfig]:
-    """Give a VM's NICs; the first that has a gateway of an IP version carries the default route."""
+def _of_vm(plan: Plan, vm: Vm, derived: dict[NicId, list[Interface]]) -> Iterator[NicConfig]:
+    """Return a VM's NICs; the first with a gateway of an IP version has the default route."""
     routed: set[int] = set()
     for number, nic in enumerate(vm.nics):
-        network = plan.network(nic.network)
-        addresses = (*(nic.address or ()), *derived.get((vm.name, number), ()))
+        key, network = NicId(vm.name, number), plan.network(nic.network)
+        addresses = (*(nic.address or ()), *derived.get(key, ()))
         gateways = tuple(
             gateway
             for gateway in gateways_of(network)
@@ -76,7 +76,7 @@ def _of_vm(plan: Plan, vm: Vm, derived: dict[Key, list[Interface]]) -> Iterator[
         )
         routed.update(gateway.version for gateway in gateways)
         yield NicConfig(
-            mac=nic.mac or naming.mac(plan.name, vm.name, number),
+            mac=mac_of(plan, key, nic),
             addresses=tuple(sorted(addresses, key=lambda one: one.version)),
             gateways=gateways,
             dns=network.dns or _resolvers(network),
@@ -87,21 +87,21 @@ def _of_vm(plan: Plan, vm: Vm, derived: dict[Key, list[Interface]]) -> Iterator[
 
 
 def gateways_of(network: Network) -> tuple[Address, ...]:
-    """Give the routers that guests are told of: the plan's, or the host where it does NAT."""
+    """Return the routers that guests are told of: the plan's, or the host where it does NAT."""
     if network.gateway or not (network.switch and network.switch.nat):
         return network.gateway
     return tuple(host.ip for host in network.switch.host)
 
 
 def _resolvers(network: Network) -> tuple[Address, ...]:
-    """Give the names' server: the host itself where vmnet's dnsmasq answers there."""
+    """Return the names' server: the host itself where vmnet's dnsmasq answers there."""
     if not (network.switch and network.switch.dhcp):
         return ()
     return tuple(host.ip for host in network.switch.host)
 
 
 def met_at(plan: Plan) -> dict[str, tuple[Address, ...]]:
-    """Give the addresses at which guests meet the host, of each network with host access.
+    """Return the addresses at which guests meet the host, of each network with host access.
 
     A derived one is chosen after all guests have theirs, so that it moves none of them.
     """
@@ -116,41 +116,31 @@ def met_at(plan: Plan) -> dict[str, tuple[Address, ...]]:
 def _met_at(plan: Plan, network: Network) -> Iterator[Address]:
     nics = assign(plan)
     taken = frozenset(
-        int(one.ip)
-        for vm in plan.vms
-        for number, nic in enumerate(vm.nics)
-        if nic.network == network.name
-        for one in nics[vm.name, number].addresses
+        int(one.ip) for key, _ in plan.nics_on(network) for one in nics[key].addresses
     )
     for pool in pools.of(network):
         (number,) = _spread(
-            plan.name, [(f"host of {network.name}", 0)], pool, taken | pool.reserved
+            plan.name, [NicId(f"host of {network.name}", 0)], pool, taken | pool.reserved
         ).values()
         yield pool.subnet[number - int(pool.subnet.network_address)]
 
 
 def with_macs(
-    plan: Plan, nics: Mapping[Key, NicConfig], macs: Mapping[str, str]
-) -> dict[Key, NicConfig]:
-    """Give passthru NICs the MACs of their uplinks, by network: the kernel allows no other."""
+    plan: Plan, nics: Mapping[tuple[str, int], NicConfig], macs: Mapping[str, str]
+) -> dict[tuple[str, int], NicConfig]:
+    """Return passthru NICs the MACs of their uplinks, by network: the kernel allows no other."""
     out = dict(nics)
-    for vm in plan.vms:
-        for number, nic in enumerate(vm.nics):
-            network = plan.network(nic.network)
-            mac = macs.get(network.name)
-            if mac and (nic.mode or network.mode) == "passthru":
-                out[vm.name, number] = replace(nics[vm.name, number], mac=mac)
+    for key, nic in plan.nics():
+        mac = macs.get(nic.network)
+        if mac and settings_of(plan, nic).mode.takes_uplink_mac:
+            out[key] = replace(nics[key], mac=Mac(mac))
     return out
 
 
-def _derived(plan: Plan) -> dict[Key, list[Interface]]:
-    homes: dict[str, list[tuple[Key, Nic]]] = {}
-    for vm in plan.vms:
-        for number, nic in enumerate(vm.nics):
-            homes.setdefault(nic.network, []).append(((vm.name, number), nic))
-    found: dict[Key, list[Interface]] = {}
+def _derived(plan: Plan) -> dict[NicId, list[Interface]]:
+    found: dict[NicId, list[Interface]] = {}
     for network in plan.networks:
-        there = homes.get(network.name, [])
+        there = list(plan.nics_on(network))
         for pool in pools.of(network):
             given = pool.given(nic for _, nic in there)
             wanting = [key for key, nic in there if pool.wants(nic)]
@@ -161,19 +151,21 @@ def _derived(plan: Plan) -> dict[Key, list[Interface]]:
     return found
 
 
-def _spread(plan: str, wanting: Sequence[Key], pool: Pool, taken: frozenset[int]) -> dict[Key, int]:
-    """Give each NIC the first free number on its own walk through the pool."""
+def _spread(
+    plan: str, wanting: Sequence[NicId], pool: Pool, taken: frozenset[int]
+) -> dict[NicId, int]:
+    """Return each NIC the first free number on its own walk through the pool."""
     size = pool.last - pool.first + 1
     hashed = sorted(
         (naming.digest("address", plan, vm, str(number), size=16), vm, number)
         for vm, number in wanting
     )
     busy = set(taken)
-    found: dict[Key, int] = {}
+    found: dict[NicId, int] = {}
     for digest, vm, number in hashed:
         chosen = next(at + pool.first for at in _walk(digest, size) if at + pool.first not in busy)
         busy.add(chosen)
-        found[vm, number] = chosen
+        found[NicId(vm, number)] = chosen
     return found
 
 
@@ -188,7 +180,7 @@ def _walk(digest: str, size: int) -> Iterator[int]:
 def heard(
     allow: tuple[str, ...], nics: Mapping[tuple[str, int], NicConfig], host: str
 ) -> tuple[str, ...]:
-    """Give the MACs that a source list means, sorted, each once.
+    """Return the MACs that a source list means, sorted, each once.
 
     vm:NAME means all of that VM, "host" the MAC `host` that the host has towards the guests.
     """

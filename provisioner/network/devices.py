@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_MTU = 1500
 
 Nics = Mapping[tuple[str, int], "NicConfig"]
+"""What each NIC is configured with; the keys are `NicId`s."""
 
 
 def uplink_of(plan: str, network: "Network") -> str:
@@ -113,10 +114,8 @@ def _of_switch(
 
 
 def _static_addresses(plan: "Plan", network: "Network", nics: Nics) -> "Iterator[Address]":
-    for vm in plan.vms:
-        for i, nic in enumerate(vm.nics):
-            if nic.network == network.name:
-                yield from (a.ip for a in nics[vm.name, i].addresses)
+    for key, _ in plan.nics_on(network):
+        yield from (one.ip for one in nics[key].addresses)
 
 
 def _alone(addresses: "Iterable[Address]") -> tuple[str, ...]:

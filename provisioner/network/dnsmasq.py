@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from provisioner import naming
 from provisioner.network.resources import Dhcp
+from provisioner.plan import pools
+from provisioner.plan.ip import is_address
+from provisioner.plan.mac import Mac, is_mac
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +32,6 @@ _RA_PREFIX: Final = 64  # dnsmasq advertises no other length; SLAAC has no other
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NETWORK = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _FILE = re.compile(r"(?P<network>[a-z0-9][a-z0-9_-]*)-(?P<digest>[0-9a-f]{10})\.conf")
 
 
@@ -85,8 +87,6 @@ def served(
     plan: Plan, network: Network, device: str, nics: Mapping[tuple[str, int], NicConfig], home: str
 ) -> Dhcp:
     """Build the server of a plan's switch, with an entry for each NIC whose address is known."""
-    from provisioner.plan import pools
-
     switch = network.switch
     wire = Wire(
         plan.name,
@@ -109,10 +109,9 @@ def served(
         if isinstance(subnet, IPv4Network) or (network.slaac and subnet.prefixlen == _RA_PREFIX)
     )
     hosts = tuple(
-        Host(told.mac, vm.name, tuple(str(one.ip) for one in told.addresses))
-        for vm in plan.vms
-        for number, nic in enumerate(vm.nics)
-        if nic.network == network.name and (told := nics[vm.name, number]).addresses
+        Host(nics[key].mac, key.vm, tuple(str(one.ip) for one in nics[key].addresses))
+        for key, _ in plan.nics_on(network)
+        if nics[key].addresses
     )
     return config(wire, ranges, hosts, home)
 
@@ -140,7 +139,7 @@ def leased(text: str) -> dict[str, str]:
         match line.split():
             case ["duid", *_]:
                 break
-            case [_, mac, address, *_] if _MAC.fullmatch(mac) and _is_address(address):
+            case [_, mac, address, *_] if is_mac(mac) and is_address(address):
                 found[mac] = address
             case _:
                 continue
@@ -204,7 +203,7 @@ def _of_host(plan: str, host: Host) -> Iterator[str]:
     name = _checked(_LABEL, host.name)
     four, six = _addresses(host.addresses)
     for address in four[:1]:
-        yield f"dhcp-host={_checked(_MAC, host.mac)},{address},{name}"
+        yield f"dhcp-host={Mac(host.mac)},{address},{name}"
     for address in (*four, *six):
         yield f"host-record={name},{name}.{plan},{address}"
 
@@ -213,14 +212,6 @@ def _addresses(texts: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """Sort addresses into IPv4 and IPv6, their prefixes taken off."""
     all_ = [ip_interface(text).ip for text in texts]
     return [str(a) for a in all_ if a.version == 4], [str(a) for a in all_ if a.version == 6]  # noqa: PLR2004
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _checked(form: re.Pattern[str], text: str) -> str:

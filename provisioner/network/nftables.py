@@ -13,12 +13,12 @@ from typing import Final
 
 from provisioner import naming
 from provisioner.network.resources import Guard, Nat
+from provisioner.plan.mac import Mac
 
 RECORD: Final = "record"
 """A chain without a hook, where host/network/forwarding.py notes what was before; no marks."""
 
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _ABOUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NOBODY: Final = str(IPv4Address(0))
@@ -73,7 +73,7 @@ def guard(  # noqa: PLR0913  (dhcp and slaac say what `addresses` does not know)
     no device, MAC or address.
     """
     table = table_name(plan, tap)
-    rules = [f"ether saddr != {_checked(_MAC, mac)} counter drop"]
+    rules = [f"ether saddr != {Mac(mac)} counter drop"]
     if level == "strict":
         rules += _strict(mac, addresses, dhcp=dhcp, slaac=slaac)
     hook = Hook("filter", "egress", _checked(_DEVICE, tap), 0, "accept")

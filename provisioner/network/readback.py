@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from provisioner.network.facts import Link
 from provisioner.network.resources import Macvtap
+from provisioner.plan.choices import Mode
 from provisioner.text import one_line
 
 
@@ -43,7 +44,7 @@ def _compared(
     yield "kind", "macvtap", have.kind
     yield "mode", tap.mode, have.mode
     yield "nopromisc", tap.nopromisc, have.nopromisc
-    yield "source list", tap.sources if tap.mode == "source" else (), have.sources
+    yield "source list", tap.sources if tap.mode == Mode.SOURCE else (), have.sources
     yield "MTU", tap.mtu, have.mtu
     yield "group", tap.group, have.group
     yield "alias", tap.alias, have.alias
@@ -51,11 +52,11 @@ def _compared(
     yield "queues", tap.queues, have.queues
     yield "txqueuelen", tap.txqueuelen, have.txqueuelen
     yield "up", tap.up, have.up
-    if tap.mode != "passthru":
+    if tap.mode != Mode.PASSTHRU:
         yield "MAC", tap.mac, have.mac
     if uplink:
         yield "uplink", tap.uplink, uplink.name
-        if tap.mode == "passthru":
+        if tap.mode == Mode.PASSTHRU:
             yield "MAC", uplink.mac, have.mac
         if tap.up and uplink.carrier:
             yield CARRIER, True, have.carrier

@@ -6,16 +6,18 @@ asker's own, and it takes them away or keeps them itself.
 """
 
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from provisioner.errors import Exit, VmnetError, Where
 from provisioner.network.facts import Facts, Link
+from provisioner.plan.choices import Mode
 from provisioner.text import one_line
 
-PASSTHRU = "passthru"
 _MACVLANS = frozenset({"macvlan", "macvtap"})
 _IPVLANS = frozenset({"ipvlan", "ipvtap"})
 _MOST_NAMED = 3
+_MOST_LISTED = 12
 
 
 class Refusal(NamedTuple):
@@ -26,13 +28,21 @@ class Refusal(NamedTuple):
     status: Exit
 
     def error(self, where: Where | None = None) -> VmnetError:
-        """Give it as an error about a place in the plan."""
+        """Return it as an error about a place in the plan."""
         return VmnetError(self.what, where=where, fix=self.fix, status=self.status)
 
 
-def unfit(link: Link, facts: Facts, mode: str, mine: Collection[str] = ()) -> Refusal | None:
-    """Say why no macvtap of this mode can be put on a device; None when one can."""
-    return device_problem(link, facts, mine) or mode_problem(link, facts, mode, mine)
+def missing(name: str, facts: Facts) -> Refusal:
+    """Say that there is no such device, and which devices can be an uplink."""
+    fit = [x.name for x in facts.links if not device_problem(x, facts)]
+    close = get_close_matches(name, fit, n=1)
+    guess = f'did you mean "{one_line(close[0])}"? ' if close else ""
+    listed = ", ".join(map(one_line, fit[:_MOST_LISTED])) or "none"
+    return Refusal(
+        f'there is no network device "{one_line(name)}" on this host',
+        f"{guess}devices that can be an uplink here: {listed}",
+        Exit.BAD_INPUT,
+    )
 
 
 def device_problem(link: Link, facts: Facts, mine: Collection[str] = ()) -> Refusal | None:
@@ -94,7 +104,7 @@ def _port(link: Link, facts: Facts) -> Refusal | None:
 
 def _taken(link: Link, facts: Facts, mine: Collection[str]) -> Refusal | None:
     for other in _upon(link, facts, _MACVLANS, mine):
-        if other.mode == PASSTHRU:
+        if other.mode == Mode.PASSTHRU:
             return Refusal(
                 f'"{link.name}" is used exclusively by the passthru {_named(other)}',
                 f"use another uplink, or take that device away{_away(other)}",
@@ -113,20 +123,20 @@ def _taken(link: Link, facts: Facts, mine: Collection[str]) -> Refusal | None:
 def mode_problem(
     link: Link,
     facts: Facts,
-    mode: str,
+    mode: Mode,
     mine: Collection[str] = (),
     *,
     take_over: bool = False,
 ) -> Refusal | None:
     """Say why a device that can carry macvtaps can carry none of this mode."""
-    if mode == PASSTHRU:
+    if mode.is_exclusive:
         return passthru_problem(link, facts, mine, take_over=take_over)
     return wireless_problem(link, mode)
 
 
-def wireless_problem(link: Link, mode: str) -> Refusal | None:
+def wireless_problem(link: Link, mode: Mode) -> Refusal | None:
     """Say why nothing of this mode works through a device: it is a Wi-Fi card; or None."""
-    if link.wireless and mode != PASSTHRU:
+    if link.wireless and not mode.takes_uplink_mac:
         return Refusal(
             f'"{link.name}" is a Wi-Fi card, and an access point drops frames with any MAC but the '
             f"card's own: mode {mode} reaches nobody",
@@ -149,7 +159,9 @@ def passthru_problem(
             f"use another uplink or mode, or take that device away{_away(others[0])}",
             Exit.CONFLICT,
         )
-    held = any(x.lower == link.index and x.mode == PASSTHRU and x.name in mine for x in facts.links)
+    held = any(
+        x.lower == link.index and x.mode == Mode.PASSTHRU and x.name in mine for x in facts.links
+    )
     if carries_default(link, facts) and not (take_over or held):
         return Refusal(
             f'"{link.name}" carries this host\'s default route: mode passthru gives the card to '
@@ -197,7 +209,7 @@ def least_mtu_problem(least: int, link: Link) -> Refusal | None:
 
 
 def taken_macs(link: Link, facts: Facts, mine: Collection[str] = ()) -> dict[str, str]:
-    """Give the MACs that no macvtap on a device can have, and who has them."""
+    """Return the MACs that no macvtap on a device can have, and who has them."""
     siblings = {
         x.mac: _named(x)
         for x in facts.links

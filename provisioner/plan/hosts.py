@@ -3,9 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 
-from provisioner.plan.ip import Address, Subnet, address
+from provisioner.plan.ip import Address, Subnet, address, is_address
 from provisioner.plan.scalars import BadValue, many, meant, quoted, scalar, vm_name
 
 _KEYS = ("address", "ssh")
@@ -68,13 +67,13 @@ def login(value: object) -> Login:
     """Parse [USER@]HOST[:PORT] for ssh. Raises BadValue."""
     text = scalar(value)
     user, at, place = text.rpartition("@")
-    whole = f"[{place}]" if _is_address(place) else place  # an IPv6 address has colons of its own
+    whole = f"[{place}]" if is_address(place) else place  # an IPv6 address has colons of its own
     found = _PLACE.fullmatch(whole)
     if not found or (at and not _USER.fullmatch(user)):
         raise BadValue(f"{quoted(text)} is nobody to log in to by ssh", _SSH)
     host = found["host"].removeprefix("[").removesuffix("]")
     port = int(found["port"] or 0)
-    if not (_is_address(host) or _HOST.fullmatch(host)):
+    if not (is_address(host) or _HOST.fullmatch(host)):
         raise BadValue(f"{quoted(text)} is nobody to log in to by ssh", _SSH)
     if found["port"] and not 0 < port <= _MOST_PORT:
         raise BadValue(f"{quoted(text)} names no port", "ports are 1 to 65535")
@@ -93,11 +92,3 @@ def _machine(name: str, given: object) -> Machine:
     if not addresses:
         raise BadValue(f"host {quoted(name)} has no address", _FORM)
     return Machine(addresses, login(keys["ssh"]) if "ssh" in keys else None)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text  # a zone

@@ -57,6 +57,15 @@ def address(value: object) -> Address:
     return found
 
 
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IPv4 or IPv6 address, without a prefix or a zone."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
 def interface(value: object) -> Interface:
     """Parse an address with its prefix; one without gets /32 or /128, to be filled in later."""
     text = scalar(value)

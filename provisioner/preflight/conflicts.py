@@ -1,6 +1,7 @@
 """Names and addresses that something has which is not the plan's: it is never touched."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from provisioner import naming
@@ -8,10 +9,9 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.network import nftables
 from provisioner.network.addressing import Reservation
 from provisioner.network.devices import Nics, uplink_of
-from provisioner.network.facts import Facts
+from provisioner.network.facts import Facts, Link
 from provisioner.network.nft_ruleset import taken
-from provisioner.plan.nic_settings import settings_on
-from provisioner.preflight.taken import held_by_host
+from provisioner.plan.nic_settings import settings_of, settings_on
 from provisioner.reconcile.resources import Key, Resources
 from provisioner.text import one_line
 
@@ -34,12 +34,9 @@ def claims(
         if not network.uplink or network.granted or link is None:
             continue
         lan = f"{link.index}.{network.vlan or 0}"
-        for vm in plan.vms:
-            for i, nic in enumerate(vm.nics):
-                if nic.network != network.name or vm.name not in fresh:
-                    continue
-                if settings_on(network, nic).mode != "passthru":
-                    found[lan, nics[vm.name, i].mac.lower()] = ("vms", vm.name, "nics", i, "mac")
+        for key, nic in plan.nics_on(network):
+            if key.vm in fresh and not settings_on(network, nic).mode.takes_uplink_mac:
+                found[lan, nics[key].mac] = (*key.path, "mac")
         found |= {
             (lan, str(address)): path
             for address, path in static_addresses(plan, network, nics).items()
@@ -82,13 +79,12 @@ def devices_taken(
 
 
 def _devices(plan: "Plan") -> dict[str, tuple[Key, tuple[str | int, ...]]]:
-    """Give every device name of the plan, the resource it belongs to, and its place in the plan."""
+    """Return every device name of the plan, the resource it belongs to, and its place."""
     out: dict[str, tuple[Key, tuple[str | int, ...]]] = {}
-    for vm in plan.vms:
-        for i in range(len(vm.nics)):
-            tap = naming.macvtap(plan.name, vm.name, i)
-            for name in (tap, naming.altname(plan.name, vm.name, i)):
-                out[name] = (("macvtap", tap), ("vms", vm.name, "nics", i))
+    for nic, _ in plan.nics():
+        tap = naming.macvtap(plan.name, *nic)
+        for name in (tap, naming.altname(plan.name, *nic)):
+            out[name] = (("macvtap", tap), nic.path)
     for network in plan.networks:
         out |= {
             name: (key, ("networks", network.name))
@@ -99,7 +95,7 @@ def _devices(plan: "Plan") -> dict[str, tuple[Key, tuple[str | int, ...]]]:
 
 
 def _of_network(plan: "Plan", network: "Network") -> Iterator[tuple[Key, *tuple[str, ...]]]:
-    """Give each resource that a network needs by itself, with the names of its devices."""
+    """Return each resource that a network needs by itself, with the names of its devices."""
     uplink = uplink_of(plan.name, network)
     if network.switch:
         ends = naming.switch_ends(plan.name, network.name)
@@ -134,12 +130,11 @@ def tables_taken(plan: "Plan", places: "Places", facts: Facts) -> Iterator[Vmnet
         for x in plan.networks
         if x.switch
     }
-    for vm in plan.vms:
-        for i, nic in enumerate(vm.nics):
-            network = plan.network(nic.network)
-            if settings_on(network, nic).spoof_guard != "off" and not network.granted:
-                tap = naming.macvtap(plan.name, vm.name, i)
-                wanted["netdev", nftables.table_name(plan.name, tap)] = ("vms", vm.name, "nics", i)
+    for key, nic in plan.nics():
+        guarded = settings_of(plan, nic).spoof_guard != "off"
+        if guarded and not plan.network(nic.network).granted:
+            tap = naming.macvtap(plan.name, *key)
+            wanted["netdev", nftables.table_name(plan.name, tap)] = key.path
     for which, path in wanted.items():
         if which in facts.firewall.namesakes:
             yield taken(*which, "rename the plan", places.where(*path))
@@ -158,6 +153,20 @@ def addresses_taken(
                 fix="give this NIC another address, or narrow the pool",
                 status=Exit.CONFLICT,
             )
+
+
+def held_by_host(links: "Iterable[Link]", wanted: "Collection[Address]") -> "dict[Address, Link]":
+    """Return the device that holds each wanted address which the host has on any device.
+
+    On any: the host answers for all of its addresses on each of them (ip-sysctl.txt, arp_ignore).
+    """
+    found: dict[Address, Link] = {}
+    for link in links:
+        for text in link.addresses:
+            address = ip_interface(text).ip
+            if address in wanted:
+                found.setdefault(address, link)
+    return found
 
 
 def owned_elsewhere(
@@ -181,11 +190,10 @@ def owned_elsewhere(
 def static_addresses(
     plan: "Plan", network: "Network", nics: Nics
 ) -> "dict[Address, tuple[str, str, str, int, str]]":
-    """Give the addresses that guests are told to take on a network, and where the plan says so."""
+    """Return the addresses that guests are to take on a network, and where the plan says so."""
     return {
-        one.ip: ("vms", vm.name, "nics", i, "address")
-        for vm in plan.vms
-        for i, nic in enumerate(vm.nics)
-        if nic.network == network.name and not nics[vm.name, i].dhcp
-        for one in nics[vm.name, i].addresses
+        one.ip: (*key.path, "address")
+        for key, _ in plan.nics_on(network)
+        if not nics[key].dhcp
+        for one in nics[key].addresses
     }

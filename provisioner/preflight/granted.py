@@ -19,7 +19,7 @@ def complaints(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetEr
             continue
         have, want = (
             len(granted.labelled(network.granted, facts)),
-            len(list(granted.keys_on(plan, network))),
+            len(list(plan.nics_on(network))),
         )
         if have < want:
             yield VmnetError(

@@ -1,7 +1,6 @@
 """What the host forbids, said before the host is asked."""
 
 from collections.abc import Collection, Iterator
-from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,10 @@ from provisioner.reconcile.resources import Resources
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
+    from provisioner.plan.choices import Mode
     from provisioner.plan.load.positions import Places
-    from provisioner.plan.model import Network, Nic, Plan
+    from provisioner.plan.model import Network, Plan
+    from provisioner.plan.problem import Path
 
 
 def complaints(
@@ -49,12 +50,8 @@ def _uplink(
     name = network.uplink or ""
     link = facts.link(name)
     if not link:
-        yield VmnetError(
-            f'there is no network device "{name}" on this host',
-            where=where,
-            fix=_instead(name, facts),
-            status=Exit.BAD_INPUT,
-        )
+        missing = uplink.missing(name, facts)
+        yield missing._replace(fix=f"{missing.fix}; or write `switch: true`").error(where)
         return
     # What vmnet has made for this plan goes before anything comes in its place.
     mine = {x.name for x in facts.links if x.group == naming.group(plan.name)}
@@ -74,45 +71,35 @@ def _uplink(
     yield from conflicts.addresses_taken(plan, network, places, nics, facts)
 
 
-def _nics_on(plan: "Plan", network: "Network") -> Iterator[tuple[str, int, "Nic"]]:
-    for vm in plan.vms:
-        for i, nic in enumerate(vm.nics):
-            if nic.network == network.name:
-                yield vm.name, i, nic
-
-
 def _modes(
     plan: "Plan", network: "Network", places: "Places", facts: Facts, link: Link
 ) -> Iterator[VmnetError]:
-    """Judge each mode that is used on an uplink, where the plan says so."""
+    """Check each mode that is used on an uplink, where the plan says so."""
     mine = {x.name for x in facts.links if x.group == naming.group(plan.name)}
     under = facts.link(uplink_of(plan.name, network)) if network.vlan else link
-    said: set[str] = set()
-    for vm, i, nic in _nics_on(plan, network):
-        mode = str(settings_on(network, nic).mode)
-        if mode in said:
+    refused: set[Mode] = set()
+    for key, nic in plan.nics_on(network):
+        mode = settings_on(network, nic).mode
+        if mode in refused:
             continue
         refusal = uplink.wireless_problem(link, mode)
         if refusal is None and under is not None:  # a VLAN that is still to be made bears nothing
             refusal = uplink.mode_problem(under, facts, mode, mine, take_over=network.take_over)
         if refusal:
-            own = ("vms", vm, "nics", i, "mode") if nic.mode else None
-            said.add(mode)
-            yield refusal.error(places.where(*(own or ("networks", network.name, "mode"))))
+            refused.add(mode)
+            home = key.path if nic.mode else ("networks", network.name)
+            yield refusal.error(places.where(*home, "mode"))
 
 
 def _mtu(plan: "Plan", network: "Network", places: "Places", link: Link) -> Iterator[VmnetError]:
     if refusal := uplink.least_mtu_problem(netrules.least_mtu(network), link):
         yield refusal.error(places.where("networks", network.name, "uplink"))
         return
-    asked = [(network.mtu, ("networks", network.name, "mtu"))]
-    asked += [
-        (nic.mtu, ("vms", vm, "nics", i, "mtu"))  # type: ignore[misc]
-        for vm, i, nic in _nics_on(plan, network)
-    ]
+    asked: list[tuple[int | None, Path]] = [(network.mtu, ("networks", network.name))]
+    asked += [(nic.mtu, key.path) for key, nic in plan.nics_on(network)]
     for mtu, path in asked:
         if mtu and (refusal := uplink.mtu_problem(mtu, link)):
-            yield refusal.error(places.where(*path))
+            yield refusal.error(places.where(*path, "mtu"))
 
 
 def macs_taken(
@@ -124,15 +111,15 @@ def macs_taken(
         return  # a VLAN that is still to be made: nobody is on it
     mine = {x.name for x in facts.links if x.group == naming.group(plan.name)}
     taken = uplink.taken_macs(link, facts, mine)
-    for vm, i, nic in _nics_on(plan, network):
-        if settings_on(network, nic).mode == uplink.PASSTHRU:
-            continue  # it bears the uplink's own
-        if refusal := uplink.mac_problem(nics[vm, i].mac, link, taken):
-            yield refusal.error(places.where("vms", vm, "nics", i, "mac"))
+    for key, nic in plan.nics_on(network):
+        if settings_on(network, nic).mode.takes_uplink_mac:
+            continue
+        if refusal := uplink.mac_problem(nics[key].mac, link, taken):
+            yield refusal.error(places.where(*key.path, "mac"))
 
 
 def _datapaths(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
-    """Judge what is wanted of the host's datapath and what it does not have."""
+    """Check what is wanted of the host's datapath and what it does not have."""
     for network in plan.networks:
         if network.switch and network.switch.nat and facts.firewall.no_nat:
             yield VmnetError(
@@ -140,20 +127,19 @@ def _datapaths(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetEr
                 where=places.where("networks", network.name, "switch", "nat"),
                 fix="fix that, or leave nat out",
             )
-        for vm, i, nic in _nics_on(plan, network):
+        home: Path = ("networks", network.name)
+        for key, nic in plan.nics_on(network):
             how = settings_on(network, nic)
-            own: tuple[str | int, ...] = ("vms", vm, "nics", i)
-            home: tuple[str | int, ...] = ("networks", network.name)
             if how.spoof_guard == "strict" and facts.firewall.no_guard:
                 yield VmnetError(
                     f"spoof_guard: strict cannot be kept here: {facts.firewall.no_guard}",
-                    where=places.where(*(own if nic.spoof_guard else home), "spoof_guard"),
+                    where=places.where(*(key.path if nic.spoof_guard else home), "spoof_guard"),
                     fix="fix that, or use spoof_guard: off and know that guests can forge frames",
                 )
             if how.vhost == "on" and not facts.vhost:
                 yield VmnetError(
                     "vhost: on cannot be had: /dev/vhost-net is missing or may not be opened",
-                    where=places.where(*(own if nic.vhost else home), "vhost"),
+                    where=places.where(*(key.path if nic.vhost else home), "vhost"),
                     fix="load it with modprobe vhost_net, or write vhost: auto",
                 )
 
@@ -191,11 +177,3 @@ def _switch(
     # Another network of the plan may have had the subnet until now.
     mine |= {x.name for x in facts.links if x.group == naming.group(plan.name)}
     yield from _routed(network, places, facts, mine)
-
-
-def _instead(name: str, facts: Facts) -> str:
-    fit = [x.name for x in facts.links if not uplink.device_problem(x, facts)]
-    close = get_close_matches(name, fit, n=1)
-    guess = f'did you mean "{one_line(close[0])}"? ' if close else ""
-    listed = ", ".join(one_line(x) for x in fit[:12]) or "none"
-    return f"{guess}devices that can be an uplink here: {listed}; or write `switch: true`"

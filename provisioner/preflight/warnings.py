@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING
 
 from provisioner.network import uplink
 from provisioner.network.facts import Facts
-from provisioner.plan.nic_settings import settings_on
+from provisioner.plan.nic_settings import settings_of
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Network, Nic, Plan, Vm
     from provisioner.plan.nic_settings import NicSettings
-
-_LOCAL = 0x02
 
 
 def warnings(plan: "Plan", facts: Facts) -> list[str]:
@@ -30,9 +28,7 @@ def warnings(plan: "Plan", facts: Facts) -> list[str]:
                 "plan: password_hash would do (openssl passwd -6), or ssh_keys alone"
             )
         for i, nic in enumerate(vm.nics):
-            network = plan.network(nic.network)
-            how = settings_on(network, nic)
-            found += (f"{vm.name}, NIC {i}: {w}" for w in _nic(vm, nic, network, how, facts))
+            found += (f"{vm.name}, NIC {i}: {w}" for w in _nic(vm, nic, plan, facts))
     return list(dict.fromkeys(found))
 
 
@@ -63,14 +59,13 @@ def _network(network: "Network", facts: Facts) -> Iterator[str]:
             )
 
 
-def _nic(
-    vm: "Vm", nic: "Nic", network: "Network", how: "NicSettings", facts: Facts
-) -> Iterator[str]:
-    if how.mode == "source":
+def _nic(vm: "Vm", nic: "Nic", plan: "Plan", facts: Facts) -> Iterator[str]:
+    network, how = plan.network(nic.network), settings_of(plan, nic)
+    if how.mode.has_source_list:
         yield from _sources(network, how, facts)
     if how.queues > vm.cpus:
         yield f"{how.queues} queues for {vm.cpus} CPU{'s'[: vm.cpus > 1]}: the others stay idle"
-    if nic.mac and not int(nic.mac[:2], 16) & _LOCAL:
+    if nic.mac and not nic.mac.is_local:
         yield (
             f"the MAC {nic.mac} belongs to a maker of cards: a real one may bear it; those that "
             "begin with 02 are free for all"

@@ -19,6 +19,7 @@ from provisioner.guest.userdata import Texts
 from provisioner.host.guest import host_keys
 from provisioner.host.image.micro import recipe
 from provisioner.network.addressing import NicConfig
+from provisioner.plan.mac import Mac
 from provisioner.plan.vm import Vm
 from tests.host_tools.micro_parts import files, image
 
@@ -346,14 +347,14 @@ def test_the_guest_reads_its_host_key(read: Callable[[str, str], str], tmp_path:
 def test_the_guest_reads_what_vmnet_tells_of_its_nics(read: Callable[[str, str], str]) -> None:
     nics = [
         NicConfig(
-            mac="52:54:00:ee:00:01",
+            mac=Mac("52:54:00:ee:00:01"),
             addresses=(ip_interface("10.0.0.2/24"), ip_interface("fd00::2/64")),
             gateways=(ip_address("10.0.0.1"), ip_address("fd00::1")),
             dns=(ip_address("10.0.0.53"),),
             mtu=1400,
             dhcp=False,
         ),
-        NicConfig("52:54:00:ee:00:02", (), (), (), None, dhcp=True, ra=True),
+        NicConfig(Mac("52:54:00:ee:00:02"), (), (), (), None, dhcp=True, ra=True),
     ]
     assert read("network", network_config(nics)) == (
         "nic 52:54:00:ee:00:01\nmtu 1400\nra 0\nup\n"

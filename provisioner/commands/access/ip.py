@@ -62,7 +62,7 @@ class _Search:
         self._links = {key: cards[key].link for key in self._wanted}
         self._macs = {key: session.nics[key].mac for key in self._wanted}
         self._heard = {key: Heard() for key in self._wanted}
-        self._by_mac = {mac: key for key, mac in self._macs.items()}
+        self._by_mac: dict[str, Key] = {mac: key for key, mac in self._macs.items()}
 
     def run(self, seconds: float) -> list[NicAddresses]:
         """Listen, ask and be told, all at once; then sweep for those that are still unknown."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MESH_S = 2.0
 
-Macs = dict[Address, str]
+Macs = Mapping[Address, str]
 
 
 class Measuring:

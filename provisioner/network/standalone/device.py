@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from provisioner import naming
 from provisioner.network.facts import Link
 from provisioner.network.resources import Macvtap
+from provisioner.plan.choices import Mode
 from provisioner.plan.scalars import BadValue, quoted, scalar
 
 _T = TypeVar("_T")
@@ -63,7 +64,7 @@ class Wish:
     """What is asked for: `count` devices that differ in name, MAC and node only."""
 
     uplink: str
-    mode: str
+    mode: Mode
     count: int = 1
     name: str = ""  # "" for mvn0, mvn1 …
     owner: int = _ROOT
@@ -81,7 +82,7 @@ class Wish:
 class Change:
     """What is to become of a device; None leaves a thing as it is."""
 
-    mode: str | None = None
+    mode: Mode | None = None
     mtu: int | None = None
     sources: tuple[str, ...] | None = None
     nopromisc: bool | None = None
@@ -91,7 +92,7 @@ class Change:
 
 
 def given_name(value: object) -> str:
-    """Take a name that the user gives a device: what is put behind mvn-."""
+    """Return a name that the user gives a device: what is put behind mvn-."""
     text = scalar(value)
     if not _GIVEN.fullmatch(text) or len(text) > LONGEST_NAME:
         raise BadValue(
@@ -102,12 +103,12 @@ def given_name(value: object) -> str:
 
 
 def kernel_name(name: str) -> str:
-    """Give the kernel's name of a device that the user calls `name`."""
+    """Return the kernel's name of a device that the user calls `name`."""
     return name if _NAME.fullmatch(name) else f"{naming.NET_TAP}-{name}"
 
 
 def free_names(name: str, number: int, taken: Collection[str]) -> Iterator[str]:
-    """Give the names of new devices: the lowest numbers that are free, the same on every run."""
+    """Return the names of new devices: the lowest numbers that are free, the same on every run."""
     stem = f"{naming.NET_TAP}-{name}" if name else naming.NET_TAP
     if name and number == 1:
         yield stem
@@ -122,14 +123,14 @@ def free_names(name: str, number: int, taken: Collection[str]) -> Iterator[str]:
 
 
 def planned(wish: Wish, uplink: Link, taken: Collection[str]) -> tuple[Macvtap, ...]:
-    """Give the devices that a wish stands for."""
+    """Return the devices that a wish stands for."""
     mark = Mark(uplink.name, wish.owner, wish.label)
     return tuple(
         Macvtap(
             name=name,
             uplink=uplink.name,
             mode=wish.mode,
-            mac=uplink.mac if wish.mode == "passthru" else wish.mac or _mac(uplink, name),
+            mac=uplink.mac if wish.mode.takes_uplink_mac else wish.mac or _mac(uplink, name),
             mtu=wish.mtu or uplink.mtu,
             group=naming.NET_GROUP,
             alias=mark.alias,
@@ -150,7 +151,7 @@ def _mac(uplink: Link, name: str) -> str:
 
 
 def indexes(name: str) -> Iterator[int]:
-    """Give interface indexes to try for a device, in the same order on every run, endlessly."""
+    """Return interface indexes to try for a device, in the same order on every run, endlessly."""
     for attempt in count():
         number = int(naming.digest("net ifindex", name, str(attempt), size=8), 16)
         yield _FIRST_INDEX + number % (_LAST_INDEX - _FIRST_INDEX + 1)
@@ -176,17 +177,17 @@ def as_it_is(link: Link, uplink: str) -> Macvtap:
 
 
 def changed(tap: Macvtap, change: Change) -> Macvtap:
-    """Give what a device should become; one that leaves source mode leaves its list behind."""
+    """Return what a device should become; one that leaves source mode leaves its list behind."""
     mark = mark_of(tap.alias)
     if change.owner is not None and mark:
         tap = replace(tap, alias=replace(mark, owner=change.owner).alias)
-    mode = _first(change.mode, tap.mode)
+    mode = Mode(change.mode or tap.mode)
     return replace(
         tap,
         mode=mode,
         mtu=_first(change.mtu, tap.mtu),
-        sources=_first(change.sources, tap.sources) if mode == "source" else (),
-        nopromisc=_first(change.nopromisc, tap.nopromisc) and mode == "passthru",
+        sources=_first(change.sources, tap.sources) if mode.has_source_list else (),
+        nopromisc=_first(change.nopromisc, tap.nopromisc) and mode.is_exclusive,
         up=_first(change.up, tap.up),
         txqueuelen=_first(change.txqueuelen, tap.txqueuelen),
     )

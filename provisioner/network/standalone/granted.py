@@ -3,37 +3,38 @@
 The user needs no rights then: vmnet starts guests on what is there, and makes no device.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provisioner.network.facts import Facts, Link
 from provisioner.network.standalone import device
+from provisioner.plan.mac import Mac
 
 if TYPE_CHECKING:
     from provisioner.network.addressing import NicConfig
-    from provisioner.plan.model import Network, Plan
+    from provisioner.plan.model import Plan
 
-Key = tuple[str, int]
 _ROOT = 0
 
 
-def devices(plan: "Plan", facts: Facts) -> dict[Key, Link]:
+def devices(plan: "Plan", facts: Facts) -> dict[tuple[str, int], Link]:
     """Give each NIC on a granted network its device: both in the order of their names."""
-    found: dict[Key, Link] = {}
+    found: dict[tuple[str, int], Link] = {}
     for network in plan.networks:
         if network.granted:
-            keys = sorted(keys_on(plan, network))
+            keys = sorted(key for key, _ in plan.nics_on(network))
             found |= dict(zip(keys, labelled(network.granted, facts), strict=False))
     return found
 
 
 def as_granted(
-    nics: "Mapping[Key, NicConfig]", found: Mapping[Key, Link]
-) -> "dict[Key, NicConfig]":
+    nics: "Mapping[tuple[str, int], NicConfig]", found: Mapping[tuple[str, int], Link]
+) -> "dict[tuple[str, int], NicConfig]":
     """Let NICs bear the MACs of their devices, which are not the plan's to choose."""
     return {
-        key: replace(nic, mac=found[key].mac) if key in found else nic for key, nic in nics.items()
+        key: replace(nic, mac=Mac(found[key].mac)) if key in found else nic
+        for key, nic in nics.items()
     }
 
 
@@ -45,11 +46,3 @@ def labelled(label: str, facts: Facts) -> list[Link]:
         if mark and mark.label == label and device.is_ours(link):
             out += [link] if facts.user in {_ROOT, mark.owner} else []
     return sorted(out, key=lambda link: link.name)
-
-
-def keys_on(plan: "Plan", network: "Network") -> Iterator[Key]:
-    """List the NICs of a network as (VM, number)."""
-    for vm in plan.vms:
-        for i, nic in enumerate(vm.nics):
-            if nic.network == network.name:
-                yield vm.name, i

@@ -2,34 +2,31 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
-from difflib import get_close_matches
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.network import uplink
 from provisioner.network.facts import Facts, Link
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone.device import LONGEST_NAME, Change, Wish, free_names
-from provisioner.network.uplink import PASSTHRU
-from provisioner.text import one_line
+from provisioner.plan.choices import Mode
 
 _LEAST_MTU_OF_IPV6 = 1280
-_LISTED = 12
 
 
 def complaints(wish: Wish, facts: Facts, taken: Collection[str]) -> list[VmnetError]:
     """List every reason why these devices cannot be made; `taken` are names of devices."""
     link = facts.link(wish.uplink)
     if link is None:
-        return [_no_uplink(wish.uplink, facts), *_words(wish)]
+        return [uplink.missing(wish.uplink, facts).error(), *_wish(wish)]
     if refusal := uplink.device_problem(link, facts):
-        return [refusal.error(), *_words(wish)]
-    found = [*_words(wish), *_names(wish, taken)]
+        return [refusal.error(), *_wish(wish)]
+    found = [*_wish(wish), *_names(wish, taken)]
     if refusal := uplink.mode_problem(link, facts, wish.mode, take_over=wish.take_over):
         found.append(refusal.error())
     if wish.mtu and (refusal := uplink.mtu_problem(wish.mtu, link)):
         found.append(refusal.error())
     siblings = uplink.taken_macs(link, facts)
-    if wish.mode != PASSTHRU and (refusal := uplink.mac_problem(wish.mac, link, siblings)):
+    if not wish.mode.takes_uplink_mac and (refusal := uplink.mac_problem(wish.mac, link, siblings)):
         found.append(refusal.error())
     return found
 
@@ -46,7 +43,7 @@ def change_complaints(
 def warnings(wish: Wish, uplink: Link) -> list[str]:
     """List what will work otherwise than one may think."""
     found = []
-    if wish.mode == "source" and not wish.sources:
+    if wish.mode.has_source_list and not wish.sources:
         found.append(_DEAF)
     if (wish.mtu or uplink.mtu) < _LEAST_MTU_OF_IPV6:
         found.append(_NO_IPV6)
@@ -60,11 +57,11 @@ def change_warnings(changes: Sequence[tuple[Macvtap, Macvtap]]) -> list[str]:
     """List what the devices will do otherwise than one may think, after a change."""
     found = set()
     for have, want in changes:
-        if want.mode == "source" and not want.sources:
+        if want.mode == Mode.SOURCE and not want.sources:
             found.add(_DEAF)
         if want.mtu < _LEAST_MTU_OF_IPV6 <= have.mtu:
             found.add(_NO_IPV6)
-        if have.mode == "source" != want.mode and have.sources:
+        if have.mode == Mode.SOURCE != want.mode and have.sources:
             listed = " ".join(have.sources)
             found.add(f"{have.name} forgets its list: to go back, say --allow for each of {listed}")
     return sorted(found)
@@ -74,20 +71,9 @@ _DEAF = "in mode source a guest hears only the MACs of its list, and that is emp
 _NO_IPV6 = f"an MTU below {_LEAST_MTU_OF_IPV6} leaves no room for IPv6"
 
 
-def _no_uplink(name: str, facts: Facts) -> VmnetError:
-    fit = [x.name for x in facts.links if not uplink.device_problem(x, facts)]
-    close = get_close_matches(name, fit, n=1)
-    guess = f'did you mean "{one_line(close[0])}"? ' if close else ""
-    listed = ", ".join(map(one_line, fit[:_LISTED])) or "none"
-    return _bad(
-        f'there is no network device "{one_line(name)}" on this host',
-        f"{guess}devices that can be an uplink here: {listed}",
-    )
-
-
-def _words(wish: Wish) -> Iterator[VmnetError]:
-    """Judge a wish by itself."""
-    passthru = wish.mode == PASSTHRU
+def _wish(wish: Wish) -> Iterator[VmnetError]:
+    """Check a wish by itself."""
+    passthru = wish.mode.is_exclusive
     if passthru and wish.mac:
         yield _bad(
             "a passthru device bears its uplink's MAC, no other",
@@ -106,13 +92,13 @@ def _words(wish: Wish) -> Iterator[VmnetError]:
     yield from _fits_mode(wish.mode, nopromisc=wish.nopromisc, listed=bool(wish.sources))
 
 
-def _fits_mode(mode: str, *, nopromisc: bool, listed: bool) -> Iterator[VmnetError]:
-    if nopromisc and mode != PASSTHRU:
+def _fits_mode(mode: Mode, *, nopromisc: bool, listed: bool) -> Iterator[VmnetError]:
+    if nopromisc and not mode.is_exclusive:
         yield _bad(
             f"--no-promisc means something in mode passthru only, not in {mode}",
             "leave --no-promisc out, or use --mode passthru",
         )
-    if listed and mode != "source":
+    if listed and not mode.has_source_list:
         yield _bad(
             f"--allow means something in mode source only, not in {mode}",
             "leave --allow out, or use --mode source",
@@ -136,13 +122,15 @@ def _names(wish: Wish, taken: Collection[str]) -> Iterator[VmnetError]:
 
 
 def _change(have: Macvtap, want: Macvtap, change: Change, facts: Facts) -> Iterator[VmnetError]:
-    if have.mode != want.mode and PASSTHRU in {have.mode, want.mode}:
+    if have.mode != want.mode and Mode.PASSTHRU in {have.mode, want.mode}:
         yield _bad(
             f"{have.name} is in mode {have.mode}, and nothing goes to or from passthru while it "
             "lives",
             f"make it anew: vmnet net rm {have.name}, then vmnet net create --mode {want.mode} …",
         )
-    yield from _fits_mode(want.mode, nopromisc=bool(change.nopromisc), listed=bool(change.sources))
+    yield from _fits_mode(
+        Mode(want.mode), nopromisc=bool(change.nopromisc), listed=bool(change.sources)
+    )
     link = facts.link(want.uplink)
     if link and change.mtu and (refusal := uplink.mtu_problem(change.mtu, link)):
         yield refusal.error()

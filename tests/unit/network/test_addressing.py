@@ -10,6 +10,7 @@ from provisioner import naming
 from provisioner.guest.network_config import network_config
 from provisioner.network.addressing import NicConfig, assign
 from provisioner.plan.load.loader import load
+from provisioner.plan.mac import Mac
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
 
 PATIENT = settings(deadline=None)  # the first plan also compiles the models
@@ -156,14 +157,14 @@ def test_a_guest_is_told_what_the_plan_says() -> None:
 
 
 STATIC = NicConfig(
-    mac="02:00:00:00:00:0a",
+    mac=Mac("02:00:00:00:00:0a"),
     addresses=(ip_interface("10.0.0.7/24"), ip_interface("fd00::7/64")),
     gateways=(ip_address("10.0.0.1"), ip_address("fd00::1")),
     dns=(ip_address("9.9.9.9"),),
     mtu=1400,
     dhcp=False,
 )
-DYNAMIC = NicConfig("02:00:00:00:00:0b", (), (), (), None, dhcp=True, ra=True)
+DYNAMIC = NicConfig(Mac("02:00:00:00:00:0b"), (), (), (), None, dhcp=True, ra=True)
 
 
 def test_the_guests_network_config_is_one_line_of_json_and_yaml() -> None:

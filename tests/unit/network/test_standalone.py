@@ -9,6 +9,7 @@ from provisioner.naming import NET_GROUP, NET_LEAVING_GROUP, WIRE_GROUP
 from provisioner.network.facts import Facts, Link
 from provisioner.network.standalone import device, rules
 from provisioner.network.standalone.device import Change, Mark, Wish
+from provisioner.plan.choices import Mode
 from provisioner.plan.scalars import BadValue
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 1500, ethernet=True, up=True, carrier=True)
@@ -97,7 +98,7 @@ def test_a_device_is_ours_by_all_four_marks_and_by_no_three() -> None:
 
 
 def test_devices_of_one_wish_differ_in_name_and_mac_only() -> None:
-    wish = Wish("nic0", "bridge", count=3, owner=1000, label="lan")
+    wish = Wish("nic0", Mode.BRIDGE, count=3, owner=1000, label="lan")
     made = device.planned(wish, NIC, ("mvn1",))
     assert [tap.name for tap in made] == ["mvn0", "mvn2", "mvn3"]
     assert len({tap.mac for tap in made}) == 3
@@ -109,7 +110,7 @@ def test_devices_of_one_wish_differ_in_name_and_mac_only() -> None:
 
 
 def test_the_same_wish_gives_the_same_devices_and_another_host_other_macs() -> None:
-    wish = Wish("nic0", "bridge", count=2)
+    wish = Wish("nic0", Mode.BRIDGE, count=2)
     here = device.planned(wish, NIC, ())
     there = device.planned(wish, replace(NIC, mac="02:00:00:00:00:11"), ())
     assert here == device.planned(wish, NIC, ())
@@ -118,7 +119,7 @@ def test_the_same_wish_gives_the_same_devices_and_another_host_other_macs() -> N
 
 
 def test_a_passthru_device_bears_its_uplinks_mac() -> None:
-    (tap,) = device.planned(Wish("nic0", "passthru"), NIC, ())
+    (tap,) = device.planned(Wish("nic0", Mode.PASSTHRU), NIC, ())
     assert tap.mac == NIC.mac
 
 
@@ -131,7 +132,9 @@ def test_indexes_are_the_same_on_every_run_and_fit_the_kernel() -> None:
 
 def test_a_device_that_leaves_source_mode_leaves_its_list() -> None:
     have = device.as_it_is(replace(OURS, mode="source", sources=(MAC,)), "nic0")
-    assert device.changed(have, Change(mode="bridge")) == replace(have, mode="bridge", sources=())
+    assert device.changed(have, Change(mode=Mode.BRIDGE)) == replace(
+        have, mode="bridge", sources=()
+    )
 
 
 def test_a_new_owner_is_written_into_the_alias_and_nothing_else_changes() -> None:
@@ -143,13 +146,13 @@ def test_a_new_owner_is_written_into_the_alias_and_nothing_else_changes() -> Non
 @pytest.mark.parametrize(
     ("wish", "status", "what"),
     [
-        (Wish("nope", "bridge"), 2, 'no network device "nope"'),
-        (Wish("nic0", "bridge", mtu=9000), 2, "above the uplink's"),
-        (Wish("nic0", "passthru", mac=MAC), 2, "bears its uplink's MAC"),
-        (Wish("nic0", "passthru", count=2), 2, "alone on its uplink"),
-        (Wish("nic0", "bridge", mac=MAC, count=2), 2, "cannot have one MAC"),
-        (Wish("nic0", "bridge", nopromisc=True), 2, "--no-promisc means"),
-        (Wish("nic0", "bridge", sources=(MAC,)), 2, "--allow means"),
+        (Wish("nope", Mode.BRIDGE), 2, 'no network device "nope"'),
+        (Wish("nic0", Mode.BRIDGE, mtu=9000), 2, "above the uplink's"),
+        (Wish("nic0", Mode.PASSTHRU, mac=MAC), 2, "bears its uplink's MAC"),
+        (Wish("nic0", Mode.PASSTHRU, count=2), 2, "alone on its uplink"),
+        (Wish("nic0", Mode.BRIDGE, mac=MAC, count=2), 2, "cannot have one MAC"),
+        (Wish("nic0", Mode.BRIDGE, nopromisc=True), 2, "--no-promisc means"),
+        (Wish("nic0", Mode.BRIDGE, sources=(MAC,)), 2, "--allow means"),
     ],
 )
 def test_what_cannot_be_is_refused_by_itself(wish: Wish, status: int, what: str) -> None:
@@ -158,25 +161,29 @@ def test_what_cannot_be_is_refused_by_itself(wish: Wish, status: int, what: str)
 
 
 def test_a_passthru_beside_another_is_a_conflict() -> None:
-    ((status, sentence),) = told(Wish("nic0", "passthru"), SHARED)
+    ((status, sentence),) = told(Wish("nic0", Mode.PASSTHRU), SHARED)
     assert (status, "mvn0" in sentence) == (3, True), sentence
 
 
 def test_a_mac_and_a_name_that_are_taken_are_conflicts() -> None:
-    wish = Wish("nic0", "bridge", name="web", mac=OURS.mac)
+    wish = Wish("nic0", Mode.BRIDGE, name="web", mac=OURS.mac)
     assert [status for status, _ in told(wish, SHARED, ("mvn-web",))] == [3, 3]
 
 
 def test_a_good_wish_has_no_complaint() -> None:
-    assert told(Wish("nic0", "source", sources=(MAC,)), SHARED, ("mvn0",)) == []
+    assert told(Wish("nic0", Mode.SOURCE, sources=(MAC,)), SHARED, ("mvn0",)) == []
 
 
 @pytest.mark.parametrize(
     ("have", "change", "what"),
     [
         (OURS, Change(), "nothing is to be changed"),
-        (OURS, Change(mode="passthru"), "nothing goes to or from passthru"),
-        (replace(OURS, mode="passthru"), Change(mode="vepa"), "nothing goes to or from passthru"),
+        (OURS, Change(mode=Mode.PASSTHRU), "nothing goes to or from passthru"),
+        (
+            replace(OURS, mode="passthru"),
+            Change(mode=Mode.VEPA),
+            "nothing goes to or from passthru",
+        ),
         (OURS, Change(mtu=9000), "above the uplink's"),
         (OURS, Change(sources=(MAC,)), "--allow means"),
         (OURS, Change(nopromisc=True), "--no-promisc means"),
@@ -188,5 +195,5 @@ def test_a_change_that_cannot_be_is_refused(have: Link, change: Change, what: st
 
 
 def test_a_change_between_the_modes_that_share_is_welcome() -> None:
-    changes = [Change(mode=mode) for mode in ("private", "vepa", "bridge", "source")]
+    changes = [Change(mode=mode) for mode in Mode if not mode.is_exclusive]
     assert [told_of_change(OURS, change) for change in changes] == [[], [], [], []]

@@ -107,7 +107,7 @@ def test_wifi_is_wifi_below_a_vlan_too() -> None:
 )
 def test_a_port_of_something_is_no_uplink(kind: str, what: str, fix: str) -> None:
     facts = port_of(kind, "over0")
-    assert uplink.unfit(facts.links[0], facts, "bridge") == (what, fix, 3)
+    assert uplink.device_problem(facts.links[0], facts) == (what, fix, 3)
     assert told(loaded(), facts) == [(3, f"p:3:17 {what}")]
 
 

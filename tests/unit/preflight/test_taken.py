@@ -1,7 +1,7 @@
 from ipaddress import ip_address
 
 from provisioner.network.facts import Link
-from provisioner.preflight.taken import held_by_host
+from provisioner.preflight.conflicts import held_by_host
 
 
 def link(name: str, *addresses: str) -> Link:
