@@ -1,6 +1,6 @@
 """Where a NIC's addresses are known from, and what is wrong with what was heard."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -33,7 +33,7 @@ class Heard:
     """What was heard of one NIC, before it is judged."""
 
     claims: dict[Address, list[str]] = field(default_factory=dict)  # by the NIC's own MAC
-    answers: Mapping[Address, Sequence[str]] = field(default_factory=dict)  # all MACs that answered
+    answers: dict[Address, Sequence[str]] = field(default_factory=dict)  # all MACs that answered
     others: set[str] = field(default_factory=set)  # other MACs that have left its macvtap
     frames: int = 0  # that have left it since it was made
 

@@ -1,8 +1,9 @@
 """By which signs a guest is ready: what its plan says, else what suits its image."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Final
 
 from provisioner.guest import agent_info
@@ -50,12 +51,42 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class SignState:
     """Whether a sign holds; if not, why, and whether it never will (`over`)."""
 
     ok: bool
     why: str = ""
     over: bool = False
+
+
+class GuestState(Enum):
+    """How far one guest is in a check."""
+
+    AWAITED = auto()
+    LEARNING = auto()  # its agent answers; its dynamic addresses are not known yet
+    READY = auto()  # its agent answers: it is measured from inside
+    NO_AGENT = auto()  # it answers on the wire, its agent does not: measured at its macvtap
+    AGENTLESS = auto()  # likewise, and it is not expected to have an agent
+    NOT_READY = auto()  # a sign of readiness is missing; nothing else need be wrong
+    DOWN = auto()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the guest can be measured."""
+        return self in {GuestState.READY, GuestState.NO_AGENT, GuestState.AGENTLESS}
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the guest will not be measured."""
+        return self in {GuestState.NOT_READY, GuestState.DOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """The state of one guest; `why` it is down, or measured at its macvtap."""
+
+    state: GuestState = GuestState.AWAITED
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +134,22 @@ def listens(proc_net_tcp: str, port: int) -> bool:
     return any(int(one, 16) == port for one in _LISTENS.findall(proc_net_tcp))
 
 
-def cloud_init(result: str) -> Held:
+def cloud_init(result: str) -> SignState:
     """Judge /run/cloud-init/result.json, which is there when cloud-init has ended; "" when not."""
     if result.strip() == DISABLED:
-        return Held(ok=False, why="it is disabled in the guest", over=True)
+        return SignState(ok=False, why="it is disabled in the guest", over=True)
     try:
         told = agent_info.parsed(result)
         errors = told["v1"]["errors"]
     except (ValueError, KeyError, TypeError):
-        return Held(ok=False, why="it has not ended")
+        return SignState(ok=False, why="it has not ended")
     if errors:
         some = errors[:_ERRORS] if isinstance(errors, list) else [errors]
         said = "; ".join(one_line(str(one)) for one in some)
-        return Held(ok=False, why=f"it ended with errors: {said}", over=True)
-    return Held(ok=True)
+        return SignState(ok=False, why=f"it ended with errors: {said}", over=True)
+    return SignState(ok=True)
 
 
-def missing(left: dict[Sign, Held]) -> str:
+def missing(left: Mapping[Sign, SignState]) -> str:
     """Say which signs do not hold, and why."""
     return "; ".join(f"{sign}{f': {held.why}' if held.why else ''}" for sign, held in left.items())

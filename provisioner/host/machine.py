@@ -9,7 +9,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from provisioner import naming
 from provisioner.check.evidence import Inside
-from provisioner.check.readiness import Held, Sign
+from provisioner.check.readiness import Sign, SignState
 from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
@@ -221,7 +221,7 @@ class Machine:
         """Ask a guest for its NICs, by planned MAC."""
         return queries.nics(self._guest(vm), macs)
 
-    def sign(self, vm: str, sign: Sign, within_s: float) -> Held:
+    def sign(self, vm: str, sign: Sign, within_s: float) -> SignState:
         """Look inside a guest for a sign that it is ready."""
         return queries.look(self._guest(vm), sign, within_s)
 

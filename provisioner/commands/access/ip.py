@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from provisioner.check.discovery import Heard, NicAddresses, judged
 from provisioner.commands.access.link import nics_of
+from provisioner.commands.check import claims
 from provisioner.commands.session import Session, begun
 from provisioner.commands.target import Options, Target, Tell
 from provisioner.errors import VmnetError
@@ -15,10 +16,9 @@ from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.netlink import links
 from provisioner.host.network import dnsmasq
-from provisioner.host.probe import address_claims, listen
+from provisioner.host.probe import listen
 from provisioner.host.system.worker import Worker
 from provisioner.network import frames
-from provisioner.network.devices import uplink_of
 from provisioner.plan.ip import Address
 
 _SWEPT = 1024  # addresses of a subnet that are asked for one by one: up to a /22
@@ -145,34 +145,16 @@ class _Search:
 
     def _ask_wires(self, asked: Mapping[Key, set[Address]], seconds: float = _ASK_S) -> None:
         """Ask on each uplink, by the LAN and by a synthetic wire, which reaches every mode."""
-        by_uplink: dict[str, dict[Address, str]] = {}
-        for key, addresses in asked.items():
-            network = self._plan.network(self._plan.vm(key[0]).nics[key[1]].network)
-            if network.granted or not addresses:
-                continue
-            wanted = by_uplink.setdefault(uplink_of(self._plan.name, network), {})
-            wanted |= dict.fromkeys(addresses, self._macs[key])
-        ask = address_claims.claims
-        pending = {up: self._worker.call(ask, up, w, seconds) for up, w in by_uplink.items()}
-        for uplink, one in pending.items():
-            try:
-                found = one.result()
-            except VmnetError as error:
-                self._session.tell(f"nobody on {uplink} can be asked: {error.what}")
-                continue
-            self._answered(found.macs, by_uplink[uplink])
-
-    def _answered(
-        self, found: Mapping[Address, tuple[str, ...]], wanted: Mapping[Address, str]
-    ) -> None:
-        for address, macs in found.items():
-            for mac in macs:
-                if (key := self._by_mac.get(mac)) is not None:
-                    self._note(key, address, "answers ARP/ND")
-            for mac in {*macs, wanted[address]}:
-                if (key := self._by_mac.get(mac)) is not None:
-                    answers = dict(self._heard[key].answers) | {address: macs}
-                    self._heard[key].answers = answers
+        answers = claims.ask(self._plan, self._session.nics, asked, self._worker, seconds)
+        for uplink, what in answers.failed.items():
+            self._session.tell(f"nobody on {uplink} can be asked: {what}")
+        for key, found in answers.macs.items():
+            for address, macs in found.items():
+                ours = {self._by_mac[mac] for mac in macs if mac in self._by_mac}
+                for one in ours:
+                    self._note(one, address, "answers ARP/ND")
+                for one in ours | {key}:
+                    self._heard[one].answers[address] = macs
 
     def _note(self, key: Key, address: Address, how: str) -> None:
         self._heard[key].claims.setdefault(address, []).append(how)

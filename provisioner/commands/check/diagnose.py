@@ -12,9 +12,10 @@ from ipaddress import ip_address
 from provisioner.check.diagnosis.diagnose import diagnose
 from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Evidence, Point
+from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Result
 from provisioner.commands.check.endpoints import Ends
-from provisioner.commands.check.evidence import Lookout
+from provisioner.commands.check.evidence import EvidenceCollector
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
@@ -28,7 +29,6 @@ from provisioner.plan.checks import HOST, Asked, Question, What, asked
 from provisioner.reachability.pairs import Expected, Pair
 
 _FOLLOWED = 8  # pairs whose frames are followed
-_CLAIM_S = 1.0
 _MESH_S = 1.0
 _MOST_MACS = 8
 
@@ -45,7 +45,7 @@ class Diagnosis:
         self._readiness = readiness
         self._worker = worker
         self._plan = ends.plan
-        self._look = Lookout(ends, readiness, worker, dropped_before)
+        self._look = EvidenceCollector(ends, readiness, worker, dropped_before)
 
     def standing(self) -> tuple[Finding, ...]:
         """Tell what is wrong with macvtaps whatever was measured: it may fail at any moment."""
@@ -75,7 +75,7 @@ class Diagnosis:
         """Give the reason of pairs with a guest that lacks a sign: no wire was ever asked."""
         for result in results:
             ends = (result.pair.source, result.pair.target)
-            lacking = [vm for vm in ends if vm in self._readiness.lacking]
+            lacking = [vm for vm in ends if self._readiness.state(vm) is GuestState.NOT_READY]
             if lacking and not result.kept:
                 yield id(result), self._readiness.about(lacking[0])
 
@@ -168,7 +168,7 @@ class Diagnosis:
         return bool(pair.network and link and link.up)
 
     def _is_up(self, end: str) -> bool:
-        return end == HOST or end in self._plan.hosts or end in self._readiness.ready
+        return end == HOST or end in self._plan.hosts or self._readiness.state(end).is_up
 
     def _repeat(self, result: Result) -> None:
         """Send a ping or two once more, from where it was measured."""

@@ -4,7 +4,7 @@ What takes time is asked side by side, once for all pairs.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -12,14 +12,15 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from provisioner.check.evidence import End, Inside, Uplink
+from provisioner.check.readiness import GuestState
 from provisioner.check.result import Result
+from provisioner.commands.check import claims
 from provisioner.commands.check.endpoints import Ends
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.lab import switch_probe
 from provisioner.host.machine import MACHINE
 from provisioner.host.network import impairment, nftables, tap_node
-from provisioner.host.probe import address_claims
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device, host_mac, uplink_of
 from provisioner.plan.checks import HOST
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 _CLAIM_S = 1.0
 
 
-class Lookout:
+class EvidenceCollector:
     """What was seen, put together per end and per uplink; `claims` are by network."""
 
     def __init__(
         self, ends: Ends, readiness: Readiness, worker: Worker, dropped_before: Mapping[str, int]
     ) -> None:
-        self.claims: dict[str, Mapping[Address, tuple[str, ...]]] = {}
+        self.claims: dict[str, dict[Address, tuple[str, ...]]] = {}
         self._ends = ends
         self._readiness = readiness
         self._worker = worker
@@ -56,36 +57,41 @@ class Lookout:
         pairs = [r.pair for r in broken]
         vms = {vm for p in pairs for vm in (p.source, p.target) if self.has_agent(vm)}
         networks = {p.network for p in pairs if not self._plan.network(p.network).granted}
+        uplinks = {uplink_of(self._plan.name, self._plan.network(name)) for name in networks}
         with ThreadPoolExecutor(max_workers=16) as side_by_side:
-            jobs: list[Callable[[], None]] = [lambda vm=vm: self._look_inside(vm) for vm in vms]  # type: ignore[misc]
-            jobs += [lambda name=name: self._ask_wire(name) for name in networks]  # type: ignore[misc]
-            jobs += [lambda one=one: self._ask_outside(*one) for one in self._outside(broken)]  # type: ignore[misc]
-            list(side_by_side.map(lambda job: job(), jobs))
+            jobs = [side_by_side.submit(self._look_inside, vm) for vm in vms]
+            jobs.append(side_by_side.submit(self._ask_wires, networks))
+            jobs += [side_by_side.submit(self._ask_outside, *one) for one in self._outside(broken)]
+            jobs += [side_by_side.submit(self._ask_switch, uplink) for uplink in uplinks]
+        for job in jobs:
+            job.result()
 
     def has_agent(self, vm: str) -> bool:
         """Tell whether a VM can be asked from inside."""
-        return vm in self._readiness.ready and vm not in self._readiness.mute
+        return self._readiness.state(vm) is GuestState.READY
 
     def _look_inside(self, vm: str) -> None:
         macs = [c.mac for (name, _), c in sorted(self._ends.nics.items()) if name == vm]
         try:
             self._inside[vm] = self._worker.do(MACHINE.inside, vm, macs)
         except VmnetError:
-            self._readiness.mute.setdefault(vm, "its guest agent has stopped answering")
+            self._readiness.agent_lost(vm, "its guest agent has stopped answering")
 
-    def _ask_wire(self, name: str) -> None:
-        network = self._plan.network(name)
-        uplink = uplink_of(self._plan.name, network)
-        wanted = {ip_address(a): mac for a, mac in self._addresses_on(name)}
+    def _ask_wires(self, networks: Collection[str]) -> None:
+        wanted = {
+            (vm, nic): [ip_address(a) for a in self._known(vm, nic)]
+            for vm, nic in self._ends.nics
+            if self._plan.vm(vm).nics[nic].network in networks
+        }
+        answers = claims.ask(self._plan, self._ends.nics, wanted, self._worker, _CLAIM_S)
+        for (vm, nic), macs in answers.macs.items():
+            self.claims.setdefault(self._plan.vm(vm).nics[nic].network, {}).update(macs)
+
+    def _ask_switch(self, uplink: str) -> None:
         try:
-            claims = self._worker.do(address_claims.claims, uplink, wanted, _CLAIM_S)
-            self.claims[name] = claims.macs
+            self._reflects[uplink] = self._worker.do(switch_probe.reflects, uplink)
         except VmnetError:
-            pass  # nobody can be heard there: the diagnosis says why
-        try:
-            self._reflects[name] = self._worker.do(switch_probe.reflects, uplink)
-        except VmnetError:
-            self._reflects[name] = None
+            self._reflects[uplink] = None
 
     def _outside(self, broken: Iterable[Result]) -> set[tuple[str, str]]:
         """List the machines outside that some guest could not reach, each with its uplink."""
@@ -109,12 +115,6 @@ class Lookout:
         except VmnetError:
             pass  # the uplink is down, say: nobody can be asked
 
-    def _addresses_on(self, network: str) -> Iterable[tuple[str, str]]:
-        for (vm, number), config in self._ends.nics.items():
-            if self._plan.vm(vm).nics[number].network == network:
-                for address in self._known(vm, number):
-                    yield address, config.mac
-
     def _known(self, vm: str, nic: int) -> tuple[str, ...]:
         return self._ends.nics[vm, nic].static or self._readiness.learned.get((vm, nic), ())
 
@@ -124,7 +124,7 @@ class Lookout:
         link = self._ends.facts.link(name)
         own = network.switch is not None
         wanted = network.switch.hairpin if network.switch else None
-        reflects = self._reflects.get(network.name)
+        reflects = self._reflects.get(name)
         foreign = self._foreign.get((name, address))
         if link is None:
             return Uplink(name, exists=False, own_switch=own, wanted_reflects=wanted)

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from provisioner.check.readiness import GuestState
 from provisioner.check.result import Result, Vantage
 from provisioner.commands.check import probes
 from provisioner.commands.check.endpoints import Ends
 from provisioner.commands.check.probes import Target
-from provisioner.commands.check.readiness import MUTE, Readiness
+from provisioner.commands.check.readiness import NO_AGENT, Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
@@ -58,13 +59,6 @@ class Measuring:
             thread.start()
         return threads
 
-    def again(self, pairs: Sequence[Pair]) -> list[Result]:
-        """Measure these pairs once more, all of whose ends are up; used when they have changed."""
-        fresh = Measuring(self._ends, pairs, self._readiness, self._worker)
-        for thread in fresh.start():
-            thread.join()
-        return fresh.results
-
     def _measure(self, source: str) -> None:
         for batch in self._batches(source):
             pings = [t for t in batch if t[0].asked == "ping"]
@@ -79,9 +73,9 @@ class Measuring:
             if source in self._ends.plan.hosts:
                 self._add(probes.from_machine(self._ends.plan.hosts[source], batch))
                 continue
-            if source in self._readiness.mute:
+            if self._readiness.state(source) is not GuestState.READY:
                 self._add(self._in_its_place(pings))
-                self._add(probes.untested(t, f"{source}: {MUTE}") for t in others)
+                self._add(probes.untested(t, f"{source}: {NO_AGENT}") for t in others)
                 continue
             self._add(self._by_agent(source, pings))
             asks = (probes.in_guest(self._worker, self._ends, source, t) for t in others)
@@ -100,7 +94,7 @@ class Measuring:
             seen = self._worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes)
         except VmnetError as error:
             # It hangs, or has died meanwhile: what its guest can reach can still be asked.
-            self._readiness.mute.setdefault(vm, f"{MUTE} ({error.what})")
+            self._readiness.agent_lost(vm, f"{NO_AGENT} ({error.what})")
             return self._in_its_place(batch)
         return [self._pinged(pair, address, seen.get(address)) for pair, address in batch]
 
@@ -140,8 +134,8 @@ class Measuring:
         if seen is not None:
             return Result(pair, address, reached=True, seconds=seen.seconds, note="ARP/ND", by=by)
         if pair.target not in self._vms and not self._is_near(pair, address):
-            note = f"{pair.source}: {MUTE}, and a machine behind a router is asked from inside only"
-            return probes.untested(target, note)
+            why = "a machine behind a router is asked from inside only"
+            return probes.untested(target, f"{pair.source}: {NO_AGENT}, and {why}")
         return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
 
     def _is_near(self, pair: Pair, address: str) -> bool:
@@ -200,9 +194,8 @@ class Measuring:
                 while not (self._measurable(left) or self._lost(left)):
                     ready.news.wait()
                 lost, now = self._lost(left), self._measurable(left)
-                down = dict(ready.down)
             left = [p for p in left if p not in now and p not in lost]
-            self._add(_lost(p, a, down) for p in lost for a in p.addresses or ("",))
+            self._add(self._not_up(p, a) for p in lost for a in p.addresses or ("",))
             self._add(
                 Result(p, "", None, note="it has no address") for p in now if not self._addresses(p)
             )
@@ -216,7 +209,7 @@ class Measuring:
 
     def _is_up(self, end: str) -> bool:
         """Tell whether an end can be measured; nobody waits for what is not a VM of the plan."""
-        return end in self._readiness.ready or end not in self._vms
+        return self._readiness.state(end).is_up or end not in self._vms
 
     @property
     def _vms(self) -> set[str]:
@@ -226,14 +219,16 @@ class Measuring:
         return [p for p in pairs if self._is_up(p.source) and self._is_up(p.target)]
 
     def _lost(self, pairs: Iterable[Pair]) -> list[Pair]:
-        return [p for p in pairs if {p.source, p.target} & self._readiness.down.keys()]
+        state = self._readiness.state
+        return [p for p in pairs if state(p.source).is_down or state(p.target).is_down]
+
+    def _not_up(self, pair: Pair, address: str) -> Result:
+        is_target = self._readiness.state(pair.target).is_down
+        vm = pair.target if is_target else pair.source
+        why = self._readiness.guests[vm].why
+        return Result(pair, address, None, note=f"{vm} is not up: {why}")
 
     def _add(self, results: Iterable[Result]) -> None:
         found = list(results)
         with self._readiness.news:
             self.results += found
-
-
-def _lost(pair: Pair, address: str, down: Mapping[str, str]) -> Result:
-    vm = pair.target if pair.target in down else pair.source
-    return Result(pair, address, None, note=f"{vm} is not up: {down[vm]}")

@@ -1,27 +1,31 @@
-"""Which guests are up: their agents' events, a look for those that have none, learnt addresses."""
+"""Which guests are up: their agents' events, probes for those that have none, learnt addresses.
+
+One thread owns the guests' states: it takes messages from a queue, those of the worker (events of
+libvirt) and those of the threads that look for something and report what they have found.
+"""
 
 import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from provisioner.check import readiness
-from provisioner.check.readiness import Held, Sign
+from provisioner.check.readiness import Guest, GuestState, Sign, SignState
 from provisioner.check.result import Finding
-from provisioner.commands.check.readiness_probes import Signs
+from provisioner.commands.check import claims
+from provisioner.commands.check.readiness_probes import ReadinessProbes
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
-from provisioner.host.probe import address_claims
 from provisioner.host.system.worker import Event, Worker
-from provisioner.network.devices import Nics, uplink_of
+from provisioner.network.devices import Nics
 from provisioner.reachability.pairs import Pair
 
 if TYPE_CHECKING:
-    from provisioner.plan.ip import Address
     from provisioner.plan.model import Plan
 
 _ADDRESS_POLL_S = 0.25
@@ -29,20 +33,19 @@ _LEARN_S = 20.0
 _LOOK_S = 2.0  # for an answer to ARP or ND
 _FRESH_PAUSE_S = 15.0  # between answering ARP and opening the agent, in a guest that boots
 _OLD_PAUSE_S = 4.0
+_LOOK_AGAIN_S = 0.5  # for signs that no event tells of
 _IPV6 = 6
 
-MUTE = "its guest agent does not answer"
-_AWAKE, _SETTLED = "mute", "settled"
-_LOOK_AGAIN_S = 0.5  # for signs that no event tells of
+NO_AGENT = "its guest agent does not answer"
+
+_T = TypeVar("_T")
 
 
 class Readiness:
-    """The guests of one check, each waited for; `news` is notified whenever one is settled.
+    """The guests of one check, each waited for; `news` is notified whenever a state changes.
 
-    `ready` are those that can be measured: with an agent, or, when they are in `mute`, without one
-    but alive on the wire. `down` says of the others why they are not. Whoever is waited for by
-    other signs than the agent (check.readiness) is ready when all of them hold; `plain` are those
-    of them that have no agent and are none the worse for it.
+    A guest that is waited for by other signs than its agent (check.readiness) is ready when all of
+    them hold. `learned` are the dynamic addresses of NICs.
     """
 
     def __init__(
@@ -52,14 +55,10 @@ class Readiness:
         nics: Nics,
         worker: Worker,
         tell: Callable[[str], None],
-        signs: Signs,
+        probes: ReadinessProbes,
     ) -> None:
         self.news = threading.Condition()
-        self.ready: set[str] = set()
-        self.mute: dict[str, str] = {}
-        self.plain: set[str] = set()
-        self.lacking: set[str] = set()  # down for want of a sign: nothing need be wrong with them
-        self.down: dict[str, str] = {}
+        self.guests: dict[str, Guest] = {}
         self.learned: dict[tuple[str, int], tuple[str, ...]] = {}
         self.errors: list[BaseException] = []
         self._plan = plan
@@ -67,49 +66,58 @@ class Readiness:
         self._nics = nics
         self._worker = worker
         self._tell = tell
-        self._learning: dict[str, threading.Thread] = {}
-        self._signs = signs
+        self._probes = probes
         self._own: dict[str, tuple[Sign, ...]] = {}
+        self._messages: queue.SimpleQueue[Event | Callable[[], None]] = queue.SimpleQueue()
+        self._running = 0  # threads whose results are awaited
         self._over = threading.Event()
         self._started = 0.0
+
+    def state(self, vm: str) -> GuestState:
+        """Return how far a guest is."""
+        return self.guests.get(vm, Guest()).state
 
     def settle(
         self, vms: Iterable[str], timeout_s: float, started: float, fresh: frozenset[str]
     ) -> None:
-        """Wait until every VM is ready or known to be down, at most `timeout_s` seconds.
+        """Wait until every VM is up or known to be down, at most `timeout_s` seconds.
 
         `started` is the time.monotonic() from which readiness is told. `fresh` are the VMs that
-        this command has started: older events are about those that they replace.
+        this command has started: older events are about those that they replace. Raises what any
+        of the threads has raised.
         """
         end = time.monotonic() + timeout_s
         self._started = started
-        awaited = set(vms)
-        self._own = self._signs.own(awaited)
+        with self.news:
+            self.guests = dict.fromkeys(vms, Guest())
+        self._own = self._probes.own(self.guests)
+        threading.Thread(target=self._forward_events, daemon=True).start()
         for vm in self._worker.do(MACHINE.agents):
-            self._agent(vm)
-        watching = [
-            threading.Thread(target=self.guarded, args=(self._watch, vm, end)) for vm in self._own
-        ]
-        for watch in watching:
-            watch.start()
-        look = threading.Thread(
-            target=self.guarded, args=(self._look_for_mute, awaited, bool(fresh)), daemon=True
+            self._agent_answers(vm)
+        for vm in self._own:
+            self._start(partial(self._watch, vm, end), partial(self._take_signs, vm))
+        looking = threading.Thread(
+            target=self.guarded, args=(self._look_for_silent_agents, bool(fresh)), daemon=True
         )
-        look.start()
-        self._await(awaited, end, set(fresh))
-        for watch in watching:
-            watch.join()
+        looking.start()
+        self._take_messages(end, set(fresh))
         self._over.set()
-        for learning in self._learning.values():
-            learning.join()
-        look.join()
-        for vm in sorted(self._left(awaited) - self._learning.keys()):
-            self._gone(vm, "no sign of its guest agent")
+        looking.join()
+        for vm in self._in(GuestState.AWAITED):
+            self._down(vm, GuestState.DOWN, "no sign of its guest agent")
+        if self.errors:
+            raise self.errors[0]
 
     def about(self, vm: str) -> Finding:
-        """Say why a VM is not up."""
-        what = f"{vm} is not up: {self.down[vm]}"
+        """Return why a VM is not up."""
+        what = f"{vm} is not up: {self.guests[vm].why}"
         return Finding(what, f"look at what it said: vmnet logs {vm}", about=vm)
+
+    def agent_lost(self, vm: str, why: str) -> None:
+        """Measure a VM at its macvtap from now on: its agent hangs, or has died meanwhile."""
+        with self.news:
+            if self.state(vm) is GuestState.READY:
+                self.guests[vm] = Guest(GuestState.NO_AGENT, why)
 
     def guarded(self, work: Callable[..., None], *args: object) -> None:
         """Do something in a thread of its own; what it raises is kept for the main thread."""
@@ -118,102 +126,134 @@ class Readiness:
         except Exception as error:  # noqa: BLE001  (raised again in the main thread)
             self.errors.append(error)
 
-    def _left(self, vms: set[str]) -> set[str]:
-        return vms - self.ready - self.down.keys()
+    def _start(self, work: Callable[[], _T], done: Callable[[_T], None]) -> None:
+        """Do `work` in a thread of its own; `done` takes its result in the owner's thread."""
 
-    def _await(self, vms: set[str], end: float, unborn: set[str]) -> None:
-        while self._left(vms) - self._learning.keys():
+        def ended(outcome: Callable[[], None]) -> None:
+            self._running -= 1
+            outcome()
+
+        def worked() -> None:
             try:
-                event = self._worker.events.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                return
-            match event.kind:
-                case "started":
-                    unborn.discard(event.vm)
-                case _ if event.vm in unborn or event.vm not in vms:
-                    continue
-                case "agent":
-                    self._agent(event.vm)
-                case "settled":
-                    continue  # a sign, not an event, has decided
-                case "mute":
-                    self._accept(event.vm)
-                case _:
-                    self._gone(event.vm, f"it has ended ({event.detail})")
+                outcome = partial(done, work())
+            except Exception as error:  # noqa: BLE001  (raised again by settle)
+                outcome = partial(self.errors.append, error)
+            self._messages.put(partial(ended, outcome))
 
-    def _agent(self, vm: str) -> None:
+        self._running += 1
+        threading.Thread(target=worked, daemon=True).start()
+
+    def _forward_events(self) -> None:
+        while True:
+            self._messages.put(self._worker.events.get())
+
+    def _in(self, state: GuestState) -> list[str]:
+        return sorted(vm for vm, guest in self.guests.items() if guest.state is state)
+
+    def _take_messages(self, end: float, unborn: set[str]) -> None:
+        """Take messages until nothing is awaited; after `end` only results of running threads."""
+        while True:
+            left_s = end - time.monotonic()
+            awaited = left_s > 0 and self._in(GuestState.AWAITED)
+            if not awaited and not self._running:
+                return
+            try:
+                message = self._messages.get(timeout=left_s if awaited else None)
+            except queue.Empty:
+                continue
+            if isinstance(message, Event):
+                if left_s > 0:
+                    self._happened(message, unborn)
+            else:
+                message()
+
+    def _happened(self, event: Event, unborn: set[str]) -> None:
+        match event.kind:
+            case "started":
+                unborn.discard(event.vm)
+            case _ if event.vm in unborn or event.vm not in self.guests:
+                pass
+            case "agent":
+                self._agent_answers(event.vm)
+            case _:
+                self._down(event.vm, GuestState.DOWN, f"it has ended ({event.detail})")
+
+    def _take_signs(self, vm: str, missing: Mapping[Sign, SignState]) -> None:
+        if self.state(vm).is_down:
+            return
+        if missing:
+            self._down(vm, GuestState.NOT_READY, f"it lacks {readiness.missing(missing)}")
+        elif vm in self._probes.agents:
+            self._rise(vm)
+        else:
+            self._up(vm, GuestState.AGENTLESS)
+
+    def _take_addresses(self, vm: str, learned: Mapping[int, tuple[str, ...]]) -> None:
+        self.learned |= {(vm, nic): found for nic, found in learned.items()}
+        self._up(vm, GuestState.READY)
+
+    def _take_answering(self, vms: Collection[str]) -> None:
+        """Measure VMs at their macvtaps that answer on the wire, but whose agents do not come."""
+        for vm in sorted(vms):
+            self._up(vm, GuestState.NO_AGENT)
+
+    def _agent_answers(self, vm: str) -> None:
         """Take note that a VM's agent answers, which may be one sign of several."""
         with self.news:
-            self._signs.agents.add(vm)
+            self._probes.agents.add(vm)
             self.news.notify_all()
         if vm not in self._own:
             self._rise(vm)
 
-    def _watch(self, vm: str, end: float) -> None:
-        """Look for a VM's own signs again and again, until all hold or one never will."""
-        left = dict.fromkeys(self._own[vm], Held(ok=False))
-        while left and vm not in self.down:
-            left = self._signs.left(vm, left, end)
-            wait = min(_LOOK_AGAIN_S, end - time.monotonic())
-            if any(held.over for held in left.values()) or (left and wait <= 0):
-                break
-            with self.news:
-                self.news.wait(wait if left else 0)
-        if vm in self.down:
-            return
-        if left:
-            self.lacking.add(vm)
-            self._gone(vm, f"it lacks {readiness.missing(left)}")
-        elif vm in self._signs.agents:
-            self._rise(vm)
-        else:
-            self.plain.add(vm)
-            self._accept(vm)
-        self._worker.events.put(Event(vm, _SETTLED))
-
     def _rise(self, vm: str) -> None:
-        """Take note that a VM's agent answers; one with dynamic addresses is asked for them first.
+        """Let a VM be up whose agent answers; one with dynamic addresses is asked for them first.
 
         Meanwhile others are attended to: a lease may be long in coming.
         """
-        if vm in self.ready or vm in self._learning:
+        if self.state(vm) is not GuestState.AWAITED:
             return
         wanted = {nic for name, nic in self._dynamic if name == vm}
-        if not wanted:
-            self._up(vm)
+        if wanted:
+            self._become(vm, Guest(GuestState.LEARNING))
+            self._start(partial(self._learn, vm, wanted), partial(self._take_addresses, vm))
+        else:
+            self._up(vm, GuestState.READY)
+
+    def _up(self, vm: str, state: GuestState) -> None:
+        learnt = state is GuestState.READY and self.state(vm) is GuestState.LEARNING
+        if self.state(vm) is not GuestState.AWAITED and not learnt:
             return
-        thread = threading.Thread(target=self.guarded, args=(self._learn, vm, wanted))
-        self._learning[vm] = thread
-        thread.start()
+        but = f", but {NO_AGENT}: it is measured at its macvtap instead"
+        after = f"{time.monotonic() - self._started:.1f} s"
+        self._tell(f"{vm} is up after {after}{but if state is GuestState.NO_AGENT else ''}")
+        self._become(vm, Guest(state, "" if state is GuestState.READY else NO_AGENT))
 
-    def _up(self, vm: str) -> None:
-        self._tell(f"{vm} is up after {time.monotonic() - self._started:.1f} s")
-        with self.news:
-            self.ready.add(vm)
-            self.news.notify_all()
-
-    def _accept(self, vm: str) -> None:
-        """Take a VM as it is that answers on the wire, but whose agent does not come."""
-        if vm in self.ready or vm in self.down:
-            return
-        but = "" if vm in self.plain else f", but {MUTE}: it is measured at its macvtap instead"
-        self._tell(f"{vm} is up after {time.monotonic() - self._started:.1f} s{but}")
-        with self.news:
-            self.mute[vm] = MUTE
-            self.ready.add(vm)
-            self.news.notify_all()
-
-    def _gone(self, vm: str, why: str) -> None:
+    def _down(self, vm: str, state: GuestState, why: str) -> None:
         self._tell(f"{vm} is not up: {why}")
+        self._become(vm, Guest(state, why))
+
+    def _become(self, vm: str, guest: Guest) -> None:
         with self.news:
-            self.down[vm] = why
-            self.ready.discard(vm)
+            self.guests[vm] = guest
             self.news.notify_all()
 
-    def _learn(self, vm: str, wanted: set[int]) -> None:
+    def _watch(self, vm: str, end: float) -> dict[Sign, SignState]:
+        """Look for a VM's own signs again and again, until all hold or one never will."""
+        left = dict.fromkeys(self._own[vm], SignState(ok=False))
+        while not self.state(vm).is_down:
+            left = self._probes.left(vm, left, end)
+            wait = min(_LOOK_AGAIN_S, end - time.monotonic())
+            if not left or wait <= 0 or any(sign.over for sign in left.values()):
+                break
+            with self.news:
+                self.news.wait(wait)
+        return left
+
+    def _learn(self, vm: str, wanted: set[int]) -> dict[int, tuple[str, ...]]:
         """Ask the guest for the addresses that DHCP and router advertisements gave it."""
         end = min(time.monotonic() + _LEARN_S, self._worker.until or math.inf)
         pause = threading.Event()
+        learned: dict[int, tuple[str, ...]] = {}
         while wanted and time.monotonic() < end:
             try:
                 told = self._worker.do(MACHINE.guest, vm, Guests.addresses)
@@ -221,21 +261,21 @@ class Readiness:
                 told = {}
             for nic in list(wanted):
                 found = told.get(self._nics[vm, nic].mac, ())
-                self.learned[vm, nic] = found
-                if self._awaited(vm, nic) <= {ip_address(one).version for one in found}:
+                learned[nic] = found
+                if self._awaited_versions(vm, nic) <= {ip_address(one).version for one in found}:
                     wanted.discard(nic)
             # The agent has no event for a lease.
             pause.wait(_ADDRESS_POLL_S if wanted else 0)
-        self._up(vm)
+        return learned
 
-    def _awaited(self, vm: str, nic: int) -> set[int]:
-        """Say of which IP versions a NIC should get an address by itself."""
+    def _awaited_versions(self, vm: str, nic: int) -> set[int]:
+        """Return of which IP versions a NIC should get an address by itself."""
         config = self._nics[vm, nic]
         network = self._plan.network(self._plan.vm(vm).nics[nic].network)
         six = config.ra and any(subnet.version == _IPV6 for subnet in network.subnet)
         return ({4} if config.dhcp else set()) | ({6} if six or not config.dhcp else set())
 
-    def _look_for_mute(self, vms: set[str], fresh: bool) -> None:  # noqa: FBT001
+    def _look_for_silent_agents(self, fresh: bool) -> None:  # noqa: FBT001
         """Find guests that answer on the wire, but whose agent does not come even so.
 
         An agent starts some time after the network of its guest: it is given a second look.
@@ -243,31 +283,14 @@ class Readiness:
         pause = _FRESH_PAUSE_S if fresh else _OLD_PAUSE_S
         before: set[str] = set()
         while not self._over.wait(pause) and (
-            left := self._left(vms) - self._learning.keys() - self._own.keys()
+            left := set(self._in(GuestState.AWAITED)) - self._own.keys()
         ):
-            alive = self._alive(left)
-            for vm in sorted(alive & before):
-                self._worker.events.put(Event(vm, _AWAKE))
+            static = {
+                key: [ip_address(a) for a in config.static]
+                for key, config in self._nics.items()
+                if key[0] in left
+            }
+            answers = claims.ask(self._plan, self._nics, static, self._worker, _LOOK_S)
+            alive = {vm for vm, _ in answers.own(self._nics)}
+            self._messages.put(partial(self._take_answering, alive & before))
             before = alive
-
-    def _alive(self, vms: set[str]) -> set[str]:
-        """Ask for the addresses of these VMs, on the LAN and by a synthetic wire."""
-        asked: dict[str, dict[Address, str]] = {}
-        homes: dict[tuple[str, Address], str] = {}
-        for vm in vms:
-            for number, nic in enumerate(self._plan.vm(vm).nics):
-                network = self._plan.network(nic.network)
-                if network.granted:
-                    continue  # this user may send no frames there
-                config, uplink = self._nics[vm, number], uplink_of(self._plan.name, network)
-                for address in map(ip_address, config.static):
-                    asked.setdefault(uplink, {})[address] = config.mac
-                    homes[uplink, address] = vm
-        found: set[str] = set()
-        for uplink, wanted in asked.items():
-            try:
-                heard = self._worker.do(address_claims.claims, uplink, wanted, _LOOK_S)
-            except VmnetError:
-                continue  # the uplink is down, say: nobody can be heard there
-            found |= {homes[uplink, a] for a, macs in heard.macs.items() if wanted[a] in macs}
-        return found

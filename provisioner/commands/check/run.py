@@ -2,26 +2,26 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.check.readiness import Traits
+from provisioner.check.readiness import GuestState, Traits
 from provisioner.check.result import Finding, Result
+from provisioner.commands.check import claims
 from provisioner.commands.check.diagnose import Diagnosis
 from provisioner.commands.check.endpoints import Ends
 from provisioner.commands.check.measure import Measuring
 from provisioner.commands.check.readiness import Readiness
-from provisioner.commands.check.readiness_probes import Signs
+from provisioner.commands.check.readiness_probes import ReadinessProbes
 from provisioner.commands.session import Session
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.host.guest import console_log
 from provisioner.host.lab import switch_probe
 from provisioner.host.network import nftables
-from provisioner.host.probe import address_claims
 from provisioner.network.devices import uplink_of
 from provisioner.plan.checks import HOST
 from provisioner.reachability import external, pairs, user_checks
@@ -30,9 +30,7 @@ from provisioner.reachability.sampling import sample
 from provisioner.report.report import Report
 
 if TYPE_CHECKING:
-    from provisioner.host.probe.address_claims import Claims
     from provisioner.host.system.worker import Call
-    from provisioner.plan.ip import Address
 
 _CONSOLE_LINES = 40
 _CLAIM_S = 1.0
@@ -71,8 +69,8 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     pairs = _pairs(session, set(up_now))
     plan, nics, worker = session.target.plan, session.nics, session.worker
     traits = {d.vm: Traits(d.image.agent, d.image.cloud_init) for d in domains}
-    signs = Signs(plan, nics, session.snapshot.facts, worker, traits)
-    readiness = Readiness(plan, pairs, nics, worker, session.tell, signs)
+    probes = ReadinessProbes(plan, nics, session.snapshot.facts, worker, traits)
+    readiness = Readiness(plan, pairs, nics, worker, session.tell, probes)
     before = session.worker.do(nftables.dropped)
     measuring = Measuring(ends, pairs, readiness, session.worker)
     threads = measuring.start()
@@ -80,7 +78,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     patience = _CLOUD_INIT_S if any(t.cloud_init for t in traits.values()) else _READY_S
     left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
     readiness.settle(up_now, left_s, when.ready_since, when.fresh)
-    rivals = _rivals(session, readiness)
+    rivals = tuple(_taken_twice(session, readiness))
     for thread in threads:
         thread.join(None if last is None else max(0.0, last - time.monotonic()))
     if readiness.errors:
@@ -175,59 +173,33 @@ def _measured_switches(session: Session, pairs: Iterable[Pair]) -> dict[str, boo
 
 
 def _about_guests(readiness: Readiness) -> Iterable[Finding]:
-    for vm, why in sorted({**readiness.mute, **readiness.down}.items()):
-        if vm in readiness.plain and vm not in readiness.down:
-            continue  # it is waited for by other signs than its agent
-        if vm in readiness.down:
+    for vm, guest in sorted(readiness.guests.items()):
+        if guest.state.is_down:
             yield readiness.about(vm)
-        else:
-            what = f"{vm}: {why}; it answers on the wire, so it was measured at its macvtap"
+        elif guest.state is GuestState.NO_AGENT:
+            what = f"{vm}: {guest.why}; it answers on the wire, so it was measured at its macvtap"
             fix = f"look at the guest: vmnet console {vm}; its image needs qemu-guest-agent"
             yield Finding(what, fix, about=vm)
 
 
-def _rivals(session: Session, readiness: Readiness) -> tuple[Finding, ...]:
-    """Ask all wires at once who answers for the guests' addresses; others than they are rivals."""
-    plan = session.target.plan
-    pending: list[tuple[dict[Address, tuple[str, str]], Call[Claims]]] = []
-    for network in plan.networks:
-        homes: dict[Address, tuple[str, str]] = {}
-        for (vm, nic), config in session.nics.items():
-            if network.granted or plan.vm(vm).nics[nic].network != network.name:
-                continue
-            known = config.static or readiness.learned.get((vm, nic), ())
-            homes |= {ip_address(a): (vm, config.mac) for a in known if vm in readiness.ready}
-        if homes:
-            wanted = {address: mac for address, (_, mac) in homes.items()}
-            uplink = uplink_of(plan.name, network)
-            ask = address_claims.claims
-            pending.append((homes, session.worker.call(ask, uplink, wanted, _CLAIM_S)))
-    found: list[Finding] = []
-    for homes, asked in pending:
-        try:
-            claims = asked.result()
-        except VmnetError as error:
-            session.tell(f"nobody could be asked for rivals: {error.what}")
-            continue
-        found += _taken_twice(homes, claims.macs)
-    return tuple(found)
-
-
-def _taken_twice(
-    homes: "Mapping[Address, tuple[str, str]]", macs: "Mapping[Address, Sequence[str]]"
-) -> Iterable[Finding]:
-    for address, answered in macs.items():
-        vm, mac = homes[address]
-        others = [one for one in answered if one != mac.lower()]
-        if others:
-            yield Finding(
-                f"{address} of {vm} is used twice: {', '.join(others)} answers for it too",
-                f"give {vm} another address, or find that machine and take the address from it",
-                (f"asked who has {address}: {', '.join(answered)} answered; {vm} is {mac}",),
-                vm,
-            )
-
-
-def results_of(report: Report) -> Mapping[tuple[str, str, str], Result]:
-    """Give the results by source, target and address, for comparison from round to round."""
-    return {(r.pair.source, r.pair.target, r.address): r for r in report.results}
+def _taken_twice(session: Session, readiness: Readiness) -> Iterable[Finding]:
+    """Find the guests' addresses that other machines answer for too, on all uplinks at once."""
+    nics = session.nics
+    known = {
+        key: [ip_address(a) for a in config.static or readiness.learned.get(key, ())]
+        for key, config in nics.items()
+        if readiness.state(key[0]).is_up
+    }
+    answers = claims.ask(session.target.plan, nics, known, session.worker, _CLAIM_S)
+    for what in answers.failed.values():
+        session.tell(f"nobody could be asked for rivals: {what}")
+    for (vm, nic), found in answers.macs.items():
+        mac = nics[vm, nic].mac
+        for address, macs in found.items():
+            if others := [one for one in macs if one != mac.lower()]:
+                yield Finding(
+                    f"{address} of {vm} is used twice: {', '.join(others)} answers for it too",
+                    f"give {vm} another address, or find that machine and take the address from it",
+                    (f"asked who has {address}: {', '.join(macs)} answered; {vm} is {mac}",),
+                    vm,
+                )

@@ -12,7 +12,7 @@ from typing import Final
 
 from provisioner.check import readiness
 from provisioner.check.evidence import Inside
-from provisioner.check.readiness import Held, Kind, Sign
+from provisioner.check.readiness import Kind, Sign, SignState
 from provisioner.errors import VmnetError
 from provisioner.guest import agent_info
 from provisioner.guest.agent_info import GuestInfo
@@ -100,7 +100,7 @@ def matched(
     return found
 
 
-def look(guest: Guests, sign: Sign, within_s: float) -> Held:
+def look(guest: Guests, sign: Sign, within_s: float) -> SignState:
     """Tell whether a sign holds as seen from inside; a command has `within_s` seconds.
 
     An agent that does not answer is a reason like another: it may yet come.
@@ -108,22 +108,22 @@ def look(guest: Guests, sign: Sign, within_s: float) -> Held:
     try:
         return _look(guest, sign, within_s)
     except VmnetError as error:
-        return Held(ok=False, why=error.what)
+        return SignState(ok=False, why=error.what)
 
 
-def _look(guest: Guests, sign: Sign, within_s: float) -> Held:
+def _look(guest: Guests, sign: Sign, within_s: float) -> SignState:
     match sign.kind:
         case Kind.CLOUD_INIT:
             return readiness.cloud_init(_output(guest, _RESULT))
         case Kind.SSH | Kind.TCP:
             there = readiness.listens(_output(guest, _SOCKETS), sign.port)
-            return Held(there, "" if there else "nothing listens there in the guest")
+            return SignState(there, "" if there else "nothing listens there in the guest")
         case Kind.COMMAND:
             ran = guest.run(["/bin/sh", "-c", sign.line], max(1.0, within_s))
             text = one_line((ran.stderr or ran.stdout).decode("utf-8", "replace").strip(), 100)
-            return Held(ran.status == 0, f"exit status {ran.status}{text and f', {text}'}")
+            return SignState(ran.status == 0, f"exit status {ran.status}{text and f', {text}'}")
         case Kind.STARTED | Kind.AGENT | Kind.ADDRESS:
-            return Held(ok=True)  # it has just answered
+            return SignState(ok=True)  # it has just answered
 
 
 def _output(guest: Guests, script: str) -> str:

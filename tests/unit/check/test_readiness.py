@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.check import readiness
-from provisioner.check.readiness import MICRO, Held, Kind, Sign, Traits
+from provisioner.check.readiness import MICRO, Kind, Sign, SignState, Traits
 from provisioner.plan.load.loader import load
 from provisioner.plan.vm import Vm
 
@@ -59,19 +59,19 @@ def test_a_listening_port_is_found_in_both_tables() -> None:
 @pytest.mark.parametrize(
     ("result", "held"),
     [
-        ("", Held(ok=False, why="it has not ended")),
-        ('{"v1": {"datasource": "NoCloud", "err', Held(ok=False, why="it has not ended")),
-        ("[1]", Held(ok=False, why="it has not ended")),
-        ('{"v1": {"errors": []}}', Held(ok=True)),
-        ("disabled\n", Held(ok=False, why="it is disabled in the guest", over=True)),
+        ("", SignState(ok=False, why="it has not ended")),
+        ('{"v1": {"datasource": "NoCloud", "err', SignState(ok=False, why="it has not ended")),
+        ("[1]", SignState(ok=False, why="it has not ended")),
+        ('{"v1": {"errors": []}}', SignState(ok=True)),
+        ("disabled\n", SignState(ok=False, why="it is disabled in the guest", over=True)),
         (
             '{"v1": {"errors": ["no \\u001b[2J", 5, ["x"], "more"]}}',
-            Held(ok=False, why="it ended with errors: no \\x1b[2J; 5; ['x']", over=True),
+            SignState(ok=False, why="it ended with errors: no \\x1b[2J; 5; ['x']", over=True),
         ),
-        ('{"v1": {"errors": "x"}}', Held(ok=False, why="it ended with errors: x", over=True)),
+        ('{"v1": {"errors": "x"}}', SignState(ok=False, why="it ended with errors: x", over=True)),
     ],
 )
-def test_cloud_inits_result_is_judged(result: str, held: Held) -> None:
+def test_cloud_inits_result_is_judged(result: str, held: SignState) -> None:
     assert readiness.cloud_init(result) == held
 
 
@@ -82,5 +82,8 @@ def test_whatever_is_said_for_a_result_is_judged(text: str) -> None:
 
 
 def test_all_that_is_missing_is_told() -> None:
-    left = {Sign(Kind.SSH, 22): Held(ok=False, why="no"), Sign(Kind.AGENT): Held(ok=False)}
+    left = {
+        Sign(Kind.SSH, 22): SignState(ok=False, why="no"),
+        Sign(Kind.AGENT): SignState(ok=False),
+    }
     assert readiness.missing(left) == "ssh: no; agent"
