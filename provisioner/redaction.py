@@ -38,12 +38,12 @@ _Span = tuple[_Place, _Place]
 
 
 def is_secret(key: str) -> bool:
-    """Tell whether a key's value is not to be shown; misspelt ones such as `pasword` are, too."""
+    """Return whether a key's value is not to be shown; misspelt ones such as `pasword` are, too."""
     return _KEY.fullmatch(key) is not None
 
 
 def are_in(text: str) -> bool:
-    """Tell whether there are secrets in a text, by the looks of it."""
+    """Return whether there are secrets in a text, by the looks of it."""
     return _LEXICAL.search(text) is not None
 
 
@@ -146,7 +146,7 @@ class _Values:
             self._open[-1] = not self._open[-1]
 
     def take_rest(self, lines: list[str]) -> None:
-        """Take all that follows for secret, from where the text was no YAML any more."""
+        """Treat all that follows as secret, from where the text stopped being YAML."""
         end = (len(lines), 0)
         if self._secret:
             self.spans.append((self._secret[1], end))

@@ -27,14 +27,14 @@ class Source:
         self.secrets = redaction.hidden(text) if shown is None else {}
 
     def where(self, line: int, column: int) -> Where:
-        """Give the place of a line and column that count from 0; its text shows no secret."""
+        """Return the place of a line and column that count from 0; its text shows no secret."""
         shown = self.lines[line] if line < len(self.lines) else ""
         text, at = redaction.masked(shown, self.secrets.get(line, ()), column)
         caret = 0 if at == column else at + 1
         return Where(self.file, line + 1, column + 1 + self.shift, text, caret)
 
     def is_secret(self, line: int, column: int) -> bool:
-        """Tell whether the value of a secret key stands at a line and column."""
+        """Return whether the value of a secret key stands at a line and column."""
         return any(start <= column < end for start, end in self.secrets.get(line, ()))
 
 

@@ -16,7 +16,7 @@ _COMMAND = re.compile(r"#(?=#\w{0,32}\[)")
 
 
 def sanitize(text: str) -> str:
-    r"""Give `text` with every character that steers a terminal written out, as `\x1b` or `\u202e`.
+    r"""Return `text` with characters that steer a terminal written out, as `\x1b` or `\u202e`.
 
     What would steer a CI runner from within a line is broken: `##[error]` becomes `# #[error]`.
     Newlines and tabs stay. Applying it twice changes nothing more.
@@ -26,13 +26,13 @@ def sanitize(text: str) -> str:
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    r"""Give `text` sanitised on one line of at most `limit` characters; newlines become `\n`."""
+    r"""Return `text` sanitised on one line of at most `limit` characters; newlines become `\n`."""
     line = sanitize(text).replace("\n", "\\n").replace("\t", "\\t")
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def hides(character: str) -> bool:
-    """Tell whether a character steers a terminal or a parser instead of showing something.
+    """Return whether a character steers a terminal or a parser instead of showing something.
 
     The last two of each plane count too: XML forbids U+FFFE and U+FFFF.
     """

@@ -51,10 +51,10 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
 
 
 def _around(facts: "Facts", held: frozenset[str], uplink: str) -> "Iterator[Item]":
-    yield from host.rooms(doctor.rooms())
+    yield from host.free_space(doctor.free_space())
     yield host.memory(doctor.memory())
-    cards = nics.cards([(x.name, x.index) for x in facts.links])
-    yield from network.uplinks(facts, cards, nics.dmi(), uplink)
+    found = nics.nics([(x.name, x.index) for x in facts.links])
+    yield from network.uplinks(facts, found, nics.dmi(), uplink)
     yield from network.firewall(facts, bridge_filter=nics.bridge_filter())
     yield from network.leftovers(facts, held)
     yield from network.managers(nics.others())

@@ -12,7 +12,7 @@ KERNEL=="kvm", GROUP="kvm", MODE="0660", OPTIONS+="static_node=kvm"
 
 
 def text(major: int) -> str:
-    """Give all lines; `major` is macvtap's device number on this host, 0 where it has none.
+    """Return all lines; `major` is macvtap's device number on this host, 0 where it has none.
 
     The number is given out when the driver is loaded: another host may have another one.
     """

@@ -1,4 +1,4 @@
-"""What vmnet doctor says: findings about a host, each with its mend, and what they amount to."""
+"""What vmnet doctor says: findings about a host, each with its fix, and their summary."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,9 @@ class Severity(StrEnum):
 
     GOOD = "ok"
     NOTE = "note"  # works otherwise than one may think, or less well than it could
-    LACKS = "lacking"  # some plans cannot be brought up, and which ones is said
+    LACKS = "lacking"  # some plans cannot be brought up, the finding names them
     BAD = "broken"  # no plan can be brought up
-    UNKNOWN = "unknown"  # could not be looked at, and why is said
+    UNKNOWN = "unknown"  # could not be checked, the finding says why
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class Item:
 
 
 def status(items: Sequence[Item]) -> Exit:
-    """Give the exit status: 4 as soon as one thing keeps every plan from coming up."""
+    """Return the exit status: 4 as soon as one thing keeps every plan from coming up."""
     return Exit.HOST_CANNOT if any(i.state is Severity.BAD for i in items) else Exit.DONE
 
 
 def lines(items: Sequence[Item]) -> Iterator[str]:
-    """Give the findings for people, area by area, the mend below each."""
+    """Return the findings for people, area by area, each with its fix below."""
     for area in dict.fromkeys(i.area for i in items):
         yield area
         for item in (i for i in items if i.area == area):
@@ -48,16 +48,16 @@ def lines(items: Sequence[Item]) -> Iterator[str]:
 
 
 def summary(items: Sequence[Item]) -> str:
-    """Say in one sentence what it amounts to."""
+    """Return the summary in one sentence."""
     numbers = {state: sum(i.state is state for i in items) for state in Severity}
-    told = [f"{len(items)} things looked at"]
-    told += [f"{n} {state}" for state, n in numbers.items() if n and state is not Severity.GOOD]
+    counts = [f"{len(items)} things looked at"]
+    counts += [f"{n} {state}" for state, n in numbers.items() if n and state is not Severity.GOOD]
     end = "no plan can be brought up" if status(items) else "nothing keeps vmnet up from working"
-    return f"doctor: {', '.join(told)}; {end}"
+    return f"doctor: {', '.join(counts)}; {end}"
 
 
 def as_json(items: Sequence[Item]) -> str:
-    """Write the findings as JSON, every string of it sanitised."""
+    """Format the findings as JSON, every string of it sanitised."""
     value = {
         "format": FORMAT,
         "command": "doctor",

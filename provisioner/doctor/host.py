@@ -1,4 +1,4 @@
-"""What the host has to have besides its kernel: rights, QEMU, libvirt, room."""
+"""What the host has to have besides its kernel: rights, QEMU, libvirt, free space."""
 
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ class FreeSpace:
 
 
 def rights(missing: Iterable[tuple[str, str]], user: str) -> Iterator[Item]:
-    """Judge the capabilities that vmnet lacks: name and what it is for."""
-    told = [f"{name} ({why})" for name, why in missing]
-    if not told:
+    """Check the capabilities that vmnet lacks: name and what it is for."""
+    described = [f"{name} ({why})" for name, why in missing]
+    if not described:
         yield Item("rights", f"vmnet has all it needs, as {user}")
         return
     yield Item(
         "rights",
-        f"as {user}, vmnet lacks {', '.join(told)}",
+        f"as {user}, vmnet lacks {', '.join(described)}",
         Severity.BAD,
         "run it as root: sudo vmnet …; or have root make devices for you: "
         "vmnet net create --uplink NIC --mode MODE --owner USER",
@@ -49,7 +49,7 @@ def rights(missing: Iterable[tuple[str, str]], user: str) -> Iterator[Item]:
 
 
 def qemu(version: str, trouble: str, user: str) -> Item:
-    """Judge QEMU; `user` is who it will run as."""
+    """Check QEMU; `user` is who it will run as."""
     if trouble:
         return Item("virtualisation", trouble, Severity.BAD, "apt-get install qemu-system-x86")
     return Item("virtualisation", f"{version}; guests run as the user {user}")
@@ -66,7 +66,7 @@ _TOOLS: Final = (
 
 
 def tools(there: Container[str], *, uefi: bool) -> Iterator[Item]:
-    """Judge the programs that only some plans need; `uefi`: OVMF is on the host."""
+    """Check the programs that only some plans need; `uefi`: OVMF is on the host."""
     missing = [tool for tool in _TOOLS if tool[0] not in there]
     for name, what, state, package in missing:
         yield Item(
@@ -80,52 +80,55 @@ def tools(there: Container[str], *, uefi: bool) -> Iterator[Item]:
 
 
 def programs() -> tuple[str, ...]:
-    """Name the programs that `tools` judges."""
+    """Return the programs that `tools` judges."""
     return tuple(name for name, *_ in _TOOLS)
 
 
 def libvirt(found: Libvirt) -> Iterator[Item]:
-    """Judge libvirt by what it answered."""
+    """Check libvirt by what it answered."""
     if not found.library:
         fix = "apt-get install libvirt0 libvirt-daemon-driver-qemu python3-libvirt"
         yield Item("virtualisation", f"libvirt: {found.trouble}", Severity.BAD, fix)
         return
-    told = f"libvirt {_version(found.library)}: {found.chosen}"
+    described = f"libvirt {_version(found.library)}: {found.chosen}"
     if not found.trouble:
-        yield Item("virtualisation", f"{told}; opened, driver {found.opened}")
+        yield Item("virtualisation", f"{described}; opened, driver {found.opened}")
         return
-    what = f"{told}; it cannot be opened: {found.trouble}"
+    what = f"{described}; it cannot be opened: {found.trouble}"
     yield Item("virtualisation", what, Severity.BAD, found.fix)
 
 
-def rooms(found: Iterable[FreeSpace]) -> Iterator[Item]:
-    """Judge the room that is left."""
-    for room in found:
-        free = f"{room.free // _MIB} MiB free"
-        what = f"{room.path}: {free}, for {room.purpose}"
-        if room.trouble:
-            what = f"{room.path}, for {room.purpose}: {room.trouble}"
+def free_space(found: Iterable[FreeSpace]) -> Iterator[Item]:
+    """Check the free space."""
+    for folder in found:
+        free = f"{folder.free // _MIB} MiB free"
+        what = f"{folder.path}: {free}, for {folder.purpose}"
+        if folder.trouble:
+            what = f"{folder.path}, for {folder.purpose}: {folder.trouble}"
             yield Item(
-                "room", what, Severity.BAD, "set VMNET_STATE_DIR, VMNET_RUN_DIR, VMNET_CACHE_DIR"
+                "space", what, Severity.BAD, "set VMNET_STATE_DIR, VMNET_RUN_DIR, VMNET_CACHE_DIR"
             )
-        elif room.free < room.enough or room.inodes == 0:
-            short = "no inode is free there" if room.inodes == 0 else "that is too little"
+        elif folder.free < folder.enough or folder.inodes == 0:
+            short = "no inode is free there" if folder.inodes == 0 else "that is too little"
             yield Item(
-                "room", f"{what}: {short}", Severity.BAD, "make room there: vmnet down what idles"
+                "space",
+                f"{what}: {short}",
+                Severity.BAD,
+                "free some space: vmnet down what idles",
             )
-        elif room.free < room.good:
-            yield Item("room", f"{what}: a few guests fill it", Severity.NOTE, "make room there")
+        elif folder.free < folder.good:
+            yield Item("space", f"{what}: a few guests fill it", Severity.NOTE, "free some space")
         else:
-            yield Item("room", what)
+            yield Item("space", what)
 
 
 def memory(available: int) -> Item:
-    """Judge the memory that is left, in bytes."""
+    """Check the memory that is left, in bytes."""
     what = f"memory: {available // _MIB} MiB can be used"
     if available < 256 * _MIB:
         fix = "end something, or add swap: a micro guest needs some 100 MiB"
-        return Item("room", f"{what}: not even for a few small guests", Severity.NOTE, fix)
-    return Item("room", what)
+        return Item("space", f"{what}: not even for a few small guests", Severity.NOTE, fix)
+    return Item("space", what)
 
 
 def _version(number: int) -> str:

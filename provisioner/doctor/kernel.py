@@ -71,7 +71,7 @@ class Nodes:
 
 
 def kernel(found: Kernel) -> Iterator[Item]:
-    """Judge the kernel's drivers."""
+    """Check the kernel's drivers."""
     yield Item(AREA, f"Linux {found.release}")
     if set(found.answers.values()) == {None}:
         what = "the kernel tells root only which drivers it has"
@@ -136,17 +136,17 @@ def _vhost(found: Kernel) -> Item:
 
 
 def _upstream(found: Kernel) -> tuple[int, int, int]:
-    """Give the upstream version: Debian has it in `uname -v`, with a name of its own before."""
-    told = re.search(r"Debian (\d+)\.(\d+)\.(\d+)", found.version)
-    told = told or re.match(r"(\d+)\.(\d+)\.(\d+)", found.release)
-    if not told:
+    """Return the upstream version: Debian has it in `uname -v`, with a name of its own before."""
+    match = re.search(r"Debian (\d+)\.(\d+)\.(\d+)", found.version)
+    match = match or re.match(r"(\d+)\.(\d+)\.(\d+)", found.release)
+    if not match:
         return 0, 0, 0
-    major, minor, patch = map(int, told.groups())
+    major, minor, patch = map(int, match.groups())
     return major, minor, patch
 
 
 def kvm(found: Kvm, container: str = "") -> Item:
-    """Judge whether guests run under KVM."""
+    """Check whether guests run under KVM."""
     slow = "guests are computed by QEMU (TCG), several times slower"
     if not found.exists:
         fix = "turn on virtualisation in the firmware (in a VM: nested virtualisation), then: "
@@ -169,7 +169,7 @@ def kvm(found: Kvm, container: str = "") -> Item:
 
 
 def nodes(found: Nodes, container: str = "") -> Iterator[Item]:
-    """Judge whether /dev/tapN can be had: QEMU opens it, and nothing else will do."""
+    """Check whether /dev/tapN can be had: QEMU opens it, and nothing else will do."""
     flags = docker_flags(found.major)
     yield _taps(found, flags, container)
     if found.tun:
@@ -198,7 +198,7 @@ def _taps(found: Nodes, flags: str, container: str) -> Item:
 
 
 def docker_flags(major: int) -> str:
-    """Give the flags of `docker run` and `podman run` that guests on macvtaps need."""
+    """Return the flags of `docker run` and `podman run` that guests on macvtaps need."""
     capabilities = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "MKNOD")
     rule = f"'c {major or 'MAJOR'}:* rwm'"
     where = "" if major else " (MAJOR: that of macvtap in /proc/devices)"

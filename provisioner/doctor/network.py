@@ -31,10 +31,10 @@ UNMANAGED: Final = "[Link] Unmanaged"
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A hypervisor or cloud, known by its firmware's words or its NIC's driver."""
+    """A hypervisor or cloud, known by its firmware's strings or its NIC's driver."""
 
     name: str
-    words: str  # a pattern for the DMI strings, joined
+    strings: str  # a pattern for the DMI strings, joined
     drivers: frozenset[str]
     fix: str
 
@@ -95,7 +95,7 @@ class SysfsNic:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """Programs of this network namespace that look after links, and what they were told."""
+    """Programs of this network namespace that look after links, and how they are configured."""
 
     running: frozenset[str] = frozenset()  # names of programs
     networkd: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # file: [Match]
@@ -105,23 +105,23 @@ class Others:
 
 def platform(driver: str, dmi: Collection[str]) -> Platform | None:
     """Tell whose machine this is; None for real hardware, or nobody known."""
-    words = "\n".join(dmi).lower()
+    strings = "\n".join(dmi).lower()
     for one in _PLATFORMS:
-        if re.search(one.words, words):
+        if re.search(one.strings, strings):
             return one
     return next((one for one in _PLATFORMS if driver in one.drivers), None)
 
 
 def uplinks(
-    facts: Facts, cards: Mapping[str, SysfsNic], dmi: Collection[str], wanted: str = ""
+    facts: Facts, nics: Mapping[str, SysfsNic], dmi: Collection[str], wanted: str = ""
 ) -> Iterator[Item]:
-    """Judge each NIC that guests could be put on; `wanted` is one that must do."""
+    """Check each NIC that guests could be put on; `wanted` is one that must do."""
     if wanted and not facts.link(wanted):
         fix = f"the NICs here: {', '.join(x.name for x in facts.links if _may_be(x))}"
         yield Item("uplinks", f'there is no NIC "{one_line(wanted)}"', Severity.BAD, fix)
     found = [x for x in facts.links if x.name == wanted or (not wanted and _may_be(x))]
     for link in found:
-        yield from _uplink(link, facts, cards.get(link.name, SysfsNic()), dmi, must=bool(wanted))
+        yield from _uplink(link, facts, nics.get(link.name, SysfsNic()), dmi, must=bool(wanted))
     if not found and not wanted:
         what = "there is no NIC that guests could be put on: `switch:` needs none"
         yield Item("uplinks", what, Severity.NOTE, "write `switch: true` in place of `uplink:`")
@@ -134,10 +134,10 @@ def _may_be(link: Link) -> bool:
 
 
 def _uplink(
-    link: Link, facts: Facts, card: SysfsNic, dmi: Collection[str], *, must: bool
+    link: Link, facts: Facts, nic: SysfsNic, dmi: Collection[str], *, must: bool
 ) -> Iterator[Item]:
     name = one_line(link.name)
-    about = ", ".join(_about(link, facts, card))
+    about = ", ".join(_about(link, facts, nic))
     if bad := uplink.device_problem(link, facts):
         yield Item("uplinks", bad.what, Severity.BAD if must else Severity.LACKS, bad.fix)
         return
@@ -152,10 +152,10 @@ def _uplink(
         yield Item("uplinks", bad.what, state, bad.fix)
     else:
         yield Item("uplinks", f"{name} ({about}): can carry guests")
-    if found := platform(card.driver, dmi if card.driver else ()):
+    if found := platform(nic.driver, dmi if nic.driver else ()):
         yield Item(
             "uplinks",
-            f"{name} is a card of {found.name}, which often drops frames from MACs that it did "
+            f"{name} is a NIC of {found.name}, which often drops frames from MACs that it did "
             "not give out: such guests reach each other and nobody else",
             Severity.NOTE,
             f"ask its switch: vmnet doctor --uplink {name}; {found.fix}",
@@ -165,10 +165,10 @@ def _uplink(
         yield Item("uplinks", what, Severity.NOTE, f"ip link set dev {name} mtu 1500")
 
 
-def _about(link: Link, facts: Facts, card: SysfsNic) -> Iterator[str]:
-    yield card.driver or link.kind or "Ethernet"
-    if card.speed:
-        yield f"{card.speed} Mbit/s"
+def _about(link: Link, facts: Facts, nic: SysfsNic) -> Iterator[str]:
+    yield nic.driver or link.kind or "Ethernet"
+    if nic.speed:
+        yield f"{nic.speed} Mbit/s"
     yield f"MTU {link.mtu}"
     if uplink.carries_default(link, facts):
         yield "carries this host's default route, so it cannot be given away by passthru"
@@ -179,7 +179,7 @@ def _about(link: Link, facts: Facts, card: SysfsNic) -> Iterator[str]:
 
 
 def firewall(facts: Facts, *, bridge_filter: bool) -> Iterator[Item]:
-    """Judge what others' rules do to frames of guests."""
+    """Check what others' rules do to frames of guests."""
     for chain in facts.firewall.drops:
         yield Item(
             "others",
@@ -198,7 +198,7 @@ def firewall(facts: Facts, *, bridge_filter: bool) -> Iterator[Item]:
 
 
 def leftovers(facts: Facts, held: Collection[str]) -> Iterator[Item]:
-    """Name macvtaps that nobody holds open: of other tools, and of plans whose VMs are gone."""
+    """Report macvtaps that nobody holds open: of other tools, and of plans whose VMs are gone."""
     idle: dict[str, list[str]] = {}
     for link in facts.links:
         if link.kind != "macvtap" or link.name in held:
@@ -221,7 +221,7 @@ def _plan_of(link: Link) -> str:
 
 
 def managers(found: Others) -> Iterator[Item]:
-    """Name programs that would give our links addresses, or take them down."""
+    """Report programs that would give our links addresses, or take them down."""
     if "systemd-network" in found.running:
         files = dict.fromkeys(_taker(found.networkd, *each) for each in _SAMPLES.items())
         for file in filter(None, files):
@@ -235,7 +235,7 @@ def managers(found: Others) -> Iterator[Item]:
     if "NetworkManager" in found.running and not _covers(found.unmanaged, "interface-name:"):
         yield Item(
             "others",
-            "NetworkManager runs and was not told to leave vmnet's links alone",
+            "NetworkManager runs and is not configured to leave vmnet's links alone",
             Severity.NOTE,
             "write /etc/NetworkManager/conf.d/vmnet.conf: [keyfile] "
             "unmanaged-devices=interface-name:mv*; then: nmcli general reload",
@@ -254,7 +254,7 @@ def managers(found: Others) -> Iterator[Item]:
 
 
 def _taker(files: Mapping[str, Mapping[str, str]], name: str, kind: str) -> str:
-    """Name the file that a device is set up by: the first that matches (systemd.network(5))."""
+    """Return the file that a device is set up by: the first that matches (systemd.network(5))."""
     for file, match in files.items():
         if _takes(match, name, kind):
             return "" if match.get(UNMANAGED) else file
@@ -262,7 +262,7 @@ def _taker(files: Mapping[str, Mapping[str, str]], name: str, kind: str) -> str:
 
 
 def _takes(match: Mapping[str, str], name: str, kind: str) -> bool:
-    """Tell whether a [Match] of systemd.network(5) takes a device of vmnet's."""
+    """Return whether a [Match] of systemd.network(5) takes a device of vmnet's."""
     keys = {key.lower(): value for key, value in match.items() if key != UNMANAGED}
     if set(keys) - {"name", "type", "kind"}:
         return False  # it wants more: a MAC, a driver, a path; ours have none of these
@@ -282,7 +282,7 @@ def _fits(patterns: Collection[str], word: str) -> bool:
     return any(fnmatchcase(word, p) for p in patterns)
 
 
-def _covers(told: str, prefix: str) -> bool:
-    patterns = [p.strip() for p in re.split(r"[;,\s]+", told)]
+def _covers(listed: str, prefix: str) -> bool:
+    patterns = [p.strip() for p in re.split(r"[;,\s]+", listed)]
     wanted = [p.removeprefix(prefix) for p in patterns if p.startswith(prefix) and p != prefix]
     return all(any(fnmatchcase(name, p) for p in wanted) for name in _SAMPLES)

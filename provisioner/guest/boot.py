@@ -66,7 +66,7 @@ class Start:
 
 
 def start(vm: "Vm", image: Image, loads: Loads) -> Start:
-    """Say how `vm` boots `image`."""
+    """Return how `vm` boots `image`."""
     made = _Making(vm, image, loads)
     kernel, initrd = made.read_only("kernel"), made.read_only("initrd")
     cmdline = vm.cmdline or image.cmdline
@@ -94,14 +94,14 @@ def start(vm: "Vm", image: Image, loads: Loads) -> Start:
 
 
 def firmware_of(vm: "Vm", image: Image) -> str:
-    """Say what starts a guest from its disk: what the plan wants, else BIOS if it can."""
+    """Return what starts a guest from its disk: what the plan wants, else BIOS if it can."""
     if vm.boot:
         return str(vm.boot)
     return _UEFI if image.boot and "bios" not in image.boot else "bios"
 
 
 def cpu_of(vm: "Vm", image: Image, accel: str) -> str:
-    """Say which CPU a guest gets; "" for the host's own, or the plainest there is."""
+    """Return which CPU a guest gets; "" for the host's own, or the plainest there is."""
     return vm.cpu_model or ("" if accel == "kvm" else _LEAST_CPU.get(image.min_cpu, ""))
 
 
@@ -115,7 +115,7 @@ class _Making:
         self._loads = loads
 
     def read_only(self, key: str) -> str:
-        """Give the path of the copy of a file that the plan names."""
+        """Return the path of the copy of a file that the plan names."""
         file = self._loads.files.get((self._vm.name, key))
         if not file:
             return ""
@@ -124,7 +124,7 @@ class _Making:
         return path
 
     def uefi(self) -> tuple[str, str, str]:
-        """Give the firmware, its code, and the guest's own variables."""
+        """Return the firmware, its code, and the guest's own variables."""
         old, found = self._loads.old, self._loads.loader
         if old and old.firmware == _UEFI:
             self.resources.append(FileCopy(old.nvram, found.variables if found else ""))
@@ -134,7 +134,7 @@ class _Making:
         return _UEFI, found.code if found else "", nvram
 
     def disks(self) -> Iterator[DomainDisk]:
-        """Give the image's disk, then those that the plan adds."""
+        """Return the image's disk, then those that the plan adds."""
         if self._image.disk:
             yield self._system()
         for at, disk in enumerate(self._vm.disks):
@@ -164,7 +164,7 @@ class _Making:
 
 
 def _how(disk: "vm.Disk | None") -> tuple[str, bool, bool]:
-    """Give cache, discard and readonly."""
+    """Return cache, discard and readonly."""
     if disk is None:
         return "", True, False
     return str(disk.cache or ""), disk.discard, disk.readonly

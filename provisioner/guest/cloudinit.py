@@ -1,4 +1,4 @@
-"""What a guest is told at its first boot: the NoCloud files that cloud-init reads from its seed."""
+"""What a guest gets at its first boot: the NoCloud files that cloud-init reads from its seed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DIGEST_BYTES = 6
 
 
 def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
-    """Give a VM's user-data, "" when there is nothing to tell.
+    """Return a VM's user-data, "" when there is nothing to tell.
 
     `login` is the user that its image makes by itself, None when nobody knows. The ssh host key is
     no part of it: that is put into the seed when it is written, and nowhere else.
@@ -42,14 +42,14 @@ def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
 
 
 def host_key(vm: Vm) -> str:
-    """Say how a VM takes the key of its ssh server, "" when nobody could log in there."""
+    """Return how a VM takes the key of its ssh server, "" when nobody could log in there."""
     if vm.ignition or (vm.image == "micro" and not vm.ssh_keys):
         return ""
     return hostkey.DROPBEAR if vm.image == "micro" else hostkey.CLOUD_INIT
 
 
 def fingerprint(text: str) -> str:
-    """Give what is kept of a text to tell whether it has changed; "" of none.
+    """Return what is kept of a text to tell whether it has changed; "" of none.
 
     User-data holds hashes of passwords and the content of files, and every user of libvirt may
     read what is kept there.
@@ -57,13 +57,13 @@ def fingerprint(text: str) -> str:
     return blake2s(text.encode("utf-8", "surrogatepass")).hexdigest() if text else ""
 
 
-def seed(home: str, plan: str, vm: str, told: tuple[str, str], host_key: str) -> Seed:
-    """Give the seed image of a VM; `told` is its user-data and its network-config.
+def seed(home: str, plan: str, vm: str, documents: tuple[str, str], host_key: str) -> Seed:
+    """Return the seed image of a VM; `documents` is its user-data and its network-config.
 
     `host_key` says how the guest takes the key of its ssh server: see guest.host_key. The key
     itself is neither in here nor in the digest.
     """
-    user, network = told
+    user, network = documents
     body = (("user-data", user or f"{_HEADER}{{}}\n"), ("network-config", network))
     # cloud-init runs its once-only parts again when the instance-id changes.
     digest = blake2s(repr(body).encode(), digest_size=_DIGEST_BYTES).hexdigest()
@@ -91,7 +91,7 @@ def _ours(vm: Vm, login: str | None, texts: Texts) -> dict[str, object]:
 
 
 def _account(vm: Vm, login: str | None, hashed: str) -> dict[str, object]:
-    """Say who logs in; nothing, when that is the image's own user, with keys alone."""
+    """Return who logs in; nothing, when that is the image's own user, with keys alone."""
     name = vm.user or login
     if not name:
         return _password(hashed) if hashed else {}
@@ -111,12 +111,12 @@ def _account(vm: Vm, login: str | None, hashed: str) -> dict[str, object]:
 
 
 def _password(hashed: str) -> dict[str, object]:
-    """Give the default user, whoever it is, a password."""
+    """Return the default user, whoever it is, a password."""
     return {"password": hashed, "chpasswd": {"expire": False}, "ssh_pwauth": True}
 
 
 def _micro(vm: Vm, texts: Texts) -> dict[str, object]:
-    """Say the same in the words that the micro image's reader knows: text as base64 only."""
+    """Return the same in the keys that the micro image's reader supports: text as base64 only."""
     out: dict[str, object] = {}
     if vm.ssh_keys:
         out["ssh_authorized_keys"] = list(vm.ssh_keys)

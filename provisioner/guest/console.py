@@ -22,7 +22,7 @@ class Harmless:
         self._at_start = True
 
     def text(self, data: bytes, *, last: bool = False) -> str:
-        """Give the next piece; with `last` also what was held back for what would follow."""
+        """Return the next piece; with `last` also what was held back for what would follow."""
         text = self._decode(data, last)
         if text:
             ends_with_return = text[-1] == "\r"
@@ -40,17 +40,17 @@ class Harmless:
         return first + self._mark.join(lines)
 
 
-def escape_byte(words: str) -> bytes:
-    r"""Give what a terminal sends for `^]`, `^a` …; nothing for "none".
+def escape_byte(name: str) -> bytes:
+    r"""Return what a terminal sends for `^]`, `^a` …; nothing for "none".
 
     Raises VmnetError for another word, and for keys that a console cannot do without.
     """
-    if words == NO_KEY:
+    if name == NO_KEY:
         return b""
-    key = words.removeprefix("^").upper() if words[:1] == "^" and len(words) == 2 else ""  # noqa: PLR2004
+    key = name.removeprefix("^").upper() if name[:1] == "^" and len(name) == 2 else ""  # noqa: PLR2004
     if not key or not "A" <= key <= "_" or key in "CDHIJMQS[":
         raise VmnetError(
-            f'"{one_line(words, 40)}" is not a key that can leave a console',
+            f'"{one_line(name, 40)}" is not a key that can leave a console',
             fix="write ^ and a letter or one of \\ ] ^ _, as in ^]; none for no key at all",
             status=Exit.BAD_INPUT,
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from provisioner.image.traits import FirmwareName, ImageTraits
 
 MICRO = "micro"
-"""The image that boots from memory, and is told its network on the kernel's command line."""
+"""The image that boots from memory, and gets its network on the kernel's command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class FileCopy:
 
 @dataclass(frozen=True, slots=True)
 class DomainDisk:
-    """One disk of a domain. Its format is said aloud, its image's too: nothing is ever probed."""
+    """One disk of a domain. Its format is given, and its image's: nothing is ever probed."""
 
     path: str
     format: str
@@ -73,7 +73,7 @@ class DomainDisk:
 
 @dataclass(frozen=True, slots=True)
 class DomainNic:
-    """One network card of a domain, on the macvtap `link`."""
+    """One NIC of a domain, on the macvtap `link`."""
 
     link: str
     mac: str
@@ -99,7 +99,7 @@ class Domain:
     cmdline: str
     console: str  # path of the console log
     nics: tuple[DomainNic, ...]
-    network: str = ""  # what the guest was last told about its NICs: network-config v2
+    network: str = ""  # the network-config v2 that the guest was last given
     user: str = ""  # a fingerprint of its user-data, which holds secrets
     seed: str | None = None
     image: Image = Image()  # as it was when the guest was started

@@ -1,4 +1,4 @@
-"""The key that a guest's ssh server is known by: how it is told to the guest, and to ssh."""
+"""The key that a guest's ssh server is known by: how the guest and ssh get it."""
 
 import base64
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from provisioner.guest.userdata import rendered
 
 CLOUD_INIT: Final = "cloud-init"
 DROPBEAR: Final = "dropbear"
-"""How a guest takes its host key: in cloud-init's words, or as a file of dropbear's."""
+"""How a guest takes its host key: as cloud-init's ssh_keys, or as a file of dropbear's."""
 
 DROPBEAR_FILE = "/etc/dropbear/dropbear_ed25519_host_key"
 
@@ -28,7 +28,7 @@ class HostKey:
 
 
 def vendor_data(key: HostKey, how: str) -> str:
-    """Give the vendor-data that brings a guest its host key.
+    """Return the vendor-data that brings a guest its host key.
 
     It is vendor-data because user-data is compared, kept and shown, and this is not.
     """
@@ -40,16 +40,16 @@ def vendor_data(key: HostKey, how: str) -> str:
             "permissions": "0600",
             "owner": "root:root",
         }
-        told: dict[str, object] = {"write_files": [entry]}
+        config: dict[str, object] = {"write_files": [entry]}
     else:
         # Those that came with the image are deleted first: every guest of it would have the same.
         pair = {"ed25519_private": key.private, "ed25519_public": f"{key.public}\n"}
-        told = {"ssh_deletekeys": True, "ssh_keys": pair}
-    return f"#cloud-config\n{rendered(told)}\n"
+        config = {"ssh_deletekeys": True, "ssh_keys": pair}
+    return f"#cloud-config\n{rendered(config)}\n"
 
 
 def dropbear(private: str) -> bytes:
-    """Give a private key of OpenSSH's as dropbear keeps it: its type, then both halves.
+    """Return a private key of OpenSSH's as dropbear keeps it: its type, then both halves.
 
     Raises ValueError when it is not such a key, or has a passphrase.
     """
@@ -67,12 +67,12 @@ def dropbear(private: str) -> bytes:
 
 
 def alias(plan: str, vm: str) -> str:
-    """Give the HostKeyAlias of a VM: addresses change, this does not."""
+    """Return the HostKeyAlias of a VM: addresses change, this does not."""
     return f"vmnet:{plan}:{vm}"
 
 
 def known_host(plan: str, vm: str, public: str) -> str:
-    """Give the line of a VM in a known_hosts file; the comment of the key is left out."""
+    """Return the line of a VM in a known_hosts file; the comment of the key is left out."""
     kind, body = public.split()[:2]
     return f"{alias(plan, vm)} {kind} {body}\n"
 

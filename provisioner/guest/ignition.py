@@ -19,7 +19,7 @@ _FIX = "make it with butane, which writes ignition: {version: 3.x.y}"
 
 
 def complaints(text: str, file: str) -> list[VmnetError]:
-    """Judge the text of an `ignition` file; it is handed to the guest as it is, nothing is merged.
+    """Check the text of an `ignition` file; it is handed to the guest as it is, nothing is merged.
 
     The lines of other files than JSON are not shown: they may hold anybody's secrets.
     """
@@ -33,8 +33,8 @@ def complaints(text: str, file: str) -> list[VmnetError]:
         return [complaint(source.where(0, 0), "this is nested too deep", _FIX)]
     except ValueError as error:
         return [complaint(source.where(0, 0), f"not valid JSON: {one_line(str(error))}", _FIX)]
-    told = found.get("ignition") if isinstance(found, dict) else None
-    version = told.get("version") if isinstance(told, dict) else None
+    header = found.get("ignition") if isinstance(found, dict) else None
+    version = header.get("version") if isinstance(header, dict) else None
     if not isinstance(version, str):
         return [complaint(source.where(0, 0), "there is no ignition.version in here", _FIX)]
     if not _VERSION.fullmatch(version):

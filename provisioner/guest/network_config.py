@@ -17,7 +17,7 @@ EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 def network_config(nics: Sequence[NicConfig]) -> str:
     """Render cloud-init's network-config version 2: JSON on one line, which is YAML too.
 
-    NICs are told apart by their MACs: interface names differ from guest to guest.
+    NICs are identified by their MACs: interface names differ from guest to guest.
     """
     import json
 
@@ -27,27 +27,27 @@ def network_config(nics: Sequence[NicConfig]) -> str:
 
 
 def _ethernet(nic: NicConfig) -> dict[str, object]:
-    told: dict[str, object] = {
+    entry: dict[str, object] = {
         "match": {"macaddress": nic.mac},
         "dhcp4": nic.dhcp,
         "accept-ra": nic.ra,
     }
     if nic.dhcp:
-        return told | ({"mtu": nic.mtu} if nic.mtu else {})
+        return entry | ({"mtu": nic.mtu} if nic.mtu else {})
     if nic.addresses:
-        told["addresses"] = [str(one) for one in nic.addresses]
+        entry["addresses"] = [str(one) for one in nic.addresses]
     if nic.gateways:
         # Not `default`: no cloud-init before 23.1 knows that word, and Debian 12 has 22.4.
-        told["routes"] = [{"to": EVERYWHERE[one.version], "via": str(one)} for one in nic.gateways]
+        entry["routes"] = [{"to": EVERYWHERE[one.version], "via": str(one)} for one in nic.gateways]
     if nic.dns:
-        told["nameservers"] = {"addresses": [str(one) for one in nic.dns]}
+        entry["nameservers"] = {"addresses": [str(one) for one in nic.dns]}
     if nic.mtu:
-        told["mtu"] = nic.mtu
-    return told
+        entry["mtu"] = nic.mtu
+    return entry
 
 
 def changed_nics(before: str, now: str) -> dict[str, Mapping[str, object]]:
-    """Compare two network-configs; give what is told of each NIC that is new or changed, by MAC."""
+    """Compare two network-configs; return the entry of each NIC that is new or changed, by MAC."""
     import json
 
     def nics(text: str) -> dict[str, Mapping[str, object]]:

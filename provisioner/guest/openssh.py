@@ -1,4 +1,4 @@
-"""The words that OpenSSH is told: its options, its files, and what a path inside a guest is.
+"""Command lines of OpenSSH: its options, its files, and what a path inside a guest is.
 
 A guest is known by its host key alone, under a name of its own (HostKeyAlias): addresses change
 hands. The user's own configuration and known_hosts have no part in it; keys and agent have.
@@ -21,7 +21,7 @@ _CONNECT_S: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class SshLogin:
-    """A guest as ssh is told of it: the alias of its host key, its user, its address."""
+    """A guest as an ssh destination: the alias of its host key, its user, its address."""
 
     plan: str
     vm: str
@@ -30,7 +30,7 @@ class SshLogin:
     known_hosts: str  # the path of the plan's file
 
     def __post_init__(self) -> None:
-        """Hold that no part of it can be taken for an option or another word."""
+        """Check that no part of it can be taken for an option or another argument."""
         names = _PLAN_OR_VM.fullmatch(self.plan) and _PLAN_OR_VM.fullmatch(self.vm)
         if not names or not _USER.fullmatch(self.user):
             raise ValueError(self)
@@ -43,12 +43,12 @@ class SshLogin:
 
     @property
     def alias(self) -> str:
-        """Give the name that the guest's host key is kept under."""
+        """Return the name that the guest's host key is kept under."""
         return host_key.alias(self.plan, self.vm)
 
 
 def knows(known_hosts: str, name: str) -> bool:
-    """Tell whether a known_hosts file has a key for a name."""
+    """Return whether a known_hosts file has a key for a name."""
     return any(
         name in line.split(" ", 1)[0].split(",")
         for line in known_hosts.splitlines()
@@ -57,8 +57,8 @@ def knows(known_hosts: str, name: str) -> bool:
 
 
 def options(to: SshLogin, identity: str = "", jump: SshLogin | None = None) -> list[str]:
-    """Give the options that ssh, scp and sftp have in common."""
-    told = [
+    """Return the options that ssh, scp and sftp have in common."""
+    settings = [
         f"HostKeyAlias={to.alias}",
         f"UserKnownHostsFile={_file(to.known_hosts)}",
         "GlobalKnownHostsFile=/dev/null",
@@ -67,19 +67,19 @@ def options(to: SshLogin, identity: str = "", jump: SshLogin | None = None) -> l
         f"ConnectTimeout={_CONNECT_S}",
     ]
     if identity:
-        told.append("IdentitiesOnly=yes")
+        settings.append("IdentitiesOnly=yes")
     if jump:
-        told.append(f"ProxyCommand={_through(jump, identity)}")
-    words = ["-F", "none", *(word for one in told for word in ("-o", one))]
-    return [*words, "-i", identity] if identity else words
+        settings.append(f"ProxyCommand={_through(jump, identity)}")
+    argv = ["-F", "none", *(argument for one in settings for argument in ("-o", one))]
+    return [*argv, "-i", identity] if identity else argv
 
 
 def ssh(
     to: SshLogin, command: Sequence[str] = (), identity: str = "", jump: SshLogin | None = None
 ) -> list[str]:
-    """Give the command line of ssh.
+    """Return the command line of ssh.
 
-    The guest's shell gets the words as one line; each is quoted, so that they arrive as they are.
+    The guest's shell gets the arguments as one line; each is quoted, to arrive as it is.
     """
     there = ["-l", to.user, "--", to.address]
     line = [shlex.join(command)] if command else []
@@ -97,11 +97,11 @@ class CopySpec:
 
 
 def copied(source: str, target: str, vms: Collection[str]) -> CopySpec:
-    """Read the two words of vmnet cp, one of which is VM:PATH.
+    """Parse the two arguments of vmnet cp, one of which is VM:PATH.
 
     What has a / before its colon is a file of this host, as scp has it. Raises VmnetError.
     """
-    inside = [_inside(word, vms) for word in (source, target)]
+    inside = [_inside(argument, vms) for argument in (source, target)]
     match inside:
         case [None, (str(vm), str(path))]:
             return CopySpec(source, vm, path, to_guest=True)
@@ -118,14 +118,14 @@ def copied(source: str, target: str, vms: Collection[str]) -> CopySpec:
     )
 
 
-def _inside(word: str, vms: Collection[str]) -> tuple[str, str] | None:
-    vm, colon, path = word.partition(":")
+def _inside(argument: str, vms: Collection[str]) -> tuple[str, str] | None:
+    vm, colon, path = argument.partition(":")
     if not colon or "/" in vm:
         return None
     if vm not in vms:
         raise VmnetError(
             f'the plan has no VM "{vm}"',
-            fix=f"its VMs: {', '.join(vms)}; a file of this host with a colon: ./{word}",
+            fix=f"its VMs: {', '.join(vms)}; a file of this host with a colon: ./{argument}",
             status=Exit.BAD_INPUT,
         )
     return vm, path
@@ -139,11 +139,11 @@ def scp(
     *,
     folders: bool = False,
 ) -> list[str]:
-    """Give the command line of scp, which speaks SFTP: the path means just what it says."""
+    """Return the command line of scp, which speaks SFTP: the path means just what it says."""
     there = f"{to.user}@{_bracketed(to.address)}:{copy.there}"
     here = copy.here if copy.here.startswith(("/", "./", "../")) else f"./{copy.here}"
-    words = [here, there] if copy.to_guest else [there, here]
-    return ["scp", *options(to, identity, jump), *(["-r"] if folders else []), "--", *words]
+    argv = [here, there] if copy.to_guest else [there, here]
+    return ["scp", *options(to, identity, jump), *(["-r"] if folders else []), "--", *argv]
 
 
 def config(
@@ -175,11 +175,11 @@ def config(
 
 
 def _through(jump: SshLogin, identity: str) -> str:
-    """Give ProxyCommand, a line for the shell: ssh writes %h and %p out, and %% as a percent."""
+    """Return ProxyCommand, a line for the shell: ssh writes %h and %p out, and %% as a percent."""
     plain = ssh(jump, (), identity)
     at = plain.index("--")
-    words = [word.replace("%", "%%") for word in plain]
-    return shlex.join(words[:at]) + " -W '[%h]:%p' " + shlex.join(words[at:])
+    argv = [argument.replace("%", "%%") for argument in plain]
+    return shlex.join(argv[:at]) + " -W '[%h]:%p' " + shlex.join(argv[at:])
 
 
 def _file(path: str) -> str:

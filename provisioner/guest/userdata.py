@@ -64,7 +64,7 @@ class Texts:
 
 
 def read(text: str, file: str) -> tuple[Own | None, list[VmnetError]]:
-    """Judge the text of a `cloud_init` file; complaints carry its lines, None goes with some."""
+    """Check the text of a `cloud_init` file; complaints carry its lines, None goes with some."""
     text = text.removeprefix("\ufeff")
     beginning = text[:64].lower()
     kind = next((kind for start, kind in _KINDS.items() if beginning.startswith(start)), "")

@@ -1,4 +1,4 @@
-"""What did not go as promised, told once: many cells of a grid may share one reason."""
+"""What did not go as expected, once per cause: many cells of a grid may share one reason."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ _MOST_PAIRS = 4
 
 
 def of(report: Report) -> Iterator[tuple[str, Finding]]:
-    """Give each reason once, with the pairs that it concerns ("a -> b, b -> a and 7 more")."""
+    """Return each reason once, with the pairs that it concerns ("a -> b, b -> a and 7 more")."""
     pairs: dict[str, list[str]] = {}
     findings: dict[str, Finding] = {}
     for finding in report.findings:
@@ -20,16 +20,16 @@ def of(report: Report) -> Iterator[tuple[str, Finding]]:
             continue
         finding = result.finding or Finding(f"{result.observed}: {result.note}", "vmnet status")
         findings.setdefault(finding.what, finding)
-        pairs.setdefault(finding.what, []).append(told(result))
+        pairs.setdefault(finding.what, []).append(title(result))
     for what, finding in findings.items():
         yield _listed(list(dict.fromkeys(pairs[what]))), finding
 
 
-def told(result: Result) -> str:
-    """Name what was asked: `a -> b`, with what else than a ping it was."""
+def title(result: Result) -> str:
+    """Return what was asked: `a -> b`, and the kind of check if it was not a ping."""
     pair = result.pair
-    asked = "" if pair.asked == "ping" else f" {pair.asked}"
-    return f"{pair.source} -> {pair.target}{asked}"
+    kind = "" if pair.asked == "ping" else f" {pair.asked}"
+    return f"{pair.source} -> {pair.target}{kind}"
 
 
 def _listed(pairs: list[str]) -> str:

@@ -1,7 +1,7 @@
 """What a GitHub job shows of a check: an annotation for each reason, and a summary of the step.
 
 Workflow commands are lines that begin with `::`. Everything foreign in one is escaped as GitHub's
-own toolkit does it, and no line of the summary begins with what a guest has said.
+own toolkit does it, and no line of the summary begins with text of a guest.
 """
 
 from provisioner.report import failures, matrix
@@ -23,7 +23,7 @@ def annotations(report: Report) -> str:
 
 
 def summary(report: Report) -> str:
-    """Write the step's summary as Markdown."""
+    """Format the step's summary as Markdown."""
     lines = [f"## vmnet {report.command}: {_markdown(report.plan)}", "", _markdown(report.summary)]
     for grid in matrix.grids(report.results):
         lines += ["", f"### network {_markdown(grid.network)}", ""]

@@ -48,7 +48,7 @@ class Edge:
 
 
 def as_html(report: Report, plan: "Plan") -> str:
-    """Write a report as one page. Every text is escaped by the template or set as text."""
+    """Format a report as one page. Every text is escaped by the template or set as text."""
     cells: list[list[dict[str, object]]] = []
     grids = []
     for grid in matrix.grids(report.results):
@@ -59,7 +59,7 @@ def as_html(report: Report, plan: "Plan") -> str:
                 found = _of(report, grid.network, source, target)
                 row.append((len(cells), grid.cells[source, target]) if found else None)
                 if found:
-                    cells.append([_told(r) for r in found])
+                    cells.append([_entry(r) for r in found])
             rows.append((sanitize(source), row))
         grids.append((sanitize(grid.network), [sanitize(t) for t in grid.targets], rows))
     boxes, edges = topology(plan)
@@ -121,10 +121,10 @@ def _of(report: Report, network: str, source: str, target: str) -> list[Result]:
     ]
 
 
-def _told(r: Result) -> dict[str, object]:
+def _entry(r: Result) -> dict[str, object]:
     took = f" in {r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
     texts = {
-        "asked": failures.told(r),
+        "asked": failures.title(r),
         "address": r.address,
         "expected": str(r.pair.expected),
         "why": r.pair.why,
@@ -151,5 +151,5 @@ def _template(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """Give the digest by which a content security policy allows an inline block."""
+    """Return the digest by which a content security policy allows an inline block."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from provisioner import __version__
 from provisioner.check.result import Result
 from provisioner.plan.checks import HOST
-from provisioner.report.failures import told
+from provisioner.report.failures import title
 from provisioner.report.report import Report
 from provisioner.text import sanitize
 
@@ -18,7 +18,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def as_junit(report: Report) -> str:
-    """Write a report as JUnit XML; every text of it is XML 1.0, whatever it came from."""
+    """Format a report as JUnit XML; every text of it is XML 1.0, whatever it came from."""
     suites = ET.Element("testsuites", name=_clean(f"vmnet {report.command} {report.plan}"))
     consoles = dict(report.consoles)
     sources = dict.fromkeys([vm.name for vm in report.vms])
@@ -69,7 +69,7 @@ def _case(report: Report, result: Result) -> ET.Element:
     pair = result.pair
     case = ET.Element(
         "testcase",
-        name=_clean(f"{told(result)} {result.address} {pair.expected}".replace("  ", " ")),
+        name=_clean(f"{title(result)} {result.address} {pair.expected}".replace("  ", " ")),
         classname=_clean(f"{report.plan}.{pair.network}.{pair.source}"),
         time=f"{result.seconds or 0:.6f}",
     )

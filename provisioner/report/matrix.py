@@ -9,7 +9,7 @@ from provisioner.reachability.pairs import Expected
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: a symbol, a word that says the same without it, whether the promise was kept."""
+    """One cell: a symbol, a word that says the same without it, whether the expectation was met."""
 
     symbol: str
     word: str

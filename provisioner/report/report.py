@@ -1,4 +1,4 @@
-"""What a command found and did: one value, told as text or as JSON."""
+"""What a command found and did: one value, shown as text or as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class VmStatus:
     pid: int = 0
     addresses: tuple[str, ...] = ()
     taps: tuple[str, ...] = ()  # /dev/tap<ifindex>
-    guest: GuestInfo | None = None  # its own words, when it was asked for them
+    guest: GuestInfo | None = None  # its own report, when it was asked for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class Report:
     results: tuple[Result, ...] = ()
     findings: tuple[Finding, ...] = ()  # what concerns no single pair
     vms: tuple[VmStatus, ...] = ()
-    consoles: tuple[tuple[str, str], ...] = ()  # of VMs that broke a promise: name, last lines
+    consoles: tuple[tuple[str, str], ...] = ()  # of VMs that failed: name, last lines
     seconds: float = 0.0
 
     @property
     def summary(self) -> str:
-        """Say the outcome in one line."""
+        """Return the outcome on one line."""
         broken = sum(not r.kept for r in self.results)
         count = f"{len(self.results)} measurements"
         if self.failed:
@@ -72,7 +72,7 @@ class Report:
 
 
 def as_json(report: Report) -> str:
-    """Write a report as JSON, every string of it sanitised."""
+    """Format a report as JSON, every string of it sanitised."""
     value = {
         "format": FORMAT,
         "command": report.command,
@@ -96,7 +96,7 @@ def as_json(report: Report) -> str:
 
 
 def errors_as_json(command: str, errors: Sequence[VmnetError], status: Exit) -> str:
-    """Write what stopped a command before it had a report, in the same shape."""
+    """Format what stopped a command before it had a report, in the same shape."""
     value = {
         "format": FORMAT,
         "command": command,
@@ -118,14 +118,14 @@ def _steps(count: int) -> str:
 
 
 def _vm(vm: VmStatus) -> dict[str, object]:
-    told: dict[str, object] = {
+    entry: dict[str, object] = {
         "name": vm.name,
         "state": vm.state,
         "pid": vm.pid,
         "addresses": list(vm.addresses),
         "taps": list(vm.taps),
     }
-    return told | ({"guest": vm.guest.as_json} if vm.guest else {})
+    return entry | ({"guest": vm.guest.as_json} if vm.guest else {})
 
 
 def _result(r: Result) -> dict[str, object]:

@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator
 
 from provisioner.check.result import Finding, Result
-from provisioner.report.failures import told
+from provisioner.report.failures import title
 from provisioner.report.report import Report
 from provisioner.text import one_line
 
 
 def as_tap(report: Report) -> str:
-    """Write a report as TAP; no text of a guest's can begin a line of it."""
+    """Format a report as TAP; no text of a guest's can begin a line of it."""
     count = len(report.results) + len(report.findings)
     lines = ["TAP version 14", f"1..{count}"]
     for number, result in enumerate(report.results, 1):
@@ -22,8 +22,8 @@ def as_tap(report: Report) -> str:
 
 
 def _result(number: int, result: Result) -> Iterator[str]:
-    said = f"{told(result)} {result.address}: {result.pair.expected}"
-    yield f"{'ok' if result.kept else 'not ok'} {number} - {_plain(said)}"
+    description = f"{title(result)} {result.address}: {result.pair.expected}"
+    yield f"{'ok' if result.kept else 'not ok'} {number} - {_plain(description)}"
     if not result.kept:
         about = {
             "expected": str(result.pair.expected),
@@ -34,7 +34,7 @@ def _result(number: int, result: Result) -> Iterator[str]:
 
 
 def _diagnostics(finding: Finding | None, more: dict[str, str]) -> Iterator[str]:
-    """Give YAML that is JSON too: whatever is in a text, it stays in its quotes."""
+    """Return YAML that is JSON too: whatever is in a text, it stays in its quotes."""
     known: dict[str, object] = {key: one_line(value, 1000) for key, value in more.items()}
     if finding:
         known["message"] = one_line(finding.what, 1000)

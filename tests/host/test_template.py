@@ -376,7 +376,7 @@ def test_without_seccomp_the_other_measures_hold() -> None:
 
 
 def test_what_a_broken_child_says_is_not_believed() -> None:
-    from provisioner.guest.xml.template import answered
+    from provisioner.guest.xml.template import parsed
 
     for said in (
         b"",
@@ -396,7 +396,7 @@ def test_what_a_broken_child_says_is_not_believed() -> None:
         b"xml\n" + b"x" * ((1 << 20) + 1),
     ):
         with pytest.raises(VmnetError) as caught:
-            answered(said, template("one line"), {})
+            parsed(said, template("one line"), {})
         assert caught.value.what.isprintable()
         assert caught.value.status is Exit.BAD_INPUT
 

@@ -67,7 +67,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
         f"{_YOUR_PLAN}: boot: uefi",
     ),
 }
-"""What is known about those that people write most: why it is refused, and another mend."""
+"""What is known about those that people write most: why it is refused, and a better fix."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PLAIN = r"[A-Za-z0-9_.,:^+-]{0,120}"
@@ -83,7 +83,7 @@ class Rule:
 
 
 def rule(path: str) -> Rule | None:
-    """Give the rule for a path of elements; None when it is not on the list."""
+    """Return the rule for a path of elements; None when it is not on the list."""
     rules = _rules()
     parent, _, last = path.rpartition("/")
     if not _NAME.fullmatch(last):
@@ -94,7 +94,7 @@ def rule(path: str) -> Rule | None:
 
 
 def paths() -> Iterator[str]:
-    """Give the path of every element on the list; * stands for any name."""
+    """Return the path of every element on the list; * stands for any name."""
     yield from _rules()
 
 

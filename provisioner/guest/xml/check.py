@@ -16,7 +16,7 @@ _WORD = re.compile(r"(?:qemu:)?[A-Za-z][\w-]*(?:/(?:qemu:)?[A-Za-z][\w-]*)*(?:@[
 
 
 def complaints(xml: str, domain: Domain, allow: Collection[str]) -> list[VmnetError]:
-    """Find what must not go to libvirt: each with its line in the rendered text, rule and mend.
+    """Find what must not go to libvirt: each with its line in the rendered text, rule and fix.
 
     `allow` are elements ("devices/hostdev", "qemu:commandline") and attributes
     ("devices/memballoon@foo") beyond vmnet's list; what stands in an element goes with it. What
@@ -106,7 +106,7 @@ class _Check:
             seen.add(child.path)
 
     def lets_through(self, element: Element) -> bool:
-        """Tell whether an element may hold whatever it likes."""
+        """Return whether an element may hold whatever it likes."""
         if element.path.startswith("metadata/{"):
             return True  # another tool's notes: libvirt keeps them and looks at none
         # What vmnet has on its list, it looks at.

@@ -1,4 +1,4 @@
-"""Whether the XML of a domain says what the plan says: names, sizes, cards, disks, what it boots.
+"""Whether the XML of a domain says what the plan says: names, sizes, NICs, disks, what it boots.
 
 Each value of the plan is a line here; what the plan has no word for is left to the template.
 """
@@ -31,8 +31,8 @@ class XmlDifference:
 Fields = Mapping[str, str]
 
 
-def _said(domain: Domain) -> Iterator[tuple[str, str, str]]:
-    """Give what the plan says: a path of elements (@attribute), the value, what to write for it.
+def _planned(domain: Domain) -> Iterator[tuple[str, str, str]]:
+    """Return what the plan says: a path of elements (@attribute), the value, what to write for it.
 
     A value of "" must not be there at all.
     """
@@ -55,11 +55,11 @@ def _said(domain: Domain) -> Iterator[tuple[str, str, str]]:
     yield "devices/serial/log@file", domain.console, "{{ domain.console }}"
 
 
-def _wanted_cards(domain: Domain) -> dict[str, Fields]:
-    return {nic.link: _wanted_card(nic) for nic in domain.nics}
+def _wanted_nics(domain: Domain) -> dict[str, Fields]:
+    return {nic.link: _wanted_nic(nic) for nic in domain.nics}
 
 
-def _wanted_card(nic: DomainNic) -> Fields:
+def _wanted_nic(nic: DomainNic) -> Fields:
     return {
         "type": "ethernet",
         "mac address": nic.mac,
@@ -71,15 +71,15 @@ def _wanted_card(nic: DomainNic) -> Fields:
     }
 
 
-def _found_card(card: Element) -> Fields:
+def _found_nic(nic: Element) -> Fields:
     return {
-        "type": _one(card, "@type"),
-        "mac address": _one(card, "mac@address"),
-        "target managed": _one(card, "target@managed"),
-        "model type": _one(card, "model@type"),
-        "driver name": _one(card, "driver@name"),
-        "driver queues": _one(card, "driver@queues") or "1",
-        "mtu size": _one(card, "mtu@size") or "1500",
+        "type": _one(nic, "@type"),
+        "mac address": _one(nic, "mac@address"),
+        "target managed": _one(nic, "target@managed"),
+        "model type": _one(nic, "model@type"),
+        "driver name": _one(nic, "driver@name"),
+        "driver queues": _one(nic, "driver@queues") or "1",
+        "mtu size": _one(nic, "mtu@size") or "1500",
     }
 
 
@@ -91,7 +91,7 @@ def _wanted_disks(domain: Domain) -> dict[str, Fields]:
 
 
 def _wanted_disk(disk: DomainDisk) -> Fields:
-    """Say what a disk of the plan looks like."""
+    """Return what a disk of the plan looks like."""
     return {
         "source type": disk.kind,
         "device": "disk",
@@ -116,11 +116,11 @@ def _found_disk(disk: Element) -> Fields:
 
 def differences(root: Element, domain: Domain) -> Iterator[XmlDifference]:
     """Find everything in which a domain's XML is not what the plan says."""
-    for path, value, write in _said(domain):
+    for path, value, write in _planned(domain):
         yield from _compared(root, path, value, write)
     for path in ("memory", "currentMemory"):
         yield from _memory(root, path, domain)
-    yield from _cards(root, domain)
+    yield from _nics(root, domain)
     yield from _disks(root, domain)
     yield from _agent(root)
     yield from _screens(root)
@@ -159,11 +159,11 @@ def _memory_fix() -> str:
     return 'write <memory unit="MiB" dumpCore="off">{{ domain.memory_mib }}</memory>'
 
 
-def _cards(root: Element, domain: Domain) -> Iterator[XmlDifference]:
-    cards = [(_one(card, "target@dev"), card) for card in root.all("devices/interface")]
-    kind = _Kind("devices/interface", "a network card on", 'include "interface.xml.j2" for each of'
-                 " domain.nics, or copy what it says", _found_card)  # fmt: skip
-    yield from _paired(root, kind, cards, _wanted_cards(domain))
+def _nics(root: Element, domain: Domain) -> Iterator[XmlDifference]:
+    nics = [(_one(nic, "target@dev"), nic) for nic in root.all("devices/interface")]
+    kind = _Kind("devices/interface", "a NIC on", 'include "interface.xml.j2" for each of'
+                 " domain.nics, or copy what it says", _found_nic)  # fmt: skip
+    yield from _paired(root, kind, nics, _wanted_nics(domain))
 
 
 def _disks(root: Element, domain: Domain) -> Iterator[XmlDifference]:
@@ -231,7 +231,7 @@ def _screens(root: Element) -> Iterator[XmlDifference]:
 
 
 def _one(element: Element, path: str) -> str:
-    """Give the one value at a path, or "" for none; of several, all, which is never right."""
+    """Return the one value at a path, or "" for none; of several, all, which is never right."""
     return "\n".join(_value(found, path) for found in _at(element, path))
 
 

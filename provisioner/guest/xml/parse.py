@@ -46,21 +46,21 @@ class Element:
     mixed: bool = False  # a comment, a CDATA section or an element cuts the text in pieces
 
     def all(self, path: str) -> list["Element"]:
-        """Give the elements below at a path such as "os/kernel"."""
+        """Return the elements below at a path such as "os/kernel"."""
         found = [self]
         for step in path.split("/"):
             found = [child for element in found for child in element.children if child.name == step]
         return found
 
     def within(self) -> Iterator["Element"]:
-        """Give the element and all below it, in the order of the text."""
+        """Return the element and all below it, in the order of the text."""
         yield self
         for child in self.children:
             yield from child.within()
 
 
 def parsed(source: Source) -> tuple[Element | None, list[VmnetError]]:
-    """Give the root of a text, or None and why it is not read."""
+    """Return the root of a text, or None and why it is not read."""
     if len(source.text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         what = f"{source.file} is larger than 1 MiB"
         return None, [
@@ -100,7 +100,7 @@ class _Reader:
         self.parser.XmlDeclHandler = self.declared
         self.parser.StartElementHandler = self.begun
         self.parser.EndElementHandler = self.ended
-        self.parser.CharacterDataHandler = self.said
+        self.parser.CharacterDataHandler = self.texted
         self.parser.CommentHandler = self.cut
         self.parser.StartCdataSectionHandler = self.cut
         self.parser.ProcessingInstructionHandler = self.instructed
@@ -156,7 +156,7 @@ class _Reader:
     def ended(self, _name: str) -> None:
         self.open.pop()
 
-    def said(self, text: str) -> None:
+    def texted(self, text: str) -> None:
         self.open[-1].text += text
 
     def cut(self, _text: str = "") -> None:

@@ -34,9 +34,9 @@ def domain_xml(domain: Domain) -> str:
 
 
 def template_values(domain: Domain) -> dict[str, Domain | str]:
-    """Give what a template of a domain may fill in, by the names that it knows."""
-    told = domain.seed or domain.image.name != MICRO
-    cmdline = domain.cmdline if told else with_network(domain.cmdline, domain.network)
+    """Return what a template of a domain may fill in, by the names that it knows."""
+    has_seed = domain.seed or domain.image.name != MICRO
+    cmdline = domain.cmdline if has_seed else with_network(domain.cmdline, domain.network)
     return {
         "domain": domain,
         "cmdline": cmdline,
@@ -47,7 +47,7 @@ def template_values(domain: Domain) -> dict[str, Domain | str]:
 
 
 def interface_xml(nic: DomainNic) -> str:
-    """Render the XML of one network card, as a domain that runs is given it."""
+    """Render the XML of one NIC, to attach to a running domain."""
     return rendered("interface.xml.j2", nic=nic)
 
 

@@ -1,6 +1,6 @@
-"""A user's own template for the XML of a domain: what its child process is asked, and answers.
+"""A user's own template for the XML of a domain: the request to its child process, and the reply.
 
-Nothing that the child says is believed: it has read a template that may have broken its sandbox.
+Nothing in the child's reply is trusted: it has read a template that may have broken its sandbox.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Template:
     quote: bool = True  # its lines in messages: not those of a file outside the plan's folder
 
     def where(self, line: int) -> Where:
-        """Give a place in the template: its line, at the first letter."""
+        """Return a place in the template: its line, at the first letter."""
         lines = self.text.split("\n")
         text = lines[line - 1] if 0 < line <= len(lines) else ""
         column = len(text) - len(text.lstrip()) + 1
@@ -54,7 +54,7 @@ def hidden_characters(template: Template) -> list[VmnetError]:
 def request(
     template: Template, domain: Domain, parts: Mapping[str, str], paths: Sequence[str]
 ) -> bytes:
-    """Write what the child is asked; `parts` may be included, `paths` is where jinja2 lies."""
+    """Encode the request to the child; `parts` may be included, `paths` is where jinja2 lies."""
     values = render.template_values(domain)
     asked = {
         "template": template.text,
@@ -66,9 +66,9 @@ def request(
     return json.dumps(asked).encode()
 
 
-def answered(said: bytes, template: Template, parts: Mapping[str, str]) -> str:
-    """Read the child's answer: the XML. Raises VmnetError, with the line, when it is not XML."""
-    kind, newline, rest = said.partition(b"\n")
+def parsed(reply: bytes, template: Template, parts: Mapping[str, str]) -> str:
+    """Parse the child's reply: the XML. Raises VmnetError, with the line, when it is not XML."""
+    kind, newline, rest = reply.partition(b"\n")
     try:
         if kind == b"xml" and newline:
             text = rest.decode()
@@ -76,9 +76,9 @@ def answered(said: bytes, template: Template, parts: Mapping[str, str]) -> str:
                 raise _complaint(template, "large", None, "", parts)
             return text
         if kind == b"not":
-            told = json.loads(rest)
-            line = told["line"] if isinstance(told["line"], int) else None
-            raise _complaint(template, str(told["kind"]), line, str(told["message"]), parts)
+            refusal = json.loads(rest)
+            line = refusal["line"] if isinstance(refusal["line"], int) else None
+            raise _complaint(template, str(refusal["kind"]), line, str(refusal["message"]), parts)
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
     raise broken(template)
@@ -102,7 +102,7 @@ def broken(template: Template) -> VmnetError:
 def _complaint(
     template: Template, kind: str, line: int | None, message: str, parts: Mapping[str, str]
 ) -> VmnetError:
-    what, fix = _words(kind, one_line(message), parts)
+    what, fix = _texts(kind, one_line(message), parts)
     if line is not None and 0 < line <= template.text.count("\n") + 1:
         return complaint(_narrowed(template.where(line), message), what, fix)
     return VmnetError(f"{one_line(template.file)}: {what}", fix=fix, status=Exit.BAD_INPUT)
@@ -116,10 +116,10 @@ def _narrowed(where: Where, message: str) -> Where:
     return where
 
 
-def _words(kind: str, message: str, parts: Mapping[str, str]) -> tuple[str, str]:
-    """Put a kind of failure, as the child named it, into words, and say how to fix it."""
+def _texts(kind: str, message: str, parts: Mapping[str, str]) -> tuple[str, str]:
+    """Return the message and the fix for a kind of failure, as the child named it."""
     names = ", ".join(sorted(parts))
-    words = {
+    texts = {
         "syntax": (f"this is not a template: {message}", "docs/templates.md has an example"),
         "undefined": (f"the template asks for what there is not: {message}", _known()),
         "part": (
@@ -139,13 +139,13 @@ def _words(kind: str, message: str, parts: Mapping[str, str]) -> tuple[str, str]
         ),
         "failed": (f"the template cannot be filled in: {message}", "fix this line"),
     }
-    return words.get(kind, ("the template broke the program that fills it in", _SMALLER))
+    return texts.get(kind, ("the template broke the program that fills it in", _SMALLER))
 
 
 def _known() -> str:
     names = ", ".join(f.name for f in fields(Domain))
-    cards = ", ".join(f.name for f in fields(DomainNic))
+    nics = ", ".join(f.name for f in fields(DomainNic))
     return (
         f"there are domain, cmdline, mark, namespace, emulator; domain has {names};"
-        f" each of domain.nics has {cards}"
+        f" each of domain.nics has {nics}"
     )

@@ -40,16 +40,16 @@ def facts() -> tuple[Facts, frozenset[str]]:
 
 def kernel(firewall_of: Facts) -> Kernel:
     """Ask the running kernel for its drivers, and read what its build says."""
-    said = os.uname()
-    modules = Path("/lib/modules", said.release)
-    names = (_words(modules / "modules.dep", ":"), _words(modules / "modules.builtin", ""))
+    uname = os.uname()
+    modules = Path("/lib/modules", uname.release)
+    names = (_fields(modules / "modules.dep", ":"), _fields(modules / "modules.builtin", ""))
     return Kernel(
-        release=said.release,
-        version=said.version,
+        release=uname.release,
+        version=uname.version,
         answers=drivers.answers(need.name for need in NEEDS),
         loaded=frozenset(line.split()[0] for line in _lines(Path("/proc/modules"))),
         loadable=frozenset(Path(n).name.partition(".")[0].replace("-", "_") for n in names[0]),
-        options=_options(said.release),
+        options=_options(uname.release),
         no_guard=firewall_of.firewall.no_guard,
         no_nat=firewall_of.firewall.no_nat,
         no_loss="" if firewall_of.firewall.no_guard else _no_loss(),
@@ -74,12 +74,12 @@ def kvm() -> Kvm:
 
 
 def qemu() -> tuple[str, str]:
-    """Give QEMU's version, and what is wrong with it."""
+    """Return QEMU's version, and what is wrong with it."""
     try:
-        said = programs.run([EMULATOR, "--version"], timeout_s=_PATIENCE_S).stdout
+        uname = programs.run([EMULATOR, "--version"], timeout_s=_PATIENCE_S).stdout
     except VmnetError as error:
         return "", error.what
-    return (said.splitlines() or [""])[0], ""
+    return (uname.splitlines() or [""])[0], ""
 
 
 def nodes() -> Nodes:
@@ -92,17 +92,17 @@ def nodes() -> Nodes:
     return Nodes(major, devtmpfs, mknod, opened, _opened(Path("/dev/net/tun")))
 
 
-def rooms() -> list[FreeSpace]:
-    """Measure the room in the folders that vmnet writes to."""
+def free_space() -> list[FreeSpace]:
+    """Measure the free space in the folders that vmnet writes to."""
     return [
-        _room(paths.state, "consoles, seeds and disks", 20 * _MIB, 1024 * _MIB),
-        _room(paths.cache, "images", 20 * _MIB, 512 * _MIB),
-        _room(paths.run, "locks and libvirt's sockets", _MIB, 16 * _MIB),
+        _measured(paths.state, "consoles, seeds and disks", 20 * _MIB, 1024 * _MIB),
+        _measured(paths.cache, "images", 20 * _MIB, 512 * _MIB),
+        _measured(paths.run, "locks and libvirt's sockets", _MIB, 16 * _MIB),
     ]
 
 
 def memory() -> int:
-    """Give the memory that programs can still have, in bytes (proc(5), MemAvailable)."""
+    """Return the memory that programs can still have, in bytes (proc(5), MemAvailable)."""
     for line in _lines(Path("/proc/meminfo")):
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
@@ -110,7 +110,7 @@ def memory() -> int:
 
 
 def container() -> str:
-    """Name what contains this process; "" on a host or in a virtual machine."""
+    """Return what contains this process; "" on a host or in a virtual machine."""
     for mark, name in _MARKS.items():
         if Path(mark).exists():
             return name
@@ -129,7 +129,7 @@ def _no_loss() -> str:
 
 
 def _tried_node(number: int) -> tuple[str, str]:
-    """Say why a node cannot be made, and why it cannot be opened."""
+    """Return why a node cannot be made, and why it cannot be opened."""
     file = Path("/dev", f".vmnet-doctor-{os.getpid()}")
     try:
         os.mknod(file, stat.S_IFCHR | 0o600, number)
@@ -162,7 +162,7 @@ def _opened(device: Path) -> str:
     return ""
 
 
-def _room(where: Callable[[], Path], purpose: str, enough: int, good: int) -> FreeSpace:
+def _measured(where: Callable[[], Path], purpose: str, enough: int, good: int) -> FreeSpace:
     try:
         folder = where()
     except VmnetError as error:
@@ -192,12 +192,12 @@ def _options(release: str) -> dict[str, str]:
             raw = file.read_bytes()
             text = (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode(errors="replace")
             wanted = {need.option for need in NEEDS}
-            said = (x.removeprefix("CONFIG_").partition("=") for x in text.splitlines())
-            return dict.fromkeys(wanted, "n") | {k: v for k, _, v in said if k in wanted}
+            uname = (x.removeprefix("CONFIG_").partition("=") for x in text.splitlines())
+            return dict.fromkeys(wanted, "n") | {k: v for k, _, v in uname if k in wanted}
     return {}
 
 
-def _words(file: Path, until: str) -> list[str]:
+def _fields(file: Path, until: str) -> list[str]:
     return [line.partition(until)[0] if until else line for line in _lines(file)]
 
 

@@ -17,18 +17,18 @@ _TRUE: Final = frozenset({"yes", "true", "on", "1"})
 _MOST_BYTES: Final = 1 << 20
 
 
-def cards(names: list[tuple[str, int]]) -> dict[str, SysfsNic]:
+def nics(names: list[tuple[str, int]]) -> dict[str, SysfsNic]:
     """Read driver and speed of NICs (name and ifindex) from sysfs, where it shows these."""
-    return {name: _card(Path("/sys/class/net", name), index) for name, index in names}
+    return {name: _nic(Path("/sys/class/net", name), index) for name, index in names}
 
 
 def dmi() -> tuple[str, ...]:
-    """Read the firmware's words about this machine; many virtual ones have none."""
+    """Read the firmware's strings about this machine; many virtual ones have none."""
     return tuple(filter(None, (_text(Path("/sys/class/dmi/id", name)).strip() for name in _DMI)))
 
 
 def bridge_filter() -> bool:
-    """Tell whether bridged frames go through the firewall (br_netfilter)."""
+    """Return whether bridged frames go through the firewall (br_netfilter)."""
     return _text(Path("/proc/sys/net/bridge/bridge-nf-call-iptables")).strip() == "1"
 
 
@@ -42,7 +42,7 @@ def others() -> Others:
     )
 
 
-def _card(place: Path, index: int) -> SysfsNic:
+def _nic(place: Path, index: int) -> SysfsNic:
     # /sys may show another namespace's devices: the same name, another ifindex.
     if _text(place / "ifindex").strip() != str(index):
         return SysfsNic()
@@ -83,8 +83,8 @@ def _unmanaged() -> str:
     files = {f.name: f for folder in _NM for f in sorted(Path(folder).glob("conf.d/*.conf"))} | {
         "~": Path("/etc/NetworkManager/NetworkManager.conf")
     }
-    told = (_ini(f).get("keyfile", "unmanaged-devices", fallback="") for f in files.values())
-    return ";".join(filter(None, told))
+    values = (_ini(f).get("keyfile", "unmanaged-devices", fallback="") for f in files.values())
+    return ";".join(filter(None, values))
 
 
 def _denied(file: Path) -> str:

@@ -240,7 +240,7 @@ def _header(address: str) -> int:
 
 
 def _payloads(address: str, packet: int, best: Pinged | None, *, again: bool) -> list[int]:
-    """Say how many bytes the pings to an address should carry next, as far as any are needed."""
+    """Return how many bytes the pings to an address should carry next, as far as any are needed."""
     large = packet - _header(address) - _ICMP
     if large <= _SMALL:
         return [] if best else [_SMALL]

@@ -1,4 +1,4 @@
-"""What a guest says on its serial line, in the log that QEMU keeps of it.
+"""What a guest writes to its serial line, in the log that QEMU keeps of it.
 
 Nothing bounds that log: the embedded libvirt lets QEMU write it itself. QEMU appends to it, so it
 may be cut short underneath, which `cap` does whenever a vmnet command looks at the plan.
@@ -24,7 +24,7 @@ _BLOCK: Final = 512
 
 
 def last_lines(log: Path, lines: int) -> str:
-    """Give the end of a console log, sanitised; empty when there is none.
+    """Return the end of a console log, sanitised; empty when there is none.
 
     Only the last 64 KiB are read, or 256 bytes a line where that is more: a guest may have written
     lines without end.
@@ -35,18 +35,18 @@ def last_lines(log: Path, lines: int) -> str:
 
 
 def last_bytes(log: Path, lines: int) -> bytes:
-    """Give the end of a log as the guest has sent it."""
+    """Return the end of a log as the guest has sent it."""
     data = tail(log, MOST)
     return b"".join(data.splitlines(keepends=True)[-lines:])
 
 
 def ends_a_line(log: Path) -> bool:
-    """Tell whether the last that was said is a whole line: a prompt is not one."""
+    """Return whether the last output is a whole line: a prompt is not one."""
     return tail(log, 1) in {b"", b"\n", b"\r"}
 
 
 def tail(log: Path, most: int) -> bytes:
-    """Give the last `most` bytes of a log, those that `cap` has put aside included."""
+    """Return the last `most` bytes of a log, those that `cap` has put aside included."""
     data = _end(log, most)
     if len(data) < most:
         data = _end(kept(log), most - len(data)) + data
@@ -54,14 +54,14 @@ def tail(log: Path, most: int) -> bytes:
 
 
 def kept(log: Path) -> Path:
-    """Name the file that holds the end of what was cut off."""
+    """Return the file that holds the end of what was cut off."""
     return log.with_name(f"{log.name}.1")
 
 
 def cap(folder: Path) -> None:
     """Cut every log short that has more than MOST bytes: its last 4 MiB go into LOG.1.
 
-    What a guest says in between is lost. A disk that is full is not a reason to leave it so.
+    What a guest writes in between is lost. A disk that is full is not a reason to leave it so.
     """
     for log in filter(plan_folders.is_own, folder.glob("*.log")):
         with suppress(OSError):  # it has just gone, or is another user's
@@ -70,7 +70,7 @@ def cap(folder: Path) -> None:
 
 
 def remove(log: Path) -> None:
-    """Take a log of vmnet's away with what was cut off it."""
+    """Remove a log of vmnet's and what was cut off it."""
     if plan_folders.is_own(log):
         for path in (log, kept(log)):
             path.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ MOST: Final = 256 << 20
 
 _RUN_S: Final = 20.0
 Progress = Callable[[int, int], None]
-"""Is told how many bytes are done, and of how many: 0 when nobody knows."""
+"""Called with the bytes that are done, and of how many: 0 when unknown."""
 
 
 class Guest(Protocol):
@@ -126,14 +126,14 @@ def _gather(
 
 
 def _succeeds(guest: Guest, *argv: str) -> bool:
-    """Tell whether a program inside ends well; False too where none may be run."""
+    """Return whether a program inside ends well; False too where none may be run."""
     with suppress(VmnetError):
         return guest(Guests.run, ["/usr/bin/env", *argv], _RUN_S).status == 0
     return False
 
 
 def _in_guest(guest: Guest, name: str, there: str) -> str:
-    """Give the path of the copy: a folder of the guest's takes it under its own name."""
+    """Return the path of the copy: a folder of the guest's takes it under its own name."""
     if not there or there.endswith("/") or _succeeds(guest, "test", "-d", there):
         return f"{there.rstrip('/')}/{name}" if there else name
     return there
@@ -157,4 +157,4 @@ def _opened(guest: Guest, path: str, mode: str) -> Iterator[int]:
         with suppress(VmnetError):
             guest(Guests.file_close, handle)
         raise
-    guest(Guests.file_close, handle)  # a disk that is full may be told of here only
+    guest(Guests.file_close, handle)  # a disk that is full may be reported here only

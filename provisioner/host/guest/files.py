@@ -34,10 +34,10 @@ class GuestFiles(Agent):
     def file_read(self, handle: int) -> tuple[bytes, bool]:
         """Read the next piece of at most READ bytes; True with it when it was the last."""
         arguments = {"handle": handle, "count": READ}
-        told = self.ask("guest-file-read", arguments, _PIECE_S)
+        answer = self.ask("guest-file-read", arguments, _PIECE_S)
         try:
-            data = base64.b64decode(told["buf-b64"], validate=True)
-            last = told["eof"] is True
+            data = base64.b64decode(answer["buf-b64"], validate=True)
+            last = answer["eof"] is True
         except (TypeError, KeyError, ValueError, binascii.Error) as error:
             raise self._invalid("guest-file-read") from error
         if len(data) > READ or (not data and not last):
@@ -49,8 +49,8 @@ class GuestFiles(Agent):
         while data:
             piece = data[:WRITTEN]
             coded = base64.b64encode(piece).decode()
-            told = self.ask("guest-file-write", {"handle": handle, "buf-b64": coded}, _PIECE_S)
-            count = told.get("count") if isinstance(told, dict) else None
+            answer = self.ask("guest-file-write", {"handle": handle, "buf-b64": coded}, _PIECE_S)
+            count = answer.get("count") if isinstance(answer, dict) else None
             if not isinstance(count, int) or not 0 < count <= len(piece):
                 raise self._invalid("guest-file-write")
             data = data[count:]

@@ -1,4 +1,4 @@
-"""The ssh host keys of a plan's guests: made once per VM, told to the guest by its seed."""
+"""The ssh host keys of a plan's guests: made once per VM, given to the guest by its seed."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ _FOLDER_MODE = 0o700
 
 
 def ensure(folder: Path, vm: str) -> HostKey:
-    """Give the key pair of a VM; it is made if there is none yet.
+    """Return the key pair of a VM; it is made if there is none yet.
 
     A pair is one folder that appears by a rename: a run that is killed leaves none, or a draft that
     the next one clears away. Raises VmnetError when it cannot be made, or when others may read it.
@@ -60,7 +60,7 @@ def publish(folder: Path, plan: str) -> Path:
 
 
 def known_hosts(folder: Path) -> Path:
-    """Say where the known_hosts of a plan is; it may not be there yet."""
+    """Return where the known_hosts of a plan is; it may not be there yet."""
     return folder.parent / "known_hosts"
 
 
@@ -83,8 +83,8 @@ def _make(folder: Path, vm: str) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(_FOLDER_MODE)
     key = draft / "key"
-    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", vm, "-f", str(key)]
-    programs.run(words, timeout_s=_KEYGEN_S, fix="vmnet needs OpenSSH's client: openssh-client")
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", vm, "-f", str(key)]
+    programs.run(argv, timeout_s=_KEYGEN_S, fix="vmnet needs OpenSSH's client: openssh-client")
     for file in (key, key.with_suffix(".pub")):
         with file.open("rb") as written:
             os.fsync(written.fileno())

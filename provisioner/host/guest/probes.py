@@ -1,7 +1,7 @@
-"""The user's checks, asked from inside a guest with the tools that it has.
+"""The user's checks, run inside a guest with the tools that it has.
 
-What a guest says is hostile: only what matches exactly is believed, and what could not be asked is
-told as untested, never as unreachable.
+Output of a guest is hostile: only what matches exactly is trusted, and what could not be tested is
+reported as untested, never as unreachable.
 """
 
 import json
@@ -23,7 +23,7 @@ _LEAST_PACKET: Final = 68
 _THROUGHPUT_S: Final = 3
 _PORT: Final = 5201  # iperf3's own
 
-# The address and the port are words of their own: nothing of them is read as shell.
+# The address and the port are arguments of their own: the shell parses nothing of them.
 _TCP: Final = """\
 if command -v bash > /dev/null; then
     exec timeout "$3" bash -c 'exec 3<> "/dev/tcp/$1/$2"' tcp "$1" "$2" 2>&1
@@ -129,12 +129,12 @@ def _has(guest: Guests, tool: str) -> bool:
     return guest.run(["/bin/sh", "-c", f"command -v {tool}"], _GRACE_S).status == 0
 
 
-def _said(ran: Ran) -> str:
+def _output(ran: Ran) -> str:
     return (ran.stdout + ran.stderr).decode("utf-8", "replace")
 
 
 def _last(ran: Ran) -> str:
-    return one_line(_said(ran).strip().rpartition("\n")[2], 120)
+    return one_line(_output(ran).strip().rpartition("\n")[2], 120)
 
 
 def _tcp(guest: Guests, asked: Asked, address: str, seconds: float) -> Probed:
@@ -144,7 +144,7 @@ def _tcp(guest: Guests, asked: Asked, address: str, seconds: float) -> Probed:
         return Probed(None, note="cannot be tested: the guest has neither bash, python3 nor nc")
     if ran.status == 0:
         return Probed(reached=True, note=f"{asked} is open")
-    if _REFUSED.search(_said(ran)):
+    if _REFUSED.search(_output(ran)):
         return Probed(reached=False, note=f"{asked} was refused", refused=True)
     return Probed(reached=False, note=f"{asked}: {_last(ran) or 'no answer'}")
 
@@ -154,14 +154,14 @@ def _udp(guest: Guests, asked: Asked, address: str, seconds: float) -> Probed:
         ran = _sh(guest, _DNS, seconds, "localhost", address, f"{seconds:g}")
         if ran.status == _NO_TOOL:
             return Probed(None, note="cannot be tested: the guest has no nslookup")
-        heard = bool(_SERVED.search(_said(ran))) and ran.status not in _TIMED_OUT
-        refused = bool(_REFUSED.search(_said(ran)))
-        good = heard and not refused and "timed out" not in _said(ran)
+        answered = bool(_SERVED.search(_output(ran))) and ran.status not in _TIMED_OUT
+        refused = bool(_REFUSED.search(_output(ran)))
+        good = answered and not refused and "timed out" not in _output(ran)
         return Probed(good, note="a DNS query", refused=refused)
     ran = _sh(guest, _UDP, seconds, address, f"{asked.number:.0f}", f"{max(1, round(seconds))}")
     if ran.status == _NO_TOOL:
         return Probed(None, note="cannot be tested: the guest has no bash to send a datagram with")
-    if _REFUSED.search(_said(ran)):
+    if _REFUSED.search(_output(ran)):
         return Probed(reached=False, note=f"{asked} was refused", refused=True)
     if ran.status == 0:
         return Probed(reached=True, note=f"{asked} has answered")
@@ -171,10 +171,10 @@ def _udp(guest: Guests, asked: Asked, address: str, seconds: float) -> Probed:
 def _http(ran: Ran, asked: Asked) -> Probed:
     if ran.status == _NO_TOOL:
         return Probed(None, note="cannot be tested: the guest has neither curl nor wget")
-    found = _STATUS.findall(_said(ran))
+    found = _STATUS.findall(_output(ran))
     status = int(found[-1]) if found else 0
     if not status:
-        refused = bool(_REFUSED.search(_said(ran)))
+        refused = bool(_REFUSED.search(_output(ran)))
         return Probed(reached=False, note=_last(ran) or "no answer", refused=refused)
     good = status == round(asked.number) if asked.number else status < 400  # noqa: PLR2004
     return Probed(good, value=f"status {status}")
@@ -183,12 +183,12 @@ def _http(ran: Ran, asked: Asked) -> Probed:
 def _named(ran: Ran) -> Probed:
     if ran.status == _NO_TOOL:
         return Probed(None, note="cannot be tested: the guest has neither nslookup nor getent")
-    said = _said(ran)
+    output = _output(ran)
     # nslookup names the server's own address first.
-    answer = re.split(r"(?m)^\s*$", said, maxsplit=1)[-1]
+    answer = re.split(r"(?m)^\s*$", output, maxsplit=1)[-1]
     good = ran.status == 0 and bool(_ANSWER.search(answer)) and not _NO_NAME.search(answer)
     # A server that knows no such name has answered, all the same.
-    answered = bool(_SERVED.search(said) and _NO_NAME.search(answer))
+    answered = bool(_SERVED.search(output) and _NO_NAME.search(answer))
     value = _last(ran).removeprefix("** ") if answered else ""
     return Probed(good, value=value, note="" if good or value else _last(ran) or "no answer")
 
@@ -227,7 +227,7 @@ def _pinged(guest: Guests, asked: Asked, address: str) -> Probed:
     many = asked.what is What.LOSS
     count, every = (_MANY_PINGS, "0.05") if many else (_PINGS, "0.1")
     ran = _sh(guest, _PING_MANY, count * 0.2, address, str(count), every)
-    counted = _COUNTS.search(_said(ran))
+    counted = _COUNTS.search(_output(ran))
     if not counted:
         return Probed(None, note=f"cannot be tested: ping says {_last(ran)}")
     sent, answered = int(counted[1]), min(int(counted[1]), int(counted[2]))
@@ -235,7 +235,7 @@ def _pinged(guest: Guests, asked: Asked, address: str) -> Probed:
         share = 1 - answered / sent if sent else 1.0
         good = share < asked.number
         return Probed(good, value=f"{share * 100:.3g}% lost", sent=sent, answered=answered)
-    times = [float(one) / 1000 for one in _TIMES.findall(_said(ran))]
+    times = [float(one) / 1000 for one in _TIMES.findall(_output(ran))]
     if not times:
         return Probed(reached=False, note="no answer to ping", sent=sent)
     middle = median(times)

@@ -70,7 +70,7 @@ def info(guest: Guests) -> GuestInfo:
 
 
 def nics(guest: Guests, planned: Sequence[str]) -> dict[str, Inside]:
-    """Give what the guest has for each planned MAC, in the order of its NICs.
+    """Return what the guest has for each planned MAC, in the order of its NICs.
 
     Raises VmnetError when the agent does not answer.
     """
@@ -101,7 +101,7 @@ def matched(
 
 
 def look(guest: Guests, sign: Sign, within_s: float) -> SignState:
-    """Tell whether a sign holds as seen from inside; a command has `within_s` seconds.
+    """Return whether a sign holds as seen from inside; a command has `within_s` seconds.
 
     An agent that does not answer is a reason like another: it may yet come.
     """

@@ -19,7 +19,7 @@ _PIECE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """How to join: the byte that leaves (b"" for none), and who is told of the terminal's size."""
+    """How to join: the byte that leaves (b"" for none), and the callback for terminal sizes."""
 
     escape: bytes = b"\x1d"  # Ctrl-], as in telnet and virsh
     resized: Callable[[int, int], None] | None = None  # rows, columns
@@ -49,7 +49,7 @@ def attach(terminal: str, ways: Ways) -> None:
 
 
 def _claim(line: int, terminal: str) -> None:
-    """Have the line alone: of two readers each would get a part. Freed with our descriptor."""
+    """Lock the line: of two readers each would get a part. Our descriptor holds the lock."""
     try:
         fcntl.flock(line, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -62,7 +62,7 @@ def _claim(line: int, terminal: str) -> None:
 
 @contextmanager
 def _raw_here() -> Iterator[None]:
-    """Let every key through, where both ends of ours are a terminal; afterwards as it was."""
+    """Set our terminal to raw mode, if input and output are one; restore it afterwards."""
     here = sys.stdin.fileno()
     if not (os.isatty(here) and sys.stdout.isatty()):
         yield
@@ -77,7 +77,7 @@ def _raw_here() -> Iterator[None]:
 
 @contextmanager
 def _winding(wanted: bool) -> Iterator[int | None]:  # noqa: FBT001
-    """Give a descriptor that can be read at once, and whenever our terminal has another size."""
+    """Return a descriptor that can be read at once, and whenever our terminal has another size."""
     if not wanted or not sys.stdout.isatty():
         yield None
         return

@@ -21,7 +21,7 @@ _CMDLINE = "console=ttyS0 panic=-1 root=/dev/none"
 
 
 def choose(wish: str, kernel: Path | None, cache: Path) -> Chosen:
-    """Give "kvm" or "tcg" and why; `wish` is auto, kvm or tcg.
+    """Return "kvm" or "tcg" and why; `wish` is auto, kvm or tcg.
 
     `kernel` is what a test boot boots, None when there is nothing to boot.
 
@@ -51,7 +51,7 @@ def test(kernel: Path, cache: Path) -> str:
 
 
 def _trouble(kernel: Path | None, cache: Path) -> str:
-    """Say why KVM cannot be used; an empty string when it can."""
+    """Return why KVM cannot be used; an empty string when it can."""
     if not _KVM.exists():
         return "there is no /dev/kvm on this host"
     if kernel is None:
@@ -67,7 +67,7 @@ def _trouble(kernel: Path | None, cache: Path) -> str:
 
 
 def _key(user: str, group: str) -> str:
-    """Name all that the outcome depends on."""
+    """Return all that the outcome depends on."""
     kvm, qemu, uname = _KVM.stat(), Path(EMULATOR).stat(), os.uname()
     parts = (uname.release, uname.version, kvm.st_mode, kvm.st_gid, kvm.st_uid)
     return " ".join(map(str, (*parts, qemu.st_size, qemu.st_mtime_ns, user, group)))

@@ -25,7 +25,7 @@ def choose(wish: str, plan: str) -> Chosen:
 
 
 def offered(inside: str) -> Chosen:
-    """Give the URI for a plan that has no VMs yet; `inside` is that of its embedded libvirt."""
+    """Return the URI for a plan that has no VMs yet; `inside` is that of its embedded libvirt."""
     for path in _SOCKETS:
         pid = _listener(path)
         if pid is None:
@@ -41,7 +41,7 @@ def offered(inside: str) -> Chosen:
 
 
 def _listener(path: str) -> int | None:
-    """Give the pid of whoever listens on a Unix socket, None when nobody does."""
+    """Return the pid of whoever listens on a Unix socket, None when nobody does."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(2)
         try:
@@ -61,5 +61,5 @@ def _same_network(pid: int) -> bool:
 
 
 def is_embedded(uri: str) -> bool:
-    """Tell whether a URI means the driver inside our own process."""
+    """Return whether a URI means the driver inside our own process."""
     return uri.startswith("qemu:///embed")

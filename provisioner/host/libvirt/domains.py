@@ -81,7 +81,7 @@ class Domains:
             on(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None)
 
     def close(self) -> None:
-        """Let go of the connection; the guests run on."""
+        """Close the connection; the guests run on."""
         import libvirt
 
         with suppress(libvirt.libvirtError):  # the daemon has ended
@@ -113,7 +113,7 @@ class Domains:
         return ours, foreign, live
 
     def pid(self, name: str) -> int:
-        """Give the pid of a domain's QEMU, 0 when it has none."""
+        """Return the pid of a domain's QEMU, 0 when it has none."""
         try:
             return int((self._run_dir / "qemu" / f"{name}.pid").read_text(encoding="ascii"))
         except (OSError, ValueError):
@@ -152,7 +152,7 @@ class Domains:
         return DomainNics(self._conn)
 
     def agent_connected(self, domain: str) -> bool:
-        """Tell whether the guest agent has opened its port, and libvirt its own end."""
+        """Return whether the guest agent has opened its port, and libvirt its own end."""
         import libvirt
 
         try:
@@ -178,7 +178,7 @@ class Domains:
             return str(libvirt_qemu.qemuAgentCommand(found, command, timeout_s, 0))
 
     def terminal(self, domain: str) -> str:
-        """Give the pseudo-terminal that a domain's serial line ends in.
+        """Return the pseudo-terminal that a domain's serial line ends in.
 
         Raises VmnetError when the domain is not there.
         """
@@ -207,7 +207,7 @@ class Domains:
 
 
 def _mark(dom: Any) -> str | None:
-    """Give the text of our element in a domain's metadata, None when there is none."""
+    """Return the text of our element in a domain's metadata, None when there is none."""
     import libvirt
 
     try:

@@ -37,7 +37,7 @@ security_driver = "none"
 
 
 def has_vms(plan: str) -> bool:
-    """Tell whether the plan's embedded libvirt knows of VMs that run."""
+    """Return whether the plan's embedded libvirt knows of VMs that run."""
     return any((paths.libvirt_root(plan) / "run" / "qemu").glob("*.xml"))
 
 
@@ -81,17 +81,17 @@ def _end(pid_file: Path, domain: str) -> None:
     """Kill the QEMU of a domain, if the process of that number is still it."""
     try:
         pid = int(pid_file.read_text(encoding="ascii"))
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
         return
     root = os.fsencode(pid_file.parents[2])
-    named = any(w.split(b",")[0] == b"guest=" + os.fsencode(domain) for w in words)
-    if named and any(root in w for w in words):
+    named = any(w.split(b",")[0] == b"guest=" + os.fsencode(domain) for w in argv)
+    if named and any(root in w for w in argv):
         os.kill(pid, signal.SIGKILL)
 
 
 def run_user() -> tuple[str, str]:
-    """Give the user and the group that embedded QEMUs run as: never root."""
+    """Return the user and the group that embedded QEMUs run as: never root."""
     if os.geteuid():
         mine = pwd.getpwuid(os.geteuid())
         return mine.pw_name, grp.getgrgid(mine.pw_gid).gr_name
@@ -104,7 +104,7 @@ def run_user() -> tuple[str, str]:
 
 
 def owner() -> tuple[int, int] | None:
-    """Give the numbers of who must own what embedded QEMUs read; None where that is us anyway."""
+    """Return the numbers of who must own what embedded QEMUs read; None where that is us anyway."""
     if os.geteuid():
         return None
     user, group = run_user()
@@ -112,15 +112,15 @@ def owner() -> tuple[int, int] | None:
 
 
 def can_open(path: str, *, write: bool) -> bool:
-    """Tell whether embedded QEMUs can open a file that vmnet has not made."""
+    """Return whether embedded QEMUs can open a file that vmnet has not made."""
     if os.geteuid():
         return os.access(path, os.R_OK | (os.W_OK if write else 0))
     user, group = run_user()
     # Asked as that user, with its groups: modes alone do not tell (ACLs, folders on the way).
-    words = ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups", "--", "test"]
-    able = programs.run([*words, "-r", path], timeout_s=_TEST_S, check=False)
+    argv = ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups", "--", "test"]
+    able = programs.run([*argv, "-r", path], timeout_s=_TEST_S, check=False)
     if write and able.returncode == 0:
-        able = programs.run([*words, "-w", path], timeout_s=_TEST_S, check=False)
+        able = programs.run([*argv, "-w", path], timeout_s=_TEST_S, check=False)
     return able.returncode == 0
 
 
@@ -163,7 +163,7 @@ def prepare_root(plan: str) -> Path:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write a file unless it says so already: `down` must work where there is no room.
+    """Write a file unless it says so already: `down` must work when the disk is full.
 
     One that others could write to is made anew: somebody may hold it open, to write to it later.
     """
@@ -174,7 +174,7 @@ def _write_once(path: Path, text: str) -> None:
 
 
 def private_mounts() -> bool:
-    """Give this process a mount namespace of its own; must come before its first thread."""
+    """Return this process a mount namespace of its own; must come before its first thread."""
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(
         libc.unshare(_CLONE_NEWNS) == 0

@@ -40,7 +40,7 @@ def converted(error: Any, doing: str) -> VmnetError:
     fix = file_errors.full(whole) or next((fix for part, fix in _FIXES if part in whole), None)
     return VmnetError(
         f"{doing}: {text}",
-        fix=fix or "QEMU's own words are in the log: vmnet logs --qemu VM",
+        fix=fix or "QEMU's own messages are in the log: vmnet logs --qemu VM",
         status=Exit.HOST_CANNOT,
     )
 

@@ -69,7 +69,7 @@ def require_own_folders(*folders: Path) -> None:
 
 
 def close_own_folders(home: Path, root: Path, *above: Path) -> None:
-    """Take others' right to write from a plan's folders, unless somebody has used it.
+    """Remove others' write permission from a plan's folders, unless somebody has used it.
 
     A vmnet that was run under umask 000 made folders that everybody could write to; its VMs have to
     be taken down all the same. But libvirt obeys as root what lies in `root`. So each folder is
@@ -91,7 +91,7 @@ def close_own_folders(home: Path, root: Path, *above: Path) -> None:
 
 
 def _is_open(folder: Path) -> bool:
-    """Tell whether a folder is ours, and others may write to it."""
+    """Return whether a folder is ours, and others may write to it."""
     try:
         found = folder.lstat()
     except FileNotFoundError:
@@ -125,7 +125,7 @@ def _unexpected(folder: Path, *, in_root: bool) -> Iterator[Path]:
 
 
 def _is_expected(path: Path, *, in_root: bool) -> bool:
-    """Tell whether nobody but vmnet and its programs can have made or written a file."""
+    """Return whether nobody but vmnet and its programs can have made or written a file."""
     found = path.lstat()
     is_file = stat.S_ISREG(found.st_mode)
     if found.st_uid in {0, os.geteuid()}:
@@ -165,8 +165,8 @@ def _missing(needed: Sequence[tuple[int, str, str]]) -> list[tuple[str, str]]:
 
 def _require(needed: Sequence[tuple[int, str, str]]) -> None:
     if missing := _missing(needed):
-        told = ", ".join(f"{name} ({why})" for name, why in missing)
-        raise VmnetError(f"vmnet lacks {told}", fix="run it as root: sudo vmnet …")
+        described = ", ".join(f"{name} ({why})" for name, why in missing)
+        raise VmnetError(f"vmnet lacks {described}", fix="run it as root: sudo vmnet …")
 
 
 def _effective() -> int:

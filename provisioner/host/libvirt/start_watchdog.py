@@ -49,7 +49,7 @@ def watched(domain: Domain, pid_file: Path) -> Iterator[None]:
         raise VmnetError(
             f"QEMU of {domain.vm} has not answered on its monitor for {limit_s:.3g} s: "
             f"{stalled[0]}",
-            fix=f"look at what it said (vmnet logs --qemu {domain.vm}) and at the host's load, "
+            fix=f"look at its messages (vmnet logs --qemu {domain.vm}) and at the host's load, "
             "then run vmnet up again",
         ) from failed
     if failed:
@@ -60,12 +60,12 @@ def _end(domain: Domain, pid_file: Path) -> str:
     """Kill the domain's QEMU, if the process is proved to be it; return what it was doing."""
     try:
         pid = int(pid_file.read_text(encoding="ascii"))
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except (OSError, ValueError, IndexError):
         return "it has no process"
-    named = any(word.split(b",")[0] == b"guest=" + domain.name.encode() for word in words)
-    if not named or naming.domain_uuid(domain.plan, domain.vm).encode() not in words:
+    named = any(word.split(b",")[0] == b"guest=" + domain.name.encode() for word in argv)
+    if not named or naming.domain_uuid(domain.plan, domain.vm).encode() not in argv:
         return f"process {pid}, which its pid file names, is another program"
     try:
         os.kill(pid, signal.SIGKILL)

@@ -43,7 +43,7 @@ def opened() -> Libvirt:
 
 
 def _clear_old() -> None:
-    """Take away the roots of doctors that have failed or were killed; not of one that runs."""
+    """Remove the roots of doctors that have failed or were killed; not of one that runs."""
     for root in paths.run().glob(f"{_TRIAL}*"):
         number = root.name.removeprefix(_TRIAL)
         if number.isdecimal() and not os.path.exists(f"/proc/{number}"):  # noqa: PTH110

@@ -13,7 +13,7 @@ _MOST_BYTES = 256  # openssl cuts off the rest
 
 
 def uid_of(user: str) -> int:
-    """Give the number of a user who is told by name or number; raises VmnetError for nobody."""
+    """Return the number of a user given by name or number; raises VmnetError if there is none."""
     try:
         return pwd.getpwnam(user).pw_uid
     except KeyError:
@@ -27,7 +27,7 @@ def uid_of(user: str) -> int:
 
 
 def name_of(uid: int) -> str:
-    """Give the name of a user; the number as text when there is no name for it."""
+    """Return the name of a user; the number as text when there is no name for it."""
     try:
         return one_line(pwd.getpwuid(uid).pw_name, 60)
     except KeyError:
@@ -35,7 +35,7 @@ def name_of(uid: int) -> str:
 
 
 def hashed(plan: str, vm: str, password: str) -> str:
-    """Give the SHA-512 hash of a VM's password.
+    """Return the SHA-512 hash of a VM's password.
 
     Its salt is derived from the names, so that the same plan gives the same guest; not from the
     password, of which it would tell something. Raises VmnetError when it cannot be hashed.

@@ -47,7 +47,7 @@ def main() -> NoReturn:
     fence["give_up_the_rest"]()
     try:
         answer = _answer(request)
-    except _TooSlowError:  # while we were putting an error into words
+    except _TooSlowError:  # while we were describing an error
         answer = _refusal("slow", None, "")
     signal.signal(signal.SIGPROF, signal.SIG_IGN)
     while answer:
@@ -74,12 +74,12 @@ def _out_of_time(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _refusal(kind: str, line: int | None, message: str) -> bytes:
-    told = {"kind": kind, "line": line, "message": message[:500]}
-    return b"not\n" + json.dumps(told).encode()
+    refusal = {"kind": kind, "line": line, "message": message[:500]}
+    return b"not\n" + json.dumps(refusal).encode()
 
 
 def _answer(request: dict[str, Any]) -> bytes:
-    """Give the filled template, or the kind of what is wrong, its line and its message."""
+    """Return the filled template, or the kind of what is wrong, its line and its message."""
     filling = _Filling(request)
     try:
         return b"xml\n" + filling.text().encode("utf-8", "surrogatepass")
@@ -94,7 +94,7 @@ def _answer(request: dict[str, Any]) -> bytes:
 
 
 def _kinds() -> list[tuple[type[BaseException], str]]:
-    """Give the kinds of failure; guest/xml/template.py has the words for each."""
+    """Return the kinds of failure; guest/xml/template.py has the messages."""
     import jinja2
     from jinja2.exceptions import SecurityError
 
@@ -120,7 +120,7 @@ class _Filling:
         self.pieces: Iterator[str] = iter(())
 
     def text(self) -> str:
-        """Give the filled template. Raises whatever goes wrong on the way."""
+        """Return the filled template. Raises whatever goes wrong on the way."""
         from jinja2 import Template
 
         environment = _environment(self.request)
@@ -138,7 +138,7 @@ class _Filling:
         return "".join(done)
 
     def line(self, error: BaseException) -> int | None:
-        """Give the line of the template at which it happened; None when nobody knows."""
+        """Return the line of the template at which it happened; None when nobody knows."""
         if self.template is None:  # it was being compiled, this node of it
             nodes = (frame.f_locals.get("node") for frame, _ in _frames(error.__traceback__))
             lines = [getattr(node, "lineno", None) for node in nodes]
@@ -162,7 +162,7 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
 
 
 def _environment(request: dict[str, Any]) -> "Environment":
-    """Give the sandbox: no paths to load from, no attributes with underscores, no huge products."""
+    """Return the sandbox: no loading from paths, no underscored attributes, no huge products."""
     from jinja2 import FunctionLoader, StrictUndefined
     from jinja2.runtime import Context
     from jinja2.sandbox import ImmutableSandboxedEnvironment

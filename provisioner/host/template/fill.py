@@ -21,7 +21,7 @@ _CHILD = Path(__file__).with_name("child.py")
 
 
 def domain_xml(template: Template, domain: Domain, allow: Collection[str]) -> str:
-    """Give the XML of a domain from the user's template, found to be what the plan says.
+    """Return the XML of a domain from the user's template, found to be what the plan says.
 
     `allow` are elements beyond vmnet's list, as `allow_xml` names them. Raises Complaints, all at
     once, about what the XML holds, and VmnetError when there is no XML to judge.
@@ -37,7 +37,7 @@ def domain_xml(template: Template, domain: Domain, allow: Collection[str]) -> st
 def read(
     path: Path, where: Where | None = None, *, shown: str = "", quote: bool = True
 ) -> Template:
-    """Give a template; `where` is the place of its name in the plan.
+    """Return a template; `where` is the place of its name in the plan.
 
     `shown` names it in messages, where that is not its path; they `quote` its lines or do not.
 
@@ -103,18 +103,18 @@ def filled(template: Template, domain: Domain) -> str:
         raise templating.too_long(template)
     if ran.late or ran.returncode < 0:
         raise templating.late(template)
-    return templating.answered(ran.said, template, parts)
+    return templating.parsed(ran.said, template, parts)
 
 
 def _parts() -> dict[str, str]:
-    """Give what a template may include: vmnet's own pieces of the domain's XML."""
+    """Return what a template may include: vmnet's own pieces of the domain's XML."""
     folder = resources.files("provisioner") / "templates"
     found = {file.name: file for file in folder.iterdir() if file.name.endswith(".xml.j2")}
     return {name: file.read_text(encoding="utf-8") for name, file in sorted(found.items())}
 
 
 def _homes_of_jinja() -> list[str]:
-    """Name the folders that the child imports jinja2 from: those that we would, and no others."""
+    """Return the folders that the child imports jinja2 from: those that we would, and no others."""
     specs = (find_spec(name) for name in ("jinja2", "markupsafe"))
     origins = (spec.origin for spec in specs if spec and spec.origin)
     return sorted({str(Path(origin).parent.parent) for origin in origins})

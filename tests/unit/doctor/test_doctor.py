@@ -155,7 +155,7 @@ def test_libvirt_that_cannot_be_opened_says_what_it_said() -> None:
 def test_room_is_judged_by_bytes_and_by_inodes(
     free: int, inodes: int, trouble: str, state: Severity
 ) -> None:
-    (found,) = host.rooms([FreeSpace("/pool", "disks", free, inodes, 10, 100, trouble)])
+    (found,) = host.free_space([FreeSpace("/pool", "disks", free, inodes, 10, 100, trouble)])
     assert found.state is state
 
 
@@ -217,8 +217,8 @@ def test_wifi_down_and_dead_cards_are_told_and_one_that_must_do_is_bad() -> None
 def test_a_cloud_is_known_by_its_words_or_its_driver(
     driver: str, dmi: tuple[str, ...], name: str
 ) -> None:
-    found = _one(_uplinks(NIC, driver=driver, dmi=dmi), "is a card of")
-    assert f"a card of {name}," in found.what
+    found = _one(_uplinks(NIC, driver=driver, dmi=dmi), "is a NIC of")
+    assert f"a NIC of {name}," in found.what
     assert "vmnet doctor --uplink eno1" in found.fix
 
 

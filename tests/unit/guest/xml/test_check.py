@@ -148,18 +148,18 @@ CARDS = {
     "device of kernel's naming": (
         "mvt9ec10a7b78",
         "mv%d",
-        'devices/interface is a network card on "mv%d", which the plan has not',
+        'devices/interface is a NIC on "mv%d", which the plan has not',
     ),
-    "device of a path": ("mvt9ec10a7b78", "../x", 'devices/interface is a network card on "../x"'),
+    "device of a path": ("mvt9ec10a7b78", "../x", 'devices/interface is a NIC on "../x"'),
     "device of 20 letters": (
         "mvt9ec10a7b78",
         "a" * 20,
-        'devices/interface is a network card on "aaa',
+        'devices/interface is a NIC on "aaa',
     ),
     "device of another": (
         "mvt9ec10a7b78",
         "mvtdeb06583bd",
-        'devices/interface is a network card on "mvtdeb06583bd" for the second time',
+        'devices/interface is a NIC on "mvtdeb06583bd" for the second time',
     ),
     "mac": ("02:9e:c1", "02:9e:c2", "devices/interface: its mac address is"),
     "model": (
@@ -206,11 +206,11 @@ CARDS = {
         '<mac address="02:00:00:00:00:01"/><mac',
         "devices/interface/mac stands here for",
     ),
-    "one less": (NIC, "", 'devices/interface is missing: a network card on "mvt9ec10a7b78"'),
+    "one less": (NIC, "", 'devices/interface is missing: a NIC on "mvt9ec10a7b78"'),
     "one more": (
         NIC,
         NIC + NIC.replace("mvt9ec10a7b78", "eth0"),
-        'devices/interface is a network card on "eth0", which the plan has not',
+        'devices/interface is a NIC on "eth0", which the plan has not',
     ),
 }
 
