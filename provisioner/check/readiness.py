@@ -82,7 +82,7 @@ class GuestState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class GuestReadiness:
     """The state of one guest; `why` it is down, or measured at its macvtap."""
 
     state: GuestState = GuestState.AWAITED

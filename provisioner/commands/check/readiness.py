@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
 
 from provisioner.check import readiness
-from provisioner.check.readiness import Guest, GuestState, Sign, SignState
+from provisioner.check.readiness import GuestReadiness, GuestState, Sign, SignState
 from provisioner.check.result import Finding
 from provisioner.commands.check import claims
 from provisioner.commands.check.readiness_probes import ReadinessProbes
@@ -58,7 +58,7 @@ class Readiness:
         probes: ReadinessProbes,
     ) -> None:
         self.news = threading.Condition()
-        self.guests: dict[str, Guest] = {}
+        self.guests: dict[str, GuestReadiness] = {}
         self.learned: dict[tuple[str, int], tuple[str, ...]] = {}
         self.errors: list[BaseException] = []
         self._plan = plan
@@ -75,7 +75,7 @@ class Readiness:
 
     def state(self, vm: str) -> GuestState:
         """Return how far a guest is."""
-        return self.guests.get(vm, Guest()).state
+        return self.guests.get(vm, GuestReadiness()).state
 
     def settle(
         self, vms: Iterable[str], timeout_s: float, started: float, fresh: frozenset[str]
@@ -89,7 +89,7 @@ class Readiness:
         end = time.monotonic() + timeout_s
         self._started = started
         with self.news:
-            self.guests = dict.fromkeys(vms, Guest())
+            self.guests = dict.fromkeys(vms, GuestReadiness())
         self._own = self._probes.own(self.guests)
         threading.Thread(target=self._forward_events, daemon=True).start()
         for vm in self._worker.do(MACHINE.agents):
@@ -117,7 +117,7 @@ class Readiness:
         """Measure a VM at its macvtap from now on: its agent hangs, or has died meanwhile."""
         with self.news:
             if self.state(vm) is GuestState.READY:
-                self.guests[vm] = Guest(GuestState.NO_AGENT, why)
+                self.guests[vm] = GuestReadiness(GuestState.NO_AGENT, why)
 
     def guarded(self, work: Callable[..., None], *args: object) -> None:
         """Do something in a thread of its own; what it raises is kept for the main thread."""
@@ -214,7 +214,7 @@ class Readiness:
             return
         wanted = {nic for name, nic in self._dynamic if name == vm}
         if wanted:
-            self._become(vm, Guest(GuestState.LEARNING))
+            self._become(vm, GuestReadiness(GuestState.LEARNING))
             self._start(partial(self._learn, vm, wanted), partial(self._take_addresses, vm))
         else:
             self._up(vm, GuestState.READY)
@@ -226,13 +226,13 @@ class Readiness:
         but = f", but {NO_AGENT}: it is measured at its macvtap instead"
         after = f"{time.monotonic() - self._started:.1f} s"
         self._tell(f"{vm} is up after {after}{but if state is GuestState.NO_AGENT else ''}")
-        self._become(vm, Guest(state, "" if state is GuestState.READY else NO_AGENT))
+        self._become(vm, GuestReadiness(state, "" if state is GuestState.READY else NO_AGENT))
 
     def _down(self, vm: str, state: GuestState, why: str) -> None:
         self._tell(f"{vm} is not up: {why}")
-        self._become(vm, Guest(state, why))
+        self._become(vm, GuestReadiness(state, why))
 
-    def _become(self, vm: str, guest: Guest) -> None:
+    def _become(self, vm: str, guest: GuestReadiness) -> None:
         with self.news:
             self.guests[vm] = guest
             self.news.notify_all()
