@@ -27,7 +27,7 @@ class Link:
     queues: int = 1
     txqueuelen: int = 0
     quiet: bool = False
-    all_multicast: bool = False  # hears every group: guests need it for IPv6
+    all_multicast: bool = False  # receives every group: guests need it for IPv6
     ipv6: bool = False  # the host's own IPv6 is switched on there
     learns: bool = False  # the host takes routes or addresses from routers there, or has done so
     addresses: tuple[str, ...] = ()  # ADDRESS/PREFIX, without link-local ones

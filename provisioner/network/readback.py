@@ -11,14 +11,14 @@ from provisioner.text import one_line
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that the kernel has made otherwise, in words."""
+    """One thing that the kernel has made otherwise, as text."""
 
     field: str
     asked: str
     there: str
 
     def __str__(self) -> str:
-        """Give the clause that an error is made of."""
+        """Return the clause that an error is made of."""
         return f"{self.field}: asked for {self.asked}, there is {self.there}"
 
 
@@ -26,15 +26,15 @@ CARRIER = "carrier"
 
 
 def differences(
-    tap: Macvtap, have: Link, uplink: Link | None, heard: Sequence[str] = ()
+    tap: Macvtap, have: Link, uplink: Link | None, unset: Sequence[str] = ()
 ) -> tuple[Difference, ...]:
-    """List what differs; `heard` is what still lets the host speak through the device."""
-    told = [
+    """List what differs; `unset` is what still lets the host speak through the device."""
+    found = [
         Difference(name, _plain(asked), _plain(there))
         for name, asked, there in _compared(tap, have, uplink)
         if asked != there
     ]
-    return (*told, *(Difference(name, "set", "not set") for name in heard))
+    return (*found, *(Difference(name, "set", "not set") for name in unset))
 
 
 def _compared(

@@ -22,7 +22,7 @@ class Switch:
     bridge: str = ""  # the reflecting bridge behind the peer; "" for none
     up: bool = True
     ignores_routers: bool = (
-        True  # no IPv6 of the host's at the lower end, no routers heard at the others
+        True  # no IPv6 of the host's at the lower end, no routes from routers at the others
     )
 
     @property
@@ -52,13 +52,13 @@ class HostAccess:
     name: str
     uplink: str
     mac: str
-    addresses: tuple[str, ...]  # the sibling's own, /32 and /128, sorted
+    addresses: tuple[str, ...]  # the macvlan's own, /32 and /128, sorted
     routes: tuple[str, ...]  # one per guest's address, /32 and /128, sorted
     mtu: int
     group: int
     alias: str
     up: bool = True
-    answers_for_itself: bool = True  # arp_ignore=1: else the LAN hears two answers for the host
+    answers_for_itself: bool = True  # arp_ignore=1: else the LAN gets two answers for the host
     ignores_routers: bool = True  # the host takes neither routes nor addresses from routers there
 
 
@@ -79,7 +79,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Guard(Rules):
-    """What a guest may send: egress rules on its macvtap, towards the wire and its siblings."""
+    """What a guest may send: egress rules on its macvtap, towards the wire and other guests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,11 @@ class Macvtap:
     alias: str
     altname: str
     nopromisc: bool = False  # passthru without putting the uplink into promiscuous mode
-    sources: tuple[str, ...] = ()  # whom a source-mode macvtap hears: MACs, sorted
+    sources: tuple[str, ...] = ()  # whom a source-mode macvtap receives from: MACs, sorted
     queues: int = 1
     txqueuelen: int = 500  # frames that wait for the reader; the kernel's own default
     up: bool = True
-    quiet: bool = True  # the host has no part in it: IPv6 off, NOARP; and it hears ALLMULTI
+    quiet: bool = True  # the host has no part in it: IPv6 off, NOARP; and ALLMULTI is set
     node: str = "right"  # /dev/tap<ifindex>: right, missing, or foreign
 
 

@@ -10,8 +10,6 @@ from provisioner.host.netlink import link_codec
 from provisioner.host.netlink.addresses import add_addresses
 from provisioner.host.netlink.ipv6 import bring_up
 from provisioner.host.netlink.link_codec import (
-    IFF_ALLMULTI,
-    IFF_NOARP,
     IFF_UP,
     macvlan,
     new,
@@ -46,7 +44,7 @@ def switch(lab: Lab) -> list[Message]:
 def end(lab: Lab, place: Place, namespace: int) -> list[Message]:
     """Make a macvlan on the uplink that lives in another namespace."""
     mode, nopromisc = lab.mode(place), lab.a == NOPROMISC
-    # passthru takes its uplink's MAC, whatever it is told
+    # passthru takes its uplink's MAC, whatever is asked for
     mac = [] if mode == "passthru" else [("IFLA_ADDRESS", lab.mac(place))]
     return [
         new(
@@ -70,27 +68,6 @@ def activation(lab: Lab, place: Place, versions: tuple[int, ...]) -> list[Messag
         *bring_up(index),
         *add_addresses(index, addresses),
     ]
-
-
-def foreign(name: str, on: int, mac: str, namespace: int) -> list[Message]:
-    """Make a macvlan with a MAC of its own on an uplink, isolated from its neighbours there."""
-    return [
-        new(
-            ("IFLA_IFNAME", name),
-            ("IFLA_LINK", on),
-            ("IFLA_NET_NS_FD", namespace),
-            ("IFLA_ADDRESS", mac),
-            macvlan("macvlan", "private"),
-            create=True,
-        )
-    ]
-
-
-def silent_activation(name: str) -> list[Message]:
-    """Bring a device up that says nothing by itself."""
-    named = ("IFLA_IFNAME", name)
-    on = IFF_UP | IFF_NOARP | IFF_ALLMULTI
-    return [silence(named), new(named, on=on)]
 
 
 def _index(lab: Lab) -> int:

@@ -1,4 +1,4 @@
-"""Asks the switch behind a NIC: does it send frames back, does it let foreign MACs pass.
+"""Probes the switch behind a NIC: does it send frames back, does it let foreign MACs pass.
 
 The foreign MAC is that of a macvlan which lives in a nameless network namespace: it is deleted at
 the end, and the kernel takes it away with the namespace when vmnet is killed before.
@@ -14,9 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.lab import messages
 from provisioner.host.lab.namespaces import namespaces, run_in
 from provisioner.host.netlink import addresses, ipv6, links
+from provisioner.host.netlink.link_codec import (
+    IFF_ALLMULTI,
+    IFF_NOARP,
+    IFF_UP,
+    macvlan,
+    new,
+    silence,
+)
 from provisioner.host.netlink.rtnetlink import write
 from provisioner.host.probe.packet_socket import (
     ALL_PROTOCOLS,
@@ -41,10 +48,11 @@ if TYPE_CHECKING:
     from provisioner.plan.ip import Address
 
 _DEVICE: Final = "probe"
+_NAMED: Final = ("IFLA_IFNAME", _DEVICE)
 
 
 def question(uplink: str, peer: str) -> Question:
-    """Find out what can be asked through an uplink; nothing is sent.
+    """Return what can be asked through an uplink; nothing is sent.
 
     Raises VmnetError when the uplink is not there, not up or not Ethernet, or the peer is no
     machine's address.
@@ -54,15 +62,15 @@ def question(uplink: str, peer: str) -> Question:
     everything = links.observe()[0]
     link = next(x for x in everything if x.name == uplink)
     _refuse(link, everything)
-    told = partial(Question, uplink, link.mac, naming.mac("vmnet modes", link.mac, 0))
+    about = partial(Question, uplink, link.mac, naming.mac("vmnet modes", link.mac, 0))
     if obstacle := _obstacle(link, everything):
-        return told(untestable=obstacle)
+        return about(untestable=obstacle)
     if peer:
-        return told(peer=str(_machine(peer, link)))
+        return about(peer=str(_machine(peer, link)))
     if gateway := _gateway(link.index):
-        return told(peer=gateway, peer_is="the default gateway")
+        return about(peer=gateway, peer_is="the default gateway")
     why = f"{uplink} leads to no default gateway: name a machine behind it with --peer ADDRESS"
-    return told(untestable=why)
+    return about(untestable=why)
 
 
 def ask(asked: Question) -> Findings:
@@ -106,7 +114,7 @@ def _refuse(link: "Link", everything: tuple["Link", ...]) -> None:
 
 
 def _obstacle(link: "Link", everything: tuple["Link", ...]) -> str:
-    """Say what keeps a macvlan from being made on the uplink."""
+    """Return what keeps a macvlan from being made on the uplink."""
     master = next((x for x in everything if link.master and x.index == link.master), None)
     if master:
         return f"{link.name} is a port of {master.name}: ask through that one"
@@ -142,7 +150,7 @@ def _gateway(index: int) -> str:
 
 
 def reflects(uplink: str) -> bool | None:
-    """Ask the switch behind an uplink whether it sends frames back; None when it cannot be asked.
+    """Return whether the switch behind an uplink sends frames back; None when it cannot be asked.
 
     At most three broadcast frames of the local experimental ethertype are sent.
     """
@@ -173,7 +181,7 @@ def _reflected(uplink: str, mac: str) -> bool:
 
 
 def _answers(device: str, peer: "Address") -> bool:
-    """Tell whether a machine answers the MAC of a device.
+    """Return whether a machine answers the MAC of a device.
 
     The sender is nobody (RFC 5227) or link-local: the device's addresses make no difference.
     """
@@ -194,12 +202,18 @@ def _foreign_answers(asked: Question) -> bool:
     index = links.existing_index(asked.uplink)
     doing = f"making a macvlan on {asked.uplink}"
     with namespaces(1) as (namespace,):
-        write(doing, messages.foreign(_DEVICE, index, asked.foreign_mac, namespace))
+        device = (
+            *(_NAMED, ("IFLA_ADDRESS", asked.foreign_mac)),
+            *(("IFLA_LINK", index), ("IFLA_NET_NS_FD", namespace)),
+            macvlan("macvlan", "private"),  # isolated from what else is on the uplink
+        )
+        write(doing, [new(*device, create=True)])
 
         def answers() -> bool:
             try:
                 ipv6.disable(_DEVICE)
-                write(doing, messages.silent_activation(_DEVICE))
+                on = IFF_UP | IFF_NOARP | IFF_ALLMULTI
+                write(doing, [silence(_NAMED), new(_NAMED, on=on)])
                 return _answers(_DEVICE, ip_address(asked.peer))
             finally:
                 # The namespace would take it away too, but at a time of its own.

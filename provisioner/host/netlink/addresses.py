@@ -87,7 +87,7 @@ def neighbours() -> dict[str, str]:
 
 
 def add_addresses(index: int, wanted: Iterable[str]) -> Iterator[Message]:
-    """Give a device addresses; those that it has already stay as they are.
+    """Return requests for addresses of a device; those that it has already stay as they are.
 
     All are asked for, since the kernel has removed the other addresses of a subnet with the first
     one of it (promote_secondaries is off by default). Duplicate address detection would take a
@@ -102,7 +102,7 @@ def add_addresses(index: int, wanted: Iterable[str]) -> Iterator[Message]:
 def remove_addresses(
     have: Iterable[HostAddress], index: int, wanted: Container[str]
 ) -> Iterator[Message]:
-    """Remove all addresses but the `wanted` ones on the device `index`.
+    """Return requests to remove all addresses but the `wanted` ones on the device `index`.
 
     Secondary ones first: else their primary takes them along.
     """
@@ -112,7 +112,7 @@ def remove_addresses(
 
 
 def add_route(index: int, to: str, source: str, fixes: Mapping[int, str]) -> Message:
-    """Set a route straight out of a device; there must be none to `to` yet."""
+    """Return the request for a route straight out of a device; there must be none to `to` yet."""
     scope = _RT_SCOPE_UNIVERSE if ":" in to else _RT_SCOPE_LINK
     fields = {"proto": _RTPROT_STATIC, "scope": scope, "type": _RTN_UNICAST}
     prefsrc = [("RTA_PREFSRC", source)] if source else []
@@ -120,12 +120,12 @@ def add_route(index: int, to: str, source: str, fixes: Mapping[int, str]) -> Mes
 
 
 def remove_route(index: int, to: str) -> Message:
-    """Remove a route straight out of a device, whoever has set it."""
+    """Return the request to remove a route straight out of a device, whoever has set it."""
     return _route("RTM_DELROUTE", index, to, {"scope": _RT_SCOPE_NOWHERE})
 
 
 def remove_learned(index: int, own: Iterable[str]) -> Iterator[Message]:
-    """Remove the routes that the host has learned on a device from router advertisements.
+    """Return requests to remove the routes that routers have advertised on a device.
 
     `own` are the addresses that the device keeps.
     """

@@ -1,4 +1,4 @@
-"""Asks the kernel which drivers it has, without making anything.
+"""Which drivers the kernel has, found out without making anything.
 
 The question is one that a kernel with the driver must refuse for another reason than one without.
 Asking makes the kernel load a module by itself where it may (net/core/rtnetlink.c, sch_api.c).
@@ -9,10 +9,11 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from provisioner.host.netlink import link_codec, tc_codec
+from provisioner.host.netlink import link_codec
 from provisioner.host.netlink.message import Message
 from provisioner.host.netlink.rtnetlink import transact
 
+_TC_H_ROOT: Final = 0xFFFFFFFF  # linux/pkt_sched.h
 _QUEUES: Final = frozenset({"clsact", "netem"})
 # No device may have a multicast MAC: each driver's validate() says EADDRNOTAVAIL before a device
 # is made (macvlan_validate, veth_validate, br_validate, vlan_validate).
@@ -34,6 +35,7 @@ def _has(kind: str) -> bool | None:
 def _question(kind: str) -> Message:
     if kind in _QUEUES:
         # Neither can be a device's root queue just so: EINVAL, EOPNOTSUPP; unknown ones: ENOENT.
-        return tc_codec.impossible_root(socket.if_nametoindex("lo"), kind)
+        root = {"index": socket.if_nametoindex("lo"), "parent": _TC_H_ROOT}
+        return Message("RTM_NEWQDISC", root, (("TCA_KIND", kind),), create=True)
     named = ("IFLA_IFNAME", "vmnet-asks"), ("IFLA_ADDRESS", _BAD_MAC)
     return link_codec.new(*named, link_codec.linkinfo(kind), create=True)

@@ -27,7 +27,7 @@ _LOCKED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 def disable(*devices: str) -> None:
     """Switch the host's IPv6 off on devices that belong to guests alone.
 
-    The kernel takes away every IPv6 address and route that the host has there.
+    The kernel removes every IPv6 address and route that the host has there.
     """
     ignore_routers(*devices)
     for device in devices:
@@ -42,7 +42,7 @@ def ignore_routers(*devices: str) -> None:
 
 
 def below_ipv6(have_mtu: int, mtu: int, index: int) -> Iterator[Message]:
-    """Take a device down before its MTU becomes large enough for IPv6.
+    """Return requests to set a device down before its MTU becomes large enough for IPv6.
 
     Below 1280 bytes the kernel drops all of its IPv6 settings, and comes back with the defaults
     (addrconf_notify, NETDEV_CHANGEMTU); on a device that is up they would be in use at once.
@@ -54,19 +54,19 @@ def below_ipv6(have_mtu: int, mtu: int, index: int) -> Iterator[Message]:
 
 
 def bring_up(*indexes: int) -> Iterator[Message]:
-    """Bring devices up, silent: an MTU that has become large enough brings the defaults back."""
+    """Return requests to bring devices up, silent (a larger MTU brings the defaults back)."""
     for index in indexes:
         yield silence(index=index)
         yield new(index=index, on=IFF_UP)
 
 
 def can_be_set() -> bool:
-    """Tell whether these settings exist and can be written here."""
+    """Return whether these settings exist and can be written here."""
     return os.access(_ALL / "default" / "accept_ra", os.W_OK)
 
 
 def locked() -> str:
-    """Say why new devices will take part in the host's IPv6 all the same; "" when they do not."""
+    """Return why new devices will take part in the host's IPv6 all the same; "" if they do not."""
     if can_be_set() or _default("accept_ra") == 0 or _default("disable_ipv6") != 0:
         return ""
     return f"{_ALL} cannot be written"

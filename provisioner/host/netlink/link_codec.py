@@ -31,7 +31,7 @@ def new(
 ) -> Message:
     """Return the request to make a link or to set something on one.
 
-    Which one is told by its ifindex, or by IFLA_IFNAME among the attributes. `on` and `off` are the
+    The ifindex says which one, or IFLA_IFNAME among the attributes. `on` and `off` are the
     flags of the link that are to be set and cleared; the kernel does so before it looks at
     IFLA_AF_SPEC.
     """

@@ -8,7 +8,7 @@ from typing import Final
 
 from provisioner.host.netlink.message import Message, nested
 
-_TC_H_ROOT, _TC_H_CLSACT, _TC_H_CLSACT_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFFFFF2
+_TC_H_CLSACT, _TC_H_CLSACT_INGRESS = 0xFFFFFFF1, 0xFFFFFFF2
 _CLSACT_HANDLE: Final = 0xFFFF0000
 _FIRST_PRIORITY: Final = 1 << 16
 _ETH_P_ALL: Final = 3
@@ -38,9 +38,3 @@ def redirect_ingress(index: int, other: int) -> list[Message]:
         Message("RTM_NEWQDISC", place, (("TCA_KIND", "clsact"),), create=True),
         Message("RTM_NEWTFILTER", fields, attributes, create=True),
     ]
-
-
-def impossible_root(index: int, kind: str) -> Message:
-    """Return the request for a root queue without what its kind cannot be without: a question."""
-    fields = {"index": index, "parent": _TC_H_ROOT}
-    return Message("RTM_NEWQDISC", fields, (("TCA_KIND", kind),), create=True)

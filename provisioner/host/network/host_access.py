@@ -1,11 +1,11 @@
 """Host access: a macvlan beside bridge-mode guests on the host's own NIC.
 
 A macvtap's frames never reach the stack of the NIC that it sits on; a macvlan in bridge mode on
-the same NIC is the guests' sibling, and reaches them. It has an address of its own, and the host's
+the same NIC is beside the guests, and reaches them. It has an address of its own, and the host's
 packets for each guest are routed through it one by one: a whole subnet would rival the NIC's route.
 
-The address is for the guests. Machines of the LAN hear the NIC answer for it too, as it does for
-every address of the host unless its owner has told it otherwise.
+The address is for the guests. Machines of the LAN see the NIC answer for it too, as it does for
+every address of the host unless its owner has set it otherwise.
 """
 
 import errno
@@ -95,25 +95,25 @@ def update(access: HostAccess) -> None:
     write(doing, writes)
 
 
-def observed(sibling: Link, found: Iterable[Link], routes: Iterable[Route]) -> HostAccess:
+def observed(device: Link, found: Iterable[Link], routes: Iterable[Route]) -> HostAccess:
     """Read the host access of a macvlan out of the links and routes of the host.
 
     One that has been put into another mode is as good as down.
     """
-    own = {*sibling.addresses, "fe80::/64", "ff00::/8"}
-    out = (x.network for x in routes if x.device == sibling.name and not x.learned)
+    own = {*device.addresses, "fe80::/64", "ff00::/8"}
+    out = (x.network for x in routes if x.device == device.name and not x.learned)
     return HostAccess(
-        name=sibling.name,
-        uplink=next((x.name for x in found if x.index == sibling.lower), ""),
-        mac=sibling.mac,
-        addresses=sibling.addresses,
+        name=device.name,
+        uplink=next((x.name for x in found if x.index == device.lower), ""),
+        mac=device.mac,
+        addresses=device.addresses,
         routes=tuple(sorted(x for x in out if x not in own)),
-        mtu=sibling.mtu,
-        group=sibling.group,
-        alias=one_line(sibling.alias),
-        up=sibling.up and sibling.mode == "bridge",
-        answers_for_itself=_answers_for_itself(sibling.name),
-        ignores_routers=not sibling.learns,
+        mtu=device.mtu,
+        group=device.group,
+        alias=one_line(device.alias),
+        up=device.up and device.mode == "bridge",
+        answers_for_itself=_answers_for_itself(device.name),
+        ignores_routers=not device.learns,
     )
 
 
@@ -121,7 +121,7 @@ def _configure(access: HostAccess, index: int) -> Iterator[Message]:
     """Set all that must be set before the device is up."""
     settings = _BRIDGE_MODE, ("IFLA_MTU", access.mtu), ("IFLA_IFALIAS", access.alias)
     yield link_codec.silence(index=index)
-    # Before it is up: else the LAN hears two answers for each of the host's addresses.
+    # Before it is up: else the LAN gets two answers for each of the host's addresses.
     yield new(_ARP_IGNORE, index=index)
     yield new(*settings, index=index, fixes=_REFUSED)
 
@@ -132,7 +132,7 @@ def _routes(access: HostAccess, index: int, wanted: Iterable[str]) -> Iterator[M
 
 
 def _source(access: HostAccess, to: str) -> str:
-    """Give the sibling's own address of the same IP version, "" when it has none."""
+    """Return the macvlan's own address of the same IP version, "" when it has none."""
     version = ip_interface(to).version
     own = (ip_interface(x).ip for x in access.addresses)
     return next((str(x) for x in own if x.version == version), "")

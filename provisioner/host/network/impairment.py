@@ -1,4 +1,4 @@
-"""Makes links worse on purpose, so that a user can watch a check fail; takes it back again.
+"""Impairs links, so that a user can watch a check fail, and restores them.
 
 Loss and rate are rules of nftables at the macvtap, both ways. Delay needs the kernel's netem, which
 many kernels of clouds and containers lack; it delays what the guest sends.
@@ -18,7 +18,7 @@ _PATIENCE_S: Final = 30
 
 
 def of(devices: Collection[str]) -> dict[str, str]:
-    """Say what is done to these devices, as "loss 5%"; those that are left alone are absent."""
+    """Return what is done to these devices, as "loss 5%"; those that are left alone are absent."""
     return {name: found.words for name, found in found_on(devices).items() if found.words}
 
 
@@ -28,15 +28,15 @@ def found_on(devices: Collection[str]) -> dict[str, Found]:
         x: y for x, y in impairment.observed(nftables.listing().tables).items() if x in devices
     }
     for device in devices:
-        if words := _delayed(device):
+        if delay := _delayed(device):
             before = found.get(device, Found("", 0))
-            told = ", ".join(filter(None, (before.words, words)))
-            found[device] = Found(told, before.dropped)
+            both = ", ".join(filter(None, (before.words, delay)))
+            found[device] = Found(both, before.dropped)
     return found
 
 
 def set_on(device: str, wish: Impairment) -> None:
-    """Do to a device what is wished, instead of what was done before.
+    """Impair a device as wished, instead of as before.
 
     Raises VmnetError before anything has changed: with status 4 when the kernel cannot, with 3
     when somebody else has a table of the name that is needed.
@@ -48,8 +48,7 @@ def set_on(device: str, wish: Impairment) -> None:
     else:
         _undelay(device)
     try:
-        text = impairment.script(device, wish)
-        programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=text)
+        _nft(impairment.script(device, wish))
     except VmnetError as error:
         _undelay(device)
         raise VmnetError(
@@ -60,27 +59,29 @@ def set_on(device: str, wish: Impairment) -> None:
 
 
 def clear(device: str) -> None:
-    """Let a device be as it was; one that is left alone already is fine."""
+    """Restore a device; one that is left alone already is fine."""
     if _delayed(device):
         _undelay(device)
     if device in impairment.observed(nftables.listing().tables):
-        text = impairment.removal(device)
-        programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=text)
+        _nft(impairment.removal(device))
 
 
 def remove_leftovers(known: nftables.Listing, devices: Collection[str]) -> None:
-    """Take away the tables whose device is not there any more; `devices` are all that there are."""
+    """Remove the tables whose device is not there any more; `devices` are all that there are."""
     for device in impairment.observed(known.tables):
         if device not in devices:
-            text = impairment.removal(device)
-            programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=text)
+            _nft(impairment.removal(device))
+
+
+def _nft(text: str) -> None:
+    programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=text)
 
 
 def _delay(device: str, wish: Impairment) -> None:
-    words = ["netem", "delay", f"{wish.delay_s * 1000:.3f}ms"]
+    options = ["netem", "delay", f"{wish.delay_s * 1000:.3f}ms"]
     if wish.jitter_s:
-        words.append(f"{wish.jitter_s * 1000:.3f}ms")
-    argv = ["tc", "qdisc", "replace", "dev", device, "root", *words]
+        options.append(f"{wish.jitter_s * 1000:.3f}ms")
+    argv = ["tc", "qdisc", "replace", "dev", device, "root", *options]
     done = programs.run(argv, timeout_s=_PATIENCE_S, check=False)
     if done.returncode:
         raise VmnetError(
@@ -98,7 +99,7 @@ def _undelay(device: str) -> None:
 
 
 def _delayed(device: str) -> str:
-    """Say which delay is on a device; "" where tc is missing or there is none."""
+    """Return the delay of a device; "" where tc is missing or there is none."""
     if not programs.found("tc"):
         return ""
     argv = ["tc", "-j", "qdisc", "show", "dev", device]

@@ -1,4 +1,4 @@
-"""The devices of `vmnet net`: many made, given away, looked at and removed in few calls."""
+"""The devices of `vmnet net`: many made, given to their owners, read and removed in few calls."""
 
 import errno
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ _TRIES = 64  # of ifindexes for one device, before we give up
 
 
 def create(wanted: Sequence[Macvtap], taken: Collection[int], records: Path) -> dict[str, int]:
-    """Make all of these devices with a right node each, or none; give their ifindexes by name.
+    """Make all of these devices with a right node each, or none; return their ifindexes by name.
 
     `taken` are the ifindexes of this namespace, `records` is where it is written down which nodes
     vmnet has made itself. Raises VmnetError when the kernel refuses one.
@@ -67,7 +67,7 @@ def remove(doomed: Mapping[str, int], records: Path) -> None:
 
 
 def _free_indexes(name: str, gone: set[int]) -> Iterator[int]:
-    """Give ifindexes that neither this namespace nor /dev knows."""
+    """Return ifindexes that neither this namespace nor /dev knows."""
     for _, index in zip(range(_TRIES), device.indexes(name), strict=False):
         if index not in gone and tap_node.is_free(index):
             gone.add(index)
@@ -85,7 +85,7 @@ def _refuse_exhausted(pairs: Sequence[tuple[Macvtap, int]]) -> None:
 
 
 def _made(pairs: Sequence[tuple[Macvtap, int]]) -> dict[str, int]:
-    """Make devices; give those that were, leave out those whose ifindex was taken meanwhile."""
+    """Make devices; return those that were, leave out those whose ifindex was taken meanwhile."""
     made: dict[str, int] = {}
     for (tap, index), error in zip(pairs, macvtap.create_all(pairs), strict=True):
         match error:
@@ -105,7 +105,7 @@ def _made(pairs: Sequence[tuple[Macvtap, int]]) -> dict[str, int]:
 
 
 def _foreign(made: Mapping[str, int], records: Path) -> list[str]:
-    """Mend missing nodes; name the devices whose node is another namespace's all the same."""
+    """Make missing nodes; return the devices whose node is another namespace's all the same."""
     states = tap_node.states_of(made)
     missing = {name: made[name] for name, state in states.items() if state == "missing"}
     for name, index in missing.items():

@@ -107,7 +107,7 @@ def observed(lower: Link, found: Iterable[Link]) -> Switch:
 
 
 def strays(ours: Iterable[Link]) -> list[Switch]:
-    """Give as broken switches the bridges whose lower ends somebody has taken away."""
+    """Return as broken switches the bridges whose lower ends somebody has deleted."""
     links_ = tuple(ours)
     present = {x.name for x in links_}
     return [
@@ -200,7 +200,7 @@ def _close(switch: Switch) -> None:
 
 
 def _addresses(switch: Switch) -> tuple[str, ...]:
-    """Give the host's addresses, and IPv6's link-local one, which the kernel does not make here.
+    """Return the host's addresses, and IPv6's link-local one, which the kernel does not make here.
 
     Without one dnsmasq sends no router advertisements (RFC 4861, 4.2: it is their source).
     """

@@ -24,7 +24,7 @@ _FIXES: Final = {
 
 
 def missing() -> str:
-    """Say what the kernel lacks for VLANs; "" when it lacks nothing."""
+    """Return what the kernel lacks for VLANs; "" when it lacks nothing."""
     if drivers.answers(["vlan"])["vlan"] is not False:
         return ""
     return "this kernel has no driver for VLANs: its module 8021q is neither loaded nor built in"
