@@ -9,12 +9,13 @@ import os
 import re
 import select
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -180,14 +181,14 @@ class Lab:
         return path
 
     def argv(self, *words: str | Path) -> list[str]:
-        """Give the command line of a vmnet command."""
+        """Return the command line of a vmnet command."""
         vmnet = [sys.executable, "-m", "provisioner", *map(str, words)]
         # nsenter goes to /; env(1) goes on from where the test is.
         return [*self.enter, "env", "--default-signal=INT", f"--chdir={self.directory}", *vmnet]
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give vmnet's environment: its default places, and the code of this repository."""
+        """Return vmnet's environment: its default places, and the code of this repository."""
         own = {k: v for k, v in os.environ.items() if not k.startswith("VMNET_")}
         return own | {"PYTHONPATH": str(REPOSITORY)}
 
@@ -208,7 +209,7 @@ class Lab:
         return ran
 
     def run(self, *argv: str) -> str:
-        """Run another program where vmnet runs, and give what it says."""
+        """Run another program where vmnet runs, and return its standard output."""
         return call(*self.enter, *argv)
 
     def ip(self, *words: str) -> str:
@@ -216,7 +217,7 @@ class Lab:
         return call("ip", "-n", self.name, *words)
 
     def macvtaps(self) -> dict[str, int]:
-        """Give the macvtaps that are there: name to ifindex."""
+        """Return the macvtaps that are there: name to ifindex."""
         found = json.loads(self.ip("-json", "-details", "link", "show") or "[]")
         macvtaps = {
             link["ifname"]: int(link["ifindex"])
@@ -227,11 +228,11 @@ class Lab:
         return macvtaps
 
     def modes(self) -> set[str]:
-        """Give the modes of the macvtaps that are there."""
+        """Return the modes of the macvtaps that are there."""
         return set(re.findall(r"macvtap mode (\w+)", self.ip("-details", "link", "show")))
 
     def qemus(self) -> dict[str, int]:
-        """Give the QEMUs of the lab's plans: domain to pid."""
+        """Return the QEMUs of the lab's plans: domain to pid."""
         found = (
             (re.search(rb"guest=([^,\0]+)", _read(Path(f"/proc/{pid}/cmdline"))), pid)
             for pid in self.pids()
@@ -254,7 +255,7 @@ class Lab:
         )
 
     def node(self, index: int) -> Path:
-        """Give the path of the node of the macvtap with that ifindex."""
+        """Return the path of the node of the macvtap with that ifindex."""
         return self.root / f"dev/tap{index}"
 
     def _files(self) -> Iterator[str]:
@@ -264,10 +265,40 @@ class Lab:
                     yield f"/{place}/{top.name}"
 
     def pids(self) -> Iterator[int]:
-        """Give the pids of the processes in the lab's network namespace."""
-        for entry in sorted(Path("/proc").iterdir()):
-            if entry.name.isdigit() and _inode(entry / "ns/net") == self._namespace:
-                yield int(entry.name)
+        """Return the pids of the processes in the lab's network namespace."""
+        return pids_in(self._namespace)
+
+
+def sweep() -> None:
+    """Take away the labs of test processes that were killed, as xdist's are on an interrupt."""
+    for entry in Path("/run/netns").glob("t*x*"):
+        name = re.fullmatch(r"(t(\d+)x\d{3})(lan\d+)?", entry.name)
+        if name and not Path("/proc", name[2]).exists():
+            with suppress(FileNotFoundError):  # somebody else has swept it meanwhile
+                _swept(entry, name[1])
+
+
+def _swept(namespace: Path, lab: str) -> None:
+    enter = ("ip", "netns", "exec", namespace.name)
+    plans = {
+        path.name.partition(".")[0]
+        for place in _PLACES
+        for path in Path("/", place).glob(f"{lab}*")
+    }
+    for plan in sorted(plans):
+        argv = [*enter, sys.executable, "-m", "provisioner", "down", "--name", plan]
+        subprocess.run(argv, cwd=REPOSITORY, capture_output=True, check=False, timeout=PATIENCE_S)
+    for pid in pids_in(namespace.stat().st_ino):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    subprocess.run(["ip", "netns", "del", namespace.name], check=False, capture_output=True)
+
+
+def pids_in(namespace: int) -> Iterator[int]:
+    """Return the pids of the processes in a network namespace, of that inode."""
+    for entry in sorted(Path("/proc").iterdir()):
+        if entry.name.isdigit() and _inode(entry / "ns/net") == namespace:
+            yield int(entry.name)
 
 
 def _inode(path: Path) -> int:

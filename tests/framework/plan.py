@@ -28,7 +28,7 @@ class PlanUp:
 
     @property
     def as_at_first(self) -> bool:
-        """Tell whether its devices and guests are still those it came up with."""
+        """Return whether its devices and guests are still those it came up with."""
         return self.now == (self.taps, self.qemus)
 
     @property
@@ -79,12 +79,13 @@ class SharedPlan:
     lab: Lab
     text: str
     part: str = ""
+    timeout_s: int = 0  # for its guests to come up; 0: as vmnet has it
     _up: PlanUp | None = field(default=None, init=False)
 
     def up(self) -> PlanUp:
         """Return it as it is up, or bring it up."""
         if self._up is None:
-            self._up = brought_up(self.lab, self.text, self.part)
+            self._up = brought_up(self.lab, self.text, self.part, self.timeout_s)
         return self._up
 
     def restore(self) -> None:

@@ -159,6 +159,7 @@ def test_a_strange_archive_is_refused_and_leaves_nothing(
         (lzma.compress, "it ends too early", "Corrupt input data"),
         (bz2.compress, "it ends too early", "Invalid data stream"),
     ],
+    ids=["gz", "xz", "bz2"],
 )
 def test_a_packed_image_that_is_cut_off_or_changed_is_refused(
     tmp_path: Path, pack: Callable[[bytes], bytes], cut: str, changed: str
