@@ -51,7 +51,7 @@ class Guest:
         return self.console.read_text(errors="replace").splitlines()
 
     def says(self, text: str) -> str:
-        """Wait for a line on the console with this text in it, and give it."""
+        """Wait for a line on the console with this text in it, and return it."""
         deadline = time.monotonic() + self.timeout_s
         while time.monotonic() < deadline and self.qemu.poll() is None:
             for line in self.said():

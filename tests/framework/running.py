@@ -22,7 +22,7 @@ class Ran:
 
     @property
     def report(self) -> Any:  # noqa: ANN401  (JSON)
-        """Give the report of a command that was run with --json."""
+        """Return the report of a command that was run with --json."""
         return json.loads(self.stdout)
 
 
@@ -58,16 +58,16 @@ class Running:
 
     @property
     def stdout(self) -> str:
-        """Give what it has said on standard output so far."""
+        """Return what it has said on standard output so far."""
         return "".join(self._said["stdout"])
 
     @property
     def stderr(self) -> str:
-        """Give what it has said on standard error so far."""
+        """Return what it has said on standard error so far."""
         return "".join(self._said["stderr"])
 
     def says(self, text: str) -> str:
-        """Wait for a line of standard error that starts with `text`, and give it."""
+        """Wait for a line of standard error that starts with `text`, and return it."""
         while True:
             try:
                 line = self._news.get(timeout=PATIENCE_S)
@@ -77,7 +77,7 @@ class Running:
                 return line
 
     def runs_for(self, seconds: float) -> bool:
-        """Let it run on; tell whether it still does."""
+        """Let it run on; return whether it still does."""
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""A machine on the LAN that can be logged in to: a real sshd in the namespace behind a card."""
+"""A machine on the LAN that can be logged in to: a real sshd in the namespace behind a NIC."""
 
 import subprocess
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.framework.lab import call, until
-from tests.framework.wire import Card
+from tests.framework.wire import CabledNic
 
 _PRIVILEGES = Path("/run/sshd")  # sshd wants it to be there
 
@@ -46,8 +46,8 @@ class Sshd:
 
 
 @contextmanager
-def sshd(wire: Card, room: Path, address: str, port: int) -> Iterator[Sshd]:
-    """Serve on the machine behind the card; `nas` is an alias for it in ssh's configuration."""
+def sshd(wire: CabledNic, room: Path, address: str, port: int) -> Iterator[Sshd]:
+    """Serve on the machine behind the NIC; `nas` is an alias for it in ssh's configuration."""
     for name in ("host", "user"):
         call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(room / name))
     about = {"address": address, "port": port, "room": room}

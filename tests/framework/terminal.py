@@ -43,7 +43,7 @@ class Joined:
         os.write(self.ours, text)
 
     def is_raw(self) -> bool:
-        """Tell whether what is typed goes through as it is."""
+        """Return whether what is typed goes through as it is."""
         return not termios.tcgetattr(self.theirs)[3] & termios.ICANON
 
 

@@ -1,4 +1,4 @@
-"""A network card of a lab, and what is behind it: a switch that may reflect, a machine on the LAN.
+"""A NIC of a lab, and what is behind it: a switch that may reflect, a machine on the LAN.
 
 The switch is a bridge in a network namespace of its own; its own addresses are the machine's.
 """
@@ -14,8 +14,8 @@ _numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """A card named `name` in a lab, and the namespace `lan` that it is cabled to."""
+class CabledNic:
+    """A NIC named `name` in a lab, and the namespace `lan` that it is cabled to."""
 
     lab: Lab
     name: str
@@ -26,7 +26,7 @@ class Card:
         return call("ip", "netns", "exec", self.lan, *argv)
 
     def mac(self) -> str:
-        """Give the MAC of the machine on the LAN."""
+        """Return the MAC of the machine on the LAN."""
         return self.outside("cat", "/sys/class/net/sw/address").strip()
 
     def reflects(self, hairpin: bool) -> None:  # noqa: FBT001
@@ -36,10 +36,10 @@ class Card:
 
 
 @contextmanager
-def card(lab: Lab, *addresses: str, host: tuple[str, ...] = ()) -> Iterator[Card]:
-    """Cable a card into the lab: `addresses` are the LAN machine's, `host` those of the lab's."""
+def cabled_nic(lab: Lab, *addresses: str, host: tuple[str, ...] = ()) -> Iterator[CabledNic]:
+    """Cable a NIC into the lab: `addresses` are the LAN machine's, `host` those of the lab's."""
     number = next(_numbers)
-    made = Card(lab, f"nic{number}{lab.name[-8:]}", f"{lab.name}lan{number}")
+    made = CabledNic(lab, f"nic{number}{lab.name[-8:]}", f"{lab.name}lan{number}")
     call("ip", "netns", "add", made.lan)
     try:
         lab.ip("link", "add", made.name, "type", "veth", "peer", "name", "far", "netns", made.lan)
@@ -53,7 +53,7 @@ def card(lab: Lab, *addresses: str, host: tuple[str, ...] = ()) -> Iterator[Card
             made.outside("ip", "addr", "add", address, "dev", "sw", "nodad")
         for address in host:
             lab.ip("addr", "add", address, "dev", made.name, "nodad")
-        until(lambda: "state UP" in lab.ip("link", "show", made.name), "the card has a carrier")
+        until(lambda: "state UP" in lab.ip("link", "show", made.name), "the NIC has a carrier")
         yield made
         lab.ip("link", "del", made.name)
     finally:

@@ -12,8 +12,8 @@
 
 Each test can be run alone and in any order: what a test changes inside a guest of a shared plan, or
 outside of vmnet, it changes back itself. What a module needs besides is made by fixtures of its own
-with tests/framework: a NIC and the LAN behind it (`wire.card`), a machine there that can be logged
-in to (`sshd.sshd`), a terminal (`terminal.joined`), a bare QEMU (`bare.booted`).
+with tests/framework: a NIC and the LAN behind it (`wire.cabled_nic`), a machine there that can be
+logged in to (`sshd.sshd`), a terminal (`terminal.joined`), a bare QEMU (`bare.booted`).
 
 What is varied, and where: mode, IP version and hairpin in test_truth_table; the spoof guard in
 test_guard; libvirt embedded or as a daemon in test_daemon; a user's rights in test_rootless; Debian

@@ -15,7 +15,7 @@ import pytest
 from tests.framework.lab import Lab
 from tests.framework.plan import PlanUp, SharedPlan, brought_up
 from tests.framework.terminal import typed
-from tests.framework.wire import Card, card
+from tests.framework.wire import CabledNic, cabled_nic
 
 LAN = ("10.90.0.254", "fd90::254")
 OTHER_MAC = "02:00:00:00:66:66"
@@ -44,7 +44,7 @@ class Four:
     """The plan on a NIC, whose devices and guests stay, and the NIC."""
 
     plan: PlanUp
-    wire: Card
+    wire: CabledNic
 
     @property
     def lab(self) -> Lab:
@@ -52,13 +52,13 @@ class Four:
 
 
 def said(report: Any) -> list[str]:  # noqa: ANN401  (JSON)
-    """Give every sentence about what is wrong, each once."""
+    """Return every sentence about what is wrong, each once."""
     found = [r["finding"]["what"] for r in report["results"] if r["finding"]]
     return list(dict.fromkeys([*found, *(f["what"] for f in report["findings"])]))
 
 
 def about(report: Any, source: str, target: str, version: int = 4) -> str:  # noqa: ANN401  (JSON)
-    """Give what is said of one pair; "" when it is as promised."""
+    """Return what is said of one pair; "" when it is as promised."""
     for r in report["results"]:
         if (r["from"], r["to"], 6 if ":" in r["address"] else 4) == (source, target, version):
             return str(r["finding"]["what"]) if r["finding"] else ""
@@ -66,19 +66,19 @@ def about(report: Any, source: str, target: str, version: int = 4) -> str:  # no
 
 
 @pytest.fixture(scope="module")
-def wire(shared_lab: Lab) -> Iterator[Card]:
-    with card(shared_lab, f"{LAN[0]}/24", f"{LAN[1]}/64") as made:
+def wire(shared_lab: Lab) -> Iterator[CabledNic]:
+    with cabled_nic(shared_lab, f"{LAN[0]}/24", f"{LAN[1]}/64") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def plan_text(wire: Card) -> str:
+def plan_text(wire: CabledNic) -> str:
     """Two bridge guests and two private ones on a NIC."""
     return ON_A_NIC.format(uplink=wire.name)
 
 
 @pytest.fixture
-def four(plan_up: PlanUp, wire: Card) -> Four:
+def four(plan_up: PlanUp, wire: CabledNic) -> Four:
     return Four(plan_up, wire)
 
 
@@ -224,7 +224,7 @@ def test_frames_that_somebody_else_loses_at_random(four: Four) -> None:
     assert re.match(r"\d+ of 50 pings from a to b were lost", about(report, "a", "b"))
 
 
-def test_an_mtu_of_1400_behind_the_card(four: Four) -> None:
+def test_an_mtu_of_1400_behind_the_nic(four: Four) -> None:
     line = 'checks=["a -> gateway mtu 1500 ipv4"]'
     four.plan.check("--set", line, status=0)
     four.wire.outside("ip", "link", "set", "dev", "far", "mtu", "1400")
@@ -292,7 +292,7 @@ def test_a_guest_whose_agent_is_dead(lab: Lab) -> None:
 
 
 def restore_ipv6(plan: PlanUp, vm: str) -> None:
-    """Give a guest back the static IPv6 addresses that it lost with its link."""
+    """Return a guest back the static IPv6 addresses that it lost with its link."""
     for address in plan.addresses(vm):
         if ":" in address:
             plan.inside(vm, f"ip addr add {address}/64 dev eth0 2> /dev/null || true")

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.framework.lab import Lab, until
-from tests.framework.wire import Card, card
+from tests.framework.wire import CabledNic, cabled_nic
 
 MACS = {"": "02:00:00:00:aa:01", "z": "02:00:00:00:aa:02"}
 CLAIMS = Path("/run/vmnet/.claims")
 
 
 def plan(lab: Lab, nic: str, part: str, address: str, mac: str) -> Path:
-    """Write a plan with a guest on the card."""
+    """Write a plan with a guest on the NIC."""
     return lab.plan(
         f"networks: {{lan: {{uplink: {nic}, mode: bridge, subnet: 10.78.0.0/24}}}}\n"
         f'vms: {{a: {{nics: [{{network: lan, address: {address}, mac: "{mac}"}}]}}}}\n',
@@ -27,7 +27,7 @@ def plan(lab: Lab, nic: str, part: str, address: str, mac: str) -> Path:
 
 
 @contextmanager
-def heard(behind: Card, *macs: str) -> Iterator[list[str]]:
+def heard(behind: CabledNic, *macs: str) -> Iterator[list[str]]:
     """Listen on the LAN to all frames from these MACs; afterwards the list holds them."""
     sources = " or ".join(f"ether src {mac}" for mac in macs)
     argv = ["ip", "netns", "exec", behind.lan, "tcpdump", "-Z", "root", "-lenni", "sw", sources]
@@ -44,18 +44,18 @@ def heard(behind: Card, *macs: str) -> Iterator[list[str]]:
 
 
 def of(plan: str) -> bool:
-    """Tell whether a plan has claims, be they complete or not."""
+    """Return whether a plan has claims, be they complete or not."""
     return (CLAIMS / plan).exists()
 
 
 def claimed(plan: str) -> bool:
-    """Tell whether a plan's claims are complete, and nobody is at the claims just now."""
+    """Return whether a plan's claims are complete, and nobody is at the claims just now."""
     return of(plan) and not (CLAIMS / ".lock").exists()
 
 
 @pytest.mark.parametrize("same", ["address", "mac"])
 def test_of_two_plans_that_want_the_same_at_once_one_is_refused(lab: Lab, same: str) -> None:
-    with card(lab, "10.78.0.1/24") as nic:
+    with cabled_nic(lab, "10.78.0.1/24") as nic:
         wanted = {
             part: (
                 "10.78.0.7" if same == "address" else f"10.78.0.{7 + number}",
@@ -86,7 +86,7 @@ def test_of_two_plans_that_want_the_same_at_once_one_is_refused(lab: Lab, same: 
 def test_what_a_plan_that_comes_up_has_claimed_is_refused_with_its_name(
     lab: Lab, same: str
 ) -> None:
-    with card(lab, "10.78.0.1/24") as nic:
+    with cabled_nic(lab, "10.78.0.1/24") as nic:
         first = plan(lab, nic.name, "", "10.78.0.7", MACS[""])
         other = ("10.78.0.7", MACS["z"]) if same == "address" else ("10.78.0.8", MACS[""])
         second = plan(lab, nic.name, "z", *other)
@@ -107,7 +107,7 @@ def test_what_a_plan_that_comes_up_has_claimed_is_refused_with_its_name(
 
 
 def test_the_mac_of_a_guest_that_runs_is_refused_with_its_plan(lab: Lab) -> None:
-    with card(lab, "10.78.0.1/24") as nic:
+    with cabled_nic(lab, "10.78.0.1/24") as nic:
         first = plan(lab, nic.name, "", "10.78.0.7", MACS[""])
         lab.vmnet("up", first)
         refused = lab.vmnet("up", plan(lab, nic.name, "z", "10.78.0.8", MACS[""]), status=3).stderr
@@ -117,7 +117,7 @@ def test_the_mac_of_a_guest_that_runs_is_refused_with_its_plan(lab: Lab) -> None
 
 
 def test_claims_end_with_the_command_that_was_killed(lab: Lab) -> None:
-    with card(lab, "10.78.0.1/24") as nic:
+    with cabled_nic(lab, "10.78.0.1/24") as nic:
         first, second = (plan(lab, nic.name, part, "10.78.0.7", MACS[part]) for part in MACS)
         up = lab.start("up", first)
         until(lambda: claimed(lab.name), "its claims are made")

@@ -55,7 +55,7 @@ def stalled(lab: Lab) -> int:
 
 
 def state(pid: int) -> str:
-    """Give the state of a process, "" when it has gone."""
+    """Return the state of a process, "" when it has gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -159,7 +159,7 @@ vms: {a: {nics: [lan], disks: [{size: 64M}]}}
 
 
 def with_hanging(lab: Lab, directory: Path, program: str) -> dict[str, str]:
-    """Give an environment in which a program never ends."""
+    """Return an environment in which a program never ends."""
     path = directory / "bin" / program
     path.parent.mkdir(exist_ok=True)
     path.write_text("#!/bin/sh\nsleep 1000000\n")
@@ -209,6 +209,6 @@ def test_a_worker_that_is_stopped_does_not_keep_vmnet(lab: Lab) -> None:
 
 
 def _is_worker(pid: int, vmnet: int) -> bool:
-    """Tell whether a process is the reaper or the worker of a vmnet."""
+    """Return whether a process is the reaper or the worker of a vmnet."""
     words = Path(f"/proc/{pid}/cmdline").read_bytes()
     return pid != vmnet and words == Path(f"/proc/{vmnet}/cmdline").read_bytes()

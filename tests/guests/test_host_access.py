@@ -1,4 +1,4 @@
-"""Guests on a card of the host that the host itself must reach."""
+"""Guests on a NIC of the host that the host itself must reach."""
 
 import os
 import signal
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.framework.lab import Lab, until
-from tests.framework.wire import Card, card
+from tests.framework.wire import CabledNic, cabled_nic
 
 PLAN = """\
 networks:
   lan:
-    uplink: {card}
+    uplink: {uplink}
     subnet: [10.90.0.0/24, "fd90::/64"]
     pool: 10.90.0.20-10.90.0.99
     host_access: [10.90.0.11, "fd90::11"]
@@ -36,14 +36,14 @@ wire.send(bytes.fromhex(sys.argv[1]))
 
 
 @pytest.fixture
-def wire(lab: Lab) -> Iterator[Card]:
+def wire(lab: Lab) -> Iterator[CabledNic]:
     ends = ("10.90.0.254/24", "fd90::254/64")
-    with card(lab, *ends, host=("10.90.0.1/24", "fd90::1/64")) as made:
+    with cabled_nic(lab, *ends, host=("10.90.0.1/24", "fd90::1/64")) as made:
         yield made
 
 
-def test_the_host_is_a_neighbour_with_an_address_of_its_own(lab: Lab, wire: Card) -> None:
-    plan = lab.plan(PLAN.format(card=wire.name))
+def test_the_host_is_a_neighbour_with_an_address_of_its_own(lab: Lab, wire: CabledNic) -> None:
+    plan = lab.plan(PLAN.format(uplink=wire.name))
     with lab.settled():
         report = lab.vmnet("up", plan, "--json").report
         seen = {(r["from"], r["to"], ":" in r["address"]) for r in report["results"]}
@@ -62,8 +62,8 @@ def test_the_host_is_a_neighbour_with_an_address_of_its_own(lab: Lab, wire: Card
         lab.vmnet("down", plan)
 
 
-def test_a_router_on_the_lan_changes_nothing_of_what_is_up(lab: Lab, wire: Card) -> None:
-    plan = lab.plan(PLAN.format(card=wire.name))
+def test_a_router_on_the_lan_changes_nothing_of_what_is_up(lab: Lab, wire: CabledNic) -> None:
+    plan = lab.plan(PLAN.format(uplink=wire.name))
     with lab.settled():
         lab.run("sh", "-c", f"echo 0 > /proc/sys/net/ipv6/conf/{wire.name}/accept_ra")
         lab.ip("link", "add", "link", wire.name, "name", "ctl", "type", "macvlan", "mode", "bridge")
@@ -87,13 +87,15 @@ def test_a_router_on_the_lan_changes_nothing_of_what_is_up(lab: Lab, wire: Card)
         lab.ip("link", "del", "ctl")
 
 
-def advertised(lab: Lab, wire: Card) -> str:
+def advertised(lab: Lab, wire: CabledNic) -> str:
     wire.outside(sys.executable, "-c", SEND, ADVERTISEMENT)
     return lab.ip("-6", "route", "show", "dev", "ctl", "proto", "ra")
 
 
-def test_a_machine_on_the_lan_that_has_an_address_already_is_named(lab: Lab, wire: Card) -> None:
-    text = PLAN.format(card=wire.name).replace(
+def test_a_machine_on_the_lan_that_has_an_address_already_is_named(
+    lab: Lab, wire: CabledNic
+) -> None:
+    text = PLAN.format(uplink=wire.name).replace(
         "a: {nics: [lan]}", "a: {nics: [{network: lan, address: 10.90.0.254}]}"
     )
     with lab.settled():

@@ -1,4 +1,4 @@
-"""What changes under guests that run: modes, addresses, cards; same devices, same QEMUs."""
+"""What changes under guests that run: modes, addresses, NICs; same devices, same QEMUs."""
 
 import re
 import subprocess
@@ -65,7 +65,7 @@ def test_answers_follow_the_mode_within_a_second(plan_restored: PlanUp) -> None:
     assert plan.as_at_first
 
 
-def test_cards_and_addresses_come_and_go_under_running_guests(plan_restored: PlanUp) -> None:
+def test_nics_and_addresses_come_and_go_under_running_guests(plan_restored: PlanUp) -> None:
     plan, lab = plan_restored, plan_restored.lab
     plan.write(MORE)
     report = plan.up("--json").report
@@ -87,7 +87,7 @@ def test_cards_and_addresses_come_and_go_under_running_guests(plan_restored: Pla
 
 
 def test_a_dhcp_server_is_replaced_under_guests_that_run(plan_restored: PlanUp) -> None:
-    """Told a gateway, or given a card, a guest changes together with its network's server."""
+    """Told a gateway, or given a NIC, a guest changes together with its network's server."""
     plan, lab = plan_restored, plan_restored.lab
     text = """\
 networks:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.framework.lab import Lab
 from tests.framework.sshd import Sshd, sshd
-from tests.framework.wire import Card, card
+from tests.framework.wire import CabledNic, cabled_nic
 
 NAS, HERE = "10.93.0.254", "10.93.0.1"
 PLAN = """\
@@ -22,13 +22,13 @@ hosts: {{nas: {{address: 10.93.0.254, ssh: "{login}"}}}}
 
 
 @pytest.fixture(scope="module")
-def wire(shared_lab: Lab) -> Iterator[Card]:
-    with card(shared_lab, f"{NAS}/24", host=(f"{HERE}/24",)) as made:
+def wire(shared_lab: Lab) -> Iterator[CabledNic]:
+    with cabled_nic(shared_lab, f"{NAS}/24", host=(f"{HERE}/24",)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def server(wire: Card, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+def server(wire: CabledNic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     with sshd(wire, tmp_path_factory.mktemp("sshd"), NAS, 2222) as made:
         yield made
 
@@ -39,7 +39,7 @@ def configured(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def plan(shared_lab: Lab, wire: Card, server: Sshd) -> Iterator[Path]:
+def plan(shared_lab: Lab, wire: CabledNic, server: Sshd) -> Iterator[Path]:
     with shared_lab.settled():
         login = f"root@{server.address}:{server.port}"
         path = shared_lab.plan(PLAN.format(uplink=wire.name, login=login), "m")
@@ -97,7 +97,7 @@ def test_frames_that_are_lost_between_them_are_followed(shared_lab: Lab, plan: P
 
 
 def test_a_way_that_the_machine_closes_itself_is_told_apart(
-    shared_lab: Lab, plan: Path, wire: Card
+    shared_lab: Lab, plan: Path, wire: CabledNic
 ) -> None:
     rules = "add table ip shut; add chain ip shut out { type filter hook output priority 0; }; "
     wire.outside("nft", f"{rules} add rule ip shut out ip protocol icmp drop")

@@ -92,7 +92,7 @@ def test_render_prints_what_libvirt_runs(plan_up: PlanUp) -> None:
 
 
 def _mark(xml: str) -> str:
-    """Give the text in which vmnet writes down all that a domain is made of."""
+    """Return the text in which vmnet writes down all that a domain is made of."""
     found = re.search(r"<vmnet:domain [^>]*>([^<]+)</vmnet:domain>", xml)
     assert found
     return unescape(found[1])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.framework.lab import REPOSITORY, Lab
 from tests.framework.running import Running
-from tests.framework.wire import card
+from tests.framework.wire import cabled_nic
 
 NOBODY = 65534
 PLAN = """\
@@ -50,7 +50,7 @@ def folder(lab: Lab) -> Iterator[Path]:
 
 def test_a_user_without_rights_boots_guests_on_granted_devices(lab: Lab, folder: Path) -> None:
     lab.directory = folder
-    with card(lab) as wire, lab.settled():
+    with cabled_nic(lab) as wire, lab.settled():
         words = ("--mode", "bridge", "--owner", str(NOBODY), "--label", "lan", "--count", "2")
         lab.vmnet("net", "create", "--uplink", wire.name, *words)
         devices = lab.macvtaps()

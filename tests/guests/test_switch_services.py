@@ -7,7 +7,7 @@ import pytest
 
 from tests.framework.lab import Lab
 from tests.framework.plan import PlanUp, brought_up
-from tests.framework.wire import Card, card
+from tests.framework.wire import CabledNic, cabled_nic
 
 PLAN = """\
 networks:
@@ -23,17 +23,19 @@ OUTSIDE = ("10.99.0.254", "fd99::254")
 
 
 @pytest.fixture(scope="module")
-def wire(shared_lab: Lab) -> Iterator[Card]:
-    """The host's way out: a card, and a machine behind it that is its router."""
+def wire(shared_lab: Lab) -> Iterator[CabledNic]:
+    """The host's way out: a NIC, and a machine behind it that is its router."""
     lab = shared_lab
-    with card(lab, "10.99.0.254/24", "fd99::254/64", host=("10.99.0.1/24", "fd99::1/64")) as made:
+    with cabled_nic(
+        lab, "10.99.0.254/24", "fd99::254/64", host=("10.99.0.1/24", "fd99::1/64")
+    ) as made:
         lab.ip("route", "add", "default", "via", OUTSIDE[0])
         lab.ip("-6", "route", "add", "default", "via", OUTSIDE[1])
         yield made
 
 
 @pytest.fixture(scope="module")
-def plan_text(wire: Card) -> str:
+def plan_text(wire: CabledNic) -> str:
     del wire
     return PLAN
 
@@ -64,7 +66,7 @@ def test_guests_know_each_other_by_name(plan_up: PlanUp) -> None:
 
 @pytest.mark.parametrize("there", OUTSIDE)
 def test_a_guest_gets_out_and_the_world_does_not_get_in(
-    wire: Card, plan_up: PlanUp, there: str
+    wire: CabledNic, plan_up: PlanUp, there: str
 ) -> None:
     assert "2 packets received" in plan_up.inside("a", f"ping -c 2 -W 5 {there}")
     six = ":" in there

@@ -1,4 +1,4 @@
-"""Real guests in every mode on one card: what reaches what, cell by cell, hairpin off and on."""
+"""Real guests in every mode on one NIC: what reaches what, cell by cell, hairpin off and on."""
 
 import json
 import re
@@ -13,7 +13,7 @@ import pytest
 
 from provisioner.reachability import mode_table
 from tests.framework.lab import Lab
-from tests.framework.wire import Card, card
+from tests.framework.wire import CabledNic, cabled_nic
 
 HOST, LAN = ("10.90.0.1", "fd90::1"), ("10.90.0.254", "fd90::254")
 GUESTS = ("p1", "p2", "v1", "v2", "b1", "b2", "s1", "s2", "z1", "z2")
@@ -32,7 +32,7 @@ class Measured:
     answered: frozenset[tuple[str, str, int]]
 
 
-def plan_of(wire: Card, nics: dict[str, str]) -> str:
+def plan_of(wire: CabledNic, nics: dict[str, str]) -> str:
     network = (
         f"{{uplink: {wire.name}, subnet: [10.90.0.0/24, 'fd90::/64'], pool: 10.90.0.10-10.90.0.99}}"
     )
@@ -43,8 +43,8 @@ def plan_of(wire: Card, nics: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def wire(shared_lab: Lab) -> Iterator[Card]:
-    with card(
+def wire(shared_lab: Lab) -> Iterator[CabledNic]:
+    with cabled_nic(
         shared_lab,
         *(f"{a}/{n}" for a, n in zip(LAN, (24, 64), strict=True)),
         host=tuple(f"{a}/{n}" for a, n in zip(HOST, (24, 64), strict=True)),
@@ -53,7 +53,7 @@ def wire(shared_lab: Lab) -> Iterator[Card]:
 
 
 @pytest.fixture(scope="module")
-def ten(shared_lab: Lab, wire: Card) -> Iterator[Path]:
+def ten(shared_lab: Lab, wire: CabledNic) -> Iterator[Path]:
     """Two guests in each mode; the lists of s1 and s2 name everybody, those of z1 and z2 nobody."""
     host = json.loads(shared_lab.ip("-json", "link", "show", wire.name))[0]["address"]
     everybody = ", ".join([*(f"vm:{vm}" for vm in GUESTS), f'"{host}"', f'"{wire.mac()}"'])
@@ -67,7 +67,7 @@ def ten(shared_lab: Lab, wire: Card) -> Iterator[Path]:
         yield plan
 
 
-def measured(wire: Card, plan: Path, report: Any) -> Measured:  # noqa: ANN401  (JSON)
+def measured(wire: CabledNic, plan: Path, report: Any) -> Measured:  # noqa: ANN401  (JSON)
     """Take guest to guest and host to guest from vmnet's check, and ping everything else."""
     lab = wire.lab
     asked, answered = set(), set()
@@ -93,7 +93,7 @@ def measured(wire: Card, plan: Path, report: Any) -> Measured:  # noqa: ANN401  
     return Measured(frozenset(asked), frozenset(answered))
 
 
-def pinged(wire: Card, address: str) -> bool:
+def pinged(wire: CabledNic, address: str) -> bool:
     said = wire.outside("sh", "-c", f"ping -n -c 3 -i 0.5 -W 2 {address} || true")
     return bool(re.search(r"[1-9]\d* received", said))
 
@@ -123,7 +123,7 @@ def every_cell() -> frozenset[tuple[str, str, int]]:
 
 @pytest.mark.parametrize("hairpin", [False, True], ids=["hairpin off", "hairpin on"])
 def test_every_cell_of_the_truth_table_is_as_documented(
-    wire: Card,
+    wire: CabledNic,
     ten: Path,
     hairpin: bool,  # noqa: FBT001
 ) -> None:
@@ -139,10 +139,10 @@ def test_every_cell_of_the_truth_table_is_as_documented(
 
 
 @pytest.mark.parametrize("promisc", ["true", "false"], ids=["passthru", "nopromisc"])
-def test_a_passthru_guest_has_the_card_for_itself(lab: Lab, promisc: str) -> None:
+def test_a_passthru_guest_has_the_nic_for_itself(lab: Lab, promisc: str) -> None:
     ends = tuple(f"{a}/{n}" for a, n in zip(LAN, (24, 64), strict=True))
     hosts = tuple(f"{a}/{n}" for a, n in zip(HOST, (24, 64), strict=True))
-    with card(lab, *ends, host=hosts) as wire, lab.settled():
+    with cabled_nic(lab, *ends, host=hosts) as wire, lab.settled():
         own = json.loads(lab.ip("-json", "link", "show", wire.name))[0]["address"]
         plan = lab.plan(plan_of(wire, {"only": f"mode: passthru, promisc: {promisc}"}))
         lab.vmnet("up", plan)

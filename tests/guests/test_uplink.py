@@ -1,24 +1,24 @@
-"""Guests on a network card of the host, without a plan file; and a plan that changes live."""
+"""Guests on a NIC of the host, without a plan file; and a plan that changes live."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.framework.lab import Lab, call, until
+from tests.framework.lab import Lab
+from tests.framework.wire import cabled_nic
 
 
 @dataclass(frozen=True, slots=True)
 class Uplink:
-    """A lab with a network card, and two guests on it."""
+    """A lab with a NIC, and two guests on it."""
 
     lab: Lab
     words: tuple[str, ...]
     plan: Path  # what the words stand for
-    behind: str  # the address of a machine behind the card
+    behind: str  # the address of a machine behind the NIC
     first: Any  # the report of the first `up`
     taps: dict[str, int]
     qemus: dict[str, int]
@@ -31,53 +31,36 @@ class Uplink:
 @pytest.fixture(scope="module")
 def uplink(shared_lab: Lab) -> Iterator[Uplink]:
     lab = shared_lab
-    with _card(lab) as (far, card):
-        words = ("--uplink", card, "--mode", "bridge", "--count", "2")
+    with cabled_nic(lab) as wire:
+        words = ("--uplink", wire.name, "--mode", "bridge", "--count", "2")
         text = lab.vmnet("up", *words, "--print-plan").stdout
         plan = lab.directory / "printed.yaml"
         plan.write_text(text)
         lab.plans.add(text.removeprefix("name: ").partition("\n")[0])
         with lab.settled():
             first = lab.vmnet("up", *words, "--json").report
-            # Guests draw their addresses from all of the subnet, by the card's name.
+            # Guests draw their addresses from all of the subnet, by the NIC's name.
             guests = {one for vm in first["vms"] for one in vm["addresses"]}
             behind = next(one for i in (1, 2, 3) if (one := f"169.254.77.{i}") not in guests)
-            call("ip", "-n", far, "addr", "add", f"{behind}/24", "dev", "far")
+            wire.outside("ip", "addr", "add", f"{behind}/24", "dev", "sw")
             yield Uplink(lab, words, plan, behind, first, lab.macvtaps(), lab.qemus())
 
 
-@contextmanager
-def _card(lab: Lab) -> Iterator[tuple[str, str]]:
-    """Put a "network card" into the lab: a veth, whose peer `far` is in a network of its own."""
-    far, card = f"{lab.name}f", f"nic{lab.name[-10:]}"
-    call("ip", "netns", "add", far)
-    try:
-        # A name of its own: the plan that the options stand for is named after it.
-        lab.ip("link", "add", card, "type", "veth", "peer", "name", "far", "netns", far)
-        call("ip", "-n", far, "link", "set", "far", "up", "addrgenmode", "none")
-        lab.ip("link", "set", card, "up", "addrgenmode", "none")
-        until(lambda: "state UP" in lab.ip("link", "show", card), "the card has a carrier")
-        yield far, card
-        lab.ip("link", "del", card)
-    finally:
-        call("ip", "netns", "del", far)
-
-
-def test_two_guests_on_a_card_reach_each_other(uplink: Uplink) -> None:
+def test_two_guests_on_a_nic_reach_each_other(uplink: Uplink) -> None:
     seen = {
         (r["from"], r["to"]): (r["expected"], r["as_expected"]) for r in uplink.first["results"]
     }
     assert seen == {
         ("vm1", "vm2"): ("reaches", True),
         ("vm2", "vm1"): ("reaches", True),
-        # The host is asked by the card: nothing behind it sends a frame back, as was measured.
+        # The host is asked by the NIC: nothing behind it sends a frame back, as was measured.
         ("host", "vm1"): ("must not reach", True),
         ("host", "vm2"): ("must not reach", True),
     }
     assert (uplink.first["status"], len(uplink.taps)) == (0, 2)
 
 
-def test_a_guest_reaches_what_is_behind_the_card(uplink: Uplink) -> None:
+def test_a_guest_reaches_what_is_behind_the_cabled_nic(uplink: Uplink) -> None:
     words = ("vm1", "--", "ping", "-c", "1", "-W", "5", uplink.behind)
     assert "1 packets received" in uplink.lab.vmnet("exec", "-f", uplink.plan, *words).stdout
 
