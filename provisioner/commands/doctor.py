@@ -32,7 +32,7 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
         facts, held = doctor.facts()
         kernel = doctor.kernel(facts)
         found = [
-            *host.rights(privileges.lacking(), getpass.getuser()),
+            host.rights(privileges.lacking(), getpass.getuser()),
             *doctorkernel.kernel(kernel),
             *doctorkernel.nodes(doctor.nodes(), kernel.container),
             *_around(facts, held, uplink),
@@ -41,7 +41,7 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
         found += [
             doctorkernel.kvm(kvm.result(), kernel.container),
             host.qemu(version, trouble, embedded.run_user()[0]),
-            *host.libvirt(libvirt.result()),
+            host.libvirt(libvirt.result()),
             *host.tools(
                 {name for name in host.programs() if programs.found(name)},
                 uefi=firmware.loader() is not None,
@@ -51,7 +51,7 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
 
 
 def _around(facts: "Facts", held: frozenset[str], uplink: str) -> "Iterator[Item]":
-    yield from host.free_space(doctor.free_space())
+    yield from map(host.free_space, doctor.free_space())
     yield host.memory(doctor.memory())
     found = nics.nics([(x.name, x.index) for x in facts.links])
     yield from network.uplinks(facts, found, nics.dmi(), uplink)

@@ -31,6 +31,18 @@ class Item:
     fix: str = ""
 
 
+Case = tuple[object, str, Severity, str]
+"""Whether a case holds (its truth), what to say then, how bad that is, and the fix."""
+
+
+def first(area: str, good: str, *cases: Case) -> Item:
+    """Return the finding of the first case that holds, or that all is good."""
+    for holds, what, state, fix in cases:
+        if holds:
+            return Item(area, what, state, fix)
+    return Item(area, good)
+
+
 def status(items: Sequence[Item]) -> Exit:
     """Return the exit status: 4 as soon as one thing keeps every plan from coming up."""
     return Exit.HOST_CANNOT if any(i.state is Severity.BAD for i in items) else Exit.DONE

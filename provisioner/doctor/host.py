@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from provisioner.doctor.findings import Item, Severity
+from provisioner.doctor.findings import Item, Severity, first
 
 _MIB: Final = 1 << 20
 
@@ -33,26 +33,22 @@ class FreeSpace:
     trouble: str = ""  # why it cannot be written to
 
 
-def rights(missing: Iterable[tuple[str, str]], user: str) -> Iterator[Item]:
+def rights(missing: Iterable[tuple[str, str]], user: str) -> Item:
     """Check the capabilities that vmnet lacks: name and what it is for."""
-    described = [f"{name} ({why})" for name, why in missing]
-    if not described:
-        yield Item("rights", f"vmnet has all it needs, as {user}")
-        return
-    yield Item(
-        "rights",
-        f"as {user}, vmnet lacks {', '.join(described)}",
-        Severity.BAD,
+    lacking = ", ".join(f"{name} ({why})" for name, why in missing)
+    fix = (
         "run it as root: sudo vmnet …; or have root make devices for you: "
-        "vmnet net create --uplink NIC --mode MODE --owner USER",
+        "vmnet net create --uplink NIC --mode MODE --owner USER"
     )
+    good = f"vmnet has all it needs, as {user}"
+    return first("rights", good, (lacking, f"as {user}, vmnet lacks {lacking}", Severity.BAD, fix))
 
 
 def qemu(version: str, trouble: str, user: str) -> Item:
     """Check QEMU; `user` is who it will run as."""
-    if trouble:
-        return Item("virtualisation", trouble, Severity.BAD, "apt-get install qemu-system-x86")
-    return Item("virtualisation", f"{version}; guests run as the user {user}")
+    good = f"{version}; guests run as the user {user}"
+    fix = "apt-get install qemu-system-x86"
+    return first("virtualisation", good, (trouble, trouble, Severity.BAD, fix))
 
 
 _TOOLS: Final = (
@@ -67,15 +63,15 @@ _TOOLS: Final = (
 
 def tools(there: Container[str], *, uefi: bool) -> Iterator[Item]:
     """Check the programs that only some plans need; `uefi`: OVMF is on the host."""
-    missing = [tool for tool in _TOOLS if tool[0] not in there]
-    for name, what, state, package in missing:
-        yield Item(
-            "guests", f"{name}, which {what}, is missing", state, f"apt-get install {package}"
-        )
+    missing = [
+        (f"{name}, which {what}, is missing", state, f"apt-get install {package}")
+        for name, what, state, package in _TOOLS
+        if name not in there
+    ]
     if not uefi:
-        what = "OVMF is missing: no `boot: uefi`"
-        yield Item("guests", what, Severity.LACKS, "apt-get install ovmf")
-    if not missing and uefi:
+        missing.append(("OVMF is missing: no `boot: uefi`", Severity.LACKS, "apt-get install ovmf"))
+    yield from (Item("guests", *one) for one in missing)
+    if not missing:
         yield Item("guests", "disks, images, host keys and UEFI: all programs are there")
 
 
@@ -84,51 +80,45 @@ def programs() -> tuple[str, ...]:
     return tuple(name for name, *_ in _TOOLS)
 
 
-def libvirt(found: Libvirt) -> Iterator[Item]:
+def libvirt(found: Libvirt) -> Item:
     """Check libvirt by what it answered."""
-    if not found.library:
-        fix = "apt-get install libvirt0 libvirt-daemon-driver-qemu python3-libvirt"
-        yield Item("virtualisation", f"libvirt: {found.trouble}", Severity.BAD, fix)
-        return
-    described = f"libvirt {_version(found.library)}: {found.chosen}"
-    if not found.trouble:
-        yield Item("virtualisation", f"{described}; opened, driver {found.opened}")
-        return
-    what = f"{described}; it cannot be opened: {found.trouble}"
-    yield Item("virtualisation", what, Severity.BAD, found.fix)
+    install = "apt-get install libvirt0 libvirt-daemon-driver-qemu python3-libvirt"
+    about = f"libvirt {_version(found.library)}: {found.chosen}"
+    return first(
+        "virtualisation",
+        f"{about}; opened, driver {found.opened}",
+        (not found.library, f"libvirt: {found.trouble}", Severity.BAD, install),
+        (found.trouble, f"{about}; it cannot be opened: {found.trouble}", Severity.BAD, found.fix),
+    )
 
 
-def free_space(found: Iterable[FreeSpace]) -> Iterator[Item]:
-    """Check the free space."""
-    for folder in found:
-        free = f"{folder.free // _MIB} MiB free"
-        what = f"{folder.path}: {free}, for {folder.purpose}"
-        if folder.trouble:
-            what = f"{folder.path}, for {folder.purpose}: {folder.trouble}"
-            yield Item(
-                "space", what, Severity.BAD, "set VMNET_STATE_DIR, VMNET_RUN_DIR, VMNET_CACHE_DIR"
-            )
-        elif folder.free < folder.enough or folder.inodes == 0:
-            short = "no inode is free there" if folder.inodes == 0 else "that is too little"
-            yield Item(
-                "space",
-                f"{what}: {short}",
-                Severity.BAD,
-                "free some space: vmnet down what idles",
-            )
-        elif folder.free < folder.good:
-            yield Item("space", f"{what}: a few guests fill it", Severity.NOTE, "free some space")
-        else:
-            yield Item("space", what)
+def free_space(folder: FreeSpace) -> Item:
+    """Check the space that is left in a folder."""
+    of, purpose, bad = folder.path, folder.purpose, Severity.BAD
+    what = f"{of}: {folder.free // _MIB} MiB free, for {purpose}"
+    other = "set VMNET_STATE_DIR, VMNET_RUN_DIR, VMNET_CACHE_DIR"
+    free = "free some space: vmnet down what idles"
+    return first(
+        "space",
+        what,
+        (folder.trouble, f"{of}, for {purpose}: {folder.trouble}", bad, other),
+        (folder.inodes == 0, f"{what}: no inode is free there", bad, free),
+        (folder.free < folder.enough, f"{what}: that is too little", bad, free),
+        (
+            folder.free < folder.good,
+            f"{what}: a few guests fill it",
+            Severity.NOTE,
+            "free some space",
+        ),
+    )
 
 
 def memory(available: int) -> Item:
     """Check the memory that is left, in bytes."""
     what = f"memory: {available // _MIB} MiB can be used"
-    if available < 256 * _MIB:
-        fix = "end something, or add swap: a micro guest needs some 100 MiB"
-        return Item("space", f"{what}: not even for a few small guests", Severity.NOTE, fix)
-    return Item("space", what)
+    few = f"{what}: not even for a few small guests"
+    fix = "end something, or add swap: a micro guest needs some 100 MiB"
+    return first("space", what, (available < 256 * _MIB, few, Severity.NOTE, fix))
 
 
 def _version(number: int) -> str:

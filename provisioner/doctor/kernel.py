@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from provisioner.doctor.findings import Item, Severity
+from provisioner.doctor.findings import Item, Severity, first
 
 AREA: Final = "kernel"
 
@@ -109,15 +109,14 @@ def _loading(need: Need, found: Kernel) -> str:
 
 
 def _rules(works: str, trouble: str, without: str) -> Item:
-    if not trouble:
-        return Item(AREA, f"nftables: {works}")
     fix = "install nftables and run as root, on Linux 5.16 or newer with nf_tables"
-    return Item(AREA, f"nftables: {trouble}: {without}", Severity.LACKS, fix)
+    what = f"nftables: {trouble}: {without}"
+    return first(AREA, f"nftables: {works}", (trouble, what, Severity.LACKS, fix))
 
 
 # CVE-2024-41090 and 41091: by a short frame a guest crashes its host through vhost-net. The first
-# release of each line of kernels that mends it; 6.11 never had it.
-_MENDED: Final = {(5, 4): 281, (5, 10): 223, (5, 15): 164, (6, 1): 102, (6, 6): 43, (6, 10): 2}
+# release of each line of kernels that fixes it; 6.11 never had it.
+_FIXED_IN: Final = {(5, 4): 281, (5, 10): 223, (5, 15): 164, (6, 1): 102, (6, 6): 43, (6, 10): 2}
 _NEVER_HAD: Final = (6, 11)
 
 
@@ -128,7 +127,7 @@ def _vhost(found: Kernel) -> Item:
         return Item(AREA, what, Severity.NOTE, fix)
     upstream = _upstream(found)
     line, patch = upstream[:2], upstream[2]
-    if line >= _NEVER_HAD or patch >= _MENDED.get(line, patch + 1):
+    if line >= _NEVER_HAD or patch >= _FIXED_IN.get(line, patch + 1):
         return Item(AREA, "vhost-net: can be used")
     what = "vhost-net: can be used, but by its number this kernel may have CVE-2024-41090"
     fix = "see whether your distribution has fixed it; else write vhost: off for hostile guests"
@@ -148,24 +147,23 @@ def _upstream(found: Kernel) -> tuple[int, int, int]:
 def kvm(found: Kvm, container: str = "") -> Item:
     """Check whether guests run under KVM."""
     slow = "guests are computed by QEMU (TCG), several times slower"
-    if not found.exists:
-        fix = "turn on virtualisation in the firmware (in a VM: nested virtualisation), then: "
-        fix += "modprobe kvm_intel or kvm_amd"
-        if container:
-            fix = "if its host has one, start the container with --device /dev/kvm"
-        return Item(AREA, f"KVM: there is no /dev/kvm: {slow}", Severity.NOTE, fix)
-    if found.untested:
-        what = f"KVM: /dev/kvm is there, whether a guest boots is not known: {found.untested}"
-        return Item(AREA, what, Severity.UNKNOWN, "vmnet image build, then vmnet doctor")
-    if not found.trouble:
-        return Item(AREA, "KVM: a test boot worked")
+    enable = (
+        "turn on virtualisation in the firmware (in a VM: nested virtualisation), then: "
+        "modprobe kvm_intel or kvm_amd"
+    )
+    if container:
+        enable = "if its host has one, start the container with --device /dev/kvm"
+    unknown = f"KVM: /dev/kvm is there, whether a guest boots is not known: {found.untested}"
+    fix = "write accel: tcg, or leave it out: vmnet then takes TCG; the fault is below this host"
     if "ermission" in found.trouble:
         fix = "vmnet doctor --ci prints the udev rule that lets QEMU's user open /dev/kvm"
-    else:
-        fix = (
-            "write accel: tcg, or leave it out: vmnet then takes TCG; the fault is below this host"
-        )
-    return Item(AREA, f"KVM: {found.trouble}: {slow}", Severity.NOTE, fix)
+    return first(
+        AREA,
+        "KVM: a test boot worked",
+        (not found.exists, f"KVM: there is no /dev/kvm: {slow}", Severity.NOTE, enable),
+        (found.untested, unknown, Severity.UNKNOWN, "vmnet image build, then vmnet doctor"),
+        (found.trouble, f"KVM: {found.trouble}: {slow}", Severity.NOTE, fix),
+    )
 
 
 def nodes(found: Nodes, container: str = "") -> Iterator[Item]:
@@ -183,18 +181,20 @@ def nodes(found: Nodes, container: str = "") -> Iterator[Item]:
 
 def _taps(found: Nodes, flags: str, container: str) -> Item:
     fix = f"start the container with {flags}" if container else "run it as root"
-    if not found.major:
-        what = "/dev/tapN: macvtap has no device number yet, so none could be tried"
-        return Item(AREA, what, Severity.UNKNOWN, "load the driver first: modprobe macvtap")
-    if found.open or (found.mknod and not found.devtmpfs):
-        what = f"/dev/tapN: {found.open or found.mknod}: no guest can be attached"
-        return Item(AREA, what, Severity.BAD, fix)
-    if found.mknod:
-        what = f"/dev/tapN: the kernel makes them (devtmpfs), none could be tried: {found.mknod}"
-        return Item(AREA, what, Severity.UNKNOWN, fix)
+    refused = found.open or ("" if found.devtmpfs else found.mknod)
+    none = "macvtap has no device number yet, so none could be tried"
+    untried = f"the kernel makes them (devtmpfs), none could be tried: {found.mknod}"
+    good = "no devtmpfs here, but vmnet can make and open them"
     if found.devtmpfs:
-        return Item(AREA, "/dev/tapN: the kernel makes them (devtmpfs), and they can be opened")
-    return Item(AREA, "/dev/tapN: no devtmpfs here, but vmnet can make and open them")
+        good = "the kernel makes them (devtmpfs), and they can be opened"
+    load, unknown = "load the driver first: modprobe macvtap", Severity.UNKNOWN
+    return first(
+        AREA,
+        f"/dev/tapN: {good}",
+        (not found.major, f"/dev/tapN: {none}", unknown, load),
+        (refused, f"/dev/tapN: {refused}: no guest can be attached", Severity.BAD, fix),
+        (found.mknod, f"/dev/tapN: {untried}", unknown, fix),
+    )
 
 
 def docker_flags(major: int) -> str:

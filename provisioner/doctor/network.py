@@ -220,37 +220,44 @@ def _plan_of(link: Link) -> str:
     return found[1] if found else ""
 
 
+_NETWORKD: Final = (
+    "write /etc/systemd/network/00-vmnet.network: [Match] Name=mv* [Link] "
+    "Unmanaged=yes; then: networkctl reload"
+)
+_NETWORK_MANAGER: Final = (
+    "write /etc/NetworkManager/conf.d/vmnet.conf: [keyfile] "
+    "unmanaged-devices=interface-name:mv*; then: nmcli general reload"
+)
+
+
 def managers(found: Others) -> Iterator[Item]:
     """Report programs that would give our links addresses, or take them down."""
-    if "systemd-network" in found.running:
-        files = dict.fromkeys(_taker(found.networkd, *each) for each in _SAMPLES.items())
-        for file in filter(None, files):
-            yield Item(
-                "others",
-                f"systemd-networkd takes vmnet's links for its own: {one_line(file)} matches",
-                Severity.LACKS,
-                "write /etc/systemd/network/00-vmnet.network: [Match] Name=mv* [Link] "
-                "Unmanaged=yes; then: networkctl reload",
-            )
-    if "NetworkManager" in found.running and not _covers(found.unmanaged, "interface-name:"):
-        yield Item(
-            "others",
+    files = dict.fromkeys(_taker(found.networkd, *each) for each in _SAMPLES.items())
+    for file in filter(None, files if "systemd-network" in found.running else ()):
+        what = f"systemd-networkd takes vmnet's links for its own: {one_line(file)} matches"
+        yield Item("others", what, Severity.LACKS, _NETWORKD)
+    for program, takes, what, fix in (
+        (
+            "NetworkManager",
+            not _covers(found.unmanaged, "interface-name:"),
             "NetworkManager runs and is not configured to leave vmnet's links alone",
-            Severity.NOTE,
-            "write /etc/NetworkManager/conf.d/vmnet.conf: [keyfile] "
-            "unmanaged-devices=interface-name:mv*; then: nmcli general reload",
-        )
-    if "dhcpcd" in found.running and not _covers(found.dhcpcd, ""):
-        yield Item(
-            "others",
+            _NETWORK_MANAGER,
+        ),
+        (
+            "dhcpcd",
+            not _covers(found.dhcpcd, ""),
             "dhcpcd runs and asks for addresses on every link that appears",
-            Severity.NOTE,
             "write in /etc/dhcpcd.conf: denyinterfaces mv*; then restart it",
-        )
-    if "connmand" in found.running:
-        what = "ConnMan runs: it may take vmnet's links for its own"
-        fix = "write in /etc/connman/main.conf: NetworkInterfaceBlacklist=mv; then restart it"
-        yield Item("others", what, Severity.NOTE, fix)
+        ),
+        (
+            "connmand",
+            True,
+            "ConnMan runs: it may take vmnet's links for its own",
+            "write in /etc/connman/main.conf: NetworkInterfaceBlacklist=mv; then restart it",
+        ),
+    ):
+        if program in found.running and takes:
+            yield Item("others", what, Severity.NOTE, fix)
 
 
 def _taker(files: Mapping[str, Mapping[str, str]], name: str, kind: str) -> str:

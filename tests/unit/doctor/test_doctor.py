@@ -126,37 +126,69 @@ def test_what_could_not_be_tried_is_not_called_good() -> None:
 
 
 def test_missing_capabilities_name_what_each_is_for() -> None:
-    (found,) = host.rights([("CAP_NET_ADMIN", "to make macvtap devices")], "joe")
+    found = host.rights([("CAP_NET_ADMIN", "to make macvtap devices")], "joe")
     assert found.state is Severity.BAD
     assert "as joe" in found.what
     assert "to make macvtap devices" in found.what
 
 
 def test_libvirt_that_cannot_be_opened_says_what_it_said() -> None:
-    (missing,) = host.libvirt(Libvirt(trouble="no module"))
-    (closed,) = host.libvirt(Libvirt(9_000_000, "qemu:///embed (none)", trouble="no driver"))
-    (good,) = host.libvirt(Libvirt(11_002_003, "qemu:///system (it answers)", "QEMU 9.0.0"))
+    missing = host.libvirt(Libvirt(trouble="no module"))
+    closed = host.libvirt(Libvirt(9_000_000, "qemu:///embed (none)", trouble="no driver"))
+    good = host.libvirt(Libvirt(11_002_003, "qemu:///system (it answers)", "QEMU 9.0.0"))
     assert (missing.state, closed.state, good.state) == (Severity.BAD, Severity.BAD, Severity.GOOD)
     assert "libvirt 11.2.3" in good.what
     assert "no driver" in closed.what
 
 
 @pytest.mark.parametrize(
-    ("free", "inodes", "trouble", "state"),
+    ("free", "inodes", "trouble", "state", "why"),
     [
-        (500, 9, "", Severity.GOOD),
-        (50, 9, "", Severity.NOTE),
-        (5, 9, "", Severity.BAD),
-        (500, 0, "", Severity.BAD),
-        (500, -1, "", Severity.GOOD),
-        (500, 9, "read-only", Severity.BAD),
+        (500, 9, "", Severity.GOOD, "for disks"),
+        (100, 9, "", Severity.GOOD, "for disks"),
+        (99, 9, "", Severity.NOTE, "a few guests fill it"),
+        (10, 9, "", Severity.NOTE, "a few guests fill it"),
+        (9, 9, "", Severity.BAD, "that is too little"),
+        (500, 0, "", Severity.BAD, "no inode is free there"),
+        (500, -1, "", Severity.GOOD, "for disks"),
+        (500, 9, "read-only", Severity.BAD, "read-only"),
     ],
 )
-def test_room_is_judged_by_bytes_and_by_inodes(
-    free: int, inodes: int, trouble: str, state: Severity
+def test_free_space_is_judged_by_bytes_and_by_inodes(
+    free: int, inodes: int, trouble: str, state: Severity, why: str
 ) -> None:
-    (found,) = host.free_space([FreeSpace("/pool", "disks", free, inodes, 10, 100, trouble)])
+    found = host.free_space(FreeSpace("/pool", "disks", free, inodes, 10, 100, trouble))
     assert found.state is state
+    assert found.what.endswith(why)
+
+
+@pytest.mark.parametrize(
+    ("mib", "state"), [(256, Severity.GOOD), (255, Severity.NOTE), (0, Severity.NOTE)]
+)
+def test_memory_for_a_few_guests_is_enough(mib: int, state: Severity) -> None:
+    assert host.memory(mib << 20).state is state
+
+
+def test_a_driver_is_a_module_where_the_kernel_has_loaded_one() -> None:
+    found = _kernel(loaded=frozenset({"veth", "8021q"}))
+    assert _one(found, "veth").what == "veth: works (a module, loaded)"
+    assert _one(found, "vlan").what == "vlan: works (a module, loaded)"
+    assert _one(found, "macvtap").what == "macvtap: works (built in)"
+
+
+@pytest.mark.parametrize(("mtu", "small"), [(1279, True), (1280, False)])
+def test_an_mtu_below_that_of_ipv6_is_too_small(mtu: int, *, small: bool) -> None:
+    whats = [item.what for item in _uplinks(replace(NIC, mtu=mtu))]
+    assert ("too small for IPv6" in whats[-1]) == small
+
+
+@pytest.mark.parametrize(("count", "shown"), [(3, "tap0, tap1, tap2"), (4, "tap0, tap1, tap2 …")])
+def test_three_macvtaps_of_a_nic_are_named(count: int, shown: str) -> None:
+    taps = [
+        replace(NIC, name=f"tap{i}", index=9 + i, kind="macvtap", lower=2, alias="vmnet:x")
+        for i in range(count)
+    ]
+    assert f"carries {shown})" in _one(_uplinks(NIC, *taps), "eno1").what
 
 
 def _uplinks(*links: Link, wanted: str = "", **about: object) -> list[Item]:
@@ -329,7 +361,11 @@ def test_findings_are_shown_by_area_and_hostile_names_steer_nothing() -> None:
     assert not {"\x1b", "\x9b"} & set(text)
     assert not any(line.startswith("::") for line in text.splitlines())
     assert text.index("none") < text.index("red")
-    assert text.endswith("no plan can be brought up")
+    summary = "doctor: 3 things looked at, 1 lacking, 1 broken; no plan can be brought up"
+    assert text.endswith(f"\n{summary}")
+    assert findings.summary(items[:1]) == (
+        "doctor: 1 things looked at; nothing keeps vmnet up from working"
+    )
     told = json.loads(findings.as_json(items))
     assert told["status"] == 4
     assert [f["state"] for f in told["findings"]] == ["ok", "lacking", "broken"]
