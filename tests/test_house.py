@@ -35,10 +35,7 @@ SAME_NAME = {
     "Recipe": "of the micro image; of Debian images: each package of builders has one",
     "Switch": "as a plan has it; as a resource of the host",
     **dict.fromkeys(
-        (
-            *("Asked", "Cell", "Chosen", "End", "Entry", "Found", "Heard", "Held", "Image"),
-            *("Kind", "Machine", "Part", "Question", "Traits", "Wire", "Disk"),
-        ),
+        (*("Chosen", "Found", "Held", "Image", "Wire", "End"),),
         RENAMED_NEXT,
     ),
 }

@@ -29,7 +29,7 @@ class NicAddresses:
 
 
 @dataclass(slots=True)
-class Heard:
+class NicObservations:
     """What was heard of one NIC, before it is judged."""
 
     claims: dict[Address, list[str]] = field(default_factory=dict)  # by the NIC's own MAC
@@ -39,7 +39,10 @@ class Heard:
 
 
 def judged(
-    where: tuple[str, int, str, str], heard: Heard, planned: Iterable[str], subnets: Sequence[str]
+    where: tuple[str, int, str, str],
+    heard: NicObservations,
+    planned: Iterable[str],
+    subnets: Sequence[str],
 ) -> NicAddresses:
     """Put together what is known of a NIC (VM, number, network, MAC), and what is wrong with it.
 
@@ -57,7 +60,7 @@ def judged(
 def _findings(
     vm: str,
     mac: str,
-    heard: Heard,
+    heard: NicObservations,
     planned: set[str],
     has_subnet: bool,  # noqa: FBT001
 ) -> Iterable[Finding]:

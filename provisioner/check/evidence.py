@@ -6,7 +6,7 @@ Everything here was observed; None, "" and an empty tuple stand for what nobody 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from provisioner.network.exchange import Kind
+from provisioner.network.exchange import FrameKind
 
 
 class Point(StrEnum):
@@ -30,7 +30,7 @@ class Sighting:
 
     point: Point
     heading: Heading
-    kind: Kind
+    kind: FrameKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Inside:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class Endpoint:
     """One end of the pair: a guest's NIC and the macvtap behind it."""
 
     vm: str  # or "host", an address outside, or another machine
@@ -93,8 +93,8 @@ class Evidence:
     """All that is known about one pair and one address that did not go as promised."""
 
     network: str
-    source: End
-    target: End
+    source: Endpoint
+    target: Endpoint
     address: str
     asked: str  # "ping", "tcp/22", "mtu 1500" …
     expected: bool  # True: should have come through

@@ -19,7 +19,7 @@ DISABLED: Final = "disabled"
 """What stands for cloud-init's result in a guest that has switched it off."""
 
 
-class Kind(StrEnum):
+class SignKind(StrEnum):
     """The signs there are, as a plan spells them."""
 
     STARTED = "started"
@@ -35,16 +35,16 @@ class Kind(StrEnum):
 class Sign:
     """One sign: `port` goes with ssh and tcp, `line` with command."""
 
-    kind: Kind
+    kind: SignKind
     port: int = 0
     line: str = ""
 
     def __str__(self) -> str:
         """Give it as a plan has it."""
         match self.kind:
-            case Kind.TCP:
+            case SignKind.TCP:
                 return f"tcp/{self.port}"
-            case Kind.COMMAND:
+            case SignKind.COMMAND:
                 return f"command {one_line(self.line, 60)}"
             case _:
                 return str(self.kind)
@@ -105,28 +105,28 @@ def signs(vm: "Vm", traits: Traits) -> tuple[Sign, ...]:
     if vm.ready:
         return tuple(dict.fromkeys(map(read, vm.ready)))
     if traits.cloud_init and traits.agent:
-        return (Sign(Kind.CLOUD_INIT),)
-    return (Sign(Kind.AGENT if traits.agent else Kind.ADDRESS),)
+        return (Sign(SignKind.CLOUD_INIT),)
+    return (Sign(SignKind.AGENT if traits.agent else SignKind.ADDRESS),)
 
 
 def usual(vm: "Vm", traits: Traits) -> bool:
     """Tell whether a VM is waited for as ever: for its agent, or else its answer on the wire."""
-    return not vm.ready and signs(vm, traits) == (Sign(Kind.AGENT),)
+    return not vm.ready and signs(vm, traits) == (Sign(SignKind.AGENT),)
 
 
 def read(word: str) -> Sign:
     """Read a sign that the plan's model has accepted."""
     kind, _, rest = word.partition(" ")
-    if kind == Kind.COMMAND:
-        return Sign(Kind.COMMAND, line=rest)
+    if kind == SignKind.COMMAND:
+        return Sign(SignKind.COMMAND, line=rest)
     if word.startswith("tcp/"):
-        return Sign(Kind.TCP, int(word.removeprefix("tcp/")))
-    return Sign(Kind(word), _SSH if word == Kind.SSH else 0)
+        return Sign(SignKind.TCP, int(word.removeprefix("tcp/")))
+    return Sign(SignKind(word), _SSH if word == SignKind.SSH else 0)
 
 
 def needs_agent(sign: Sign) -> bool:
     """Tell whether nobody but the guest agent can say whether a sign holds."""
-    return sign.kind in {Kind.AGENT, Kind.CLOUD_INIT, Kind.COMMAND}
+    return sign.kind in {SignKind.AGENT, SignKind.CLOUD_INIT, SignKind.COMMAND}
 
 
 def listens(proc_net_tcp: str, port: int) -> bool:

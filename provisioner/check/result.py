@@ -24,8 +24,8 @@ class Result:
     seen: Probed | None = None  # of a check that the user has written
 
     @property
-    def kept(self) -> bool:
-        """Tell whether the promise was kept; what could not be measured never counts as kept."""
+    def met(self) -> bool:
+        """Tell whether the expectation was met; what could not be measured never counts as met."""
         match self.pair.expected:
             case Expected.REACHES:
                 return self.reached is True and not self.wrong
@@ -51,9 +51,6 @@ class Vantage(StrEnum):
 
     AGENT = "inside the guest"  # a program that the guest agent ran
     MACVTAP = "at its macvtap"  # frames sent and heard in the guest's place, its stack not asked
-    SIBLING = "macvlan beside it"
-    WIRE = "synthetic wire"
-    LISTENING = "listening"
     HOST = "the host's own stack"
     PEER = "another host, by ssh"
 

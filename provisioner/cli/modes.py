@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provisioner.host.system.worker import Worker
-    from provisioner.reachability.experiment import Cell, Lab, Place, Verdict
+    from provisioner.reachability.experiment import Lab, PingCell, Place, Verdict
 
 _WIDE = 160  # columns of a table that goes to a file: nothing is folded there
 
@@ -139,7 +139,7 @@ def _table(verdict: "Verdict", rows: "Sequence[Lab]") -> object:
     return table
 
 
-def _row(cells: "dict[tuple[Place, Place], Cell]") -> list[str]:
+def _row(cells: "dict[tuple[Place, Place], PingCell]") -> list[str]:
     from provisioner.reachability.experiment import Place
 
     ways = (
@@ -153,18 +153,18 @@ def _row(cells: "dict[tuple[Place, Place], Cell]") -> list[str]:
     return [_cell(there, back) if there and back else "" for there, back in pairs]
 
 
-def _cell(there: "Cell", back: "Cell") -> str:
+def _cell(there: "PingCell", back: "PingCell") -> str:
     """Say documented / measured for both directions, in one word where they agree."""
     documented = "yes" if there.documented.works else "no"
     measured = there.observed
     if measured != back.observed:
         measured = f"{there.observed}, back {back.observed}"
-    if there.kept and back.kept:
+    if there.met and back.met:
         return f"{documented} / {measured}"
     return f"[bold red]{documented} / {measured} <- differs[/bold red]"
 
 
-def _difference(cell: "Cell") -> str:
+def _difference(cell: "PingCell") -> str:
     lab = cell.lab
     switch = "hairpin on" if lab.hairpin else "hairpin off"
     ends = f"{lab.a} with {lab.b}" if lab.b else f"{lab.a} alone"

@@ -245,7 +245,7 @@ def _cell(cell: "Cell | None") -> "Text":
     if cell is None:
         return Text("")
     symbol = cell.symbol if _shows(cell.symbol) else matrix.PLAIN[cell.symbol]
-    return Text(f"{symbol} {cell.word}", style="green" if cell.kept else "bold red")
+    return Text(f"{symbol} {cell.word}", style="green" if cell.met else "bold red")
 
 
 def _shows(symbol: str) -> bool:
@@ -267,7 +267,7 @@ def _results(results: "Sequence[Result]") -> object:
     table.add_column("time", justify="right")
     table.add_column("how")
     for r in results:
-        mark = Text("ok", "green") if r.kept else Text("FAILED", "bold red")
+        mark = Text("ok", "green") if r.met else Text("FAILED", "bold red")
         took = f"{r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
         asked = "" if r.pair.asked in {"ping", r.pair.target} else f" {r.pair.asked}"
         how = "; ".join(x for x in (str(r.by or ""), r.note) if x)

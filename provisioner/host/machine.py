@@ -28,7 +28,7 @@ from provisioner.host.system import deadline, file_errors, paths, plan_folders
 from provisioner.host.system.worker import Event, emit, limit
 from provisioner.network.devices import DEFAULT_MTU
 from provisioner.network.facts import Chosen, Facts, Live
-from provisioner.plan.checks import Question, What
+from provisioner.plan.checks import Probe, What
 from provisioner.reconcile.diff import Step, Verb
 from provisioner.reconcile.resources import Snapshot, by_key
 
@@ -230,7 +230,7 @@ class Machine:
         return queries.info(self._guest(vm))
 
     @limit(720.0)  # a plan's check may take 600 s (plan.checks)
-    def probe(self, vm: str, question: Question) -> Probed:
+    def probe(self, vm: str, question: Probe) -> Probed:
         """Ask one of the user's checks from inside a guest."""
         guest = self._guest(vm)
         if question.asked.what is not What.THROUGHPUT:

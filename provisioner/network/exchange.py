@@ -11,7 +11,7 @@ from provisioner.network import frames
 from provisioner.network.frames import Arp, Ip, Nd
 
 
-class Kind(StrEnum):
+class FrameKind(StrEnum):
     """What a frame is in one exchange of two ends."""
 
     WHO_HAS = "who-has"  # ARP request, neighbour solicitation
@@ -27,21 +27,21 @@ class Exchange:
     source_mac: str
     address: str
 
-    def kind(self, frame: bytes) -> Kind | None:
+    def kind(self, frame: bytes) -> FrameKind | None:
         """Return what a frame is in this exchange; None when it is not part of it."""
         wanted = ip_address(self.address)
         match frames.parse(frame):
             case Arp(operation=1) as arp if arp.target == wanted != arp.sender:
-                return Kind.WHO_HAS
+                return FrameKind.WHO_HAS
             case Arp() as arp:
-                return Kind.IS_AT if arp.operation != 1 and arp.sender == wanted else None
+                return FrameKind.IS_AT if arp.operation != 1 and arp.sender == wanted else None
             case Nd() as nd:
-                kind = Kind.WHO_HAS if nd.solicits else Kind.IS_AT
+                kind = FrameKind.WHO_HAS if nd.solicits else FrameKind.IS_AT
                 return kind if nd.target == wanted else None
             case Ip(destination=destination) if destination == wanted:
-                return Kind.REQUEST
+                return FrameKind.REQUEST
             case Ip(source=source) if source == wanted:
-                return Kind.REPLY
+                return FrameKind.REPLY
             case _:
                 return None
 
@@ -50,7 +50,7 @@ class Exchange:
 
         Where the asker's MAC is not known, this cannot be told.
         """
-        if not self.source_mac or self.kind(frame) is not Kind.REQUEST:
+        if not self.source_mac or self.kind(frame) is not FrameKind.REQUEST:
             return ""
         mac = frames.source_mac(frame)
         return "" if mac == self.source_mac else mac

@@ -39,7 +39,7 @@ class What(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CheckSpec:
     """What is asked, with its one number: a port, an HTTP status, bytes, bit/s, seconds, a share.
 
     `text` is a URL or a DNS name. A throughput must be above its number, a latency or a loss below.
@@ -67,13 +67,13 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Probe:
     """What is asked of one guest about one address; `peer` is the VM that has it, if one has.
 
     `own_mtu` is the size of the largest packet that the guest may send; 0 when nobody knows.
     """
 
-    asked: Asked
+    asked: CheckSpec
     address: str
     within_s: float = 0.0
     own_mtu: int = 0
@@ -92,7 +92,7 @@ class Check:
     source: str
     target: str
     reaches: bool
-    asked: Asked
+    asked: CheckSpec
     network: str = ""
     version: int = 0
     within_s: float = 0.0
@@ -113,10 +113,10 @@ def line(value: object) -> Check | str:
     return _Words(text, words).read(source, reaches=found["arrow"] == "->")
 
 
-def asked(text: str) -> Asked:
-    """Parse what `str(Asked)` has written. Raises BadValue."""
+def asked(text: str) -> CheckSpec:
+    """Parse what `str(CheckSpec)` has written. Raises BadValue."""
     if text == "ping":
-        return Asked()
+        return CheckSpec()
     reader = _Words(text, text.split())
     while reader.left:
         reader.take(reader.left.pop(0))
@@ -136,7 +136,7 @@ class _Words:
 
     def __init__(self, text: str, words: list[str]) -> None:
         self.left = words
-        self.asked = Asked()
+        self.asked = CheckSpec()
         self._text = text
         self._more: dict[str, float | str] = {}
 
@@ -169,9 +169,9 @@ class _Words:
             number = int(port[2])
             if not 1 <= number <= 65535:  # noqa: PLR2004
                 raise BadValue(f"{quoted(word)} is not a port", "ports are 1 to 65535: tcp/22")
-            self._set(Asked(What(port[1]), number))
+            self._set(CheckSpec(What(port[1]), number))
         elif _URL.fullmatch(word):
-            self._set(Asked(What.HTTP, 0, word))
+            self._set(CheckSpec(What.HTTP, 0, word))
         elif word in {"ipv4", "ipv6"}:
             self._more["version"] = int(word[-1])
         else:
@@ -180,7 +180,7 @@ class _Words:
     def _take_pair(self, word: str) -> None:
         match word:
             case "dns":
-                self._set(Asked(What.DNS, 0, self._next(word, _DNS, "dns example.org")))
+                self._set(CheckSpec(What.DNS, 0, self._next(word, _DNS, "dns example.org")))
             case "status":
                 self._take_status()
             case "on":
@@ -193,16 +193,16 @@ class _Words:
     def _take_limit(self, word: str) -> None:
         match word:
             case "mtu":
-                self._set(Asked(What.MTU, self._mtu()))
+                self._set(CheckSpec(What.MTU, self._mtu()))
             case "throughput":
                 self._compare(">", "throughput > 1gbit")
                 found = self._matched(_RATE, "throughput > 1gbit")
-                self._set(Asked(What.THROUGHPUT, float(found[1]) * _UNITS[found[2].lower()]))
+                self._set(CheckSpec(What.THROUGHPUT, float(found[1]) * _UNITS[found[2].lower()]))
             case "latency":
                 self._compare("<", "latency < 5ms")
-                self._set(Asked(What.LATENCY, self._time("latency < 5ms")))
+                self._set(CheckSpec(What.LATENCY, self._time("latency < 5ms")))
             case "loss":
-                self._set(Asked(What.LOSS, self._loss()))
+                self._set(CheckSpec(What.LOSS, self._loss()))
             case _:
                 raise BadValue(
                     f"{quoted(word)} means nothing in a check",
@@ -217,9 +217,9 @@ class _Words:
                 "status goes with a URL", "write it as in: web1 -> http://10.0.0.1/ status 200"
             )
         number = float(self._next("status", re.compile(r"[1-5]\d\d"), "status 200"))
-        self.asked = Asked(What.HTTP, number, self.asked.text)
+        self.asked = CheckSpec(What.HTTP, number, self.asked.text)
 
-    def _set(self, asked: Asked) -> None:
+    def _set(self, asked: CheckSpec) -> None:
         if self.asked.what is not What.PING:
             raise BadValue(
                 f"{quoted(self._text)} asks for two things", "write a line for each of them"

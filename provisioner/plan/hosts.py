@@ -43,7 +43,7 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class ExternalHost:
     """A machine that is not a guest; without `ssh` it can be asked, but nothing asks from it."""
 
     addresses: tuple[Address, ...]
@@ -54,7 +54,7 @@ class Machine:
         return tuple(a for a in self.addresses if any(a in subnet for subnet in subnets))
 
 
-def machines(value: object) -> Mapping[str, Machine]:
+def machines(value: object) -> Mapping[str, ExternalHost]:
     """Parse other machines: a name, and an address, several, or keys. Raises BadValue."""
     if not isinstance(value, dict):
         raise BadValue(
@@ -80,7 +80,7 @@ def login(value: object) -> Login:
     return Login(host, user, port)
 
 
-def _machine(name: str, given: object) -> Machine:
+def _machine(name: str, given: object) -> ExternalHost:
     keys = given if isinstance(given, dict) else {"address": given}
     for key in keys:
         if key not in _KEYS:
@@ -91,4 +91,4 @@ def _machine(name: str, given: object) -> Machine:
     addresses = tuple(address(one) for one in many(keys.get("address", ())))
     if not addresses:
         raise BadValue(f"host {quoted(name)} has no address", _FORM)
-    return Machine(addresses, login(keys["ssh"]) if "ssh" in keys else None)
+    return ExternalHost(addresses, login(keys["ssh"]) if "ssh" in keys else None)

@@ -148,8 +148,8 @@ class Plan(Part):
         examples=["networks: {lan: {switch: true, subnet: 10.77.0.0/24}}"]
     )
     vms: tuple[Vm, ...] = Field(examples=["vms: {web: {nics: [lan]}}"])
-    hosts: Annotated[Mapping[str, machines.Machine], PlainValidator(machines.machines)] = Field(
-        default_factory=dict
+    hosts: Annotated[Mapping[str, machines.ExternalHost], PlainValidator(machines.machines)] = (
+        Field(default_factory=dict)
     )
     checks: Annotated[
         tuple[Annotated[user_checks.Check | str, PlainValidator(user_checks.line)], ...],

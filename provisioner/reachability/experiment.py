@@ -117,7 +117,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class PingCell:
     """One ping of one lab: what is documented, and the versions of IP that it worked with."""
 
     lab: Lab
@@ -128,7 +128,7 @@ class Cell:
     versions: tuple[int, ...]
 
     @property
-    def kept(self) -> bool:
+    def met(self) -> bool:
         """Tell whether the kernel does what is documented."""
         return self.worked == (self.versions if self.documented.works else ())
 
@@ -148,22 +148,22 @@ class Verdict:
     seconds: float
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[PingCell, ...]:
         """Give every cell, lab by lab."""
         return tuple(cell for lab in labs() for cell in self.of(lab))
 
-    def of(self, lab: Lab) -> Iterator[Cell]:
+    def of(self, lab: Lab) -> Iterator[PingCell]:
         """Give the cells of one lab."""
         versions, answered = self.measured.versions, self.measured.answered
         for source, target in lab.ways:
             worked = tuple(v for v in versions if (lab.number, source, target, v) in answered)
             documented = lab.documented(source, target)
-            yield Cell(lab, source, target, documented, worked, versions)
+            yield PingCell(lab, source, target, documented, worked, versions)
 
     @property
-    def differing(self) -> tuple[Cell, ...]:
+    def differing(self) -> tuple[PingCell, ...]:
         """Give the cells that are not as documented."""
-        return tuple(cell for cell in self.cells if not cell.kept)
+        return tuple(cell for cell in self.cells if not cell.met)
 
     @property
     def status(self) -> Exit:
@@ -206,7 +206,7 @@ def _pair(verdict: Verdict, lab: Lab) -> dict[str, object]:
                 "to": str(cell.target),
                 "documented": cell.documented.works,
                 "measured": {f"ipv{v}": v in cell.worked for v in cell.versions},
-                "as_documented": cell.kept,
+                "as_documented": cell.met,
                 "why": cell.documented.why,
             }
             for cell in verdict.of(lab)

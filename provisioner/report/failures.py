@@ -16,7 +16,7 @@ def of(report: Report) -> Iterator[tuple[str, Finding]]:
         findings.setdefault(finding.what, finding)
         pairs.setdefault(finding.what, [])
     for result in report.results:
-        if result.kept:
+        if result.met:
             continue
         finding = result.finding or Finding(f"{result.observed}: {result.note}", "vmnet status")
         findings.setdefault(finding.what, finding)

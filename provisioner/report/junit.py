@@ -34,8 +34,8 @@ def as_junit(report: Report) -> str:
 
 
 def _suite(report: Report, source: str, own: Sequence[Result], console: str) -> ET.Element:
-    failed = [r for r in own if not r.kept and r.reached is not None]
-    errors = [r for r in own if not r.kept and r.reached is None]
+    failed = [r for r in own if not r.met and r.reached is not None]
+    errors = [r for r in own if not r.met and r.reached is None]
     suite = _counted(source, len(own), len(failed), len(errors), _seconds(own))
     suite.append(_properties(report))
     for result in own:
@@ -73,7 +73,7 @@ def _case(report: Report, result: Result) -> ET.Element:
         classname=_clean(f"{report.plan}.{pair.network}.{pair.source}"),
         time=f"{result.seconds or 0:.6f}",
     )
-    if not result.kept:
+    if not result.met:
         kind = "error" if result.reached is None else "failure"
         what = result.finding.what if result.finding else f"{result.observed}: {result.note}"
         child = ET.SubElement(case, kind, message=_clean(what), type=_clean(str(pair.expected)))

@@ -13,7 +13,7 @@ class Cell:
 
     symbol: str
     word: str
-    kept: bool
+    met: bool
 
     def __str__(self) -> str:
         """Write it as it stands in a table."""
@@ -59,7 +59,7 @@ def _ordered(sources: Sequence[str], targets: Iterable[str]) -> tuple[str, ...]:
 
 def cell(found: Sequence[Result]) -> Cell:
     """Sum up all that was measured of one pair: what is wrong hides what is right."""
-    broken = [r for r in found if not r.kept]
+    broken = [r for r in found if not r.met]
     if broken:
         return _broken(broken, len(found))
     result = found[0]
@@ -67,20 +67,20 @@ def cell(found: Sequence[Result]) -> Cell:
     took = f"{slowest * 1000:.1f} ms" if slowest is not None else "ok"
     match result.pair.expected:
         case Expected.ISOLATED:
-            return Cell("·", "isolated", kept=True)
+            return Cell("·", "isolated", met=True)
         case Expected.REACHES:
-            return Cell("✓", took, kept=True)
+            return Cell("✓", took, met=True)
         case _:
             word = took if result.reached else "no answer"
-            return Cell("~", f"{word}, as measured", kept=True)
+            return Cell("~", f"{word}, as measured", met=True)
 
 
 def _broken(broken: Sequence[Result], asked: int) -> Cell:
     some = f" {len(broken)}/{asked}" if len(broken) < asked else ""
     if any(r.reached is None for r in broken):
-        return Cell("?", f"not measured{some}", kept=False)
+        return Cell("?", f"not measured{some}", met=False)
     if any(r.pair.expected is Expected.ISOLATED for r in broken):
-        return Cell("!", f"LEAK{some}", kept=False)
+        return Cell("!", f"LEAK{some}", met=False)
     if all(r.wrong for r in broken):
-        return Cell("✗", f"small packets only{some}", kept=False)
-    return Cell("✗", f"no answer{some}", kept=False)
+        return Cell("✗", f"small packets only{some}", met=False)
+    return Cell("✗", f"no answer{some}", met=False)

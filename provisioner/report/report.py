@@ -51,7 +51,7 @@ class Report:
     @property
     def summary(self) -> str:
         """Return the outcome on one line."""
-        broken = sum(not r.kept for r in self.results)
+        broken = sum(not r.met for r in self.results)
         count = f"{len(self.results)} measurements"
         if self.failed:
             return (
@@ -137,7 +137,7 @@ def _result(r: Result) -> dict[str, object]:
         "expected": str(r.pair.expected),
         "why": r.pair.why,
         "observed": r.observed,
-        "as_expected": r.kept,
+        "as_expected": r.met,
         "milliseconds": None if r.seconds is None else round(r.seconds * 1000, 3),
         "note": r.note,
         "asked": r.pair.asked,

@@ -23,8 +23,8 @@ def as_tap(report: Report) -> str:
 
 def _result(number: int, result: Result) -> Iterator[str]:
     description = f"{title(result)} {result.address}: {result.pair.expected}"
-    yield f"{'ok' if result.kept else 'not ok'} {number} - {_plain(description)}"
-    if not result.kept:
+    yield f"{'ok' if result.met else 'not ok'} {number} - {_plain(description)}"
+    if not result.met:
         about = {
             "expected": str(result.pair.expected),
             "observed": result.observed,

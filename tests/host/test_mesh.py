@@ -132,4 +132,4 @@ def test_a_tap_that_is_down_is_told_of_not_silent() -> None:
 
 
 def test_nothing_to_ask_takes_no_time() -> None:
-    assert mesh.answered([], 5.0) == mesh.Heard({}, {}, {})
+    assert mesh.answered([], 5.0) == mesh.MeshAnswers({}, {}, {})

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from provisioner.check.evidence import End, Evidence
+from provisioner.check.evidence import Endpoint, Evidence
 from provisioner.check.result import Finding
 
 _UP_AGAIN = "bring the plan up again, which repairs what differs: vmnet up"
@@ -41,7 +41,7 @@ def macvtap(e: Evidence) -> Finding | None:
     return None
 
 
-def standing(end: End) -> Finding | None:
+def standing(end: Endpoint) -> Finding | None:
     """Say what is wrong with a macvtap by itself, even if everything went through just now."""
     if not end.exists:
         return Finding(f"the macvtap {end.link} of {end.vm} is gone", _UP_AGAIN, about=end.vm)
@@ -54,13 +54,13 @@ def standing(end: End) -> Finding | None:
     return None
 
 
-def _other_mode(end: End) -> str:
+def _other_mode(end: Endpoint) -> str:
     return (
         f"the macvtap {end.link} of {end.vm} is in mode {end.mode}, the plan says {end.wanted_mode}"
     )
 
 
-def deaf_to_groups(end: End) -> Finding:
+def deaf_to_groups(end: Endpoint) -> Finding:
     """Say that a macvtap hears no multicast."""
     return Finding(
         f"the macvtap {end.link} of {end.vm} hears no multicast (ALLMULTI is off), and IPv6 finds "

@@ -4,10 +4,10 @@ from provisioner.check.diagnosis.fixes import watch
 from provisioner.check.diagnosis.path import saw
 from provisioner.check.evidence import Evidence, Heading, Point
 from provisioner.check.result import NO_LOGIN, Finding
-from provisioner.network.exchange import Kind
+from provisioner.network.exchange import FrameKind
 
-_ASKED = {Kind.WHO_HAS, Kind.REQUEST}
-_REPLIED = {Kind.IS_AT, Kind.REPLY}
+_ASKED = {FrameKind.WHO_HAS, FrameKind.REQUEST}
+_REPLIED = {FrameKind.IS_AT, FrameKind.REPLY}
 
 
 def no_login(e: Evidence) -> Finding | None:

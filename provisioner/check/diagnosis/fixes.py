@@ -1,9 +1,9 @@
 """Where to look next: the command that watches frames, or looks inside an end, whatever it is."""
 
-from provisioner.check.evidence import End, Evidence
+from provisioner.check.evidence import Endpoint, Evidence
 
 
-def is_guest(end: End) -> bool:
+def is_guest(end: Endpoint) -> bool:
     """Tell whether an end is a guest: neither the host nor a machine outside."""
     return bool(end.link) and end.vm != "host"
 
@@ -16,7 +16,7 @@ def watch(e: Evidence) -> str:
     return f"watch it: tcpdump -n -i {e.source.link or e.uplink.name}"
 
 
-def inside(end: End, words: str) -> str:
+def inside(end: Endpoint, words: str) -> str:
     """Say how to look inside an end with a command."""
     if is_guest(end):
         return f"look inside: vmnet exec {end.vm} -- {words}"

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from provisioner.check.diagnosis.fixes import inside, watch
 from provisioner.check.evidence import Evidence, Heading, Point, Sighting
 from provisioner.check.result import OWN_MTU, Finding
-from provisioner.network.exchange import Kind
+from provisioner.network.exchange import FrameKind
 
 _UP_AGAIN = "bring the plan up again, which repairs what differs: vmnet up"
 
@@ -139,8 +139,8 @@ def foreign(e: Evidence) -> Finding | None:
 def firewall(e: Evidence) -> Finding | None:
     """Blame the target's own firewall."""
     seen, target = e.sightings, e.target
-    arrived = Sighting(Point.TARGET, Heading.IN, Kind.REQUEST) in seen
-    replied = Sighting(Point.TARGET, Heading.OUT, Kind.REPLY) in seen
+    arrived = Sighting(Point.TARGET, Heading.IN, FrameKind.REQUEST) in seen
+    replied = Sighting(Point.TARGET, Heading.OUT, FrameKind.REPLY) in seen
     alive = bool(target.mac) and target.mac in e.owners
     if not target.link or replied or not (arrived or (alive and target.alive)):
         return None
@@ -159,8 +159,8 @@ def where_lost(e: Evidence) -> Finding | None:  # noqa: PLR0911  (one for each p
     """Name the two places between which the frames were lost."""
     if Point.SOURCE not in e.listened:
         return None
-    asked = {Kind.WHO_HAS, Kind.REQUEST}
-    replied = {Kind.IS_AT, Kind.REPLY}
+    asked = {FrameKind.WHO_HAS, FrameKind.REQUEST}
+    replied = {FrameKind.IS_AT, FrameKind.REPLY}
     left = saw(e, Point.SOURCE, Heading.OUT, asked)
     arrived = saw(e, Point.TARGET, Heading.IN, asked)
     answered = saw(e, Point.TARGET, Heading.OUT, replied)
@@ -189,6 +189,6 @@ def where_lost(e: Evidence) -> Finding | None:  # noqa: PLR0911  (one for each p
     )
 
 
-def saw(e: Evidence, point: Point, heading: Heading, kinds: set[Kind]) -> bool:
+def saw(e: Evidence, point: Point, heading: Heading, kinds: set[FrameKind]) -> bool:
     """Tell whether one of these frames went that way at that point."""
     return any(Sighting(point, heading, kind) in e.sightings for kind in kinds)

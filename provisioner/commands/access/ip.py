@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 
-from provisioner.check.discovery import Heard, NicAddresses, judged
+from provisioner.check.discovery import NicAddresses, NicObservations, judged
 from provisioner.commands.access.link import nics_of
 from provisioner.commands.check import claims
 from provisioner.commands.session import Session, begun
@@ -61,7 +61,7 @@ class _Search:
             raise VmnetError("none of these VMs is up", fix="bring the plan up: vmnet up")
         self._links = {key: cards[key].link for key in self._wanted}
         self._macs = {key: session.nics[key].mac for key in self._wanted}
-        self._heard = {key: Heard() for key in self._wanted}
+        self._heard = {key: NicObservations() for key in self._wanted}
         self._by_mac: dict[str, Key] = {mac: key for key, mac in self._macs.items()}
 
     def run(self, seconds: float) -> list[NicAddresses]:

@@ -14,7 +14,7 @@ from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Evidence, Point
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Result
-from provisioner.commands.check.endpoints import Ends
+from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.evidence import EvidenceCollector
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
@@ -25,7 +25,7 @@ from provisioner.host.probe.trace import Trace
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device
 from provisioner.network.exchange import Exchange
-from provisioner.plan.checks import HOST, Asked, Question, What, asked
+from provisioner.plan.checks import HOST, CheckSpec, Probe, What, asked
 from provisioner.reachability.pairs import Expected, Pair
 
 _FOLLOWED = 8  # pairs whose frames are followed
@@ -39,7 +39,11 @@ class Diagnosis:
     """One look at everything around the promises that were not kept."""
 
     def __init__(
-        self, ends: Ends, readiness: Readiness, worker: Worker, dropped_before: Mapping[str, int]
+        self,
+        ends: Endpoints,
+        readiness: Readiness,
+        worker: Worker,
+        dropped_before: Mapping[str, int],
     ) -> None:
         self._ends = ends
         self._readiness = readiness
@@ -59,12 +63,12 @@ class Diagnosis:
     def explained(self, results: Sequence[Result]) -> list[Result]:
         """Give the results again, each that broke its promise with the reason that was found."""
         reasons = dict(self._awaited(results))
-        broken = [r for r in results if not r.kept and id(r) not in reasons]
-        if not broken:
+        violated = [r for r in results if not r.met and id(r) not in reasons]
+        if not violated:
             return [replace(r, finding=reasons.get(id(r))) for r in results]
-        self._look.gather(broken)
+        self._look.gather(violated)
         worked = {(r.pair.source, r.pair.target, _version(r)) for r in results if r.reached}
-        for number, result in enumerate(broken):
+        for number, result in enumerate(violated):
             evidence = self._evidence(result, worked)
             if number < _FOLLOWED:
                 evidence = self._followed(result, evidence)
@@ -76,7 +80,7 @@ class Diagnosis:
         for result in results:
             ends = (result.pair.source, result.pair.target)
             lacking = [vm for vm in ends if self._readiness.state(vm) is GuestState.NOT_READY]
-            if lacking and not result.kept:
+            if lacking and not result.met:
                 yield id(result), self._readiness.about(lacking[0])
 
     def _evidence(self, result: Result, worked: set[tuple[str, str, int]]) -> Evidence:
@@ -128,9 +132,9 @@ class Diagnosis:
     def _largest(self, result: Result) -> int:
         """Find the largest packet that comes through, from inside the source."""
         pair = result.pair
-        want = Asked(What.MTU, self._ends.packet(pair))
+        want = CheckSpec(What.MTU, self._ends.packet(pair))
         try:
-            found = self._worker.do(MACHINE.probe, pair.source, Question(want, result.address))
+            found = self._worker.do(MACHINE.probe, pair.source, Probe(want, result.address))
         except VmnetError:
             return 0
         return found.largest

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class Endpoints:
     """What is known of a plan's NICs: how they are configured, and the macvtaps behind them."""
 
     plan: "Plan"

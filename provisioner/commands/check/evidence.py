@@ -11,11 +11,11 @@ from functools import cached_property
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from provisioner.check.evidence import End, Inside, Uplink
+from provisioner.check.evidence import Endpoint, Inside, Uplink
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Result
 from provisioner.commands.check import claims
-from provisioner.commands.check.endpoints import Ends
+from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.lab import switch_probe
@@ -40,7 +40,11 @@ class EvidenceCollector:
     """What was seen, put together per end and per uplink; `claims` are by network."""
 
     def __init__(
-        self, ends: Ends, readiness: Readiness, worker: Worker, dropped_before: Mapping[str, int]
+        self,
+        ends: Endpoints,
+        readiness: Readiness,
+        worker: Worker,
+        dropped_before: Mapping[str, int],
     ) -> None:
         self.claims: dict[str, dict[Address, tuple[str, ...]]] = {}
         self._ends = ends
@@ -52,16 +56,18 @@ class EvidenceCollector:
         self._reflects: dict[str, bool | None] = {}
         self._foreign: dict[tuple[str, str], Findings] = {}
 
-    def gather(self, broken: Iterable[Result]) -> None:
+    def gather(self, violated: Iterable[Result]) -> None:
         """Ask side by side what takes time: the guests, the wires, the switches."""
-        pairs = [r.pair for r in broken]
+        pairs = [r.pair for r in violated]
         vms = {vm for p in pairs for vm in (p.source, p.target) if self.has_agent(vm)}
         networks = {p.network for p in pairs if not self._plan.network(p.network).granted}
         uplinks = {uplink_of(self._plan.name, self._plan.network(name)) for name in networks}
         with ThreadPoolExecutor(max_workers=16) as side_by_side:
             jobs = [side_by_side.submit(self._look_inside, vm) for vm in vms]
             jobs.append(side_by_side.submit(self._ask_wires, networks))
-            jobs += [side_by_side.submit(self._ask_outside, *one) for one in self._outside(broken)]
+            jobs += [
+                side_by_side.submit(self._ask_outside, *one) for one in self._outside(violated)
+            ]
             jobs += [side_by_side.submit(self._ask_switch, uplink) for uplink in uplinks]
         for job in jobs:
             job.result()
@@ -93,10 +99,10 @@ class EvidenceCollector:
         except VmnetError:
             self._reflects[uplink] = None
 
-    def _outside(self, broken: Iterable[Result]) -> set[tuple[str, str]]:
+    def _outside(self, violated: Iterable[Result]) -> set[tuple[str, str]]:
         """List the machines outside that some guest could not reach, each with its uplink."""
         found = set()
-        for pair, address in ((r.pair, r.address) for r in broken if r.reached is not None):
+        for pair, address in ((r.pair, r.address) for r in violated if r.reached is not None):
             network = self._plan.network(pair.network)
             if not network.uplink or not address or pair.expected is not Expected.REACHES:
                 continue
@@ -140,7 +146,7 @@ class EvidenceCollector:
             control=address if foreign else "",
         )
 
-    def end(self, name: str, nic: int, network: "Network") -> End:
+    def end(self, name: str, nic: int, network: "Network") -> Endpoint:
         """Put together what is known of one end of a pair."""
         if (name, nic) not in self._ends.nics:
             return self._no_guest(name, network)
@@ -153,7 +159,7 @@ class EvidenceCollector:
         claimed = self.claims.get(network.name)
         agent = self.has_agent(name)
         live = next((x for x in self._ends.facts.live if x.vm == name), None)
-        end = End(
+        end = Endpoint(
             name,
             nic,
             device,
@@ -173,7 +179,7 @@ class EvidenceCollector:
         )
         return self._with_link(end, link) if link else end
 
-    def _with_link(self, end: End, link: "Link") -> End:
+    def _with_link(self, end: Endpoint, link: "Link") -> Endpoint:
         return replace(
             end,
             up=link.up,
@@ -184,18 +190,20 @@ class EvidenceCollector:
             holders=self._strangers.get(link.name, ()),
         )
 
-    def _no_guest(self, name: str, network: "Network") -> End:
+    def _no_guest(self, name: str, network: "Network") -> Endpoint:
         """Describe an end that is not a guest: the host, or a machine outside."""
         if name != HOST:
             machine = self._plan.hosts.get(name)
-            return End(name, login=" ".join(machine.ssh.words) if machine and machine.ssh else "")
+            return Endpoint(
+                name, login=" ".join(machine.ssh.words) if machine and machine.ssh else ""
+            )
         device = host_device(self._plan, network)
         link = self._ends.facts.link(device)
         mac = host_mac(self._plan, network, self._ends.facts)
         if link is None:
-            return End(HOST, link=device, mac=mac, exists=False)
+            return Endpoint(HOST, link=device, mac=mac, exists=False)
         own = tuple(a.partition("/")[0] for a in link.addresses)
-        return End(HOST, 0, device, mac, own, up=link.up, carrier=link.carrier)
+        return Endpoint(HOST, 0, device, mac, own, up=link.up, carrier=link.carrier)
 
     @cached_property
     def _indexes(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Result, Vantage
 from provisioner.commands.check import probes
-from provisioner.commands.check.endpoints import Ends
+from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.probes import Target
 from provisioner.commands.check.readiness import NO_AGENT, Readiness
 from provisioner.errors import VmnetError
@@ -38,7 +38,7 @@ class Measuring:
     """The measurements of one check; `results` grows as guests come up."""
 
     def __init__(
-        self, ends: Ends, pairs: Sequence[Pair], readiness: Readiness, worker: Worker
+        self, ends: Endpoints, pairs: Sequence[Pair], readiness: Readiness, worker: Worker
     ) -> None:
         self.results: list[Result] = []
         self._ends = ends

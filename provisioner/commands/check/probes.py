@@ -12,16 +12,16 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from provisioner.check.result import Probed, Result, Vantage
-from provisioner.commands.check.endpoints import Ends
+from provisioner.commands.check.endpoints import Endpoints
 from provisioner.errors import VmnetError
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import host_checks, neighbours, ssh_ping
 from provisioner.host.system.worker import Worker
-from provisioner.plan.checks import Question, asked
+from provisioner.plan.checks import Probe, asked
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
-    from provisioner.plan.hosts import Machine
+    from provisioner.plan.hosts import ExternalHost
 
 _TRIES = {Expected.REACHES: 4}
 _OTHER_TRIES = 2
@@ -32,14 +32,14 @@ _PAUSE_S = 0.5  # between two tries of what has a deadline
 Target = tuple[Pair, str]
 
 
-def in_guest(worker: Worker, ends: Ends, vm: str, target: Target) -> Result:
+def in_guest(worker: Worker, ends: Endpoints, vm: str, target: Target) -> Result:
     """Ask from inside a guest what a check of the user's asks."""
     pair, address = target
     peer = pair.target if any(pair.target == name for name, _ in ends.nics) else ""
     mtu = ends.mtu(vm, pair.source_nic)
-    question = Question(asked(pair.asked), address, pair.within_s, mtu, peer)
+    question = Probe(asked(pair.asked), address, pair.within_s, mtu, peer)
 
-    def ask(question: Question) -> Probed:
+    def ask(question: Probe) -> Probed:
         return worker.do(MACHINE.probe, vm, question)
 
     return _probed(target, question, ask, Vantage.AGENT)
@@ -48,13 +48,11 @@ def in_guest(worker: Worker, ends: Ends, vm: str, target: Target) -> Result:
 def of_host(target: Target) -> Result:
     """Ask what a check of the user's asks of the host itself, by its own stack."""
     pair, address = target
-    question = Question(asked(pair.asked), address, pair.within_s)
+    question = Probe(asked(pair.asked), address, pair.within_s)
     return _probed(target, question, host_checks.probe, Vantage.HOST)
 
 
-def _probed(
-    target: Target, question: Question, ask: Callable[[Question], Probed], by: Vantage
-) -> Result:
+def _probed(target: Target, question: Probe, ask: Callable[[Probe], Probed], by: Vantage) -> Result:
     pair = target[0]
     end = time.monotonic() + question.within_s
     pause = threading.Event()
@@ -71,7 +69,7 @@ def _probed(
     return Result(*target, found.reached, found.seconds, told, by, seen=found)
 
 
-def from_machine(machine: "Machine", batch: Sequence[Target]) -> Iterable[Result]:
+def from_machine(machine: "ExternalHost", batch: Sequence[Target]) -> Iterable[Result]:
     """Ping from another machine; what cannot be logged in to is not measured, never down."""
     if machine.ssh is None:
         return [untested(target, "nobody knows how to log in there") for target in batch]

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from provisioner.check import readiness
-from provisioner.check.readiness import Kind, Sign, SignState, Traits
+from provisioner.check.readiness import Sign, SignKind, SignState, Traits
 from provisioner.commands.check import claims
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
@@ -58,11 +58,11 @@ class ReadinessProbes:
 
     def _look(self, vm: str, sign: Sign, end: float) -> SignState:
         match sign.kind:
-            case Kind.STARTED:
+            case SignKind.STARTED:
                 return SignState(ok=True)
-            case Kind.ADDRESS:
+            case SignKind.ADDRESS:
                 return self._address(vm)
-            case Kind.SSH | Kind.TCP if addresses := self._reachable(vm):
+            case SignKind.SSH | SignKind.TCP if addresses := self._reachable(vm):
                 return _connected(sign, addresses)
             case _:
                 pass  # only the guest itself can say
@@ -98,8 +98,8 @@ class ReadinessProbes:
 
 
 def _connected(sign: Sign, addresses: Collection[str]) -> SignState:
-    try_it = tcp.speaks_ssh if sign.kind is Kind.SSH else tcp.opens
+    try_it = tcp.speaks_ssh if sign.kind is SignKind.SSH else tcp.opens
     if any(try_it(address, sign.port, _CONNECT_S) for address in addresses):
         return SignState(ok=True)
-    what = "no SSH server greets" if sign.kind is Kind.SSH else "nobody answers"
+    what = "no SSH server greets" if sign.kind is SignKind.SSH else "nobody answers"
     return SignState(ok=False, why=f"{what} at {', '.join(addresses)}")

@@ -12,7 +12,7 @@ from provisioner.check.readiness import GuestState, Traits
 from provisioner.check.result import Finding, Result
 from provisioner.commands.check import claims
 from provisioner.commands.check.diagnose import Diagnosis
-from provisioner.commands.check.endpoints import Ends
+from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.measure import Measuring
 from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.check.readiness_probes import ReadinessProbes
@@ -65,7 +65,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     # What was started a moment ago may have died since: it counts, so that its end is told.
     up_now = sorted({d.vm for d in domains} | when.fresh)
     cards = {(d.vm, i): nic for d in domains for i, nic in enumerate(d.nics)}
-    ends = Ends(session.target.plan, session.nics, cards, session.snapshot.facts)
+    ends = Endpoints(session.target.plan, session.nics, cards, session.snapshot.facts)
     pairs = _pairs(session, set(up_now))
     plan, nics, worker = session.target.plan, session.nics, session.worker
     traits = {d.vm: Traits(d.image.agent, d.image.cloud_init) for d in domains}
@@ -88,7 +88,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     found += _unmeasured(pairs, found)
     results = sorted(found, key=lambda r: order[id(r.pair)])
     diagnosis = Diagnosis(ends, readiness, session.worker, before)
-    if any(not r.kept for r in results):
+    if any(not r.met for r in results):
         if last is None or last - time.monotonic() > _REASON_S:
             session.tell("some promises were not kept: looking for the reason")
             ends = replace(ends, facts=session.look().facts)
@@ -113,17 +113,17 @@ def _unmeasured(pairs: Iterable[Pair], results: Iterable[Result]) -> list[Result
 
 
 def _reported(session: Session, report: Report, when: When) -> Report:
-    broken = {vm for r in report.results if not r.kept for vm in (r.pair.source, r.pair.target)}
-    broken |= {finding.about for finding in report.findings}
+    violated = {vm for r in report.results if not r.met for vm in (r.pair.source, r.pair.target)}
+    violated |= {finding.about for finding in report.findings}
     names = {vm.name for vm in session.target.plan.vms}
     home = Path(session.snapshot.facts.home)
     said = tuple(
         (vm, console_log.last_lines(home / "console" / f"{vm}.log", _CONSOLE_LINES))
-        for vm in sorted(broken & names)
+        for vm in sorted(violated & names)
     )
     status = report.status
     if status is Exit.DONE:
-        status = Exit.CHECK_FAILED if broken else Exit.PARTLY_DONE if report.to_do else Exit.DONE
+        status = Exit.CHECK_FAILED if violated else Exit.PARTLY_DONE if report.to_do else Exit.DONE
     took = time.monotonic() - when.started
     return replace(report, status=status, consoles=said, seconds=took)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from provisioner.check.result import OWN_MTU, Probed
 from provisioner.host.guest.commands import Guests, Ran
-from provisioner.plan.checks import Asked, Question, What, at_address
+from provisioner.plan.checks import CheckSpec, Probe, What, at_address
 from provisioner.text import one_line
 
 _USUAL_S: Final = 4.0
@@ -78,7 +78,7 @@ _NO_NAME: Final = re.compile(r"NXDOMAIN|can't find|No answer|not found", re.IGNO
 _SERVED: Final = re.compile(r"(?m)^Server:\s+\S+")
 
 
-def probe(guest: Guests, question: Question) -> Probed:
+def probe(guest: Guests, question: Probe) -> Probed:
     """Ask one thing from inside a guest.
 
     Raises VmnetError when the guest agent does not answer.
@@ -101,7 +101,7 @@ def probe(guest: Guests, question: Question) -> Probed:
             return _pinged(guest, asked, address)
 
 
-def throughput(source: Guests, target: Guests, question: Question) -> Probed:
+def throughput(source: Guests, target: Guests, question: Probe) -> Probed:
     """Measure how fast one guest can send to another: iperf3 where both have it, else nc and dd.
 
     Raises VmnetError when an agent does not answer.
@@ -137,7 +137,7 @@ def _last(ran: Ran) -> str:
     return one_line(_output(ran).strip().rpartition("\n")[2], 120)
 
 
-def _tcp(guest: Guests, asked: Asked, address: str, seconds: float) -> Probed:
+def _tcp(guest: Guests, asked: CheckSpec, address: str, seconds: float) -> Probed:
     words = (address, f"{asked.number:.0f}", f"{max(1, round(seconds))}")
     ran = _sh(guest, _TCP, seconds, *words)
     if ran.status == _NO_TOOL:
@@ -149,7 +149,7 @@ def _tcp(guest: Guests, asked: Asked, address: str, seconds: float) -> Probed:
     return Probed(reached=False, note=f"{asked}: {_last(ran) or 'no answer'}")
 
 
-def _udp(guest: Guests, asked: Asked, address: str, seconds: float) -> Probed:
+def _udp(guest: Guests, asked: CheckSpec, address: str, seconds: float) -> Probed:
     if round(asked.number) == 53:  # noqa: PLR2004  (DNS has a question that must be answered)
         ran = _sh(guest, _DNS, seconds, "localhost", address, f"{seconds:g}")
         if ran.status == _NO_TOOL:
@@ -168,7 +168,7 @@ def _udp(guest: Guests, asked: Asked, address: str, seconds: float) -> Probed:
     return Probed(None, note="no answer, which says nothing of UDP: it may have arrived")
 
 
-def _http(ran: Ran, asked: Asked) -> Probed:
+def _http(ran: Ran, asked: CheckSpec) -> Probed:
     if ran.status == _NO_TOOL:
         return Probed(None, note="cannot be tested: the guest has neither curl nor wget")
     found = _STATUS.findall(_output(ran))
@@ -223,7 +223,7 @@ def _largest(guest: Guests, address: str, above: int) -> int:
     return low
 
 
-def _pinged(guest: Guests, asked: Asked, address: str) -> Probed:
+def _pinged(guest: Guests, asked: CheckSpec, address: str) -> Probed:
     many = asked.what is What.LOSS
     count, every = (_MANY_PINGS, "0.05") if many else (_PINGS, "0.1")
     ran = _sh(guest, _PING_MANY, count * 0.2, address, str(count), every)
@@ -242,7 +242,7 @@ def _pinged(guest: Guests, asked: Asked, address: str) -> Probed:
     return Probed(middle < asked.number, middle, f"median {middle * 1000:.3g} ms")
 
 
-def _fast(rate: float | None, asked: Asked, how: str) -> Probed:
+def _fast(rate: float | None, asked: CheckSpec, how: str) -> Probed:
     if rate is None:
         return Probed(reached=False, note=f"nothing came through ({how})")
     return Probed(rate > asked.number, value=f"{rate / 1e6:.3g} Mbit/s", note=how)

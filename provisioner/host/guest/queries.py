@@ -12,7 +12,7 @@ from typing import Final
 
 from provisioner.check import readiness
 from provisioner.check.evidence import Inside
-from provisioner.check.readiness import Kind, Sign, SignState
+from provisioner.check.readiness import Sign, SignKind, SignState
 from provisioner.errors import VmnetError
 from provisioner.guest import agent_info
 from provisioner.guest.agent_info import GuestInfo
@@ -113,16 +113,16 @@ def look(guest: Guests, sign: Sign, within_s: float) -> SignState:
 
 def _look(guest: Guests, sign: Sign, within_s: float) -> SignState:
     match sign.kind:
-        case Kind.CLOUD_INIT:
+        case SignKind.CLOUD_INIT:
             return readiness.cloud_init(_output(guest, _RESULT))
-        case Kind.SSH | Kind.TCP:
+        case SignKind.SSH | SignKind.TCP:
             there = readiness.listens(_output(guest, _SOCKETS), sign.port)
             return SignState(there, "" if there else "nothing listens there in the guest")
-        case Kind.COMMAND:
+        case SignKind.COMMAND:
             ran = guest.run(["/bin/sh", "-c", sign.line], max(1.0, within_s))
             text = one_line((ran.stderr or ran.stdout).decode("utf-8", "replace").strip(), 100)
             return SignState(ran.status == 0, f"exit status {ran.status}{text and f', {text}'}")
-        case Kind.STARTED | Kind.AGENT | Kind.ADDRESS:
+        case SignKind.STARTED | SignKind.AGENT | SignKind.ADDRESS:
             return SignState(ok=True)  # it has just answered
 
 

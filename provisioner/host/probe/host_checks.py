@@ -8,13 +8,13 @@ import urllib.request
 from typing import Final
 
 from provisioner.check.result import Probed
-from provisioner.plan.checks import Asked, Question, What, at_address
+from provisioner.plan.checks import CheckSpec, Probe, What, at_address
 from provisioner.text import one_line
 
 _USUAL_S: Final = 4.0
 
 
-def probe(question: Question) -> Probed:
+def probe(question: Probe) -> Probed:
     """Ask one thing; what only a guest can be asked is told as untested."""
     seconds = question.within_s or _USUAL_S
     match question.asked.what:
@@ -27,7 +27,7 @@ def probe(question: Question) -> Probed:
             return Probed(None, note=note)
 
 
-def _tcp(asked: Asked, address: str, seconds: float) -> Probed:
+def _tcp(asked: CheckSpec, address: str, seconds: float) -> Probed:
     start = time.monotonic()
     try:
         with socket.create_connection((address, round(asked.number)), seconds):
@@ -38,7 +38,7 @@ def _tcp(asked: Asked, address: str, seconds: float) -> Probed:
         return Probed(reached=False, note=f"{asked}: {error.strerror or 'no answer'}")
 
 
-def _http(asked: Asked, address: str, seconds: float) -> Probed:
+def _http(asked: CheckSpec, address: str, seconds: float) -> Probed:
     # No proxy of the environment's: the way to the guest is what is asked about.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
     start = time.monotonic()

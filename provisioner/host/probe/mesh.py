@@ -24,12 +24,12 @@ from contextlib import contextmanager
 from typing import Final
 
 from provisioner.errors import VmnetError
-from provisioner.host.probe.mesh_state import Ask, Heard, State, requests, seen_by, spread
+from provisioner.host.probe.mesh_state import Ask, MeshAnswers, State, requests, seen_by, spread
 from provisioner.host.probe.packet_socket import explained, index_when_up, packet_socket
 from provisioner.network import frames
 from provisioner.network.frames import Answer
 
-__all__ = ["Ask", "Heard", "answered"]
+__all__ = ["Ask", "MeshAnswers", "answered"]
 
 _FORCE_BUFFER: Final = 33  # asm-generic/socket.h: SO_RCVBUFFORCE
 _BUFFER: Final = 4 << 20  # bytes: the answers to many bursts
@@ -42,14 +42,14 @@ _MOST_MACS: Final = 8  # a hostile guest can make up as many as it likes
 _LOST: Final = {errno.ENOBUFS, errno.EAGAIN}
 
 
-def answered(asks: Sequence[Ask], deadline_s: float, *, every_s: float = 0.1) -> Heard:
+def answered(asks: Sequence[Ask], deadline_s: float, *, every_s: float = 0.1) -> MeshAnswers:
     """Ask everything, each until it is answered or `deadline_s` seconds after it was first asked.
 
     The silent are asked again every `every_s` seconds. A device that is not there, not up or goes
     away loses its own questions only. Raises VmnetError without CAP_NET_RAW.
     """
     if not asks:
-        return Heard({}, {}, {})
+        return MeshAnswers({}, {}, {})
     with _socket() as sock:
         loop = _Mesh(sock, asks, deadline_s, every_s)
         loop.run()
@@ -98,11 +98,11 @@ class _Mesh:
         self._shouted: set[tuple[str, int]] = set()  # device and IP version: one is enough at first
 
     @property
-    def heard(self) -> Heard:
+    def heard(self) -> MeshAnswers:
         told = [x for x in self._states.values() if x.macs]
         full = {x.ask: seen_by(x) for x in told if x.arrived or not x.unicast}
         part = {x.ask: seen_by(x) for x in told if x.ask not in full}
-        return Heard(full, part, self._untested)
+        return MeshAnswers(full, part, self._untested)
 
     def run(self) -> None:
         while self._waiting or self._open:

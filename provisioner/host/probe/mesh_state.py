@@ -24,7 +24,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class MeshAnswers:
     """Who answered which question, and what could not be asked, and why. The rest was silent.
 
     In `unicast_only` are those that answered by unicast, but that no broadcast of the asking guest

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.check.diagnosis.diagnose import diagnose
-from provisioner.check.evidence import End, Evidence, Heading, Inside, Point, Sighting, Uplink
-from provisioner.network.exchange import Kind
+from provisioner.check.evidence import Endpoint, Evidence, Heading, Inside, Point, Sighting, Uplink
+from provisioner.network.exchange import FrameKind
 from provisioner.text import hides
 
 MAC_A, MAC_B, OTHER = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:66:66"
-A = End("a", 0, "mvta", MAC_A, ("10.0.0.1",), mode="bridge", wanted_mode="bridge")
-B = End("b", 0, "mvtb", MAC_B, ("10.0.0.2",), mode="bridge", wanted_mode="bridge")
+A = Endpoint("a", 0, "mvta", MAC_A, ("10.0.0.1",), mode="bridge", wanted_mode="bridge")
+B = Endpoint("b", 0, "mvtb", MAC_B, ("10.0.0.2",), mode="bridge", wanted_mode="bridge")
 DEAD = Evidence("lan", A, B, "10.0.0.2", "ping", expected=True, uplink=Uplink("nic0", mtu=1500))
 LEAK = replace(DEAD, expected=False)
 APART = replace(
@@ -26,14 +26,14 @@ EVERYWHERE = frozenset(Point)
 IN, OUT = Heading.IN, Heading.OUT
 
 
-def seen(*what: tuple[Point, Heading, Kind]) -> dict[str, Any]:
+def seen(*what: tuple[Point, Heading, FrameKind]) -> dict[str, Any]:
     return {"listened": EVERYWHERE, "sightings": frozenset(Sighting(*one) for one in what)}
 
 
-ASKED = (Point.SOURCE, OUT, Kind.REQUEST)
-ARRIVED = (Point.TARGET, IN, Kind.REQUEST)
-ANSWERED = (Point.TARGET, OUT, Kind.REPLY)
-BACK = (Point.SOURCE, IN, Kind.REPLY)
+ASKED = (Point.SOURCE, OUT, FrameKind.REQUEST)
+ARRIVED = (Point.TARGET, IN, FrameKind.REQUEST)
+ANSWERED = (Point.TARGET, OUT, FrameKind.REPLY)
+BACK = (Point.SOURCE, IN, FrameKind.REPLY)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_each_cause_has_its_sentence(evidence: Evidence, told: str) -> None:
         ),
         (LEAK, "which it must not: both are in mode bridge"),
         (
-            replace(LEAK, target=End("host", link="vh"), uplink=Uplink("vu", own_switch=True)),
+            replace(LEAK, target=Endpoint("host", link="vh"), uplink=Uplink("vu", own_switch=True)),
             "the host is at the far side of the switch of network lan",
         ),
         (replace(LEAK, gone_by=OTHER), f"the machine {OTHER} hands the packets on"),
@@ -176,7 +176,9 @@ _WORDS = st.text(max_size=40)
     st.sampled_from([None, "fd00::2", "10.0.0.2", ""]),
     st.booleans(),
     st.sets(
-        st.builds(Sighting, st.sampled_from(Point), st.sampled_from(Heading), st.sampled_from(Kind))
+        st.builds(
+            Sighting, st.sampled_from(Point), st.sampled_from(Heading), st.sampled_from(FrameKind)
+        )
     ),
 )
 def test_no_evidence_leaves_the_user_without_a_harmless_sentence_and_a_mend(
@@ -202,11 +204,11 @@ def test_no_evidence_leaves_the_user_without_a_harmless_sentence_and_a_mend(
         assert not any(map(hides, text)), ascii(text)
 
 
-NAS = End("nas", login="-l root -- nas")
+NAS = Endpoint("nas", login="-l root -- nas")
 FROM_NAS = replace(DEAD, source=NAS, uplink=Uplink("nic0", mtu=1500))
 UNTESTED = replace(DEAD, untested=True, note="cannot be tested: the guest has no nslookup")
-CAME = (Point.UPLINK, IN, Kind.REQUEST)
-LEFT = (Point.UPLINK, OUT, Kind.REPLY)
+CAME = (Point.UPLINK, IN, FrameKind.REQUEST)
+LEFT = (Point.UPLINK, OUT, FrameKind.REPLY)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +217,7 @@ LEFT = (Point.UPLINK, OUT, Kind.REPLY)
         (replace(FROM_NAS, **seen()), "what nas sent to 10.0.0.2 never came to nic0"),
         (replace(FROM_NAS, **seen(CAME)), "came in by nic0 and never reached the macvtap of b"),
         (
-            replace(FROM_NAS, **seen(CAME, (Point.TARGET, IN, Kind.WHO_HAS))),
+            replace(FROM_NAS, **seen(CAME, (Point.TARGET, IN, FrameKind.WHO_HAS))),
             "what nas sent reached b, which has not answered",
         ),
         (replace(FROM_NAS, **seen(CAME, ARRIVED, ANSWERED)), "its answer never left by nic0"),
@@ -267,10 +269,12 @@ def test_a_packet_above_the_guests_own_mtu_does_not_vanish_on_the_way() -> None:
     [
         (A, B, "watch it: vmnet capture a.0"),
         (NAS, B, "watch it: vmnet capture b.0"),
-        (End("host", link="nic0"), NAS, "watch it: tcpdump -n -i nic0"),
+        (Endpoint("host", link="nic0"), NAS, "watch it: tcpdump -n -i nic0"),
     ],
 )
-def test_the_next_look_is_where_frames_can_be_seen(source: End, target: End, fix: str) -> None:
+def test_the_next_look_is_where_frames_can_be_seen(
+    source: Endpoint, target: Endpoint, fix: str
+) -> None:
     assert diagnose(replace(DEAD, source=source, target=target)).fix == fix
 
 
@@ -293,7 +297,7 @@ def test_an_answer_that_is_not_the_wanted_one_is_no_firewall(asked: str, value: 
 
 
 def test_a_name_that_a_guest_does_not_resolve_is_no_machine_without_address() -> None:
-    name = replace(DEAD, target=End("example.org"), address="", note="can't resolve")
+    name = replace(DEAD, target=Endpoint("example.org"), address="", note="can't resolve")
     asked = replace(name, asked="dns example.org")
     assert diagnose(asked).what == "a does not resolve example.org: can't resolve"
     url = replace(name, asked="http://example.org/x")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.check import readiness
-from provisioner.check.readiness import MICRO, Kind, Sign, SignState, Traits
+from provisioner.check.readiness import MICRO, Sign, SignKind, SignState, Traits
 from provisioner.plan.load.loader import load
 from provisioner.plan.vm import Vm
 
@@ -27,13 +27,13 @@ def vm(words: str = "") -> Vm:
 @pytest.mark.parametrize(
     ("words", "traits", "signs"),
     [
-        ("", MICRO, [Sign(Kind.AGENT)]),
-        ("", Traits(), [Sign(Kind.ADDRESS)]),
-        ("", Traits(cloud_init=True), [Sign(Kind.ADDRESS)]),
-        ("", Traits(agent=True, cloud_init=True), [Sign(Kind.CLOUD_INIT)]),
-        (", ready: started", MICRO, [Sign(Kind.STARTED)]),
-        (", ready: [ssh, tcp/80, ssh]", MICRO, [Sign(Kind.SSH, 22), Sign(Kind.TCP, 80)]),
-        (', ready: "command test -e /x"', MICRO, [Sign(Kind.COMMAND, line="test -e /x")]),
+        ("", MICRO, [Sign(SignKind.AGENT)]),
+        ("", Traits(), [Sign(SignKind.ADDRESS)]),
+        ("", Traits(cloud_init=True), [Sign(SignKind.ADDRESS)]),
+        ("", Traits(agent=True, cloud_init=True), [Sign(SignKind.CLOUD_INIT)]),
+        (", ready: started", MICRO, [Sign(SignKind.STARTED)]),
+        (", ready: [ssh, tcp/80, ssh]", MICRO, [Sign(SignKind.SSH, 22), Sign(SignKind.TCP, 80)]),
+        (', ready: "command test -e /x"', MICRO, [Sign(SignKind.COMMAND, line="test -e /x")]),
     ],
 )
 def test_a_plan_decides_and_else_the_image(words: str, traits: Traits, signs: list[Sign]) -> None:
@@ -83,7 +83,7 @@ def test_whatever_is_said_for_a_result_is_judged(text: str) -> None:
 
 def test_all_that_is_missing_is_told() -> None:
     left = {
-        Sign(Kind.SSH, 22): SignState(ok=False, why="no"),
-        Sign(Kind.AGENT): SignState(ok=False),
+        Sign(SignKind.SSH, 22): SignState(ok=False, why="no"),
+        Sign(SignKind.AGENT): SignState(ok=False),
     }
     assert readiness.missing(left) == "ssh: no; agent"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.plan import checks
-from provisioner.plan.checks import Asked, Check, What
+from provisioner.plan.checks import Check, CheckSpec, What
 from provisioner.plan.scalars import BadValue
 from tests.builders.plan import told as complaints
 
@@ -21,19 +21,19 @@ def read(text: str) -> Check:
 @pytest.mark.parametrize(
     ("text", "asked"),
     [
-        ("a -> b", Asked()),
-        ("a -> b tcp/22", Asked(What.TCP, 22)),
-        ("a -> b udp/53", Asked(What.UDP, 53)),
-        ("a -> http://10.0.0.1/x status 204", Asked(What.HTTP, 204, "http://10.0.0.1/x")),
-        ("a -> dns example.org", Asked(What.DNS, 0, "example.org")),
-        ("a -> b mtu 1500", Asked(What.MTU, 1500)),
-        ("a -> b throughput > 1gbit", Asked(What.THROUGHPUT, 1e9)),
-        ("a -> b throughput > 1Gbit", Asked(What.THROUGHPUT, 1e9)),
-        ("a -> b latency < 5ms", Asked(What.LATENCY, 0.005)),
-        ("a -> b loss <1%", Asked(What.LOSS, 0.01)),
+        ("a -> b", CheckSpec()),
+        ("a -> b tcp/22", CheckSpec(What.TCP, 22)),
+        ("a -> b udp/53", CheckSpec(What.UDP, 53)),
+        ("a -> http://10.0.0.1/x status 204", CheckSpec(What.HTTP, 204, "http://10.0.0.1/x")),
+        ("a -> dns example.org", CheckSpec(What.DNS, 0, "example.org")),
+        ("a -> b mtu 1500", CheckSpec(What.MTU, 1500)),
+        ("a -> b throughput > 1gbit", CheckSpec(What.THROUGHPUT, 1e9)),
+        ("a -> b throughput > 1Gbit", CheckSpec(What.THROUGHPUT, 1e9)),
+        ("a -> b latency < 5ms", CheckSpec(What.LATENCY, 0.005)),
+        ("a -> b loss <1%", CheckSpec(What.LOSS, 0.01)),
     ],
 )
-def test_what_is_asked_is_read_and_can_be_written_back(text: str, asked: Asked) -> None:
+def test_what_is_asked_is_read_and_can_be_written_back(text: str, asked: CheckSpec) -> None:
     assert read(text).asked == asked
     assert checks.asked(str(asked)) == asked
 
