@@ -14,7 +14,7 @@ from provisioner.text import one_line
 
 AGENT = "org.qemu.guest_agent.0"
 _BY_THE_LIST = {"type", "target managed", "model type"}
-"""Fields with one value in guest/xml/allowlist.py: here it is seen that they are there at all."""
+"""Fields with one value in templates/domain-allowlist.txt: here they are checked for presence."""
 
 _KIB = {"": 1, "KiB": 1, "k": 1, "MiB": 1 << 10, "M": 1 << 10, "GiB": 1 << 20, "G": 1 << 20}
 

@@ -361,11 +361,9 @@ def test_findings_are_shown_by_area_and_hostile_names_steer_nothing() -> None:
     assert not {"\x1b", "\x9b"} & set(text)
     assert not any(line.startswith("::") for line in text.splitlines())
     assert text.index("none") < text.index("red")
-    summary = "doctor: 3 things looked at, 1 lacking, 1 broken; no plan can be brought up"
+    summary = "doctor: 3 checks, 1 lacking, 1 broken; no plan can be brought up"
     assert text.endswith(f"\n{summary}")
-    assert findings.summary(items[:1]) == (
-        "doctor: 1 things looked at; nothing keeps vmnet up from working"
-    )
+    assert findings.summary(items[:1]) == ("doctor: 1 checks; nothing keeps vmnet up from working")
     told = json.loads(findings.as_json(items))
     assert told["status"] == 4
     assert [f["state"] for f in told["findings"]] == ["ok", "lacking", "broken"]

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from tests.builders.report import (
     LEAK,
     PLAN,
     UNKNOWN,
+    pair,
     report,
     spoilt,
 )
@@ -214,3 +216,43 @@ def test_the_schema_refuses_what_is_not_a_report() -> None:
     found["results"][0]["expected"] = "maybe"
     with pytest.raises(fastjsonschema.JsonSchemaValueException, match="expected"):
         is_valid(found)
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (4, "s0 -> b, s1 -> b, s2 -> b, s3 -> b"),
+        (5, "s0 -> b, s1 -> b, s2 -> b, s3 -> b and 1 more"),
+    ],
+)
+def test_four_pairs_of_a_reason_are_named(count: int, shown: str) -> None:
+    results = [replace(DEAD, pair=pair(source=f"s{i}")) for i in range(count)]
+    assert [pairs for pairs, _ in failures.of(report(*results))] == [shown]
+
+
+def test_markdown_is_escaped_and_other_text_is_not() -> None:
+    shown = github.summary(spoilt("a|b"))
+    assert "x a&#124;b" in shown
+    assert "**the uplink nic0 is down**" in github.summary(report(DEAD))
+
+
+def test_a_cell_of_the_page_has_the_results_of_its_pair() -> None:
+    page = as_html(report(GOOD, DEAD, UNKNOWN), PLAN)
+    cells = re.search(r'id="cells">(.*?)</script>', page, re.DOTALL)
+    assert cells
+    assert [[one["asked"] for one in cell] for cell in json.loads(cells[1])] == [
+        ["a -> b", "a -> b"],
+        ["b -> a"],
+    ]
+
+
+def test_junit_has_no_suite_of_a_vm_with_nothing_to_tell() -> None:
+    suites = parsed(as_junit(report(UNKNOWN)))
+    assert [suite.get("name") for suite in suites] == ["b"]
+
+
+def test_targets_of_a_grid_come_in_the_order_of_its_sources() -> None:
+    ends = [("a", "b"), ("b", "a"), ("a", "gateway"), ("c", "b")]
+    results = [replace(GOOD, pair=pair(source=source, target=target)) for source, target in ends]
+    (grid,) = matrix.grids(results)
+    assert (grid.sources, grid.targets) == (("a", "b", "c"), ("a", "b", "gateway"))
