@@ -8,8 +8,9 @@ import hashlib
 from collections.abc import Iterator
 from itertools import count
 from typing import Final
+from uuid import UUID, uuid5
 
-_NAMESPACE = bytes.fromhex("6d1f9a3e5b2c5d0f8a47c3e1907bd254")
+_NAMESPACE: Final = UUID("6d1f9a3e-5b2c-5d0f-8a47-c3e1907bd254")
 """The fixed namespace (RFC 4122) under which the UUIDs of domains are derived."""
 
 PLAN_GROUPS: Final = 0x76000000
@@ -131,13 +132,7 @@ def domain(plan: str, vm: str) -> str:
 
 def domain_uuid(plan: str, vm: str) -> str:
     """Derive the domain's UUID: version 5 of "PLAN/VM" in vmnet's namespace (RFC 4122, 4.3)."""
-    raw = bytearray(
-        hashlib.sha1(_NAMESPACE + f"{plan}/{vm}".encode(), usedforsecurity=False).digest()[:16]
-    )
-    raw[6] = raw[6] & 0x0F | 0x50
-    raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+    return str(uuid5(_NAMESPACE, f"{plan}/{vm}"))
 
 
 def ifindexes(plan: str, vm: str, nic_index: int) -> Iterator[int]:
