@@ -1,13 +1,7 @@
-"""The door: starts the worker before anything heavy is loaded, then lets the command line speak."""
+"""The entry point: starts the worker before anything heavy is loaded, then the command line."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
-
-_WITH_WORKER = frozenset(
-    {"up", "down", "plan", "status", "check", "exec", "console", "ssh", "cp", "modes", "link", "ip"}
-    | {"doctor"}
-)
-_NOT_WITH = frozenset({"--help", "--print-plan", "--watch", "--ci"})
 
 
 def main() -> None:
@@ -16,20 +10,22 @@ def main() -> None:
     The worker imports libvirt and pyroute2 on one core while this process imports the rest on the
     other. It has to be forked before there are threads anyway.
     """
-    from provisioner.host.system import umask
-
-    umask.set_own()  # before the worker is forked, which libvirt makes its folders in
-    worker = None
-    words = sys.argv[1:]
-    if words and words[0] in _WITH_WORKER and not _NOT_WITH & set(words):
-        from provisioner.host.system import worker as workers
-
-        worker = workers.start(nullcontext if words[0] == "modes" else _serve)
-    if words == ["--version"]:
+    argv = sys.argv[1:]
+    if argv == ["--version"]:
         from provisioner import __version__
 
         print(f"vmnet {__version__}")  # noqa: T201  (typer's import would take ten times as long)
         return
+    from provisioner.commands.command import COMMANDS
+    from provisioner.host.system import umask
+
+    umask.set_own()  # before the worker is forked, which libvirt makes its folders in
+    worker = None
+    command = COMMANDS.get(argv[0]) if argv else None
+    if command and command.starts_worker(argv):
+        from provisioner.host.system import worker as workers
+
+        worker = workers.start(_serve if command.uses_libvirt else nullcontext)
     from provisioner.cli.app import app
 
     app(obj=worker)

@@ -1,19 +1,32 @@
 """The envelope of every JSON document that vmnet prints."""
 
-from __future__ import annotations
+import json
 
 from provisioner.text import sanitize
 
-FORMAT = 1  # of the JSON; changes only when a reader of the old one would be misled
+FORMAT = 1  # changes only when a reader of the old one would be misled
 
 
-def _clean(value: object) -> object:
+def json_document(command: str = "", status: int | None = None, /, **fields: object) -> str:
+    """Return a document of a command, with its exit status if it has one, every string sanitised.
+
+    `fields` hold what json.dumps takes.
+    """
+    envelope: dict[str, object] = {"format": FORMAT}
+    if command:
+        envelope["command"] = command
+    if status is not None:
+        envelope["status"] = int(status)
+    return json.dumps(_sanitized(envelope | fields), indent=2)
+
+
+def _sanitized(value: object) -> object:
     match value:
         case str():
             return sanitize(value)
         case dict():
-            return {sanitize(str(k)): _clean(v) for k, v in value.items()}
+            return {sanitize(str(key)): _sanitized(item) for key, item in value.items()}
         case list() | tuple():
-            return [_clean(v) for v in value]
+            return [_sanitized(item) for item in value]
         case _:
             return value

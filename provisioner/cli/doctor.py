@@ -1,12 +1,14 @@
-"""vmnet doctor: says what is wrong with a host before anything is brought up there."""
+"""vmnet doctor: what is wrong with a host before anything is brought up there."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.run import agreed, answering, worker_of
-from provisioner.errors import Exit, VmnetError
+from provisioner.cli.options import Json, Peer, Yes
+from provisioner.cli.run import confirm_probe, running
+from provisioner.commands import command
+from provisioner.errors import bad_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,42 +23,34 @@ def doctor(
     uplink: Annotated[
         str | None, typer.Option(help="Judge this NIC, and ask the switch behind it.")
     ] = None,
-    peer: Annotated[
-        str | None,
-        typer.Option(help="With --uplink: who is asked.", show_default="the default gateway"),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --uplink: do not ask.")] = False,
+    peer: Peer = None,
+    yes: Yes = False,
     ci: Annotated[
         bool, typer.Option("--ci", help="Print lines for GitHub and GitLab runners.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Write the findings as JSON.")] = False,
+    json: Json = False,
 ) -> None:
-    """Look for everything that would keep plans from coming up on this host, and say the mend.
+    """Look for everything that would keep plans from coming up on this host, with its fix.
 
-    Nothing is changed, and nothing is sent unless --uplink is given; then it is said before what.
+    Nothing is changed, and nothing is sent unless --uplink is given; then it is shown before.
     """
-
-    def work() -> None:
+    with running(command.DOCTOR, ctx, json=json) as worker:
         if uplink is None and (peer is not None or yes):
-            raise VmnetError(
-                "--peer and --yes are about a NIC's switch",
-                fix="name the NIC: --uplink NIC",
-                status=Exit.BAD_INPUT,
+            raise bad_input(
+                "--peer and --yes are about a NIC's switch", "name the NIC: --uplink NIC"
             )
         if ci:
             _print_lines()
             return
-        from provisioner.commands import doctor as flow
-        from provisioner.doctor import findings as words
+        from provisioner.commands import doctor as looks
+        from provisioner.doctor import findings
 
         with output.progress("doctor") as tell:
-            found = flow.look(worker_of(ctx), tell, uplink or "")
-            if uplink is not None and not words.status(found):
-                found += _asked(worker_of(ctx), uplink, peer or "", tell, yes=yes)
-        output.typed(words.as_json(found) if json else "\n".join(words.lines(found)))
-        raise typer.Exit(words.status(found))
-
-    answering("doctor", work, json=json, worker=ctx.obj)
+            found = looks.look(worker, tell, uplink or "")
+            if uplink is not None and not findings.status(found):
+                found += _asked(worker, uplink, peer or "", tell, yes=yes)
+        output.typed(findings.as_json(found) if json else "\n".join(findings.lines(found)))
+        raise typer.Exit(findings.status(found))
 
 
 def _asked(
@@ -65,7 +59,7 @@ def _asked(
     from provisioner.commands import doctor, modes
 
     asked = modes.question(worker, uplink, peer)
-    agreed(asked, yes=yes)
+    confirm_probe(asked, yes=yes)
     return doctor.asked(modes.ask(worker, asked, tell))
 
 

@@ -1,16 +1,17 @@
 """vmnet explain A B: the way of a frame, step by step, from the plan alone."""
 
-import json as jsons
 import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.run import answering, target
-from provisioner.errors import Exit, VmnetError
+from provisioner.cli.options import File, Json
+from provisioner.cli.run import plan_target, running
+from provisioner.commands import command
+from provisioner.errors import bad_input
+from provisioner.json_document import json_document
 
 _ARROW = re.compile(r"\s*(\S+?)\s*-/?>\s*([^\s>]+)\s*")
 _TORN_ARROW = re.compile(r".*-/?>?")
@@ -23,31 +24,28 @@ def explain(
             help="Two ends: web1 db1. An arrow needs quotes: 'web1 -> db1'.", metavar="A B"
         ),
     ],
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="The plan.")] = None,
+    file: File = None,
     *,
     hairpin: Annotated[
         bool | None,
         typer.Option("--hairpin/--no-hairpin", help="Take it that the NIC's switch reflects."),
     ] = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Write a Mermaid flowchart.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Write it as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Explain how a frame gets from A to B and back: VMs, host, gateway, or an address."""
-
-    def work() -> None:
+    with running(command.EXPLAIN, json=json):
         from provisioner.network.addressing import assign
         from provisioner.reachability import explain as ways
         from provisioner.reachability import explain_text as texts
 
         source, to = _ends(words)
-        plan = target(None, file, None).plan
-        way = ways.explain(plan, assign(plan), source, to, reflects=hairpin)
+        plan = plan_target(file).plan
+        path = ways.explain(plan, assign(plan), source, to, reflects=hairpin)
         if json:
-            output.typed(jsons.dumps({"format": 1, **asdict(way)}, indent=2))
+            output.typed(json_document(**asdict(path)))
         else:
-            output.typed((texts.as_mermaid if mermaid else texts.as_text)(way).rstrip("\n"))
-
-    answering("explain", work, json=json)
+            output.typed((texts.as_mermaid if mermaid else texts.as_text)(path).rstrip("\n"))
 
 
 def _ends(words: list[str]) -> tuple[str, str]:
@@ -55,17 +53,13 @@ def _ends(words: list[str]) -> tuple[str, str]:
     arrow = _ARROW.fullmatch(words[0]) if len(words) == 1 else None
     if arrow:
         return arrow[1], arrow[2]
-    torn = any(_TORN_ARROW.fullmatch(word) for word in words)
-    if len(words) == 2 and not torn and not any(word.startswith("-") for word in words):  # noqa: PLR2004
-        return words[0], words[1]
-    if torn:
-        raise VmnetError(
+    if any(_TORN_ARROW.fullmatch(word) for word in words):
+        raise bad_input(
             "the shell takes the > of an arrow for a redirect, which empties the file after it",
-            fix="write two names, without an arrow: vmnet explain web1 db1",
-            status=Exit.BAD_INPUT,
+            "write two names, without an arrow: vmnet explain web1 db1",
         )
-    raise VmnetError(
-        f"{' '.join(words)}: these are not two ends",
-        fix="write two names: vmnet explain web1 db1",
-        status=Exit.BAD_INPUT,
-    )
+    if len(words) != 2 or any(word.startswith("-") for word in words):  # noqa: PLR2004
+        raise bad_input(
+            f"{' '.join(words)}: these are not two ends", "write two names: vmnet explain web1 db1"
+        )
+    return words[0], words[1]

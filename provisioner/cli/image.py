@@ -1,15 +1,15 @@
 """vmnet image: the images that guests boot from."""
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.run import answering
-from provisioner.errors import Exit, VmnetError, bad_input
+from provisioner.cli.options import Json, Yes
+from provisioner.cli.run import confirm, running
+from provisioner.errors import bad_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,19 +30,17 @@ _FIRMWARE: "dict[str, FirmwareName]" = {"bios": "bios", "uefi": "uefi"}
 
 
 @app.command()
-def ls(
-    *, json: Annotated[bool, typer.Option("--json", help="Write the list as JSON.")] = False
-) -> None:
+def ls(*, json: Json = False) -> None:
     """List the images there are, and those that can be had."""
-
-    def work() -> None:
+    with running("image ls", json=json):
         from provisioner.commands import image
         from provisioner.image import listing
 
         rows = image.listed()
-        output.typed(listing.as_json(rows) if json else listing.as_table(rows))
-
-    answering("image ls", work, json=json)
+        if json:
+            output.typed(listing.as_json(rows))
+        else:
+            output.print_rows(listing.as_rows(rows))
 
 
 @app.command(name="import")
@@ -61,8 +59,7 @@ def import_(  # noqa: PLR0913  (each an option of the command line)
     ] = False,
 ) -> None:
     """Take a copy of an image file into the store, hashed, checked and read-only."""
-
-    def work() -> None:
+    with running("image import", interrupted=_NOTHING_KEPT):
         from provisioner.commands import image
         from provisioner.image.digest import sha256 as parsed
         from provisioner.image.listing import summary
@@ -80,8 +77,6 @@ def import_(  # noqa: PLR0913  (each an option of the command line)
             record = image.add(file, origin, tell, progress)
         output.typed(summary(record))
 
-    answering("image import", work, interrupted=_NOTHING_KEPT)
-
 
 @app.command()
 def pull(
@@ -91,16 +86,13 @@ def pull(
     digest: Annotated[str, typer.Option(help="Its SHA-256 or SHA-512.")] = "",
 ) -> None:
     """Fetch an image of the catalogue, or from an https address, prove it, and keep it."""
-
-    def work() -> None:
+    with running("image pull", interrupted="interrupted: the next pull goes on from here"):
         from provisioner.commands import image_pull
         from provisioner.image.listing import summary
 
         with output.bar("pull") as (tell, progress):
             record = image_pull.pull(what, tell, progress, name=name, pin=digest)
         output.typed(summary(record))
-
-    answering("image pull", work, interrupted="interrupted: the next pull goes on from here")
 
 
 @app.command()
@@ -110,15 +102,12 @@ def build(name: Name = "micro", mirror: Mirrors = None) -> None:
     "debian" is the one of this host's own release, from the mirror of its apt; another release
     (debian-12, debian-13) comes from the mirror that is named.
     """
-
-    def work() -> None:
+    with running("image build"):
         from provisioner.commands import image
 
         with output.bar("build") as (tell, progress):
             line = image.build(name, tell, progress, mirror or ())
         output.typed(line)
-
-    answering("image build", work)
 
 
 @app.command()
@@ -126,22 +115,18 @@ def verify(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="All without.")] = "",
 ) -> None:
     """Hash what is in the store anew, and report whether it is what was imported."""
-
-    def work() -> None:
+    with running("image verify"):
         from provisioner.commands import image
 
         with output.bar("verify") as (tell, progress):
             for good in image.verify(name, tell, progress):
                 output.typed_now(f"{good}: as it was imported")
 
-    answering("image verify", work)
-
 
 @app.command()
 def rm(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Images.")]) -> None:
     """Remove images; the content goes with its last name, unless a plan's disks depend on it."""
-
-    def work() -> None:
+    with running("image rm"):
         from provisioner.commands import image
         from provisioner.image.listing import size
 
@@ -149,34 +134,21 @@ def rm(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Image
             gone = image.remove(name, output.line)
             output.typed_now(f"{name} is gone" + (f", {size(gone.size)} freed" * bool(gone.size)))
 
-    answering("image rm", work)
-
 
 @app.command()
-def prune(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+def prune(*, yes: Yes = False) -> None:
     """Remove all images of the store that no plan's disks depend on."""
-
-    def work() -> None:
+    with running("image prune"):
         from provisioner.commands import image
 
         agreed = image.prunable()
         if agreed and not yes:
             output.line("\n".join(["this will be removed:", *_lines(agreed)]))
-            _consent()
+            confirm(
+                "Remove them?", "nothing has been removed", "if these may be removed, add --yes"
+            )
         gone = image.prune(agreed, output.line)
         output.typed("\n".join(_lines(gone)) if gone else "nothing to remove")
-
-    answering("image prune", work)
-
-
-def _consent() -> None:
-    if not sys.stdin.isatty():
-        raise bad_input(
-            "nothing has been removed: there is no terminal to ask on",
-            "if these may be removed, add --yes",
-        )
-    if not typer.confirm("Remove them?", err=True):
-        raise VmnetError("nothing has been removed", fix="answer y", status=Exit.INTERRUPTED)
 
 
 def _lines(gone: "Sequence[Removable]") -> list[str]:

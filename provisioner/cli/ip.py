@@ -1,16 +1,18 @@
 """vmnet ip: which addresses guests have, as people or scripts want it."""
 
-import json as jsons
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.run import Allowed, Connection, answering, options, target, worker_of
+from provisioner.cli.options import Connection, File, Json, LockTimeout
+from provisioner.cli.run import plan_target, running
+from provisioner.commands import command
+from provisioner.commands.target import Options
 from provisioner.errors import Exit
+from provisioner.json_document import json_document
 from provisioner.text import sanitize
 
 if TYPE_CHECKING:
@@ -20,26 +22,22 @@ if TYPE_CHECKING:
 def ip(  # noqa: PLR0913  (every one a word of the command line)
     ctx: typer.Context,
     nic: Annotated[str, typer.Argument(help="VM, VM.NUMBER or VM.NETWORK.")] = "",
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="The plan.")] = None,
+    file: File = None,
     *,
     timeout: Annotated[float, typer.Option(help="Seconds to look for addresses.", min=0.2)] = 3.0,
     connection: Connection = None,
-    lock_timeout: Annotated[
-        float, typer.Option(help="Seconds to wait for another command on the plan.", min=0)
-    ] = 30.0,
-    json: Annotated[bool, typer.Option("--json", help="Write it as JSON.")] = False,
+    lock_timeout: LockTimeout = 30.0,
+    json: Json = False,
 ) -> None:
     """Find the addresses that guests have, with nothing inside them; of one VM, for scripts."""
-
-    def work() -> None:
+    with running(command.IP, ctx, json=json) as worker:
         from provisioner.commands.access import ip as addresses
 
-        how = options("ip", timeout, lock_timeout)
-        about = target(None, file, None, allowed=Allowed(connection))
-        found = addresses.find(about, how, worker_of(ctx), output.nothing, nic)
+        options = Options(command.IP, timeout, lock_timeout)
+        target = plan_target(file, connection=connection)
+        found = addresses.find(target, options, worker, output.nothing, nic)
         if json:
-            told = {"format": 1, "command": "ip", "nics": [asdict(one) for one in found]}
-            output.typed(jsons.dumps(told, indent=2))
+            output.typed(json_document("ip", nics=[asdict(one) for one in found]))
         else:
             for line in (line for one in found for line in _lines(one, bare=bool(nic))):
                 output.typed(sanitize(line))
@@ -47,8 +45,6 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
             output.line(f"{finding.what}; fix: {finding.fix}")
         bad = any(one.findings or not one.addresses for one in found)
         raise typer.Exit(Exit.CHECK_FAILED if bad else Exit.DONE)
-
-    answering("ip", work, json=json, worker=ctx.obj)
 
 
 def _lines(found: "NicAddresses", *, bare: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""vmnet link and vmnet capture: a guest's wire made worse on purpose, or watched."""
+"""vmnet link and vmnet capture: a guest's link impaired, or its frames shown."""
 
 import sys
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.run import Allowed, Connection, answering, options, target, worker_of
-from provisioner.errors import Exit, VmnetError
-
-Nic = Annotated[str, typer.Argument(help="VM, VM.NUMBER or VM.NETWORK.", metavar="VM[.NIC]")]
-File = Annotated[Path | None, typer.Option("--file", "-f", help="The plan.")]
+from provisioner.cli.options import Connection, File, LockTimeout, Nic
+from provisioner.cli.run import plan_target, running
+from provisioner.commands import command
+from provisioner.commands.target import Options
+from provisioner.errors import bad_input
 
 
 def link(  # noqa: PLR0913  (every one a word of the command line)
@@ -26,51 +26,42 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
     rate: Annotated[str | None, typer.Option(help="Drop what is above a rate: 10mbit.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Take all of that away.")] = False,
     connection: Connection = None,
-    lock_timeout: Annotated[
-        float, typer.Option(help="Seconds to wait for another command on the plan.", min=0)
-    ] = 30.0,
+    lock_timeout: LockTimeout = 30.0,
 ) -> None:
-    """Pull a guest's cable, or make its link worse on purpose; without options say how it is.
+    """Set a guest's link down or up, or impair it; without options show how it is.
 
-    vmnet up plugs cables in again; vmnet down takes everything away.
+    vmnet up sets links up again; vmnet down takes everything away.
     """
-
-    def work() -> None:
+    with running(command.LINK, ctx) as worker:
         from provisioner.commands.access import link
         from provisioner.network import impairment
         from provisioner.plan.scalars import BadValue
 
         if state not in {None, "up", "down"}:
-            raise VmnetError(
-                f'"{state}" is not a link state', fix="write up or down", status=Exit.BAD_INPUT
-            )
+            raise bad_input(f'"{state}" is not a link state', "write up or down")
         try:
             wish = impairment.wanted(loss, delay, jitter, rate)
         except BadValue as bad:
-            raise VmnetError(bad.what, fix=bad.fix, status=Exit.BAD_INPUT) from bad
-        asked = wish if str(wish) else None
-        if asked and clear:
-            raise VmnetError(
-                "--clear does not go with what it would take away",
-                fix="leave one of them out",
-                status=Exit.BAD_INPUT,
+            raise bad_input(bad.what, bad.fix) from bad
+        impaired = wish if str(wish) else None
+        if impaired and clear:
+            raise bad_input(
+                "--clear does not go with what it would take away", "leave one of them out"
             )
         found = link.link(
-            target(None, file, None, allowed=Allowed(connection)),
-            options("link", 0, lock_timeout),
-            worker_of(ctx),
+            plan_target(file, connection=connection),
+            Options(command.LINK, lock_timeout_s=lock_timeout),
+            worker,
             output.nothing,
             nic,
             up=None if state is None else state == "up",
-            wish=asked,
+            wish=impaired,
             clear=clear,
         )
         for one in found:
-            told = one.found.words or "nothing is done to it"
+            state_ = one.found.words or "nothing is done to it"
             lost = f"; {one.found.dropped} frames dropped so far" if one.found.words else ""
-            output.typed(f"{one.nic} ({one.device}): {'up' if one.up else 'down'}; {told}{lost}")
-
-    answering("link", work, worker=ctx.obj)
+            output.typed(f"{one.nic} ({one.device}): {'up' if one.up else 'down'}; {state_}{lost}")
 
 
 def capture(  # noqa: PLR0913  (every one a word of the command line)
@@ -89,24 +80,21 @@ def capture(  # noqa: PLR0913  (every one a word of the command line)
     snaplen: Annotated[int, typer.Option(help="Bytes of each frame.", min=64, max=262144)] = 262144,
 ) -> None:
     """Show the frames of a guest's NIC, both ways, or write them as pcap; Ctrl-C ends it."""
-
-    def work() -> None:
-        from provisioner.commands.access import link
-        from provisioner.host.probe import capture
+    with running(command.CAPTURE):
+        from provisioner.commands.access import capture
+        from provisioner.host.probe import capture as tcpdump
 
         limits = ["-s", str(snaplen), *(["-c", str(count)] if count else [])]
-        plan = target(None, file, None)
+        target = plan_target(file)
         into = None
         if write is not None:
-            link.capture(plan, nic, (), None, ())  # before a file is made
+            capture.argv(target, nic, (), None, ())  # before a file is made
             into = _into(write, force=force)
-        argv = link.capture(plan, nic, filters or (), into, limits)
-        said = capture.run(argv, into, output.typed_now, duration)
-        for text in said.splitlines():
+        argv = capture.argv(target, nic, filters or (), into, limits)
+        messages = tcpdump.run(argv, into, output.typed_now, duration)
+        for text in messages.splitlines():
             if "packet" in text:
                 output.line(text)
-
-    answering("capture", work)
 
 
 def _into(path: Path, *, force: bool) -> int:
@@ -115,9 +103,8 @@ def _into(path: Path, *, force: bool) -> int:
     if str(path) != "-":
         return capture.opened(path, force=force)
     if sys.stdout.isatty():
-        raise VmnetError(
+        raise bad_input(
             "packets are not for a terminal",
-            fix="pipe them: vmnet capture VM -w - | wireshark -k -i -",
-            status=Exit.BAD_INPUT,
+            "pipe them: vmnet capture VM -w - | wireshark -k -i -",
         )
     return sys.stdout.fileno()

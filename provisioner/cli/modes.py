@@ -1,17 +1,20 @@
 """vmnet modes: explains a mode, measures all of them, or asks the switch behind a NIC."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.run import agreed, answering, worker_of
-from provisioner.errors import Exit, VmnetError
+from provisioner.cli.options import Json, Peer, Yes
+from provisioner.cli.run import confirm_probe, running
+from provisioner.commands import command
+from provisioner.errors import bad_input
 from provisioner.text import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.table import Table
 
     from provisioner.host.system.worker import Worker
     from provisioner.reachability.experiment import Lab, PingCell, Place, Verdict
@@ -28,35 +31,26 @@ def modes(
     uplink: Annotated[
         str | None, typer.Option(help="Ask the switch behind this NIC instead.")
     ] = None,
-    peer: Annotated[
-        str | None,
-        typer.Option(help="With --uplink: who is asked.", show_default="the default gateway"),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --uplink: do not ask.")] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Write the report as JSON on standard output.")
-    ] = False,
+    peer: Peer = None,
+    yes: Yes = False,
+    json: Json = False,
 ) -> None:
     """Measure on this kernel who reaches whom in which mode; or explain one MODE.
 
     Nothing is made in your own network namespace. With --uplink a few frames are sent through a
     NIC, after saying which, to learn whether its switch reflects and lets foreign MACs pass.
     """
-
-    def work() -> None:
+    gone = "interrupted: what was made for the measurement is gone"
+    with running(command.MODES, ctx, json=json, interrupted=gone) as worker:
         _refuse(mode, uplink, peer, yes=yes, json=json)
-        try:
-            if mode is not None:
-                _explain(mode)
-            elif uplink is not None:
-                _ask(worker_of(ctx), uplink, peer or "", yes=yes, json=json)
-            else:
-                _measure(worker_of(ctx), json=json)
-        except KeyboardInterrupt:
-            output.line("interrupted: what was made for the measurement is gone")
-            raise typer.Exit(Exit.INTERRUPTED) from None
+        if mode is not None:
+            from provisioner.reachability import mode_help
 
-    answering("modes", work, json=json, worker=ctx.obj)
+            output.typed(mode_help.explain(mode))
+        elif uplink is not None:
+            _ask(worker, uplink, peer or "", yes=yes, json=json)
+        else:
+            _measure(worker, json=json)
 
 
 def _refuse(
@@ -65,18 +59,11 @@ def _refuse(
     """Refuse words that do not go together."""
     if mode is not None and (uplink is not None or json):
         other = "--uplink" if uplink is not None else "--json"
-        told = f"{other} does not go with a mode to explain", f"leave out {mode}, or {other}"
-    elif uplink is None and (peer is not None or yes):
-        told = "--peer and --yes are about a NIC's switch", "name the NIC: --uplink NIC"
-    else:
-        return
-    raise VmnetError(told[0], fix=told[1], status=Exit.BAD_INPUT)
-
-
-def _explain(mode: str) -> None:
-    from provisioner.reachability import mode_help
-
-    output.typed(mode_help.explain(mode))
+        raise bad_input(
+            f"{other} does not go with a mode to explain", f"leave out {mode}, or {other}"
+        )
+    if uplink is None and (peer is not None or yes):
+        raise bad_input("--peer and --yes are about a NIC's switch", "name the NIC: --uplink NIC")
 
 
 def _measure(worker: "Worker", *, json: bool) -> None:
@@ -97,7 +84,7 @@ def _ask(worker: "Worker", uplink: str, peer: str, *, yes: bool, json: bool) -> 
     from provisioner.reachability import switch_probe
 
     asked = modes.question(worker, uplink, peer)
-    agreed(asked, yes=yes)
+    confirm_probe(asked, yes=yes)
     with output.progress("modes") as tell:
         findings = modes.ask(worker, asked, tell)
     output.typed(
@@ -110,29 +97,22 @@ def _ask(worker: "Worker", uplink: str, peer: str, *, yes: bool, json: bool) -> 
 
 def _show(verdict: "Verdict") -> None:
     """Print the tables, then what differs, one line each."""
-    from rich.console import Console
-
     from provisioner.reachability.experiment import labs
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     for hairpin in (False, True):
         rows = [lab for lab in labs() if lab.hairpin is hairpin]
         switch = "a switch that reflects (hairpin on)" if hairpin else "a usual switch"
         output.typed(f"{switch}: documented / measured here")
-        console.print(_table(verdict, rows))
+        output.print_table(_table(verdict, rows), _WIDE)
     for cell in verdict.differing:
         output.typed(_difference(cell))
     output.typed(f"{verdict.summary} in {verdict.seconds:.1f} s")
 
 
-def _table(verdict: "Verdict", rows: "Sequence[Lab]") -> object:
-    from rich import box
+def _table(verdict: "Verdict", rows: "Sequence[Lab]") -> "Table":
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    for title in ("a", "b", "a <-> b", "a <-> host", "b <-> host", "a <-> LAN", "b <-> LAN"):
-        table.add_column(title)
+    table = output.table("a", "b", "a <-> b", "a <-> host", "b <-> host", "a <-> LAN", "b <-> LAN")
     for lab in rows:
         cells = {(cell.source, cell.target): cell for cell in verdict.of(lab)}
         table.add_row(escape(lab.a), escape(lab.b or "(alone)"), *_row(cells))

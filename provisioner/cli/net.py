@@ -1,19 +1,19 @@
-"""The words of `vmnet net`: devices without a plan, for people who bring their own VMs."""
+"""vmnet net: devices without a plan, for people who bring their own VMs."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.run import answering
-from provisioner.errors import Exit, VmnetError
+from provisioner.cli.options import Json
+from provisioner.cli.run import option_value, running
+from provisioner.errors import bad_input
 from provisioner.plan.choices import Mode
 
 if TYPE_CHECKING:
-    from provisioner.network.standalone.output import NetDevice
+    from collections.abc import Sequence
 
-_T = TypeVar("_T")
+    from provisioner.network.standalone.output import NetDevice
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,16 +26,15 @@ Mtu = Annotated[str, typer.Option(help="In bytes; the uplink's when left out.")]
 Length = Annotated[str, typer.Option(help="Frames that wait for the reader.")]
 Allow = Annotated[
     list[str] | None,
-    typer.Option(help="In mode source: a MAC whose frames are heard. Repeatable."),
+    typer.Option(help="In mode source: a MAC whose frames are received. Repeatable."),
 ]
 Promisc = Annotated[
     bool | None,
-    typer.Option("--promisc/--no-promisc", help="In mode passthru: hear foreign MACs or not."),
+    typer.Option("--promisc/--no-promisc", help="In mode passthru: receive foreign MACs or not."),
 ]
 Owner = Annotated[str, typer.Option(help="The user who may open the device: name or number.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")]
 Libvirt = Annotated[bool, typer.Option("--libvirt", help="Print the XML for a libvirt domain.")]
-Qemu = Annotated[bool, typer.Option("--qemu", help="Print the words for QEMU, for a shell.")]
+Qemu = Annotated[bool, typer.Option("--qemu", help="Print QEMU's arguments, for a shell.")]
 
 
 @app.command()
@@ -61,31 +60,28 @@ def create(  # noqa: PLR0913  (every one a word of the command line)
     qemu: Qemu = False,
 ) -> None:
     """Make devices: all of them, or none."""
-
-    def work() -> None:
+    with running("net create", json=json):
         from provisioner.commands import net
         from provisioner.network.standalone import device
         from provisioner.network.standalone.device import Wish
         from provisioner.plan import scalars
 
         wish = Wish(
-            uplink=_value("--uplink", scalars.uplink, uplink),
+            uplink=option_value("--uplink", scalars.uplink, uplink),
             mode=mode,
             count=count,
-            name=_value("--name", device.given_name, name) if name else "",
+            name=option_value("--name", device.given_name, name) if name else "",
             owner=_uid(owner) if owner else 0,
-            label=_value("--label", scalars.network_name, label) if label else "",
-            mac=_value("--mac", scalars.mac, mac) if mac else "",
-            mtu=_value("--mtu", scalars.mtu, mtu) if mtu else None,
-            queues=_value("--queues", scalars.queues, queues),
-            txqueuelen=_value("--txqueuelen", scalars.txqueuelen, txqueuelen),
+            label=option_value("--label", scalars.network_name, label) if label else "",
+            mac=option_value("--mac", scalars.mac, mac) if mac else "",
+            mtu=option_value("--mtu", scalars.mtu, mtu) if mtu else None,
+            queues=option_value("--queues", scalars.queues, queues),
+            txqueuelen=option_value("--txqueuelen", scalars.txqueuelen, txqueuelen),
             sources=_macs(allow),
             nopromisc=promisc is False,
             take_over=take_over,
         )
         _print("net create", net.create(wish, output.line), json=json, libvirt=libvirt, qemu=qemu)
-
-    answering("net create", work, json=json)
 
 
 @app.command(name="ls")
@@ -95,32 +91,26 @@ def ls_(
     json: Json = False,
 ) -> None:
     """List the devices that are there."""
-
-    def work() -> None:
+    with running("net ls", json=json):
         from provisioner.commands import net
 
         _print("net ls", net.listed(net.Chosen(uplink=uplink)), json=json)
-
-    answering("net ls", work, json=json)
 
 
 @app.command()
 def show(
     devices: Devices, *, json: Json = False, libvirt: Libvirt = False, qemu: Qemu = False
 ) -> None:
-    """Say all that is known of devices: node, holders, counters, drops."""
-
-    def work() -> None:
+    """Show all that is known of devices: node, holders, counters, drops."""
+    with running("net show", json=json):
         from provisioner.commands import net
         from provisioner.network.standalone.output import as_text
 
         found = net.shown(devices)
         if json or libvirt or qemu:
             _print("net show", found, json=json, libvirt=libvirt, qemu=qemu)
-        else:
+        elif devices:
             output.typed("\n\n".join(map(as_text, found)))
-
-    answering("net show", work, json=json)
 
 
 @app.command(name="set")
@@ -137,26 +127,23 @@ def set_(  # noqa: PLR0913  (every one a word of the command line)
     json: Json = False,
 ) -> None:
     """Change devices while VMs run on them."""
-
-    def work() -> None:
+    with running("net set", json=json):
         from provisioner.commands import net
         from provisioner.network.standalone.device import Change
         from provisioner.plan import scalars
 
         change = Change(
             mode=mode,
-            mtu=_value("--mtu", scalars.mtu, mtu) if mtu else None,
+            mtu=option_value("--mtu", scalars.mtu, mtu) if mtu else None,
             sources=_macs(allow) if allow else None,
             nopromisc=None if promisc is None else not promisc,
             up=up,
-            txqueuelen=_value("--txqueuelen", scalars.txqueuelen, txqueuelen)
+            txqueuelen=option_value("--txqueuelen", scalars.txqueuelen, txqueuelen)
             if txqueuelen
             else None,
             owner=_uid(owner) if owner else None,
         )
         _print("net set", net.change(devices, change, output.line), json=json)
-
-    answering("net set", work, json=json)
 
 
 @app.command()
@@ -170,21 +157,17 @@ def rm(
     force: Annotated[bool, typer.Option("--force", help="Also those that a VM holds.")] = False,
 ) -> None:
     """Remove devices. What vmnet net did not make is never touched."""
-
-    def work() -> None:
+    with running("net rm"):
         from provisioner.commands import net
 
         if sum((bool(devices), everything, bool(uplink))) != 1:
-            raise VmnetError(
+            raise bad_input(
                 "which devices are to go?",
-                fix="name them, or say --all, or --uplink NIC: one of the three",
-                status=Exit.BAD_INPUT,
+                "name them, or say --all, or --uplink NIC: one of the three",
             )
         chosen = net.Chosen(tuple(devices or ()), uplink, everything)
         gone = net.remove(chosen, output.line, force=force)
         output.typed("\n".join(f"{name} is gone" for name in gone) or "nothing to remove")
-
-    answering("net rm", work)
 
 
 def _print(
@@ -203,27 +186,19 @@ def _print(
         output.typed("\n".join(map(netshow.as_libvirt, devices)))
     elif qemu:
         output.typed("\n".join(map(netshow.as_qemu, devices)))
+    elif devices:
+        output.print_rows(netshow.as_rows(devices))
     else:
-        output.typed(netshow.as_table(devices) if devices else "there is no device")
+        output.typed("there is no device")
 
 
 def _macs(given: list[str] | None) -> tuple[str, ...]:
     from provisioner.plan import scalars
 
-    return tuple(sorted({_value("--allow", scalars.mac, one) for one in given or ()}))
+    return tuple(sorted({option_value("--allow", scalars.mac, one) for one in given or ()}))
 
 
 def _uid(owner: str) -> int:
     from provisioner.host.system import accounts
 
     return accounts.uid_of(owner)
-
-
-def _value(option: str, read: Callable[[object], _T], text: str) -> _T:
-    """Read one value as a plan's would be; raises VmnetError that names the option."""
-    from provisioner.plan.scalars import BadValue
-
-    try:
-        return read(text)
-    except BadValue as bad:
-        raise VmnetError(f"{option}: {bad.what}", fix=bad.fix, status=Exit.BAD_INPUT) from bad

@@ -5,7 +5,7 @@ Events go to standard error and the report to standard output, so that a pipe ge
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
@@ -15,14 +15,13 @@ from provisioner.report import failures, matrix
 from provisioner.text import one_line, sanitize
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
     from provisioner.check.result import Result
     from provisioner.report.matrix import Cell, Grid
     from provisioner.report.report import Report
 
-_MOST_ERRORS = 20  # printed as text
 _FEW = 60  # results that are listed one by one below the grid
 _WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothing is folded there
 _LONG = 2000  # characters of a sentence
@@ -36,7 +35,7 @@ def warm_up() -> None:
 
 
 def line(text: str) -> None:
-    """Say one thing that happened."""
+    """Print one thing that happened."""
     sys.stderr.write(sanitize(text) + "\n")
     sys.stderr.flush()
 
@@ -52,7 +51,7 @@ def last_line(text: str) -> None:
 
 
 def nothing(text: str) -> None:
-    """Say nothing: for commands whose output is somebody else's."""
+    """Print nothing: for commands whose output is somebody else's."""
     del text
 
 
@@ -80,7 +79,7 @@ def progress(command: str) -> Iterator[Callable[[str], None]]:
 def bar(what: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
     """Show how far something is, in bytes done and to do, on a terminal; nothing of it elsewhere.
 
-    What is told meanwhile goes above the bar.
+    Lines that are printed meanwhile go above the bar.
     """
     if not sys.stderr.isatty():
         yield line, lambda _done, _all: None
@@ -108,37 +107,35 @@ def bar(what: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int],
         )
 
 
-def show(report: "Report") -> None:
-    """Print a report for people."""
-    console = _console()
+def show(report: "Report", *, steps: bool = False) -> None:
+    """Print a report for people; `steps` are what there is to do."""
     if report.vms:
-        console.print(_vms(report))
+        print_table(_vms(report))
     if any(vm.guest for vm in report.vms):
-        console.print(_words(report))
-    _measured(report, console)
+        print_table(_guests(report))
+    _measured(report)
     for failure in report.failed:
         errors(report.command, [failure.error], failure.error.status, json=False)
-    if report.command in {"plan", "status"}:
+    summary = report.summary
+    if steps:
         for step in report.to_do:
             typed(step)
+        summary = f"{len(report.to_do)} steps to do" if report.to_do else summary
     for vm, text in report.consoles:
         typed(f"the last lines of {vm}'s console:")
         # Indented and marked, so that no line of a guest's can be taken for one of ours, or for a
         # command to a CI runner.
         typed("\n".join(f"  | {x}" for x in text.splitlines()) or "  | (it has said nothing)")
     took = f" in {report.seconds:.1f} s" if report.seconds else ""
-    summary = report.summary
-    if report.command in {"plan", "status"} and report.to_do:
-        summary = f"{len(report.to_do)} steps to do"
     typed(f"{report.plan}: {summary}{took}")
 
 
-def _measured(report: "Report", console: "Console") -> None:
+def _measured(report: "Report") -> None:
     for grid in matrix.grids(report.results):
         typed(f"network {grid.network}: from the left to the top")
-        console.print(_grid(grid))
+        print_table(_grid(grid))
     if report.results and len(report.results) <= _FEW:
-        console.print(_results(report.results))
+        print_table(_results(report.results))
     for pairs, finding in failures.of(report):
         # One line each: what a guest has said must not begin a line, which a CI runner would read.
         typed(one_line(f"{pairs}: {finding.what}" if pairs else finding.what, _LONG))
@@ -159,7 +156,7 @@ def typed_now(text: str) -> None:
 
 
 def errors(command: str, found: Sequence[VmnetError], status: Exit, *, json: bool) -> None:
-    """Say what went wrong, where, and how to fix it."""
+    """Print what went wrong, where, and the fix."""
     from provisioner.errors import explain
 
     if json:
@@ -188,55 +185,73 @@ def close_quietly() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _console() -> "Console":
+def table(*titles: str) -> "Table":
+    """Return a table to be filled: ruled on a terminal, plain columns elsewhere."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for title in titles:
+        made.add_column(Text(sanitize(title)))
+    return made
+
+
+def print_table(made: "Table", width: int = _WIDE) -> None:
+    """Print a table, elsewhere than on a terminal at most `width` columns wide."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    terminal = sys.stdout.isatty()
+    console = Console(highlight=False, width=None if terminal else width)
+    if terminal:
+        console.print(made)
+        return
+    with console.capture() as captured:
+        console.print(made)
+    for text in captured.get().splitlines():
+        sys.stdout.write(text.rstrip() + "\n")
 
 
-def _vms(report: "Report") -> object:
-    from rich import box
-    from rich.table import Table
+def print_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of text; the first row are its titles."""
+    made = table(*rows[0])
+    for row in rows[1:]:
+        _add(made, row)
+    print_table(made)
+
+
+def _add(made: "Table", row: Iterable[str]) -> None:
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    for title in ("VM", "state", "pid", "addresses", "taps"):
-        table.add_column(title)
+    made.add_row(*(Text(sanitize(cell)) for cell in row))
+
+
+def _vms(report: "Report") -> "Table":
+    made = table("VM", "state", "pid", "addresses", "taps")
     for vm in report.vms:
-        words = (vm.name, vm.state, str(vm.pid or ""), *map(" ".join, (vm.addresses, vm.taps)))
-        table.add_row(*(Text(one_line(word)) for word in words))
-    return table
+        row = (vm.name, vm.state, str(vm.pid or ""), " ".join(vm.addresses), " ".join(vm.taps))
+        _add(made, map(one_line, row))
+    return made
 
 
-def _words(report: "Report") -> object:
+def _guests(report: "Report") -> "Table":
     """Lay out what guests say of themselves: text, whatever it looks like."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    for title in ("VM", "hostname", "OS", "kernel", "load", "disks", "says its addresses are"):
-        table.add_column(title)
+    titles = ("hostname", "OS", "kernel", "load", "disks", "says its addresses are")
+    made = table("VM", *titles)
     for vm in report.vms:
         if vm.guest:
-            table.add_row(vm.name, *(Text(sanitize(cell)) for cell in agent_info.cells(vm.guest)))
-    return table
+            _add(made, (vm.name, *agent_info.cells(vm.guest)))
+    return made
 
 
-def _grid(grid: "Grid") -> object:
-    from rich import box
-    from rich.table import Table
+def _grid(grid: "Grid") -> "Table":
     from rich.text import Text
 
-    terminal = sys.stdout.isatty()
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False)
-    table.add_column("")
-    for target in grid.targets:
-        table.add_column(Text(sanitize(target)))
+    made = table("", *grid.targets)
     for source in grid.sources:
         cells = (grid.cells.get((source, target)) for target in grid.targets)
-        table.add_row(Text(sanitize(source)), *(_cell(one) for one in cells))
-    return table
+        made.add_row(Text(sanitize(source)), *(_cell(one) for one in cells))
+    return made
 
 
 def _cell(cell: "Cell | None") -> "Text":
@@ -256,22 +271,16 @@ def _shows(symbol: str) -> bool:
     return True
 
 
-def _results(results: "Sequence[Result]") -> object:
-    from rich import box
-    from rich.table import Table
+def _results(results: "Sequence[Result]") -> "Table":
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    for title in ("", "from", "to", "address", "expected", "observed"):
-        table.add_column(title)
-    table.add_column("time", justify="right")
-    table.add_column("how")
+    made = table("", "from", "to", "address", "expected", "observed", "time", "how")
+    made.columns[-2].justify = "right"
     for r in results:
         mark = Text("ok", "green") if r.met else Text("FAILED", "bold red")
         took = f"{r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
         asked = "" if r.pair.asked in {"ping", r.pair.target} else f" {r.pair.asked}"
         how = "; ".join(x for x in (str(r.by or ""), r.note) if x)
-        words = [r.pair.source, f"{r.pair.target}{asked}", r.address, str(r.pair.expected)]
-        words += [r.observed, took, how]
-        table.add_row(mark, *(Text(one_line(word)) for word in words))
-    return table
+        row = [r.pair.source, f"{r.pair.target}{asked}", r.address, str(r.pair.expected)]
+        made.add_row(mark, *(Text(one_line(cell)) for cell in [*row, r.observed, took, how]))
+    return made

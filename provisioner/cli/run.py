@@ -1,210 +1,138 @@
-"""How a command is run: its plan loaded, its errors turned into answers and exit statuses."""
+"""How a command is run: its plan loaded, its errors turned into messages and exit statuses."""
 
 import os
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import typer
 
 from provisioner.cli import output
-from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.errors import Complaints, Exit, VmnetError, bad_input
 from provisioner.host.system import children
 from provisioner.signals import obeyed
 
 if TYPE_CHECKING:
-    from provisioner.commands.target import Options, Target
+    from provisioner.commands.command import Command
+    from provisioner.commands.target import NameTarget, PlanTarget
     from provisioner.host.system.worker import Worker
     from provisioner.reachability.switch_probe import Question
-    from provisioner.report.report import Report
 
+_T = TypeVar("_T")
 
-Connection = Annotated[
-    str | None,
-    typer.Option(
-        "--connection",
-        envvar="VMNET_CONNECTION",
-        help="Where libvirt is, instead of what the plan says.",
-        metavar="URI",
-    ),
-]
-AllowFile = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--allow-file",
-        help="A file or folder outside the plan's folder that it may name. Repeatable.",
-    ),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What a plan cannot allow itself: another libvirt, and files from outside its folder."""
-
-    connection: str | None = None
-    files: list[Path] | None = None
-
-
-def options(
-    command: str,
-    timeout_s: float,
-    lock_timeout_s: float,
-    *,
-    recreate: bool = False,
-    pairs: str = "all",
-    wide: bool = False,
-) -> "Options":
-    """Put together what the command line says of how to go about it."""
-    from provisioner.commands.target import Options
-
-    return Options(command, timeout_s, lock_timeout_s, recreate, pairs, output.warm_up, wide)
-
-
-def worker_of(ctx: typer.Context) -> "Worker":
-    """Give the worker that was forked before anything else (see __main__)."""
-    worker: Worker = ctx.obj
-    return worker
-
-
-def path_of(plan: Path | None, file: Path | None) -> Path:
-    """Say which file is the plan."""
-    return file or plan or Path("vmnet.yaml")
-
-
-def target(
-    plan: Path | None,
-    file: Path | None,
-    sets: list[str] | None,
-    *,
-    name: str | None = None,
-    text: str | None = None,
-    allowed: Allowed = Allowed(),
-) -> "Target":
-    """Load the plan. Raises Complaints, all at once, or VmnetError when there is no file."""
-    from provisioner.commands.target import Target
-    from provisioner.plan import scalars
-    from provisioner.plan.load import loader
-
-    option = "--name"
-    try:
-        known = scalars.plan_name(name) if name else ""
-        option = "--connection"
-        uri = scalars.uri(allowed.connection) if allowed.connection else ""
-    except scalars.BadValue as bad:
-        raise VmnetError(f"{option}: {bad.what}", fix=bad.fix, status=Exit.BAD_INPUT) from bad
-    if known:
-        return Target(known, uri=uri)
-    path = path_of(plan, file)
-    told = "the command line" if text else str(path)
-    loaded = loader.load(text or read(path), told, sets or ())
-    folder = Path.cwd() if text else path.absolute().parent
-    files = tuple(one.resolve() for one in allowed.files or ())
-    return Target(loaded.plan.name, loaded, folder, uri, files)
-
-
-def read(path: Path) -> str:
-    """Give a plan's text."""
-    from provisioner.host.system.plan_files import read
-
-    return read(path)
-
-
-def oneshot_text(uplink: str, mode: str, image: str, count: int, subnet: str) -> str:
-    """Give the plan that options of the command line stand for."""
-    from provisioner.plan.load.oneshot import plan_text
-
-    return plan_text(uplink, mode, image, count, subnet)
-
-
-def reporting(
-    ctx: typer.Context,
-    command: str,
-    load: "Callable[[], Target]",
-    how: "Options",
-    *,
-    json: bool,
-) -> None:
-    """Run a command that ends with a report, and end with the report's status."""
-
-    def work() -> NoReturn:
-        from provisioner.commands import status, up
-        from provisioner.report.report import as_json
-
-        about = load()
-        with output.progress(how.command) as tell:
-            commands = (up.up, up.down, up.plan, up.check, status.status)
-            run: Callable[..., Report] = {run.__name__: run for run in commands}[command]
-            report = run(about, how, worker_of(ctx), tell)
-        if json:
-            typer.echo(as_json(report))
-        else:
-            output.show(report)
-        raise typer.Exit(report.status)
-
-    answering(command, work, json=json, worker=ctx.obj)
-
+PLAN_FILE: Final = Path("vmnet.yaml")
+"""The plan when none is named."""
 
 _GOES_ON = (
     "interrupted: what was begun is finished; vmnet up goes on from here, vmnet down takes it away"
 )
-
-
 _AT_ONCE = (
     "interrupted again: ended at once; the steps that were under way may be half done: "
     "vmnet up goes on from there, vmnet down takes it away"
 )
 
 
-def answering(
-    command: str,
-    work: Callable[[], Any],
+@contextmanager
+def running(
+    command: "Command | str",
+    ctx: typer.Context | None = None,
     *,
     json: bool = False,
-    worker: "Worker | None" = None,
     interrupted: str = _GOES_ON,
-) -> None:
-    """Run `work` and turn whatever the user can act on into an answer and an exit status.
+) -> Iterator["Worker"]:
+    """Run a command's work, and turn whatever the user can act on into a message and a status.
 
-    `interrupted` is what is said after a Ctrl-C: how things then stand. A second one ends vmnet
-    at once, whatever it waits for.
+    Gives the worker that was forked before anything else (see __main__), of a command that has one,
+    and ends it. `interrupted` is the message after a Ctrl-C: how things then stand. A second one
+    ends vmnet at once, whatever it waits for.
     """
+    worker: Any = ctx and ctx.obj
     with obeyed(lambda: _end_at_once(worker)):
-        _answered(command, work, json=json, worker=worker, interrupted=interrupted)
+        try:
+            yield worker
+        except Complaints as complaints:
+            output.errors(str(command), complaints.errors, complaints.status, json=json)
+            raise typer.Exit(complaints.status) from None
+        except KeyboardInterrupt:
+            output.line(interrupted)
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        except BrokenPipeError:
+            # Whoever read our output has gone: end quietly, as a shell's own SIGPIPE would.
+            output.close_quietly()
+            raise typer.Exit(128 + signal.SIGPIPE) from None
+        except (VmnetError, OSError) as error:
+            found = _actionable(error)
+            output.errors(str(command), [found], found.status, json=json)
+            raise typer.Exit(found.status) from None
+        finally:
+            if worker:
+                worker.close()
 
 
-def _answered(
-    command: str,
-    work: Callable[[], Any],
+def plan_target(
+    path: Path | None,
+    sets: list[str] | None = None,
     *,
-    json: bool,
-    worker: "Worker | None",
-    interrupted: str,
-) -> None:
+    text: str | None = None,
+    connection: str | None = None,
+    allow_file: list[Path] | None = None,
+) -> "PlanTarget":
+    """Load the plan in a file, or in `text` when the command line stands for one.
+
+    `connection` and `allow_file` are what a plan cannot allow itself: another libvirt, and files
+    from outside its folder. Raises Complaints, all at once, or VmnetError when there is no file.
+    """
+    from provisioner.commands.target import PlanTarget
+    from provisioner.plan.load import loader
+
+    uri = _uri(connection)
+    path = path or PLAN_FILE
+    loaded = loader.load(text or read(path), "the command line" if text else str(path), sets or ())
+    return PlanTarget(
+        loaded.plan.name,
+        loaded.plan,
+        loaded.places,
+        folder=Path.cwd() if text else path.absolute().parent,
+        uri=uri,
+        allowed=tuple(one.resolve() for one in allow_file or ()),
+    )
+
+
+def name_target(name: str, connection: str | None) -> "NameTarget":
+    """Return a plan without its file. Raises VmnetError when the name cannot be one."""
+    from provisioner.commands.target import NameTarget
+    from provisioner.plan import scalars
+
+    return NameTarget(option_value("--name", scalars.plan_name, name), _uri(connection))
+
+
+def option_value(option: str, parse: Callable[[str], _T], text: str) -> _T:
+    """Parse one value as a plan's would be. Raises VmnetError that names the option."""
+    from provisioner.plan.scalars import BadValue
+
     try:
-        work()
-    except Complaints as complaints:
-        output.errors(command, complaints.errors, complaints.status, json=json)
-        raise typer.Exit(complaints.status) from None
-    except KeyboardInterrupt:
-        output.line(interrupted)
-        raise typer.Exit(Exit.INTERRUPTED) from None
-    except BrokenPipeError:
-        # Whoever read our output has gone: end quietly, as a shell's own SIGPIPE would.
-        output.close_quietly()
-        raise typer.Exit(128 + signal.SIGPIPE) from None
-    except (VmnetError, OSError) as error:
-        found = _told(error)
-        output.errors(command, [found], found.status, json=json)
-        raise typer.Exit(found.status) from None
-    finally:
-        if worker:
-            worker.close()
+        return parse(text)
+    except BadValue as bad:
+        raise bad_input(f"{option}: {bad.what}", bad.fix) from bad
 
 
-def _told(error: VmnetError | OSError) -> VmnetError:
+def _uri(connection: str | None) -> str:
+    from provisioner.plan import scalars
+
+    return option_value("--connection", scalars.uri, connection) if connection else ""
+
+
+def read(path: Path | None) -> str:
+    """Return a plan's text."""
+    from provisioner.host.system import plan_files
+
+    return plan_files.read(path or PLAN_FILE)
+
+
+def _actionable(error: VmnetError | OSError) -> VmnetError:
     """Return what the user can act on: an OSError must name a file. Raises any other one again."""
     from provisioner.host.system import file_errors
 
@@ -215,24 +143,26 @@ def _told(error: VmnetError | OSError) -> VmnetError:
     return file_errors.told(error, "cannot use", Path(str(error.filename or ".")))
 
 
-def agreed(asked: "Question", *, yes: bool) -> None:
-    """Say what will be sent, and go on only when the user agrees. Raises VmnetError otherwise."""
-    output.line("\n".join(["this will be sent:", *(f"  * {line}" for line in asked.to_send)]))
-    if asked.untestable:
-        output.line(f"foreign MACs cannot be tested: {asked.untestable}")
+def confirm_probe(probe: "Question", *, yes: bool) -> None:
+    """Show what will be sent to a switch, and go on only when the user agrees.
+
+    Raises VmnetError otherwise.
+    """
+    output.line("\n".join(["this will be sent:", *(f"  * {line}" for line in probe.to_send)]))
+    if probe.untestable:
+        output.line(f"foreign MACs cannot be tested: {probe.untestable}")
     if not yes:
-        _consent()
-
-
-def _consent() -> None:
-    if not sys.stdin.isatty():
-        raise VmnetError(
-            "nothing has been sent: there is no terminal to ask on",
-            fix="if these frames may be sent, say so with --yes",
-            status=Exit.BAD_INPUT,
+        confirm(
+            "Send them?", "nothing has been sent", "if these frames may be sent, say so with --yes"
         )
-    if not typer.confirm("Send them?", err=True):
-        raise VmnetError("nothing has been sent", fix="answer y", status=Exit.INTERRUPTED)
+
+
+def confirm(question: str, undone: str, fix: str) -> None:
+    """Ask the user. Raises VmnetError when the answer is no, or there is no terminal to ask on."""
+    if not sys.stdin.isatty():
+        raise bad_input(f"{undone}: there is no terminal to ask on", fix)
+    if not typer.confirm(question, err=True):
+        raise VmnetError(undone, fix="answer y", status=Exit.INTERRUPTED)
 
 
 def _end_at_once(worker: "Worker | None") -> NoReturn:

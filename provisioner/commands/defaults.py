@@ -15,7 +15,7 @@ from provisioner.plan.vm_scalars import NO_IMAGE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from provisioner.commands.target import Target
+    from provisioner.commands.target import PlanTarget
     from provisioner.guest.domain import Domain
     from provisioner.plan.model import Plan
 
@@ -25,7 +25,7 @@ NOT_BUILT = Image("/not-built-yet/vmlinux", "/not-built-yet/initrd")
 
 
 def images(
-    target: "Target", kept: "Mapping[str, Domain]", tell: "Callable[[str], None] | None"
+    target: "PlanTarget", kept: "Mapping[str, Domain]", tell: "Callable[[str], None] | None"
 ) -> dict[str, Image]:
     """Return the image of each VM that does not run the one it wants already.
 
@@ -52,8 +52,8 @@ def images(
     return found
 
 
-def _at(target: "Target", vm: str, error: VmnetError) -> VmnetError:
-    where = target.loaded.places.where("vms", vm, "image") if target.loaded else None
+def _at(target: "PlanTarget", vm: str, error: VmnetError) -> VmnetError:
+    where = target.positions.where("vms", vm, "image")
     return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
 
 

@@ -9,10 +9,10 @@ from provisioner.guest.xml import render
 from provisioner.reconcile.diff import Step, Verb
 
 if TYPE_CHECKING:
-    from provisioner.commands.target import Target
+    from provisioner.commands.target import PlanTarget
 
 
-def drawn(target: "Target", steps: Iterable[Step]) -> dict[str, str]:
+def drawn(target: "PlanTarget", steps: Iterable[Step]) -> dict[str, str]:
     """Draw every domain that steps will create, by its name, before the first of them is done.
 
     Raises Complaints, all at once, when templates of the user's give what must not go to libvirt.
@@ -35,7 +35,7 @@ def drawn(target: "Target", steps: Iterable[Step]) -> dict[str, str]:
     return found
 
 
-def domain_xml(target: "Target", domain: Domain) -> str:
+def domain_xml(target: "PlanTarget", domain: Domain) -> str:
     """Draw one domain. Raises VmnetError or Complaints when a template of the user's cannot be."""
     vm = target.plan.vm(domain.vm)
     if not vm.template:
@@ -45,8 +45,7 @@ def domain_xml(target: "Target", domain: Domain) -> str:
     from provisioner.host.system import plan_files
     from provisioner.host.template import fill
 
-    assert target.loaded  # noqa: S101  (only commands with a plan come here)
-    places = target.loaded.places
+    places = target.positions
     if unusable := check.unusable(vm.allow_xml):
         where = places.where("vms", vm.name, "allow_xml")
         raise Complaints(

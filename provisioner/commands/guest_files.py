@@ -11,7 +11,7 @@ from provisioner.guest.userdata import Own, Texts
 from provisioner.host.system import accounts, plan_files
 
 if TYPE_CHECKING:
-    from provisioner.plan.load.loader import Loaded
+    from provisioner.commands.target import PlanTarget
     from provisioner.plan.load.positions import Places
     from provisioner.plan.model import Plan
     from provisioner.plan.vm import Vm
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _MOST_OF_A_FILE = 64 * 1024
 
 
-def texts(loaded: Loaded, fence: plan_files.Fence) -> Texts:
-    """Give all of them. Raises Complaints, all at once, when some of them cannot be used."""
-    reader = _Reader(loaded.plan, loaded.places, fence)
-    for vm in loaded.plan.vms:
+def texts(target: PlanTarget) -> Texts:
+    """Read all of them. Raises Complaints, all at once, when some of them cannot be used."""
+    reader = _Reader(target.plan, target.positions, target.fence)
+    for vm in target.plan.vms:
         reader.read(vm)
     if reader.complaints:
         raise Complaints(reader.complaints)

@@ -13,7 +13,7 @@ from provisioner.image import source
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
-    from provisioner.commands.target import Target
+    from provisioner.commands.target import PlanTarget
     from provisioner.guest.boot import Files
     from provisioner.plan.load.positions import Places
     from provisioner.plan.vm import Vm
@@ -22,36 +22,23 @@ _BOOTED = ("kernel", "initrd", "ignition", "template")
 _MOST = {"kernel": 1 << 30, "initrd": 4 << 30, "ignition": 512 << 10, "template": 256 << 10}
 
 
-def unopenable(target: "Target", found: "Files") -> list[VmnetError]:
-    """Say which disks the user that embedded QEMUs run as cannot open: libvirt would not help."""
-    assert target.loaded  # noqa: S101  (only commands with a plan come here)
-    user, _ = embedded.run_user()
-    return [
-        _placed(
-            target.loaded.places,
-            vm.name,
-            key,
-            VmnetError(
-                f'the disk "{one_line(path)}" cannot be opened by {user}, whom QEMU runs as',
-                fix=f"let {user} read{'' if disk.readonly else ' and write'} it, and walk through "
-                "the folders above it (see: namei -l)",
-            ),
-        )
+def denied(target: "PlanTarget", found: "Files") -> set[tuple[str, int]]:
+    """Return the disks, by VM and number, that the user whom embedded QEMUs run as cannot open."""
+    return {
+        (vm.name, at)
         for vm in target.plan.vms
         for at, disk in enumerate(vm.disks)
-        if (path := disk.path or disk.device)
-        and (key := f"disks/{at}")
-        and not embedded.can_open(found[vm.name, key].path, write=not disk.readonly)
-    ]
+        if disk.path or disk.device
+        if not embedded.can_open(found[vm.name, f"disks/{at}"].path, write=not disk.readonly)
+    }
 
 
-def files(target: "Target") -> "Files":
+def files(target: "PlanTarget") -> "Files":
     """Find every file that a plan's VMs are started with.
 
     An image's file is judged only: it is opened anew when it is taken into the store. Raises
     Complaints, each at its place in the plan.
     """
-    assert target.loaded  # noqa: S101  (only commands with a plan come here)
     found: dict[tuple[str, str], BootFile] = {}
     errors: list[VmnetError] = []
     for vm in target.plan.vms:
@@ -59,7 +46,7 @@ def files(target: "Target") -> "Files":
             try:
                 file = _file(target.fence, kind, path)
             except VmnetError as error:
-                errors.append(_placed(target.loaded.places, vm.name, key, error))
+                errors.append(_placed(target.positions, vm.name, key, error))
             else:
                 found |= {} if kind == "image" else {(vm.name, key): file}
     if errors:

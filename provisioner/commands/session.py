@@ -1,19 +1,18 @@
 """What every command begins with: the plan, the lock, the worker, and a look at the host."""
 
 import os
-import time
-from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
-from provisioner.commands import defaults, plan_files
-from provisioner.commands.target import Options, Target, Tell
+from provisioner.commands import command, defaults, plan_files
+from provisioner.commands.target import NameTarget, Options, PlanTarget, Tell
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest.domain import Domain, Overlay
 from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
-from provisioner.host.libvirt import privileges
+from provisioner.host.libvirt import embedded, privileges
 from provisioner.host.libvirt.connection import is_embedded
 from provisioner.host.machine import MACHINE
 from provisioner.host.netlink import links
@@ -25,7 +24,7 @@ from provisioner.host.system.worker import Worker
 from provisioner.network.devices import Nics, uplink_mac, uplink_of
 from provisioner.network.facts import Chosen
 from provisioner.network.standalone import granted
-from provisioner.preflight import conflicts, host
+from provisioner.preflight import conflicts, files, host
 from provisioner.preflight import images as imagerules
 from provisioner.reconcile.desired import New, desired
 from provisioner.reconcile.resources import Resource, Resources, Snapshot
@@ -38,25 +37,21 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Plan
 
 _PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
+_LOOK_S: Final = 60.0  # that a look at the agents may take, as any call
 _OPEN_S = 10.0  # that libvirt has at least: with an empty cache it asks QEMU what it can do
-_JUDGED = {"up", "plan"}  # status tells what is there, whatever the plan wants of its images
-CHANGES: Final = frozenset({"up", "down"})
-"""The commands that take away what killed runs have left; all others only look."""
 
 
 @dataclass(slots=True)
-class Session:
+class HostSession:
     """One command under way: the lock is held, libvirt is open, the host has been looked at."""
 
-    target: Target
+    target: NameTarget | PlanTarget
     options: Options
     worker: Worker
     tell: Tell
     snapshot: Snapshot
     chosen: list[tuple[str, str, str]]
     nics: "Mapping[tuple[str, int], NicConfig]" = field(default_factory=dict)
-    files: "Files | None" = None  # that the plan names, once they have been looked at
-    texts: "Texts | None" = None  # what is in those that guests are told
 
     @property
     def is_embedded(self) -> bool:
@@ -73,64 +68,59 @@ class Session:
         if not self.snapshot.resources:
             self.worker.do(MACHINE.tidy)
 
+    def await_agents(self, vms: Collection[str], timeout_s: float) -> set[str]:
+        """Wait at most `timeout_s` seconds for VMs' guest agents; return the VMs that have one."""
+        limited = self.worker.within(timeout_s + _LOOK_S)
+        return limited.do(MACHINE.await_agents, vms, timeout_s)
+
     def await_agent(self, vm: str, timeout_s: float) -> None:
-        """Wait until a VM's guest agent can be asked: libvirt finds it again some time after open.
-
-        Raises VmnetError when it does not come.
-        """
-        import queue
-
-        end = time.monotonic() + timeout_s
-        while vm not in self.worker.do(MACHINE.agents):
-            try:
-                self.worker.events.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                raise VmnetError(
-                    f"the guest agent of {vm} has not answered after {timeout_s:g} s",
-                    fix=f"look at the guest: vmnet logs {vm}, vmnet console {vm}",
-                ) from None
+        """Wait until a VM's guest agent can be asked. Raises VmnetError when it does not come."""
+        if vm not in self.await_agents([vm], timeout_s):
+            raise VmnetError(
+                f"the guest agent of {vm} has not answered after {timeout_s:g} s",
+                fix=f"look at the guest: vmnet logs {vm}, vmnet console {vm}",
+            )
 
     def choose(self, what: str, chosen: Chosen) -> None:
-        """Say aloud what was chosen automatically, and keep it for the report."""
+        """Tell the user what was chosen automatically, and keep it for the report."""
         self.tell(f"{what} {chosen.what}: {chosen.why}")
         self.chosen.append((what, chosen.what, chosen.why))
 
+
+@dataclass(slots=True)
+class Session(HostSession):
+    """A command about a plan that has been loaded; `files` and `texts` are of the files it names.
+
+    Both are None until they have been looked at.
+    """
+
+    target: PlanTarget
+    files: "Files | None" = None
+    texts: "Texts | None" = None
+
     def refuse(self) -> None:
         """Raise Complaints when the host forbids the plan; nothing has been touched yet."""
-        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+        plan, positions, facts = self.target.plan, self.target.positions, self.snapshot.facts
         self.files = plan_files.files(self.target)
-        places = self.target.loaded.places
-        found = host.complaints(
-            self.target.plan, places, self.nics, self.snapshot.facts, self.snapshot.resources
-        )
+        if any(network.vlan for network in plan.networks):
+            facts = replace(facts, no_vlan=self.worker.do(vlan.missing))
+        found = host.complaints(plan, positions, self.nics, facts, self.snapshot.resources)
         if self.is_embedded:
-            found += plan_files.unopenable(self.target, self.files)
-        tagged = [network for network in self.target.plan.networks if network.vlan]
-        if tagged and (why := self.worker.do(vlan.missing)):
-            found.append(
-                VmnetError(
-                    f'network "{tagged[0].name}" is a VLAN: {why}',
-                    where=places.where("networks", tagged[0].name, "vlan"),
-                    fix="load the module where the kernel has it: modprobe 8021q",
-                )
-            )
+            denied = plan_files.denied(self.target, self.files)
+            found += files.unopenable(plan, positions, denied, embedded.run_user()[0])
         try:
-            self.told()
+            self.read_texts()
         except Complaints as bad:
             found += bad.errors
         if found:
             raise Complaints(found)
 
-    def told(self) -> "Texts":
-        """Give what the files hold that the plan names.
-
-        Raises Complaints when some of them cannot be used.
-        """
-        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
+    def read_texts(self) -> "Texts":
+        """Return what is in the plan's files for guests. Raises Complaints about unusable ones."""
         if self.texts is None:
             from provisioner.commands import guest_files
 
-            self.texts = guest_files.texts(self.target.loaded, self.target.fence)
+            self.texts = guest_files.texts(self.target)
         return self.texts
 
     @contextmanager
@@ -140,16 +130,15 @@ class Session:
         Raises Complaints when another plan's `up` is giving one of their addresses or MACs to its
         own guests, or has made a device with such a MAC since the host was looked at.
         """
-        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
-        plan, places_ = self.target.plan, self.target.loaded.places
+        plan, positions = self.target.plan, self.target.positions
         wanted = conflicts.claims(plan, self.nics, self.snapshot.facts, fresh)
         with reservations.held(plan.name, wanted, self.tell) as taken:
-            found = list(conflicts.claimed_elsewhere(taken, wanted, places_))
+            found = list(conflicts.claimed_elsewhere(taken, wanted, positions))
             if wanted and not found:
                 facts = replace(self.snapshot.facts, links=self.worker.do(links.every))
                 for network in plan.networks:
                     if network.uplink and not network.granted:
-                        found += host.macs_taken(plan, network, places_, self.nics, facts)
+                        found += host.macs_taken(plan, network, positions, self.nics, facts)
             if found:
                 raise Complaints(found)
             yield
@@ -159,8 +148,7 @@ class Session:
 
         `fresh` are the VMs that will be started or told of new addresses; all others have theirs.
         """
-        assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
-        plan, places = self.target.plan, self.target.loaded.places
+        plan, positions = self.target.plan, self.target.positions
         asked = []
         for network in plan.networks:
             link = self.snapshot.facts.link(uplink_of(plan.name, network))
@@ -179,7 +167,7 @@ class Session:
             owners = pending.result()
             if owners.deaf:
                 self.tell(f"other plans' guests on {network.uplink} not asked: {owners.deaf}")
-            found += conflicts.owned_elsewhere(owners.macs, plan, network, places, self.nics)
+            found += conflicts.owned_elsewhere(owners.macs, plan, network, positions, self.nics)
         if found:
             raise Complaints(found)
 
@@ -198,45 +186,54 @@ class Session:
         disks = {r.path: r for r in there if isinstance(r, Overlay)}
         loader = firmware.loader()
         images = defaults.images(self.target, kept, self.tell if build else None)
-        if self.options.command in _JUDGED:
-            assert self.target.loaded  # noqa: S101  (only commands with a plan come here)
-            places = self.target.loaded.places
-            if found := imagerules.complaints(plan, places, images, disks, loader):
-                raise Complaints(found)
+        if self.options.command.judges_images and (
+            found := imagerules.complaints(plan, self.target.positions, images, disks, loader)
+        ):
+            raise Complaints(found)
         accel = Chosen("", "")
         if any(vm.name not in kept for vm in plan.vms):
             accel = defaults.accelerator(plan, images.values())
             self.choose("accel", accel)
         elif have:
             self.choose("accel", Chosen(have[0].accel, "the VMs that run use it"))
-        new = New(images, accel, kept, disks, self.files, loader, self.told())
+        new = New(images, accel, kept, disks, self.files, loader, self.read_texts())
         return desired(plan, self.nics, self.snapshot.facts, new)
 
 
+@overload
+def begun(
+    target: PlanTarget, options: Options, worker: Worker, tell: Tell
+) -> AbstractContextManager[Session]: ...
+@overload
+def begun(
+    target: NameTarget, options: Options, worker: Worker, tell: Tell
+) -> AbstractContextManager[HostSession]: ...
 @contextmanager
-def begun(target: Target, options: Options, worker: Worker, tell: Tell) -> Iterator[Session]:
+def begun(
+    target: NameTarget | PlanTarget, options: Options, worker: Worker, tell: Tell
+) -> Iterator[Any]:
     """Hold the plan's lock, open libvirt, look at the host.
 
     Raises VmnetError when the host cannot: no rights, no libvirt, the lock held for too long.
     """
-    if (os.geteuid() and target.loaded and all(n.granted for n in target.plan.networks)) or (
-        os.geteuid() and not target.loaded
+    if os.geteuid() and (
+        isinstance(target, NameTarget) or all(n.granted for n in target.plan.networks)
     ):
         privileges.require_nothing()
     else:
         privileges.require()
     home, root = paths.home(target.name), paths.libvirt_root(target.name)
-    if options.command == "down":
+    if options.command is command.DOWN:
         privileges.close_own_folders(home, root, paths.state(), paths.run())
     privileges.require_own_folders(paths.state(), home, paths.run(), root)
-    if options.command == "up":
+    if options.command is command.UP:
         plan_folders.refuse_foreign(home, target.name)
     lock = locks.held(
         paths.lock_file(target.name),
         f"{options.command} {target.name}",
         timeout_s=options.lock_timeout_s,
         say=tell,
-        tidy=options.command in CHANGES or not paths.run().exists(),
+        tidy=options.command.changes_host or not paths.run().exists(),
     )
     # The worker ends first: whoever waits for the lock finds libvirt free to be opened.
     with lock, closing(worker):
@@ -260,35 +257,34 @@ def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
     return granted.as_granted(with_macs(plan, nics, macs), granted.devices(plan, facts))
 
 
-def _opened(target: Target, options: Options, worker: Worker, tell: Tell) -> Session:
+def _opened(
+    target: NameTarget | PlanTarget, options: Options, worker: Worker, tell: Tell
+) -> HostSession:
     within_s = options.timeout_s or None
-    patience_s = within_s and max(within_s, _OPEN_S)
-    changes = options.command in CHANGES
-    opening = worker.within(patience_s).call(
+    changes = options.command.changes_host
+    opening = worker.within(within_s and max(within_s, _OPEN_S)).call(
         MACHINE.open, target.name, target.connection, changes=changes
     )
-    if target.loaded and options.command == "up":
-        render.warm_up()  # meanwhile, on the other core: what needs no look at the host
     nics: Nics = {}
-    assigned = {}
-    if target.loaded:
+    if isinstance(target, PlanTarget):  # meanwhile, on the other core
         from provisioner.network.addressing import assign
 
-        assigned = assign(target.plan)
+        nics = assign(target.plan)
+        if options.command is command.UP:
+            render.warm_up()
     chosen = opening.result()
     snapshot = worker.within(within_s).do(MACHINE.observe)
-    if target.loaded:
-        nics = on_host(target.plan, assigned, snapshot.facts)
     console_log.cap(paths.consoles(target.name))
-    session = Session(target, options, worker, tell, snapshot, [], nics=nics)
+    session = HostSession(target, options, worker, tell, snapshot, [])
+    if isinstance(target, PlanTarget):
+        nics = on_host(target.plan, nics, snapshot.facts)
+        session = Session(target, options, worker, tell, snapshot, [], nics)
     session.choose("libvirt", chosen)
     return session
 
 
-def one(target: Target, vm: str) -> str:
-    """Find the VM that is meant; its name may be left out when there is only one."""
-    if not target.loaded:
-        return vm
+def one(target: PlanTarget, vm: str) -> str:
+    """Return the VM that is meant; its name may be left out when there is only one."""
     known = [v.name for v in target.plan.vms]
     if not vm and len(known) == 1:
         return known[0]

@@ -1,37 +1,67 @@
 """status and render: questions that change nothing."""
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 
-from provisioner.commands import defaults, guest_status, plan_files
+from provisioner.commands import defaults, plan_files
 from provisioner.commands.domain_xml import domain_xml
 from provisioner.commands.execute import Outcome
-from provisioner.commands.session import Session, begun, domain, one
-from provisioner.commands.target import Options, Target, Tell
+from provisioner.commands.session import HostSession, Session, begun, domain, one
+from provisioner.commands.target import NameTarget, Options, PlanTarget, Tell
 from provisioner.commands.up import reported
+from provisioner.errors import VmnetError
+from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.domain import Domain
-from provisioner.guest.userdata import Texts
+from provisioner.host.machine import MACHINE
 from provisioner.host.network import impairment, nftables
 from provisioner.host.storage import firmware
 from provisioner.host.system import paths
-from provisioner.host.system.worker import Worker
+from provisioner.host.system.worker import Call, Worker
 from provisioner.network.facts import Chosen, Facts
 from provisioner.reconcile.desired import New, desired
 from provisioner.reconcile.diff import diff
 from provisioner.report.report import Report
 
+_AGENTS_S = 2.0  # until libvirt, just opened, has found the agents again
+_ALL_S = 8.0  # of all guests' answers
+_RUNS = "running"
 
-def status(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+
+def status(target: PlanTarget | NameTarget, options: Options, worker: Worker, tell: Tell) -> Report:
     """Say what the plan is made of now, and what `up` would do."""
     with begun(target, options, worker, tell) as session:
-        want = session.wanted(build=False) if target.loaded else session.snapshot.resources
+        want = session.snapshot.resources
+        if isinstance(session, Session):
+            want = session.wanted(build=False)
         left = diff(want, session.snapshot.resources)
         for line in _hindrances(session):
             tell(line)
         report = reported(session, Outcome(), left)
-        return guest_status.added(session, report) if options.wide else report
+        return _with_guests(session, report) if options.wide else report
 
 
-def _hindrances(session: Session) -> Iterator[str]:
+def _with_guests(session: HostSession, report: Report) -> Report:
+    """Add to each VM that runs what its guest says of itself, or why it says nothing."""
+    running = {vm.name for vm in report.vms if vm.state == _RUNS}
+    agents = session.await_agents(running, _AGENTS_S) if running else set()
+    end = time.monotonic() + _ALL_S
+    calls = {vm: session.worker.call(MACHINE.words, vm) for vm in sorted(agents)}
+    silent = dict.fromkeys(running - agents, GuestInfo(problem="its guest agent does not answer"))
+    guests = silent | {vm: _guest(call, end) for vm, call in calls.items()}
+    return replace(report, vms=tuple(replace(vm, guest=guests.get(vm.name)) for vm in report.vms))
+
+
+def _guest(call: Call[GuestInfo], end: float) -> GuestInfo:
+    try:
+        return call.result(max(0.1, end - time.monotonic()))
+    except TimeoutError:
+        return GuestInfo(problem=f"it has not answered after {_ALL_S:g} s")
+    except VmnetError as error:
+        return GuestInfo(problem=error.what)
+
+
+def _hindrances(session: HostSession) -> Iterator[str]:
     """Say what keeps frames of the plan's guests from passing: vmnet link, and their guards."""
     domains = [r for r in session.snapshot.resources.values() if isinstance(r, Domain)]
     devices = {nic.link: f"{d.vm}.{i}" for d in domains for i, nic in enumerate(d.nics)}
@@ -51,7 +81,7 @@ def _hindrances(session: Session) -> Iterator[str]:
             yield f"{devices[device]}: its spoof guard has dropped {number} frames"
 
 
-def render(target: Target, vm: str) -> str:
+def render(target: PlanTarget, vm: str) -> str:
     """Give the XML of one VM of the plan, as `up` would hand it to libvirt; no rights are needed.
 
     Raises VmnetError when the plan has no such VM.
@@ -63,7 +93,7 @@ def render(target: Target, vm: str) -> str:
     facts = Facts(home=str(paths.home(plan.name)))
     accel = Chosen("tcg" if plan.accel == "auto" else str(plan.accel), "for show")
     images = defaults.images(target, {}, None)
-    texts = guest_files.texts(target.loaded, target.fence) if target.loaded else Texts()
+    texts = guest_files.texts(target)
     new = New(images, accel, files=plan_files.files(target), loader=firmware.loader(), texts=texts)
     want = desired(plan, assign(plan), facts, new)
     return domain_xml(target, domain(want.values(), one(target, vm)))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from provisioner.commands.check.run import When, checked
 from provisioner.commands.domain_xml import drawn
 from provisioner.commands.execute import Outcome, execute
-from provisioner.commands.session import Session, begun
-from provisioner.commands.target import Options, Target, Tell
+from provisioner.commands.session import HostSession, Session, begun
+from provisioner.commands.target import NameTarget, Options, PlanTarget, Tell
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml import render
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _STEP_S = 2.0  # that each step has, however late it begins
 
 
-def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+def up(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Report:
     """Bring the plan up; doing it twice changes nothing.
 
     Raises Complaints when the plan or the host forbids it, before anything is touched, and
@@ -76,7 +76,7 @@ def up(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
         return checked(session, report, When(began, started, fresh, end))
 
 
-def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+def plan(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Report:
     """Say what `up` would do; touch nothing."""
     with begun(target, options, worker, tell) as session:
         session.refuse()
@@ -86,7 +86,7 @@ def plan(target: Target, options: Options, worker: Worker, tell: Tell) -> Report
         return reported(session, Outcome(), steps)
 
 
-def check(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+def check(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Report:
     """Measure who reaches whom among the VMs that run."""
     started = time.monotonic()
     with begun(target, options, worker, tell) as session:
@@ -103,7 +103,7 @@ def check(target: Target, options: Options, worker: Worker, tell: Tell) -> Repor
         return checked(session, reported(session, Outcome(), []), when)
 
 
-def down(target: Target, options: Options, worker: Worker, tell: Tell) -> Report:
+def down(target: PlanTarget | NameTarget, options: Options, worker: Worker, tell: Tell) -> Report:
     """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
     with begun(target, options, worker, tell) as session:
         reservations.forget(target.name)  # of an up that was killed
@@ -149,7 +149,7 @@ def _refuse_restarts(steps: list[Step], options: Options) -> None:
 
 
 def _done(
-    session: Session, steps: list[Step], xmls: "Mapping[str, str]", end: float | None = None
+    session: HostSession, steps: list[Step], xmls: "Mapping[str, str]", end: float | None = None
 ) -> Outcome:
     """Perform the steps; one that is not done at `end` (time.monotonic()) is given up."""
 
@@ -172,7 +172,7 @@ def _done(
     return execute(steps, perform, tell)
 
 
-def reported(session: Session, outcome: Outcome, left: list[Step]) -> Report:
+def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report:
     """Put together what is known after the steps, before anything has been measured."""
     failed = tuple(Failure(str(step), error) for step, error in outcome.failed)
     status = Exit.DONE
@@ -180,8 +180,8 @@ def reported(session: Session, outcome: Outcome, left: list[Step]) -> Report:
         some = outcome.done or session.snapshot.resources
         status = Exit.PARTLY_DONE if some else failed[0].error.status
     facts = session.snapshot.facts
-    told = list(warnings(session.target.plan, facts)) if session.target.loaded else []
-    if session.options.command in {"status", "down"}:
+    told = list(warnings(session.target.plan, facts)) if isinstance(session, Session) else []
+    if session.options.command.lists_foreign:
         alone = [
             f"left alone, vmnet has not made it: {one_line(str(x))}"
             for x in foreign(session.target.name)
@@ -190,7 +190,7 @@ def reported(session: Session, outcome: Outcome, left: list[Step]) -> Report:
             session.tell(line)
         told += alone
     return Report(
-        command=session.options.command,
+        command=session.options.command.name,
         plan=session.target.name,
         status=status,
         chosen=tuple(session.chosen),
@@ -202,10 +202,10 @@ def reported(session: Session, outcome: Outcome, left: list[Step]) -> Report:
     )
 
 
-def statuses(session: Session, facts: Facts) -> tuple[VmStatus, ...]:
+def statuses(session: HostSession, facts: Facts) -> tuple[VmStatus, ...]:
     """Say of each VM, of the plan or left over from it, what it is made of now."""
     live = {x.vm: x for x in facts.live}
-    planned = [vm.name for vm in session.target.plan.vms] if session.target.loaded else []
+    planned = [vm.name for vm in session.target.plan.vms] if isinstance(session, Session) else []
     every = [*planned, *(vm for vm in sorted(live) if vm not in planned)]
     return tuple(
         VmStatus(

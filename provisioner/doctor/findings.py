@@ -1,14 +1,12 @@
 """What vmnet doctor says: findings about a host, each with its fix, and their summary."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioner.errors import Exit
-from provisioner.text import one_line, sanitize
-
-FORMAT = 1  # of the JSON; changes only when a reader of the old one would be misled
+from provisioner.json_document import json_document
+from provisioner.text import one_line
 
 
 class Severity(StrEnum):
@@ -23,7 +21,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that was looked at: what was found, and how to fix it where there is need."""
+    """One thing that was looked at: what was found, and the fix where there is need."""
 
     area: str
     what: str
@@ -69,19 +67,8 @@ def summary(items: Sequence[Item]) -> str:
 
 
 def as_json(items: Sequence[Item]) -> str:
-    """Format the findings as JSON, every string of it sanitised."""
-    value = {
-        "format": FORMAT,
-        "command": "doctor",
-        "status": int(status(items)),
-        "summary": summary(items),
-        "findings": [
-            {"area": i.area, "state": str(i.state), "what": sanitize(i.what), "fix": _or_none(i)}
-            for i in items
-        ],
-    }
-    return json.dumps(value, indent=2)
-
-
-def _or_none(item: Item) -> str | None:
-    return sanitize(item.fix) or None
+    """Format the findings as JSON."""
+    found = [
+        {"area": i.area, "state": str(i.state), "what": i.what, "fix": i.fix or None} for i in items
+    ]
+    return json_document("doctor", status(items), summary=summary(items), findings=found)

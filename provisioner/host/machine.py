@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -63,7 +64,9 @@ class Machine:
         self._domains: Domains | None = None
         self._embedded = False
         self._run_dir = Path("/run/libvirt")
-        self._agents = agent_lookup.AgentLooks(lambda vm: emit(Event(vm, "agent")))
+        self._agents = agent_lookup.AgentLooks(lambda vm: self._happened(vm, "agent"))
+        self._events = 0
+        self._event = threading.Condition()
         self._changes = False  # the command may take away what killed runs have left
         self._made_root = False
         self._making = threading.Lock()
@@ -93,12 +96,7 @@ class Machine:
         domains.quiet()
         domains.run_events()
         try:
-            self._domains = Domains(
-                chosen.what,
-                plan,
-                self._run_dir,
-                lambda vm, kind, detail: emit(Event(vm, kind, detail)),
-            )
+            self._domains = Domains(chosen.what, plan, self._run_dir, self._happened)
         except VmnetError:
             self.abandon()
             raise
@@ -195,8 +193,13 @@ class Machine:
         for nic in coming:
             nics.attach(domain, nic.link, render.interface_xml(nic))
         if changed := changed_nics(have.network, domain.network):
-            guest = Guests(self._open, domain.name)
-            guest.await_agent(deadline.left_s(_AGENT_S))
+            within_s = deadline.left_s(_AGENT_S)
+            if not self.await_agents([domain.vm], within_s):
+                raise VmnetError(
+                    f"the guest agent of {domain.name} has not answered after {within_s:g} s",
+                    fix="run vmnet up again when the guest is up, or: vmnet up --recreate",
+                )
+            guest = self._guest(domain.vm)
             mtus = {nic.mac: nic.mtu for nic in domain.nics}
             for mac, config in changed.items():
                 guest.reconfigure(mac, {"mtu": mtus.get(mac, DEFAULT_MTU)} | dict(config))
@@ -252,6 +255,27 @@ class Machine:
         return self._agents.connected(
             {d.vm: lambda name=d.name: domains.agent_connected(name) for d in running}  # type: ignore[misc]
         )
+
+    def await_agents(self, vms: Collection[str], timeout_s: float) -> set[str]:
+        """Wait until the agents of all of these VMs can be asked; return the VMs whose can.
+
+        libvirt finds agents again some time after it is opened.
+        """
+        end = time.monotonic() + timeout_s
+        while True:
+            before = self._events
+            found = set(vms).intersection(self.agents())
+            left_s = end - time.monotonic()
+            if len(found) == len(set(vms)) or left_s <= 0:
+                return found
+            with self._event:
+                self._event.wait_for(lambda: self._events != before, left_s)  # noqa: B023
+
+    def _happened(self, vm: str, kind: str, detail: str = "") -> None:
+        with self._event:
+            self._events += 1
+            self._event.notify_all()
+        emit(Event(vm, kind, detail))
 
     def terminal(self, vm: str) -> str:
         """Give the pseudo-terminal that a VM's serial line ends in."""

@@ -1,13 +1,12 @@
 """The output of `vmnet image`: the images there are, as a table and as JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from provisioner.image.record import Stored
-from provisioner.json_document import FORMAT
-from provisioner.text import one_line, sanitize
+from provisioner.json_document import json_document
+from provisioner.text import one_line
 
 _DIGITS = 12
 _TITLES = ("image", "state", "format", "disk", "file", "SHA-256", "boots", "user", "in use by")
@@ -34,18 +33,14 @@ def size(octets: int) -> str:
     return f"{octets / (1 << 10 * unit):.1f} {_UNITS[unit]}" if unit else f"{octets} B"
 
 
-def as_table(rows: Sequence[Row]) -> str:
-    """Return the images as aligned columns."""
-    lines = [_TITLES, *(_cells(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-    return "\n".join(padded)
+def as_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Return the titles of a table of the images, and its cells, row by row."""
+    return [_TITLES, *(_cells(row) for row in rows)]
 
 
 def as_json(rows: Sequence[Row]) -> str:
-    """Return the images as JSON, every string of it sanitised."""
-    value = {"format": FORMAT, "command": "image ls", "images": [_value(row) for row in rows]}
-    return json.dumps(value, indent=2)
+    """Return the images as JSON."""
+    return json_document("image ls", images=[_value(row) for row in rows])
 
 
 def summary(record: Stored) -> str:
@@ -74,7 +69,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _value(row: Row) -> dict[str, Any]:
-    value: dict[str, Any] = {"name": sanitize(row.name), "state": row.state}
+    value: dict[str, Any] = {"name": row.name, "state": row.state}
     if (record := row.record) is None:
         return value
     traits = record.traits
@@ -83,10 +78,10 @@ def _value(row: Row) -> dict[str, Any]:
         "sha256": record.digest,
         "virtual_size": record.virtual_size,
         "size": record.size,
-        "source": sanitize(record.source),
-        "imported": sanitize(record.imported),
+        "source": record.source,
+        "imported": record.imported,
         "boot": list(traits.boot),
-        "user": sanitize(traits.user),
+        "user": traits.user,
         "min_memory_mib": traits.min_memory_mib,
         "agent": traits.agent,
         "cloud_init": traits.cloud_init,

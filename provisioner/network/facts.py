@@ -94,6 +94,7 @@ class Facts:
     firewall: Firewall = Firewall()
     user: int = 0  # who vmnet runs as
     vhost: bool = False  # /dev/vhost-net can be used
+    no_vlan: str = ""  # why VLANs cannot be made; asked for a plan that has some
     ipv6_locked: str = ""  # why the host's IPv6 cannot be switched off on new devices
 
     def link(self, name: str) -> Link | None:

@@ -40,6 +40,7 @@ def complaints(
     out += conflicts.devices_taken(plan, places, facts, owned)
     out += conflicts.domains_taken(plan, places, facts)
     out += conflicts.tables_taken(plan, places, facts)
+    out += _vlans(plan, places, facts)
     return out
 
 
@@ -116,6 +117,16 @@ def macs_taken(
             continue
         if refusal := uplink.mac_problem(nics[key].mac, link, taken):
             yield refusal.error(places.where(*key.path, "mac"))
+
+
+def _vlans(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
+    tagged = [network for network in plan.networks if network.vlan]
+    if tagged and facts.no_vlan:
+        yield VmnetError(
+            f'network "{tagged[0].name}" is a VLAN: {facts.no_vlan}',
+            where=places.where("networks", tagged[0].name, "vlan"),
+            fix="load the module where the kernel has it: modprobe 8021q",
+        )
 
 
 def _datapaths(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:

@@ -5,18 +5,15 @@ places of a lab are its ends `a` and `b`, the uplink's own stack `host`, and `ou
 behind the switch.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations_with_replacement
 
 from provisioner.errors import Exit
+from provisioner.json_document import json_document
 from provisioner.reachability import mode_table
 from provisioner.reachability.mode_table import End, Reach
-from provisioner.text import sanitize
-
-FORMAT = 1  # of the JSON; changes only when a reader of the old one would be misled
 
 DEAF = "source (empty)"
 NOPROMISC = "passthru (nopromisc)"
@@ -181,18 +178,16 @@ class Verdict:
 
 
 def as_json(verdict: Verdict) -> str:
-    """Write the table as JSON, every string of it sanitised."""
-    value = {
-        "format": FORMAT,
-        "command": "modes",
-        "status": int(verdict.status),
-        "summary": sanitize(verdict.summary),
-        "kernel": sanitize(verdict.measured.kernel),
-        "ip_versions": list(verdict.measured.versions),
-        "pairs": [_pair(verdict, lab) for lab in labs()],
-        "seconds": round(verdict.seconds, 3),
-    }
-    return json.dumps(value, indent=2)
+    """Write the table as JSON."""
+    return json_document(
+        "modes",
+        verdict.status,
+        summary=verdict.summary,
+        kernel=verdict.measured.kernel,
+        ip_versions=verdict.measured.versions,
+        pairs=[_pair(verdict, lab) for lab in labs()],
+        seconds=round(verdict.seconds, 3),
+    )
 
 
 def _pair(verdict: Verdict, lab: Lab) -> dict[str, object]:

@@ -1,13 +1,10 @@
 """What a real switch is asked, what it answered, and what that means for guests."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from provisioner.errors import Exit
-from provisioner.text import sanitize
-
-FORMAT = 1  # of the JSON; changes only when a reader of the old one would be misled
+from provisioner.json_document import json_document
 
 ETHERTYPE = 0x88B5  # IEEE 802, local experimental: no protocol of anybody's
 REFLECTION_TRIES = 3
@@ -102,17 +99,15 @@ class Findings:
 
 
 def as_json(findings: Findings) -> str:
-    """Write the findings as JSON, every string of it sanitised."""
-    value = {
-        "format": FORMAT,
-        "command": "modes",
-        "status": int(findings.status),
-        "uplink": sanitize(findings.question.uplink),
-        "peer": sanitize(findings.question.peer) or None,
-        "sent": [sanitize(line) for line in findings.question.to_send],
-        "reflects": findings.reflects,
-        "passes_foreign_macs": findings.passes_foreign,
-        "untestable": sanitize(findings.untestable) or None,
-        "verdicts": [sanitize(line) for line in findings.lines],
-    }
-    return json.dumps(value, indent=2)
+    """Write the findings as JSON."""
+    return json_document(
+        "modes",
+        findings.status,
+        uplink=findings.question.uplink,
+        peer=findings.question.peer or None,
+        sent=findings.question.to_send,
+        reflects=findings.reflects,
+        passes_foreign_macs=findings.passes_foreign,
+        untestable=findings.untestable or None,
+        verdicts=findings.lines,
+    )

@@ -1,13 +1,12 @@
 """What a command found and did: one value, shown as text or as JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provisioner.check.result import Finding, Result
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
-from provisioner.json_document import FORMAT, _clean
+from provisioner.json_document import json_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,45 +71,31 @@ class Report:
 
 
 def as_json(report: Report) -> str:
-    """Format a report as JSON, every string of it sanitised."""
-    value = {
-        "format": FORMAT,
-        "command": report.command,
-        "plan": report.plan,
-        "status": int(report.status),
-        "summary": report.summary,
-        "chosen": {of: {"value": what, "why": why} for of, what, why in report.chosen},
-        "warnings": list(report.warnings),
-        "done": list(report.done),
-        "to_do": list(report.to_do),
-        "failed": [
-            {"step": f.step, "what": f.error.what, "fix": f.error.fix} for f in report.failed
-        ],
-        "vms": [_vm(vm) for vm in report.vms],
-        "results": [_result(r) for r in report.results],
-        "findings": [_finding(f) for f in report.findings],
-        "consoles": dict(report.consoles),
-        "seconds": round(report.seconds, 3),
-    }
-    return json.dumps(_clean(value), indent=2)
+    """Format a report as JSON."""
+    return json_document(
+        report.command,
+        plan=report.plan,
+        status=int(report.status),
+        summary=report.summary,
+        chosen={of: {"value": what, "why": why} for of, what, why in report.chosen},
+        warnings=report.warnings,
+        done=report.done,
+        to_do=report.to_do,
+        failed=[{"step": f.step, "what": f.error.what, "fix": f.error.fix} for f in report.failed],
+        vms=[_vm(vm) for vm in report.vms],
+        results=[_result(r) for r in report.results],
+        findings=[_finding(f) for f in report.findings],
+        consoles=dict(report.consoles),
+        seconds=round(report.seconds, 3),
+    )
 
 
 def errors_as_json(command: str, errors: Sequence[VmnetError], status: Exit) -> str:
     """Format what stopped a command before it had a report, in the same shape."""
-    value = {
-        "format": FORMAT,
-        "command": command,
-        "status": int(status),
-        "errors": [
-            {
-                "what": e.what,
-                "where": str(e.where) if e.where else None,
-                "fix": e.fix,
-            }
-            for e in errors
-        ],
-    }
-    return json.dumps(_clean(value), indent=2)
+    found = [
+        {"what": e.what, "where": str(e.where) if e.where else None, "fix": e.fix} for e in errors
+    ]
+    return json_document(command, status, errors=found)
 
 
 def _steps(count: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.commands import plan_files
-from provisioner.commands.target import Target
+from provisioner.commands.target import PlanTarget
 from provisioner.errors import Complaints, Exit
 from provisioner.guest.boot import BootFile
 from provisioner.plan.load.loader import load
@@ -16,10 +16,10 @@ from provisioner.plan.load.loader import load
 HEAD = "name: lab\nnetworks: {lan: {switch: true, subnet: 10.77.0.0/24}}\n"
 
 
-def target(folder: Path, words: str, *allowed: Path) -> Target:
+def target(folder: Path, words: str, *allowed: Path) -> PlanTarget:
     text = f"{HEAD}vms: {{web: {{nics: [lan], {words}}}}}"
     loaded = load(text, "lab.yaml")
-    return Target(loaded.plan.name, loaded, folder, allowed=allowed)
+    return PlanTarget(loaded.plan.name, loaded.plan, loaded.places, folder, allowed=allowed)
 
 
 def refused(folder: Path, words: str) -> list[tuple[str, str | None, Exit]]:

@@ -1,143 +1,34 @@
-"""exec, console and logs: into a guest with no network at all."""
+"""vmnet exec: a program inside a guest, with no network at all."""
 
-import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
-from provisioner import naming
 from provisioner.commands.session import begun, domain, one
-from provisioner.commands.target import Options, Target, Tell
-from provisioner.errors import VmnetError
-from provisioner.host.guest import console_log
-from provisioner.host.guest import terminal as terminals
+from provisioner.commands.target import Options, PlanTarget
 from provisioner.host.guest.commands import Guests, Ran
 from provisioner.host.machine import MACHINE
-from provisioner.host.system import paths, programs
 from provisioner.host.system.worker import Worker
 
-_RESIZE_S = 30.0
 _LEAST_S = 1.0  # for a program whose agent came at the last moment
 _ANSWER_S = 2.0  # for the agent to say that a program is not done
 
 
-def execute_in(
-    target: Target,
+def run(
+    target: PlanTarget,
     options: Options,
     worker: Worker,
-    tell: Tell,
     vm: str,
-    asked: tuple[Sequence[str], bytes],
+    argv: Sequence[str],
+    stdin: bytes,
 ) -> Ran:
-    """Run a program inside a VM through its guest agent; `asked` is its words and its input.
-
-    Raises VmnetError when it cannot.
-    """
+    """Run a program inside a VM through its guest agent. Raises VmnetError when it cannot."""
     name = one(target, vm)
-    argv, stdin = asked
-    with begun(target, options, worker, tell) as session:
+    with begun(target, options, worker, lambda _: None) as session:
         domain(session.snapshot.resources.values(), name)
         end = time.monotonic() + options.timeout_s
         session.await_agent(name, options.timeout_s)
         # The agent wants a path (or its own PATH); env(1) looks the program up in the guest's.
-        words = argv if "/" in argv[0] else ["/usr/bin/env", *argv]
+        argv = argv if "/" in argv[0] else ["/usr/bin/env", *argv]
         left_s = max(_LEAST_S, end - time.monotonic())
         limited = worker.within(left_s + _ANSWER_S)
-        return limited.do(MACHINE.guest, name, Guests.run_bounded, words, left_s, stdin)
-
-
-def console(  # noqa: PLR0913  (what the command line says, word by word)
-    target: Target,
-    options: Options,
-    worker: Worker,
-    tell: Tell,
-    vm: str,
-    *,
-    escape: bytes,
-    resize: Sequence[str] | None,
-) -> None:
-    """Join the terminal to a VM's console until the escape key.
-
-    A serial line knows no size. With `resize`, the words by which `vmnet exec` finds the plan, the
-    guest is told the terminal's through its agent, now and whenever it changes; best effort.
-    """
-    name = one(target, vm)
-    with begun(target, options, worker, tell) as session:
-        domain(session.snapshot.resources.values(), name)
-        terminal = worker.do(MACHINE.terminal, name)
-    resized = _Resizing(name, resize).to if resize is not None else None
-    terminals.attach(terminal, terminals.Ways(escape, resized))
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """A log and who writes it: `pid` is 0 when nobody does any more."""
-
-    path: Path
-    pid: int
-
-
-def log_of(target: Target, vm: str, *, qemu: bool) -> Log:
-    """Find the log of a VM's console, or of what QEMU itself said. Raises VmnetError if none."""
-    name = one(target, vm)
-    domain_name = naming.domain(target.name, name)
-    embedded = paths.libvirt_root(target.name)
-    console_log.cap(paths.consoles(target.name))
-    log = paths.consoles(target.name) / f"{name}.log"
-    if qemu:
-        inside = embedded / "log" / "qemu" / f"{domain_name}.log"
-        system = Path("/var/log/libvirt/qemu") / f"{domain_name}.log"
-        log = inside if inside.exists() else system
-    if not log.exists():
-        raise VmnetError(f"{name} has no log at {log}", fix="bring the plan up: vmnet up")
-    for run in (embedded / "run", Path("/run/libvirt")):
-        try:
-            pid = int((run / "qemu" / f"{domain_name}.pid").read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            continue
-        if Path(f"/proc/{pid}").exists():
-            return Log(log, pid)
-    return Log(log, 0)
-
-
-def follow(log: Log, size: int, piece: Callable[[bytes], None]) -> None:
-    """Hand on what a log gets from its byte `size` on, until its VM has ended."""
-    if log.pid:
-        console_log.follow(log.path, size, log.pid, piece)
-
-
-class _Resizing:
-    """Tells a guest the size of our terminal, by a vmnet of its own: ours has let go of libvirt.
-
-    While one size is under way only the newest of those that follow is kept.
-    """
-
-    def __init__(self, vm: str, words: Sequence[str]) -> None:
-        self._argv = [sys.executable, "-m", "provisioner", "exec", *words, vm, "--"]
-        self._lock = threading.Lock()
-        self._busy = False
-        self._next: tuple[int, int] | None = None
-
-    def to(self, rows: int, columns: int) -> None:
-        with self._lock:
-            self._next = (rows, columns)
-            if self._busy:
-                return
-            self._busy = True
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                size, self._next = self._next, None
-                if size is None:
-                    self._busy = False
-                    return
-            rows, columns = map(str, size)
-            stty = ["stty", "-F", "/dev/ttyS0", "rows", rows, "cols", columns]
-            try:
-                programs.run([*self._argv, *stty], timeout_s=_RESIZE_S, check=False)
-            except VmnetError:
-                continue  # the line works without
+        return limited.do(MACHINE.guest, name, Guests.run_bounded, argv, left_s, stdin)

@@ -9,7 +9,7 @@ from provisioner.check.discovery import NicAddresses, NicObservations, judged
 from provisioner.commands.access.link import nics_of
 from provisioner.commands.check import claims
 from provisioner.commands.session import Session, begun
-from provisioner.commands.target import Options, Target, Tell
+from provisioner.commands.target import Options, PlanTarget, Tell
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.host.guest.commands import Guests
@@ -30,7 +30,7 @@ Key = tuple[str, int]
 
 
 def find(
-    target: Target, options: Options, worker: Worker, tell: Tell, words: str
+    target: PlanTarget, options: Options, worker: Worker, tell: Tell, words: str
 ) -> list[NicAddresses]:
     """Find the addresses of the NICs that `words` means, "" for all; see the docs for the ways.
 

@@ -1,26 +1,26 @@
-"""capture and link: a guest's wire watched, pulled out, or made worse on purpose."""
+"""vmnet link: a guest's link set down or up, or impaired."""
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.commands.session import begun
-from provisioner.commands.target import Options, Target, Tell
+from provisioner.commands.target import Options, PlanTarget, Tell
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.network import impairment, macvtap
 from provisioner.host.system.worker import Worker
 from provisioner.network.impairment import Found, Impairment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from provisioner.network.facts import Link
     from provisioner.plan.model import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """A NIC's wire: the macvtap, whether it is up, what is done to it."""
+    """A NIC's link: the macvtap, whether it is up, how it is impaired."""
 
     nic: str  # VM.NUMBER
     device: str
@@ -28,12 +28,12 @@ class LinkState:
     found: Found
 
 
-def nics_of(plan: "Plan", words: str) -> tuple[tuple[str, int], ...]:
+def nics_of(plan: "Plan", name: str) -> tuple[tuple[str, int], ...]:
     """Find the NICs that VM, VM.NUMBER or VM.NETWORK means.
 
     Raises VmnetError with the list of what there is.
     """
-    vm, _, which = words.partition(".")
+    vm, _, which = name.partition(".")
     known = {v.name: v for v in plan.vms}
     if vm not in known:
         raise VmnetError(
@@ -52,23 +52,23 @@ def nics_of(plan: "Plan", words: str) -> tuple[tuple[str, int], ...]:
 
 
 def link(  # noqa: PLR0913  (what the command line says, word by word)
-    target: Target,
+    target: PlanTarget,
     options: Options,
     worker: Worker,
     tell: Tell,
-    words: str,
+    name: str,
     *,
     up: bool | None = None,
     wish: Impairment | None = None,
     clear: bool = False,
 ) -> list[LinkState]:
-    """Pull a NIC's cable or plug it in, make its link worse or good again; tell how it is then.
+    """Set NICs' links up or down, impair them or no more; return how they are then.
 
     Raises VmnetError when there is no such NIC, or the kernel cannot.
     """
-    chosen = nics_of(target.plan, words)
+    chosen = nics_of(target.plan, name)
     with begun(target, options, worker, tell) as session:
-        devices = {key: _device(session.snapshot.facts.links, target.plan, key) for key in chosen}
+        devices = {key: device_of(session.snapshot.facts.links, target.plan, key) for key in chosen}
         for device in devices.values():
             if up is not None:
                 worker.do(macvtap.plug, device, up=up)
@@ -85,28 +85,7 @@ def link(  # noqa: PLR0913  (what the command line says, word by word)
     ]
 
 
-def capture(
-    target: Target, words: str, filters: Sequence[str], into: int | None, limits: Sequence[str]
-) -> "list[str]":
-    """Give the command line that captures a NIC's frames; nothing holds the plan for that.
-
-    Raises VmnetError when the NIC is not there, or this user may not listen.
-    """
-    from provisioner.host.netlink import links
-
-    (key, *_) = nics_of(target.plan, words)
-    device = _device(links.every(), target.plan, key)
-    if os.geteuid():
-        raise VmnetError(
-            "only root may listen to a guest's frames",
-            fix="run it as root",
-            status=Exit.HOST_CANNOT,
-        )
-    write = ["-U", "-w", "-"] if into is not None else ["-l", "-n"]
-    return ["tcpdump", "-i", device, *limits, *write, "--", *filters]
-
-
-def _device(links: "Sequence[Link]", plan: "Plan", key: tuple[str, int]) -> str:
+def device_of(links: "Sequence[Link]", plan: "Plan", key: tuple[str, int]) -> str:
     """Find a NIC's macvtap by its name, and prove by its alias that it is this NIC's."""
     vm, nic = key
     name, alias = naming.macvtap(plan.name, vm, nic), naming.alias(plan.name, vm, nic)

@@ -1,25 +1,22 @@
-"""ssh, cp and export ssh-config: into a guest over a network that leads there.
+"""vmnet ssh: into a guest over a network on which this host reaches it.
 
-Which network does is what the modes promise. No libvirt is asked: the plan's addresses and the
+Which network that is follows from the modes. No libvirt is asked: the plan's addresses and the
 macvtaps in the kernel are enough, unless an address has to be found out.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.commands.access import ip
-from provisioner.commands.session import begun, domain, on_host, one
-from provisioner.commands.target import Options, Target, Tell
+from provisioner.commands.session import on_host, one
+from provisioner.commands.target import Options, PlanTarget, Tell
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest import host_key, openssh
-from provisioner.guest.openssh import CopySpec, SshLogin
-from provisioner.host.guest import copy as copying
-from provisioner.host.guest.commands import Guests
-from provisioner.host.machine import MACHINE
+from provisioner.guest.openssh import SshLogin
 from provisioner.host.netlink import links
 from provisioner.host.network import dnsmasq
 from provisioner.host.probe import tcp
@@ -33,26 +30,25 @@ if TYPE_CHECKING:
     from provisioner.network.devices import Nics
     from provisioner.plan.model import Plan
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-_KNOCK_S = 1.5
+_CONNECT_S = 1.5
 _SSH = 22
 _ROOT = "root"  # micro's only user
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a command line says of how to get in: a private key's file, a VM to go through."""
+class SshOptions:
+    """How to log in: with a private key's file, through another VM; each "" when not named."""
 
     identity: str = ""
     jump: str = ""
 
 
-class Entrance:
-    """What is known of a plan's ways in, from one look at the kernel's devices."""
+class SshAccess:
+    """How a plan's VMs are reached by ssh, from one look at the kernel's devices."""
 
-    def __init__(self, target: Target, options: Options, worker: Worker | None, tell: Tell) -> None:
+    def __init__(
+        self, target: PlanTarget, options: Options, worker: Worker | None, tell: Tell
+    ) -> None:
         from provisioner.network.addressing import assign
 
         self.plan: Plan = target.plan
@@ -67,18 +63,18 @@ class Entrance:
         """List the ways to a VM, the surest first."""
         return self._routes.ways(vm, source)
 
-    def up(self, vm: str) -> bool:
+    def is_up(self, vm: str) -> bool:
         """Tell whether a VM's macvtaps are there."""
         alias = naming.alias(self.plan.name, vm, 0)
         there = any(link.alias == alias for link in self.facts.links)
         return there or any(self.plan.network(n.network).granted for n in self.plan.vm(vm).nics)
 
     def login(self, vm: str, source: str = HOST) -> SshLogin:
-        """Say how ssh gets from `source` to a VM. Raises VmnetError when no way leads there."""
+        """Return how ssh gets from `source` to a VM. Raises VmnetError when no way leads there."""
         ways = self.ways(vm, source)
         if not ways:
             raise self._routes.no_way(vm, source)
-        if not self.up(vm):
+        if not self.is_up(vm):
             raise VmnetError(f'VM "{vm}" is not up', fix="bring the plan up: vmnet up")
         address = self._address(ways, source)
         if not address:
@@ -110,7 +106,7 @@ class Entrance:
         return found, left_out
 
     def _jump(self, vm: str) -> str:
-        """Name the first VM to go through whose address is planned, "" where there is none."""
+        """Return the first VM to go through whose address is planned, "" where there is none."""
         named = self._routes.jumps(vm)
         known = (one for one in named if any(w.addresses for w in self.ways(one) if w.sure))
         return next(known, "")
@@ -121,7 +117,7 @@ class Entrance:
 
     @cached_property
     def _users(self) -> dict[str, str]:
-        """Say who logs in to images, as far as they are here."""
+        """Return the user of each VM's image, as far as it is here."""
         from provisioner.commands import defaults
 
         try:
@@ -145,7 +141,7 @@ class Entrance:
         return bool(self.plan.network(way.network).granted)
 
     def _address(self, ways: Sequence[Way], source: str) -> str:
-        """Choose among what the guest may be reached at: the first that answers the host's knock.
+        """Choose among what the guest may be reached at: the first that this host can connect to.
 
         Where nobody knows whether a way leads there, "" says that none does.
         """
@@ -154,7 +150,7 @@ class Entrance:
         if not known:
             known = self._found(ways)
         if source == HOST and (len(known) > 1 or not ways[0].sure):
-            answering = (a for a in known if tcp.answers(a, _SSH, _KNOCK_S))
+            answering = (a for a in known if tcp.answers(a, _SSH, _CONNECT_S))
             return next(answering, known[0] if ways[0].sure else "")
         return known[0]
 
@@ -180,95 +176,30 @@ class Entrance:
 
 
 def ssh(  # noqa: PLR0913  (what the command line says, word by word)
-    target: Target,
+    target: PlanTarget,
     options: Options,
     worker: Worker,
     tell: Tell,
     vm: str,
-    command: Sequence[str],
+    argv: Sequence[str],
     *,
-    asked: Asked,
+    how: SshOptions,
 ) -> list[str]:
-    """Give the command line of ssh into a VM. Raises VmnetError when no way leads there."""
-    to, jump = _logins(Entrance(target, options, worker, tell), one(target, vm), asked)
-    return openssh.ssh(to, command, asked.identity, jump)
+    """Return the command line of ssh into a VM. Raises VmnetError when no network leads there."""
+    login, jump = logins(SshAccess(target, options, worker, tell), one(target, vm), how)
+    return openssh.ssh(login, argv, how.identity, jump)
 
 
-def copy(  # noqa: PLR0913  (what the command line says, word by word)
-    target: Target,
-    options: Options,
-    worker: Worker,
-    tell: Tell,
-    words: tuple[str, str],
-    *,
-    asked: Asked,
-    way: str = "auto",
-    folders: bool = False,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> list[str]:
-    """Copy a file by the guest agent, or give the command line of the scp that does it.
-
-    `way` is "ssh", "agent", or "auto": ssh where the host reaches the guest and knows its key.
-    Raises VmnetError when it cannot.
-    """
-    asked_for = openssh.copied(*words, [vm.name for vm in target.plan.vms])
-    if way != "agent":
-        try:
-            entrance = Entrance(target, options, worker, tell)
-            to, jump = _logins(entrance, asked_for.vm, asked)
-        except VmnetError as error:
-            if way == "ssh" or asked.jump:
-                raise
-            tell(f"not by ssh: {error.what}")
-        else:
-            tell(f"by ssh, to {to.user}@{to.address}{f' through {jump.vm}' if jump else ''}")
-            return openssh.scp(to, asked_for, asked.identity, jump, folders=folders)
-    if folders:
+def logins(access: SshAccess, vm: str, how: SshOptions) -> tuple[SshLogin, SshLogin | None]:
+    """Return how to log into a VM, and into the VM to go through, if any. Raises VmnetError."""
+    if not how.jump:
+        return access.login(vm), None
+    others = [other.name for other in access.plan.vms if other.name != vm]
+    if how.jump not in others:
         raise VmnetError(
-            "the guest agent copies files one by one, no folders",
-            fix=f"pack it: tar -c FOLDER | vmnet exec {asked_for.vm} -- tar -x; or use --way ssh",
-            status=Exit.BAD_INPUT if way == "agent" else Exit.HOST_CANNOT,
-        )
-    tell("by the guest agent, which needs no network")
-    _by_agent(target, options, worker, asked_for, progress)
-    return []
-
-
-def config(target: Target, options: Options, tell: Tell, identity: str) -> str:
-    """Write a ssh_config for a plan's guests."""
-    return openssh.config(*Entrance(target, options, None, tell).logins(), identity)
-
-
-def _by_agent(
-    target: Target,
-    options: Options,
-    worker: Worker,
-    asked: CopySpec,
-    progress: Callable[[int, int], None],
-) -> None:
-    with begun(target, options, worker, lambda _: None) as session:
-        domain(session.snapshot.resources.values(), asked.vm)
-        session.await_agent(asked.vm, options.timeout_s)
-
-        def guest(
-            method: Callable[Concatenate[Guests, P], R], /, *args: P.args, **kwargs: P.kwargs
-        ) -> R:
-            return worker.do(MACHINE.guest, asked.vm, method, *args, **kwargs)
-
-        if asked.to_guest:
-            copying.put(guest, asked.here, asked.there, progress)
-        else:
-            copying.get(guest, asked.there, asked.here, progress)
-
-
-def _logins(entrance: Entrance, vm: str, asked: Asked) -> tuple[SshLogin, SshLogin | None]:
-    if not asked.jump:
-        return entrance.login(vm), None
-    if asked.jump not in {one.name for one in entrance.plan.vms} - {vm}:
-        raise VmnetError(
-            f'"{asked.jump}" is not another VM of the plan',
-            fix=f"its VMs: {', '.join(one.name for one in entrance.plan.vms)}",
+            f'"{how.jump}" is not another VM of the plan',
+            fix=f"its VMs: {', '.join(other.name for other in access.plan.vms)}",
             status=Exit.BAD_INPUT,
         )
-    jump = entrance.login(asked.jump)
-    return entrance.login(vm, asked.jump), jump
+    jump = access.login(how.jump)
+    return access.login(vm, how.jump), jump

@@ -3,9 +3,19 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 _LOOK_S: Final = 1.0  # libvirt knows at once, unless it has just been opened or QEMU hangs
+
+
+class _Look:
+    """One look at a VM's agent; `late` when somebody has not waited for its end."""
+
+    def __init__(self, run: Callable[["_Look"], None]) -> None:
+        self.connected = self.late = False
+        self.thread = threading.Thread(target=run, args=(self,), daemon=True)
+        self.thread.start()
 
 
 class AgentLooks:
@@ -15,37 +25,30 @@ class AgentLooks:
         """Make it; `late(vm)` is called for an agent that is found after `connected` returned."""
         self._late = late
         self._lock = threading.Lock()
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, _Look] = {}
 
     def connected(self, looks: Mapping[str, Callable[[], bool]]) -> list[str]:
         """Return the VMs whose look is true within a second; the others' are not waited for."""
-        found: set[str] = set()
-        over = threading.Event()
-
-        def look(vm: str, ask: Callable[[], bool]) -> None:
-            connected = False
-            try:
-                connected = ask()
-            finally:
-                with self._lock:
-                    self._under_way.discard(vm)
-                    late = over.is_set()
-                    if connected:
-                        found.add(vm)
-            if connected and late:
-                self._late(vm)
-
         with self._lock:
-            fresh = {vm: ask for vm, ask in looks.items() if vm not in self._under_way}
-            self._under_way |= fresh.keys()
-        threads = [
-            threading.Thread(target=look, args=(vm, ask), daemon=True) for vm, ask in fresh.items()
-        ]
-        for thread in threads:
-            thread.start()
+            for vm, ask in looks.items():
+                if vm not in self._under_way:
+                    self._under_way[vm] = _Look(partial(self._run, vm, ask))
+            mine = {vm: self._under_way[vm] for vm in looks}
         end = time.monotonic() + _LOOK_S
-        for thread in threads:
-            thread.join(max(0.0, end - time.monotonic()))
+        for look in mine.values():
+            look.thread.join(max(0.0, end - time.monotonic()))
         with self._lock:
-            over.set()
-            return [vm for vm in looks if vm in found]
+            for look in mine.values():
+                look.late = look.late or look.thread.is_alive()
+            return [vm for vm, look in mine.items() if look.connected]
+
+    def _run(self, vm: str, ask: Callable[[], bool], look: _Look) -> None:
+        connected = False
+        try:
+            connected = ask()
+        finally:
+            with self._lock:
+                del self._under_way[vm]
+                look.connected, late = connected, look.late
+        if connected and late:
+            self._late(vm)

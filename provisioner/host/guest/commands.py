@@ -158,21 +158,6 @@ class Guests(GuestFiles):
         self.file_close(handle)
         return path
 
-    def await_agent(self, timeout_s: float) -> None:
-        """Wait until the agent can be asked: libvirt finds it again some time after it is opened.
-
-        Raises VmnetError when it does not come.
-        """
-        end = time.monotonic() + timeout_s
-        pause = threading.Event()
-        while not self._domains.agent_connected(self._domain):
-            if time.monotonic() > end:
-                raise VmnetError(
-                    f"the guest agent of {self._domain} has not answered after {timeout_s:g} s",
-                    fix="run vmnet up again when the guest is up, or: vmnet up --recreate",
-                )
-            pause.wait(_POLL_S)
-
     def reconfigure(self, mac: str, config: Mapping[str, Any]) -> None:
         """Configure one NIC of a running guest as network-config version 2, with an MTU, has it.
 

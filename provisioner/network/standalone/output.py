@@ -1,13 +1,11 @@
 """What `vmnet net` shows of a device: as JSON, as libvirt's XML, as words for QEMU."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from provisioner.errors import Exit
-from provisioner.json_document import FORMAT
-from provisioner.text import one_line
+from provisioner.json_document import json_document
 
 _STANDARD_MTU = 1500
 
@@ -56,22 +54,18 @@ class NetDevice:
     counters: Counters | None = None
 
 
-def as_json(command: str, devices: Sequence[NetDevice], warnings: Sequence[str] = ()) -> str:
+def as_json(command: str, devices: Sequence[NetDevice]) -> str:
     """Write devices as JSON for scripts."""
-    value = {
-        "format": FORMAT,
-        "command": command,
-        "status": int(Exit.DONE),
-        "warnings": list(map(one_line, warnings)),
-        "devices": [asdict(device) for device in devices],
-    }
-    return json.dumps(value, indent=2)
+    found = [asdict(device) for device in devices]
+    return json_document(command, Exit.DONE, warnings=[], devices=found)
 
 
-def as_table(devices: Sequence[NetDevice]) -> str:
-    """Write one line per device, in columns."""
-    rows = [("device", "mode", "on", "MAC", "MTU", "node", "state", "in use by", "owner", "label")]
-    rows += [
+def as_rows(devices: Sequence[NetDevice]) -> list[tuple[str, ...]]:
+    """Return the titles of a table of devices, and its cells, row by row."""
+    rows: list[tuple[str, ...]] = [
+        ("device", "mode", "on", "MAC", "MTU", "node", "state", "in use by", "owner", "label")
+    ]
+    return rows + [
         (
             device.name,
             _mode(device),
@@ -86,11 +80,6 @@ def as_table(devices: Sequence[NetDevice]) -> str:
         )
         for device in devices
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
 
 
 def as_text(device: NetDevice) -> str:

@@ -73,6 +73,15 @@ def test_wifi_carries_passthru() -> None:
     assert told(loaded("uplink: wlan0, mode: passthru"), replace(READY, links=(WIFI,))) == []
 
 
+def test_a_vlan_needs_its_driver() -> None:
+    lacks = replace(READY, no_vlan="this kernel has no driver for VLANs")
+    about = loaded("uplink: nic0, vlan: 42")
+    assert told(about, lacks) == [
+        (4, 'p:3:29 network "lan" is a VLAN: this kernel has no driver for VLANs')
+    ]
+    assert told(about, READY) == told(loaded(), lacks) == []
+
+
 def test_wifi_is_wifi_below_a_vlan_too() -> None:
     about = loaded("uplink: wlan0, vlan: 42", "mode: vepa")
     assert [(status, line[:4]) for status, line in told(about, replace(READY, links=(WIFI,)))] == [

@@ -1,0 +1,136 @@
+"""vmnet exec, console and logs: ways into a guest that need no network."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from provisioner.cli import output
+from provisioner.cli.options import Connection, File, GuestTimeout, Vm
+from provisioner.cli.run import plan_target, running
+from provisioner.commands import command
+from provisioner.commands.target import Options
+from provisioner.errors import Exit
+
+_CI = ("GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD")
+_READ = 1 << 16
+
+
+def exec_(
+    ctx: typer.Context,
+    vm: str,
+    argv: Annotated[
+        list[str],
+        typer.Argument(metavar="COMMAND...", help="The program and its arguments, after --."),
+    ],
+    file: File = None,
+    connection: Connection = None,
+    timeout: GuestTimeout = 60.0,
+) -> None:
+    """Run a program inside a VM, through its guest agent; end with its exit status.
+
+    It gets standard input when that is not a terminal, 16 MiB at most.
+    """
+    with running(command.EXEC, ctx) as worker:
+        from provisioner.commands.access.exec import run
+
+        target, options = plan_target(file, connection=connection), Options(command.EXEC, timeout)
+        ran = run(target, options, worker, vm, argv, _input())
+        output.foreign(ran.stdout, sys.stdout)
+        output.foreign(ran.stderr, sys.stderr)
+        if ran.truncated:
+            output.line(
+                "truncated: it said more than an agent hands over (2 MiB, 256 KiB of errors); "
+                "use vmnet ssh, or let it write a file and fetch that: vmnet cp"
+            )
+        raise typer.Exit(ran.status)
+
+
+def console(
+    ctx: typer.Context,
+    vm: Vm = "",
+    file: File = None,
+    *,
+    connection: Connection = None,
+    escape: Annotated[str, typer.Option(help="The key that leaves it; none for no key.")] = "^]",
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Let the agent tell the guest our terminal's size.")
+    ] = False,
+) -> None:
+    """Join a VM's console; Ctrl-] leaves it."""
+    with running(command.CONSOLE, ctx) as worker:
+        from provisioner.commands.access.console import console
+        from provisioner.guest import console as guest_console
+
+        key, target = guest_console.escape_byte(escape), plan_target(file, connection=connection)
+        argv = ["-f", str(file)] if file else []
+        argv += ["--connection", connection] if connection else []
+        if sys.stdin.isatty():
+            output.line(f"the console; {escape} leaves it" if key else "the console")
+        console(
+            target,
+            Options(command.CONSOLE, 30),
+            worker,
+            output.line,
+            vm,
+            escape=key,
+            resize=argv if resize else None,
+        )
+
+
+def logs(
+    vm: Vm = "",
+    file: File = None,
+    *,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines.", min=1)] = 1000,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on as the guest does, until it or Ctrl-C ends it.")
+    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="The bytes as the guest sent them.")] = False,
+    qemu: Annotated[bool, typer.Option("--qemu", help="QEMU's own log instead.")] = False,
+) -> None:
+    """Print what a VM has said on its console."""
+    with running(command.LOGS):
+        from provisioner.commands.access import logs
+        from provisioner.host.guest import console_log
+
+        log = logs.find(plan_target(file), vm, qemu=qemu)
+        size = log.path.stat().st_size
+        write = _writer(raw=raw)
+        if raw:
+            write(console_log.last_bytes(log.path, lines))
+        elif text := console_log.last_lines(log.path, lines):
+            end = "" if follow and not console_log.ends_a_line(log.path) else "\n"
+            write(f"{text}{end}".encode())
+        if follow:
+            try:
+                logs.follow(log, size, write)
+            except KeyboardInterrupt:
+                raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+def _input() -> bytes:
+    """Read standard input, unless a person would have to type it; a byte too many at most."""
+    from provisioner.host.guest.commands import MOST_IN
+
+    if sys.stdin is None or sys.stdin.isatty():
+        return b""
+    data = bytearray()
+    while len(data) <= MOST_IN and (part := os.read(sys.stdin.fileno(), _READ)):
+        data += part
+    return bytes(data)
+
+
+def _writer(*, raw: bool) -> Callable[[bytes], None]:
+    """Return what passes on a guest's output: raw, else harmless to terminals and to CI runners."""
+    from provisioner.guest.console import Harmless
+
+    harmless = Harmless("| " if any(os.environ.get(name) for name in _CI) else "")
+
+    def write(data: bytes) -> None:
+        sys.stdout.buffer.write(data if raw else harmless.text(data).encode())
+        sys.stdout.buffer.flush()
+
+    return write

@@ -1,0 +1,169 @@
+"""vmnet up, down, status, plan and render: a plan brought up, taken away, looked at."""
+
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from provisioner.cli import output
+from provisioner.cli.options import (
+    AllowFile,
+    Connection,
+    File,
+    Json,
+    LockTimeout,
+    Name,
+    Plan,
+    Sets,
+    Timeout,
+    Vm,
+)
+from provisioner.cli.run import name_target, plan_target, read, running
+from provisioner.commands import command
+from provisioner.commands.target import Options
+
+if TYPE_CHECKING:
+    from provisioner.report.report import Report
+
+
+def up(  # noqa: PLR0913  (every one a word of the command line)
+    ctx: typer.Context,
+    plan: Plan = None,
+    file: File = None,
+    sets: Sets = None,
+    *,
+    uplink: Annotated[str | None, typer.Option(help="Without a plan: the host's NIC.")] = None,
+    mode: Annotated[str, typer.Option(help="Without a plan: the macvtap mode.")] = "bridge",
+    image: Annotated[str, typer.Option(help="Without a plan: the image.")] = "micro",
+    count: Annotated[int, typer.Option(help="Without a plan: how many VMs.", min=1)] = 1,
+    subnet: Annotated[
+        str, typer.Option(help='Without a plan: where addresses come from; or "dhcp".')
+    ] = "169.254.77.0/24",
+    print_plan: Annotated[
+        bool, typer.Option("--print-plan", help="Print the plan that the options stand for.")
+    ] = False,
+    recreate: Annotated[
+        bool, typer.Option("--recreate", help="Restart VMs whose change needs it.")
+    ] = False,
+    timeout: Timeout = None,
+    connection: Connection = None,
+    allow_file: AllowFile = None,
+    lock_timeout: LockTimeout = 30.0,
+    json: Json = False,
+) -> None:
+    """Bring a plan up, and measure that it holds."""
+    with running(command.UP, ctx, json=json) as worker:
+        text = None
+        if uplink:
+            from provisioner.plan.load.oneshot import plan_text
+
+            text = plan_text(uplink, mode, image, count, subnet)
+        if print_plan:
+            typer.echo(text or read(file or plan), nl=False)
+            return
+        from provisioner.commands.up import up
+
+        target = plan_target(
+            file or plan, sets, text=text, connection=connection, allow_file=allow_file
+        )
+        options = Options(
+            command.UP, timeout or 0, lock_timeout, recreate=recreate, idle=output.warm_up
+        )
+        with output.progress("up") as tell:
+            report = up(target, options, worker, tell)
+        _end(report, options, json=json)
+
+
+def down(  # noqa: PLR0913  (every one a word of the command line)
+    ctx: typer.Context,
+    plan: Plan = None,
+    file: File = None,
+    sets: Sets = None,
+    *,
+    name: Name = None,
+    connection: Connection = None,
+    lock_timeout: LockTimeout = 30.0,
+    json: Json = False,
+) -> None:
+    """Take away everything that vmnet made for a plan."""
+    with running(command.DOWN, ctx, json=json) as worker:
+        from provisioner.commands.up import down
+
+        options = Options(command.DOWN, lock_timeout_s=lock_timeout)
+        target = (
+            name_target(name, connection)
+            if name
+            else plan_target(file or plan, sets, connection=connection)
+        )
+        with output.progress("down") as tell:
+            report = down(target, options, worker, tell)
+        _end(report, options, json=json)
+
+
+def status(  # noqa: PLR0913  (every one a word of the command line)
+    ctx: typer.Context,
+    plan: Plan = None,
+    file: File = None,
+    sets: Sets = None,
+    *,
+    name: Name = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Ask the guests too: name, OS, addresses, load, disks.")
+    ] = False,
+    connection: Connection = None,
+    allow_file: AllowFile = None,
+    lock_timeout: LockTimeout = 30.0,
+    json: Json = False,
+) -> None:
+    """Show what is there, and what `up` would do."""
+    with running(command.STATUS, ctx, json=json) as worker:
+        from provisioner.commands.status import status
+
+        options = Options(command.STATUS, lock_timeout_s=lock_timeout, wide=wide)
+        target = (
+            name_target(name, connection)
+            if name
+            else plan_target(file or plan, sets, connection=connection, allow_file=allow_file)
+        )
+        with output.progress("status") as tell:
+            report = status(target, options, worker, tell)
+        _end(report, options, json=json)
+
+
+def plan_(  # noqa: PLR0913  (every one a word of the command line)
+    ctx: typer.Context,
+    plan: Plan = None,
+    file: File = None,
+    sets: Sets = None,
+    *,
+    connection: Connection = None,
+    allow_file: AllowFile = None,
+    lock_timeout: LockTimeout = 30.0,
+    json: Json = False,
+) -> None:
+    """Show what `up` would do; touch nothing."""
+    with running(command.PLAN, ctx, json=json) as worker:
+        from provisioner.commands.up import plan as planned
+
+        options = Options(command.PLAN, lock_timeout_s=lock_timeout)
+        target = plan_target(file or plan, sets, connection=connection, allow_file=allow_file)
+        with output.progress("plan") as tell:
+            report = planned(target, options, worker, tell)
+        _end(report, options, json=json)
+
+
+def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowFile = None) -> None:
+    """Print the libvirt XML of a VM."""
+    with running(command.RENDER):
+        from provisioner.commands.status import render
+
+        typer.echo(render(plan_target(file, sets, allow_file=allow_file), vm), nl=False)
+
+
+def _end(report: "Report", options: Options, *, json: bool) -> NoReturn:
+    if json:
+        from provisioner.report.report import as_json
+
+        typer.echo(as_json(report))
+    else:
+        output.show(report, steps=options.command.lists_steps)
+    raise typer.Exit(report.status)

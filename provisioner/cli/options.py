@@ -1,0 +1,58 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Plan = Annotated[Path | None, typer.Argument(help="The plan.", show_default="vmnet.yaml")]
+File = Annotated[Path | None, typer.Option("--file", "-f", help="The plan.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a value: networks.lan.mode=vepa. Repeatable."),
+]
+Name = Annotated[
+    str | None, typer.Option("--name", help="The plan's name, when there is no file any more.")
+]
+Vm = Annotated[str, typer.Argument(help="The VM; may be left out when there is one only.")]
+Nic = Annotated[str, typer.Argument(help="VM, VM.NUMBER or VM.NETWORK.", metavar="VM[.NIC]")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Connection = Annotated[
+    str | None,
+    typer.Option(
+        "--connection",
+        envvar="VMNET_CONNECTION",
+        help="Where libvirt is, instead of what the plan says.",
+        metavar="URI",
+    ),
+]
+AllowFile = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--allow-file",
+        help="A file or folder outside the plan's folder that it may name. Repeatable.",
+    ),
+]
+LockTimeout = Annotated[
+    float, typer.Option(help="Seconds to wait for another command on the same plan.", min=0)
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds that it may take from its first step to its end.",
+        min=1,
+        show_default="120 for the guests; 600 with cloud-init",
+    ),
+]
+GuestTimeout = Annotated[float, typer.Option(help="Seconds to wait for the guest.", min=1)]
+Identity = Annotated[
+    Path | None, typer.Option("--identity", "-i", help="The private key, instead of your own.")
+]
+Jump = Annotated[str, typer.Option("--jump", help="Go through this VM of the plan.")]
+Peer = Annotated[
+    str | None,
+    typer.Option(
+        help="With --uplink: the machine that is asked.", show_default="the default gateway"
+    ),
+]

@@ -1,0 +1,60 @@
+"""The commands of vmnet: what has to be known of each before its modules are imported."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its name on the command line, and how it goes about its work."""
+
+    name: str
+    needs_worker: bool = True
+    alone: tuple[str, ...] = ()  # options with which it needs no worker
+    uses_libvirt: bool = True  # in the worker
+    changes_host: bool = False  # it also removes what killed runs have left; all others only look
+    judges_images: bool = False  # others tell what is there, whatever the plan wants of its images
+    lists_steps: bool = False  # its report is the list of steps to do
+    lists_foreign: bool = False  # it names files in the plan's folders that are not vmnet's
+
+    def starts_worker(self, argv: Iterable[str]) -> bool:
+        """Tell whether the worker is needed for this command line."""
+        options = set(takewhile(lambda word: word != "--", argv))
+        return self.needs_worker and not options & {"--help", "-h", *self.alone}
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+
+UP: Final = Command("up", alone=("--print-plan",), changes_host=True, judges_images=True)
+DOWN: Final = Command("down", changes_host=True, lists_foreign=True)
+PLAN: Final = Command("plan", judges_images=True, lists_steps=True)
+STATUS: Final = Command("status", lists_steps=True, lists_foreign=True)
+CHECK: Final = Command("check", alone=("--watch",))
+DOCTOR: Final = Command("doctor", alone=("--ci",))
+MODES: Final = Command("modes", uses_libvirt=False)
+SSH: Final = Command("ssh")
+CP: Final = Command("cp")
+EXEC: Final = Command("exec")
+CONSOLE: Final = Command("console")
+LINK: Final = Command("link")
+IP: Final = Command("ip")
+RENDER: Final = Command("render", needs_worker=False)
+EXPLAIN: Final = Command("explain", needs_worker=False)
+EXPORT: Final = Command("export", needs_worker=False)
+LOGS: Final = Command("logs", needs_worker=False)
+CAPTURE: Final = Command("capture", needs_worker=False)
+IMAGE: Final = Command("image", needs_worker=False)
+NET: Final = Command("net", needs_worker=False)
+
+COMMANDS: Final = {
+    command.name: command
+    for command in (
+        *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
+        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET),
+    )
+}
+"""All of them, by name."""
