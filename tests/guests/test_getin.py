@@ -115,7 +115,7 @@ def test_where_the_host_cannot_reach_a_guest_it_says_which_way_works(here: Here)
 def test_a_guest_that_only_guests_reach_is_jumped_to(here: Here) -> None:
     words = ("ssh", "-i", here.key, "--jump", "near", "beside", "--", "hostname")
     assert here.plan.lab.vmnet(*words[:1], "-f", here.plan.path, *words[1:]).stdout == "beside\n"
-    assert "no other VM of the plan" in here.says("ssh", "--jump", "far9", "near", status=2)
+    assert "is not another VM of the plan" in here.says("ssh", "--jump", "far9", "near", status=2)
 
 
 def test_a_ssh_config_is_understood_by_ssh_and_leads_into_all_that_can_be_reached(
