@@ -7,16 +7,12 @@ from typing import Final
 
 from provisioner.network.nft_ruleset import Table, is_marked
 from provisioner.network.nftables import table_comment
+from provisioner.plan import units
 from provisioner.plan.scalars import BadValue, quoted
 
 PREFIX: Final = "vmnetlink_"
 """What the names of such tables begin with; the device's name follows."""
 
-_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,2})?)%?")
-_TIME = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)(us|ms|s)")
-_RATE = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)(k|m|g)bit", re.IGNORECASE)
-_UNITS_S: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
-_UNITS_BIT: Final = {"k": 1e3, "m": 1e6, "g": 1e9}
 _MOST_DELAY_S: Final = 60.0
 _LEAST_RATE: Final = 8000.0  # bit/s: nft counts whole bytes, and less is not a link
 _SCALE: Final = 10000
@@ -68,18 +64,16 @@ def wanted(loss: str | None, delay: str | None, jitter: str | None, rate: str | 
 
 
 def _percent(text: str) -> float:
-    found = _PERCENT.fullmatch(text.strip())
-    value = float(found[1]) if found else 0.0
-    if not 0 < value <= 100:  # noqa: PLR2004
+    value = units.share(f"{text.strip().removesuffix('%')}%") or 0.0
+    if not 0 < value <= 1:
         raise BadValue(
             f"--loss: {quoted(text)} is not a percentage", "write --loss 5%: above 0, up to 100"
         )
-    return value / 100
+    return value
 
 
 def _seconds(option: str, text: str) -> float:
-    found = _TIME.fullmatch(text.strip())
-    value = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
+    value = units.seconds(text.strip()) or 0.0
     if not 0 < value <= _MOST_DELAY_S:
         raise BadValue(
             f"{option}: {quoted(text)} is not a time",
@@ -89,8 +83,7 @@ def _seconds(option: str, text: str) -> float:
 
 
 def _bits(text: str) -> float:
-    found = _RATE.fullmatch(text.strip())
-    value = float(found[1]) * _UNITS_BIT[found[2].lower()] if found else 0.0
+    value = units.rate_bit(text.strip()) or 0.0
     if value < _LEAST_RATE:
         raise BadValue(
             f"--rate: {quoted(text)} is not a rate",

@@ -1,10 +1,12 @@
 """A check as the user writes it: `web1 -> web2 tcp/22`, `web* -/> db`, `-> 10.0.0.1 mtu 1500`."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from provisioner.plan import units
 from provisioner.plan.scalars import BadValue, meant, quoted
 
 AUTO: Final = "auto"
@@ -14,10 +16,6 @@ _NAME = re.compile(r"[A-Za-z0-9*?(\[][A-Za-z0-9*?.:()\[\]_-]{0,252}")
 _PORT = re.compile(r"(tcp|udp)/(\d{1,5})")
 _URL = re.compile(r"https?://([^/\s:\[\]]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[\x21-\x7e]*)?")
 _DNS = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
-_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([kmg])bit(?:/s)?", re.IGNORECASE)
-_TIME = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)(ms|s|us)")
-_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?)%")
-_UNITS = {"k": 1e3, "m": 1e6, "g": 1e9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _LEAST_MTU, _MOST_MTU = 68, 65535
 _MOST_WITHIN_S = 600.0
 _LIMITS = ("tcp/22", "udp/53", "http://", "dns", "mtu", "throughput", "latency", "loss")
@@ -196,11 +194,11 @@ class _Words:
                 self._set(CheckSpec(What.MTU, self._mtu()))
             case "throughput":
                 self._compare(">", "throughput > 1gbit")
-                found = self._matched(_RATE, "throughput > 1gbit")
-                self._set(CheckSpec(What.THROUGHPUT, float(found[1]) * _UNITS[found[2].lower()]))
+                rate = self._read(units.rate_bit, "throughput > 1gbit")
+                self._set(CheckSpec(What.THROUGHPUT, rate))
             case "latency":
                 self._compare("<", "latency < 5ms")
-                self._set(CheckSpec(What.LATENCY, self._time("latency < 5ms")))
+                self._set(CheckSpec(What.LATENCY, self._read(units.seconds, "latency < 5ms")))
             case "loss":
                 self._set(CheckSpec(What.LOSS, self._loss()))
             case _:
@@ -234,24 +232,20 @@ class _Words:
 
     def _loss(self) -> float:
         self._compare("<", "loss < 1%")
-        value = float(self._matched(_PERCENT, "loss < 1%")[1])
-        if not 0 < value <= 100:  # noqa: PLR2004
+        value = self._read(units.share, "loss < 1%")
+        if not 0 < value <= 1:
             raise BadValue(
-                f"loss < {value:g}% is not a valid limit", "write a share above 0%: loss < 1%"
+                f"loss < {value * 100:g}% is not a valid limit", "write a share above 0%: loss < 1%"
             )
-        return value / 100
+        return value
 
     def _within(self) -> float:
-        value = self._time("within 10s")
+        value = self._read(units.seconds, "within 10s")
         if not 0 < value <= _MOST_WITHIN_S:
             raise BadValue(
                 f"within {value:g}s is not a valid deadline", "write up to 600s: within 10s"
             )
         return value
-
-    def _time(self, example: str) -> float:
-        found = self._matched(_TIME, example)
-        return float(found[1]) * _UNITS[found[2]]
 
     def _compare(self, sign: str, example: str) -> None:
         # "loss <1%" is as good as "loss < 1%".
@@ -260,14 +254,14 @@ class _Words:
         elif not self.left or self.left.pop(0) != sign:
             raise BadValue(f"{quoted(self._text)} has no limit", f"write it as in: {example}")
 
-    def _matched(self, pattern: "re.Pattern[str]", example: str) -> "re.Match[str]":
+    def _read(self, reader: Callable[[str], float | None], example: str) -> float:
         word = self.left.pop(0) if self.left else ""
-        found = pattern.fullmatch(word)
-        if not found:
+        value = reader(word)
+        if value is None:
             raise BadValue(
                 f"{quoted(word)} is not a valid value here", f"write it as in: {example}"
             )
-        return found
+        return value
 
     def _next(self, word: str, pattern: "re.Pattern[str]", example: str) -> str:
         value = self.left.pop(0) if self.left else ""

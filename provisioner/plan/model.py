@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Annotated
 
 from pydantic import (
-    BeforeValidator,
     Field,
     PlainValidator,
     ValidationInfo,
@@ -41,6 +40,7 @@ from provisioner.plan.types import (
     Part,
     QueueLength,
     Queues,
+    Read,
 )
 from provisioner.plan.vm import Nic, Vm
 
@@ -79,6 +79,11 @@ def _usual_addressing(subnets: tuple[ip.Subnet, ...], switch: Switch | None) -> 
     return Addressing.DHCP if dynamic else Addressing.STATIC
 
 
+NetworkName = Annotated[str, Read(scalars.network_name)]
+UplinkName = Annotated[str, Read(scalars.uplink)]
+Vlan = Annotated[int, Read(scalars.vlan)]
+
+
 class Network(Part):
     """One wire that NICs are attached to: an uplink of the host, or a switch that vmnet makes.
 
@@ -88,21 +93,16 @@ class Network(Part):
       lab: {switch: {nat: true, dhcp: true}, subnet: [10.77.0.0/24, "fd77::/64"]}
     """
 
-    name: Annotated[str, BeforeValidator(scalars.network_name)]
-    uplink: Annotated[str, BeforeValidator(scalars.uplink)] | None = Field(
-        None, json_schema_extra=LAYOUT
-    )
-    subnet: Annotated[tuple[OneSubnet, ...], Many] = Field((), json_schema_extra=LAYOUT)
-    switch: Switch | None = Field(None, json_schema_extra=LAYOUT)
-    granted: Annotated[str, BeforeValidator(scalars.network_name)] | None = Field(
-        None, json_schema_extra=LAYOUT
-    )
+    name: NetworkName
+    uplink: Annotated[UplinkName | None, LAYOUT] = None
+    subnet: Annotated[tuple[OneSubnet, ...], Many, LAYOUT] = ()
+    switch: Annotated[Switch | None, LAYOUT] = None
+    granted: Annotated[NetworkName | None, LAYOUT] = None
     mode: AnyMode = Mode.BRIDGE
     gateway: Addresses = ()
-    pool: Annotated[tuple[OneAddress, OneAddress], BeforeValidator(ip.pool)] | None = None
-    addressing: AnyAddressing = Field(
+    pool: Annotated[tuple[OneAddress, OneAddress], Read(ip.pool)] | None = None
+    addressing: Annotated[AnyAddressing, LAYOUT] = Field(
         default_factory=lambda known: _usual_addressing(known["subnet"], known["switch"]),
-        json_schema_extra=LAYOUT,
     )
     slaac: Flag = Field(default_factory=lambda known: known["addressing"] in {"dhcp", "slaac"})
     mtu: Mtu | None = None
@@ -110,12 +110,10 @@ class Network(Part):
     promisc: Flag = True
     allow: Allow = ()
     take_over: Flag = False
-    host_access: Annotated[tuple[OneAddress, ...] | None, PlainValidator(ip.host_access)] = Field(
-        None, json_schema_extra=LAYOUT
-    )
-    vlan: Annotated[int, BeforeValidator(scalars.vlan)] | None = Field(
-        None, json_schema_extra=LAYOUT
-    )
+    host_access: Annotated[
+        tuple[OneAddress, ...] | None, PlainValidator(ip.host_access), LAYOUT
+    ] = None
+    vlan: Annotated[Vlan | None, LAYOUT] = None
     spoof_guard: AnyGuard = SpoofGuard.MAC
     queues: Queues = 1
     vhost: AnyVhost = Vhost.AUTO
@@ -143,7 +141,7 @@ class Plan(Part):
     checks: [auto, web -> db tcp/5432]
     """
 
-    name: Annotated[str, BeforeValidator(scalars.plan_name)] = Field(examples=["name: lab"])
+    name: Annotated[str, Read(scalars.plan_name)] = Field(examples=["name: lab"])
     networks: tuple[Network, ...] = Field(
         examples=["networks: {lan: {switch: true, subnet: 10.77.0.0/24}}"]
     )
@@ -153,12 +151,10 @@ class Plan(Part):
     )
     checks: Annotated[
         tuple[Annotated[user_checks.Check | str, PlainValidator(user_checks.line)], ...],
-        BeforeValidator(scalars.many),
+        Read(scalars.many),
     ] = (user_checks.AUTO,)
-    connection: Annotated[str, BeforeValidator(scalars.connection)] = Field(
-        "auto", json_schema_extra=DEFAULTABLE
-    )
-    accel: AnyAccel = Field(Accel.AUTO, json_schema_extra=DEFAULTABLE)
+    connection: Annotated[str, Read(scalars.connection), DEFAULTABLE] = "auto"
+    accel: Annotated[AnyAccel, DEFAULTABLE] = Accel.AUTO
 
     @field_validator("vms")
     @classmethod

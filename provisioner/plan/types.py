@@ -1,37 +1,41 @@
 """What the models of a plan are made of: how each value is read."""
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
-from pydantic.fields import FieldInfo
 
-from provisioner.plan import ip, scalars
+from provisioner.plan import ip, scalars, vm_scalars
 from provisioner.plan.choices import Accel, Addressing, Mode, SpoofGuard, Vhost
 
-LAYOUT: Final[dict[str, Any]] = {"layout": True}
-"""Marks a key that decides how the rest of its part is judged: without it nothing else can be."""
 
-DEFAULTABLE: Final[dict[str, Any]] = {"defaultable": True}
-"""Marks a key that may stand in `defaults`."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What loading has to know of a key, where the key is declared: Annotated[…, MARK]."""
+
+    name: str
 
 
-def keys(model: type[BaseModel], mark: str = "") -> tuple[str, ...]:
+LAYOUT: Final = Mark("layout")
+"""A key that decides how the rest of its part is judged: without it nothing else can be."""
+
+DEFAULTABLE: Final = Mark("defaultable")
+"""A key that may stand in `defaults`."""
+
+
+def keys(model: type[BaseModel], mark: Mark | None = None) -> tuple[str, ...]:
     """Return the keys of a part as a file spells them; only those with a mark, if one is given."""
     return tuple(
         field.alias or name
         for name, field in model.model_fields.items()
-        if not mark or _bears(field, mark)
+        if mark is None or mark in field.metadata
     )
-
-
-def _bears(field: FieldInfo, mark: str) -> bool:
-    return isinstance(field.json_schema_extra, dict) and mark in field.json_schema_extra
 
 
 def optional_keys(model: type[BaseModel]) -> tuple[str, ...]:
     """Return the keys of a part that can be left out while the rest of it keeps its meaning."""
-    layout = keys(model, "layout")
+    layout = keys(model, LAYOUT)
     return tuple(
         key
         for key, field in zip(keys(model), model.model_fields.values(), strict=True)
@@ -49,6 +53,11 @@ def word(words: type[StrEnum], kind: str) -> BeforeValidator:
 
 
 Many = BeforeValidator(scalars.many)
+Read = BeforeValidator
+"""Read(reader): a key whose text this reader takes."""
+
+Path = Annotated[str, Read(vm_scalars.path)]
+Command = Annotated[str, Read(vm_scalars.command)]
 AnyMode = Annotated[Mode, BeforeValidator(_mode)]
 Flag = Annotated[bool, BeforeValidator(scalars.flag)]
 Allow = Annotated[tuple[Annotated[str, BeforeValidator(scalars.allowed)], ...], Many]

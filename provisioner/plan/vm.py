@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from provisioner.plan import scalars, vm_scalars
 from provisioner.plan.choices import (
@@ -20,13 +20,16 @@ from provisioner.plan.types import (
     AnyGuard,
     AnyMode,
     AnyVhost,
+    Command,
     Flag,
     Interfaces,
     Many,
     Mtu,
     Part,
+    Path,
     QueueLength,
     Queues,
+    Read,
     word,
 )
 
@@ -39,9 +42,7 @@ class Nic(Part):
       - {network: dmz, mode: passthru, address: [10.9.0.5/24, "fd09::5/64"], mtu: 9000}
     """
 
-    network: Annotated[str, BeforeValidator(scalars.network_name)] = Field(
-        examples=["network: lan"]
-    )
+    network: Annotated[str, Read(scalars.network_name)] = Field(examples=["network: lan"])
     mode: AnyMode | None = None
     mac: Annotated[Mac, PlainValidator(scalars.mac)] | None = None
     address: Interfaces | None = None
@@ -69,11 +70,9 @@ class Disk(Part):
     disks: [10G, {path: data.qcow2, format: qcow2}, {device: /dev/disk/by-id/…, readonly: true}]
     """
 
-    size_mib: Annotated[int, BeforeValidator(vm_scalars.size_mib)] | None = Field(
-        None, alias="size"
-    )
-    path: Annotated[str, BeforeValidator(vm_scalars.path)] | None = None
-    device: Annotated[str, BeforeValidator(vm_scalars.device)] | None = None
+    size_mib: Annotated[int, Read(vm_scalars.size_mib)] | None = Field(None, alias="size")
+    path: Path | None = None
+    device: Annotated[str, Read(vm_scalars.device)] | None = None
     format: Annotated[DiskFormat, word(DiskFormat, "a format of a disk")] | None = None
     readonly: Flag = False
     cache: Annotated[Cache, word(Cache, "a way to cache")] | None = None
@@ -93,17 +92,22 @@ class File(Part):
       - {path: /usr/local/bin/x, source: ./x.sh, mode: "0755", owner: root:root}
     """
 
-    path: Annotated[str, BeforeValidator(vm_scalars.guest_path)] = Field(
-        examples=["path: /etc/motd"]
-    )
-    content: Annotated[str, BeforeValidator(vm_scalars.content)] | None = None
-    source: Annotated[str, BeforeValidator(vm_scalars.path)] | None = None
-    mode: Annotated[str, BeforeValidator(vm_scalars.file_mode)] = "0644"
-    owner: Annotated[str, BeforeValidator(vm_scalars.owner)] = "root:root"
+    path: Annotated[str, Read(vm_scalars.guest_path)] = Field(examples=["path: /etc/motd"])
+    content: Annotated[str, Read(vm_scalars.content)] | None = None
+    source: Path | None = None
+    mode: Annotated[str, Read(vm_scalars.file_mode)] = "0644"
+    owner: Annotated[str, Read(vm_scalars.owner)] = "root:root"
 
 
-_Path = Annotated[str, BeforeValidator(vm_scalars.path)]
-_Commands = Annotated[tuple[Annotated[str, BeforeValidator(vm_scalars.command)], ...], Many]
+AnyFirmware = Annotated[Firmware, word(Firmware, "a way to boot")]
+CpuModel = Annotated[str, Read(vm_scalars.cpu_model)]
+Login = Annotated[str, Read(vm_scalars.login)]
+Memory = Annotated[int, Read(scalars.memory_mib)]
+Package = Annotated[str, Read(vm_scalars.package)]
+PasswordHash = Annotated[str, Read(vm_scalars.password_hash)]
+Ready = Annotated[str, Read(vm_scalars.ready)]
+SshKey = Annotated[str, Read(scalars.ssh_key)]
+XmlPath = Annotated[str, Read(vm_scalars.xml_path)]
 _no_tpm = vm_scalars.unsupported("TPM", "leave tpm out: nothing here emulates one")
 _no_secure_boot = vm_scalars.unsupported(
     "secure boot", "leave secure_boot out; boot: uefi boots without it"
@@ -119,57 +123,36 @@ class Vm(Part):
       own: {image: none, kernel: ./bzImage, initrd: ./initrd, cmdline: quiet, nics: [lan]}
     """
 
-    name: Annotated[str, BeforeValidator(scalars.vm_name)]
-    kernel: _Path | None = None
-    image: Annotated[str, BeforeValidator(vm_scalars.image)] = Field(
-        default_factory=lambda known: vm_scalars.NO_IMAGE if known.get("kernel") else "micro",
-        json_schema_extra=DEFAULTABLE,
+    name: Annotated[str, Read(scalars.vm_name)]
+    kernel: Path | None = None
+    image: Annotated[str, Read(vm_scalars.image), DEFAULTABLE] = Field(
+        default_factory=lambda known: vm_scalars.NO_IMAGE if known.get("kernel") else "micro"
     )
-    digest: Annotated[str, BeforeValidator(vm_scalars.digest)] | None = None
-    memory_mib: Annotated[int, BeforeValidator(scalars.memory_mib)] | None = Field(
-        None, alias="memory", json_schema_extra=DEFAULTABLE
-    )
-    cpus: Annotated[int, BeforeValidator(scalars.cpus)] = Field(1, json_schema_extra=DEFAULTABLE)
-    cpu_model: Annotated[str, BeforeValidator(vm_scalars.cpu_model)] | None = Field(
-        None, json_schema_extra=DEFAULTABLE
-    )
-    machine: Annotated[MachineType, word(MachineType, "a machine")] = Field(
-        MachineType.Q35, json_schema_extra=DEFAULTABLE
-    )
-    boot: Annotated[Firmware, word(Firmware, "a way to boot")] | None = Field(
-        None, json_schema_extra=DEFAULTABLE
-    )
-    initrd: _Path | None = None
-    cmdline: Annotated[str, BeforeValidator(vm_scalars.command)] | None = None
-    disk: Disk | None = Field(None, json_schema_extra=DEFAULTABLE)
+    digest: Annotated[str, Read(vm_scalars.digest)] | None = None
+    memory_mib: Annotated[Memory | None, DEFAULTABLE] = Field(None, alias="memory")
+    cpus: Annotated[int, Read(scalars.cpus), DEFAULTABLE] = 1
+    cpu_model: Annotated[CpuModel | None, DEFAULTABLE] = None
+    machine: Annotated[MachineType, word(MachineType, "a machine"), DEFAULTABLE] = MachineType.Q35
+    boot: Annotated[AnyFirmware | None, DEFAULTABLE] = None
+    initrd: Path | None = None
+    cmdline: Command | None = None
+    disk: Annotated[Disk | None, DEFAULTABLE] = None
     disks: Annotated[tuple[Disk, ...], Many] = ()
-    graphics: Annotated[Graphics, word(Graphics, "a choice of graphics")] = Field(
-        Graphics.NONE, json_schema_extra=DEFAULTABLE
+    graphics: Annotated[Graphics, word(Graphics, "a choice of graphics"), DEFAULTABLE] = (
+        Graphics.NONE
     )
-    template: _Path | None = None
-    allow_xml: Annotated[
-        tuple[Annotated[str, BeforeValidator(vm_scalars.xml_path)], ...], Many
-    ] = ()
+    template: Path | None = None
+    allow_xml: Annotated[tuple[XmlPath, ...], Many] = ()
     nics: Annotated[tuple[Nic, ...], Many] = Field(examples=["nics: [lan]"])
-    user: Annotated[str, BeforeValidator(vm_scalars.login)] | None = Field(
-        None, json_schema_extra=DEFAULTABLE
-    )
-    ssh_keys: Annotated[tuple[Annotated[str, BeforeValidator(scalars.ssh_key)], ...], Many] = Field(
-        (), json_schema_extra=DEFAULTABLE
-    )
-    password_hash: Annotated[str, BeforeValidator(vm_scalars.password_hash)] | None = Field(
-        None, json_schema_extra=DEFAULTABLE
-    )
-    password: Annotated[str, BeforeValidator(vm_scalars.password)] | None = None
-    packages: Annotated[tuple[Annotated[str, BeforeValidator(vm_scalars.package)], ...], Many] = (
-        Field((), json_schema_extra=DEFAULTABLE)
-    )
-    run: _Commands = Field((), json_schema_extra=DEFAULTABLE)
+    user: Annotated[Login | None, DEFAULTABLE] = None
+    ssh_keys: Annotated[tuple[SshKey, ...], Many, DEFAULTABLE] = ()
+    password_hash: Annotated[PasswordHash | None, DEFAULTABLE] = None
+    password: Annotated[str, Read(vm_scalars.password)] | None = None
+    packages: Annotated[tuple[Package, ...], Many, DEFAULTABLE] = ()
+    run: Annotated[tuple[Command, ...], Many, DEFAULTABLE] = ()
     files: Annotated[tuple[File, ...], Many] = ()
-    cloud_init: _Path | None = Field(None, json_schema_extra=DEFAULTABLE)
-    ignition: _Path | None = None
-    ready: Annotated[tuple[Annotated[str, BeforeValidator(vm_scalars.ready)], ...], Many] = Field(
-        (), json_schema_extra=DEFAULTABLE
-    )
-    tpm: Annotated[bool, BeforeValidator(_no_tpm)] = False
-    secure_boot: Annotated[bool, BeforeValidator(_no_secure_boot)] = False
+    cloud_init: Annotated[Path | None, DEFAULTABLE] = None
+    ignition: Path | None = None
+    ready: Annotated[tuple[Ready, ...], Many, DEFAULTABLE] = ()
+    tpm: Annotated[bool, Read(_no_tpm)] = False
+    secure_boot: Annotated[bool, Read(_no_secure_boot)] = False

@@ -11,7 +11,7 @@ from provisioner.plan import scalars
 from provisioner.plan.load.yaml_tree import Mapping, Node, Scalar, Sequence
 from provisioner.plan.model import Plan, Vm
 from provisioner.plan.rules.plan import MOST_VMS
-from provisioner.plan.types import keys
+from provisioner.plan.types import DEFAULTABLE, keys
 from provisioner.source_text import complaint
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def shape(root: Mapping) -> Shaped:
     """Return the models' data for a plan file."""
     shaped = Shaped()
     defaults = _defaults(root, shaped)
-    shaped.data = {key: defaults[key] for key in keys(Plan, "defaultable") if key in defaults}
+    shaped.data = {key: defaults[key] for key in keys(Plan, DEFAULTABLE) if key in defaults}
     for key, node in root.items.items():
         if key not in {"defaults", "networks", "vms"}:
             shaped.data[key] = plain(node)
@@ -54,7 +54,7 @@ def shape(root: Mapping) -> Shaped:
             for key, node in _section(root, "networks", shaped).items.items()
         ]
     if "vms" in root.items:
-        merged = {key: value for key, value in defaults.items() if key in keys(Vm, "defaultable")}
+        merged = {key: value for key, value in defaults.items() if key in keys(Vm, DEFAULTABLE)}
         shaped.data["vms"] = _vms(_section(root, "vms", shaped), merged, shaped)
     return shaped
 
@@ -105,7 +105,7 @@ def _defaults(root: Mapping, shaped: Shaped) -> dict[str, Any]:
             root.keys["defaults"], "defaults is not made of keys", "write defaults: {memory: 256M}"
         )
         return {}
-    known = [*keys(Vm, "defaultable"), *sorted(keys(Plan, "defaultable"))]
+    known = [*keys(Vm, DEFAULTABLE), *sorted(keys(Plan, DEFAULTABLE))]
     for key in node.items:
         if key not in known:
             shaped.complain(node.keys[key], *unknown(key, known))
@@ -116,7 +116,7 @@ def _defaults(root: Mapping, shaped: Shaped) -> dict[str, Any]:
 
 def _judge(model: type[BaseModel], data: dict[str, Any], defaults: Mapping, shaped: Shaped) -> None:
     """Complain about defaults that cannot be read, even where every VM says otherwise."""
-    for key in keys(model, "defaultable"):
+    for key in keys(model, DEFAULTABLE):
         if key in defaults.items:
             value = plain(defaults.items[key])
             # Of the image's own disk, defaults have the size alone.

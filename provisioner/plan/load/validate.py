@@ -17,7 +17,7 @@ from provisioner.plan.rules.network import network_problems
 from provisioner.plan.rules.plan import plan_problems
 from provisioner.plan.rules.vm import vm_problems
 from provisioner.plan.scalars import BadValue, nearest, quoted
-from provisioner.plan.types import Part, keys, optional_keys
+from provisioner.plan.types import LAYOUT, Part, keys, optional_keys
 from provisioner.plan.vm import Disk, File
 from provisioner.source_text import complaint
 
@@ -196,7 +196,7 @@ def _without_layout(data: Any, path: Path, extra: bool) -> bool:  # noqa: ANN401
     """Take a key out of a network's data, unless the rest means something else without it."""
     if extra and path[0] == "switch":
         data, path = data["switch"], path[1:]
-    if extra and nearest(str(path[0]), _known(("networks", ""))) in keys(Network, "layout"):
+    if extra and nearest(str(path[0]), _known(("networks", ""))) in keys(Network, LAYOUT):
         return False
     return _left_out(data, Network, path, extra=extra)
 
