@@ -176,11 +176,11 @@ def _all_answer(guests: Sequence[Guest], begun: float) -> float | None:
     so make the floor higher than it is.
     """
     from provisioner.host.probe.packet_socket import Wire
-    from provisioner.network.frames import mac_bytes
+    from provisioner.plan.mac import Mac
 
     silent = {guest.address: guest.mac for guest in guests}
     with Wire(_FAR) as wire:
-        questions = {a: mac_bytes(mac) + wire.request(a)[6:] for a, mac in silent.items()}
+        questions = {a: Mac(mac).packed + wire.request(a)[6:] for a, mac in silent.items()}
         asked = 0.0
         while (now := time.monotonic()) < begun + _DEADLINE_S:
             if now - asked >= _ASK_EVERY_S:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from typing import Any, Final, NoReturn
 
+from provisioner.plan.mac import is_mac
 from provisioner.text import one_line
 
 MOST: Final = 32
@@ -19,7 +20,6 @@ MOST: Final = 32
 _WORD: Final = 80  # characters
 _FEW: Final = 3  # of what is in a table for people
 _THOUSAND: Final = 1024
-_MAC: Final = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _LOAD: Final = re.compile(r"(\d{1,6}\.\d{1,4}) (\d{1,6}\.\d{1,4}) (\d{1,6}\.\d{1,4}) ")
 _BYTES: Final = 1 << 63
 _MOST_DIGITS: Final = 20  # of a whole number: 64 bits have no more
@@ -109,7 +109,7 @@ def nics(answer: object, most: int = MOST) -> Iterator[AgentNic]:
     for nic in _list(answer, most):
         name, mac = _word(nic.get("name")), _word(nic.get("hardware-address")).lower()
         listed = _list(nic.get("ip-addresses"), most)
-        if _MAC.fullmatch(mac) and mac != "00:00:00:00:00:00":
+        if is_mac(mac) and mac != "00:00:00:00:00:00":
             yield AgentNic(name, mac, tuple(ip for one in listed if (ip := _address(one))))
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from provisioner.network import frames
 from provisioner.network.frames import Arp, Ip, Nd
 from provisioner.plan.ip import Address
+from provisioner.plan.mac import Mac
 
 _PORTS_OF_DHCP: Final = b"\0\x43\0\x44"  # from 67 to 68
 _MAGIC: Final = b"\x63\x82\x53\x63"  # of DHCP's options
@@ -56,7 +57,7 @@ def _lease(message: bytes) -> Claim | None:
         if options[0] == _MESSAGE_TYPE:
             if options[2] != _ACK:
                 return None
-            mac = frames.mac_text(message[28:34])
+            mac = Mac.from_bytes(message[28:34])
             return Claim(mac, IPv4Address(message[16:20]), "a DHCP lease")
         options = options[1:] if options[0] == 0 else options[2 + options[1] :]
     return None

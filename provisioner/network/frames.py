@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
 from provisioner.plan.ip import Address
+from provisioner.plan.mac import Mac
 
 NOBODY4: Final = IPv4Address(0)
 NOBODY6: Final = IPv6Address(0)
@@ -47,23 +48,9 @@ class Echo:
     data: bytes
 
 
-def mac_bytes(mac: str) -> bytes:
-    """Turn `02:00:00:00:00:01` into six bytes; raise ValueError for anything else."""
-    raw = bytes.fromhex(mac.replace(":", ""))
-    if len(raw) != len(_BROADCAST) or mac_text(raw) != mac.lower():
-        message = f"not a MAC address: {mac!r}"
-        raise ValueError(message)
-    return raw
-
-
-def mac_text(raw: bytes) -> str:
-    """Turn six bytes into lower case with colons."""
-    return raw.hex(":")
-
-
 def link_local(mac: str) -> IPv6Address:
     """Derive the link-local address that belongs to a MAC (modified EUI-64, RFC 4291, A)."""
-    raw = mac_bytes(mac)
+    raw = Mac(mac).packed
     identity = bytes([raw[0] ^ 2]) + raw[1:3] + b"\xff\xfe" + raw[3:]
     return IPv6Address(b"\xfe\x80".ljust(8, b"\0") + identity)
 
@@ -75,7 +62,7 @@ def arp_request(target: IPv4Address, source_mac: str, sender: IPv4Address = NOBO
     that is at this moment probing for the same address itself takes it for a rival
     (RFC 5227, 2.1.1); name a sender where that matters.
     """
-    source = mac_bytes(source_mac)
+    source = Mac(source_mac).packed
     body = _ETHERNET_IPV4 + struct.pack("!H", 1) + source + sender.packed + bytes(6) + target.packed
     return _ethernet(_BROADCAST, source, _ARP, body)
 
@@ -89,7 +76,7 @@ def neighbour_solicitation(
     and gives the address up (RFC 4862, 5.4.3; Linux does, for good): never send that form to a
     guest that may be booting. With a real sender such a receiver keeps silent and survives.
     """
-    source = mac_bytes(source_mac)
+    source = Mac(source_mac).packed
     group = IPv6Address(b"\xff\x02".ljust(11, b"\0") + b"\x01\xff" + target.packed[-3:])
     message = struct.pack("!BBHI", _SOLICITATION, 0, 0, 0) + target.packed
     if sender != NOBODY6:  # RFC 4861, 4.3: `::` must not name a link-layer address
@@ -136,7 +123,7 @@ def parse(frame: bytes) -> Arp | Nd | Ip | None:
         case b"\x08\x06" if len(packet) >= 28 and packet[:6] == _ETHERNET_IPV4:  # noqa: PLR2004
             sender, target = IPv4Address(packet[14:18]), IPv4Address(packet[24:28])
             operation = int.from_bytes(packet[6:8])
-            return Arp(operation, mac_text(packet[8:14]), sender, target)
+            return Arp(operation, Mac.from_bytes(packet[8:14]), sender, target)
         case b"\x08\x00" if len(packet) >= 20 and packet[0] >> 4 == 4:  # noqa: PLR2004
             source, destination = IPv4Address(packet[12:16]), IPv4Address(packet[16:20])
             return Ip(source, destination, packet[9], _ipv4_payload(packet))
@@ -148,7 +135,7 @@ def parse(frame: bytes) -> Arp | Nd | Ip | None:
 
 def source_mac(frame: bytes) -> str:
     """Return the MAC that a frame comes from, "" for one that is cut short."""
-    return mac_text(frame[6:12]) if len(frame) >= 14 else ""  # noqa: PLR2004
+    return Mac.from_bytes(frame[6:12]) if len(frame) >= 14 else ""  # noqa: PLR2004
 
 
 def answer(frame: bytes) -> Answer | None:
@@ -163,7 +150,7 @@ def answer(frame: bytes) -> Answer | None:
             found = Answer(arp.sender, arp.mac)
         case Nd(solicits=False) as nd if _is_valid_advertisement(nd):
             claimed = _target_mac(nd.message[_ND_SIZE:], frame[6:12])
-            found = Answer(nd.target, mac_text(claimed)) if claimed else None
+            found = Answer(nd.target, Mac.from_bytes(claimed)) if claimed else None
         case _:
             pass
     return found if found and is_one_machine(found.mac, found.address) else None
@@ -182,9 +169,8 @@ def asker(frame: bytes) -> str:
 
 def is_one_machine(mac: str, address: Address) -> bool:
     """Tell whether a MAC and an address can be those of one machine: no group, not nobody."""
-    raw = mac_bytes(mac)
     nobody = address.is_unspecified or address.is_multicast or address.is_loopback
-    return any(raw) and not raw[0] & 1 and not nobody and address != _BROADCAST4
+    return Mac(mac).is_unicast and not nobody and address != _BROADCAST4
 
 
 def echo_request(target: Address, identity: int, sequence: int, data: bytes) -> bytes:

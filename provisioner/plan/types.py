@@ -11,20 +11,20 @@ from provisioner.plan.choices import Accel, Addressing, Mode, SpoofGuard, Vhost
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class KeyMark:
     """What loading has to know of a key, where the key is declared: Annotated[…, MARK]."""
 
     name: str
 
 
-LAYOUT: Final = Mark("layout")
+LAYOUT: Final = KeyMark("layout")
 """A key that decides how the rest of its part is judged: without it nothing else can be."""
 
-DEFAULTABLE: Final = Mark("defaultable")
+DEFAULTABLE: Final = KeyMark("defaultable")
 """A key that may stand in `defaults`."""
 
 
-def keys(model: type[BaseModel], mark: Mark | None = None) -> tuple[str, ...]:
+def keys(model: type[BaseModel], mark: KeyMark | None = None) -> tuple[str, ...]:
     """Return the keys of a part as a file spells them; only those with a mark, if one is given."""
     return tuple(
         field.alias or name

@@ -9,9 +9,10 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.network import uplink
 from provisioner.network.devices import Nics, uplink_of
 from provisioner.network.facts import Facts, Link
+from provisioner.network.standalone import granted
 from provisioner.plan.nic_settings import settings_on
 from provisioner.plan.rules import network as netrules
-from provisioner.preflight import conflicts, granted
+from provisioner.preflight import conflicts
 from provisioner.reconcile.resources import Resources
 from provisioner.text import one_line
 
@@ -35,7 +36,7 @@ def complaints(
             out += conflicts.addresses_taken(plan, network, places, nics, facts)
         else:
             out += _uplink(plan, network, places, nics, facts)
-    out += granted.complaints(plan, places, facts)
+    out += _granted(plan, places, facts)
     out += _datapaths(plan, places, facts)
     out += conflicts.devices_taken(plan, places, facts, owned)
     out += conflicts.domains_taken(plan, places, facts)
@@ -188,3 +189,21 @@ def _switch(
     # Another network of the plan may have had the subnet until now.
     mine |= {x.name for x in facts.links if x.group == naming.group(plan.name)}
     yield from _routed(network, places, facts, mine)
+
+
+def _granted(plan: "Plan", places: "Places", facts: Facts) -> Iterator[VmnetError]:
+    """List the networks for which there are too few devices."""
+    for network in plan.networks:
+        if not network.granted:
+            continue
+        have = len(granted.labelled(network.granted, facts))
+        want = len(list(plan.nics_on(network)))
+        if have < want:
+            yield VmnetError(
+                f'network "{network.name}" has {want} NICs, and {have or "no"} device'
+                f'{"" if have == 1 else "s"} labelled "{network.granted}" may be used by this user',
+                where=places.where("networks", network.name, "granted"),
+                fix="let root make them: vmnet net create --uplink NIC --mode MODE --owner USER "
+                f"--label {network.granted} --count {want - have}",
+                status=Exit.HOST_CANNOT,
+            )

@@ -6,7 +6,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from provisioner.plan.checks import AUTO, HOST, Check, What
-from provisioner.plan.rules.checks import _is_address, _is_on, _matching
+from provisioner.plan.ip import is_address
+from provisioner.plan.rules.checks import _is_on, _matching
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class _Lines:
             case name if name in self._plan.hosts:
                 addresses = tuple(map(str, self._plan.hosts[name].addresses))
             case text:
-                addresses = (text,) if _is_address(text) else ()
+                addresses = (text,) if is_address(text) else ()
         name = check.target or check.asked.text
         # A URL's or a DNS name's address is the resolver's business.
         asks_by_name = check.asked.what in {What.HTTP, What.DNS} and not addresses

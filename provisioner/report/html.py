@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from provisioner.check.result import Result
 from provisioner.guest.xml.render import rendered
 from provisioner.network.devices import uplink_of
-from provisioner.plan.nic_settings import settings_on
+from provisioner.plan.nic_settings import settings_of
 from provisioner.report import failures, matrix
 from provisioner.report.report import Report
 from provisioner.text import sanitize
@@ -99,7 +99,7 @@ def topology(plan: "Plan") -> tuple[list[Box], list[Edge]]:
         x, y = _GAP + i * wide, _TOP + _ROW
         boxes.append(Box(x, y, vm.name, f"{len(vm.nics)} NIC{'s' if len(vm.nics) > 1 else ''}"))
         for nic in vm.nics:
-            mode = str(settings_on(plan.network(nic.network), nic).mode)
+            mode = settings_of(plan, nic).mode
             middle = _WIDTH // 2
             edges.append(Edge(x + middle, y, homes[nic.network] + middle, _TOP + _HEIGHT, mode))
     for i, (name, machine) in enumerate(plan.hosts.items(), len(plan.vms)):

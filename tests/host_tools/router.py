@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.network import frames
+from provisioner.plan.mac import Mac
 from tests.host_tools.namespace import Namespace
 
 MAC = "02:00:00:00:00:fe"
@@ -32,7 +33,7 @@ def advertisement(lifetime_s: int = 1800, mac: str = MAC) -> bytes:
     packet = struct.pack("!IHBB", 6 << 28, len(message), 58, 255)
     packet += source.packed + _EVERYBODY.packed + message
     to = bytes.fromhex("333300000001")
-    return to + frames.mac_bytes(mac) + b"\x86\xdd" + packet
+    return to + Mac(mac).packed + b"\x86\xdd" + packet
 
 
 def advertise(device: str, control: str, where: Namespace | None = None) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from provisioner.host.network import tap_node
 from provisioner.network import frames
+from provisioner.plan.mac import Mac
 
 _TUNSETIFF = 0x400454CA
 _TAP, _NO_PI, _VNET_HDR = 0x0002, 0x1000, 0x4000
@@ -91,11 +92,11 @@ def _read(tap: int) -> bytes:
 
 
 def _answer(end: TapEnd, frame: bytes) -> bytes | None:
-    own = frames.mac_bytes(end.mac)
+    own = Mac(end.mac).packed
     if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\1":
         if frame[38:42] != end.address.packed:
             return None
-        claimed = frames.mac_bytes(end.claims) if end.claims else own
+        claimed = Mac(end.claims).packed if end.claims else own
         body = frame[14:20] + b"\0\2" + claimed + end.address.packed + frame[22:28] + frame[28:32]
         return frame[6:12] + own + b"\x08\x06" + body
     is_ping = frame[12:14] == b"\x08\x00" and frame[23:24] == b"\x01" and frame[34:35] == b"\x08"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
 
-from provisioner.network import frames
+from provisioner.plan.mac import Mac
 from tests.host_tools.namespace import Namespace
 
 NEAR, FAR, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
@@ -49,7 +49,7 @@ def reacting(far: Namespace, reaction: Reaction) -> Iterator[list[bytes]]:
 
 
 def reply(mac: str, to: str = NEAR, address: IPv4Address = FOUR) -> bytes:
-    source, target = frames.mac_bytes(mac), frames.mac_bytes(to)
+    source, target = Mac(mac).packed, Mac(to).packed
     body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + source + address.packed + target + bytes(4)
     return target + source + b"\x08\x06" + body
 

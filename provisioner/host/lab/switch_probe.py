@@ -33,6 +33,7 @@ from provisioner.host.probe.packet_socket import (
     packet_socket,
 )
 from provisioner.network import frames
+from provisioner.plan.mac import Mac
 from provisioner.reachability.switch_probe import (
     ETHERTYPE,
     PEER_TRIES,
@@ -163,7 +164,7 @@ def reflects(uplink: str) -> bool | None:
 def _reflected(uplink: str, mac: str) -> bool:
     """Broadcast a frame that nobody else could send, and listen for its copy."""
     secret = os.urandom(16)
-    sent = b"\xff" * 6 + frames.mac_bytes(mac) + struct.pack("!H", ETHERTYPE) + b"vmnet " + secret
+    sent = b"\xff" * 6 + Mac(mac).packed + struct.pack("!H", ETHERTYPE) + b"vmnet " + secret
     # All protocols and a filter: a socket for one protocol comes after macvlan, which in mode
     # passthru leaves nothing.
     with (

@@ -197,7 +197,7 @@ class _Mesh:
 
     def _take(self, device: str, frame: bytes, answer: Answer) -> None:
         state = self._states.get((device, answer.address.packed))
-        to_us = state and (frame[0] & 1 or frames.mac_text(frame[:6]) == state.ask.source_mac)
+        to_us = state and (frame[0] & 1 or frame[:6].hex(":") == state.ask.source_mac)
         if state is None or not to_us or not state.first:
             return
         expected = answer.mac == state.ask.target_mac

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 from provisioner.host.probe.neighbours import Seen
 from provisioner.network import frames
 from provisioner.plan.ip import Address
+from provisioner.plan.mac import Mac
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def requests(ask: Ask) -> tuple[bytes, bytes]:
         shout = frames.neighbour_solicitation(ask.target, ask.source_mac, own)
     if not (ask.target_device and ask.target_mac):
         return shout, b""
-    return shout, frames.mac_bytes(ask.target_mac) + shout[6:]
+    return shout, Mac(ask.target_mac).packed + shout[6:]
 
 
 def spread(states: list[State]) -> list[State]:

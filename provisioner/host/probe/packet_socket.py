@@ -19,6 +19,7 @@ from typing import Final, Protocol, Self
 from provisioner.errors import VmnetError
 from provisioner.network import frames
 from provisioner.plan.ip import Address
+from provisioner.plan.mac import Mac
 from provisioner.text import one_line
 
 # linux/sockios.h, linux/if.h, linux/if_arp.h, linux/if_packet.h: what Python does not name
@@ -63,8 +64,8 @@ class Wire:
         with ExitStack() as stack, explained(device):
             index = index_when_up(device)
             own = _mac(device)
-            self._raw_mac = frames.mac_bytes(source_mac) if source_mac else own
-            self.mac = frames.mac_text(self._raw_mac)
+            self._raw_mac = Mac(source_mac).packed if source_mac else own
+            self.mac = self._raw_mac.hex(":")
             self._own4 = _ipv4(device) if self._raw_mac == own else None
             self._socket = stack.enter_context(
                 # What leaves by this device is otherwise a guest's answer to somebody else.

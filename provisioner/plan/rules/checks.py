@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from provisioner.plan.checks import GATEWAY, HOST, Check, What
+from provisioner.plan.ip import is_address
 from provisioner.plan.problem import Problem
 from provisioner.plan.scalars import meant
 
@@ -85,12 +85,4 @@ def _matching(names: Iterable[str], pattern: str) -> list[str]:
 def _is_outside(plan: Plan, check: Check) -> bool:
     if check.target in {HOST, GATEWAY} or check.target in plan.hosts:
         return True
-    return _is_address(check.target) or check.asked.what is What.HTTP
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return is_address(check.target) or check.asked.what is What.HTTP

@@ -9,18 +9,19 @@ from hypothesis import strategies as st
 
 from provisioner.network import claims, frames
 from provisioner.network.claims import Claim
+from provisioner.plan.mac import Mac
 
 MAC, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02"
 FOUR, SIX = IPv4Address("10.0.0.2"), IPv6Address("fd00::2")
 
 
 def ethernet(kind: int, body: bytes, mac: str = MAC) -> bytes:
-    return b"\xff" * 6 + frames.mac_bytes(mac) + struct.pack("!H", kind) + body
+    return b"\xff" * 6 + Mac(mac).packed + struct.pack("!H", kind) + body
 
 
 def arp(operation: int, mac: str, address: IPv4Address) -> bytes:
     head = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation)
-    return ethernet(0x0806, head + frames.mac_bytes(mac) + address.packed + b"\0" * 10)
+    return ethernet(0x0806, head + Mac(mac).packed + address.packed + b"\0" * 10)
 
 
 def four(source: IPv4Address, protocol: int, payload: bytes) -> bytes:
@@ -30,7 +31,7 @@ def four(source: IPv4Address, protocol: int, payload: bytes) -> bytes:
 
 def lease(message_type: int, client: str, address: IPv4Address, *, magic: bool = True) -> bytes:
     message = struct.pack("!BBBB", 2, 1, 6, 0) + b"\0" * 12 + address.packed + b"\0" * 8
-    message += frames.mac_bytes(client).ljust(16, b"\0") + b"\0" * 192
+    message += Mac(client).packed.ljust(16, b"\0") + b"\0" * 192
     message += (b"\x63\x82\x53\x63" if magic else b"\0" * 4) + b"\0"  # one byte of padding first
     message += bytes([54, 4, 10, 0, 0, 1, 53, 1, message_type, 255])
     return four(IPv4Address("10.0.0.1"), 17, b"\0\x43\0\x44" + b"\0" * 4 + message)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from provisioner.network import frames
 from provisioner.network.frames import Answer, Echo
+from provisioner.plan.mac import Mac
 
 US, THEM = "02:00:00:00:00:01", "02:00:00:00:00:02"
 FOUR, SIX = IPv4Address("10.0.0.2"), IPv6Address("fd00::2")
@@ -63,8 +64,8 @@ def test_the_link_local_address_of_a_mac_is_its_modified_eui64() -> None:
 
 @pytest.mark.parametrize("text", ["", "02:00", "2:0:0:0:0:1", "020000000001", US + ":00", "x"])
 def test_what_is_not_a_mac_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011  (bytes.fromhex has its own words)
-        frames.mac_bytes(text)
+    with pytest.raises(ValueError, match="not a MAC"):
+        Mac(text)
 
 
 def test_an_arp_reply_is_an_answer() -> None:
@@ -134,7 +135,7 @@ def test_a_changed_advertisement_says_the_same_or_nothing(place: int, value: int
 )
 def test_no_bytes_make_the_parser_fail(start: bytes, rest: bytes) -> None:
     found = frames.answer(start + rest)
-    assert found is None or frames.mac_text(frames.mac_bytes(found.mac)) == found.mac
+    assert found is None or Mac.from_bytes(Mac(found.mac).packed) == found.mac
 
 
 @given(st.binary(max_size=60))
