@@ -1,6 +1,5 @@
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -172,17 +171,6 @@ def test_no_target_is_asked_for_more_than_twenty_times_a_second(far: Namespace) 
     with reacting(far, always()) as requests:
         neighbours.neighbours("near", {FOUR: FAR}, deadline_s=0.5, every_s=0.001)
         assert 2 <= len(requests) <= 11
-
-
-@pytest.mark.usefixtures("far")
-def test_it_ends_when_the_event_is_set() -> None:
-    done = threading.Event()
-    timer = threading.Timer(0.1, done.set)
-    timer.start()
-    start = time.monotonic()
-    found = neighbours.neighbours("near", {FOUR: FAR}, deadline_s=60, done=done)
-    timer.join()
-    assert (found, time.monotonic() - start < 5) == ({}, True)
 
 
 def test_nobody_to_ask_for_asks_nothing() -> None:

@@ -95,7 +95,8 @@ class _Mesh:
         self._waiting = spread(list(self._states.values()))
         self._waiting.reverse()
         self._open: dict[int, State] = {}
-        self._shouted: set[tuple[str, int]] = set()  # device and IP version: one is enough at first
+        # Device and IP version: one broadcast is enough at first.
+        self._has_broadcast: set[tuple[str, int]] = set()
 
     @property
     def heard(self) -> MeshAnswers:
@@ -148,13 +149,13 @@ class _Mesh:
         state.sent += 1
         self._open[id(state)] = state
         if not state.unicast:
-            self._put(state, state.shout)
+            self._put(state, state.broadcast)
             return
-        voice = state.ask.device, state.ask.target.version
+        sender = state.ask.device, state.ask.target.version
         # The first broadcast of a guest is everybody's; who has missed it gets one of its own.
-        if not state.arrived and (voice not in self._shouted or state.sent > 1):
-            self._shouted.add(voice)
-            self._put(state, state.shout)
+        if not state.arrived and (sender not in self._has_broadcast or state.sent > 1):
+            self._has_broadcast.add(sender)
+            self._put(state, state.broadcast)
         if not state.answered:
             self._put(state, state.unicast)
 

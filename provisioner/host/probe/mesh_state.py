@@ -42,7 +42,7 @@ class State:
     """One question on its way: a broadcast first if need be, then the unicast one."""
 
     ask: Ask
-    shout: bytes
+    broadcast: bytes
     unicast: bytes  # empty where only a broadcast can be asked
     arrived: bool = False  # a broadcast of the asking guest was seen at the asked one's macvtap
     first: float = 0.0
@@ -69,13 +69,13 @@ def requests(ask: Ask) -> tuple[bytes, bytes]:
     from `::` it would take its address from a guest that is just booting.
     """
     if isinstance(ask.target, IPv4Address):
-        shout = frames.arp_request(ask.target, ask.source_mac)
+        broadcast = frames.arp_request(ask.target, ask.source_mac)
     else:
         own = frames.link_local(ask.source_mac)
-        shout = frames.neighbour_solicitation(ask.target, ask.source_mac, own)
+        broadcast = frames.neighbour_solicitation(ask.target, ask.source_mac, own)
     if not (ask.target_device and ask.target_mac):
-        return shout, b""
-    return shout, Mac(ask.target_mac).packed + shout[6:]
+        return broadcast, b""
+    return broadcast, Mac(ask.target_mac).packed + broadcast[6:]
 
 
 def spread(states: list[State]) -> list[State]:

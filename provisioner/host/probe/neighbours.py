@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address
-from threading import Event
 from typing import Final
 
 from provisioner.errors import VmnetError
@@ -38,7 +37,6 @@ _SHORTEST_PACE_S: Final = 0.05
 _LONGEST_PACE_S: Final = 0.5
 _REQUESTS_PER_S: Final = 200  # every guest is woken by every broadcast
 _PATIENCE: Final = 0.05  # a guest that took 10 s to boot may be noticed half a second late
-_EVENT_LOOK_S: Final = 0.1
 _MOST_MACS: Final = 8  # a hostile guest can make up as many as it likes
 _UNREACHABLE: Final = LOST | {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM}
 _SOL_RAW, _ICMP_FILTER, _ICMPV6_FILTER = 255, 1, 1  # linux/icmp.h, linux/icmpv6.h
@@ -65,15 +63,13 @@ def neighbours(
     source_mac: str | None = None,
     deadline_s: float,
     every_s: float = 0.1,
-    done: Event | None = None,
 ) -> dict[Address, Seen]:
     """Ask for every target at once; give those that answered within `deadline_s` seconds.
 
     Ends early when every target has answered from its expected MAC (None: from any). Arguments and
     errors are those of `watch`.
     """
-    found = watch(device, targets, deadline_s, source_mac=source_mac, every_s=every_s, done=done)
-    return dict(found)
+    return dict(watch(device, targets, deadline_s, source_mac=source_mac, every_s=every_s))
 
 
 def watch(
@@ -83,7 +79,6 @@ def watch(
     *,
     source_mac: str | None = None,
     every_s: float = 0.1,
-    done: Event | None = None,
 ) -> Iterator[tuple[Address, Seen]]:
     """Tell of each target when it answers, and again whenever another MAC answers for it.
 
@@ -94,14 +89,14 @@ def watch(
     are few. Only answers count that arrive by `device` for `source_mac` (the device's own by
     default; another one needs a device that hears for it) or for everybody.
 
-    Ends at the deadline, soon after `done` is set, or when all expected MACs have answered. Nothing
+    Ends at the deadline, or when all expected MACs have answered. Nothing
     is opened before the first item is asked for. Raises VmnetError without CAP_NET_RAW, and when
     the device is not there, not up or not Ethernet, also when that happens meanwhile.
     """
     if not targets:
         return
     with Wire(device, source_mac) as wire:
-        yield from watch_through(wire, targets, deadline_s, every_s=every_s, done=done)
+        yield from watch_through(wire, targets, deadline_s, every_s=every_s)
 
 
 def watch_through(
@@ -110,12 +105,11 @@ def watch_through(
     deadline_s: float,
     *,
     every_s: float = 0.1,
-    done: Event | None = None,
 ) -> Iterator[tuple[Address, Seen]]:
     """Do what `watch` does by another way of asking."""
     search = _Search(wire, targets, every_s, deadline_s)
-    while (wait_s := search.ask()) > 0 and not (done and done.is_set()):
-        for answer in wire.answers(min(wait_s, _EVENT_LOOK_S) if done else wait_s):
+    while (wait_s := search.ask()) > 0:
+        for answer in wire.answers(wait_s):
             yield from search.news(answer)
 
 

@@ -1,4 +1,4 @@
-"""Knocks at a guest's ports from this host: whether something listens, and speaks SSH."""
+"""Connect to a guest's ports from this host: whether something listens, and speaks SSH."""
 
 import socket
 import time
@@ -31,10 +31,10 @@ def speaks_ssh(address: str, port: int, within_s: float) -> bool:
     """Tell whether an SSH server greets at a port; whatever its banner's size, 4 KiB are read."""
     end = time.monotonic() + within_s
     said = b""
-    with suppress(OSError), socket.create_connection((address, port), within_s) as knock:
+    with suppress(OSError), socket.create_connection((address, port), within_s) as opened:
         while len(said) < _MOST and (left := end - time.monotonic()) > 0:
-            knock.settimeout(left)
-            part = knock.recv(_MOST - len(said))
+            opened.settimeout(left)
+            part = opened.recv(_MOST - len(said))
             if not part:
                 break
             said += part

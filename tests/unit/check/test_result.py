@@ -1,0 +1,44 @@
+"""Whether a result meets what was expected, and how it is told."""
+
+import pytest
+
+from provisioner.check.readiness import GuestState
+from provisioner.check.result import Result
+from provisioner.reachability.pairs import Expected, Pair
+
+SMALL = "packets of 1500 bytes do not pass"
+
+
+def result(expected: Expected, reached: bool | None, wrong: str = "") -> Result:  # noqa: FBT001
+    pair = Pair("lan", "a", "b", expected, "", ("10.0.0.2",))
+    return Result(pair, "10.0.0.2", reached, wrong=wrong)
+
+
+@pytest.mark.parametrize(
+    ("expected", "met"),
+    [
+        (Expected.REACHES, {True: True, False: False, None: False}),
+        (Expected.ISOLATED, {True: False, False: True, None: False}),
+        (Expected.EITHER, {True: True, False: True, None: False}),
+        (Expected.UNICAST, {True: True, False: True, None: False}),
+    ],
+)
+def test_an_expectation_is_met_by_what_was_measured(
+    expected: Expected, met: dict[bool | None, bool]
+) -> None:
+    assert {reached: result(expected, reached).met for reached in met} == met
+
+
+def test_small_packets_only_do_not_meet_the_expectation() -> None:
+    assert not result(Expected.REACHES, reached=True, wrong=SMALL).met
+    assert result(Expected.REACHES, reached=True, wrong=SMALL).observed == SMALL
+
+
+def test_what_was_observed_is_told_in_words() -> None:
+    told = {reached: result(Expected.REACHES, reached).observed for reached in (True, False, None)}
+    assert told == {True: "reaches", False: "no answer", None: "not measured"}
+
+
+def test_a_guest_is_up_or_down_or_still_waited_for() -> None:
+    assert [state.name for state in GuestState if state.is_up] == ["READY", "NO_AGENT", "AGENTLESS"]
+    assert [state.name for state in GuestState if state.is_down] == ["NOT_READY", "DOWN"]
