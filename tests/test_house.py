@@ -30,12 +30,12 @@ DOORS = {
 # Names of classes that more than one module has, and why. Nothing may be added without a reason.
 RENAMED_NEXT = "to be renamed in one of its modules"
 SAME_NAME = {
-    "Guard": "a network's guard against forged frames; a download's against private networks",
+    "Image": "what a guest boots; the micro image that is built on this host",
     "LinkState": "up or down in a plan; what vmnet link shows of a NIC",
     "Recipe": "of the micro image; of Debian images: each package of builders has one",
     "Switch": "as a plan has it; as a resource of the host",
     **dict.fromkeys(
-        (*("Chosen", "Found", "Held", "Image", "Wire", "End"),),
+        ("Chosen", "Found", "Held", "Wire"),
         RENAMED_NEXT,
     ),
 }

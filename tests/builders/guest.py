@@ -13,8 +13,8 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh
 HASH = "$6$abcdefgh$" + "x" * 86
 
 
-def guest(**told: object) -> Vm:
-    return Vm.model_validate({"name": "web", "nics": ["lan"], "image": "debian-12"} | told)
+def guest(**user_data_of: object) -> Vm:
+    return Vm.model_validate({"name": "web", "nics": ["lan"], "image": "debian-12"} | user_data_of)
 
 
 def texts(own: str = "", **files: str) -> Texts:
@@ -24,16 +24,16 @@ def texts(own: str = "", **files: str) -> Texts:
     return Texts(files, {"own": read} if read else {})
 
 
-def said(text: str) -> dict[str, Any]:
+def cloud_config_in(text: str) -> dict[str, Any]:
     """What a cloud-config says, by a YAML reader that knows nothing of JSON."""
     assert text.startswith("#cloud-config\n")
     read: dict[str, Any] = yaml.safe_load(text)
     return read
 
 
-def told(vm: Vm, login: str | None = "debian", own: str = "") -> dict[str, Any]:
+def user_data_of(vm: Vm, login: str | None = "debian", own: str = "") -> dict[str, Any]:
     """What a guest is told, and where it has been taken out of a MIME archive."""
-    return said(cloudinit.user_data(vm, login, texts(own)))
+    return cloud_config_in(cloudinit.user_data(vm, login, texts(own)))
 
 
 def parts(text: str) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ KEYS = {
 """What stands in the tables for the lists that are too long for a line."""
 
 
-def told(text: str, *overrides: str) -> list[str]:
+def complaints_of(text: str, *overrides: str) -> list[str]:
     """Give each complaint as two lines, `place what` and `fix: …`, without the file's name."""
     try:
         load(text, "p", overrides)

@@ -311,14 +311,14 @@ def test_networkd_is_told_of_when_one_of_its_files_takes_our_links(
 def test_networkd_takes_each_kind_of_our_links_by_its_name_or_its_kind(
     prefix: str, kind: str
 ) -> None:
-    def told(match: dict[str, str], *before: dict[str, str]) -> int:
+    def findings_with(match: dict[str, str], *before: dict[str, str]) -> int:
         files = {f"/x/{at}.network": each for at, each in enumerate((*before, match))}
         return len(list(network.managers(Others(frozenset({"systemd-network"}), files))))
 
-    assert told({"Name": f"{prefix}*"}) == told({"Kind": kind}) == 1
-    assert told({"Name": f"{prefix}*", "Kind": kind}) == 1
-    assert told({"Name": f"{prefix}*", "Kind": f"!{kind}"}) == 0
-    assert told({"Name": f"{prefix}*"}, {"Name": f"{prefix}0*", UNMANAGED: "yes"}) == 0
+    assert findings_with({"Name": f"{prefix}*"}) == findings_with({"Kind": kind}) == 1
+    assert findings_with({"Name": f"{prefix}*", "Kind": kind}) == 1
+    assert findings_with({"Name": f"{prefix}*", "Kind": f"!{kind}"}) == 0
+    assert findings_with({"Name": f"{prefix}*"}, {"Name": f"{prefix}0*", UNMANAGED: "yes"}) == 0
 
 
 @pytest.mark.parametrize("left_out", naming.KINDS)

@@ -12,7 +12,7 @@ from provisioner.guest import cloudinit
 from provisioner.guest.domain import Seed
 from provisioner.guest.userdata import Texts
 from provisioner.plan.vm import File
-from tests.builders.guest import HASH, KEY, guest, said, texts, told
+from tests.builders.guest import HASH, KEY, cloud_config_in, guest, texts, user_data_of
 
 NETWORK = '{"ethernets":{},"version":2}'
 
@@ -33,7 +33,7 @@ def test_a_guest_is_told_all_that_the_plan_says_of_its_inside() -> None:
             {"path": "/etc/bell", "source": "./bell", "owner": "root"},
         ],
     )
-    assert said(cloudinit.user_data(vm, "debian", texts(**{"./bell": "\a\r\n"}))) == {
+    assert cloud_config_in(cloudinit.user_data(vm, "debian", texts(**{"./bell": "\a\r\n"}))) == {
         "ssh_authorized_keys": [KEY],
         "user": {"name": "debian", "lock_passwd": False, "hashed_passwd": HASH},
         "ssh_pwauth": True,
@@ -109,7 +109,7 @@ SUDO = "ALL=(ALL) NOPASSWD:ALL"
 def test_whoever_logs_in_can(
     keys: dict[str, object], login: str | None, account: dict[str, object]
 ) -> None:
-    assert told(guest(**keys), login) == account
+    assert user_data_of(guest(**keys), login) == account
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_guest_that_lets_ssh_in_takes_a_host_key(keys: dict[str, object], how:
 def test_a_password_in_the_clear_is_told_as_its_hash() -> None:
     vm = guest(user="me", password="secret words")  # noqa: S106
     text = cloudinit.user_data(vm, None, Texts(hashes={"web": HASH}))
-    assert said(text)["user"]["hashed_passwd"] == HASH
+    assert cloud_config_in(text)["user"]["hashed_passwd"] == HASH
     assert "secret" not in text
 
 
@@ -137,7 +137,7 @@ def test_the_micro_image_is_told_in_words_that_it_reads() -> None:
     vm = guest(image="micro", run=['echo "1"', "echo 2"], files=[{"path": "/etc/a", "content": ""}])
     script = base64.b64encode(b'echo "1"\necho 2\n').decode()
     file = {"encoding": "b64", "permissions": "0644", "owner": "root:root"}
-    assert told(vm, "root") == {
+    assert user_data_of(vm, "root") == {
         "write_files": [
             file | {"path": "/etc/a", "content": ""},
             file | {"path": "/run/vmnet.run", "content": script, "permissions": "0700"},
@@ -181,7 +181,7 @@ def test_whatever_the_plan_says_comes_back_as_it_was_and_never_breaks_out(
             ),
         }
     )
-    read = said(cloudinit.user_data(vm, "debian", Texts({"s": source})))
+    read = cloud_config_in(cloudinit.user_data(vm, "debian", Texts({"s": source})))
     assert read["ssh_authorized_keys"] == [key]
     first, second, *script = read["write_files"]
     assert (first["path"], text_of(first), second["owner"], text_of(second)) == (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.guest import cloudinit, userdata
-from tests.builders.guest import KEY, guest, parts, said, texts, told
+from tests.builders.guest import KEY, cloud_config_in, guest, parts, texts, user_data_of
 
 WEB = guest(ssh_keys=KEY, packages=["nginx"], run=["echo ours"], cloud_init="own")
 
@@ -20,7 +20,7 @@ def complaints(text: str) -> list[str]:
 
 
 def merged(own: str) -> dict[str, Any]:
-    return told(WEB, own=f"#cloud-config\n{own}")
+    return user_data_of(WEB, own=f"#cloud-config\n{own}")
 
 
 def test_lists_are_joined_mappings_merged_and_the_users_own_scalars_win() -> None:
@@ -58,7 +58,7 @@ def test_whoever_the_keys_are_for_is_made_whatever_users_they_add(
 
 def test_root_may_log_in_where_the_plan_says_so() -> None:
     vm = guest(user="root", ssh_keys=KEY, cloud_init="own")
-    found = told(vm, own="#cloud-config\ndisable_root: true\nusers: [joe]\n")
+    found = user_data_of(vm, own="#cloud-config\ndisable_root: true\nusers: [joe]\n")
     assert (found["disable_root"], found["user"], found["users"]) == (
         False,
         {"name": "root"},
@@ -107,7 +107,7 @@ def test_other_kinds_go_beside_ours_which_comes_last(beginning: str, kind: str) 
     text = cloudinit.user_data(WEB, "debian", texts(own))
     (first, last) = parts(text)
     assert first == (kind, own)
-    assert (last[0], said(last[1])) == (
+    assert (last[0], cloud_config_in(last[1])) == (
         "text/cloud-config",
         {
             "ssh_authorized_keys": [KEY],
@@ -144,7 +144,7 @@ NOT_WHOLE = ["own.yaml:1:1: this is not a complete MIME multi-part archive"]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "cloud_config_in"),
     [
         ("packages: [x]\n", NOTHING_KNOWN),
         ("", NOTHING_KNOWN),
@@ -192,8 +192,8 @@ NOT_WHOLE = ["own.yaml:1:1: this is not a complete MIME multi-part archive"]
         ('Content-Type: multipart/mixed; boundary="x"\n\n--y\n', NOT_WHOLE),
     ],
 )
-def test_what_does_not_hold_is_told_with_its_line(text: str, said: list[str]) -> None:
-    assert complaints(text) == said
+def test_what_does_not_hold_is_told_with_its_line(text: str, cloud_config_in: list[str]) -> None:
+    assert complaints(text) == cloud_config_in
 
 
 def test_a_file_that_is_no_user_data_is_not_shown() -> None:
@@ -205,7 +205,7 @@ def test_a_file_that_is_no_user_data_is_not_shown() -> None:
 
 def test_an_empty_cloud_config_is_one() -> None:
     assert complaints("#cloud-config\n") == []
-    assert merged("") == told(WEB)
+    assert merged("") == user_data_of(WEB)
 
 
 plain = st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["C"]))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from provisioner.plan import checks
 from provisioner.plan.checks import Check, CheckSpec, What
 from provisioner.plan.scalars import BadValue
-from tests.builders.plan import told as complaints
+from tests.builders.plan import complaints_of as complaints
 
 
 def read(text: str) -> Check:
@@ -48,7 +48,7 @@ def test_the_words_around_it_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "fault"),
     [
         ("a b", "is not a check"),
         ("a <- b", "is not a check"),
@@ -68,10 +68,10 @@ def test_the_words_around_it_are_read() -> None:
         ("a -> ;reboot", "is not a target"),
     ],
 )
-def test_what_means_nothing_is_refused_with_a_mend(text: str, told: str) -> None:
+def test_what_means_nothing_is_refused_with_a_mend(text: str, fault: str) -> None:
     with pytest.raises(BadValue) as raised:
         checks.line(text)
-    assert told in raised.value.what
+    assert fault in raised.value.what
     assert raised.value.fix
 
 
@@ -106,7 +106,7 @@ checks:
 
 
 @pytest.mark.parametrize(
-    ("line", "told", "fix"),
+    ("line", "fault", "fix"),
     [
         ("wbe -> db", "there is no VM named wbe", "web"),
         ("db -> wbe", "there is no VM named wbe", "web"),
@@ -116,9 +116,9 @@ checks:
     ],
 )
 def test_a_line_that_names_nobody_is_a_complaint_at_its_place(
-    line: str, told: str, fix: str
+    line: str, fault: str, fix: str
 ) -> None:
     what, mend = complaints(PLAN % line)
     assert what.startswith("6:5 ")
-    assert told in what
+    assert fault in what
     assert fix in mend

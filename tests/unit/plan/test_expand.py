@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders.plan import cases, told
+from tests.builders.plan import cases, complaints_of
 
 PLANS = r"""
 # sections without a value
@@ -211,4 +211,4 @@ connection: foo
 
 @pytest.mark.parametrize(("text", "complaints"), cases(PLANS))
 def test_a_plan_of_the_wrong_shape_is_refused(text: str, complaints: list[str]) -> None:
-    assert told(text) == complaints
+    assert complaints_of(text) == complaints

@@ -11,7 +11,7 @@ from provisioner.plan.scalars import BadValue
 from provisioner.reachability import external
 from provisioner.reachability.pairs import Expected
 from provisioner.reachability.user_checks import expand
-from tests.builders.plan import told as complaints
+from tests.builders.plan import complaints_of as complaints
 
 PLAN = """\
 name: lab
@@ -114,7 +114,7 @@ def test_a_check_of_the_users_may_ask_from_a_machine_anywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "fault"),
     [
         ("printer -> a", "nothing can be asked from printer"),
         ("nas -> a tcp/22", "nas can ping, no more"),
@@ -125,14 +125,14 @@ def test_a_check_of_the_users_may_ask_from_a_machine_anywhere() -> None:
         ("a -> c on lan", "c has no NIC on lan"),
     ],
 )
-def test_a_line_that_could_measure_nothing_is_refused(line: str, told: str) -> None:
+def test_a_line_that_could_measure_nothing_is_refused(line: str, fault: str) -> None:
     (what, mend) = complaints(PLAN % ("", line))
-    assert told in what
+    assert fault in what
     assert mend
 
 
 @pytest.mark.parametrize(
-    ("hosts", "told"),
+    ("hosts", "fault"),
     [
         ("{a: 10.0.0.9}", "a names a VM too"),
         ("{gateway: 10.0.0.9}", "gateway has a meaning of its own"),
@@ -146,10 +146,10 @@ def test_a_line_that_could_measure_nothing_is_refused(line: str, told: str) -> N
         ("[nas]", "hosts is not a mapping of names to addresses"),
     ],
 )
-def test_a_machine_that_cannot_be_is_a_complaint(hosts: str, told: str) -> None:
+def test_a_machine_that_cannot_be_is_a_complaint(hosts: str, fault: str) -> None:
     text = f"{PLAN.partition('hosts:')[0] % ''}hosts: {hosts}\n"
     (what, mend) = complaints(text)
-    assert told in what
+    assert fault in what
     assert mend
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders.plan import cases, told, with_name, with_network
+from tests.builders.plan import cases, complaints_of, with_name, with_network
 
 LABEL = "use a-z, 0-9 and -, a letter first, no - at the end, at most 32 characters"
 
@@ -39,7 +39,7 @@ PLANS = [
 
 @pytest.mark.parametrize(("value", "shown", "length"), PLANS)
 def test_a_plan_refuses_a_name_that_is_no_label(value: str, shown: str, length: int) -> None:
-    assert told(with_name(value)) == [
+    assert complaints_of(with_name(value)) == [
         f'1:7 "{shown}" cannot name a plan',
         f"fix: {LABEL} (this has {length})",
     ]
@@ -105,4 +105,4 @@ uplink: {a: b}
 
 @pytest.mark.parametrize(("value", "complaints"), cases(UPLINKS))
 def test_an_uplink_is_named_as_the_nics_of_people_are(value: str, complaints: list[str]) -> None:
-    assert told(with_network(value)) == complaints
+    assert complaints_of(with_network(value)) == complaints

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders.plan import cases, told, with_network
+from tests.builders.plan import cases, complaints_of, with_network
 
 NETWORKS = r"""
 uplink: eno1, mode: bridg
@@ -250,17 +250,17 @@ WORKING = [
 
 @pytest.mark.parametrize(("value", "complaints"), cases(SERVICES))
 def test_a_network_refuses_services_and_settings(value: str, complaints: list[str]) -> None:
-    assert told(with_network(value)) == complaints
+    assert complaints_of(with_network(value)) == complaints
 
 
 @pytest.mark.parametrize("value", WORKING)
 def test_a_network_takes(value: str) -> None:
-    assert told(with_network(value)) == []
+    assert complaints_of(with_network(value)) == []
 
 
 def test_a_list_of_sources_is_not_endless() -> None:
     macs = ", ".join(f"02:00:00:00:{at >> 8:02x}:{at & 255:02x}" for at in range(1025))
-    assert told(with_network(f"uplink: eno1, mode: source, allow: [{macs}]")) == [
+    assert complaints_of(with_network(f"uplink: eno1, mode: source, allow: [{macs}]")) == [
         "3:37 a list of 1025 sources is too long: each frame is looked up in it",
         "fix: list at most 1024, or use another mode",
     ]
@@ -268,4 +268,4 @@ def test_a_list_of_sources_is_not_endless() -> None:
 
 @pytest.mark.parametrize(("value", "complaints"), cases(NETWORKS))
 def test_a_network_refuses(value: str, complaints: list[str]) -> None:
-    assert told(with_network(value)) == complaints
+    assert complaints_of(with_network(value)) == complaints

@@ -4,7 +4,7 @@ import pytest
 
 from provisioner.errors import VmnetError, Where, explain
 from provisioner.plan.load.loader import load
-from tests.builders.plan import told, with_name
+from tests.builders.plan import complaints_of, with_name
 
 TEXT = """\
 name: lab
@@ -62,7 +62,7 @@ def test_set_changes_a_value_before_it_is_judged() -> None:
 
 
 def test_set_mends_what_the_file_breaks() -> None:
-    assert told(with_name("Lab"), "name=lab") == []
+    assert complaints_of(with_name("Lab"), "name=lab") == []
 
 
 def test_set_adds_a_whole_vm() -> None:
@@ -99,7 +99,7 @@ OVERRIDES = [
 @pytest.mark.parametrize(("override", "column", "what"), OVERRIDES, ids=ascii)
 def test_set_refuses(override: str, column: str, what: str) -> None:
     shown = override.replace("\x1b", r"\x1b")
-    assert told(TEXT, override)[0] == f"--set {shown}:1{column} {what}"
+    assert complaints_of(TEXT, override)[0] == f"--set {shown}:1{column} {what}"
 
 
 def test_every_complaint_is_told_at_once_in_the_order_of_the_file() -> None:
@@ -114,7 +114,7 @@ def test_every_complaint_is_told_at_once_in_the_order_of_the_file() -> None:
         "  b: {nics: [{network: dmz, address: 10.0.9.1}]}\n"
         "  b: {nics: [lan]}\n"
     )
-    assert told(text, "vms.b.cpus=0")[::2] == [
+    assert complaints_of(text, "vms.b.cpus=0")[::2] == [
         '1:7 "Lab" cannot name a plan',
         '2:1 unknown key "colour"',
         '4:9 unknown key "swich"',
@@ -134,7 +134,7 @@ def test_every_complaint_is_told_at_once_in_the_order_of_the_file() -> None:
 
 def test_a_mistyped_key_is_not_missed_as_well() -> None:
     text = "name: lab\nnetworks: {a: {upllnk: x}}\nvms: {b: {nic: [a]}, c: {nics: [{netwrk: a}]}}\n"
-    assert told(text)[::2] == [
+    assert complaints_of(text)[::2] == [
         '2:16 unknown key "upllnk"',
         '3:11 unknown key "nic"',
         '3:34 unknown key "netwrk"',

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders.plan import cases, told
+from tests.builders.plan import cases, complaints_of
 
 PLANS = r"""
 # two VMs of one name
@@ -116,4 +116,4 @@ vms: {web: {count: 6, nics: [a]}}
 
 @pytest.mark.parametrize(("text", "complaints"), cases(PLANS))
 def test_a_plan_whose_parts_do_not_fit_is_refused(text: str, complaints: list[str]) -> None:
-    assert told(text) == complaints
+    assert complaints_of(text) == complaints

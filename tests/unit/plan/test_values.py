@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders.plan import cases, told, with_nic, with_vm
+from tests.builders.plan import cases, complaints_of, with_nic, with_vm
 
 NICS = r"""
 mac: 41135085296
@@ -268,12 +268,12 @@ connection: auto
 
 @pytest.mark.parametrize(("value", "complaints"), cases(NICS))
 def test_a_nic_refuses(value: str, complaints: list[str]) -> None:
-    assert told(with_nic(value)) == complaints
+    assert complaints_of(with_nic(value)) == complaints
 
 
 @pytest.mark.parametrize(("value", "complaints"), cases(VMS))
 def test_a_vm_refuses(value: str, complaints: list[str]) -> None:
-    assert told(with_vm(value)) == complaints
+    assert complaints_of(with_vm(value)) == complaints
 
 
 CONNECTIONS = r"""
@@ -291,4 +291,4 @@ qemu+unix:///system?socket=/tmp/s
 
 @pytest.mark.parametrize(("value", "complaints"), cases(CONNECTIONS))
 def test_a_plan_refuses_a_connection(value: str, complaints: list[str]) -> None:
-    assert told(with_vm("cpus: 1") + f"connection: '{value}'") == complaints
+    assert complaints_of(with_vm("cpus: 1") + f"connection: '{value}'") == complaints

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders.plan import cases, told
+from tests.builders.plan import cases, complaints_of
 
 TEXTS = r"""
 # two documents
@@ -209,9 +209,9 @@ ODD = {
 
 @pytest.mark.parametrize(("text", "complaints"), cases(TEXTS))
 def test_a_text_that_is_no_plan_is_refused(text: str, complaints: list[str]) -> None:
-    assert told(text) == complaints
+    assert complaints_of(text) == complaints
 
 
 @pytest.mark.parametrize(("text", "complaints"), ODD.values(), ids=ODD)
 def test_a_text_that_cannot_stand_in_a_table_is_refused(text: str, complaints: list[str]) -> None:
-    assert told(text) == complaints
+    assert complaints_of(text) == complaints
