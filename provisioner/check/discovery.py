@@ -67,8 +67,8 @@ def _findings(
     if heard.others:
         used = ", ".join(sorted(heard.others))
         yield Finding(
-            f"{vm} sends frames from {used}, its card has {mac}: it hears no answer to them",
-            f"give the card its MAC back inside {vm}, or write that MAC into the plan",
+            f"{vm} sends frames from {used}, its NIC has {mac}: it receives no answer to them",
+            f"give the NIC its MAC back inside {vm}, or write that MAC into the plan",
             (f"frames from {used} have left the macvtap of {vm}",),
             vm,
         )
@@ -85,7 +85,7 @@ def _findings(
     real = [address for address in heard.claims if not address.is_link_local]
     if not real and not heard.frames and not heard.others:
         yield Finding(
-            f"{vm} has never sent a frame: it has not booted, or knows nothing of its card",
+            f"{vm} has never sent a frame: it has not booted, or knows nothing of its NIC",
             f"look at what it said: vmnet logs {vm}",
             about=vm,
         )

@@ -1,4 +1,4 @@
-"""A link made worse on purpose: from the user's words to rules, and from what is there to words."""
+"""A link impaired: from the user's words to rules, and from what is there to words."""
 
 import re
 from collections.abc import Iterable

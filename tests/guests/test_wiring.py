@@ -41,7 +41,7 @@ def test_a_pulled_cable_is_what_the_check_says_and_up_plugs_it_in(plan_restored:
 def test_frames_that_are_lost_on_purpose_are_counted_and_named(plan_restored: PlanUp) -> None:
     plan_restored.run("link", "b.0", "--loss", "100%")
     try:
-        assert "made worse on purpose: loss 100%" in sentences(plan_restored)
+        assert "impaired: loss 100%" in sentences(plan_restored)
         told = plan_restored.run("link", "b").stdout
         assert "loss 100%" in told
         assert "; 0 frames dropped" not in told
@@ -134,7 +134,7 @@ def test_watching_tells_what_changes_and_ends_with_the_last_status(plan_restored
         watching.process.send_signal(signal.SIGINT)
         ran = watching.finished(5)
         plan_restored.run("link", "b", "--clear")
-    assert "made worse on purpose: loss 100%" in ran.stdout
+    assert "impaired: loss 100%" in ran.stdout
 
 
 def test_in_a_github_job_surprises_are_annotations_and_a_summary(

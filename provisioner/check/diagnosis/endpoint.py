@@ -61,10 +61,10 @@ def _other_mode(end: Endpoint) -> str:
 
 
 def deaf_to_groups(end: Endpoint) -> Finding:
-    """Say that a macvtap hears no multicast."""
+    """Say that a macvtap receives no multicast."""
     return Finding(
-        f"the macvtap {end.link} of {end.vm} hears no multicast (ALLMULTI is off), and IPv6 finds "
-        "its neighbours by multicast",
+        f"the macvtap {end.link} of {end.vm} receives no multicast (ALLMULTI is off), and IPv6 "
+        "finds its neighbours by multicast",
         f"ip link set dev {end.link} allmulticast on, or: vmnet up",
         about=end.vm,
     )
@@ -95,7 +95,7 @@ def impaired(e: Evidence) -> Finding | None:
     for end in (e.source, e.target):
         if end.impaired:
             return Finding(
-                f"the link of {end.vm} is made worse on purpose: {end.impaired}, set by vmnet link",
+                f"the link of {end.vm} is impaired: {end.impaired}, set by vmnet link",
                 f"take it away: vmnet link {end.vm}.{end.nic} --clear",
                 about=end.vm,
             )
@@ -119,11 +119,11 @@ def other_mac(e: Evidence) -> Finding | None:
     for end in (e.source, e.target):
         if end.inside and end.inside.mac and end.inside.mac != end.mac:
             return Finding(
-                f"{end.vm} uses the MAC {end.inside.mac} inside, its card has {end.mac}: the "
+                f"{end.vm} uses the MAC {end.inside.mac} inside, its NIC has {end.mac}: the "
                 "macvtap hands it nothing that is for another MAC",
-                f"give the card its MAC back inside {end.vm}: ip link set address {end.mac}; or "
+                f"give the NIC its MAC back inside {end.vm}: ip link set address {end.mac}; or "
                 f"write mac: {end.inside.mac} into the plan",
-                (f"{end.vm} says its card has {end.inside.mac}",),
+                (f"{end.vm} says its NIC has {end.inside.mac}",),
                 end.vm,
             )
     return None
@@ -141,7 +141,7 @@ def interface_down(e: Evidence) -> Finding | None:
             )
         if end.inside and not end.inside.found:
             return Finding(
-                f"{end.vm} has no card with the MAC {end.mac}",
+                f"{end.vm} has no NIC with the MAC {end.mac}",
                 f"start it anew: vmnet up --recreate; look inside: vmnet exec {end.vm} -- ip link",
                 about=end.vm,
             )
@@ -196,7 +196,7 @@ def address(e: Evidence) -> Finding | None:
 
 
 def multicast(e: Evidence) -> Finding | None:
-    """Blame a macvtap that hears no multicast, where IPv6 needs it."""
+    """Blame a macvtap that receives no multicast, where IPv6 needs it."""
     if not (e.address and _is(e.address, 6)):
         return None
     ends = (e.source, e.target)

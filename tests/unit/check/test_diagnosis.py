@@ -48,7 +48,7 @@ BACK = (Point.SOURCE, IN, FrameKind.REPLY)
         (replace(DEAD, target=replace(B, mode="vepa")), "is in mode vepa, the plan says bridge"),
         (replace(DEAD, target=replace(B, node="foreign")), "/dev/tap of b's macvtap mvtb is"),
         (replace(DEAD, target=replace(B, holders=("77 (cat)",))), "is open in process 77 (cat)"),
-        (replace(DEAD, target=replace(B, impaired="loss 5%")), "made worse on purpose: loss 5%"),
+        (replace(DEAD, target=replace(B, impaired="loss 5%")), "impaired: loss 5%"),
         (replace(DEAD, asked="tcp/22", refused=True), "nothing listens there on tcp/22"),
         (
             replace(DEAD, source=replace(A, agent=False), note="no guest agent answers"),
@@ -66,7 +66,7 @@ BACK = (Point.SOURCE, IN, FrameKind.REPLY)
             replace(
                 DEAD, target=replace(B, inside=Inside("", up=False, addresses=(), found=False))
             ),
-            f"b has no card with the MAC {MAC_B}",
+            f"b has no NIC with the MAC {MAC_B}",
         ),
         (replace(DEAD, source=replace(A, guard="mac", dropped=3)), "has dropped 3 frames"),
         (replace(DEAD, address=""), "b has no address"),
@@ -97,7 +97,7 @@ BACK = (Point.SOURCE, IN, FrameKind.REPLY)
         (replace(DEAD, sent=20, answered=13), "7 of 20 pings from a to b were lost"),
         (
             replace(DEAD, address="fd00::2", target=replace(B, all_multicast=False)),
-            "hears no multicast (ALLMULTI is off)",
+            "receives no multicast (ALLMULTI is off)",
         ),
         (
             replace(

@@ -157,7 +157,7 @@ def test_a_leak_is_told_up_to_its_edge(evidence: Evidence, what: str) -> None:
         (
             replace(A, all_multicast=False),
             (
-                "the macvtap mvta of a hears no multicast (ALLMULTI is off), and IPv6 finds its "
+                "the macvtap mvta of a receives no multicast (ALLMULTI is off), and IPv6 finds its "
                 "neighbours by multicast"
             ),
         ),

@@ -37,7 +37,7 @@ def test_a_nic_with_its_address_has_no_findings() -> None:
 def test_a_guest_that_sends_from_another_mac_hears_no_answer() -> None:
     heard = NicObservations({A: ["its lease"]}, others={OTHER}, frames=9)
     assert told(heard) == (
-        f"web sends frames from {OTHER}, its card has {MAC}: it hears no answer to them"
+        f"web sends frames from {OTHER}, its NIC has {MAC}: it receives no answer to them"
     )
 
 
