@@ -111,6 +111,92 @@ networks: {a: {switch: true, subnet: 10.0.0.0/29}}
 vms: {web: {count: 6, nics: [a]}}
 -> 3:38 network a has 5 free addresses, its NICs want 6
 -> fix: widen the pool or the subnet, or use fewer VMs
+
+# the pool of one IP version is full
+name: lab
+networks:
+  one: {switch: true, subnet: [10.0.0.0/29, 'fd77::/64'], pool: 10.0.0.2-10.0.0.2}
+vms: {web: {count: 2, nics: [one]}}
+-> 4:65 network one has 1 free addresses, its NICs want 2
+-> fix: widen the pool or the subnet, or use fewer VMs
+
+# an address that host access has
+name: lab
+networks: {lan: {uplink: eno1, subnet: 10.0.0.0/24, host_access: 10.0.0.9}}
+vms: {web: {nics: [{network: lan, address: 10.0.0.9}]}}
+-> 4:44 address 10.0.0.9 is the host's own: host_access: see 3:66
+-> fix: choose another address
+
+# host access at the gateway's address
+name: lab
+networks: {lan: {uplink: eno1, subnet: 10.0.0.0/24, host_access: 10.0.0.9, gateway: 10.0.0.9}}
+vms: {web: {nics: [lan]}}
+-> 3:66 address 10.0.0.9 is the gateway's: see 3:85
+-> fix: choose another address, or write host_access: true
+
+# DHCP without an IPv4 subnet
+name: lab
+networks:
+  a: {switch: {dhcp: true}, subnet: fd77::/56}
+  b: {switch: {dhcp: true}, subnet: fd78::/64}
+vms: {web: {nics: [a, b]}}
+-> 4:22 dhcp needs an IPv4 subnet, or an IPv6 one of /64: see 4:37
+-> fix: add one, as in subnet: 10.77.0.0/24
+-> 5:22 DHCP gives IPv4 addresses, and network b has no IPv4 subnet
+-> fix: use addressing: slaac or static, or add one, as in subnet: 10.77.0.0/24
+
+# the least MTU of IPv6
+name: lab
+networks:
+  a: {switch: true, mtu: 1279, subnet: 'fd77::/64'}
+  b: {switch: true, mtu: 1280, subnet: 'fd78::/64'}
+  c: {uplink: eno1, addressing: slaac, mtu: 1279}
+  d: {uplink: eno2, addressing: dhcp, mtu: 1279}
+vms: {v: {nics: [a, b, c, d]}}
+-> 4:26 an MTU of 1279 is too small for the network's IPv6 subnet
+-> fix: use at least 1280 (RFC 8200), or do without IPv6
+-> 6:45 an MTU of 1279 is too small for the network's router advertisements (IPv6)
+-> fix: use at least 1280 (RFC 8200), or do without IPv6
+
+# prefixes of addresses
+name: lab
+networks: {lan: {uplink: eno1, subnet: 10.0.0.0/24}, bare: {uplink: eno2, addressing: none}}
+vms:
+  a: {nics: [{network: lan, address: 10.0.0.5/25}, {network: bare, address: 10.9.0.5}]}
+  b: {nics: [{network: lan, address: 10.0.0.6/24}, {network: bare, address: 10.9.0.6/24}]}
+  c: {nics: [{network: bare, address: 10.9.0.0/24}, {network: bare, address: 10.9.0.255/24}]}
+  d: {nics: [{network: lan, address: 10.0.0.0/24}, {network: lan, address: 10.0.0.255/24}]}
+  e: {nics: [{network: lan, address: 10.0.1.5}, {network: lan, address: 'fd77::5/64'}]}
+-> 5:38 address 10.0.0.5/25 does not have the prefix of subnet 10.0.0.0/24
+-> fix: write 10.0.0.5/24, or leave the prefix out
+-> 5:77 address 10.9.0.5 has no prefix, and its network no subnet
+-> fix: write the prefix, as in 10.77.0.5/24, or give the network a subnet
+-> 7:39 address 10.9.0.0 is the network address of 10.9.0.0/24
+-> fix: choose one between the first and the last address
+-> 7:78 address 10.9.0.255 is the broadcast address of 10.9.0.0/24
+-> fix: choose one between the first and the last address
+-> 8:38 address 10.0.0.0 is the network address of 10.0.0.0/24
+-> fix: choose one between the first and the last address
+-> 8:76 address 10.0.0.255 is the broadcast address of 10.0.0.0/24
+-> fix: choose one between the first and the last address
+-> 9:38 address 10.0.1.5 is not inside subnet 10.0.0.0/24
+-> fix: choose one inside the subnet
+-> 9:73 address fd77::5 is not inside subnet 10.0.0.0/24
+-> fix: choose one inside the subnet
+
+# checks that name nobody, or the same end twice
+name: lab
+networks: {a: {switch: true, subnet: 10.1.0.0/24}, b: {switch: true, subnet: 10.2.0.0/24}}
+vms: {v: {nics: [a]}, w: {nics: [b]}}
+checks: [v -> w on a, v -> v, 'v* -> w on b', host -> v on b, v -> 10.0.0.1, v -> http://x/]
+-> 5:10 w has no NIC on a
+-> fix: name the network that both are on
+-> 5:23 a check needs two different ends
+-> fix: name two VMs
+-> 5:31 v* has no NIC on b
+-> fix: name the network that both are on
+-> 5:47 v has no NIC on b
+-> fix: name the network that both are on
 """
 
 

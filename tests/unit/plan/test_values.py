@@ -197,6 +197,9 @@ disks: [{device: /etc/shadow}]
 disks: [{device: /dev/../etc/shadow}]
 -> 4:39 "/dev/../etc/shadow" is not a device
 -> fix: name it by its id: ls -l /dev/disk/by-id
+disks: [{device: /dev/sdb, format: qcow2}]
+-> 4:57 a device is raw
+-> fix: leave format out
 disks: [{sice: 1G}]
 -> 4:31 unknown key "sice"
 -> fix: did you mean "size"? known keys: size, path, device, format, readonly, cache, discard
