@@ -89,7 +89,7 @@ def micro_image(tell: "Callable[[str], None] | None") -> Image:
             return NOT_BUILT
         tell("building the micro image: there is none for this version yet")
         found = micro.build(paths.cache(), tell)
-    return Image(str(found.kernel), str(found.initrd), found.cmdline, found.min_memory_mib)
+    return Image(found.kernel, found.initrd, found.cmdline, found.min_memory_mib)
 
 
 def accelerator(plan: "Plan", chosen: "Iterable[Image]") -> Chosen:
@@ -103,5 +103,9 @@ def accelerator(plan: "Plan", chosen: "Iterable[Image]") -> Chosen:
     if NOT_BUILT.kernel in booted:
         return Chosen(str(plan.accel), "found out when the image has been built")
     built = micro.find(paths.cache()) or micro.find(paths.shared_cache())
-    kernels = [*map(Path, booted), *([built.kernel] if built else []), *_HOSTS.glob("vmlinuz-*")]
+    kernels = [
+        *map(Path, booted),
+        *([Path(built.kernel)] if built else []),
+        *_HOSTS.glob("vmlinuz-*"),
+    ]
     return accel.choose(str(plan.accel), kernels[0] if kernels else None, paths.cache())

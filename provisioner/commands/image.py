@@ -134,7 +134,7 @@ def build(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str] = ()
             "micro is made of the host's own packages, whatever mirror is named",
             "leave --mirror out, or build a debian",
         )
-    return f"micro: {micro.build(paths.cache(), tell).kernel.parent}"
+    return f"micro: {micro.build(paths.cache(), tell).folder}"
 
 
 def _debian(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str]) -> str:
@@ -145,19 +145,19 @@ def _debian(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str]) -
     there = store.find(paths.store(), name)
     if not there or there.record.digest != built.digest:
         traits = ImageTraits(
-            boot=tuple(built.boot),
+            boot=built.boot,
             user=built.user,
             min_memory_mib=built.min_memory_mib,
             agent=built.agent,
         )
         digest = Digest("sha256", built.digest)
         add(
-            built.path,
+            Path(built.disk),
             Origin(name, "built here from Debian's packages", traits, digest),
             tell,
             progress,
         )
-    return f"{name}: {built.path.parent}"
+    return f"{name}: {built.folder}"
 
 
 def _verified(kept: StoredImage, progress: Progress) -> VmnetError | None:

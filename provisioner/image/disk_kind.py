@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes alone: nothing is opened, no name is believed."""
+"""What a file is, by its first bytes alone: nothing is opened, no name is believed."""
 
 import re
 import struct

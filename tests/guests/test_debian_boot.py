@@ -11,7 +11,7 @@ import pytest
 
 from provisioner.guest.domain import Seed
 from provisioner.host.image import debian
-from provisioner.host.image.debian.image import Built
+from provisioner.host.image.built import BuiltImage
 from provisioner.host.storage import seeds
 from tests.framework import bare
 from tests.framework.bare import Guest
@@ -47,15 +47,15 @@ SEED = (
 
 
 @pytest.fixture(scope="module")
-def image() -> Built:
+def image() -> BuiltImage:
     return debian.find(CACHE, NAME) or debian.build(CACHE, print, NAME)
 
 
 @contextmanager
-def booted(image: Built, folder: Path, *firmware: str) -> Iterator[Guest]:
+def booted(image: BuiltImage, folder: Path, *firmware: str) -> Iterator[Guest]:
     """Boot an overlay of 4 GiB with a seed disk and a NIC whose wire leads nowhere."""
     overlay, seed = folder / "vm.qcow2", folder / "seed.iso"
-    made = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image.path)]
+    made = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image.disk)]
     subprocess.run([*made, str(overlay), "4G"], check=True)
     seeds.create(Seed(str(seed), SEED))
     devices = [
@@ -72,16 +72,16 @@ def booted(image: Built, folder: Path, *firmware: str) -> Iterator[Guest]:
         yield guest
 
 
-def bios(_image: Built) -> list[str]:
+def bios(_image: BuiltImage) -> list[str]:
     return []
 
 
-def kernel(image: Built) -> list[str]:
+def kernel(image: BuiltImage) -> list[str]:
     kernel = ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
     return [*kernel, "-append", f"{image.cmdline} vmnet.told=by-the-host"]
 
 
-BY: dict[Callable[[Built], list[str]], str] = {
+BY: dict[Callable[[BuiltImage], list[str]], str] = {
     bios: r"BOOT_IMAGE=/vmlinuz root=\S+ rw .* initrd=/initrd",
     kernel: r"root=\S+ rw .* vmnet.told=by-the-host",
 }
@@ -117,7 +117,7 @@ NEW_KERNEL = "/etc/kernel/postinst.d/zz-vmnet-esp $(uname -r) && mount /boot/efi
 
 @pytest.mark.parametrize("way", BY, ids=lambda way: way.__name__)
 def test_it_boots_and_does_all_that_the_seed_says(
-    way: Callable[[Built], list[str]], image: Built, tmp_path: Path
+    way: Callable[[BuiltImage], list[str]], image: BuiltImage, tmp_path: Path
 ) -> None:
     with booted(image, tmp_path, *way(image)) as guest:
         assert guest.run(ASKED) == ANSWERED

@@ -15,7 +15,7 @@ import pycdlib
 import pytest
 
 from provisioner.host.image import micro
-from provisioner.host.image.micro.image import Image
+from provisioner.host.image.built import BuiltImage
 from tests.framework import bare
 from tests.framework.bare import Guest
 from tests.framework.lab import until
@@ -50,7 +50,7 @@ ethernets:
 
 
 @contextmanager
-def booted(image: Image, folder: Path, cmdline: str = "", *devices: str) -> Iterator[Guest]:
+def booted(image: BuiltImage, folder: Path, cmdline: str = "", *devices: str) -> Iterator[Guest]:
     kernel = ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
     told = [*kernel, "-append", f"{image.cmdline} {cmdline}", *devices]
     with bare.booted(folder, image.min_memory_mib, told, timeout_s=TIMEOUT_S) as guest:
@@ -84,12 +84,12 @@ def seed(path: Path, files: dict[str, str], *, joliet: bool) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def image() -> Image:
+def image() -> BuiltImage:
     return micro.find(CACHE) or micro.build(CACHE, print)
 
 
 @pytest.fixture
-def boot(image: Image) -> Iterator[Callable[..., Any]]:
+def boot(image: BuiltImage) -> Iterator[Callable[..., Any]]:
     with TemporaryDirectory(prefix="micro-") as name:
         folder = Path(name)
         yield lambda *told: booted(image, folder, *told)

@@ -15,9 +15,9 @@ import pytest
 
 from provisioner.errors import VmnetError
 from provisioner.host.image import debian
-from provisioner.host.image.build_dir import Room
+from provisioner.host.image.build_dir import BuildDir
+from provisioner.host.image.built import BuiltImage, recipe_digest
 from provisioner.host.image.debian import archive, layout, recipe
-from provisioner.host.image.debian.image import Built
 from provisioner.host.image.debian.layout import MIB, Layout
 from tests.host_tools import debian_parts
 
@@ -121,26 +121,26 @@ def test_of_the_hosts_sources_only_those_of_the_release_are_taken(tmp_path: Path
 
 
 @pytest.fixture(scope="module")
-def image() -> Built:
+def image() -> BuiltImage:
     return debian_parts.image()
 
 
 @pytest.fixture(scope="module")
-def disk(image: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def disk(image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The disk without its qcow2 around it."""
     raw = tmp_path_factory.mktemp("disk") / "disk.raw"
-    told("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image.path, raw)
+    told("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image.disk, raw)
     yield raw
     raw.unlink()
 
 
 @pytest.fixture(scope="module")
-def plan(image: Built) -> Layout:
+def plan(image: BuiltImage) -> Layout:
     what = recipe.read(NAME)
-    return Layout(what.size_mib, what.esp_mib, image.path.parent.name)
+    return Layout(what.size_mib, what.esp_mib, image.folder.name)
 
 
-def test_what_is_built_is_told_whole(image: Built, plan: Layout) -> None:
+def test_what_is_built_is_told_whole(image: BuiltImage, plan: Layout) -> None:
     assert (image.boot, image.user, image.min_memory_mib, image.agent) == (
         ("bios", "uefi"),
         "debian",
@@ -149,13 +149,13 @@ def test_what_is_built_is_told_whole(image: Built, plan: Layout) -> None:
     )
     assert image.cmdline.startswith(f"root=UUID={plan.uuid('root')} rw ")
     assert "console=ttyS0" in image.cmdline
-    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in image.path.parent.iterdir()}
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in image.folder.iterdir()}
     assert modes == dict.fromkeys(("disk.qcow2", "vmlinuz", "initrd", "manifest.json"), "0o644")
-    assert oct(image.path.parent.stat().st_mode & 0o777) == "0o755"
-    assert told("sha256sum", image.path).split()[0] == image.digest
-    info = json.loads(told("qemu-img", "info", "-f", "qcow2", "--output=json", image.path))
+    assert oct(image.folder.stat().st_mode & 0o777) == "0o755"
+    assert told("sha256sum", image.disk).split()[0] == image.digest
+    info = json.loads(told("qemu-img", "info", "-f", "qcow2", "--output=json", image.disk))
     assert (info["virtual-size"], "backing-filename" in info) == (plan.size_mib * MIB, False)
-    told("qemu-img", "check", "-f", "qcow2", image.path)
+    told("qemu-img", "check", "-f", "qcow2", image.disk)
 
 
 def test_the_partitions_are_those_that_were_asked_for(disk: Path, plan: Layout) -> None:
@@ -170,7 +170,7 @@ def test_the_partitions_are_those_that_were_asked_for(disk: Path, plan: Layout) 
 
 
 def test_the_esp_has_loaders_and_the_kernel_that_lies_beside_the_disk(
-    disk: Path, plan: Layout, image: Built, tmp_path: Path
+    disk: Path, plan: Layout, image: BuiltImage, tmp_path: Path
 ) -> None:
     esp = f"{disk}@@{plan.esp_offset}"
     found = told("mdir", "-i", esp, "-/", "-b", "::").splitlines()
@@ -182,7 +182,7 @@ def test_the_esp_has_loaders_and_the_kernel_that_lies_beside_the_disk(
     }
     for name in ("vmlinuz", "initrd"):
         told("mcopy", "-i", esp, f"::{name}", tmp_path / name)
-        assert (tmp_path / name).read_bytes() == (image.path.parent / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (image.folder / name).read_bytes()
     config = told("mtype", "-i", esp, "::syslinux/syslinux.cfg")
     assert (
         config
@@ -213,17 +213,17 @@ def test_the_file_system_is_sound_and_belongs_to_no_vm_yet(disk: Path, plan: Lay
     assert re.search(r"User:\s+0\s+Group:\s+0", hook)
 
 
-def test_a_second_build_finds_the_first_and_leaves_the_hosts_lists_alone(image: Built) -> None:
+def test_a_second_build_finds_the_first_and_leaves_the_hosts_lists_alone(image: BuiltImage) -> None:
     lists = sorted(Path("/var/lib/apt/lists").iterdir())
     said: list[str] = []
     assert debian.build(debian_parts.cache(), said.append, NAME) == image
-    assert said == [f"the {NAME} image is up to date: {image.path.parent}"]
+    assert said == [f"the {NAME} image is up to date: {image.folder}"]
     assert sorted(Path("/var/lib/apt/lists").iterdir()) == lists
     assert lists
 
 
 def test_an_image_that_is_not_whole_is_not_found(tmp_path: Path) -> None:
-    folder = tmp_path / "images" / f"{NAME}-{recipe.digest()[:12]}-new"
+    folder = tmp_path / "images" / f"{NAME}-{recipe_digest('debian')[:12]}-new"
     folder.mkdir(parents=True)
     for name in ("disk.qcow2", "vmlinuz", "initrd"):
         (folder / name).write_text("abc")
@@ -238,10 +238,10 @@ def test_an_image_that_is_not_whole_is_not_found(tmp_path: Path) -> None:
         "agent": True,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert debian.find(tmp_path, NAME) == Built(
-        path=folder / "disk.qcow2",
-        kernel=folder / "vmlinuz",
-        initrd=folder / "initrd",
+    assert debian.find(tmp_path, NAME) == BuiltImage(
+        disk=str(folder / "disk.qcow2"),
+        kernel=str(folder / "vmlinuz"),
+        initrd=str(folder / "initrd"),
         cmdline="quiet",
         digest="d1",
         boot=("bios", "uefi"),
@@ -397,8 +397,8 @@ def test_a_disk_without_room_is_named_before_anything_is_fetched(small_disk: Pat
 
 def test_a_disk_that_fills_up_under_a_program_is_named_not_the_program(small_disk: Path) -> None:
     def fill() -> None:
-        room = Room(small_disk, "any", "any image", 1)
-        with room.alone(print), room.workshop() as folder:
+        room = BuildDir(small_disk, "any", "any image", 1)
+        with room.locked(print), room.work_folder() as folder:
             (folder / "large").write_bytes(bytes(15 * MIB))
             raise VmnetError("dpkg failed with status 2")
 

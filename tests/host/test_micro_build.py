@@ -12,8 +12,7 @@ import pytest
 
 from provisioner.errors import VmnetError
 from provisioner.host.image import micro
-from provisioner.host.image.micro import recipe
-from provisioner.host.image.micro.image import Image
+from provisioner.host.image.built import BuiltImage, recipe_digest
 from tests.host_tools.micro_parts import image
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -72,7 +71,7 @@ def test_two_ordinary_users_at_once_build_one_image_and_the_very_same_bytes() ->
 
 
 def fake_image(cache: Path, packages: str, *, size: int = 3) -> Path:
-    folder = cache / "images" / f"micro-{recipe.digest()[:12]}-{packages}"
+    folder = cache / "images" / f"micro-{recipe_digest('micro')[:12]}-{packages}"
     folder.mkdir(parents=True)
     for name in ("vmlinux", "initrd"):
         (folder / name).write_text("abc")
@@ -87,6 +86,11 @@ def fake_image(cache: Path, packages: str, *, size: int = 3) -> Path:
     return folder
 
 
+def expected(folder: Path) -> BuiltImage:
+    digest = folder.name.rpartition("-")[2]
+    return BuiltImage(str(folder / "vmlinux"), str(folder / "initrd"), "quiet", 96, digest=digest)
+
+
 def test_the_newest_whole_image_is_found(tmp_path: Path) -> None:
     assert micro.find(tmp_path) is None
     old, new = fake_image(tmp_path, "old"), fake_image(tmp_path, "new")
@@ -95,9 +99,9 @@ def test_the_newest_whole_image_is_found(tmp_path: Path) -> None:
     (tmp_path / "images" / "micro-000000000000-of-another-recipe").mkdir()
     for age, folder in enumerate((old, new, damaged, foreign)):
         os.utime(folder, (age, age))
-    assert micro.find(tmp_path) == Image(new / "vmlinux", new / "initrd", "quiet", "new", 96)
+    assert micro.find(tmp_path) == expected(new)
     (new / "initrd").unlink()
-    assert micro.find(tmp_path) == Image(old / "vmlinux", old / "initrd", "quiet", "old", 96)
+    assert micro.find(tmp_path) == expected(old)
 
 
 def test_without_apt_the_host_is_told_to_be_no_debian(

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from provisioner.host.image import debian
-from provisioner.host.image.debian.image import Built
+from provisioner.host.image.built import BuiltImage
 
 NAME = debian.own_name()  # of the release that the tests run on
 
@@ -13,6 +13,6 @@ def cache() -> Path:
     return Path(os.environ.get("VMNET_CACHE_DIR", "/var/cache/vmnet"))
 
 
-def image() -> Built:
+def image() -> BuiltImage:
     """The image of this host's release and the current recipe, built when nobody has yet."""
     return debian.find(cache(), NAME) or debian.build(cache(), print, NAME)

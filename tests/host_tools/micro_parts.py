@@ -5,22 +5,22 @@ import os
 from pathlib import Path
 
 from provisioner.host.image import micro
-from provisioner.host.image.micro.image import Image
+from provisioner.host.image.built import BuiltImage
 
 
 def cache() -> Path:
     return Path(os.environ.get("VMNET_CACHE_DIR", "/var/cache/vmnet"))
 
 
-def image() -> Image:
+def image() -> BuiltImage:
     """The image of the current recipe, built when nobody has yet."""
     return micro.find(cache()) or micro.build(cache(), print)
 
 
 @functools.cache
-def files(archive: Path) -> dict[str, tuple[int, bytes]]:
+def files(archive: str) -> dict[str, tuple[int, bytes]]:
     """Mode and content of everything in an initrd, by its name."""
-    return unpacked(archive.read_bytes())
+    return unpacked(Path(archive).read_bytes())
 
 
 def unpacked(packed: bytes) -> dict[str, tuple[int, bytes]]:

@@ -68,7 +68,7 @@ def kvm() -> Kvm:
         image = micro.find(paths.cache()) or micro.find(paths.shared_cache())
         if image is None:
             return Kvm(exists=True, untested="the micro image has not been built yet")
-        return Kvm(exists=True, trouble=accelerator.test(image.kernel, paths.cache()))
+        return Kvm(exists=True, trouble=accelerator.test(Path(image.kernel), paths.cache()))
     except OSError as error:
         return Kvm(exists=True, untested=f"{error.filename}: {error.strerror}")
 

@@ -1,6 +1,5 @@
 """Where images are built: by one builder at a time, on the cache's disk, whole or not at all."""
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -12,19 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import VmnetError
+from provisioner.host.system import file_errors
 from provisioner.host.system.secret_files import sync
 
 _MIB = 1 << 20
 _NEARLY_NOTHING_MIB = 8
-_SPACE_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class BuildDir:
     """The place of one kind of image in a cache.
 
-    `name` tells its locks and leftovers from those of others, `what` is what is built in the user's
-    words, `needed_mib` is the space that a build takes at most.
+    `name` is in the names of its lock and its leftovers, `what` is what is built in messages,
+    `needed_mib` is the space that a build takes at most.
     """
 
     cache: Path
@@ -38,20 +37,38 @@ class Room:
         return self.cache / "images"
 
     @contextmanager
-    def alone(self, say: Callable[[str], None]) -> Iterator[None]:
+    def locked(self, tell: Callable[[str], None]) -> Iterator[None]:
         """Let one builder work at a time; the lock dies with its holder.
 
-        Raises VmnetError for whatever the disk refuses meanwhile, in words the user can act on.
+        Raises VmnetError for whatever the disk refuses meanwhile.
         """
-        with self._disk_errors(), self._locked(say):
-            yield
+        try:
+            for made in (self.cache, self.images):
+                if not made.is_dir():
+                    made.mkdir(parents=True, exist_ok=True)
+                    made.chmod(0o755)  # QEMU, another user, must come through
+            with (self.images / f"build-{self.name}.lock").open("ab") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    tell(f"waiting for another vmnet that builds {self.what}")
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            where = error.filename or self.cache
+            if error.errno in file_errors.FULL:
+                raise self.full(where) from error
+            raise VmnetError(
+                f"cannot write the cache: {where}: {error.strerror}",
+                fix=f"make {self.cache} writable for you, or name another cache folder",
+            ) from error
 
     @contextmanager
-    def workshop(self) -> Iterator[Path]:
-        """Give a folder to work in, gone afterwards whatever happens; only for the lock's holder.
+    def work_folder(self) -> Iterator[Path]:
+        """Yield a folder to work in, gone afterwards whatever happens; only for the lock's holder.
 
         Raises VmnetError when the disk has no room, before a long download and when it has filled
-        up: never with the words of one of the programs we run.
+        up: never with the message of one of the programs we run.
         """
         for left in self.images.glob(f"work-{self.name}-*"):  # of a builder that was killed
             shutil.rmtree(left, ignore_errors=True)
@@ -66,7 +83,7 @@ class Room:
                 raise
 
     def full(self, where: str | Path) -> VmnetError:
-        """Tell that the disk is full, and how much room is needed."""
+        """Return the error for a full disk, with the space that is needed."""
         needed = f"{self.needed_mib} MiB in {self.cache}"
         return VmnetError(
             f"the disk is full: {where} ({self._free_mib()} MiB free)",
@@ -76,47 +93,9 @@ class Room:
     def _free_mib(self) -> int:
         return shutil.disk_usage(self.cache).free // _MIB
 
-    @contextmanager
-    def _locked(self, say: Callable[[str], None]) -> Iterator[None]:
-        for made in (self.cache, self.images):
-            if not made.is_dir():
-                made.mkdir(parents=True, exist_ok=True)
-                made.chmod(0o755)  # QEMU, another user, must come through
-        lock = self.images / f"build-{self.name}.lock"
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"waiting for another vmnet that builds {self.what}")
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
-    @contextmanager
-    def _disk_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            where = error.filename or self.cache
-            if error.errno in _SPACE_FULL:
-                raise self.full(where) from error
-            raise VmnetError(
-                f"cannot write the cache: {where}: {error.strerror}",
-                fix=f"make {self.cache} writable for you, or name another cache folder",
-            ) from error
-
-
-def written(path: Path, content: bytes) -> dict[str, str | int]:
-    """Write a file, readable for all, down to the disk; tell what a manifest says of it."""
-    with path.open("wb") as stream:
-        stream.write(content)
-    return finished(path)
-
-
-def finished(path: Path) -> dict[str, str | int]:
-    """Bring a written file down to the disk; tell what a manifest says of it."""
+def synced(path: Path) -> dict[str, str | int]:
+    """Sync a written file to the disk, readable for all; return what a manifest says of it."""
     with path.open("rb") as stream:
         os.fchmod(stream.fileno(), 0o644)
         os.fsync(stream.fileno())
@@ -135,7 +114,7 @@ def put_in_place(made: Path, final: Path) -> None:
 
 
 def newest_first(cache: Path, prefix: str) -> list[Path]:
-    """Give the folders of images whose names start so."""
+    """Return the folders of images whose names start so."""
     found = (cache / "images").glob(f"{prefix}*")
     return sorted(found, key=lambda folder: (folder.stat().st_mtime_ns, folder.name), reverse=True)
 

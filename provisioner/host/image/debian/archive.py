@@ -1,14 +1,14 @@
 """The host's own package sources for one release of Debian, and what they would install now."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import VmnetError
-from provisioner.host.image.debian.recipe import Recipe
-from provisioner.host.image.micro import packages
-from provisioner.host.image.micro.packages import Package
+from provisioner.host.image import packages
+from provisioner.host.image.debian.recipe import DebianRecipe
+from provisioner.host.image.packages import Package
 from provisioner.host.system import programs
 
 _TIMEOUT_S = 120
@@ -22,7 +22,7 @@ _HANDED_ON = re.compile(r"Acquire::(?:https?|ftp)::[^\n]*Proxy[^\n]*|Acquire::Re
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """`sources` is what a sources.list says; `lists` are the files that apt has fetched for it.
+    """`sources` is a sources.list; `lists` are the files that apt has fetched for it.
 
     `options` are settings with which apt finds these lists, where they are not the host's own.
     """
@@ -32,56 +32,62 @@ class Archive:
     options: tuple[str, ...] = ()
 
 
-def of(told: Recipe) -> Archive:
-    """Give what this host's apt knows of a release: itself, its updates, its security updates.
+def of(recipe: DebianRecipe) -> Archive:
+    """Return what this host's apt knows of a release: itself, its updates, its security updates.
 
     Third parties' packages are left out, and other releases. Raises VmnetError when it knows none.
     """
-    found = read(programs.run(_ASK, timeout_s=_TIMEOUT_S).stdout, told.suite, signed_by=_KEYRING)
+    found = read(programs.run(_ASK, timeout_s=_TIMEOUT_S).stdout, recipe.suite, signed_by=_KEYRING)
     if not found.lists:
         raise VmnetError(
-            f"apt has no package lists of {told.title} ({told.suite})",
-            fix=f"name a mirror that has it: vmnet image build {told.name} --mirror URI, or give"
-            f" apt a source of Debian {told.suite} main and run apt-get update as root",
+            f"apt has no package lists of {recipe.title} ({recipe.suite})",
+            fix=f"name a mirror that has it: vmnet image build {recipe.name} --mirror URI, or give"
+            f" apt a source of Debian {recipe.suite} main and run apt-get update as root",
         )
     return found
 
 
-def fetched(told: Recipe, mirrors: Sequence[str], room: Path) -> Archive:
-    """Fetch the lists of a release from the mirrors that were named, into the room.
+def fetched(recipe: DebianRecipe, mirrors: Sequence[str], folder: Path) -> Archive:
+    """Fetch the lists of a release from the mirrors that were named, into the folder.
 
     A mirror of security updates is one whose address ends in "-security". The host's own lists and
     sources are left alone. Raises VmnetError when a mirror does not have the release.
     """
     signed = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
-    sources = [f"deb {signed}{uri} {suite} main\n" for uri in mirrors for suite in _of(uri, told)]
-    (room / "mirror.list").write_text("".join(sources))
-    (room / "lists" / "partial").mkdir(parents=True)
+    sources = [
+        f"deb {signed}{uri} {suite} main\n" for uri in mirrors for suite in _suites_of(uri, recipe)
+    ]
+    (folder / "mirror.list").write_text("".join(sources))
+    (folder / "lists" / "partial").mkdir(parents=True)
     settings = {
-        "Dir::Etc::SourceList": room / "mirror.list",
+        "Dir::Etc::SourceList": folder / "mirror.list",
         "Dir::Etc::SourceParts": "/dev/null",
-        "Dir::State::lists": room / "lists",
+        "Dir::State::lists": folder / "lists",
         "Dir::Cache::pkgcache": "",
         "Dir::Cache::srcpkgcache": "",
-        "APT::Sandbox::User": "root",  # the room is root's alone
+        "APT::Sandbox::User": "root",  # the folder is root's alone
         "APT::Update::Error-Mode": "any",
     }
-    options = tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
+    options = _options(settings)
     programs.run(
         ["apt-get", *options, "--quiet", "update"],
         timeout_s=_FETCH_TIMEOUT_S,
-        fix=f"see that {', '.join(mirrors)} has {told.suite}, and that this host reaches it",
+        fix=f"see that {', '.join(mirrors)} has {recipe.suite}, and that this host reaches it",
     )
     targets = programs.run([*_ASK[:1], *options, *_ASK[1:]], timeout_s=_TIMEOUT_S).stdout
-    lists = tuple(sorted(path for path in (room / "lists").iterdir() if path.is_file()))
-    found = read(targets, told.suite, signed_by=_KEYRING)
+    lists = tuple(sorted(path for path in (folder / "lists").iterdir() if path.is_file()))
+    found = read(targets, recipe.suite, signed_by=_KEYRING)
     return Archive(found.sources, lists, options)
 
 
-def _of(uri: str, told: Recipe) -> tuple[str, ...]:
+def _options(settings: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
+
+
+def _suites_of(uri: str, recipe: DebianRecipe) -> tuple[str, ...]:
     if uri.rstrip("/").endswith("-security"):
-        return (f"{told.suite}-security",)
-    return (told.suite, f"{told.suite}-updates")
+        return (f"{recipe.suite}-security",)
+    return (recipe.suite, f"{recipe.suite}-updates")
 
 
 def read(targets: str, suite: str, *, signed_by: Path) -> Archive:
@@ -99,29 +105,28 @@ def read(targets: str, suite: str, *, signed_by: Path) -> Archive:
     return Archive("".join(dict.fromkeys(sources)), tuple(sorted(lists)))
 
 
-def versions(archive: Archive, names: Iterable[str], room: Path) -> list[Package]:
-    """Ask apt what an empty machine would get for these names; nothing is fetched.
+def versions(archive: Archive, names: Iterable[str], folder: Path) -> list[Package]:
+    """Return what an empty machine would get for these names; nothing is fetched.
 
     Only the archive's sources count, neither what is installed here nor what is preferred here.
     """
-    (room / "empty").mkdir()
-    (room / "status").touch()
-    (room / "sources.list").write_text(archive.sources)
-    told = {
-        "Dir::Etc::SourceList": room / "sources.list",
+    (folder / "empty").mkdir()
+    (folder / "status").touch()
+    (folder / "sources.list").write_text(archive.sources)
+    settings = {
+        "Dir::Etc::SourceList": folder / "sources.list",
         "Dir::Etc::SourceParts": "/dev/null",
         "Dir::Etc::Preferences": "/dev/null",
         "Dir::Etc::PreferencesParts": "/dev/null",
-        "Dir::State::status": room / "status",
-        "Dir::State::extended_states": room / "states",
-        "Dir::Cache::archives": room / "empty",
+        "Dir::State::status": folder / "status",
+        "Dir::State::extended_states": folder / "states",
+        "Dir::Cache::archives": folder / "empty",
         "Dir::Cache::pkgcache": "",
         "Dir::Cache::srcpkgcache": "",
         "APT::Install-Recommends": "false",
         "Debug::NoLocking": "true",
     }
-    options = [word for key, value in told.items() for word in ("-o", f"{key}={value}")]
-    options = [*archive.options, *options]
+    options = (*archive.options, *_options(settings))
     argv = ["apt-get", "--print-uris", *options, "--yes", "install", *_BASE, *names]
     asked = programs.run(
         argv, timeout_s=_TIMEOUT_S, fix="run apt-get update as root, then try again"
@@ -130,6 +135,6 @@ def versions(archive: Archive, names: Iterable[str], room: Path) -> list[Package
 
 
 def transport() -> list[str]:
-    """Give how apt reaches its sources (proxies, retries), as lines of an apt.conf."""
+    """Return how apt reaches its sources (proxies, retries), as lines of an apt.conf."""
     asked = programs.run(["apt-config", "dump", "Acquire"], timeout_s=_TIMEOUT_S)
     return [line.rstrip(";") for line in asked.stdout.splitlines() if _HANDED_ON.match(line)]

@@ -13,7 +13,7 @@ _SIZE_OF_BOOT_CODE = 440
 
 
 def boot_code() -> bytes:
-    """Give the boot sector's program that starts syslinux; raises OSError when it is missing."""
+    """Return the boot sector's program that starts syslinux; raises OSError when it is missing."""
     return _GPT_BOOT.read_bytes()
 
 
@@ -21,14 +21,14 @@ def blank(disk: Path, plan: Layout) -> None:
     """Make an empty disk with its partition table and its boot sector."""
     with disk.open("wb") as file:
         file.truncate(plan.size_mib * layout.MIB)
-    _run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", str(disk), told=plan.table)
+    _run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", str(disk), stdin=plan.table)
     with disk.open("r+b") as file:
         file.write(boot_code()[:_SIZE_OF_BOOT_CODE])
 
 
-def fill_esp(disk: Path, plan: Layout, room: Path, made: Path, files: dict[str, str]) -> None:
+def fill_esp(disk: Path, plan: Layout, folder: Path, made: Path, files: dict[str, str]) -> None:
     """Make the EFI system partition: what `pack` left in `made`, the loaders, their files."""
-    tree = room / "esp"
+    tree = folder / "esp"
     for name, text in files.items():
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,5 +54,5 @@ def to_qcow2(disk: Path, qcow2: Path) -> None:
     _run("qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", str(disk), str(qcow2))
 
 
-def _run(*argv: str, told: str | None = None) -> None:
-    programs.run(argv, timeout_s=_TIMEOUT_S, input=told, env={"MTOOLS_SKIP_CHECK": "1"})
+def _run(*argv: str, stdin: str | None = None) -> None:
+    programs.run(argv, timeout_s=_TIMEOUT_S, input=stdin, env={"MTOOLS_SKIP_CHECK": "1"})

@@ -37,7 +37,7 @@ class Layout:
         return (self.size_mib - 2 - self.esp_mib) * 1024
 
     def uuid(self, what: str) -> str:
-        """Give the UUID of a part of this disk."""
+        """Return the UUID of a part of this disk."""
         return str(uuid.uuid5(_SPACE, f"{self.seed} {what}"))
 
     @property
@@ -53,19 +53,19 @@ class Layout:
         )
 
 
-def cmdline(layout: Layout, told: str) -> str:
-    """Give what the kernel is told: / by its UUID, wherever the disk is attached."""
-    return f"root=UUID={layout.uuid('root')} {told}"
+def cmdline(layout: Layout, arguments: str) -> str:
+    """Return the kernel's command line: / by its UUID, wherever the disk is attached."""
+    return f"root=UUID={layout.uuid('root')} {arguments}"
 
 
-def loader_files(title: str, told: str) -> dict[str, str]:
-    """Give the configuration of systemd-boot (UEFI) and of syslinux (BIOS) by path in the ESP.
+def loader_files(title: str, arguments: str) -> dict[str, str]:
+    """Return the configuration of systemd-boot (UEFI) and of syslinux (BIOS) by path in the ESP.
 
     Kernel and initrd have fixed names there: a newer kernel takes their place, and the one before
     is the second entry.
     """
-    entry = f"linux /vmlinuz{{old}}\ninitrd /initrd{{old}}\noptions {told}\n"
-    label = f"LINUX /vmlinuz{{old}}\nINITRD /initrd{{old}}\nAPPEND {told}\n"
+    entry = f"linux /vmlinuz{{old}}\ninitrd /initrd{{old}}\noptions {arguments}\n"
+    label = f"LINUX /vmlinuz{{old}}\nINITRD /initrd{{old}}\nAPPEND {arguments}\n"
     new, before = {"old": ""}, {"old": ".old"}
     return {
         "loader/loader.conf": "default debian.conf\ntimeout 0\n",

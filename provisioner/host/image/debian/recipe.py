@@ -1,21 +1,17 @@
 """Read recipe.toml of the Debian image; its hooks and files are found beside it."""
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from provisioner.host.image import build_dir
+from provisioner.host.image import built
 
-FOLDER = Path(str(files("provisioner"))) / "images" / "debian"
-HOOKS = FOLDER / "hooks"
-ROOTFS = FOLDER / "rootfs"
-_BUILDER = Path(__file__).parent
+HOOKS = built.recipe_folder("debian") / "hooks"
+ROOTFS = built.recipe_folder("debian") / "rootfs"
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """What an image is made of, as recipe.toml tells it: `name` is the image's, `suite` Debian's.
+class DebianRecipe:
+    """What an image is made of, as in recipe.toml: `name` is the image's, `suite` Debian's.
 
     `left_out` are patterns of paths that are never unpacked, `masked` are systemd's units that no
     guest starts.
@@ -36,7 +32,7 @@ class Recipe:
 
 def suites() -> dict[str, str]:
     """Return the suite of each image that there is a recipe for, by the image's name."""
-    return dict(_told()["releases"])
+    return dict(built.read_recipe("debian")["releases"])
 
 
 def own_name(os_release: Path = Path("/etc/os-release")) -> str:
@@ -54,30 +50,20 @@ def own_name(os_release: Path = Path("/etc/os-release")) -> str:
     return max(suites())
 
 
-def read(name: str) -> Recipe:
+def read(name: str) -> DebianRecipe:
     """Read the recipe of one image, by its name, from recipe.toml of the installed package."""
-    told = _told()
-    return Recipe(
+    found = built.read_recipe("debian")
+    packages, units = found["packages"], found["units"]
+    return DebianRecipe(
         name=name,
-        suite=told["releases"][name],
+        suite=found["releases"][name],
         title=name.replace("debian-", "Debian "),
-        user=told["user"],
-        min_memory_mib=told["min_memory_mib"],
-        packages=(*told["packages"]["names"], *told["packages"]["of"].get(name, ())),
-        left_out=tuple(told["packages"]["left_out"]),
-        size_mib=told["disk"]["size_mib"],
-        esp_mib=told["disk"]["esp_mib"],
-        cmdline=" ".join(told["kernel"]["cmdline"]),
-        masked=(*told["units"]["masked"], *told["units"]["masked_of"].get(name, ())),
+        user=found["user"],
+        min_memory_mib=found["min_memory_mib"],
+        packages=(*packages["names"], *packages["of"].get(name, ())),
+        left_out=tuple(packages["left_out"]),
+        size_mib=found["disk"]["size_mib"],
+        esp_mib=found["disk"]["esp_mib"],
+        cmdline=" ".join(found["kernel"]["cmdline"]),
+        masked=(*units["masked"], *units["masked_of"].get(name, ())),
     )
-
-
-def _told() -> dict[str, Any]:
-    import tomllib
-
-    return tomllib.loads((FOLDER / "recipe.toml").read_text(encoding="utf-8"))
-
-
-def digest() -> str:
-    """Hash everything of ours that the image depends on: recipe, files, hooks, this builder."""
-    return build_dir.digest_of_files((FOLDER, "*"), (_BUILDER, "*.py"))

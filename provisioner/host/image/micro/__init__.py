@@ -3,16 +3,22 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from provisioner.host.image.micro.image import Image, find
+from provisioner.host.image import built
+from provisioner.host.image.built import BuiltImage
 
-__all__ = ["Image", "build", "find"]
+__all__ = ["BuiltImage", "build", "find"]
 
 
-def build(cache: Path, say: Callable[[str], None]) -> Image:
-    """Give the image of the current recipe and package versions, building it when there is none.
+def find(cache: Path) -> BuiltImage | None:
+    """Return the newest image for the recipe of this vmnet, None when there is none; cheap."""
+    return built.find(cache, "micro", "micro")
 
-    See provisioner.host.micro.builder; its imports are paid only by those who build.
+
+def build(cache: Path, tell: Callable[[str], None]) -> BuiltImage:
+    """Return the image of the current recipe and package versions, building it if need be.
+
+    See provisioner.host.image.micro.builder; its imports are paid only by those who build.
     """
     from provisioner.host.image.micro.builder import build as really_build
 
-    return really_build(cache, say)
+    return really_build(cache, tell)

@@ -15,7 +15,7 @@ _BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CpioEntry:
     """One name in the archive; the owner is always root and the time always 1970."""
 
     name: str
@@ -24,32 +24,32 @@ class Entry:
     device: tuple[int, int] = (0, 0)
 
 
-def directory(name: str, permissions: int = 0o755) -> Entry:
-    """Make a folder."""
-    return Entry(name, stat.S_IFDIR | permissions)
+def directory(name: str, permissions: int = 0o755) -> CpioEntry:
+    """Return a folder."""
+    return CpioEntry(name, stat.S_IFDIR | permissions)
 
 
-def file(name: str, data: bytes, *, executable: bool = False) -> Entry:
-    """Make a regular file."""
-    return Entry(name, stat.S_IFREG | (0o755 if executable else 0o644), data)
+def file(name: str, data: bytes, *, executable: bool = False) -> CpioEntry:
+    """Return a regular file."""
+    return CpioEntry(name, stat.S_IFREG | (0o755 if executable else 0o644), data)
 
 
-def link(name: str, target: str) -> Entry:
-    """Make a symbolic link."""
-    return Entry(name, stat.S_IFLNK | 0o777, target.encode())
+def link(name: str, target: str) -> CpioEntry:
+    """Return a symbolic link."""
+    return CpioEntry(name, stat.S_IFLNK | 0o777, target.encode())
 
 
-def character_device(name: str, major: int, minor: int) -> Entry:
-    """Make a device node that only root can open."""
-    return Entry(name, stat.S_IFCHR | 0o600, device=(major, minor))
+def character_device(name: str, major: int, minor: int) -> CpioEntry:
+    """Return a device node that only root can open."""
+    return CpioEntry(name, stat.S_IFCHR | 0o600, device=(major, minor))
 
 
-def pack(entries: Iterable[Entry]) -> bytes:
-    """Give the archive: sorted, folders before what they hold, missing folders added.
+def pack(entries: Iterable[CpioEntry]) -> bytes:
+    """Return the archive: sorted, folders before what they hold, missing folders added.
 
     Raises ValueError when two entries differ under one name.
     """
-    known: dict[str, Entry] = {}
+    known: dict[str, CpioEntry] = {}
     for entry in entries:
         if known.setdefault(entry.name, entry) != entry:
             raise ValueError(f"two different entries are named {entry.name}")
@@ -60,11 +60,11 @@ def pack(entries: Iterable[Entry]) -> bytes:
     packed = bytearray()
     for number, entry in enumerate(ordered, start=1):
         _append(packed, number, entry)
-    _append(packed, 0, Entry("TRAILER!!!", 0))
+    _append(packed, 0, CpioEntry("TRAILER!!!", 0))
     return bytes(packed + bytes(-len(packed) % _BLOCK))
 
 
-def _append(packed: bytearray, number: int, entry: Entry) -> None:
+def _append(packed: bytearray, number: int, entry: CpioEntry) -> None:
     name = entry.name.encode() + b"\0"
     links = 2 if stat.S_ISDIR(entry.mode) else 1
     fields = (

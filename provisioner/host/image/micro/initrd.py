@@ -6,14 +6,16 @@ from pathlib import Path
 
 from provisioner.errors import VmnetError
 from provisioner.host.image.micro import cpio, kernel_modules, libraries
-from provisioner.host.image.micro.recipe import Recipe
+from provisioner.host.image.micro.recipe import MicroRecipe
 from provisioner.host.system import programs
 
 _LIST_TIMEOUT_S = 10
 
 
-def assemble(recipe: Recipe, own_files: dict[str, bytes], kernel: Path, roots: list[Path]) -> bytes:
-    """Give the initrd: a cpio archive, not packed, because unpacking it costs more than it saves.
+def assemble(
+    recipe: MicroRecipe, own_files: dict[str, bytes], kernel: Path, roots: list[Path]
+) -> bytes:
+    """Return the initrd: a cpio archive, not packed, because unpacking it costs more than it saves.
 
     `kernel` is the unpacked kernel package, `roots` are the other ones.
     """
@@ -48,8 +50,8 @@ def applets(busybox: Path) -> list[str]:
     return sorted(names)
 
 
-def _own(name: str, data: bytes) -> cpio.Entry:
-    """Decide the mode by the content: a wheel has lost the file's own."""
+def _own(name: str, data: bytes) -> cpio.CpioEntry:
+    """Return a file of ours, its mode by the content: a wheel has lost the file's own."""
     return cpio.file(name, data, executable=data.startswith(b"#!"))
 
 
@@ -61,7 +63,7 @@ def _program(name: str, roots: list[Path]) -> Path:
     raise VmnetError(f"no package brought {name}", fix="run apt-get update as root, then try again")
 
 
-def _busybox(program: Path) -> Iterator[cpio.Entry]:
+def _busybox(program: Path) -> Iterator[cpio.CpioEntry]:
     data = program.read_bytes()
     yield cpio.file("bin/busybox", data, executable=True)
     for name in applets(program):
@@ -69,7 +71,7 @@ def _busybox(program: Path) -> Iterator[cpio.Entry]:
             yield cpio.link(f"bin/{name}", "busybox")
 
 
-def _programs(programs: list[Path], roots: list[Path]) -> Iterator[cpio.Entry]:
+def _programs(programs: list[Path], roots: list[Path]) -> Iterator[cpio.CpioEntry]:
     for program in programs:
         yield cpio.file(f"usr/sbin/{program.name}", program.read_bytes(), executable=True)
     needed = libraries.closure(programs, roots)
@@ -80,7 +82,7 @@ def _programs(programs: list[Path], roots: list[Path]) -> Iterator[cpio.Entry]:
     yield cpio.file(f"lib64/{loader}", needed[loader].read_bytes(), executable=True)
 
 
-def _modules(recipe: Recipe, kernel: Path) -> Iterator[cpio.Entry]:
+def _modules(recipe: MicroRecipe, kernel: Path) -> Iterator[cpio.CpioEntry]:
     root = kernel / "lib" if (kernel / "lib/modules").is_dir() else kernel / "usr/lib"
     releases = [p for p in sorted((root / "modules").iterdir()) if stat.S_ISDIR(p.stat().st_mode)]
     folder = f"lib/modules/{releases[0].name}"

@@ -1,7 +1,9 @@
 """Gather kernel modules with what they depend on, made small and quick to load."""
 
+import gzip
+import lzma
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,11 @@ from provisioner.errors import VmnetError
 
 _SIGNATURE = b"~Module signature appended~\n"
 _SIGNATURE_INFO = 12
+_UNPACK: dict[str, Callable[[bytes], bytes]] = {
+    ".ko": bytes,
+    ".xz": lzma.decompress,
+    ".gz": gzip.decompress,
+}
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 
 
@@ -22,7 +29,7 @@ class Module:
 
 
 def gather(folder: Path, names: Iterable[str]) -> dict[str, Module]:
-    """Give the named modules and all they lean on, in an order in which they can be loaded.
+    """Return the named modules and all that they depend on, in an order in which they load.
 
     `folder` is lib/modules/RELEASE/kernel. A name that has no file is taken to be built into the
     kernel when modules.builtin beside the folder says so. Raises VmnetError for any other.
@@ -51,7 +58,7 @@ def gather(folder: Path, names: Iterable[str]) -> dict[str, Module]:
 
 
 def dependency_table(modules: Mapping[str, Module]) -> str:
-    """Write modules.dep as modprobe reads it: after the colon, the last is loaded first."""
+    """Return modules.dep as modprobe reads it: after the colon, the last is loaded first."""
     lines = []
     for name in modules:
         wanted = list(reversed(_all_depends(modules, name)))
@@ -83,23 +90,12 @@ def _depends(module: bytes) -> tuple[str, ...]:
 
 
 def _unpacked(path: Path) -> bytes:
-    data = path.read_bytes()
-    match path.suffix:
-        case ".ko":
-            return data
-        case ".xz":
-            import lzma
-
-            return lzma.decompress(data)
-        case ".gz":
-            import gzip
-
-            return gzip.decompress(data)
-        case _:
-            raise VmnetError(
-                f"cannot unpack the kernel module {path.name}",
-                fix="use a Debian release whose kernel modules are plain, xz or gzip",
-            )
+    if path.suffix not in _UNPACK:
+        raise VmnetError(
+            f"cannot unpack the kernel module {path.name}",
+            fix="use a Debian release whose kernel modules are plain, xz or gzip",
+        )
+    return _UNPACK[path.suffix](path.read_bytes())
 
 
 def _without_signature(module: bytes) -> bytes:

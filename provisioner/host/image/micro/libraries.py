@@ -16,7 +16,7 @@ _FOLDERS = (
 
 
 def closure(programs: Iterable[Path], roots: Iterable[Path]) -> dict[str, Path]:
-    """Give the file of every library the programs need, directly or through another, by soname.
+    """Return the file of every library the programs need, directly or through another, by soname.
 
     `roots` are the folders that packages were unpacked into. Raises VmnetError when one is missing.
     """
@@ -32,7 +32,7 @@ def closure(programs: Iterable[Path], roots: Iterable[Path]) -> dict[str, Path]:
 
 
 def interpreter(program: Path) -> str:
-    """Give the path of the dynamic loader that the program names; empty for a static one."""
+    """Return the path of the dynamic loader that the program names; empty for a static one."""
     from elftools.elf.elffile import ELFFile
     from elftools.elf.segments import InterpSegment
 

@@ -1,19 +1,13 @@
 """Read recipe.toml and the files of our own that go into the image."""
 
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 
-from provisioner.host.image import build_dir
-
-_PACKAGE = Path(str(files("provisioner")))
-_FOLDER = _PACKAGE / "images" / "micro"
-_BUILDER = Path(__file__).parent
+from provisioner.host.image import built
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """What goes into the image, as recipe.toml tells it."""
+class MicroRecipe:
+    """What goes into the image, as in recipe.toml."""
 
     kernel_package: str
     packages: tuple[str, ...]
@@ -26,36 +20,26 @@ class Recipe:
     min_memory_mib: int
 
 
-def read() -> Recipe:
+def read() -> MicroRecipe:
     """Read recipe.toml of the installed package."""
-    import tomllib
-
-    told = tomllib.loads((_FOLDER / "recipe.toml").read_text(encoding="utf-8"))
-    guest = told["guest"]
-    return Recipe(
-        kernel_package=told["kernel"]["package"],
-        packages=tuple(told["packages"]["names"]),
-        programs=tuple(told["packages"]["programs"]),
-        busybox=told["packages"]["busybox"],
-        modules=tuple(told["kernel"]["modules"]),
+    found = built.read_recipe("micro")
+    kernel, packages, guest = found["kernel"], found["packages"], found["guest"]
+    return MicroRecipe(
+        kernel_package=kernel["package"],
+        packages=tuple(packages["names"]),
+        programs=tuple(packages["programs"]),
+        busybox=packages["busybox"],
+        modules=tuple(kernel["modules"]),
         folders=tuple(guest["folders"]),
         links=dict(guest["links"]),
-        cmdline=" ".join(told["kernel"]["cmdline"]),
+        cmdline=" ".join(kernel["cmdline"]),
         min_memory_mib=guest["min_memory_mib"],
     )
 
 
 def rootfs() -> dict[str, bytes]:
-    """Give our own files by their path in the guest."""
-    root = _FOLDER / "rootfs"
+    """Return our own files by their path in the guest."""
+    root = built.recipe_folder("micro") / "rootfs"
     return {
         str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()
     }
-
-
-def digest() -> str:
-    """Hash everything of ours that the image depends on: recipe, files, this builder's source.
-
-    It reads a few small files and parses nothing, because every `vmnet up` asks.
-    """
-    return build_dir.digest_of_files((_FOLDER, "*"), (_BUILDER, "*.py"))

@@ -36,7 +36,7 @@ class Package:
     hash: str
 
 
-def demand(what: str) -> None:
+def require(what: str) -> None:
     """Raise VmnetError when this host cannot fetch packages for the guest, which is `what`."""
     if platform.machine() != "x86_64":
         raise VmnetError(
@@ -52,7 +52,7 @@ def demand(what: str) -> None:
 
 
 def closure(kernel: str, names: Iterable[str]) -> tuple[str, list[str]]:
-    """Give the kernel package that a metapackage stands for, and `names` with their libraries."""
+    """Return the kernel package that a metapackage stands for, and `names` with their libraries."""
     wanted = list(names)
     asked = programs.run(
         ["apt-cache", *_RECURSE, kernel, *wanted], timeout_s=_ASK_TIMEOUT_S, check=False
@@ -71,13 +71,13 @@ def closure(kernel: str, names: Iterable[str]) -> tuple[str, list[str]]:
 
 
 def candidates(names: Iterable[str]) -> list[Package]:
-    """Ask apt which versions it would fetch; nothing is fetched."""
+    """Return the versions that apt would fetch; nothing is fetched."""
     argv = ["apt-get", "--print-uris", "download", *names]
     return listed(programs.run(argv, timeout_s=_ASK_TIMEOUT_S, fix=_UPDATE).stdout)
 
 
 def listed(uris: str) -> list[Package]:
-    """Read what apt prints for --print-uris."""
+    """Parse what apt prints for --print-uris."""
     found = []
     for line in uris.splitlines():
         if match := _URI_LINE.match(line):
@@ -92,7 +92,7 @@ def digest(packages: Iterable[Package]) -> str:
 
 
 def fetch(packages: Iterable[Package], folder: Path) -> list[Path]:
-    """Fetch the packages into the folder; apt checks their hashes. Gives the files."""
+    """Fetch the packages into the folder; apt checks their hashes. Returns the files."""
     packages = list(packages)
     names = [f"{p.name}={p.version}" for p in packages]
     programs.run(
@@ -115,7 +115,7 @@ def unpack(deb: Path, folder: Path) -> None:
 
 
 def _graph(listing: str) -> dict[str, list[str]]:
-    """Read `apt-cache depends`: a name, then its dependencies indented; <virtual> ones are left."""
+    """Parse `apt-cache depends`: a name, then its dependencies indented, without <virtual> ones."""
     graph: dict[str, list[str]] = {}
     current: list[str] = []
     for line in listing.splitlines():
