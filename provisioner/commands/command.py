@@ -14,7 +14,7 @@ class Command:
     needs_worker: bool = True
     alone: tuple[str, ...] = ()  # options with which it needs no worker
     uses_libvirt: bool = True  # in the worker
-    changes_host: bool = False  # it also removes what killed runs have left; all others only look
+    changes_host: bool = False  # it takes steps; all others only look
     judges_images: bool = False  # others tell what is there, whatever the plan wants of its images
     lists_steps: bool = False  # its report is the list of steps to do
     lists_foreign: bool = False  # it names files in the plan's folders that are not vmnet's

@@ -7,29 +7,27 @@ from provisioner.errors import Complaints, VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml import render
 from provisioner.reconcile.diff import Step, Verb
+from provisioner.resource import Key
 
 if TYPE_CHECKING:
     from provisioner.commands.target import PlanTarget
 
 
-def drawn(target: "PlanTarget", steps: Iterable[Step]) -> dict[str, str]:
-    """Draw every domain that steps will create, by its name, before the first of them is done.
+def drawn(target: "PlanTarget", steps: Iterable[Step]) -> dict[Key, str]:
+    """Draw every domain that steps will create, by its key, before the first of them is done.
 
     Raises Complaints, all at once, when templates of the user's give what must not go to libvirt.
     """
-    found: dict[str, str] = {}
+    found: dict[Key, str] = {}
     errors: list[VmnetError] = []
     for step in steps:
-        match step.resource, step.verb:
-            case Domain() as domain, Verb.CREATE:
-                try:
-                    found[domain.name] = domain_xml(target, domain)
-                except Complaints as complaints:
-                    errors += complaints.errors
-                except VmnetError as error:
-                    errors.append(error)
-            case _:
-                pass  # everything else needs no XML
+        if step.verb is Verb.CREATE and isinstance(step.resource, Domain):
+            try:
+                found[step.resource.key] = domain_xml(target, step.resource)
+            except Complaints as complaints:
+                errors += complaints.errors
+            except VmnetError as error:
+                errors.append(error)
     if errors:
         raise Complaints(errors)
     return found

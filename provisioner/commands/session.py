@@ -11,7 +11,6 @@ from provisioner.commands.target import NameTarget, Options, PlanTarget, Tell
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest.domain import Domain, Overlay
 from provisioner.guest.xml import render
-from provisioner.host.guest import console_log
 from provisioner.host.libvirt import embedded, privileges
 from provisioner.host.libvirt.connection import is_embedded
 from provisioner.host.machine import MACHINE
@@ -27,7 +26,8 @@ from provisioner.network.standalone import granted
 from provisioner.preflight import conflicts, files, host
 from provisioner.preflight import images as imagerules
 from provisioner.reconcile.desired import New, desired
-from provisioner.reconcile.resources import Resource, Resources, Snapshot
+from provisioner.reconcile.resources import Snapshot
+from provisioner.resource import Resource, Resources
 
 if TYPE_CHECKING:
     from provisioner.guest.boot import Files
@@ -64,8 +64,13 @@ class HostSession:
         return self.snapshot
 
     def tidy(self) -> None:
-        """Take the plan's folders away when the last look found nothing that needs them."""
-        if not self.snapshot.resources:
+        """Take away the plan's folders when the last look found nothing that needs them.
+
+        Of a command that has changed nothing: what it has made to look.
+        """
+        if not self.options.command.changes_host:
+            self.worker.do(MACHINE.abandon)
+        elif all(r.OF_HOST for r in self.snapshot.resources.values()):
             self.worker.do(MACHINE.tidy)
 
     def await_agents(self, vms: Collection[str], timeout_s: float) -> set[str]:
@@ -261,9 +266,8 @@ def _opened(
     target: NameTarget | PlanTarget, options: Options, worker: Worker, tell: Tell
 ) -> HostSession:
     within_s = options.timeout_s or None
-    changes = options.command.changes_host
     opening = worker.within(within_s and max(within_s, _OPEN_S)).call(
-        MACHINE.open, target.name, target.connection, changes=changes
+        MACHINE.open, target.name, target.connection
     )
     nics: Nics = {}
     if isinstance(target, PlanTarget):  # meanwhile, on the other core
@@ -274,7 +278,6 @@ def _opened(
             render.warm_up()
     chosen = opening.result()
     snapshot = worker.within(within_s).do(MACHINE.observe)
-    console_log.cap(paths.consoles(target.name))
     session = HostSession(target, options, worker, tell, snapshot, [])
     if isinstance(target, PlanTarget):
         nics = on_host(target.plan, nics, snapshot.facts)

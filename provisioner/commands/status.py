@@ -22,6 +22,7 @@ from provisioner.network.facts import Chosen, Facts
 from provisioner.reconcile.desired import New, desired
 from provisioner.reconcile.diff import diff
 from provisioner.report.report import Report
+from provisioner.resource import Leftover
 
 _AGENTS_S = 2.0  # until libvirt, just opened, has found the agents again
 _ALL_S = 8.0  # of all guests' answers
@@ -31,10 +32,11 @@ _RUNS = "running"
 def status(target: PlanTarget | NameTarget, options: Options, worker: Worker, tell: Tell) -> Report:
     """Say what the plan is made of now, and what `up` would do."""
     with begun(target, options, worker, tell) as session:
-        want = session.snapshot.resources
+        have = session.snapshot.resources
+        want = {k: r for k, r in have.items() if not isinstance(r, Leftover)}
         if isinstance(session, Session):
-            want = session.wanted(build=False)
-        left = diff(want, session.snapshot.resources)
+            want = dict(session.wanted(build=False))
+        left = diff(want, have)
         for line in _hindrances(session):
             tell(line)
         report = reported(session, Outcome(), left)

@@ -11,7 +11,7 @@ from provisioner.commands.session import HostSession, Session, begun
 from provisioner.commands.target import NameTarget, Options, PlanTarget, Tell
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest.domain import Domain
-from provisioner.guest.xml import render
+from provisioner.host.guest import console_log
 from provisioner.host.image import store_files
 from provisioner.host.machine import MACHINE
 from provisioner.host.network import reservations
@@ -22,8 +22,8 @@ from provisioner.network import nftables
 from provisioner.network.facts import Facts
 from provisioner.preflight.warnings import warnings
 from provisioner.reconcile.diff import Step, Verb, diff
-from provisioner.reconcile.resources import Resources
 from provisioner.report.report import Failure, Report, VmStatus
+from provisioner.resource import Key, Resources
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def up(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Repo
     # Until its guests have been checked, they may not answer for their addresses themselves.
     with begun(target, options, worker, tell) as session, ExitStack() as kept:
         session.refuse()
+        console_log.cap(paths.consoles(target.name))
         # Until disks depend on them, nobody may remove images: vmnet image prune waits.
         with store_files.held(paths.store(), tell):
             want = session.wanted()
@@ -149,19 +150,12 @@ def _refuse_restarts(steps: list[Step], options: Options) -> None:
 
 
 def _done(
-    session: HostSession, steps: list[Step], xmls: "Mapping[str, str]", end: float | None = None
+    session: HostSession, steps: list[Step], xmls: "Mapping[Key, str]", end: float | None = None
 ) -> Outcome:
     """Perform the steps; one that is not done at `end` (time.monotonic()) is given up."""
 
     def perform(step: Step) -> None:
-        xml = ""
-        match step.resource, step.verb:
-            case Domain() as domain, Verb.CREATE:
-                xml = xmls[domain.name]
-            case Domain() as domain, Verb.UPDATE:
-                xml = render.mark_xml(domain)
-            case _:
-                pass  # everything else needs no XML
+        xml = xmls.get(step.resource.key, "")
         # What is left may be nothing: host.deadline gives each wait its least.
         within_s = None if end is None else max(_STEP_S, end - time.monotonic())
         session.worker.within(within_s).do(MACHINE.perform, step, xml)

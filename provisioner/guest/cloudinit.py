@@ -69,7 +69,7 @@ def seed(home: str, plan: str, vm: str, documents: tuple[str, str], host_key: st
     digest = blake2s(repr(body).encode(), digest_size=_DIGEST_BYTES).hexdigest()
     meta = f"instance-id: {plan}-{vm}-{digest}\nlocal-hostname: {vm}\n"
     path = f"{home}/seed/{vm}-{digest}.iso"
-    return Seed(path, (("meta-data", meta), *body), vm=vm, host_key=host_key)
+    return Seed(path, (("meta-data", meta), *body), plan=plan, vm=vm, host_key=host_key)
 
 
 def _written(config: dict[str, object]) -> str:

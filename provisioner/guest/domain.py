@@ -1,22 +1,51 @@
-"""What a plan's guests are made of on a host: their images, disks, seeds and domains."""
+"""The kinds of resources that a plan's guests consist of on a host, and what killed runs leave.
 
-from dataclasses import dataclass, field
+What a kind needs, follows, changes while it exists and says of differences: see `Resource`.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Self
 
 from provisioner.image.traits import FirmwareName, ImageTraits
+from provisioner.network.resources import Dhcp, Guard, Macvtap, Nat
+from provisioner.resource import Key, Leftover, Resource, Text, changed, plain
+from provisioner.text import one_line
 
 MICRO = "micro"
 """The image that boots from memory, and gets its network on the kernel's command line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
+class GuestFile(Resource):
+    """A file in the plan's folder that QEMU opens by itself."""
+
+    ID: ClassVar[str] = "path"
+
+    path: str
+
+    @property
+    def label(self) -> str:
+        """Name the file without its folder."""
+        return f"{self.KIND} {_base(self.path)}"
+
+    def excludes(self, other: Resource) -> bool:
+        """Return whether `other` may be the draft that this one would be written to."""
+        return isinstance(other, LeftDraft)
+
+
+@dataclass(frozen=True, slots=True)
+class Seed(GuestFile):
     """A NoCloud seed image; its path holds a digest of its content, so a name never lies.
 
     The content never shows in a repr: it holds secrets.
     """
 
-    path: str
+    KIND: ClassVar[str] = "seed"
+
     files: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+    plan: str = field(default="", compare=False)
     vm: str = field(default="", compare=False)
     host_key: str = field(default="", compare=False)  # how it takes one: guest.host_key
 
@@ -36,23 +65,34 @@ class Image(ImageTraits):
 
 
 @dataclass(frozen=True, slots=True)
-class Overlay:
+class Overlay(GuestFile):
     """A qcow2 file that is a guest's: laid over an image, or empty."""
 
-    path: str
+    KIND: ClassVar[str] = "disk"
+    LIVE: ClassVar[frozenset[str]] = frozenset({"size"})
+    TEXTS: ClassVar[Mapping[str, Text]] = {
+        "size": lambda want, have: f"size is {have >> 20} MiB, want {want >> 20} MiB",
+        "backing": "it lies over another image",
+    }
+
     size: int  # of the disk that the guest sees, in bytes
     backing: str = ""  # the image's file; "" for none
     backing_format: str = ""
 
+    def can_become(self, want: Self, changed: AbstractSet[str]) -> bool:
+        """Return whether it only grows: a guest that got less would lose what is beyond."""
+        return changed <= self.LIVE and self.size < want.size
+
 
 @dataclass(frozen=True, slots=True)
-class FileCopy:
+class FileCopy(GuestFile):
     """A file that QEMU gets a copy of: its user could not read the original, or may write to it.
 
     The path of what QEMU only reads holds a digest of its content, so a name never lies.
     """
 
-    path: str
+    KIND: ClassVar[str] = "copy"
+
     source: str = field(default="", compare=False)
     digest: str = field(default="", compare=False)  # SHA-256 that the copy must have; "": any
 
@@ -83,9 +123,61 @@ class DomainNic:
     granted: bool = False  # the device is root's work, not this plan's
 
 
+def _image(want: Image, have: Image) -> str:
+    if want.name == have.name:
+        return "image has changed"
+    return f"image is {one_line(have.name)}, want {one_line(want.name)}"
+
+
+def _nics(want: tuple[DomainNic, ...], have: tuple[DomainNic, ...]) -> str:
+    """Return which NICs come, go, and are other ones than before."""
+    now, then = ({nic.link: nic for nic in nics} for nics in (have, want))
+    different = [
+        f"{name} of {link} is {plain(getattr(now[link], name))}, want {plain(getattr(nic, name))}"
+        for link, nic in then.items()
+        if link in now
+        for name in ("mac", "mtu", "queues", "vhost")
+        if getattr(now[link], name) != getattr(nic, name)
+    ]
+    come = [f"it has no NIC on {link}" for link in then if link not in now]
+    gone = [f"its NIC on {link} is not in the plan" for link in now if link not in then]
+    return ", ".join([*different, *come, *gone]) or "its NICs are in another order"
+
+
+def _disks(want: tuple[DomainDisk, ...], have: tuple[DomainDisk, ...]) -> str:
+    """Return which disks come, go, and are attached otherwise."""
+    now, then = ({disk.path: disk for disk in disks} for disks in (have, want))
+    come = [f"it has no disk {_base(path)}" for path in then if path not in now]
+    gone = [f"its disk {_base(path)} is not in the plan" for path in now if path not in then]
+    other = [
+        f"{f.name.replace('_', ' ')} of its disk {_base(path)} has changed"
+        for path, disk in then.items()
+        if path in now
+        for f in fields(disk)
+        if getattr(disk, f.name) != getattr(now[path], f.name)
+    ]
+    return ", ".join([*other, *come, *gone]) or "its disks are in another order"
+
+
+def _base(path: str) -> str:
+    return one_line(path.rsplit("/", 1)[-1])
+
+
 @dataclass(frozen=True, slots=True)
-class Domain:
+class Domain(Resource):
     """A libvirt domain as vmnet wants it; the same value is kept in the domain's metadata."""
+
+    KIND: ClassVar[str] = "domain"
+    LIVE: ClassVar[frozenset[str]] = frozenset({"nics", "network"})
+    IS_GUEST: ClassVar[bool] = True
+    TEXTS: ClassVar[Mapping[str, Text]] = {
+        **changed("cmdline", "initrd", "kernel", "ignition", "template"),
+        "user": "user-data has changed",
+        "network": "network configuration has changed",
+        "nics": _nics,
+        "disks": _disks,
+        "image": _image,
+    }
 
     name: str
     uuid: str
@@ -113,6 +205,68 @@ class Domain:
     ignition: str = ""  # path of what Ignition reads
     template: str = ""  # digest of the user's own template; "" for vmnet's
     login: str = "root"  # who logs in by ssh
+    home: str = field(default="", compare=False)  # the folder of the plan's files
+
+    def needs(self) -> tuple[Key, ...]:
+        """Return its macvtaps and files, but for those that are not the plan's."""
+        read = (self.kernel, self.initrd, self.nvram, self.ignition)
+        return (
+            *((Macvtap.KIND, nic.link) for nic in self.nics if not nic.granted),
+            *(
+                (Overlay.KIND, x.path)
+                for x in self.disks
+                if x.path.startswith(f"{self.home}/disk/")
+            ),
+            *((FileCopy.KIND, path) for path in read if path.startswith(f"{self.home}/boot/")),
+            *([(Seed.KIND, self.seed)] if self.seed else []),
+        )
+
+    def still_needs(self, want: Resource | None) -> tuple[Key, ...]:
+        """Return what it needs but for NICs that can be taken away while it runs."""
+        return self.needs() if want is None else tuple(k for k in self.needs() if k in want.needs())
+
+    def follows(self, others: Mapping[Key, Resource]) -> tuple[Key, ...]:
+        """Return the guards of its NICs, and what serves or isolates the plan's switches."""
+        links = {nic.link for nic in self.nics}
+        return tuple(
+            k
+            for k, r in others.items()
+            if isinstance(r, Nat | Dhcp) or (isinstance(r, Guard) and r.device in links)
+        )
+
+    def can_become(self, want: Self, changed: AbstractSet[str]) -> bool:
+        """Return whether whole NICs come and go, and each that stays is as it was."""
+        before = {nic.link: nic for nic in self.nics}
+        return changed <= self.LIVE and all(before.get(nic.link, nic) == nic for nic in want.nics)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfStarted(Leftover):
+    """A domain that a killed vmnet was just starting; its guest has never run.
+
+    libvirt would wait 30 s for it on open, and meanwhile answer nothing about it.
+    """
+
+    KIND: ClassVar[str] = "half-started domain"
+    GOES_FIRST: ClassVar[bool] = True
+
+    name: str
+    record: str = field(default="", compare=False)  # path of libvirt's status file
+
+
+@dataclass(frozen=True, slots=True)
+class LeftDraft(Leftover):
+    """A file that a killed vmnet had not written to its end."""
+
+    KIND: ClassVar[str] = "draft"
+    ID: ClassVar[str] = "path"
+
+    path: str
+
+    @property
+    def label(self) -> str:
+        """Name the file without its folder."""
+        return f"{self.KIND} {_base(self.path)}"
 
 
 NAMESPACE = "urn:vmnet:domain:1"
@@ -121,4 +275,4 @@ NAMESPACE = "urn:vmnet:domain:1"
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 
 
-GuestResource = Seed | Overlay | FileCopy | Domain
+GuestResource = Seed | Overlay | FileCopy | Domain | HalfStarted | LeftDraft

@@ -55,6 +55,14 @@ class Table:
     comment: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All tables of a network namespace, or why they cannot be listed."""
+
+    tables: tuple[Table, ...] = ()
+    trouble: str = ""
+
+
 def parse(listing: str) -> tuple[Table, ...]:
     """Read what `nft --terse --numeric-priority list ruleset` prints."""
     tables: list[Table] = []

@@ -12,7 +12,7 @@ from provisioner.network.devices import Nics, uplink_of
 from provisioner.network.facts import Facts, Link
 from provisioner.network.nft_ruleset import taken
 from provisioner.plan.nic_settings import settings_of, settings_on
-from provisioner.reconcile.resources import Key, Resources
+from provisioner.resource import Key, Resources
 from provisioner.text import one_line
 
 if TYPE_CHECKING:

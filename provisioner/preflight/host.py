@@ -13,7 +13,7 @@ from provisioner.network.standalone import granted
 from provisioner.plan.nic_settings import settings_on
 from provisioner.plan.rules import network as netrules
 from provisioner.preflight import conflicts
-from provisioner.reconcile.resources import Resources
+from provisioner.resource import Resources
 from provisioner.text import one_line
 
 if TYPE_CHECKING:

@@ -12,15 +12,14 @@ from provisioner.guest.userdata import Texts
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
 from provisioner.network import addressing, nftables
 from provisioner.network.devices import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
-from provisioner.network.facts import Chosen, Facts, Link
+from provisioner.network.facts import Chosen, Facts
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import granted
 from provisioner.plan.nic_settings import settings_on
-from provisioner.reconcile.resources import Resource, by_key
+from provisioner.resource import Key, Resource, by_key
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Plan, Vm
-    from provisioner.reconcile.resources import Key
 _MOST_MTU = 65535
 _DEFAULT_MEMORY_MIB = 128
 
@@ -41,28 +40,28 @@ class New:
     texts: Texts = field(default_factory=Texts)
 
     def image_of(self, vm: str) -> Image:
-        """Give the image that a VM boots, or has booted, from."""
+        """Return the image that a VM boots, or has booted, from."""
         old, new = self.kept.get(vm), self.images.get(vm)
         if old and (new is None or new.name == old.image.name):
             return old.image
         return new or Image()
 
     def accel_of(self, vm: str, wish: str) -> str:
-        """Give the accelerator that a VM gets, or has got and the plan does not want otherwise."""
+        """Return the accelerator that a VM gets, or has unless the plan wants another."""
         if not (old := self.kept.get(vm)):
             return self.accel.what
         return old.accel if wish == "auto" else wish
 
 
-def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> "dict[Key, Resource]":
-    """List everything that must exist for `plan` to be up."""
+def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> dict[Key, Resource]:
+    """Return everything that must exist for `plan` to be up."""
     resources: list[Resource] = []
     given = granted.devices(plan, facts)
     for network in plan.networks:
         resources += of_network(plan, network, nics, facts)
     for vm in plan.vms:
         taps = [
-            _granted(given[vm.name, i])
+            Macvtap.from_link(given[vm.name, i], uplink="")
             if (vm.name, i) in given
             else _macvtap(plan, vm, i, nics, facts)
             for i in range(len(vm.nics))
@@ -93,21 +92,6 @@ def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resour
         )
 
 
-def _granted(link: Link) -> Macvtap:
-    """Take a device that root has made as it is."""
-    return Macvtap(
-        name=link.name,
-        uplink="",
-        mode=link.mode,
-        mac=link.mac,
-        mtu=link.mtu,
-        group=link.group,
-        alias=link.alias,
-        altname=link.altname,
-        queues=link.queues,
-    )
-
-
 def _macvtap(plan: "Plan", vm: "Vm", i: int, nics: Nics, facts: Facts) -> Macvtap:
     nic = vm.nics[i]
     network = plan.network(nic.network)
@@ -127,6 +111,9 @@ def _macvtap(plan: "Plan", vm: "Vm", i: int, nics: Nics, facts: Facts) -> Macvta
         queues=how.queues,
         txqueuelen=how.txqueuelen,
         up=nic.link == "up",
+        plan=plan.name,
+        vm=vm.name,
+        nic=i,
     )
 
 
@@ -150,10 +137,10 @@ def _guest(
     user = cloudinit.user_data(vm, image.user if image.cloud_init else None, new.texts)
     seed = None
     if old and old.user == cloudinit.fingerprint(user):
-        # What it booted with stays: changes of its network are told to it while it runs.
+        # What it booted with stays: its agent changes its network while it runs.
         seed = Seed(old.seed) if old.seed else None
     elif vm.ignition:
-        pass  # it reads that, and no seed
+        pass  # it reads that instead of a seed
     elif user or not micro or len(with_network(cmdline, network)) > MAX_CMDLINE:
         # The command line saves the guest a disk to look for and to mount; what does not fit
         # there, or is more than a network, goes the way every cloud image understands.
@@ -186,6 +173,7 @@ def _guest(
         ignition=start.ignition,
         template=start.template,
         login=vm.user or image.user,
+        home=facts.home,
     )
     return [*([seed] if seed else []), *start.resources, domain]
 
@@ -199,17 +187,17 @@ def _nics(
         wish = settings_on(plan.network(nic.network), nic).vhost
         before = had.get(tap.name)
         vhost = wish == "on" or (wish == "auto" and (before.vhost if before else facts.vhost))
-        # A guest cannot be told another MTU by its card than at its start: it is told by its
-        # agent, and the card's stays, unless that one forbids it.
+        # The MTU of a NIC is fixed when the guest starts: a later one is set by its agent, unless
+        # the NIC's forbids it.
         mtu = before.mtu if before and tap.mtu <= _most(before.mtu) else tap.mtu
         foreign = tap.group != naming.group(plan.name)
         out.append(DomainNic(tap.name, tap.mac, mtu, tap.queues, vhost, foreign))
     return tuple(out)
 
 
-def _most(card: int) -> int:
-    """Give the largest MTU that a running guest can set on a card that was given this one.
+def _most(mtu: int) -> int:
+    """Return the largest MTU that a running guest can set on a NIC that was started with `mtu`.
 
-    1500 is not told to the card at all, and then virtio knows no limit of its own.
+    1500 is not given to the NIC at all, and then virtio has no limit of its own.
     """
-    return card if card != DEFAULT_MTU else _MOST_MTU
+    return mtu if mtu != DEFAULT_MTU else _MOST_MTU

@@ -18,6 +18,7 @@ from provisioner.host.network import dnsmasq
 from provisioner.host.system import paths
 from provisioner.network import dnsmasq as leases
 from provisioner.network.resources import Dhcp
+from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import ip
 
 pytestmark = pytest.mark.usefixtures("namespace")
@@ -55,7 +56,7 @@ def pid_of(dhcp: Dhcp) -> int:
 
 def test_it_serves_when_it_has_been_made_and_is_found_again(served: Dhcp) -> None:
     dnsmasq.create(served)
-    assert dnsmasq.observe("lab") == [served]
+    assert dnsmasq.observe(Look("lab")) == [served]
     assert [asked("web"), asked("web.lab")] == [bytes([10, 5, 0, 20])] * 2
 
 
@@ -77,9 +78,9 @@ def test_one_that_was_killed_is_noticed_and_started_anew(served: Dhcp) -> None:
     signal.pidfd_send_signal(process, signal.SIGKILL)
     assert select.select([process], [], [], 10)[0]
     os.close(process)
-    assert dnsmasq.observe("lab") == [replace(served, alive=False)]
+    assert dnsmasq.observe(Look("lab")) == [replace(served, alive=False)]
     dnsmasq.create(served)
-    assert dnsmasq.observe("lab") == [served]
+    assert dnsmasq.observe(Look("lab")) == [served]
 
 
 def test_a_stranger_with_its_number_is_left_alone(served: Dhcp) -> None:

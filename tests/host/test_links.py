@@ -54,7 +54,7 @@ def test_a_switchs_addresses_are_brought_to_what_they_should_be() -> None:
 
 def test_a_macvtap_is_born_with_all_its_marks_and_silent() -> None:
     switch.create(SWITCH)
-    macvtap.create(tap("web"), 0x12345678)
+    macvtap.create_at(tap("web"), 0x12345678)
     assert seen()[tap("web").name] == Link(
         name=naming.macvtap("lab", "web", 0),
         index=0x12345678,
@@ -77,20 +77,20 @@ def test_a_macvtap_is_born_with_all_its_marks_and_silent() -> None:
 
 def test_a_living_macvtap_changes_its_mode_and_keeps_its_ifindex() -> None:
     switch.create(SWITCH)
-    macvtap.create(tap("web"), 0x12345678)
+    macvtap.create_at(tap("web"), 0x12345678)
     changed = tap("web", mode="vepa", mtu=1400, altname="other")
-    macvtap.update(changed, seen()[changed.name])
+    macvtap.update_from(changed, seen()[changed.name])
     now = seen()[changed.name]
     assert (now.mode, now.mtu, now.altname, now.index) == ("vepa", 1400, "other", 0x12345678)
 
 
 def test_what_the_kernel_refuses_leaves_nothing_behind() -> None:
     switch.create(SWITCH)
-    macvtap.create(tap("web"), 0x12345678)
+    macvtap.create_at(tap("web"), 0x12345678)
     before = set(seen())
     twin = tap("db", mac=tap("web").mac)  # the kernel finds out only when it is set up
     with pytest.raises(VmnetError) as caught:
-        macvtap.create(twin, 0x12345679)
+        macvtap.create_at(twin, 0x12345679)
     assert "Address already in use" in caught.value.what
     assert "another one" in (caught.value.fix or "")
     assert set(seen()) == before
@@ -98,23 +98,23 @@ def test_what_the_kernel_refuses_leaves_nothing_behind() -> None:
 
 def test_an_ifindex_or_a_name_that_is_taken_is_told_apart_from_a_refusal() -> None:
     switch.create(SWITCH)
-    macvtap.create(tap("web"), 0x12345678)
+    macvtap.create_at(tap("web"), 0x12345678)
     with pytest.raises(FileExistsError):
-        macvtap.create(tap("db"), 0x12345678)
+        macvtap.create_at(tap("db"), 0x12345678)
     with pytest.raises(FileExistsError):
-        macvtap.create(tap("web"), 0x12345679)
+        macvtap.create_at(tap("web"), 0x12345679)
     assert seen()[tap("web").name].index == 0x12345678
 
 
 def test_an_uplink_that_is_not_there_is_named() -> None:
     with pytest.raises(VmnetError, match='there is no network device "nope"'):
-        macvtap.create(tap("web", uplink="nope"), 0x12345678)
+        macvtap.create_at(tap("web", uplink="nope"), 0x12345678)
 
 
 def test_a_plans_links_go_in_one_call() -> None:
     switch.create(SWITCH)
     for n, vm in enumerate(("web", "db", "x")):
-        macvtap.create(tap(vm), 0x12345678 + n)
+        macvtap.create_at(tap(vm), 0x12345678 + n)
     links.delete_group(GROUP, lambda x: naming.are_ours(x.name, x.kind))
     assert set(seen()) == {"lo"}
 
@@ -122,7 +122,7 @@ def test_a_plans_links_go_in_one_call() -> None:
 def test_a_stranger_in_the_group_survives_and_the_plans_own_links_still_go() -> None:
     switch.create(SWITCH)
     switch.create(replace(SWITCH, name="stranger0", peer="stranger1", addresses=()))
-    macvtap.create(tap("web"), 0x12345678)
+    macvtap.create_at(tap("web"), 0x12345678)
     links.delete_group(GROUP, lambda x: naming.are_ours(x.name, x.kind))
     assert set(seen()) == {"lo", "stranger0", "stranger1"}
 

@@ -56,7 +56,7 @@ def promiscuity_of_the_uplink() -> int:
 
 def test_every_word_of_a_birth_is_heard() -> None:
     wish = replace(PLAIN, mode="source", sources=(A, B), mtu=1400, queues=4, txqueuelen=777)
-    macvtap.create(wish, INDEX)
+    macvtap.create_at(wish, INDEX)
     have = told()
     assert (have.mode, have.sources, have.mtu) == ("source", (A, B), 1400)
     assert (have.queues, have.txqueuelen, have.quiet) == (4, 777, True)
@@ -69,110 +69,110 @@ def test_every_word_of_a_birth_is_heard() -> None:
 
 
 def test_a_device_can_be_born_down_and_be_set_up_and_down() -> None:
-    macvtap.create(replace(PLAIN, up=False), INDEX)
+    macvtap.create_at(replace(PLAIN, up=False), INDEX)
     assert (told().up, told().quiet) == (False, True)
-    macvtap.update(PLAIN, told())
+    macvtap.update_from(PLAIN, told())
     assert told().up
-    macvtap.update(replace(PLAIN, up=False), told())
+    macvtap.update_from(replace(PLAIN, up=False), told())
     assert not told().up
 
 
 def test_all_twelve_changes_of_mode_keep_the_device() -> None:
-    macvtap.create(PLAIN, INDEX)
+    macvtap.create_at(PLAIN, INDEX)
     for before, after in permutations(LOOSE, 2):
-        macvtap.update(replace(PLAIN, mode=before), told())
-        macvtap.update(replace(PLAIN, mode=after), told())
+        macvtap.update_from(replace(PLAIN, mode=before), told())
+        macvtap.update_from(replace(PLAIN, mode=after), told())
         have = told()
         assert (have.mode, have.index, have.up, have.carrier) == (after, INDEX, True, True)
 
 
 def test_nothing_goes_to_or_from_passthru_while_it_lives() -> None:
-    macvtap.create(PLAIN, INDEX)
+    macvtap.create_at(PLAIN, INDEX)
     with pytest.raises(VmnetError) as caught:
-        macvtap.update(replace(PLAIN, mode="passthru"), told())
+        macvtap.update_from(replace(PLAIN, mode="passthru"), told())
     assert "Invalid argument" in caught.value.what
     assert caught.value.fix == macvtap._AT_CREATION_ONLY
     assert told().mode == "bridge"
     links.delete(PLAIN.name)
-    macvtap.create(replace(PLAIN, mode="passthru"), INDEX)
+    macvtap.create_at(replace(PLAIN, mode="passthru"), INDEX)
     with pytest.raises(VmnetError, match="Invalid argument"):
-        macvtap.update(PLAIN, told())
+        macvtap.update_from(PLAIN, told())
     assert told().mode == "passthru"
 
 
 def test_passthru_takes_the_uplinks_mac_and_leaves_it_alone() -> None:
-    macvtap.create(replace(PLAIN, mode="passthru"), INDEX)
+    macvtap.create_at(replace(PLAIN, mode="passthru"), INDEX)
     assert (told().mac, told("up0").mac) == ("02:00:00:00:00:f0", "02:00:00:00:00:f0")
 
 
 def test_passthru_must_be_alone() -> None:
-    macvtap.create(PLAIN, INDEX)
+    macvtap.create_at(PLAIN, INDEX)
     twin = replace(PLAIN, name="mvt00000000bb", mac=B, mode="passthru", altname="")
     with pytest.raises(VmnetError) as caught:
-        macvtap.create(twin, INDEX + 1)
+        macvtap.create_at(twin, INDEX + 1)
     assert "alone" in (caught.value.fix or "")
     assert caught.value.status is Exit.HOST_CANNOT
 
 
 def test_nopromisc_is_set_at_birth_and_toggled_while_it_lives() -> None:
     through = replace(PLAIN, mode="passthru")
-    macvtap.create(through, INDEX)
+    macvtap.create_at(through, INDEX)
     seen = [(told().nopromisc, promiscuity_of_the_uplink())]
     for nopromisc in (True, False):
-        macvtap.update(replace(through, nopromisc=nopromisc), told())
+        macvtap.update_from(replace(through, nopromisc=nopromisc), told())
         seen.append((told().nopromisc, promiscuity_of_the_uplink()))
     links.delete(PLAIN.name)
-    macvtap.create(replace(through, nopromisc=True), INDEX)
+    macvtap.create_at(replace(through, nopromisc=True), INDEX)
     seen.append((told().nopromisc, promiscuity_of_the_uplink()))
     assert seen == [(False, 1), (True, 0), (False, 1), (True, 0)]
 
 
 def test_a_source_list_is_edited_mac_by_mac() -> None:
     wish = replace(PLAIN, mode="source", sources=(A, B))
-    macvtap.create(wish, INDEX)
+    macvtap.create_at(wish, INDEX)
     edits = list(macvtap._source_edits(replace(wish, sources=(B, C)), told()))
     assert len(edits) == 2  # one in, one out: B is never missing
-    macvtap.update(replace(wish, sources=(B, C)), told())
+    macvtap.update_from(replace(wish, sources=(B, C)), told())
     assert told().sources == (B, C)
-    macvtap.update(replace(wish, sources=()), told())
+    macvtap.update_from(replace(wish, sources=()), told())
     assert told().sources == ()
 
 
 def test_leaving_source_forgets_the_list_and_coming_back_restores_it() -> None:
     wish = replace(PLAIN, mode="source", sources=(A, B))
-    macvtap.create(wish, INDEX)
-    macvtap.update(PLAIN, told())
+    macvtap.create_at(wish, INDEX)
+    macvtap.update_from(PLAIN, told())
     assert told().sources == ()
-    macvtap.update(wish, told())
+    macvtap.update_from(wish, told())
     assert told().sources == (A, B)
 
 
 def test_what_the_kernel_passes_over_in_silence_is_told_and_the_device_is_gone_again() -> None:
     # On a macvtap the kernel puts no macvtap: it takes what is below, and reports success.
-    macvtap.create(PLAIN, INDEX)
+    macvtap.create_at(PLAIN, INDEX)
     twin = replace(PLAIN, name="mvt00000000bb", uplink=PLAIN.name, mac=B, altname="")
     with pytest.raises(VmnetError) as caught:
-        macvtap.create(twin, INDEX + 1)
+        macvtap.create_at(twin, INDEX + 1)
     assert f"uplink: asked for {PLAIN.name}, there is up0" in caught.value.what
     assert {x.name for x in links.every()} == {"lo", "up0", "up1", PLAIN.name}
 
 
 def test_a_multicast_source_is_refused_by_the_kernel() -> None:
     with pytest.raises(VmnetError, match="Cannot assign requested address"):
-        macvtap.create(replace(PLAIN, mode="source", sources=("01:00:5e:00:00:01",)), INDEX)
+        macvtap.create_at(replace(PLAIN, mode="source", sources=("01:00:5e:00:00:01",)), INDEX)
     assert {x.name for x in links.every()} == {"lo", "up0", "up1"}
 
 
 def test_a_change_that_the_kernel_passes_over_is_told_and_the_device_stays() -> None:
-    macvtap.create(replace(PLAIN, queues=2), INDEX)
+    macvtap.create_at(replace(PLAIN, queues=2), INDEX)
     with pytest.raises(VmnetError, match="queues: asked for 4, there is 2"):
-        macvtap.update(replace(PLAIN, queues=4), told())
+        macvtap.update_from(replace(PLAIN, queues=4), told())
     assert told().index == INDEX
 
 
 def test_carrier_is_not_asked_for_when_the_uplink_has_none() -> None:
     ip("link set dev up1 down")
-    macvtap.create(PLAIN, INDEX)
+    macvtap.create_at(PLAIN, INDEX)
     assert (told().up, told().carrier) == (True, False)
 
 

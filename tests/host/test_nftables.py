@@ -12,6 +12,7 @@ from provisioner.host.network import nftables as nft
 from provisioner.network import nftables
 from provisioner.network.impairment import Impairment
 from provisioner.network.resources import Guard, Nat
+from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import fresh_namespace, ip
 
 pytestmark = pytest.mark.usefixtures("namespace")
@@ -197,7 +198,7 @@ def test_a_link_is_not_made_worse_with_the_table_of_somebody_else() -> None:
         impairment.set_on(TAP, Impairment(loss=0.5))
     assert caught.value.status == Exit.CONFLICT
     impairment.clear(TAP)
-    impairment.remove_leftovers(nft.listing(), [])
+    assert impairment.observe(Look("lab", tables=nft.listing())) == []
     assert told("list", "ruleset") == before
 
 

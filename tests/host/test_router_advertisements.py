@@ -86,7 +86,7 @@ def neighbour(uplink: str, name: str = "ctl") -> str:
 
 
 def test_a_macvtap_that_nobody_holds_is_no_part_of_the_host(far: Namespace, control: str) -> None:
-    macvtap.create(TAP, INDEX)
+    macvtap.create_at(TAP, INDEX)
     advertise("far", control, far)
     assert learned(TAP.name) == []
     assert not link(TAP.name).ipv6
@@ -100,8 +100,8 @@ def test_a_macvtap_that_nobody_holds_is_no_part_of_the_host(far: Namespace, cont
 def test_a_macvtap_that_is_changed_alive_stays_so(
     far: Namespace, control: str, change: dict[str, object]
 ) -> None:
-    macvtap.create(TAP, INDEX)
-    macvtap.update(replace(TAP, **change), link(TAP.name))  # type: ignore[arg-type]
+    macvtap.create_at(TAP, INDEX)
+    macvtap.update_from(replace(TAP, **change), link(TAP.name))  # type: ignore[arg-type]
     advertise("far", control, far)
     assert learned(TAP.name) == []
 
@@ -109,8 +109,8 @@ def test_a_macvtap_that_is_changed_alive_stays_so(
 def test_an_mtu_that_becomes_large_enough_for_ipv6_brings_none_of_it_back(
     far: Namespace, control: str
 ) -> None:
-    macvtap.create(replace(TAP, mtu=1000), INDEX)
-    macvtap.update(TAP, link(TAP.name))
+    macvtap.create_at(replace(TAP, mtu=1000), INDEX)
+    macvtap.update_from(TAP, link(TAP.name))
     assert (link(TAP.name).mtu, link(TAP.name).ipv6, link(TAP.name).quiet) == (1500, False, True)
     advertise("far", control, far)
     assert learned(TAP.name) == []
@@ -119,12 +119,12 @@ def test_an_mtu_that_becomes_large_enough_for_ipv6_brings_none_of_it_back(
 def test_a_macvtap_that_an_older_vmnet_has_made_is_shut_and_forgets(
     far: Namespace, control: str
 ) -> None:
-    macvtap.create(TAP, INDEX)
+    macvtap.create_at(TAP, INDEX)
     listening(TAP.name)
     advertise("far", control, far)
     assert "default" in learned(TAP.name)
     assert link(TAP.name).ipv6
-    macvtap.update(TAP, link(TAP.name))
+    macvtap.update_from(TAP, link(TAP.name))
     assert learned(TAP.name) == []
     advertise("far", control, far)
     assert learned(TAP.name) == []
@@ -216,8 +216,8 @@ def test_an_mtu_of_a_switch_that_becomes_large_enough_for_ipv6_brings_no_router_
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: macvtap.create(TAP, INDEX),
-        lambda: macvtap.update(TAP, link(TAP.name)),
+        lambda: macvtap.create_at(TAP, INDEX),
+        lambda: macvtap.update_from(TAP, link(TAP.name)),
         lambda: host_access.create(ACCESS),
         lambda: switches.create(HAIRPIN),
         lambda: switches.update(HAIRPIN),
@@ -229,7 +229,7 @@ def test_no_device_is_up_before_it_is_out_of_the_host_s_ipv6(
     request: pytest.FixtureRequest, make: Callable[[], None]
 ) -> None:
     if "larger macvtap" in request.node.name:
-        macvtap.create(replace(TAP, mtu=1000), INDEX)
+        macvtap.create_at(replace(TAP, mtu=1000), INDEX)
     if "larger switch" in request.node.name:
         switches.create(replace(HAIRPIN, addresses=("10.77.0.1/24",), mtu=1000))
     with socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, 0) as monitor:
@@ -260,7 +260,7 @@ def test_a_wire_into_an_uplink_is_no_part_of_the_host() -> None:
 def test_only_what_the_host_itself_has_learned_keeps_it_from_forwarding(
     far: Namespace, control: str
 ) -> None:
-    macvtap.create(TAP, INDEX)
+    macvtap.create_at(TAP, INDEX)
     host_access.create(ACCESS)
     listening(TAP.name, ACCESS.name)
     advertise("far", control, far)
@@ -278,7 +278,7 @@ def test_where_proc_sys_is_read_only_devices_are_made_and_are_no_drift() -> None
     script = """
 from tests.host.test_router_advertisements import *
 ip("link add near type veth peer name far", "link set near up", "link set far up")
-macvtap.create(TAP, INDEX)
+macvtap.create_at(TAP, INDEX)
 host_access.create(ACCESS)
 switches.create(HAIRPIN)
 host_access.update(ACCESS)

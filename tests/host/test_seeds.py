@@ -15,6 +15,7 @@ from provisioner.errors import VmnetError
 from provisioner.guest.domain import Seed
 from provisioner.host.guest import host_keys
 from provisioner.host.storage import seeds
+from provisioner.host.storage.seeds import SeedDriver
 
 FILES = (
     ("meta-data", "local-hostname: web\n"),
@@ -96,8 +97,8 @@ def test_seeds_are_listed_and_no_draft_of_a_killed_run_is_taken_for_one(tmp_path
 def test_a_seed_is_deleted_once_and_again(tmp_path: Path) -> None:
     seed = Seed(str(tmp_path / "web-1.iso"), FILES)
     seeds.create(seed)
-    seeds.delete(seed)
-    seeds.delete(seed)
+    SeedDriver().delete(seed)
+    SeedDriver().delete(seed)
     assert seeds.observe(tmp_path) == []
 
 

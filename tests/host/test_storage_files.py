@@ -10,8 +10,13 @@ import pytest
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.domain import FileCopy, Overlay
-from provisioner.host.storage import disks, files
+from provisioner.host.storage import disks
+from provisioner.host.storage.copies import CopyDriver
+from provisioner.host.storage.disks import DiskDriver
+from provisioner.host.storage.files import DraftDriver
 from provisioner.host.system import paths, plan_folders
+from provisioner.host.system.secret_files import Owner
+from provisioner.reconcile.resources import Look
 
 MIB = 1 << 20
 NOBODY = (65534, 65534)
@@ -32,6 +37,17 @@ def image(folder: Path, form: str = "qcow2") -> Path:
     return made
 
 
+def create(file: Overlay | FileCopy, owner: Owner | None = None) -> None:
+    if isinstance(file, Overlay):
+        DiskDriver(owner).create(file)
+    else:
+        CopyDriver(owner).create(file)
+
+
+def observe() -> list[Overlay | FileCopy]:
+    return [*DiskDriver().observe(Look("lab")), *CopyDriver().observe(Look("lab"))]
+
+
 def told_by_qemu(path: Path) -> dict[str, object]:
     argv = ["qemu-img", "info", "-f", "qcow2", "--output=json", str(path)]
     found: dict[str, object] = json.loads(subprocess.check_output(argv))
@@ -44,18 +60,18 @@ def test_a_disk_lies_over_its_image_and_says_its_format(
 ) -> None:
     below = image(tmp_path, form)
     disk = Overlay(str(home / "disk" / "web.qcow2"), 20 * MIB, str(below), form)
-    files.create("lab", disk, NOBODY)
+    create(disk, NOBODY)
     info = told_by_qemu(Path(disk.path))
     assert info["virtual-size"] == 20 * MIB
     assert (info["backing-filename"], info["backing-filename-format"]) == (str(below), form)
-    assert files.observe("lab") == [disk]
+    assert observe() == [disk]
 
 
 def test_an_empty_disk_lies_over_nothing(home: Path) -> None:
     disk = Overlay(str(home / "disk" / "web.1.qcow2"), 5 * MIB)
-    files.create("lab", disk, None)
+    create(disk, None)
     assert "backing-filename" not in told_by_qemu(Path(disk.path))
-    assert files.observe("lab") == [disk]
+    assert observe() == [disk]
 
 
 def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
@@ -64,7 +80,7 @@ def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
     disk = Overlay(str(home / "disk" / "web.qcow2"), MIB)
     copy = FileCopy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel"))
     for file in (disk, copy):
-        files.create("lab", file, NOBODY)
+        create(file, NOBODY)
         found = Path(file.path).stat()
         assert (oct(found.st_mode & 0o7777), found.st_uid, found.st_gid) == ("0o600", *NOBODY)
     assert Path(copy.path).read_bytes() == b"kernel"
@@ -85,20 +101,20 @@ def test_a_file_that_is_not_the_one_that_was_judged_is_not_copied(
             source.write_text(now)
     judged = hashlib.sha256(b"kernel").hexdigest()
     with pytest.raises(VmnetError, match="changed after it was looked at"):
-        files.create("lab", FileCopy(f"{home}/boot/kernel-ab", str(source), judged), None)
+        create(FileCopy(f"{home}/boot/kernel-ab", str(source), judged), None)
     assert list((home / "boot").iterdir()) == []
     source.unlink()
     source.write_bytes(b"kernel")
-    files.create("lab", FileCopy(f"{home}/boot/kernel-ab", str(source), judged), None)
+    create(FileCopy(f"{home}/boot/kernel-ab", str(source), judged), None)
     assert (home / "boot" / "kernel-ab").read_bytes() == b"kernel"
 
 
 def test_a_disk_grows_and_keeps_what_lies_below(home: Path, tmp_path: Path) -> None:
     disk = Overlay(str(home / "disk" / "web.qcow2"), 20 * MIB, str(image(tmp_path)), "qcow2")
-    files.create("lab", disk, None)
+    create(disk, None)
     larger = Overlay(disk.path, 40 * MIB, disk.backing, disk.backing_format)
     disks.grow(larger)
-    assert files.observe("lab") == [larger]
+    assert observe() == [larger]
 
 
 def test_drafts_of_a_killed_run_are_cleared_away_and_never_taken_for_disks(home: Path) -> None:
@@ -106,8 +122,9 @@ def test_drafts_of_a_killed_run_are_cleared_away_and_never_taken_for_disks(home:
         plan_folders.own(home / name)
         (home / name).with_name(f".{Path(name).name}.part").write_bytes(b"half")
     (home / "disk" / ".mine.part").write_bytes(b"somebody else's")
-    assert files.observe("lab") == []
-    plan_folders.remove_drafts(home)
+    assert observe() == []
+    for draft in DraftDriver().observe(Look("lab")):
+        DraftDriver().delete(draft)
     assert [p.name for p in home.rglob("*.part")] == [".mine.part"]
 
 
@@ -115,7 +132,7 @@ def test_a_file_that_is_no_disk_of_ours_is_told_apart(home: Path) -> None:
     path = home / "disk" / "web.qcow2"
     plan_folders.own(path)
     path.write_bytes(b"no disk")
-    assert files.observe("lab") == [Overlay(str(path), 0)]
+    assert observe() == [Overlay(str(path), 0)]
 
 
 def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path) -> None:
@@ -124,7 +141,7 @@ def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path
     path = home / "disk" / "web.qcow2"
     path.parent.mkdir(parents=True)
     (path.parent / ".web.qcow2.part").symlink_to(victim)
-    files.create("lab", Overlay(str(path), MIB), None)
+    create(Overlay(str(path), MIB), None)
     assert victim.read_text() == "precious"
     assert not path.is_symlink()
 
@@ -135,9 +152,7 @@ def test_a_full_disk_is_told_and_nothing_stays(home: Path, tmp_path: Path) -> No
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", str(home)], check=True)
     try:
         with pytest.raises(VmnetError) as caught:
-            files.create(
-                "lab", FileCopy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None
-            )
+            create(FileCopy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None)
         left = [p for p in home.rglob("*") if p.is_file()]
     finally:
         subprocess.run(["umount", str(home)], check=True)
@@ -150,11 +165,11 @@ def test_a_file_that_somebody_else_put_there_is_neither_listed_nor_overwritten(h
     path = home / "disk" / "web.qcow2"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
-    assert files.observe("lab") == []
+    assert observe() == []
     with pytest.raises(VmnetError, match="is in the way: vmnet has not made it") as refused:
-        files.create("lab", Overlay(str(path), MIB), None)
+        create(Overlay(str(path), MIB), None)
     assert (refused.value.status, path.read_bytes()) == (Exit.CONFLICT, b"mine")
 
 
 def test_deleting_what_has_gone_is_fine(home: Path) -> None:
-    files.delete(Overlay(str(home / "disk" / "web.qcow2"), 0))
+    DiskDriver().delete(Overlay(str(home / "disk" / "web.qcow2"), 0))

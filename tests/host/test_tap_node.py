@@ -11,7 +11,9 @@ from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.netlink import links
 from provisioner.host.network import macvtap, switch, tap_node
-from provisioner.network.resources import Macvtap, Switch
+from provisioner.host.system import paths
+from provisioner.network.resources import LeftNode, Macvtap, Switch
+from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import Namespace
 
 INDEX = 0x6ABCDEF0
@@ -24,7 +26,7 @@ def tap(namespace: Namespace) -> Iterator[None]:
     del namespace
     group = naming.group("taps")
     switch.create(Switch("up0", "up1", (), 1500, group, ""))
-    macvtap.create(
+    macvtap.create_at(
         Macvtap(NAME, "up0", "bridge", "02:01:23:45:67:89", 1500, group, "a", "b"), INDEX
     )
     yield
@@ -61,12 +63,20 @@ def test_a_node_that_vmnet_did_not_make_is_not_removed(tmp_path: Path) -> None:
     assert tap_node.path_of(INDEX).exists()
 
 
-def test_a_node_whose_link_has_gone_is_removed(tmp_path: Path) -> None:
+def test_a_node_whose_link_has_gone_is_found_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMNET_STATE_DIR", str(tmp_path))
+    records = paths.nodes("lab")
     tap_node.path_of(INDEX).unlink()
-    tap_node.make_node(NAME, INDEX, tmp_path)
+    tap_node.make_node(NAME, INDEX, records)
     links.delete(NAME)
-    tap_node.remove_stale_nodes(tmp_path, [])
+    (left,) = tap_node.observe(Look("lab"))
+    assert left == LeftNode(str(tap_node.path_of(INDEX)))
+    assert tap_node.path_of(INDEX).exists()
+    tap_node.delete(left)
     assert not tap_node.path_of(INDEX).exists()
+    assert tap_node.observe(Look("lab")) == []
 
 
 def test_a_node_of_another_device_is_foreign_and_refused() -> None:

@@ -25,7 +25,6 @@ def find(target: PlanTarget, vm: str, *, qemu: bool) -> Log:
     name = one(target, vm)
     domain_name = naming.domain(target.name, name)
     embedded = paths.libvirt_root(target.name)
-    console_log.cap(paths.consoles(target.name))
     log = paths.consoles(target.name) / f"{name}.log"
     if qemu:
         inside = embedded / "log" / "qemu" / f"{domain_name}.log"

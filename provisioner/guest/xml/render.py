@@ -2,7 +2,7 @@
 
 import base64
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from provisioner.guest.domain import (
     EMULATOR,
@@ -74,7 +74,9 @@ def rendered(template: str, **values: object) -> str:
 
 def to_mark(domain: Domain) -> str:
     """Write a domain as the text kept in libvirt's metadata."""
-    return json.dumps(asdict(domain), sort_keys=True)
+    compared = {f.name for f in fields(domain) if f.compare}
+    kept = {name: value for name, value in asdict(domain).items() if name in compared}
+    return json.dumps(kept, sort_keys=True)
 
 
 def from_mark(text: str) -> Domain | None:

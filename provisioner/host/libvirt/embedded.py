@@ -1,14 +1,11 @@
-"""libvirt inside our own process: its root, its settings, and what a killed run left in it."""
+"""libvirt inside our own process: its root, its settings, and who its QEMUs run as."""
 
 import ctypes
 import grp
 import os
 import pwd
-import re
-import signal
 from pathlib import Path
 
-from provisioner.errors import Exit, VmnetError
 from provisioner.host.system import file_errors, paths, plan_folders, programs
 
 _TEST_S = 5.0
@@ -39,55 +36,6 @@ security_driver = "none"
 def has_vms(plan: str) -> bool:
     """Return whether the plan's embedded libvirt knows of VMs that run."""
     return any((paths.libvirt_root(plan) / "run" / "qemu").glob("*.xml"))
-
-
-def clear_half_started(plan: str) -> None:
-    """End QEMUs that a killed vmnet was just starting, and make libvirt forget them.
-
-    Such a guest has never run. libvirt would take it up again on open, wait 30 s for a monitor
-    that may never have existed, and meanwhile answer nothing about it. The plan's lock is held and
-    the root not open, so these files are nobody's but ours.
-    """
-    for file in _half_started(plan):
-        pid_file = file.with_suffix(".pid")
-        _end(pid_file, file.stem)
-        pid_file.unlink(missing_ok=True)
-        file.unlink(missing_ok=True)
-
-
-def refuse_half_started(plan: str) -> None:
-    """Raise VmnetError when a killed vmnet left a guest half started, for commands that only look.
-
-    libvirt would wait 30 s for it on open.
-    """
-    if half := sorted(file.stem.removeprefix(f"{plan}-") for file in _half_started(plan)):
-        raise VmnetError(
-            f"{', '.join(half)} was being started when vmnet was killed",
-            fix="start it: vmnet up; or take the plan away: vmnet down",
-            status=Exit.PARTLY_DONE,
-        )
-
-
-def _half_started(plan: str) -> list[Path]:
-    """List libvirt's records of guests that a killed vmnet was just starting."""
-    return [
-        file
-        for file in (paths.libvirt_root(plan) / "run" / "qemu").glob("*.xml")
-        if re.search(r"<domstatus [^>]*reason='starting up'", file.read_text(errors="replace"))
-    ]
-
-
-def _end(pid_file: Path, domain: str) -> None:
-    """Kill the QEMU of a domain, if the process of that number is still it."""
-    try:
-        pid = int(pid_file.read_text(encoding="ascii"))
-        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        return
-    root = os.fsencode(pid_file.parents[2])
-    named = any(w.split(b",")[0] == b"guest=" + os.fsencode(domain) for w in argv)
-    if named and any(root in w for w in argv):
-        os.kill(pid, signal.SIGKILL)
 
 
 def run_user() -> tuple[str, str]:

@@ -16,16 +16,17 @@ from provisioner.errors import VmnetError
 from provisioner.host.system import file_errors, paths, plan_folders, programs
 from provisioner.network import dnsmasq as texts
 from provisioner.network.resources import Dhcp
+from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _PATIENCE_S = 20
 
 
-def observe(plan: str) -> list[Dhcp]:
+def observe(look: Look) -> list[Dhcp]:
     """List the servers of a plan; one whose process has ended is not `alive`."""
-    folder = _folder(plan)
+    folder = _folder(look.plan)
     found = []
-    for config in sorted(folder.glob("*.conf")) if folder.is_dir() else ():
+    for config in sorted(folder.glob("*.conf")) if look.has_home else ():
         network = texts.network_of(config.name)
         if not network or not plan_folders.is_own(config):
             continue
@@ -66,6 +67,11 @@ def create(dhcp: Dhcp) -> None:
             fix=file_errors.full(done.stderr, config)
             or f"see who else answers on {dhcp.device}: ss -lnup | grep -E ':(53|67) '",
         )
+
+
+def update(dhcp: Dhcp) -> None:
+    """Replace the server of a network. Raises VmnetError as `create`."""
+    create(dhcp)
 
 
 def delete(dhcp: Dhcp) -> None:

@@ -18,8 +18,10 @@ from provisioner.host.netlink import addresses, ipv6, link_codec, links
 from provisioner.host.netlink.link_codec import new
 from provisioner.host.netlink.message import Message, nested
 from provisioner.host.netlink.rtnetlink import write
+from provisioner.host.network import devices
 from provisioner.network.facts import Link, Route
 from provisioner.network.resources import HostAccess
+from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _BRIDGE_MODE: Final = link_codec.macvlan("macvlan", "bridge")
@@ -93,6 +95,16 @@ def update(access: HostAccess) -> None:
     writes += addresses.add_addresses(index, access.addresses)
     writes += _routes(access, index, [x for x in access.routes if x not in right])
     write(doing, writes)
+
+
+def observe(look: Look) -> list[HostAccess]:
+    """List the host accesses of a plan."""
+    return [observed(x, look.links, look.routes) for x in look.ours if x.kind == "macvlan"]
+
+
+def delete(access: HostAccess) -> None:
+    """Delete the macvlan and its routes; one that has gone already is fine."""
+    devices.delete(access.group, access.parts)
 
 
 def observed(device: Link, found: Iterable[Link], routes: Iterable[Route]) -> HostAccess:

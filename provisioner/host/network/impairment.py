@@ -13,6 +13,8 @@ from provisioner.host.network import nftables
 from provisioner.host.system import programs
 from provisioner.network import impairment, nft_ruleset
 from provisioner.network.impairment import Found, Impairment
+from provisioner.network.resources import Impaired
+from provisioner.reconcile.resources import Look
 
 _PATIENCE_S: Final = 30
 
@@ -66,11 +68,19 @@ def clear(device: str) -> None:
         _nft(impairment.removal(device))
 
 
-def remove_leftovers(known: nftables.Listing, devices: Collection[str]) -> None:
-    """Remove the tables whose device is not there any more; `devices` are all that there are."""
-    for device in impairment.observed(known.tables):
-        if device not in devices:
-            _nft(impairment.removal(device))
+def observe(look: Look) -> list[Impaired]:
+    """List what is done to the plan's devices, and to those of any plan that have gone."""
+    there, ours = ({x.name for x in links} for links in (look.links, look.ours))
+    return [
+        Impaired(device, exists=device in there)
+        for device in impairment.observed(look.tables.tables)
+        if device in ours or device not in there
+    ]
+
+
+def delete(impaired: Impaired) -> None:
+    """Delete the rules about a device, whether it is there or not."""
+    _nft(impairment.removal(impaired.name))
 
 
 def _nft(text: str) -> None:

@@ -11,14 +11,18 @@ import select
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from provisioner import naming
 from provisioner.errors import VmnetError
 from provisioner.host.netlink import ipv6, link_codec, links
 from provisioner.host.netlink.link_codec import IFF_ALLMULTI, IFF_NOARP, IFF_UP, linkinfo
 from provisioner.host.netlink.message import Attribute, Message
 from provisioner.host.netlink.rtnetlink import ask, refused, transact, write
+from provisioner.host.network import devices, tap_node
+from provisioner.host.system import paths
 from provisioner.network.facts import Link
 from provisioner.network.readback import CARRIER, Difference, differences
 from provisioner.network.resources import Macvtap
+from provisioner.reconcile.resources import Look
 
 _FOLLOWS_S = 2.0  # a macvtap follows its uplink's carrier when the kernel's link watch runs
 _POLL_S = 0.02
@@ -27,7 +31,64 @@ _AT_CREATION_ONLY = "passthru is chosen when a device is made: delete this one a
 _ALONE = "a passthru device must be alone on its uplink: look at what else sits there: ip -d link"
 
 
-def create(tap: Macvtap, index: int) -> None:
+def observe(look: Look) -> list[Macvtap]:
+    """List the macvtaps of a plan, with the state of their nodes."""
+    ours = [x for x in look.ours if x.kind == "macvtap"]
+    nodes = tap_node.states_of({x.name: x.index for x in ours})
+    return [
+        Macvtap.from_link(x, look.name_of(x.lower) or "?", plan=look.plan, node=nodes[x.name])
+        for x in ours
+    ]
+
+
+def create(tap: Macvtap) -> None:
+    """Make a macvtap of a plan with a node of its own, whole or not at all.
+
+    Raises VmnetError as `create_at` does, and when another device has its name.
+    """
+    for index in naming.ifindexes(tap.plan, tap.vm, tap.nic):
+        if not tap_node.is_free(index):
+            continue  # another namespace's node, or one that somebody made: not ours to open
+        try:
+            create_at(tap, index)
+        except FileExistsError as error:
+            if links.index_of(tap.name):
+                raise devices.taken(tap.name) from error
+            continue  # the ifindex was taken meanwhile
+        if tap_node.state_of(tap.name, index) == "missing":
+            tap_node.make_node(tap.name, index, paths.nodes(tap.plan))
+        if tap_node.state_of(tap.name, index) == "right":
+            return
+        links.delete(tap.name)
+
+
+def update(tap: Macvtap) -> None:
+    """Bring a macvtap and its node to what they should be. Raises VmnetError as `update_from`."""
+    (have,) = links.at(links.existing_index(tap.name))
+    update_from(tap, have)
+    if tap_node.state_of(have.name, have.index) == "missing":
+        tap_node.make_node(have.name, have.index, paths.nodes(tap.plan))
+
+
+def delete(tap: Macvtap) -> None:
+    """Delete a macvtap and its node; one that has gone already is fine."""
+    release([tap])
+    devices.delete(tap.group, tap.parts)
+
+
+def release(taps: Iterable[Macvtap]) -> None:
+    """Remove the nodes of macvtaps and make them ready to be deleted.
+
+    The node first: when vmnet is killed in between, the link still tells whose it was.
+    """
+    owners = {tap.name: tap for tap in taps}
+    here = [x for x in links.every() if x.name in owners and x.group == owners[x.name].group]
+    for link in here:
+        tap_node.remove_node(link.index, paths.nodes(owners[link.name].plan))
+    prepare_removal(here)
+
+
+def create_at(tap: Macvtap, index: int) -> None:
     """Make a macvtap with the given ifindex, whole or not at all.
 
     Raises VmnetError when the kernel refuses, or has made something else than was asked for;
@@ -38,7 +99,7 @@ def create(tap: Macvtap, index: int) -> None:
 
 
 def create_all(wanted: Sequence[tuple[Macvtap, int]]) -> list[Exception | None]:
-    """Make many macvtaps in few calls; return for each what `create` would raise.
+    """Make many macvtaps in few calls; return for each what `create_at` would raise.
 
     One that fails is gone again, whatever becomes of the others.
     """
@@ -58,7 +119,7 @@ def create_all(wanted: Sequence[tuple[Macvtap, int]]) -> list[Exception | None]:
     return errors
 
 
-def update(tap: Macvtap, have: Link) -> None:
+def update_from(tap: Macvtap, have: Link) -> None:
     """Bring what can be set on a living macvtap to what it should be.
 
     Raises VmnetError when the kernel refuses, or has done something else than was asked for.
@@ -68,7 +129,7 @@ def update(tap: Macvtap, have: Link) -> None:
 
 
 def update_all(wanted: Sequence[tuple[Macvtap, Link]]) -> list[Exception | None]:
-    """Change many macvtaps in few calls; return for each what `update` would raise."""
+    """Change many macvtaps in few calls; return for each what `update_from` would raise."""
     statuses = transact(_changes(tap, have) for tap, have in wanted)
     _activate([(tap, have.index) for tap, have in wanted], statuses)
     errors = [

@@ -4,16 +4,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from socket import if_nametoindex
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from provisioner.errors import VmnetError
 from provisioner.host.network import forwarding
 from provisioner.host.system import programs
 from provisioner.network import nft_ruleset, nftables
 from provisioner.network.facts import Firewall
-from provisioner.network.nft_ruleset import Table
+from provisioner.network.nft_ruleset import Listing, Table
 from provisioner.network.resources import Guard, Nat
-from provisioner.reconcile.resources import label
+from provisioner.reconcile.resources import Look
 
 _PATIENCE_S: Final = 30
 _MISSING: Final = "nft is not installed: apt-get install nftables"
@@ -43,14 +43,6 @@ table inet vmnet_probe {
 }
 """
 _LEGACY: Final = {"iptables-legacy": "ip_tables_names", "ip6tables-legacy": "ip6_tables_names"}
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """All tables of this network namespace, or why they cannot be listed."""
-
-    tables: tuple[Table, ...] = ()
-    trouble: str = ""
 
 
 def listing() -> Listing:
@@ -137,6 +129,32 @@ def delete(rules: Guard | Nat) -> None:
             _change(rules, _deletion(rules))
 
 
+_T = TypeVar("_T", Guard, Nat)
+
+
+@dataclass(frozen=True, slots=True)
+class TableDriver(Generic[_T]):
+    """The driver of one kind of tables."""
+
+    kind: type[_T]
+
+    def observe(self, look: Look) -> list[_T]:
+        """List the plan's tables of the kind."""
+        return [x for x in observe(look.plan, look.tables) if isinstance(x, self.kind)]
+
+    def create(self, rules: _T) -> None:
+        """Make a table; see `create`."""
+        create(rules)
+
+    def update(self, rules: _T) -> None:
+        """Replace a table; see `update`."""
+        update(rules)
+
+    def delete(self, rules: _T) -> None:
+        """Delete a table; see `delete`."""
+        delete(rules)
+
+
 def _put(rules: Guard | Nat, before: str) -> None:
     match rules:
         case Guard():
@@ -180,7 +198,7 @@ def _deletion(rules: Guard | Nat) -> str:
 
 def _change(rules: Guard | Nat, script: str) -> None:
     """Let nft do a script, all of it or nothing."""
-    about = f"the {label(rules)}"
+    about = f"the {rules.label}"
     if not programs.found("nft"):
         raise VmnetError(
             f"cannot set up {about}: nft is not installed", fix="apt-get install nftables"

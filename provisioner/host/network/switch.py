@@ -17,9 +17,11 @@ from provisioner.host.netlink.addresses import (
 from provisioner.host.netlink.link_codec import IFF_NOARP, new
 from provisioner.host.netlink.message import Attribute, Message
 from provisioner.host.netlink.rtnetlink import write
+from provisioner.host.network import devices
 from provisioner.network.facts import Link
 from provisioner.network.frames import link_local
 from provisioner.network.resources import Switch
+from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _NO_VETH: Final = {errno.EOPNOTSUPP: "the kernel has no veth driver: load it with modprobe veth"}
@@ -78,6 +80,20 @@ def update(switch: Switch) -> None:
     learned = remove_addresses(addresses(host_side), host_side, wanted)
     routes = remove_learned(host_side, wanted)
     write(doing, [*learned, *routes, *ipv6.bring_up(*devices), *add_addresses(host_side, wanted)])
+
+
+def observe(look: Look) -> list[Switch]:
+    """List the switches of a plan.
+
+    A bridge whose lower end somebody has taken away is a broken switch.
+    """
+    lower = [x for x in look.ours if x.name.startswith(naming.LOWER)]
+    return [*(observed(x, look.links) for x in lower), *strays(look.ours)]
+
+
+def delete(switch: Switch) -> None:
+    """Delete the devices of a switch; those that have gone already are fine."""
+    devices.delete(switch.group, switch.parts)
 
 
 def observed(lower: Link, found: Iterable[Link]) -> Switch:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.system import paths
+from provisioner.network.resources import LeftNode
+from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432  # the same on every architecture
@@ -196,13 +198,21 @@ def remove_node(index: int, records: Path) -> None:
     record.unlink(missing_ok=True)
 
 
-def remove_stale_nodes(records: Path, indexes: Iterable[int]) -> None:
-    """Remove recorded nodes whose link is gone: the uplink was deleted under it, say."""
-    alive = {path_of(i).name for i in indexes}
-    for record in records.glob("tap[0-9]*") if records.is_dir() else ():
-        number = record.name.removeprefix("tap")
-        if record.name not in alive and number.isdecimal():
-            remove_node(int(number), records)
+def observe(look: Look) -> list[LeftNode]:
+    """List the nodes made for macvtaps that are gone: the uplink was deleted under one, say."""
+    if not look.has_home:
+        return []
+    alive = {path_of(x.index).name for x in look.ours}
+    return [
+        LeftNode(str(path_of(int(number))), str(record))
+        for record in sorted(paths.nodes(look.plan).glob("tap[0-9]*"))
+        if (number := record.name.removeprefix("tap")).isdecimal() and record.name not in alive
+    ]
+
+
+def delete(node: LeftNode) -> None:
+    """Remove a node whose macvtap has gone, if it is still the one that vmnet made."""
+    remove_node(int(node.path.removeprefix("/dev/tap")), Path(node.record).parent)
 
 
 def holders(numbers: Mapping[int, str]) -> dict[str, list[int]]:

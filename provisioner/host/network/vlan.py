@@ -9,8 +9,10 @@ from provisioner.host.netlink import drivers, ipv6, link_codec, links
 from provisioner.host.netlink.link_codec import IFF_NOARP, new
 from provisioner.host.netlink.message import Message
 from provisioner.host.netlink.rtnetlink import write
+from provisioner.host.network import devices
 from provisioner.network.facts import Link
 from provisioner.network.resources import Vlan
+from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _LOAD_IT: Final = (
@@ -65,6 +67,16 @@ def update(vlan: Vlan) -> None:
     write(doing, [*raised, *_configure(vlan, index)])
     ipv6.disable(vlan.name)
     write(doing, [*ipv6.bring_up(index)])
+
+
+def observe(look: Look) -> list[Vlan]:
+    """List the VLAN devices of a plan."""
+    return [observed(x, look.links) for x in look.ours if x.kind == "vlan"]
+
+
+def delete(vlan: Vlan) -> None:
+    """Delete a VLAN device; one that has gone already is fine."""
+    devices.delete(vlan.group, vlan.parts)
 
 
 def observed(device: Link, found: Iterable[Link]) -> Vlan:

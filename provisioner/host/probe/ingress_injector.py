@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, Self
 
 from provisioner import naming
@@ -23,7 +24,9 @@ from provisioner.host.probe.neighbours import Seen, watch_through
 from provisioner.host.probe.packet_socket import LOST, Wire, explained, packet_socket
 from provisioner.network.facts import Link
 from provisioner.network.frames import Answer, arp_request
+from provisioner.network.resources import LeftWire
 from provisioner.plan.ip import Address
+from provisioner.reconcile.resources import Look
 
 _END, _ENTRY = naming.WIRE_END, naming.WIRE_ENTRY  # what passes frames on; where they are put in
 _ALIAS: Final = "vmnet:wire"
@@ -92,12 +95,31 @@ class SyntheticWire:
         return self._rx.answers(wait_s)
 
 
-def remove_leftovers() -> None:
-    """Take away the wires of processes that were killed; those in use stay.
+def observe(look: Look) -> list[LeftWire]:
+    """List the wires of processes that were killed; those in use are nobody's to remove."""
+    found = leftovers(look.links)
+    used = _in_use() if found else ""
+    return [LeftWire(x.name) for x in found if f"@{_name(x.name)}\n" not in used]
+
+
+def delete(wire: LeftWire) -> None:
+    """Delete a wire unless it is in use; one that has gone already is fine.
 
     Raises VmnetError when the kernel refuses.
     """
-    for link in leftovers(links.every()):
+    _remove(x for x in leftovers(links.every()) if x.name == wire.name)
+
+
+def remove_leftovers() -> None:
+    """Delete the wires of processes that were killed; those in use stay.
+
+    Raises VmnetError when the kernel refuses.
+    """
+    _remove(leftovers(links.every()))
+
+
+def _remove(ends: Iterable[Link]) -> None:
+    for link in ends:
         with _claim() as claim:
             if _claimed(claim, link.name[len(_END) :]):
                 links.delete_at(link.index, f'deleting "{link.name}"')
@@ -142,6 +164,15 @@ def _built(uplink: str, stack: ExitStack) -> str:
     return tail
 
 
+def _in_use() -> str:
+    """Return the sockets of this network namespace, one a line, abstract names behind "@"."""
+    return Path("/proc/thread-self/net/unix").read_text(encoding="utf-8", errors="replace")
+
+
+def _name(device: str) -> str:
+    return f"vmnet-wire-{device.removeprefix(_END)}"
+
+
 def _claim() -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
 
@@ -153,7 +184,7 @@ def _claimed(claim: socket.socket, tail: str) -> bool:
     (unix(7)).
     """
     try:
-        claim.bind(f"\0vmnet-wire-{tail}")
+        claim.bind(f"\0{_name(tail)}")
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import FileCopy
+from provisioner.host.storage.files import FileDriver, write_whole
+from provisioner.host.system import paths
 from provisioner.text import one_line
 
 _PIECE = 1 << 20
@@ -36,6 +38,15 @@ def write(copy: FileCopy, draft: Path) -> None:
         )
 
 
-def observe(folder: Path) -> list[FileCopy]:
-    """List the copies in a plan's folder for them."""
-    return [FileCopy(str(path)) for path in sorted(folder.glob("[!.]*"))]
+class CopyDriver(FileDriver[FileCopy]):
+    """The driver of copies."""
+
+    __slots__ = ()
+
+    def found(self, plan: str) -> list[FileCopy]:
+        """List the files in the plan's folder for copies."""
+        return [FileCopy(str(path)) for path in sorted(paths.boot(plan).glob("[!.]*"))]
+
+    def make(self, file: FileCopy) -> None:
+        """Copy a file; see `write`."""
+        write_whole(Path(file.path), self.owner, lambda draft: write(file, draft))

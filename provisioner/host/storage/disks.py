@@ -1,9 +1,12 @@
 """Guests' disks: qcow2 files laid over an image, or empty."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.guest.domain import Overlay
-from provisioner.host.system import programs
+from provisioner.host.libvirt.session import LibvirtSession
+from provisioner.host.storage.files import FileDriver, write_whole
+from provisioner.host.system import paths, programs
 from provisioner.image import qcow2
 from provisioner.image.disk_kind import HEAD
 from provisioner.text import one_line
@@ -34,9 +37,26 @@ def grow(disk: Overlay) -> None:
     )
 
 
-def observe(folder: Path) -> list[Overlay]:
-    """List the disks in a plan's folder for them."""
-    return [_read(path) for path in sorted(folder.glob("*.qcow2"))]
+@dataclass(frozen=True, slots=True)
+class DiskDriver(FileDriver[Overlay]):
+    """The driver of disks; `libvirt` lets those of running guests grow."""
+
+    libvirt: LibvirtSession | None = None
+
+    def found(self, plan: str) -> list[Overlay]:
+        """List the files in the plan's folder for disks."""
+        return [_read(path) for path in sorted(paths.disks(plan).glob("*.qcow2"))]
+
+    def make(self, file: Overlay) -> None:
+        """Create a disk; see `write`."""
+        write_whole(Path(file.path), self.owner, lambda draft: write(file, draft))
+
+    def update(self, file: Overlay) -> None:
+        """Let a disk grow, through the guest that runs on it if one does."""
+        if self.libvirt and (user := self.libvirt.user_of(file.path)):
+            self.libvirt.domains.resize(user, file.path, file.size)
+        else:
+            grow(file)
 
 
 def _read(path: Path) -> Overlay:

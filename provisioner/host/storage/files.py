@@ -1,74 +1,71 @@
-"""The files of guests that QEMU opens by itself: seed images, disks, copies of what it starts with.
+"""What the drivers of guests' files share: seed images, disks, copies of what QEMU starts with.
 
 Each is made under a draft's name that no observer takes for a whole one, and is nobody else's to
 read: 0600, and given to the user that QEMU runs as.
 """
 
 import os
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from provisioner.guest.domain import FileCopy, Overlay, Seed
-from provisioner.host.guest import host_keys
-from provisioner.host.storage import copies, disks, seeds
+from provisioner.guest.domain import GuestFile, LeftDraft
 from provisioner.host.system import file_errors, paths, plan_folders, secret_files
 from provisioner.host.system.secret_files import Owner
+from provisioner.reconcile.resources import Look
+
+_F = TypeVar("_F", bound=GuestFile)
 
 
-def create(plan: str, file: Seed | Overlay | FileCopy, owner: Owner | None) -> None:
-    """Make a file: the whole of it under its name, or nothing. Raises VmnetError.
+@dataclass(frozen=True, slots=True)
+class FileDriver(ABC, Generic[_F]):
+    """The driver of one kind of files; `owner` gets what it makes, None leaves it to vmnet."""
 
-    `owner` gets it; None leaves it to whoever runs vmnet.
+    owner: Owner | None = None
+
+    @abstractmethod
+    def found(self, plan: str) -> Iterable[_F]:
+        """List the files in the plan's folder for them, whoever made them."""
+
+    @abstractmethod
+    def make(self, file: _F) -> None:
+        """Make a file, whole or not at all. Raises OSError or VmnetError."""
+
+    def observe(self, look: Look) -> list[_F]:
+        """List those that vmnet marked when it made them, in a folder that it made too."""
+        found = self.found(look.plan) if look.has_home else ()
+        return [file for file in found if plan_folders.is_own(Path(file.path))]
+
+    def create(self, file: _F) -> None:
+        """Make a file: the whole of it under its name, or nothing. Raises VmnetError."""
+        path = Path(file.path)
+        try:
+            plan_folders.own(path)
+            self.make(file)
+        except OSError as error:
+            raise file_errors.told(error, "cannot write", path) from error
+        finally:
+            if not os.path.lexists(path):
+                plan_folders.disown(path)
+
+    def update(self, file: _F) -> None:
+        """Make the file anew. Raises VmnetError as `create`."""
+        self.create(file)
+
+    def delete(self, file: _F) -> None:
+        """Delete a file; one that has gone already is fine."""
+        path = Path(file.path)
+        path.unlink(missing_ok=True)
+        plan_folders.disown(path)
+
+
+def write_whole(path: Path, owner: Owner | None, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a draft, which gets its name when it is whole and on the disk.
+
+    Raises OSError, and what `write` raises.
     """
-    path = Path(file.path)
-    try:
-        plan_folders.own(path)
-    except OSError as error:
-        raise file_errors.told(error, "cannot write", path) from error
-    try:
-        _create(plan, file, owner)
-    finally:
-        if not os.path.lexists(path):
-            plan_folders.disown(path)
-
-
-def _create(plan: str, file: Seed | Overlay | FileCopy, owner: Owner | None) -> None:
-    match file:
-        case Seed():
-            _create_seed(plan, file, owner)
-        case Overlay():
-            _made(Path(file.path), owner, lambda draft: disks.write(file, draft))
-        case FileCopy():
-            _made(Path(file.path), owner, lambda draft: copies.write(file, draft))
-
-
-def _create_seed(plan: str, seed: Seed, owner: Owner | None) -> None:
-    """Make a seed, and before it the key that the guest's ssh server is known by."""
-    key = None
-    if seed.host_key:
-        key = host_keys.ensure(paths.keys(plan), seed.vm)
-        host_keys.publish(paths.keys(plan), plan)
-    seeds.create(seed, owner=owner, key=key)
-
-
-def delete(file: Seed | Overlay | FileCopy) -> None:
-    """Delete a file; one that is gone already is fine."""
-    path = Path(file.path)
-    path.unlink(missing_ok=True)
-    plan_folders.disown(path)
-
-
-def observe(plan: str) -> list[Seed | Overlay | FileCopy]:
-    """List a plan's files: those that vmnet marked when it made them."""
-    found: list[Seed | Overlay | FileCopy] = [
-        *seeds.observe(paths.seeds(plan)),
-        *disks.observe(paths.disks(plan)),
-        *copies.observe(paths.boot(plan)),
-    ]
-    return [file for file in found if plan_folders.is_own(Path(file.path))]
-
-
-def _made(path: Path, owner: Owner | None, write: Callable[[Path], None]) -> None:
     draft = path.with_name(f".{path.name}.part")
     try:
         paths.make(path.parent)
@@ -84,7 +81,18 @@ def _made(path: Path, owner: Owner | None, write: Callable[[Path], None]) -> Non
             os.close(handle)
         draft.rename(path)
         secret_files.sync(path.parent)
-    except OSError as error:
-        raise file_errors.told(error, "cannot write", path) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+class DraftDriver:
+    """The driver of what killed runs have left of files that were being written."""
+
+    def observe(self, look: Look) -> list[LeftDraft]:
+        """List the drafts in the plan's folder."""
+        drafts = plan_folders.drafts(paths.home(look.plan)) if look.has_home else ()
+        return [LeftDraft(str(path)) for path in drafts]
+
+    def delete(self, draft: LeftDraft) -> None:
+        """Delete a draft; one that has gone already is fine."""
+        Path(draft.path).unlink(missing_ok=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 from provisioner.guest import host_key
 from provisioner.guest.domain import Seed
 from provisioner.guest.host_key import HostKey
+from provisioner.host.guest import host_keys
+from provisioner.host.storage.files import FileDriver
 from provisioner.host.system import file_errors, paths, secret_files
 from provisioner.host.system.secret_files import Owner
 
@@ -29,13 +31,26 @@ def create(seed: Seed, *, owner: Owner | None = None, key: HostKey | None = None
         raise file_errors.told(error, "cannot write the seed image", path) from error
 
 
-def delete(seed: Seed) -> None:
-    """Delete the image; one that is gone already is fine."""
-    Path(seed.path).unlink(missing_ok=True)
+class SeedDriver(FileDriver[Seed]):
+    """The driver of seed images."""
+
+    __slots__ = ()
+
+    def found(self, plan: str) -> list[Seed]:
+        """List the files in the plan's folder for seed images."""
+        return observe(paths.seeds(plan))
+
+    def make(self, file: Seed) -> None:
+        """Make a seed, and before it the key that the guest's ssh server is known by."""
+        key = None
+        if file.host_key:
+            key = host_keys.ensure(paths.keys(file.plan), file.vm)
+            host_keys.publish(paths.keys(file.plan), file.plan)
+        create(file, owner=self.owner, key=key)
 
 
 def observe(directory: Path) -> list[Seed]:
-    """List the seed images in a plan's folder for them."""
+    """List the seed images in a folder."""
     return [Seed(str(path)) for path in sorted(directory.glob("*.iso"))]
 
 

@@ -93,12 +93,12 @@ def disown(path: Path) -> None:
     _mark(path).unlink(missing_ok=True)
 
 
-def remove_drafts(home: Path) -> None:
-    """Take away the drafts that a run left which was killed while it made a file."""
+def drafts(home: Path) -> Iterator[Path]:
+    """Return the drafts that a run left which was killed while it made a file."""
     for place in _OWNED:
-        for draft in (home / place).glob(".*.part"):
+        for draft in sorted((home / place).glob(".*.part")):
             if is_own(draft.with_name(draft.name.removeprefix(".").removesuffix(".part"))):
-                draft.unlink(missing_ok=True)
+                yield draft
 
 
 def foreign(plan: str) -> Iterator[Path]:

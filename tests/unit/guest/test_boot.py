@@ -10,7 +10,7 @@ from provisioner.network.facts import Chosen, Facts
 from provisioner.plan.load.loader import load
 from provisioner.reconcile.desired import New, desired
 from provisioner.reconcile.diff import diff
-from provisioner.reconcile.resources import Key, Resource
+from provisioner.resource import Key, Resource
 
 GIB = 1 << 30
 DEBIAN = Image(

@@ -14,7 +14,7 @@ from provisioner.plan.ip import address
 from provisioner.plan.load.loader import Loaded, load
 from provisioner.preflight import conflicts, host
 from provisioner.preflight.warnings import warnings
-from provisioner.reconcile.resources import Key, Resource
+from provisioner.resource import Key, Resource
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 1500, ethernet=True, up=True, carrier=True)
 WIFI = replace(NIC, name="wlan0", wireless=True)

@@ -9,7 +9,7 @@ from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain, DomainNic, Seed
 from provisioner.network.resources import Macvtap, Switch
 from provisioner.reconcile.diff import Step, Verb, diff
-from provisioner.reconcile.resources import Key, Resource, by_key, key, needs
+from provisioner.resource import Key, Resource, by_key
 
 SWITCH = Switch("mvl1", "mvh1", ("10.77.0.1/24",), 1500, 7, "vmnet:lab/lan")
 WEB_TAP = Macvtap("mvt1", "mvl1", "bridge", "02:00:00:00:00:01", 1500, 7, "vmnet:lab/web/0", "a")
@@ -62,9 +62,9 @@ def test_a_tap_whose_node_is_somebody_elses_is_made_anew_and_its_domain_with_it(
         told(diff(LAB, seen))
         == """\
 delete macvtap mvt1: its /dev/tap node is foreign
-delete domain lab-web: leans on macvtap mvt1
+delete domain lab-web: depends on macvtap mvt1
 create macvtap mvt1: its /dev/tap node is foreign
-create domain lab-web: leans on macvtap mvt1"""
+create domain lab-web: depends on macvtap mvt1"""
     )
 
 
@@ -73,9 +73,9 @@ def test_a_domain_whose_tap_has_gone_is_started_anew() -> None:
     assert (
         told(diff(LAB, seen))
         == """\
-delete domain lab-web: leans on macvtap mvt1, which is gone
+delete domain lab-web: depends on macvtap mvt1, which is gone
 create macvtap mvt1: missing
-create domain lab-web: leans on macvtap mvt1, which is gone"""
+create domain lab-web: depends on macvtap mvt1, which is gone"""
     )
 
 
@@ -167,7 +167,7 @@ def perform(state: dict[Key, Resource], want: dict[Key, Resource], step: Step) -
     match step.verb:
         case Verb.CREATE:
             assert step.id[1] not in state
-            assert all(n in state for n in needs(step.resource) if n in want)
+            assert all(n in state for n in step.resource.needs() if n in want)
             state[step.id[1]] = step.resource
         case Verb.UPDATE:
             have = state[step.id[1]]
@@ -176,8 +176,8 @@ def perform(state: dict[Key, Resource], want: dict[Key, Resource], step: Step) -
                 assert len(changed) == 1 or "passthru" not in changed
             state[step.id[1]] = step.resource
         case Verb.DELETE:
-            gone = {key(r) for r in (step.resource, *step.together)}
-            leaning = [r for k, r in state.items() if k not in gone and gone & set(needs(r))]
+            gone = {r.key for r in (step.resource, *step.together)}
+            leaning = [r for k, r in state.items() if k not in gone and gone & set(r.needs())]
             assert not leaning
             for k in gone:
                 del state[k]

@@ -1,0 +1,95 @@
+"""The driver of domains: guests started, changed while they run, and ended. Runs in the worker."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from provisioner.errors import VmnetError
+from provisioner.guest.domain import Domain, DomainNic
+from provisioner.guest.network_config import changed_nics
+from provisioner.guest.xml import render
+from provisioner.host.guest import console_log
+from provisioner.host.guest.commands import Guests
+from provisioner.host.libvirt import start_watchdog
+from provisioner.host.libvirt.session import LibvirtSession
+from provisioner.host.netlink import links
+from provisioner.host.network import tap_node
+from provisioner.host.system import deadline, file_errors, paths, plan_folders
+from provisioner.network.devices import DEFAULT_MTU
+from provisioner.reconcile.resources import Look
+
+_AGENT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DomainDriver:
+    """The driver of domains.
+
+    `xml` is what one is created from; `await_agent(vm, seconds)` waits for a guest's agent.
+    """
+
+    libvirt: LibvirtSession
+    xml: str = ""
+    await_agent: Callable[[str, float], bool] = lambda _vm, _within_s: False
+
+    def observe(self, look: Look) -> Sequence[Domain]:
+        """List the plan's domains that run."""
+        return [replace(x, home=str(paths.home(look.plan))) for x in look.domains]
+
+    def create(self, domain: Domain) -> None:
+        """Start a guest, whole or not at all. Raises VmnetError."""
+        _prove(domain.nics)
+        _own_log(Path(domain.console))
+        with start_watchdog.watched(domain, self.libvirt.pid_file(domain.name)):
+            self.libvirt.domains.create(domain, self.xml)
+
+    def update(self, domain: Domain) -> None:
+        """Give a running guest the NICs and the network that it should have.
+
+        The mark comes last: when vmnet is killed before, the next run does it again. Raises
+        VmnetError when libvirt or the guest refuses.
+        """
+        running, _, _ = self.libvirt.domains.observe()
+        have = next((d for d in running if d.name == domain.name), None)
+        if have is None:
+            raise VmnetError(f'VM "{domain.vm}" has ended', fix="run vmnet up again")
+        nics = self.libvirt.domains.nics
+        there = nics.on(domain.name)
+        for link in sorted(there - {nic.link for nic in domain.nics}):
+            nics.detach(domain, link)
+        coming = [nic for nic in domain.nics if nic.link not in there]
+        _prove(coming)
+        for nic in coming:
+            nics.attach(domain, nic.link, render.interface_xml(nic))
+        if different := changed_nics(have.network, domain.network):
+            within_s = deadline.left_s(_AGENT_S)
+            if not self.await_agent(domain.vm, within_s):
+                raise VmnetError(
+                    f"the guest agent of {domain.name} has not answered after {within_s:g} s",
+                    fix="run vmnet up again when the guest is up, or: vmnet up --recreate",
+                )
+            guest = Guests(self.libvirt.domains, domain.name)
+            mtus = {nic.mac: nic.mtu for nic in domain.nics}
+            for mac, config in different.items():
+                guest.reconfigure(mac, {"mtu": mtus.get(mac, DEFAULT_MTU)} | dict(config))
+        nics.mark(domain, render.mark_xml(domain))
+
+    def delete(self, domain: Domain) -> None:
+        """End a guest and remove its console log; one that has ended already is fine."""
+        self.libvirt.domains.destroy(domain)
+        console_log.remove(Path(domain.console))
+
+
+def _prove(nics: Sequence[DomainNic]) -> None:
+    indexes = {x.name: x.index for x in links.every()}
+    tap_node.prove_usable({n.link: indexes.get(n.link, 0) for n in nics})
+
+
+def _own_log(path: Path) -> None:
+    """Begin a console log anew, in a place that is vmnet's."""
+    try:
+        plan_folders.own(path)
+        console_log.remove(path)
+        plan_folders.own(path)
+    except OSError as error:
+        raise file_errors.told(error, "cannot write", path) from error

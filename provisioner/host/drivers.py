@@ -1,0 +1,164 @@
+"""The one table of all kinds of resources and their drivers, and what is done through it.
+
+Runs in the worker. A kind is told apart by its class, so a driver is found without asking what it
+is for; that every kind is in the table is held by a test.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from provisioner import naming
+from provisioner.guest.domain import Domain, FileCopy, HalfStarted, LeftDraft, Overlay, Seed
+from provisioner.host.domain import DomainDriver
+from provisioner.host.libvirt import half_started
+from provisioner.host.libvirt.session import LibvirtSession
+from provisioner.host.netlink import links
+from provisioner.host.network import (
+    devices,
+    dnsmasq,
+    host_access,
+    impairment,
+    macvtap,
+    switch,
+    tap_node,
+    vlan,
+)
+from provisioner.host.network.nftables import TableDriver
+from provisioner.host.probe import ingress_injector
+from provisioner.host.storage.copies import CopyDriver
+from provisioner.host.storage.disks import DiskDriver
+from provisioner.host.storage.files import DraftDriver
+from provisioner.host.storage.seeds import SeedDriver
+from provisioner.host.system.secret_files import Owner
+from provisioner.network.resources import (
+    Device,
+    Dhcp,
+    Guard,
+    HostAccess,
+    Impaired,
+    LeftNode,
+    LeftWire,
+    Macvtap,
+    Nat,
+    Switch,
+    Vlan,
+)
+from provisioner.reconcile.diff import Step, Verb
+from provisioner.reconcile.resources import Look
+from provisioner.resource import Resource
+
+_R = TypeVar("_R", bound=Resource)
+
+
+class Driver(Protocol[_R]):
+    """What is done about one kind of resource on this host."""
+
+    def observe(self, look: Look, /) -> Iterable[_R]:
+        """Return those of a plan that are there. Reads only."""
+
+    def delete(self, resource: _R, /) -> None:
+        """Delete one, whole; one that has gone already is fine. Raises VmnetError or OSError."""
+
+
+class Maker(Driver[_R], Protocol[_R]):
+    """The driver of a kind that plans call for."""
+
+    def create(self, resource: _R, /) -> None:
+        """Create one, whole or not at all. Raises VmnetError or OSError."""
+
+    def update(self, resource: _R, /) -> None:
+        """Change one that exists to what is given. Raises VmnetError or OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """The table: makers of what plans call for, drivers of what is only found and deleted."""
+
+    makers: dict[type[Resource], Maker[Any]]
+    others: dict[type[Resource], Driver[Any]]
+
+    def observe(self, look: Look) -> list[Resource]:
+        """List everything that vmnet made for a plan, or has left; reads only."""
+        every = (*self.others.values(), *self.makers.values())
+        return [resource for driver in every for resource in driver.observe(look)]
+
+    def perform(self, step: Step) -> None:
+        """Do one step: the whole of it, or nothing that anybody would recognise.
+
+        Raises VmnetError or OSError.
+        """
+        kind = type(step.resource)
+        match step.verb:
+            case Verb.CREATE:
+                self._create(step.resource)
+            case Verb.UPDATE:
+                self.makers[kind].update(step.resource)
+            case Verb.DELETE if step.together:
+                _delete_all([step.resource, *step.together])
+            case Verb.DELETE:
+                (self.makers | self.others)[kind].delete(step.resource)
+
+    def _create(self, resource: Resource) -> None:
+        try:
+            self.makers[type(resource)].create(resource)
+        except FileExistsError as error:
+            if isinstance(resource, Device):
+                raise devices.taken(resource.name) from error
+            raise
+
+
+def drivers(
+    libvirt: LibvirtSession,
+    owner: Owner | None = None,
+    xml: str = "",
+    await_agent: Callable[[str, float], bool] = lambda _vm, _within_s: False,
+) -> Drivers:
+    """Return the table; `owner` is who QEMU runs as, where it has to own what it opens.
+
+    `xml` is what a domain is created from; `await_agent` is as for `DomainDriver`.
+    """
+    return Drivers(
+        dict(
+            [
+                _maker(Domain, DomainDriver(libvirt, xml, await_agent)),
+                _maker(Switch, switch),
+                _maker(Vlan, vlan),
+                _maker(HostAccess, host_access),
+                _maker(Macvtap, macvtap),
+                _maker(Guard, TableDriver(Guard)),
+                _maker(Nat, TableDriver(Nat)),
+                _maker(Dhcp, dnsmasq),
+                _maker(Seed, SeedDriver(owner)),
+                _maker(Overlay, DiskDriver(owner, libvirt)),
+                _maker(FileCopy, CopyDriver(owner)),
+            ]
+        ),
+        dict(
+            [
+                _other(HalfStarted, half_started),
+                _other(LeftDraft, DraftDriver()),
+                _other(LeftNode, tap_node),
+                _other(LeftWire, ingress_injector),
+                _other(Impaired, impairment),
+            ]
+        ),
+    )
+
+
+def _maker(kind: type[_R], driver: Maker[_R]) -> tuple[type[Resource], Maker[Any]]:
+    """Return a row of the table; the type checker proves that the driver is one of the kind."""
+    return kind, driver
+
+
+def _other(kind: type[_R], driver: Driver[_R]) -> tuple[type[Resource], Driver[Any]]:
+    return kind, driver
+
+
+def _delete_all(doomed: Sequence[Resource]) -> None:
+    """Delete all devices of a plan in one call."""
+    macvtap.release(x for x in doomed if isinstance(x, Macvtap))
+    parts = {name for x in doomed if isinstance(x, Device) for name in x.parts}
+    groups = {x.group for x in links.every() if x.name in parts and naming.is_group(x.group)}
+    for group in groups:
+        links.delete_group(group, lambda x: x.name in parts)

@@ -1,0 +1,112 @@
+"""One plan's libvirt: chosen, opened when it is asked, closed again; lives in the worker."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provisioner.errors import VmnetError
+from provisioner.guest.domain import Domain
+from provisioner.host.libvirt import connection, domains, embedded, half_started
+from provisioner.host.libvirt.domains import Domains
+from provisioner.host.system import paths, plan_folders
+from provisioner.network.facts import Chosen, ForeignDomain, Live
+from provisioner.reconcile.resources import Look
+
+
+@dataclass(slots=True)
+class LibvirtSession:
+    """A plan's libvirt; `tell(vm, kind, detail)` gets what happens to the plan's VMs."""
+
+    plan: str
+    tell: Callable[[str, str, str], None] = lambda _vm, _kind, _detail: None
+    uri: str = ""
+    run_dir: Path = Path("/run/libvirt")
+    _domains: Domains | None = None
+    _made_root: bool = False
+    _is_closed: bool = False
+    _opening: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it runs in this process: then QEMU's rights to files are vmnet's business."""
+        return connection.is_embedded(self.uri)
+
+    @property
+    def owner(self) -> tuple[int, int] | None:
+        """Who must own what QEMU opens; None where a daemon sees to that, or that is us anyway."""
+        return embedded.owner() if self.is_embedded else None
+
+    def choose(self, wish: str) -> Chosen:
+        """Choose the connection, and open it unless domains are half started in it.
+
+        Raises VmnetError when libvirt cannot be reached.
+        """
+        chosen = connection.choose(wish, self.plan)
+        self.uri = chosen.what
+        if self.is_embedded:
+            self._made_root = not paths.libvirt_root(self.plan).exists()
+            self.run_dir = embedded.prepare_root(self.plan) / "run"
+            embedded.hide_useless_kvm()
+        domains.quiet()
+        domains.run_events()
+        if not self._is_blocked():
+            try:
+                _ = self.domains  # opens it
+            except VmnetError:
+                self.abandon()
+                raise
+        return chosen
+
+    @property
+    def domains(self) -> Domains:
+        """The connection, opened if it is not yet.
+
+        Raises VmnetError when it cannot be, or domains of the plan are half started in it.
+        """
+        with self._opening:
+            if self._is_closed or not self.uri:
+                raise VmnetError(
+                    "vmnet's connection to libvirt is closed", fix="run the command again"
+                )
+            if self._domains is None:
+                if self.is_embedded:
+                    half_started.refuse(self.plan)
+                self._domains = Domains(self.uri, self.plan, self.run_dir, self.tell)
+            return self._domains
+
+    def observe(self) -> tuple[Sequence[Domain], Sequence[ForeignDomain], Sequence[Live]]:
+        """List the plan's domains, everybody else's, and what the plan's are made of now.
+
+        Where domains are half started, its records are read instead of opening it.
+        """
+        if self._domains is None and self._is_blocked():
+            found = list(half_started.others(self.plan))
+            return [domain for domain, _ in found], [], [live for _, live in found]
+        return self.domains.observe()
+
+    def user_of(self, disk: str) -> str:
+        """Return the name of the domain that runs on a disk, "" when none does."""
+        running, _, _ = self.domains.observe()
+        return next((d.name for d in running if any(x.path == disk for x in d.disks)), "")
+
+    def pid_file(self, domain: str) -> Path:
+        """Return where libvirt writes the pid of a domain's QEMU."""
+        return self.run_dir / "qemu" / f"{domain}.pid"
+
+    def abandon(self) -> None:
+        """Close it, and take away the root that was laid out for it, unless VMs run in it."""
+        self.close()
+        if self._made_root and not embedded.has_vms(self.plan):
+            plan_folders.clear_root(self.plan)
+
+    def close(self) -> None:
+        """Close the connection for good; the guests run on."""
+        with self._opening:
+            self._is_closed = True
+            if self._domains:
+                self._domains.close()
+                self._domains = None
+
+    def _is_blocked(self) -> bool:
+        return self.is_embedded and bool(half_started.observe(Look(self.plan)))
