@@ -14,7 +14,7 @@ from provisioner.network.impairment import Impairment
 from tests.framework.lab import ONE, Lab, until
 
 TAIL = "0123456789"
-INDEX = 0x7FFFFF01
+INDEX = 0x70000000 + os.getpid()  # /dev is one for all tests that run side by side
 CAUSE = "left by a killed vmnet"
 
 

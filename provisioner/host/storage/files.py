@@ -61,7 +61,7 @@ class FileDriver(ABC, Generic[_F]):
         plan_folders.disown(path)
 
 
-def write_whole(path: Path, owner: Owner | None, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, owner: Owner | None, write: Callable[[Path], object]) -> None:
     """Let `write` fill a draft, which gets its name when it is whole and on the disk.
 
     Raises OSError, and what `write` raises.
