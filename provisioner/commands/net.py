@@ -13,7 +13,7 @@ from provisioner.host.system import accounts, locks, paths
 from provisioner.network.facts import Facts, Link
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import device, rules
-from provisioner.network.standalone.device import Change, Wish, as_it_is, changed, is_ours, mark_of
+from provisioner.network.standalone.device import Change, Wish, changed, is_ours, mark_of
 from provisioner.network.standalone.output import Counters, Holder, NetDevice
 from provisioner.text import one_line
 
@@ -164,7 +164,7 @@ def _named(name: str, ours: Mapping[str, Link], facts: Facts) -> Link:
 
 def _as_it_is(link: Link, facts: Facts) -> Macvtap:
     lower = facts.link_at(link.lower)
-    return as_it_is(link, lower.name if lower else "?")
+    return Macvtap.from_link(link, lower.name if lower else "?")
 
 
 def _refuse_partly(

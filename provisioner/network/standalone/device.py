@@ -157,25 +157,6 @@ def indexes(name: str) -> Iterator[int]:
         yield _FIRST_INDEX + number % (_LAST_INDEX - _FIRST_INDEX + 1)
 
 
-def as_it_is(link: Link, uplink: str) -> Macvtap:
-    """Take a device that is there as one that is wanted so."""
-    return Macvtap(
-        name=link.name,
-        uplink=uplink,
-        mode=link.mode,
-        mac=link.mac,
-        mtu=link.mtu,
-        group=link.group,
-        alias=link.alias,
-        altname=link.altname,
-        nopromisc=link.nopromisc,
-        sources=link.sources,
-        queues=link.queues,
-        txqueuelen=link.txqueuelen,
-        up=link.up,
-    )
-
-
 def changed(tap: Macvtap, change: Change) -> Macvtap:
     """Return what a device should become; one that leaves source mode leaves its list behind."""
     mark = mark_of(tap.alias)

@@ -7,6 +7,7 @@ import pytest
 
 from provisioner.naming import NET_GROUP, NET_LEAVING_GROUP, WIRE_GROUP
 from provisioner.network.facts import Facts, Link
+from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import device, rules
 from provisioner.network.standalone.device import Change, Mark, Wish
 from provisioner.plan.choices import Mode
@@ -40,7 +41,7 @@ def told(wish: Wish, facts: Facts = ALONE, taken: tuple[str, ...] = ()) -> list[
 
 
 def told_of_change(have: Link, change: Change) -> list[tuple[int, str]]:
-    tap = device.as_it_is(have, "nic0")
+    tap = Macvtap.from_link(have, "nic0")
     pairs = [(tap, device.changed(tap, change))]
     found = rules.change_complaints(pairs, change, SHARED)
     assert all(error.fix for error in found)
@@ -131,14 +132,14 @@ def test_indexes_are_the_same_on_every_run_and_fit_the_kernel() -> None:
 
 
 def test_a_device_that_leaves_source_mode_leaves_its_list() -> None:
-    have = device.as_it_is(replace(OURS, mode="source", sources=(MAC,)), "nic0")
+    have = Macvtap.from_link(replace(OURS, mode="source", sources=(MAC,)), "nic0")
     assert device.changed(have, Change(mode=Mode.BRIDGE)) == replace(
         have, mode="bridge", sources=()
     )
 
 
 def test_a_new_owner_is_written_into_the_alias_and_nothing_else_changes() -> None:
-    have = device.as_it_is(OURS, "nic0")
+    have = Macvtap.from_link(OURS, "nic0")
     want = replace(have, alias="vmnet-net:nic0/7/lan")
     assert device.changed(have, Change(owner=7)) == want
 
