@@ -10,6 +10,7 @@ import io
 import lzma
 import tarfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, cast
@@ -120,7 +121,7 @@ class _Expanded:
         return False
 
 
-class _Begun:
+class _Begun(ABC):
     """A stream whose first bytes were read to see what it is, and are given out again."""
 
     head: bytes
@@ -133,8 +134,9 @@ class _Begun:
         buffer[:n], self._ahead = self._ahead[:n], self._ahead[n:]
         return n
 
+    @abstractmethod
     def _more(self, buffer: memoryview) -> int:
-        raise NotImplementedError
+        """Read on, from where the first bytes end."""
 
 
 class _Forward(_Begun):
