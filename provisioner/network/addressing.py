@@ -79,7 +79,7 @@ def _of_vm(plan: Plan, vm: Vm, derived: dict[NicId, list[Interface]]) -> Iterato
             mac=mac_of(plan, key, nic),
             addresses=tuple(sorted(addresses, key=lambda one: one.version)),
             gateways=gateways,
-            dns=network.dns or _resolvers(network),
+            dns=resolvers(network),
             mtu=nic.mtu or network.mtu,
             dhcp=network.addressing == "dhcp" and not nic.address,
             ra=network.slaac and (network.addressing != "dhcp" or not nic.address),
@@ -93,10 +93,10 @@ def gateways_of(network: Network) -> tuple[Address, ...]:
     return tuple(host.ip for host in network.switch.host)
 
 
-def _resolvers(network: Network) -> tuple[Address, ...]:
-    """Return the names' server: the host itself where vmnet's dnsmasq answers there."""
-    if not (network.switch and network.switch.dhcp):
-        return ()
+def resolvers(network: Network) -> tuple[Address, ...]:
+    """Return guests' name servers: the plan's, or the host where vmnet's dnsmasq answers there."""
+    if network.dns or not (network.switch and network.switch.dhcp):
+        return network.dns
     return tuple(host.ip for host in network.switch.host)
 
 

@@ -7,20 +7,21 @@ runs a program.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from provisioner import naming
+from provisioner.network.addressing import resolvers
 from provisioner.network.resources import Dhcp
 from provisioner.plan import pools
 from provisioner.plan.ip import is_address
-from provisioner.plan.mac import Mac, is_mac
+from provisioner.plan.mac import is_mac
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from provisioner.network.addressing import NicConfig
+    from provisioner.plan.ip import Address
     from provisioner.plan.model import Network, Plan
 
 _LEASE: Final = "12h"
@@ -35,101 +36,42 @@ _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _FILE = re.compile(r"(?P<network>[a-z0-9][a-z0-9_-]*)-(?P<digest>[0-9a-f]{10})\.conf")
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """The network that is served, and the host on it."""
-
-    plan: str  # the domain of the names, too
-    network: str
-    device: str  # of the host, where the guests are
-    sides: tuple[str, ...]  # the host's addresses there, ADDRESS/PREFIX
-    nat: bool = False  # the host is the router, and asks its own resolvers for foreign names
-    dns: tuple[str, ...] = ()  # the name servers that guests are told of; () means the host
-    mtu: int | None = None  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The IPv4 addresses of a subnet for those who have no entry; without ends there are none.
-
-    In an IPv6 subnet, which has no ends, guests make their own addresses (SLAAC).
-    """
-
-    subnet: str
-    first: str = ""
-    last: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """One NIC of a VM: its MAC gets the IPv4 address, its name means all of them."""
-
-    mac: str
-    name: str
-    addresses: tuple[str, ...]  # without prefixes
-
-
-def config(wire: Wire, ranges: tuple[Range, ...], hosts: tuple[Host, ...], home: str) -> Dhcp:
-    """Build the server of a network; its file in `home` is named after a digest of its content.
-
-    Raises ValueError for text that is not the name, device, MAC or address it should be.
-    """
-    checked = _checked(_NETWORK, wire.network)
-    lines = [*_of_wire(wire), *_of_ranges(wire, ranges), *_of_options(wire)]
-    for host in sorted(hosts, key=lambda one: (one.name, one.mac)):
-        lines += _of_host(wire.plan, host)
-    text = "\n".join([*lines, ""])
-    path = f"{home}/dhcp/{checked}-{naming.digest('dhcp', text)}.conf"
-    return Dhcp(wire.network, wire.device, path, text)
-
-
 def served(
     plan: Plan, network: Network, device: str, nics: Mapping[tuple[str, int], NicConfig], home: str
 ) -> Dhcp:
-    """Build the server of a plan's switch, with an entry for each NIC whose address is known."""
-    switch = network.switch
-    wire = Wire(
-        plan.name,
-        network.name,
-        device,
-        tuple(str(one) for one in switch.host) if switch else (),
-        nat=bool(switch and switch.nat),
-        dns=tuple(str(one) for one in network.dns),
-        mtu=network.mtu,
-    )
-    ends = {
-        pool.subnet: tuple(str(ip_address(number)) for number in (pool.first, pool.last))
-        for pool in pools.of(network)
-    }
-    ranges = tuple(
-        Range(str(subnet), *ends.get(subnet, ()))
-        if isinstance(subnet, IPv4Network)
-        else Range(str(subnet))
-        for subnet in network.subnet
-        if isinstance(subnet, IPv4Network) or (network.slaac and subnet.prefixlen == _RA_PREFIX)
-    )
-    hosts = tuple(
-        Host(nics[key].mac, key.vm, tuple(str(one.ip) for one in nics[key].addresses))
-        for key, _ in plan.nics_on(network)
-        if nics[key].addresses
-    )
-    return config(wire, ranges, hosts, home)
+    """Return the server of a plan's switch, with an entry for each NIC whose address is known.
+
+    `device` is the host's, where the guests are. The file in `home` is named after a digest of its
+    content. Raises ValueError for text that is not the name or device it should be.
+    """
+    name = _checked(_NETWORK, network.name)
+    lines = [
+        *_of_server(plan, network, device),
+        *_of_ranges(network, device),
+        *_of_options(network),
+    ]
+    guests = [(key.vm, nics[key]) for key, _ in plan.nics_on(network)]
+    for vm, config in sorted(guests, key=lambda one: (one[0], one[1].mac)):
+        lines += _of_guest(plan.name, vm, config)
+    text = "\n".join([*lines, ""])
+    path = f"{home}/dhcp/{name}-{naming.digest('dhcp', text)}.conf"
+    return Dhcp(network.name, device, path, text)
 
 
 def network_of(file: str) -> str:
-    """Give the network that a configuration's file name is about, "" when it is not one of ours."""
+    """Return the network that a configuration's file name is about, "" when it is not vmnet's."""
     found = _FILE.fullmatch(file)
     return found["network"] if found else ""
 
 
 def device_of(text: str) -> str:
-    """Give the device that a configuration is bound to, "" when it says none."""
+    """Return the device that a configuration is bound to, "" when it names none."""
     found = re.search(r"^interface=(\S+)$", text, re.MULTILINE)
     return found[1] if found else ""
 
 
 def leased(text: str) -> dict[str, str]:
-    """Read a lease file of dnsmasq: the IPv4 address that each MAC holds.
+    """Parse a lease file of dnsmasq: return the IPv4 address that each MAC holds.
 
     A line is TIME MAC ADDRESS NAME CLIENT-ID; names and client-ids come from guests and are left
     out, and so is everything behind the line `duid`, which begins the leases of IPv6.
@@ -146,17 +88,17 @@ def leased(text: str) -> dict[str, str]:
     return found
 
 
-def _of_wire(wire: Wire) -> Iterator[str]:
-    plan = _checked(_LABEL, wire.plan)
-    yield f"interface={_checked(_DEVICE, wire.device)}"
+def _of_server(plan: Plan, network: Network, device: str) -> Iterator[str]:
+    domain = _checked(_LABEL, plan.name)
+    yield f"interface={_checked(_DEVICE, device)}"
     yield "except-interface=lo"
     yield "bind-dynamic"  # only the addresses of that device, those that it gets later too
     yield "no-hosts"
-    yield f"domain={plan}"
-    yield f"local=/{plan}/"
+    yield f"domain={domain}"
+    yield f"local=/{domain}/"
     yield "domain-needed"
     yield "bogus-priv"
-    if not wire.nat:
+    if not _is_router(network):
         yield "no-resolv"
     yield "dhcp-authoritative"
     yield "dhcp-ignore-names"  # a guest does not name itself after another one
@@ -165,57 +107,62 @@ def _of_wire(wire: Wire) -> Iterator[str]:
     yield from ("quiet-dhcp", "quiet-dhcp6", "quiet-ra")
 
 
-def _of_ranges(wire: Wire, ranges: tuple[Range, ...]) -> Iterator[str]:
+def _of_ranges(network: Network, device: str) -> Iterator[str]:
+    """Return the IPv4 addresses for guests without an entry, and the IPv6 prefixes of SLAAC."""
+    pool_of = {pool.subnet: pool for pool in pools.of(network)}
     advertised = False
-    for one in ranges:
-        subnet = ip_network(one.subnet)
+    for subnet in network.subnet:
         if isinstance(subnet, IPv4Network):
-            ends = f"{subnet[0]},static"
-            if one.first:
-                ends = f"{ip_address(one.first)},{ip_address(one.last)}"
+            pool, ends = pool_of.get(subnet), f"{subnet[0]},static"
+            if pool:
+                ends = f"{IPv4Address(pool.first)},{IPv4Address(pool.last)}"
             yield f"dhcp-range={ends},{subnet.netmask},{_LEASE}"
-        else:
+        elif network.slaac and subnet.prefixlen == _RA_PREFIX:
             yield f"dhcp-range={subnet[0]},ra-stateless,ra-names,{subnet.prefixlen},{_LEASE}"
             advertised = True
     if advertised:
-        router = "" if wire.nat else ",0"  # a router of lifetime 0 is not one (RFC 4861, 4.2)
+        mtu = "" if network.mtu is None else f"mtu:{network.mtu},"
+        # A router of lifetime 0 is not one (RFC 4861, 4.2).
+        lifetime = "" if _is_router(network) else ",0"
         yield "enable-ra"
-        yield f"ra-param={wire.device},{_ra_mtu(wire)}{_ADVERTISED_EVERY}{router}"
+        yield f"ra-param={device},{mtu}{_ADVERTISED_EVERY}{lifetime}"
 
 
-def _of_options(wire: Wire) -> Iterator[str]:
-    four, six = _addresses(wire.dns or wire.sides)
-    if not wire.nat:
-        yield "dhcp-option=option:router"  # without a value: guests are told of none
-    if wire.mtu is not None:
-        yield f"dhcp-option=option:mtu,{wire.mtu:d}"
+def _of_options(network: Network) -> Iterator[str]:
+    four, six = _by_version(resolvers(network))
+    if not _is_router(network):
+        yield "dhcp-option=option:router"  # without a value: guests get none
+    if network.mtu is not None:
+        yield f"dhcp-option=option:mtu,{network.mtu}"
     if four:
         yield f"dhcp-option=option:dns-server,{','.join(four)}"
     if six:
         yield f"dhcp-option=option6:dns-server,{','.join(f'[{one}]' for one in six)}"
 
 
-def _ra_mtu(wire: Wire) -> str:
-    return f"mtu:{wire.mtu:d}," if wire.mtu is not None else ""
-
-
-def _of_host(plan: str, host: Host) -> Iterator[str]:
-    name = _checked(_LABEL, host.name)
-    four, six = _addresses(host.addresses)
+def _of_guest(plan: str, vm: str, config: NicConfig) -> Iterator[str]:
+    """Return the lease of the NIC's MAC, and the names of all its addresses."""
+    name = _checked(_LABEL, vm)
+    four, six = _by_version(one.ip for one in config.addresses)
     for address in four[:1]:
-        yield f"dhcp-host={Mac(host.mac)},{address},{name}"
+        yield f"dhcp-host={config.mac},{address},{name}"
     for address in (*four, *six):
         yield f"host-record={name},{name}.{plan},{address}"
 
 
-def _addresses(texts: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Sort addresses into IPv4 and IPv6, their prefixes taken off."""
-    all_ = [ip_interface(text).ip for text in texts]
-    return [str(a) for a in all_ if a.version == 4], [str(a) for a in all_ if a.version == 6]  # noqa: PLR2004
+def _is_router(network: Network) -> bool:
+    """Return whether the host is the guests' router, and asks its own resolvers for them."""
+    return bool(network.switch and network.switch.nat)
+
+
+def _by_version(addresses: Iterable[Address]) -> tuple[list[str], list[str]]:
+    every = tuple(addresses)
+    four, six = ([x for x in every if isinstance(x, kind)] for kind in (IPv4Address, IPv6Address))
+    return list(map(str, four)), list(map(str, six))
 
 
 def _checked(form: re.Pattern[str], text: str) -> str:
-    """Let only text of that form into the configuration."""
+    """Return the text if it has that form: no other gets into the configuration."""
     if not form.fullmatch(text):
         raise ValueError(text)
     return text

@@ -17,9 +17,17 @@ from provisioner.errors import VmnetError
 from provisioner.host.network import dnsmasq
 from provisioner.host.system import paths
 from provisioner.network import dnsmasq as leases
+from provisioner.network.addressing import assign
 from provisioner.network.resources import Dhcp
+from provisioner.plan.load.loader import load
 from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import ip
+
+PLAN = """\
+name: lab
+networks: {lan: {switch: {dhcp: true}, subnet: 10.5.0.0/24, pool: 10.5.0.10-10.5.0.99}}
+vms: {web: {nics: [{network: lan, address: 10.5.0.20}]}}
+"""
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
@@ -33,10 +41,9 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dhcp]:
         "link set low0 up",
         "addr add 10.5.0.1/24 dev mvh0",
     )
-    wire = leases.Wire("lab", "lan", "mvh0", ("10.5.0.1/24",))
-    ranges = (leases.Range("10.5.0.0/24", "10.5.0.10", "10.5.0.99"),)
-    hosts = (leases.Host("02:00:00:00:00:01", "web", ("10.5.0.20",)),)
-    made = leases.config(wire, ranges, hosts, str(paths.home("lab")))
+    plan = load(PLAN, "lab.yaml").plan
+    home = str(paths.home("lab"))
+    made = leases.served(plan, plan.network("lan"), "mvh0", assign(plan), home)
     yield made
     dnsmasq.delete(made)
 
