@@ -104,9 +104,7 @@ def _of_switch(
     )
     yield switch
     if network.switch.nat:
-        yield nftables.nat(
-            plan.name, network.name, switch.host_side, tuple(str(s) for s in network.subnet)
-        )
+        yield nftables.nat(plan.name, network.name, switch.host_side, network.subnet)
     elif not facts.firewall.no_filter:  # else preflight.warnings has said what that means
         yield nftables.isolation(plan.name, network.name, switch.host_side)
     if network.switch.dhcp:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from provisioner.network.nft_ruleset import Table, is_marked
-from provisioner.network.nftables import table_comment
+from provisioner.network.nftables import Chain, Hook, definition, deletion
 from provisioner.plan import units
 from provisioner.plan.scalars import BadValue, quoted
 
@@ -102,7 +102,6 @@ def script(device: str, wish: Impairment) -> str:
 
     Egress of a macvtap is what its guest sends; ingress is what is on its way to the guest.
     """
-    table = table_of(device)
     rules = []
     if wish.loss:
         share = max(1, round(wish.loss * _SCALE))
@@ -116,19 +115,16 @@ def script(device: str, wish: Impairment) -> str:
             f"limit rate over {round(wish.rate / 8)} bytes/second counter drop "
             f'comment "vmnet link: {told}"'
         )
-    lines = [f"table netdev {table}", f"delete table netdev {table}", f"table netdev {table} {{"]
-    lines.append(f'  comment "{table_comment("netdev", table)}"')
-    for hook in ("egress", "ingress"):
-        lines.append(f"  chain {hook} {{")
-        lines.append(f'    type filter hook {hook} device "{device}" priority -10; policy accept;')
-        lines += [f"    {rule}" for rule in rules]
-        lines.append("  }")
-    return "\n".join([*lines, "}", ""])
+    chains = [
+        Chain(hook, Hook("filter", hook, device, -10, "accept"), tuple(rules))
+        for hook in ("egress", "ingress")
+    ]
+    return removal(device) + definition("netdev", table_of(device), chains)
 
 
 def removal(device: str) -> str:
-    """Write what takes the table away, whether it is there or not."""
-    return f"table netdev {table_of(device)}\ndelete table netdev {table_of(device)}\n"
+    """Return the script that deletes the table, whether it is there or not."""
+    return deletion("netdev", table_of(device))
 
 
 def is_taken(device: str, tables: Iterable[Table]) -> bool:

@@ -5,15 +5,22 @@ Each rule bears a digest in its comment, and each chain's declaration has one th
 again from what nft shows: together they tell whether a table is still what it was.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
-from typing import Final
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Final
 
 from provisioner import naming
 from provisioner.network.resources import Guard, Nat
-from provisioner.plan.mac import Mac
+from provisioner.plan.choices import SpoofGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from provisioner.network.addressing import NicConfig
+    from provisioner.plan.ip import Subnet
 
 RECORD: Final = "record"
 """A chain without a hook, where host/network/forwarding.py notes what was before; no marks."""
@@ -29,12 +36,12 @@ _SWITCH_SIDES: Final = (f"{naming.PEER}*", f"{naming.BRIDGE}*")
 
 _TARGET: Final = "@th,64"
 """Where the target of a neighbour message begins (RFC 4861, 4.3 and 4.4), in bits; the kernel's
-transport header is behind all extension headers. nft has a word for it only since 1.0.8."""
+transport header is behind all extension headers. nft has a keyword for it only since 1.0.8."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where in the kernel's path a chain is asked, and what happens to what it says nothing of."""
+    """Where in the kernel's path a chain is run, and its verdict on what no rule of it decides."""
 
     type: str
     hook: str
@@ -45,156 +52,127 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A chain: where it is asked, and its rules as nft reads them."""
+    """A chain: where it is run, and its rules as nft reads them."""
 
     name: str
     hook: Hook | None
     rules: tuple[str, ...]
 
 
-def guard(  # noqa: PLR0913  (dhcp and slaac say what `addresses` does not know)
-    plan: str,
-    tap: str,
-    mac: str,
-    level: str,
-    addresses: tuple[str, ...],
-    *,
-    dhcp: bool,
-    slaac: bool,
-) -> Guard:
-    """Build the table that holds one guest to its own MAC, and at level "strict" to its addresses.
+_LEAVING: Final = Hook("nat", "postrouting", "", 100, "accept")
+_PASSING: Final = Hook("filter", "forward", "", 0, "accept")
 
-    Egress of the macvtap is what its guest sends, before the kernel copies it to siblings.
-    `addresses` are the NIC's own, with or without a prefix. `dhcp`: its IPv4 address, unless among
-    `addresses`, comes from a server that vmnet does not run. Nobody knows it then: IPv4 and ARP
-    senders are free, and of strict only ARP's MAC, the DHCP server's and the router's silence and
-    IPv6 are left. `slaac`: the guest makes its own IPv6 addresses, temporary ones too, so every
-    unicast source and every advertised address is let through. Raises ValueError for text that is
-    no device, MAC or address.
+
+def guard(plan: str, tap: str, config: NicConfig, level: SpoofGuard) -> Guard:
+    """Return the table that holds a guest to its own MAC, and at level strict to its addresses.
+
+    Egress of the macvtap is what its guest sends, before the kernel copies it to siblings. With
+    `config.dhcp` and no IPv4 address, a server that vmnet does not run gives one. Nobody knows it
+    then: IPv4 and ARP senders are free, and of strict only ARP's MAC, the DHCP server's and the
+    router's silence and IPv6 are left. With `config.ra` the guest makes its own IPv6 addresses,
+    temporary ones too, so every unicast source and every advertised address is let through. Raises
+    ValueError for text that is not a device.
     """
     table = table_name(plan, tap)
-    rules = [f"ether saddr != {Mac(mac)} counter drop"]
-    if level == "strict":
-        rules += _strict(mac, addresses, dhcp=dhcp, slaac=slaac)
     hook = Hook("filter", "egress", _checked(_DEVICE, tap), 0, "accept")
-    chains = [Chain("egress", hook, tuple(rules))]
-    marks = _marks(plan, table, chains)
-    return Guard(table, "netdev", tap, marks, _text(plan, "netdev", table, chains))
+    strict = _strict(config) if level == SpoofGuard.STRICT else ()
+    rules = (f"ether saddr != {config.mac} counter drop", *strict)
+    marks, text = _marked(plan, "netdev", table, Chain("egress", hook, rules))
+    return Guard(table, "netdev", tap, marks, text)
 
 
-def nat(plan: str, network: str, device: str, subnets: tuple[str, ...]) -> Nat:
-    """Build the table that lets a switch's guests out under the host's addresses.
+def nat(plan: str, network: str, device: str, subnets: Iterable[Subnet]) -> Nat:
+    """Return the table that lets a switch's guests out under the host's addresses.
 
     From outside only answers come in. The guests do not get into another switch of vmnet, nor out
     under addresses that are not of `subnets`, nor (unless a bridge reflects their frames anyway)
     through the host to each other. An accept of this table does not overrule a drop in another one.
-    Raises ValueError for text that is no
-    device or subnet.
+    Raises ValueError for text that is not a device.
     """
     table = table_name(plan, network)
     own = f'"{_checked(_DEVICE, device)}"'
     by_version: dict[int, list[str]] = {}
-    for subnet in dict.fromkeys(map(ip_network, subnets)):
+    for subnet in dict.fromkeys(subnets):
         by_version.setdefault(subnet.version, []).append(str(subnet))
-    chains = [
-        Chain(
-            "leaving",
-            Hook("nat", "postrouting", "", 100, "accept"),
-            tuple(
-                f"{_FIELDS[version]} saddr {_any_of(inside)} oifname != {own} masquerade"
-                for version, inside in sorted(by_version.items())
-            ),
-        ),
-        Chain(
-            "passing",
-            Hook("filter", "forward", "", 0, "accept"),
-            (
-                f"iifname {own} ct state established,related accept",
-                f"oifname {own} ct state established,related accept",
-                *_reflected(device, own),
-                f"oifname {own} counter drop",
-                *(f'iifname {own} oifname "{side}" counter drop' for side in _SWITCH_SIDES),
-                *(_only_from(own, version, by_version.get(version, [])) for version in _FIELDS),
-            ),
-        ),
-    ]
-    return Nat(
-        table,
-        "inet",
-        device,
-        _marks(plan, table, chains),
-        _text(plan, "inet", table, chains),
-        tuple(sorted(by_version)),
+    leaving = tuple(
+        f"{_FIELDS[version]} saddr {_any_of(inside)} oifname != {own} masquerade"
+        for version, inside in sorted(by_version.items())
     )
+    passing = (
+        f"iifname {own} ct state established,related accept",
+        f"oifname {own} ct state established,related accept",
+        *_reflected(device, own),
+        f"oifname {own} counter drop",
+        *(f'iifname {own} oifname "{side}" counter drop' for side in _SWITCH_SIDES),
+        *(_only_from(own, version, by_version.get(version, [])) for version in _FIELDS),
+    )
+    chains = Chain("leaving", _LEAVING, leaving), Chain("passing", _PASSING, passing)
+    marks, text = _marked(plan, "inet", table, *chains)
+    return Nat(table, "inet", device, marks, text, forwards=tuple(sorted(by_version)))
 
 
 def isolation(plan: str, network: str, device: str) -> Nat:
-    """Build the table that keeps a switch without NAT apart, whoever makes this host forward.
+    """Return the table that keeps a switch without NAT apart, whoever makes this host forward.
 
-    Nothing is forwarded from its guests or to them; what they and the host say to each other is
+    Nothing is forwarded from its guests or to them; what they and the host send to each other is
     not forwarded, and passes. Raises ValueError for text that is not a device.
     """
     table = table_name(plan, network)
     own = f'"{_checked(_DEVICE, device)}"'
-    rules = (
-        *_reflected(device, own),
-        f"iifname {own} counter drop",
-        f"oifname {own} counter drop",
-    )
-    chains = [Chain("passing", Hook("filter", "forward", "", 0, "accept"), rules)]
-    marks = _marks(plan, table, chains)
-    text = _text(plan, "inet", table, chains)
+    drops = f"iifname {own} counter drop", f"oifname {own} counter drop"
+    passing = Chain("passing", _PASSING, (*_reflected(device, own), *drops))
+    marks, text = _marked(plan, "inet", table, passing)
     return Nat(table, "inet", device, marks, text, forwards=(), translates=False)
 
 
 def prefix(plan: str) -> str:
-    """Give what the names of a plan's tables begin with; no plan's name holds an underscore."""
+    """Return what the names of a plan's tables begin with; no plan's name holds an underscore."""
     return f"vmnet_{plan}_"
 
 
 def is_named_as_ours(table: str) -> bool:
-    """Tell whether a table bears a name that vmnet gives, for whatever plan; see rulesets too."""
+    """Return whether a table has a name that vmnet gives, for any plan; see nft_ruleset too."""
     return table.startswith("vmnet_")
 
 
 def table_name(plan: str, about: str) -> str:
-    """Name the table of a network or a macvtap. Raises ValueError for text that is not a name."""
+    """Return the table's name of a network or macvtap. Raises ValueError for what is not a name."""
     return prefix(_checked(_PLAN, plan)) + _checked(_ABOUT, about)
 
 
 def table_comment(family: str, table: str) -> str:
-    """Give the comment by which a table is known as vmnet's."""
+    """Return the comment by which a table is known as vmnet's."""
     return comment(naming.digest("table", family, table))
 
 
 def chain_mark(plan: str, table: str, chain: str, hook: Hook | None) -> str:
-    """Give the digest of a chain's declaration: of the desired one, and of what nft shows."""
-    said = [hook.type, hook.hook, hook.device, str(hook.priority), hook.policy] if hook else []
-    return naming.digest("chain", plan, table, chain, *said)
+    """Return the digest of a chain's declaration: of the desired one, and of what nft shows."""
+    fields = [hook.type, hook.hook, hook.device, str(hook.priority), hook.policy] if hook else []
+    return naming.digest("chain", plan, table, chain, *fields)
 
 
 def comment(mark: str) -> str:
-    """Give the comment of the rule or the table with that digest."""
+    """Return the comment of the rule or the table with that digest."""
     return f"vmnet:{mark}"
 
 
-def _strict(mac: str, addresses: Sequence[str], *, dhcp: bool, slaac: bool) -> Iterable[str]:
+def _strict(config: NicConfig) -> Iterator[str]:
     # Once each, in order: nft refuses a set whose members overlap.
-    own = dict.fromkeys(ip_interface(address).ip for address in addresses)
+    own = dict.fromkeys(address.ip for address in config.addresses)
     four = [str(one) for one in own if isinstance(one, IPv4Address)]
     six = [one for one in own if isinstance(one, IPv6Address) and not one.is_link_local]
     yield "ether type { 0x8100, 0x88a8, 0x9100, 0x9200 } counter drop"  # VLANs, one or stacked
-    yield f"arp saddr ether != {mac} counter drop"
-    if four or not dhcp:
+    yield f"arp saddr ether != {config.mac} counter drop"
+    if four or not config.dhcp:
         yield f"arp saddr ip != {_any_of([_NOBODY, *four])} counter drop"
         yield f"ip saddr != {_any_of([_NOBODY, *four])} counter drop"
     yield f"ip saddr {_NOBODY} udp dport != 67 counter drop"
     yield f"ip saddr {_NOBODY} meta l4proto != {{ udp, igmp }} counter drop"
     yield "udp sport { 67, 547 } counter drop"
     yield "icmpv6 type { nd-router-advert, nd-redirect } counter drop"
-    # Duplicate address detection is the only one who speaks from nowhere, with MLD.
+    # Only duplicate address detection and MLD have the unspecified source.
     yield "ip6 saddr :: meta l4proto != ipv6-icmp counter drop"
-    if slaac:
+    if config.ra:
         yield "ip6 saddr ff00::/8 counter drop"
         return
     yield f"ip6 saddr != {_any_of(['::', 'fe80::/10', *map(str, six)])} counter drop"
@@ -219,23 +197,21 @@ def _any_of(members: Sequence[str]) -> str:
     return "{ " + ", ".join(members) + " }"
 
 
-def _marks(plan: str, table: str, chains: Iterable[Chain]) -> tuple[str, ...]:
-    return tuple(
-        mark
-        for chain in chains
-        for mark in (
-            chain_mark(plan, table, chain.name, chain.hook),
-            *(_rule_mark(plan, table, chain.name, rule) for rule in chain.rules),
-        )
-    )
+def _marked(plan: str, family: str, table: str, *chains: Chain) -> tuple[tuple[str, ...], str]:
+    """Return the marks of a table's chains and rules, in order, and its text with them."""
+    marks: list[str] = []
+    written = []
+    for chain in chains:
+        own = [naming.digest("rule", plan, table, chain.name, rule) for rule in chain.rules]
+        marks += [chain_mark(plan, table, chain.name, chain.hook), *own]
+        pairs = zip(chain.rules, own, strict=True)
+        rules = tuple(f'{rule} comment "{comment(mark)}"' for rule, mark in pairs)
+        written.append(Chain(chain.name, chain.hook, rules))
+    return tuple(marks), definition(family, table, written)
 
 
-def _rule_mark(plan: str, table: str, chain: str, rule: str) -> str:
-    return naming.digest("rule", plan, table, chain, rule)
-
-
-def _text(plan: str, family: str, table: str, chains: Iterable[Chain]) -> str:
-    """Write the definition of a table."""
+def definition(family: str, table: str, chains: Iterable[Chain]) -> str:
+    """Return the script that makes a table of vmnet's."""
     lines = [f"table {family} {table} {{", f'  comment "{table_comment(family, table)}"']
     for chain in chains:
         lines.append(f"  chain {chain.name} {{")
@@ -245,16 +221,19 @@ def _text(plan: str, family: str, table: str, chains: Iterable[Chain]) -> str:
                 f"    type {hook.type} hook {hook.hook}{device} priority {hook.priority};"
                 f" policy {hook.policy};"
             )
-        lines += (
-            f'    {rule} comment "{comment(_rule_mark(plan, table, chain.name, rule))}"'
-            for rule in chain.rules
-        )
+        lines += (f"    {rule}" for rule in chain.rules)
         lines.append("  }")
     return "\n".join([*lines, "}", ""])
 
 
+def deletion(family: str, table: str) -> str:
+    """Return the script that deletes a table, whether it is there or not."""
+    # It is made if absent: nft 1.0.6 has no `destroy`.
+    return f"table {family} {table}\ndelete table {family} {table}\n"
+
+
 def _checked(form: re.Pattern[str], text: str) -> str:
-    """Let only text of that form into a script."""
+    """Return the text if it has that form: no other gets into a script."""
     if not form.fullmatch(text):
         raise ValueError(text)
     return text

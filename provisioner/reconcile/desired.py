@@ -78,18 +78,10 @@ def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resour
     for i, nic in enumerate(vm.nics):
         network = plan.network(nic.network)
         level = settings_on(network, nic).spoof_guard
-        config = nics[vm.name, i]
         if level == "off" or network.granted:
             continue
-        yield nftables.guard(
-            plan.name,
-            naming.macvtap(plan.name, vm.name, i),
-            config.mac,
-            str(level),
-            tuple(str(a.ip) for a in config.addresses),
-            dhcp=config.dhcp,
-            slaac=config.ra,
-        )
+        tap = naming.macvtap(plan.name, vm.name, i)
+        yield nftables.guard(plan.name, tap, nics[vm.name, i], level)
 
 
 def _macvtap(plan: "Plan", vm: "Vm", i: int, nics: Nics, facts: Facts) -> Macvtap:

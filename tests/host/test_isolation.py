@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -133,7 +133,7 @@ def test_an_isolation_is_read_back_as_it_was_made() -> None:
 def test_a_switch_that_gets_nat_and_loses_it_again_is_never_without_its_table() -> None:
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
     apart = isolation(PLAIN)
-    out = nftables.nat("lab", "lan", PLAIN.host_side, ("10.77.0.0/24",))
+    out = nftables.nat("lab", "lan", PLAIN.host_side, [ip_network("10.77.0.0/24")])
     nft.create(apart)
     for rules, forwards in ((out, 1), (apart, 0)):
         nft.update(rules)

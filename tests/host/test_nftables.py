@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,17 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.host.network import forwarding, impairment
 from provisioner.host.network import nftables as nft
 from provisioner.network import nftables
+from provisioner.network.addressing import NicConfig
 from provisioner.network.impairment import Impairment
 from provisioner.network.resources import Guard, Nat
+from provisioner.plan.choices import SpoofGuard
+from provisioner.plan.mac import Mac
 from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import fresh_namespace, ip
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
-TAP, MAC = "mvt0123456789", "02:00:00:00:00:01"
+TAP, MAC = "mvt0123456789", Mac("02:00:00:00:00:01")
 
 
 def told(*words: str) -> str:
@@ -27,13 +31,16 @@ def told(*words: str) -> str:
 
 def guard(level: str) -> Guard:
     ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
-    return nftables.guard("lab", TAP, MAC, level, ("10.0.0.5", "fd00::5"), dhcp=False, slaac=False)
+    addresses = ip_interface("10.0.0.5/24"), ip_interface("fd00::5/64")
+    config = NicConfig(MAC, addresses, (), (), None, dhcp=False)
+    return nftables.guard("lab", TAP, config, SpoofGuard(level))
 
 
 def nat(network: str, number: int) -> Nat:
     device = f"mvh000000000{number}"
     ip(f"link add {device} type veth peer name p{number}")
-    return nftables.nat("lab", network, device, (f"10.{number}.0.0/24", f"fd0{number}::/64"))
+    subnets = ip_network(f"10.{number}.0.0/24"), ip_network(f"fd0{number}::/64")
+    return nftables.nat("lab", network, device, subnets)
 
 
 @pytest.mark.parametrize("level", ["mac", "strict"])

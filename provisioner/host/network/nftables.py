@@ -110,7 +110,7 @@ def update(rules: Guard | Nat) -> None:
 
     Raises VmnetError as `create` does.
     """
-    _put(rules, _deletion(rules))
+    _put(rules, nftables.deletion(rules.family, rules.name))
 
 
 def delete(rules: Guard | Nat) -> None:
@@ -124,9 +124,9 @@ def delete(rules: Guard | Nat) -> None:
         case Nat(name=name, translates=True):
             with forwarding.alone():
                 _restore(_tables(), name, ())
-                _change(rules, _deletion(rules))
+                _change(rules, nftables.deletion(rules.family, rules.name))
         case _:
-            _change(rules, _deletion(rules))
+            _change(rules, nftables.deletion(rules.family, rules.name))
 
 
 _T = TypeVar("_T", Guard, Nat)
@@ -189,11 +189,6 @@ def _tables() -> tuple[Table, ...]:
     if found.trouble:
         raise VmnetError(found.trouble, fix="run vmnet as root, with nft installed")
     return found.tables
-
-
-def _deletion(rules: Guard | Nat) -> str:
-    which = f"{rules.family} {rules.name}"
-    return f"table {which}\ndelete table {which}\n"  # made if absent: nft 1.0.6 has no `destroy`
 
 
 def _change(rules: Guard | Nat, script: str) -> None:
