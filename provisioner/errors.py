@@ -1,6 +1,8 @@
-"""What went wrong, where it stands in the file, how to fix it."""
+"""Errors that the user can act on: what is wrong, where in the file, how to fix it."""
 
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -33,15 +35,15 @@ class Where:
     caret: int = 0
 
     def __str__(self) -> str:
-        """Give the form that editors and CI logs turn into a link."""
+        """Return the form that editors and CI logs turn into a link."""
         return f"{self.file}:{self.line}:{self.column}"
 
 
 class VmnetError(Exception):
     """Anything the user can act on; every other exception is our bug.
 
-    `what` is told in the user's words, `where` is the place in the plan if there is one, `fix` is
-    how to fix it, `status` is the exit status that the program ends with.
+    `what` is the message, in the user's terms, `where` the place in the plan if there is one, `fix`
+    how to fix it, `status` the exit status that the program ends with.
     """
 
     def __init__(
@@ -58,9 +60,9 @@ class VmnetError(Exception):
         self.fix = fix
         self.status = status
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """Cross a process boundary whole: the default would lose the keyword arguments."""
-        return _rebuild, (self.what, self.where, self.fix, self.status)
+    def at(self, where: Where | None) -> "VmnetError":
+        """Return the same error at another place, or at none."""
+        return VmnetError(self.what, where=where, fix=self.fix, status=self.status)
 
 
 def bad_input(what: str, fix: str) -> VmnetError:
@@ -70,12 +72,7 @@ def bad_input(what: str, fix: str) -> VmnetError:
 
 def unquoted(error: VmnetError) -> VmnetError:
     """Return the complaint with its place, but without the text of that line."""
-    where = error.where and replace(error.where, text="")
-    return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
-
-
-def _rebuild(what: str, where: Where | None, fix: str | None, status: Exit) -> VmnetError:
-    return VmnetError(what, where=where, fix=fix, status=status)
+    return error.at(error.where and replace(error.where, text=""))
 
 
 class Complaints(Exception):  # noqa: N818  (a list of errors, not an error of its own)
@@ -91,9 +88,24 @@ class Complaints(Exception):  # noqa: N818  (a list of errors, not an error of i
         return min(e.status for e in self.errors)
 
 
-_WIDEST = 100
+def refuse(errors: list[VmnetError]) -> None:
+    """Raise Complaints if there are errors."""
+    if errors:
+        raise Complaints(errors)
 
 
+@contextmanager
+def collected(errors: list[VmnetError], where: Where | None = None) -> Iterator[None]:
+    """Append the errors that the block raises, each at `where` unless it has a place of its own."""
+    try:
+        yield
+    except Complaints as complaints:
+        errors += complaints.errors
+    except VmnetError as error:
+        errors.append(error.at(error.where or where))
+
+
+_WIDEST = 100  # characters of a line that are shown
 _WIDE = frozenset({"W", "F"})
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.errors import Complaints, VmnetError
+from provisioner.errors import VmnetError, refuse
 from provisioner.guest.domain import MICRO, Image
 from provisioner.host.image import micro
 from provisioner.host.libvirt import accelerator as accel
@@ -46,15 +46,9 @@ def images(
             case Image() as image:
                 found[vm.name] = image
             case VmnetError() as error:
-                errors.append(_at(target, vm.name, error))
-    if errors:
-        raise Complaints(errors)
+                errors.append(error.at(target.positions.where("vms", vm.name, "image")))
+    refuse(errors)
     return found
-
-
-def _at(target: "PlanTarget", vm: str, error: VmnetError) -> VmnetError:
-    where = target.positions.where("vms", vm, "image")
-    return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
 
 
 def _tried(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from provisioner.errors import Complaints, VmnetError
+from provisioner.errors import VmnetError, collected, refuse
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml import render
 from provisioner.reconcile.diff import Step, Verb
@@ -22,14 +22,9 @@ def drawn(target: "PlanTarget", steps: Iterable[Step]) -> dict[Key, str]:
     errors: list[VmnetError] = []
     for step in steps:
         if step.verb is Verb.CREATE and isinstance(step.resource, Domain):
-            try:
+            with collected(errors):
                 found[step.resource.key] = domain_xml(target, step.resource)
-            except Complaints as complaints:
-                errors += complaints.errors
-            except VmnetError as error:
-                errors.append(error)
-    if errors:
-        raise Complaints(errors)
+    refuse(errors)
     return found
 
 
@@ -43,19 +38,13 @@ def domain_xml(target: "PlanTarget", domain: Domain) -> str:
     from provisioner.host.system import plan_files
     from provisioner.host.template import fill
 
-    places = target.positions
-    if unusable := check.unusable(vm.allow_xml):
-        where = places.where("vms", vm.name, "allow_xml")
-        raise Complaints(
-            [VmnetError(e.what, where=where, fix=e.fix, status=e.status) for e in unusable]
-        )
-    where = places.where("vms", vm.name, "template")
+    allowed = target.positions.where("vms", vm.name, "allow_xml")
+    refuse([error.at(allowed) for error in check.unusable(vm.allow_xml)])
+    where = target.positions.where("vms", vm.name, "template")
     try:
         with plan_files.found(target.fence, "template", vm.template) as found:
             shown = str(target.folder / vm.template)
             template = fill.read(found.itself, where, shown=shown, quote=not found.outside)
     except VmnetError as error:
-        raise VmnetError(
-            error.what, where=error.where or where, fix=error.fix, status=error.status
-        ) from error
+        raise error.at(error.where or where) from error
     return fill.domain_xml(template, domain, vm.allow_xml)

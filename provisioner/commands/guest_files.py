@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provisioner.errors import Complaints, VmnetError, unquoted
+from provisioner.errors import VmnetError, collected, refuse, unquoted
 from provisioner.guest import ignition, userdata
 from provisioner.guest.userdata import Own, Texts
 from provisioner.host.system import accounts, plan_files
@@ -24,8 +24,7 @@ def texts(target: PlanTarget) -> Texts:
     reader = _Reader(target.plan, target.positions, target.fence)
     for vm in target.plan.vms:
         reader.read(vm)
-    if reader.complaints:
-        raise Complaints(reader.complaints)
+    refuse(reader.complaints)
     return Texts(reader.files, reader.own, reader.hashes)
 
 
@@ -49,10 +48,8 @@ class _Reader:
             if file.source and text is not None:
                 self.files[file.source] = text
         if vm.password:
-            try:
+            with collected(self.complaints, self.places.where("vms", vm.name, "password")):
                 self.hashes[vm.name] = accounts.hashed(self.plan.name, vm.name, vm.password)
-            except VmnetError as error:
-                self._complain(error, vm.name, "password")
 
     def _read_own(self, vm: Vm) -> None:
         text = self._text(vm.cloud_init, userdata.MOST_BYTES, vm.name, "cloud_init")
@@ -69,19 +66,16 @@ class _Reader:
             self.files[vm.ignition] = text
 
     def _text(self, written: str | None, most_bytes: int, vm: str, *path: str | int) -> str | None:
-        """Read a file once, however many VMs name it; what is wrong with it is told once, too."""
+        """Read a file once, however many VMs name it; complaints about it are made once, too."""
         if not written:
             return None
         key = (written, str(path[0]))
         if key in self.seen:
             return None
         self.seen.add(key)
-        try:
-            kind = str(path[-1])
-            text, self.quotable = plan_files.text(self.fence, kind, written, most_bytes)
-        except VmnetError as error:
-            self._complain(error, vm, *path)
-            return None
+        text: str | None = None
+        with collected(self.complaints, self.places.where("vms", vm, *path)):
+            text, self.quotable = plan_files.text(self.fence, str(path[-1]), written, most_bytes)
         return text
 
     def _shown(self, written: str) -> str:
@@ -90,9 +84,3 @@ class _Reader:
     def _judged(self, found: list[VmnetError]) -> None:
         """Keep complaints about a file; a line of one outside the plan's folder is not quoted."""
         self.complaints += found if self.quotable else map(unquoted, found)
-
-    def _complain(self, error: VmnetError, vm: str, *path: str | int) -> None:
-        where = self.places.where("vms", vm, *path)
-        self.complaints.append(
-            VmnetError(error.what, where=where, fix=error.fix, status=error.status)
-        )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.host.libvirt import privileges
 from provisioner.host.netlink import links
 from provisioner.host.network import macvtap, standalone, tap_node
@@ -42,7 +42,7 @@ def create(wish: Wish, tell: Tell) -> list[NetDevice]:
     with _alone("net create", tell):
         facts = _facts(routes=wish.mode == "passthru")
         taken = _names(facts)
-        _refuse(rules.complaints(wish, facts, taken))
+        refuse(rules.complaints(wish, facts, taken))
         uplink = _existing(facts, wish.uplink)
         for warning in rules.warnings(wish, uplink):
             tell(f"warning: {warning}")
@@ -79,7 +79,7 @@ def change(names: Sequence[str], wish: Change, tell: Tell) -> list[NetDevice]:
         facts = _facts()
         found = _chosen(Chosen(tuple(names)), facts)
         pairs = [(tap := _as_it_is(x, facts), changed(tap, wish)) for x in found]
-        _refuse(rules.change_complaints(pairs, wish, facts))
+        refuse(rules.change_complaints(pairs, wish, facts))
         for warning in rules.change_warnings(pairs):
             tell(f"warning: {warning}")
         wanted = [(want, x) for (_, want), x in zip(pairs, found, strict=True)]
@@ -121,11 +121,6 @@ def _facts(*, routes: bool = False) -> Facts:
 
 def _names(facts: Facts) -> set[str]:
     return {x.name for x in facts.links} | {x.altname for x in facts.links if x.altname}
-
-
-def _refuse(complaints: list[VmnetError]) -> None:
-    if complaints:
-        raise Complaints(complaints)
 
 
 def _existing(facts: Facts, name: str) -> Link:

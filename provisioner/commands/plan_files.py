@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from provisioner.errors import Complaints, VmnetError
+from provisioner.errors import VmnetError, Where, collected, refuse
 from provisioner.guest.boot import BootFile
 from provisioner.host.libvirt import embedded
 from provisioner.host.system import plan_files
@@ -43,14 +43,11 @@ def files(target: "PlanTarget") -> "Files":
     errors: list[VmnetError] = []
     for vm in target.plan.vms:
         for key, path, kind in _named(vm):
-            try:
+            with collected(errors, _where(target.positions, vm.name, key)):
                 file = _file(target.fence, kind, path)
-            except VmnetError as error:
-                errors.append(_placed(target.positions, vm.name, key, error))
-            else:
-                found |= {} if kind == "image" else {(vm.name, key): file}
-    if errors:
-        raise Complaints(errors)
+                if kind != "image":
+                    found[vm.name, key] = file
+    refuse(errors)
     return found
 
 
@@ -67,10 +64,9 @@ def _named(vm: "Vm") -> Iterator[tuple[str, str, str]]:
             yield f"disks/{at}", disk.device, "device"
 
 
-def _placed(places: "Places", vm: str, key: str, error: VmnetError) -> VmnetError:
+def _where(places: "Places", vm: str, key: str) -> Where:
     path = [int(step) if step.isdecimal() else step for step in key.split("/")]
-    where = places.where("vms", vm, *path)
-    return VmnetError(error.what, where=where, fix=error.fix, status=error.status)
+    return places.where("vms", vm, *path)
 
 
 def _file(fence: plan_files.Fence, kind: str, path: str) -> BootFile:

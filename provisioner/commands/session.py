@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 from provisioner.commands import command, defaults, plan_files
 from provisioner.commands.target import NameTarget, Options, PlanTarget, Tell
-from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.errors import Exit, VmnetError, collected, refuse
 from provisioner.guest.domain import Domain, Overlay
 from provisioner.guest.xml import render
 from provisioner.host.libvirt import embedded, privileges
@@ -113,12 +113,9 @@ class Session(HostSession):
         if self.is_embedded:
             denied = plan_files.denied(self.target, self.files)
             found += files.unopenable(plan, positions, denied, embedded.run_user()[0])
-        try:
+        with collected(found):
             self.read_texts()
-        except Complaints as bad:
-            found += bad.errors
-        if found:
-            raise Complaints(found)
+        refuse(found)
 
     def read_texts(self) -> "Texts":
         """Return what is in the plan's files for guests. Raises Complaints about unusable ones."""
@@ -144,8 +141,7 @@ class Session(HostSession):
                 for network in plan.networks:
                     if network.uplink and not network.granted:
                         found += host.macs_taken(plan, network, positions, self.nics, facts)
-            if found:
-                raise Complaints(found)
+            refuse(found)
             yield
 
     def refuse_taken_addresses(self, fresh: Container[str]) -> None:
@@ -173,8 +169,7 @@ class Session(HostSession):
             if owners.deaf:
                 self.tell(f"other plans' guests on {network.uplink} not asked: {owners.deaf}")
             found += conflicts.owned_elsewhere(owners.macs, plan, network, positions, self.nics)
-        if found:
-            raise Complaints(found)
+        refuse(found)
 
     def wanted(self, *, build: bool = True) -> Resources:
         """Say what must exist for the plan to be up; without `build`, with no image if need be.
@@ -191,10 +186,8 @@ class Session(HostSession):
         disks = {r.path: r for r in there if isinstance(r, Overlay)}
         loader = firmware.loader()
         images = defaults.images(self.target, kept, self.tell if build else None)
-        if self.options.command.judges_images and (
-            found := imagerules.complaints(plan, self.target.positions, images, disks, loader)
-        ):
-            raise Complaints(found)
+        if self.options.command.judges_images:
+            refuse(imagerules.complaints(plan, self.target.positions, images, disks, loader))
         accel = Chosen("", "")
         if any(vm.name not in kept for vm in plan.vms):
             accel = defaults.accelerator(plan, images.values())

@@ -9,7 +9,7 @@ from provisioner.commands.domain_xml import drawn
 from provisioner.commands.execute import Outcome, execute
 from provisioner.commands.session import HostSession, Session, begun
 from provisioner.commands.target import NameTarget, Options, PlanTarget, Tell
-from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.guest.domain import Domain
 from provisioner.host.guest import console_log
 from provisioner.host.image import store_files
@@ -136,8 +136,8 @@ def _refuse_restarts(steps: list[Step], options: Options) -> None:
         for s in steps
         if s.verb is Verb.DELETE and isinstance(s.resource, Domain) and s.resource.name in created
     ]
-    if ended and not options.recreate:
-        raise Complaints(
+    if not options.recreate:
+        refuse(
             [
                 VmnetError(
                     f'VM "{domain.vm}" runs and would have to be started anew: {cause}',
