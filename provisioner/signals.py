@@ -1,4 +1,4 @@
-"""Holds back Ctrl-C, SIGTERM and SIGHUP where a half-done thing would be worse than a late end."""
+"""Ctrl-C, SIGTERM and SIGHUP, deferred where half a step would be worse than a late end."""
 
 import signal
 import threading
@@ -10,15 +10,15 @@ from typing import Any, NoReturn
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _Come:
-    """How many interrupts have come to this command, and what to do at the second one."""
+class _Interrupts:
+    """How many interrupts this command has had, and what to do at the second one."""
 
     count = 0
     at_once: Callable[[], object] | None = None
 
 
 @contextmanager
-def obeyed(at_once: Callable[[], object]) -> Iterator[None]:
+def handled(at_once: Callable[[], object]) -> Iterator[None]:
     """Raise KeyboardInterrupt at the first interrupt, and call `at_once` at any later one.
 
     The second may come anywhere: also while what the first one has raised waits for a step, a
@@ -27,13 +27,13 @@ def obeyed(at_once: Callable[[], object]) -> Iterator[None]:
     """
     known = {each: signal.getsignal(each) for each in _SIGNALS}
     before = {each: known[each] for each in known if known[each] not in {None, signal.SIG_IGN}}
-    _Come.count, _Come.at_once = 0, at_once
+    _Interrupts.count, _Interrupts.at_once = 0, at_once
     for each in before:
         signal.signal(each, _obey)
     try:
         yield
     finally:
-        _Come.at_once = None
+        _Interrupts.at_once = None
         for each, handler in before.items():
             signal.signal(each, handler)
 
@@ -44,20 +44,20 @@ def _obey(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _count() -> None:
-    _Come.count += 1
-    if _Come.count > 1 and _Come.at_once:
-        _Come.at_once()
+    _Interrupts.count += 1
+    if _Interrupts.count > 1 and _Interrupts.at_once:
+        _Interrupts.at_once()
 
 
-class Held:
-    """The signal that has come meanwhile, if any."""
+class Deferred:
+    """The signal that has arrived meanwhile, if any."""
 
     def __init__(self) -> None:
         self.number: signal.Signals | None = None
 
 
 @contextmanager
-def held() -> Iterator[Held]:
+def deferred() -> Iterator[Deferred]:
     """Only note the first interrupt while the block runs, and obey it at the block's end.
 
     Python raises KeyboardInterrupt between any two instructions of the main thread, also while
@@ -66,29 +66,29 @@ def held() -> Iterator[Held]:
     the main thread's alone, so in other threads the block just runs. Signals that are ignored,
     as under nohup, stay so.
     """
-    come = Held()
+    pending = Deferred()
     if threading.current_thread() is not threading.main_thread():
-        yield come
+        yield pending
         return
     before: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
 
     def note(which: int, frame: FrameType | None) -> None:
-        if come.number is None:
+        if pending.number is None:
             _count()
-            come.number = signal.Signals(which)
+            pending.number = signal.Signals(which)
         else:
             before[signal.Signals(which)](which, frame)
 
-    for held_back in _SIGNALS:
-        handler = signal.getsignal(held_back)
+    for each in _SIGNALS:
+        handler = signal.getsignal(each)
         if callable(handler):
-            before[held_back] = handler
-            signal.signal(held_back, note)
+            before[each] = handler
+            signal.signal(each, note)
     try:
-        yield come
+        yield pending
     finally:
-        for held_back, handler in before.items():
-            signal.signal(held_back, handler)
-        if come.number is not None:
-            _Come.count -= 1  # it is counted again by who obeys it now
-            before[come.number](come.number, None)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        if pending.number is not None:
+            _Interrupts.count -= 1  # it is counted again by who obeys it now
+            before[pending.number](pending.number, None)

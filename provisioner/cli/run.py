@@ -13,7 +13,7 @@ import typer
 from provisioner.cli import output
 from provisioner.errors import Complaints, Exit, VmnetError, bad_input
 from provisioner.host.system import children
-from provisioner.signals import obeyed
+from provisioner.signals import handled
 
 if TYPE_CHECKING:
     from provisioner.commands.command import Command
@@ -50,7 +50,7 @@ def running(
     ends vmnet at once, whatever it waits for.
     """
     worker: Any = ctx and ctx.obj
-    with obeyed(lambda: _end_at_once(worker)):
+    with handled(lambda: _end_at_once(worker)):
         try:
             yield worker
         except Complaints as complaints:
@@ -140,7 +140,7 @@ def _actionable(error: VmnetError | OSError) -> VmnetError:
         return error
     if error.filename is None and file_errors.fix_of(error.errno, Path()) == "":
         raise error
-    return file_errors.told(error, "cannot use", Path(str(error.filename or ".")))
+    return file_errors.converted(error, "cannot use", Path(str(error.filename or ".")))
 
 
 def confirm_probe(probe: "Question", *, yes: bool) -> None:

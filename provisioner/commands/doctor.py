@@ -43,7 +43,7 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
             host.qemu(version, trouble, embedded.run_user()[0]),
             host.libvirt(libvirt.result()),
             *host.tools(
-                {name for name in host.programs() if programs.found(name)},
+                {name for name in host.programs() if programs.is_installed(name)},
                 uefi=firmware.loader() is not None,
             ),
         ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from provisioner.errors import VmnetError
 from provisioner.reconcile.diff import Step, StepId
-from provisioner.signals import held
+from provisioner.signals import deferred
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ def execute(
     outcome = Outcome()
     order = _Order(steps, outcome)
     running: dict[Future[bool], Step] = {}
-    with held() as interrupt, ThreadPoolExecutor(jobs) as pool:
+    with deferred() as interrupt, ThreadPoolExecutor(jobs) as pool:
 
         def begin(step: Step) -> bool:
             if interrupt.number is not None:  # it came while the step waited for a thread

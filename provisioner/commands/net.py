@@ -108,7 +108,7 @@ def remove(chosen: Chosen, tell: Tell, *, force: bool = False) -> list[str]:
 @contextmanager
 def _alone(doing: str, tell: Tell) -> Iterator[None]:
     privileges.require_for_devices()
-    with locks.held(paths.lock_file(_PLACE), doing, timeout_s=_LOCK_S, say=tell):
+    with locks.held(paths.lock_file(_PLACE), doing, timeout_s=_LOCK_S, notify=tell):
         yield
 
 

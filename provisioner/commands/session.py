@@ -230,7 +230,7 @@ def begun(
         paths.lock_file(target.name),
         f"{options.command} {target.name}",
         timeout_s=options.lock_timeout_s,
-        say=tell,
+        notify=tell,
         tidy=options.command.changes_host or not paths.run().exists(),
     )
     # The worker ends first: whoever waits for the lock finds libvirt free to be opened.

@@ -92,4 +92,4 @@ def _own_log(path: Path) -> None:
         console_log.remove(path)
         plan_folders.own(path)
     except OSError as error:
-        raise file_errors.told(error, "cannot write", path) from error
+        raise file_errors.converted(error, "cannot write", path) from error

@@ -119,7 +119,7 @@ class Machine:
         except OSError as error:
             if error.filename is None:
                 raise
-            raise file_errors.told(error, "cannot use", home) from error
+            raise file_errors.converted(error, "cannot use", home) from error
 
     @limit(120.0, "the guest has not answered")  # a piece of a file has 35 s, a ping 15 s a try
     def guest(

@@ -22,7 +22,7 @@ def fault(number: int, path: Path) -> OSError:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_file_system_is_named_by_a_folder_that_df_knows(number: int, tmp_path: Path) -> None:
-    error = file_errors.told(fault(number, tmp_path / "lab" / "x"), "cannot write", tmp_path)
+    error = file_errors.converted(fault(number, tmp_path / "lab" / "x"), "cannot write", tmp_path)
     assert error.what == f"cannot write {tmp_path}/lab/x: {os.strerror(number)}"
     assert error.fix == (
         f"make room there (df -h {tmp_path}; df -i {tmp_path}), "
@@ -31,7 +31,9 @@ def test_a_full_file_system_is_named_by_a_folder_that_df_knows(number: int, tmp_
 
 
 def test_any_other_fault_keeps_the_fix_of_its_place(tmp_path: Path) -> None:
-    error = file_errors.told(fault(errno.EACCES, tmp_path), "cannot write", tmp_path, fix="ask")
+    error = file_errors.converted(
+        fault(errno.EACCES, tmp_path), "cannot write", tmp_path, fix="ask"
+    )
     assert error.fix == "ask"
 
 

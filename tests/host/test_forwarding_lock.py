@@ -18,6 +18,6 @@ def test_a_plan_of_the_locks_name_does_not_wait_for_itself() -> None:
     number = Path("/proc/thread-self/ns/net").stat().st_ino
     name = scalars.plan_name(f"forwarding-{number}")
     lock = paths.lock_file(name)
-    with locks.held(lock, f"up {name}", timeout_s=0, say=pytest.fail), forwarding.alone():
+    with locks.held(lock, f"up {name}", timeout_s=0, notify=pytest.fail), forwarding.alone():
         held = {file.name for file in paths.run().iterdir()}
     assert held == {f"{name}.lock"}

@@ -16,7 +16,7 @@ HOLD = """\
 import sys
 from pathlib import Path
 from provisioner.host.system.locks import held
-with held(Path(sys.argv[1]), "up lab", timeout_s=5, say=print):
+with held(Path(sys.argv[1]), "up lab", timeout_s=5, notify=print):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -37,7 +37,7 @@ def holder(path: Path) -> subprocess.Popen[str]:
 
 
 def test_a_lock_leaves_neither_its_file_nor_its_folder(tmp_path: Path) -> None:
-    with held(tmp_path / "run" / "lab.lock", "up lab", timeout_s=1, say=print):
+    with held(tmp_path / "run" / "lab.lock", "up lab", timeout_s=1, notify=print):
         assert (tmp_path / "run" / "lab.lock").exists()
     assert list(tmp_path.iterdir()) == []
 
@@ -48,7 +48,7 @@ def test_a_second_command_says_for_whom_it_waits_and_then_gives_up(tmp_path: Pat
     with holder(path) as other:
         with (
             pytest.raises(VmnetError) as caught,
-            held(path, "down lab", timeout_s=0.1, say=said.append),
+            held(path, "down lab", timeout_s=0.1, notify=said.append),
         ):
             pass
         other.communicate("\n")
@@ -62,7 +62,7 @@ def test_a_second_command_goes_on_when_the_first_has_ended(tmp_path: Path) -> No
     with holder(path) as other:
         assert other.stdin
         stdin = other.stdin
-        with held(path, "down lab", timeout_s=5, say=lambda _: stdin.close()):
+        with held(path, "down lab", timeout_s=5, notify=lambda _: stdin.close()):
             assert '"doing": "down lab"' in path.read_text()
 
 
@@ -71,7 +71,7 @@ def test_the_lock_of_a_killed_command_is_free_at_once(tmp_path: Path) -> None:
     with holder(path) as other:
         other.kill()
         other.wait()
-        with held(path, "down lab", timeout_s=0, say=pytest.fail):
+        with held(path, "down lab", timeout_s=0, notify=pytest.fail):
             assert f'"pid": {os.getpid()}' in path.read_text()
 
 
@@ -81,7 +81,7 @@ def test_many_commands_get_the_lock_one_after_another(tmp_path: Path) -> None:
     most: list[int] = []
 
     def one() -> None:
-        with held(path, "up lab", timeout_s=20, say=lambda _: None):
+        with held(path, "up lab", timeout_s=20, notify=lambda _: None):
             inside.append(1)
             most.append(len(inside))
             inside.pop()
@@ -98,5 +98,5 @@ def test_many_commands_get_the_lock_one_after_another(tmp_path: Path) -> None:
 def test_what_stands_in_the_lock_file_is_not_trusted(tmp_path: Path) -> None:
     path = tmp_path / "lab.lock"
     path.write_text('{"pid": 1, "doing": "up \x1b[2J lab"')
-    with held(path, "up lab", timeout_s=0, say=pytest.fail):
+    with held(path, "up lab", timeout_s=0, notify=pytest.fail):
         pass

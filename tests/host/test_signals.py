@@ -11,7 +11,7 @@ from provisioner.commands.execute import execute
 from provisioner.errors import VmnetError
 from provisioner.network.resources import Macvtap
 from provisioner.reconcile.diff import Step, Verb
-from provisioner.signals import held, obeyed
+from provisioner.signals import deferred, handled
 
 
 def steps(count: int) -> list[Step]:
@@ -57,11 +57,11 @@ def test_a_second_interrupt_is_obeyed_at_once() -> None:
     seen: list[int | None] = []
 
     def twice() -> None:
-        with held() as come:
+        with deferred() as pending:
             interrupt()
-            seen.append(come.number)
+            seen.append(pending.number)
             interrupt()
-            seen.append(come.number)
+            seen.append(pending.number)
 
     with pytest.raises(KeyboardInterrupt):
         twice()
@@ -77,20 +77,20 @@ def test_a_second_interrupt_ends_a_command_wherever_the_first_one_has_led() -> N
 
     def led_into_a_hang() -> None:
         try:
-            with held():
+            with deferred():
                 interrupt()
         finally:
             interrupt(signal.SIGTERM)
             threading.Event().wait(30)
 
-    with pytest.raises(EOFError), obeyed(last):
+    with pytest.raises(EOFError), handled(last):
         led_into_a_hang()
     assert ended == [1]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_one_interrupt_is_counted_once_however_many_blocks_hold_it_back() -> None:
-    with pytest.raises(KeyboardInterrupt), obeyed(lambda: os._exit(77)), held(), held():
+    with pytest.raises(KeyboardInterrupt), handled(lambda: os._exit(77)), deferred(), deferred():
         interrupt()
 
 
@@ -99,21 +99,21 @@ def test_a_second_interrupt_ends_a_command_within_a_block_that_holds_it_back() -
         raise EOFError
 
     def twice() -> None:
-        with held(), held():
+        with deferred(), deferred():
             interrupt()
             interrupt()
 
-    with pytest.raises(EOFError), obeyed(last):
+    with pytest.raises(EOFError), handled(last):
         twice()
 
 
 def test_an_ignored_signal_stays_ignored_and_handlers_come_back() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with held() as come:
+        with deferred() as pending:
             interrupt(signal.SIGHUP)
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        assert come.number is None
+        assert pending.number is None
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -123,8 +123,8 @@ def test_a_block_within_a_block_obeys_at_the_end_of_the_outer_one() -> None:
     passed = []
 
     def outer() -> None:
-        with held():
-            with held() as inner:
+        with deferred():
+            with deferred() as inner:
                 interrupt()
             passed.append(inner.number)
 
@@ -137,8 +137,8 @@ def test_in_other_threads_nothing_is_held_back_and_nothing_breaks() -> None:
     ran = []
 
     def work() -> None:
-        with held() as come:
-            ran.append(come.number)
+        with deferred() as pending:
+            ran.append(pending.number)
 
     thread = threading.Thread(target=work)
     thread.start()

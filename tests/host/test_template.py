@@ -16,7 +16,8 @@ from provisioner.errors import Complaints, Exit, VmnetError, Where
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml import render
 from provisioner.guest.xml.template import Template
-from provisioner.host.system.untrusted import Held, held
+from provisioner.host.system import untrusted
+from provisioner.host.system.untrusted import UntrustedRun
 from provisioner.host.template import fill
 from tests.builders.domain import SEEDED
 
@@ -351,10 +352,10 @@ os._exit(0)
 
 def test_behind_the_fence_there_is_nothing_to_open_to_start_or_to_talk_to() -> None:
     argv = [sys.executable, "-I", "-S", "-c", BEHIND_THE_FENCE, str(FENCE)]
-    ran = held(argv, b"", deadline_s=10, most_bytes=1 << 16)
+    ran = untrusted.run(argv, b"", deadline_s=10, most_bytes=1 << 16)
     assert ran.returncode == 0
     no = "Operation not permitted"
-    assert ran.said.decode().splitlines() == [
+    assert ran.stdout.decode().splitlines() == [
         *(f"{what}: {no}" for what in ("open", "write", "socket", "fork", "exec", "kill", "list")),
         "ptrace: -1",
         f"root: {no}",
@@ -367,8 +368,8 @@ def test_without_seccomp_the_other_measures_hold() -> None:
     script = BEHIND_THE_FENCE.replace('fence["limit', unfiltered + 'fence["limit')
     script = script.replace("os.execv", "print")  # it would start, and find no library to load
     argv = [sys.executable, "-I", "-S", "-c", script, str(FENCE)]
-    ran = held(argv, b"", deadline_s=10, most_bytes=1 << 16)
-    said = dict(line.split(": ", 1) for line in ran.said.decode().splitlines())
+    ran = untrusted.run(argv, b"", deadline_s=10, most_bytes=1 << 16)
+    said = dict(line.split(": ", 1) for line in ran.stdout.decode().splitlines())
     none_left, no = "Too many open files", "Operation not permitted"
     assert {said[what] for what in ("open", "write", "socket", "list")} == {none_left}
     assert said["fork"] == "Resource temporarily unavailable"
@@ -415,25 +416,29 @@ def gone(pid: int) -> bool:
 def test_a_program_that_is_not_trusted_is_bounded_in_time_and_words(tmp_path: Path) -> None:
     shell = ["sh", "-c"]
     began = time.monotonic()
-    assert held([*shell, "cat; pwd"], b"in ", deadline_s=5, most_bytes=99) == Held(b"in /\n", 0)
-    assert held([*shell, "exec yes"], b"", deadline_s=5, most_bytes=99).too_much
-    slow = held(
+    assert untrusted.run([*shell, "cat; pwd"], b"in ", deadline_s=5, most_bytes=99) == UntrustedRun(
+        b"in /\n", 0
+    )
+    assert untrusted.run([*shell, "exec yes"], b"", deadline_s=5, most_bytes=99).too_much
+    slow = untrusted.run(
         [*shell, f"sleep 300 & echo $! > {tmp_path}/pid; while :; do :; done"],
         b"",
         deadline_s=0.5,
         most_bytes=9,
     )
     assert slow.late
-    shut = held([*shell, "exec >&-; while :; do :; done"], b"", deadline_s=0.5, most_bytes=9)
+    shut = untrusted.run(
+        [*shell, "exec >&-; while :; do :; done"], b"", deadline_s=0.5, most_bytes=9
+    )
     assert shut.late
-    idle = held(["sleep", "300"], b"", deadline_s=0.3, most_bytes=9)
-    assert idle == Held(b"", -9, late=True)
-    left = held([*shell, "sleep 300 >&- 2>&- & echo $!"], b"", deadline_s=5, most_bytes=99)
+    idle = untrusted.run(["sleep", "300"], b"", deadline_s=0.3, most_bytes=9)
+    assert idle == UntrustedRun(b"", -9, late=True)
+    left = untrusted.run([*shell, "sleep 300 >&- 2>&- & echo $!"], b"", deadline_s=5, most_bytes=99)
     assert time.monotonic() - began < 5
-    for pid in ((tmp_path / "pid").read_text(), left.said.decode()):
+    for pid in ((tmp_path / "pid").read_text(), left.stdout.decode()):
         assert gone(int(pid))
     with pytest.raises(VmnetError, match="cannot start /no/such"):
-        held(["/no/such"], b"", deadline_s=1, most_bytes=1)
+        untrusted.run(["/no/such"], b"", deadline_s=1, most_bytes=1)
 
 
 def test_eight_threads_fill_templates_side_by_side() -> None:

@@ -80,7 +80,7 @@ def fetching(
     _make_private(into.parent)
     lock = into.with_name(f".{into.name}.lock")
     doing = f"image pull {source.urls[0].file_name}"
-    with locks.held(lock, doing, timeout_s=limits.total_s, say=tell, tidy=False):
+    with locks.held(lock, doing, timeout_s=limits.total_s, notify=tell, tidy=False):
         if elsewhere := there():
             yield _found(elsewhere, source)
             return

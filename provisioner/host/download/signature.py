@@ -53,7 +53,7 @@ def keyring(names: Sequence[str]) -> Path | None:
 
 def can_verify() -> bool:
     """Return whether gpgv is installed."""
-    return programs.found("gpgv")
+    return programs.is_installed("gpgv")
 
 
 def verified(content: bytes, signature: bytes | None, ring: Path, list_name: str) -> Signed:

@@ -85,7 +85,7 @@ def follow(log: Path, offset: int, pid: int, piece: Callable[[bytes], None]) -> 
     argv = ["tail", "--follow=descriptor", f"--pid={pid}", "-c", f"+{offset + 1}", "--", str(log)]
     if not os.access(log, os.R_OK):
         raise VmnetError(f"cannot read {log}", fix="run it as who has started the VM")
-    programs.poured(argv, piece)
+    programs.stream(argv, piece)
 
 
 def _end(path: Path, most: int) -> bytes:

@@ -30,7 +30,9 @@ def ensure(folder: Path, vm: str) -> HostKey:
             _make(folder, vm)
         return HostKey(_text(pair / "key.pub").strip(), _text(pair / "key"))
     except OSError as error:
-        raise file_errors.told(error, f"cannot make the ssh host key of {vm}:", folder) from error
+        raise file_errors.converted(
+            error, f"cannot make the ssh host key of {vm}:", folder
+        ) from error
 
 
 def remove(folder: Path, vm: str) -> None:
@@ -55,7 +57,7 @@ def publish(folder: Path, plan: str) -> Path:
             # Not durable: the guests do not outlive the host either, and it is soon made again.
             secret_files.write(path, "".join(lines).encode(), durable=False)
     except OSError as error:
-        raise file_errors.told(error, "cannot write", path) from error
+        raise file_errors.converted(error, "cannot write", path) from error
     return path
 
 

@@ -44,7 +44,7 @@ def require(what: str) -> None:
             fix="give the VMs an image or a kernel of your own",
         )
     for program in ("apt-get", "apt-cache", "dpkg-deb"):
-        if not programs.found(program):
+        if not programs.is_installed(program):
             raise VmnetError(
                 f"{what} is made of Debian packages, and {program} is not installed",
                 fix="use a Debian-like host, or give the VMs an image or a kernel of your own",

@@ -101,7 +101,7 @@ def prepare_root(plan: str) -> Path:
         conf = _OWN_CONF if os.geteuid() else _QEMU_CONF.format(user=user, group=group)
         _write_once(root / "etc" / "qemu.conf", conf)
     except OSError as error:
-        raise file_errors.told(
+        raise file_errors.converted(
             error,
             "cannot prepare",
             root,

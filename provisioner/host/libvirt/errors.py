@@ -37,7 +37,9 @@ def converted(error: Any, doing: str) -> VmnetError:
     """Return a libvirtError as a VmnetError; `doing` is what was being done."""
     whole = _CHILD.sub(r"a program ended with \1 \2", str(error).removeprefix("internal error: "))
     text = one_line(whole, 600)
-    fix = file_errors.full(whole) or next((fix for part, fix in _FIXES if part in whole), None)
+    fix = file_errors.no_space_fix(whole) or next(
+        (fix for part, fix in _FIXES if part in whole), None
+    )
     return VmnetError(
         f"{doing}: {text}",
         fix=fix or "QEMU's own messages are in the log: vmnet logs --qemu VM",

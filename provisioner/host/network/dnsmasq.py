@@ -49,9 +49,9 @@ def create(dhcp: Dhcp) -> None:
         draft.rename(config)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise file_errors.told(error, "cannot write", config) from error
+        raise file_errors.converted(error, "cannot write", config) from error
     _end(config)
-    if not programs.found("dnsmasq"):
+    if not programs.is_installed("dnsmasq"):
         config.unlink(missing_ok=True)
         raise VmnetError(
             f'network "{dhcp.name}" wants DHCP, and dnsmasq is not installed',
@@ -64,7 +64,7 @@ def create(dhcp: Dhcp) -> None:
         raise VmnetError(
             f'dnsmasq does not serve network "{dhcp.name}": '
             f"{one_line(programs.last_lines(done.stderr))}",
-            fix=file_errors.full(done.stderr, config)
+            fix=file_errors.no_space_fix(done.stderr, config)
             or f"see who else answers on {dhcp.device}: ss -lnup | grep -E ':(53|67) '",
         )
 

@@ -110,7 +110,7 @@ def _undelay(device: str) -> None:
 
 def _delayed(device: str) -> str:
     """Return the delay of a device; "" where tc is missing or there is none."""
-    if not programs.found("tc"):
+    if not programs.is_installed("tc"):
         return ""
     argv = ["tc", "-j", "qdisc", "show", "dev", device]
     done = programs.run(argv, timeout_s=_PATIENCE_S, check=False)

@@ -47,7 +47,7 @@ _LEGACY: Final = {"iptables-legacy": "ip_tables_names", "ip6tables-legacy": "ip6
 
 def listing() -> Listing:
     """List all tables: one process, none where nft is missing."""
-    if not programs.found("nft"):
+    if not programs.is_installed("nft"):
         return Listing(trouble=_MISSING)
     done = programs.run(_LIST, timeout_s=_PATIENCE_S, check=False)
     if done.returncode:
@@ -118,7 +118,7 @@ def delete(rules: Guard | Nat) -> None:
 
     With the last NAT that needs it, forwarding becomes what it was before the first one.
     """
-    if not programs.found("nft"):
+    if not programs.is_installed("nft"):
         return  # it was uninstalled meanwhile, and only nft can tell
     match rules:
         case Nat(name=name, translates=True):
@@ -194,7 +194,7 @@ def _tables() -> tuple[Table, ...]:
 def _change(rules: Guard | Nat, script: str) -> None:
     """Let nft do a script, all of it or nothing."""
     about = f"the {rules.label}"
-    if not programs.found("nft"):
+    if not programs.is_installed("nft"):
         raise VmnetError(
             f"cannot set up {about}: nft is not installed", fix="apt-get install nftables"
         )
@@ -245,7 +245,7 @@ def _legacy_drops() -> tuple[str, ...]:
             used = Path("/proc/thread-self/net", tables).read_text(encoding="ascii").split()
         except OSError:
             continue  # a kernel without it, or not for us to read
-        if "filter" in used and programs.found(program):
+        if "filter" in used and programs.is_installed(program):
             done = programs.run([program, "-S", "FORWARD"], timeout_s=_PATIENCE_S, check=False)
             found += nft_ruleset.legacy_drops(program, done.stdout)
     return found

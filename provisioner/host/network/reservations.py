@@ -40,7 +40,7 @@ def held(
         yield {}
         return
     path = _folder() / plan
-    with locks.held(_folder() / ".lock", f"up {plan}", timeout_s=_LOCK_S, say=say):
+    with locks.held(_folder() / ".lock", f"up {plan}", timeout_s=_LOCK_S, notify=say):
         here = _namespace()
         others = dict(_others(plan))
         taken = {claim: others[here, claim] for claim in claims if (here, claim) in others}
@@ -64,7 +64,7 @@ def forget(plan: str) -> None:
     if lock.exists():
         with (
             suppress(VmnetError),  # another command is at the claims, and removes it
-            locks.held(lock, f"down {plan}", timeout_s=0, say=lambda _: None),
+            locks.held(lock, f"down {plan}", timeout_s=0, notify=lambda _: None),
         ):
             pass
     with suppress(OSError):  # another plan's claims are in it

@@ -45,7 +45,7 @@ def run(
     Its packets go into the descriptor `into`, else its lines to `line`. Gives what it says at the
     end. Raises VmnetError when it is missing, or does not understand the filter.
     """
-    if not programs.found(argv[0]):
+    if not programs.is_installed(argv[0]):
         raise VmnetError(
             f"{argv[0]} is not installed", fix="apt-get install tcpdump", status=Exit.HOST_CANNOT
         )

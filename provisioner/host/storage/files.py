@@ -45,7 +45,7 @@ class FileDriver(ABC, Generic[_F]):
             plan_folders.own(path)
             self.make(file)
         except OSError as error:
-            raise file_errors.told(error, "cannot write", path) from error
+            raise file_errors.converted(error, "cannot write", path) from error
         finally:
             if not os.path.lexists(path):
                 plan_folders.disown(path)

@@ -28,7 +28,7 @@ def create(seed: Seed, *, owner: Owner | None = None, key: HostKey | None = None
         paths.make(path.parent)
         secret_files.write(path, _iso(files), owner)
     except OSError as error:
-        raise file_errors.told(error, "cannot write the seed image", path) from error
+        raise file_errors.converted(error, "cannot write the seed image", path) from error
 
 
 class SeedDriver(FileDriver[Seed]):

@@ -1,4 +1,4 @@
-"""What the operating system says of a file, with the fix that belongs to it."""
+"""Errors of the operating system about files, as vmnet's, with the fix that belongs to each."""
 
 import errno
 from pathlib import Path
@@ -13,18 +13,18 @@ NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
 """What programs print for these."""
 
 
-def told(error: OSError, doing: str, path: Path, *, fix: str = "") -> VmnetError:
+def converted(error: OSError, doing: str, path: Path, *, fix: str = "") -> VmnetError:
     """Return the error for a file that could not be made or read; `fix` is for other causes."""
-    named = Path(error.filename) if isinstance(error.filename, str) else path
+    at = Path(error.filename) if isinstance(error.filename, str) else path
     why = error.strerror or str(error)
     return VmnetError(
-        one_line(f"{doing} {named}: {why}", 600),
-        fix=fix_of(error.errno, named) or fix or f"fix the permissions or the path: {named}",
+        one_line(f"{doing} {at}: {why}", 600),
+        fix=fix_of(error.errno, at) or fix or f"fix the permissions or the path: {at}",
     )
 
 
 def fix_of(number: int | None, path: Path) -> str:
-    """Return how to mend a file system that is full or read-only, "" for any other error."""
+    """Return the fix for a file system that is full or read-only, "" for any other error."""
     elsewhere = _elsewhere(path)
     if number in FULL:
         return f"make room there (df -h {_there(path)}; df -i {_there(path)}){elsewhere}"
@@ -34,7 +34,7 @@ def fix_of(number: int | None, path: Path) -> str:
     return ""
 
 
-def full(text: str, path: Path | None = None) -> str:
+def no_space_fix(text: str, path: Path | None = None) -> str:
     """Return the fix for a program that printed that there is no space, "" when it did not."""
     if not any(sign in text for sign in NO_SPACE):
         return ""

@@ -18,9 +18,9 @@ _POLL_S = 0.1
 
 @contextmanager
 def held(
-    path: Path, doing: str, *, timeout_s: float, say: Callable[[str], None], tidy: bool = True
+    path: Path, doing: str, *, timeout_s: float, notify: Callable[[str], None], tidy: bool = True
 ) -> Iterator[None]:
-    """Hold the lock; while another command holds it, say so once and wait.
+    """Hold the lock; while another command holds it, notify once and wait.
 
     `tidy`: the lock's folder is there for locks only, and goes when it is empty. Raises
     VmnetError when the lock is still held after `timeout_s` seconds.
@@ -28,8 +28,8 @@ def held(
     try:
         paths.make(path.parent)
     except OSError as error:
-        raise file_errors.told(error, "cannot make the folder", path.parent) from error
-    with _acquired(path, timeout_s, say) as file:
+        raise file_errors.converted(error, "cannot make the folder", path.parent) from error
+    with _acquired(path, timeout_s, notify) as file:
         note = json.dumps({"pid": os.getpid(), "doing": doing, "since": time.strftime("%T")})
         with suppress(OSError):  # only flock is to be trusted: a full disk keeps nobody waiting
             os.ftruncate(file.fileno(), 0)
@@ -44,9 +44,9 @@ def held(
 
 
 @contextmanager
-def _acquired(path: Path, timeout_s: float, say: Callable[[str], None]) -> Iterator[TextIO]:
+def _acquired(path: Path, timeout_s: float, notify: Callable[[str], None]) -> Iterator[TextIO]:
     end = time.monotonic() + timeout_s
-    told = False
+    notified = False
     while True:
         try:
             file = path.open("a+", encoding="utf-8")
@@ -54,17 +54,17 @@ def _acquired(path: Path, timeout_s: float, say: Callable[[str], None]) -> Itera
             paths.make(path.parent)
             continue
         except OSError as error:
-            raise file_errors.told(error, "cannot lock", path) from error
+            raise file_errors.converted(error, "cannot lock", path) from error
         with file:
-            if lock_until(file, min(end, time.monotonic() + (_POLL_S if told else 0))):
+            if lock_until(file, min(end, time.monotonic() + (_POLL_S if notified else 0))):
                 if _is_still(file, path):
                     yield file
                     return
                 continue
             holder = _holder(path)
-            if not told:
-                say(f"waiting for {holder}")
-                told = True
+            if not notified:
+                notify(f"waiting for {holder}")
+                notified = True
             if time.monotonic() >= end:
                 raise VmnetError(
                     f"{holder} has not ended after {timeout_s:g} s",
@@ -89,7 +89,7 @@ def lock_until(file: IO[str] | IO[bytes] | int, end: float, how: int = fcntl.LOC
 
 
 def _is_still(file: TextIO, path: Path) -> bool:
-    """Tell whether the locked file is the one that the path names now."""
+    """Return whether the locked file is the one that the path names now."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -66,7 +66,7 @@ def make(folder: Path, plan: str) -> None:
         (draft / MARK).write_text(f"{plan}\n", encoding="ascii")
         draft.rename(folder)
     except OSError as error:
-        raise file_errors.told(error, "cannot make the folder", folder) from error
+        raise file_errors.converted(error, "cannot make the folder", folder) from error
 
 
 def own(path: Path) -> None:

@@ -18,21 +18,21 @@ from provisioner.host.system import children, deadline, file_errors, umask
 
 _NOBODY = 65534
 _KILLED_S = 2.0
-_TOLD_LINES = 5
-_TOLD_WORDS = 6
+_SHOWN_LINES = 5
+_SHOWN_WORDS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a program said, as text, and the status it ended with (negative: the signal)."""
+    """A program's output as text, and the status it ended with (negative: the signal)."""
 
     stdout: str
     stderr: str
     returncode: int
 
 
-def found(name: str) -> bool:
-    """Tell whether the program can be run."""
+def is_installed(name: str) -> bool:
+    """Return whether the program can be run."""
     return shutil.which(name) is not None
 
 
@@ -65,7 +65,7 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
         except subprocess.TimeoutExpired:
             _killed(child)
             raise VmnetError(
-                f"{_told(argv)} was not done after {timeout_s:.3g} s, and has been ended",
+                f"{_shown(argv)} was not done after {timeout_s:.3g} s, and has been ended",
                 fix=f"see what {argv[0]} waits for: run it by hand; then run the command again",
             ) from None
         except BaseException:  # a Ctrl-C does not reach a process group of its own
@@ -73,8 +73,8 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
             raise
     if check and child.returncode != 0:
         raise VmnetError(
-            f"{_told(argv)} failed with status {child.returncode}: {last_lines(stderr or stdout)}",
-            fix=file_errors.full(stderr)
+            f"{_shown(argv)} failed with status {child.returncode}: {last_lines(stderr or stdout)}",
+            fix=file_errors.no_space_fix(stderr)
             or fix
             or "run it by hand to see the whole of what it says",
         )
@@ -112,12 +112,12 @@ def run_as_nobody(program: Path, words: Sequence[str], *, timeout_s: float) -> s
             raise not_started(str(program), error) from error
         except subprocess.TimeoutExpired:
             raise VmnetError(
-                f"{_told([program.name, *words])} was not done after {timeout_s:g} s",
+                f"{_shown([program.name, *words])} was not done after {timeout_s:g} s",
                 fix=f"run it by hand to see what it waits for: {program}",
             ) from None
     if done.returncode != 0:
         raise VmnetError(
-            f"{_told([program.name, *words])} failed with status {done.returncode}: "
+            f"{_shown([program.name, *words])} failed with status {done.returncode}: "
             f"{last_lines(done.stdout)}",
             fix=f"run it by hand to see the whole of what it says: {program}",
         )
@@ -130,7 +130,7 @@ def follow(
     line: Callable[[str], None],
     duration_s: float | None = None,
 ) -> Finished:
-    """Run a program, hand on each line that it says; its output goes into `into` when given.
+    """Run a program and pass on each line of its output, which goes into `into` when given.
 
     It is asked to end (SIGINT) after `duration_s` seconds or at a Ctrl-C, and dies with vmnet.
     """
@@ -146,8 +146,8 @@ def follow(
         process_group=0,  # a Ctrl-C is for us: the program is then asked to finish
         preexec_fn=partial(children.die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (whoever calls this has no other threads)
     ) as child:
-        said = _followed(child, line, duration_s)
-    return Finished("", said, child.returncode)
+        stderr = _followed(child, line, duration_s)
+    return Finished("", stderr, child.returncode)
 
 
 def become(argv: Sequence[str], package: str) -> NoReturn:
@@ -166,8 +166,8 @@ def become(argv: Sequence[str], package: str) -> NoReturn:
     os.execv(program, list(argv))  # noqa: S606  (no shell: that is what is wanted)
 
 
-def poured(argv: Sequence[str], piece: Callable[[bytes], None]) -> int:
-    """Run a program and hand on what it says as it comes; give the status it ended with.
+def stream(argv: Sequence[str], piece: Callable[[bytes], None]) -> None:
+    """Run a program and pass on its output as it comes.
 
     It dies with vmnet, and is ended when vmnet is interrupted or `piece` raises.
     """
@@ -186,15 +186,14 @@ def poured(argv: Sequence[str], piece: Callable[[bytes], None]) -> int:
         finally:
             with suppress(ProcessLookupError):
                 child.send_signal(signal.SIGTERM)
-    return child.returncode
 
 
 def _followed(
     child: "subprocess.Popen[str]", line: Callable[[str], None], duration_s: float | None
 ) -> str:
-    said: list[str] = []
-    listener = threading.Thread(target=lambda: said.extend(child.stderr or ()), daemon=True)
-    listener.start()
+    stderr: list[str] = []
+    reader = threading.Thread(target=lambda: stderr.extend(child.stderr or ()), daemon=True)
+    reader.start()
     timer = threading.Timer(duration_s or 0, _finish, (child,))
     if duration_s:
         timer.start()
@@ -208,8 +207,8 @@ def _followed(
     finally:
         timer.cancel()
         _finish(child)
-        listener.join()
-    return "".join(said)
+        reader.join()
+    return "".join(stderr)
 
 
 def _finish(child: "subprocess.Popen[str]") -> None:
@@ -218,10 +217,10 @@ def _finish(child: "subprocess.Popen[str]") -> None:
 
 
 def last_lines(text: str) -> str:
-    """Give the end of a program's output as one harmless line."""
+    """Return the end of a program's output as one harmless line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = " / ".join(lines[-_TOLD_LINES:]) or "it said nothing"
-    return "".join(c if c.isprintable() else "?" for c in told)
+    shown = " / ".join(lines[-_SHOWN_LINES:]) or "it said nothing"
+    return "".join(c if c.isprintable() else "?" for c in shown)
 
 
 def _started(
@@ -245,7 +244,7 @@ def _started(
 
 
 def not_started(program: str, error: OSError) -> VmnetError:
-    """Say that a program cannot be started."""
+    """Return the error for a program that cannot be started."""
     return VmnetError(
         f"cannot start {program}: {error.strerror}", fix="check the program and the memory left"
     )
@@ -262,6 +261,6 @@ def _killed(child: subprocess.Popen[str]) -> None:
         child.communicate(timeout=_KILLED_S)
 
 
-def _told(argv: Sequence[str]) -> str:
-    cut = " ..." if len(argv) > _TOLD_WORDS else ""
-    return last_lines(" ".join(argv[:_TOLD_WORDS]) + cut)
+def _shown(argv: Sequence[str]) -> str:
+    cut = " ..." if len(argv) > _SHOWN_WORDS else ""
+    return last_lines(" ".join(argv[:_SHOWN_WORDS]) + cut)

@@ -1,4 +1,4 @@
-"""Programs that are not trusted: run with nothing of ours, for a while, and heard to a limit."""
+"""Programs that are not trusted: run with nothing of ours, for a while, and read to a limit."""
 
 import os
 import select
@@ -7,33 +7,33 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from provisioner.host.system.programs import not_started
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What a program that is not trusted said before it ended, was `late` or said `too_much`."""
+class UntrustedRun:
+    """What a program wrote before it ended, was `late` or had written `too_much`."""
 
-    said: bytes
+    stdout: bytes
     returncode: int
     late: bool = False
     too_much: bool = False
 
 
-def held(argv: Sequence[str], given: bytes, *, deadline_s: float, most_bytes: int) -> Held:
-    """Run a program that is not trusted: no environment, a deadline, a limit to what it says.
+def run(argv: Sequence[str], stdin: bytes, *, deadline_s: float, most_bytes: int) -> UntrustedRun:
+    """Run a program that is not trusted: no environment, a deadline, a limit to its output.
 
-    It gets `given` as its standard input and nothing else of ours; its messages are thrown away.
-    When this returns it is gone, and what it started in its process group is killed. A program that
-    has not had a ninth of a processor by its deadline gets three times as long: it is the host that
-    is slow then. Raises VmnetError when it cannot be started.
+    It gets `stdin` and nothing else of ours; its error messages are thrown away. When this returns
+    it is gone, and what it started in its process group is killed. A program that has not had a
+    ninth of a processor by its deadline gets three times as long: it is the host that is slow then.
+    Raises VmnetError when it cannot be started.
     """
     # A Python with a shared library of its own does not start without this; sudo strips it.
     env = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
-    with os.fdopen(os.memfd_create("given"), "w+b") as source:
-        source.write(given)
+    with os.fdopen(os.memfd_create("stdin"), "w+b") as source:
+        source.write(stdin)
         source.seek(0)
         try:
             child = subprocess.Popen(
@@ -49,12 +49,15 @@ def held(argv: Sequence[str], given: bytes, *, deadline_s: float, most_bytes: in
             raise not_started(argv[0], error) from error
     with child:
         try:
-            heard = _heard(child, _Patience(child.pid, time.monotonic(), deadline_s), most_bytes)
+            patience = _Patience(child.pid, time.monotonic(), deadline_s)
+            stdout, late = _output(child, patience, most_bytes)
         finally:
             # It may have ended, but it is not reaped yet: the number is still that of its group.
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
-    return replace(heard, returncode=child.returncode)
+    return UntrustedRun(
+        stdout[:most_bytes], child.returncode, late, too_much=len(stdout) > most_bytes
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class _Patience:
         return 0 if processor_s > self.deadline_s / 9 else min(0.1, self.deadline_s * 3 - waited_s)
 
     def until(self, readable: int) -> bool:
-        """Wait until a file descriptor has something to say; False when it takes too long."""
+        """Wait until a file descriptor can be read; False when it takes too long."""
         poller = select.poll()
         poller.register(readable, select.POLLIN)
         while (left_s := self.left_s()) > 0:
@@ -83,17 +86,20 @@ class _Patience:
         return False
 
 
-def _heard(child: "subprocess.Popen[bytes]", patience: _Patience, most_bytes: int) -> Held:
+def _output(
+    child: "subprocess.Popen[bytes]", patience: _Patience, most_bytes: int
+) -> tuple[bytes, bool]:
+    """Return what a program writes, a piece beyond `most_bytes` at most, and whether it is late."""
     assert child.stdout  # noqa: S101  (it is a pipe)
-    said, ended = b"", os.pidfd_open(child.pid)
+    stdout, ended = b"", os.pidfd_open(child.pid)
     try:
         while patience.until(child.stdout.fileno()):
             piece = os.read(child.stdout.fileno(), 1 << 16)
-            said += piece
-            if len(said) > most_bytes:
-                return Held(said[:most_bytes], 0, too_much=True)
+            stdout += piece
+            if len(stdout) > most_bytes:
+                return stdout, False
             if not piece:
-                return Held(said, 0, late=not patience.until(ended))
-        return Held(said, 0, late=True)
+                return stdout, not patience.until(ended)
+        return stdout, True
     finally:
         os.close(ended)

@@ -25,7 +25,7 @@ from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 from provisioner.errors import VmnetError
 from provisioner.host.system import children, deadline
-from provisioner.signals import held
+from provisioner.signals import deferred
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -182,7 +182,7 @@ class Worker:
             limit_s, given_s = min(limit_s, left_s), min(given_s, left_s)
         call = Call[R](late or f'the host has not answered "{function.__name__}"', given_s)
         # Half a request would leave the worker waiting for the rest for ever.
-        with held():
+        with deferred():
             with self._lock:
                 if not self._listener:
                     # Not before the first call: a fork must not find threads.

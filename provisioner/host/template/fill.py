@@ -12,7 +12,7 @@ from provisioner.errors import Complaints, Exit, VmnetError, Where
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml import template as templating
 from provisioner.guest.xml.template import Template
-from provisioner.host.system.untrusted import held
+from provisioner.host.system import untrusted
 from provisioner.text import place_of
 
 _MAX_BYTES = 256 << 10
@@ -98,12 +98,12 @@ def filled(template: Template, domain: Domain) -> str:
     asked = templating.request(template, domain, parts, _homes_of_jinja())
     # -I -S: no environment, no current folder, no site packages and their start-up code.
     argv = [sys.executable, "-I", "-S", "-B", str(_CHILD)]
-    ran = held(argv, asked, deadline_s=_DEADLINE_S, most_bytes=templating.MOST_ANSWER)
+    ran = untrusted.run(argv, asked, deadline_s=_DEADLINE_S, most_bytes=templating.MOST_ANSWER)
     if ran.too_much:
         raise templating.too_long(template)
     if ran.late or ran.returncode < 0:
         raise templating.late(template)
-    return templating.parsed(ran.said, template, parts)
+    return templating.parsed(ran.stdout, template, parts)
 
 
 def _parts() -> dict[str, str]:

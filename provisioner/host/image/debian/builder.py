@@ -73,7 +73,7 @@ def build(
 def _require_tools(name: str, what: str) -> None:
     """Raise VmnetError when this host cannot build the image, with all that is missing."""
     packages.require(what)
-    missing = {package for tool, package in _TOOLS.items() if not programs.found(tool)}
+    missing = {package for tool, package in _TOOLS.items() if not programs.is_installed(tool)}
     try:
         disk.boot_code()
     except OSError:

@@ -82,7 +82,7 @@ def _lz4(payload: bytes) -> bytes:
 
 def _zstd(payload: bytes) -> bytes:
     """Unpack with the program zstd; Python has the format from 3.14 on only."""
-    if not programs.found("zstd"):
+    if not programs.is_installed("zstd"):
         raise _unfit("its payload is packed with zstd, which is not installed")
     with tempfile.TemporaryDirectory(prefix="vmnet-kernel-") as folder:
         packed, unpacked = Path(folder) / "kernel.zst", Path(folder) / "kernel"
