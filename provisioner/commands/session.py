@@ -161,14 +161,15 @@ class Session(HostSession):
                 if path[1] in fresh
             }
             if wanted:
-                ask = address_claims.conflicts
-                asked.append((network, self.worker.call(ask, link.name, wanted, _PROBE_S)))
+                call = self.worker.call(address_claims.claims, link.name, wanted, _PROBE_S)
+                asked.append((network, wanted, call))
         found: list[VmnetError] = []
-        for network, pending in asked:
-            owners = pending.result()
-            if owners.deaf:
-                self.tell(f"other plans' guests on {network.uplink} not asked: {owners.deaf}")
-            found += conflicts.owned_elsewhere(owners.macs, plan, network, positions, self.nics)
+        for network, wanted, pending in asked:
+            claims = pending.result()
+            if claims.unreached:
+                self.tell(f"other plans' guests on {network.uplink} not asked: {claims.unreached}")
+            owners = claims.others(wanted)
+            found += conflicts.owned_elsewhere(owners, plan, network, positions, self.nics)
         refuse(found)
 
     def wanted(self, *, build: bool = True) -> Resources:

@@ -14,14 +14,34 @@ from provisioner import naming
 from provisioner.errors import VmnetError
 from provisioner.host.netlink import links
 from provisioner.host.probe import address_claims, ingress_injector
-from provisioner.host.probe.address_claims import Owners
 from provisioner.host.probe.ingress_injector import SyntheticWire
+from provisioner.host.probe.neighbours import Seen, watch
+from provisioner.network.resources import LeftWire
 from provisioner.network.standalone import device
+from provisioner.plan.ip import Address
+from provisioner.plan.mac import Mac
+from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 from tests.host_tools.veth_peer import ABSENT, FAR, FOUR, NEAR, OTHER, SIX, reacting
 
-GUEST = "02:00:00:00:00:0a"
+GUEST = Mac("02:00:00:00:00:0a")
 HOUSE = Path(__file__).parents[2]
+
+
+def owners(wanted: dict[Address, Mac], deadline_s: float) -> dict[Address, str]:
+    """Who has addresses besides those that are to have them, when all could be asked."""
+    found = address_claims.claims("near", wanted, deadline_s)
+    assert not found.unreached
+    return found.others(wanted)
+
+
+def asked(wire: SyntheticWire, targets: dict[Address, Mac], within_s: float) -> dict[Address, Seen]:
+    return dict(watch(wire, targets, within_s))
+
+
+def left() -> list[LeftWire]:
+    """The wires that the next `up` or `down` would delete."""
+    return ingress_injector.observe(Look("lab", links.every()))
 
 
 @contextmanager
@@ -53,52 +73,48 @@ def clean() -> Iterator[None]:
 
 @pytest.mark.usefixtures("guest", "clean")
 def test_a_machine_of_the_lan_that_holds_an_address_is_named() -> None:
-    found = address_claims.conflicts("near", {FOUR: OTHER, SIX: OTHER, ABSENT: OTHER}, 0.3)
-    assert found == Owners({FOUR: FAR, SIX: FAR})
+    assert owners({FOUR: OTHER, SIX: OTHER, ABSENT: OTHER}, 0.3) == {FOUR: FAR, SIX: FAR}
 
 
 @pytest.mark.usefixtures("far", "clean")
 def test_an_address_that_nobody_holds_is_free() -> None:
-    assert address_claims.conflicts("near", {FOUR: OTHER, SIX: OTHER}, 0.3) == Owners({})
+    assert owners({FOUR: OTHER, SIX: OTHER}, 0.3) == {}
 
 
 @pytest.mark.usefixtures("guest", "clean")
 def test_the_guest_itself_is_no_conflict() -> None:
-    assert address_claims.conflicts("near", {FOUR: FAR.upper(), SIX: FAR}, 60) == Owners({})
+    assert owners({FOUR: FAR, SIX: FAR}, 60) == {}
 
 
 @pytest.mark.usefixtures("guest", "clean")
 def test_a_rival_is_told_though_the_guest_itself_answers_too() -> None:
     with guest_on_near("private"):
-        found = address_claims.conflicts("near", {FOUR: FAR, SIX: GUEST}, 0.3)
-    assert found == Owners({FOUR: GUEST, SIX: FAR})
+        assert owners({FOUR: FAR, SIX: GUEST}, 0.3) == {FOUR: GUEST, SIX: FAR}
 
 
 @pytest.mark.usefixtures("far", "clean")
 @pytest.mark.parametrize("mode", ["private", "vepa", "bridge"])
 def test_a_guest_of_another_plan_is_heard_in_every_mode(mode: str) -> None:
     with guest_on_near(mode):
-        found = address_claims.conflicts("near", {FOUR: OTHER, SIX: OTHER}, 0.3)
-    assert found == Owners({FOUR: GUEST, SIX: GUEST})
+        assert owners({FOUR: OTHER, SIX: OTHER}, 0.3) == {FOUR: GUEST, SIX: GUEST}
 
 
 @pytest.mark.usefixtures("far")
 def test_the_host_answers_for_its_own_addresses_only() -> None:
     ip(f"addr add {FOUR}/24 dev near", f"addr add {SIX}/64 dev near nodad")
-    found = address_claims.conflicts("near", {FOUR: OTHER, SIX: OTHER, ABSENT: OTHER}, 0.3)
-    assert found == Owners({FOUR: NEAR, SIX: NEAR})
+    assert owners({FOUR: OTHER, SIX: OTHER, ABSENT: OTHER}, 0.3) == {FOUR: NEAR, SIX: NEAR}
 
 
 def test_asking_stores_nothing_of_ipv4_at_the_machines_of_the_lan(guest: Namespace) -> None:
     ip("addr add 10.0.0.1/24 dev near")
-    address_claims.conflicts("near", {FOUR: OTHER}, 0.1)
+    owners({FOUR: OTHER}, 0.1)
     with guest.entered():
         assert Path("/proc/thread-self/net/arp").read_text().splitlines()[1:] == []
 
 
 def test_each_address_is_asked_for_several_times(far: Namespace) -> None:
     with reacting(far, lambda _request: []) as requests:
-        address_claims.conflicts("near", {FOUR: OTHER}, 0.4)
+        owners({FOUR: OTHER}, 0.4)
         assert 3 <= len(requests) <= 5
         assert {request[28:32] for request in requests} == {bytes(4)}  # from 0.0.0.0
 
@@ -106,7 +122,7 @@ def test_each_address_is_asked_for_several_times(far: Namespace) -> None:
 @pytest.mark.usefixtures("far")
 def test_a_booting_guest_keeps_its_ipv6_address() -> None:
     with guest_on_near("private", tentative=True) as there:
-        address_claims.conflicts("near", {SIX: OTHER}, 0.3)
+        owners({SIX: OTHER}, 0.3)
         with there.entered():
             lines = Path("/proc/thread-self/net/if_inet6").read_text().splitlines()
     flags = [int(line.split()[4], 16) for line in lines if line.startswith("fd00")]
@@ -114,62 +130,44 @@ def test_a_booting_guest_keeps_its_ipv6_address() -> None:
 
 
 def test_nothing_wanted_asks_nobody() -> None:
-    assert address_claims.conflicts("no such device", {}, 60) == Owners({})
+    assert address_claims.claims("no such device", {}, 60) == address_claims.Claims({})
 
 
 @pytest.mark.usefixtures("namespace")
 def test_an_uplink_that_is_down_is_told() -> None:
     ip("link add near type veth peer name far")
     with pytest.raises(VmnetError, match="near is down"):
-        address_claims.conflicts("near", {FOUR: OTHER}, 0.1)
+        owners({FOUR: OTHER}, 0.1)
 
 
 @pytest.mark.usefixtures("far", "clean")
 def test_a_synthetic_wire_reaches_guests_only() -> None:
     with guest_on_near("private"), SyntheticWire("near") as wire:
-        seen = wire.ask({FOUR: GUEST, SIX: GUEST, ABSENT: GUEST}, 0.2)
+        seen = asked(wire, {FOUR: GUEST, SIX: GUEST, ABSENT: GUEST}, 0.2)
     assert {x: who.macs for x, who in seen.items()} == {FOUR: (GUEST,), SIX: (GUEST,)}
 
 
 @pytest.mark.usefixtures("guest", "clean")
 def test_a_synthetic_wire_does_not_hear_the_lan() -> None:
     with SyntheticWire("near") as wire:
-        assert wire.ask({FOUR: FAR, SIX: FAR}, 0.1) == {}
+        assert asked(wire, {FOUR: FAR, SIX: FAR}, 0.1) == {}
 
 
 @pytest.mark.usefixtures("far", "clean")
-def test_a_passthru_guest_is_asked_with_another_mac() -> None:
-    with far_namespace() as there:
-        ip(
-            "link add link near name guest type macvlan mode passthru",
-            f"link set dev guest netns {there.path}",
-        )
-        with there.entered():
-            ip(
-                "link set dev guest up",
-                f"addr add {FOUR}/24 dev guest",
-                f"addr add {SIX}/64 dev guest nodad",
-            )
-        with SyntheticWire("near", OTHER) as wire:
-            seen = wire.ask({FOUR: NEAR, SIX: NEAR}, 1)
-    assert {x: who.macs for x, who in seen.items()} == {FOUR: (NEAR,), SIX: (NEAR,)}
-
-
-@pytest.mark.usefixtures("far", "clean")
-def test_a_guest_in_source_mode_is_asked_with_a_mac_that_it_hears() -> None:
+@pytest.mark.parametrize(("allowed", "answering"), [(NEAR, {FOUR}), (OTHER, set())])
+def test_a_guest_in_source_mode_answers_when_it_allows_the_uplink_s_mac(
+    allowed: Mac, answering: set[Address]
+) -> None:
     with far_namespace() as there:
         ip(
             f"link add link near name guest address {GUEST} type macvlan mode source",
-            f"link set dev guest type macvlan macaddr add {OTHER}",
+            f"link set dev guest type macvlan macaddr add {allowed}",
             f"link set dev guest netns {there.path}",
         )
         with there.entered():
             ip("link set dev guest up", f"addr add {FOUR}/24 dev guest")
-        with SyntheticWire("near", OTHER) as wire:
-            heard = set(wire.ask({FOUR: GUEST}, 1))
         with SyntheticWire("near") as wire:
-            unheard = set(wire.ask({FOUR: GUEST}, 0.1))
-    assert (heard, unheard) == ({FOUR}, set())
+            assert set(asked(wire, {FOUR: GUEST}, 0.2)) == answering
 
 
 def killed_run() -> None:
@@ -194,17 +192,12 @@ def killed_run() -> None:
 
 
 @pytest.mark.usefixtures("far", "clean")
-def test_what_a_killed_run_left_is_taken_away_by_the_next() -> None:
+def test_what_a_killed_run_left_is_observed_and_deleted() -> None:
     killed_run()
-    assert len(ingress_injector.leftovers(links.every())) == 1
-    with SyntheticWire("near"):
-        assert len(ingress_injector.leftovers(links.every())) == 1
-
-
-@pytest.mark.usefixtures("far", "clean")
-def test_what_a_killed_run_left_can_be_taken_away_by_itself() -> None:
-    killed_run()
-    ingress_injector.remove_leftovers()
+    (wire,) = left()
+    ingress_injector.delete(wire)
+    ingress_injector.delete(wire)  # it has gone already
+    assert left() == []
 
 
 @pytest.mark.usefixtures("far")
@@ -214,8 +207,9 @@ def test_only_what_bears_the_group_and_the_name_of_a_wire_is_taken_for_one() -> 
     made |= {"mvx-mine": wires, "mvl0000000009": wires}
     for at, (name, group) in enumerate(made.items()):
         ip(f"link add {name} type veth peer name peer{at}", f"link set {name} group {group}")
-    assert [x.name for x in ingress_injector.leftovers(links.every())] == ["mvx0000000000"]
-    ingress_injector.remove_leftovers()
+    assert left() == [LeftWire("mvx0000000000")]
+    for name in made:
+        ingress_injector.delete(LeftWire(name))
     assert set(made) - {x.name for x in links.every()} == {"mvx0000000000"}
     with SyntheticWire("near"):
         here = [x for x in links.every() if x.group == wires and naming.is_wire(x.name, x.kind)]
@@ -226,17 +220,20 @@ def test_only_what_bears_the_group_and_the_name_of_a_wire_is_taken_for_one() -> 
 @pytest.mark.usefixtures("far", "clean")
 def test_a_wire_that_is_in_use_is_left_alone() -> None:
     with SyntheticWire("near") as one, SyntheticWire("near"), guest_on_near("private"):
-        ingress_injector.remove_leftovers()
-        assert set(one.ask({FOUR: GUEST}, 1)) == {FOUR}
+        ends = [x.name for x in links.every() if x.name.startswith("mvx")]
+        assert (len(ends), left()) == (2, [])
+        for name in ends:
+            ingress_injector.delete(LeftWire(name))
+        assert set(asked(one, {FOUR: GUEST}, 1)) == {FOUR}
 
 
 @pytest.mark.usefixtures("guest", "clean")
 def test_where_the_wire_cannot_be_made_the_lan_is_asked_and_the_reason_told() -> None:
     program = textwrap.dedent(f"""
         from ipaddress import ip_address
-        from provisioner.host.probe.address_claims import conflicts
-        owners = conflicts("near", {{ip_address("{FOUR}"): "{OTHER}"}}, 0.1)
-        print([*owners.macs.values()], owners.deaf)
+        from provisioner.host.probe.address_claims import claims
+        found = claims("near", {{ip_address("{FOUR}"): "{OTHER}"}}, 0.1)
+        print([*found.macs.values()], found.unreached)
     """)
     ran = subprocess.run(
         ["setpriv", "--bounding-set=-net_admin", sys.executable, "-c", program],
@@ -247,5 +244,5 @@ def test_where_the_wire_cannot_be_made_the_lan_is_asked_and_the_reason_told() ->
         timeout=30,
     )
     assert ran.stdout == (
-        f"['{FAR}'] making a wire into \"near\": the kernel says Operation not permitted\n"
+        f"[('{FAR}',)] making a wire into \"near\": the kernel says Operation not permitted\n"
     )

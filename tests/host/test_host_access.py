@@ -16,11 +16,12 @@ from provisioner.host.network import host_access
 from provisioner.host.probe import neighbours
 from provisioner.network.facts import Link, Route
 from provisioner.network.resources import HostAccess
+from provisioner.plan.mac import Mac
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 from tests.host_tools.veth_peer import FAR, NEAR
 
 if TYPE_CHECKING:
-    from provisioner.plan import ip as ip_module
+    from provisioner.plan.ip import Address
 
 GUEST = "02:00:00:00:00:0a"
 ACCESS = HostAccess(
@@ -82,8 +83,8 @@ def answered(*targets: str, within_s: float = 5) -> list[str]:
     return sorted(map(str, neighbours.ping(map(ip_address, targets), deadline_s=within_s)))
 
 
-def macs(device: str, *targets: str) -> dict[str, tuple[str, ...]]:
-    wanted: dict[ip_module.Address, str | None] = {ip_address(x): None for x in targets}
+def macs(device: str, expected: str, *targets: str) -> dict[str, tuple[str, ...]]:
+    wanted: dict[Address, Mac] = {ip_address(x): Mac(expected) for x in targets}
     found = neighbours.neighbours(device, wanted, deadline_s=5)
     return {str(address): seen.macs for address, seen in found.items()}
 
@@ -106,9 +107,9 @@ def test_the_host_and_a_guest_on_its_nic_reach_each_other(guest: Namespace) -> N
 def test_the_lan_hears_one_answer_for_the_host(lan: Namespace) -> None:
     host_access.create(ACCESS)
     with lan.entered():
-        assert macs("far", *HOST) == {"10.0.0.10": (NEAR,), "fd00::10": (NEAR,)}
+        assert macs("far", NEAR, *HOST) == {"10.0.0.10": (NEAR,), "fd00::10": (NEAR,)}
         assert answered(*HOST) == sorted(HOST)
-    assert macs("near", "10.0.0.2") == {"10.0.0.2": (FAR,)}
+    assert macs("near", FAR, "10.0.0.2") == {"10.0.0.2": (FAR,)}
 
 
 def test_without_its_mark_the_lan_would_hear_two(lan: Namespace) -> None:
@@ -116,7 +117,7 @@ def test_without_its_mark_the_lan_would_hear_two(lan: Namespace) -> None:
     ip(f"link set dev {ACCESS.name} up")
     set_arp_ignore(0)
     with lan.entered():
-        assert set(macs("far", "10.0.0.10")["10.0.0.10"]) == {NEAR, ACCESS.mac}
+        assert set(macs("far", ACCESS.mac, "10.0.0.10")["10.0.0.10"]) == {NEAR, ACCESS.mac}
     assert have() == replace(ACCESS, answers_for_itself=False)
     host_access.update(ACCESS)
     assert have() == ACCESS

@@ -16,6 +16,7 @@ from provisioner.host.network import switch as switches
 from provisioner.host.probe import neighbours
 from provisioner.network.facts import Link, Route
 from provisioner.network.resources import Switch
+from provisioner.plan.mac import Mac
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 
 if TYPE_CHECKING:
@@ -200,7 +201,8 @@ def test_vepa_guests_meet_only_where_the_switch_reflects(switch: Switch, met: li
 
 def test_guests_meet_the_host_at_one_mac_before_and_after_a_change() -> None:
     switches.create(PLAIN)
-    host: dict[Address, str | None] = {ip_address("10.77.0.1"): None, ip_address("fd77::1"): None}
+    mac = Mac(PLAIN.host_mac)
+    host: dict[Address, Mac] = {ip_address("10.77.0.1"): mac, ip_address("fd77::1"): mac}
     told = []
     with guest("a", A, "10", "vepa") as one:
         for switch in (PLAIN, HAIRPIN, PLAIN):

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from provisioner.plan.mac import Mac
 from tests.host_tools.namespace import Namespace
 
-NEAR, FAR, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
+NEAR, FAR, OTHER = (Mac(f"02:00:00:00:00:0{number}") for number in (1, 2, 3))
 FOUR, SIX = IPv4Address("10.0.0.2"), IPv6Address("fd00::2")
 ABSENT = IPv4Address("10.0.0.9")
 

@@ -186,10 +186,8 @@ def _answers(device: str, peer: "Address") -> bool:
 
     The sender is nobody (RFC 5227) or link-local: the device's addresses make no difference.
     """
-    with Wire(device) as wire:
+    with Wire(device, anonymous=True) as wire:
         request = wire.request(peer)
-        if isinstance(peer, IPv4Address):
-            request = frames.arp_request(peer, wire.mac)
         for _ in range(PEER_TRIES):
             wire.send(request)
             end = time.monotonic() + PEER_WAIT_S

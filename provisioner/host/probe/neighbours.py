@@ -1,8 +1,8 @@
-"""Asks the machines behind a device who they are, and pings them from the host's own stack.
+"""Ask the machines behind a device who they are, and ping them from the host's own stack.
 
-`watch` and `neighbours` speak through a packet socket: they need CAP_NET_RAW and a device that is
-up, but no address on it, and the host's neighbour cache never hears of it. `ping` is the opposite:
-it goes the way that the host's own programs would go. Everything happens in the network namespace
+`neighbours` uses a packet socket: it needs CAP_NET_RAW and a device that is up, but no address on
+it, and the host's neighbour cache does not change. `ping` is the opposite: it goes the way that the
+host's own programs would go. Everything happens in the network namespace
 of the calling thread, and nothing is read from /sys, which may show another namespace's devices.
 """
 
@@ -31,6 +31,7 @@ from provisioner.host.probe.packet_socket import (
 from provisioner.network import frames
 from provisioner.network.frames import Answer
 from provisioner.plan.ip import Address
+from provisioner.plan.mac import Mac
 
 _LINGER_S: Final = 0.02  # a second owner answers in the millisecond of the first
 _SHORTEST_PACE_S: Final = 0.05
@@ -56,57 +57,57 @@ class Seen:
     macs: tuple[str, ...]
 
 
+@dataclass(slots=True, kw_only=True)
+class Sought:
+    """Who should answer for an address ("" for anybody), since when it is asked for, who has."""
+
+    expected: str
+    asked: float = 0.0  # time.monotonic(), 0 before the first request
+    seen: Seen | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the one who should answer has."""
+        return self.seen is not None and self.expected in {"", self.seen.mac}
+
+    def take(self, mac: str) -> bool:
+        """Add the MAC of an answer; return whether it is new."""
+        macs = self.seen.macs if self.seen else ()
+        expected = mac == self.expected
+        if not self.asked or mac in macs or (len(macs) >= _MOST_MACS and not expected):
+            return False
+        if self.seen is None or expected:
+            self.seen = Seen(mac, time.monotonic() - self.asked, (*macs, mac))
+        else:
+            self.seen = replace(self.seen, macs=(*macs, mac))
+        return True
+
+
 def neighbours(
-    device: str,
-    targets: Mapping[Address, str | None],
-    *,
-    source_mac: str | None = None,
-    deadline_s: float,
-    every_s: float = 0.1,
+    device: str, targets: Mapping[Address, Mac], *, deadline_s: float, every_s: float = 0.1
 ) -> dict[Address, Seen]:
-    """Ask for every target at once; give those that answered within `deadline_s` seconds.
-
-    Ends early when every target has answered from its expected MAC (None: from any). Arguments and
-    errors are those of `watch`.
-    """
-    return dict(watch(device, targets, deadline_s, source_mac=source_mac, every_s=every_s))
-
-
-def watch(
-    device: str,
-    targets: Mapping[Address, str | None],
-    deadline_s: float,
-    *,
-    source_mac: str | None = None,
-    every_s: float = 0.1,
-) -> Iterator[tuple[Address, Seen]]:
-    """Tell of each target when it answers, and again whenever another MAC answers for it.
+    """Ask for every target at once; return those that answered within `deadline_s` seconds.
 
     Safe for guests that are still booting: no request looks like a rival's who wants the same
     address (RFC 4862, 5.4.3), except that a device without an IPv4 address in the target's network
-    sends ARP probes from 0.0.0.0. Requests are repeated every `every_s` seconds (at least 0.05),
-    ever more slowly as time passes and while many guests are silent, at most 0.5 s apart when they
-    are few. Only answers count that arrive by `device` for `source_mac` (the device's own by
-    default; another one needs a device that hears for it) or for everybody.
-
-    Ends at the deadline, or when all expected MACs have answered. Nothing
-    is opened before the first item is asked for. Raises VmnetError without CAP_NET_RAW, and when
-    the device is not there, not up or not Ethernet, also when that happens meanwhile.
+    sends ARP probes from 0.0.0.0. Raises VmnetError without CAP_NET_RAW, and when the device is not
+    there, not up or not Ethernet, also when that happens meanwhile.
     """
     if not targets:
-        return
-    with Wire(device, source_mac) as wire:
-        yield from watch_through(wire, targets, deadline_s, every_s=every_s)
+        return {}
+    with Wire(device) as wire:
+        return dict(watch(wire, targets, deadline_s, every_s=every_s))
 
 
-def watch_through(
-    wire: Asker,
-    targets: Mapping[Address, str | None],
-    deadline_s: float,
-    *,
-    every_s: float = 0.1,
+def watch(
+    wire: Asker, targets: Mapping[Address, Mac], deadline_s: float, *, every_s: float = 0.1
 ) -> Iterator[tuple[Address, Seen]]:
-    """Do what `watch` does by another way of asking."""
+    """Return each target when it answers, and again whenever another MAC answers for it.
+
+    Requests are repeated every `every_s` seconds (at least 0.05), ever more slowly as time passes
+    and while many guests are silent, at most 0.5 s apart when they are few. It ends at the
+    deadline, or when all expected MACs have answered.
+    """
     search = _Search(wire, targets, every_s, deadline_s)
     while (wait_s := search.ask()) > 0:
         for answer in wire.answers(wait_s):
@@ -116,7 +117,7 @@ def watch_through(
 def ping(
     targets: Iterable[Address], *, device: str | None = None, deadline_s: float, tries: int = 3
 ) -> dict[Address, float]:
-    """Ping every target at once from the host's stack; give the round trips in seconds.
+    """Ping every target at once from the host's stack; return the round trips in seconds.
 
     The tries are spread evenly over `deadline_s`; the end comes when all have answered, else at the
     deadline. What the host has no route to, or must not send to, is simply not in the result.
@@ -134,63 +135,44 @@ def ping(
 
 
 @dataclass(slots=True)
-class _Sought:
+class _Target(Sought):
     address: Address
-    mac: str | None
     request: bytes
-    asked: float | None = None
-    seen: Seen | None = None
-
-    @property
-    def found(self) -> bool:
-        return self.seen is not None and self.mac in {None, self.seen.mac}
-
-    def heard(self, mac: str) -> bool:
-        """Take an answer in; tell whether it was news."""
-        macs = self.seen.macs if self.seen else ()
-        expected = mac == self.mac
-        if self.asked is None or mac in macs or (len(macs) >= _MOST_MACS and not expected):
-            return False
-        if self.seen is None or expected:
-            self.seen = Seen(mac, time.monotonic() - self.asked, (*macs, mac))
-        else:
-            self.seen = replace(self.seen, macs=(*macs, mac))
-        return True
 
 
 class _Search:
     """What is still wanted, when to ask again, and when to stop."""
 
     def __init__(
-        self, wire: Asker, targets: Mapping[Address, str | None], every_s: float, deadline_s: float
+        self, wire: Asker, targets: Mapping[Address, Mac], every_s: float, deadline_s: float
     ) -> None:
         self._wire = wire
         self._every_s = max(every_s, _SHORTEST_PACE_S)
         self._start = self._next = time.monotonic()
         self._end = self._start + deadline_s
-        self._sought = {
-            target.packed: _Sought(target, mac and mac.lower(), wire.request(target))
+        self._targets = {
+            target.packed: _Target(target, wire.request(target), expected=mac)
             for target, mac in targets.items()
         }
 
     def ask(self) -> float:
-        """Ask whoever is silent if it is time to; give the seconds until there is more to do."""
+        """Ask whoever is silent if it is time to; return the seconds until there is more to do."""
         now = time.monotonic()
-        if now < self._end and now >= self._next:
-            silent = [sought for sought in self._sought.values() if not sought.found]
-            for sought in silent:
-                sought.asked = sought.asked or time.monotonic()
-                self._wire.send(sought.request)
+        if self._next <= now < self._end:
+            silent = [x for x in self._targets.values() if not x.answered]
+            for target in silent:
+                target.asked = target.asked or time.monotonic()
+                self._wire.send(target.request)
             self._next = now + self._pace_s(now - self._start, len(silent))
         return min(self._next, self._end) - now
 
     def news(self, answer: Answer) -> Iterator[tuple[Address, Seen]]:
-        """Take an answer in; give what it changes. After the last one only rivals are awaited."""
-        sought = self._sought.get(answer.address.packed)
-        if sought is None or not sought.heard(answer.mac) or sought.seen is None:
+        """Return what an answer changes. After the last one only rivals are awaited."""
+        target = self._targets.get(answer.address.packed)
+        if target is None or not target.take(answer.mac) or target.seen is None:
             return
-        yield sought.address, sought.seen
-        if all(each.found for each in self._sought.values()):
+        yield target.address, target.seen
+        if all(x.answered for x in self._targets.values()):
             self._end = min(self._end, time.monotonic() + _LINGER_S)
 
     def _pace_s(self, elapsed_s: float, silent: int) -> float:
@@ -244,9 +226,9 @@ class _Pings:
         with explained(None, LOST):
             for _ in range(len(self._silent)):  # a flood must not keep us from the deadline
                 packet, source = each.recvfrom(2048)
-                self._heard(frames.echo_reply(packet, version, self._identity), source[0])
+                self._take(frames.echo_reply(packet, version, self._identity), source[0])
 
-    def _heard(self, echo: frames.Echo | None, source: str) -> None:
+    def _take(self, echo: frames.Echo | None, source: str) -> None:
         ping = self._silent.get(echo.data) if echo else None
         if echo is None or ping is None or echo.sequence not in ping.sent:
             return
@@ -256,7 +238,7 @@ class _Pings:
 
 
 def _icmp_socket(version: int, device: str | None) -> socket.socket:
-    """Open a raw socket that hears echo replies only (raw(7), RFC 3542 3.2)."""
+    """Open a raw socket that receives echo replies only (raw(7), RFC 3542 3.2)."""
     family, protocol = (
         (socket.AF_INET, socket.IPPROTO_ICMP)
         if version == 4  # noqa: PLR2004

@@ -19,14 +19,12 @@ from typing import Final, Protocol, Self
 from provisioner.errors import VmnetError
 from provisioner.network import frames
 from provisioner.plan.ip import Address
-from provisioner.plan.mac import Mac
 from provisioner.text import one_line
 
 # linux/sockios.h, linux/if.h, linux/if_arp.h, linux/if_packet.h: what Python does not name
 _GET_FLAGS, _GET_ADDRESS, _GET_MASK, _GET_MAC = 0x8913, 0x8915, 0x891B, 0x8927
 _UP, _ETHERNET = 1, 1
-_SOL_PACKET, _ADD_MEMBERSHIP, _UNICAST, _IGNORE_OUTGOING = 263, 1, 3, 23
-_ATTACH_FILTER = 26
+_SOL_PACKET, _IGNORE_OUTGOING, _ATTACH_FILTER = 263, 23, 26
 ALL_PROTOCOLS: Final = 3
 
 LOST: Final = frozenset({errno.ENOBUFS, errno.EAGAIN})
@@ -36,7 +34,7 @@ _MOST_AT_ONCE: Final = 256
 
 
 class Asker(Protocol):
-    """A way to ask, and to hear what is answered."""
+    """A way to send requests and to receive their answers."""
 
     def request(self, target: Address) -> bytes:
         """Build the frame that asks for an address."""
@@ -45,35 +43,30 @@ class Asker(Protocol):
         """Send one frame."""
 
     def answers(self, wait_s: float) -> list[frames.Answer]:
-        """Give what was answered, at most `wait_s` seconds from now."""
+        """Return what was answered, at most `wait_s` seconds from now."""
 
 
 class Wire:
-    """One device, seen by a machine with the MAC `mac` that has no other ties to the host.
+    """One device, used with its MAC beside the host's own stack.
 
-    With `leaving` those answers count that leave by the device, not those that arrive: guests on
-    it give them. Raises VmnetError without CAP_NET_RAW, and when the device is not there, not up or
-    not Ethernet; `send` and `answers` raise it when that happens later.
+    With `anonymous` IPv4 addresses are asked for from 0.0.0.0, even where the device has one. With
+    `leaving` those answers count that leave by the device, not those that arrive: guests on it send
+    them. Raises VmnetError without CAP_NET_RAW, and when the device is not there, not up or not
+    Ethernet; `send` and `answers` raise it when that happens later.
     """
 
-    def __init__(
-        self, device: str, source_mac: str | None = None, *, leaving: bool = False
-    ) -> None:
+    def __init__(self, device: str, *, anonymous: bool = False, leaving: bool = False) -> None:
         self._device = device
         self._leaving = leaving
         with ExitStack() as stack, explained(device):
-            index = index_when_up(device)
-            own = _mac(device)
-            self._raw_mac = Mac(source_mac).packed if source_mac else own
+            index_when_up(device)
+            self._raw_mac = _mac(device)
             self.mac = self._raw_mac.hex(":")
-            self._own4 = _ipv4(device) if self._raw_mac == own else None
+            self._own4 = None if anonymous else _ipv4(device)
             self._socket = stack.enter_context(
                 # What leaves by this device is otherwise a guest's answer to somebody else.
                 packet_socket(frames.ANSWERS_ONLY, outgoing=leaving)
             )
-            if self._raw_mac != own:
-                member = struct.pack("IHH8s", index, _UNICAST, len(own), self._raw_mac)
-                self._socket.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
             self._socket.bind((device, ALL_PROTOCOLS))  # last: nothing unfiltered is queued
             self._poll = select.poll()
             self._poll.register(self._socket, select.POLLIN)
@@ -86,13 +79,13 @@ class Wire:
         self._open.close()
 
     def fileno(self) -> int:
-        """Give what to wait on for answers."""
+        """Return the descriptor that can be read when there are answers."""
         return self._socket.fileno()
 
     def request(self, target: Address) -> bytes:
-        """Ask for an address truthfully and without harm.
+        """Build the frame that asks for an address, truthfully and without harm.
 
-        From our link-local address, or the device's own one in the target's network; else from
+        Its sender is our link-local address, or the device's own one in the target's network; else
         0.0.0.0, which no receiver may store.
         """
         if isinstance(target, IPv6Address):
@@ -105,15 +98,15 @@ class Wire:
             self._socket.send(frame)
 
     def answers(self, wait_s: float) -> list[frames.Answer]:
-        """Give what was answered to us or to everybody, at most `wait_s` seconds from now."""
+        """Return what was answered to us or to everybody, at most `wait_s` seconds from now."""
         self._poll.poll(math.ceil(wait_s * 1000))
-        heard: list[bytes] = []
+        received: list[bytes] = []
         with explained(self._device, LOST):
             for _ in range(_MOST_AT_ONCE):
                 frame, about = self._socket.recvfrom(2048)
                 if not self._leaving or about[2] == socket.PACKET_OUTGOING:
-                    heard.append(frame)
-        ours = (frame for frame in heard if frame[0] & 1 or frame[:6] == self._raw_mac)
+                    received.append(frame)
+        ours = (frame for frame in received if frame[0] & 1 or frame[:6] == self._raw_mac)
         return [answer for answer in map(frames.answer, ours) if answer is not None]
 
     def _sender(self, target: IPv4Address) -> IPv4Address:
@@ -133,7 +126,7 @@ def explained(device: str | None, harmless: frozenset[int] = frozenset()) -> Ite
 
 
 def index_of(device: str) -> int:
-    """Give the index of a device; raises OSError (ENODEV) for a name that nothing has.
+    """Return the index of a device; raises OSError (ENODEV) for a name that nothing has.
 
     Also for one too long for an ioctl, which would otherwise be cut into another device's name.
     """
@@ -144,9 +137,9 @@ def index_of(device: str) -> int:
 
 
 def index_when_up(device: str) -> int:
-    """Give the index of a device that is up; raises OSError (ENODEV, ENETDOWN) otherwise."""
+    """Return the index of a device that is up; raises OSError (ENODEV, ENETDOWN) otherwise."""
     index = index_of(device)
-    if not struct.unpack_from("H", _asked(device, _GET_FLAGS))[0] & _UP:
+    if not struct.unpack_from("H", _ioctl(device, _GET_FLAGS))[0] & _UP:
         raise OSError(errno.ENETDOWN, "the device is down")
     return index
 
@@ -165,8 +158,8 @@ def packet_socket(
     opened = socket.socket(socket.AF_PACKET, kind, protocols)
     try:
         if program:
-            held = ctypes.create_string_buffer(program, len(program))
-            fprog = struct.pack("HP", len(program) // 8, ctypes.addressof(held))
+            buffer = ctypes.create_string_buffer(program, len(program))
+            fprog = struct.pack("HP", len(program) // 8, ctypes.addressof(buffer))
             opened.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, fprog)
         if not outgoing:
             opened.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
@@ -176,14 +169,14 @@ def packet_socket(
     return opened
 
 
-def _asked(device: str, question: int) -> bytes:
-    """Ask the kernel about a device; give the union of struct ifreq (netdevice(7))."""
+def _ioctl(device: str, request: int) -> bytes:
+    """Ask the kernel about a device; return the union of struct ifreq (netdevice(7))."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        return fcntl.ioctl(any_socket, question, struct.pack("16s24x", device.encode()))[16:]
+        return fcntl.ioctl(any_socket, request, struct.pack("16s24x", device.encode()))[16:]
 
 
 def _mac(device: str) -> bytes:
-    kind, mac = struct.unpack_from("H6s", _asked(device, _GET_MAC))
+    kind, mac = struct.unpack_from("H6s", _ioctl(device, _GET_MAC))
     if kind != _ETHERNET:
         raise VmnetError(
             f"{one_line(device)} is not an Ethernet device: it cannot ask for neighbours",
@@ -194,7 +187,7 @@ def _mac(device: str) -> bytes:
 
 def _ipv4(device: str) -> IPv4Interface | None:
     try:
-        address, mask = (_asked(device, q)[4:8] for q in (_GET_ADDRESS, _GET_MASK))
+        address, mask = (_ioctl(device, q)[4:8] for q in (_GET_ADDRESS, _GET_MASK))
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
             return None
