@@ -1,0 +1,121 @@
+"""The tables that vmnet writes, as a whole: guards, NAT, isolation; and their marks."""
+
+import re
+from ipaddress import ip_interface, ip_network
+from pathlib import Path
+
+import pytest
+
+from provisioner.network import nftables
+from provisioner.network.addressing import NicConfig
+from provisioner.network.nftables import Hook
+from provisioner.network.resources import Guard, Nat
+from provisioner.plan.choices import SpoofGuard
+from provisioner.plan.mac import Mac
+
+GOLDEN = Path(__file__).parent / "golden"
+ADDRESSES = ("10.0.0.5/24", "fd00::5/64", "fe80::5/64", "10.0.0.5/32")
+
+
+def config(*addresses: str, dhcp: bool = False, ra: bool = False) -> NicConfig:
+    mac = Mac("02:00:00:00:00:01")
+    return NicConfig(mac, tuple(map(ip_interface, addresses)), (), (), None, dhcp, ra)
+
+
+def guard(level: SpoofGuard, nic: NicConfig) -> Guard:
+    return nftables.guard("lab", "mvt0123456789", nic, level)
+
+
+def nat(device: str, *subnets: str) -> Nat:
+    return nftables.nat("lab", "lan", device, map(ip_network, subnets))
+
+
+TABLES = {
+    "guard_mac": guard(SpoofGuard.MAC, config(*ADDRESSES)),
+    "guard_static": guard(SpoofGuard.STRICT, config(*ADDRESSES)),
+    "guard_lease": guard(SpoofGuard.STRICT, config("10.0.0.5/24", dhcp=True)),
+    "guard_dhcp": guard(SpoofGuard.STRICT, config(dhcp=True, ra=True)),
+    "guard_without_address": guard(SpoofGuard.STRICT, config()),
+    "nat_reflecting": nat("mvb0", "fd01::/64", "10.1.0.0/24", "10.2.0.0/24", "10.1.0.0/24"),
+    "nat_ipv4": nat("mvh0", "10.1.0.0/24"),
+    "isolation": nftables.isolation("lab", "lan", "mvh0"),
+    "isolation_reflecting": nftables.isolation("lab", "lan", "mvb0"),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_a_table_is_written_as_the_golden_one(case: str) -> None:
+    assert TABLES[case].text == (GOLDEN / f"{case}.nft").read_text()
+
+
+def test_a_table_is_known_by_its_name_family_and_device() -> None:
+    assert {case: (x.name, x.family, x.device) for case, x in TABLES.items()} == {
+        case: ("vmnet_lab_mvt0123456789", "netdev", "mvt0123456789")
+        if case.startswith("guard")
+        else ("vmnet_lab_lan", "inet", "mvb0" if case.endswith("reflecting") else "mvh0")
+        for case in TABLES
+    }
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_each_rule_bears_its_mark_behind_that_of_its_chain(case: str) -> None:
+    table = TABLES[case]
+    expected, chain = list[str](), ""
+    for line in table.text.splitlines()[2:]:
+        if name := re.fullmatch(r"  chain (\S+) \{", line):
+            chain = name[1]
+        elif hook := re.fullmatch(
+            r'    type (\S+) hook (\S+)(?: device "(\S+)")? priority (\S+); policy (\S+);', line
+        ):
+            kind, where, device, priority, policy = hook.groups()
+            declared = Hook(kind, where, device or "", int(priority), policy)
+            expected.append(nftables.chain_mark("lab", table.name, chain, declared))
+        elif mark := re.search(r'comment "vmnet:([0-9a-f]{10})"', line):
+            expected.append(mark[1])
+    assert list(table.marks) == expected
+
+
+def test_rules_of_other_tables_and_chains_have_other_marks() -> None:
+    here = guard(SpoofGuard.MAC, config())
+    there = nftables.guard("lab", "mvt1", config(), SpoofGuard.MAC)
+    other = nftables.guard("lob", "mvt0123456789", config(), SpoofGuard.MAC)
+    assert len({here.marks[1], there.marks[1], other.marks[1]}) == 3
+
+
+def test_a_chain_without_a_hook_has_a_mark_of_its_name() -> None:
+    marks = {nftables.chain_mark("lab", "t", chain, None) for chain in ("a", "b")}
+    assert len(marks) == 2
+
+
+def test_nat_says_for_which_ip_versions_the_host_must_forward() -> None:
+    assert [(x.forwards, x.translates) for x in TABLES.values() if isinstance(x, Nat)] == [
+        ((4, 6), True),
+        ((4,), True),
+        ((), False),
+        ((), False),
+    ]
+
+
+def test_the_names_of_vmnets_tables_begin_alike() -> None:
+    assert nftables.prefix("lab") == "vmnet_lab_"
+    assert nftables.is_named_as_ours("vmnet_lab_lan")
+    assert not nftables.is_named_as_ours("vmnetlink_mvt0")
+
+
+@pytest.mark.parametrize("word", ["", "a b", "x;y", 'x"', "-x", "x\n"])
+def test_what_is_not_a_name_gets_into_no_script(word: str) -> None:
+    with pytest.raises(ValueError, match=rf"\A{re.escape(word)}\Z"):
+        nftables.table_name(word, "lan")
+    with pytest.raises(ValueError, match=rf"\A{re.escape(word)}\Z"):
+        nftables.table_name("lab", word)
+    for made in (
+        lambda: nftables.guard("lab", word, config(), SpoofGuard.MAC),
+        lambda: nftables.nat("lab", "lan", word, ()),
+        lambda: nftables.isolation("lab", "lan", word),
+    ):
+        with pytest.raises(ValueError, match=rf"\A{re.escape(word)}\Z"):
+            made()
+
+
+def test_a_table_is_deleted_whether_it_is_there_or_not() -> None:
+    assert nftables.deletion("inet", "x") == "table inet x\ndelete table inet x\n"
