@@ -139,9 +139,9 @@ def build(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str] = ()
 
 def _debian(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str]) -> str:
     """Build a Debian from packages, and take it into the store."""
-    from provisioner.host.image import debian
+    from provisioner.host.image.debian.builder import DebianBuilder
 
-    built = debian.build(paths.cache(), tell, name, mirrors)
+    built = DebianBuilder(paths.cache(), tell, name, mirrors).build()
     there = store.find(paths.store(), name)
     if not there or there.record.digest != built.digest:
         traits = ImageTraits(

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from provisioner.guest.domain import Seed
-from provisioner.host.image import debian
+from provisioner.host.image import built
 from provisioner.host.image.built import BuiltImage
+from provisioner.host.image.debian import recipe
+from provisioner.host.image.debian.builder import DebianBuilder
 from provisioner.host.storage import seeds
 from tests.framework import bare
 from tests.framework.bare import Guest
 
-NAME = debian.own_name()
+NAME = recipe.own_name()
 CACHE = Path(os.environ.get("VMNET_CACHE_DIR", "/var/cache/vmnet"))
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me@home"
 MAC = "52:54:00:ee:00:01"
@@ -48,7 +50,8 @@ SEED = (
 
 @pytest.fixture(scope="module")
 def image() -> BuiltImage:
-    return debian.find(CACHE, NAME) or debian.build(CACHE, print, NAME)
+    found = built.find(CACHE, "debian", NAME)
+    return found or DebianBuilder(CACHE, print, NAME).build()
 
 
 @contextmanager

@@ -14,11 +14,13 @@ from typing import TypeVar
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host.image import debian
-from provisioner.host.image.build_dir import BuildDir
+from provisioner.host.image import built
+from provisioner.host.image.builder import ImageBuilder
 from provisioner.host.image.built import BuiltImage, recipe_digest
 from provisioner.host.image.debian import archive, layout, recipe
+from provisioner.host.image.debian.builder import DebianBuilder
 from provisioner.host.image.debian.layout import MIB, Layout
+from provisioner.host.image.packages import Package
 from tests.host_tools import debian_parts
 
 NAME = debian_parts.NAME
@@ -33,10 +35,10 @@ import sys
 from pathlib import Path
 from typing import TypeVar
 from provisioner.errors import VmnetError
-from provisioner.host.image import debian
+from provisioner.host.image.debian.builder import DebianBuilder
 def say(line): print(line, flush=True)
 try:
-    say(debian.build(Path(sys.argv[1]), say, sys.argv[2]).digest)
+    say(DebianBuilder(Path(sys.argv[1]), say, sys.argv[2]).build().digest)
 except VmnetError as error:
     say(f"{error.what} / {error.fix}")
 """
@@ -216,7 +218,7 @@ def test_the_file_system_is_sound_and_belongs_to_no_vm_yet(disk: Path, plan: Lay
 def test_a_second_build_finds_the_first_and_leaves_the_hosts_lists_alone(image: BuiltImage) -> None:
     lists = sorted(Path("/var/lib/apt/lists").iterdir())
     said: list[str] = []
-    assert debian.build(debian_parts.cache(), said.append, NAME) == image
+    assert DebianBuilder(debian_parts.cache(), said.append, NAME).build() == image
     assert said == [f"the {NAME} image is up to date: {image.folder}"]
     assert sorted(Path("/var/lib/apt/lists").iterdir()) == lists
     assert lists
@@ -238,7 +240,7 @@ def test_an_image_that_is_not_whole_is_not_found(tmp_path: Path) -> None:
         "agent": True,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert debian.find(tmp_path, NAME) == BuiltImage(
+    assert built.find(tmp_path, "debian", NAME) == BuiltImage(
         disk=str(folder / "disk.qcow2"),
         kernel=str(folder / "vmlinuz"),
         initrd=str(folder / "initrd"),
@@ -250,7 +252,7 @@ def test_an_image_that_is_not_whole_is_not_found(tmp_path: Path) -> None:
         agent=True,
     )
     (folder / "disk.qcow2").write_text("ab")
-    assert debian.find(tmp_path, NAME) is None
+    assert built.find(tmp_path, "debian", NAME) is None
 
 
 def test_a_killed_build_ends_with_all_it_started_and_the_next_one_clears_away(
@@ -302,7 +304,7 @@ def processes_of(folder: Path) -> list[str]:
 
 def refusal(cache: Path) -> tuple[str, str | None]:
     with pytest.raises(VmnetError) as caught:
-        debian.build(cache, print, NAME)
+        DebianBuilder(cache, print, NAME).build()
     return caught.value.what, caught.value.fix
 
 
@@ -396,11 +398,17 @@ def test_a_disk_without_room_is_named_before_anything_is_fetched(small_disk: Pat
 
 
 def test_a_disk_that_fills_up_under_a_program_is_named_not_the_program(small_disk: Path) -> None:
-    def fill() -> None:
-        room = BuildDir(small_disk, "any", "any image", 1)
-        with room.locked(print), room.work_folder() as folder:
+    class Filling(ImageBuilder):
+        KIND = "debian"
+        NEEDED_MIB = 1
+
+        def versions(self, folder: Path) -> list[Package]:
             (folder / "large").write_bytes(bytes(15 * MIB))
+            return []
+
+        def make(self, folder: Path, *_: object) -> BuiltImage:
+            assert (folder / "large").exists()
             raise VmnetError("dpkg failed with status 2")
 
     with pytest.raises(VmnetError, match=r"the disk is full: \S+ \(5 MiB free\)"):
-        fill()
+        Filling(small_disk, print, "any").build()

@@ -3,10 +3,12 @@
 import os
 from pathlib import Path
 
-from provisioner.host.image import debian
+from provisioner.host.image import built
 from provisioner.host.image.built import BuiltImage
+from provisioner.host.image.debian import recipe
+from provisioner.host.image.debian.builder import DebianBuilder
 
-NAME = debian.own_name()  # of the release that the tests run on
+NAME = recipe.own_name()  # of the release that the tests run on
 
 
 def cache() -> Path:
@@ -15,4 +17,5 @@ def cache() -> Path:
 
 def image() -> BuiltImage:
     """The image of this host's release and the current recipe, built when nobody has yet."""
-    return debian.find(cache(), NAME) or debian.build(cache(), print, NAME)
+    found = built.find(cache(), "debian", NAME)
+    return found or DebianBuilder(cache(), print, NAME).build()

@@ -1,18 +1,22 @@
 """A built image in the cache: a folder named after all that it depends on, and its manifest."""
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from provisioner.errors import VmnetError
-from provisioner.host.image import build_dir, packages
+from provisioner.host.image import packages
 from provisioner.host.image.packages import Package
+from provisioner.host.system.secret_files import sync
 from provisioner.image.traits import FirmwareName, ImageTraits
 
-MANIFEST = "manifest.json"
+_MANIFEST = "manifest.json"
+_FILES = ("disk", "kernel", "initrd")
+_TRAITS = ("cmdline", "boot", "user", "min_memory_mib", "agent")
 _DIGITS = 12
 _FOLDERS = Path(str(files("provisioner"))) / "images"
 
@@ -54,8 +58,13 @@ def recipe_digest(kind: str) -> str:
     It reads a few small files and parses nothing, because every `vmnet up` calls it.
     """
     here = Path(__file__).parent
+    hashed = hashlib.sha256()
     sources = ((recipe_folder(kind), "*"), (here / kind, "*.py"), (here, "packages.py"))
-    return build_dir.digest_of_files(*sources)
+    for folder, pattern in sources:
+        for path in filter(Path.is_file, sorted(folder.rglob(pattern))):
+            content = path.read_bytes()
+            hashed.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
+    return hashed.hexdigest()
 
 
 def folder_name(kind: str, name: str, wanted: Iterable[Package]) -> str:
@@ -69,64 +78,59 @@ def find(cache: Path, kind: str, name: str) -> BuiltImage | None:
     Cheap (a few ms: no apt, no hashing of the image). An image whose files are gone, or do not have
     the recorded sizes, is not found.
     """
-    found = build_dir.newest_first(cache, _prefix(kind, name))
-    return next((image for folder in found if (image := load(folder))), None)
+    folders = (cache / "images").glob(f"{_prefix(kind, name)}*")
+    newest_first = sorted(
+        folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name), reverse=True
+    )
+    return next((image for folder in newest_first if (image := load(folder))), None)
 
 
 def load(folder: Path) -> BuiltImage | None:
     """Read a built image; None when it is not whole."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        keys = ("kernel", "initrd", *(["disk"] if "disk" in manifest else []))
-        parts = {key: manifest[key] for key in keys}
-        if any((folder / p["name"]).stat().st_size != p["size"] for p in parts.values()):
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        parts = {key: manifest[key] for key in _FILES if key != "disk" or key in manifest}
+        if any((folder / part["name"]).stat().st_size != part["size"] for part in parts.values()):
             return None
-        traits: dict[str, Any] = {
-            **{key: str(folder / part["name"]) for key, part in parts.items()},
-            **{key: manifest[key] for key in ("user", "agent") if key in manifest},
-            "boot": tuple(manifest.get("boot", ())),
-        }
-        return BuiltImage(
-            cmdline=manifest["cmdline"],
-            min_memory_mib=manifest["min_memory_mib"],
-            digest=parts["disk"]["sha256"] if "disk" in parts else manifest["digest"],
-            **traits,
-        )
+        traits: dict[str, Any] = {key: manifest[key] for key in _TRAITS if key in manifest}
+        traits |= {key: str(folder / part["name"]) for key, part in parts.items()}
+        traits["boot"] = tuple(manifest.get("boot", ()))
+        digest = parts["disk"]["sha256"] if "disk" in parts else manifest["digest"]
+        return BuiltImage(digest=digest, **traits)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def finish(
-    made: Path, final: Path, parts: Mapping[str, str], wanted: Iterable[Package], **traits: object
-) -> None:
-    """Write the manifest of the files in `made`, and let the folder appear as `final`."""
-    on_disk = {key: build_dir.synced(made / name) for key, name in parts.items()}
+def put_in_place(image: BuiltImage, wanted: Iterable[Package], made: Path, final: Path) -> None:
+    """Write the manifest of the image in `made`, and let the whole folder appear as `final`.
+
+    The paths in `image` are names in that folder. A damaged image called `final` gives way.
+    """
+    names = {key: getattr(image, key) for key in _FILES}
+    on_disk = {key: _synced(made / name) for key, name in names.items() if name}
     manifest = {
         **on_disk,
-        "digest": build_dir.digest(f"{on_disk}{traits['cmdline']}"),
-        **traits,
+        "digest": hashlib.sha256(f"{on_disk}{image.cmdline}".encode()).hexdigest(),
+        **{key: getattr(image, key) for key in _TRAITS},
         "packages": {package.name: package.version for package in wanted},
     }
-    (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    build_dir.synced(made / MANIFEST)
-    build_dir.put_in_place(made, final)
+    (made / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    _synced(made / _MANIFEST)
+    made.chmod(0o755)
+    sync(made)
+    if final.exists():
+        final.rename(made.parent / "damaged")
+    made.rename(final)
+    sync(final.parent)
 
 
-def up_to_date(final: Path, what: str, tell: Callable[[str], None]) -> BuiltImage | None:
-    """Return the image that was built before, if it was."""
-    found = load(final)
-    if found:
-        tell(f"{what} is up to date: {final}")
-    return found
-
-
-def require(final: Path, what: str, tell: Callable[[str], None]) -> BuiltImage:
-    """Return the image that was built just now. Raises VmnetError when it is damaged."""
-    found = load(final)
-    if not found:
-        raise VmnetError(f"the image in {final} was damaged as it was built", fix="build it again")
-    tell(f"built {what}: {final}")
-    return found
+def _synced(path: Path) -> dict[str, str | int]:
+    """Sync a written file to the disk, readable for all; return what a manifest says of it."""
+    with path.open("rb") as stream:
+        os.fchmod(stream.fileno(), 0o644)
+        os.fsync(stream.fileno())
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"name": path.name, "size": path.stat().st_size, "sha256": digest}
 
 
 def _prefix(kind: str, name: str) -> str:

@@ -1,5 +1,6 @@
 """Ask apt for packages, fetch them and unpack them; none of it needs root."""
 
+import hashlib
 import platform
 import re
 from collections.abc import Iterable
@@ -8,7 +9,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from provisioner.errors import VmnetError
-from provisioner.host.image import build_dir
 from provisioner.host.system import programs
 
 _ASK_TIMEOUT_S = 60
@@ -88,7 +88,8 @@ def listed(uris: str) -> list[Package]:
 
 def digest(packages: Iterable[Package]) -> str:
     """Hash names, versions and contents."""
-    return build_dir.digest("\n".join(f"{p.name} {p.version} {p.hash}" for p in packages))
+    text = "\n".join(f"{p.name} {p.version} {p.hash}" for p in packages)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fetch(packages: Iterable[Package], folder: Path) -> list[Path]:

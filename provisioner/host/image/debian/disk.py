@@ -26,8 +26,8 @@ def blank(disk: Path, plan: Layout) -> None:
         file.write(boot_code()[:_SIZE_OF_BOOT_CODE])
 
 
-def fill_esp(disk: Path, plan: Layout, folder: Path, made: Path, files: dict[str, str]) -> None:
-    """Make the EFI system partition: what `pack` left in `made`, the loaders, their files."""
+def fill_esp(disk: Path, plan: Layout, folder: Path, out: Path, files: dict[str, str]) -> None:
+    """Make the EFI system partition: what `pack` left in `out`, the loaders, their files."""
     tree = folder / "esp"
     for name, text in files.items():
         path = tree / name
@@ -35,9 +35,9 @@ def fill_esp(disk: Path, plan: Layout, folder: Path, made: Path, files: dict[str
         path.write_text(text)
     fallback = tree / "EFI" / "BOOT" / "BOOTX64.EFI"  # what firmware starts that knows no entry
     fallback.parent.mkdir(parents=True)
-    shutil.move(made / "bootx64.efi", fallback)
+    shutil.move(out / "bootx64.efi", fallback)
     for name in ("vmlinuz", "initrd"):
-        shutil.copyfile(made / name, tree / name)
+        shutil.copyfile(out / name, tree / name)
     at, sectors = plan.esp_offset, plan.esp_offset // 512
     # The blocks are counted by us: the file is larger, and mkfs.vfat warns of it.
     _run(

@@ -19,13 +19,13 @@ _ENDS_WITH_US = (
 )
 
 
-def install(recipe: DebianRecipe, source: Archive, plan: Layout, folder: Path, disk: Path) -> Path:
-    """Write / onto the disk; return the folder of what its boot loaders start. Needs root.
+def install(
+    recipe: DebianRecipe, source: Archive, plan: Layout, folder: Path, out: Path, disk: Path
+) -> None:
+    """Write / onto the disk, and what its boot loaders start to the folder `out`. Needs root.
 
     The package lists are the host's, as they were when the versions were looked up.
     """
-    out = folder / "out"
-    out.mkdir()
     setup = _hook("lists", *source.lists)
     customize = _hook("customize", ROOTFS, " ".join(recipe.masked))
     pack = _hook("pack", out, disk, plan.root_offset, plan.root_kib, plan.uuid("root"))
@@ -53,7 +53,6 @@ def install(recipe: DebianRecipe, source: Archive, plan: Layout, folder: Path, d
         fix="check the network, the proxy of apt and the space on that disk; if it says 404, run"
         " apt-get update as root",
     )
-    return out
 
 
 def _hook(name: str, *arguments: object) -> str:

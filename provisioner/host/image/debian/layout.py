@@ -53,11 +53,6 @@ class Layout:
         )
 
 
-def cmdline(layout: Layout, arguments: str) -> str:
-    """Return the kernel's command line: / by its UUID, wherever the disk is attached."""
-    return f"root=UUID={layout.uuid('root')} {arguments}"
-
-
 def loader_files(title: str, arguments: str) -> dict[str, str]:
     """Return the configuration of systemd-boot (UEFI) and of syslinux (BIOS) by path in the ESP.
 

@@ -19,20 +19,24 @@ class DebianRecipe:
 
     name: str
     suite: str
-    title: str
     user: str
     min_memory_mib: int
-    packages: tuple[str, ...]
-    left_out: tuple[str, ...]
     size_mib: int
     esp_mib: int
-    cmdline: str
-    masked: tuple[str, ...]
+    cmdline: list[str]
+    packages: list[str]
+    left_out: list[str]
+    masked: list[str]
+
+    @property
+    def title(self) -> str:
+        """Return how the boot menu calls it."""
+        return self.name.replace("debian-", "Debian ")
 
 
 def suites() -> dict[str, str]:
     """Return the suite of each image that there is a recipe for, by the image's name."""
-    return dict(built.read_recipe("debian")["releases"])
+    return dict(built.read_recipe("debian")["suites"])
 
 
 def own_name(os_release: Path = Path("/etc/os-release")) -> str:
@@ -53,17 +57,7 @@ def own_name(os_release: Path = Path("/etc/os-release")) -> str:
 def read(name: str) -> DebianRecipe:
     """Read the recipe of one image, by its name, from recipe.toml of the installed package."""
     found = built.read_recipe("debian")
-    packages, units = found["packages"], found["units"]
-    return DebianRecipe(
-        name=name,
-        suite=found["releases"][name],
-        title=name.replace("debian-", "Debian "),
-        user=found["user"],
-        min_memory_mib=found["min_memory_mib"],
-        packages=(*packages["names"], *packages["of"].get(name, ())),
-        left_out=tuple(packages["left_out"]),
-        size_mib=found["disk"]["size_mib"],
-        esp_mib=found["disk"]["esp_mib"],
-        cmdline=" ".join(found["kernel"]["cmdline"]),
-        masked=(*units["masked"], *units["masked_of"].get(name, ())),
-    )
+    suite = found.pop("suites")[name]
+    for key, more in found.pop("of").get(name, {}).items():
+        found[key] += more
+    return DebianRecipe(name=name, suite=suite, **found)

@@ -6,8 +6,6 @@ from pathlib import Path
 from provisioner.host.image import built
 from provisioner.host.image.built import BuiltImage
 
-__all__ = ["BuiltImage", "build", "find"]
-
 
 def find(cache: Path) -> BuiltImage | None:
     """Return the newest image for the recipe of this vmnet, None when there is none; cheap."""
@@ -15,10 +13,7 @@ def find(cache: Path) -> BuiltImage | None:
 
 
 def build(cache: Path, tell: Callable[[str], None]) -> BuiltImage:
-    """Return the image of the current recipe and package versions, building it if need be.
+    """Return the image of the current recipe and package versions, building it if need be."""
+    from provisioner.host.image.micro.builder import MicroBuilder
 
-    See provisioner.host.image.micro.builder; its imports are paid only by those who build.
-    """
-    from provisioner.host.image.micro.builder import build as really_build
-
-    return really_build(cache, tell)
+    return MicroBuilder(cache, tell, "micro").build()

@@ -10,31 +10,19 @@ class MicroRecipe:
     """What goes into the image, as in recipe.toml."""
 
     kernel_package: str
-    packages: tuple[str, ...]
-    programs: tuple[str, ...]
+    modules: list[str]
+    cmdline: list[str]
+    packages: list[str]
     busybox: str
-    modules: tuple[str, ...]
-    folders: tuple[str, ...]
-    links: dict[str, str]
-    cmdline: str
+    programs: list[str]
     min_memory_mib: int
+    folders: list[str]
+    links: dict[str, str]
 
 
 def read() -> MicroRecipe:
     """Read recipe.toml of the installed package."""
-    found = built.read_recipe("micro")
-    kernel, packages, guest = found["kernel"], found["packages"], found["guest"]
-    return MicroRecipe(
-        kernel_package=kernel["package"],
-        packages=tuple(packages["names"]),
-        programs=tuple(packages["programs"]),
-        busybox=packages["busybox"],
-        modules=tuple(kernel["modules"]),
-        folders=tuple(guest["folders"]),
-        links=dict(guest["links"]),
-        cmdline=" ".join(kernel["cmdline"]),
-        min_memory_mib=guest["min_memory_mib"],
-    )
+    return MicroRecipe(**built.read_recipe("micro"))
 
 
 def rootfs() -> dict[str, bytes]:
