@@ -1,4 +1,4 @@
-"""What was seen around a promise that was not kept: values that a diagnosis is made from.
+"""What was seen around an expectation that was not met: values that a diagnosis is made from.
 
 Everything here was observed; None, "" and an empty tuple stand for what nobody could look at.
 """
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioner.network.exchange import FrameKind
+from provisioner.plan.checks import HOST
 
 
 class Point(StrEnum):
@@ -35,12 +36,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What a guest says of one of its cards, by its agent; hostile until it has been checked."""
+    """What a guest reports of one of its NICs, by its agent; hostile until it has been checked."""
 
     mac: str  # the one it uses now
     up: bool
     addresses: tuple[str, ...]  # without prefixes, without link-local ones
-    found: bool = True  # False: it has no card with the planned MAC, nor one in that place
+    found: bool = True  # False: it has no NIC with the planned MAC, nor one in that place
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,27 @@ class Endpoint:
     agent: bool | None = None  # whether its agent answers; None for one that has none to ask
     inside: Inside | None = None
     alive: bool | None = None  # whether it answers who-has by the synthetic wire
-    login: str = (
-        ""  # of a machine that is not a guest and that asks: the words by which ssh logs in
-    )
+    login: str = ""  # of another machine that asks: ssh's arguments to log in there
+
+    @property
+    def is_host(self) -> bool:
+        """Whether this is the host that vmnet runs on."""
+        return self.vm == HOST
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether this is a guest: neither the host nor a machine outside."""
+        return bool(self.link) and not self.is_host
+
+    @property
+    def other_mode(self) -> str:
+        """How the macvtap's mode differs from the plan's, as a sentence, or ""."""
+        if not (self.mode and self.wanted_mode) or self.mode == self.wanted_mode:
+            return ""
+        return (
+            f"the macvtap {self.link} of {self.vm} is in mode {self.mode}, the plan says "
+            f"{self.wanted_mode}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +109,7 @@ class Uplink:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known about one pair and one address that did not go as promised."""
+    """All that is known about one pair and one address that did not go as expected."""
 
     network: str
     source: Endpoint
@@ -112,6 +131,11 @@ class Evidence:
     other_family: bool | None = None  # whether the same pair works by the other IP version
     gone_by: str = ""  # MAC of a router that handed the packets on, when not the target's own
     refused: bool = False  # a port said "refused": the target is alive, nothing listens
-    note: str = ""  # what the measuring program itself said
+    note: str = ""  # what the measuring program itself printed
     untested: bool = False  # nothing was measured: what else is known may say why
     value: str = ""  # what was measured instead of what was wanted: "status 500"
+
+    @property
+    def ends(self) -> tuple[Endpoint, Endpoint]:
+        """Both ends, the source first."""
+        return self.source, self.target

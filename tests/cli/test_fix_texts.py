@@ -21,7 +21,7 @@ EXAMPLES = {
     "want - have": "2",
     "plans[0]": "lab",
     "hint": " FILE",
-    "words": "ip addr",
+    "command": "ip addr",
     "mac": "02:00:00:00:00:01",
     "mode": "bridge",
     "wanted": "source, allow: [host]",

@@ -1,67 +1,53 @@
-"""What can be wrong with one end of a pair: its VM, its macvtap, what its guest says of itself."""
+"""What can be wrong with one end of a pair: its VM, its macvtap, what its guest reports."""
 
 from ipaddress import ip_address
 
+from provisioner.check.diagnosis.fixes import UP_AGAIN
 from provisioner.check.evidence import Endpoint, Evidence
 from provisioner.check.result import Finding
 
-_UP_AGAIN = "bring the plan up again, which repairs what differs: vmnet up"
+_IPV6 = 6
 
 
-def vm_state(e: Evidence) -> Finding | None:
+def vm_state(end: Endpoint) -> Finding | None:
     """Blame a VM that does not run."""
-    for end in (e.source, e.target):
-        if end.link and end.vm != "host" and end.state not in {"running", ""}:
-            return Finding(
-                f"{end.vm} is not running: libvirt says it is {end.state}",
-                f"look at what it said: vmnet logs {end.vm}; then: vmnet up",
-                (f"state of {end.vm}: {end.state}",),
-                end.vm,
-            )
-    return None
-
-
-def macvtap(e: Evidence) -> Finding | None:
-    """Blame a macvtap that is gone, down, in another mode, or whose node is not its own."""
-    for end in (e.source, e.target):
-        if not end.link or end.vm == "host":
-            continue
-        if not end.exists:
-            return Finding(f"the macvtap {end.link} of {end.vm} is gone", _UP_AGAIN, about=end.vm)
-        if not end.up:
-            return Finding(f"the macvtap {end.link} of {end.vm} is down", _UP_AGAIN, about=end.vm)
-        if end.mode and end.wanted_mode and end.mode != end.wanted_mode:
-            return Finding(_other_mode(end), _UP_AGAIN, about=end.vm)
-        if end.node != "right":
-            return Finding(
-                f"/dev/tap of {end.vm}'s macvtap {end.link} is {end.node}: it is not that device",
-                _UP_AGAIN,
-                about=end.vm,
-            )
-    return None
-
-
-def standing(end: Endpoint) -> Finding | None:
-    """Say what is wrong with a macvtap by itself, even if everything went through just now."""
-    if not end.exists:
-        return Finding(f"the macvtap {end.link} of {end.vm} is gone", _UP_AGAIN, about=end.vm)
-    if end.mode and end.mode != end.wanted_mode:
-        return Finding(_other_mode(end), _UP_AGAIN, about=end.vm)
-    if end.holders:
-        return held_twice(end.vm, end.link, end.holders)
-    if not end.all_multicast:
-        return deaf_to_groups(end)
-    return None
-
-
-def _other_mode(end: Endpoint) -> str:
-    return (
-        f"the macvtap {end.link} of {end.vm} is in mode {end.mode}, the plan says {end.wanted_mode}"
+    if not end.is_guest or end.state in {"running", ""}:
+        return None
+    return Finding(
+        f"{end.vm} is not running: libvirt says it is {end.state}",
+        f"look at what it said: vmnet logs {end.vm}; then: vmnet up",
+        (f"state of {end.vm}: {end.state}",),
+        end.vm,
     )
 
 
-def deaf_to_groups(end: Endpoint) -> Finding:
-    """Say that a macvtap receives no multicast."""
+def macvtap(end: Endpoint) -> Finding | None:
+    """Blame a macvtap that is gone, down, in another mode, or whose node is not its own."""
+    if not end.is_guest:
+        return None
+    down = "" if end.up else f"the macvtap {end.link} of {end.vm} is down"
+    node = f"/dev/tap of {end.vm}'s macvtap {end.link} is {end.node}: it is not that device"
+    other_node = "" if end.node == "right" else node
+    return _differs(end, _gone(end) or down or end.other_mode or other_node)
+
+
+def standing(end: Endpoint) -> Finding | None:
+    """Blame a guest's macvtap for what may fail at any moment, even if all came through now."""
+    return _differs(end, _gone(end) or end.other_mode) or held(end) or no_multicast(end)
+
+
+def _gone(end: Endpoint) -> str:
+    return "" if end.exists else f"the macvtap {end.link} of {end.vm} is gone"
+
+
+def _differs(end: Endpoint, what: str) -> Finding | None:
+    return Finding(what, UP_AGAIN, about=end.vm) if what else None
+
+
+def no_multicast(end: Endpoint) -> Finding | None:
+    """Blame a macvtap that receives no multicast."""
+    if not end.is_guest or end.all_multicast:
+        return None
     return Finding(
         f"the macvtap {end.link} of {end.vm} receives no multicast (ALLMULTI is off), and IPv6 "
         "finds its neighbours by multicast",
@@ -70,99 +56,88 @@ def deaf_to_groups(end: Endpoint) -> Finding:
     )
 
 
-def held(e: Evidence) -> Finding | None:
-    """Blame another reader of a tap."""
-    for end in (e.source, e.target):
-        if end.holders:
-            return held_twice(end.vm, end.link, end.holders)
-    return None
-
-
-def held_twice(vm: str, link: str, holders: tuple[str, ...]) -> Finding:
-    """Say that others read a VM's tap: the kernel shares its frames out among all readers."""
-    who = ", ".join(holders)
-    pids = " ".join(holder.partition(" ")[0] for holder in holders)
+def held(end: Endpoint) -> Finding | None:
+    """Blame other readers of a tap: the kernel shares its frames out among all readers."""
+    if not end.holders:
+        return None
+    pids = " ".join(holder.partition(" ")[0] for holder in end.holders)
     return Finding(
-        f"the tap of {vm} ({link}) is open in process {who} too: each frame goes to only one "
-        "of its readers",
+        f"the tap of {end.vm} ({end.link}) is open in process {', '.join(end.holders)} too: each "
+        "frame goes to only one of its readers",
         f"end that process: kill {pids}",
-        about=vm,
+        about=end.vm,
     )
 
 
-def impaired(e: Evidence) -> Finding | None:
+def impaired(end: Endpoint) -> Finding | None:
     """Blame what the user has done with vmnet link."""
-    for end in (e.source, e.target):
-        if end.impaired:
-            return Finding(
-                f"the link of {end.vm} is impaired: {end.impaired}, set by vmnet link",
-                f"take it away: vmnet link {end.vm}.{end.nic} --clear",
-                about=end.vm,
-            )
-    return None
+    if not end.impaired:
+        return None
+    return Finding(
+        f"the link of {end.vm} is impaired: {end.impaired}, set by vmnet link",
+        f"take it away: vmnet link {end.vm}.{end.nic} --clear",
+        about=end.vm,
+    )
 
 
 def agent(e: Evidence) -> Finding | None:
-    """Say that nobody inside could be asked."""
-    if e.source.agent is False and "agent" in e.note:
+    """Blame a guest agent that does not answer, where nothing else can be asked."""
+    if e.source.agent is not False or "agent" not in e.note:
+        return None
+    return Finding(
+        f"cannot be tested: the guest agent of {e.source.vm} does not answer, and {e.asked} "
+        "can be asked from inside only",
+        f"look at the guest: vmnet console {e.source.vm}; its image needs qemu-guest-agent",
+        about=e.source.vm,
+    )
+
+
+def other_mac(end: Endpoint) -> Finding | None:
+    """Blame a MAC inside the guest that is not its NIC's."""
+    if not end.inside or end.inside.mac in {"", end.mac}:
+        return None
+    return Finding(
+        f"{end.vm} uses the MAC {end.inside.mac} inside, its NIC has {end.mac}: the "
+        "macvtap hands it nothing that is for another MAC",
+        f"give the NIC its MAC back inside {end.vm}: ip link set address {end.mac}; or "
+        f"write mac: {end.inside.mac} into the plan",
+        (f"{end.vm} says its NIC has {end.inside.mac}",),
+        end.vm,
+    )
+
+
+def interface(end: Endpoint) -> Finding | None:
+    """Blame an interface that is down or missing inside."""
+    if end.inside and not end.inside.found:
         return Finding(
-            f"cannot be tested: the guest agent of {e.source.vm} does not answer, and {e.asked} "
-            "can be asked from inside only",
-            f"look at the guest: vmnet console {e.source.vm}; its image needs qemu-guest-agent",
-            about=e.source.vm,
+            f"{end.vm} has no NIC with the MAC {end.mac}",
+            f"start it anew: vmnet up --recreate; look inside: vmnet exec {end.vm} -- ip link",
+            about=end.vm,
+        )
+    if end.inside and not end.inside.up:
+        return Finding(
+            f"inside {end.vm} the interface with {end.mac} is down",
+            f"bring it up there: vmnet exec {end.vm} -- ip link set dev eth{end.nic} up",
+            (f"{end.vm} says its interface is down",),
+            end.vm,
         )
     return None
 
 
-def other_mac(e: Evidence) -> Finding | None:
-    """Blame a MAC inside the guest that is not its card's."""
-    for end in (e.source, e.target):
-        if end.inside and end.inside.mac and end.inside.mac != end.mac:
-            return Finding(
-                f"{end.vm} uses the MAC {end.inside.mac} inside, its NIC has {end.mac}: the "
-                "macvtap hands it nothing that is for another MAC",
-                f"give the NIC its MAC back inside {end.vm}: ip link set address {end.mac}; or "
-                f"write mac: {end.inside.mac} into the plan",
-                (f"{end.vm} says its NIC has {end.inside.mac}",),
-                end.vm,
-            )
-    return None
-
-
-def interface_down(e: Evidence) -> Finding | None:
-    """Blame an interface that is down or missing inside."""
-    for end in (e.source, e.target):
-        if end.inside and end.inside.found and not end.inside.up:
-            return Finding(
-                f"inside {end.vm} the interface with {end.mac} is down",
-                f"bring it up there: vmnet exec {end.vm} -- ip link set dev eth{end.nic} up",
-                (f"{end.vm} says its interface is down",),
-                end.vm,
-            )
-        if end.inside and not end.inside.found:
-            return Finding(
-                f"{end.vm} has no NIC with the MAC {end.mac}",
-                f"start it anew: vmnet up --recreate; look inside: vmnet exec {end.vm} -- ip link",
-                about=end.vm,
-            )
-    return None
-
-
-def guard(e: Evidence) -> Finding | None:
+def guard(end: Endpoint) -> Finding | None:
     """Blame frames that the spoof guard has dropped."""
-    for end in (e.source, e.target):
-        if end.dropped > 0:
-            own = ", ".join(end.addresses) or "its own"
-            used = ", ".join(end.inside.addresses) if end.inside else ""
-            has = f"; inside it has {used}" if used and used != own else ""
-            return Finding(
-                f"the spoof guard of {end.vm} ({end.guard}) has dropped {end.dropped} frames that "
-                f"were not from {end.mac} and {own}{has}",
-                f"give {end.vm} its address back, or write spoof_guard: off at its NIC",
-                (f"guard of {end.link}: {end.dropped} frames dropped during this check",),
-                end.vm,
-            )
-    return None
+    if end.dropped <= 0:
+        return None
+    own = ", ".join(end.addresses) or "its own"
+    used = ", ".join(end.inside.addresses) if end.inside else ""
+    has = f"; inside it has {used}" if used and used != own else ""
+    return Finding(
+        f"the spoof guard of {end.vm} ({end.guard}) has dropped {end.dropped} frames that "
+        f"were not from {end.mac} and {own}{has}",
+        f"give {end.vm} its address back, or write spoof_guard: off at its NIC",
+        (f"guard of {end.link}: {end.dropped} frames dropped during this check",),
+        end.vm,
+    )
 
 
 def address(e: Evidence) -> Finding | None:
@@ -172,37 +147,38 @@ def address(e: Evidence) -> Finding | None:
             f"{e.target.vm} has no address",
             f"look at who should give it one: vmnet exec {e.target.vm} -- ip addr; vmnet logs",
         )
-    end = e.target
     version = ip_address(e.address).version
-    own = [a for a in (end.inside.addresses if end.inside else ()) if _is(a, version)]
-    if end.inside and e.address not in end.inside.addresses:
+    target, source = e.target.inside, e.source.inside
+    if target and e.address not in target.addresses:
+        own = _of_version(target.addresses, version)
         has = f"it has {', '.join(own)}" if own else f"it has no IPv{version} address"
-        return Finding(
-            f"{end.vm} does not have the address {e.address} inside: {has}",
-            f"configure it there, or start it anew: vmnet up --recreate; look: vmnet exec {end.vm} "
-            "-- ip addr",
-            (f"{end.vm} says: {', '.join(end.inside.addresses) or 'no address'}",),
+        return _unconfigured(
+            e.target, f"{e.target.vm} does not have the address {e.address} inside: {has}"
         )
-    source = e.source.inside
-    if source and not any(_is(a, version) for a in source.addresses):
-        return Finding(
-            f"{e.source.vm} has no IPv{version} address inside to ask from",
-            f"configure it there, or start it anew: vmnet up --recreate; look: vmnet exec "
-            f"{e.source.vm} -- ip addr",
-            (f"{e.source.vm} says: {', '.join(source.addresses) or 'no address'}",),
-            e.source.vm,
+    if source and not _of_version(source.addresses, version):
+        return _unconfigured(
+            e.source, f"{e.source.vm} has no IPv{version} address inside to ask from"
         )
     return None
 
 
+def _unconfigured(end: Endpoint, what: str) -> Finding:
+    addresses = ", ".join(end.inside.addresses) if end.inside else ""
+    return Finding(
+        what,
+        f"configure it there, or start it anew: vmnet up --recreate; look: vmnet exec {end.vm} "
+        "-- ip addr",
+        (f"{end.vm} says: {addresses or 'no address'}",),
+        end.vm,
+    )
+
+
 def multicast(e: Evidence) -> Finding | None:
     """Blame a macvtap that receives no multicast, where IPv6 needs it."""
-    if not (e.address and _is(e.address, 6)):
+    if not e.address or ip_address(e.address).version != _IPV6:
         return None
-    ends = (e.source, e.target)
-    deaf = (end for end in ends if end.link and end.vm != "host" and not end.all_multicast)
-    return next((deaf_to_groups(end) for end in deaf), None)
+    return next(filter(None, map(no_multicast, e.ends)), None)
 
 
-def _is(address: str, version: int) -> bool:
-    return (":" in address) == (version == 6)  # noqa: PLR2004
+def _of_version(addresses: tuple[str, ...], version: int) -> list[str]:
+    return [one for one in addresses if ip_address(one).version == version]

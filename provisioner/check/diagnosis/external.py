@@ -1,17 +1,13 @@
 """What can be wrong when another machine asks: no way to log in, or its frames are lost."""
 
 from provisioner.check.diagnosis.fixes import watch
-from provisioner.check.diagnosis.path import saw
+from provisioner.check.diagnosis.path import ASKED, REPLIED, saw
 from provisioner.check.evidence import Evidence, Heading, Point
 from provisioner.check.result import NO_LOGIN, Finding
-from provisioner.network.exchange import FrameKind
-
-_ASKED = {FrameKind.WHO_HAS, FrameKind.REQUEST}
-_REPLIED = {FrameKind.IS_AT, FrameKind.REPLY}
 
 
 def no_login(e: Evidence) -> Finding | None:
-    """Say that nothing could be asked from another machine: that tells nothing of the guest."""
+    """Blame the login to another machine: that nothing was asked from it proves nothing."""
     if not (e.untested and e.note.startswith(NO_LOGIN)):
         return None
     return Finding(
@@ -22,23 +18,23 @@ def no_login(e: Evidence) -> Finding | None:
 
 
 def where_lost(e: Evidence) -> Finding | None:
-    """Name the two places between which the frames of a machine outside were lost."""
+    """Blame what lies between the two places where frames of a machine outside were lost."""
     if not e.source.login or Point.UPLINK not in e.listened:
         return None
     a, b, up = e.source.vm, e.target.vm, e.uplink.name
     look = watch(e)
-    if not saw(e, Point.UPLINK, Heading.IN, _ASKED):
+    if not saw(e, Point.UPLINK, Heading.IN, ASKED):
         return Finding(
             f"what {a} sent to {e.address} never came to {up}: it was lost before this host",
             f"look at the way of {a}: its routes, its firewall, the switch; tcpdump -n -i {up}",
             about=a,
         )
-    if Point.TARGET in e.listened and not saw(e, Point.TARGET, Heading.IN, _ASKED):
+    if Point.TARGET in e.listened and not saw(e, Point.TARGET, Heading.IN, ASKED):
         return Finding(f"what {a} sent came in by {up} and never reached the macvtap of {b}", look)
-    if Point.TARGET in e.listened and not saw(e, Point.TARGET, Heading.OUT, _REPLIED):
+    if Point.TARGET in e.listened and not saw(e, Point.TARGET, Heading.OUT, REPLIED):
         what = f"what {a} sent reached {b}, which has not answered: its own stack keeps silent"
         return Finding(what, f"look inside: vmnet console {b}")
-    if not saw(e, Point.UPLINK, Heading.OUT, _REPLIED):
+    if not saw(e, Point.UPLINK, Heading.OUT, REPLIED):
         return Finding(f"{b} answered, but its answer never left by {up}", look)
     return Finding(
         f"the answer of {b} left by {up}, and {a} did not get it: it was lost behind this host",

@@ -1,25 +1,19 @@
 """Why frames pass that must not: as much a failure as a dead link."""
 
+from provisioner.check.diagnosis.fixes import UP_AGAIN
 from provisioner.check.evidence import Evidence
 from provisioner.check.result import Finding
-
-_UP_AGAIN = "bring the plan up again, which repairs what differs: vmnet up"
+from provisioner.plan.choices import Mode
 
 
 def changed(e: Evidence) -> Finding | None:
     """Blame what is otherwise than the plan has it: a mode, an owner, a machine that forwards."""
     pair = _meet(e)
-    for end in (e.source, e.target):
-        if end.mode and end.wanted_mode and end.mode != end.wanted_mode:
-            return Finding(
-                f"{pair}: the macvtap {end.link} of {end.vm} is in mode {end.mode}, the plan says "
-                f"{end.wanted_mode}",
-                _UP_AGAIN,
-                about=end.vm,
-            )
-    heard = e.near or e.owners
-    others = [mac for mac in heard if mac != e.target.mac]
-    if others and e.target.mac and e.target.mac not in heard:
+    for end in e.ends:
+        if end.other_mode:
+            return Finding(f"{pair}: {end.other_mode}", UP_AGAIN, about=end.vm)
+    others = e.near or e.owners
+    if others and e.target.mac and e.target.mac not in others:
         return Finding(
             f"{e.address} answers {e.source.vm}, but it is {', '.join(others)} that has the "
             f"address there, not {e.target.vm}",
@@ -34,8 +28,8 @@ def changed(e: Evidence) -> Finding | None:
 
 
 def by_the_wire(e: Evidence) -> Finding | None:
-    """Say that a machine outside is not kept from guests by any mode but source."""
-    outside = next((end for end in (e.source, e.target) if not end.link and end.vm != "host"), None)
+    """Blame the modes: none but source keeps a machine outside from guests."""
+    outside = next((end for end in e.ends if not end.is_guest and not end.is_host), None)
     guest = e.target if outside is e.source else e.source
     if not outside or not guest.mode:
         return None
@@ -48,16 +42,14 @@ def by_the_wire(e: Evidence) -> Finding | None:
 
 
 def by_mode(e: Evidence) -> Finding | None:
-    """Say that the plan's own modes let them meet, which a check of the user's forbids."""
-    modes = (e.source.mode, e.target.mode)
-    far = next((end for end in (e.source, e.target) if end.vm == "host"), None)
-    if modes == ("bridge", "bridge"):
+    """Blame the plan's own modes: they let pass what a check of the user's forbids."""
+    if all(end.mode == Mode.BRIDGE for end in e.ends):
         return Finding(
             f"{_meet(e)}: both are in mode bridge, which hands frames from macvtap to macvtap",
             "write mode: private at both NICs, put them on two networks, or take the line out of "
             "checks",
         )
-    if far and e.uplink.own_switch:
+    if e.uplink.own_switch and any(end.is_host for end in e.ends):
         return Finding(
             f"{_meet(e)}: the host is at the far side of the switch of network {e.network}",
             "take the line out of checks, or put a firewall on the host: nft list ruleset",
@@ -71,7 +63,7 @@ def reflected(e: Evidence) -> Finding | None:
     if e.uplink.own_switch and e.uplink.reflects and not e.uplink.wanted_reflects:
         return Finding(
             f"{pair}: the switch sends frames back, the plan says hairpin: false",
-            _UP_AGAIN,
+            UP_AGAIN,
             about=e.uplink.name,
         )
     if e.uplink.reflects:

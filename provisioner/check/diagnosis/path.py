@@ -1,23 +1,25 @@
 """What can be wrong between two ends: the uplink, its switch, who answers, what is lost."""
 
+from collections.abc import Set as AbstractSet
 from ipaddress import ip_address
 
-from provisioner.check.diagnosis.fixes import inside, watch
+from provisioner.check.diagnosis.fixes import FIREWALL, UP_AGAIN, inside, watch
 from provisioner.check.evidence import Evidence, Heading, Point, Sighting
 from provisioner.check.result import OWN_MTU, Finding
 from provisioner.network.exchange import FrameKind
 
-_UP_AGAIN = "bring the plan up again, which repairs what differs: vmnet up"
+ASKED = frozenset({FrameKind.WHO_HAS, FrameKind.REQUEST})
+REPLIED = frozenset({FrameKind.IS_AT, FrameKind.REPLY})
 
 
 def uplink(e: Evidence) -> Finding | None:
     """Blame an uplink that is missing, down or without carrier."""
     up = e.uplink
-    mend = "vmnet up" if up.own_switch else f"ip link set dev {up.name} up"
+    raise_it = "vmnet up" if up.own_switch else f"ip link set dev {up.name} up"
     if not up.exists:
-        return Finding(f"the uplink {up.name} is not there", _UP_AGAIN, about=up.name)
+        return Finding(f"the uplink {up.name} is not there", UP_AGAIN, about=up.name)
     if not up.up:
-        return Finding(f"the uplink {up.name} is down", f"bring it up: {mend}", about=up.name)
+        return Finding(f"the uplink {up.name} is down", f"bring it up: {raise_it}", about=up.name)
     if not up.carrier:
         return Finding(
             f"the uplink {up.name} has no carrier: nothing is at the other end of its cable",
@@ -28,7 +30,7 @@ def uplink(e: Evidence) -> Finding | None:
 
 
 def refused(e: Evidence) -> Finding | None:
-    """Say that the target is alive and nothing listens."""
+    """Blame a target that is alive, but where nothing listens."""
     if not e.refused:
         return None
     return Finding(
@@ -84,7 +86,7 @@ def small(e: Evidence) -> Finding | None:
 
 
 def lossy(e: Evidence) -> Finding | None:
-    """Tell how many pings were lost."""
+    """Blame lost pings."""
     if not e.sent or e.answered >= e.sent:
         return None
     if e.answered == 0 and not e.asked.startswith("loss"):
@@ -110,7 +112,7 @@ def needs_reflection(e: Evidence) -> Finding | None:
         return Finding(
             f"the switch of network {e.network} has stopped to send frames back (hairpin is off), "
             f"which mode {needs} needs",
-            _UP_AGAIN,
+            UP_AGAIN,
             measured,
             e.uplink.name,
         )
@@ -138,9 +140,9 @@ def foreign(e: Evidence) -> Finding | None:
 
 def firewall(e: Evidence) -> Finding | None:
     """Blame the target's own firewall."""
-    seen, target = e.sightings, e.target
-    arrived = Sighting(Point.TARGET, Heading.IN, FrameKind.REQUEST) in seen
-    replied = Sighting(Point.TARGET, Heading.OUT, FrameKind.REPLY) in seen
+    target = e.target
+    arrived = saw(e, Point.TARGET, Heading.IN, {FrameKind.REQUEST})
+    replied = saw(e, Point.TARGET, Heading.OUT, {FrameKind.REPLY})
     alive = bool(target.mac) and target.mac in e.owners
     if not target.link or replied or not (arrived or (alive and target.alive)):
         return None
@@ -151,44 +153,38 @@ def firewall(e: Evidence) -> Finding | None:
     return Finding(
         f"{target.vm} {answers} but not {e.asked}: something inside it drops them, most likely "
         "its firewall",
-        inside(target, "nft list ruleset, or iptables -S"),
+        inside(target, FIREWALL),
     )
 
 
 def where_lost(e: Evidence) -> Finding | None:  # noqa: PLR0911  (one for each place)
-    """Name the two places between which the frames were lost."""
+    """Blame what lies between the two places where frames were lost."""
     if Point.SOURCE not in e.listened:
         return None
-    asked = {FrameKind.WHO_HAS, FrameKind.REQUEST}
-    replied = {FrameKind.IS_AT, FrameKind.REPLY}
-    left = saw(e, Point.SOURCE, Heading.OUT, asked)
-    arrived = saw(e, Point.TARGET, Heading.IN, asked)
-    answered = saw(e, Point.TARGET, Heading.OUT, replied)
-    back = saw(e, Point.SOURCE, Heading.IN, replied)
     a, b = e.source.vm, e.target.vm
     look = watch(e)
-    if not left:
+    if not saw(e, Point.SOURCE, Heading.OUT, ASKED):
         what = f"{a} has sent nothing to {e.address}: its own routes, addresses or firewall stop it"
         return Finding(what, inside(e.source, "ip route"), about=a)
-    if Point.TARGET in e.listened and not arrived:
-        wire = saw(e, Point.UPLINK, Heading.OUT, asked)
+    if Point.TARGET in e.listened and not saw(e, Point.TARGET, Heading.IN, ASKED):
+        wire = saw(e, Point.UPLINK, Heading.OUT, ASKED)
         via = f"went out by {e.uplink.name} and" if wire else "left its macvtap and"
         return Finding(f"what {a} sent to {e.address} {via} never reached the macvtap of {b}", look)
-    if Point.TARGET in e.listened and not answered:
+    if Point.TARGET in e.listened and not saw(e, Point.TARGET, Heading.OUT, REPLIED):
         what = f"what {a} sent reached {b}, which has not answered: its own stack keeps silent"
-        return Finding(what, inside(e.target, "nft list ruleset, or iptables -S"))
-    if not back:
+        return Finding(what, inside(e.target, FIREWALL))
+    if not saw(e, Point.SOURCE, Heading.IN, REPLIED):
         if Point.TARGET not in e.listened:
             return Finding(f"{a} asked for {e.address}, and nobody has answered", look)
         return Finding(f"{b} answered, but its answer never reached the macvtap of {a}", look)
     return Finding(
         f"the answer of {b} reached the macvtap of {a}, which did not take it: something inside "
         f"{a} drops it, most likely its firewall",
-        inside(e.source, "nft list ruleset, or iptables -S"),
+        inside(e.source, FIREWALL),
         about=a,
     )
 
 
-def saw(e: Evidence, point: Point, heading: Heading, kinds: set[FrameKind]) -> bool:
-    """Tell whether one of these frames went that way at that point."""
+def saw(e: Evidence, point: Point, heading: Heading, kinds: AbstractSet[FrameKind]) -> bool:
+    """Return whether one of these frames went that way at that point."""
     return any(Sighting(point, heading, kind) in e.sightings for kind in kinds)
