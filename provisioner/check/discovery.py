@@ -1,8 +1,7 @@
-"""Where a NIC's addresses are known from, and what is wrong with what was heard."""
+"""From where the addresses of a NIC are known, and what is wrong with what was observed."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from ipaddress import ip_address
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from provisioner.check.result import Finding
 from provisioner.plan.ip import Address
@@ -18,80 +17,94 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class NicAddresses:
-    """What was found out about one NIC."""
+    """What was found out about one NIC; link-local addresses come last."""
 
     vm: str
     nic: int
     network: str
     mac: str
-    addresses: tuple[Known, ...]
+    addresses: tuple[Known, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
 @dataclass(slots=True)
 class NicObservations:
-    """What was heard of one NIC, before it is judged."""
+    """What was observed of one NIC, before it is judged."""
 
     claims: dict[Address, list[str]] = field(default_factory=dict)  # by the NIC's own MAC
     answers: dict[Address, Sequence[str]] = field(default_factory=dict)  # all MACs that answered
     others: set[str] = field(default_factory=set)  # other MACs that have left its macvtap
     frames: int = 0  # that have left it since it was made
 
+    @property
+    def has_real(self) -> bool:
+        """Whether the NIC has an address that is not link-local."""
+        return not all(address.is_link_local for address in self.claims)
+
 
 def judged(
-    where: tuple[str, int, str, str],
-    heard: NicObservations,
-    planned: Iterable[str],
-    subnets: Sequence[str],
+    nic: NicAddresses, observed: NicObservations, planned: Collection[str], *, has_subnet: bool
 ) -> NicAddresses:
-    """Put together what is known of a NIC (VM, number, network, MAC), and what is wrong with it.
+    """Return a NIC with its addresses, and with what is wrong with it.
 
-    An address counts only when the NIC's own MAC claims it; link-local ones come last.
+    An address counts only when the NIC's own MAC claims it. `has_subnet` is whether guests of its
+    network are meant to have an address that is not link-local.
     """
-    vm, nic, network, mac = where
-    known = [
-        Known(str(address), tuple(dict.fromkeys(how))) for address, how in heard.claims.items()
-    ]
-    known.sort(key=lambda one: (ip_address(one.address).is_link_local, -len(one.how)))
-    told = tuple(_findings(vm, mac, heard, set(planned), bool(subnets)))
-    return NicAddresses(vm, nic, network, mac, tuple(known), told)
+    claims = sorted(
+        observed.claims.items(), key=lambda one: (one[0].is_link_local, -len(set(one[1])))
+    )
+    return replace(
+        nic,
+        addresses=tuple(Known(str(address), tuple(dict.fromkeys(how))) for address, how in claims),
+        findings=(
+            *_other_macs(nic, observed),
+            *_used_twice(nic, observed, planned),
+            *_without_address(nic, observed, has_subnet=has_subnet),
+        ),
+    )
 
 
-def _findings(
-    vm: str,
-    mac: str,
-    heard: NicObservations,
-    planned: set[str],
-    has_subnet: bool,  # noqa: FBT001
-) -> Iterable[Finding]:
-    if heard.others:
-        used = ", ".join(sorted(heard.others))
+def _other_macs(nic: NicAddresses, observed: NicObservations) -> Iterator[Finding]:
+    if observed.others:
+        used = ", ".join(sorted(observed.others))
         yield Finding(
-            f"{vm} sends frames from {used}, its NIC has {mac}: it receives no answer to them",
-            f"give the NIC its MAC back inside {vm}, or write that MAC into the plan",
-            (f"frames from {used} have left the macvtap of {vm}",),
-            vm,
+            f"{nic.vm} sends frames from {used}, its NIC has {nic.mac}: it receives no answer to "
+            "them",
+            f"give the NIC its MAC back inside {nic.vm}, or write that MAC into the plan",
+            (f"frames from {used} have left the macvtap of {nic.vm}",),
+            nic.vm,
         )
-    for address, macs in heard.answers.items():
-        rivals = [one for one in macs if one != mac]
-        if rivals and (mac in macs or str(address) in planned):
-            also = "too" if mac in macs else f"and {vm} does not"
+
+
+def _used_twice(
+    nic: NicAddresses, observed: NicObservations, planned: Collection[str]
+) -> Iterator[Finding]:
+    for address, macs in observed.answers.items():
+        rivals = [mac for mac in macs if mac != nic.mac]
+        if rivals and (nic.mac in macs or str(address) in planned):
+            also = "too" if nic.mac in macs else f"and {nic.vm} does not"
             yield Finding(
-                f"{address} of {vm} is used twice: {', '.join(rivals)} answers for it {also}",
-                f"give {vm} another address, or find that machine and take the address from it",
+                f"{address} of {nic.vm} is used twice: {', '.join(rivals)} answers for it {also}",
+                f"give {nic.vm} another address, or find that machine and take the address from it",
                 (f"who has {address}: {', '.join(macs)}",),
-                vm,
+                nic.vm,
             )
-    real = [address for address in heard.claims if not address.is_link_local]
-    if not real and not heard.frames and not heard.others:
+
+
+def _without_address(
+    nic: NicAddresses, observed: NicObservations, *, has_subnet: bool
+) -> Iterator[Finding]:
+    if observed.has_real:
+        return
+    if not observed.frames and not observed.others:
         yield Finding(
-            f"{vm} has never sent a frame: it has not booted, or knows nothing of its NIC",
-            f"look at what it said: vmnet logs {vm}",
-            about=vm,
+            f"{nic.vm} has never sent a frame: it has not booted, or knows nothing of its NIC",
+            f"look at what it said: vmnet logs {nic.vm}",
+            about=nic.vm,
         )
-    elif not real and heard.claims and has_subnet:
+    elif observed.claims and has_subnet:
         yield Finding(
-            f"{vm} has a link-local address only: nobody has given it another",
+            f"{nic.vm} has a link-local address only: nobody has given it another",
             "look at the DHCP server and the router advertisements of that network",
-            about=vm,
+            about=nic.vm,
         )

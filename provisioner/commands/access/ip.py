@@ -75,7 +75,7 @@ class _Search:
             passive.result()
         self._take_leases()
         self._ask_wires(self._unconfirmed())
-        if any(not self._has_real(key) for key in self._wanted) and time.monotonic() < end:
+        if not all(one.has_real for one in self._heard.values()) and time.monotonic() < end:
             self._ask_wires(self._sweep(), _SWEEP_S)
         return [self._judged(key) for key in self._wanted]
 
@@ -136,12 +136,9 @@ class _Search:
         for key in self._wanted:
             network = self._plan.network(self._plan.vm(key[0]).nics[key[1]].network)
             small = [s for s in network.subnet if s.version == _FOUR and s.num_addresses <= _SWEPT]
-            if small and not self._has_real(key):
+            if small and not self._heard[key].has_real:
                 found[key] = set(small[0].hosts())
         return found
-
-    def _has_real(self, key: Key) -> bool:
-        return any(not address.is_link_local for address in self._heard[key].claims)
 
     def _ask_wires(self, asked: Mapping[Key, set[Address]], seconds: float = _ASK_S) -> None:
         """Ask on each uplink, by the LAN and by a synthetic wire, which reaches every mode."""
@@ -165,5 +162,5 @@ class _Search:
         network = self._plan.network(self._plan.vm(vm).nics[number].network)
         heard.frames = self._worker.do(links.sent, self._links[key])
         config = self._session.nics[key]
-        where = (vm, number, network.name, config.mac)
-        return judged(where, heard, config.static, [str(s) for s in network.subnet])
+        nic = NicAddresses(vm, number, network.name, config.mac)
+        return judged(nic, heard, config.static, has_subnet=bool(network.subnet))

@@ -36,118 +36,114 @@ ANSWERED = (Point.TARGET, OUT, FrameKind.REPLY)
 BACK = (Point.SOURCE, IN, FrameKind.REPLY)
 
 
-@pytest.mark.parametrize(
-    ("evidence", "told"),
-    [
-        (replace(DEAD, target=replace(B, state="crashed")), "b is not running: libvirt says"),
-        (replace(DEAD, uplink=Uplink("nic0", exists=False)), "the uplink nic0 is not there"),
-        (replace(DEAD, uplink=Uplink("nic0", up=False)), "the uplink nic0 is down"),
-        (replace(DEAD, uplink=Uplink("nic0", carrier=False)), "the uplink nic0 has no carrier"),
-        (replace(DEAD, source=replace(A, exists=False)), "the macvtap mvta of a is gone"),
-        (replace(DEAD, source=replace(A, up=False)), "the macvtap mvta of a is down"),
-        (replace(DEAD, target=replace(B, mode="vepa")), "is in mode vepa, the plan says bridge"),
-        (replace(DEAD, target=replace(B, node="foreign")), "/dev/tap of b's macvtap mvtb is"),
-        (replace(DEAD, target=replace(B, holders=("77 (cat)",))), "is open in process 77 (cat)"),
-        (replace(DEAD, target=replace(B, impaired="loss 5%")), "impaired: loss 5%"),
-        (replace(DEAD, asked="tcp/22", refused=True), "nothing listens there on tcp/22"),
-        (
-            replace(DEAD, source=replace(A, agent=False), note="no guest agent answers"),
-            "cannot be tested: the guest agent of a does not answer",
+CAUSES = [
+    (replace(DEAD, target=replace(B, state="crashed")), "b is not running: libvirt says"),
+    (replace(DEAD, uplink=Uplink("nic0", exists=False)), "the uplink nic0 is not there"),
+    (replace(DEAD, uplink=Uplink("nic0", up=False)), "the uplink nic0 is down"),
+    (replace(DEAD, uplink=Uplink("nic0", carrier=False)), "the uplink nic0 has no carrier"),
+    (replace(DEAD, source=replace(A, exists=False)), "the macvtap mvta of a is gone"),
+    (replace(DEAD, source=replace(A, up=False)), "the macvtap mvta of a is down"),
+    (replace(DEAD, target=replace(B, mode="vepa")), "is in mode vepa, the plan says bridge"),
+    (replace(DEAD, target=replace(B, node="foreign")), "/dev/tap of b's macvtap mvtb is"),
+    (replace(DEAD, target=replace(B, holders=("77 (cat)",))), "is open in process 77 (cat)"),
+    (replace(DEAD, target=replace(B, impaired="loss 5%")), "impaired: loss 5%"),
+    (replace(DEAD, asked="tcp/22", refused=True), "nothing listens there on tcp/22"),
+    (
+        replace(DEAD, source=replace(A, agent=False), note="no guest agent answers"),
+        "cannot be tested: the guest agent of a does not answer",
+    ),
+    (
+        replace(DEAD, target=replace(B, inside=Inside(OTHER, up=True, addresses=()))),
+        f"b uses the MAC {OTHER} inside",
+    ),
+    (
+        replace(DEAD, target=replace(B, inside=Inside(MAC_B, up=False, addresses=()))),
+        f"inside b the interface with {MAC_B} is down",
+    ),
+    (
+        replace(DEAD, target=replace(B, inside=Inside("", up=False, addresses=(), found=False))),
+        f"b has no NIC with the MAC {MAC_B}",
+    ),
+    (replace(DEAD, source=replace(A, guard="mac", dropped=3)), "has dropped 3 frames"),
+    (replace(DEAD, address=""), "b has no address"),
+    (
+        replace(DEAD, target=replace(B, inside=Inside(MAC_B, up=True, addresses=("10.0.0.7",)))),
+        "b does not have the address 10.0.0.2 inside: it has 10.0.0.7",
+    ),
+    (
+        replace(DEAD, source=replace(A, inside=Inside(MAC_A, up=True, addresses=("fd00::1",)))),
+        "a has no IPv4 address inside to ask from",
+    ),
+    (replace(DEAD, owners=(MAC_B, OTHER)), f"is used twice: {OTHER} answers for it too"),
+    (replace(DEAD, owners=(OTHER,)), "answers for it and b does not"),
+    (
+        replace(DEAD, source_address="10.0.0.1", source_owners=(MAC_A, OTHER)),
+        f"10.0.0.1 of a is used twice: {OTHER} answers for it too",
+    ),
+    (
+        replace(DEAD, packet=1500, largest=1404),
+        "1404 bytes still pass; something on the way has an MTU of 1400 to 1404",
+    ),
+    (
+        replace(DEAD, packet=1500, largest=1404, uplink=Uplink("nic0", mtu=1400)),
+        "the MTU of nic0 is 1400",
+    ),
+    (replace(DEAD, sent=20, answered=13), "7 of 20 pings from a to b were lost"),
+    (
+        replace(DEAD, address="fd00::2", target=replace(B, all_multicast=False)),
+        "receives no multicast (ALLMULTI is off)",
+    ),
+    (
+        replace(
+            DEAD,
+            source=replace(A, mode="vepa", wanted_mode="vepa"),
+            uplink=Uplink("nic0", reflects=False),
         ),
-        (
-            replace(DEAD, target=replace(B, inside=Inside(OTHER, up=True, addresses=()))),
-            f"b uses the MAC {OTHER} inside",
-        ),
-        (
-            replace(DEAD, target=replace(B, inside=Inside(MAC_B, up=False, addresses=()))),
-            f"inside b the interface with {MAC_B} is down",
-        ),
-        (
-            replace(
-                DEAD, target=replace(B, inside=Inside("", up=False, addresses=(), found=False))
-            ),
-            f"b has no NIC with the MAC {MAC_B}",
-        ),
-        (replace(DEAD, source=replace(A, guard="mac", dropped=3)), "has dropped 3 frames"),
-        (replace(DEAD, address=""), "b has no address"),
-        (
-            replace(
-                DEAD, target=replace(B, inside=Inside(MAC_B, up=True, addresses=("10.0.0.7",)))
-            ),
-            "b does not have the address 10.0.0.2 inside: it has 10.0.0.7",
-        ),
-        (
-            replace(DEAD, source=replace(A, inside=Inside(MAC_A, up=True, addresses=("fd00::1",)))),
-            "a has no IPv4 address inside to ask from",
-        ),
-        (replace(DEAD, owners=(MAC_B, OTHER)), f"is used twice: {OTHER} answers for it too"),
-        (replace(DEAD, owners=(OTHER,)), "answers for it and b does not"),
-        (
-            replace(DEAD, source_address="10.0.0.1", source_owners=(MAC_A, OTHER)),
-            f"10.0.0.1 of a is used twice: {OTHER} answers for it too",
-        ),
-        (
-            replace(DEAD, packet=1500, largest=1404),
-            "1404 bytes still pass; something on the way has an MTU of 1400 to 1404",
-        ),
-        (
-            replace(DEAD, packet=1500, largest=1404, uplink=Uplink("nic0", mtu=1400)),
-            "the MTU of nic0 is 1400",
-        ),
-        (replace(DEAD, sent=20, answered=13), "7 of 20 pings from a to b were lost"),
-        (
-            replace(DEAD, address="fd00::2", target=replace(B, all_multicast=False)),
-            "receives no multicast (ALLMULTI is off)",
-        ),
-        (
-            replace(
-                DEAD,
-                source=replace(A, mode="vepa", wanted_mode="vepa"),
-                uplink=Uplink("nic0", reflects=False),
-            ),
-            "the switch behind nic0 sends no frames back",
-        ),
-        (
-            replace(DEAD, uplink=Uplink("nic0", passes_foreign=False, control="10.0.0.254")),
-            "drops frames of MACs that it does not know: 10.0.0.254 answers",
-        ),
-        (replace(DEAD, **seen(ASKED, ARRIVED)), "something inside it drops them"),
-        (replace(DEAD, **seen()), "a has sent nothing to 10.0.0.2"),
-        (replace(DEAD, **seen(ASKED)), "never reached the macvtap of b"),
-        (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED)), "never reached the macvtap of a"),
-        (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED, BACK)), "something inside a drops it"),
-        (DEAD, "a -> b (ping): no answer; no reason was found"),
-    ],
-)
+        "the switch behind nic0 sends no frames back",
+    ),
+    (
+        replace(DEAD, uplink=Uplink("nic0", passes_foreign=False, control="10.0.0.254")),
+        "drops frames of MACs that it does not know: 10.0.0.254 answers",
+    ),
+    (replace(DEAD, **seen(ASKED, ARRIVED)), "something inside it drops them"),
+    (replace(DEAD, **seen()), "a has sent nothing to 10.0.0.2"),
+    (replace(DEAD, **seen(ASKED)), "never reached the macvtap of b"),
+    (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED)), "never reached the macvtap of a"),
+    (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED, BACK)), "something inside a drops it"),
+    (DEAD, "a -> b (ping): no answer; no reason was found"),
+]
+
+
+@pytest.mark.parametrize(("evidence", "told"), CAUSES)
 def test_each_cause_has_its_sentence(evidence: Evidence, told: str) -> None:
     finding = diagnose(evidence)
     assert told in finding.what
     assert finding.fix
 
 
-@pytest.mark.parametrize(
-    ("evidence", "told"),
-    [
-        (replace(LEAK, source=replace(A, wanted_mode="private")), "the plan says private"),
-        (replace(LEAK, owners=(OTHER,)), f"it is {OTHER} that has the address there"),
-        (
-            replace(LEAK, owners=(MAC_B, OTHER), near=(OTHER,)),
-            f"it is {OTHER} that has the address there",
-        ),
-        (LEAK, "which it must not: both are in mode bridge"),
-        (
-            replace(LEAK, target=Endpoint("host", link="vh"), uplink=Uplink("vu", own_switch=True)),
-            "the host is at the far side of the switch of network lan",
-        ),
-        (replace(LEAK, gone_by=OTHER), f"the machine {OTHER} hands the packets on"),
-        (
-            replace(APART, uplink=Uplink("mvl", own_switch=True, reflects=True)),
-            "the switch sends frames back, the plan says hairpin: false",
-        ),
-        (replace(APART, uplink=Uplink("nic0", reflects=True)), "sends frames back (hairpin)"),
-        (APART, "by a way that was not found"),
-    ],
-)
+LEAKS = [
+    (replace(LEAK, source=replace(A, wanted_mode="private")), "the plan says private"),
+    (replace(LEAK, owners=(OTHER,)), f"it is {OTHER} that has the address there"),
+    (
+        replace(LEAK, owners=(MAC_B, OTHER), near=(OTHER,)),
+        f"10.0.0.2 answers a, but it is {OTHER} that has the address there",
+    ),
+    (LEAK, "which it must not: both are in mode bridge"),
+    (
+        replace(LEAK, target=Endpoint("host", link="vh"), uplink=Uplink("vu", own_switch=True)),
+        "the host is at the far side of the switch of network lan",
+    ),
+    (replace(LEAK, gone_by=OTHER), f"the machine {OTHER} hands the packets on"),
+    (
+        replace(APART, uplink=Uplink("mvl", own_switch=True, reflects=True)),
+        "the switch sends frames back, the plan says hairpin: false",
+    ),
+    (replace(APART, uplink=Uplink("nic0", reflects=True)), "sends frames back (hairpin)"),
+    (APART, "by a way that was not found"),
+]
+
+
+@pytest.mark.parametrize(("evidence", "told"), LEAKS)
 def test_each_leak_has_its_way(evidence: Evidence, told: str) -> None:
     assert told in diagnose(evidence).what
 
@@ -211,39 +207,39 @@ CAME = (Point.UPLINK, IN, FrameKind.REQUEST)
 LEFT = (Point.UPLINK, OUT, FrameKind.REPLY)
 
 
-@pytest.mark.parametrize(
-    ("evidence", "told"),
-    [
-        (replace(FROM_NAS, **seen()), "what nas sent to 10.0.0.2 never came to nic0"),
-        (replace(FROM_NAS, **seen(CAME)), "came in by nic0 and never reached the macvtap of b"),
-        (
-            replace(FROM_NAS, **seen(CAME, (Point.TARGET, IN, FrameKind.WHO_HAS))),
-            "what nas sent reached b, which has not answered",
-        ),
-        (replace(FROM_NAS, **seen(CAME, ARRIVED, ANSWERED)), "its answer never left by nic0"),
-        (
-            replace(FROM_NAS, **seen(CAME, ARRIVED, ANSWERED, LEFT)),
-            "the answer of b left by nic0, and nas did not get it",
-        ),
-        (replace(FROM_NAS, target=replace(B, state="crashed")), "b is not running: libvirt says"),
-        (
-            replace(FROM_NAS, untested=True, note="cannot log in to nas by ssh: no"),
-            "cannot be tested: cannot log in to nas by ssh: no",
-        ),
-        (
-            replace(FROM_NAS, expected=False, untested=True, note="cannot log in to nas by ssh"),
-            "cannot be tested: cannot log in to nas by ssh",
-        ),
-        (
-            replace(FROM_NAS, expected=False),
-            "nas reaches b, which it must not: mode bridge receives from the wire",
-        ),
-        (
-            replace(LEAK, target=NAS, uplink=Uplink("nic0", reflects=True)),
-            "a reaches nas, which it must not: mode bridge receives from the wire",
-        ),
-    ],
-)
+FROM_OUTSIDE = [
+    (replace(FROM_NAS, **seen()), "what nas sent to 10.0.0.2 never came to nic0"),
+    (replace(FROM_NAS, **seen(CAME)), "came in by nic0 and never reached the macvtap of b"),
+    (
+        replace(FROM_NAS, **seen(CAME, (Point.TARGET, IN, FrameKind.WHO_HAS))),
+        "what nas sent reached b, which has not answered",
+    ),
+    (replace(FROM_NAS, **seen(CAME, ARRIVED, ANSWERED)), "its answer never left by nic0"),
+    (
+        replace(FROM_NAS, **seen(CAME, ARRIVED, ANSWERED, LEFT)),
+        "the answer of b left by nic0, and nas did not get it",
+    ),
+    (replace(FROM_NAS, target=replace(B, state="crashed")), "b is not running: libvirt says"),
+    (
+        replace(FROM_NAS, untested=True, note="cannot log in to nas by ssh: no"),
+        "cannot be tested: cannot log in to nas by ssh: no",
+    ),
+    (
+        replace(FROM_NAS, expected=False, untested=True, note="cannot log in to nas by ssh"),
+        "cannot be tested: cannot log in to nas by ssh",
+    ),
+    (
+        replace(FROM_NAS, expected=False),
+        "nas reaches b, which it must not: mode bridge receives from the wire",
+    ),
+    (
+        replace(LEAK, target=NAS, uplink=Uplink("nic0", reflects=True)),
+        "a reaches nas, which it must not: mode bridge receives from the wire",
+    ),
+]
+
+
+@pytest.mark.parametrize(("evidence", "told"), FROM_OUTSIDE)
 def test_what_another_machine_asks_is_told_place_by_place(evidence: Evidence, told: str) -> None:
     assert told in diagnose(evidence).what
 

@@ -1,63 +1,104 @@
-"""vmnet ip: what is known of a NIC's addresses, and what is wrong with what was heard."""
+"""vmnet ip: what is known of a NIC's addresses, and what is wrong with what was observed."""
 
 from ipaddress import ip_address
 
-from provisioner.check.discovery import NicAddresses, NicObservations, judged
+from provisioner.check.discovery import Known, NicAddresses, NicObservations, judged
+from provisioner.check.result import Finding
 
 MAC, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:66"
 A, B, LOCAL = ip_address("10.0.0.2"), ip_address("10.0.0.3"), ip_address("fe80::1")
-SUBNETS = ("10.0.0.0/24",)
-
-
-def told(
-    heard: NicObservations, planned: tuple[str, ...] = (), subnets: tuple[str, ...] = SUBNETS
-) -> str:
-    return " | ".join(f.what for f in found(heard, planned, subnets).findings)
+NIC = NicAddresses("web", 0, "lan", MAC)
+RIVAL = "give web another address, or find that machine and take the address from it"
 
 
 def found(
-    heard: NicObservations, planned: tuple[str, ...] = (), subnets: tuple[str, ...] = SUBNETS
-) -> NicAddresses:
-    return judged(("web", 0, "lan", MAC), heard, planned, subnets)
+    observed: NicObservations, planned: tuple[str, ...] = (), *, has_subnet: bool = True
+) -> tuple[Finding, ...]:
+    return judged(NIC, observed, planned, has_subnet=has_subnet).findings
 
 
 def test_the_surest_address_comes_first_and_link_local_ones_last() -> None:
-    heard = NicObservations(
-        {LOCAL: ["x", "y", "z"], B: ["seen"], A: ["seen", "lease", "seen"]}, frames=9
+    observed = NicObservations(
+        {LOCAL: ["x", "y", "z"], B: ["seen", "seen", "seen"], A: ["seen", "lease", "seen"]},
+        frames=9,
     )
-    known = found(heard).addresses
-    assert [one.address for one in known] == ["10.0.0.2", "10.0.0.3", "fe80::1"]
-    assert known[0].how == ("seen", "lease")
+    assert judged(NIC, observed, (), has_subnet=True) == NicAddresses(
+        "web",
+        0,
+        "lan",
+        MAC,
+        (
+            Known("10.0.0.2", ("seen", "lease")),
+            Known("10.0.0.3", ("seen",)),
+            Known("fe80::1", ("x", "y", "z")),
+        ),
+    )
 
 
 def test_a_nic_with_its_address_has_no_findings() -> None:
-    assert not told(NicObservations({A: ["seen"]}, {A: [MAC]}, frames=9), ("10.0.0.2",))
+    assert not found(NicObservations({A: ["seen"]}, {A: [MAC]}, frames=9), ("10.0.0.2",))
 
 
-def test_a_guest_that_sends_from_another_mac_hears_no_answer() -> None:
-    heard = NicObservations({A: ["its lease"]}, others={OTHER}, frames=9)
-    assert told(heard) == (
-        f"web sends frames from {OTHER}, its NIC has {MAC}: it receives no answer to them"
+def test_a_guest_that_sends_from_other_macs_receives_no_answer() -> None:
+    third = "02:00:00:00:00:77"
+    observed = NicObservations({A: ["its lease"]}, others={third, OTHER}, frames=9)
+    assert found(observed) == (
+        Finding(
+            f"web sends frames from {OTHER}, {third}, its NIC has {MAC}: it receives no answer to "
+            "them",
+            "give the NIC its MAC back inside web, or write that MAC into the plan",
+            (f"frames from {OTHER}, {third} have left the macvtap of web",),
+            "web",
+        ),
     )
 
 
-def test_an_address_that_two_answer_for_is_told_with_the_other_mac() -> None:
-    assert told(NicObservations({A: ["seen"]}, {A: [MAC, OTHER]}, frames=9)) == (
-        f"10.0.0.2 of web is used twice: {OTHER} answers for it too"
+def test_an_address_that_others_answer_for_too_is_reported_with_their_macs() -> None:
+    third = "02:00:00:00:00:77"
+    assert found(NicObservations({A: ["seen"]}, {A: [MAC, OTHER, third]}, frames=9)) == (
+        Finding(
+            f"10.0.0.2 of web is used twice: {OTHER}, {third} answers for it too",
+            RIVAL,
+            (f"who has 10.0.0.2: {MAC}, {OTHER}, {third}",),
+            "web",
+        ),
     )
 
 
-def test_a_planned_address_that_only_an_impostor_answers_for_is_told() -> None:
-    assert told(NicObservations({B: ["seen"]}, {A: [OTHER]}, frames=9), ("10.0.0.2",)) == (
-        f"10.0.0.2 of web is used twice: {OTHER} answers for it and web does not"
+def test_a_planned_address_that_only_an_impostor_answers_for_is_reported() -> None:
+    assert found(NicObservations({B: ["seen"]}, {A: [OTHER]}, frames=9), ("10.0.0.2",)) == (
+        Finding(
+            f"10.0.0.2 of web is used twice: {OTHER} answers for it and web does not",
+            RIVAL,
+            (f"who has 10.0.0.2: {OTHER}",),
+            "web",
+        ),
     )
 
 
 def test_an_address_of_somebody_else_is_nobodys_business() -> None:
-    assert not told(NicObservations({A: ["seen"]}, {B: [OTHER]}, frames=9))
+    assert not found(NicObservations({A: ["seen"]}, {B: [OTHER]}, frames=9))
 
 
-def test_a_silent_guest_and_one_without_a_server_are_told_apart() -> None:
-    assert "never sent a frame" in told(NicObservations())
-    assert "link-local address only" in told(NicObservations({LOCAL: ["seen"]}, frames=9))
-    assert not told(NicObservations({LOCAL: ["seen"]}, frames=9), subnets=())
+def test_a_guest_that_has_never_sent_a_frame_is_reported() -> None:
+    assert found(NicObservations()) == (
+        Finding(
+            "web has never sent a frame: it has not booted, or knows nothing of its NIC",
+            "look at what it said: vmnet logs web",
+            about="web",
+        ),
+    )
+    assert not found(NicObservations(frames=1))
+    assert not found(NicObservations({A: ["seen"]}))
+
+
+def test_a_guest_with_a_link_local_address_only_lacks_a_server() -> None:
+    observed = NicObservations({LOCAL: ["seen"]}, frames=9)
+    assert found(observed) == (
+        Finding(
+            "web has a link-local address only: nobody has given it another",
+            "look at the DHCP server and the router advertisements of that network",
+            about="web",
+        ),
+    )
+    assert not found(observed, has_subnet=False)

@@ -51,6 +51,18 @@ def test_signs_are_told_as_a_plan_spells_them() -> None:
     assert [str(readiness.read(word)) for word in words] == words
 
 
+def test_a_long_command_is_cut_off_where_it_is_shown() -> None:
+    assert str(readiness.read(f"command {'x' * 61}")) == f"command {'x' * 59}…"
+
+
+def test_only_a_guest_can_say_of_some_signs_whether_they_hold() -> None:
+    assert {kind.value for kind in SignKind if readiness.needs_agent(Sign(kind))} == {
+        "agent",
+        "cloud-init",
+        "command",
+    }
+
+
 def test_a_listening_port_is_found_in_both_tables() -> None:
     found = {port: readiness.listens(SOCKETS, port) for port in (22, 80, 8080, 40000)}
     assert found == {22: True, 80: False, 8080: True, 40000: False}

@@ -1,0 +1,199 @@
+"""Whole findings, as findings.txt has them: the sentence, its fix, whom it is about, what was seen.
+
+A section of that file is named after a case: one of the tables in test_diagnosis.py, by the part of
+the sentence that stands there, or one of MORE.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from provisioner.check.diagnosis.diagnose import diagnose
+from provisioner.check.diagnosis.endpoint import standing
+from provisioner.check.evidence import Endpoint, Evidence, Heading, Inside, Point, Sighting, Uplink
+from provisioner.check.result import OWN_MTU, Finding
+from provisioner.network.exchange import FrameKind
+from tests.unit.check.test_diagnosis import (
+    ANSWERED,
+    APART,
+    ARRIVED,
+    ASKED,
+    BACK,
+    CAUSES,
+    DEAD,
+    FROM_OUTSIDE,
+    LEAK,
+    LEAKS,
+    MAC_A,
+    MAC_B,
+    OTHER,
+    OTHERWISE,
+    UNTESTED,
+    A,
+    B,
+    seen,
+)
+
+SECTIONS = dict(
+    section.rstrip("\n").split("\n", 1)
+    for section in Path(__file__).with_name("findings.txt").read_text().split("\n\n")
+)
+HOST = Endpoint("host", 0, "nic0", MAC_A, ("10.0.0.9",))
+ON_WIRE = (Point.UPLINK, Heading.OUT, FrameKind.WHO_HAS)
+VEPA_A, VEPA_B = (replace(end, mode="vepa", wanted_mode="vepa") for end in (A, B))
+PRIVATE_B = replace(B, mode="private", wanted_mode="private")
+STILL = Uplink("nic0", reflects=False)
+
+
+def inside(*addresses: str) -> Inside:
+    return Inside(MAC_B, up=True, addresses=addresses)
+
+
+def listened(*where: Point, seen_there: tuple[tuple[Point, Heading, FrameKind], ...]) -> Evidence:
+    frames = frozenset(Sighting(*one) for one in seen_there)
+    return replace(DEAD, listened=frozenset(where), sightings=frames)
+
+
+MORE = {
+    "the source has ended": replace(DEAD, source=replace(A, state="shut off")),
+    "the uplink of a switch is down": replace(
+        DEAD, uplink=Uplink("mvl0", up=False, carrier=False, own_switch=True)
+    ),
+    "the target's macvtap is down": replace(DEAD, target=replace(B, up=False)),
+    "two programs read a tap": replace(DEAD, source=replace(A, holders=("7 (cat)", "8 (nc)"))),
+    "the source is impaired": replace(DEAD, source=replace(A, impaired="delay 5ms")),
+    "the guard has dropped frames of other addresses": replace(
+        DEAD,
+        target=replace(
+            B, guard="strict", dropped=1, inside=inside("10.0.0.2", "10.0.0.7"), addresses=()
+        ),
+    ),
+    "the guard has dropped frames of the guest's own addresses": replace(
+        DEAD,
+        source=replace(
+            A, guard="strict", dropped=2, inside=Inside(MAC_A, up=True, addresses=("10.0.0.1",))
+        ),
+    ),
+    "the target has no address inside": replace(DEAD, target=replace(B, inside=inside())),
+    "the target has only IPv6 inside": replace(DEAD, target=replace(B, inside=inside("fd00::2"))),
+    "the target has other IPv6 addresses inside": replace(
+        DEAD, address="fd00::2", target=replace(B, inside=inside("10.0.0.2", "fd00::3", "fd00::4"))
+    ),
+    "the source has no address inside": replace(
+        DEAD, source=replace(A, inside=Inside(MAC_A, up=True, addresses=()))
+    ),
+    "the source has another MAC inside": replace(
+        DEAD, source=replace(A, inside=Inside(OTHER, up=True, addresses=("10.0.0.1",)))
+    ),
+    "the source's interface is down": replace(
+        DEAD, source=replace(A, nic=1, inside=Inside(MAC_A, up=False, addresses=()))
+    ),
+    "another status": replace(OTHERWISE, asked="http://10.0.0.2/ status 200", value="status 404"),
+    "a slow answer": replace(OTHERWISE, asked="latency < 1ms", value="median 12 ms"),
+    "a slow link": replace(OTHERWISE, asked="throughput > 1000mbit", value="41 Mbit/s"),
+    "a name that is unknown": replace(
+        DEAD, target=Endpoint("example.org"), address="", asked="dns example.org", value="NXDOMAIN"
+    ),
+    "a name and no resolver": replace(
+        DEAD, target=Endpoint("example.org"), address="", asked="dns example.org"
+    ),
+    "a URL of an unknown name": replace(
+        DEAD,
+        target=Endpoint("example.org"),
+        address="",
+        asked="https://example.org/x",
+        note="can't resolve",
+    ),
+    "small packets pass": replace(DEAD, packet=1500),
+    "the guest's own MTU": replace(DEAD, packet=1501, note=f"{OWN_MTU} 1500", largest=1500),
+    "hardly anything passes": replace(DEAD, packet=1500, largest=4),
+    "all pings of a loss are lost": replace(DEAD, asked="loss < 5%", sent=20, answered=0),
+    "vepa and private before a switch that does not reflect": replace(
+        DEAD, source=VEPA_A, target=PRIVATE_B, uplink=STILL
+    ),
+    "the host before a switch that does not reflect": replace(
+        DEAD, source=HOST, target=VEPA_B, uplink=STILL
+    ),
+    "two ends without a mode before a switch that does not reflect": replace(
+        DEAD, source=HOST, target=HOST, uplink=STILL
+    ),
+    "vmnet's switch has stopped to reflect": replace(
+        DEAD,
+        source=VEPA_A,
+        target=VEPA_B,
+        uplink=Uplink("mvl0", reflects=False, own_switch=True, wanted_reflects=True),
+    ),
+    "a firewall behind IPv6": replace(
+        DEAD,
+        address="fd00::2",
+        asked="tcp/22",
+        owners=(MAC_B,),
+        target=replace(B, alive=True, inside=inside("fd00::2")),
+    ),
+    "a firewall behind IPv4": replace(OTHERWISE),
+    "a firewall of the host": replace(
+        listened(Point.TARGET, seen_there=(ARRIVED,)), target=replace(HOST, mac="")
+    ),
+    "nothing came although it answers ARP": replace(OTHERWISE, listened=frozenset({Point.TARGET})),
+    "the host has sent nothing": replace(DEAD, source=HOST, **seen()),
+    "frames left the macvtap": listened(Point.SOURCE, Point.TARGET, seen_there=(ASKED,)),
+    "frames left by the uplink": listened(*Point, seen_there=(ASKED, ON_WIRE)),
+    "only ARP arrived": listened(
+        *Point, seen_there=(ASKED, (Point.TARGET, Heading.IN, FrameKind.WHO_HAS))
+    ),
+    "nobody has answered": listened(Point.SOURCE, seen_there=(ASKED,)),
+    "an answer was lost": listened(*Point, seen_there=(ASKED, ARRIVED, ANSWERED)),
+    "the source drops the answer": listened(*Point, seen_there=(ASKED, ARRIVED, ANSWERED, BACK)),
+    "the switch reflects and the other version works": replace(
+        DEAD, uplink=Uplink("nic0", reflects=True), other_family=True
+    ),
+    "the other version does not work either": replace(
+        DEAD, other_family=False, owners=(MAC_B,), target=replace(B, mode="bridge", up=True)
+    ),
+    "what was not tested, without a note": replace(UNTESTED, note=""),
+    "a program is missing": replace(UNTESTED, asked="udp/9"),
+    "a leak to the host behind a switch that reflects": replace(
+        APART, source=HOST, uplink=Uplink("mvl0", own_switch=True)
+    ),
+    "another machine has the address": replace(LEAK, near=(OTHER, MAC_A), owners=(MAC_B,)),
+    "a leak without a reason": APART,
+    "the host and itself": replace(
+        DEAD, source=HOST, target=replace(HOST, link=""), uplink=Uplink("nic0", mtu=1500)
+    ),
+}
+CASES = (
+    {f"cause: {sentence}": evidence for evidence, sentence in CAUSES}
+    | {f"leak: {sentence}": evidence for evidence, sentence in LEAKS}
+    | {f"from outside: {sentence}": evidence for evidence, sentence in FROM_OUTSIDE}
+    | MORE
+)
+ENDS = {
+    "standing: gone": replace(A, exists=False),
+    "standing: another mode": replace(A, mode="vepa", up=False),
+    "standing: two readers": replace(A, holders=("7 (cat)", "8 (nc)")),
+    "standing: no multicast": replace(A, all_multicast=False),
+}
+
+
+def written(finding: Finding) -> str:
+    """Write a finding as findings.txt has it."""
+    about = [f"about: {finding.about}"] if finding.about else []
+    lines = [finding.what, f"fix: {finding.fix}", *about]
+    return "\n  ".join([*lines, *(f"seen: {line}" for line in finding.evidence)])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_finding_has_its_fix_and_what_was_seen(name: str) -> None:
+    assert written(diagnose(CASES[name])) == SECTIONS[name]
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_what_is_wrong_with_a_macvtap_by_itself_has_its_fix(name: str) -> None:
+    finding = standing(ENDS[name])
+    assert finding
+    assert written(finding) == SECTIONS[name]
+
+
+def test_no_section_is_without_its_case() -> None:
+    assert SECTIONS.keys() == CASES.keys() | ENDS.keys()
