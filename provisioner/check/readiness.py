@@ -10,11 +10,12 @@ from provisioner.guest import agent_info
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
+    from provisioner.image.traits import ImageTraits
     from provisioner.plan.vm import Vm
 
 _SSH: Final = 22
 _LISTENS: Final = re.compile(r"^\s*\d+: [0-9A-F]{8,32}:([0-9A-F]{4}) [0-9A-F:]+ 0A ", re.MULTILINE)
-_ERRORS: Final = 3  # of cloud-init's that are told
+_ERRORS: Final = 3  # of cloud-init's that are shown
 DISABLED: Final = "disabled"
 """What stands for cloud-init's result in a guest that has switched it off."""
 
@@ -40,7 +41,7 @@ class Sign:
     line: str = ""
 
     def __str__(self) -> str:
-        """Give it as a plan has it."""
+        """Return it as a plan has it."""
         match self.kind:
             case SignKind.TCP:
                 return f"tcp/{self.port}"
@@ -89,33 +90,22 @@ class GuestReadiness:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What is known of an image: whether its guest agent and its cloud-init run by themselves."""
-
-    agent: bool = False
-    cloud_init: bool = False
-
-
-MICRO: Final = Traits(agent=True)
-
-
-def signs(vm: "Vm", traits: Traits) -> tuple[Sign, ...]:
-    """Say what a VM is waited for: what its plan says, else the surest sign its image can give."""
+def signs(vm: "Vm", image: "ImageTraits") -> tuple[Sign, ...]:
+    """Return what a VM is waited for: what its plan says, else the surest sign of its image."""
     if vm.ready:
         return tuple(dict.fromkeys(map(read, vm.ready)))
-    if traits.cloud_init and traits.agent:
+    if image.cloud_init and image.agent:
         return (Sign(SignKind.CLOUD_INIT),)
-    return (Sign(SignKind.AGENT if traits.agent else SignKind.ADDRESS),)
+    return (Sign(SignKind.AGENT if image.agent else SignKind.ADDRESS),)
 
 
-def usual(vm: "Vm", traits: Traits) -> bool:
-    """Tell whether a VM is waited for as ever: for its agent, or else its answer on the wire."""
-    return not vm.ready and signs(vm, traits) == (Sign(SignKind.AGENT),)
+def usual(vm: "Vm", image: "ImageTraits") -> bool:
+    """Return whether a VM is waited for as usual: for its agent, or else its answer to ARP/ND."""
+    return not vm.ready and signs(vm, image) == (Sign(SignKind.AGENT),)
 
 
 def read(word: str) -> Sign:
-    """Read a sign that the plan's model has accepted."""
+    """Parse a sign that the plan's model has accepted."""
     kind, _, rest = word.partition(" ")
     if kind == SignKind.COMMAND:
         return Sign(SignKind.COMMAND, line=rest)
@@ -125,12 +115,12 @@ def read(word: str) -> Sign:
 
 
 def needs_agent(sign: Sign) -> bool:
-    """Tell whether nobody but the guest agent can say whether a sign holds."""
+    """Return whether nobody but the guest agent can tell that a sign holds."""
     return sign.kind in {SignKind.AGENT, SignKind.CLOUD_INIT, SignKind.COMMAND}
 
 
 def listens(proc_net_tcp: str, port: int) -> bool:
-    """Tell from /proc/net/tcp and tcp6 whether something listens at a port."""
+    """Return whether something listens at a port, by /proc/net/tcp and tcp6."""
     return any(int(one, 16) == port for one in _LISTENS.findall(proc_net_tcp))
 
 
@@ -139,17 +129,18 @@ def cloud_init(result: str) -> SignState:
     if result.strip() == DISABLED:
         return SignState(ok=False, why="it is disabled in the guest", over=True)
     try:
-        told = agent_info.parsed(result)
-        errors = told["v1"]["errors"]
+        errors = agent_info.parsed(result)["v1"]["errors"]
     except (ValueError, KeyError, TypeError):
         return SignState(ok=False, why="it has not ended")
     if errors:
         some = errors[:_ERRORS] if isinstance(errors, list) else [errors]
-        said = "; ".join(one_line(str(one)) for one in some)
-        return SignState(ok=False, why=f"it ended with errors: {said}", over=True)
+        listed = "; ".join(one_line(str(one)) for one in some)
+        return SignState(ok=False, why=f"it ended with errors: {listed}", over=True)
     return SignState(ok=True)
 
 
 def missing(left: Mapping[Sign, SignState]) -> str:
-    """Say which signs do not hold, and why."""
-    return "; ".join(f"{sign}{f': {held.why}' if held.why else ''}" for sign, held in left.items())
+    """Return which signs do not hold, and why."""
+    return "; ".join(
+        f"{sign}: {held.why}" if held.why else str(sign) for sign, held in left.items()
+    )

@@ -7,9 +7,10 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from provisioner.check import readiness
-from provisioner.check.readiness import Sign, SignKind, SignState, Traits
+from provisioner.check.readiness import Sign, SignKind, SignState
 from provisioner.commands.check import claims
 from provisioner.errors import VmnetError
+from provisioner.guest.domain import Image
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import tcp
@@ -18,6 +19,7 @@ from provisioner.network.devices import Nics
 from provisioner.reachability.ssh_route import Routes
 
 if TYPE_CHECKING:
+    from provisioner.image.traits import ImageTraits
     from provisioner.network.facts import Facts
     from provisioner.plan.model import Plan
 
@@ -33,16 +35,16 @@ class ReadinessProbes:
     nics: Nics
     facts: "Facts"
     worker: Worker
-    traits: Mapping[str, Traits] = field(default_factory=dict)  # by VM; micro's unless told
+    images: "Mapping[str, ImageTraits]" = field(default_factory=dict)  # by VM; micro's if absent
     agents: set[str] = field(default_factory=set)
 
     def own(self, vms: Collection[str]) -> dict[str, tuple[Sign, ...]]:
         """Give the VMs that are not waited for as ever, and the signs of each."""
         known = [vm for vm in self.plan.vms if vm.name in vms]
         return {
-            vm.name: readiness.signs(vm, traits)
+            vm.name: readiness.signs(vm, image)
             for vm in known
-            if not readiness.usual(vm, traits := self.traits.get(vm.name, readiness.MICRO))
+            if not readiness.usual(vm, image := self.images.get(vm.name, Image()))
         }
 
     def left(self, vm: str, wanted: Mapping[Sign, SignState], end: float) -> dict[Sign, SignState]:

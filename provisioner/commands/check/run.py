@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.check.readiness import GuestState, Traits
+from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Result
 from provisioner.commands.check import claims
 from provisioner.commands.check.diagnose import Diagnosis
@@ -68,14 +68,14 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     ends = Endpoints(session.target.plan, session.nics, cards, session.snapshot.facts)
     pairs = _pairs(session, set(up_now))
     plan, nics, worker = session.target.plan, session.nics, session.worker
-    traits = {d.vm: Traits(d.image.agent, d.image.cloud_init) for d in domains}
-    probes = ReadinessProbes(plan, nics, session.snapshot.facts, worker, traits)
+    images = {d.vm: d.image for d in domains}
+    probes = ReadinessProbes(plan, nics, session.snapshot.facts, worker, images)
     readiness = Readiness(plan, pairs, nics, worker, session.tell, probes)
     before = session.worker.do(nftables.dropped)
     measuring = Measuring(ends, pairs, readiness, session.worker)
     threads = measuring.start()
     threading.Thread(target=session.options.idle, daemon=True).start()
-    patience = _CLOUD_INIT_S if any(t.cloud_init for t in traits.values()) else _READY_S
+    patience = _CLOUD_INIT_S if any(image.cloud_init for image in images.values()) else _READY_S
     left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
     readiness.settle(up_now, left_s, when.ready_since, when.fresh)
     rivals = tuple(_taken_twice(session, readiness))

@@ -5,10 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.check import readiness
-from provisioner.check.readiness import MICRO, Sign, SignKind, SignState, Traits
+from provisioner.check.readiness import Sign, SignKind, SignState
+from provisioner.image.traits import ImageTraits
 from provisioner.plan.load.loader import load
 from provisioner.plan.vm import Vm
 
+MICRO = ImageTraits(agent=True, cloud_init=False)
+BARE = ImageTraits(agent=False, cloud_init=False)
+BARE_CLOUD = ImageTraits(agent=False, cloud_init=True)
+CLOUD = ImageTraits(agent=True, cloud_init=True)
 # /proc/net/tcp of a Linux guest: 22 listens, 80 is an established connection.
 SOCKETS = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -25,25 +30,27 @@ def vm(words: str = "") -> Vm:
 
 
 @pytest.mark.parametrize(
-    ("words", "traits", "signs"),
+    ("words", "image", "signs"),
     [
         ("", MICRO, [Sign(SignKind.AGENT)]),
-        ("", Traits(), [Sign(SignKind.ADDRESS)]),
-        ("", Traits(cloud_init=True), [Sign(SignKind.ADDRESS)]),
-        ("", Traits(agent=True, cloud_init=True), [Sign(SignKind.CLOUD_INIT)]),
+        ("", BARE, [Sign(SignKind.ADDRESS)]),
+        ("", BARE_CLOUD, [Sign(SignKind.ADDRESS)]),
+        ("", CLOUD, [Sign(SignKind.CLOUD_INIT)]),
         (", ready: started", MICRO, [Sign(SignKind.STARTED)]),
         (", ready: [ssh, tcp/80, ssh]", MICRO, [Sign(SignKind.SSH, 22), Sign(SignKind.TCP, 80)]),
         (', ready: "command test -e /x"', MICRO, [Sign(SignKind.COMMAND, line="test -e /x")]),
     ],
 )
-def test_a_plan_decides_and_else_the_image(words: str, traits: Traits, signs: list[Sign]) -> None:
-    assert list(readiness.signs(vm(words), traits)) == signs
+def test_a_plan_decides_and_else_the_image(
+    words: str, image: ImageTraits, signs: list[Sign]
+) -> None:
+    assert list(readiness.signs(vm(words), image)) == signs
 
 
 def test_only_a_guest_with_an_agent_and_no_wish_is_waited_for_as_ever() -> None:
     assert readiness.usual(vm(), MICRO)
     assert not readiness.usual(vm(", ready: agent"), MICRO)
-    assert not readiness.usual(vm(), Traits())
+    assert not readiness.usual(vm(), BARE)
 
 
 def test_signs_are_told_as_a_plan_spells_them() -> None:
