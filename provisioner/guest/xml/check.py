@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.domain import Domain
-from provisioner.guest.xml import allowlist, compare
+from provisioner.guest.xml import allowlist, compare, render
+from provisioner.guest.xml.compare import XmlDifference
 from provisioner.guest.xml.parse import Element, parsed
 from provisioner.plan.scalars import quoted
 from provisioner.source_text import Source, complaint
@@ -26,14 +27,21 @@ def complaints(xml: str, domain: Domain, allow: Collection[str]) -> list[VmnetEr
     root, found = parsed(source)
     if root is None:
         return found
+    own, found = parsed(Source("vmnet's own XML", render.domain_xml(domain)))
+    if own is None:
+        return found
     if root.name != "domain":
         what = f"the XML is a {quoted(root.name)}, not a domain"
         return [complaint(source.where(0, 0), what, "begin with <domain>")]
-    checked = _Check(source, frozenset(allow))
-    found = [*checked.element(root)]
-    for difference in compare.differences(root, domain):
-        found.append(checked.complain(difference.element, difference.what, difference.fix))
-    return sorted(found, key=_place)[:_MOST]
+    refused = [
+        *_element(root, frozenset(allow)),
+        *compare.differences(root, own, domain.memory_mib),
+    ]
+    refused.sort(key=lambda one: (one.element.line, one.element.column))
+    return [
+        complaint(source.where(one.element.line, one.element.column), one.what, one.fix)
+        for one in refused[:_MOST]
+    ]
 
 
 def unusable(allow: Collection[str]) -> list[VmnetError]:
@@ -57,81 +65,66 @@ def unusable(allow: Collection[str]) -> list[VmnetError]:
     return found
 
 
-class _Check:
-    """The walk along vmnet's list of what a domain may hold."""
+def _element(element: Element, allow: Collection[str]) -> Iterator[XmlDifference]:
+    """Walk along vmnet's list of what a domain may hold."""
+    rule = allowlist.rule(element.path)
+    if rule is None:
+        yield _refused(element, element.path, "")
+        return
+    for name, value in element.attributes.items():
+        pattern = rule.attributes.get(name)
+        if not (pattern and pattern.fullmatch(value)):
+            path = f"{element.path}@{name}"
+            # A value of its own for what vmnet knows is never let through.
+            if pattern or path not in allow:
+                yield _refused(element, path, value if pattern else "")
+    yield from _text(element, rule)
+    yield from _children(element, allow)
 
-    def __init__(self, source: Source, allow: frozenset[str]) -> None:
-        self.source = source
-        self.allow = allow
 
-    def complain(self, element: Element, what: str, fix: str) -> VmnetError:
-        return complaint(self.source.where(element.line, element.column), what, fix)
+def _text(element: Element, rule: allowlist.Rule) -> Iterator[XmlDifference]:
+    if rule.text is None:
+        if text := element.text.strip():
+            what = f"the text {quoted(text)} stands in {_shown(element.path)}, which has none"
+            yield XmlDifference(element, what, "take it out")
+    elif element.mixed:
+        what = f"the text of {element.path} is cut by a comment, a CDATA section or an element"
+        yield XmlDifference(element, what, "write it in one piece: parsers differ here")
+    elif not rule.text.fullmatch(element.text):
+        yield _refused(element, element.path, element.text)
 
-    def element(self, element: Element) -> Iterator[VmnetError]:
-        rule = allowlist.rule(element.path)
-        if rule is None:
-            yield self.refused(element, element.path, "")
-            return
-        for name, value in element.attributes.items():
-            pattern = rule.attributes.get(name)
-            if not (pattern and pattern.fullmatch(value)):
-                path = f"{element.path}@{name}"
-                # A value of its own for what vmnet knows is never let through.
-                if pattern or path not in self.allow:
-                    yield self.refused(element, path, value if pattern else "")
-        yield from self.text(element, rule)
-        yield from self.children(element)
 
-    def text(self, element: Element, rule: allowlist.Rule) -> Iterator[VmnetError]:
-        if rule.text is None:
-            if text := element.text.strip():
-                what = f"the text {quoted(text)} stands in {_shown(element.path)}, which has none"
-                yield self.complain(element, what, "take it out")
-        elif element.mixed:
-            what = f"the text of {element.path} is cut by a comment, a CDATA section or an element"
-            yield self.complain(element, what, "write it in one piece: parsers differ here")
-        elif not rule.text.fullmatch(element.text):
-            yield self.refused(element, element.path, element.text)
+def _children(element: Element, allow: Collection[str]) -> Iterator[XmlDifference]:
+    seen: set[str] = set()
+    for child in element.children:
+        rule = allowlist.rule(child.path)
+        # Another tool's notes: libvirt keeps them and looks at none. What vmnet has on its list,
+        # it looks at, whatever is allowed.
+        if child.path.startswith("metadata/{") or (rule is None and child.path in allow):
+            continue
+        yield from _element(child, allow)
+        if child.path in seen and rule and not rule.many:
+            what = f"{_shown(child.path)} stands here for the second time"
+            yield XmlDifference(child, what, "write it once: which one counts, nobody knows")
+        seen.add(child.path)
 
-    def children(self, element: Element) -> Iterator[VmnetError]:
-        seen: set[str] = set()
-        for child in element.children:
-            if self.lets_through(child):
-                continue
-            yield from self.element(child)
-            rule = allowlist.rule(child.path)
-            if child.path in seen and rule and not rule.many:
-                what = f"{_shown(child.path)} stands here for the second time"
-                yield self.complain(child, what, "write it once: which one counts, nobody knows")
-            seen.add(child.path)
 
-    def lets_through(self, element: Element) -> bool:
-        """Return whether an element may hold whatever it likes."""
-        if element.path.startswith("metadata/{"):
-            return True  # another tool's notes: libvirt keeps them and looks at none
-        # What vmnet has on its list, it looks at.
-        return element.path in self.allow and allowlist.rule(element.path) is None
-
-    def refused(self, element: Element, path: str, value: str) -> VmnetError:
-        reason, fix = allowlist.REASONS.get(path, (None, None))
-        what = _shown(path)
-        what += f" is {quoted(value)}" if value else ""
-        if reason:
-            what += f": it {reason}" if value else f" {reason}"
-        elif value:
-            what += ", which is not on the list of what a template may say there"
-        else:
-            what += " is not on the list of what a template may contain"
-        if not fix:
-            fix = "take it out"
-            if not value and _WORD.fullmatch(path):
-                fix += f", or let it through in the plan: allow_xml: [{path}]"
-        return self.complain(element, what, fix)
+def _refused(element: Element, path: str, value: str) -> XmlDifference:
+    reason, fix = allowlist.REASONS.get(path, (None, None))
+    what = _shown(path)
+    what += f" is {quoted(value)}" if value else ""
+    if reason:
+        what += f": it {reason}" if value else f" {reason}"
+    elif value:
+        what += ", which is not on the list of what a template may say there"
+    else:
+        what += " is not on the list of what a template may contain"
+    if not fix:
+        fix = "take it out"
+        if not value and _WORD.fullmatch(path):
+            fix += f", or let it through in the plan: allow_xml: [{path}]"
+    return XmlDifference(element, what, fix)
 
 
 def _shown(path: str) -> str:
     return one_line(path.replace("/", "domain", 1) if path.startswith("/") else path)
-
-
-def _place(error: VmnetError) -> tuple[int, int]:
-    return (error.where.line, error.where.column) if error.where else (0, 0)

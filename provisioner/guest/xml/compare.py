@@ -1,18 +1,36 @@
 """Whether the XML of a domain says what the plan says: names, sizes, NICs, disks, what it boots.
 
-Each value of the plan is a line here; what the plan has no word for is left to the template.
+What the plan says is what vmnet's own template writes for the domain. Where to look for it stands
+here; what the plan has no word for is left to the template.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from provisioner.guest.domain import Domain, DomainDisk, DomainNic
-from provisioner.guest.xml import render
 from provisioner.guest.xml.parse import Element
 from provisioner.plan.scalars import quoted
 from provisioner.text import one_line
 
 AGENT = "org.qemu.guest_agent.0"
+_PLANNED = {
+    "@type": "{{ 'kvm' if domain.accel == 'kvm' else 'qemu' }}",
+    "name": "{{ domain.name }}",
+    "uuid": "{{ domain.uuid }}",
+    "metadata/vmnet:domain": "{{ mark }}",
+    "memory@dumpCore": "off",
+    "vcpu": "{{ domain.cpus }}",
+    "os/loader": "{{ domain.loader }}",
+    "os/nvram": "{{ domain.nvram }}",
+    "os/nvram@template": "",
+    "os/kernel": "{{ domain.kernel }}",
+    "os/initrd": "{{ domain.initrd }}",
+    "os/cmdline": "{{ cmdline }}",
+    "sysinfo/entry@file": "{{ domain.ignition }}",
+    "devices/emulator": "{{ emulator }}",
+    "devices/serial/log@file": "{{ domain.console }}",
+}
+"""A path of elements (@attribute), and what to write for it in a template."""
+
 _BY_THE_LIST = {"type", "target managed", "model type"}
 """Fields with one value in templates/domain-allowlist.txt: here they are checked for presence."""
 
@@ -31,97 +49,17 @@ class XmlDifference:
 Fields = Mapping[str, str]
 
 
-def _planned(domain: Domain) -> Iterator[tuple[str, str, str]]:
-    """Return what the plan says: a path of elements (@attribute), the value, what to write for it.
+def differences(root: Element, own: Element, memory_mib: int) -> Iterator[XmlDifference]:
+    """Find everything in which a domain's XML is not what the plan says.
 
-    A value of "" must not be there at all.
+    `own` is the XML that vmnet's own template gives for the domain, which has `memory_mib`.
     """
-    accel = "kvm" if domain.accel == "kvm" else "qemu"
-    values = render.template_values(domain)
-    yield "@type", accel, "{{ 'kvm' if domain.accel == 'kvm' else 'qemu' }}"
-    yield "name", domain.name, "{{ domain.name }}"
-    yield "uuid", domain.uuid, "{{ domain.uuid }}"
-    yield "metadata/vmnet:domain", str(values["mark"]), "{{ mark }}"
-    yield "memory@dumpCore", "off", "off"
-    yield "vcpu", str(domain.cpus), "{{ domain.cpus }}"
-    yield "os/loader", domain.loader, "{{ domain.loader }}"
-    yield "os/nvram", domain.nvram, "{{ domain.nvram }}"
-    yield "os/nvram@template", "", ""
-    yield "os/kernel", domain.kernel, "{{ domain.kernel }}"
-    yield "os/initrd", domain.initrd, "{{ domain.initrd }}"
-    yield "os/cmdline", str(values["cmdline"]) if domain.kernel else "", "{{ cmdline }}"
-    yield "sysinfo/entry@file", domain.ignition, "{{ domain.ignition }}"
-    yield "devices/emulator", str(values["emulator"]), "{{ emulator }}"
-    yield "devices/serial/log@file", domain.console, "{{ domain.console }}"
-
-
-def _wanted_nics(domain: Domain) -> dict[str, Fields]:
-    return {nic.link: _wanted_nic(nic) for nic in domain.nics}
-
-
-def _wanted_nic(nic: DomainNic) -> Fields:
-    return {
-        "type": "ethernet",
-        "mac address": nic.mac,
-        "target managed": "no",
-        "model type": "virtio",
-        "driver name": "vhost" if nic.vhost else "qemu",
-        "driver queues": str(nic.queues),
-        "mtu size": str(nic.mtu),
-    }
-
-
-def _found_nic(nic: Element) -> Fields:
-    return {
-        "type": _one(nic, "@type"),
-        "mac address": _one(nic, "mac@address"),
-        "target managed": _one(nic, "target@managed"),
-        "model type": _one(nic, "model@type"),
-        "driver name": _one(nic, "driver@name"),
-        "driver queues": _one(nic, "driver@queues") or "1",
-        "mtu size": _one(nic, "mtu@size") or "1500",
-    }
-
-
-def _wanted_disks(domain: Domain) -> dict[str, Fields]:
-    disks = {disk.path: _wanted_disk(disk) for disk in domain.disks}
-    if domain.seed:
-        disks[domain.seed] = _wanted_disk(DomainDisk(domain.seed, "raw", readonly=True))
-    return disks
-
-
-def _wanted_disk(disk: DomainDisk) -> Fields:
-    """Return what a disk of the plan looks like."""
-    return {
-        "source type": disk.kind,
-        "device": "disk",
-        "driver type": disk.format,
-        "target bus": "virtio",
-        "readonly": "yes" if disk.readonly else "no",
-        "backingStore": f"{disk.backing_format} {disk.backing}" if disk.backing else "",
-    }
-
-
-def _found_disk(disk: Element) -> Fields:
-    backing = f"{_one(disk, 'backingStore/format@type')} {_one(disk, 'backingStore/source@file')}"
-    return {
-        "source type": _one(disk, "@type"),
-        "device": _one(disk, "@device") or "disk",
-        "driver type": _one(disk, "driver@type"),
-        "target bus": _one(disk, "target@bus"),
-        "readonly": "yes" if disk.all("readonly") else "no",
-        "backingStore": "" if backing == " " else backing,
-    }
-
-
-def differences(root: Element, domain: Domain) -> Iterator[XmlDifference]:
-    """Find everything in which a domain's XML is not what the plan says."""
-    for path, value, write in _planned(domain):
-        yield from _compared(root, path, value, write)
+    for path, write in _PLANNED.items():
+        yield from _compared(root, path, _one(own, path), write)
     for path in ("memory", "currentMemory"):
-        yield from _memory(root, path, domain)
-    yield from _nics(root, domain)
-    yield from _disks(root, domain)
+        yield from _memory(root, path, memory_mib)
+    for kind in (_NICS, _DISKS):
+        yield from _paired(root, own, kind)
     yield from _agent(root)
     yield from _screens(root)
 
@@ -134,24 +72,23 @@ def _compared(root: Element, path: str, value: str, write: str) -> Iterator[XmlD
     others = [element for element in elements if _value(element, path) != value]
     where = [*others, *elements, root][0]
     if not value:
-        yield XmlDifference(where, f"{_shown(path)} is {quoted(found[0])}, which the plan has not",
-                         "take it out, or say it in the plan")  # fmt: skip
+        what = f"{_shown(path)} is {quoted(found[0])}, which the plan has not"
+        yield XmlDifference(where, what, "take it out, or say it in the plan")
     else:
         has = " and ".join(map(quoted, found)) if found else "missing"
-        yield XmlDifference(
-            where, f"{_shown(path)} is {has}, the plan says {quoted(value)}", f"write {write} there"
-        )
+        what = f"{_shown(path)} is {has}, the plan says {quoted(value)}"
+        yield XmlDifference(where, what, f"write {write} there")
 
 
-def _memory(root: Element, path: str, domain: Domain) -> Iterator[XmlDifference]:
+def _memory(root: Element, path: str, memory_mib: int) -> Iterator[XmlDifference]:
     elements = root.all(path)
     if not elements and path == "memory":
         yield XmlDifference(root, "memory is missing", _memory_fix())
     for element in elements:
         unit = _KIB.get(element.attributes.get("unit", ""), 0)
         number = element.text if element.text.isdecimal() and element.text.isascii() else "0"
-        if int(number[:18]) * unit != domain.memory_mib << 10:
-            what = f"{path} is {quoted(element.text)}, the plan says {domain.memory_mib} MiB"
+        if int(number[:18]) * unit != memory_mib << 10:
+            what = f"{path} is {quoted(element.text)}, the plan says {memory_mib} MiB"
             yield XmlDifference(element, what, _memory_fix())
 
 
@@ -159,37 +96,64 @@ def _memory_fix() -> str:
     return 'write <memory unit="MiB" dumpCore="off">{{ domain.memory_mib }}</memory>'
 
 
-def _nics(root: Element, domain: Domain) -> Iterator[XmlDifference]:
-    nics = [(_one(nic, "target@dev"), nic) for nic in root.all("devices/interface")]
-    kind = _Kind("devices/interface", "a NIC on", 'include "interface.xml.j2" for each of'
-                 " domain.nics, or copy what it says", _found_nic)  # fmt: skip
-    yield from _paired(root, kind, nics, _wanted_nics(domain))
+def _nic(nic: Element) -> Fields:
+    return {
+        "type": _one(nic, "@type"),
+        "mac address": _one(nic, "mac@address"),
+        "target managed": _one(nic, "target@managed"),
+        "model type": _one(nic, "model@type"),
+        "driver name": _one(nic, "driver@name"),
+        "driver queues": _one(nic, "driver@queues") or "1",
+        "mtu size": _one(nic, "mtu@size") or "1500",
+    }
 
 
-def _disks(root: Element, domain: Domain) -> Iterator[XmlDifference]:
-    disks = [
-        (_one(disk, "source@file") or _one(disk, "source@dev"), disk)
-        for disk in root.all("devices/disk")
-    ]
-    kind = _Kind("devices/disk", "a disk on", "disks are the plan's: write them there, and leave"
-                 " their part of the template as it was", _found_disk)  # fmt: skip
-    yield from _paired(root, kind, disks, _wanted_disks(domain))
+def _disk(disk: Element) -> Fields:
+    backing = f"{_one(disk, 'backingStore/format@type')} {_one(disk, 'backingStore/source@file')}"
+    return {
+        "source type": _one(disk, "@type"),
+        "device": _one(disk, "@device") or "disk",
+        "driver type": _one(disk, "driver@type"),
+        "target bus": _one(disk, "target@bus"),
+        "readonly": "yes" if disk.all("readonly") else "no",
+        "backingStore": "" if backing == " " else backing,
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
     path: str
     named: str  # what one is called, before its key
-    fix: str
+    key: Callable[[Element], str]
     fields: Callable[[Element], Fields]
+    fix: str
+
+    def of(self, root: Element) -> list[tuple[str, Element]]:
+        """Return the elements of the kind, each with its key."""
+        return [(self.key(element), element) for element in root.all(self.path)]
 
 
-def _paired(
-    root: Element, kind: _Kind, found: list[tuple[str, Element]], want: Mapping[str, Fields]
-) -> Iterator[XmlDifference]:
+_NICS = _Kind(
+    "devices/interface",
+    "a NIC on",
+    lambda nic: _one(nic, "target@dev"),
+    _nic,
+    'include "interface.xml.j2" for each of domain.nics, or copy what it says',
+)
+_DISKS = _Kind(
+    "devices/disk",
+    "a disk on",
+    lambda disk: _one(disk, "source@file") or _one(disk, "source@dev"),
+    _disk,
+    "disks are the plan's: write them there, and leave their part of the template as it was",
+)
+
+
+def _paired(root: Element, own: Element, kind: _Kind) -> Iterator[XmlDifference]:
     """Compare a set: none too many, none missing, none twice, each as it should be."""
+    want = dict(kind.of(own))
     seen = set()
-    for key, element in found:
+    for key, element in kind.of(root):
         if key not in want:
             what = f"{kind.path} is {kind.named} {quoted(key)}, which the plan has not"
             yield XmlDifference(element, what, kind.fix)
@@ -197,7 +161,7 @@ def _paired(
             what = f"{kind.path} is {kind.named} {quoted(key)} for the second time"
             yield XmlDifference(element, what, kind.fix)
         else:
-            yield from _as_wanted(kind, element, want[key])
+            yield from _as_wanted(kind, element, kind.fields(want[key]))
         seen.add(key)
     for key in (key for key in want if key not in seen):
         where = (root.all("devices") or [root])[0]

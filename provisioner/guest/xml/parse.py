@@ -52,12 +52,6 @@ class Element:
             found = [child for element in found for child in element.children if child.name == step]
         return found
 
-    def within(self) -> Iterator["Element"]:
-        """Return the element and all below it, in the order of the text."""
-        yield self
-        for child in self.children:
-            yield from child.within()
-
 
 def parsed(source: Source) -> tuple[Element | None, list[VmnetError]]:
     """Return the root of a text, or None and why it is not read."""
