@@ -7,7 +7,7 @@ ways is refused here: another encoding, an older document's entities, processing
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from provisioner.errors import VmnetError
 from provisioner.plan.scalars import quoted
@@ -76,10 +76,6 @@ def _declarations(source: Source) -> Iterator[VmnetError]:
         )
 
 
-class _StopError(Exception):
-    """The complaint is made; there is nothing more to read."""
-
-
 class _Reader:
     def __init__(self, source: Source) -> None:
         from xml.parsers import expat
@@ -87,7 +83,6 @@ class _Reader:
         self.source = source
         self.root: Element | None = None
         self.open: list[Element] = []
-        self.complaints: list[VmnetError] = []
         self.expat = expat
         self.parser: XMLParserType = expat.ParserCreate(namespace_separator=_SEPARATOR)
         self.parser.buffer_text = True
@@ -104,8 +99,8 @@ class _Reader:
     def read(self) -> tuple[Element | None, list[VmnetError]]:
         try:
             self.parser.Parse(self.source.text, True)  # noqa: FBT003  (expat's own: that was all)
-        except _StopError:
-            return None, self.complaints
+        except VmnetError as error:
+            return None, [error]
         except self.expat.ExpatError as error:
             where = self.source.where(error.lineno - 1, error.offset)
             what = f"this is not XML: {self.expat.ErrorString(error.code)}"
@@ -113,10 +108,9 @@ class _Reader:
             return None, [complaint(where, what, fix)]
         return self.root, []
 
-    def stop(self, what: str, fix: str) -> None:
+    def stop(self, what: str, fix: str) -> NoReturn:
         line, column = self.parser.CurrentLineNumber, self.parser.CurrentColumnNumber
-        self.complaints.append(complaint(self.source.where(line - 1, column), what, fix))
-        raise _StopError
+        raise complaint(self.source.where(line - 1, column), what, fix)
 
     def declared(self, version: str, encoding: str | None, _standalone: int) -> None:
         if version != "1.0" or (encoding or "UTF-8").upper() != "UTF-8":
@@ -125,7 +119,7 @@ class _Reader:
                 'take the line out, or write <?xml version="1.0" encoding="UTF-8"?>',
             )
 
-    def typed(self, *_told: object) -> None:
+    def typed(self, *_: object) -> None:
         self.stop("a document type or an entity is declared here", "take it out")
 
     def instructed(self, target: str, _data: str) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MOST_XML = 1 << 20
 """Characters of XML that a template may give, and bytes that libvirt is handed."""
 
-MOST_ANSWER = 4 * MOST_XML + 4
-"""Bytes of an answer that are read."""
+MOST_REPLY = 4 * MOST_XML + 4
+"""Bytes of a reply that are read."""
 
 _SMALLER = "make its loops and values smaller: a domain is a page of XML"
 
@@ -76,27 +76,17 @@ def parsed(reply: bytes, template: Template, parts: Mapping[str, str]) -> str:
                 raise _complaint(template, "large", None, "", parts)
             return text
         if kind == b"not":
-            refusal = json.loads(rest)
-            line = refusal["line"] if isinstance(refusal["line"], int) else None
-            raise _complaint(template, str(refusal["kind"]), line, str(refusal["message"]), parts)
+            found = json.loads(rest)
+            line = found["line"] if isinstance(found["line"], int) else None
+            raise _complaint(template, str(found["kind"]), line, str(found["message"]), parts)
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
-    raise broken(template)
+    raise refusal(template)
 
 
-def late(template: Template) -> VmnetError:
-    """Complain that the child had to be ended: what it computed listens to nobody."""
-    return _complaint(template, "slow", None, "", {})
-
-
-def too_long(template: Template) -> VmnetError:
-    """Complain that the child answers without end."""
-    return _complaint(template, "large", None, "", {})
-
-
-def broken(template: Template) -> VmnetError:
-    """Complain that the child has ended without an answer that makes sense."""
-    return _complaint(template, "", None, "", {})
+def refusal(template: Template, kind: str = "") -> VmnetError:
+    """Return the error for a child without a reply: "slow", "large", "" for any other."""
+    return _complaint(template, kind, None, "", {})
 
 
 def _complaint(

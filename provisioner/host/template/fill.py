@@ -98,11 +98,11 @@ def filled(template: Template, domain: Domain) -> str:
     asked = templating.request(template, domain, parts, _homes_of_jinja())
     # -I -S: no environment, no current folder, no site packages and their start-up code.
     argv = [sys.executable, "-I", "-S", "-B", str(_CHILD)]
-    ran = untrusted.run(argv, asked, deadline_s=_DEADLINE_S, most_bytes=templating.MOST_ANSWER)
+    ran = untrusted.run(argv, asked, deadline_s=_DEADLINE_S, most_bytes=templating.MOST_REPLY)
     if ran.too_much:
-        raise templating.too_long(template)
+        raise templating.refusal(template, "large")
     if ran.late or ran.returncode < 0:
-        raise templating.late(template)
+        raise templating.refusal(template, "slow")
     return templating.parsed(ran.stdout, template, parts)
 
 
