@@ -1,7 +1,7 @@
 """What every command begins with: the plan, the lock, the worker, and a look at the host."""
 
 import os
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, overload
@@ -20,7 +20,8 @@ from provisioner.host.probe import address_claims
 from provisioner.host.storage import firmware
 from provisioner.host.system import locks, paths, plan_folders
 from provisioner.host.system.worker import Worker
-from provisioner.network.devices import Nics, uplink_mac, uplink_of
+from provisioner.network.addressing import Nics
+from provisioner.network.devices import uplink_mac, uplink_of
 from provisioner.network.facts import Chosen
 from provisioner.network.standalone import granted
 from provisioner.preflight import conflicts, files, host
@@ -32,7 +33,6 @@ from provisioner.resource import Resource, Resources
 if TYPE_CHECKING:
     from provisioner.guest.boot import Files
     from provisioner.guest.userdata import Texts
-    from provisioner.network.addressing import NicConfig
     from provisioner.network.facts import Facts
     from provisioner.plan.model import Plan
 
@@ -51,7 +51,7 @@ class HostSession:
     tell: Tell
     snapshot: Snapshot
     chosen: list[tuple[str, str, str]]
-    nics: "Mapping[tuple[str, int], NicConfig]" = field(default_factory=dict)
+    nics: Nics = field(default_factory=dict)
 
     @property
     def is_embedded(self) -> bool:
@@ -156,9 +156,9 @@ class Session(HostSession):
             if not network.uplink or link is None or not (link.up and link.carrier):
                 continue
             wanted = {
-                address: self.nics[path[1], path[3]].mac
-                for address, path in conflicts.static_addresses(plan, network, self.nics).items()
-                if path[1] in fresh
+                address: self.nics[key].mac
+                for address, key in conflicts.static_addresses(plan, network, self.nics).items()
+                if key.vm in fresh
             }
             if wanted:
                 call = self.worker.call(address_claims.claims, link.name, wanted, _PROBE_S)

@@ -19,6 +19,7 @@ from provisioner.host.storage import firmware
 from provisioner.host.system import paths
 from provisioner.host.system.worker import Call, Worker
 from provisioner.network.facts import Chosen, Facts
+from provisioner.plan.nic_id import numbered
 from provisioner.reconcile.desired import New, desired
 from provisioner.reconcile.diff import diff
 from provisioner.report.report import Report
@@ -66,7 +67,7 @@ def _guest(call: Call[GuestInfo], end: float) -> GuestInfo:
 def _hindrances(session: HostSession) -> Iterator[str]:
     """Say what keeps frames of the plan's guests from passing: vmnet link, and their guards."""
     domains = [r for r in session.snapshot.resources.values() if isinstance(r, Domain)]
-    devices = {nic.link: f"{d.vm}.{i}" for d in domains for i, nic in enumerate(d.nics)}
+    devices = {nic.link: str(key) for d in domains for key, nic in numbered(d.vm, d.nics)}
     if not devices or session.snapshot.facts.user:
         return  # nft answers root only
     impaired = session.worker.do(impairment.found_on, list(devices))

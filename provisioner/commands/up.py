@@ -29,7 +29,7 @@ from provisioner.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provisioner.network.addressing import NicConfig
+    from provisioner.network.addressing import Nics
 
 
 _STEP_S = 2.0  # that each step has, however late it begins
@@ -213,5 +213,5 @@ def statuses(session: HostSession, facts: Facts) -> tuple[VmStatus, ...]:
     )
 
 
-def _addresses(nics: "Mapping[tuple[str, int], NicConfig]", vm: str) -> tuple[str, ...]:
-    return tuple(str(a) for (name, _), nic in nics.items() if name == vm for a in nic.addresses)
+def _addresses(nics: "Nics", vm: str) -> tuple[str, ...]:
+    return tuple(str(a) for key, nic in nics.items() if key.vm == vm for a in nic.addresses)

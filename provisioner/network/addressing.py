@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from provisioner import naming
 from provisioner.plan import pools
 from provisioner.plan.mac import Mac
-from provisioner.plan.nic_id import NicId
+from provisioner.plan.nic_id import NicId, numbered
 from provisioner.plan.nic_settings import mac_of, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
     from provisioner.plan.ip import Address, Interface
     from provisioner.plan.model import Network, Plan, Vm
@@ -49,25 +49,27 @@ class NicConfig:
         return () if self.dhcp else tuple(str(one.ip) for one in self.addresses)
 
 
-def assign(plan: Plan) -> dict[tuple[str, int], NicConfig]:
+Nics = Mapping[NicId, NicConfig]
+"""What each NIC is configured with."""
+
+
+def assign(plan: Plan) -> dict[NicId, NicConfig]:
     """Return every NIC its MAC and addresses; the same whatever the order of the VMs in the file.
 
     A static address is derived from (plan, VM, NIC). NICs whose derived addresses collide are
     served in the order of their hashes, so a new VM moves only those that it collides with.
     """
     derived = _derived(plan)
-    return {
-        NicId(vm.name, number): config
-        for vm in plan.vms
-        for number, config in enumerate(_of_vm(plan, vm, derived))
-    }
+    return {key: config for vm in plan.vms for key, config in _of_vm(plan, vm, derived)}
 
 
-def _of_vm(plan: Plan, vm: Vm, derived: dict[NicId, list[Interface]]) -> Iterator[NicConfig]:
+def _of_vm(
+    plan: Plan, vm: Vm, derived: dict[NicId, list[Interface]]
+) -> Iterator[tuple[NicId, NicConfig]]:
     """Return a VM's NICs; the first with a gateway of an IP version has the default route."""
     routed: set[int] = set()
-    for number, nic in enumerate(vm.nics):
-        key, network = NicId(vm.name, number), plan.network(nic.network)
+    for key, nic in numbered(vm.name, vm.nics):
+        network = plan.network(nic.network)
         addresses = (*(nic.address or ()), *derived.get(key, ()))
         gateways = tuple(
             gateway
@@ -75,14 +77,17 @@ def _of_vm(plan: Plan, vm: Vm, derived: dict[NicId, list[Interface]]) -> Iterato
             if gateway.version not in routed and any(gateway in one.network for one in addresses)
         )
         routed.update(gateway.version for gateway in gateways)
-        yield NicConfig(
-            mac=mac_of(plan, key, nic),
-            addresses=tuple(sorted(addresses, key=lambda one: one.version)),
-            gateways=gateways,
-            dns=resolvers(network),
-            mtu=nic.mtu or network.mtu,
-            dhcp=network.addressing == "dhcp" and not nic.address,
-            ra=network.slaac and (network.addressing != "dhcp" or not nic.address),
+        yield (
+            key,
+            NicConfig(
+                mac=mac_of(plan, key, nic),
+                addresses=tuple(sorted(addresses, key=lambda one: one.version)),
+                gateways=gateways,
+                dns=resolvers(network),
+                mtu=nic.mtu or network.mtu,
+                dhcp=network.addressing == "dhcp" and not nic.address,
+                ra=network.slaac and (network.addressing != "dhcp" or not nic.address),
+            ),
         )
 
 
@@ -125,9 +130,7 @@ def _met_at(plan: Plan, network: Network) -> Iterator[Address]:
         yield pool.subnet[number - int(pool.subnet.network_address)]
 
 
-def with_macs(
-    plan: Plan, nics: Mapping[tuple[str, int], NicConfig], macs: Mapping[str, str]
-) -> dict[tuple[str, int], NicConfig]:
+def with_macs(plan: Plan, nics: Nics, macs: Mapping[str, str]) -> dict[NicId, NicConfig]:
     """Return passthru NICs the MACs of their uplinks, by network: the kernel allows no other."""
     out = dict(nics)
     for key, nic in plan.nics():
@@ -157,15 +160,14 @@ def _spread(
     """Return each NIC the first free number on its own walk through the pool."""
     size = pool.last - pool.first + 1
     hashed = sorted(
-        (naming.digest("address", plan, vm, str(number), size=16), vm, number)
-        for vm, number in wanting
+        (naming.digest("address", plan, key.vm, str(key.number), size=16), key) for key in wanting
     )
     busy = set(taken)
     found: dict[NicId, int] = {}
-    for digest, vm, number in hashed:
+    for digest, key in hashed:
         chosen = next(at + pool.first for at in _walk(digest, size) if at + pool.first not in busy)
         busy.add(chosen)
-        found[NicId(vm, number)] = chosen
+        found[key] = chosen
     return found
 
 
@@ -177,13 +179,11 @@ def _walk(digest: str, size: int) -> Iterator[int]:
     return ((start + stride * step) % size for step in range(size))
 
 
-def heard(
-    allow: tuple[str, ...], nics: Mapping[tuple[str, int], NicConfig], host: str
-) -> tuple[str, ...]:
+def heard(allow: tuple[str, ...], nics: Nics, host: str) -> tuple[str, ...]:
     """Return the MACs that a source list means, sorted, each once.
 
     vm:NAME means all of that VM, "host" the MAC `host` that the host has towards the guests.
     """
     vms = {one.removeprefix("vm:") for one in allow if one.startswith("vm:")}
     macs = {host if one == "host" else one for one in allow if not one.startswith("vm:")}
-    return tuple(sorted(macs | {nic.mac for (vm, _), nic in nics.items() if vm in vms}))
+    return tuple(sorted(macs | {nic.mac for key, nic in nics.items() if key.vm in vms}))

@@ -1,23 +1,19 @@
 """The devices that a network stands on, and what it needs on the host besides macvtaps."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.network import dnsmasq, nftables
-from provisioner.network.addressing import met_at
+from provisioner.network.addressing import Nics, met_at
 from provisioner.network.facts import Facts
 from provisioner.network.resources import HostAccess, NetworkResource, Switch, Vlan
 
 if TYPE_CHECKING:
-    from provisioner.network.addressing import NicConfig
     from provisioner.plan.ip import Address
     from provisioner.plan.model import Network, Plan
 
 DEFAULT_MTU = 1500
-
-Nics = Mapping[tuple[str, int], "NicConfig"]
-"""What each NIC is configured with; the keys are `NicId`s."""
 
 
 def uplink_of(plan: str, network: "Network") -> str:

@@ -18,9 +18,9 @@ from provisioner.plan.ip import is_address
 from provisioner.plan.mac import is_mac
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-    from provisioner.network.addressing import NicConfig
+    from provisioner.network.addressing import NicConfig, Nics
     from provisioner.plan.ip import Address
     from provisioner.plan.model import Network, Plan
 
@@ -36,9 +36,7 @@ _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _FILE = re.compile(r"(?P<network>[a-z0-9][a-z0-9_-]*)-(?P<digest>[0-9a-f]{10})\.conf")
 
 
-def served(
-    plan: Plan, network: Network, device: str, nics: Mapping[tuple[str, int], NicConfig], home: str
-) -> Dhcp:
+def served(plan: Plan, network: Network, device: str, nics: Nics, home: str) -> Dhcp:
     """Return the server of a plan's switch, with an entry for each NIC whose address is known.
 
     `device` is the host's, where the guests are. The file in `home` is named after a digest of its

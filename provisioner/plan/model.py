@@ -20,7 +20,7 @@ from provisioner.plan import checks as user_checks
 from provisioner.plan import hosts as machines
 from provisioner.plan import ip, scalars
 from provisioner.plan.choices import Accel, Addressing, Mode, SpoofGuard, Vhost
-from provisioner.plan.nic_id import NicId
+from provisioner.plan.nic_id import NicId, numbered
 from provisioner.plan.types import (
     DEFAULTABLE,
     LAYOUT,
@@ -171,11 +171,18 @@ class Plan(Part):
         """Return the VM of that name; KeyError if there is none."""
         return self._vms[name]
 
+    def nic(self, key: NicId) -> Nic:
+        """Return one NIC; KeyError or IndexError if there is none."""
+        return self._vms[key.vm].nics[key.number]
+
+    def network_of(self, key: NicId) -> Network:
+        """Return the network that a NIC is on; KeyError if the plan has no such network."""
+        return self._networks[self.nic(key).network]
+
     def nics(self) -> Iterator[tuple[NicId, Nic]]:
         """Return every NIC with its identity, in the order of the file."""
         for vm in self.vms:
-            for number, nic in enumerate(vm.nics):
-                yield NicId(vm.name, number), nic
+            yield from numbered(vm.name, vm.nics)
 
     def nics_on(self, network: Network) -> Iterator[tuple[NicId, Nic]]:
         """Return the NICs of a network with their identities, in the order of the file."""

@@ -1,6 +1,9 @@
-"""What a NIC of a plan is known by."""
+"""The identity of a NIC of a plan."""
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
+
+_T = TypeVar("_T")
 
 
 class NicId(NamedTuple):
@@ -13,3 +16,12 @@ class NicId(NamedTuple):
     def path(self) -> tuple[str, str, str, int]:
         """Its place in the plan."""
         return ("vms", self.vm, "nics", self.number)
+
+    def __str__(self) -> str:
+        """Return VM.NUMBER, as commands take it."""
+        return f"{self.vm}.{self.number}"
+
+
+def numbered(vm: str, nics: Iterable[_T]) -> Iterator[tuple[NicId, _T]]:
+    """Return the NICs of one VM, each with its id."""
+    return ((NicId(vm, number), nic) for number, nic in enumerate(nics))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.network import nftables
-from provisioner.network.addressing import Reservation
-from provisioner.network.devices import Nics, uplink_of
+from provisioner.network.addressing import Nics, Reservation
+from provisioner.network.devices import uplink_of
 from provisioner.network.facts import Facts, Link
 from provisioner.network.nft_ruleset import taken
 from provisioner.plan.nic_settings import settings_of, settings_on
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from provisioner.plan.ip import Address
     from provisioner.plan.load.positions import Places
     from provisioner.plan.model import Network, Plan
+    from provisioner.plan.nic_id import NicId
 
 
 def claims(
@@ -38,9 +39,9 @@ def claims(
             if key.vm in fresh and not settings_on(network, nic).mode.takes_uplink_mac:
                 found[lan, nics[key].mac] = (*key.path, "mac")
         found |= {
-            (lan, str(address)): path
-            for address, path in static_addresses(plan, network, nics).items()
-            if path[1] in fresh
+            (lan, str(address)): (*key.path, "address")
+            for address, key in static_addresses(plan, network, nics).items()
+            if key.vm in fresh
         }
     return found
 
@@ -149,7 +150,7 @@ def addresses_taken(
         if link.group != naming.group(plan.name):
             yield VmnetError(
                 f"the address {address} is this host's own, on {one_line(link.name)}",
-                where=places.where(*wanted[address]),
+                where=places.where(*wanted[address].path, "address"),
                 fix="give this NIC another address, or narrow the pool",
                 status=Exit.CONFLICT,
             )
@@ -181,18 +182,16 @@ def owned_elsewhere(
     for address, mac in owners.items():
         yield VmnetError(
             f"the address {address} is taken: {mac} answers for it on {network.uplink}",
-            where=places.where(*wanted[address]),
+            where=places.where(*wanted[address].path, "address"),
             fix="give this NIC another address, or keep the pool out of the router's DHCP range",
             status=Exit.CONFLICT,
         )
 
 
-def static_addresses(
-    plan: "Plan", network: "Network", nics: Nics
-) -> "dict[Address, tuple[str, str, str, int, str]]":
-    """Return the addresses that guests are to take on a network, and where the plan says so."""
+def static_addresses(plan: "Plan", network: "Network", nics: Nics) -> "dict[Address, NicId]":
+    """Return the addresses that guests are to take on a network, each with its NIC."""
     return {
-        one.ip: (*key.path, "address")
+        one.ip: key
         for key, _ in plan.nics_on(network)
         if not nics[key].dhcp
         for one in nics[key].addresses

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.network import uplink
-from provisioner.network.devices import Nics, uplink_of
+from provisioner.network.addressing import Nics
+from provisioner.network.devices import uplink_of
 from provisioner.network.facts import Facts, Link
 from provisioner.network.standalone import granted
 from provisioner.plan.nic_settings import settings_on

@@ -27,8 +27,8 @@ def warnings(plan: "Plan", facts: Facts) -> list[str]:
                 f"{vm.name}: its password stands in the plan in the clear, for whoever reads the "
                 "plan: password_hash would do (openssl passwd -6), or ssh_keys alone"
             )
-        for i, nic in enumerate(vm.nics):
-            found += (f"{vm.name}, NIC {i}: {w}" for w in _nic(vm, nic, plan, facts))
+        for number, nic in enumerate(vm.nics):
+            found += (f"{vm.name}, NIC {number}: {w}" for w in _nic(vm, nic, plan, facts))
     return list(dict.fromkeys(found))
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.network import addressing
-from provisioner.network.devices import Nics, host_device, host_mac, uplink_of
+from provisioner.network.addressing import Nics
+from provisioner.network.devices import host_device, host_mac, uplink_of
 from provisioner.plan.checks import GATEWAY, HOST
 from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
@@ -123,17 +124,16 @@ def _is_outside(name: str) -> bool:
 def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _NamedEnd:
     from provisioner import naming
 
-    vms = {vm.name: vm for vm in plan.vms}
-    if name in vms:
-        at = next(i for i, nic in enumerate(vms[name].nics) if nic.network == network.name)
-        attached = settings_on(network, vms[name].nics[at])
+    if any(vm.name == name for vm in plan.vms):
+        key, nic = next(one for one in plan.nics_on(network) if one[0].vm == name)
+        attached = settings_on(network, nic)
         host = host_mac(plan, network)
         return _NamedEnd(
             name,
             EndKind.GUEST,
             str(attached.mode),
-            naming.macvtap(plan.name, name, at),
-            nics[name, at].mac,
+            naming.macvtap(plan.name, *key),
+            nics[key].mac,
             str(attached.spoof_guard),
             frozenset(addressing.heard(attached.allow, nics, host)),
         )

@@ -13,8 +13,9 @@ from provisioner.reachability import mode_table
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
-    from provisioner.network.devices import Nics
+    from provisioner.network.addressing import NicConfig, Nics
     from provisioner.plan.model import Network, Nic, Plan
+    from provisioner.plan.nic_id import NicId
 
 
 def pairs(plan: "Plan", nics: "Nics") -> tuple[Pair, ...]:
@@ -23,16 +24,16 @@ def pairs(plan: "Plan", nics: "Nics") -> tuple[Pair, ...]:
         pair
         for network in plan.networks
         if network.uplink
-        for vm in plan.vms
-        for number, nic in enumerate(vm.nics)
-        if nic.network == network.name
-        for pair in _of(plan, nics, network, vm.name, number)
+        for key, nic in plan.nics_on(network)
+        for pair in _of(plan, nics[key], network, key, nic)
     )
 
 
-def _of(plan: "Plan", nics: "Nics", network: "Network", vm: str, number: int) -> Iterator[Pair]:
-    config, name = nics[vm, number], network.name
-    expected, why = _promise(vm, network, plan.vm(vm).nics[number])
+def _of(
+    plan: "Plan", config: "NicConfig", network: "Network", key: "NicId", nic: "Nic"
+) -> Iterator[Pair]:
+    (vm, number), name = key, network.name
+    expected, why = _promise(vm, network, nic)
     if config.gateways:
         gateway = f"({GATEWAY})" if any(x.name == GATEWAY for x in plan.vms) else GATEWAY
         at = tuple(map(str, config.gateways))

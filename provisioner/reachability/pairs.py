@@ -8,18 +8,19 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 from provisioner.network import addressing
-from provisioner.network.addressing import met_at
-from provisioner.network.devices import Nics, host_mac, uplink_of
+from provisioner.network.addressing import Nics, met_at
+from provisioner.network.devices import host_mac, uplink_of
 from provisioner.network.facts import Facts
 from provisioner.network.standalone import granted
 from provisioner.plan.checks import HOST
+from provisioner.plan.nic_id import NicId
 from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
 
 if TYPE_CHECKING:
     from provisioner.network.addressing import NicConfig
     from provisioner.plan.ip import Address
-    from provisioner.plan.model import Network, Plan
+    from provisioner.plan.model import Network, Nic, Plan
 
 _FAR_SIDE = "the far side of the switch is the host's"
 
@@ -48,6 +49,16 @@ class Pair:
     asked: str = "ping"  # or what a check of the user's asks: "tcp/22", "mtu 1500" …
     within_s: float = 0.0  # the user's deadline; 0: what is usual
     version: int = 0  # of IP, when one alone is asked about
+
+    @property
+    def source_key(self) -> NicId:
+        """The source's NIC; no plan has it when the source is not a guest."""
+        return NicId(self.source, self.source_nic)
+
+    @property
+    def target_key(self) -> NicId:
+        """The target's NIC; no plan has it when the target is not a guest."""
+        return NicId(self.target, self.nic)
 
 
 class Promises:
@@ -97,20 +108,21 @@ def pairs(
 
 
 def _ends(
-    plan: "Plan", network: "Network", nics: Nics, modes: Mapping[tuple[str, int], str]
+    plan: "Plan", network: "Network", nics: Nics, modes: Mapping[NicId, str]
 ) -> "dict[str, _Nic]":
     """Return each VM's first NIC on the network; `modes` are those that no plan can choose."""
+    first: dict[str, tuple[NicId, Nic]] = {}
+    for key, nic in plan.nics_on(network):
+        first.setdefault(key.vm, (key, nic))
     return {
-        vm.name: _Nic(
-            i,
-            modes.get((vm.name, i), nic.mode or network.mode),
+        vm: _Nic(
+            key.number,
+            modes.get(key, nic.mode or network.mode),
             settings_on(network, nic).allow,
             nic.link == "up",
-            nics[vm.name, i],
+            nics[key],
         )
-        for vm in plan.vms
-        for i, nic in reversed(list(enumerate(vm.nics)))
-        if nic.network == network.name
+        for vm, (key, nic) in first.items()
     }
 
 

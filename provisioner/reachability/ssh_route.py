@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from provisioner.errors import VmnetError
 from provisioner.plan.checks import HOST
+from provisioner.plan.nic_id import NicId, numbered
 from provisioner.reachability.pairs import Expected, Pair, Promises
 
 if TYPE_CHECKING:
-    from provisioner.network.devices import Nics
+    from provisioner.network.addressing import Nics
     from provisioner.network.facts import Facts
     from provisioner.plan.model import Plan
 
@@ -25,8 +26,7 @@ _ORDER = (Expected.REACHES, Expected.EITHER, Expected.UNICAST)
 class Way:
     """A network that leads to a guest's NIC; no `addresses`: the guest's have to be found out."""
 
-    vm: str
-    nic: int
+    nic: NicId
     network: str
     addresses: tuple[str, ...]
     sure: bool = True
@@ -48,7 +48,7 @@ class Routes:
         pairs = [p for p in self._promises.between(source, target) if p.expected in _ORDER]
         pairs.sort(key=lambda pair: _ORDER.index(pair.expected))
         found = [
-            Way(target, p.nic, p.network, self._addresses(p), p.expected is Expected.REACHES)
+            Way(p.target_key, p.network, self._addresses(p), p.expected is Expected.REACHES)
             for p in pairs
         ]
         if source == HOST:
@@ -86,12 +86,12 @@ class Routes:
 
     def _addresses(self, pair: Pair) -> tuple[str, ...]:
         """Give the planned addresses, static ones or the leases that vmnet's own server has."""
-        planned = self._nics[pair.target, pair.nic].addresses
+        planned = self._nics[pair.target_key].addresses
         return pair.addresses or tuple(str(a.ip) for a in planned)
 
     def _granted(self, target: str) -> Iterator[Way]:
-        for number, nic in enumerate(self._plan.vm(target).nics):
-            planned = self._nics[target, number].addresses
+        for key, nic in numbered(target, self._plan.vm(target).nics):
+            planned = self._nics[key].addresses
             if planned and self._plan.network(nic.network).granted:
                 at = tuple(str(a.ip) for a in planned)
-                yield Way(target, number, nic.network, at, sure=False)
+                yield Way(key, nic.network, at, sure=False)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from provisioner.plan.checks import AUTO, HOST, Check, What
 from provisioner.plan.ip import is_address
+from provisioner.plan.nic_id import NicId
 from provisioner.plan.rules.checks import _is_on, _matching
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from provisioner.network.devices import Nics
+    from provisioner.network.addressing import Nics
     from provisioner.plan.model import Plan
 
 
@@ -66,7 +67,7 @@ class _Lines:
         shared = [name for name in there if wanted in {"", name} and (not mine or name in mine)]
         network = (shared or list(there))[0]
         nic = there[network]
-        static = self._nics[target, nic].static
+        static = self._nics[NicId(target, nic)].static
         addresses = self._of_version(static)
         return self._pair(network, source, target, addresses, nic, mine.get(network, 0))
 
@@ -79,7 +80,7 @@ class _Lines:
             case "host":
                 addresses = self._met.get((source, network), ())
             case "gateway" if source != HOST:
-                addresses = tuple(map(str, self._nics[source, nic].gateways))
+                addresses = tuple(map(str, self._nics[NicId(source, nic)].gateways))
             case name if name in self._plan.hosts:
                 addresses = tuple(map(str, self._plan.hosts[name].addresses))
             case text:

@@ -11,15 +11,17 @@ from provisioner.guest.domain import MICRO, Domain, DomainNic, Image, Overlay, S
 from provisioner.guest.userdata import Texts
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
 from provisioner.network import addressing, nftables
-from provisioner.network.devices import DEFAULT_MTU, Nics, host_mac, of_network, uplink_of
+from provisioner.network.addressing import Nics
+from provisioner.network.devices import DEFAULT_MTU, host_mac, of_network, uplink_of
 from provisioner.network.facts import Chosen, Facts
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import granted
+from provisioner.plan.nic_id import NicId, numbered
 from provisioner.plan.nic_settings import settings_on
 from provisioner.resource import Key, Resource, by_key
 
 if TYPE_CHECKING:
-    from provisioner.plan.model import Plan, Vm
+    from provisioner.plan.model import Nic, Plan, Vm
 _MOST_MTU = 65535
 _DEFAULT_MEMORY_MIB = 128
 
@@ -61,10 +63,10 @@ def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> dict[Key, Resou
         resources += of_network(plan, network, nics, facts)
     for vm in plan.vms:
         taps = [
-            Macvtap.from_link(given[vm.name, i], uplink="")
-            if (vm.name, i) in given
-            else _macvtap(plan, vm, i, nics, facts)
-            for i in range(len(vm.nics))
+            Macvtap.from_link(given[key], uplink="")
+            if key in given
+            else _macvtap(plan, key, nic, nics, facts)
+            for key, nic in numbered(vm.name, vm.nics)
         ]
         resources += [tap for tap in taps if tap.group == naming.group(plan.name)]
         resources += _guards(plan, vm, nics, facts)
@@ -75,37 +77,36 @@ def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> dict[Key, Resou
 def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resource]:
     if facts.firewall.no_guard:
         return  # what that means has been said: preflight.host
-    for i, nic in enumerate(vm.nics):
+    for key, nic in numbered(vm.name, vm.nics):
         network = plan.network(nic.network)
         level = settings_on(network, nic).spoof_guard
         if level == "off" or network.granted:
             continue
-        tap = naming.macvtap(plan.name, vm.name, i)
-        yield nftables.guard(plan.name, tap, nics[vm.name, i], level)
+        tap = naming.macvtap(plan.name, *key)
+        yield nftables.guard(plan.name, tap, nics[key], level)
 
 
-def _macvtap(plan: "Plan", vm: "Vm", i: int, nics: Nics, facts: Facts) -> Macvtap:
-    nic = vm.nics[i]
+def _macvtap(plan: "Plan", key: NicId, nic: "Nic", nics: Nics, facts: Facts) -> Macvtap:
     network = plan.network(nic.network)
     how = settings_on(network, nic)
     uplink = facts.link(uplink_of(plan.name, network)) or facts.link(network.uplink or "")
     return Macvtap(
-        name=naming.macvtap(plan.name, vm.name, i),
+        name=naming.macvtap(plan.name, *key),
         uplink=uplink_of(plan.name, network),
         mode=how.mode,
-        mac=nics[vm.name, i].mac,
+        mac=nics[key].mac,
         mtu=how.mtu or (uplink.mtu if uplink else DEFAULT_MTU),
         group=naming.group(plan.name),
-        alias=naming.alias(plan.name, vm.name, i),
-        altname=naming.altname(plan.name, vm.name, i),
+        alias=naming.alias(plan.name, *key),
+        altname=naming.altname(plan.name, *key),
         nopromisc=not how.promisc,
         sources=addressing.heard(how.allow, nics, host_mac(plan, network, facts)),
         queues=how.queues,
         txqueuelen=how.txqueuelen,
         up=nic.link == "up",
         plan=plan.name,
-        vm=vm.name,
-        nic=i,
+        vm=key.vm,
+        nic=key.number,
     )
 
 
@@ -121,7 +122,7 @@ def _guest(
 
     image = new.image_of(vm.name)
     old = new.kept.get(vm.name)
-    network = network_config([nics[vm.name, i] for i in range(len(vm.nics))])
+    network = network_config([nics[key] for key, _ in numbered(vm.name, vm.nics)])
     start = boot.start(vm, image, Loads(facts.home, new.files, new.loader, new.disks, old))
     micro = image.name == MICRO
     accel = new.accel_of(vm.name, str(plan.accel))

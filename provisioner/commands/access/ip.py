@@ -20,13 +20,12 @@ from provisioner.host.probe import listen
 from provisioner.host.system.worker import Worker
 from provisioner.network import frames
 from provisioner.plan.ip import Address
+from provisioner.plan.nic_id import NicId, numbered
 
 _SWEPT = 1024  # addresses of a subnet that are asked for one by one: up to a /22
 _ASK_S = 1.0
 _SWEEP_S = 4.0
 _FOUR = 4
-
-Key = tuple[str, int]
 
 
 def find(
@@ -37,11 +36,7 @@ def find(
     Raises VmnetError when there is no such NIC, or the plan is not up.
     """
     plan = target.plan
-    wanted = (
-        nics_of(plan, words)
-        if words
-        else tuple((vm.name, i) for vm in plan.vms for i in range(len(vm.nics)))
-    )
+    wanted = nics_of(plan, words) if words else tuple(key for key, _ in plan.nics())
     with begun(target, options, worker, tell) as session:
         search = _Search(session, wanted)
         return search.run(options.timeout_s)
@@ -50,19 +45,19 @@ def find(
 class _Search:
     """One look for addresses: all ways side by side, under one deadline."""
 
-    def __init__(self, session: Session, wanted: Iterable[Key]) -> None:
+    def __init__(self, session: Session, wanted: Iterable[NicId]) -> None:
         self._session = session
         self._plan = session.target.plan
         self._worker = session.worker
         domains = [r for r in session.snapshot.resources.values() if isinstance(r, Domain)]
-        cards = {(d.vm, i): nic for d in domains for i, nic in enumerate(d.nics)}
+        cards = {key: nic for d in domains for key, nic in numbered(d.vm, d.nics)}
         self._wanted = [key for key in wanted if key in cards]
         if not self._wanted:
             raise VmnetError("none of these VMs is up", fix="bring the plan up: vmnet up")
         self._links = {key: cards[key].link for key in self._wanted}
         self._macs = {key: session.nics[key].mac for key in self._wanted}
         self._heard = {key: NicObservations() for key in self._wanted}
-        self._by_mac: dict[str, Key] = {mac: key for key, mac in self._macs.items()}
+        self._by_mac: dict[str, NicId] = {mac: key for key, mac in self._macs.items()}
 
     def run(self, seconds: float) -> list[NicAddresses]:
         """Listen, ask and be told, all at once; then sweep for those that are still unknown."""
@@ -98,7 +93,7 @@ class _Search:
 
     def _ask_agents(self, end: float) -> None:
         ready = set(self._worker.do(MACHINE.agents))
-        for vm in dict.fromkeys(vm for vm, _ in self._wanted):
+        for vm in dict.fromkeys(key.vm for key in self._wanted):
             if vm not in ready:
                 continue
             try:
@@ -116,7 +111,7 @@ class _Search:
             if (key := self._by_mac.get(mac)) is not None:
                 self._note(key, ip_address(address), "its DHCP lease")
 
-    def _candidates(self) -> dict[Key, set[Address]]:
+    def _candidates(self) -> dict[NicId, set[Address]]:
         """List what may be theirs: planned addresses, and the link-local one of each MAC."""
         return {
             key: {ip_address(a) for a in self._session.nics[key].static}
@@ -124,23 +119,23 @@ class _Search:
             for key in self._wanted
         }
 
-    def _unconfirmed(self) -> dict[Key, set[Address]]:
+    def _unconfirmed(self) -> dict[NicId, set[Address]]:
         return {
             key: {a for a in heard.claims if a not in heard.answers}
             for key, heard in self._heard.items()
         }
 
-    def _sweep(self) -> dict[Key, set[Address]]:
+    def _sweep(self) -> dict[NicId, set[Address]]:
         """List all addresses of small IPv4 subnets, for NICs whose own is still unknown."""
-        found: dict[Key, set[Address]] = {}
+        found: dict[NicId, set[Address]] = {}
         for key in self._wanted:
-            network = self._plan.network(self._plan.vm(key[0]).nics[key[1]].network)
+            network = self._plan.network_of(key)
             small = [s for s in network.subnet if s.version == _FOUR and s.num_addresses <= _SWEPT]
             if small and not self._heard[key].has_real:
                 found[key] = set(small[0].hosts())
         return found
 
-    def _ask_wires(self, asked: Mapping[Key, set[Address]], seconds: float = _ASK_S) -> None:
+    def _ask_wires(self, asked: Mapping[NicId, set[Address]], seconds: float = _ASK_S) -> None:
         """Ask on each uplink, by the LAN and by a synthetic wire, which reaches every mode."""
         answers = claims.ask(self._plan, self._session.nics, asked, self._worker, seconds)
         for uplink, what in answers.failed.items():
@@ -153,14 +148,13 @@ class _Search:
                 for one in ours | {key}:
                     self._heard[one].answers[address] = macs
 
-    def _note(self, key: Key, address: Address, how: str) -> None:
+    def _note(self, key: NicId, address: Address, how: str) -> None:
         self._heard[key].claims.setdefault(address, []).append(how)
 
-    def _judged(self, key: Key) -> NicAddresses:
-        vm, number = key
+    def _judged(self, key: NicId) -> NicAddresses:
         heard = self._heard[key]
-        network = self._plan.network(self._plan.vm(vm).nics[number].network)
+        network = self._plan.network_of(key)
         heard.frames = self._worker.do(links.sent, self._links[key])
         config = self._session.nics[key]
-        nic = NicAddresses(vm, number, network.name, config.mac)
+        nic = NicAddresses(*key, network.name, config.mac)
         return judged(nic, heard, config.static, has_subnet=bool(network.subnet))

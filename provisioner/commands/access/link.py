@@ -10,6 +10,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.host.network import impairment, macvtap
 from provisioner.host.system.worker import Worker
 from provisioner.network.impairment import Found, Impairment
+from provisioner.plan.nic_id import NicId, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ class LinkState:
     found: Found
 
 
-def nics_of(plan: "Plan", name: str) -> tuple[tuple[str, int], ...]:
+def nics_of(plan: "Plan", name: str) -> tuple[NicId, ...]:
     """Find the NICs that VM, VM.NUMBER or VM.NETWORK means.
 
     Raises VmnetError with the list of what there is.
@@ -41,10 +42,10 @@ def nics_of(plan: "Plan", name: str) -> tuple[tuple[str, int], ...]:
             fix=f"its VMs: {', '.join(known)}",
             status=Exit.BAD_INPUT,
         )
-    nics = known[vm].nics
-    found = tuple((vm, i) for i, nic in enumerate(nics) if which in {"", str(i), nic.network})
+    nics = dict(numbered(vm, known[vm].nics))
+    found = tuple(key for key, nic in nics.items() if which in {"", str(key.number), nic.network})
     if not found:
-        there = ", ".join(f"{vm}.{i} or {vm}.{nic.network}" for i, nic in enumerate(nics))
+        there = ", ".join(f"{key} or {vm}.{nic.network}" for key, nic in nics.items())
         raise VmnetError(
             f'{vm} has no NIC "{which}"', fix=f"its NICs: {there}", status=Exit.BAD_INPUT
         )
@@ -79,20 +80,19 @@ def link(  # noqa: PLR0913  (what the command line says, word by word)
         now = {x.name: x for x in session.look().facts.links}
         found = worker.do(impairment.found_on, list(devices.values()))
     return [
-        LinkState(f"{vm}.{i}", device, now[device].up, found.get(device, Found("", 0)))
-        for (vm, i), device in devices.items()
+        LinkState(str(key), device, now[device].up, found.get(device, Found("", 0)))
+        for key, device in devices.items()
         if device in now
     ]
 
 
-def device_of(links: "Sequence[Link]", plan: "Plan", key: tuple[str, int]) -> str:
+def device_of(links: "Sequence[Link]", plan: "Plan", key: NicId) -> str:
     """Find a NIC's macvtap by its name, and prove by its alias that it is this NIC's."""
-    vm, nic = key
-    name, alias = naming.macvtap(plan.name, vm, nic), naming.alias(plan.name, vm, nic)
+    name, alias = naming.macvtap(plan.name, *key), naming.alias(plan.name, *key)
     found = next((x for x in links if x.name == name), None)
     if found is None or found.alias != alias:
         raise VmnetError(
-            f"{vm}.{nic} has no macvtap that vmnet has made: the plan is not up",
+            f"{key} has no macvtap that vmnet has made: the plan is not up",
             fix="bring it up: vmnet up",
             status=Exit.CONFLICT if found else Exit.HOST_CANNOT,
         )

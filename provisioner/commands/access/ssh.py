@@ -27,8 +27,9 @@ from provisioner.plan.checks import HOST
 from provisioner.reachability.ssh_route import Routes, Way
 
 if TYPE_CHECKING:
-    from provisioner.network.devices import Nics
+    from provisioner.network.addressing import Nics
     from provisioner.plan.model import Plan
+    from provisioner.plan.nic_id import NicId
 
 _CONNECT_S = 1.5
 _SSH = 22
@@ -95,7 +96,7 @@ class SshAccess:
             ways = [way for way in self.ways(vm.name) if way.sure or self._granted(way)]
             if not ways and (through := self._jump(vm.name)):
                 ways = [way for way in self.ways(vm.name, through) if way.sure]
-            known = [a for way in ways for a in way.addresses or leases.get((way.vm, way.nic), ())]
+            known = [a for way in ways for a in way.addresses or leases.get(way.nic, ())]
             if known:
                 found.append((self._login(vm.name, known[0]), through))
             elif ways:
@@ -146,7 +147,7 @@ class SshAccess:
         Where nobody knows whether a way leads there, "" says that none does.
         """
         leases = self._leases()
-        known = [a for way in ways for a in way.addresses or leases.get((way.vm, way.nic), ())]
+        known = [a for way in ways for a in way.addresses or leases.get(way.nic, ())]
         if not known:
             known = self._found(ways)
         if source == HOST and (len(known) > 1 or not ways[0].sure):
@@ -154,7 +155,7 @@ class SshAccess:
             return next(answering, known[0] if ways[0].sure else "")
         return known[0]
 
-    def _leases(self) -> "dict[tuple[str, int], tuple[str, ...]]":
+    def _leases(self) -> "dict[NicId, tuple[str, ...]]":
         by_mac = dnsmasq.leases(self.plan.name)
         return {key: (by_mac[nic.mac],) for key, nic in self.nics.items() if nic.mac in by_mac}
 
@@ -162,8 +163,8 @@ class SshAccess:
         """Look for addresses that nobody has planned. Raises VmnetError when there are none."""
         if self._worker is None:
             return []
-        vm = ways[0].vm
-        numbers = {way.nic for way in ways}
+        vm = ways[0].nic.vm
+        numbers = {way.nic.number for way in ways}
         seen = ip.find(self._target, self._options, self._worker, self._tell, vm)
         found = [known.address for one in seen if one.nic in numbers for known in one.addresses]
         usable = [address for address in found if not address.startswith("fe80:")]

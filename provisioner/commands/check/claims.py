@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from provisioner.errors import VmnetError
 from provisioner.host.probe import address_claims
 from provisioner.network.devices import uplink_of
+from provisioner.plan.nic_id import NicId
 
 if TYPE_CHECKING:
     from provisioner.host.system.worker import Worker
-    from provisioner.network.devices import Nics
+    from provisioner.network.addressing import Nics
     from provisioner.plan.ip import Address
     from provisioner.plan.model import Plan
 
@@ -22,10 +23,10 @@ class Answers:
     `failed` says of each uplink on which nobody could be asked why; its NICs are not in `macs`.
     """
 
-    macs: "Mapping[tuple[str, int], Mapping[Address, tuple[str, ...]]]"
+    macs: "Mapping[NicId, Mapping[Address, tuple[str, ...]]]"
     failed: Mapping[str, str]
 
-    def own(self, nics: "Nics") -> set[tuple[str, int]]:
+    def own(self, nics: "Nics") -> set[NicId]:
         """Return the NICs whose own MAC answered for one of their addresses."""
         return {
             key
@@ -37,7 +38,7 @@ class Answers:
 def ask(
     plan: "Plan",
     nics: "Nics",
-    addresses: "Mapping[tuple[str, int], Collection[Address]]",
+    addresses: "Mapping[NicId, Collection[Address]]",
     worker: "Worker",
     within_s: float,
 ) -> Answers:
@@ -46,11 +47,11 @@ def ask(
     NICs without addresses and those on granted networks, where this user may send no frames, are
     left out.
     """
-    on: dict[str, list[tuple[str, int]]] = {}
-    for vm, nic in addresses:
-        network = plan.network(plan.vm(vm).nics[nic].network)
-        if addresses[vm, nic] and not network.granted:
-            on.setdefault(uplink_of(plan.name, network), []).append((vm, nic))
+    on: dict[str, list[NicId]] = {}
+    for key, wanted in addresses.items():
+        network = plan.network_of(key)
+        if wanted and not network.granted:
+            on.setdefault(uplink_of(plan.name, network), []).append(key)
     pending = {
         uplink: worker.call(
             address_claims.claims,
@@ -60,7 +61,7 @@ def ask(
         )
         for uplink, keys in on.items()
     }
-    macs: dict[tuple[str, int], Mapping[Address, tuple[str, ...]]] = {}
+    macs: dict[NicId, Mapping[Address, tuple[str, ...]]] = {}
     failed: dict[str, str] = {}
     for uplink, call in pending.items():
         try:

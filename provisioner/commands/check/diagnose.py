@@ -32,8 +32,6 @@ _FOLLOWED = 8  # pairs whose frames are followed
 _MESH_S = 1.0
 _MOST_MACS = 8
 
-Key = tuple[str, int]
-
 
 class Diagnosis:
     """One look at everything around the promises that were not kept."""
@@ -54,9 +52,9 @@ class Diagnosis:
     def standing(self) -> tuple[Finding, ...]:
         """Tell what is wrong with macvtaps whatever was measured: it may fail at any moment."""
         ends = [
-            self._look.end(vm, nic, self._plan.network(self._plan.vm(vm).nics[nic].network))
-            for vm, nic in self._ends.cards
-            if (vm, nic) in self._ends.nics and self._plan.vm(vm).nics[nic].link == "up"
+            self._look.end(key, self._plan.network_of(key))
+            for key in self._ends.cards
+            if key in self._ends.nics and self._plan.nic(key).link == "up"
         ]
         return tuple(found for end in ends if (found := standing(end)))
 
@@ -90,13 +88,13 @@ class Diagnosis:
         claimed = self._look.claims.get(pair.network, {})
         other = (pair.source, pair.target, 10 - _version(result)) in worked
         small = result.reached and result.wrong
-        source = self._look.end(pair.source, pair.source_nic, network)
+        source = self._look.end(pair.source_key, network)
         same = (a for a in source.addresses if ip_address(a).version == _version(result))
         own = next(same, "") if source.mac and pair.source != HOST else ""
         return Evidence(
             network=pair.network,
             source=source,
-            target=self._look.end(pair.target, pair.nic, network),
+            target=self._look.end(pair.target_key, network),
             address=address,
             asked=pair.asked,
             expected=pair.expected is not Expected.ISOLATED,
@@ -195,7 +193,7 @@ class Diagnosis:
     def _near(self, result: Result, evidence: Evidence) -> tuple[str, ...]:
         """Ask at the source's macvtap too who has the address: what is answered there counts."""
         pair = result.pair
-        if (pair.source, pair.source_nic) not in self._ends.nics or not evidence.source.up:
+        if pair.source_key not in self._ends.nics or not evidence.source.up:
             return ()
         # Asked of everybody: whoever answers for the address is to be known.
         ask = replace(self._ends.ask(pair, result.address), target_mac="", target_device="")

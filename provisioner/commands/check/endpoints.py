@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from provisioner.guest.domain import DomainNic
 from provisioner.host.probe import mesh
-from provisioner.network.devices import DEFAULT_MTU, Nics, host_device
+from provisioner.network.addressing import Nics
+from provisioner.network.devices import DEFAULT_MTU, host_device
 from provisioner.plan.checks import HOST
+from provisioner.plan.nic_id import NicId
 from provisioner.reachability.pairs import Pair
 
 if TYPE_CHECKING:
@@ -22,38 +24,40 @@ class Endpoints:
 
     plan: "Plan"
     nics: Nics
-    cards: Mapping[tuple[str, int], DomainNic]  # that the VMs were started with
+    cards: Mapping[NicId, DomainNic]  # that the VMs were started with
     facts: "Facts"
 
-    def link(self, vm: str, nic: int) -> str:
+    def link(self, key: NicId) -> str:
         """Name the macvtap behind a guest's NIC, "" when there is none."""
-        card = self.cards.get((vm, nic))
+        card = self.cards.get(key)
         return card.link if card else ""
 
-    def mtu(self, vm: str, nic: int) -> int:
+    def mtu(self, key: NicId) -> int:
         """Give the size of the largest IP packet that a guest may send, in bytes."""
-        card = self.cards.get((vm, nic))
-        return self.nics[vm, nic].mtu or (card.mtu if card else 0) or DEFAULT_MTU
+        card = self.cards.get(key)
+        return self.nics[key].mtu or (card.mtu if card else 0) or DEFAULT_MTU
 
     def packet(self, pair: Pair) -> int:
         """Give the size of the largest IP packet that both ends take; 0 when nobody knows."""
-        if pair.source == HOST or (pair.source, pair.source_nic) not in self.nics:
+        if pair.source == HOST or pair.source_key not in self.nics:
             return 0
-        source = self.mtu(pair.source, pair.source_nic)
+        source = self.mtu(pair.source_key)
         if pair.target == HOST:
             network = self.plan.network(pair.network)
             device = self.facts.link(host_device(self.plan, network))
             return min(source, device.mtu) if device else 0
-        if (pair.target, pair.nic) not in self.nics:
+        if pair.target_key not in self.nics:
             return 0
-        return min(source, self.mtu(pair.target, pair.nic))
+        return min(source, self.mtu(pair.target_key))
 
     def ask(self, pair: Pair, address: str) -> mesh.Ask:
         """Put a pair's question as it is asked at the source's macvtap, in the guest's place."""
-        source, target = (pair.source, pair.source_nic), (pair.target, pair.nic)
-        mac = self.nics[source].mac
+        source, target = pair.source_key, pair.target_key
         peer = self.nics.get(target)  # None for the host and machines outside
-        there = self.link(*target) if peer else ""
         return mesh.Ask(
-            self.link(*source), mac, ip_address(address), peer.mac if peer else "", there
+            self.link(source),
+            self.nics[source].mac,
+            ip_address(address),
+            peer.mac if peer else "",
+            self.link(target) if peer else "",
         )

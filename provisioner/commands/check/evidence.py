@@ -24,6 +24,7 @@ from provisioner.host.network import impairment, nftables, tap_node
 from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device, host_mac, uplink_of
 from provisioner.plan.checks import HOST
+from provisioner.plan.nic_id import NicId
 from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability.pairs import Expected
 
@@ -77,7 +78,7 @@ class EvidenceCollector:
         return self._readiness.state(vm) is GuestState.READY
 
     def _look_inside(self, vm: str) -> None:
-        macs = [c.mac for (name, _), c in sorted(self._ends.nics.items()) if name == vm]
+        macs = [c.mac for key, c in sorted(self._ends.nics.items()) if key.vm == vm]
         try:
             self._inside[vm] = self._worker.do(MACHINE.inside, vm, macs)
         except VmnetError:
@@ -85,13 +86,13 @@ class EvidenceCollector:
 
     def _ask_wires(self, networks: Collection[str]) -> None:
         wanted = {
-            (vm, nic): [ip_address(a) for a in self._known(vm, nic)]
-            for vm, nic in self._ends.nics
-            if self._plan.vm(vm).nics[nic].network in networks
+            key: [ip_address(a) for a in self._known(key)]
+            for key in self._ends.nics
+            if self._plan.nic(key).network in networks
         }
         answers = claims.ask(self._plan, self._ends.nics, wanted, self._worker, _CLAIM_S)
-        for (vm, nic), macs in answers.macs.items():
-            self.claims.setdefault(self._plan.vm(vm).nics[nic].network, {}).update(macs)
+        for key, macs in answers.macs.items():
+            self.claims.setdefault(self._plan.nic(key).network, {}).update(macs)
 
     def _ask_switch(self, uplink: str) -> None:
         try:
@@ -109,7 +110,7 @@ class EvidenceCollector:
             uplink, machine = uplink_of(self._plan.name, network), self._plan.hosts.get(pair.source)
             if machine:
                 found |= {(uplink, str(one)) for one in machine.on(network.subnet)[:1]}
-            elif pair.target != HOST and (pair.target, pair.nic) not in self._ends.nics:
+            elif pair.target != HOST and pair.target_key not in self._ends.nics:
                 found.add((uplink, address))
         return found
 
@@ -121,8 +122,8 @@ class EvidenceCollector:
         except VmnetError:
             pass  # the uplink is down, say: nobody can be asked
 
-    def _known(self, vm: str, nic: int) -> tuple[str, ...]:
-        return self._ends.nics[vm, nic].static or self._readiness.learned.get((vm, nic), ())
+    def _known(self, key: NicId) -> tuple[str, ...]:
+        return self._ends.nics[key].static or self._readiness.learned.get(key, ())
 
     def uplink(self, network: "Network", address: str) -> Uplink:
         """Put together what is known of a network's uplink, and of its way to an address."""
@@ -146,22 +147,21 @@ class EvidenceCollector:
             control=address if foreign else "",
         )
 
-    def end(self, name: str, nic: int, network: "Network") -> Endpoint:
+    def end(self, key: NicId, network: "Network") -> Endpoint:
         """Put together what is known of one end of a pair."""
-        if (name, nic) not in self._ends.nics:
-            return self._no_guest(name, network)
-        config = self._ends.nics[name, nic]
-        planned = self._plan.vm(name).nics[nic]
-        attached = settings_on(network, planned)
-        device = self._ends.link(name, nic)
+        if key not in self._ends.nics:
+            return self._no_guest(key.vm, network)
+        name = key.vm
+        config = self._ends.nics[key]
+        attached = settings_on(network, self._plan.nic(key))
+        device = self._ends.link(key)
         link = self._ends.facts.link(device)
-        known = self._known(name, nic)
+        known = self._known(key)
         claimed = self.claims.get(network.name)
         agent = self.has_agent(name)
         live = next((x for x in self._ends.facts.live if x.vm == name), None)
         end = Endpoint(
-            name,
-            nic,
+            *key,
             device,
             config.mac,
             known,
@@ -221,7 +221,7 @@ class EvidenceCollector:
     def _strangers(self) -> dict[str, tuple[str, ...]]:
         """Find who has taps open besides the VMs that they belong to."""
         own = {x.vm: x.pid for x in self._ends.facts.live}
-        owner = {card.link: own.get(vm, 0) for (vm, _), card in self._ends.cards.items()}
+        owner = {card.link: own.get(key.vm, 0) for key, card in self._ends.cards.items()}
         try:
             numbers = {n: name for name, n in tap_node.numbers_of(self._indexes).items()}
         except VmnetError:

@@ -24,6 +24,7 @@ from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device
 from provisioner.plan.checks import HOST
 from provisioner.plan.ip import Address
+from provisioner.plan.nic_settings import settings_of
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Measuring:
         net = self._ends.plan.network(network)
         device = host_device(self._ends.plan, net)
         deadline = max(probes.deadline(pair) for pair, _ in targets)
-        macs = {ip_address(a): self._ends.nics[p.target, p.nic].mac for p, a in targets}
+        macs = {ip_address(a): self._ends.nics[p.target_key].mac for p, a in targets}
         try:
             seen = neighbours.neighbours(device, macs, deadline_s=deadline)
             times = neighbours.ping(list(seen), device=device, deadline_s=deadline, tries=3)
@@ -182,8 +183,7 @@ class Measuring:
         A packet socket sees a frame before the passthru device takes it; the host's stack does not.
         """
         plan = self._ends.plan
-        nic = plan.vm(pair.target).nics[pair.nic]
-        return (nic.mode or plan.network(nic.network).mode) == "passthru"
+        return settings_of(plan, plan.nic(pair.target_key)).mode.takes_uplink_mac
 
     def _batches(self, source: str) -> Iterator[list[Target]]:
         """Give what can be measured from `source`, whenever there is something new."""
@@ -203,7 +203,7 @@ class Measuring:
                 yield batch
 
     def _addresses(self, pair: Pair) -> tuple[str, ...]:
-        learned = self._readiness.learned.get((pair.target, pair.nic), ())
+        learned = self._readiness.learned.get(pair.target_key, ())
         versions = {pair.version} if pair.version else {4, 6}
         return pair.addresses or tuple(a for a in learned if ip_address(a).version in versions)
 

@@ -35,8 +35,8 @@ Target = tuple[Pair, str]
 def in_guest(worker: Worker, ends: Endpoints, vm: str, target: Target) -> Result:
     """Ask from inside a guest what a check of the user's asks."""
     pair, address = target
-    peer = pair.target if any(pair.target == name for name, _ in ends.nics) else ""
-    mtu = ends.mtu(vm, pair.source_nic)
+    peer = pair.target if any(pair.target == key.vm for key in ends.nics) else ""
+    mtu = ends.mtu(pair.source_key)
     question = Probe(asked(pair.asked), address, pair.within_s, mtu, peer)
 
     def ask(question: Probe) -> Probed:

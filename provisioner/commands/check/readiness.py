@@ -22,7 +22,8 @@ from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.system.worker import Event, Worker
-from provisioner.network.devices import Nics
+from provisioner.network.addressing import Nics
+from provisioner.plan.nic_id import NicId
 from provisioner.reachability.pairs import Pair
 
 if TYPE_CHECKING:
@@ -59,10 +60,10 @@ class Readiness:
     ) -> None:
         self.news = threading.Condition()
         self.guests: dict[str, GuestReadiness] = {}
-        self.learned: dict[tuple[str, int], tuple[str, ...]] = {}
+        self.learned: dict[NicId, tuple[str, ...]] = {}
         self.errors: list[BaseException] = []
         self._plan = plan
-        self._dynamic = {(p.target, p.nic) for p in pairs if not p.addresses}
+        self._dynamic = {p.target_key for p in pairs if not p.addresses}
         self._nics = nics
         self._worker = worker
         self._tell = tell
@@ -188,8 +189,8 @@ class Readiness:
         else:
             self._up(vm, GuestState.AGENTLESS)
 
-    def _take_addresses(self, vm: str, learned: Mapping[int, tuple[str, ...]]) -> None:
-        self.learned |= {(vm, nic): found for nic, found in learned.items()}
+    def _take_addresses(self, vm: str, learned: Mapping[NicId, tuple[str, ...]]) -> None:
+        self.learned |= learned
         self._up(vm, GuestState.READY)
 
     def _take_answering(self, vms: Collection[str]) -> None:
@@ -212,7 +213,7 @@ class Readiness:
         """
         if self.state(vm) is not GuestState.AWAITED:
             return
-        wanted = {nic for name, nic in self._dynamic if name == vm}
+        wanted = {key for key in self._dynamic if key.vm == vm}
         if wanted:
             self._become(vm, GuestReadiness(GuestState.LEARNING))
             self._start(partial(self._learn, vm, wanted), partial(self._take_addresses, vm))
@@ -249,29 +250,28 @@ class Readiness:
                 self.news.wait(wait)
         return left
 
-    def _learn(self, vm: str, wanted: set[int]) -> dict[int, tuple[str, ...]]:
+    def _learn(self, vm: str, wanted: set[NicId]) -> dict[NicId, tuple[str, ...]]:
         """Ask the guest for the addresses that DHCP and router advertisements gave it."""
         end = min(time.monotonic() + _LEARN_S, self._worker.until or math.inf)
         pause = threading.Event()
-        learned: dict[int, tuple[str, ...]] = {}
+        learned: dict[NicId, tuple[str, ...]] = {}
         while wanted and time.monotonic() < end:
             try:
                 told = self._worker.do(MACHINE.guest, vm, Guests.addresses)
             except VmnetError:
                 told = {}
-            for nic in list(wanted):
-                found = told.get(self._nics[vm, nic].mac, ())
-                learned[nic] = found
-                if self._awaited_versions(vm, nic) <= {ip_address(one).version for one in found}:
-                    wanted.discard(nic)
+            for key in list(wanted):
+                found = told.get(self._nics[key].mac, ())
+                learned[key] = found
+                if self._awaited_versions(key) <= {ip_address(one).version for one in found}:
+                    wanted.discard(key)
             # The agent has no event for a lease.
             pause.wait(_ADDRESS_POLL_S if wanted else 0)
         return learned
 
-    def _awaited_versions(self, vm: str, nic: int) -> set[int]:
+    def _awaited_versions(self, key: NicId) -> set[int]:
         """Return of which IP versions a NIC should get an address by itself."""
-        config = self._nics[vm, nic]
-        network = self._plan.network(self._plan.vm(vm).nics[nic].network)
+        config, network = self._nics[key], self._plan.network_of(key)
         six = config.ra and any(subnet.version == _IPV6 for subnet in network.subnet)
         return ({4} if config.dhcp else set()) | ({6} if six or not config.dhcp else set())
 
@@ -288,9 +288,9 @@ class Readiness:
             static = {
                 key: [ip_address(a) for a in config.static]
                 for key, config in self._nics.items()
-                if key[0] in left
+                if key.vm in left
             }
             answers = claims.ask(self._plan, self._nics, static, self._worker, _LOOK_S)
-            alive = {vm for vm, _ in answers.own(self._nics)}
+            alive = {key.vm for key in answers.own(self._nics)}
             self._messages.put(partial(self._take_answering, alive & before))
             before = alive

@@ -15,7 +15,7 @@ from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import tcp
 from provisioner.host.system.worker import Worker
-from provisioner.network.devices import Nics
+from provisioner.network.addressing import Nics
 from provisioner.reachability.ssh_route import Routes
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class ReadinessProbes:
         static = {
             key: [ip_address(a) for a in config.static]
             for key, config in self.nics.items()
-            if key[0] == vm
+            if key.vm == vm
         }
         answers = claims.ask(self.plan, self.nics, static, self.worker, _CLAIM_S)
         if answers.own(self.nics) or (vm in self.agents and self._has_address(vm)):
@@ -95,7 +95,7 @@ class ReadinessProbes:
             told = self.worker.do(MACHINE.guest, vm, Guests.addresses)
         except VmnetError:
             return False
-        macs = {self.nics[vm, i].mac for i in range(len(self.plan.vm(vm).nics))}
+        macs = {config.mac for key, config in self.nics.items() if key.vm == vm}
         return any(told.get(mac) for mac in macs)
 
 

@@ -24,6 +24,7 @@ from provisioner.host.lab import switch_probe
 from provisioner.host.network import nftables
 from provisioner.network.devices import uplink_of
 from provisioner.plan.checks import HOST
+from provisioner.plan.nic_id import numbered
 from provisioner.reachability import external, pairs, user_checks
 from provisioner.reachability.pairs import Expected, Pair
 from provisioner.reachability.sampling import sample
@@ -64,7 +65,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     domains = [r for r in resources if isinstance(r, Domain)]
     # What was started a moment ago may have died since: it counts, so that its end is told.
     up_now = sorted({d.vm for d in domains} | when.fresh)
-    cards = {(d.vm, i): nic for d in domains for i, nic in enumerate(d.nics)}
+    cards = {key: nic for d in domains for key, nic in numbered(d.vm, d.nics)}
     ends = Endpoints(session.target.plan, session.nics, cards, session.snapshot.facts)
     pairs = _pairs(session, set(up_now))
     plan, nics, worker = session.target.plan, session.nics, session.worker
@@ -188,15 +189,15 @@ def _taken_twice(session: Session, readiness: Readiness) -> Iterable[Finding]:
     known = {
         key: [ip_address(a) for a in config.static or readiness.learned.get(key, ())]
         for key, config in nics.items()
-        if readiness.state(key[0]).is_up
+        if readiness.state(key.vm).is_up
     }
     answers = claims.ask(session.target.plan, nics, known, session.worker, _CLAIM_S)
     for what in answers.failed.values():
         session.tell(f"nobody could be asked for rivals: {what}")
-    for (vm, nic), found in answers.macs.items():
-        mac = nics[vm, nic].mac
+    for key, found in answers.macs.items():
+        vm, mac = key.vm, nics[key].mac
         for address, macs in found.items():
-            if others := [one for one in macs if one != mac.lower()]:
+            if others := [one for one in macs if one != mac]:
                 yield Finding(
                     f"{address} of {vm} is used twice: {', '.join(others)} answers for it too",
                     f"give {vm} another address, or find that machine and take the address from it",

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 from provisioner.network.facts import Facts, Link
 from provisioner.network.standalone import device
 from provisioner.plan.mac import Mac
+from provisioner.plan.nic_id import NicId
 
 if TYPE_CHECKING:
-    from provisioner.network.addressing import NicConfig
+    from provisioner.network.addressing import NicConfig, Nics
     from provisioner.plan.model import Plan
 
 _ROOT = 0
 
 
-def devices(plan: "Plan", facts: Facts) -> dict[tuple[str, int], Link]:
+def devices(plan: "Plan", facts: Facts) -> dict[NicId, Link]:
     """Give each NIC on a granted network its device: both in the order of their names."""
-    found: dict[tuple[str, int], Link] = {}
+    found: dict[NicId, Link] = {}
     for network in plan.networks:
         if network.granted:
             keys = sorted(key for key, _ in plan.nics_on(network))
@@ -28,9 +29,7 @@ def devices(plan: "Plan", facts: Facts) -> dict[tuple[str, int], Link]:
     return found
 
 
-def as_granted(
-    nics: "Mapping[tuple[str, int], NicConfig]", found: Mapping[tuple[str, int], Link]
-) -> "dict[tuple[str, int], NicConfig]":
+def as_granted(nics: "Nics", found: Mapping[NicId, Link]) -> "dict[NicId, NicConfig]":
     """Let NICs bear the MACs of their devices, which are not the plan's to choose."""
     return {
         key: replace(nic, mac=Mac(found[key].mac)) if key in found else nic

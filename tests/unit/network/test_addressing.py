@@ -12,6 +12,7 @@ from provisioner.network.addressing import NicConfig, assign
 from provisioner.plan.load.loader import load
 from provisioner.plan.mac import Mac
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
+from provisioner.plan.nic_id import NicId
 
 PATIENT = settings(deadline=None)  # the first plan also compiles the models
 POOL = "10.0.0.10-10.0.0.29"
@@ -88,7 +89,7 @@ def test_each_subnet_gives_an_address_of_its_family() -> None:
             subnet=(ip_network("10.77.0.0/24"), ip_network("fd77::/64")),
         ),
     )
-    four, six = assign(plan)["a", 0].addresses
+    four, six = assign(plan)[NicId("a", 0)].addresses
     assert (four.version, six.version) == (4, 6)
     assert four.network == ip_network("10.77.0.0/24")
     assert six.network == ip_network("fd77::/64")
@@ -96,7 +97,7 @@ def test_each_subnet_gives_an_address_of_its_family() -> None:
 
 def test_a_subnet_of_small_ipv6_numbers_stays_ipv6() -> None:
     plan = of_vms(["a"], lan(subnet="::8000:0/112", gateway=[]))
-    assert assign(plan)["a", 0].addresses[0].network == ip_network("::8000:0/112")
+    assert assign(plan)[NicId("a", 0)].addresses[0].network == ip_network("::8000:0/112")
 
 
 HOMELAB = """\

@@ -11,6 +11,7 @@ from provisioner.network.facts import Facts, Firewall, Link
 from provisioner.network.resources import HostAccess, Switch, Vlan
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Plan
+from provisioner.plan.nic_id import NicId
 from provisioner.resource import Resource
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 9000, ethernet=True, up=True, carrier=True)
@@ -102,7 +103,7 @@ def test_host_access_has_a_route_to_each_guest(facts: Facts, mtu: int) -> None:
         '[{network: lan, address: [10.77.0.7, "fd77::7"]}, {network: lan, address: 10.77.0.5}]',
     )
     network = plan.network("lan")
-    others = {f"{x.ip}/{x.max_prefixlen}" for x in assign(plan)["web", 1].addresses}
+    others = {f"{x.ip}/{x.max_prefixlen}" for x in assign(plan)[NicId("web", 1)].addresses}
     assert needed(plan, facts) == [
         HostAccess(
             SIBLING,

@@ -7,6 +7,7 @@ from provisioner.host.probe.ssh_ping import answers, command
 from provisioner.network.addressing import assign
 from provisioner.plan.hosts import Login, login
 from provisioner.plan.load.loader import load
+from provisioner.plan.nic_id import NicId
 from provisioner.plan.scalars import BadValue
 from provisioner.reachability import external
 from provisioner.reachability.pairs import Expected
@@ -77,7 +78,7 @@ def promised(more: str = "") -> dict[tuple[str, str], tuple[Expected, tuple[str,
 
 def test_a_machine_is_promised_something_where_it_is_on_the_network() -> None:
     plan = load(PLAN % ("", "auto"), "p").plan
-    at = {vm: assign(plan)[vm, 0].static for vm in "ab"}
+    at = {vm: assign(plan)[NicId(vm, 0)].static for vm in "ab"}
     yes, no = Expected.REACHES, Expected.ISOLATED
     nas, printer, gateway = ("10.0.0.9", "fd00::9"), ("10.0.0.8",), ("10.0.0.1",)
     assert promised() == {
@@ -107,8 +108,8 @@ def test_a_check_of_the_users_may_ask_from_a_machine_anywhere() -> None:
         for p in expand(plan, nics, ())
     ]
     assert told == [
-        ("lan", "nas", "a", nics["a", 0].static[:1], "reaches", 0.0),
-        ("own", "far", "c", nics["c", 0].static, "must not reach", 9.0),
+        ("lan", "nas", "a", nics[NicId("a", 0)].static[:1], "reaches", 0.0),
+        ("own", "far", "c", nics[NicId("c", 0)].static, "must not reach", 9.0),
         ("lan", "a", "nas", ("10.0.0.9", "fd00::9"), "reaches", 0.0),
     ]
 
