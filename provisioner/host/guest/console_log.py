@@ -1,18 +1,17 @@
 """What a guest writes to its serial line, in the log that QEMU keeps of it.
 
 Nothing bounds that log: the embedded libvirt lets QEMU write it itself. QEMU appends to it, so it
-may be cut short underneath, which `cap` does whenever a vmnet command looks at the plan.
+may be cut short underneath, which `cap` does in `vmnet up`.
 """
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from provisioner.errors import VmnetError
-from provisioner.host.system import plan_folders, programs
+from provisioner.host.system import plan_folders, programs, secret_files
 from provisioner.text import sanitize
 
 MOST: Final = 16 << 20
@@ -66,7 +65,9 @@ def cap(folder: Path) -> None:
     for log in filter(plan_folders.is_own, folder.glob("*.log")):
         with suppress(OSError):  # it has just gone, or is another user's
             if log.lstat().st_blocks * _BLOCK > MOST:
-                _cut(log)
+                with suppress(OSError):
+                    secret_files.write(kept(log), _end(log, _KEPT))
+                os.truncate(log, 0)
 
 
 def remove(log: Path) -> None:
@@ -78,7 +79,7 @@ def remove(log: Path) -> None:
 
 
 def follow(log: Path, offset: int, pid: int, piece: Callable[[bytes], None]) -> None:
-    """Hand on what is written to a log from `offset` on, as it comes, until the process has ended.
+    """Pass on what is written to a log from `offset` on, as it comes, until the process has ended.
 
     Raises VmnetError when the log cannot be read.
     """
@@ -96,24 +97,3 @@ def _end(path: Path, most: int) -> bytes:
             return file.read(most).lstrip(b"\0")  # the hole where an older vmnet's log was cut
     except FileNotFoundError:
         return b""
-
-
-def _cut(log: Path) -> None:
-    data = _end(log, _KEPT)
-    with suppress(OSError), _draft(kept(log)) as file:
-        file.write(data)
-    os.truncate(log, 0)
-
-
-@contextmanager
-def _draft(final: Path) -> Iterator[BinaryIO]:
-    handle, name = tempfile.mkstemp(dir=final.parent, prefix=".cut-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(final)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

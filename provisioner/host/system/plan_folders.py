@@ -26,7 +26,6 @@ _FILES: Final = frozenset({MARK, "known_hosts", ".known_hosts.part"})
 _ROOT: Final = ("etc", "cache", "lib", "log", "run")
 _PAIR: Final = frozenset({"key", "key.pub"})
 _OWN: Final = ".own"
-_CUT: Final = re.compile(r"\.cut-[a-z0-9_]{8}")
 
 
 def is_marked(folder: Path, plan: str) -> bool:
@@ -97,8 +96,13 @@ def drafts(home: Path) -> Iterator[Path]:
     """Return the drafts that a run left which was killed while it made a file."""
     for place in _OWNED:
         for draft in sorted((home / place).glob(".*.part")):
-            if is_own(draft.with_name(draft.name.removeprefix(".").removesuffix(".part"))):
+            if is_own(draft.with_name(_drafted(draft.name))):
                 yield draft
+
+
+def _drafted(name: str) -> str:
+    """Return of which file of ours a draft is; a console log has a second file, LOG.1."""
+    return name.removeprefix(".").removesuffix(".part").removesuffix(".1")
 
 
 def foreign(plan: str) -> Iterator[Path]:
@@ -201,8 +205,7 @@ def _is_known(path: Path) -> bool:
 def _is_of_guest(path: Path) -> bool:
     name = path.name
     if name.startswith("."):
-        of = name.removeprefix(".").removesuffix(".part")
-        return name.endswith(_OWN) or bool(_CUT.fullmatch(name)) or is_own(path.with_name(of))
+        return name.endswith(_OWN) or is_own(path.with_name(_drafted(name)))
     return is_own(path) or is_own(path.with_name(name.removesuffix(".1")))
 
 
