@@ -9,8 +9,8 @@ import pytest
 
 from provisioner.errors import VmnetError
 from provisioner.host.guest import queries
+from provisioner.host.guest.agent import READ, WRITTEN
 from provisioner.host.guest.commands import Guests
-from provisioner.host.guest.files import READ, WRITTEN
 
 if TYPE_CHECKING:
     from provisioner.host.libvirt.domains import Domains

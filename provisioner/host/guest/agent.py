@@ -1,5 +1,10 @@
-"""The guest agent of one domain: a command and its answer, which is hostile."""
+"""The guest agent of one domain: its answers are hostile until they have been checked.
 
+Files are read and written piece by piece.
+"""
+
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,6 +15,16 @@ from provisioner.host.libvirt.domains import Domains
 
 CALL_S: Final = 5
 """Seconds for one command; libvirt itself waits as long to synchronise with the agent."""
+
+READ: Final = 512 << 10
+"""Bytes of a piece that is read: in base64 it fits into a message of libvirt's (4 MiB)."""
+
+WRITTEN: Final = 48 << 10
+"""Bytes of a piece that is written. In base64 it fits into the buffer of a Unix socket, which
+holds some 200 KiB: what does not, libvirt 9.0 sends again from its start, and the agent never
+answers (qemuAgentIOWrite: safewrite forgets what it has written when it meets EAGAIN)."""
+
+_PIECE_S: Final = 30  # an emulated guest on a busy host needs seconds to decode a piece
 
 _REFUSED: Final = re.compile(r"(?:command )?(guest-[a-z-]+) has been disabled", re.IGNORECASE)
 
@@ -43,6 +58,44 @@ class Agent:
             return agent_info.returned(answer)
         except ValueError as error:
             raise self._invalid(command) from error
+
+    def file_open(self, path: str, mode: str) -> int:
+        """Open a file as fopen(3) does. Raises VmnetError when the guest cannot."""
+        try:
+            handle = self.ask("guest-file-open", {"path": path, "mode": mode})
+        except VmnetError as error:
+            raise VmnetError(error.what, fix=error.fix or "look at the path") from error
+        if not isinstance(handle, int) or isinstance(handle, bool):
+            raise self._invalid("guest-file-open")
+        return handle
+
+    def file_read(self, handle: int) -> tuple[bytes, bool]:
+        """Read the next piece of at most READ bytes; True with it when it was the last."""
+        arguments = {"handle": handle, "count": READ}
+        answer = self.ask("guest-file-read", arguments, _PIECE_S)
+        try:
+            data = base64.b64decode(answer["buf-b64"], validate=True)
+            last = answer["eof"] is True
+        except (TypeError, KeyError, ValueError, binascii.Error) as error:
+            raise self._invalid("guest-file-read") from error
+        if len(data) > READ or (not data and not last):
+            raise self._invalid("guest-file-read")
+        return data, last
+
+    def file_write(self, handle: int, data: bytes) -> None:
+        """Write all of `data`. Raises VmnetError when the guest cannot: its disk is full, say."""
+        while data:
+            piece = data[:WRITTEN]
+            coded = base64.b64encode(piece).decode()
+            answer = self.ask("guest-file-write", {"handle": handle, "buf-b64": coded}, _PIECE_S)
+            count = answer.get("count") if isinstance(answer, dict) else None
+            if not isinstance(count, int) or not 0 < count <= len(piece):
+                raise self._invalid("guest-file-write")
+            data = data[count:]
+
+    def file_close(self, handle: int) -> None:
+        """Close a file; what was written is on its way to the guest's disk then."""
+        self.ask("guest-file-close", {"handle": handle}, _PIECE_S)
 
     def _invalid(self, command: str) -> VmnetError:
         return VmnetError(

@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import agent_info
-from provisioner.host.guest.agent import CALL_S
-from provisioner.host.guest.files import WRITTEN, GuestFiles
+from provisioner.host.guest.agent import CALL_S, WRITTEN, Agent
 from provisioner.text import one_line
 
 _FIRST_POLL_S, _POLL_S = 0.004, 0.02
@@ -38,7 +37,7 @@ for word; do
 done
 wait
 """
-# Run a program and keep the first bytes of what it says, so that no answer grows beyond what
+# Run a program and keep the first bytes of its output, so that no answer grows beyond what
 # libvirt takes (10 MiB, and 4 MiB where it is a daemon): one that did would cost the connection to
 # the agent. The rest is read and thrown away: the program ends as it would have.
 _BOUNDED = """\
@@ -57,14 +56,14 @@ MOST_IN: Final = 16 << 20
 """Bytes of standard input that go to a guest's program; more than a piece goes by a file of its."""
 MOST_OUT: Final = 2 << 20
 MOST_ERRORS: Final = 256 << 10
-# busybox says "64 bytes from ADDRESS: seq=", iputils "64 bytes from NAME (ADDRESS): icmp_seq=".
+# busybox writes "64 bytes from ADDRESS: seq=", iputils "64 bytes from NAME (ADDRESS): icmp_seq=".
 _REPLY = re.compile(
     r"(\d{1,5}) bytes from (?:\S{1,255} \()?([0-9a-f.:]+?)\)?: .{0,80}"
     r"time=(\d{1,6}(?:\.\d{1,6})?) ms"
 )
 _ICMP = 8  # bytes of its header
 _IP_HEADER = {4: 20, 6: 40}
-_SMALL = 56  # bytes in a ping that says nothing else
+_SMALL = 56  # bytes in a ping by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Pinged:
     tries: int
 
 
-class Guests(GuestFiles):
+class Guests(Agent):
     """One guest of the plan, by the name of its domain."""
 
     def run(
@@ -150,7 +149,7 @@ class Guests(GuestFiles):
         )
 
     def _put_aside(self, data: bytes) -> str:
-        """Write a file of nobody else's into the guest, and give its path."""
+        """Write a file that nobody else has into the guest, and return its path."""
         made = self.run(["/bin/sh", "-c", "umask 077; mktemp"], _LARGE_S)
         path = made.stdout.decode("utf-8", "replace").strip()
         handle = self.file_open(path, "w")
@@ -207,7 +206,7 @@ class Guests(GuestFiles):
         return best
 
     def sizes_answered(self, address: str, sizes: Sequence[int]) -> set[int]:
-        """Ping an address with IP packets of several sizes (bytes) at once; give those answered."""
+        """Ping an address with IP packets of several sizes in bytes; return those answered."""
         head = _header(address) + _ICMP
         words = [f"{size - head},{address}" for size in sizes if size >= head]
         ran = self.run(["/bin/sh", "-c", _PING, "ping", *words], _PING_S)
