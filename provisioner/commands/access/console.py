@@ -35,7 +35,7 @@ def console(  # noqa: PLR0913  (what the command line says, word by word)
         domain(session.snapshot.resources.values(), name)
         terminal = worker.do(MACHINE.terminal, name)
     resized = _Resizing(name, resize).to if resize is not None else None
-    terminals.attach(terminal, terminals.Ways(escape, resized))
+    terminals.attach(terminal, escape, resized)
 
 
 class _Resizing:

@@ -9,7 +9,6 @@ import termios
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.console import Harmless
@@ -17,20 +16,17 @@ from provisioner.guest.console import Harmless
 _PIECE = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """How to join: the byte that leaves (b"" for none), and the callback for terminal sizes."""
-
-    escape: bytes = b"\x1d"  # Ctrl-], as in telnet and virsh
-    resized: Callable[[int, int], None] | None = None  # rows, columns
+Resized = Callable[[int, int], None]
+"""Called with the rows and columns of our terminal."""
 
 
-def attach(terminal: str, ways: Ways) -> None:
+def attach(terminal: str, escape: bytes, resized: Resized | None) -> None:
     """Join our terminal to a guest's serial line until the escape key is typed or the guest ends.
 
-    The line itself, not libvirt's stream of it: the embedded libvirt allows one process at a time,
-    and a console may stay open for hours. What the guest says reaches a terminal as it is, and
-    anything else sanitised. Raises VmnetError when the line cannot be opened, or somebody has it.
+    `escape` is its byte, b"" for none; `resized` is called at once and at each change. The line
+    itself, not libvirt's stream of it: the embedded libvirt allows one process at a time, and a
+    console may stay open for hours. The guest's output reaches a terminal as it is, and anything
+    else sanitised. Raises VmnetError when the line cannot be opened, or somebody has it.
     """
     try:
         line = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
@@ -40,15 +36,16 @@ def attach(terminal: str, ways: Ways) -> None:
             fix="look whether the VM runs: vmnet status",
         ) from error
     try:
-        _claim(line, terminal)
-        with _raw_here(), _winding(ways.resized is not None) as news:
-            _raw(line)
-            _Relay(line, ways, news).run()
+        _lock(line, terminal)
+        with _raw_terminal(), _size_changes(resized is not None) as changes:
+            with suppress(termios.error):  # the other end is gone; reading will report it
+                tty.setraw(line)
+            _Relay(line, escape, resized, changes).run()
     finally:
         os.close(line)
 
 
-def _claim(line: int, terminal: str) -> None:
+def _lock(line: int, terminal: str) -> None:
     """Lock the line: of two readers each would get a part. Our descriptor holds the lock."""
     try:
         fcntl.flock(line, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +58,7 @@ def _claim(line: int, terminal: str) -> None:
 
 
 @contextmanager
-def _raw_here() -> Iterator[None]:
+def _raw_terminal() -> Iterator[None]:
     """Set our terminal to raw mode, if input and output are one; restore it afterwards."""
     here = sys.stdin.fileno()
     if not (os.isatty(here) and sys.stdout.isatty()):
@@ -76,7 +73,7 @@ def _raw_here() -> Iterator[None]:
 
 
 @contextmanager
-def _winding(wanted: bool) -> Iterator[int | None]:  # noqa: FBT001
+def _size_changes(wanted: bool) -> Iterator[int | None]:  # noqa: FBT001
     """Return a descriptor that can be read at once, and whenever our terminal has another size."""
     if not wanted or not sys.stdout.isatty():
         yield None
@@ -84,7 +81,7 @@ def _winding(wanted: bool) -> Iterator[int | None]:  # noqa: FBT001
     ours, signals = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def changed(_number: int, _frame: object) -> None:
-        with suppress(BlockingIOError):  # it is full of what says the same
+        with suppress(BlockingIOError):  # a change is already reported
             os.write(signals, b"w")
 
     before = signal.signal(signal.SIGWINCH, changed)
@@ -97,23 +94,18 @@ def _winding(wanted: bool) -> Iterator[int | None]:  # noqa: FBT001
         os.close(signals)
 
 
-def _raw(line: int) -> None:
-    try:
-        tty.setraw(line)
-    except termios.error:
-        return  # the other end is gone; reading will say so
-
-
 class _Relay:
     """What goes from one end to the other."""
 
-    def __init__(self, line: int, ways: Ways, news: int | None) -> None:
+    def __init__(
+        self, line: int, escape: bytes, resized: Resized | None, changes: int | None
+    ) -> None:
         self._line = line
-        self._escape = ways.escape
-        self._resized = ways.resized
+        self._escape = escape
+        self._resized = resized
         self._here, self._out = sys.stdin.fileno(), sys.stdout.fileno()
-        self._inputs = [line, self._here, *([news] if news is not None else [])]
-        self._news = news
+        self._inputs = [line, self._here, *([changes] if changes is not None else [])]
+        self._changes = changes
         self._harmless = None if os.isatty(self._out) else Harmless()
 
     def run(self) -> None:
@@ -123,24 +115,17 @@ class _Relay:
             goes_on = (self._line not in ready or self._from_guest()) and (
                 self._here not in ready or self._to_guest()
             )
-            if self._news is not None and self._news in ready:
-                self._wind(self._news)
-
-    def _wind(self, news: int) -> None:
-        os.read(news, _PIECE)
-        size = os.get_terminal_size(self._out)
-        if self._resized:
-            self._resized(size.lines, size.columns)
+            if self._resized and self._changes is not None and self._changes in ready:
+                os.read(self._changes, _PIECE)
+                size = os.get_terminal_size(self._out)
+                self._resized(size.lines, size.columns)
 
     def _from_guest(self) -> bool:
         try:
             data = os.read(self._line, _PIECE)
         except OSError:  # EIO: QEMU has closed its end
             return False
-        if self._harmless:
-            _write(self._out, self._harmless.text(data).encode())
-        else:
-            _write(self._out, data)
+        _write(self._out, self._harmless.text(data).encode() if self._harmless else data)
         return bool(data)
 
     def _to_guest(self) -> bool:
