@@ -1,21 +1,14 @@
 """vmnet cp: files copied by ssh, or through the guest agent."""
 
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
 
+from provisioner.commands.access.agent_copy import AgentCopy
 from provisioner.commands.access.ssh import SshAccess, SshOptions, logins
 from provisioner.commands.session import begun, domain
 from provisioner.commands.target import Options, PlanTarget, Tell
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import openssh
-from provisioner.guest.openssh import CopySpec
-from provisioner.host.guest import copy as copying
-from provisioner.host.guest.commands import Guests
-from provisioner.host.machine import MACHINE
 from provisioner.host.system.worker import Worker
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def cp(  # noqa: PLR0913  (what the command line says, word by word)
@@ -54,27 +47,12 @@ def cp(  # noqa: PLR0913  (what the command line says, word by word)
             status=Exit.BAD_INPUT if way == "agent" else Exit.HOST_CANNOT,
         )
     tell("by the guest agent, which needs no network")
-    _by_agent(target, options, worker, copied, progress)
-    return []
-
-
-def _by_agent(
-    target: PlanTarget,
-    options: Options,
-    worker: Worker,
-    copied: CopySpec,
-    progress: Callable[[int, int], None],
-) -> None:
     with begun(target, options, worker, lambda _: None) as session:
         domain(session.snapshot.resources.values(), copied.vm)
         session.await_agent(copied.vm, options.timeout_s)
-
-        def guest(
-            method: Callable[Concatenate[Guests, P], R], /, *args: P.args, **kwargs: P.kwargs
-        ) -> R:
-            return worker.do(MACHINE.guest, copied.vm, method, *args, **kwargs)
-
+        copy = AgentCopy(worker, copied.vm, progress)
         if copied.to_guest:
-            copying.put(guest, copied.here, copied.there, progress)
+            copy.put(copied.here, copied.there)
         else:
-            copying.get(guest, copied.there, copied.here, progress)
+            copy.get(copied.there, copied.here)
+    return []

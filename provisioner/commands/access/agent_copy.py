@@ -1,0 +1,156 @@
+"""One file to a guest or from it, piece by piece, through its agent."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Concatenate, Final, ParamSpec, TypeVar
+
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.guest.agent import READ
+from provisioner.host.guest.commands import Guests
+from provisioner.host.machine import MACHINE
+from provisioner.host.system import umask
+from provisioner.host.system.worker import Worker
+from provisioner.text import one_line
+
+P = ParamSpec("P")
+R = TypeVar("R")
+MOST: Final = 256 << 20
+"""Bytes of a file: more takes ssh, which is many times as fast."""
+
+_RUN_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCopy:
+    """Copies files to a VM and from it; `progress` is called with the bytes done, and of how many.
+
+    Of how many is 0 when it is unknown.
+    """
+
+    worker: Worker
+    vm: str
+    progress: Callable[[int, int], None]
+
+    def put(self, here: str, there: str) -> None:
+        """Copy a file of this host into the guest, where its name appears when it is whole.
+
+        `there` may be a folder, or "" for the agent's own. Raises VmnetError when it cannot.
+        """
+        source = Path(here)
+        try:
+            with source.open("rb") as file:
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    raise VmnetError(
+                        f"{one_line(here)} is not a file",
+                        fix="name a file; folders go by ssh: vmnet cp -r SRC DST",
+                        status=Exit.BAD_INPUT,
+                    )
+                _refuse_large(found.st_size, here)
+                final = self._destination(source.name, there)
+                draft = f"{final}.vmnet-part"
+                self._send(file, draft, found.st_size)
+        except OSError as error:
+            raise VmnetError(
+                f"cannot read {one_line(here)}: {error.strerror}",
+                fix="look at its name and its rights",
+                status=Exit.BAD_INPUT,
+            ) from error
+        self._succeeds("chmod", f"{stat.S_IMODE(found.st_mode) & 0o777:o}", "--", draft)
+        if not self._succeeds("mv", "-f", "--", draft, final):
+            raise VmnetError(
+                f"the guest could not give the copy its name: it is {one_line(draft)} in there",
+                fix=f"look whether {one_line(final)} is a folder, or may not be written",
+            )
+
+    def get(self, there: str, here: str) -> None:
+        """Copy a file of the guest to this host, where its name appears when it is whole.
+
+        `here` may be a folder. Raises VmnetError when it cannot.
+        """
+        final = Path(here)
+        if final.is_dir():
+            final /= PurePosixPath(there).name
+        with self._opened(there, "r") as handle:
+            try:
+                descriptor, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name[:64]}-")
+            except OSError as error:
+                raise VmnetError(
+                    f"cannot write {one_line(str(final))}: {error.strerror}",
+                    fix="look at the folder's name and its rights",
+                    status=Exit.BAD_INPUT,
+                ) from error
+            draft = Path(name)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    self._receive(handle, there, file)
+                    file.flush()
+                    os.fchmod(file.fileno(), 0o666 & ~umask.of_user())
+                    os.fsync(file.fileno())
+                draft.replace(final)
+            finally:
+                draft.unlink(missing_ok=True)
+
+    def _send(self, file: IO[bytes], draft: str, size: int) -> None:
+        done = 0
+        try:
+            with self._opened(draft, "w") as handle:
+                while data := file.read(READ):
+                    done += len(data)
+                    _refuse_large(done, draft)  # it grows while it is read
+                    self._call(Guests.file_write, handle, data)
+                    self.progress(done, size)
+        except BaseException:
+            self._succeeds("rm", "-f", "--", draft)
+            raise
+
+    def _receive(self, handle: int, there: str, file: IO[bytes]) -> None:
+        done, last = 0, False
+        while not last:
+            data, last = self._call(Guests.file_read, handle)
+            done += len(data)
+            _refuse_large(done, there)
+            file.write(data)
+            self.progress(done, 0)
+
+    def _call(
+        self, method: Callable[Concatenate[Guests, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        return self.worker.do(MACHINE.guest, self.vm, method, *args, **kwargs)
+
+    def _succeeds(self, *argv: str) -> bool:
+        """Return whether a program inside ends well; False too where none may be run."""
+        with suppress(VmnetError):
+            return self._call(Guests.run, ["/usr/bin/env", *argv], _RUN_S).status == 0
+        return False
+
+    def _destination(self, name: str, there: str) -> str:
+        """Return the path of the copy: in a folder of the guest's it has the name of its source."""
+        if not there or there.endswith("/") or self._succeeds("test", "-d", there):
+            return f"{there.rstrip('/')}/{name}" if there else name
+        return there
+
+    @contextmanager
+    def _opened(self, path: str, mode: str) -> Iterator[int]:
+        handle = self._call(Guests.file_open, path, mode)
+        try:
+            yield handle
+        except BaseException:
+            with suppress(VmnetError):
+                self._call(Guests.file_close, handle)
+            raise
+        self._call(Guests.file_close, handle)  # a disk that is full may be reported here only
+
+
+def _refuse_large(size: int, name: str) -> None:
+    if size > MOST:
+        raise VmnetError(
+            f"{one_line(name)} has more than the {MOST >> 20} MiB that go through a guest agent",
+            fix="copy it by ssh, where the host reaches the guest: vmnet cp --way ssh SRC DST",
+            status=Exit.BAD_INPUT,
+        )
