@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from provisioner import naming
 from provisioner.guest.network_config import network_config
-from provisioner.network.addressing import NicConfig, assign
+from provisioner.network.addressing import NicConfig, assign, heard, met_at, with_macs
 from provisioner.plan.load.loader import load
 from provisioner.plan.mac import Mac
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
@@ -185,3 +185,100 @@ def test_the_guests_network_config_is_one_line_of_json_and_yaml() -> None:
 def test_every_nic_is_told_apart_by_its_mac(count: int) -> None:
     told = json.loads(network_config([DYNAMIC] * count))
     assert list(told["ethernets"]) == [f"nic{at}" for at in range(count)]
+
+
+# What other machines have, and where the host is met.
+
+MEETING = """\
+name: lab
+networks:
+  lan: {uplink: eno1, host_access: true, subnet: [10.0.0.0/29, "fd00::/64"]}
+  own: {uplink: eno2, host_access: 10.9.0.9, subnet: 10.9.0.0/24}
+  far: {uplink: eno3, subnet: 10.8.0.0/24}
+  nat: {switch: {nat: true, dhcp: true}, subnet: [10.77.0.0/24, "fd77::/64"]}
+  plain: {switch: true, subnet: 10.78.0.0/24}
+vms:
+  a: {nics: [lan, own, far, nat, plain]}
+  b: {nics: [lan]}
+"""
+
+
+def test_the_host_is_met_at_an_address_that_no_guest_has() -> None:
+    plan = load(MEETING, "p").plan
+    met = met_at(plan)
+    assert list(met) == ["lan", "own"]
+    assert met["own"] == (ip_address("10.9.0.9"),)
+    four, six = met["lan"]
+    guests = {one.ip for config in assign(plan).values() for one in config.addresses}
+    assert {four, six} & guests == set()
+    assert (four in ip_network("10.0.0.0/29"), six in ip_network("fd00::/64")) == (True, True)
+    assert (str(four), str(six)) == ("10.0.0.2", "fd00::5d33")
+
+
+def test_a_guest_on_a_translating_switch_has_the_host_as_router_and_name_server() -> None:
+    found = assign(load(MEETING, "p").plan)
+    host = (ip_address("10.77.0.1"), ip_address("fd77::1"))
+    nat, plain = found["a", 3], found["a", 4]
+    assert (nat.gateways, nat.dns, nat.dhcp) == (host[:1], host, True)
+    assert (plain.gateways, plain.dns, plain.dhcp) == ((), (), False)
+
+
+def test_a_lease_is_not_known_before_the_guest_has_asked() -> None:
+    found = assign(load(MEETING, "p").plan)
+    assert found["a", 3].static == ()
+    assert found["a", 1].static == tuple(str(one.ip) for one in found["a", 1].addresses)
+
+
+PASSTHRU = """\
+name: lab
+networks:
+  lan: {uplink: eno1}
+  wan: {uplink: eno2, mode: passthru}
+  own: {uplink: eno3}
+vms: {a: {nics: [lan, wan, {network: own, mode: passthru}]}}
+"""
+
+
+def test_a_passthru_nic_has_the_mac_of_its_uplink() -> None:
+    plan = load(PASSTHRU, "p").plan
+    before = assign(plan)
+    macs = {"lan": "02:00:00:00:00:09", "wan": "02:00:00:00:00:0b", "own": "02:00:00:00:00:0a"}
+    after = with_macs(plan, before, macs)
+    assert [nic.mac for nic in after.values()] == [
+        before["a", 0].mac,
+        "02:00:00:00:00:0b",
+        "02:00:00:00:00:0a",
+    ]
+    assert with_macs(plan, before, {"wan": ""}) == before
+    assert with_macs(plan, before, {}) == before
+
+
+def test_a_source_list_means_macs_vms_and_the_host() -> None:
+    found = assign(load(MEETING, "p").plan)
+    a = tuple(sorted(config.mac for (vm, _), config in found.items() if vm == "a"))
+    assert heard((), found, "02:00:00:00:00:99") == ()
+    assert heard(("vm:a",), found, "02:00:00:00:00:99") == a
+    assert heard(("vm:none",), found, "02:00:00:00:00:99") == ()
+    listed = ("host", "02:ff:00:00:00:01", "vm:b", "02:ff:00:00:00:01")
+    assert heard(listed, found, "02:ff:00:00:00:99") == tuple(
+        sorted({"02:ff:00:00:00:01", "02:ff:00:00:00:99", found["b", 0].mac})
+    )
+
+
+def test_routers_of_a_version_are_for_the_first_nic_that_reaches_one() -> None:
+    text = """\
+name: lab
+networks:
+  a: {uplink: eno1, subnet: 10.0.0.0/24, gateway: 10.0.0.1}
+  b: {uplink: eno2, subnet: [10.1.0.0/24, "fd01::/64"], gateway: [10.1.0.1, "fd01::1"]}
+  c: {uplink: eno3, addressing: none, subnet: 10.2.0.0/24, gateway: 10.2.0.1}
+vms: {one: {nics: [c, a, b]}, two: {nics: [b, a]}}
+"""
+    found = assign(load(text, "p").plan)
+    assert {key: [str(x) for x in config.gateways] for key, config in found.items()} == {
+        ("one", 0): [],
+        ("one", 1): ["10.0.0.1"],
+        ("one", 2): ["fd01::1"],
+        ("two", 0): ["10.1.0.1", "fd01::1"],
+        ("two", 1): [],
+    }

@@ -6,7 +6,7 @@ from itertools import islice
 import pytest
 
 from provisioner.naming import NET_GROUP, NET_LEAVING_GROUP, WIRE_GROUP
-from provisioner.network.facts import Facts, Link
+from provisioner.network.facts import Facts, Link, Route
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import device, rules
 from provisioner.network.standalone.device import Change, Mark, Wish
@@ -198,3 +198,214 @@ def test_a_change_that_cannot_be_is_refused(have: Link, change: Change, what: st
 def test_a_change_between_the_modes_that_share_is_welcome() -> None:
     changes = [Change(mode=mode) for mode in Mode if not mode.is_exclusive]
     assert [told_of_change(OURS, change) for change in changes] == [[], [], [], []]
+
+
+DEAF = "in mode source a guest hears only the MACs of its list, and that is empty: see --allow"
+NO_IPV6 = "an MTU below 1280 leaves no room for IPv6"
+
+
+@pytest.mark.parametrize(
+    ("wish", "uplink", "warnings"),
+    [
+        (Wish("nic0", Mode.BRIDGE), NIC, []),
+        (Wish("nic0", Mode.BRIDGE, mtu=1280), NIC, []),
+        (Wish("nic0", Mode.BRIDGE, mtu=1279), NIC, [NO_IPV6]),
+        (Wish("nic0", Mode.BRIDGE), replace(NIC, mtu=1279), [NO_IPV6]),
+        (Wish("nic0", Mode.SOURCE), NIC, [DEAF]),
+        (Wish("nic0", Mode.SOURCE, sources=(MAC,)), NIC, []),
+        (
+            Wish("nic0", Mode.SOURCE, mtu=68),
+            replace(NIC, up=False, carrier=False),
+            [DEAF, NO_IPV6, "uplink nic0 is down: nobody outside is reached until it comes up"],
+        ),
+        (
+            Wish("nic0", Mode.BRIDGE),
+            replace(NIC, carrier=False),
+            ["uplink nic0 has no carrier: nobody outside is reached until it comes up"],
+        ),
+    ],
+)
+def test_what_will_work_otherwise_than_one_may_think(
+    wish: Wish, uplink: Link, warnings: list[str]
+) -> None:
+    assert rules.warnings(wish, uplink) == warnings
+
+
+SOURCE = replace(OURS, mode="source", sources=(MAC, OURS.mac))
+
+
+@pytest.mark.parametrize(
+    ("have", "change", "warnings"),
+    [
+        (OURS, Change(mtu=1280), []),
+        (OURS, Change(mtu=1279), [NO_IPV6]),
+        (replace(OURS, mtu=1279), Change(mtu=1278), []),
+        (OURS, Change(mode=Mode.SOURCE), [DEAF]),
+        (SOURCE, Change(sources=()), [DEAF]),
+        (SOURCE, Change(mtu=1400), []),
+        (
+            SOURCE,
+            Change(mode=Mode.VEPA),
+            [f"mvn0 forgets its list: to go back, say --allow for each of {MAC} {OURS.mac}"],
+        ),
+        (replace(SOURCE, sources=()), Change(mode=Mode.VEPA), []),
+    ],
+)
+def test_what_devices_will_do_otherwise_after_a_change(
+    have: Link, change: Change, warnings: list[str]
+) -> None:
+    tap = Macvtap.from_link(have, "nic0")
+    pairs = [(tap, device.changed(tap, change))]
+    assert rules.change_warnings(pairs) == warnings
+    assert rules.change_warnings(pairs * 2) == warnings
+
+
+@pytest.mark.parametrize(
+    ("wish", "facts", "taken", "texts"),
+    [
+        (
+            Wish("nope", Mode.PASSTHRU, mac=MAC),
+            ALONE,
+            (),
+            [
+                'there is no network device "nope" on this host',
+                "a passthru device bears its uplink's MAC, no other",
+            ],
+        ),
+        (
+            Wish("nic0", Mode.PASSTHRU, count=2),
+            Facts(links=(replace(NIC, ethernet=False),)),
+            (),
+            [
+                '"nic0" is not an Ethernet device: a macvtap needs one',
+                "a passthru device is alone on its uplink, and 2 are asked for",
+            ],
+        ),
+        (
+            Wish("nic0", Mode.PASSTHRU, mac=MAC, count=2),
+            ALONE,
+            (),
+            [
+                "a passthru device bears its uplink's MAC, no other",
+                "a passthru device is alone on its uplink, and 2 are asked for",
+                "2 devices cannot have one MAC",
+            ],
+        ),
+        (
+            Wish("nic0", Mode.VEPA, nopromisc=True, sources=(MAC,), mtu=1501),
+            ALONE,
+            (),
+            [
+                "--no-promisc means something in mode passthru only, not in vepa",
+                "--allow means something in mode source only, not in vepa",
+                "an MTU of 1501 is above the uplink's: nic0 has 1500",
+            ],
+        ),
+        (
+            Wish("nic0", Mode.VEPA, name="a" * 11, count=11),
+            ALONE,
+            (),
+            ['"mvn-aaaaaaaaaaa0" is too long for the name of a device'],
+        ),
+        (Wish("nic0", Mode.VEPA, name="a" * 11), ALONE, (), []),
+        (
+            Wish("nic0", Mode.VEPA, name="web", mac=NIC.mac),
+            ALONE,
+            ("mvn-web",),
+            [
+                'there is a device "mvn-web" already',
+                f'the MAC {NIC.mac} is already in use on nic0, by "nic0"',
+            ],
+        ),
+        (Wish("nic0", Mode.PASSTHRU, take_over=True, nopromisc=True), ALONE, (), []),
+        (Wish("nic0", Mode.VEPA, mtu=1500), ALONE, (), []),
+    ],
+)
+def test_every_reason_against_a_wish_is_given_at_once(
+    wish: Wish, facts: Facts, taken: tuple[str, ...], texts: list[str]
+) -> None:
+    assert [text for _, text in told(wish, facts, taken)] == texts
+
+
+def test_passthru_on_the_nic_of_the_default_route_is_asked_for_twice() -> None:
+    routed = replace(ALONE, routes=(Route("default", "nic0"),))
+    assert [status for status, _ in told(Wish("nic0", Mode.PASSTHRU), routed)] == [3]
+    assert told(Wish("nic0", Mode.PASSTHRU, take_over=True), routed) == []
+
+
+def test_each_reason_comes_with_what_to_do() -> None:
+    wish = Wish("nic0", Mode.PASSTHRU, mac=MAC, count=2, sources=(MAC,))
+    assert [error.fix for error in rules.complaints(wish, ALONE, ())] == [
+        "leave --mac out, or give the uplink that MAC",
+        "leave --count out, or use another mode",
+        "leave --mac out: each gets its own; or make them one by one",
+        "leave --allow out, or use --mode source",
+    ]
+    named = Wish("nic0", Mode.BRIDGE, name="a" * 11, count=11, nopromisc=True)
+    taken = ["mvn-aaaaaaaaaaa0"]
+    assert [error.fix for error in rules.complaints(named, ALONE, taken)] == [
+        "leave --no-promisc out, or use --mode passthru",
+        "use a --name of at most 11 characters, its number among them",
+    ]
+    found = rules.complaints(Wish("nic0", Mode.BRIDGE, name="x"), ALONE, ["mvn-x"])
+    assert [error.fix for error in found] == [
+        "use another --name, or take that device away first: vmnet net ls"
+    ]
+
+
+def test_a_change_is_refused_with_what_to_do() -> None:
+    tap = Macvtap.from_link(OURS, "nic0")
+    change = Change(mode=Mode.PASSTHRU, mtu=9000)
+    found = rules.change_complaints([(tap, device.changed(tap, change))], change, SHARED)
+    assert [(error.what, error.fix) for error in found] == [
+        (
+            "mvn0 is in mode bridge, and nothing goes to or from passthru while it lives",
+            "make it anew: vmnet net rm mvn0, then vmnet net create --mode passthru …",
+        ),
+        (
+            "an MTU of 9000 is above the uplink's: nic0 has 1500",
+            "write 1500 or less, or raise it: ip link set dev nic0 mtu 9000",
+        ),
+    ]
+    (nothing,) = rules.change_complaints([(tap, tap)], Change(), SHARED)
+    assert nothing.fix == "say what: --mode, --mtu, --up, … (see --help)"
+
+
+def test_a_change_is_of_what_is_named_and_of_nothing_else() -> None:
+    have = Macvtap.from_link(replace(OURS, mode="passthru", nopromisc=True, queues=2), "nic0")
+    assert device.changed(have, Change()) == have
+    assert device.changed(have, Change(nopromisc=False)) == replace(have, nopromisc=False)
+    assert device.changed(have, Change(up=False, txqueuelen=0, mtu=1400)) == replace(
+        have, up=False, txqueuelen=0, mtu=1400
+    )
+    listed = Macvtap.from_link(replace(OURS, mode="source", sources=(MAC,)), "nic0")
+    assert device.changed(listed, Change(sources=())) == replace(listed, sources=())
+    assert device.changed(listed, Change(mtu=1400)).sources == (MAC,)
+    foreign = replace(listed, alias="theirs")
+    assert device.changed(foreign, Change(owner=7)) == foreign
+
+
+def test_a_wish_for_one_device_is_the_device_as_a_whole() -> None:
+    wish = Wish(
+        *("nic0", Mode.SOURCE, 1, "web", 7, "lan", MAC, 1400, 2, 9, (OURS.mac,)), nopromisc=True
+    )
+    assert device.planned(wish, NIC, ()) == (
+        Macvtap(
+            *("mvn-web", "nic0", Mode.SOURCE, MAC, 1400, NET_GROUP, "vmnet-net:nic0/7/lan", ""),
+            nopromisc=True,
+            sources=(OURS.mac,),
+            queues=2,
+            txqueuelen=9,
+        ),
+    )
+
+
+@pytest.mark.parametrize(("name", "what"), [("a/b", '"a/b"'), ("a" * 12, f'"{"a" * 12}"')])
+def test_a_name_that_does_not_fit_is_answered_with_what_does(name: str, what: str) -> None:
+    with pytest.raises(BadValue) as raised:
+        device.given_name(name)
+    assert (raised.value.what, raised.value.fix) == (
+        f"{what} cannot name a device",
+        "use letters, digits, . _ and -, at most 11 of them",
+    )
+    assert device.given_name("A1._-b" + "x" * 5) == "A1._-b" + "x" * 5
