@@ -218,15 +218,17 @@ def test_the_host_is_met_at_an_address_that_no_guest_has() -> None:
 def test_a_guest_on_a_translating_switch_has_the_host_as_router_and_name_server() -> None:
     found = assign(load(MEETING, "p").plan)
     host = (ip_address("10.77.0.1"), ip_address("fd77::1"))
-    nat, plain = found["a", 3], found["a", 4]
+    nat, plain = found[NicId("a", 3)], found[NicId("a", 4)]
     assert (nat.gateways, nat.dns, nat.dhcp) == (host[:1], host, True)
     assert (plain.gateways, plain.dns, plain.dhcp) == ((), (), False)
 
 
 def test_a_lease_is_not_known_before_the_guest_has_asked() -> None:
     found = assign(load(MEETING, "p").plan)
-    assert found["a", 3].static == ()
-    assert found["a", 1].static == tuple(str(one.ip) for one in found["a", 1].addresses)
+    assert found[NicId("a", 3)].static == ()
+    assert found[NicId("a", 1)].static == tuple(
+        str(one.ip) for one in found[NicId("a", 1)].addresses
+    )
 
 
 PASSTHRU = """\
@@ -245,7 +247,7 @@ def test_a_passthru_nic_has_the_mac_of_its_uplink() -> None:
     macs = {"lan": "02:00:00:00:00:09", "wan": "02:00:00:00:00:0b", "own": "02:00:00:00:00:0a"}
     after = with_macs(plan, before, macs)
     assert [nic.mac for nic in after.values()] == [
-        before["a", 0].mac,
+        before[NicId("a", 0)].mac,
         "02:00:00:00:00:0b",
         "02:00:00:00:00:0a",
     ]
@@ -261,7 +263,7 @@ def test_a_source_list_means_macs_vms_and_the_host() -> None:
     assert heard(("vm:none",), found, "02:00:00:00:00:99") == ()
     listed = ("host", "02:ff:00:00:00:01", "vm:b", "02:ff:00:00:00:01")
     assert heard(listed, found, "02:ff:00:00:00:99") == tuple(
-        sorted({"02:ff:00:00:00:01", "02:ff:00:00:00:99", found["b", 0].mac})
+        sorted({"02:ff:00:00:00:01", "02:ff:00:00:00:99", found[NicId("b", 0)].mac})
     )
 
 

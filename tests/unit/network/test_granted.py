@@ -7,6 +7,7 @@ from provisioner.network.addressing import assign
 from provisioner.network.facts import Facts, Link
 from provisioner.network.standalone import granted
 from provisioner.plan.load.loader import load
+from provisioner.plan.nic_id import NicId
 
 ONE = Link(
     *("mvn0", 7, "macvtap", "02:00:00:00:00:70", 1500),
@@ -47,8 +48,8 @@ def test_nics_get_devices_in_the_order_of_both_names() -> None:
 
 def test_a_nic_has_the_mac_of_its_device() -> None:
     nics = assign(PLAN)
-    found = granted.as_granted(nics, {("a", 1): ONE})
-    assert found["a", 1] == replace(nics["a", 1], mac=ONE.mac)  # type: ignore[arg-type]
+    found = granted.as_granted(nics, {NicId("a", 1): ONE})
+    assert found[NicId("a", 1)] == replace(nics[NicId("a", 1)], mac=ONE.mac)  # type: ignore[arg-type]
     assert {key: nic for key, nic in found.items() if key != ("a", 1)} == {
         key: nic for key, nic in nics.items() if key != ("a", 1)
     }

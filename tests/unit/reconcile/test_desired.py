@@ -25,6 +25,7 @@ from provisioner.network.resources import Guard, Macvtap
 from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Plan
+from provisioner.plan.nic_id import NicId
 from provisioner.reconcile.desired import New, desired
 from provisioner.resource import Resource
 
@@ -152,7 +153,7 @@ def test_each_nic_has_a_macvtap_of_its_number() -> None:
 def test_a_guard_holds_a_nic_to_its_configuration(level: str) -> None:
     plan = plan_with(f"spoof_guard: {level}")
     (guard,) = (x for x in wanted(plan, FACTS) if isinstance(x, Guard))
-    assert guard == nftables.guard("lab", TAP, assign(plan)["web", 0], SpoofGuard(level))
+    assert guard == nftables.guard("lab", TAP, assign(plan)[NicId("web", 0)], SpoofGuard(level))
 
 
 def test_there_is_no_guard_where_none_is_wanted_or_none_can_be() -> None:
