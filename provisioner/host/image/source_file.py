@@ -23,15 +23,16 @@ class GivenImage:
     `tail` are its last TAIL bytes and `size` its length, where the file is not packed.
     """
 
-    def __init__(self, file: "_ReadFile", head: bytes) -> None:
+    def __init__(self, file: "_ReadFile", unpacked: unpack.Unpacked | None = None) -> None:
         self._file = file
-        self.head = head
-        self.tail = file.at(TAIL, max(0, file.size - TAIL))
-        self.size: int | None = file.size
+        self._unpacked = unpacked
+        self.head = unpacked.head if unpacked else file.at(HEAD, 0)
+        self.tail = b"" if unpacked else file.at(TAIL, max(0, file.size - TAIL))
+        self.size = None if unpacked else file.size
 
     def readinto(self, buffer: memoryview) -> int:
         """Read on; 0 at the end."""
-        return self._file.readinto(buffer)
+        return (self._unpacked or self._file).readinto(buffer)
 
     def position(self) -> tuple[int, int]:
         """Return how many bytes of the file have been read, and how many it has."""
@@ -42,27 +43,10 @@ class GivenImage:
 
         Raises VmnetError when it changed meanwhile, or holds more than one image.
         """
-        self._file.require_unchanged()
-        return ""
-
-
-class _PackedImage(GivenImage):
-    """An image that has to be unpacked from its file."""
-
-    def __init__(self, file: "_ReadFile", unpacked: unpack.Unpacked) -> None:
-        self._file = file
-        self._unpacked = unpacked
-        self.head = unpacked.head
-        self.tail = b""
-        self.size = None
-
-    def readinto(self, buffer: memoryview) -> int:
-        return self._unpacked.readinto(buffer)
-
-    def finish(self) -> str:
-        self._unpacked.finish()
-        while self._file.read(1 << 20):  # what stands behind counts for the digest
-            pass
+        if self._unpacked:
+            self._unpacked.finish()
+            while self._file.read(1 << 20):  # what stands behind counts for the digest
+                pass
         self._file.require_unchanged()
         return self._file.digest.hexdigest() if self._file.digest else ""
 
@@ -78,14 +62,13 @@ def opened(
     shown = one_line(shown or str(path), 120)
     with _regular(path, shown) as handle:
         file = _ReadFile(handle, shown)
-        head = file.at(HEAD, 0)
-        found = kind(head)
+        found = kind(file.at(HEAD, 0))
         if found not in UNPACKED:
-            yield GivenImage(file, head)
+            yield GivenImage(file)
             return
         file.digest = hashlib.new(algorithm)
         with unpack.damage(shown):
-            yield _PackedImage(file, unpack.image_in(file, found, most))
+            yield GivenImage(file, unpack.image_in(file, found, most))
 
 
 class _ReadFile(io.RawIOBase):

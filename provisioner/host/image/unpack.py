@@ -10,10 +10,9 @@ import io
 import lzma
 import tarfile
 import zlib
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, cast
+from typing import Any, cast
 
 from provisioner.errors import bad_input
 from provisioner.image.disk_kind import HEAD, RAW, kind
@@ -28,16 +27,20 @@ _SET_ID = 0o6000
 _LOOK = "see what is in it (tar -tvf); an archive of an image holds the image alone"
 
 
-class Unpacked(Protocol):
-    """An image as it comes out of its packing."""
+class Unpacked:
+    """An image as it comes out of its packing; `head` are its first HEAD bytes."""
 
-    head: bytes
+    def __init__(self, stream: "io.BufferedReader[Any]") -> None:
+        self._stream = stream
+        self.head = stream.peek(HEAD)[:HEAD]
 
     def readinto(self, buffer: memoryview) -> int:
         """Read on; 0 at the end."""
+        return self._stream.readinto(buffer)
 
     def finish(self) -> None:
         """Check that nothing but the image was packed. Raises VmnetError otherwise."""
+        _drain(self._stream)
 
 
 @contextmanager
@@ -57,13 +60,18 @@ def image_in(packed: io.RawIOBase, found: str, most: int) -> Unpacked:
 
     Errors are raised within `damage`, also those of reading on.
     """
-    stream = _Forward(_expanded(packed, found), most)
-    if kind(stream.head) == "tar":
-        return _Member(stream, most)
-    return stream
+    stream = io.BufferedReader(_Limited(_expanded(packed, found), most), HEAD)
+    if kind(stream.peek(HEAD)) == "tar":
+        return _ArchivedImage(stream, most)
+    return Unpacked(stream)
 
 
-def _expanded(packed: io.RawIOBase, found: str) -> "_Source":
+def _drain(stream: "io.BufferedReader[Any]") -> None:
+    while stream.read(_CHUNK):
+        pass
+
+
+def _expanded(packed: io.RawIOBase, found: str) -> "io.RawIOBase | gzip.GzipFile":
     match found:
         case "gzip":
             return gzip.GzipFile(fileobj=io.BufferedReader(packed, _CHUNK), mode="rb")
@@ -75,14 +83,10 @@ def _expanded(packed: io.RawIOBase, found: str) -> "_Source":
             return packed
 
 
-class _Source(Protocol):
-    def readinto(self, buffer: memoryview, /) -> int | None: ...
-
-
 _Decompressor = bz2.BZ2Decompressor | lzma.LZMADecompressor
 
 
-class _Expanded:
+class _Expanded(io.RawIOBase):
     """The output of a decompressor, never more at once than asked for; of all streams in a row."""
 
     def __init__(self, packed: io.RawIOBase, maker: Callable[[], _Decompressor]) -> None:
@@ -91,7 +95,7 @@ class _Expanded:
         self._now = maker()
         self._ahead = b""
 
-    def readinto(self, buffer: memoryview, /) -> int:
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         while not self._now.eof or self._next_stream():
             try:
                 found = self._now.decompress(self._input(), len(buffer))
@@ -121,66 +125,46 @@ class _Expanded:
         return False
 
 
-class _Begun(ABC):
-    """A stream whose first bytes were read to see what it is, and are given out again."""
+class _Limited(io.RawIOBase):
+    """What comes out of a packing, up to a limit. Each read fills its buffer, so peek() does."""
 
-    head: bytes
-    _ahead = b""
-
-    def readinto(self, buffer: memoryview) -> int:
-        if not self._ahead:
-            return self._more(buffer)
-        n = min(len(buffer), len(self._ahead))
-        buffer[:n], self._ahead = self._ahead[:n], self._ahead[n:]
-        return n
-
-    @abstractmethod
-    def _more(self, buffer: memoryview) -> int:
-        """Read on, from where the first bytes end."""
-
-
-class _Forward(_Begun):
-    """A stream that tarfile can read: it has a position, and is moved forward by reading."""
-
-    def __init__(self, source: _Source, most: int) -> None:
+    def __init__(self, source: "io.RawIOBase | gzip.GzipFile", most: int) -> None:
         self._source = source
         self._most = most
         self._came = 0
-        self._at = 0
-        self._header_left: int | None = None
-        self._ahead = self.head = self.read(HEAD)
-        self._at = 0
 
-    def readinto(self, buffer: memoryview) -> int:
-        n = super().readinto(buffer)
-        self._at += n
-        return n
+    def readable(self) -> bool:
+        return True
 
-    def _more(self, buffer: memoryview) -> int:
-        n = self._source.readinto(buffer) or 0
-        self._came += n
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        size = 0
+        while size < len(buffer) and (more := self._source.readinto(buffer[size:])):
+            size += more
+        self._came += size
         if self._came > self._most:
             raise _Refused(
                 f"more than {self._most >> 20:,} MiB come out of it, as if to fill the disk",
                 "if you trust it, unpack it yourself and import what was in it",
             )
-        return n
+        return size
+
+
+class _Tape:
+    """A stream as tarfile reads it: it has a position, and is moved forward by reading."""
+
+    def __init__(self, stream: "io.BufferedReader[Any]") -> None:
+        self._stream = stream
+        self._at = 0
+        self._header_left: int | None = None
 
     def read(self, size: int = -1) -> bytes:
         if self._header_left is not None:
             self._header_left -= size
         if not 0 <= size <= _MOST_AT_ONCE or (self._header_left or 0) < 0:
             raise _Refused("it has headers without an end", "unpack it yourself, if you trust it")
-        return self._taken(size)
-
-    def _taken(self, size: int) -> bytes:
-        found = bytearray(size)
-        view, n = memoryview(found), 0
-        while n < size and (more := self.readinto(view[n:])):
-            n += more
-        view.release()
-        del found[n:]
-        return bytes(found)
+        found = self._stream.read(size)
+        self._at += len(found)
+        return found
 
     def tell(self) -> int:
         return self._at
@@ -189,8 +173,10 @@ class _Forward(_Begun):
         if where < self._at:
             raise tarfile.ReadError("it points backwards")
         while self._at < where:
-            if not self._taken(min(_CHUNK, where - self._at)):
+            skipped = len(self._stream.read(min(_CHUNK, where - self._at)))
+            if not skipped:
                 raise EOFError("it ends too early")
+            self._at += skipped
         return self._at
 
     @contextmanager
@@ -205,20 +191,17 @@ class _Forward(_Begun):
         finally:
             self._header_left = None
 
-    def finish(self) -> None:
-        while self._taken(_CHUNK):
-            pass
 
-
-class _Member(_Begun):
+class _ArchivedImage(Unpacked):
     """The one image in an archive."""
 
-    def __init__(self, stream: _Forward, most: int) -> None:
-        self._stream = stream
+    def __init__(self, archive: "io.BufferedReader[Any]", most: int) -> None:
+        self._archive = archive
+        self._tape = _Tape(archive)
         self._most = most
         # TarFile asks for no more than tell, seek and read when it only reads forward.
-        with stream.header():
-            self._tar = tarfile.TarFile(fileobj=stream, mode="r")  # type: ignore[arg-type]
+        with self._tape.header():
+            self._tar = tarfile.TarFile(fileobj=self._tape, mode="r")  # type: ignore[arg-type]
         self._seen = 0
         found = self._next_image()
         if found is None:
@@ -227,19 +210,16 @@ class _Member(_Begun):
                 "see what is in it (tar -tvf); if it is a file system, import the vendor's disk "
                 "image instead",
             )
-        self._name, self._file, self.head = found
-        self._ahead = self.head
-
-    def _more(self, buffer: memoryview) -> int:
-        return self._file.readinto(buffer)
+        self._name, image = found
+        super().__init__(image)
 
     def finish(self) -> None:
         if other := self._next_image():
             names = " and ".join(f'"{one_line(name, 60)}"' for name in (self._name, other[0]))
             raise _Refused(f"it holds two images, {names}", "unpack it and import the one you mean")
-        self._stream.finish()
+        _drain(self._archive)
 
-    def _next_image(self) -> tuple[str, "io.BufferedReader", bytes] | None:
+    def _next_image(self) -> "tuple[str, io.BufferedReader[Any]] | None":
         while member := self._next():
             self._seen += 1
             if self._seen > _MOST_MEMBERS:
@@ -250,14 +230,13 @@ class _Member(_Begun):
             file = self._tar.extractfile(member) if member.isreg() else None
             if file is None:
                 continue
-            opened = cast("io.BufferedReader", file)
-            head = opened.read(HEAD)
-            if (found := kind(head)) == "qcow2" or found in RAW:
-                return member.name, opened, head
+            image: io.BufferedReader[Any] = io.BufferedReader(cast("io.RawIOBase", file), HEAD)
+            if (found := kind(image.peek(HEAD))) == "qcow2" or found in RAW:
+                return member.name, image
         return None
 
     def _next(self) -> tarfile.TarInfo | None:
-        with self._stream.header():
+        with self._tape.header():
             found = self._tar.next()
         self._tar.members.clear()  # type: ignore[attr-defined]  # it would remember all of them
         return found
