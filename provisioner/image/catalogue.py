@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Literal, Self, TypeVar
@@ -22,27 +21,11 @@ from provisioner.image import digest as digests
 from provisioner.image import source
 from provisioner.image.digest import Digest, Form
 from provisioner.image.source import Remote, Url
-from provisioner.image.traits import ImageTraits
+from provisioner.image.traits import FirmwareName, ImageTraits
 from provisioner.plan import scalars
-from provisioner.plan.choices import Firmware
 from provisioner.plan.scalars import BadValue, meant, quoted
 
 T = TypeVar("T")
-
-
-class Cpu(StrEnum):
-    """The least CPU that an image's programs run on: a level of the x86-64 psABI."""
-
-    V1 = "x86-64-v1"
-    V2 = "x86-64-v2"
-    V3 = "x86-64-v3"
-
-
-class Ready(StrEnum):
-    """What shows by default that a guest of this image is ready."""
-
-    AGENT = "agent"
-    SSH = "ssh"
 
 
 def _parsed_by(read: Callable[[str], T]) -> PlainValidator:
@@ -57,15 +40,9 @@ def _parsed_by(read: Callable[[str], T]) -> PlainValidator:
     return PlainValidator(validate)
 
 
-def _keyring(value: str) -> str:
-    if value.startswith((".", "/")) or ".." in value.split("/"):
-        raise BadValue(f"{quoted(value)} is not the name of a keyring", "write a file name")
-    return value
-
-
 Address = Annotated[Url, _parsed_by(source.address)]
 Name = Annotated[str, _parsed_by(source.name)]
-Keyring = Annotated[str, _parsed_by(_keyring)]
+Keyring = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 
 
 class _FrozenModel(BaseModel):
@@ -93,7 +70,8 @@ class DigestList(_FrozenModel):
 class CatalogueEntry(_FrozenModel):
     """One image of the catalogue.
 
-    `urls` are mirrors of one file; `agent` tells whether the QEMU guest agent is in the image.
+    `urls` are mirrors of one file; `agent` tells whether the QEMU guest agent is in the image,
+    `min_cpu` is the least level of the x86-64 psABI that its programs run on, "" for any.
     """
 
     name: Name
@@ -102,13 +80,11 @@ class CatalogueEntry(_FrozenModel):
     urls: tuple[Address, ...] = Field(min_length=1)
     digest: Annotated[Digest, _parsed_by(digests.digest)] | None = None
     digests: DigestList | None = None
-    format: Literal["qcow2", "raw"] = "qcow2"
-    boot: tuple[Firmware, ...] = Field(min_length=1)
+    boot: tuple[FirmwareName, ...] = Field(min_length=1)
     user: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
     min_memory_mib: Annotated[int, BeforeValidator(scalars.memory_mib)] = Field(alias="min_memory")
-    min_cpu: Cpu = Cpu.V1
+    min_cpu: Literal["", "x86-64-v2", "x86-64-v3"] = ""
     agent: bool = False
-    ready: Ready = Ready.SSH
 
     @property
     def source(self) -> Remote:
@@ -119,10 +95,10 @@ class CatalogueEntry(_FrozenModel):
     def traits(self) -> ImageTraits:
         """Return what is known of the image's guests."""
         return ImageTraits(
-            boot=tuple(firmware.value for firmware in self.boot),
+            boot=self.boot,
             user=self.user,
             min_memory_mib=self.min_memory_mib,
-            min_cpu="" if self.min_cpu is Cpu.V1 else str(self.min_cpu),
+            min_cpu=self.min_cpu,
             agent=self.agent,
         )
 
@@ -132,8 +108,6 @@ class CatalogueEntry(_FrozenModel):
             raise BadValue(f"nothing proves {self.name}", "give a digest or a digest list")
         if len({url.file_name for url in self.urls}) > 1:
             raise BadValue(f"the mirrors of {self.name} have files of two names", "use one name")
-        if self.ready is Ready.AGENT and not self.agent:
-            raise BadValue(f"{self.name} has no agent that could be ready", "write ready: ssh")
         return self
 
 
