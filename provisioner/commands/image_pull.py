@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import blake2s
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from provisioner.errors import VmnetError, bad_input
 from provisioner.guest.domain import Image
 from provisioner.host.download import fetch
 from provisioner.host.download import proof as proofs
-from provisioner.host.download.proof import Trust
 from provisioner.host.image import store
 from provisioner.host.image.copy import Progress
 from provisioner.host.system import paths, plan_files
@@ -29,16 +28,6 @@ _UNKNOWN = ImageTraits(boot=("bios", "uefi"))
 _RECIPES = ("debian-12", "debian-13")
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A download that has been decided on."""
-
-    name: str
-    remote: Remote
-    traits: ImageTraits
-    proved: bool
-
-
 def pull(what: str, tell: Tell, progress: Progress, *, name: str = "", pin: str = "") -> Stored:
     """Fetch what the catalogue or an address names, prove it, and take it into the store.
 
@@ -53,12 +42,16 @@ def pull(what: str, tell: Tell, progress: Progress, *, name: str = "", pin: str 
                 path, Origin(named, str(path.absolute()), digest=source.digest), tell, progress
             )
         case Named():
-            return _fetched(_of_catalogue(source, tell), tell, progress)
+            return _pull_known(source, tell, progress)
         case Remote():
-            return _fetched(_of_address(source, name, tell), tell, progress)
+            sources.require_digest_in_ci(source, os.environ)
+            if not source.digest:
+                tell(f"nothing proves {source.urls[0]} but the TLS certificate of its host")
+            named = record.require_name(name or record.name_from(source.urls[0].file_name))
+            return _fetched(named, source, _UNKNOWN, tell, progress)
 
 
-def _of_catalogue(source: Named, tell: Tell) -> _Wanted:
+def _pull_known(source: Named, tell: Tell, progress: Progress) -> Stored:
     entry = catalogue.find(source.name)
     if entry is None:
         raise catalogue.packaged().unknown(source.name)
@@ -67,23 +60,16 @@ def _of_catalogue(source: Named, tell: Tell) -> _Wanted:
         proof = proofs.of_entry(entry, tell=tell)
         tell(f"{entry.name}: {proof.message}")
         digest = proof.digest
-    return _Wanted(entry.name, Remote(entry.urls, digest), entry.traits, proved=True)
+    return _fetched(entry.name, Remote(entry.urls, digest), entry.traits, tell, progress)
 
 
-def _of_address(remote: Remote, name: str, tell: Tell) -> _Wanted:
-    proof = proofs.of_source(remote)
-    if proof.trust is not Trust.PINNED:
-        tell(proof.message)
-    named = record.require_name(name or record.name_from(remote.urls[0].file_name))
-    return _Wanted(named, remote, _UNKNOWN, proved=proof.trust is not Trust.NOTHING)
-
-
-def _fetched(wanted: _Wanted, tell: Tell, progress: Progress) -> Stored:
-    remote = wanted.remote
-    into = paths.cache() / "downloads" / f"{_mark(remote, 8)}-{one_line(wanted.name, 40)}"
+def _fetched(
+    name: str, remote: Remote, traits: ImageTraits, tell: Tell, progress: Progress
+) -> Stored:
+    into = paths.cache() / "downloads" / f"{_mark(remote, 8)}-{one_line(name, 40)}"
 
     def there() -> Path | None:
-        kept = store.find(paths.store(), wanted.name)
+        kept = store.find(paths.store(), name)
         same = kept and remote.digest and remote.digest.hex == kept.record.digest
         return kept.path if kept and same else None
 
@@ -91,11 +77,9 @@ def _fetched(wanted: _Wanted, tell: Tell, progress: Progress) -> Stored:
         remote, into, tell=tell, progress=lambda done, all_: progress(done, all_ or 0), there=there
     ) as got:
         digest = remote.digest or got.digests[0]
-        added = add(
-            got.path, Origin(wanted.name, got.shown_url, wanted.traits, digest), tell, progress
-        )
+        added = add(got.path, Origin(name, got.shown_url, traits, digest), tell, progress)
         into.unlink(missing_ok=True)  # the store has its own copy
-    if not wanted.proved:
+    if not remote.digest:
         tell(sources.pin_notice(got.shown_url, got.digests[0]))
     return added
 

@@ -201,19 +201,13 @@ def _path(text: str) -> str:
     return path
 
 
-def in_ci(environment: Mapping[str, str]) -> bool:
-    """Return whether this is a CI job, as all CI systems say it: by the variable CI."""
-    return environment.get("CI", "").strip().lower() not in _NOT_CI
-
-
-def unproved(remote: Remote, *, ci: bool) -> VmnetError | None:
-    """Return the refusal of a download without a digest: once, by hand, but not in a CI job."""
-    if remote.digest or not ci:
-        return None
-    return bad_input(
-        f"nothing proves {remote.urls[0]}: no digest is given, and this is a CI job",
-        "fetch it once by hand, and write the digest that vmnet prints: SOURCE@sha256:HEX",
-    )
+def require_digest_in_ci(remote: Remote, environment: Mapping[str, str]) -> None:
+    """Raise VmnetError for a download without a digest in a CI job, where all systems set CI."""
+    if remote.digest is None and environment.get("CI", "").strip().lower() not in _NOT_CI:
+        raise bad_input(
+            f"nothing proves {remote.urls[0]}: no digest is given, and this is a CI job",
+            "fetch it once by hand, and write the digest that vmnet prints: SOURCE@sha256:HEX",
+        )
 
 
 def pin_notice(shown_url: str, found: Digest) -> str:

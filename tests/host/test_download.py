@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host.download.fetch import Fetched, fetch
+from provisioner.host.download.fetch import Fetched
 from provisioner.host.download.limits import Limits
 from provisioner.image import source
 from provisioner.image.digest import Digest
 from provisioner.image.source import Remote
+from tests.host_tools.downloads import fetch
 from tests.host_tools.http_server import (
     Script,
     Talk,

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.download.fetch import fetch
 from provisioner.host.download.limits import Limits
 from provisioner.image import source as sources
 from provisioner.image.digest import Digest
 from provisioner.image.source import Remote
+from tests.host_tools.downloads import fetch
 from tests.host_tools.http_server import Script, Talk, cut_after, first_then, head, serving, whole
 
 pytestmark = pytest.mark.usefixtures("trusted")

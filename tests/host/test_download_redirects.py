@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host.download.fetch import fetch
 from provisioner.host.download.limits import Limits
 from provisioner.image import source as sources
 from provisioner.image.digest import Digest
 from provisioner.image.source import Remote
+from tests.host_tools.downloads import fetch
 from tests.host_tools.http_server import PUBLIC, Liar, Talk, head, redirecting, serving, whole
 from tests.host_tools.namespace import Namespace, ip
 

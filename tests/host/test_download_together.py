@@ -15,11 +15,12 @@ from subprocess import PIPE
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host.download.fetch import fetch, fetching
+from provisioner.host.download.fetch import fetching
 from provisioner.host.download.limits import Limits
 from provisioner.image import source as sources
 from provisioner.image.digest import Digest
 from provisioner.image.source import Remote
+from tests.host_tools.downloads import fetch
 from tests.host_tools.http_server import Asked, Script, Talk, head, redirecting, serving, whole
 
 pytestmark = pytest.mark.usefixtures("trusted")
@@ -32,7 +33,7 @@ FETCH = """\
 import sys
 from pathlib import Path
 from provisioner.image import source as sources
-from provisioner.host.download.fetch import fetch
+from tests.host_tools.downloads import fetch
 url, into, pin = sys.argv[1:]
 say = lambda *words: print(*words, flush=True)
 got = fetch(sources.parse(url, pin), Path(into), tell=say, progress=lambda done, _: say("at", done))

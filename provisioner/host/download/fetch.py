@@ -43,22 +43,6 @@ class Fetched:
     fresh: bool = True
 
 
-def fetch(
-    source: Remote,
-    into: Path,
-    *,
-    limits: Limits = Limits(),  # noqa: B008  (a frozen value)
-    tell: Callable[[str], None] = lambda _: None,
-    progress: Progress = lambda _done, _total: None,
-) -> Fetched:
-    """Download a file to the path `into`, from the first mirror that has it.
-
-    See `fetching`; the file may be taken away by others as soon as this returns.
-    """
-    with fetching(source, into, limits=limits, tell=tell, progress=progress) as got:
-        return got
-
-
 @contextmanager
 def fetching(
     source: Remote,
@@ -69,10 +53,11 @@ def fetching(
     progress: Progress = lambda _done, _total: None,
     there: Callable[[], Path | None] = lambda: None,
 ) -> Iterator[Fetched]:
-    """Download a file and hold the lock on `into` while the caller does something with it.
+    """Download a file to the path `into`, from the first mirror that has it, and keep it locked.
 
-    Several that want the same path download it once: the others wait, and find it at `into`, or
-    where `there`, called once they have waited, returns that the first has put it. A file without a
+    The caller does something with it while it is locked. Several that want the same path download
+    it once: the others wait, and find it at `into`, or where `there`, called once they have
+    waited, returns that the first has put it. A file without a
     digest in `source` is taken as it comes. An interrupt leaves INTO.part, with which the next
     call goes on. Raises VmnetError, and then `into` is not there, when no mirror gave a file with
     the digest that was asked for, or the disk refuses it.
@@ -86,7 +71,7 @@ def fetching(
             return
         with _disk_errors(into):
             got = _still_good(into, source, tell) if into.exists() else None
-            got = got or _Download(source, into, limits, tell, progress).run()
+            got = got or _Download(source, into, limits, tell, progress, Pace(limits)).run()
         yield got
 
 
@@ -107,23 +92,16 @@ def _found(path: Path, source: Remote) -> Fetched:
     return Fetched(path, tuple(digests), path.stat().st_size, str(source.urls[0]), fresh=False)
 
 
+@dataclass(frozen=True, slots=True)
 class _Download:
     """One download of one file, from mirror to mirror."""
 
-    def __init__(
-        self,
-        source: Remote,
-        into: Path,
-        limits: Limits,
-        tell: Callable[[str], None],
-        progress: Progress,
-    ) -> None:
-        self.source = source
-        self.into = into
-        self.limits = limits
-        self.tell = tell
-        self.progress = progress
-        self.pace = Pace(limits)
+    source: Remote
+    into: Path
+    limits: Limits
+    tell: Callable[[str], None]
+    progress: Progress
+    pace: Pace
 
     def run(self) -> Fetched:
         """Try the mirrors in turn."""

@@ -1,52 +1,27 @@
 """What proves an image before it is downloaded: a pinned digest, or the vendor's list of them."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from provisioner.errors import VmnetError
 from provisioner.host.download import http
 from provisioner.host.download import signature as signatures
 from provisioner.host.download.limits import SMALL, AttemptFailed, Limits, Pace, failed
-from provisioner.image import digest, source
+from provisioner.image import digest
 from provisioner.image.catalogue import CatalogueEntry, DigestList
 from provisioner.image.digest import Digest
 from provisioner.image.http import NoBody, PartialContent, judge
-from provisioner.image.source import Remote, Url
+from provisioner.image.source import Url
 
 _FIX = "give the digest yourself: SOURCE@sha256:HEX"
 
 
-class Trust(StrEnum):
-    """What a digest rests on."""
-
-    PINNED = "pinned"  # it was written down: by the user, or in the catalogue
-    SIGNED = "signed"  # the vendor's list, its signature good
-    LISTED = "listed"  # the vendor's list over https: checksum only
-    NOTHING = "nothing"  # there is no digest
-
-
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The digest that an image must have, what it rests on, and a message that says so."""
+    """The digest that an image must have, and a message about what it rests on."""
 
     digest: Digest | None
-    trust: Trust
     message: str
-
-
-def of_source(remote: Remote) -> Proof:
-    """Return what proves a source that the user wrote.
-
-    Raises VmnetError, status BAD_INPUT, when nothing does and this is a CI job.
-    """
-    if remote.digest:
-        return Proof(remote.digest, Trust.PINNED, f"the digest is given: {remote.digest}")
-    if refusal := source.unproved(remote, ci=source.in_ci(os.environ)):
-        raise refusal
-    message = f"nothing proves {remote.urls[0]} but the TLS certificate of its host"
-    return Proof(None, Trust.NOTHING, message)
 
 
 def of_entry(
@@ -57,36 +32,35 @@ def of_entry(
     Raises VmnetError when the list cannot be had, does not name the image or is badly signed.
     """
     if entry.digest is not None or entry.digests is None:
-        return Proof(entry.digest, Trust.PINNED, f"the catalogue pins {entry.name}: {entry.digest}")
+        return Proof(entry.digest, f"the catalogue pins {entry.name}: {entry.digest}")
     wanted = entry.digests
     tell(f"fetching the digest list {wanted.url}")
     content = _read(wanted.url, limits)
-    listed, trust, message = _verified(content, wanted, limits)
+    listed, message = _verified(content, wanted, limits)
     try:
         text = listed.decode("utf-8")
     except UnicodeDecodeError as error:
         raise VmnetError(f"the digest list {wanted.url} is not text", fix=_FIX) from error
     name = entry.urls[0].file_name
     found = digest.listed(text, name, form=wanted.form, list_name=str(wanted.url))
-    return Proof(found, trust, message)
+    return Proof(found, message)
 
 
-def _verified(content: bytes, wanted: DigestList, limits: Limits) -> tuple[bytes, Trust, str]:
-    """Return the part of a list that counts, what it rests on, and a message that says so."""
+def _verified(content: bytes, wanted: DigestList, limits: Limits) -> tuple[bytes, str]:
+    """Return the part of a list that counts, and a message about what it rests on."""
     only = f"checksum only, over https from {wanted.url.host}"
     if wanted.signature is None:
-        return content, Trust.LISTED, f"{only}: the vendor does not sign it, or not verifiably"
+        return content, f"{only}: the vendor does not sign it, or not verifiably"
     ring = signatures.keyring(wanted.signature.keyrings)
     if ring is None:
         names = " or ".join(wanted.signature.keyrings)
-        return content, Trust.LISTED, f"{only}: there is no keyring {names} to verify it with"
+        return content, f"{only}: there is no keyring {names} to verify it with"
     if not signatures.can_verify():
-        return content, Trust.LISTED, f"{only}: gpgv is not installed"
+        return content, f"{only}: gpgv is not installed"
     by = wanted.signature.url
     signature = _read(by, limits) if by else None
     signed = signatures.verified(content, signature, ring, str(wanted.url))
-    message = f"signed by {signed.signer} ({signed.fingerprint}, in {ring})"
-    return signed.text, Trust.SIGNED, message
+    return signed.text, f"signed by {signed.signer} ({signed.fingerprint}, in {ring})"
 
 
 def _read(url: Url, limits: Limits) -> bytes:

@@ -144,22 +144,20 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     assert sanitize(complaint(text)) == complaint(text)
 
 
-@pytest.mark.parametrize(
-    ("value", "ci"),
-    [("true", True), ("1", True), ("True", True), ("false", False), ("0", False), ("", False)],
-)
-def test_ci_says_so_itself(value: str, *, ci: bool) -> None:
-    assert source.in_ci({"CI": value}) is ci
-    assert not source.in_ci({})
+@pytest.mark.parametrize("value", ["true", "1", "True"])
+def test_a_ci_job_must_have_a_proof(value: str) -> None:
+    source.require_digest_in_ci(Remote((Url("https://h/x"),), PIN), {"CI": value})
+    with pytest.raises(VmnetError) as caught:
+        source.require_digest_in_ci(Remote((Url("https://h/x?token=1"),)), {"CI": value})
+    assert caught.value.status == Exit.BAD_INPUT
+    assert caught.value.what == (
+        "nothing proves https://h/x?…: no digest is given, and this is a CI job"
+    )
 
 
-@pytest.mark.parametrize(
-    ("proved", "ci", "refused"),
-    [(True, True, False), (True, False, False), (False, False, False), (False, True, True)],
-)
-def test_only_a_ci_job_must_have_a_proof(*, proved: bool, ci: bool, refused: bool) -> None:
-    remote = Remote((Url("https://h/x"),), PIN if proved else None)
-    assert bool(source.unproved(remote, ci=ci)) is refused
+@pytest.mark.parametrize("environment", [{}, {"CI": "false"}, {"CI": "0"}, {"CI": ""}])
+def test_by_hand_no_proof_is_needed(environment: dict[str, str]) -> None:
+    source.require_digest_in_ci(Remote((Url("https://h/x"),)), environment)
 
 
 def test_a_first_use_tells_how_to_have_the_same_again() -> None:
