@@ -11,7 +11,7 @@ from provisioner.cli import output
 from provisioner.cli.options import Connection, File, GuestTimeout, Identity, Jump
 from provisioner.cli.run import plan_target, running
 from provisioner.commands import command
-from provisioner.commands.target import Options
+from provisioner.commands.target import CommandRun
 from provisioner.errors import bad_input
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.access.ssh import SshOptions, ssh
 
         how = SshOptions(_key(identity), jump)
-        target, options = plan_target(file, connection=connection), Options(command.SSH, timeout)
-        _become(worker, ssh(target, options, worker, output.line, vm, argv or (), how=how))
+        run = CommandRun(command.SSH, worker, output.line, timeout)
+        _become(worker, ssh(plan_target(file, connection=connection), run, vm, argv or (), how))
 
 
 def cp(  # noqa: PLR0913  (every one a word of the command line)
@@ -67,9 +67,7 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
             raise bad_input(f'"{way}" is not a way to copy', "write ssh, agent or auto")
         argv = cp(
             plan_target(file, connection=connection),
-            Options(command.CP, timeout),
-            worker,
-            output.line,
+            CommandRun(command.CP, worker, output.line, timeout),
             (source, destination),
             how=SshOptions(_key(identity), jump),
             way=way,
@@ -83,11 +81,11 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
 @export.command(name="ssh-config")
 def ssh_config(file: File = None, *, identity: Identity = None) -> None:
     """Print a ssh_config for a plan's guests: ssh -F FILE VM."""
-    with running(command.EXPORT):
-        from provisioner.commands.access.export import ssh_config
+    with running(command.EXPORT) as worker:
+        from provisioner.commands.access.ssh import ssh_config
 
-        target, options = plan_target(file), Options(command.EXPORT)
-        output.typed(ssh_config(target, options, output.line, _key(identity)).rstrip("\n"))
+        run = CommandRun(command.EXPORT, worker, output.line)
+        output.typed(ssh_config(plan_target(file), run, _key(identity)).rstrip("\n"))
 
 
 def _become(worker: "Worker", argv: list[str]) -> None:

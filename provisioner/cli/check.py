@@ -1,6 +1,7 @@
 """vmnet check: the measurements as a grid, as TAP, JUnit, JSON or HTML, once or again."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -18,7 +19,7 @@ from provisioner.cli.options import (
 )
 from provisioner.cli.run import PLAN_FILE, plan_target, running
 from provisioner.commands import command
-from provisioner.commands.target import Options
+from provisioner.commands.target import CommandRun
 from provisioner.errors import Exit, bad_input
 from provisioner.text import one_line
 
@@ -63,11 +64,9 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands import up
 
         target = plan_target(file or plan, sets, connection=connection)
-        options = Options(
-            command.CHECK, timeout or 0, lock_timeout, pairs=pairs, idle=output.warm_up
-        )
         with output.progress("check") as tell:
-            report = up.check(target, options, worker, tell)
+            run = CommandRun(command.CHECK, worker, tell, timeout or 0, lock_timeout)
+            report = up.check(target, replace(run, pairs=pairs, idle=output.warm_up))
         write(report, target, junit, html)
         show(report, tap=tap, json=json)
         raise typer.Exit(report.status)

@@ -11,7 +11,7 @@ from provisioner.cli import output
 from provisioner.cli.options import Connection, File, GuestTimeout, Vm
 from provisioner.cli.run import plan_target, running
 from provisioner.commands import command
-from provisioner.commands.target import Options
+from provisioner.commands.target import CommandRun
 from provisioner.errors import Exit
 
 _CI = ("GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD")
@@ -34,10 +34,10 @@ def exec_(
     It gets standard input when that is not a terminal, 16 MiB at most.
     """
     with running(command.EXEC, ctx) as worker:
-        from provisioner.commands.access.exec import run
+        from provisioner.commands.access.console import execute
 
-        target, options = plan_target(file, connection=connection), Options(command.EXEC, timeout)
-        ran = run(target, options, worker, vm, argv, _input())
+        run = CommandRun(command.EXEC, worker, output.nothing, timeout)
+        ran = execute(plan_target(file, connection=connection), run, vm, argv, _input())
         output.foreign(ran.stdout, sys.stdout)
         output.foreign(ran.stderr, sys.stderr)
         if ran.truncated:
@@ -69,15 +69,8 @@ def console(
         argv += ["--connection", connection] if connection else []
         if sys.stdin.isatty():
             output.line(f"the console; {escape} leaves it" if key else "the console")
-        console(
-            target,
-            Options(command.CONSOLE, 30),
-            worker,
-            output.line,
-            vm,
-            escape=key,
-            resize=argv if resize else None,
-        )
+        run = CommandRun(command.CONSOLE, worker, output.line, 30)
+        console(target, run, vm, escape=key, resize=argv if resize else None)
 
 
 def logs(
@@ -93,10 +86,10 @@ def logs(
 ) -> None:
     """Print what a VM has said on its console."""
     with running(command.LOGS):
-        from provisioner.commands.access import logs
+        from provisioner.commands.access.console import find_log, follow_log
         from provisioner.host.guest import console_log
 
-        log = logs.find(plan_target(file), vm, qemu=qemu)
+        log = find_log(plan_target(file), vm, qemu=qemu)
         size = log.path.stat().st_size
         write = _writer(raw=raw)
         if raw:
@@ -106,7 +99,7 @@ def logs(
             write(f"{text}{end}".encode())
         if follow:
             try:
-                logs.follow(log, size, write)
+                follow_log(log, size, write)
             except KeyboardInterrupt:
                 raise typer.Exit(Exit.INTERRUPTED) from None
 

@@ -10,7 +10,7 @@ from provisioner.cli import output
 from provisioner.cli.options import Connection, File, Json, LockTimeout
 from provisioner.cli.run import plan_target, running
 from provisioner.commands import command
-from provisioner.commands.target import Options
+from provisioner.commands.target import CommandRun
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
 from provisioner.text import sanitize
@@ -33,9 +33,8 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.IP, ctx, json=json) as worker:
         from provisioner.commands.access import ip as addresses
 
-        options = Options(command.IP, timeout, lock_timeout)
-        target = plan_target(file, connection=connection)
-        found = addresses.find(target, options, worker, output.nothing, nic)
+        run = CommandRun(command.IP, worker, output.nothing, timeout, lock_timeout)
+        found = addresses.find(plan_target(file, connection=connection), run, nic)
         if json:
             output.typed(json_document("ip", nics=[asdict(one) for one in found]))
         else:

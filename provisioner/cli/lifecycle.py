@@ -1,5 +1,6 @@
 """vmnet up, down, status, plan and render: a plan brought up, taken away, looked at."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -19,7 +20,7 @@ from provisioner.cli.options import (
 )
 from provisioner.cli.run import name_target, plan_target, read, running
 from provisioner.commands import command
-from provisioner.commands.target import Options
+from provisioner.commands.target import CommandRun
 
 if TYPE_CHECKING:
     from provisioner.report.report import Report
@@ -65,12 +66,10 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         target = plan_target(
             file or plan, sets, text=text, connection=connection, allow_file=allow_file
         )
-        options = Options(
-            command.UP, timeout or 0, lock_timeout, recreate=recreate, idle=output.warm_up
-        )
         with output.progress("up") as tell:
-            report = up(target, options, worker, tell)
-        _end(report, options, json=json)
+            run = CommandRun(command.UP, worker, tell, timeout or 0, lock_timeout)
+            report = up(target, replace(run, recreate=recreate, idle=output.warm_up))
+        _end(report, run, json=json)
 
 
 def down(  # noqa: PLR0913  (every one a word of the command line)
@@ -88,15 +87,15 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.DOWN, ctx, json=json) as worker:
         from provisioner.commands.up import down
 
-        options = Options(command.DOWN, lock_timeout_s=lock_timeout)
         target = (
             name_target(name, connection)
             if name
             else plan_target(file or plan, sets, connection=connection)
         )
         with output.progress("down") as tell:
-            report = down(target, options, worker, tell)
-        _end(report, options, json=json)
+            run = CommandRun(command.DOWN, worker, tell, lock_timeout_s=lock_timeout)
+            report = down(target, run)
+        _end(report, run, json=json)
 
 
 def status(  # noqa: PLR0913  (every one a word of the command line)
@@ -118,15 +117,15 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.STATUS, ctx, json=json) as worker:
         from provisioner.commands.status import status
 
-        options = Options(command.STATUS, lock_timeout_s=lock_timeout, wide=wide)
         target = (
             name_target(name, connection)
             if name
             else plan_target(file or plan, sets, connection=connection, allow_file=allow_file)
         )
         with output.progress("status") as tell:
-            report = status(target, options, worker, tell)
-        _end(report, options, json=json)
+            run = CommandRun(command.STATUS, worker, tell, lock_timeout_s=lock_timeout, wide=wide)
+            report = status(target, run)
+        _end(report, run, json=json)
 
 
 def plan_(  # noqa: PLR0913  (every one a word of the command line)
@@ -144,11 +143,11 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.PLAN, ctx, json=json) as worker:
         from provisioner.commands.up import plan as planned
 
-        options = Options(command.PLAN, lock_timeout_s=lock_timeout)
         target = plan_target(file or plan, sets, connection=connection, allow_file=allow_file)
         with output.progress("plan") as tell:
-            report = planned(target, options, worker, tell)
-        _end(report, options, json=json)
+            run = CommandRun(command.PLAN, worker, tell, lock_timeout_s=lock_timeout)
+            report = planned(target, run)
+        _end(report, run, json=json)
 
 
 def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowFile = None) -> None:
@@ -159,11 +158,11 @@ def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowF
         typer.echo(render(plan_target(file, sets, allow_file=allow_file), vm), nl=False)
 
 
-def _end(report: "Report", options: Options, *, json: bool) -> NoReturn:
+def _end(report: "Report", run: CommandRun, *, json: bool) -> NoReturn:
     if json:
         from provisioner.report.report import as_json
 
         typer.echo(as_json(report))
     else:
-        output.show(report, steps=options.command.lists_steps)
+        output.show(report, steps=run.command.lists_steps)
     raise typer.Exit(report.status)

@@ -10,7 +10,7 @@ from provisioner.cli import output
 from provisioner.cli.options import Connection, File, LockTimeout, Nic
 from provisioner.cli.run import plan_target, running
 from provisioner.commands import command
-from provisioner.commands.target import Options
+from provisioner.commands.target import CommandRun
 from provisioner.errors import bad_input
 
 
@@ -50,9 +50,7 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
             )
         found = link.link(
             plan_target(file, connection=connection),
-            Options(command.LINK, lock_timeout_s=lock_timeout),
-            worker,
-            output.nothing,
+            CommandRun(command.LINK, worker, output.nothing, lock_timeout_s=lock_timeout),
             nic,
             up=None if state is None else state == "up",
             wish=impaired,
@@ -81,17 +79,17 @@ def capture(  # noqa: PLR0913  (every one a word of the command line)
 ) -> None:
     """Show the frames of a guest's NIC, both ways, or write them as pcap; Ctrl-C ends it."""
     with running(command.CAPTURE):
-        from provisioner.commands.access import capture
-        from provisioner.host.probe import capture as tcpdump
+        from provisioner.commands.access import link
+        from provisioner.host.probe import capture
 
         limits = ["-s", str(snaplen), *(["-c", str(count)] if count else [])]
         target = plan_target(file)
         into = None
         if write is not None:
-            capture.argv(target, nic, (), None, ())  # before a file is made
+            link.tcpdump(target, nic, (), None, ())  # before a file is made
             into = _into(write, force=force)
-        argv = capture.argv(target, nic, filters or (), into, limits)
-        messages = tcpdump.run(argv, into, output.typed_now, duration)
+        argv = link.tcpdump(target, nic, filters or (), into, limits)
+        messages = capture.run(argv, into, output.typed_now, duration)
         for text in messages.splitlines():
             if "packet" in text:
                 output.line(text)

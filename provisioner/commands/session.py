@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from provisioner.commands import command, defaults, plan_files
-from provisioner.commands.target import NameTarget, Options, PlanTarget, Tell
+from provisioner.commands.target import CommandRun, NameTarget, PlanTarget, Tell
 from provisioner.errors import Exit, VmnetError, collected, refuse
 from provisioner.guest.domain import Domain, Overlay
 from provisioner.guest.xml import render
@@ -46,12 +46,20 @@ class HostSession:
     """One command under way: the lock is held, libvirt is open, the host has been looked at."""
 
     target: NameTarget | PlanTarget
-    options: Options
-    worker: Worker
-    tell: Tell
+    run: CommandRun
     snapshot: Snapshot
     chosen: list[tuple[str, str, str]]
     nics: Nics = field(default_factory=dict)
+
+    @property
+    def worker(self) -> Worker:
+        """The process that asks libvirt and the kernel."""
+        return self.run.worker
+
+    @property
+    def tell(self) -> Tell:
+        """Shows the user a line."""
+        return self.run.tell
 
     @property
     def is_embedded(self) -> bool:
@@ -60,7 +68,7 @@ class HostSession:
 
     def look(self) -> Snapshot:
         """Look at the host again."""
-        self.snapshot = self.worker.within(self.options.timeout_s or None).do(MACHINE.observe)
+        self.snapshot = self.worker.within(self.run.timeout_s or None).do(MACHINE.observe)
         return self.snapshot
 
     def tidy(self) -> None:
@@ -68,7 +76,7 @@ class HostSession:
 
         Of a command that has changed nothing: what it has made to look.
         """
-        if not self.options.command.changes_host:
+        if not self.run.command.changes_host:
             self.worker.do(MACHINE.abandon)
         elif all(r.OF_HOST for r in self.snapshot.resources.values()):
             self.worker.do(MACHINE.tidy)
@@ -181,13 +189,13 @@ class Session(HostSession):
         plan = self.target.plan
         there = self.snapshot.resources.values()
         have = [r for r in there if isinstance(r, Domain)]
-        kept = {} if self.options.recreate else {d.vm: d for d in have}
+        kept = {} if self.run.recreate else {d.vm: d for d in have}
         if self.files is None:
             self.files = plan_files.files(self.target)
         disks = {r.path: r for r in there if isinstance(r, Overlay)}
         loader = firmware.loader()
         images = defaults.images(self.target, kept, self.tell if build else None)
-        if self.options.command.judges_images:
+        if self.run.command.judges_images:
             refuse(imagerules.complaints(plan, self.target.positions, images, disks, loader))
         accel = Chosen("", "")
         if any(vm.name not in kept for vm in plan.vms):
@@ -200,17 +208,11 @@ class Session(HostSession):
 
 
 @overload
-def begun(
-    target: PlanTarget, options: Options, worker: Worker, tell: Tell
-) -> AbstractContextManager[Session]: ...
+def begun(target: PlanTarget, run: CommandRun) -> AbstractContextManager[Session]: ...
 @overload
-def begun(
-    target: NameTarget, options: Options, worker: Worker, tell: Tell
-) -> AbstractContextManager[HostSession]: ...
+def begun(target: NameTarget, run: CommandRun) -> AbstractContextManager[HostSession]: ...
 @contextmanager
-def begun(
-    target: NameTarget | PlanTarget, options: Options, worker: Worker, tell: Tell
-) -> Iterator[Any]:
+def begun(target: NameTarget | PlanTarget, run: CommandRun) -> Iterator[Any]:
     """Hold the plan's lock, open libvirt, look at the host.
 
     Raises VmnetError when the host cannot: no rights, no libvirt, the lock held for too long.
@@ -222,21 +224,21 @@ def begun(
     else:
         privileges.require()
     home, root = paths.home(target.name), paths.libvirt_root(target.name)
-    if options.command is command.DOWN:
+    if run.command is command.DOWN:
         privileges.close_own_folders(home, root, paths.state(), paths.run())
     privileges.require_own_folders(paths.state(), home, paths.run(), root)
-    if options.command is command.UP:
+    if run.command is command.UP:
         plan_folders.refuse_foreign(home, target.name)
     lock = locks.held(
         paths.lock_file(target.name),
-        f"{options.command} {target.name}",
-        timeout_s=options.lock_timeout_s,
-        notify=tell,
-        tidy=options.command.changes_host or not paths.run().exists(),
+        f"{run.command} {target.name}",
+        timeout_s=run.lock_timeout_s,
+        notify=run.tell,
+        tidy=run.command.changes_host or not paths.run().exists(),
     )
     # The worker ends first: whoever waits for the lock finds libvirt free to be opened.
-    with lock, closing(worker):
-        session = _opened(target, options, worker, tell)
+    with lock, closing(run.worker):
+        session = _opened(target, run)
         try:
             yield session
         except BaseException:
@@ -256,11 +258,9 @@ def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
     return granted.as_granted(with_macs(plan, nics, macs), granted.devices(plan, facts))
 
 
-def _opened(
-    target: NameTarget | PlanTarget, options: Options, worker: Worker, tell: Tell
-) -> HostSession:
-    within_s = options.timeout_s or None
-    opening = worker.within(within_s and max(within_s, _OPEN_S)).call(
+def _opened(target: NameTarget | PlanTarget, run: CommandRun) -> HostSession:
+    within_s = run.timeout_s or None
+    opening = run.worker.within(within_s and max(within_s, _OPEN_S)).call(
         MACHINE.open, target.name, target.connection
     )
     nics: Nics = {}
@@ -268,14 +268,14 @@ def _opened(
         from provisioner.network.addressing import assign
 
         nics = assign(target.plan)
-        if options.command is command.UP:
+        if run.command is command.UP:
             render.warm_up()
     chosen = opening.result()
-    snapshot = worker.within(within_s).do(MACHINE.observe)
-    session = HostSession(target, options, worker, tell, snapshot, [])
+    snapshot = run.worker.within(within_s).do(MACHINE.observe)
+    session = HostSession(target, run, snapshot, [])
     if isinstance(target, PlanTarget):
         nics = on_host(target.plan, nics, snapshot.facts)
-        session = Session(target, options, worker, tell, snapshot, [], nics)
+        session = Session(target, run, snapshot, [], nics)
     session.choose("libvirt", chosen)
     return session
 

@@ -8,7 +8,7 @@ from provisioner.commands import defaults, plan_files
 from provisioner.commands.domain_xml import domain_xml
 from provisioner.commands.execute import Outcome
 from provisioner.commands.session import HostSession, Session, begun, domain, one
-from provisioner.commands.target import NameTarget, Options, PlanTarget, Tell
+from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.commands.up import reported
 from provisioner.errors import VmnetError
 from provisioner.guest.agent_info import GuestInfo
@@ -17,7 +17,7 @@ from provisioner.host.machine import MACHINE
 from provisioner.host.network import impairment, nftables
 from provisioner.host.storage import firmware
 from provisioner.host.system import paths
-from provisioner.host.system.worker import Call, Worker
+from provisioner.host.system.worker import Call
 from provisioner.network.facts import Chosen, Facts
 from provisioner.plan.nic_id import numbered
 from provisioner.reconcile.desired import New, desired
@@ -30,18 +30,18 @@ _ALL_S = 8.0  # of all guests' answers
 _RUNS = "running"
 
 
-def status(target: PlanTarget | NameTarget, options: Options, worker: Worker, tell: Tell) -> Report:
+def status(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
     """Say what the plan is made of now, and what `up` would do."""
-    with begun(target, options, worker, tell) as session:
+    with begun(target, run) as session:
         have = session.snapshot.resources
         want = {k: r for k, r in have.items() if not isinstance(r, Leftover)}
         if isinstance(session, Session):
             want = dict(session.wanted(build=False))
         left = diff(want, have)
         for line in _hindrances(session):
-            tell(line)
+            run.tell(line)
         report = reported(session, Outcome(), left)
-        return _with_guests(session, report) if options.wide else report
+        return _with_guests(session, report) if run.wide else report
 
 
 def _with_guests(session: HostSession, report: Report) -> Report:

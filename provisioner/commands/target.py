@@ -1,4 +1,4 @@
-"""What a command is about, and how it goes about it."""
+"""What a command is about, and what it works with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,18 +9,24 @@ from provisioner.commands.command import Command
 from provisioner.host.system.plan_files import Fence
 
 if TYPE_CHECKING:
+    from provisioner.host.system.worker import Worker
     from provisioner.plan.load.positions import Places
     from provisioner.plan.model import Plan
 
 Tell = Callable[[str], None]
-"""Takes a line about something that happens."""
+"""Shows the user a line about something that happens."""
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What a command line can change about how a command goes about its work."""
+class CommandRun:
+    """One run of a command: what it works with, and what its command line can change about it.
+
+    `worker` is there in commands that start one (see command.py).
+    """
 
     command: Command
+    worker: "Worker"
+    tell: Tell
     timeout_s: float = 0.0  # of waiting for guests; 0 leaves it to what they boot
     lock_timeout_s: float = 30.0
     recreate: bool = False
@@ -55,7 +61,7 @@ class PlanTarget:
 
     @property
     def connection(self) -> str:
-        """Where libvirt is: what the operator says, else the plan."""
+        """Where libvirt is: what the operator names, else the plan."""
         return self.uri or self.plan.connection
 
     @property

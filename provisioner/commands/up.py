@@ -8,7 +8,7 @@ from provisioner.commands.check.run import When, checked
 from provisioner.commands.domain_xml import drawn
 from provisioner.commands.execute import Outcome, execute
 from provisioner.commands.session import HostSession, Session, begun
-from provisioner.commands.target import NameTarget, Options, PlanTarget, Tell
+from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.guest.domain import Domain
 from provisioner.host.guest import console_log
@@ -17,7 +17,6 @@ from provisioner.host.machine import MACHINE
 from provisioner.host.network import reservations
 from provisioner.host.system import paths
 from provisioner.host.system.plan_folders import foreign
-from provisioner.host.system.worker import Worker
 from provisioner.network import nftables
 from provisioner.network.facts import Facts
 from provisioner.preflight.warnings import warnings
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _STEP_S = 2.0  # that each step has, however late it begins
 
 
-def up(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Report:
+def up(target: PlanTarget, run: CommandRun) -> Report:
     """Bring the plan up; doing it twice changes nothing.
 
     Raises Complaints when the plan or the host forbids it, before anything is touched, and
@@ -43,14 +42,14 @@ def up(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Repo
     """
     started = time.monotonic()
     # Until its guests have been checked, they may not answer for their addresses themselves.
-    with begun(target, options, worker, tell) as session, ExitStack() as kept:
+    with begun(target, run) as session, ExitStack() as kept:
         session.refuse()
         console_log.cap(paths.consoles(target.name))
         # Until disks depend on them, nobody may remove images: vmnet image prune waits.
-        with store_files.held(paths.store(), tell):
+        with store_files.held(paths.store(), run.tell):
             want = session.wanted()
             steps = diff(want, session.snapshot.resources)
-            _refuse_restarts(steps, options)
+            _refuse_restarts(steps, run)
             xmls = drawn(target, steps)
             changed = {
                 s.resource.vm
@@ -62,8 +61,8 @@ def up(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Repo
             _warn(session)
             began = time.monotonic()
             if not steps:
-                tell("nothing to do")
-            end = began + options.timeout_s if options.timeout_s else None
+                run.tell("nothing to do")
+            end = began + run.timeout_s if run.timeout_s else None
             outcome = _done(session, steps, xmls, end)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
@@ -77,9 +76,9 @@ def up(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Repo
         return checked(session, report, When(began, started, fresh, end))
 
 
-def plan(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Report:
+def plan(target: PlanTarget, run: CommandRun) -> Report:
     """Say what `up` would do; touch nothing."""
-    with begun(target, options, worker, tell) as session:
+    with begun(target, run) as session:
         session.refuse()
         _warn(session)
         steps = diff(session.wanted(build=False), session.snapshot.resources)
@@ -87,10 +86,10 @@ def plan(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Re
         return reported(session, Outcome(), steps)
 
 
-def check(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> Report:
+def check(target: PlanTarget, run: CommandRun) -> Report:
     """Measure who reaches whom among the VMs that run."""
     started = time.monotonic()
-    with begun(target, options, worker, tell) as session:
+    with begun(target, run) as session:
         running = {d.vm for d in _domains(session.snapshot.resources)}
         missing = [vm.name for vm in target.plan.vms if vm.name not in running]
         if missing:
@@ -99,20 +98,21 @@ def check(target: PlanTarget, options: Options, worker: Worker, tell: Tell) -> R
                 fix="bring the plan up first: vmnet up",
                 status=Exit.CHECK_FAILED,
             )
-        end = time.monotonic() + options.timeout_s if options.timeout_s else None
+        end = time.monotonic() + run.timeout_s if run.timeout_s else None
         when = When(started, started, end=end)
         return checked(session, reported(session, Outcome(), []), when)
 
 
-def down(target: PlanTarget | NameTarget, options: Options, worker: Worker, tell: Tell) -> Report:
+def down(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
     """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
-    with begun(target, options, worker, tell) as session:
+    with begun(target, run) as session:
         reservations.forget(target.name)  # of an up that was killed
         steps = diff({}, session.snapshot.resources)
         outcome = _done(session, steps, {})
         for family, name in session.snapshot.facts.firewall.namesakes:
             if name.startswith(nftables.prefix(target.name)):
-                tell(f"left alone: the nftables table {one_line(name)} ({family}) is not vmnet's")
+                table = f"the nftables table {one_line(name)} ({family})"
+                run.tell(f"left alone: {table} is not vmnet's")
         left = diff({}, session.look().resources)
         return reported(session, outcome, left)
 
@@ -126,7 +126,7 @@ def _domains(resources: Resources) -> list[Domain]:
     return [r for r in resources.values() if isinstance(r, Domain)]
 
 
-def _refuse_restarts(steps: list[Step], options: Options) -> None:
+def _refuse_restarts(steps: list[Step], run: CommandRun) -> None:
     """End no guest that the user wants to keep, unless told to."""
     created = {
         s.resource.name for s in steps if s.verb is Verb.CREATE and isinstance(s.resource, Domain)
@@ -136,7 +136,7 @@ def _refuse_restarts(steps: list[Step], options: Options) -> None:
         for s in steps
         if s.verb is Verb.DELETE and isinstance(s.resource, Domain) and s.resource.name in created
     ]
-    if not options.recreate:
+    if not run.recreate:
         refuse(
             [
                 VmnetError(
@@ -175,7 +175,7 @@ def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report
         status = Exit.PARTLY_DONE if some else failed[0].error.status
     facts = session.snapshot.facts
     told = list(warnings(session.target.plan, facts)) if isinstance(session, Session) else []
-    if session.options.command.lists_foreign:
+    if session.run.command.lists_foreign:
         alone = [
             f"left alone, vmnet has not made it: {one_line(str(x))}"
             for x in foreign(session.target.name)
@@ -184,7 +184,7 @@ def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report
             session.tell(line)
         told += alone
     return Report(
-        command=session.options.command.name,
+        command=session.run.command.name,
         plan=session.target.name,
         status=status,
         chosen=tuple(session.chosen),

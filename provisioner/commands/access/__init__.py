@@ -1,1 +1,1 @@
-"""ssh, exec, console, capture, link: access to running guests."""
+"""ssh, cp, exec, console, logs, link, capture, ip: access to running guests."""

@@ -1,21 +1,19 @@
 """vmnet cp: files copied by ssh, or through the guest agent."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from provisioner.commands.access.agent_copy import AgentCopy
 from provisioner.commands.access.ssh import SshAccess, SshOptions, logins
 from provisioner.commands.session import begun, domain
-from provisioner.commands.target import Options, PlanTarget, Tell
+from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import openssh
-from provisioner.host.system.worker import Worker
 
 
 def cp(  # noqa: PLR0913  (what the command line says, word by word)
     target: PlanTarget,
-    options: Options,
-    worker: Worker,
-    tell: Tell,
+    run: CommandRun,
     paths: tuple[str, str],
     *,
     how: SshOptions,
@@ -31,14 +29,15 @@ def cp(  # noqa: PLR0913  (what the command line says, word by word)
     copied = openssh.copied(*paths, [vm.name for vm in target.plan.vms])
     if way != "agent":
         try:
-            access = SshAccess(target, options, worker, tell)
+            access = SshAccess(target, run)
             login, jump = logins(access, copied.vm, how)
         except VmnetError as error:
             if way == "ssh" or how.jump:
                 raise
-            tell(f"not by ssh: {error.what}")
+            run.tell(f"not by ssh: {error.what}")
         else:
-            tell(f"by ssh, to {login.user}@{login.address}{f' through {jump.vm}' if jump else ''}")
+            through = f" through {jump.vm}" if jump else ""
+            run.tell(f"by ssh, to {login.user}@{login.address}{through}")
             return openssh.scp(login, copied, how.identity, jump, folders=folders)
     if folders:
         raise VmnetError(
@@ -46,11 +45,11 @@ def cp(  # noqa: PLR0913  (what the command line says, word by word)
             fix=f"pack it: tar -c FOLDER | vmnet exec {copied.vm} -- tar -x; or use --way ssh",
             status=Exit.BAD_INPUT if way == "agent" else Exit.HOST_CANNOT,
         )
-    tell("by the guest agent, which needs no network")
-    with begun(target, options, worker, lambda _: None) as session:
+    run.tell("by the guest agent, which needs no network")
+    with begun(target, replace(run, tell=lambda _: None)) as session:
         domain(session.snapshot.resources.values(), copied.vm)
-        session.await_agent(copied.vm, options.timeout_s)
-        copy = AgentCopy(worker, copied.vm, progress)
+        session.await_agent(copied.vm, run.timeout_s)
+        copy = AgentCopy(run.worker, copied.vm, progress)
         if copied.to_guest:
             copy.put(copied.here, copied.there)
         else:

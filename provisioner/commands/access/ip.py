@@ -9,7 +9,7 @@ from provisioner.check.discovery import NicAddresses, NicObservations, judged
 from provisioner.commands.access.link import nics_of
 from provisioner.commands.check import claims
 from provisioner.commands.session import Session, begun
-from provisioner.commands.target import Options, PlanTarget, Tell
+from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.host.guest.commands import Guests
@@ -17,7 +17,6 @@ from provisioner.host.machine import MACHINE
 from provisioner.host.netlink import links
 from provisioner.host.network import dnsmasq
 from provisioner.host.probe import listen
-from provisioner.host.system.worker import Worker
 from provisioner.network import frames
 from provisioner.plan.ip import Address
 from provisioner.plan.nic_id import NicId, numbered
@@ -28,18 +27,16 @@ _SWEEP_S = 4.0
 _FOUR = 4
 
 
-def find(
-    target: PlanTarget, options: Options, worker: Worker, tell: Tell, words: str
-) -> list[NicAddresses]:
+def find(target: PlanTarget, run: CommandRun, words: str) -> list[NicAddresses]:
     """Find the addresses of the NICs that `words` means, "" for all; see the docs for the ways.
 
     Raises VmnetError when there is no such NIC, or the plan is not up.
     """
     plan = target.plan
     wanted = nics_of(plan, words) if words else tuple(key for key, _ in plan.nics())
-    with begun(target, options, worker, tell) as session:
+    with begun(target, run) as session:
         search = _Search(session, wanted)
-        return search.run(options.timeout_s)
+        return search.run(run.timeout_s)
 
 
 class _Search:

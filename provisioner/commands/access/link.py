@@ -1,20 +1,20 @@
-"""vmnet link: a guest's link set down or up, or impaired."""
+"""vmnet link and capture: a guest's link set down or up, or impaired; the frames on it."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.commands.session import begun
-from provisioner.commands.target import Options, PlanTarget, Tell
+from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import Exit, VmnetError
+from provisioner.host.netlink import links
 from provisioner.host.network import impairment, macvtap
-from provisioner.host.system.worker import Worker
 from provisioner.network.impairment import Found, Impairment
 from provisioner.plan.nic_id import NicId, numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from provisioner.network.facts import Link
     from provisioner.plan.model import Plan
 
@@ -52,11 +52,9 @@ def nics_of(plan: "Plan", name: str) -> tuple[NicId, ...]:
     return found
 
 
-def link(  # noqa: PLR0913  (what the command line says, word by word)
+def link(
     target: PlanTarget,
-    options: Options,
-    worker: Worker,
-    tell: Tell,
+    run: CommandRun,
     name: str,
     *,
     up: bool | None = None,
@@ -68,17 +66,17 @@ def link(  # noqa: PLR0913  (what the command line says, word by word)
     Raises VmnetError when there is no such NIC, or the kernel cannot.
     """
     chosen = nics_of(target.plan, name)
-    with begun(target, options, worker, tell) as session:
+    with begun(target, run) as session:
         devices = {key: device_of(session.snapshot.facts.links, target.plan, key) for key in chosen}
         for device in devices.values():
             if up is not None:
-                worker.do(macvtap.plug, device, up=up)
+                run.worker.do(macvtap.plug, device, up=up)
             if clear:
-                worker.do(impairment.clear, device)
+                run.worker.do(impairment.clear, device)
             if wish is not None:
-                worker.do(impairment.set_on, device, wish)
+                run.worker.do(impairment.set_on, device, wish)
         now = {x.name: x for x in session.look().facts.links}
-        found = worker.do(impairment.found_on, list(devices.values()))
+        found = run.worker.do(impairment.found_on, list(devices.values()))
     return [
         LinkState(str(key), device, now[device].up, found.get(device, Found("", 0)))
         for key, device in devices.items()
@@ -86,10 +84,10 @@ def link(  # noqa: PLR0913  (what the command line says, word by word)
     ]
 
 
-def device_of(links: "Sequence[Link]", plan: "Plan", key: NicId) -> str:
+def device_of(known: "Sequence[Link]", plan: "Plan", key: NicId) -> str:
     """Find a NIC's macvtap by its name, and prove by its alias that it is this NIC's."""
     name, alias = naming.macvtap(plan.name, *key), naming.alias(plan.name, *key)
-    found = next((x for x in links if x.name == name), None)
+    found = next((x for x in known if x.name == name), None)
     if found is None or found.alias != alias:
         raise VmnetError(
             f"{key} has no macvtap that vmnet has made: the plan is not up",
@@ -97,3 +95,22 @@ def device_of(links: "Sequence[Link]", plan: "Plan", key: NicId) -> str:
             status=Exit.CONFLICT if found else Exit.HOST_CANNOT,
         )
     return name
+
+
+def tcpdump(
+    target: PlanTarget, name: str, filters: Sequence[str], into: int | None, limits: Sequence[str]
+) -> list[str]:
+    """Return the command line that captures a NIC's frames; nothing holds the plan for that.
+
+    Raises VmnetError when the NIC is not there, or this user may not listen.
+    """
+    (key, *_) = nics_of(target.plan, name)
+    device = device_of(links.every(), target.plan, key)
+    if os.geteuid():
+        raise VmnetError(
+            "only root may listen to a guest's frames",
+            fix="run it as root",
+            status=Exit.HOST_CANNOT,
+        )
+    write = ["-U", "-w", "-"] if into is not None else ["-l", "-n"]
+    return ["tcpdump", "-i", device, *limits, *write, "--", *filters]

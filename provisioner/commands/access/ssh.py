@@ -1,4 +1,4 @@
-"""vmnet ssh: into a guest over a network on which this host reaches it.
+"""vmnet ssh and vmnet export: into a guest over a network on which this host reaches it.
 
 Which network that is follows from the modes. No libvirt is asked: the plan's addresses and the
 macvtaps in the kernel are enough, unless an address has to be found out.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from provisioner import naming
 from provisioner.commands.access import ip
 from provisioner.commands.session import on_host, one
-from provisioner.commands.target import Options, PlanTarget, Tell
+from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest import host_key, openssh
 from provisioner.guest.openssh import SshLogin
@@ -21,7 +21,6 @@ from provisioner.host.netlink import links
 from provisioner.host.network import dnsmasq
 from provisioner.host.probe import tcp
 from provisioner.host.system import paths
-from provisioner.host.system.worker import Worker
 from provisioner.network.facts import Facts
 from provisioner.plan.checks import HOST
 from provisioner.reachability.ssh_route import Routes, Way
@@ -47,13 +46,11 @@ class SshOptions:
 class SshAccess:
     """How a plan's VMs are reached by ssh, from one look at the kernel's devices."""
 
-    def __init__(
-        self, target: PlanTarget, options: Options, worker: Worker | None, tell: Tell
-    ) -> None:
+    def __init__(self, target: PlanTarget, run: CommandRun) -> None:
         from provisioner.network.addressing import assign
 
         self.plan: Plan = target.plan
-        self._target, self._options, self._worker, self._tell = target, options, worker, tell
+        self._target, self._run = target, run
         home = str(paths.home(self.plan.name))
         self.facts = Facts(links=tuple(links.every()), home=home, user=os.geteuid())
         self.nics: Nics = on_host(self.plan, assign(self.plan), self.facts)
@@ -161,11 +158,9 @@ class SshAccess:
 
     def _found(self, ways: Sequence[Way]) -> list[str]:
         """Look for addresses that nobody has planned. Raises VmnetError when there are none."""
-        if self._worker is None:
-            return []
         vm = ways[0].nic.vm
         numbers = {way.nic.number for way in ways}
-        seen = ip.find(self._target, self._options, self._worker, self._tell, vm)
+        seen = ip.find(self._target, self._run, vm)
         found = [known.address for one in seen if one.nic in numbers for known in one.addresses]
         usable = [address for address in found if not address.startswith("fe80:")]
         if not usable:
@@ -176,19 +171,17 @@ class SshAccess:
         return usable
 
 
-def ssh(  # noqa: PLR0913  (what the command line says, word by word)
-    target: PlanTarget,
-    options: Options,
-    worker: Worker,
-    tell: Tell,
-    vm: str,
-    argv: Sequence[str],
-    *,
-    how: SshOptions,
+def ssh(
+    target: PlanTarget, run: CommandRun, vm: str, argv: Sequence[str], how: SshOptions
 ) -> list[str]:
     """Return the command line of ssh into a VM. Raises VmnetError when no network leads there."""
-    login, jump = logins(SshAccess(target, options, worker, tell), one(target, vm), how)
+    login, jump = logins(SshAccess(target, run), one(target, vm), how)
     return openssh.ssh(login, argv, how.identity, jump)
+
+
+def ssh_config(target: PlanTarget, run: CommandRun, identity: str) -> str:
+    """Return a ssh_config for a plan's guests."""
+    return openssh.config(*SshAccess(target, run).logins(), identity)
 
 
 def logins(access: SshAccess, vm: str, how: SshOptions) -> tuple[SshLogin, SshLogin | None]:

@@ -75,7 +75,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     before = session.worker.do(nftables.dropped)
     measuring = Measuring(ends, pairs, readiness, session.worker)
     threads = measuring.start()
-    threading.Thread(target=session.options.idle, daemon=True).start()
+    threading.Thread(target=session.run.idle, daemon=True).start()
     patience = _CLOUD_INIT_S if any(image.cloud_init for image in images.values()) else _READY_S
     left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
     readiness.settle(up_now, left_s, when.ready_since, when.fresh)
@@ -142,7 +142,7 @@ def _pairs(session: Session, up: set[str]) -> tuple[Pair, ...]:
     asked = user_checks.expand(plan, session.nics, promised)
     every = [*(there if user_checks.wants_matrix(plan) else ()), *asked]
     every = [p for p in every if not {p.source, p.target} & names - up]
-    return sample(every, names) if session.options.pairs == "sample" else tuple(every)
+    return sample(every, names) if session.run.pairs == "sample" else tuple(every)
 
 
 def _measured_switches(session: Session, pairs: Iterable[Pair]) -> dict[str, bool]:
