@@ -42,10 +42,7 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
             doctorkernel.kvm(kvm.result(), kernel.container),
             host.qemu(version, trouble, embedded.run_user()[0]),
             host.libvirt(libvirt.result()),
-            *host.tools(
-                {name for name in host.programs() if programs.is_installed(name)},
-                uefi=firmware.loader() is not None,
-            ),
+            *host.tools(programs.is_installed, uefi=firmware.loader() is not None),
         ]
     return found
 

@@ -1,8 +1,13 @@
-"""What vmnet doctor says: findings about a host, each with its fix, and their summary."""
+"""Findings of vmnet doctor about a host, each with its fix, and their summary."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
 
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
@@ -30,7 +35,15 @@ class Item:
 
 
 Case = tuple[object, str, Severity, str]
-"""Whether a case holds (its truth), what to say then, how bad that is, and the fix."""
+"""Whether a case holds (its truth); the message then, how bad that is, and the fix."""
+
+
+@cache
+def table(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a table of templates/doctor.yaml."""
+    file = files("provisioner").joinpath("templates/doctor.yaml")
+    rows: list[dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))[name]
+    return rows
 
 
 def first(area: str, good: str, *cases: Case) -> Item:

@@ -1,10 +1,10 @@
 """What the host has to have besides its kernel: rights, QEMU, libvirt, free space."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from provisioner.doctor.findings import Item, Severity, first
+from provisioner.doctor.findings import Item, Severity, first, table
 
 _MIB: Final = 1 << 20
 
@@ -51,33 +51,23 @@ def qemu(version: str, trouble: str, user: str) -> Item:
     return first("virtualisation", good, (trouble, trouble, Severity.BAD, fix))
 
 
-_TOOLS: Final = (
-    ("qemu-img", "makes guests' disks", Severity.LACKS, "qemu-utils"),
-    ("ssh-keygen", "makes the key that a guest is known by", Severity.LACKS, "openssh-client"),
-    ("openssl", "hashes a password: in the clear", Severity.LACKS, "openssl"),
-    ("gpgv", "verifies the vendors' lists of digests", Severity.NOTE, "gpgv"),
-    ("mmdebstrap", "builds Debian images here", Severity.NOTE, "mmdebstrap"),
-)
-"""Programs that guests' disks and images take: what each does, and its package in Debian."""
-
-
-def tools(there: Container[str], *, uefi: bool) -> Iterator[Item]:
+def tools(is_there: Callable[[str], object], *, uefi: bool) -> Iterator[Item]:
     """Check the programs that only some plans need; `uefi`: OVMF is on the host."""
     missing = [
-        (f"{name}, which {what}, is missing", state, f"apt-get install {package}")
-        for name, what, state, package in _TOOLS
-        if name not in there
+        Item(
+            "guests",
+            f"{program['name']}, which {program['purpose']}, is missing",
+            Severity(program["state"]),
+            f"apt-get install {program['package']}",
+        )
+        for program in table("programs")
+        if not is_there(program["name"])
     ]
     if not uefi:
-        missing.append(("OVMF is missing: no `boot: uefi`", Severity.LACKS, "apt-get install ovmf"))
-    yield from (Item("guests", *one) for one in missing)
-    if not missing:
-        yield Item("guests", "disks, images, host keys and UEFI: all programs are there")
-
-
-def programs() -> tuple[str, ...]:
-    """Return the programs that `tools` judges."""
-    return tuple(name for name, *_ in _TOOLS)
+        what = "OVMF is missing: no `boot: uefi`"
+        missing.append(Item("guests", what, Severity.LACKS, "apt-get install ovmf"))
+    good = Item("guests", "disks, images, host keys and UEFI: all programs are there")
+    yield from missing or [good]
 
 
 def libvirt(found: Libvirt) -> Item:

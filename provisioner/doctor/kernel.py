@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from provisioner.doctor.findings import Item, Severity, first
+from provisioner.doctor.findings import Item, Severity, first, table
 
 AREA: Final = "kernel"
 
@@ -18,18 +18,10 @@ class Need:
     module: str
     option: str  # of the kernel's configuration
     without: str
-    state: Severity = Severity.LACKS
+    state: str
 
 
-NEEDS: Final = (
-    Need("macvlan", "macvlan", "MACVLAN", "no guest has a network", Severity.BAD),
-    Need("macvtap", "macvtap", "MACVTAP", "no guest has a network", Severity.BAD),
-    Need("veth", "veth", "VETH", "no `switch:`, and guests on a NIC cannot be asked one by one"),
-    Need("bridge", "bridge", "BRIDGE", "no `switch: {hairpin: true}`"),
-    Need("vlan", "8021q", "VLAN_8021Q", "no `vlan:`"),
-    Need("clsact", "sch_ingress", "NET_SCH_INGRESS", "guests on a NIC cannot be asked one by one"),
-    Need("netem", "sch_netem", "NET_SCH_NETEM", "no `vmnet link --delay`", Severity.NOTE),
-)
+NEEDS: Final = tuple(Need(**row) for row in table("drivers"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +84,7 @@ def _driver(need: Need, there: bool, found: Kernel) -> Item:  # noqa: FBT001
         how = "a module, loaded" if need.module in found.loaded else "built in"
         return Item(AREA, f"{need.name}: works ({how})")
     what = f"{need.name}: this kernel has no such driver: {need.without}"
-    return Item(AREA, what, need.state, _loading(need, found))
+    return Item(AREA, what, Severity(need.state), _loading(need, found))
 
 
 def _loading(need: Need, found: Kernel) -> str:

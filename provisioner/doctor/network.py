@@ -5,13 +5,13 @@ drop frames with MACs that they did not give out. The active test decides.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
 
 from provisioner import naming
-from provisioner.doctor.findings import Item, Severity
+from provisioner.doctor.findings import Item, Severity, table
 from provisioner.errors import Exit
 from provisioner.network import uplink
 from provisioner.network.facts import Facts, Link
@@ -34,55 +34,9 @@ class Platform:
     """A hypervisor or cloud, known by its firmware's strings or its NIC's driver."""
 
     name: str
-    strings: str  # a pattern for the DMI strings, joined
-    drivers: frozenset[str]
     fix: str
-
-
-_CLOUD: Final = "use `switch: {nat: true}`, or mode passthru with the NIC's own MAC"
-_PLATFORMS: Final = (
-    Platform("Amazon EC2", r"amazon", frozenset({"ena", "ixgbevf"}), _CLOUD),
-    Platform("Google Cloud", r"google", frozenset({"gve"}), _CLOUD),
-    Platform("Azure", r"7783-7084-3265-9085-8269-3286-77", frozenset({"mana"}), _CLOUD),
-    Platform(
-        "Hyper-V",
-        r"microsoft",
-        frozenset({"hv_netvsc"}),
-        "on its host: Set-VMNetworkAdapter -VMName NAME -MacAddressSpoofing On",
-    ),
-    Platform(
-        "VMware",
-        r"vmware",
-        frozenset({"vmxnet3"}),
-        "at the port group, accept promiscuous mode, MAC address changes and forged transmits",
-    ),
-    Platform(
-        "VirtualBox",
-        r"virtualbox|innotek",
-        frozenset(),
-        "VBoxManage modifyvm NAME --nic-promisc1 allow-all",
-    ),
-    Platform("DigitalOcean", r"digitalocean", frozenset(), _CLOUD),
-    Platform("Hetzner Cloud", r"hetzner", frozenset(), _CLOUD),
-    Platform("Oracle Cloud", r"oraclecloud", frozenset(), _CLOUD),
-    Platform("Alibaba Cloud", r"alibaba", frozenset(), _CLOUD),
-    Platform(
-        "OpenStack",
-        r"openstack",
-        frozenset(),
-        "openstack port set --no-security-group --disable-port-security PORT",
-    ),
-    Platform(
-        "Xen", r"\bxen\b|hvm domu", frozenset({"xen-netfront", "vif"}), "look at its port locking"
-    ),
-    Platform(
-        "KVM",
-        r"qemu|\bkvm\b|red hat",
-        frozenset({"virtio_net", "virtio-net"}),
-        "on its host: a bridge without MAC filter (libvirt: no clean-traffic filter, and "
-        "trustGuestRxFilters='yes' on macvtap; Proxmox: MAC filter off)",
-    ),
-)
+    strings: str  # a pattern for the DMI strings, joined
+    drivers: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +58,12 @@ class Others:
 
 
 def platform(driver: str, dmi: Collection[str]) -> Platform | None:
-    """Tell whose machine this is; None for real hardware, or nobody known."""
+    """Return whose machine this is; None for real hardware, or nobody known."""
     strings = "\n".join(dmi).lower()
-    for one in _PLATFORMS:
-        if re.search(one.strings, strings):
-            return one
-    return next((one for one in _PLATFORMS if driver in one.drivers), None)
+    known = [Platform(**row) for row in table("platforms")]
+    by_strings = [one for one in known if re.search(one.strings, strings)]
+    by_driver = [one for one in known if driver in one.drivers]
+    return next(iter(by_strings or by_driver), None)
 
 
 def uplinks(
@@ -220,44 +174,19 @@ def _plan_of(link: Link) -> str:
     return found[1] if found else ""
 
 
-_NETWORKD: Final = (
-    "write /etc/systemd/network/00-vmnet.network: [Match] Name=mv* [Link] "
-    "Unmanaged=yes; then: networkctl reload"
-)
-_NETWORK_MANAGER: Final = (
-    "write /etc/NetworkManager/conf.d/vmnet.conf: [keyfile] "
-    "unmanaged-devices=interface-name:mv*; then: nmcli general reload"
-)
-
-
 def managers(found: Others) -> Iterator[Item]:
     """Report programs that would give our links addresses, or take them down."""
     files = dict.fromkeys(_taker(found.networkd, *each) for each in _SAMPLES.items())
-    for file in filter(None, files if "systemd-network" in found.running else ()):
-        what = f"systemd-networkd takes vmnet's links for its own: {one_line(file)} matches"
-        yield Item("others", what, Severity.LACKS, _NETWORKD)
-    for program, takes, what, fix in (
-        (
-            "NetworkManager",
-            not _covers(found.unmanaged, "interface-name:"),
-            "NetworkManager runs and is not configured to leave vmnet's links alone",
-            _NETWORK_MANAGER,
-        ),
-        (
-            "dhcpcd",
-            not _covers(found.dhcpcd, ""),
-            "dhcpcd runs and asks for addresses on every link that appears",
-            "write in /etc/dhcpcd.conf: denyinterfaces mv*; then restart it",
-        ),
-        (
-            "connmand",
-            True,
-            "ConnMan runs: it may take vmnet's links for its own",
-            "write in /etc/connman/main.conf: NetworkInterfaceBlacklist=mv; then restart it",
-        ),
-    ):
-        if program in found.running and takes:
-            yield Item("others", what, Severity.NOTE, fix)
+    takes: dict[str, Iterable[str]] = {
+        "systemd-network": filter(None, files),
+        "NetworkManager": [] if _covers(found.unmanaged, "interface-name:") else ["all"],
+        "dhcpcd": [] if _covers(found.dhcpcd, "") else ["all"],
+        "connmand": ["all"],
+    }
+    for manager in table("managers"):
+        for file in takes[manager["program"]] if manager["program"] in found.running else ():
+            what = manager["what"].replace("FILE", one_line(file))
+            yield Item("others", what, Severity(manager["state"]), manager["fix"])
 
 
 def _taker(files: Mapping[str, Mapping[str, str]], name: str, kind: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.advice import CLOSE, HOUSE, OPEN, Text, texts
 from tests.cli.language import FOREIGN, commands_in, not_loaded, options, pairs_in
@@ -74,6 +75,20 @@ def test_every_fix_is_taken_by_the_loader_and_the_parser(source: Path) -> None:
     found = [
         f"{told.place}: {why}\n    in: {told.text}" for told in texts(source) for why in wrong(told)
     ]
+    assert not found, "\n".join(found)
+
+
+def test_every_text_of_the_doctors_tables_is_taken_by_the_loader_and_the_parser() -> None:
+    tables = yaml.safe_load((HOUSE / "templates" / "doctor.yaml").read_text())
+    told = [
+        Text(name, text, is_fix=key == "fix")
+        for name, rows in tables.items()
+        for row in rows
+        for key, text in row.items()
+        if isinstance(text, str)
+    ]
+    assert sum(each.is_fix for each in told) > 15
+    found = [f"{each.place}: {why}\n    in: {each.text}" for each in told for why in wrong(each)]
     assert not found, "\n".join(found)
 
 

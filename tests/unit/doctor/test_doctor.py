@@ -385,9 +385,9 @@ def test_the_lines_for_ci_name_this_hosts_device_number_and_are_yaml() -> None:
 
 def test_programs_that_only_some_plans_need_are_told_with_their_packages() -> None:
     every = {"qemu-img", "ssh-keygen", "openssl", "gpgv", "mmdebstrap"}
-    (fine,) = host.tools(every, uefi=True)
+    (fine,) = host.tools(every.__contains__, uefi=True)
     assert fine.state is findings.Severity.GOOD
-    few = list(host.tools(every - {"qemu-img", "gpgv"}, uefi=False))
+    few = list(host.tools((every - {"qemu-img", "gpgv"}).__contains__, uefi=False))
     assert [(item.what, str(item.state), item.fix) for item in few] == [
         (
             "qemu-img, which makes guests' disks, is missing",
