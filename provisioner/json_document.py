@@ -17,16 +17,17 @@ def json_document(command: str = "", status: int | None = None, /, **fields: obj
         envelope["command"] = command
     if status is not None:
         envelope["status"] = int(status)
-    return json.dumps(_sanitized(envelope | fields), indent=2)
+    return json.dumps(sanitized(envelope | fields), indent=2)
 
 
-def _sanitized(value: object) -> object:
+def sanitized(value: object) -> object:
+    """Return a value with every string in its dictionaries, lists and tuples sanitised."""
     match value:
         case str():
             return sanitize(value)
         case dict():
-            return {sanitize(str(key)): _sanitized(item) for key, item in value.items()}
+            return {sanitize(str(key)): sanitized(item) for key, item in value.items()}
         case list() | tuple():
-            return [_sanitized(item) for item in value]
+            return [sanitized(item) for item in value]
         case _:
             return value

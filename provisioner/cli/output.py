@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import agent_info
-from provisioner.report import failures, matrix
+from provisioner.report import matrix
+from provisioner.report.report import causes
 from provisioner.text import one_line, sanitize
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _measured(report: "Report") -> None:
         print_table(_grid(grid))
     if report.results and len(report.results) <= _FEW:
         print_table(_results(report.results))
-    for pairs, finding in failures.of(report):
+    for pairs, finding in causes(report):
         # One line each: what a guest has said must not begin a line, which a CI runner would read.
         typed(one_line(f"{pairs}: {finding.what}" if pairs else finding.what, _LONG))
         for seen in finding.evidence:
@@ -248,9 +249,8 @@ def _grid(grid: "Grid") -> "Table":
     from rich.text import Text
 
     made = table("", *grid.targets)
-    for source in grid.sources:
-        cells = (grid.cells.get((source, target)) for target in grid.targets)
-        made.add_row(Text(sanitize(source)), *(_cell(one) for one in cells))
+    for source, cells in grid.rows():
+        made.add_row(Text(sanitize(source)), *map(_cell, cells))
     return made
 
 

@@ -4,8 +4,8 @@ Workflow commands are lines that begin with `::`. Everything foreign in one is e
 own toolkit does it, and no line of the summary begins with text of a guest.
 """
 
-from provisioner.report import failures, matrix
-from provisioner.report.report import Report
+from provisioner.report import matrix
+from provisioner.report.report import Report, causes
 from provisioner.text import one_line
 
 _SIGNS = frozenset("\\`*_[]|~#!<>&@:$")
@@ -15,7 +15,7 @@ _SIGNS = frozenset("\\`*_[]|~#!<>&@:$")
 def annotations(report: Report) -> str:
     """Write a command for each thing that is wrong."""
     lines = []
-    for pairs, finding in failures.of(report):
+    for pairs, finding in causes(report):
         about = f"{pairs}: " if pairs else ""
         text = _data(f"{about}{finding.what} - fix: {finding.fix}")
         lines.append(f"::error title={_property(f'vmnet {report.plan}')}::{text}")
@@ -29,11 +29,10 @@ def summary(report: Report) -> str:
         lines += ["", f"### network {_markdown(grid.network)}", ""]
         lines.append("| from \\ to | " + " | ".join(map(_markdown, grid.targets)) + " |")
         lines.append("|---" * (len(grid.targets) + 1) + "|")
-        for source in grid.sources:
-            cells = (grid.cells.get((source, target)) for target in grid.targets)
+        for source, cells in grid.rows():
             words = (_markdown(str(one)) if one else "" for one in cells)
             lines.append(f"| **{_markdown(source)}** | " + " | ".join(words) + " |")
-    for pairs, finding in failures.of(report):
+    for pairs, finding in causes(report):
         about = f"{_markdown(pairs)}: " if pairs else ""
         lines += ["", f"* {about}**{_markdown(finding.what)}**", f"  fix: {_code(finding.fix)}"]
         lines += [f"  * {_markdown(line)}" for line in finding.evidence]

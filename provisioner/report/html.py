@@ -6,20 +6,20 @@ their digests, and no other.
 
 import base64
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from provisioner.check.result import Result
+from provisioner.check.result import Finding, Result
 from provisioner.guest.xml.render import rendered
+from provisioner.json_document import sanitized
 from provisioner.network.devices import uplink_of
 from provisioner.plan.nic_settings import settings_of
-from provisioner.report import failures, matrix
-from provisioner.report.report import Report
+from provisioner.report import matrix
+from provisioner.report.report import Report, causes, title
 from provisioner.text import sanitize
 
 if TYPE_CHECKING:
-    from provisioner.check.result import Finding
     from provisioner.plan.model import Plan
 
 _WIDTH, _HEIGHT, _GAP, _TOP = 132, 44, 24, 28
@@ -53,29 +53,27 @@ def as_html(report: Report, plan: "Plan") -> str:
     grids = []
     for grid in matrix.grids(report.results):
         rows = []
-        for source in grid.sources:
-            row: list[tuple[int, matrix.Cell] | None] = []
-            for target in grid.targets:
-                found = _of(report, grid.network, source, target)
-                row.append((len(cells), grid.cells[source, target]) if found else None)
-                if found:
-                    cells.append([_entry(r) for r in found])
-            rows.append((sanitize(source), row))
-        grids.append((sanitize(grid.network), [sanitize(t) for t in grid.targets], rows))
+        for source, row in grid.rows():
+            numbered: list[tuple[int, str, bool] | None] = []
+            for cell in row:
+                numbered.append((len(cells), str(cell), cell.met) if cell else None)
+                cells += [[_entry(r) for r in cell.results]] if cell else []
+            rows.append((source, numbered))
+        grids.append((grid.network, grid.targets, rows))
     boxes, edges = topology(plan)
     style, script = _template("check.css"), _template("check.js")
     return rendered(
         "check.html.j2",
         plan=sanitize(report.plan),
         summary=sanitize(report.summary),
-        grids=grids,
-        cells=cells,
+        grids=sanitized(grids),
+        cells=sanitized(cells),
         boxes=boxes,
         edges=edges,
         size=(max(b.x for b in boxes) + _WIDTH + _GAP, max(b.y for b in boxes) + _HEIGHT + _GAP),
         box=(_WIDTH, _HEIGHT),
-        surprises=[(sanitize(pairs), _finding(f)) for pairs, f in failures.of(report)],
-        consoles=[(sanitize(vm), sanitize(text)) for vm, text in report.consoles],
+        causes=sanitized([(pairs, f.what, f.fix) for pairs, f in causes(report)]),
+        consoles=sanitized(report.consoles),
         style=style,
         script=script,
         style_digest=_digest(style),
@@ -94,55 +92,41 @@ def topology(plan: "Plan") -> tuple[list[Box], list[Edge]]:
         Box(homes[n.name], _TOP, n.name, ("switch" if n.switch else uplink_of(plan.name, n)))
         for n in plan.networks
     ]
-    edges = []
-    for i, vm in enumerate(plan.vms):
-        x, y = _GAP + i * wide, _TOP + _ROW
-        boxes.append(Box(x, y, vm.name, f"{len(vm.nics)} NIC{'s' if len(vm.nics) > 1 else ''}"))
-        for nic in vm.nics:
-            mode = settings_of(plan, nic).mode
-            middle = _WIDTH // 2
-            edges.append(Edge(x + middle, y, homes[nic.network] + middle, _TOP + _HEIGHT, mode))
-    for i, (name, machine) in enumerate(plan.hosts.items(), len(plan.vms)):
-        x, y = _GAP + i * wide, _TOP + _ROW
-        boxes.append(Box(x, y, name, str(machine.addresses[0])))
-        for network in plan.networks:
-            if network.uplink and machine.on(network.subnet):
-                middle = _WIDTH // 2
-                there = homes[network.name] + middle
-                edges.append(Edge(x + middle, y, there, _TOP + _HEIGHT, "machine"))
-    return boxes, edges
-
-
-def _of(report: Report, network: str, source: str, target: str) -> list[Result]:
-    return [
-        r
-        for r in report.results
-        if (r.pair.network, r.pair.source, r.pair.target) == (network, source, target)
+    below = [
+        (
+            vm.name,
+            f"{len(vm.nics)} NIC{'s' if len(vm.nics) > 1 else ''}",
+            [(nic.network, str(settings_of(plan, nic).mode)) for nic in vm.nics],
+        )
+        for vm in plan.vms
     ]
+    for name, machine in plan.hosts.items():
+        near = [n.name for n in plan.networks if n.uplink and machine.on(n.subnet)]
+        below.append((name, str(machine.addresses[0]), [(n, "machine") for n in near]))
+    edges = []
+    middle, y = _WIDTH // 2, _TOP + _ROW
+    for i, (name, subtitle, joined) in enumerate(below):
+        x = _GAP + i * wide
+        boxes.append(Box(x, y, name, subtitle))
+        for network, label in joined:
+            edges.append(Edge(x + middle, y, homes[network] + middle, _TOP + _HEIGHT, label))
+    return boxes, edges
 
 
 def _entry(r: Result) -> dict[str, object]:
     took = f" in {r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
-    texts = {
-        "asked": failures.title(r),
+    finding = r.finding or Finding("", "")
+    return {
+        "asked": title(r),
         "address": r.address,
         "expected": str(r.pair.expected),
         "why": r.pair.why,
         "observed": f"{r.observed}{took}",
         "how": str(r.by or ""),
         "note": r.note,
-        "reason": r.finding.what if r.finding else "",
-        "fix": r.finding.fix if r.finding else "",
-    }
-    evidence = [sanitize(line) for line in r.finding.evidence] if r.finding else []
-    return {key: sanitize(text) for key, text in texts.items()} | {"evidence": evidence}
-
-
-def _finding(finding: "Finding") -> dict[str, object]:
-    known = asdict(finding)
-    return {
-        key: [sanitize(x) for x in value] if isinstance(value, tuple) else sanitize(value)
-        for key, value in known.items()
+        "reason": finding.what,
+        "fix": finding.fix,
+        "evidence": finding.evidence,
     }
 
 

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from provisioner import __version__
 from provisioner.check.result import Result
 from provisioner.plan.checks import HOST
-from provisioner.report.failures import title
-from provisioner.report.report import Report
+from provisioner.report.report import Report, title
 from provisioner.text import sanitize
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

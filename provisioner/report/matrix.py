@@ -1,7 +1,7 @@
 """Who reaches whom, as a grid for each network: sources down, targets across."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from provisioner.check.result import Result
 from provisioner.reachability.pairs import Expected
@@ -9,14 +9,15 @@ from provisioner.reachability.pairs import Expected
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: a symbol, a word that says the same without it, whether the expectation was met."""
+    """One cell: a symbol, a word of the same meaning, whether what was expected came true."""
 
     symbol: str
     word: str
     met: bool
+    results: tuple[Result, ...] = ()
 
     def __str__(self) -> str:
-        """Write it as it stands in a table."""
+        """Return it as it stands in a table."""
         return f"{self.symbol} {self.word}"
 
 
@@ -28,6 +29,11 @@ class Grid:
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     cells: dict[tuple[str, str], Cell]
+
+    def rows(self) -> Iterator[tuple[str, list[Cell | None]]]:
+        """Return each source with its cells, in the order of the targets."""
+        for source in self.sources:
+            yield source, [self.cells.get((source, target)) for target in self.targets]
 
 
 PLAIN = {"✓": "+", "✗": "x", "·": ".", "!": "!", "?": "?", "~": "~"}
@@ -45,7 +51,7 @@ def grids(results: Iterable[Result]) -> list[Grid]:
             name,
             (sources := tuple(dict.fromkeys(source for source, _ in cells))),
             _ordered(sources, (target for _, target in cells)),
-            {key: cell(found) for key, found in cells.items()},
+            {key: replace(cell(found), results=tuple(found)) for key, found in cells.items()},
         )
         for name, cells in by_network.items()
     ]

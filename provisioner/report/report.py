@@ -1,12 +1,14 @@
 """What a command found and did: one value, shown as text or as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from provisioner.check.result import Finding, Result
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.json_document import json_document
+
+_MOST_PAIRS = 4  # of one cause that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,33 @@ class Report:
                 return f"all {count} are as expected"
             case _:
                 return "done" if self.done else "nothing to do"
+
+
+def causes(report: Report) -> Iterator[tuple[str, Finding]]:
+    """Return each cause of failures once, with its pairs ("a -> b, b -> a and 7 more")."""
+    found: dict[str, tuple[Finding, dict[str, None]]] = {}
+    for finding in report.findings:
+        found.setdefault(finding.what, (finding, {}))
+    for result in report.results:
+        if not result.met:
+            finding = result.finding or Finding(f"{result.observed}: {result.note}", "vmnet status")
+            _, pairs = found.setdefault(finding.what, (finding, {}))
+            pairs[title(result)] = None
+    for finding, pairs in found.values():
+        yield _listed(list(pairs)), finding
+
+
+def title(result: Result) -> str:
+    """Return what was asked: `a -> b`, and the kind of check if it was not a ping."""
+    pair = result.pair
+    kind = "" if pair.asked == "ping" else f" {pair.asked}"
+    return f"{pair.source} -> {pair.target}{kind}"
+
+
+def _listed(pairs: list[str]) -> str:
+    shown = ", ".join(pairs[:_MOST_PAIRS])
+    more = len(pairs) - _MOST_PAIRS
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def as_json(report: Report) -> str:

@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterator
 
 from provisioner.check.result import Finding, Result
-from provisioner.report.failures import title
-from provisioner.report.report import Report
+from provisioner.report.report import Report, title
 from provisioner.text import one_line
 
 

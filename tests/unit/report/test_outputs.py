@@ -17,10 +17,10 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.network.resources import Guard
 from provisioner.plan.load.loader import load
 from provisioner.reconcile.diff import Step, Verb
-from provisioner.report import failures, github, matrix
+from provisioner.report import github, matrix
 from provisioner.report.html import as_html, topology
 from provisioner.report.junit import as_junit
-from provisioner.report.report import Failure, Report, as_json, errors_as_json
+from provisioner.report.report import Failure, Report, as_json, causes, errors_as_json
 from provisioner.report.tap14 import as_tap
 from provisioner.text import sanitize
 from tests.builders.report import (
@@ -64,7 +64,7 @@ def test_a_cell_says_the_same_by_its_symbol_and_its_word(results: tuple, cell: s
 
 
 def test_a_reason_that_many_pairs_share_is_told_once() -> None:
-    told = list(failures.of(report(DEAD, GOOD, DEAD, findings=(FINDING,))))
+    told = list(causes(report(DEAD, GOOD, DEAD, findings=(FINDING,))))
     assert told == [("a -> b", FINDING)]
 
 
@@ -227,7 +227,7 @@ def test_the_schema_refuses_what_is_not_a_report() -> None:
 )
 def test_four_pairs_of_a_reason_are_named(count: int, shown: str) -> None:
     results = [replace(DEAD, pair=pair(source=f"s{i}")) for i in range(count)]
-    assert [pairs for pairs, _ in failures.of(report(*results))] == [shown]
+    assert [pairs for pairs, _ in causes(report(*results))] == [shown]
 
 
 def test_markdown_is_escaped_and_other_text_is_not() -> None:
