@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from provisioner.commands import command, defaults, plan_files
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget, Tell
 from provisioner.errors import Exit, VmnetError, collected, refuse
+from provisioner.guest.boot import New
 from provisioner.guest.domain import Domain, Overlay
 from provisioner.guest.xml import render
 from provisioner.host.libvirt import embedded, privileges
@@ -26,7 +27,7 @@ from provisioner.network.facts import Chosen
 from provisioner.network.standalone import granted
 from provisioner.preflight import conflicts, files, host
 from provisioner.preflight import images as imagerules
-from provisioner.reconcile.desired import New, desired
+from provisioner.reconcile.desired import desired
 from provisioner.reconcile.resources import Snapshot
 from provisioner.resource import Resource, Resources
 

@@ -12,6 +12,7 @@ from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.commands.up import reported
 from provisioner.errors import VmnetError
 from provisioner.guest.agent_info import GuestInfo
+from provisioner.guest.boot import New
 from provisioner.guest.domain import Domain
 from provisioner.host.machine import MACHINE
 from provisioner.host.network import impairment, nftables
@@ -20,7 +21,7 @@ from provisioner.host.system import paths
 from provisioner.host.system.worker import Call
 from provisioner.network.facts import Chosen, Facts
 from provisioner.plan.nic_id import numbered
-from provisioner.reconcile.desired import New, desired
+from provisioner.reconcile.desired import desired
 from provisioner.reconcile.diff import diff
 from provisioner.report.report import Report
 from provisioner.resource import Leftover

@@ -1,10 +1,20 @@
 """What a guest boots, and the disks it has: its image, files of the plan's, what lies over them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from provisioner.guest.domain import Domain, DomainDisk, FileCopy, GuestResource, Image, Overlay
+from provisioner.guest.domain import (
+    MICRO,
+    Domain,
+    DomainDisk,
+    FileCopy,
+    GuestFile,
+    Image,
+    Overlay,
+)
+from provisioner.guest.userdata import Texts
+from provisioner.network.facts import Chosen
 
 if TYPE_CHECKING:
     from provisioner.plan import vm
@@ -39,58 +49,64 @@ Files = Mapping[tuple[str, str], BootFile]
 
 
 @dataclass(frozen=True, slots=True)
-class Loads:
-    """What a start depends on besides the plan and the image."""
+class New:
+    """What new guests get, and the domains that keep what they were started with.
 
-    home: str
-    files: Files
-    loader: Loader | None
-    disks: Mapping[str, Overlay]  # that are there, by path
-    old: Domain | None  # what the guest was started as, when it keeps that
+    `texts` are the files that the plan names.
+    """
+
+    images: Mapping[str, Image]  # by VM
+    accel: Chosen
+    kept: Mapping[str, Domain] = field(default_factory=dict)
+    disks: Mapping[str, Overlay] = field(default_factory=dict)  # that are there, by path
+    files: Files = field(default_factory=dict)
+    loader: Loader | None = None  # UEFI's, where the host has it
+    texts: Texts = field(default_factory=Texts)
+
+    def image_of(self, vm: str) -> Image:
+        """Return the image that a VM boots, or has booted, from."""
+        old, new = self.kept.get(vm), self.images.get(vm)
+        if old and (new is None or new.name == old.image.name):
+            return old.image
+        return new or Image()
+
+    def accel_of(self, vm: str, wish: str) -> str:
+        """Return the accelerator that a VM gets, or has unless the plan wants another."""
+        if not (old := self.kept.get(vm)):
+            return self.accel.what
+        return old.accel if wish == "auto" else wish
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """How a guest is started, and what must exist for that."""
-
-    kernel: str
-    initrd: str
-    cmdline: str
-    firmware: str
-    loader: str
-    nvram: str
-    ignition: str
-    template: str
-    disks: tuple[DomainDisk, ...]
-    resources: tuple[GuestResource, ...]
-
-
-def start(vm: "Vm", image: Image, loads: Loads) -> Start:
-    """Return how `vm` boots `image`."""
-    made = _Making(vm, image, loads)
+def with_boot(domain: Domain, vm: "Vm", new: New) -> tuple[Domain, list[GuestFile]]:
+    """Return a domain with what it boots and its disks, and the files that must exist for that."""
+    made = _Files(domain, vm, new)
+    image = domain.image
     kernel, initrd = made.read_only("kernel"), made.read_only("initrd")
     cmdline = vm.cmdline or image.cmdline
     if not vm.kernel and not image.boot:
         kernel, initrd = image.kernel, image.initrd
     elif not vm.kernel:
         cmdline = ""
-    firmware, loader, nvram = "", "", ""
-    if not kernel and firmware_of(vm, image) == _UEFI:
-        firmware, loader, nvram = made.uefi()
-    ignition = made.read_only("ignition")
-    template = loads.files.get((vm.name, "template"))
-    return Start(
-        kernel,
-        initrd,
-        cmdline,
-        firmware,
-        loader,
-        nvram,
-        ignition,
-        template.digest if template else "",
-        tuple(made.disks()),
-        tuple(made.resources),
+    if image.name == MICRO:
+        cmdline += f" vmnet.hostname={vm.name}"
+    loader = nvram = ""
+    is_uefi = not kernel and firmware_of(vm, image) == _UEFI
+    if is_uefi:
+        loader, nvram = made.uefi()
+    template = new.files.get((vm.name, "template"))
+    booting = replace(
+        domain,
+        kernel=kernel,
+        initrd=initrd,
+        cmdline=cmdline,
+        firmware=_UEFI if is_uefi else "",
+        loader=loader,
+        nvram=nvram,
+        ignition=made.read_only("ignition"),
+        template=template.digest if template else "",
+        disks=tuple(made.disks()),
     )
+    return booting, made.found
 
 
 def firmware_of(vm: "Vm", image: Image) -> str:
@@ -105,58 +121,58 @@ def cpu_of(vm: "Vm", image: Image, accel: str) -> str:
     return vm.cpu_model or ("" if accel == "kvm" else _LEAST_CPU.get(image.min_cpu, ""))
 
 
-class _Making:
-    """Collects what a guest needs to exist."""
+class _Files:
+    """Collects the files that a guest needs to exist."""
 
-    def __init__(self, vm: "Vm", image: Image, loads: Loads) -> None:
-        self.resources: list[GuestResource] = []
+    def __init__(self, domain: Domain, vm: "Vm", new: New) -> None:
+        self.found: list[GuestFile] = []
+        self._domain = domain
         self._vm = vm
-        self._image = image
-        self._loads = loads
+        self._new = new
 
     def read_only(self, key: str) -> str:
         """Return the path of the copy of a file that the plan names."""
-        file = self._loads.files.get((self._vm.name, key))
+        file = self._new.files.get((self._vm.name, key))
         if not file:
             return ""
-        path = f"{self._loads.home}/boot/{key}-{file.digest[:_DIGITS]}"
-        self.resources.append(FileCopy(path, file.path, file.digest))
+        path = f"{self._domain.home}/boot/{key}-{file.digest[:_DIGITS]}"
+        self.found.append(FileCopy(path, file.path, file.digest))
         return path
 
-    def uefi(self) -> tuple[str, str, str]:
-        """Return the firmware, its code, and the guest's own variables."""
-        old, found = self._loads.old, self._loads.loader
+    def uefi(self) -> tuple[str, str]:
+        """Return the firmware's code, and the guest's own variables."""
+        old, loader = self._new.kept.get(self._vm.name), self._new.loader
+        code = loader.code if loader else ""
+        nvram = f"{self._domain.home}/boot/{self._vm.name}.nvram"
         if old and old.firmware == _UEFI:
-            self.resources.append(FileCopy(old.nvram, found.variables if found else ""))
-            return _UEFI, old.loader, old.nvram
-        nvram = f"{self._loads.home}/boot/{self._vm.name}.nvram"
-        self.resources.append(FileCopy(nvram, found.variables if found else ""))
-        return _UEFI, found.code if found else "", nvram
+            code, nvram = old.loader, old.nvram
+        self.found.append(FileCopy(nvram, loader.variables if loader else ""))
+        return code, nvram
 
     def disks(self) -> Iterator[DomainDisk]:
         """Return the image's disk, then those that the plan adds."""
-        if self._image.disk:
+        if self._domain.image.disk:
             yield self._system()
         for at, disk in enumerate(self._vm.disks):
             yield self._extra(at, disk)
 
     def _system(self) -> DomainDisk:
-        path = f"{self._loads.home}/disk/{self._vm.name}.qcow2"
-        image, wish = self._image, self._vm.disk
-        there = self._loads.disks.get(path)
+        path = f"{self._domain.home}/disk/{self._vm.name}.qcow2"
+        image, wish = self._domain.image, self._vm.disk
+        there = self._new.disks.get(path)
         size = wish.size_mib * _MIB if wish and wish.size_mib else 0
         if not size:
             kept = there and there.backing == image.disk
             size = there.size if there and kept else image.size
-        self.resources.append(Overlay(path, size, image.disk, image.format))
+        self.found.append(Overlay(path, size, image.disk, image.format))
         cache, discard, _ = _how(wish)
         return DomainDisk(path, "qcow2", image.disk, image.format, cache, discard)
 
     def _extra(self, at: int, disk: "vm.Disk") -> DomainDisk:
-        file = self._loads.files.get((self._vm.name, f"disks/{at}"))
+        file = self._new.files.get((self._vm.name, f"disks/{at}"))
         if disk.size_mib:
-            path = f"{self._loads.home}/disk/{self._vm.name}.{at + 1}.qcow2"
-            self.resources.append(Overlay(path, disk.size_mib * _MIB))
+            path = f"{self._domain.home}/disk/{self._vm.name}.{at + 1}.qcow2"
+            self.found.append(Overlay(path, disk.size_mib * _MIB))
             return DomainDisk(path, "qcow2", "", "", *_how(disk))
         path = file.path if file else disk.path or disk.device or ""
         kind = "block" if disk.device else "file"

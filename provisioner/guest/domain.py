@@ -186,11 +186,11 @@ class Domain(Resource):
     memory_mib: int
     cpus: int
     accel: str  # "kvm" or "tcg", chosen
-    kernel: str
-    initrd: str
-    cmdline: str
     console: str  # path of the console log
     nics: tuple[DomainNic, ...]
+    kernel: str = ""
+    initrd: str = ""
+    cmdline: str = ""
     network: str = ""  # the network-config v2 that the guest was last given
     user: str = ""  # a fingerprint of its user-data, which holds secrets
     seed: str | None = None

@@ -1,19 +1,18 @@
 """What must exist on the host for a plan to be up."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.guest import boot, cloudinit
-from provisioner.guest.boot import Files, Loader, Loads
-from provisioner.guest.domain import MICRO, Domain, DomainNic, Image, Overlay, Seed
-from provisioner.guest.userdata import Texts
+from provisioner.guest.boot import New
+from provisioner.guest.domain import MICRO, Domain, DomainNic, Seed
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
 from provisioner.network import addressing, nftables
 from provisioner.network.addressing import Nics
 from provisioner.network.devices import DEFAULT_MTU, host_mac, of_network, uplink_of
-from provisioner.network.facts import Chosen, Facts
+from provisioner.network.facts import Facts
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import granted
 from provisioner.plan.nic_id import NicId, numbered
@@ -24,35 +23,6 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Nic, Plan, Vm
 _MOST_MTU = 65535
 _DEFAULT_MEMORY_MIB = 128
-
-
-@dataclass(frozen=True, slots=True)
-class New:
-    """What new guests get, and the domains that keep what they were started with.
-
-    `texts` are the files that the plan names.
-    """
-
-    images: Mapping[str, Image]  # by VM
-    accel: Chosen
-    kept: Mapping[str, Domain] = field(default_factory=dict)
-    disks: Mapping[str, Overlay] = field(default_factory=dict)  # that are there, by path
-    files: Files = field(default_factory=dict)
-    loader: Loader | None = None  # UEFI's, where the host has it
-    texts: Texts = field(default_factory=Texts)
-
-    def image_of(self, vm: str) -> Image:
-        """Return the image that a VM boots, or has booted, from."""
-        old, new = self.kept.get(vm), self.images.get(vm)
-        if old and (new is None or new.name == old.image.name):
-            return old.image
-        return new or Image()
-
-    def accel_of(self, vm: str, wish: str) -> str:
-        """Return the accelerator that a VM gets, or has unless the plan wants another."""
-        if not (old := self.kept.get(vm)):
-            return self.accel.what
-        return old.accel if wish == "auto" else wish
 
 
 def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> dict[Key, Resource]:
@@ -123,22 +93,8 @@ def _guest(
     image = new.image_of(vm.name)
     old = new.kept.get(vm.name)
     network = network_config([nics[key] for key, _ in numbered(vm.name, vm.nics)])
-    start = boot.start(vm, image, Loads(facts.home, new.files, new.loader, new.disks, old))
-    micro = image.name == MICRO
     accel = new.accel_of(vm.name, str(plan.accel))
-    cmdline = f"{start.cmdline} vmnet.hostname={vm.name}" if micro else start.cmdline
     user = cloudinit.user_data(vm, image.user if image.cloud_init else None, new.texts)
-    seed = None
-    if old and old.user == cloudinit.fingerprint(user):
-        # What it booted with stays: its agent changes its network while it runs.
-        seed = Seed(old.seed) if old.seed else None
-    elif vm.ignition:
-        pass  # it reads that instead of a seed
-    elif user or not micro or len(with_network(cmdline, network)) > MAX_CMDLINE:
-        # The command line saves the guest a disk to look for and to mount; what does not fit
-        # there, or is more than a network, goes the way every cloud image understands.
-        key = cloudinit.host_key(vm) if micro or image.cloud_init else ""
-        seed = cloudinit.seed(facts.home, plan.name, vm.name, (user, network), key)
     domain = Domain(
         name=naming.domain(plan.name, vm.name),
         uuid=naming.domain_uuid(plan.name, vm.name),
@@ -147,28 +103,33 @@ def _guest(
         memory_mib=vm.memory_mib or max(_DEFAULT_MEMORY_MIB, image.min_memory_mib),
         cpus=vm.cpus,
         accel=accel,
-        kernel=start.kernel,
-        initrd=start.initrd,
-        cmdline=cmdline,
         console=f"{facts.home}/console/{vm.name}.log",
         nics=_nics(plan, vm, taps, facts, old),
         network=network,
         user=cloudinit.fingerprint(user),
-        seed=seed.path if seed else None,
         image=image,
-        disks=start.disks,
         machine=str(vm.machine),
         cpu_model=boot.cpu_of(vm, image, accel),
-        firmware=start.firmware,
-        loader=start.loader,
-        nvram=start.nvram,
         graphics=str(vm.graphics),
-        ignition=start.ignition,
-        template=start.template,
         login=vm.user or image.user,
         home=facts.home,
     )
-    return [*([seed] if seed else []), *start.resources, domain]
+    domain, files = boot.with_boot(domain, vm, new)
+    micro = image.name == MICRO
+    seed = None
+    if old and old.user == cloudinit.fingerprint(user):
+        # What it booted with stays: its agent changes its network while it runs.
+        seed = Seed(old.seed) if old.seed else None
+    elif vm.ignition:
+        pass  # it reads that instead of a seed
+    elif user or not micro or len(with_network(domain.cmdline, network)) > MAX_CMDLINE:
+        # The command line saves the guest a disk to look for and to mount; what does not fit
+        # there, or is more than a network, goes the way every cloud image understands.
+        key = cloudinit.host_key(vm) if micro or image.cloud_init else ""
+        seed = cloudinit.seed(facts.home, plan.name, vm.name, (user, network), key)
+    if seed:
+        return [seed, *files, replace(domain, seed=seed.path)]
+    return [*files, domain]
 
 
 def _nics(

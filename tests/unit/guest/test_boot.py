@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from provisioner.guest.boot import BootFile, Loader
+from provisioner.guest.boot import BootFile, Loader, New
 from provisioner.guest.domain import Domain, DomainDisk, FileCopy, Image, Overlay, Seed
 from provisioner.guest.xml.render import domain_xml, from_mark, to_mark
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Chosen, Facts
 from provisioner.plan.load.loader import load
-from provisioner.reconcile.desired import New, desired
+from provisioner.reconcile.desired import desired
 from provisioner.reconcile.diff import diff
 from provisioner.resource import Key, Resource
 

@@ -6,7 +6,7 @@ import pytest
 
 from provisioner import naming
 from provisioner.guest import cloudinit
-from provisioner.guest.boot import BootFile, Loader
+from provisioner.guest.boot import BootFile, Loader, New
 from provisioner.guest.domain import (
     MICRO,
     Domain,
@@ -26,7 +26,7 @@ from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Plan
 from provisioner.plan.nic_id import NicId
-from provisioner.reconcile.desired import New, desired
+from provisioner.reconcile.desired import desired
 from provisioner.resource import Resource
 
 HOME = "/state/lab"
@@ -84,9 +84,9 @@ PLAIN_TAP = Macvtap(
 def plain_domain(plan: Plan) -> Domain:
     return Domain(
         *("lab-web", naming.domain_uuid("lab", "web"), "lab", "web", 128, 1, "tcg"),
-        *("/image/kernel", "/image/initrd", "quiet vmnet.hostname=web"),
         f"{HOME}/console/web.log",
         (DomainNic(TAP, MAC, 9000, vhost=True),),
+        *("/image/kernel", "/image/initrd", "quiet vmnet.hostname=web"),
         network=network_config(list(assign(plan).values())),
         image=KERNEL,
         home=HOME,

@@ -19,7 +19,7 @@ DB_TAP = Macvtap("mvt2", "mvl1", "bridge", "02:00:00:00:00:02", 1500, 7, "vmnet:
 def domain(vm: str, tap: Macvtap, **other: object) -> Domain:
     nic = DomainNic(tap.name, tap.mac, 1500)
     return replace(
-        Domain(f"lab-{vm}", vm, "lab", vm, 128, 1, "tcg", "k", "i", "c", "l", (nic,)),
+        Domain(f"lab-{vm}", vm, "lab", vm, 128, 1, "tcg", "l", (nic,), "k", "i", "c"),
         **other,  # type: ignore[arg-type]
     )
 

@@ -11,6 +11,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from provisioner.errors import Complaints
+from provisioner.guest.boot import New
 from provisioner.guest.domain import Domain, DomainNic, Image
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Chosen, Facts
@@ -25,7 +26,7 @@ from provisioner.network.resources import (
     UpperDevice,
 )
 from provisioner.plan.load.loader import load
-from provisioner.reconcile.desired import New, desired
+from provisioner.reconcile.desired import desired
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.reconcile.resources import AnyResource
 from provisioner.resource import Key, Leftover, Resource, Resources, by_key
@@ -147,8 +148,9 @@ def lab(*other: Resource, switch: str = "", nics: tuple[str, ...] = ("mvt0",)) -
         for n, link in enumerate(nics)
     ]
     guest = Domain(
-        *("lab-a", "u", "lab", "a", 128, 1, "tcg", "k", "i", "c", f"{HOME}/console/a.log"),
+        *("lab-a", "u", "lab", "a", 128, 1, "tcg", f"{HOME}/console/a.log"),
         tuple(DomainNic(tap.name, tap.mac, 1500) for tap in taps),
+        kernel="k",
         network=f"{len(nics)}{switch}",
     )
     guards = [Guard(f"guard{tap.name}", "netdev", tap.name, ()) for tap in taps]
