@@ -17,6 +17,7 @@ from provisioner.host.probe import neighbours
 from provisioner.network.facts import Link, Route
 from provisioner.network.resources import HostAccess
 from provisioner.plan.mac import Mac
+from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 from tests.host_tools.veth_peer import FAR, NEAR
 
@@ -74,8 +75,8 @@ def seen() -> dict[str, Link]:
 
 
 def have() -> HostAccess:
-    found, routes = links.observe()
-    return host_access.observed(next(x for x in found if x.name == ACCESS.name), found, routes)
+    (found,) = host_access.observe(Look("lab", *links.observe()))
+    return found
 
 
 def answered(*targets: str, within_s: float = 5) -> list[str]:

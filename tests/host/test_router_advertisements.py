@@ -20,6 +20,7 @@ from provisioner.host.probe.ingress_injector import SyntheticWire
 from provisioner.network.facts import Link
 from provisioner.network.resources import HostAccess, Macvtap, Switch
 from provisioner.network.standalone.device import Mark
+from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import Namespace, ip
 from tests.host_tools.router import advertise, learned, listening
 
@@ -66,12 +67,13 @@ def link(name: str) -> Link:
 
 
 def access() -> HostAccess:
-    found, routes = links.observe()
-    return host_access.observed(link(ACCESS.name), found, routes)
+    (found,) = host_access.observe(Look("lab", *links.observe()))
+    return found
 
 
 def switch() -> Switch:
-    return switches.observed(link(LOWER), links.observe()[0])
+    (found,) = switches.observe(Look("lab", *links.observe()))
+    return found
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from provisioner.host.probe import neighbours
 from provisioner.network.facts import Link, Route
 from provisioner.network.resources import Switch
 from provisioner.plan.mac import Mac
+from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 
 if TYPE_CHECKING:
@@ -46,8 +47,12 @@ def seen() -> dict[str, Link]:
 
 
 def have() -> Switch:
-    found = links.observe()[0]
-    return switches.observed(next(x for x in found if x.name == LOWER), found)
+    (found,) = observed()
+    return found
+
+
+def observed() -> list[Switch]:
+    return switches.observe(Look("lab", *links.observe()))
 
 
 @contextmanager
@@ -162,10 +167,9 @@ def test_a_port_that_somebody_put_into_another_bridge_comes_back() -> None:
 def test_a_bridge_without_its_pair_is_told_as_a_broken_switch() -> None:
     switches.create(HAIRPIN)
     ip(f"link del dev {LOWER}")
-    left = list(seen().values())
-    assert [(x.name, x.bridge, x.up) for x in switches.strays(left)] == [(LOWER, BRIDGE, False)]
+    assert [(x.name, x.bridge, x.up) for x in observed()] == [(LOWER, BRIDGE, False)]
     links.delete(BRIDGE)
-    assert switches.strays(seen().values()) == []
+    assert observed() == []
 
 
 @pytest.mark.parametrize("taken", [LOWER, FAR, BRIDGE])

@@ -12,6 +12,7 @@ from provisioner.host.netlink.pyroute2_codec import LinkMessage
 from provisioner.host.network import vlan
 from provisioner.network.facts import Link
 from provisioner.network.resources import Vlan
+from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import ip
 
 VLAN = Vlan(
@@ -65,7 +66,7 @@ def test_a_vlan_is_read_out_of_the_links_of_the_host() -> None:
         vid=42,
         alias=VLAN.alias,
     )
-    assert vlan.observed(device, [NEAR, device]) == VLAN
+    assert vlan.observe(Look("lab", (NEAR, device))) == [VLAN]
 
 
 @pytest.mark.usefixtures("far")
@@ -73,8 +74,7 @@ def test_a_vlan_is_made_or_the_missing_module_is_named() -> None:
     before = links.observe()
     if not vlan.missing():
         vlan.create(VLAN)
-        found = links.observe()[0]
-        assert vlan.observed(next(x for x in found if x.name == VLAN.name), found) == VLAN
+        assert vlan.observe(Look("lab", *links.observe())) == [VLAN]
         links.delete(VLAN.name)
     else:
         with pytest.raises(VmnetError) as caught:

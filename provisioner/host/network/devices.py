@@ -1,19 +1,19 @@
 """What the drivers of a plan's devices share: deletion, and names that somebody else has taken."""
 
-from collections.abc import Collection
-
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.netlink import links
+from provisioner.network.resources import HostAccess, Macvtap, Switch, Vlan
 
 
-def delete(group: int, names: Collection[str]) -> None:
-    """Delete the devices of these names, each only if it is of this group and a plan's.
+def delete(device: Switch | Vlan | HostAccess | Macvtap) -> None:
+    """Delete all parts of a device, each only if it is of the device's group and a plan's.
 
     Those that have gone already are fine. Raises VmnetError when the kernel refuses.
     """
     for link in links.every():
-        if link.name in names and link.group == group and naming.are_ours(link.name, link.kind):
+        is_ours = link.group == device.group and naming.are_ours(link.name, link.kind)
+        if link.name in device.parts and is_ours:
             links.delete(link.name)
 
 

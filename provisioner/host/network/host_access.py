@@ -19,7 +19,7 @@ from provisioner.host.netlink.link_codec import new
 from provisioner.host.netlink.message import Message, nested
 from provisioner.host.netlink.rtnetlink import write
 from provisioner.host.network import devices
-from provisioner.network.facts import Link, Route
+from provisioner.network.facts import Link
 from provisioner.network.resources import HostAccess
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
@@ -99,24 +99,20 @@ def update(access: HostAccess) -> None:
 
 def observe(look: Look) -> list[HostAccess]:
     """List the host accesses of a plan."""
-    return [observed(x, look.links, look.routes) for x in look.ours if x.kind == "macvlan"]
+    return [_observed(x, look) for x in look.ours if x.kind == "macvlan"]
 
 
-def delete(access: HostAccess) -> None:
-    """Delete the macvlan and its routes; one that has gone already is fine."""
-    devices.delete(access.group, access.parts)
+delete = devices.delete
+"""Its routes go with the macvlan."""
 
 
-def observed(device: Link, found: Iterable[Link], routes: Iterable[Route]) -> HostAccess:
-    """Read the host access of a macvlan out of the links and routes of the host.
-
-    One that has been put into another mode is as good as down.
-    """
+def _observed(device: Link, look: Look) -> HostAccess:
+    """Return the host access that a macvlan is; one in another mode is as good as down."""
     own = {*device.addresses, "fe80::/64", "ff00::/8"}
-    out = (x.network for x in routes if x.device == device.name and not x.learned)
+    out = (x.network for x in look.routes if x.device == device.name and not x.learned)
     return HostAccess(
         name=device.name,
-        uplink=next((x.name for x in found if x.index == device.lower), ""),
+        uplink=look.name_of(device.lower),
         mac=device.mac,
         addresses=device.addresses,
         routes=tuple(sorted(x for x in out if x not in own)),

@@ -73,7 +73,7 @@ def update(tap: Macvtap) -> None:
 def delete(tap: Macvtap) -> None:
     """Delete a macvtap and its node; one that has gone already is fine."""
     release([tap])
-    devices.delete(tap.group, tap.parts)
+    devices.delete(tap)
 
 
 def release(taps: Iterable[Macvtap]) -> None:

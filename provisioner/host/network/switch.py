@@ -1,7 +1,7 @@
 """Switches: isolated uplinks that vmnet makes, with or without a bridge that reflects."""
 
 import errno
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,12 +38,12 @@ def create(switch: Switch) -> None:
     names = [name for name in (switch.name, switch.peer, switch.bridge) if name]
     links.refuse_existing(*names)
     doing = f'making the switch "{switch.name}"'
-    devices = _Devices.chosen(names)
-    with links.deleted_on_error(zip(names, devices, strict=False)):
-        write(doing, [*_creation(switch, devices), *_configure(switch, devices)])
+    ends = _Indexes.chosen(names)
+    with links.deleted_on_error(zip(names, ends, strict=False)):
+        write(doing, [*_creation(switch, ends), *_configure(switch, ends)])
         _close(switch)
-        added = add_addresses(devices.host_side, _addresses(switch))
-        write(doing, [*ipv6.bring_up(*devices), *added])
+        added = add_addresses(ends.host_side, _addresses(switch))
+        write(doing, [*ipv6.bring_up(*ends), *added])
 
 
 def update(switch: Switch) -> None:
@@ -60,26 +60,26 @@ def update(switch: Switch) -> None:
         writes.append(_bridge(switch, here, ("IFLA_IFNAME", bridge), create=True))
     elif here:
         _prove_bridge(here, switch)
-    devices = _Devices(lower, peer, here if switch.bridge else 0)
+    ends = _Indexes(lower, peer, here if switch.bridge else 0)
     have = addresses(peer, here)
-    writes += remove_addresses(have, devices.host_side, switch.addresses)
+    writes += remove_addresses(have, ends.host_side, switch.addresses)
     (port,) = links.at(peer)
-    if port.master != devices.bridge:
-        writes.append(_enslave(peer, devices.bridge))
+    if port.master != ends.bridge:
+        writes.append(_enslave(peer, ends.bridge))
     if here and not switch.bridge:
         writes.append(link_codec.delete(index=here))
     if switch.host_mac and port.mac != switch.host_mac:
         writes.append(new(("IFLA_ADDRESS", switch.host_mac), index=peer))
     doing = f'setting up the switch "{switch.name}"'
-    for each in links.at(*devices):
+    for each in links.at(*ends):
         writes += ipv6.below_ipv6(each.mtu, switch.mtu, each.index)
-    write(doing, [*writes, *_configure(switch, devices)])
+    write(doing, [*writes, *_configure(switch, ends)])
     _close(switch)
-    wanted, host_side = _addresses(switch), devices.host_side
+    wanted, host_side = _addresses(switch), ends.host_side
     # What routers have given the host before: in a second call, once it ignores them.
     learned = remove_addresses(addresses(host_side), host_side, wanted)
     routes = remove_learned(host_side, wanted)
-    write(doing, [*learned, *routes, *ipv6.bring_up(*devices), *add_addresses(host_side, wanted)])
+    write(doing, [*learned, *routes, *ipv6.bring_up(*ends), *add_addresses(host_side, wanted)])
 
 
 def observe(look: Look) -> list[Switch]:
@@ -88,23 +88,20 @@ def observe(look: Look) -> list[Switch]:
     A bridge whose lower end somebody has taken away is a broken switch.
     """
     lower = [x for x in look.ours if x.name.startswith(naming.LOWER)]
-    return [*(observed(x, look.links) for x in lower), *strays(look.ours)]
+    return [*(_observed(x, look.links) for x in lower), *_broken(look.ours)]
 
 
-def delete(switch: Switch) -> None:
-    """Delete the devices of a switch; those that have gone already are fine."""
-    devices.delete(switch.group, switch.parts)
+delete = devices.delete
 
 
-def observed(lower: Link, found: Iterable[Link]) -> Switch:
-    """Read the switch of a lower end out of the links of the host.
+def _observed(lower: Link, found: Sequence[Link]) -> Switch:
+    """Return the switch of a lower end.
 
     A bridge that does not reflect, because its port has lost the hairpin mode or has been pulled
     out, makes the switch as good as down: `up` is false.
     """
-    links_ = tuple(found)
-    peer = next((x for x in links_ if x.index == lower.lower and x.lower == lower.index), None)
-    bridge = next((x for x in links_ if x.name == _bridge_of(lower.name)), None)
+    peer = next((x for x in found if x.index == lower.lower and x.lower == lower.index), None)
+    bridge = next((x for x in found if x.name == _bridge_of(lower.name)), None)
     parts = [x for x in (lower, peer, bridge) if x]
     host_side = bridge or peer
     return Switch(
@@ -122,21 +119,18 @@ def observed(lower: Link, found: Iterable[Link]) -> Switch:
     )
 
 
-def strays(ours: Iterable[Link]) -> list[Switch]:
+def _broken(ours: Sequence[Link]) -> Iterator[Switch]:
     """Return as broken switches the bridges whose lower ends somebody has deleted."""
-    links_ = tuple(ours)
-    present = {x.name for x in links_}
-    return [
-        Switch(
-            _lower_of(x.name), "", (), x.mtu, x.group, one_line(x.alias), bridge=x.name, up=False
-        )
-        for x in links_
-        if x.kind == "bridge" and _lower_of(x.name) not in present
-    ]
+    present = {x.name for x in ours}
+    for x in ours:
+        lower = naming.LOWER + x.name.removeprefix(naming.BRIDGE)
+        if x.kind == "bridge" and lower not in present:
+            alias = one_line(x.alias)
+            yield Switch(lower, "", (), x.mtu, x.group, alias, bridge=x.name, up=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Devices:
+class _Indexes:
     """The ifindexes of a switch's devices; 0 for no bridge."""
 
     lower: int
@@ -144,7 +138,7 @@ class _Devices:
     bridge: int = 0
 
     @classmethod
-    def chosen(cls, names: Sequence[str]) -> "_Devices":
+    def chosen(cls, names: Sequence[str]) -> "_Indexes":
         """Choose free ifindexes for devices of these names."""
         found: list[int] = []
         for name in names:
@@ -160,11 +154,7 @@ class _Devices:
 
 
 def _bridge_of(lower: str) -> str:
-    return naming.BRIDGE + lower[3:]
-
-
-def _lower_of(bridge: str) -> str:
-    return naming.LOWER + bridge[3:]
+    return naming.BRIDGE + lower.removeprefix(naming.LOWER)
 
 
 def _is_wired(peer: Link, bridge: Link | None) -> bool:
@@ -173,17 +163,17 @@ def _is_wired(peer: Link, bridge: Link | None) -> bool:
     return peer.master == bridge.index and peer.hairpin
 
 
-def _creation(switch: Switch, devices: _Devices) -> Iterator[Message]:
+def _creation(switch: Switch, ends: _Indexes) -> Iterator[Message]:
     shared = ("IFLA_MTU", switch.mtu), ("IFLA_GROUP", switch.group)
     near, peer = (
         [("IFLA_IFNAME", name), *shared, *([("IFLA_ADDRESS", mac)] if mac else [])]
         for name, mac in ((switch.name, switch.mac), (switch.peer, switch.host_mac))
     )
-    pair = link_codec.veth(peer, devices.peer)
-    yield new(*near, pair, index=devices.lower, create=True, fixes=_NO_VETH)
+    pair = link_codec.veth(peer, ends.peer)
+    yield new(*near, pair, index=ends.lower, create=True, fixes=_NO_VETH)
     if switch.bridge:
-        yield _bridge(switch, devices.bridge, ("IFLA_IFNAME", switch.bridge), create=True)
-        yield _enslave(devices.peer, devices.bridge)
+        yield _bridge(switch, ends.bridge, ("IFLA_IFNAME", switch.bridge), create=True)
+        yield _enslave(ends.peer, ends.bridge)
 
 
 def _bridge(switch: Switch, index: int, *named: Attribute, create: bool = False) -> Message:
@@ -195,17 +185,17 @@ def _enslave(port: int, bridge: int) -> Message:
     return new(("IFLA_MASTER", bridge), index=port)
 
 
-def _configure(switch: Switch, devices: _Devices) -> Iterator[Message]:
+def _configure(switch: Switch, ends: _Indexes) -> Iterator[Message]:
     """Set all that must be set before the devices are up."""
     settings = ("IFLA_MTU", switch.mtu), ("IFLA_IFALIAS", switch.alias)
-    if devices.bridge:
-        yield _bridge(switch, devices.bridge)
-        yield new(link_codec.hairpin(), index=devices.peer)
-    for index in devices:
+    if ends.bridge:
+        yield _bridge(switch, ends.bridge)
+        yield new(link_codec.hairpin(), index=ends.peer)
+    for index in ends:
         yield link_codec.silence(index=index)
         # The lower end is the guests': were it to answer ARP, a reflecting bridge would bring the
         # guests two answers for each of the host's addresses.
-        on = IFF_NOARP if index == devices.lower else 0
+        on = IFF_NOARP if index == ends.lower else 0
         yield new(*settings, index=index, on=on)
 
 

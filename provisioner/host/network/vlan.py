@@ -1,7 +1,7 @@
 """VLANs: 802.1Q devices on an uplink, which macvtaps are put on in its place."""
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from provisioner.errors import Exit, VmnetError
@@ -10,7 +10,6 @@ from provisioner.host.netlink.link_codec import IFF_NOARP, new
 from provisioner.host.netlink.message import Message
 from provisioner.host.netlink.rtnetlink import write
 from provisioner.host.network import devices
-from provisioner.network.facts import Link
 from provisioner.network.resources import Vlan
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
@@ -71,26 +70,23 @@ def update(vlan: Vlan) -> None:
 
 def observe(look: Look) -> list[Vlan]:
     """List the VLAN devices of a plan."""
-    return [observed(x, look.links) for x in look.ours if x.kind == "vlan"]
+    return [
+        Vlan(
+            name=x.name,
+            uplink=look.name_of(x.lower),
+            vid=x.vid,
+            mtu=x.mtu,
+            group=x.group,
+            alias=one_line(x.alias),
+            up=x.up,
+            ignores_routers=not x.ipv6,
+        )
+        for x in look.ours
+        if x.kind == "vlan"
+    ]
 
 
-def delete(vlan: Vlan) -> None:
-    """Delete a VLAN device; one that has gone already is fine."""
-    devices.delete(vlan.group, vlan.parts)
-
-
-def observed(device: Link, found: Iterable[Link]) -> Vlan:
-    """Read a VLAN out of the links of the host."""
-    return Vlan(
-        name=device.name,
-        uplink=next((x.name for x in found if x.index == device.lower), ""),
-        vid=device.vid,
-        mtu=device.mtu,
-        group=device.group,
-        alias=one_line(device.alias),
-        up=device.up,
-        ignores_routers=not device.ipv6,
-    )
+delete = devices.delete
 
 
 def creation(vlan: Vlan, uplink: int, index: int) -> list[Message]:
