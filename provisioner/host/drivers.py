@@ -20,11 +20,11 @@ from provisioner.host.network import (
     host_access,
     impairment,
     macvtap,
+    nftables,
     switch,
     tap_node,
     vlan,
 )
-from provisioner.host.network.nftables import TableDriver
 from provisioner.host.probe import ingress_injector
 from provisioner.host.storage.copies import CopyDriver
 from provisioner.host.storage.disks import DiskDriver
@@ -48,26 +48,26 @@ from provisioner.reconcile.diff import Step, Verb
 from provisioner.reconcile.resources import Look
 from provisioner.resource import Resource
 
-_R = TypeVar("_R", bound=Resource)
+_R_contra = TypeVar("_R_contra", bound=Resource, contravariant=True)
 
 
-class Driver(Protocol[_R]):
+class Driver(Protocol[_R_contra]):
     """What is done about one kind of resource on this host."""
 
-    def observe(self, look: Look, /) -> Iterable[_R]:
+    def observe(self, look: Look, /) -> Iterable[Resource]:
         """Return those of a plan that are there. Reads only."""
 
-    def delete(self, resource: _R, /) -> None:
+    def delete(self, resource: _R_contra, /) -> None:
         """Delete one, whole; one that has gone already is fine. Raises VmnetError or OSError."""
 
 
-class Maker(Driver[_R], Protocol[_R]):
+class Maker(Driver[_R_contra], Protocol[_R_contra]):
     """The driver of a kind that plans call for."""
 
-    def create(self, resource: _R, /) -> None:
+    def create(self, resource: _R_contra, /) -> None:
         """Create one, whole or not at all. Raises VmnetError or OSError."""
 
-    def update(self, resource: _R, /) -> None:
+    def update(self, resource: _R_contra, /) -> None:
         """Change one that exists to what is given. Raises VmnetError or OSError."""
 
 
@@ -80,8 +80,9 @@ class Drivers:
 
     def observe(self, look: Look) -> list[Resource]:
         """List everything that vmnet made for a plan, or has left; reads only."""
-        every = (*self.others.values(), *self.makers.values())
-        return [resource for driver in every for resource in driver.observe(look)]
+        # Once each: one driver may be that of several kinds.
+        every = {id(each): each for each in (*self.others.values(), *self.makers.values())}
+        return [resource for driver in every.values() for resource in driver.observe(look)]
 
     def perform(self, step: Step) -> None:
         """Do one step: the whole of it, or nothing that anybody would recognise.
@@ -126,8 +127,8 @@ def drivers(
                 _maker(Vlan, vlan),
                 _maker(HostAccess, host_access),
                 _maker(Macvtap, macvtap),
-                _maker(Guard, TableDriver(Guard)),
-                _maker(Nat, TableDriver(Nat)),
+                _maker(Guard, nftables),
+                _maker(Nat, nftables),
                 _maker(Dhcp, dnsmasq),
                 _maker(Seed, SeedDriver(owner)),
                 _maker(Overlay, DiskDriver(owner, libvirt)),
@@ -146,12 +147,12 @@ def drivers(
     )
 
 
-def _maker(kind: type[_R], driver: Maker[_R]) -> tuple[type[Resource], Maker[Any]]:
+def _maker(kind: type[_R_contra], driver: Maker[_R_contra]) -> tuple[type[Resource], Maker[Any]]:
     """Return a row of the table; the type checker proves that the driver is one of the kind."""
     return kind, driver
 
 
-def _other(kind: type[_R], driver: Driver[_R]) -> tuple[type[Resource], Driver[Any]]:
+def _other(kind: type[_R_contra], driver: Driver[_R_contra]) -> tuple[type[Resource], Driver[Any]]:
     return kind, driver
 
 

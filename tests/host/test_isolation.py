@@ -14,7 +14,8 @@ from provisioner.host.network import nftables as nft
 from provisioner.host.network import switch as switches
 from provisioner.host.probe import neighbours
 from provisioner.network import nftables
-from provisioner.network.resources import Nat, Switch
+from provisioner.network.resources import Guard, Nat, Switch
+from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 
 LOWER, FAR = naming.switch_ends("lab", "lan")
@@ -68,6 +69,10 @@ def attached(name: str, addresses: tuple[str, str], mode: str = "vepa") -> Itera
 def answered(*targets: str, within_s: float = 5) -> list[str]:
     """Tell who answers a ping; it ends when all have, so only silence costs the time."""
     return sorted(map(str, neighbours.ping(map(ip_address, targets), deadline_s=within_s)))
+
+
+def observed(plan: str = "lab") -> list[Guard | Nat]:
+    return nft.observe(Look(plan, tables=nft.listing()))
 
 
 def isolation(switch: Switch) -> Nat:
@@ -125,9 +130,9 @@ def test_guests_of_one_switch_do_not_meet_through_the_host_either() -> None:
 def test_an_isolation_is_read_back_as_it_was_made() -> None:
     made = isolation(PLAIN)
     nft.create(made)
-    assert nft.observe("lab") == [made]
+    assert observed() == [made]
     nft.delete(made)
-    assert nft.observe("lab") == []
+    assert observed() == []
 
 
 def test_a_switch_that_gets_nat_and_loses_it_again_is_never_without_its_table() -> None:
@@ -137,6 +142,6 @@ def test_a_switch_that_gets_nat_and_loses_it_again_is_never_without_its_table() 
     nft.create(apart)
     for rules, forwards in ((out, 1), (apart, 0)):
         nft.update(rules)
-        assert nft.observe("lab") == [rules]
+        assert observed() == [rules]
         assert forwarding.value(4) == forwards
     assert forwarding.value(6) == 1  # somebody else's

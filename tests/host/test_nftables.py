@@ -29,6 +29,10 @@ def told(*words: str) -> str:
     return ran.stdout
 
 
+def observed(plan: str = "lab") -> list[Guard | Nat]:
+    return nft.observe(Look(plan, tables=nft.listing()))
+
+
 def guard(level: str) -> Guard:
     ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
     addresses = ip_interface("10.0.0.5/24"), ip_interface("fd00::5/64")
@@ -47,8 +51,8 @@ def nat(network: str, number: int) -> Nat:
 def test_a_guard_is_read_back_as_it_was_made(level: str) -> None:
     made = guard(level)
     nft.create(made)
-    assert nft.observe("lab") == [made]
-    assert nft.observe("another") == []
+    assert observed() == [made]
+    assert observed("another") == []
     nft.delete(made)
     assert told("list", "ruleset") == ""
 
@@ -59,24 +63,24 @@ def test_a_rule_that_somebody_takes_out_is_missed_and_put_back() -> None:
     listed = told("-a", "list", "table", "netdev", made.name).splitlines()
     handle = next(line for line in listed if "arp" in line).rpartition(" ")[2]
     told("delete", "rule", "netdev", made.name, "egress", "handle", handle)
-    (found,) = nft.observe("lab")
+    (found,) = observed()
     assert found != made
     nft.update(made)
-    assert nft.observe("lab") == [made]
+    assert observed() == [made]
 
 
 def test_a_rule_that_somebody_puts_in_is_noticed() -> None:
     made = guard("mac")
     nft.create(made)
     told("add", "rule", "netdev", made.name, "egress", "counter", "accept")
-    assert nft.observe("lab") != [made]
+    assert observed() != [made]
 
 
 def test_a_guard_whose_device_has_gone_is_another_one() -> None:
     made = guard("mac")
     nft.create(made)
     ip(f"link del {TAP}")
-    assert made not in nft.observe("lab")
+    assert made not in observed()
     nft.delete(made)
     assert told("list", "ruleset") == ""
 
@@ -95,7 +99,7 @@ def test_forwarding_is_put_back_when_the_last_nat_goes(order: tuple[int, int]) -
     for each in made:
         nft.create(each)
     assert (forwarding.value(4), forwarding.value(6)) == (1, 1)
-    assert set(nft.observe("lab")) == set(made)
+    assert set(observed()) == set(made)
     nft.delete(made[order[0]])
     assert (forwarding.value(4), forwarding.value(6)) == (1, 1)
     nft.delete(made[order[1]])
@@ -114,7 +118,7 @@ def test_a_nat_that_does_not_forward_is_another_one() -> None:
     made = nat("one", 1)
     nft.create(made)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
-    (found,) = nft.observe("lab")
+    (found,) = observed()
     assert isinstance(found, Nat)
     assert found.forwards == (6,)
     nft.delete(made)
@@ -138,7 +142,7 @@ def test_nothing_can_be_guarded_where_nft_is_missing(monkeypatch: pytest.MonkeyP
         == found.no_filter
         == "nft is not installed: apt-get install nftables"
     )
-    assert nft.observe("lab") == []
+    assert observed() == []
 
 
 def isolation() -> Nat:
@@ -162,7 +166,7 @@ def test_a_table_of_others_with_a_name_of_ours_is_left_alone(
         f'table {wanted.family} {wanted.name} {{\nchain c {{ {hook} counter comment "keep"; }}\n}}'
     )
     before = told("list", "ruleset")
-    assert nft.observe("lab") == []
+    assert observed() == []
     assert nft.firewall().namesakes == ((wanted.family, wanted.name),)
     with pytest.raises(VmnetError) as caught:
         nft.create(wanted)
@@ -172,7 +176,7 @@ def test_a_table_of_others_with_a_name_of_ours_is_left_alone(
     way_out = (caught.value.fix or "").rpartition("nft ")[2]
     told(*way_out.split())
     nft.create(wanted)
-    assert nft.observe("lab") == [wanted]
+    assert observed() == [wanted]
     nft.delete(wanted)
 
 
@@ -181,10 +185,10 @@ def test_a_table_is_ours_when_all_in_it_is_gone(make: Callable[[], Guard | Nat])
     made = make()
     nft.create(made)
     told("flush", "table", made.family, made.name)
-    (found,) = nft.observe("lab")
+    (found,) = observed()
     assert found.marks != made.marks
     nft.update(made)
-    assert nft.observe("lab") == [made]
+    assert observed() == [made]
     nft.delete(made)
 
 
@@ -192,7 +196,7 @@ def test_the_table_of_an_older_vmnet_is_known_by_the_marks_of_its_rules() -> Non
     made = guard("mac")
     told("\n".join(line for line in made.text.splitlines() if not line.startswith("  comment")))
     assert "comment" not in told("list", "ruleset").splitlines()[1]
-    assert nft.observe("lab") == [made]
+    assert observed() == [made]
     nft.delete(made)
 
 

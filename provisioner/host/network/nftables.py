@@ -1,10 +1,10 @@
 """nftables on this host: vmnet's own tables, and what others' do to forwarded packets."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from socket import if_nametoindex
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from provisioner.errors import VmnetError
 from provisioner.host.network import forwarding
@@ -55,14 +55,14 @@ def listing() -> Listing:
     return Listing(nft_ruleset.parse(done.stdout))
 
 
-def observe(plan: str, known: Listing | None = None) -> list[Guard | Nat]:
+def observe(look: Look) -> list[Guard | Nat]:
     """List a plan's tables as they are.
 
     A guard whose device has gone has the device "": kernels differ in what they do to its chain.
     A NAT has those IP versions that are really forwarded now.
     """
     found: list[Guard | Nat] = []
-    for rules in nft_ruleset.own(plan, (known or listing()).tables):
+    for rules in nft_ruleset.own(look.plan, look.tables.tables):
         match rules:
             case Nat():
                 now = tuple(v for v in rules.forwards if forwarding.value(v))
@@ -74,7 +74,7 @@ def observe(plan: str, known: Listing | None = None) -> list[Guard | Nat]:
 
 
 def firewall(known: Listing | None = None) -> Firewall:
-    """Tell what nftables can do here, and which chains of others drop forwarded packets.
+    """Return what nftables can do here, and which chains of others drop forwarded packets.
 
     One more process at most in the life of this one: nothing is changed by the test.
     """
@@ -88,9 +88,9 @@ def firewall(known: Listing | None = None) -> Firewall:
     return Firewall(no_guard, no_nat, drops, no_filter, nft_ruleset.namesakes(known.tables))
 
 
-def dropped(known: Listing | None = None) -> dict[str, int]:
+def dropped() -> dict[str, int]:
     """Count the frames that guards have dropped, by macvtap, for all plans."""
-    return nft_ruleset.dropped((known or listing()).tables)
+    return nft_ruleset.dropped(listing().tables)
 
 
 def create(rules: Guard | Nat) -> None:
@@ -114,7 +114,7 @@ def update(rules: Guard | Nat) -> None:
 
 
 def delete(rules: Guard | Nat) -> None:
-    """Take a table of vmnet's away; one that is gone already is fine.
+    """Delete a table of vmnet's; one that has gone already is fine.
 
     With the last NAT that needs it, forwarding becomes what it was before the first one.
     """
@@ -127,32 +127,6 @@ def delete(rules: Guard | Nat) -> None:
                 _change(rules, nftables.deletion(rules.family, rules.name))
         case _:
             _change(rules, nftables.deletion(rules.family, rules.name))
-
-
-_T = TypeVar("_T", Guard, Nat)
-
-
-@dataclass(frozen=True, slots=True)
-class TableDriver(Generic[_T]):
-    """The driver of one kind of tables."""
-
-    kind: type[_T]
-
-    def observe(self, look: Look) -> list[_T]:
-        """List the plan's tables of the kind."""
-        return [x for x in observe(look.plan, look.tables) if isinstance(x, self.kind)]
-
-    def create(self, rules: _T) -> None:
-        """Make a table; see `create`."""
-        create(rules)
-
-    def update(self, rules: _T) -> None:
-        """Replace a table; see `update`."""
-        update(rules)
-
-    def delete(self, rules: _T) -> None:
-        """Delete a table; see `delete`."""
-        delete(rules)
 
 
 def _put(rules: Guard | Nat, before: str) -> None:
@@ -192,7 +166,7 @@ def _tables() -> tuple[Table, ...]:
 
 
 def _change(rules: Guard | Nat, script: str) -> None:
-    """Let nft do a script, all of it or nothing."""
+    """Have nft execute a script, all of it or nothing."""
     about = f"the {rules.label}"
     if not programs.is_installed("nft"):
         raise VmnetError(
@@ -210,7 +184,7 @@ def _change(rules: Guard | Nat, script: str) -> None:
 
 
 def _complaint(stderr: str) -> str:
-    """Give what nft complains of, without its quotations of the script."""
+    """Return what nft complains of, without its quotations of the script."""
     lines = [line for line in stderr.splitlines() if "rror" in line]
     return programs.last_lines(lines[0] if lines else stderr)
 
