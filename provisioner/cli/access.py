@@ -39,7 +39,7 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.access.ssh import SshOptions, ssh
 
         how = SshOptions(_key(identity), jump)
-        run = CommandRun(command.SSH, worker, output.line, timeout)
+        run = CommandRun(command.SSH, worker, timeout, tell=output.line)
         _become(worker, ssh(plan_target(file, connection=connection), run, vm, argv or (), how))
 
 
@@ -67,7 +67,7 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
             raise bad_input(f'"{way}" is not a way to copy', "write ssh, agent or auto")
         argv = cp(
             plan_target(file, connection=connection),
-            CommandRun(command.CP, worker, output.line, timeout),
+            CommandRun(command.CP, worker, timeout, tell=output.line),
             (source, destination),
             how=SshOptions(_key(identity), jump),
             way=way,
@@ -84,7 +84,7 @@ def ssh_config(file: File = None, *, identity: Identity = None) -> None:
     with running(command.EXPORT) as worker:
         from provisioner.commands.access.ssh import ssh_config
 
-        run = CommandRun(command.EXPORT, worker, output.line)
+        run = CommandRun(command.EXPORT, worker, tell=output.line)
         output.typed(ssh_config(plan_target(file), run, _key(identity)).rstrip("\n"))
 
 

@@ -17,7 +17,7 @@ from provisioner.cli.options import (
     Sets,
     Timeout,
 )
-from provisioner.cli.run import PLAN_FILE, plan_target, running
+from provisioner.cli.run import PLAN_FILE, plan_target, reported, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 from provisioner.errors import Exit, bad_input
@@ -64,9 +64,8 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands import up
 
         target = plan_target(file or plan, sets, connection=connection)
-        with output.progress("check") as tell:
-            run = CommandRun(command.CHECK, worker, tell, timeout or 0, lock_timeout)
-            report = up.check(target, replace(run, pairs=pairs, idle=output.warm_up))
+        run = CommandRun(command.CHECK, worker, timeout or 0, lock_timeout)
+        report = reported(up.check, target, replace(run, pairs=pairs, idle=output.warm_up))
         write(report, target, junit, html)
         show(report, tap=tap, json=json)
         raise typer.Exit(report.status)

@@ -36,7 +36,7 @@ def exec_(
     with running(command.EXEC, ctx) as worker:
         from provisioner.commands.access.console import execute
 
-        run = CommandRun(command.EXEC, worker, output.nothing, timeout)
+        run = CommandRun(command.EXEC, worker, timeout)
         ran = execute(plan_target(file, connection=connection), run, vm, argv, _input())
         output.foreign(ran.stdout, sys.stdout)
         output.foreign(ran.stderr, sys.stderr)
@@ -69,7 +69,7 @@ def console(
         argv += ["--connection", connection] if connection else []
         if sys.stdin.isatty():
             output.line(f"the console; {escape} leaves it" if key else "the console")
-        run = CommandRun(command.CONSOLE, worker, output.line, 30)
+        run = CommandRun(command.CONSOLE, worker, 30, tell=output.line)
         console(target, run, vm, escape=key, resize=argv if resize else None)
 
 

@@ -33,7 +33,7 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.IP, ctx, json=json) as worker:
         from provisioner.commands.access import ip as addresses
 
-        run = CommandRun(command.IP, worker, output.nothing, timeout, lock_timeout)
+        run = CommandRun(command.IP, worker, timeout, lock_timeout)
         found = addresses.find(plan_target(file, connection=connection), run, nic)
         if json:
             output.typed(json_document("ip", nics=[asdict(one) for one in found]))

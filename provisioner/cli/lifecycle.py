@@ -1,6 +1,7 @@
 """vmnet up, down, status, plan and render: a plan brought up, taken away, looked at."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -18,11 +19,12 @@ from provisioner.cli.options import (
     Timeout,
     Vm,
 )
-from provisioner.cli.run import name_target, plan_target, read, running
+from provisioner.cli.run import name_target, plan_target, read, reported, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 
 if TYPE_CHECKING:
+    from provisioner.commands.target import NameTarget, PlanTarget
     from provisioner.report.report import Report
 
 
@@ -66,10 +68,9 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         target = plan_target(
             file or plan, sets, text=text, connection=connection, allow_file=allow_file
         )
-        with output.progress("up") as tell:
-            run = CommandRun(command.UP, worker, tell, timeout or 0, lock_timeout)
-            report = up(target, replace(run, recreate=recreate, idle=output.warm_up))
-        _end(report, run, json=json)
+        run = CommandRun(command.UP, worker, timeout or 0, lock_timeout)
+        run = replace(run, recreate=recreate, idle=output.warm_up)
+        _end(reported(up, target, run), json=json)
 
 
 def down(  # noqa: PLR0913  (every one a word of the command line)
@@ -87,15 +88,9 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.DOWN, ctx, json=json) as worker:
         from provisioner.commands.up import down
 
-        target = (
-            name_target(name, connection)
-            if name
-            else plan_target(file or plan, sets, connection=connection)
-        )
-        with output.progress("down") as tell:
-            run = CommandRun(command.DOWN, worker, tell, lock_timeout_s=lock_timeout)
-            report = down(target, run)
-        _end(report, run, json=json)
+        target = _target(name, file or plan, sets, connection)
+        run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
+        _end(reported(down, target, run), json=json)
 
 
 def status(  # noqa: PLR0913  (every one a word of the command line)
@@ -117,15 +112,9 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.STATUS, ctx, json=json) as worker:
         from provisioner.commands.status import status
 
-        target = (
-            name_target(name, connection)
-            if name
-            else plan_target(file or plan, sets, connection=connection, allow_file=allow_file)
-        )
-        with output.progress("status") as tell:
-            run = CommandRun(command.STATUS, worker, tell, lock_timeout_s=lock_timeout, wide=wide)
-            report = status(target, run)
-        _end(report, run, json=json)
+        target = _target(name, file or plan, sets, connection, allow_file)
+        run = CommandRun(command.STATUS, worker, lock_timeout_s=lock_timeout, wide=wide)
+        _end(reported(status, target, run), json=json, steps=True)
 
 
 def plan_(  # noqa: PLR0913  (every one a word of the command line)
@@ -144,10 +133,8 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.up import plan as planned
 
         target = plan_target(file or plan, sets, connection=connection, allow_file=allow_file)
-        with output.progress("plan") as tell:
-            run = CommandRun(command.PLAN, worker, tell, lock_timeout_s=lock_timeout)
-            report = planned(target, run)
-        _end(report, run, json=json)
+        run = CommandRun(command.PLAN, worker, lock_timeout_s=lock_timeout)
+        _end(reported(planned, target, run), json=json, steps=True)
 
 
 def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowFile = None) -> None:
@@ -158,11 +145,23 @@ def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowF
         typer.echo(render(plan_target(file, sets, allow_file=allow_file), vm), nl=False)
 
 
-def _end(report: "Report", run: CommandRun, *, json: bool) -> NoReturn:
+def _target(
+    name: str | None,
+    path: Path | None,
+    sets: list[str] | None,
+    connection: str | None,
+    allow_file: list[Path] | None = None,
+) -> "PlanTarget | NameTarget":
+    if name:
+        return name_target(name, connection)
+    return plan_target(path, sets, connection=connection, allow_file=allow_file)
+
+
+def _end(report: "Report", *, json: bool, steps: bool = False) -> NoReturn:
     if json:
         from provisioner.report.report import as_json
 
         typer.echo(as_json(report))
     else:
-        output.show(report, steps=run.command.lists_steps)
+        output.show(report, steps=steps)
     raise typer.Exit(report.status)

@@ -50,7 +50,7 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
             )
         found = link.link(
             plan_target(file, connection=connection),
-            CommandRun(command.LINK, worker, output.nothing, lock_timeout_s=lock_timeout),
+            CommandRun(command.LINK, worker, lock_timeout_s=lock_timeout),
             nic,
             up=None if state is None else state == "up",
             wish=impaired,

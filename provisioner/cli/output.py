@@ -51,11 +51,6 @@ def last_line(text: str) -> None:
         os.write(2, shown.encode())
 
 
-def nothing(text: str) -> None:
-    """Print nothing: for commands whose output is somebody else's."""
-    del text
-
-
 @contextmanager
 def progress(command: str) -> Iterator[Callable[[str], None]]:
     """Show what happens: live on a terminal, one plain line per event elsewhere."""

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -17,9 +18,10 @@ from provisioner.signals import handled
 
 if TYPE_CHECKING:
     from provisioner.commands.command import Command
-    from provisioner.commands.target import NameTarget, PlanTarget
+    from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
     from provisioner.host.system.worker import Worker
     from provisioner.reachability.switch_probe import Question
+    from provisioner.report.report import Report
 
 _T = TypeVar("_T")
 
@@ -45,9 +47,9 @@ def running(
 ) -> Iterator["Worker"]:
     """Run a command's work, and turn whatever the user can act on into a message and a status.
 
-    Gives the worker that was forked before anything else (see __main__), of a command that has one,
-    and ends it. `interrupted` is the message after a Ctrl-C: how things then stand. A second one
-    ends vmnet at once, whatever it waits for.
+    Yields the worker that was forked before anything else (see __main__), of a command that has
+    one, and ends it. `interrupted` is the message after a Ctrl-C: how things then stand. A second
+    one ends vmnet at once, whatever it waits for.
     """
     worker: Any = ctx and ctx.obj
     with handled(lambda: _end_at_once(worker)):
@@ -70,6 +72,14 @@ def running(
         finally:
             if worker:
                 worker.close()
+
+
+def reported(
+    command: "Callable[[_T, CommandRun], Report]", target: _T, run: "CommandRun"
+) -> "Report":
+    """Run a command and show the lines of its progress; return its report."""
+    with output.progress(run.command.name) as tell:
+        return command(target, replace(run, tell=tell))
 
 
 def plan_target(

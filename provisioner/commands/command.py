@@ -8,19 +8,18 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: its name on the command line, and how it goes about its work."""
+    """A command: its name on the command line, what it needs, and what it does."""
 
     name: str
     needs_worker: bool = True
     alone: tuple[str, ...] = ()  # options with which it needs no worker
     uses_libvirt: bool = True  # in the worker
-    changes_host: bool = False  # it takes steps; all others only look
-    judges_images: bool = False  # others tell what is there, whatever the plan wants of its images
-    lists_steps: bool = False  # its report is the list of steps to do
-    lists_foreign: bool = False  # it names files in the plan's folders that are not vmnet's
+    changes_host: bool = False  # takes steps; all others only look
+    judges_images: bool = False  # refuses images that the plan cannot be brought up with
+    lists_foreign: bool = False  # names files in the plan's folders that are not vmnet's
 
     def starts_worker(self, argv: Iterable[str]) -> bool:
-        """Tell whether the worker is needed for this command line."""
+        """Return whether the worker is needed for this command line."""
         options = set(takewhile(lambda word: word != "--", argv))
         return self.needs_worker and not options & {"--help", "-h", *self.alone}
 
@@ -31,8 +30,8 @@ class Command:
 
 UP: Final = Command("up", alone=("--print-plan",), changes_host=True, judges_images=True)
 DOWN: Final = Command("down", changes_host=True, lists_foreign=True)
-PLAN: Final = Command("plan", judges_images=True, lists_steps=True)
-STATUS: Final = Command("status", lists_steps=True, lists_foreign=True)
+PLAN: Final = Command("plan", judges_images=True)
+STATUS: Final = Command("status", lists_foreign=True)
 CHECK: Final = Command("check", alone=("--watch",))
 DOCTOR: Final = Command("doctor", alone=("--ci",))
 MODES: Final = Command("modes", uses_libvirt=False)
