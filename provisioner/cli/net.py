@@ -6,7 +6,7 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.options import Json
-from provisioner.cli.run import option_value, running
+from provisioner.cli.run import option_value, optional_value, running
 from provisioner.errors import bad_input
 from provisioner.plan.choices import Mode
 
@@ -70,11 +70,11 @@ def create(  # noqa: PLR0913  (every one a word of the command line)
             uplink=option_value("--uplink", scalars.uplink, uplink),
             mode=mode,
             count=count,
-            name=option_value("--name", device.given_name, name) if name else "",
+            name=optional_value("--name", device.given_name, name, ""),
             owner=_uid(owner) if owner else 0,
-            label=option_value("--label", scalars.network_name, label) if label else "",
-            mac=option_value("--mac", scalars.mac, mac) if mac else "",
-            mtu=option_value("--mtu", scalars.mtu, mtu) if mtu else None,
+            label=optional_value("--label", scalars.network_name, label, ""),
+            mac=optional_value("--mac", scalars.mac, mac, ""),
+            mtu=optional_value("--mtu", scalars.mtu, mtu, None),
             queues=option_value("--queues", scalars.queues, queues),
             txqueuelen=option_value("--txqueuelen", scalars.txqueuelen, txqueuelen),
             sources=_macs(allow),
@@ -94,7 +94,7 @@ def ls_(
     with running("net ls", json=json):
         from provisioner.commands import net
 
-        _print("net ls", net.listed(net.Chosen(uplink=uplink)), json=json)
+        _print("net ls", net.listed(uplink), json=json)
 
 
 @app.command()
@@ -134,13 +134,11 @@ def set_(  # noqa: PLR0913  (every one a word of the command line)
 
         change = Change(
             mode=mode,
-            mtu=option_value("--mtu", scalars.mtu, mtu) if mtu else None,
+            mtu=optional_value("--mtu", scalars.mtu, mtu, None),
             sources=_macs(allow) if allow else None,
             nopromisc=None if promisc is None else not promisc,
             up=up,
-            txqueuelen=option_value("--txqueuelen", scalars.txqueuelen, txqueuelen)
-            if txqueuelen
-            else None,
+            txqueuelen=optional_value("--txqueuelen", scalars.txqueuelen, txqueuelen, None),
             owner=_uid(owner) if owner else None,
         )
         _print("net set", net.change(devices, change, output.line), json=json)
@@ -165,8 +163,7 @@ def rm(
                 "which devices are to go?",
                 "name them, or say --all, or --uplink NIC: one of the three",
             )
-        chosen = net.Chosen(tuple(devices or ()), uplink, everything)
-        gone = net.remove(chosen, output.line, force=force)
+        gone = net.remove(devices or (), output.line, uplink=uplink, force=force)
         output.typed("\n".join(f"{name} is gone" for name in gone) or "nothing to remove")
 
 

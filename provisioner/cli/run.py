@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from provisioner.report.report import Report
 
 _T = TypeVar("_T")
+_D = TypeVar("_D")
 
 PLAN_FILE: Final = Path("vmnet.yaml")
 """The plan when none is named."""
@@ -129,10 +130,15 @@ def option_value(option: str, parse: Callable[[str], _T], text: str) -> _T:
         raise bad_input(f"{option}: {bad.what}", bad.fix) from bad
 
 
+def optional_value(option: str, parse: Callable[[str], _T], text: str, default: _D) -> _T | _D:
+    """Parse a value that may have been left out, in which case it is `default`."""
+    return option_value(option, parse, text) if text else default
+
+
 def _uri(connection: str | None) -> str:
     from provisioner.plan import scalars
 
-    return option_value("--connection", scalars.uri, connection) if connection else ""
+    return optional_value("--connection", scalars.uri, connection or "", "")
 
 
 def read(path: Path | None) -> str:

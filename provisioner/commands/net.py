@@ -1,9 +1,8 @@
-"""The story of `vmnet net`: devices without a plan, for people who bring their own VMs."""
+"""vmnet net: devices without a plan, for people who bring their own VMs."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.host.libvirt import privileges
@@ -13,7 +12,7 @@ from provisioner.host.system import accounts, locks, paths
 from provisioner.network.facts import Facts, Link
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import device, rules
-from provisioner.network.standalone.device import Change, Wish, changed, is_ours, mark_of
+from provisioner.network.standalone.device import Change, Mark, Wish, changed, is_ours, mark_of
 from provisioner.network.standalone.output import Counters, Holder, NetDevice
 from provisioner.text import one_line
 
@@ -24,15 +23,6 @@ _LOCK_S = 30.0
 _NUMBERS = re.compile(r"(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which devices a command is about: those named, those on an uplink, or all."""
-
-    names: tuple[str, ...] = ()
-    uplink: str = ""
-    everything: bool = False
-
-
 def create(wish: Wish, tell: Tell) -> list[NetDevice]:
     """Make the devices that are wished for: all of them, or none.
 
@@ -40,7 +30,7 @@ def create(wish: Wish, tell: Tell) -> list[NetDevice]:
     when it refuses all the same.
     """
     with _alone("net create", tell):
-        facts = _facts(routes=wish.mode == "passthru")
+        facts = _facts(routes=wish.mode.is_exclusive)
         taken = _names(facts)
         refuse(rules.complaints(wish, facts, taken))
         uplink = _existing(facts, wish.uplink)
@@ -57,16 +47,16 @@ def create(wish: Wish, tell: Tell) -> list[NetDevice]:
         return _described([x for x in links.at(*made.values()) if x.name in made], facts)
 
 
-def listed(chosen: Chosen) -> list[NetDevice]:
-    """Say what is there; anybody may ask, root alone is told of everybody's processes."""
+def listed(uplink: str = "") -> list[NetDevice]:
+    """Return the devices on an uplink, or on all; only root sees everybody's processes."""
     facts = _facts()
-    return _described(_chosen(chosen, facts), facts)
+    return _described(_chosen(facts, uplink=uplink), facts)
 
 
 def shown(names: Sequence[str]) -> list[NetDevice]:
-    """Say of some devices all that is known of them, counters included."""
+    """Return some devices with all that is known of them, counters included."""
     facts = _facts()
-    found = _chosen(Chosen(tuple(names)), facts)
+    found = _chosen(facts, names)
     return _described(found, facts, links.counters(*(x.index for x in found)))
 
 
@@ -77,7 +67,7 @@ def change(names: Sequence[str], wish: Change, tell: Tell) -> list[NetDevice]:
     """
     with _alone("net set", tell):
         facts = _facts()
-        found = _chosen(Chosen(tuple(names)), facts)
+        found = _chosen(facts, names)
         pairs = [(tap := _as_it_is(x, facts), changed(tap, wish)) for x in found]
         refuse(rules.change_complaints(pairs, wish, facts))
         for warning in rules.change_warnings(pairs):
@@ -90,15 +80,16 @@ def change(names: Sequence[str], wish: Change, tell: Tell) -> list[NetDevice]:
         return _described(links.at(*(x.index for x in found)), facts)
 
 
-def remove(chosen: Chosen, tell: Tell, *, force: bool = False) -> list[str]:
-    """Remove devices, all in one call; give their names.
+def remove(names: Sequence[str], tell: Tell, *, uplink: str = "", force: bool = False) -> list[str]:
+    """Remove devices, all in one call; return their names.
 
+    Without `names`, all that are on the uplink, or on any where it is "".
     Raises VmnetError for one that is not ours, and for one that a process holds unless `force`:
     whoever reads a node never hears that its device is gone.
     """
     with _alone("net rm", tell):
         facts = _facts()
-        doomed = {x.name: x.index for x in _chosen(chosen, facts)}
+        doomed = {x.name: x.index for x in _chosen(facts, names, uplink)}
         if not force:
             _refuse_held(doomed)
         standalone.remove(doomed, paths.nodes(_PLACE))
@@ -130,13 +121,13 @@ def _existing(facts: Facts, name: str) -> Link:
     return link
 
 
-def _chosen(chosen: Chosen, facts: Facts) -> list[Link]:
+def _chosen(facts: Facts, names: Sequence[str] = (), uplink: str = "") -> list[Link]:
     """Find the devices that are meant. Raises VmnetError for one that is not there, or not ours."""
     ours = {x.name: x for x in sorted(facts.links, key=_by_number) if is_ours(x)}
-    if chosen.names:
-        return list({x.name: x for x in (_named(n, ours, facts) for n in chosen.names)}.values())
-    if chosen.uplink:
-        lower = facts.link(chosen.uplink)
+    if names:
+        return list({x.name: x for x in (_named(n, ours, facts) for n in names)}.values())
+    if uplink:
+        lower = facts.link(uplink)
         return [x for x in ours.values() if lower and x.lower == lower.index]
     return list(ours.values())
 
@@ -209,51 +200,41 @@ def _described(
     indexes = {x.name: x.index for x in found}
     try:
         states, held = tap_node.states_of(indexes), _holders(indexes)
-    except (
-        VmnetError
-    ):  # a user who may not look behind /sys; what netlink tells is told all the same
+    except VmnetError:  # a user who may not look behind /sys sees what netlink answers all the same
         states, held = dict.fromkeys(indexes, "unknown"), {}
-    return [
-        _device(link, facts, states[link.name], held.get(link.name, ()), (counted or {}))
-        for link in sorted(found, key=_by_number)
-    ]
+    devices = []
+    for link in sorted(found, key=_by_number):
+        mark = mark_of(link.alias) or Mark("")
+        lower = facts.link_at(link.lower)
+        counts = (counted or {}).get(link.index)
+        devices.append(
+            NetDevice(
+                name=link.name,
+                uplink=one_line(lower.name) if lower else "?",
+                mode=link.mode,
+                mac=link.mac,
+                mtu=link.mtu,
+                node=str(tap_node.path_of(link.index)),
+                node_state=states[link.name],
+                up=link.up,
+                carrier=link.carrier,
+                owner=accounts.name_of(mark.owner),
+                uid=mark.owner,
+                label=one_line(mark.label),
+                nopromisc=link.nopromisc,
+                sources=link.sources,
+                queues=link.queues,
+                txqueuelen=link.txqueuelen,
+                holders=held.get(link.name, ()),
+                counters=_counters(counts) if counts else None,
+            )
+        )
+    return devices
 
 
-def _device(
-    link: Link,
-    facts: Facts,
-    state: str,
-    held: tuple[Holder, ...],
-    counted: Mapping[int, tuple[int, ...]],
-) -> NetDevice:
-    mark = mark_of(link.alias)
-    lower = facts.link_at(link.lower)
-    owner = mark.owner if mark else 0
-    return NetDevice(
-        name=link.name,
-        uplink=one_line(lower.name) if lower else "?",
-        mode=link.mode,
-        mac=link.mac,
-        mtu=link.mtu,
-        node=str(tap_node.path_of(link.index)),
-        node_state=state,
-        up=link.up,
-        carrier=link.carrier,
-        owner=accounts.name_of(owner),
-        uid=owner,
-        label=one_line(mark.label) if mark else "",
-        nopromisc=link.nopromisc,
-        sources=link.sources,
-        queues=link.queues,
-        txqueuelen=link.txqueuelen,
-        holders=held,
-        counters=_counters(counted[link.index]) if link.index in counted else None,
-    )
-
-
-def _counters(told: tuple[int, ...]) -> Counters:
+def _counters(counted: tuple[int, ...]) -> Counters:
     """Name the kernel's counters: what the device has received is what its guest is to read."""
-    received, sent, received_bytes, sent_bytes, _, _, received_dropped, sent_dropped = told
+    received, sent, received_bytes, sent_bytes, _, _, received_dropped, sent_dropped = counted
     return Counters(received, received_bytes, received_dropped, sent, sent_bytes, sent_dropped)
 
 
