@@ -1,4 +1,4 @@
-"""The textbooks' experiment: which labs it takes, what each cell should be, what it was.
+"""The mode table's measurement: which labs it takes, what each cell should be, what it was.
 
 A lab is one uplink whose switch reflects or does not, with one or two macvlan ends on it. The
 places of a lab are its ends `a` and `b`, the uplink's own stack `host`, and `outside`, a machine
@@ -8,17 +8,37 @@ behind the switch.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
 from itertools import combinations_with_replacement
 
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
+from provisioner.plan.choices import Mode
+from provisioner.plan.mac import Mac
 from provisioner.reachability import mode_table
 from provisioner.reachability.mode_table import End, Reach
 
-DEAF = "source (empty)"
-NOPROMISC = "passthru (nopromisc)"
-_SHARED = ("private", "vepa", "bridge", DEAF, "source")
-_ALONE = ("passthru", NOPROMISC)
+
+class LabMode(StrEnum):
+    """What is measured of an end: its mode, and what else changes what it receives."""
+
+    PRIVATE = "private"
+    VEPA = "vepa"
+    BRIDGE = "bridge"
+    EMPTY = "source (empty)"
+    SOURCE = "source"
+    PASSTHRU = "passthru"
+    NOPROMISC = "passthru (nopromisc)"
+
+    @property
+    def mode(self) -> Mode:
+        """The mode, as the kernel knows it."""
+        return Mode(self.partition(" ")[0])
+
+    @property
+    def end(self) -> End:
+        """The same for the mode table."""
+        return End(self.mode, lists=self is not LabMode.EMPTY)
 
 
 class Place(StrEnum):
@@ -31,8 +51,11 @@ class Place(StrEnum):
 
 
 _NUMBERS = {place: i for i, place in enumerate(Place, start=1)}
-_ONE_END = tuple(
-    way for other in (Place.HOST, Place.OUTSIDE) for way in ((Place.A, other), (other, Place.A))
+_ONE_END = (
+    (Place.A, Place.HOST),
+    (Place.HOST, Place.A),
+    (Place.A, Place.OUTSIDE),
+    (Place.OUTSIDE, Place.A),
 )
 _TWO_ENDS = (
     (Place.A, Place.B),
@@ -44,58 +67,58 @@ _TWO_ENDS = (
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """One uplink with its ends; `b` is empty for the modes that stand alone."""
+    """One uplink with its ends; there is no `b` beside an exclusive mode."""
 
     number: int
-    a: str
-    b: str
+    a: LabMode
+    b: LabMode | None
     hairpin: bool
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """List the places that this lab has."""
+        """The places that this lab has."""
         return tuple(place for place in Place if self.b or place is not Place.B)
 
     @property
-    def ways(self) -> tuple[tuple[Place, Place], ...]:
-        """List who pings whom."""
+    def pings(self) -> tuple[tuple[Place, Place], ...]:
+        """Who pings whom."""
         return _TWO_ENDS if self.b else _ONE_END
 
-    def mode(self, place: Place) -> str:
-        """Give the mode of an end, as the kernel calls it."""
-        return (self.a if place is Place.A else self.b).partition(" ")[0]
+    @property
+    def ends(self) -> dict[Place, LabMode]:
+        """The modes of its ends."""
+        return {Place.A: self.a, Place.B: self.b} if self.b else {Place.A: self.a}
 
-    def mac(self, place: Place) -> str:
-        """Give the MAC of a place; a passthru end has its uplink's."""
-        if place is Place.A and self.mode(place) == "passthru":
+    def mac(self, place: Place) -> Mac:
+        """Return the MAC of a place; a passthru end has its uplink's."""
+        if place is Place.A and self.a.mode.takes_uplink_mac:
             place = Place.HOST
-        return f"02:76:6d:00:{self.number:02x}:{_NUMBERS[place]:02x}"
+        return Mac(f"02:76:6d:00:{self.number:02x}:{_NUMBERS[place]:02x}")
 
-    def addresses(self, place: Place) -> tuple[str, str]:
-        """Give the IPv4 (/24) and IPv6 (/64) address of a place."""
+    def addresses(self, place: Place) -> tuple[IPv4Address, IPv6Address]:
+        """Return the addresses of a place, in a /24 and a /64."""
         last = _NUMBERS[place]
-        return f"10.76.{self.number}.{last}", f"fd76:{self.number + 1:x}::{last}"
+        four, six = f"10.76.{self.number}.{last}", f"fd76:{self.number + 1:x}::{last}"
+        return IPv4Address(four), IPv6Address(six)
 
-    def sources(self, place: Place) -> tuple[str, ...]:
-        """Give the list of an end in source mode: everybody else, or nobody."""
-        if (self.a if place is Place.A else self.b) != "source":
+    def sources(self, place: Place) -> tuple[Mac, ...]:
+        """Return the list of an end in source mode: everybody else, or nobody."""
+        if self.ends[place] is not LabMode.SOURCE:
             return ()
         return tuple(self.mac(other) for other in self.places if other is not place)
 
     def documented(self, source: Place, target: Place) -> Reach:
         """Return what the table promises of a ping."""
-        ends = {Place.A: _end(self.a), Place.B: _end(self.b)}
-        ends |= {Place.HOST: mode_table.HOST, Place.OUTSIDE: mode_table.OUTSIDE}
+        ends = {Place.HOST: mode_table.HOST, Place.OUTSIDE: mode_table.OUTSIDE}
+        ends |= {place: one.end for place, one in self.ends.items()}
         return mode_table.reach(ends[source], ends[target], hairpin=self.hairpin)
 
 
-def _end(word: str) -> End:
-    return End(word.partition(" ")[0], lists=word != DEAF)
-
-
 def labs() -> tuple[Lab, ...]:
-    """List every pair of modes that can share an uplink, and those that cannot; hairpin off, on."""
-    pairs = [*combinations_with_replacement(_SHARED, 2), *((word, "") for word in _ALONE)]
+    """Return every pair of modes that share an uplink, and those alone on it; hairpin off, on."""
+    shared = [one for one in LabMode if not one.mode.is_exclusive]
+    alone = [(one, None) for one in LabMode if one.mode.is_exclusive]
+    pairs = [*combinations_with_replacement(shared, 2), *alone]
     both = ((a, b, hairpin) for hairpin in (False, True) for a, b in pairs)
     return tuple(Lab(number, a, b, hairpin) for number, (a, b, hairpin) in enumerate(both))
 
@@ -126,12 +149,12 @@ class PingCell:
 
     @property
     def met(self) -> bool:
-        """Tell whether the kernel does what is documented."""
+        """Whether the kernel does what is documented."""
         return self.worked == (self.versions if self.documented.works else ())
 
     @property
     def observed(self) -> str:
-        """Say what was measured: yes, no, or the one version of IP that got through."""
+        """What was measured: yes, no, or the one version of IP that got through."""
         if self.worked == self.versions:
             return "yes"
         return f"IPv{self.worked[0]} only" if self.worked else "no"
@@ -146,39 +169,39 @@ class Verdict:
 
     @property
     def cells(self) -> tuple[PingCell, ...]:
-        """Give every cell, lab by lab."""
+        """Every cell, lab by lab."""
         return tuple(cell for lab in labs() for cell in self.of(lab))
 
     def of(self, lab: Lab) -> Iterator[PingCell]:
-        """Give the cells of one lab."""
+        """Return the cells of one lab."""
         versions, answered = self.measured.versions, self.measured.answered
-        for source, target in lab.ways:
+        for source, target in lab.pings:
             worked = tuple(v for v in versions if (lab.number, source, target, v) in answered)
             documented = lab.documented(source, target)
             yield PingCell(lab, source, target, documented, worked, versions)
 
     @property
     def differing(self) -> tuple[PingCell, ...]:
-        """Give the cells that are not as documented."""
+        """The cells that are not as documented."""
         return tuple(cell for cell in self.cells if not cell.met)
 
     @property
     def status(self) -> Exit:
-        """A cell that differs fails the check."""
+        """The exit status: a cell that differs fails the check."""
         return Exit.CHECK_FAILED if self.differing else Exit.DONE
 
     @property
     def summary(self) -> str:
-        """Say the outcome in one line."""
+        """The outcome in one line."""
         count, differing = len(self.cells), len(self.differing)
         families = " and ".join(f"IPv{v}" for v in self.measured.versions)
-        told = f"Linux {self.measured.kernel}, {families}, {len(labs())} uplinks"
+        extent = f"Linux {self.measured.kernel}, {families}, {len(labs())} uplinks"
         outcome = f"{differing} of {count} cells differ" if differing else f"all {count} cells are"
-        return f"{outcome} {'from what is' if differing else 'as'} documented ({told})"
+        return f"{outcome} {'from what is' if differing else 'as'} documented ({extent})"
 
 
 def as_json(verdict: Verdict) -> str:
-    """Write the table as JSON."""
+    """Return the table as JSON."""
     return json_document(
         "modes",
         verdict.status,
@@ -193,7 +216,7 @@ def as_json(verdict: Verdict) -> str:
 def _pair(verdict: Verdict, lab: Lab) -> dict[str, object]:
     return {
         "a": lab.a,
-        "b": lab.b or None,
+        "b": lab.b,
         "hairpin": lab.hairpin,
         "pings": [
             {

@@ -1,4 +1,4 @@
-"""The way of a frame from one end to another, step by step: where it passes, where it stops, why.
+"""The path of a frame from one end to another, step by step: where it passes, where it stops, why.
 
 Where frames pass is what reachability.mode_table says; here it is put into words.
 """
@@ -7,29 +7,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.network import addressing
 from provisioner.network.addressing import Nics
 from provisioner.network.devices import host_device, host_mac, uplink_of
 from provisioner.plan.checks import GATEWAY, HOST
+from provisioner.plan.choices import Mode, SpoofGuard
+from provisioner.plan.ip import is_address
 from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
 from provisioner.reachability.mode_table import End, EndKind, Hop
-from provisioner.reachability.pairs import Expected, promise
+from provisioner.reachability.pairs import Expected, host_end, promise
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Network, Plan
 
 
-_WITHHELD = (
-    "broadcasts of a neighbour are withheld, so nobody can ask for a MAC; unicast to a known MAC "
-    "passes"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class PathStep:
-    """One place on the way; None: it depends on a switch that nobody has measured."""
+    """One place on the path; None: it depends on a switch that nobody has measured."""
 
     at: str
     what: str
@@ -38,7 +35,7 @@ class PathStep:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The way there, the way back, and what comes of it."""
+    """The path there, the path back, and what comes of it."""
 
     source: str
     target: str
@@ -55,10 +52,10 @@ class _NamedEnd:
 
     name: str
     kind: EndKind
-    mode: str = ""
+    mode: Mode | None = None
     device: str = ""
     mac: str = ""
-    guard: str = "off"
+    guard: SpoofGuard = SpoofGuard.OFF
     allowed: frozenset[str] = frozenset()
 
     def towards(self, other: "_NamedEnd") -> End:
@@ -72,7 +69,7 @@ def explain(
 ) -> Explanation:
     """Explain how `source` reaches `target`, each a VM, "host", "gateway" or an address.
 
-    `reflects` says whether the switch behind a NIC sends frames back, as far as anybody has
+    `reflects` is whether the switch behind a NIC sends frames back, as far as anybody has
     measured it. Raises VmnetError when one of them is not in the plan.
     """
     network = _network(plan, source, target)
@@ -86,64 +83,52 @@ def explain(
 
 def _network(plan: "Plan", source: str, target: str) -> "Network":
     vms = {vm.name: vm for vm in plan.vms}
-    ends = [vms[name] for name in (source, target) if name in vms]
-    machines = [plan.hosts[name] for name in (source, target) if name in plan.hosts]
     for name in (source, target):
-        outside = name in {HOST, GATEWAY, *plan.hosts} or _is_outside(name)
-        if name not in vms and not outside:
+        if not (name in {*vms, HOST, GATEWAY, *plan.hosts} or is_address(name)):
             raise VmnetError(
                 f'the plan {plan.name} has no VM "{name}"',
                 fix=f"its VMs: {', '.join(vms)}; or host, gateway, a name of hosts:, an address",
                 status=Exit.BAD_INPUT,
             )
+    ends = [vms[name] for name in (source, target) if name in vms]
     if not ends or source == target:
         raise VmnetError(
             "a way has two ends, one of them a VM at least",
             fix="as in: vmnet explain web1 db1",
             status=Exit.BAD_INPUT,
         )
-    shared = [
-        nic.network
-        for nic in ends[0].nics
-        if all(nic.network in {other.network for other in vm.nics} for vm in ends)
-    ]
+    common = set.intersection(*({nic.network for nic in vm.nics} for vm in ends))
+    shared = [plan.network(nic.network) for nic in ends[0].nics if nic.network in common]
     if not shared:
         raise VmnetError(
             f"{source} and {target} share no network: only a router between them could help",
             fix="put both on one network, or explain the way to the gateway",
             status=Exit.BAD_INPUT,
         )
-    near = {n.name for n in plan.networks if any(m.on(n.subnet) for m in machines)}
-    return plan.network(next((name for name in shared if name in near), shared[0]))
-
-
-def _is_outside(name: str) -> bool:
-    return name.replace(".", "").isdigit() or ":" in name
+    machines = [plan.hosts[name] for name in (source, target) if name in plan.hosts]
+    near = (n for n in shared if any(machine.on(n.subnet) for machine in machines))
+    return next(near, shared[0])
 
 
 def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _NamedEnd:
-    from provisioner import naming
-
-    if any(vm.name == name for vm in plan.vms):
-        key, nic = next(one for one in plan.nics_on(network) if one[0].vm == name)
-        attached = settings_on(network, nic)
-        host = host_mac(plan, network)
-        return _NamedEnd(
-            name,
-            EndKind.GUEST,
-            str(attached.mode),
-            naming.macvtap(plan.name, *key),
-            nics[key].mac,
-            str(attached.spoof_guard),
-            frozenset(addressing.heard(attached.allow, nics, host)),
-        )
-    if name == HOST and not network.switch and network.host_access is not None:
-        device, mac = host_device(plan, network), host_mac(plan, network)
-        return _NamedEnd(name, EndKind.GUEST, "bridge", device, mac)  # as good as a guest
-    if name == HOST and not network.switch:
-        return _NamedEnd(name, EndKind.HOST, device=uplink_of(plan.name, network))
-    mac = host_mac(plan, network) if name == HOST else ""
-    return _NamedEnd(name, EndKind.OUTSIDE, device=host_device(plan, network), mac=mac)
+    mac = host_mac(plan, network)
+    if name == HOST:
+        host = host_end(network)
+        return _NamedEnd(name, host.kind, host.mode, host_device(plan, network), mac)
+    found = next(((key, nic) for key, nic in plan.nics_on(network) if key.vm == name), None)
+    if found is None:
+        return _NamedEnd(name, EndKind.OUTSIDE)
+    key, nic = found
+    settings = settings_on(network, nic)
+    return _NamedEnd(
+        name,
+        EndKind.GUEST,
+        settings.mode,
+        naming.macvtap(plan.name, *key),
+        nics[key].mac,
+        settings.spoof_guard,
+        frozenset(addressing.heard(settings.allow, nics, mac)),
+    )
 
 
 def _steps(
@@ -155,75 +140,61 @@ def _steps(
 ) -> Iterator[PathStep]:
     """Follow a question that is asked of everybody, and then what goes to one MAC alone."""
     uplink = uplink_of(plan, network)
+    switch = f"the switch of network {network.name}" if network.switch else f"behind {uplink}"
     yield PathStep(a.name, f"sends to {b.name}" + (f" from {a.mac}" if a.mac else ""))
     if a.kind is EndKind.GUEST:
-        yield PathStep(f"macvtap {a.device}", _guarded(a))
+        more = " and its addresses" if a.guard is SpoofGuard.STRICT else ""
+        guard = _UNGUARDED if a.guard is SpoofGuard.OFF else _GUARDED
+        yield PathStep(f"macvtap {a.device}", guard.format(a=a, more=more))
     for hop in mode_table.hops(a.towards(b), b.towards(a), reflects):
-        at, what = _described(hop, network, uplink, a, b)
-        yield PathStep(at, what, hop.passes)
+        what = _SENT_BY[a.mode] if hop is Hop.SENT else _HOPS[hop]
+        withholding = b.mode if b.mode is Mode.PRIVATE else a.mode
+        text = what.format(a=a, b=b, mac=a.mac or a.name, withholding=withholding, uplink=uplink)
+        at = switch if hop in _AT_SWITCH else b.name if hop in _AT_TARGET else uplink
+        yield PathStep(at, text, hop.passes)
         if hop in {Hop.HANDED_OVER, Hop.LISTED, Hop.DELIVERED}:
             yield PathStep(b.name, "gets it")
 
 
-def _guarded(a: _NamedEnd) -> str:
-    if a.guard == "off":
-        return "no spoof guard: takes every frame of its guest"
-    more = " and its addresses" if a.guard == "strict" else ""
-    return f"spoof guard ({a.guard}): lets pass what comes from {a.mac}{more}"
+_UNGUARDED = "no spoof guard: takes every frame of its guest"
+_GUARDED = "spoof guard ({a.guard}): lets pass what comes from {a.mac}{more}"
+_SENT_BY = {
+    None: "the host's own stack: what it sends goes out by the wire only",
+    Mode.PRIVATE: "mode private: sends to the wire",
+    Mode.VEPA: "mode vepa: sends to the wire",
+    Mode.SOURCE: "mode source: sends to the wire",
+    Mode.BRIDGE: "mode bridge: sends to the wire what is not for another bridge guest",
+    Mode.PASSTHRU: "mode passthru: the uplink is the guest's, every frame goes to the wire",
+}
+_HOPS = {
+    Hop.HANDED_OVER: "mode bridge: hands it from macvtap to macvtap, to {b.name}",
+    Hop.EXCLUSIVE: "mode passthru takes the whole uplink: nothing is beside it",
+    Hop.REFLECTED: "sends the frame back (hairpin on)",
+    Hop.NOT_REFLECTED: "does not send frames back (hairpin off)",
+    Hop.PERHAPS_REFLECTED: "may send the frame back or not: ask it with vmnet modes --uplink "
+    "{uplink}",
+    Hop.LISTED: "mode source: its list names {mac}",
+    Hop.NOT_LISTED: "mode source: the list of {b.name} does not name {mac}: dropped",
+    Hop.PERHAPS_LISTED: "mode source: passes only if the list of {b.name} names the MAC of "
+    "{a.name}",
+    Hop.WITHHELD: "mode {withholding}: broadcasts of a neighbour are withheld, so nobody can ask "
+    "for a MAC; unicast to a known MAC passes",
+    Hop.DELIVERED: "mode {b.mode}: hands it to {b.name}",
+    Hop.SHARED_MAC: "passthru and the host have one MAC: no answer finds its way",
+    Hop.OUTSIDE: "gets it by the wire",
+    Hop.TO_HOST: "gets it from {uplink}, as from a machine outside",
+    Hop.TO_HOST_UNICAST: "gets it from {uplink}, as from a machine outside",
+    Hop.TAKEN_FROM_HOST: "passthru takes the uplink's frames from it",
+}
+"""What happens at each hop but the first, to a frame from `a` to `b`."""
 
-
-def _described(
-    hop: Hop, network: "Network", uplink: str, a: _NamedEnd, b: _NamedEnd
-) -> tuple[str, str]:
-    """Return where a hop is, and what happens there."""
-    switch = f"the switch of network {network.name}" if network.switch else f"behind {uplink}"
-    withholding = b.mode if b.mode == "private" else a.mode
-    sender = a.mac or a.name
-    described = {
-        Hop.SENT: (uplink, _sent(a)),
-        Hop.HANDED_OVER: (uplink, f"mode bridge: hands it from macvtap to macvtap, to {b.name}"),
-        Hop.EXCLUSIVE: (uplink, "mode passthru takes the whole uplink: nothing is beside it"),
-        Hop.REFLECTED: (switch, "sends the frame back (hairpin on)"),
-        Hop.NOT_REFLECTED: (switch, "does not send frames back (hairpin off)"),
-        Hop.PERHAPS_REFLECTED: (
-            switch,
-            f"may send the frame back or not: ask it with vmnet modes --uplink {uplink}",
-        ),
-        Hop.LISTED: (uplink, f"mode source: its list names {sender}"),
-        Hop.NOT_LISTED: (
-            uplink,
-            f"mode source: the list of {b.name} does not name {sender}: dropped",
-        ),
-        Hop.PERHAPS_LISTED: (
-            uplink,
-            f"mode source: passes only if the list of {b.name} names the MAC of {a.name}",
-        ),
-        Hop.WITHHELD: (
-            uplink,
-            f"mode {withholding}: {_WITHHELD}",
-        ),
-        Hop.DELIVERED: (uplink, f"mode {b.mode}: hands it to {b.name}"),
-        Hop.SHARED_MAC: (uplink, "passthru and the host have one MAC: no answer finds its way"),
-        Hop.OUTSIDE: (b.name, "gets it by the wire"),
-        Hop.TO_HOST: (b.name, f"gets it from {uplink}, as from a machine outside"),
-        Hop.TO_HOST_UNICAST: (b.name, f"gets it from {uplink}, as from a machine outside"),
-        Hop.TAKEN_FROM_HOST: (b.name, "passthru takes the uplink's frames from it"),
-    }
-    return described[hop]
-
-
-def _sent(a: _NamedEnd) -> str:
-    if a.kind is EndKind.HOST:
-        return "the host's own stack: what it sends goes out by the wire only"
-    if a.mode == "passthru":
-        return "mode passthru: the uplink is the guest's, every frame goes to the wire"
-    which = " what is not for another bridge guest" if a.mode == "bridge" else ""
-    return f"mode {a.mode}: sends to the wire{which}"
+_AT_SWITCH = {Hop.REFLECTED, Hop.NOT_REFLECTED, Hop.PERHAPS_REFLECTED}
+_AT_TARGET = {Hop.OUTSIDE, Hop.TO_HOST, Hop.TO_HOST_UNICAST, Hop.TAKEN_FROM_HOST}
 
 
 def _verdict(a: _NamedEnd, b: _NamedEnd, reflects: bool | None) -> tuple[str, str]:  # noqa: FBT001
     for one, other in ((a, b), (b, a)):
-        if one.mode == "source" and one.towards(other).lists is None:
+        if one.mode is Mode.SOURCE and one.towards(other).lists is None:
             why = f"mode source receives from {other.name} only if its MAC is in the list"
             return "depends on the list", why
     expected, why = promise(a.towards(b), b.towards(a), reflects)

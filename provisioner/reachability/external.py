@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provisioner.plan.checks import GATEWAY
+from provisioner.plan.choices import LinkState
 from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
 from provisioner.reachability.pairs import Expected, Pair
@@ -19,20 +20,20 @@ if TYPE_CHECKING:
 
 
 def pairs(plan: "Plan", nics: "Nics") -> tuple[Pair, ...]:
-    """List each guest's path to the gateways and machines outside, and the paths from them."""
+    """Return each guest's path to the gateways and machines outside, and the paths from them."""
     return tuple(
         pair
         for network in plan.networks
         if network.uplink
         for key, nic in plan.nics_on(network)
-        for pair in _of(plan, nics[key], network, key, nic)
+        for pair in _of(plan, network, key, nic, nics[key])
     )
 
 
 def _of(
-    plan: "Plan", config: "NicConfig", network: "Network", key: "NicId", nic: "Nic"
+    plan: "Plan", network: "Network", key: "NicId", nic: "Nic", config: "NicConfig"
 ) -> Iterator[Pair]:
-    (vm, number), name = key, network.name
+    name, (vm, number) = network.name, key
     expected, why = _promise(vm, network, nic)
     if config.gateways:
         gateway = f"({GATEWAY})" if any(x.name == GATEWAY for x in plan.vms) else GATEWAY
@@ -50,10 +51,10 @@ def _of(
 
 def _promise(vm: str, network: "Network", nic: "Nic") -> tuple[Expected, str]:
     """Return what is promised; only the machine itself knows whether a source list names it."""
-    if nic.link != "up":
+    if nic.link is not LinkState.UP:
         return Expected.ISOLATED, f"the link of {vm} is down"
     mode = settings_on(network, nic).mode
-    if mode == "source":
+    if mode.has_source_list:
         return Expected.EITHER, "mode source receives from a machine only if its list has that MAC"
     reach = mode_table.reach(mode_table.End(mode), mode_table.OUTSIDE, hairpin=False)
     return Expected.REACHES, reach.why

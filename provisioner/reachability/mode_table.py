@@ -1,4 +1,4 @@
-"""What the kernel's modes promise: who reaches whom, and why; the one table of the product.
+"""Who reaches whom in the kernel's modes, and why; the one table of the product.
 
 Two guests on one uplink, the host's own stack on that uplink, and a machine outside. The rules are
 those of Linux' macvlan.c (macvlan_queue_xmit, macvlan_handle_frame); every cell was measured on
@@ -10,6 +10,8 @@ A switch that vmnet makes has the host at its far end: there the host is `OUTSID
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+
+from provisioner.plan.choices import Mode
 
 
 class Flow(StrEnum):
@@ -33,10 +35,10 @@ class End:
     """A guest's NIC: its macvtap's mode, and for mode source whether its list names the other end.
 
     `lists` is None where nobody knows the MAC of the other end. With `promisc: false` passthru
-    reaches the same.
+    reaches the same. Only guests have a mode.
     """
 
-    mode: str = ""
+    mode: Mode | None = None
     lists: bool | None = True
     kind: EndKind = EndKind.GUEST
 
@@ -97,7 +99,7 @@ class Reach:
 
     @property
     def works(self) -> bool:
-        """Tell whether a ping comes back, IPv4 as IPv6.
+        """Whether a ping comes back, IPv4 as IPv6.
 
         Unicast must pass both ways, and one of the two must be able to ask for the other (ARP and
         neighbour discovery are broadcast and multicast): who was asked knows the asker.
@@ -113,16 +115,17 @@ def reach(a: End, b: End, *, hairpin: bool) -> Reach:
     changes nothing for machines outside. They are reached where the network lets foreign MACs
     pass; passthru needs none.
     """
-    return Reach(_flow(a, b, hairpin), _flow(b, a, hairpin), _why(a, b, hairpin=hairpin))
+    there, back = tuple(hops(a, b, hairpin)), tuple(hops(b, a, hairpin))
+    return Reach(_flow(there), _flow(back), _why(a, b, {*there, *back}))
 
 
 def hops(a: End, b: End, hairpin: bool | None) -> Iterator[Hop]:  # noqa: FBT001
     """Follow a frame from `a` to `b`; `hairpin` is None when nobody has measured the switch."""
     if a.kind is b.kind:
-        if "passthru" in {a.mode, b.mode}:
+        if Mode.PASSTHRU in {a.mode, b.mode}:
             yield Hop.EXCLUSIVE
             return
-        if a.mode == b.mode == "bridge":
+        if a.mode is b.mode is Mode.BRIDGE:
             yield Hop.HANDED_OVER
             return
     if a.kind is not EndKind.OUTSIDE:
@@ -135,15 +138,15 @@ def hops(a: End, b: End, hairpin: bool | None) -> Iterator[Hop]:  # noqa: FBT001
 
 
 def receives_own_broadcasts(a: End, *, hairpin: bool) -> bool:
-    """Tell whether the guest's own broadcasts come back to it.
+    """Return whether the guest's own broadcasts come back to it.
 
     A guest whose duplicate address detection lacks RFC 7527 then takes itself for a rival.
     """
-    return hairpin and a.mode in {"private", "source", "passthru"}
+    return hairpin and a.mode in {Mode.PRIVATE, Mode.SOURCE, Mode.PASSTHRU}
 
 
-def _flow(a: End, b: End, hairpin: bool) -> Flow:  # noqa: FBT001
-    flows = {hop.flow for hop in hops(a, b, hairpin)}
+def _flow(path: tuple[Hop, ...]) -> Flow:
+    flows = {hop.flow for hop in path}
     return next(flow for flow in Flow if flow in flows)
 
 
@@ -161,87 +164,67 @@ def _arrival(a: End, b: End) -> Hop:
     match b.kind:
         case EndKind.OUTSIDE:
             return Hop.OUTSIDE
-        case EndKind.HOST if a.mode == "passthru":
+        case EndKind.HOST if a.mode is Mode.PASSTHRU:
             return Hop.TAKEN_FROM_HOST
         case EndKind.HOST:
-            return Hop.TO_HOST if a.mode in {"vepa", "bridge"} else Hop.TO_HOST_UNICAST
+            return Hop.TO_HOST if a.mode in {Mode.VEPA, Mode.BRIDGE} else Hop.TO_HOST_UNICAST
         case EndKind.GUEST:
             return _delivery(a, b)
 
 
 def _delivery(a: End, b: End) -> Hop:
-    if b.mode == "source":
+    if b.mode is Mode.SOURCE:
         # A copy of every frame of a listed sender, whatever its destination; else nothing.
         listed = Hop.LISTED if b.lists else Hop.NOT_LISTED
         return Hop.PERHAPS_LISTED if b.lists is None else listed
-    if b.mode == "passthru" and a.kind is EndKind.HOST:
+    if b.mode is Mode.PASSTHRU and a.kind is EndKind.HOST:
         return Hop.SHARED_MAC
     # A reflected broadcast of private or source goes back to its sender alone, and none of a
     # neighbour's goes to private; unicast looks for the MAC only.
-    withheld = b.mode == "private" or a.mode in {"private", "source"}
+    withheld = b.mode is Mode.PRIVATE or a.mode in {Mode.PRIVATE, Mode.SOURCE}
     return Hop.WITHHELD if withheld and a.kind is EndKind.GUEST else Hop.DELIVERED
 
 
-def _why(a: End, b: End, *, hairpin: bool) -> str:
-    guest = a if a.kind is EndKind.GUEST else b
-    match {a.kind, b.kind}:
-        case kinds if EndKind.OUTSIDE in kinds:
-            return _why_outside(guest)
-        case kinds if EndKind.HOST in kinds:
-            return _why_host(guest, hairpin=hairpin)
-        case _:
-            return _why_guests(a, b, hairpin=hairpin)
+_REASONS = {
+    (EndKind.GUEST, Hop.EXCLUSIVE): "passthru takes the whole uplink: the kernel allows no macvtap "
+    "beside it",
+    (EndKind.GUEST, Hop.HANDED_OVER): "bridge mode hands frames from macvtap to macvtap",
+    (EndKind.GUEST, Hop.NOT_LISTED): "a source list that does not name the neighbour drops what "
+    "the switch reflects",
+    (EndKind.GUEST, Hop.LISTED): "the switch reflects the frames, and the source list names the "
+    "neighbour",
+    (EndKind.GUEST, Hop.WITHHELD): "private mode keeps broadcasts of neighbours away, so they "
+    "cannot ask for each other's MAC; unicast to a known MAC passes behind a switch that reflects",
+    (EndKind.GUEST, Hop.REFLECTED): "the switch reflects the frames",
+    (EndKind.HOST, Hop.NOT_REFLECTED): "the kernel keeps an uplink's own stack and the macvtaps on "
+    "it apart",
+    (EndKind.HOST, Hop.NOT_LISTED): "the source list does not name the host: its frames are "
+    "dropped",
+    (EndKind.HOST, Hop.REFLECTED): "the switch reflects the frames, so the host is like any "
+    "machine outside",
+    (EndKind.OUTSIDE, Hop.NOT_LISTED): "the source list does not name the machine outside: its "
+    "answers are dropped",
+    (EndKind.OUTSIDE, Hop.LISTED): "the source list names the machine outside",
+    (EndKind.OUTSIDE, Hop.OUTSIDE): "every mode sends to the wire what is not for a neighbour, and "
+    "receives from the wire",
+}
+"""By what the end is that a guest meets, and the first of these hops on the path there or back."""
+
+_NOT_REFLECTED = {
+    Mode.PRIVATE: "private mode hands nothing to its neighbours, and this switch reflects nothing",
+    Mode.SOURCE: "source sends all frames to the wire, and this switch reflects none",
+    Mode.VEPA: "vepa sends all frames to the wire, and this switch reflects none",
+}
+"""By the first of these modes that one of two guests has."""
+
+_TAKEN = "passthru takes the uplink, its MAC and all its frames from the host"
 
 
-def _why_guests(a: End, b: End, *, hairpin: bool) -> str:
-    modes = {a.mode, b.mode}
-    match modes:
-        case _ if "passthru" in modes:
-            return "passthru takes the whole uplink: the kernel allows no macvtap beside it"
-        case _ if modes == {"bridge"}:
-            return "bridge mode hands frames from macvtap to macvtap"
-        case _ if hairpin:
-            return _why_reflected(a, b)
-        case _ if "private" in modes:
-            return "private mode hands nothing to its neighbours, and this switch reflects nothing"
-        case _:
-            mode = "source" if "source" in modes else "vepa"
-            return f"{mode} sends all frames to the wire, and this switch reflects none"
-
-
-def _why_reflected(a: End, b: End) -> str:
-    modes = {a.mode, b.mode}
-    match modes:
-        case _ if _drops(a) or _drops(b):
-            return "a source list that does not name the neighbour drops what the switch reflects"
-        case _ if "source" in modes:
-            return "the switch reflects the frames, and the source list names the neighbour"
-        case _ if "private" in modes:
-            return (
-                "private mode keeps broadcasts of neighbours away, so they cannot ask for each "
-                "other's MAC; unicast to a known MAC passes behind a switch that reflects"
-            )
-        case _:
-            return "the switch reflects the frames"
-
-
-def _drops(end: End) -> bool:
-    return end.mode == "source" and not end.lists
-
-
-def _why_host(guest: End, *, hairpin: bool) -> str:
-    if guest.mode == "passthru":
-        return "passthru takes the uplink, its MAC and all its frames from the host"
-    if not hairpin:
-        return "the kernel keeps an uplink's own stack and the macvtaps on it apart"
-    if _drops(guest):
-        return "the source list does not name the host: its frames are dropped"
-    return "the switch reflects the frames, so the host is like any machine outside"
-
-
-def _why_outside(guest: End) -> str:
-    if _drops(guest):
-        return "the source list does not name the machine outside: its answers are dropped"
-    if guest.mode == "source":
-        return "the source list names the machine outside"
-    return "every mode sends to the wire what is not for a neighbour, and receives from the wire"
+def _why(a: End, b: End, passed: set[Hop]) -> str:
+    guest, other = (a, b) if a.kind is EndKind.GUEST else (b, a)
+    if other.kind is EndKind.HOST and guest.mode is Mode.PASSTHRU:
+        return _TAKEN
+    if other.kind is EndKind.GUEST and Hop.NOT_REFLECTED in passed:
+        return next(why for mode, why in _NOT_REFLECTED.items() if mode in {a.mode, b.mode})
+    reasons = (why for (kind, hop), why in _REASONS.items() if kind is other.kind and hop in passed)
+    return next(reasons)

@@ -1,4 +1,4 @@
-"""Who must reach whom: what the modes promise, and whether what was measured keeps it."""
+"""What the modes of a plan promise: who must reach whom, and who must not."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,16 @@ from provisioner.network.devices import host_mac, uplink_of
 from provisioner.network.facts import Facts
 from provisioner.network.standalone import granted
 from provisioner.plan.checks import HOST
+from provisioner.plan.choices import LinkState, Mode
 from provisioner.plan.nic_id import NicId
 from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
+from provisioner.reachability.mode_table import End, Flow
 
 if TYPE_CHECKING:
     from provisioner.network.addressing import NicConfig
     from provisioner.plan.ip import Address
-    from provisioner.plan.model import Network, Nic, Plan
+    from provisioner.plan.model import Network, Plan
 
 _FAR_SIDE = "the far side of the switch is the host's"
 
@@ -73,13 +75,13 @@ class Promises:
     ) -> None:
         self.plan, self.nics = plan, nics
         met = met_at(plan)
-        modes = {key: link.mode for key, link in granted.devices(plan, facts).items()}
+        modes = {key: Mode(link.mode) for key, link in granted.devices(plan, facts).items()}
         measured = reflects or {}
-        self._wires = [
-            _Wire(
+        self._segments = [
+            _Segment(
                 network,
                 nics,
-                _ends(plan, network, nics, modes),
+                _nics_on(plan, network, nics, modes),
                 met.get(network.name, ()),
                 host_mac(plan, network, facts),
                 measured.get(uplink_of(plan.name, network)),
@@ -92,12 +94,12 @@ class Promises:
 
         Each end is a VM or HOST. The work does not depend on how many other VMs the plan has.
         """
-        return filter(None, (wire.pair(source, target) for wire in self._wires))
+        return filter(None, (segment.pair(source, target) for segment in self._segments))
 
     def everything(self) -> Iterator[Pair]:
         """Return every pair of ends that share a network, network by network."""
-        for wire in self._wires:
-            yield from filter(None, (wire.pair(*ends) for ends in wire.directions()))
+        for segment in self._segments:
+            yield from filter(None, (segment.pair(*ends) for ends in segment.directions()))
 
 
 def pairs(
@@ -107,27 +109,29 @@ def pairs(
     return tuple(Promises(plan, nics, facts, reflects).everything())
 
 
-def _ends(
-    plan: "Plan", network: "Network", nics: Nics, modes: Mapping[NicId, str]
+def _nics_on(
+    plan: "Plan", network: "Network", nics: Nics, modes: Mapping[NicId, Mode]
 ) -> "dict[str, _Nic]":
     """Return each VM's first NIC on the network; `modes` are those that no plan can choose."""
-    first: dict[str, tuple[NicId, Nic]] = {}
+    found: dict[str, _Nic] = {}
     for key, nic in plan.nics_on(network):
-        first.setdefault(key.vm, (key, nic))
-    return {
-        vm: _Nic(
-            key.number,
-            modes.get(key, nic.mode or network.mode),
-            settings_on(network, nic).allow,
-            nic.link == "up",
-            nics[key],
-        )
-        for vm, (key, nic) in first.items()
-    }
+        settings = settings_on(network, nic)
+        mode = modes.get(key, settings.mode)
+        up = nic.link is LinkState.UP
+        found.setdefault(key.vm, _Nic(key.number, mode, settings.allow, up, nics[key]))
+    return found
+
+
+def host_end(network: "Network") -> End:
+    """Return the host as guests meet it: behind the switch, beside them, or on their NIC."""
+    if network.switch:
+        return mode_table.OUTSIDE
+    # A macvlan of the host's is as good as a guest.
+    return mode_table.HOST if network.host_access is None else End(Mode.BRIDGE)
 
 
 @dataclass(frozen=True)
-class _Wire:
+class _Segment:
     """A network, the NICs on it, and the host's end: its addresses `met` and its MAC."""
 
     network: "Network"
@@ -173,17 +177,12 @@ class _Wire:
         )
 
     def _with_host(self, source: str, target: str) -> Pair | None:
-        """Pair a guest with the host: behind the switch, beside the guest, or on its NIC."""
+        """Return what is promised of a guest and the host, one direction."""
         network, vm = self.network, target if source == HOST else source
         end = self.ends.get(vm)
         if not end or network.granted:
             return None  # granted: the uplink is root's, this user may send no frames there
-        host = mode_table.HOST
-        if network.switch:
-            host = mode_table.OUTSIDE
-        elif self.met:
-            host = mode_table.End("bridge")  # a macvlan of the host's, as good as a guest
-        expected, why = self._promise(self._end(vm, self.host_mac), host, vm)
+        expected, why = self._promise(self._end(vm, self.host_mac), host_end(network), vm)
         if network.switch and expected is Expected.REACHES:
             why = _FAR_SIDE
         if source == HOST:
@@ -195,37 +194,33 @@ class _Wire:
         nic = end.number
         return Pair(network.name, vm, HOST, expected, why, at, nic=nic, source_nic=nic)
 
-    def _promise(self, a: mode_table.End, b: mode_table.End, *vms: str) -> tuple[Expected, str]:
+    def _promise(self, a: End, b: End, *vms: str) -> tuple[Expected, str]:
         """Return what is promised; only a measurement knows whether a NIC's switch reflects."""
         if down := next((vm for vm in vms if not self.ends[vm].up), ""):
             return Expected.ISOLATED, f"the link of {down} is down"
         switch = self.network.switch
         return promise(a, b, switch.hairpin if switch else self.reflects)
 
-    def _end(self, vm: str, other_mac: str) -> mode_table.End:
-        return mode_table.End(self.ends[vm].mode, lists=other_mac in self.allowed[vm])
+    def _end(self, vm: str, other_mac: str) -> End:
+        return End(self.ends[vm].mode, lists=other_mac in self.allowed[vm])
 
 
 @dataclass(frozen=True, slots=True)
 class _Nic:
     number: int
-    mode: str
+    mode: Mode
     allow: tuple[str, ...]
     up: bool
     config: "NicConfig"
 
 
-def promise(
-    a: mode_table.End,
-    b: mode_table.End,
-    reflects: bool | None,  # noqa: FBT001
-) -> tuple[Expected, str]:
+def promise(a: End, b: End, reflects: bool | None) -> tuple[Expected, str]:  # noqa: FBT001
     """Return what the modes promise of two ends, and why; `reflects` as `hops` takes it."""
     off, on = (mode_table.reach(a, b, hairpin=hairpin) for hairpin in (False, True))
     if reflects is not None:
         off = on = on if reflects else off
     if off.works != on.works:
         return Expected.EITHER, f"{off.why}, unless the switch behind it sends frames back"
-    if not on.works and reflects and on.there is on.back is mode_table.Flow.UNICAST:
+    if not on.works and reflects and on.there is on.back is Flow.UNICAST:
         return Expected.UNICAST, on.why  # they may know each other from before
     return Expected.REACHES if on.works else Expected.ISOLATED, off.why

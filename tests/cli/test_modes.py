@@ -86,11 +86,11 @@ def test_a_cell_that_differs_is_marked_and_told(capsys: pytest.CaptureFixture[st
     answered = frozenset(
         (each.number, source, target, 4)
         for each in labs()
-        for source, target in each.ways
+        for source, target in each.pings
         if each.documented(source, target).works
     )
     measured = Measured("6.18.0", (4,), answered)
-    lost = (lab.number, *lab.ways[0], 4)
+    lost = (lab.number, *lab.pings[0], 4)
     modes._show(Verdict(replace(measured, answered=answered - {lost}), 1.0))
     lines = capsys.readouterr().out.splitlines()
     assert [" ".join(line.split()) for line in lines if "differ" in line] == [

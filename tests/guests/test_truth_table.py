@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.plan.choices import Mode
 from provisioner.reachability import mode_table
 from tests.framework.lab import Lab
 from tests.framework.wire import CabledNic, cabled_nic
@@ -100,7 +101,7 @@ def pinged(wire: CabledNic, address: str) -> bool:
 
 def documented(hairpin: bool) -> frozenset[tuple[str, str, int]]:  # noqa: FBT001
     """What facts of macvlan's truth table say should answer."""
-    guests = {vm: mode_table.End(MODES[vm[0]], lists=vm[0] != "z") for vm in GUESTS}
+    guests = {vm: mode_table.End(Mode(MODES[vm[0]]), lists=vm[0] != "z") for vm in GUESTS}
     ends = guests | {"host": mode_table.HOST, "lan": mode_table.OUTSIDE}
     works = {
         (a, b)

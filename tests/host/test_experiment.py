@@ -51,7 +51,7 @@ def test_every_place_of_every_lab_is_what_it_is_meant_to_be() -> None:
     }
     assert made == {
         (lab.number, place): (
-            lab.mode(place),
+            lab.ends[place].mode,
             lab.mac(place),
             lab.sources(place),
             tuple(sorted(f"{x}/{n}" for x, n in zip(lab.addresses(place), (24, 64), strict=True))),

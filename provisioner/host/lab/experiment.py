@@ -1,4 +1,4 @@
-"""Builds every lab of the experiment at once, and pings everybody from everywhere.
+"""Builds every lab of the measurement at once, and pings everybody from everywhere.
 
 Four namespaces hold all labs: the uplinks with their own stacks, the switches with the machines
 outside, the ends a, the ends b. Each lab has an uplink and subnets of its own, so labs never meet,
@@ -9,7 +9,6 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -89,7 +88,7 @@ def _pings(everything: Iterable[Lab], versions: Iterable[int]) -> list[Ping]:
     return [
         (lab.number, source, target, version)
         for lab in everything
-        for source, target in lab.ways
+        for source, target in lab.pings
         for version in versions
     ]
 
@@ -117,4 +116,4 @@ def _pinged(
 def _target(everything: Sequence[Lab], ping: Ping) -> "Address":
     number, _, target, version = ping
     four, six = everything[number].addresses(target)
-    return ip_address(four if version == _IPV4 else six)
+    return four if version == _IPV4 else six

@@ -9,14 +9,9 @@ from typing import Final
 from provisioner.host.netlink import link_codec
 from provisioner.host.netlink.addresses import add_addresses
 from provisioner.host.netlink.ipv6 import bring_up
-from provisioner.host.netlink.link_codec import (
-    IFF_UP,
-    macvlan,
-    new,
-    silence,
-)
+from provisioner.host.netlink.link_codec import IFF_UP, macvlan, new, silence
 from provisioner.host.netlink.message import Message
-from provisioner.reachability.experiment import NOPROMISC, Lab, Place
+from provisioner.reachability.experiment import Lab, LabMode, Place
 
 _FIRST_INDEX: Final = 100
 
@@ -43,9 +38,9 @@ def switch(lab: Lab) -> list[Message]:
 
 def end(lab: Lab, place: Place, namespace: int) -> list[Message]:
     """Make a macvlan on the uplink that lives in another namespace."""
-    mode, nopromisc = lab.mode(place), lab.a == NOPROMISC
+    mode, nopromisc = lab.ends[place].mode, lab.a is LabMode.NOPROMISC
     # passthru takes its uplink's MAC, whatever is asked for
-    mac = [] if mode == "passthru" else [("IFLA_ADDRESS", lab.mac(place))]
+    mac = [] if mode.takes_uplink_mac else [("IFLA_ADDRESS", lab.mac(place))]
     return [
         new(
             ("IFLA_IFNAME", f"end{lab.number}"),
@@ -64,10 +59,7 @@ def activation(lab: Lab, place: Place, versions: tuple[int, ...]) -> list[Messag
     index = _index(lab)
     numbered = zip((4, 6), lab.addresses(place), (24, 64), strict=True)
     addresses = [f"{x}/{length}" for version, x, length in numbered if version in versions]
-    return [
-        *bring_up(index),
-        *add_addresses(index, addresses),
-    ]
+    return [*bring_up(index), *add_addresses(index, addresses)]
 
 
 def _index(lab: Lab) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from provisioner.errors import Exit
 from provisioner.reachability import experiment
-from provisioner.reachability.experiment import Lab, Measured, Place, Verdict, labs
+from provisioner.reachability.experiment import Lab, LabMode, Measured, Place, Verdict, labs
 
 VERSIONS = (4, 6)
 
@@ -16,7 +16,7 @@ def as_documented() -> Measured:
     answered = {
         (lab.number, source, target, version)
         for lab in labs()
-        for source, target in lab.ways
+        for source, target in lab.pings
         for version in VERSIONS
         if lab.documented(source, target).works
     }
@@ -47,25 +47,25 @@ def test_every_pair_of_modes_has_a_lab_behind_both_kinds_of_switch() -> None:
         ("source (empty)", "source (empty)"),
         ("source (empty)", "source"),
         ("source", "source"),
-        ("passthru", ""),
-        ("passthru (nopromisc)", ""),
+        ("passthru", None),
+        ("passthru (nopromisc)", None),
     ]
 
 
 def test_no_two_places_share_an_address_or_a_mac() -> None:
     places = [(lab, place) for lab in labs() for place in lab.places]
     addresses = [a for lab, place in places for a in lab.addresses(place)]
-    macs = [lab.mac(p) for lab, p in places if (lab.mode(p), p) != ("passthru", Place.A)]
+    macs = [lab.mac(p) for lab, p in places if not (p is Place.A and lab.a.mode.takes_uplink_mac)]
     assert (len(set(addresses)), len(set(macs))) == (len(addresses), len(macs))
 
 
 def test_a_passthru_end_has_the_mac_of_its_uplink() -> None:
-    lab = Lab(3, "passthru", "", hairpin=False)
+    lab = Lab(3, LabMode.PASSTHRU, None, hairpin=False)
     assert lab.mac(Place.A) == lab.mac(Place.HOST) == "02:76:6d:00:03:01"
 
 
 def test_a_source_end_lists_everybody_else_or_nobody() -> None:
-    lab = Lab(1, "source", "source (empty)", hairpin=True)
+    lab = Lab(1, LabMode.SOURCE, LabMode.EMPTY, hairpin=True)
     others = tuple(lab.mac(place) for place in (Place.HOST, Place.OUTSIDE, Place.B))
     assert (lab.sources(Place.A), lab.sources(Place.B)) == (others, ())
 
