@@ -32,36 +32,24 @@ def images(
     With `tell` what is missing is built or fetched, and reported; without, what is not known
     of it is left out. Raises Complaints, each at its place, about images that cannot be had.
     """
-    found: dict[str, Image] = {}
-    asked: dict[tuple[str, str | None], Image | VmnetError] = {}
-    errors: list[VmnetError] = []
+    wanted: dict[tuple[str, str], list[str]] = {}
     for vm in target.plan.vms:
         old = kept.get(vm.name)
-        if old and old.image.name == source.shown(vm.image):
-            continue
-        key = vm.image, vm.digest
-        if key not in asked:
-            asked[key] = _tried(target.fence, *key, tell)
-        match asked[key]:
-            case Image() as image:
-                found[vm.name] = image
-            case VmnetError() as error:
-                errors.append(error.at(target.positions.where("vms", vm.name, "image")))
+        if not old or old.image.name != source.shown(vm.image):
+            wanted.setdefault((vm.image, vm.digest or ""), []).append(vm.name)
+    found: dict[str, Image] = {}
+    errors: list[VmnetError] = []
+    for (image, digest), vms in wanted.items():
+        try:
+            found |= dict.fromkeys(vms, _image(target.fence, image, digest, tell))
+        except VmnetError as error:
+            errors += [error.at(target.positions.where("vms", vm, "image")) for vm in vms]
     refuse(errors)
     return found
 
 
-def _tried(
-    fence: plan_files.Fence, name: str, digest: str | None, tell: "Callable[[str], None] | None"
-) -> Image | VmnetError:
-    try:
-        return _image(fence, name, digest, tell)
-    except VmnetError as error:
-        return error
-
-
 def _image(
-    fence: plan_files.Fence, name: str, digest: str | None, tell: "Callable[[str], None] | None"
+    fence: plan_files.Fence, name: str, digest: str, tell: "Callable[[str], None] | None"
 ) -> Image:
     if name == NO_IMAGE:
         return Image(name=NO_IMAGE, cmdline="console=ttyS0", agent=False)
@@ -69,7 +57,7 @@ def _image(
         return micro_image(tell)
     from provisioner.commands import image_pull
 
-    return image_pull.image(fence, name, digest or "", tell)
+    return image_pull.image(fence, name, digest, tell)
 
 
 def micro_image(tell: "Callable[[str], None] | None") -> Image:
@@ -77,7 +65,7 @@ def micro_image(tell: "Callable[[str], None] | None") -> Image:
 
     Raises VmnetError when it cannot be built.
     """
-    found = micro.find(paths.cache()) or micro.find(paths.shared_cache())
+    found = micro.installed()
     if not found:
         if not tell:
             return NOT_BUILT
@@ -96,7 +84,7 @@ def accelerator(plan: "Plan", chosen: "Iterable[Image]") -> Chosen:
     booted = [image.kernel for image in chosen if image.kernel]
     if NOT_BUILT.kernel in booted:
         return Chosen(str(plan.accel), "found out when the image has been built")
-    built = micro.find(paths.cache()) or micro.find(paths.shared_cache())
+    built = micro.installed()
     kernels = [
         *map(Path, booted),
         *([Path(built.kernel)] if built else []),

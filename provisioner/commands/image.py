@@ -27,7 +27,7 @@ _OWN: Final = "debian"  # of the host's own release
 def listed() -> list[Row]:
     """List the images that a plan can name: built, stored, and such as can be pulled."""
     used = in_use.in_use(paths.state())
-    found = micro.find(paths.cache()) or micro.find(paths.shared_cache())
+    found = micro.installed()
     names = [entry.name for entry in catalogue.packaged().images]
     rows = {name: Row(name, "can be pulled") for name in names}
     rows["micro"] = Row("micro", "built" if found else "not built")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Container, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from provisioner.commands import command, defaults, plan_files
@@ -25,7 +26,8 @@ from provisioner.network.addressing import Nics
 from provisioner.network.devices import uplink_mac, uplink_of
 from provisioner.network.facts import Chosen
 from provisioner.network.standalone import granted
-from provisioner.preflight import conflicts, files, host
+from provisioner.preflight import conflicts, host
+from provisioner.preflight import files as filerules
 from provisioner.preflight import images as imagerules
 from provisioner.reconcile.desired import desired
 from provisioner.reconcile.resources import Snapshot
@@ -49,8 +51,8 @@ class HostSession:
     target: NameTarget | PlanTarget
     run: CommandRun
     snapshot: Snapshot
-    chosen: list[tuple[str, str, str]]
     nics: Nics = field(default_factory=dict)
+    chosen: list[tuple[str, str, str]] = field(default_factory=list)  # of what, what, why
 
     @property
     def worker(self) -> Worker:
@@ -61,6 +63,11 @@ class HostSession:
     def tell(self) -> Tell:
         """Shows the user a line."""
         return self.run.tell
+
+    @property
+    def domains(self) -> list[Domain]:
+        """The plan's domains at the last look."""
+        return [r for r in self.snapshot.resources.values() if isinstance(r, Domain)]
 
     @property
     def is_embedded(self) -> bool:
@@ -101,38 +108,37 @@ class HostSession:
         self.chosen.append((what, chosen.what, chosen.why))
 
 
-@dataclass(slots=True)
+@dataclass
 class Session(HostSession):
-    """A command about a plan that has been loaded; `files` and `texts` are of the files it names.
-
-    Both are None until they have been looked at.
-    """
+    """A command about a plan that has been loaded."""
 
     target: PlanTarget
-    files: "Files | None" = None
-    texts: "Texts | None" = None
+
+    @cached_property
+    def files(self) -> "Files":
+        """The files that the plan's VMs are started with. Raises Complaints about unusable ones."""
+        return plan_files.files(self.target)
+
+    @cached_property
+    def texts(self) -> "Texts":
+        """What is in the plan's files for guests. Raises Complaints about unusable ones."""
+        from provisioner.commands import guest_files
+
+        return guest_files.texts(self.target)
 
     def refuse(self) -> None:
         """Raise Complaints when the host forbids the plan; nothing has been touched yet."""
         plan, positions, facts = self.target.plan, self.target.positions, self.snapshot.facts
-        self.files = plan_files.files(self.target)
+        files = self.files
         if any(network.vlan for network in plan.networks):
             facts = replace(facts, no_vlan=self.worker.do(vlan.missing))
         found = host.complaints(plan, positions, self.nics, facts, self.snapshot.resources)
         if self.is_embedded:
-            denied = plan_files.denied(self.target, self.files)
-            found += files.unopenable(plan, positions, denied, embedded.run_user()[0])
+            denied = plan_files.denied(self.target, files)
+            found += filerules.unopenable(plan, positions, denied, embedded.run_user()[0])
         with collected(found):
-            self.read_texts()
+            _ = self.texts
         refuse(found)
-
-    def read_texts(self) -> "Texts":
-        """Return what is in the plan's files for guests. Raises Complaints about unusable ones."""
-        if self.texts is None:
-            from provisioner.commands import guest_files
-
-            self.texts = guest_files.texts(self.target)
-        return self.texts
 
     @contextmanager
     def claimed(self, fresh: Container[str]) -> Iterator[None]:
@@ -182,17 +188,15 @@ class Session(HostSession):
         refuse(found)
 
     def wanted(self, *, build: bool = True) -> Resources:
-        """Say what must exist for the plan to be up; without `build`, with no image if need be.
+        """Return what must exist for the plan to be up; without `build`, no image is made for it.
 
         VMs that run keep the image and the accelerator they were started with, unless they are to
         be recreated: a newer vmnet is not a reason to restart a guest.
         """
         plan = self.target.plan
-        there = self.snapshot.resources.values()
-        have = [r for r in there if isinstance(r, Domain)]
+        have = self.domains
         kept = {} if self.run.recreate else {d.vm: d for d in have}
-        if self.files is None:
-            self.files = plan_files.files(self.target)
+        there = self.snapshot.resources.values()
         disks = {r.path: r for r in there if isinstance(r, Overlay)}
         loader = firmware.loader()
         images = defaults.images(self.target, kept, self.tell if build else None)
@@ -204,7 +208,7 @@ class Session(HostSession):
             self.choose("accel", accel)
         elif have:
             self.choose("accel", Chosen(have[0].accel, "the VMs that run use it"))
-        new = New(images, accel, kept, disks, self.files, loader, self.read_texts())
+        new = New(images, accel, kept, disks, self.files, loader, self.texts)
         return desired(plan, self.nics, self.snapshot.facts, new)
 
 
@@ -273,10 +277,9 @@ def _opened(target: NameTarget | PlanTarget, run: CommandRun) -> HostSession:
             render.warm_up()
     chosen = opening.result()
     snapshot = run.worker.within(within_s).do(MACHINE.observe)
-    session = HostSession(target, run, snapshot, [])
+    session = HostSession(target, run, snapshot)
     if isinstance(target, PlanTarget):
-        nics = on_host(target.plan, nics, snapshot.facts)
-        session = Session(target, run, snapshot, [], nics)
+        session = Session(target, run, snapshot, on_host(target.plan, nics, snapshot.facts))
     session.choose("libvirt", chosen)
     return session
 

@@ -13,7 +13,6 @@ from provisioner.commands.up import reported
 from provisioner.errors import VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.boot import New
-from provisioner.guest.domain import Domain
 from provisioner.host.machine import MACHINE
 from provisioner.host.network import impairment, nftables
 from provisioner.host.storage import firmware
@@ -67,7 +66,7 @@ def _guest(call: Call[GuestInfo], end: float) -> GuestInfo:
 
 def _hindrances(session: HostSession) -> Iterator[str]:
     """Say what keeps frames of the plan's guests from passing: vmnet link, and their guards."""
-    domains = [r for r in session.snapshot.resources.values() if isinstance(r, Domain)]
+    domains = session.domains
     devices = {nic.link: str(key) for d in domains for key, nic in numbered(d.vm, d.nics)}
     if not devices or session.snapshot.facts.user:
         return  # nft answers root only

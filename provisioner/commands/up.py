@@ -1,6 +1,7 @@
 """up, down, plan and check: what is wanted against what is there."""
 
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -18,17 +19,17 @@ from provisioner.host.network import reservations
 from provisioner.host.system import paths
 from provisioner.host.system.plan_folders import foreign
 from provisioner.network import nftables
-from provisioner.network.facts import Facts
+from provisioner.network.facts import Facts, Live
 from provisioner.preflight.warnings import warnings
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.report.report import Failure, Report, VmStatus
-from provisioner.resource import Key, Resources
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provisioner.network.addressing import Nics
+    from provisioner.resource import Key
 
 
 _STEP_S = 2.0  # that each step has, however late it begins
@@ -51,11 +52,7 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
             steps = diff(want, session.snapshot.resources)
             _refuse_restarts(steps, run)
             xmls = drawn(target, steps)
-            changed = {
-                s.resource.vm
-                for s in steps
-                if s.verb is not Verb.DELETE and isinstance(s.resource, Domain)
-            }
+            changed = _vms(steps, Verb.CREATE, Verb.UPDATE)
             kept.enter_context(session.claimed(changed))
             session.refuse_taken_addresses(changed)
             _warn(session)
@@ -66,18 +63,14 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
             outcome = _done(session, steps, xmls, end)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
-        fresh = frozenset(
-            s.resource.vm
-            for s in outcome.done
-            if s.verb is Verb.CREATE and isinstance(s.resource, Domain)
-        )
+        fresh = _vms(outcome.done, Verb.CREATE)
         if fresh:
             began = time.monotonic()
         return checked(session, report, When(began, started, fresh, end))
 
 
 def plan(target: PlanTarget, run: CommandRun) -> Report:
-    """Say what `up` would do; touch nothing."""
+    """Return what `up` would do; touch nothing."""
     with begun(target, run) as session:
         session.refuse()
         _warn(session)
@@ -90,7 +83,7 @@ def check(target: PlanTarget, run: CommandRun) -> Report:
     """Measure who reaches whom among the VMs that run."""
     started = time.monotonic()
     with begun(target, run) as session:
-        running = {d.vm for d in _domains(session.snapshot.resources)}
+        running = {d.vm for d in session.domains}
         missing = [vm.name for vm in target.plan.vms if vm.name not in running]
         if missing:
             raise VmnetError(
@@ -122,31 +115,26 @@ def _warn(session: Session) -> None:
         session.tell(f"warning: {warning}")
 
 
-def _domains(resources: Resources) -> list[Domain]:
-    return [r for r in resources.values() if isinstance(r, Domain)]
-
-
 def _refuse_restarts(steps: list[Step], run: CommandRun) -> None:
-    """End no guest that the user wants to keep, unless told to."""
-    created = {
-        s.resource.name for s in steps if s.verb is Verb.CREATE and isinstance(s.resource, Domain)
-    }
-    ended = [
-        (s.resource, s.cause)
-        for s in steps
-        if s.verb is Verb.DELETE and isinstance(s.resource, Domain) and s.resource.name in created
-    ]
-    if not run.recreate:
-        refuse(
-            [
-                VmnetError(
-                    f'VM "{domain.vm}" runs and would have to be started anew: {cause}',
-                    fix="run vmnet up --recreate, or take the change back",
-                    status=Exit.CONFLICT,
-                )
-                for domain, cause in ended
-            ]
-        )
+    """Raise Complaints about guests that would be ended, unless the user wants that."""
+    created = set() if run.recreate else _vms(steps, Verb.CREATE)
+    refuse(
+        [
+            VmnetError(
+                f'VM "{s.resource.vm}" runs and would have to be started anew: {s.cause}',
+                fix="run vmnet up --recreate, or take the change back",
+                status=Exit.CONFLICT,
+            )
+            for s in steps
+            if isinstance(s.resource, Domain) and s.verb is Verb.DELETE and s.resource.vm in created
+        ]
+    )
+
+
+def _vms(steps: Iterable[Step], *verbs: Verb) -> frozenset[str]:
+    """Return the VMs whose domain is created, updated … by steps."""
+    domains = (s.resource for s in steps if s.verb in verbs)
+    return frozenset(d.vm for d in domains if isinstance(d, Domain))
 
 
 def _done(
@@ -174,42 +162,38 @@ def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report
         some = outcome.done or session.snapshot.resources
         status = Exit.PARTLY_DONE if some else failed[0].error.status
     facts = session.snapshot.facts
-    told = list(warnings(session.target.plan, facts)) if isinstance(session, Session) else []
+    notes = list(warnings(session.target.plan, facts)) if isinstance(session, Session) else []
     if session.run.command.lists_foreign:
-        alone = [
-            f"left alone, vmnet has not made it: {one_line(str(x))}"
-            for x in foreign(session.target.name)
-        ]
-        for line in alone:
-            session.tell(line)
-        told += alone
+        for path in foreign(session.target.name):
+            notes.append(f"left alone, vmnet has not made it: {one_line(str(path))}")
+            session.tell(notes[-1])
     return Report(
         command=session.run.command.name,
         plan=session.target.name,
         status=status,
         chosen=tuple(session.chosen),
-        warnings=tuple(told),
+        warnings=tuple(notes),
         done=tuple(map(str, outcome.done)),
         to_do=tuple(map(str, left)),
         failed=failed,
-        vms=statuses(session, facts),
+        vms=_statuses(session, facts),
     )
 
 
-def statuses(session: HostSession, facts: Facts) -> tuple[VmStatus, ...]:
-    """Say of each VM, of the plan or left over from it, what it is made of now."""
+def _statuses(session: HostSession, facts: Facts) -> tuple[VmStatus, ...]:
+    """Return what each VM, of the plan or left over from it, is made of now."""
     live = {x.vm: x for x in facts.live}
     planned = [vm.name for vm in session.target.plan.vms] if isinstance(session, Session) else []
     every = [*planned, *(vm for vm in sorted(live) if vm not in planned)]
     return tuple(
         VmStatus(
-            vm,
-            live[vm].state if vm in live else "not there",
-            live[vm].pid if vm in live else 0,
-            _addresses(session.nics, vm),
-            tuple(f"/dev/tap{index}" for _, index in live[vm].taps) if vm in live else (),
+            vm.vm,
+            vm.state,
+            vm.pid,
+            _addresses(session.nics, vm.vm),
+            tuple(f"/dev/tap{index}" for _, index in vm.taps),
         )
-        for vm in every
+        for vm in (live.get(name, Live(name, "not there", 0, ())) for name in every)
     )
 
 

@@ -26,7 +26,7 @@ def execute(target: PlanTarget, run: CommandRun, vm: str, argv: Sequence[str], s
     """Run a program inside a VM through its guest agent. Raises VmnetError when it cannot."""
     name = one(target, vm)
     with begun(target, run) as session:
-        domain(session.snapshot.resources.values(), name)
+        domain(session.domains, name)
         end = time.monotonic() + run.timeout_s
         session.await_agent(name, run.timeout_s)
         # The agent wants a path (or its own PATH); env(1) looks the program up in the guest's.
@@ -46,7 +46,7 @@ def console(
     """
     name = one(target, vm)
     with begun(target, run) as session:
-        domain(session.snapshot.resources.values(), name)
+        domain(session.domains, name)
         terminal = run.worker.do(MACHINE.terminal, name)
     resized = _Resizing(name, resize).to if resize is not None else None
     terminals.attach(terminal, escape, resized)

@@ -47,7 +47,7 @@ def cp(  # noqa: PLR0913  (what the command line says, word by word)
         )
     run.tell("by the guest agent, which needs no network")
     with begun(target, replace(run, tell=lambda _: None)) as session:
-        domain(session.snapshot.resources.values(), copied.vm)
+        domain(session.domains, copied.vm)
         session.await_agent(copied.vm, run.timeout_s)
         copy = AgentCopy(run.worker, copied.vm, progress)
         if copied.to_guest:

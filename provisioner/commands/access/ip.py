@@ -11,7 +11,6 @@ from provisioner.commands.check import claims
 from provisioner.commands.session import Session, begun
 from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import VmnetError
-from provisioner.guest.domain import Domain
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.netlink import links
@@ -46,7 +45,7 @@ class _Search:
         self._session = session
         self._plan = session.target.plan
         self._worker = session.worker
-        domains = [r for r in session.snapshot.resources.values() if isinstance(r, Domain)]
+        domains = session.domains
         cards = {key: nic for d in domains for key, nic in numbered(d.vm, d.nics)}
         self._wanted = [key for key in wanted if key in cards]
         if not self._wanted:

@@ -18,7 +18,6 @@ from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.check.readiness_probes import ReadinessProbes
 from provisioner.commands.session import Session
 from provisioner.errors import Exit, VmnetError
-from provisioner.guest.domain import Domain
 from provisioner.host.guest import console_log
 from provisioner.host.lab import switch_probe
 from provisioner.host.network import nftables
@@ -61,8 +60,7 @@ def checked(session: Session, report: Report, when: When) -> Report:
 
 
 def _checked(session: Session, report: Report, when: When, last: float | None) -> Report:
-    resources = session.snapshot.resources.values()
-    domains = [r for r in resources if isinstance(r, Domain)]
+    domains = session.domains
     # What was started a moment ago may have died since: it counts, so that its end is told.
     up_now = sorted({d.vm for d in domains} | when.fresh)
     cards = {key: nic for d in domains for key, nic in numbered(d.vm, d.nics)}

@@ -65,7 +65,7 @@ def kvm() -> Kvm:
     if not os.access(EMULATOR, os.X_OK):
         return Kvm(exists=True, untested="QEMU is not installed")
     try:
-        image = micro.find(paths.cache()) or micro.find(paths.shared_cache())
+        image = micro.installed()
         if image is None:
             return Kvm(exists=True, untested="the micro image has not been built yet")
         return Kvm(exists=True, trouble=accelerator.test(Path(image.kernel), paths.cache()))

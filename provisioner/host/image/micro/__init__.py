@@ -5,11 +5,17 @@ from pathlib import Path
 
 from provisioner.host.image import built
 from provisioner.host.image.built import BuiltImage
+from provisioner.host.system import paths
 
 
 def find(cache: Path) -> BuiltImage | None:
     """Return the newest image for the recipe of this vmnet, None when there is none; cheap."""
     return built.find(cache, "micro", "micro")
+
+
+def installed() -> BuiltImage | None:
+    """Return the image of this user's cache, or else of root's; None when there is none."""
+    return find(paths.cache()) or find(paths.shared_cache())
 
 
 def build(cache: Path, tell: Callable[[str], None]) -> BuiltImage:
