@@ -39,14 +39,13 @@ TAP, LOWER, PEER, BRIDGE, VLAN, SIBLING, NET_TAP, WIRE_END, WIRE_ENTRY = KINDS
 _OF_PLANS: Final = frozenset({TAP, LOWER, PEER, BRIDGE, VLAN, SIBLING})
 _OF_WIRES: Final = frozenset({WIRE_END, WIRE_ENTRY})
 
-_FIRST_LINK_INDEX = 0x08000000
-_FIRST_INDEX = 0x10000000
-_LAST_INDEX = 0x7FFFFFF0
+_LINK_INDEXES: Final = range(0x08000000, 0x10000000)
+_MACVTAP_INDEXES: Final = range(0x10000000, 0x7FFFFFF1)
 _DIGITS = 10
 
 
 def digest(*parts: str, size: int = 5) -> str:
-    """Give `size` bytes of hash as hex; ("a", "bc") and ("ab", "c") differ."""
+    """Return `size` bytes of hash as hex; ("a", "bc") and ("ab", "c") differ."""
     joined = hashlib.blake2s(digest_size=size)
     for part in parts:
         octets = part.encode("utf-8", "surrogatepass")
@@ -71,7 +70,7 @@ def bridge(plan: str, network: str) -> str:
 
 
 def is_bridge(device: str) -> bool:
-    """Tell whether a device of vmnet's is a reflecting bridge."""
+    """Return whether a device of vmnet's is a reflecting bridge."""
     return device.startswith(BRIDGE)
 
 
@@ -86,12 +85,12 @@ def sibling(plan: str, network: str) -> str:
 
 
 def group(plan: str) -> int:
-    """Give the link group (IFLA_GROUP) that marks the plan's devices; never 0, the default one."""
+    """Return the link group (IFLA_GROUP) that marks the plan's devices; never 0, the default."""
     return PLAN_GROUPS | int(digest("group", plan, size=3), 16)
 
 
 def is_group(group: int) -> bool:
-    """Tell whether a link group is that of some plan's devices."""
+    """Return whether a link group is that of some plan's devices."""
     return group & 0xFF000000 == PLAN_GROUPS
 
 
@@ -111,8 +110,13 @@ def host_mac(plan: str, network: str) -> str:
 
 
 def sibling_mac(plan: str, network: str) -> str:
-    """Derive the MAC that guests know the host by."""
+    """Derive the MAC that guests on a NIC know the host by."""
     return _local_mac(digest("sibling mac", plan, network))
+
+
+def net_mac(uplink_mac: str, name: str) -> str:
+    """Derive the MAC of a device of `vmnet net`; two hosts of one LAN both have an mvn0."""
+    return _local_mac(digest("net mac", uplink_mac, name))
 
 
 def altname(plan: str, vm: str, nic_index: int) -> str:
@@ -121,7 +125,7 @@ def altname(plan: str, vm: str, nic_index: int) -> str:
 
 
 def alias(plan: str, vm: str, nic_index: int) -> str:
-    """Say in the device's alias (IFLA_IFALIAS) whose it is."""
+    """Return the device's alias (IFLA_IFALIAS), which names its owner."""
     return f"vmnet:{plan}/{vm}/{nic_index}"
 
 
@@ -136,34 +140,39 @@ def domain_uuid(plan: str, vm: str) -> str:
 
 
 def ifindexes(plan: str, vm: str, nic_index: int) -> Iterator[int]:
-    """Give interface indexes to try for the macvtap, in the same order on every run, endlessly.
+    """Return interface indexes to try for the macvtap, in the same order on every run, endlessly.
 
     The index names /dev/tapN, so it is chosen instead of awaited; one that is taken on this host
     is passed over.
     """
-    span = _LAST_INDEX - _FIRST_INDEX + 1
-    for attempt in count():
-        number = digest("ifindex", plan, vm, str(nic_index), str(attempt), size=8)
-        yield _FIRST_INDEX + int(number, 16) % span
+    return _indexes(_MACVTAP_INDEXES, "ifindex", plan, vm, str(nic_index))
+
+
+def net_ifindexes(name: str) -> Iterator[int]:
+    """Return interface indexes to try for a macvtap of `vmnet net`, as `ifindexes`."""
+    return _indexes(_MACVTAP_INDEXES, "net ifindex", name)
 
 
 def link_indexes(name: str) -> Iterator[int]:
-    """Give interface indexes to try for any other link than a macvtap, endlessly.
+    """Return interface indexes to try for any other link than a macvtap, endlessly.
 
-    With a chosen one, everything about a new link can be said in one call.
+    With a chosen one, a new link can be configured in the call that makes it.
     """
+    return _indexes(_LINK_INDEXES, "link index", name)
+
+
+def _indexes(span: range, *parts: str) -> Iterator[int]:
     for attempt in count():
-        number = digest("link index", name, str(attempt), size=8)
-        yield _FIRST_LINK_INDEX + int(number, 16) % (_FIRST_INDEX - _FIRST_LINK_INDEX)
+        yield span[int(digest(*parts, str(attempt), size=8), 16) % len(span)]
 
 
 def are_ours(name: str, kind: str) -> bool:
-    """Tell whether a link's name and kind are those of a plan's device; check its group as well."""
+    """Return whether a link's name and kind are those of a plan's device; its group counts."""
     return _is_derived(name, kind) and name[:3] in _OF_PLANS
 
 
 def is_wire(name: str, kind: str) -> bool:
-    """Tell whether a link's name and kind are those of a temporary wire; check its group too."""
+    """Return whether a link's name and kind are those of a temporary wire; its group counts."""
     return _is_derived(name, kind) and name[:3] in _OF_WIRES
 
 

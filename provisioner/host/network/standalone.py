@@ -9,7 +9,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.host.netlink import link_codec, links
 from provisioner.host.netlink.rtnetlink import refused, transact
 from provisioner.host.network import macvtap, tap_node
-from provisioner.naming import NET_GROUP, NET_LEAVING_GROUP
+from provisioner.naming import NET_GROUP, NET_LEAVING_GROUP, net_ifindexes
 from provisioner.network.facts import Link
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import device
@@ -68,7 +68,7 @@ def remove(doomed: Mapping[str, int], records: Path) -> None:
 
 def _free_indexes(name: str, gone: set[int]) -> Iterator[int]:
     """Return ifindexes that neither this namespace nor /dev knows."""
-    for _, index in zip(range(_TRIES), device.indexes(name), strict=False):
+    for _, index in zip(range(_TRIES), net_ifindexes(name), strict=False):
         if index not in gone and tap_node.is_free(index):
             gone.add(index)
             yield index

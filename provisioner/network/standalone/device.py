@@ -24,7 +24,6 @@ _ALIAS = "vmnet-net:"
 _NAME = re.compile(naming.NET_TAP + r"(?:[0-9]+|-[A-Za-z0-9][A-Za-z0-9._-]*)")
 _GIVEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ROOT = 0
-_FIRST_INDEX, _LAST_INDEX = 0x10000000, 0x7FFFFFF0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +124,13 @@ def free_names(name: str, number: int, taken: Collection[str]) -> Iterator[str]:
 def planned(wish: Wish, uplink: Link, taken: Collection[str]) -> tuple[Macvtap, ...]:
     """Return the devices that a wish stands for."""
     mark = Mark(uplink.name, wish.owner, wish.label)
+    given_mac = uplink.mac if wish.mode.takes_uplink_mac else wish.mac
     return tuple(
         Macvtap(
             name=name,
             uplink=uplink.name,
             mode=wish.mode,
-            mac=uplink.mac if wish.mode.takes_uplink_mac else wish.mac or _mac(uplink, name),
+            mac=given_mac or naming.net_mac(uplink.mac, name),
             mtu=wish.mtu or uplink.mtu,
             group=naming.NET_GROUP,
             alias=mark.alias,
@@ -142,19 +142,6 @@ def planned(wish: Wish, uplink: Link, taken: Collection[str]) -> tuple[Macvtap, 
         )
         for name in free_names(wish.name, wish.count, taken)
     )
-
-
-def _mac(uplink: Link, name: str) -> str:
-    """Derive a MAC from the uplink's too: two hosts of one LAN both have an mvn0."""
-    tail = naming.digest("net mac", uplink.mac, name)
-    return ":".join(["02", *(tail[at : at + 2] for at in range(0, 10, 2))])
-
-
-def indexes(name: str) -> Iterator[int]:
-    """Return interface indexes to try for a device, in the same order on every run, endlessly."""
-    for attempt in count():
-        number = int(naming.digest("net ifindex", name, str(attempt), size=8), 16)
-        yield _FIRST_INDEX + number % (_LAST_INDEX - _FIRST_INDEX + 1)
 
 
 def changed(tap: Macvtap, change: Change) -> Macvtap:
