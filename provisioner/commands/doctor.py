@@ -32,7 +32,7 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
         facts, held = doctor.facts()
         kernel = doctor.kernel(facts)
         found = [
-            host.rights(privileges.lacking(), getpass.getuser()),
+            host.rights(privileges.missing(), getpass.getuser()),
             *doctorkernel.kernel(kernel),
             *doctorkernel.nodes(doctor.nodes(), kernel.container),
             *_around(facts, held, uplink),

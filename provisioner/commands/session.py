@@ -14,7 +14,7 @@ from provisioner.guest.boot import New
 from provisioner.guest.domain import Domain, Overlay
 from provisioner.guest.xml import render
 from provisioner.host.libvirt import embedded, privileges
-from provisioner.host.libvirt.connection import is_embedded
+from provisioner.host.libvirt.session import is_embedded
 from provisioner.host.machine import MACHINE
 from provisioner.host.netlink import links
 from provisioner.host.network import reservations, vlan
@@ -225,7 +225,7 @@ def begun(target: NameTarget | PlanTarget, run: CommandRun) -> Iterator[Any]:
     if os.geteuid() and (
         isinstance(target, NameTarget) or all(n.granted for n in target.plan.networks)
     ):
-        privileges.require_nothing()
+        privileges.require_qemu()
     else:
         privileges.require()
     home, root = paths.home(target.name), paths.libvirt_root(target.name)

@@ -10,7 +10,7 @@ from provisioner.guest.network_config import changed_nics
 from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
 from provisioner.host.guest.commands import Guests
-from provisioner.host.libvirt import start_watchdog
+from provisioner.host.libvirt import qemu_process
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import links
 from provisioner.host.network import tap_node
@@ -40,7 +40,7 @@ class DomainDriver:
         """Start a guest, whole or not at all. Raises VmnetError."""
         _prove(domain.nics)
         _own_log(Path(domain.console))
-        with start_watchdog.watched(domain, self.libvirt.pid_file(domain.name)):
+        with qemu_process.watched(domain, self.libvirt.pid_file(domain.name)):
             self.libvirt.domains.create(domain, self.xml)
 
     def update(self, domain: Domain) -> None:
@@ -53,14 +53,14 @@ class DomainDriver:
         have = next((d for d in running if d.name == domain.name), None)
         if have is None:
             raise VmnetError(f'VM "{domain.vm}" has ended', fix="run vmnet up again")
-        nics = self.libvirt.domains.nics
-        there = nics.on(domain.name)
+        domains = self.libvirt.domains
+        there = domains.nics_of(domain.name)
         for link in sorted(there - {nic.link for nic in domain.nics}):
-            nics.detach(domain, link)
+            domains.detach(domain, link)
         coming = [nic for nic in domain.nics if nic.link not in there]
         _prove(coming)
         for nic in coming:
-            nics.attach(domain, nic.link, render.interface_xml(nic))
+            domains.attach(domain, nic.link, render.interface_xml(nic))
         if different := changed_nics(have.network, domain.network):
             within_s = deadline.left_s(_AGENT_S)
             if not self.await_agent(domain.vm, within_s):
@@ -68,11 +68,11 @@ class DomainDriver:
                     f"the guest agent of {domain.name} has not answered after {within_s:g} s",
                     fix="run vmnet up again when the guest is up, or: vmnet up --recreate",
                 )
-            guest = Guests(self.libvirt.domains, domain.name)
+            guest = Guests(domains, domain.name)
             mtus = {nic.mac: nic.mtu for nic in domain.nics}
             for mac, config in different.items():
                 guest.reconfigure(mac, {"mtu": mtus.get(mac, DEFAULT_MTU)} | dict(config))
-        nics.mark(domain, render.mark_xml(domain))
+        domains.mark(domain, render.mark_xml(domain))
 
     def delete(self, domain: Domain) -> None:
         """End a guest and remove its console log; one that has ended already is fine."""

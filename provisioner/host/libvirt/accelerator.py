@@ -17,6 +17,10 @@ _KVM = Path("/dev/kvm")
 _DEADLINE_S = 8.0
 # A kernel without a root file system ends here, a good way behind everything that hangs.
 _KNOWN_POINT = "Kernel panic - not syncing: VFS"
+_MACHINE = (
+    *("-accel", "kvm", "-machine", "q35", "-cpu", "host", "-m", "128M", "-nodefaults"),
+    *("-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"),
+)
 _CMDLINE = "console=ttyS0 panic=-1 root=/dev/none"
 
 
@@ -74,20 +78,7 @@ def _key(user: str, group: str) -> str:
 
 
 def _test_boot(kernel: Path, user: str, group: str) -> str:
-    argv = [
-        EMULATOR,
-        "-accel",
-        "kvm",
-        "-machine",
-        "q35",
-        "-cpu",
-        "host",
-        "-m",
-        "128M",
-        "-nodefaults",
-    ]
-    argv += ["-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]
-    argv += ["-kernel", str(kernel), "-append", _CMDLINE]
+    argv = [EMULATOR, *_MACHINE, "-kernel", str(kernel), "-append", _CMDLINE]
     owner = pwd.getpwnam(user)
     if os.geteuid() == 0 and (setpriv := shutil.which("setpriv")):
         groups = {owner.pw_gid, grp.getgrnam(group).gr_gid}

@@ -4,7 +4,9 @@ libvirt 9.0 starts a domain on an unmanaged device that is down, has another MAC
 elsewhere: host/network/tap_node.py has checked all that before `create`.
 """
 
+import select
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +17,7 @@ from provisioner.errors import VmnetError
 from provisioner.guest.domain import NAMESPACE, Domain
 from provisioner.guest.xml.render import from_mark
 from provisioner.host.libvirt.errors import converted, converting
-from provisioner.host.libvirt.hotplug import DomainNics, description
+from provisioner.host.libvirt.qemu_process import read_pid
 from provisioner.network.facts import ForeignDomain, Live
 
 _STATES = (
@@ -29,6 +31,7 @@ _STATES = (
     "suspended",
 )
 _AGENT_CONNECTED = 1
+_DETACH_S, _POLL_S = 20, 0.02
 _STARTED_EVENT, _STOPPED_EVENT = 2, 5
 _STOP_REASONS = ("shut down", "destroyed", "crashed", "migrated", "saved", "failed", "restored")
 
@@ -62,9 +65,9 @@ class Domains:
     """The domains of one plan, over one connection."""
 
     def __init__(
-        self, uri: str, plan: str, run_dir: Path, tell: Callable[[str, str, str], None]
+        self, uri: str, plan: str, run_dir: Path, on_event: Callable[[str, str, str], None]
     ) -> None:
-        """Open the connection; `tell(vm, kind, detail)` gets what happens to the plan's VMs.
+        """Open the connection; `on_event(vm, kind, detail)` gets what happens to the plan's VMs.
 
         Raises VmnetError when libvirt cannot be reached.
         """
@@ -72,7 +75,7 @@ class Domains:
 
         self._plan = plan
         self._run_dir = run_dir
-        self._tell = tell
+        self._on_event = on_event
         with converting(f"opening {uri}"):
             self._conn = libvirt.open(uri)
         on = self._conn.domainEventRegisterAny
@@ -104,20 +107,14 @@ class Domains:
                 raise converted(error, "reading the domains") from error
             domain = from_mark(mark) if mark else None
             if domain and domain.plan == self._plan and domain.name == name:
-                live.append(Live(domain.vm, _STATES[state], self.pid(name), ()))
+                pid = read_pid(self._run_dir / "qemu" / f"{name}.pid")
+                live.append(Live(domain.vm, _STATES[state], pid, ()))
                 # A domain that was defined by hand from ours, and is off, is still to be started.
                 if state not in {0, 5}:
                     ours.append(domain)
             else:
                 foreign.append(ForeignDomain(name, uuid))
         return ours, foreign, live
-
-    def pid(self, name: str) -> int:
-        """Return the pid of a domain's QEMU, 0 when it has none."""
-        try:
-            return int((self._run_dir / "qemu" / f"{name}.pid").read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            return 0
 
     def create(self, domain: Domain, xml: str) -> None:
         """Start a transient domain. Raises VmnetError with libvirt's reason."""
@@ -146,10 +143,55 @@ class Domains:
             dom = self._conn.lookupByName(name)
             dom.blockResize(path, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
 
-    @property
-    def nics(self) -> DomainNics:
-        """The NICs of running domains."""
-        return DomainNics(self._conn)
+    def nics_of(self, name: str) -> set[str]:
+        """Return the devices that a running domain's NICs are on.
+
+        Raises VmnetError when the domain is not there.
+        """
+        targets = self._description(name).iterfind("devices/interface/target")
+        return {target.get("dev", "") for target in targets if target.get("managed") == "no"}
+
+    def attach(self, domain: Domain, link: str, xml: str) -> None:
+        """Attach a NIC to a running domain. Raises VmnetError with libvirt's reason."""
+        import libvirt
+
+        with converting(f'attaching a NIC on {link} to VM "{domain.vm}"'):
+            dom = self._conn.lookupByName(domain.name)
+            dom.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def detach(self, domain: Domain, link: str) -> None:
+        """Detach a NIC from a running domain; the guest is asked to release it.
+
+        Raises VmnetError when it does not do so in time.
+        """
+        import libvirt
+
+        doing = f'detaching the NIC on {link} from VM "{domain.vm}"'
+        nics = self._description(domain.name).iterfind("devices/interface[@type='ethernet']")
+        found = next((x for x in nics if x.find(f"target[@dev='{link}']") is not None), None)
+        if found is None:
+            return
+        with converting(doing):
+            dom = self._conn.lookupByName(domain.name)
+            dom.detachDeviceFlags(ET.tostring(found, "unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        end = time.monotonic() + _DETACH_S
+        while link in self.nics_of(domain.name):
+            # libvirt's event would do as well, but may come before this is asked.
+            if time.monotonic() > end:
+                raise VmnetError(
+                    f"{doing}: the guest has not released it after {_DETACH_S} s",
+                    fix="wait until the guest has booted, then again; or: vmnet up --recreate",
+                )
+            select.select([], [], [], _POLL_S)
+
+    def mark(self, domain: Domain, xml: str) -> None:
+        """Write down in a running domain's metadata what it is now."""
+        import libvirt
+
+        kind, live = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
+        with converting(f'marking VM "{domain.vm}"'):
+            dom = self._conn.lookupByName(domain.name)
+            dom.setMetadata(kind, xml, "vmnet", NAMESPACE, live)
 
     def agent_connected(self, domain: str) -> bool:
         """Return whether the guest agent has opened its port, and libvirt its own end."""
@@ -167,7 +209,7 @@ class Domains:
         return any(port.get("state") == "connected" for port in ports)
 
     def agent(self, domain: str, command: str, timeout_s: int) -> str:
-        """Send one command (JSON) to the guest agent and give its answer (JSON).
+        """Send one command (JSON) to the guest agent and return its answer (JSON).
 
         The guest writes the answer: it is hostile. Raises VmnetError when there is no answer.
         """
@@ -182,23 +224,29 @@ class Domains:
 
         Raises VmnetError when the domain is not there.
         """
-        source = description(self._conn, domain).find("devices/serial[@type='pty']/source")
+        source = self._description(domain).find("devices/serial[@type='pty']/source")
         path = source.get("path", "") if source is not None else ""
         if not path.startswith("/dev/pts/"):
             raise VmnetError(f'"{domain}" has no serial line', fix="bring it up again: vmnet up")
         return path
 
+    def _description(self, name: str) -> ET.Element:
+        """Return the XML of a domain as it is now. Raises VmnetError when it is not there."""
+        with converting(f'reading what "{name}" is made of'):
+            xml = self._conn.lookupByName(name).XMLDesc(0)
+        return ET.fromstring(xml)  # noqa: S314  (libvirt's own)
+
     def _on_agent(self, _: object, dom: Any, state: int, _reason: int, _o: object) -> None:
         if state == _AGENT_CONNECTED and (vm := self._vm_of(dom)):
-            self._tell(vm, "agent", "")
+            self._on_event(vm, "agent", "")
 
     def _on_lifecycle(self, _: object, dom: Any, event: int, detail: int, _o: object) -> None:
         vm = self._vm_of(dom)
         if vm and event == _STARTED_EVENT:
-            self._tell(vm, "started", "")
+            self._on_event(vm, "started", "")
         if vm and event == _STOPPED_EVENT:
             reason = _STOP_REASONS[detail] if detail < len(_STOP_REASONS) else str(detail)
-            self._tell(vm, "stopped", reason)
+            self._on_event(vm, "stopped", reason)
 
     def _vm_of(self, dom: Any) -> str | None:
         prefix = f"{self._plan}-"

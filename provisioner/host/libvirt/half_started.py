@@ -5,9 +5,7 @@ existed, and meanwhile answer nothing about it. The plan's lock is held and the 
 its files are nobody's but ours.
 """
 
-import os
 import re
-import signal
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -16,6 +14,7 @@ from xml.etree import ElementTree as ET
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.domain import NAMESPACE, Domain, HalfStarted
 from provisioner.guest.xml.render import from_mark
+from provisioner.host.libvirt import qemu_process
 from provisioner.host.system import paths
 from provisioner.network.facts import Live
 from provisioner.reconcile.resources import Look
@@ -36,7 +35,7 @@ def delete(half: HalfStarted) -> None:
     """Kill the QEMU of such a domain and make libvirt forget it; one that has gone is fine."""
     record = Path(half.record)
     pid_file = record.with_suffix(".pid")
-    _kill(pid_file, half.name)
+    qemu_process.kill(pid_file, half.name, str(pid_file.parents[2]))
     pid_file.unlink(missing_ok=True)
     record.unlink(missing_ok=True)
 
@@ -72,16 +71,3 @@ def others(plan: str) -> Iterator[tuple[Domain, Live]]:
 def _records(plan: str) -> list[Path]:
     """List libvirt's records of the domains that it has in its root for a plan."""
     return sorted((paths.libvirt_root(plan) / "run" / "qemu").glob("*.xml"))
-
-
-def _kill(pid_file: Path, domain: str) -> None:
-    """Kill the QEMU of a domain, if the process of that number is still it."""
-    try:
-        pid = int(pid_file.read_text(encoding="ascii"))
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        return
-    root = os.fsencode(pid_file.parents[2])
-    named = any(w.split(b",")[0] == b"guest=" + os.fsencode(domain) for w in words)
-    if named and any(root in w for w in words):
-        os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,7 @@
 """What this process may do, asked before anything is tried."""
 
 import os
+import re
 import shlex
 import stat
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,9 @@ from provisioner.errors import VmnetError
 from provisioner.guest.domain import EMULATOR
 from provisioner.host.libvirt import embedded
 
-# capability(7): bit, name, what vmnet needs it for
+Capability = tuple[int, str, str]
+"""Of capability(7): its bit, its name, what vmnet needs it for."""
+
 _NEEDED = (
     (1, "CAP_DAC_OVERRIDE", "to write its files and open /dev/tap nodes"),
     (6, "CAP_SETGID", "to run QEMU as another user"),
@@ -33,10 +36,10 @@ _OTHERS_WRITE = 0o022
 def require() -> None:
     """Raise VmnetError when a capability, or QEMU itself, is missing."""
     _require(_NEEDED)
-    require_nothing()
+    require_qemu()
 
 
-def require_nothing() -> None:
+def require_qemu() -> None:
     """Raise VmnetError when QEMU itself is missing: a user's guests on granted devices need it."""
     if not os.access(EMULATOR, os.X_OK):
         raise VmnetError(
@@ -153,26 +156,15 @@ def _no_folder(path: Path) -> VmnetError:
     )
 
 
-def lacking() -> list[tuple[str, str]]:
+def missing(needed: Sequence[Capability] = _NEEDED) -> list[tuple[str, str]]:
     """List the capabilities that vmnet lacks, and what it needs each for."""
-    return _missing(_NEEDED)
-
-
-def _missing(needed: Sequence[tuple[int, str, str]]) -> list[tuple[str, str]]:
-    have = _effective()
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)", status, re.MULTILINE)
+    have = int(found[1], 16) if found else 0
     return [(name, why) for bit, name, why in needed if not have >> bit & 1]
 
 
-def _require(needed: Sequence[tuple[int, str, str]]) -> None:
-    if missing := _missing(needed):
-        described = ", ".join(f"{name} ({why})" for name, why in missing)
+def _require(needed: Sequence[Capability]) -> None:
+    if lacking := missing(needed):
+        described = ", ".join(f"{name} ({why})" for name, why in lacking)
         raise VmnetError(f"vmnet lacks {described}", fix="run it as root: sudo vmnet …")
-
-
-def _effective() -> int:
-    for line in (
-        Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    ):
-        if line.startswith("CapEff:"):
-            return int(line.split()[1], 16)
-    return 0

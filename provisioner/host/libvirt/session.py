@@ -1,5 +1,11 @@
-"""One plan's libvirt: chosen, opened when it is asked, closed again; lives in the worker."""
+"""One plan's libvirt: a daemon that can see our devices, or the one inside ourselves.
 
+It is chosen, opened when it is asked, and closed again, in the worker.
+"""
+
+import os
+import socket
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,19 +13,21 @@ from pathlib import Path
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain
-from provisioner.host.libvirt import connection, domains, embedded, half_started
+from provisioner.host.libvirt import domains, embedded, half_started
 from provisioner.host.libvirt.domains import Domains
 from provisioner.host.system import paths, plan_folders
 from provisioner.network.facts import Chosen, ForeignDomain, Live
 from provisioner.reconcile.resources import Look
 
+_SOCKETS = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
+
 
 @dataclass(slots=True)
 class LibvirtSession:
-    """A plan's libvirt; `tell(vm, kind, detail)` gets what happens to the plan's VMs."""
+    """A plan's libvirt; `on_event(vm, kind, detail)` gets what happens to the plan's VMs."""
 
     plan: str
-    tell: Callable[[str, str, str], None] = lambda _vm, _kind, _detail: None
+    on_event: Callable[[str, str, str], None] = lambda _vm, _kind, _detail: None
     uri: str = ""
     run_dir: Path = Path("/run/libvirt")
     _domains: Domains | None = None
@@ -30,7 +38,7 @@ class LibvirtSession:
     @property
     def is_embedded(self) -> bool:
         """Whether it runs in this process: then QEMU's rights to files are vmnet's business."""
-        return connection.is_embedded(self.uri)
+        return is_embedded(self.uri)
 
     @property
     def owner(self) -> tuple[int, int] | None:
@@ -42,7 +50,7 @@ class LibvirtSession:
 
         Raises VmnetError when libvirt cannot be reached.
         """
-        chosen = connection.choose(wish, self.plan)
+        chosen = choose_connection(wish, self.plan)
         self.uri = chosen.what
         if self.is_embedded:
             self._made_root = not paths.libvirt_root(self.plan).exists()
@@ -72,7 +80,7 @@ class LibvirtSession:
             if self._domains is None:
                 if self.is_embedded:
                     half_started.refuse(self.plan)
-                self._domains = Domains(self.uri, self.plan, self.run_dir, self.tell)
+                self._domains = Domains(self.uri, self.plan, self.run_dir, self.on_event)
             return self._domains
 
     def observe(self) -> tuple[Sequence[Domain], Sequence[ForeignDomain], Sequence[Live]]:
@@ -110,3 +118,57 @@ class LibvirtSession:
 
     def _is_blocked(self) -> bool:
         return self.is_embedded and bool(half_started.observe(Look(self.plan)))
+
+
+def choose_connection(wish: str, plan: str) -> Chosen:
+    """Return the URI to open and why; `wish` is "auto" or a libvirt URI.
+
+    The embedded driver's URI is written here and nowhere else: its root decides what runs as root.
+    """
+    if wish != "auto":
+        return Chosen(wish, "the plan or --connection names it")
+    inside = f"qemu:///embed?root={paths.libvirt_root(plan)}"
+    if embedded.has_vms(plan):
+        return Chosen(inside, "this plan's VMs were started by vmnet's embedded libvirt")
+    return offered(inside)
+
+
+def offered(inside: str) -> Chosen:
+    """Return the URI for a plan that has no VMs yet; `inside` is that of its embedded libvirt."""
+    for path in _SOCKETS:
+        pid = _listener(path)
+        if pid is None:
+            continue
+        if not _same_network(pid):
+            return Chosen(
+                inside,
+                f"embedded libvirt: the daemon at {path} runs in another network namespace, "
+                "where it cannot see this one's devices",
+            )
+        return Chosen("qemu:///system", f"a libvirt daemon answers at {path}")
+    return Chosen(inside, "embedded libvirt: no libvirt daemon answers")
+
+
+def _listener(path: str) -> int | None:
+    """Return the pid of whoever listens on a Unix socket, None when nobody does."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(2)
+        try:
+            s.connect(path)
+        except OSError:
+            return None
+        pid, _, _ = struct.unpack("=iii", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid)
+
+
+def _same_network(pid: int) -> bool:
+    try:
+        ours, theirs = (os.stat(f"/proc/{p}/ns/net") for p in ("self", pid))  # noqa: PTH116
+    except OSError:
+        return True  # hidden from us: libvirt itself will say what is wrong
+    return ours.st_ino == theirs.st_ino
+
+
+def is_embedded(uri: str) -> bool:
+    """Return whether a URI means the driver inside our own process."""
+    return uri.startswith("qemu:///embed")

@@ -4,7 +4,7 @@ import os
 
 from provisioner.doctor.host import Libvirt
 from provisioner.errors import VmnetError
-from provisioner.host.libvirt import connection, domains, embedded
+from provisioner.host.libvirt import domains, embedded, session
 from provisioner.host.system import paths, plan_folders
 from provisioner.host.system.worker import limit
 from provisioner.text import one_line
@@ -23,8 +23,8 @@ def opened() -> Libvirt:
     library, why = libvirt.getVersion(), ""
     try:
         _clear_old()
-        chosen = connection.offered(f"qemu:///embed?root={paths.libvirt_root(trial)}")
-        inside = connection.is_embedded(chosen.what)
+        chosen = session.offered(f"qemu:///embed?root={paths.libvirt_root(trial)}")
+        inside = session.is_embedded(chosen.what)
         why = f"{'qemu:///embed' if inside else chosen.what} ({chosen.why})"
         if inside:
             embedded.prepare_root(trial)

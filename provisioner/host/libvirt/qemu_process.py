@@ -1,4 +1,4 @@
-"""A QEMU that stalls while it is started: libvirt waits for its monitor's greeting for ever."""
+"""The process of a domain's QEMU, by its pid file: proved, ended, watched while it is started."""
 
 import os
 import signal
@@ -29,12 +29,14 @@ _STATES: Final = {
 def watched(domain: Domain, pid_file: Path) -> Iterator[None]:
     """End the domain's QEMU if the block, in which libvirt starts it, does not end in time.
 
-    Such a guest has never run. libvirt's call then returns, and nothing of the guest is left.
+    libvirt waits for the greeting of its monitor for ever. Such a guest has never run; libvirt's
+    call then returns, and nothing of the guest is left.
     Raises VmnetError that says what state the process was in.
     """
     limit_s = deadline.left_s(_GREETING_S)
     stalled: list[str] = []
-    timer = threading.Timer(limit_s, lambda: stalled.append(_end(domain, pid_file)))
+    uuid = naming.domain_uuid(domain.plan, domain.vm)
+    timer = threading.Timer(limit_s, lambda: stalled.append(kill(pid_file, domain.name, uuid)))
     timer.daemon = True
     timer.start()
     failed: VmnetError | None = None
@@ -56,19 +58,30 @@ def watched(domain: Domain, pid_file: Path) -> Iterator[None]:
         raise failed
 
 
-def _end(domain: Domain, pid_file: Path) -> str:
-    """Kill the domain's QEMU, if the process is proved to be it; return what it was doing."""
+def kill(pid_file: Path, domain: str, proof: str) -> str:
+    """Kill the QEMU of a domain; return what it was doing.
+
+    The process must be proved by the domain's name and by `proof` on its command line.
+    """
     try:
         pid = int(pid_file.read_text(encoding="ascii"))
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except (OSError, ValueError, IndexError):
         return "it has no process"
-    named = any(word.split(b",")[0] == b"guest=" + domain.name.encode() for word in argv)
-    if not named or naming.domain_uuid(domain.plan, domain.vm).encode() not in argv:
+    named = any(word.split(b",")[0] == b"guest=" + os.fsencode(domain) for word in argv)
+    if not named or not any(os.fsencode(proof) in word for word in argv):
         return f"process {pid}, which its pid file names, is another program"
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return f"process {pid} has just ended"
     return f"process {pid} {_STATES.get(state, f'runs (state {state})')}; it has been ended"
+
+
+def read_pid(pid_file: Path) -> int:
+    """Return the pid of a domain's QEMU, 0 when it has none."""
+    try:
+        return int(pid_file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
