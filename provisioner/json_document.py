@@ -1,10 +1,13 @@
-"""The envelope of every JSON document that vmnet prints."""
+"""The envelope of every JSON document that vmnet prints; the strict parser of those of others."""
 
 import json
+import math
+from typing import Any, Final, NoReturn
 
-from provisioner.text import sanitize
+from provisioner.text import one_line, sanitize
 
 FORMAT = 1  # changes only when a reader of the old one would be misled
+_MOST_DIGITS: Final = 20  # of a whole number: 64 bits have no more
 
 
 def json_document(command: str = "", status: int | None = None, /, **fields: object) -> str:
@@ -31,3 +34,45 @@ def sanitized(value: object) -> object:
             return [sanitized(item) for item in value]
         case _:
             return value
+
+
+def strict(text: str) -> Any:  # noqa: ANN401  (JSON)
+    """Parse JSON strictly.
+
+    Raises ValueError for what is not JSON, and for what parsers disagree about: numbers that are
+    not finite or have more than 20 digits, a key that comes twice; RecursionError for nesting
+    without end.
+    """
+    return json.loads(
+        text,
+        parse_int=_whole,
+        parse_float=_finite,
+        parse_constant=_refuse,
+        object_pairs_hook=_unique,
+    )
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError("a number has too many digits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f'the key "{one_line(key, 60)}" is given twice')
+        found[key] = value
+    return found

@@ -3,14 +3,13 @@
 Any answer of any type gives a value; what the agent's protocol does not have is left out.
 """
 
-import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
+from provisioner.json_document import strict
 from provisioner.plan.mac import is_mac
 from provisioner.text import one_line
 
@@ -22,7 +21,6 @@ _FEW: Final = 3  # of what is in a table for people
 _THOUSAND: Final = 1024
 _LOAD: Final = re.compile(r"(\d{1,6}\.\d{1,4}) (\d{1,6}\.\d{1,4}) (\d{1,6}\.\d{1,4}) ")
 _BYTES: Final = 1 << 63
-_MOST_DIGITS: Final = 20  # of a whole number: 64 bits have no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +145,9 @@ def _list(answer: object, most: int = MOST) -> list[Mapping[str, object]]:
 
 
 def parsed(text: str) -> Any:  # noqa: ANN401  (JSON)
-    """Parse JSON that a guest has written, strictly.
-
-    Raises ValueError for what is not JSON, and for what parsers disagree about: numbers that are
-    not finite or have more than 20 digits, a key that comes twice, nesting without end.
-    """
+    """Parse JSON that a guest has written, strictly. Raises ValueError."""
     try:
-        return json.loads(
-            text,
-            parse_int=_whole,
-            parse_float=_finite,
-            parse_constant=_refuse,
-            object_pairs_hook=_unique,
-        )
+        return strict(text)
     except RecursionError as error:
         raise ValueError("nested without end") from error
 
@@ -170,27 +158,3 @@ def returned(text: str) -> Any:  # noqa: ANN401  (JSON)
     if not isinstance(answer, dict) or "return" not in answer:
         raise ValueError("no answer")
     return answer["return"]
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
-        raise ValueError("a number of too many digits")
-    return int(digits)
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError("a number without end")
-    return number
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(word)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key that comes twice")
-    return found

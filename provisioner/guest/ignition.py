@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from provisioner.json_document import strict
 from provisioner.plan.scalars import quoted
 from provisioner.source_text import Source, complaint
 from provisioner.text import one_line
@@ -25,7 +26,7 @@ def complaints(text: str, file: str) -> list[VmnetError]:
     """
     source = Source(file, text if text.lstrip().startswith("{") else "")
     try:
-        found = json.loads(text, object_pairs_hook=_once, parse_constant=_refused)
+        found = strict(text)
     except json.JSONDecodeError as error:
         where = source.where(error.lineno - 1, error.colno - 1)
         return [complaint(where, f"not valid JSON: {one_line(error.msg)}", _FIX)]
@@ -43,15 +44,3 @@ def complaints(text: str, file: str) -> list[VmnetError]:
         what = f"{quoted(version)} is not a version of Ignition 3"
         return [complaint(source.where(line, column), what, _FIX)]
     return []
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        twice = next(key for key, _ in pairs if sum(one == key for one, _ in pairs) > 1)
-        raise ValueError(f"the key {quoted(twice)} is given twice")
-    return out
-
-
-def _refused(word: str) -> object:
-    raise ValueError(f"{word} is not a number")
