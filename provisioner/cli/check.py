@@ -101,26 +101,26 @@ def _tell_github(report: "Report") -> None:
     """Tell a GitHub job what is wrong, and sum up the step; elsewhere do nothing."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
-    from provisioner.host.system import report_files
+    from provisioner.host.system import whole_files
     from provisioner.report import github
 
     typer.echo(github.annotations(report), nl=False)
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        report_files.append(Path(path), github.summary(report))
+        whole_files.append_report(Path(path), github.summary(report))
 
 
 def write(report: "Report", target: "PlanTarget", junit: Path | None, html: Path | None) -> None:
     """Write the files that were asked for. Raises VmnetError when one cannot be written."""
-    from provisioner.host.system import report_files
+    from provisioner.host.system import whole_files
 
     if junit:
         from provisioner.report.junit import as_junit
 
-        report_files.write(junit, as_junit(report))
+        whole_files.write_report(junit, as_junit(report))
     if html:
         from provisioner.report.html import as_html
 
-        report_files.write(html, as_html(report, target.plan))
+        whole_files.write_report(html, as_html(report, target.plan))
 
 
 def _watch(argv: list[str], every: float) -> NoReturn:

@@ -133,7 +133,7 @@ def _imported(fence: Fence, source: LocalFile, tell: Tell | None) -> str:
         shown = str(found.real)
         name = _name_of_file(shown)
         if not stat.S_ISREG(found.stat.st_mode):
-            raise plan_files.bad(
+            raise bad_input(
                 f'the image "{one_line(source.path)}" is not a regular file', "name a file"
             )
         if not _is_stored(found.itself, name, source.digest):

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from provisioner.errors import VmnetError, Where, collected, refuse
+from provisioner.errors import VmnetError, Where, bad_input, collected, refuse
 from provisioner.guest.boot import BootFile
 from provisioner.host.libvirt import embedded
 from provisioner.host.system import plan_files
@@ -74,19 +74,19 @@ def _file(fence: plan_files.Fence, kind: str, path: str) -> BootFile:
     told = one_line(path)
     with plan_files.found(fence, kind, path) as found:
         if kind == "device" and not stat.S_ISBLK(found.stat.st_mode):
-            raise plan_files.bad(
+            raise bad_input(
                 f'the device "{told}" is not a block device',
                 "see: lsblk, and ls -l /dev/disk/by-id",
             )
         if kind != "device" and not stat.S_ISREG(found.stat.st_mode):
-            raise plan_files.bad(f'the {kind} "{told}" is not a regular file', "name a file")
+            raise bad_input(f'the {kind} "{told}" is not a regular file', "name a file")
         digest = _digest(found, kind, told) if kind in _MOST else ""
         return BootFile(str(found.real), digest)
 
 
 def _digest(found: plan_files.Found, kind: str, told: str) -> str:
     if found.stat.st_size > _MOST[kind]:
-        raise plan_files.bad(
+        raise bad_input(
             f'the {kind} "{told}" has {found.stat.st_size} bytes',
             f"{_MOST[kind]} bytes are the most",
         )
@@ -94,6 +94,6 @@ def _digest(found: plan_files.Found, kind: str, told: str) -> str:
         with found.itself.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise plan_files.bad(
+        raise bad_input(
             f'the {kind} "{told}" cannot be read: {error.strerror}', "fix its permissions"
         ) from error

@@ -3,7 +3,7 @@
 import codecs
 from typing import Final
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import bad_input
 from provisioner.text import one_line, sanitize
 
 NO_KEY: Final = "none"
@@ -49,9 +49,8 @@ def escape_byte(name: str) -> bytes:
         return b""
     key = name.removeprefix("^").upper() if name[:1] == "^" and len(name) == 2 else ""  # noqa: PLR2004
     if not key or not "A" <= key <= "_" or key in "CDHIJMQS[":
-        raise VmnetError(
+        raise bad_input(
             f'"{one_line(name, 40)}" is not a key that can leave a console',
-            fix="write ^ and a letter or one of \\ ] ^ _, as in ^]; none for no key at all",
-            status=Exit.BAD_INPUT,
+            "write ^ and a letter or one of \\ ] ^ _, as in ^]; none for no key at all",
         )
     return bytes([ord(key) ^ 0x40])

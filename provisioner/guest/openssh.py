@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError, bad_input
 from provisioner.guest import host_key
 
 _PLAN_OR_VM: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,62})")
@@ -111,10 +111,9 @@ def copied(source: str, target: str, vms: Collection[str]) -> CopySpec:
             what = "neither of the two is in a guest"
         case _:
             what = "both of the two are in guests"
-    raise VmnetError(
+    raise bad_input(
         what,
-        fix="write VM:PATH for one of them, a path of this host for the other: vmnet cp a.txt web:",
-        status=Exit.BAD_INPUT,
+        "write VM:PATH for one of them, a path of this host for the other: vmnet cp a.txt web:",
     )
 
 
@@ -123,10 +122,9 @@ def _inside(argument: str, vms: Collection[str]) -> tuple[str, str] | None:
     if not colon or "/" in vm:
         return None
     if vm not in vms:
-        raise VmnetError(
+        raise bad_input(
             f'the plan has no VM "{vm}"',
-            fix=f"its VMs: {', '.join(vms)}; a file of this host with a colon: ./{argument}",
-            status=Exit.BAD_INPUT,
+            f"its VMs: {', '.join(vms)}; a file of this host with a colon: ./{argument}",
         )
     return vm, path
 

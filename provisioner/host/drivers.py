@@ -30,7 +30,7 @@ from provisioner.host.storage.copies import CopyDriver
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.storage.files import DraftDriver
 from provisioner.host.storage.seeds import SeedDriver
-from provisioner.host.system.secret_files import Owner
+from provisioner.host.system.whole_files import Owner
 from provisioner.network.resources import (
     Device,
     Dhcp,

@@ -15,7 +15,7 @@ from provisioner.host.storage.copies import CopyDriver
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.storage.files import DraftDriver
 from provisioner.host.system import paths, plan_folders
-from provisioner.host.system.secret_files import Owner
+from provisioner.host.system.whole_files import Owner
 from provisioner.reconcile.resources import Look
 
 MIB = 1 << 20

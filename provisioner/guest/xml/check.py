@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError, bad_input
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml import allowlist, compare, render
 from provisioner.guest.xml.compare import XmlDifference
@@ -61,7 +61,7 @@ def unusable(allow: Collection[str]) -> list[VmnetError]:
             fix = "leave the word out, and do in the template what the complaint asks for"
         else:
             continue
-        found.append(VmnetError(what, fix=fix, status=Exit.BAD_INPUT))
+        found.append(bad_input(what, fix))
     return found
 
 

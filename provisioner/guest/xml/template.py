@@ -10,7 +10,7 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-from provisioner.errors import Exit, VmnetError, Where, unquoted
+from provisioner.errors import VmnetError, Where, bad_input, unquoted
 from provisioner.guest.domain import Domain, DomainNic
 from provisioner.guest.xml import render
 from provisioner.plan.scalars import quoted
@@ -95,7 +95,7 @@ def _complaint(
     what, fix = _texts(kind, one_line(message), parts)
     if line is not None and 0 < line <= template.text.count("\n") + 1:
         return complaint(_narrowed(template.where(line), message), what, fix)
-    return VmnetError(f"{one_line(template.file)}: {what}", fix=fix, status=Exit.BAD_INPUT)
+    return bad_input(f"{one_line(template.file)}: {what}", fix)
 
 
 def _narrowed(where: Where, message: str) -> Where:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from provisioner.host.system import file_errors
-from provisioner.host.system.secret_files import sync
+from provisioner.host.system.whole_files import sync
 from provisioner.image.digest import Digest
 from provisioner.image.http import PartialContent
 from provisioner.image.source import Url

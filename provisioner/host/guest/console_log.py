@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from provisioner.errors import VmnetError
-from provisioner.host.system import plan_folders, programs, secret_files
+from provisioner.host.system import plan_folders, programs, whole_files
 from provisioner.text import sanitize
 
 MOST: Final = 16 << 20
@@ -66,7 +66,7 @@ def cap(folder: Path) -> None:
         with suppress(OSError):  # it has just gone, or is another user's
             if log.lstat().st_blocks * _BLOCK > MOST:
                 with suppress(OSError):
-                    secret_files.write(kept(log), _end(log, _KEPT))
+                    whole_files.write_secret(kept(log), _end(log, _KEPT))
                 os.truncate(log, 0)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from provisioner.errors import VmnetError
 from provisioner.guest import host_key
 from provisioner.guest.host_key import HostKey
-from provisioner.host.system import file_errors, paths, programs, secret_files
+from provisioner.host.system import file_errors, paths, programs, whole_files
 
 _KEYGEN_S = 30.0
 _FOLDER_MODE = 0o700
@@ -55,7 +55,7 @@ def publish(folder: Path, plan: str) -> Path:
                 for pair in sorted(folder.glob("[!.]*/key.pub"))
             ]
             # Not durable: the guests do not outlive the host either, and it is soon made again.
-            secret_files.write(path, "".join(lines).encode(), durable=False)
+            whole_files.write_secret(path, "".join(lines).encode(), durable=False)
     except OSError as error:
         raise file_errors.converted(error, "cannot write", path) from error
     return path
@@ -91,7 +91,7 @@ def _make(folder: Path, vm: str) -> None:
         with file.open("rb") as written:
             os.fsync(written.fileno())
     draft.rename(folder / vm)
-    secret_files.sync(folder)
+    whole_files.sync(folder)
 
 
 def _text(path: Path) -> str:

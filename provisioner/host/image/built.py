@@ -11,7 +11,7 @@ from typing import Any
 
 from provisioner.host.image import packages
 from provisioner.host.image.packages import Package
-from provisioner.host.system.secret_files import sync
+from provisioner.host.system.whole_files import sync
 from provisioner.image.traits import FirmwareName, ImageTraits
 
 _MANIFEST = "manifest.json"

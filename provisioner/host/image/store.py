@@ -18,7 +18,7 @@ from provisioner.host.image import copy, store_files
 from provisioner.host.image.copy import Progress
 from provisioner.host.image.source_file import GivenImage
 from provisioner.host.image.store_files import NAMES, Tell
-from provisioner.host.system import file_errors, secret_files
+from provisioner.host.system import file_errors, whole_files
 from provisioner.image import record as images
 from provisioner.image.disk_header import DiskHeader, about
 from provisioner.image.record import Origin, Stored
@@ -117,7 +117,7 @@ def remove(store: Path, name: str, used: PlansByDigest) -> Removable:
         )
     path = store / images.content_name(record.digest)
     (store / NAMES / f"{name}.json").unlink(missing_ok=True)
-    secret_files.sync(store / NAMES)
+    whole_files.sync(store / NAMES)
     freed = 0 if others else _unlinked(path)
     return Removable(path, (name,), freed)
 
@@ -215,7 +215,7 @@ def _unlinked(path: Path) -> int:
     with suppress(FileNotFoundError):
         freed = store_files.allocated(path.lstat())
         path.unlink()
-        secret_files.sync(path.parent)
+        whole_files.sync(path.parent)
     return freed
 
 

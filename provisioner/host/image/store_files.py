@@ -12,7 +12,7 @@ from typing import IO
 
 from provisioner.errors import VmnetError
 from provisioner.host.system import locks, paths
-from provisioner.host.system.secret_files import sync
+from provisioner.host.system.whole_files import sync
 
 NAMES = "names"
 _LOCK = "lock"

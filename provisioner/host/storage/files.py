@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from provisioner.guest.domain import GuestFile, LeftDraft
-from provisioner.host.system import file_errors, paths, plan_folders, secret_files
-from provisioner.host.system.secret_files import Owner
+from provisioner.host.system import file_errors, paths, plan_folders, whole_files
+from provisioner.host.system.whole_files import Owner
 from provisioner.reconcile.resources import Look
 
 _F = TypeVar("_F", bound=GuestFile)
@@ -80,7 +80,7 @@ def write_whole(path: Path, owner: Owner | None, write: Callable[[Path], object]
         finally:
             os.close(handle)
         draft.rename(path)
-        secret_files.sync(path.parent)
+        whole_files.sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
 

@@ -9,8 +9,8 @@ from provisioner.guest.domain import Seed
 from provisioner.guest.host_key import HostKey
 from provisioner.host.guest import host_keys
 from provisioner.host.storage.files import FileDriver
-from provisioner.host.system import file_errors, paths, secret_files
-from provisioner.host.system.secret_files import Owner
+from provisioner.host.system import file_errors, paths, whole_files
+from provisioner.host.system.whole_files import Owner
 
 
 def create(seed: Seed, *, owner: Owner | None = None, key: HostKey | None = None) -> None:
@@ -26,7 +26,7 @@ def create(seed: Seed, *, owner: Owner | None = None, key: HostKey | None = None
         files.append(("vendor-data", host_key.vendor_data(key, seed.host_key)))
     try:
         paths.make(path.parent)
-        secret_files.write(path, _iso(files), owner)
+        whole_files.write_secret(path, _iso(files), owner)
     except OSError as error:
         raise file_errors.converted(error, "cannot write the seed image", path) from error
 

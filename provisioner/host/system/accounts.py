@@ -3,7 +3,7 @@
 import pwd
 
 from provisioner import naming
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import bad_input
 from provisioner.host.system import programs
 from provisioner.text import one_line
 
@@ -19,10 +19,9 @@ def uid_of(user: str) -> int:
     except KeyError:
         if user.isdecimal() and user.isascii() and int(user) <= _MOST_UID:
             return int(user)
-    raise VmnetError(
+    raise bad_input(
         f'there is no user "{one_line(user, 60)}" on this host',
-        fix="use a name that `getent passwd` lists, or a number",
-        status=Exit.BAD_INPUT,
+        "use a name that `getent passwd` lists, or a number",
     )
 
 
@@ -41,10 +40,9 @@ def hashed(plan: str, vm: str, password: str) -> str:
     password, of which it would tell something. Raises VmnetError when it cannot be hashed.
     """
     if len(password.encode("utf-8", "surrogatepass")) > _MOST_BYTES:
-        raise VmnetError(
+        raise bad_input(
             f"the password of {vm} is longer than {_MOST_BYTES} bytes",
-            fix="use a shorter one, or password_hash",
-            status=Exit.BAD_INPUT,
+            "use a shorter one, or password_hash",
         )
     salt = naming.digest("password", plan, vm, size=8)
     words = ["openssl", "passwd", "-6", "-salt", salt, "-stdin"]

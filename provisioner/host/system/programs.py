@@ -59,7 +59,21 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
         raise VmnetError(
             f"{argv[0]} is not installed", fix=f"install it, or put it on the PATH ({argv[0]})"
         )
-    with _started([program, *argv[1:]], cwd, env) as child:
+    try:
+        child = subprocess.Popen(
+            [program, *argv[1:]],
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C", **(env or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0,
+        )
+    except OSError as error:
+        raise not_started(program, error) from error
+    with child:
         try:
             stdout, stderr = child.communicate(input, timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -140,7 +154,6 @@ def follow(
         stdout=subprocess.PIPE if into is None else into,
         stderr=subprocess.PIPE,
         env=os.environ | {"LC_ALL": "C"},
-        text=True,
         encoding="utf-8",
         errors="replace",
         process_group=0,  # a Ctrl-C is for us: the program is then asked to finish
@@ -221,26 +234,6 @@ def last_lines(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     shown = " / ".join(lines[-_SHOWN_LINES:]) or "it said nothing"
     return "".join(c if c.isprintable() else "?" for c in shown)
-
-
-def _started(
-    argv: list[str], cwd: Path | None, env: Mapping[str, str] | None
-) -> subprocess.Popen[str]:
-    try:
-        return subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env={**os.environ, "LC_ALL": "C", **(env or {})},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            process_group=0,
-        )
-    except OSError as error:
-        raise not_started(argv[0], error) from error
 
 
 def not_started(program: str, error: OSError) -> VmnetError:

@@ -1,0 +1,83 @@
+"""Files that are there whole or not at all: secrets of one user's, reports for the user."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from provisioner.errors import Exit, VmnetError
+
+Owner = tuple[int, int]
+"""A user's and a group's number."""
+
+
+def write_secret(
+    path: Path, data: bytes, owner: Owner | None = None, *, durable: bool = True
+) -> None:
+    """Write a file with mode 0600, whole or not at all; its name appears when it is on the disk.
+
+    `owner` gets it, None leaves it to whoever vmnet runs as. One that is not `durable` may be gone
+    when the host loses its power. Raises OSError.
+    """
+    draft = path.with_name(f".{path.name}.part")
+    draft.unlink(missing_ok=True)  # of a run that was killed: the plan's lock is held
+    try:
+        # Never a chmod afterwards: whoever has opened a file keeps it open.
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(file, "wb") as stream:
+            if owner:
+                os.fchown(stream.fileno(), *owner)
+            stream.write(data)
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+        draft.rename(path)
+        if durable:
+            sync(path.parent)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+
+
+def sync(folder: Path) -> None:
+    """Write a folder's names to the disk. Raises OSError."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a report, in place of what stood there. Raises VmnetError when it cannot be."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            file.write(text)
+        try:
+            Path(file.name).chmod(0o644)
+            os.replace(file.name, path)  # noqa: PTH105  (both are in one directory)
+        except OSError:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
+def append_report(path: Path, text: str) -> None:
+    """Add to a file that others add to as well. Raises VmnetError when it cannot be."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: Path, error: OSError) -> VmnetError:
+    return VmnetError(
+        f"cannot write {path}: {error.strerror}",
+        fix="name a file in a directory that is there and may be written to",
+        status=Exit.HOST_CANNOT,
+    )
