@@ -6,6 +6,7 @@ vouches for, so everything that is not exactly an answer is not an answer.
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
@@ -121,16 +122,22 @@ def parse(frame: bytes) -> Arp | Nd | Ip | None:
     packet = frame[14:]
     match frame[12:14]:
         case b"\x08\x06" if len(packet) >= 28 and packet[:6] == _ETHERNET_IPV4:  # noqa: PLR2004
-            sender, target = IPv4Address(packet[14:18]), IPv4Address(packet[24:28])
+            sender, target = _ipv4(packet[14:18]), _ipv4(packet[24:28])
             operation = int.from_bytes(packet[6:8])
             return Arp(operation, packet[8:14].hex(":"), sender, target)
         case b"\x08\x00" if len(packet) >= 20 and packet[0] >> 4 == 4:  # noqa: PLR2004
-            source, destination = IPv4Address(packet[12:16]), IPv4Address(packet[16:20])
+            source, destination = _ipv4(packet[12:16]), _ipv4(packet[16:20])
             return Ip(source, destination, packet[9], _ipv4_payload(packet))
         case b"\x86\xdd" if len(packet) >= 40 and packet[0] >> 4 == 6:  # noqa: PLR2004
             return _ipv6(packet)
         case _:
             return None
+
+
+@lru_cache(maxsize=4096)
+def _ipv4(packed: bytes) -> IPv4Address:
+    """Return the address of four bytes; a mesh has the same few in thousands of frames."""
+    return IPv4Address(packed)
 
 
 def source_mac(frame: bytes) -> str:

@@ -16,6 +16,8 @@ class Mac(str):
 
     def __new__(cls, text: str) -> Self:
         """Parse a MAC."""
+        if type(text) is cls:
+            return text
         spelt = text.lower().replace("-", ":")
         if not _FORM.fullmatch(spelt):
             raise ValueError(f"not a MAC: {text!r}")
