@@ -207,6 +207,17 @@ class Domain(Resource):
     login: str = "root"  # who logs in by ssh
     home: str = field(default="", compare=False)  # the folder of the plan's files
 
+    @property
+    def possible_cpus(self) -> int:
+        """How many vCPUs the machine has room for: under TCG two at least.
+
+        For a machine that can never have more than one vCPU, TCG leaves out the guest's memory
+        barriers, locked instructions and (before QEMU 8.1) mfence alike (accel/tcg: CF_PARALLEL,
+        set when max_cpus > 1). QEMU's own thread runs beside the vCPU all the same, so a
+        virtio queue can lose its kick, and a NIC's transmit queue then stops for good.
+        """
+        return max(self.cpus, 1 if self.accel == "kvm" else 2)
+
     def needs(self) -> tuple[Key, ...]:
         """Return its macvtaps and files, but for those that are not the plan's."""
         read = (self.kernel, self.initrd, self.nvram, self.ignition)

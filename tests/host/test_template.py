@@ -248,7 +248,7 @@ def test_the_place_is_the_word_and_the_mend_names_what_there_is() -> None:
     assert error.where == Where("my.xml.j2", 2, line.index(".cpu") + 2, line)
     assert error.fix
     assert error.fix.startswith(
-        "there are domain, cmdline, mark, namespace, emulator; domain has name,"
+        "there are domain, cmdline, possible_cpus, mark, namespace, emulator; domain has name,"
     )
 
 

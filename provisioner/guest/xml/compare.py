@@ -18,7 +18,6 @@ _PLANNED = {
     "uuid": "{{ domain.uuid }}",
     "metadata/vmnet:domain": "{{ mark }}",
     "memory@dumpCore": "off",
-    "vcpu": "{{ domain.cpus }}",
     "os/loader": "{{ domain.loader }}",
     "os/nvram": "{{ domain.nvram }}",
     "os/nvram@template": "",
@@ -56,6 +55,7 @@ def differences(root: Element, own: Element, memory_mib: int) -> Iterator[XmlDif
     """
     for path, write in _PLANNED.items():
         yield from _compared(root, path, _one(own, path), write)
+    yield from _cpus(root, own)
     for path in ("memory", "currentMemory"):
         yield from _memory(root, path, memory_mib)
     for kind in (_NICS, _DISKS):
@@ -78,6 +78,13 @@ def _compared(root: Element, path: str, value: str, write: str) -> Iterator[XmlD
         has = " and ".join(map(quoted, found)) if found else "missing"
         what = f"{_shown(path)} is {has}, the plan says {quoted(value)}"
         yield XmlDifference(where, what, f"write {write} there")
+
+
+def _cpus(root: Element, own: Element) -> Iterator[XmlDifference]:
+    """Compare the vCPUs that run; there may be room for as many more as vmnet's template gives."""
+    has_room = _one(root, "vcpu") == _one(own, "vcpu") and _one(root, "vcpu@current")
+    path = "vcpu@current" if has_room else "vcpu"
+    yield from _compared(root, path, _one(own, "vcpu@current"), "{{ domain.cpus }}")
 
 
 def _memory(root: Element, path: str, memory_mib: int) -> Iterator[XmlDifference]:

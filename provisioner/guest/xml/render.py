@@ -40,6 +40,7 @@ def template_values(domain: Domain) -> dict[str, Domain | str]:
     return {
         "domain": domain,
         "cmdline": cmdline,
+        "possible_cpus": str(domain.possible_cpus),
         "mark": to_mark(domain),
         "namespace": NAMESPACE,
         "emulator": EMULATOR,

@@ -136,6 +136,6 @@ def _known() -> str:
     names = ", ".join(f.name for f in fields(Domain))
     nics = ", ".join(f.name for f in fields(DomainNic))
     return (
-        f"there are domain, cmdline, mark, namespace, emulator; domain has {names};"
+        f"there are domain, cmdline, possible_cpus, mark, namespace, emulator; domain has {names};"
         f" each of domain.nics has {nics}"
     )

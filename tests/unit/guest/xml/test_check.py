@@ -2,6 +2,8 @@
 
 import pytest
 
+from provisioner.guest.xml import check, render
+from tests.builders.domain import WEB
 from tests.builders.domain_xml import DISK, NIC, complaints_of, line_of, put
 
 CHANGED = {
@@ -22,11 +24,13 @@ CHANGED = {
     "other digits": (">512<", ">٥١٢<", 'memory is "٥١٢"'),
     "dump": ('dumpCore="off"', 'dumpCore="on"', 'memory@dumpCore is "on"'),
     "less memory": (
-        "  <vcpu>",
-        "<currentMemory>1</currentMemory><vcpu>",
+        "  <vcpu ",
+        "<currentMemory>1</currentMemory><vcpu ",
         'currentMemory is "1", the plan says 512 MiB',
     ),
-    "cpus": ("<vcpu>2", "<vcpu>64", 'vcpu is "64", the plan says "2"'),
+    "cpus": ('<vcpu current="2">2', "<vcpu>64", 'vcpu is "64", the plan says "2"'),
+    "cpus that run": ('<vcpu current="2"', '<vcpu current="1"', 'vcpu@current is "1"'),
+    "room for cpus": ('<vcpu current="2">2', '<vcpu current="2">64', 'vcpu is "64"'),
     "kernel": ("/vmlinux", "/other", "os/kernel is"),
     "initrd": ("/initrd<", "/other<", "os/initrd is"),
     "cmdline": ("quiet vmnet", "vmnet", "os/cmdline is"),
@@ -280,3 +284,20 @@ def test_the_disks_are_the_plan_s(case: str) -> None:
     old, new, said = DISKS[case]
     lines = complaints_of(put(old, new))
     assert [line for line in lines if line.partition(" ")[2].startswith(said)]
+
+
+@pytest.mark.parametrize(
+    ("write", "complaint"),
+    [
+        ('<vcpu current="1">2<', ""),  # what vmnet's own template writes for an emulated guest
+        ("<vcpu>1<", ""),
+        ('<vcpu current="1">1<', ""),
+        ('<vcpu current="2">2<', 'vcpu@current is "2", the plan says "1"'),
+        ("<vcpu>2<", 'vcpu is "2", the plan says "1"'),
+        ('<vcpu current="1">3<', 'vcpu is "3", the plan says "1"'),
+    ],
+)
+def test_an_emulated_machine_may_have_room_for_a_second_vcpu(write: str, complaint: str) -> None:
+    xml = render.domain_xml(WEB).replace('<vcpu current="1">2<', write)
+    found = [error.what for error in check.complaints(xml, WEB, ())]
+    assert found == [complaint] if complaint else not found

@@ -25,7 +25,7 @@ NO_XML = {
     "open": (XML[:-12], f"{XML.count(chr(10)) - 1} this is not XML: "),
     "attribute twice": (put('unit="MiB"', 'unit="MiB" unit="GiB"'), "7 this is not XML: duplicate"),
     "prefix of nobody": (
-        put("<vcpu>", "<x:vcpu>").replace("</vcpu>", "</x:vcpu>"),
+        put("<vcpu ", "<x:vcpu ").replace("</vcpu>", "</x:vcpu>"),
         "8 this is not XML: unbound",
     ),
     "control": (put("lab-web<", "lab\x0bweb<"), "2 the invisible character \\x0b stands here"),
