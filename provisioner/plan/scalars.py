@@ -96,16 +96,18 @@ def one_of(value: object, known: Iterable[str], kind: str) -> str:
     return word
 
 
-def matching(pattern: str, what: str, fix: str) -> Callable[[object], str]:
+def matching(
+    pattern: str, what: str, fix: str, text_of: Callable[[object], str] = scalar
+) -> Callable[[object], str]:
     """Return a reader of text that matches the whole pattern.
 
     `what` and `fix` are the two sentences of its BadValue; {text} is the text, quoted, {size} its
-    length.
+    length. `text_of` is what takes the text out of a value, another reader for example.
     """
-    form = re.compile(pattern)
+    form = re.compile(pattern, re.DOTALL)
 
     def read(value: object) -> str:
-        text = scalar(value)
+        text = text_of(value)
         if not form.fullmatch(text):
             known = {"text": quoted(text), "size": len(text)}
             raise BadValue(what.format(**known), fix.format(**known))

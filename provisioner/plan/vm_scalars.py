@@ -1,86 +1,62 @@
 """What a plan says of a guest's inside and its disks: text in, value out, or a complaint."""
 
-import re
-
 from provisioner.plan.scalars import BadValue, amount_mib, flag, is_flag, matching, quoted, scalar
 
 NO_IMAGE = "none"
 """The image of a guest that has none: it boots a kernel of the plan's."""
 
-_IMAGE = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _LEAST_MIB, _MOST_MIB = 1, 16 * 1024 * 1024
-_DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
-_MOST_TEXT = 64 * 1024
-_MOST_PATH = 4096
 _MOST_PORT = 65535
-_MOST_PASSWORD = 256
-
-
-def image(value: object) -> str:
-    """Return an image: a name, `none`, `file:PATH`, or an address that begins with http."""
-    text = scalar(value)
-    if _IMAGE.fullmatch(text):
-        return text
-    for scheme in ("file:", "https://", "http://"):
-        if text.startswith(scheme) and len(text) > len(scheme) and len(text) < _MOST_PATH:
-            return text
-    raise BadValue(
-        f"{quoted(text)} is not an image",
-        "write a name such as micro or debian-12 (vmnet image ls), file:PATH or https://…",
-    )
-
-
-def digest(value: object) -> str:
-    """Return a SHA-256 or SHA-512 digest in hexadecimal; lower case comes back."""
-    text = scalar(value).lower()
-    if not _DIGEST.fullmatch(text):
-        raise BadValue(
-            f"{quoted(text)} is not a SHA-256 or SHA-512 digest",
-            "write its 64 or 128 hexadecimal digits, as sha256sum prints them",
-        )
-    return text
-
-
-def size_mib(value: object) -> int:
-    """Parse the size of a disk to MiB; its unit must be written."""
-    text = scalar(value)
-    mib, unit = amount_mib(text) or (0, None)
-    if unit is None:
-        raise BadValue(f"{quoted(text)} is not the size of a disk", "write it like 20G or 512M")
-    if not _LEAST_MIB <= mib <= _MOST_MIB:
-        raise BadValue(f"{quoted(text)} cannot be the size of a disk", "write 1M to 16T")
-    return mib
-
-
-def path(value: object) -> str:
-    """Return the path of a file, as it was written."""
-    text = scalar(value)
-    if len(text) > _MOST_PATH or "\0" in text:
-        raise BadValue(f"{quoted(text)} is not the path of a file", "write ./FILE or /FOLDER/FILE")
-    return text
-
-
-def device(value: object) -> str:
-    """Return the path of a block device of the host."""
-    text = path(value)
-    if not text.startswith("/dev/") or ".." in text.split("/"):
-        raise BadValue(
-            f"{quoted(text)} is not a device", "name it by its id: ls -l /dev/disk/by-id"
-        )
-    return text
-
-
 _USER = r"[a-z_][a-z0-9_-]{0,31}"
+_NO_PARENTS = r"(?!.*/\.\.(/|\Z))"  # no ".." between its slashes
+
+image = matching(
+    r"[a-z0-9][a-z0-9.-]{0,62}|(?=.{1,4095}\Z)(file:|https?://).+",
+    "{text} is not an image",
+    "write a name such as micro or debian-12 (vmnet image ls), file:PATH or https://…",
+)
+"""A name, `none`, `file:PATH`, or an address that begins with http."""
+
+digest = matching(
+    r"[0-9a-f]{64}|[0-9a-f]{128}",
+    "{text} is not a SHA-256 or SHA-512 digest",
+    "write its 64 or 128 hexadecimal digits, as sha256sum prints them",
+    lambda value: scalar(value).lower(),
+)
+path = matching(
+    r"[^\0]{1,4096}", "{text} is not the path of a file", "write ./FILE or /FOLDER/FILE"
+)
+device = matching(
+    _NO_PARENTS + r"/dev/.*",
+    "{text} is not a device",
+    "name it by its id: ls -l /dev/disk/by-id",
+    path,
+)
+guest_path = matching(
+    _NO_PARENTS + r"/.*[^/]", "{text} is not a file's path in a guest", "begin it with /", path
+)
 login = matching(
     _USER,
     "{text} cannot name a user",
     "use a-z, 0-9, _ and -, a letter or _ first, at most 32 characters",
 )
 owner = matching(f"{_USER}(:{_USER})?", "{text} is not an owner", "write USER or USER:GROUP")
+password = matching(  # in the clear: its text never comes back in a complaint
+    r"[^\n]{1,256}", "this cannot be a password", "use one line of at most 256 characters"
+)
 password_hash = matching(  # as crypt(3) keeps it
     r"\$(?:[0-9a-z]{1,8})\$[A-Za-z0-9./$,=+-]{8,256}",
     "this is not a password's hash",
     "make one, and quote it: openssl passwd -6",
+)
+command = matching(  # for the guest's shell
+    r".{1,65536}", "this command is too long", "put it into a file of the guest: files:"
+)
+content = matching(  # of a file, which may be empty
+    r".{0,65536}",
+    "this content is too long",
+    "64 KiB at most: put it on a disk",
+    lambda value: "" if value is None or value == "" else scalar(value),
 )
 package = matching(
     r"[A-Za-z0-9][A-Za-z0-9+._:-]{0,127}(=[A-Za-z0-9.+:~-]{1,127})?",
@@ -100,36 +76,15 @@ xml_path = matching(  # of an element in a domain's XML
 _octal = matching(r"0?[0-7]{3}", "{text} are not permissions", "write them in octal, as in 0644")
 
 
-def password(value: object) -> str:
-    """Return a password in the clear; its text never comes back in a complaint."""
+def size_mib(value: object) -> int:
+    """Parse the size of a disk to MiB; its unit must be written."""
     text = scalar(value)
-    if "\n" in text or len(text) > _MOST_PASSWORD:
-        raise BadValue("this cannot be a password", "use one line of at most 256 characters")
-    return text
-
-
-def command(value: object) -> str:
-    """Return a line for the guest's shell."""
-    text = scalar(value)
-    if len(text) > _MOST_TEXT:
-        raise BadValue("this command is too long", "put it into a file of the guest: files:")
-    return text
-
-
-def content(value: object) -> str:
-    """Return the text of a file; it may be empty."""
-    text = "" if value in {None, ""} else scalar(value)
-    if len(text) > _MOST_TEXT:
-        raise BadValue("this content is too long", "64 KiB at most: put it on a disk")
-    return text
-
-
-def guest_path(value: object) -> str:
-    """Return the absolute path of a file inside a guest."""
-    text = path(value)
-    if not text.startswith("/") or text.endswith("/") or ".." in text.split("/"):
-        raise BadValue(f"{quoted(text)} is not a file's path in a guest", "begin it with /")
-    return text
+    mib, unit = amount_mib(text) or (0, None)
+    if unit is None:
+        raise BadValue(f"{quoted(text)} is not the size of a disk", "write it like 20G or 512M")
+    if not _LEAST_MIB <= mib <= _MOST_MIB:
+        raise BadValue(f"{quoted(text)} cannot be the size of a disk", "write 1M to 16T")
+    return mib
 
 
 def file_mode(value: object) -> str:

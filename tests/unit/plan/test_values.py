@@ -212,6 +212,9 @@ files: [{path: etc/motd, content: x}]
 files: [{path: /etc/motd}]
 -> 4:30 a file has either content or source
 -> fix: write content: TEXT, or source: ./FILE
+files: [{path: /etc/motd, content: [x]}]
+-> 4:48 one value is wanted here, not a list
+-> fix: write a single value
 ready: soon
 -> 4:29 "soon" is not a sign that a guest is ready
 -> fix: use agent, address, ssh, tcp/PORT, cloud-init, started, or: command PROGRAM ARGUMENT
