@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from provisioner.plan.model import Network, Nic, Plan
+    from provisioner.plan.nic_id import NicId
     from provisioner.plan.nic_settings import NicSettings
 
 MOST_SOURCES = 1024
@@ -21,35 +22,33 @@ MOST_SOURCES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One NIC with its place in the plan, its network, and the settings that hold for it."""
+    """One NIC with its id, its network, and the settings that hold for it."""
 
-    path: Path
+    key: NicId
     network: Network
     nic: Nic
     how: NicSettings
 
-    def said(self, key: str) -> Path:
-        """Return the path of what decides a setting: the NIC's own word, else its network's."""
-        if getattr(self.nic, key) is not None:
-            return (*self.path, key)
-        return ("networks", self.network.name, key)
+    @property
+    def mode_path(self) -> Path:
+        """The path of what decides the mode: the NIC's own key, else its network's."""
+        home = self.key.path if self.nic.mode else ("networks", self.network.name)
+        return (*home, "mode")
 
 
 def mode_problems(plan: Plan) -> Iterator[Problem]:
     """Check NICs and networks by the modes of their macvtaps."""
     nics = placed(plan)
     wires: dict[object, list[Placed]] = {}
-    homes: dict[str, list[Placed]] = {network.name: [] for network in plan.networks}
     for one in nics:
         wires.setdefault(wire_of(one.network), []).append(one)
-        homes[one.network.name].append(one)
+        yield from _nic(one)
     for wire in wires.values():
         yield from _alone(wire)
-    yield from _without_host(plan, wires)
-    for one in nics:
-        yield from _nic(one)
     for network in plan.networks:
-        yield from _network(network, homes[network.name])
+        there = wires.get(wire_of(network), [])
+        yield from _without_host(network, there)
+        yield from _network(network, [one for one in there if one.network is network])
     yield from _sources(plan, nics, wires)
 
 
@@ -57,7 +56,7 @@ def placed(plan: Plan) -> list[Placed]:
     """Return every NIC whose network the plan has."""
     known = {network.name: network for network in plan.networks}
     return [
-        Placed(key.path, known[nic.network], nic, settings_on(known[nic.network], nic))
+        Placed(key, known[nic.network], nic, settings_on(known[nic.network], nic))
         for key, nic in plan.nics()
         if nic.network in known
     ]
@@ -80,37 +79,36 @@ def _alone(wire: Sequence[Placed]) -> Iterator[Problem]:
     for one, other in pairs:
         uplink = one.network.uplink or f"switch {one.network.name}"
         yield Problem(
-            (*one.path, "mode"),
+            (*one.key.path, "mode"),
             f"mode passthru takes {uplink} for this NIC alone, and another NIC is on it",
             "give one of them another uplink, or both a mode other than passthru",
-            (*other.path, "mode"),
+            (*other.key.path, "mode"),
         )
 
 
-def _without_host(plan: Plan, wires: dict[object, list[Placed]]) -> Iterator[Problem]:
-    """Refuse the host's sibling beside passthru, where no NIC of its network is refused for it."""
-    for network in plan.networks:
-        there = wires.get(wire_of(network), []) if network.host_access is not None else []
-        alone = [one for one in there if one.how.mode.is_exclusive]
-        if alone and not any(one.network is network for one in there):
-            yield Problem(
-                ("networks", network.name, "host_access"),
-                f"mode passthru takes {network.uplink} for one NIC alone: the host has no access "
-                "beside it",
-                "leave host_access out, or use a mode other than passthru",
-                (*alone[0].path, "mode"),
-            )
+def _without_host(network: Network, wire: Sequence[Placed]) -> Iterator[Problem]:
+    """Refuse host access beside passthru, where no NIC of its network is refused for it."""
+    alone = [one for one in wire if one.how.mode.is_exclusive]
+    own = any(one.network is network for one in wire)
+    if network.host_access is not None and alone and not own:
+        yield Problem(
+            ("networks", network.name, "host_access"),
+            f"mode passthru takes {network.uplink} for one NIC alone: the host has no access "
+            "beside it",
+            "leave host_access out, or use a mode other than passthru",
+            (*alone[0].key.path, "mode"),
+        )
 
 
 def _nic(one: Placed) -> Iterator[Problem]:
-    mode, nic, path = one.how.mode, one.nic, one.path
+    mode, nic, path = one.how.mode, one.nic, one.key.path
     if nic.mac and mode.takes_uplink_mac:
         # The kernel passes over the MAC at creation; set later, it is given to the uplink as well.
         yield Problem(
             (*path, "mac"),
             "a NIC in mode passthru bears the MAC of its uplink: no other can be given",
             "leave mac out, or use another mode",
-            one.said("mode"),
+            one.mode_path,
         )
     if nic.promisc is False and not mode.is_exclusive:
         yield _useless((*path, "promisc"), "promisc: false", Mode.PASSTHRU, mode)
@@ -118,7 +116,7 @@ def _nic(one: Placed) -> Iterator[Problem]:
         yield _useless((*path, "allow"), "a list of sources", Mode.SOURCE, mode)
     if one.network.host_access is not None and not mode.reaches_host_access:
         yield Problem(
-            one.said("mode"),
+            one.mode_path,
             "host access works in mode bridge only: the kernel lets nothing pass between the host "
             f"and a guest of mode {mode}",
             "use mode: bridge, leave host_access out, or use a switch: there the host is reached "
@@ -151,14 +149,13 @@ def _sources(
     plan: Plan, nics: Sequence[Placed], wires: dict[object, list[Placed]]
 ) -> Iterator[Problem]:
     sizes = {vm.name: len(vm.nics) for vm in plan.vms}
-    on_wire = {wire: {one.path[1] for one in there} for wire, there in wires.items()}
+    on_wire = {wire: {one.key.vm for one in there} for wire, there in wires.items()}
     lists: list[tuple[Path, Network, tuple[str, ...]]] = [
         (("networks", network.name, "allow"), network, network.allow) for network in plan.networks
     ]
-    lists += [((*one.path, "allow"), one.network, one.nic.allow or ()) for one in nics]
+    lists += [((*one.key.path, "allow"), one.network, one.nic.allow or ()) for one in nics]
     for path, network, allow in lists:
-        yield from _known(path, allow, sizes)
-        yield from _within_reach(path, network, allow, on_wire.get(wire_of(network), set()), sizes)
+        yield from _of_vms(path, network, allow, on_wire.get(wire_of(network), set()), sizes)
         many = sum(sizes.get(one.removeprefix("vm:"), 1) for one in allow)
         if many > MOST_SOURCES:
             yield Problem(
@@ -168,10 +165,19 @@ def _sources(
             )
 
 
-def _known(path: Path, allow: Sequence[str], sizes: dict[str, int]) -> Iterator[Problem]:
+def _of_vms(
+    path: Path,
+    network: Network,
+    allow: Sequence[str],
+    there: set[str],
+    sizes: dict[str, int],
+) -> Iterator[Problem]:
+    """Check the VMs of a list; on a switch, frames come from nobody but the host and VMs on it."""
     for at, one in enumerate(allow):
         name = one.removeprefix("vm:")
-        if one.startswith("vm:") and name not in sizes:
+        if not one.startswith("vm:"):
+            continue
+        if name not in sizes:
             few = [*sizes][:12]
             more = f" and {len(sizes) - len(few)} more" if len(sizes) > len(few) else ""
             yield Problem(
@@ -179,19 +185,7 @@ def _known(path: Path, allow: Sequence[str], sizes: dict[str, int]) -> Iterator[
                 f"there is no VM {quoted(name)}",
                 f"{meant(name, sizes)}VMs of this plan: {', '.join(few)}{more}",
             )
-
-
-def _within_reach(
-    path: Path,
-    network: Network,
-    allow: Sequence[str],
-    there: set[str | int],
-    sizes: dict[str, int],
-) -> Iterator[Problem]:
-    """On a switch, frames come from nobody but the plan's VMs on it and the host."""
-    for at, one in enumerate(allow):
-        name = one.removeprefix("vm:")
-        if network.switch and one.startswith("vm:") and name in sizes and name not in there:
+        elif network.switch and name not in there:
             yield Problem(
                 (*path, at),
                 f"VM {name} has no NIC on the switch of network {network.name}",

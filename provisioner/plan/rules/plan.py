@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, TypeVar
 
 from provisioner import naming
 from provisioner.plan import pools
@@ -14,12 +15,12 @@ from provisioner.plan.rules.subnet import inside, prefix
 from provisioner.plan.scalars import meant, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from provisioner.plan.ip import Address, Subnet
-    from provisioner.plan.mac import Mac
     from provisioner.plan.model import Network, Nic, Plan
-    from provisioner.plan.nic_id import NicId
+
+_T = TypeVar("_T")
 
 MOST_VMS = 1000
 MOST_NICS = 64
@@ -65,13 +66,9 @@ def _sizes(plan: Plan) -> Iterator[Problem]:
 
 def _same_names(plan: Plan) -> Iterator[Problem]:
     for kind, parts in (("networks", plan.networks), ("vms", plan.vms)):
-        seen = set()
-        for part in parts:
-            if part.name in seen:
-                yield Problem(
-                    (kind, part.name), f"two {kind} are named {part.name}", "rename one of them"
-                )
-            seen.add(part.name)
+        for name, count in Counter(part.name for part in parts).items():
+            for _ in range(count - 1):
+                yield Problem((kind, name), f"two {kind} are named {name}", "rename one of them")
 
 
 def _overlaps(plan: Plan) -> Iterator[Problem]:
@@ -147,66 +144,59 @@ def _large_mtu(path: Path, nic: Nic, network: Network) -> Iterator[Problem]:
 
 
 def _taken_by_network(path: Path, network: Network, one: Address) -> Iterator[Problem]:
-    home = ("networks", network.name)
-    hosts = [host.ip for host in network.switch.host] if network.switch else []
-    if one in network.gateway:
-        other: Path = (*home, "gateway", network.gateway.index(one))
-        yield Problem(path, f"address {one} is the gateway's", "choose another address", other)
-    elif one in hosts:
-        other = (*home, "switch", "host", hosts.index(one))
-        yield Problem(path, f"address {one} is the switch host's", "choose another address", other)
-    elif one in (network.host_access or ()):
-        other = (*home, "host_access", (network.host_access or ()).index(one))
-        yield Problem(
-            path, f"address {one} is the host's own: host_access", "choose another address", other
-        )
+    switch_host = [host.ip for host in network.switch.host] if network.switch else []
+    for key, there, whose in (
+        (("gateway",), network.gateway, "the gateway's"),
+        (("switch", "host"), switch_host, "the switch host's"),
+        (("host_access",), network.host_access or (), "the host's own: host_access"),
+    ):
+        if one in there:
+            yield Problem(
+                path,
+                f"address {one} is {whose}",
+                "choose another address",
+                ("networks", network.name, *key, there.index(one)),
+            )
+            return
 
 
 def _same_macs(plan: Plan) -> Iterator[Problem]:
     """Compare given and derived MACs alike; a passthru NIC has its uplink's."""
     modes = {network.name: network.mode for network in plan.networks}
-    macs: dict[Mac, NicId] = {}
+    macs = []
     for key, nic in plan.nics():
         mode = nic.mode or modes.get(nic.network)
-        if mode and mode.takes_uplink_mac:
-            continue
-        mac = mac_of(plan, key, nic)
-        other = macs.setdefault(mac, key)
-        if other is not key:
-            yield Problem(
-                (*key.path, "mac"),
-                f"MAC {mac} is given twice",
-                "leave one out: vmnet derives it",
-                (*other.path, "mac"),
-            )
+        if not (mode and mode.takes_uplink_mac):
+            macs.append((mac_of(plan, key, nic), (*key.path, "mac")))
+    for mac, path, other in _repeated(macs):
+        yield Problem(path, f"MAC {mac} is given twice", "leave one out: vmnet derives it", other)
 
 
 def _same_taps(plan: Plan) -> Iterator[Problem]:
-    taps: dict[str, NicId] = {}
-    for key, _ in plan.nics():
-        tap = naming.macvtap(plan.name, *key)
-        other = taps.setdefault(tap, key)
-        if other is not key:
-            yield Problem(
-                key.path,
-                f"the derived name {tap} fits two NICs",
-                f"rename {key.vm}",
-                other.path,
-            )
+    taps = [(naming.macvtap(plan.name, *key), key.path) for key, _ in plan.nics()]
+    for tap, path, other in _repeated(taps):
+        what = f"the derived name {tap} fits two NICs"
+        yield Problem(path, what, f"rename {path[1]}", other)
 
 
 def _same_addresses(plan: Plan) -> Iterator[Problem]:
     """Addresses must differ on one wire: networks of one uplink share theirs."""
     wires = {network.name: wire_of(network) for network in plan.networks}
-    seen: dict[object, Path] = {}
-    for key, nic in plan.nics():
-        for at, given in enumerate(nic.address or ()):
-            place = (*key.path, "address", at)
-            other = seen.setdefault((wires.get(nic.network), given.ip), place)
-            if other is not place:
-                yield Problem(
-                    place, f"address {given.ip} is given twice", "choose another address", other
-                )
+    addresses = [
+        ((wires.get(nic.network), given.ip), (*key.path, "address", at))
+        for key, nic in plan.nics()
+        for at, given in enumerate(nic.address or ())
+    ]
+    for (_, ip), path, other in _repeated(addresses):
+        yield Problem(path, f"address {ip} is given twice", "choose another address", other)
+
+
+def _repeated(values: Iterable[tuple[_T, Path]]) -> Iterator[tuple[_T, Path, Path]]:
+    """Return each value that came before, with its path and the path of the first."""
+    first: dict[_T, Path] = {}
+    for value, path in values:
+        if (other := first.setdefault(value, path)) != path:
+            yield value, path, other
 
 
 def _room(plan: Plan) -> Iterator[Problem]:

@@ -14,41 +14,41 @@ if TYPE_CHECKING:
 def inside(path: Path, what: str, one: Address, subnets: tuple[Subnet, ...]) -> Iterator[Problem]:
     """Check one address against the subnets of its network; without any, nothing can be said."""
     subnet = of_family(subnets, one.version)
-    told = " or ".join(map(str, subnets))
     if subnets and (subnet is None or one not in subnet):
+        listed = " or ".join(map(str, subnets))
         yield Problem(
-            path, f"{what} {one} is not inside subnet {told}", "choose one inside the subnet"
+            path, f"{what} {one} is not inside subnet {listed}", "choose one inside the subnet"
         )
-    elif subnet and not is_host(subnet, one):
-        kind = "broadcast" if one == subnet.broadcast_address else "network"
-        yield Problem(
-            path,
-            f"{what} {one} is the {kind} address of {subnet}",
-            "choose one between the first and the last address",
-        )
+    elif subnet:
+        yield from _names_machine(path, what, one, subnet)
 
 
 def prefix(path: Path, one: Interface, subnets: tuple[Subnet, ...]) -> Iterator[Problem]:
     """Check an address's prefix against the subnet of its family, or by itself."""
     subnet = of_family(subnets, one.version)
-    if subnet is None and not subnets and is_bare(one):
+    if subnet and one.ip in subnet and one.network != subnet:
+        yield Problem(
+            path,
+            f"address {one} does not have the prefix of subnet {subnet}",
+            f"write {one.ip}/{subnet.prefixlen}, or leave the prefix out",
+        )
+    elif not subnets and is_bare(one):
         yield Problem(
             path,
             f"address {one.ip} has no prefix, and its network no subnet",
             "write the prefix, as in 10.77.0.5/24, or give the network a subnet",
         )
-    elif subnet is None and not subnets and not is_host(one.network, one.ip):
-        kind = "broadcast" if one.ip == one.network.broadcast_address else "network"
+    elif not subnets:
+        yield from _names_machine(path, "address", one.ip, one.network)
+
+
+def _names_machine(path: Path, what: str, one: Address, subnet: Subnet) -> Iterator[Problem]:
+    if not is_host(subnet, one):
+        kind = "broadcast" if one == subnet.broadcast_address else "network"
         yield Problem(
             path,
-            f"address {one.ip} is the {kind} address of {one.network}",
+            f"{what} {one} is the {kind} address of {subnet}",
             "choose one between the first and the last address",
-        )
-    elif subnet and one.ip in subnet and one.network != subnet:
-        yield Problem(
-            path,
-            f"address {one} does not have the prefix of subnet {subnet}",
-            f"write {one.ip}/{subnet.prefixlen}, or leave the prefix out",
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from provisioner.plan.problem import Problem
+from provisioner.plan.choices import DiskFormat, Firmware, MachineType
+from provisioner.plan.problem import Path, Problem
 from provisioner.plan.scalars import quoted
 from provisioner.plan.vm_scalars import NO_IMAGE
 
@@ -15,14 +16,21 @@ if TYPE_CHECKING:
     from provisioner.plan.vm import Disk, File, Vm
 
 _MOST_DISKS = 16
+_WITH_KERNEL = ("initrd", "cmdline")
+_NOT_IN_MEMORY = ("disk", "boot", "kernel")
+_ACCOUNT = ("user", "password", "password_hash")
+_NOT_IN_MICRO = (*_ACCOUNT, "packages", "cloud_init", "ignition")
+_IN_CLOUD_INIT = (*_ACCOUNT, "ssh_keys", "packages", "run", "files", "cloud_init")
 _MICRO_PATH = re.compile(r"/[A-Za-z0-9_.+@%:,=/-]+")
 
 
 def vm_problems(vm: Vm) -> Iterator[Problem]:
     """Check one VM by itself."""
     yield from _booting(vm)
-    yield from _inside(vm)
-    yield from _inside_micro(vm)
+    yield from _pointless(vm)
+    yield from _micro_files(vm)
+    if vm.password and vm.password_hash:
+        yield Problem(("password",), "there are two passwords", "leave one of them out")
     if vm.digest and not vm.image.startswith(("file:", "http")):
         yield Problem(
             ("digest",),
@@ -43,6 +51,34 @@ def vm_problems(vm: Vm) -> Iterator[Problem]:
         yield from _file(("files", at), file)
 
 
+def _pointless(vm: Vm) -> Iterator[Problem]:
+    """Refuse keys that what the VM boots has no use for."""
+    micro = vm.image == "micro"
+    for applies, keys, what, fix in (
+        (not vm.kernel, _WITH_KERNEL, "{} goes with a kernel", "write kernel: ./vmlinuz too"),
+        (
+            micro,
+            _NOT_IN_MEMORY,
+            "the micro image has no {} of its own: it boots from memory",
+            "use disks: [10G] for a disk; image: none with a kernel of yours",
+        ),
+        (
+            vm.ignition,
+            _IN_CLOUD_INIT,
+            "{} is told by cloud-init, and this guest reads Ignition",
+            "put it into the Ignition file, or leave ignition out",
+        ),
+        (
+            micro,
+            _NOT_IN_MICRO,
+            "the micro image knows no {}",
+            "it knows ssh_keys, files and run, for root; or use another image",
+        ),
+    ):
+        if applies:
+            yield from (Problem((key,), what.format(key), fix) for key in keys if getattr(vm, key))
+
+
 def _booting(vm: Vm) -> Iterator[Problem]:
     if vm.image == NO_IMAGE and not vm.kernel:
         yield Problem(
@@ -50,66 +86,20 @@ def _booting(vm: Vm) -> Iterator[Problem]:
             "image: none leaves nothing to boot",
             "name a kernel: kernel: ./bzImage, or an image",
         )
-    for key in ("initrd", "cmdline"):
-        if getattr(vm, key) and not vm.kernel:
-            yield Problem((key,), f"{key} goes with a kernel", "write kernel: ./vmlinuz too")
     if vm.kernel and vm.boot:
         yield Problem(
             ("boot",),
             f"a kernel is booted directly: boot: {vm.boot} would not be looked at",
             "leave boot or kernel out",
         )
-    if vm.boot == "uefi" and vm.machine == "pc":
+    if vm.boot == Firmware.UEFI and vm.machine == MachineType.PC:
         yield Problem(
             ("boot",), "boot: uefi needs machine: q35", "leave machine out, or use boot: bios"
         )
-    yield from _micro(vm)
 
 
-def _micro(vm: Vm) -> Iterator[Problem]:
-    if vm.image == "micro":
-        for key in ("disk", "boot", "kernel"):
-            if getattr(vm, key):
-                yield Problem(
-                    (key,),
-                    f"the micro image has no {key} of its own: it boots from memory",
-                    "use disks: [10G] for a disk; image: none with a kernel of yours",
-                )
-
-
-def _inside(vm: Vm) -> Iterator[Problem]:
-    if vm.ignition:
-        for key in (
-            "user",
-            "ssh_keys",
-            "password_hash",
-            "password",
-            "packages",
-            "run",
-            "files",
-            "cloud_init",
-        ):
-            if getattr(vm, key):
-                yield Problem(
-                    (key,),
-                    f"{key} is told by cloud-init, and this guest reads Ignition",
-                    "put it into the Ignition file, or leave ignition out",
-                )
-    if vm.password and vm.password_hash:
-        yield Problem(("password",), "there are two passwords", "leave one of them out")
-
-
-def _inside_micro(vm: Vm) -> Iterator[Problem]:
-    if vm.image != "micro":
-        return
-    for key in ("user", "packages", "cloud_init", "ignition", "password", "password_hash"):
-        if getattr(vm, key):
-            yield Problem(
-                (key,),
-                f"the micro image knows no {key}",
-                "it knows ssh_keys, files and run, for root; or use another image",
-            )
-    for at, file in enumerate(vm.files):
+def _micro_files(vm: Vm) -> Iterator[Problem]:
+    for at, file in enumerate(vm.files if vm.image == "micro" else ()):
         if not _MICRO_PATH.fullmatch(file.path):
             yield Problem(
                 ("files", at, "path"),
@@ -124,7 +114,7 @@ def _inside_micro(vm: Vm) -> Iterator[Problem]:
             )
 
 
-def _extra_disk(path: tuple[str | int, ...], disk: Disk) -> Iterator[Problem]:
+def _extra_disk(path: Path, disk: Disk) -> Iterator[Problem]:
     sources = [key for key in ("size_mib", "path", "device") if getattr(disk, key)]
     if len(sources) != 1:
         yield Problem(
@@ -138,11 +128,11 @@ def _extra_disk(path: tuple[str | int, ...], disk: Disk) -> Iterator[Problem]:
             "the format of a file is never guessed from its bytes: a guest may have written them",
             "write format: raw or format: qcow2",
         )
-    if disk.device and disk.format == "qcow2":
+    if disk.device and disk.format == DiskFormat.QCOW2:
         yield Problem((*path, "format"), "a device is raw", "leave format out")
 
 
-def _file(path: tuple[str | int, ...], file: File) -> Iterator[Problem]:
+def _file(path: Path, file: File) -> Iterator[Problem]:
     if (file.content is None) == (file.source is None):
         yield Problem(
             path, "a file has either content or source", "write content: TEXT, or source: ./FILE"
