@@ -10,6 +10,8 @@ from provisioner.plan import units
 from provisioner.plan.scalars import BadValue, meant, quoted
 
 AUTO: Final = "auto"
+HOST: Final = "host"
+GATEWAY: Final = "gateway"
 _HOW = "write it as in: web1 -> web2; web1 -/> db; web* -> 192.168.1.1 tcp/22"
 _ARROW = re.compile(r"^(?P<source>[^\s<>]*?)\s*(?P<arrow>-/>|->)\s*(?P<rest>\S.*)$")
 _NAME = re.compile(r"[A-Za-z0-9*?(\[][A-Za-z0-9*?.:()\[\]_-]{0,252}")
@@ -18,8 +20,13 @@ _URL = re.compile(r"https?://([^/\s:\[\]]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[\x21
 _DNS = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
 _LEAST_MTU, _MOST_MTU = 68, 65535
 _MOST_WITHIN_S = 600.0
-_LIMITS = ("tcp/22", "udp/53", "http://", "dns", "mtu", "throughput", "latency", "loss")
-_WORDS = (*_LIMITS, "ipv4", "ipv6", "on", "within", "status")
+_LIMITS = {
+    "throughput": (">", units.rate_bit, "throughput > 1gbit"),
+    "latency": ("<", units.seconds, "latency < 5ms"),
+    "loss": ("<", units.share, "loss < 1%"),
+}
+_ASKED = ("tcp/22", "udp/53", "http://", "dns", "mtu", *_LIMITS)
+_WORDS = (*_ASKED, "ipv4", "ipv6", "on", "within", "status")
 
 
 class What(StrEnum):
@@ -185,22 +192,10 @@ class _Words:
                 self._more["on"] = self._next(word, _NAME, "on lan")
             case "within":
                 self._more["within"] = self._within()
-            case _:
-                self._take_limit(word)
-
-    def _take_limit(self, word: str) -> None:
-        match word:
             case "mtu":
                 self._set(CheckSpec(What.MTU, self._mtu()))
-            case "throughput":
-                self._compare(">", "throughput > 1gbit")
-                rate = self._read(units.rate_bit, "throughput > 1gbit")
-                self._set(CheckSpec(What.THROUGHPUT, rate))
-            case "latency":
-                self._compare("<", "latency < 5ms")
-                self._set(CheckSpec(What.LATENCY, self._read(units.seconds, "latency < 5ms")))
-            case "loss":
-                self._set(CheckSpec(What.LOSS, self._loss()))
+            case "throughput" | "latency" | "loss":
+                self._set(CheckSpec(What(word), self._limit(word)))
             case _:
                 raise BadValue(
                     f"{quoted(word)} means nothing in a check",
@@ -230,10 +225,15 @@ class _Words:
             raise BadValue(f"mtu {value} is not a valid packet size", "write mtu 68 to mtu 65535")
         return value
 
-    def _loss(self) -> float:
-        self._compare("<", "loss < 1%")
-        value = self._read(units.share, "loss < 1%")
-        if not 0 < value <= 1:
+    def _limit(self, word: str) -> float:
+        sign, reader, example = _LIMITS[word]
+        # "loss <1%" is as good as "loss < 1%".
+        if self.left and self.left[0].startswith(sign) and len(self.left[0]) > 1:
+            self.left[0] = self.left[0][1:]
+        elif not self.left or self.left.pop(0) != sign:
+            raise BadValue(f"{quoted(self._text)} has no limit", f"write it as in: {example}")
+        value = self._read(reader, example)
+        if word == "loss" and not 0 < value <= 1:
             raise BadValue(
                 f"loss < {value * 100:g}% is not a valid limit", "write a share above 0%: loss < 1%"
             )
@@ -246,13 +246,6 @@ class _Words:
                 f"within {value:g}s is not a valid deadline", "write up to 600s: within 10s"
             )
         return value
-
-    def _compare(self, sign: str, example: str) -> None:
-        # "loss <1%" is as good as "loss < 1%".
-        if self.left and self.left[0].startswith(sign) and len(self.left[0]) > 1:
-            self.left[0] = self.left[0][1:]
-        elif not self.left or self.left.pop(0) != sign:
-            raise BadValue(f"{quoted(self._text)} has no limit", f"write it as in: {example}")
 
     def _read(self, reader: Callable[[str], float | None], example: str) -> float:
         word = self.left.pop(0) if self.left else ""
@@ -268,9 +261,3 @@ class _Words:
         if not pattern.fullmatch(value):
             raise BadValue(f"{quoted(value)} is nothing for {word}", f"write it as in: {example}")
         return value
-
-
-HOST = "host"
-
-
-GATEWAY = "gateway"
