@@ -23,12 +23,12 @@ from provisioner.host.storage import firmware
 from provisioner.host.system import locks, paths, plan_folders
 from provisioner.host.system.worker import Worker
 from provisioner.network.addressing import Nics
-from provisioner.network.devices import uplink_mac, uplink_of
+from provisioner.network.devices import uplink_mac
 from provisioner.network.facts import Chosen
 from provisioner.network.standalone import granted
 from provisioner.preflight import conflicts, host
-from provisioner.preflight import files as filerules
 from provisioner.preflight import images as imagerules
+from provisioner.preflight.hosted_plan import HostedPlan
 from provisioner.reconcile.desired import desired
 from provisioner.reconcile.resources import Snapshot
 from provisioner.resource import Resource, Resources
@@ -132,13 +132,16 @@ class Session(HostSession):
         files = self.files
         if any(network.vlan for network in plan.networks):
             facts = replace(facts, no_vlan=self.worker.do(vlan.missing))
-        found = host.complaints(plan, positions, self.nics, facts, self.snapshot.resources)
+        found = host.complaints(self._hosted(facts), self.snapshot.resources)
         if self.is_embedded:
             denied = plan_files.denied(self.target, files)
-            found += filerules.unopenable(plan, positions, denied, embedded.run_user()[0])
+            found += imagerules.unopenable(plan, positions, denied, embedded.run_user()[0])
         with collected(found):
             _ = self.texts
         refuse(found)
+
+    def _hosted(self, facts: "Facts") -> HostedPlan:
+        return HostedPlan(self.target.plan, self.target.positions, self.nics, facts)
 
     @contextmanager
     def claimed(self, fresh: Container[str]) -> Iterator[None]:
@@ -147,15 +150,15 @@ class Session(HostSession):
         Raises Complaints when another plan's `up` is giving one of their addresses or MACs to its
         own guests, or has made a device with such a MAC since the host was looked at.
         """
-        plan, positions = self.target.plan, self.target.positions
-        wanted = conflicts.claims(plan, self.nics, self.snapshot.facts, fresh)
+        plan, here = self.target.plan, self._hosted(self.snapshot.facts)
+        wanted = conflicts.claims(here, fresh)
         with reservations.held(plan.name, wanted, self.tell) as taken:
-            found = list(conflicts.claimed_elsewhere(taken, wanted, positions))
+            found = list(conflicts.claimed_elsewhere(here, taken, wanted))
             if wanted and not found:
-                facts = replace(self.snapshot.facts, links=self.worker.do(links.every))
+                here = self._hosted(replace(here.facts, links=self.worker.do(links.every)))
                 for network in plan.networks:
                     if network.uplink and not network.granted:
-                        found += host.macs_taken(plan, network, positions, self.nics, facts)
+                        found += host.macs_taken(here, network)
             refuse(found)
             yield
 
@@ -164,15 +167,15 @@ class Session(HostSession):
 
         `fresh` are the VMs that will be started or told of new addresses; all others have theirs.
         """
-        plan, positions = self.target.plan, self.target.positions
+        plan, here = self.target.plan, self._hosted(self.snapshot.facts)
         asked = []
         for network in plan.networks:
-            link = self.snapshot.facts.link(uplink_of(plan.name, network))
+            link = here.device_of(network)
             if not network.uplink or link is None or not (link.up and link.carrier):
                 continue
             wanted = {
                 address: self.nics[key].mac
-                for address, key in conflicts.static_addresses(plan, network, self.nics).items()
+                for address, key in here.static_addresses(network).items()
                 if key.vm in fresh
             }
             if wanted:
@@ -184,7 +187,7 @@ class Session(HostSession):
             if claims.unreached:
                 self.tell(f"other plans' guests on {network.uplink} not asked: {claims.unreached}")
             owners = claims.others(wanted)
-            found += conflicts.owned_elsewhere(owners, plan, network, positions, self.nics)
+            found += conflicts.owned_elsewhere(here, network, owners)
         refuse(found)
 
     def wanted(self, *, build: bool = True) -> Resources:

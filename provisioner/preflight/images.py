@@ -1,6 +1,6 @@
-"""What images demand of the VMs that boot them, and what disks forbid."""
+"""What images demand of the VMs that boot them, and why QEMU could not use a disk."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from provisioner.errors import Exit, VmnetError
@@ -85,4 +85,21 @@ def _shrinking(vm: "Vm", places: "Places", there: Mapping[str, Overlay]) -> Iter
                 where=places.where("vms", vm.name, *path),
                 fix=f"write {have.size // _MIB}M or more; to begin anew: vmnet down, vmnet up",
                 status=Exit.CONFLICT,
+            )
+
+
+def unopenable(
+    plan: "Plan", places: "Places", denied: Collection[tuple[str, int]], user: str
+) -> Iterator[VmnetError]:
+    """List the disks, by VM and number in `denied`, that the user whom QEMU runs as cannot open."""
+    for vm in plan.vms:
+        for number, disk in enumerate(vm.disks):
+            if (vm.name, number) not in denied:
+                continue
+            path = one_line(disk.path or disk.device or "")
+            yield VmnetError(
+                f'the disk "{path}" cannot be opened by {user}, whom QEMU runs as',
+                where=places.where("vms", vm.name, "disks", number),
+                fix=f"let {user} read{'' if disk.readonly else ' and write'} it, and walk through "
+                "the folders above it (see: namei -l)",
             )

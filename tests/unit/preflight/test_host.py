@@ -13,6 +13,7 @@ from provisioner.network.resources import Macvtap, Nat, Switch, Vlan
 from provisioner.plan.ip import address
 from provisioner.plan.load.loader import Loaded, load
 from provisioner.preflight import conflicts, host
+from provisioner.preflight.hosted_plan import HostedPlan
 from provisioner.preflight.warnings import warnings
 from provisioner.resource import Key, Resource
 
@@ -34,12 +35,15 @@ def loaded(lan: str = "uplink: nic0", nic: str = "", vm: str = "") -> Loaded:
     )
 
 
+def hosted(about: Loaded, facts: Facts = READY) -> HostedPlan:
+    return HostedPlan(about.plan, about.places, assign(about.plan), facts)
+
+
 def told(
     about: Loaded, facts: Facts, owned: Mapping[Key, Resource] | None = None
 ) -> list[tuple[int, str]]:
     """Give each complaint as its exit status, and its place and sentence."""
-    plan = about.plan
-    found = host.complaints(plan, about.places, assign(plan), facts, owned or {})
+    found = host.complaints(hosted(about, facts), owned or {})
     assert all(error.fix for error in found)
     return [(error.status, f"{error.where} {error.what}") for error in found]
 
@@ -425,9 +429,8 @@ def test_an_address_that_the_host_has_is_a_conflict_unless_vmnet_made_it() -> No
 
 def test_who_answers_for_an_address_is_named() -> None:
     about = loaded("uplink: nic0, subnet: 10.0.0.0/24", "address: 10.0.0.5")
-    plan, nics = about.plan, assign(about.plan)
     owners = {address("10.0.0.5"): "02:00:00:00:00:55"}
-    (found,) = conflicts.owned_elsewhere(owners, plan, plan.networks[0], about.places, nics)
+    (found,) = conflicts.owned_elsewhere(hosted(about), about.plan.networks[0], owners)
     assert (found.status, str(found.where), found.what) == (
         3,
         "p:5:40",
@@ -436,8 +439,8 @@ def test_who_answers_for_an_address_is_named() -> None:
 
 
 def test_addresses_that_nobody_was_told_to_take_are_nobodys() -> None:
-    plan = loaded().plan
-    assert conflicts.static_addresses(plan, plan.networks[0], assign(plan)) == {}
+    about = loaded()
+    assert hosted(about).static_addresses(about.plan.networks[0]) == {}
 
 
 def test_routes_through_the_uplink_and_from_the_plan_are_no_overlap() -> None:
@@ -476,7 +479,7 @@ def test_a_subnet_may_move_from_one_network_of_the_plan_to_another() -> None:
 
 def test_an_uplink_that_is_not_there_is_told_with_those_that_fit() -> None:
     about = loaded("uplink: nic1")
-    (error,) = host.complaints(about.plan, about.places, assign(about.plan), READY, {})
+    (error,) = host.complaints(hosted(about), {})
     assert (error.status, error.what, error.fix) == (
         2,
         'there is no network device "nic1" on this host',

@@ -1,7 +1,7 @@
 """Disks that QEMU's user cannot open: said at their place in the plan."""
 
 from provisioner.plan.load.loader import load
-from provisioner.preflight import files
+from provisioner.preflight import images
 
 PLAN = """\
 name: lab
@@ -20,7 +20,7 @@ WALK = "and walk through the folders above it (see: namei -l)"
 def test_only_denied_disks_are_named_with_what_their_user_needs() -> None:
     loaded = load(PLAN, "p")
     found = list(
-        files.unopenable(loaded.plan, loaded.places, {("web", 0), ("web", 2)}, "libvirt-qemu")
+        images.unopenable(loaded.plan, loaded.places, {("web", 0), ("web", 2)}, "libvirt-qemu")
     )
     assert [(str(e.where), e.what, e.fix) for e in found] == [
         (
@@ -34,4 +34,4 @@ def test_only_denied_disks_are_named_with_what_their_user_needs() -> None:
             f"let libvirt-qemu read it, {WALK}",
         ),
     ]
-    assert list(files.unopenable(loaded.plan, loaded.places, set(), "nobody")) == []
+    assert list(images.unopenable(loaded.plan, loaded.places, set(), "nobody")) == []
