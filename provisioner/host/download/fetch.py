@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provisioner.errors import VmnetError
-from provisioner.host.download import http
-from provisioner.host.download.http import Reply
 from provisioner.host.download.limits import AttemptFailed, Limits, Pace, failed
 from provisioner.host.download.part_file import SPACE_FULL, PartFile
 from provisioner.host.system import locks
 from provisioner.image.digest import Digest
 from provisioner.image.http import NoBody, is_chunked, judge, range_headers
 from provisioner.image.source import Remote, Url
+
+if TYPE_CHECKING:
+    from provisioner.host.download.http import Reply
 
 _MIB = 1 << 20
 _SPARE = 16 * _MIB  # of the disk, for everybody else
@@ -146,6 +148,8 @@ class _Download:
         have = part.content
         if have.size and have.total == have.size:
             return  # killed between the last byte and the name
+        from provisioner.host.download import http
+
         with http.get(url, range_headers(have), self.pace) as reply:
             body = judge(reply.status, reply.headers, have)
             if not isinstance(body, NoBody):
@@ -161,7 +165,7 @@ class _Download:
         part.begin(url)
         self._receive(url, part)
 
-    def _body(self, reply: Reply, part: PartFile, total: int | None) -> None:
+    def _body(self, reply: "Reply", part: PartFile, total: int | None) -> None:
         if total is not None and total > self.limits.max_bytes:
             raise self._too_large(reply.url, f"the file has {total // _MIB} MiB", part)
         if total is not None:

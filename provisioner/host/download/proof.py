@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from provisioner.errors import VmnetError
-from provisioner.host.download import http
 from provisioner.host.download import signature as signatures
 from provisioner.host.download.limits import SMALL, AttemptFailed, Limits, Pace, failed
 from provisioner.image import digest
@@ -65,6 +64,8 @@ def _verified(content: bytes, wanted: DigestList, limits: Limits) -> tuple[bytes
 
 def _read(url: Url, limits: Limits) -> bytes:
     """Fetch something small."""
+    from provisioner.host.download import http
+
     content = bytearray()
     try:
         with http.get(url, {}, Pace(limits)) as reply:
