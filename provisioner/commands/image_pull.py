@@ -54,7 +54,7 @@ def pull(what: str, tell: Tell, progress: Progress, *, name: str = "", pin: str 
 def _pull_known(source: Named, tell: Tell, progress: Progress) -> Stored:
     entry = catalogue.find(source.name)
     if entry is None:
-        raise catalogue.packaged().unknown(source.name)
+        raise catalogue.unknown(source.name)
     digest = source.digest
     if digest is None:
         proof = proofs.of_entry(entry, tell=tell)

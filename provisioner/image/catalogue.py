@@ -60,7 +60,7 @@ class Signature(_FrozenModel):
 
 
 class DigestList(_FrozenModel):
-    """Where the vendor says what its images hash to, and who says so."""
+    """Where the vendor lists the digests of its images, and who signs that list."""
 
     url: Address
     form: Form = Form.NAMED
@@ -125,18 +125,6 @@ class Catalogue(_FrozenModel):
             raise BadValue(f"{', '.join(twice)} stands for two images", "take one away")
         return images
 
-    def find(self, name: str) -> CatalogueEntry | None:
-        """Return the image of a name or an alias, or None."""
-        return next((one for one in self.images if name in {one.name, *one.aliases}), None)
-
-    def unknown(self, name: str) -> VmnetError:
-        """Return the error for a name that is not here, with the nearest that is."""
-        names = [known for one in self.images for known in (one.name, *one.aliases)]
-        return bad_input(
-            f"{quoted(name)} is not an image of the catalogue",
-            meant(name, names) + "see them all: vmnet image ls",
-        )
-
 
 def read(text: str) -> Catalogue:
     """Parse a catalogue.
@@ -158,4 +146,13 @@ def packaged() -> Catalogue:
 
 def find(name: str) -> CatalogueEntry | None:
     """Return the image of a name or an alias of the packaged catalogue, or None."""
-    return packaged().find(name)
+    return next((one for one in packaged().images if name in {one.name, *one.aliases}), None)
+
+
+def unknown(name: str) -> VmnetError:
+    """Return the error for a name that is not in the packaged catalogue, with the nearest."""
+    names = [known for one in packaged().images for known in (one.name, *one.aliases)]
+    return bad_input(
+        f"{quoted(name)} is not an image of the catalogue",
+        meant(name, names) + "see them all: vmnet image ls",
+    )

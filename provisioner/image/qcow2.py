@@ -97,16 +97,9 @@ def backing(head: bytes) -> str:
 def backing_format(head: bytes) -> str:
     """Return the format that a header states of its backing file; "" when it states none."""
     header = read(head)
-    at = header.length if header else len(head)
-    while at + _EXTENSION.size <= len(head):
-        kind, length = _EXTENSION.unpack_from(head, at)
-        at += _EXTENSION.size
-        if kind == _BACKING_FORMAT:
-            return head[at : at + length].decode("ascii", "replace")
-        if kind == _END:
-            break
-        at += -(-length // 8) * 8
-    return ""
+    extensions = _extensions(header, head) if header else ()
+    found = (data for kind, data in extensions if kind == _BACKING_FORMAT)
+    return next(found, b"").decode("ascii", "replace")
 
 
 def complaints(head: bytes, size: int) -> list[VmnetError]:
@@ -122,7 +115,7 @@ def complaints(head: bytes, size: int) -> list[VmnetError]:
     return [
         *_foreign(header, head),
         *_features(header),
-        *_extensions(header, head),
+        *_misplaced(header, head),
         *_inside(header, size),
     ]
 
@@ -185,15 +178,24 @@ def _features(header: Header) -> Iterator[VmnetError]:
         yield bad_input("its clusters are too small to be divided", FETCH_AGAIN)
 
 
-def _extensions(header: Header, head: bytes) -> Iterator[VmnetError]:
+def _extensions(header: Header, head: bytes) -> Iterator[tuple[int, bytes]]:
+    """Return kind and content of the header's extensions; the last is _END if it has an end."""
     at, end = header.length, min(header.cluster, len(head))
-    while at + 8 <= end:
-        kind, length = struct.unpack_from(">II", head, at)
+    while at + _EXTENSION.size <= end:
+        kind, length = _EXTENSION.unpack_from(head, at)
+        start = at + _EXTENSION.size
+        at = start + -(-length // 8) * 8
+        if kind == _END or at <= end:
+            yield kind, head[start : start + length]
         if kind == _END:
             return
-        at += 8 + (length + 7) // 8 * 8
-        if at > end:
-            break
+
+
+def _misplaced(header: Header, head: bytes) -> Iterator[VmnetError]:
+    """Complain about extensions that contradict the header, and about a header without an end."""
+    for kind, _ in _extensions(header, head):
+        if kind == _END:
+            return
         if kind == _DATA_FILE_NAME and not header.incompatible & _DATA_FILE:
             yield bad_input("it names a file for its data", _PLAIN)
         if kind == _ENCRYPTION and not header.crypt_method:

@@ -121,7 +121,7 @@ def local_path(text: str) -> str:
     try:
         source = parse(text)
     except VmnetError:
-        return ""  # whoever fetches it will say what is wrong
+        return ""  # what fetches it will complain
     return source.path if isinstance(source, LocalFile) else ""
 
 
@@ -184,7 +184,7 @@ def shown(text: str) -> str:
 
 def _one_digest(inside: str | None, beside: str | None) -> Digest | None:
     found = [digest(text) for text in (inside, beside) if text is not None]
-    if len(found) == len({"inside", "beside"}) and found[0] != found[1]:
+    if len(set(found)) > 1:
         raise bad_input(f"two digests are given: {found[0]} and {found[1]}", "give one of them")
     return found[0] if found else None
 

@@ -73,7 +73,7 @@ def fetching(
             return
         with _disk_errors(into):
             got = _still_good(into, source, tell) if into.exists() else None
-            got = got or _Download(source, into, limits, tell, progress, Pace(limits)).run()
+            got = got or _Download(source, into, tell, progress, Pace(limits)).run()
         yield got
 
 
@@ -100,7 +100,6 @@ class _Download:
 
     source: Remote
     into: Path
-    limits: Limits
     tell: Callable[[str], None]
     progress: Progress
     pace: Pace
@@ -127,7 +126,7 @@ class _Download:
     def _from(self, url: Url, part: PartFile) -> Fetched:
         """Go on at one mirror as long as something comes; begin once more if a part was bad."""
         part.belongs_to(url)
-        for left in reversed(range(self.limits.tries)):
+        for left in reversed(range(self.pace.limits.tries)):
             before = part.size
             try:
                 self._receive(url, part)
@@ -137,11 +136,11 @@ class _Download:
                     raise
                 self.tell(f"{failure.error.what}: downloading it from the start")
             except AttemptFailed as failure:
-                grown = part.size - before >= self.limits.least_bytes
+                grown = part.size - before >= self.pace.limits.least_bytes
                 if not (failure.passing and grown and left):
                     raise
                 self.tell(f"{failure.error.what}: going on at {part.size // _MIB} MiB")
-        raise failed(url, f"it broke off {self.limits.tries} times")
+        raise failed(url, f"it broke off {self.pace.limits.tries} times")
 
     def _receive(self, url: Url, part: PartFile) -> None:
         """Ask for what is missing and write it down."""
@@ -166,7 +165,7 @@ class _Download:
         self._receive(url, part)
 
     def _body(self, reply: "Reply", part: PartFile, total: int | None) -> None:
-        if total is not None and total > self.limits.max_bytes:
+        if total is not None and total > self.pace.limits.max_bytes:
             raise self._too_large(reply.url, f"the file has {total // _MIB} MiB", part)
         if total is not None:
             _require_space(self.into.parent, total - part.size)
@@ -175,7 +174,7 @@ class _Download:
             raise failed(reply.url, why, fix="give the digest: SOURCE@sha256:HEX")
         self.progress(part.size, total)
         for data in reply.chunks():
-            if part.size + len(data) > self.limits.max_bytes:
+            if part.size + len(data) > self.pace.limits.max_bytes:
                 raise self._too_large(reply.url, f"more than {part.size // _MIB} MiB come", part)
             part.write(data)
             self.progress(part.size, total)
@@ -184,7 +183,7 @@ class _Download:
 
     def _too_large(self, url: Url, what: str, part: PartFile) -> AttemptFailed:
         part.begin(url)
-        limit = self.limits.max_bytes // _MIB
+        limit = self.pace.limits.max_bytes // _MIB
         return failed(url, f"{what}, but {limit} MiB is the limit", fix="use a smaller image")
 
     def _proved(self, url: Url, part: PartFile) -> Fetched:

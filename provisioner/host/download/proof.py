@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.download import signature as signatures
 from provisioner.host.download.limits import SMALL, AttemptFailed, Limits, Pace, failed
+from provisioner.host.system import programs
 from provisioner.image import digest
 from provisioner.image.catalogue import CatalogueEntry, DigestList
 from provisioner.image.digest import Digest
@@ -54,7 +55,7 @@ def _verified(content: bytes, wanted: DigestList, limits: Limits) -> tuple[bytes
     if ring is None:
         names = " or ".join(wanted.signature.keyrings)
         return content, f"{only}: there is no keyring {names} to verify it with"
-    if not signatures.can_verify():
+    if not programs.is_installed("gpgv"):
         return content, f"{only}: gpgv is not installed"
     by = wanted.signature.url
     signature = _read(by, limits) if by else None

@@ -51,16 +51,11 @@ def keyring(names: Sequence[str]) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def can_verify() -> bool:
-    """Return whether gpgv is installed."""
-    return programs.is_installed("gpgv")
-
-
 def verified(content: bytes, signature: bytes | None, ring: Path, list_name: str) -> Signed:
     """Verify a detached signature of `content`, or, without one, clear-signed content.
 
     Only what the signature covers is returned. Raises VmnetError when the signature is bad or
-    of a key that is not in the keyring; messages say `list_name`.
+    of a key that is not in the keyring; messages name `list_name`.
     """
     with tempfile.TemporaryDirectory(prefix="vmnet-gpgv-") as name:
         folder = Path(name)

@@ -75,11 +75,11 @@ def test_two_entries_in_full() -> None:
 
 def test_a_mistyped_name_is_not_found_but_guessed() -> None:
     assert catalogue.find("debain-12") is None
-    error = catalogue.packaged().unknown("debain-12")
+    error = catalogue.unknown("debain-12")
     assert error.what == '"debain-12" is not an image of the catalogue'
     assert error.fix == 'did you mean "debian-12"? see them all: vmnet image ls'
     assert error.status == Exit.BAD_INPUT
-    assert catalogue.packaged().unknown("\x1b").what == ('"\\x1b" is not an image of the catalogue')
+    assert catalogue.unknown("\x1b").what == ('"\\x1b" is not an image of the catalogue')
 
 
 def test_a_catalogue_of_one() -> None:

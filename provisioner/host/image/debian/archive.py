@@ -60,15 +60,11 @@ def fetched(recipe: DebianRecipe, mirrors: Sequence[str], folder: Path) -> Archi
     (folder / "mirror.list").write_text("".join(sources))
     (folder / "lists" / "partial").mkdir(parents=True)
     settings = {
-        "Dir::Etc::SourceList": folder / "mirror.list",
-        "Dir::Etc::SourceParts": "/dev/null",
         "Dir::State::lists": folder / "lists",
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
         "APT::Sandbox::User": "root",  # the folder is root's alone
         "APT::Update::Error-Mode": "any",
     }
-    options = _options(settings)
+    options = _options(folder / "mirror.list", settings)
     programs.run(
         ["apt-get", *options, "--quiet", "update"],
         timeout_s=_FETCH_TIMEOUT_S,
@@ -80,7 +76,15 @@ def fetched(recipe: DebianRecipe, mirrors: Sequence[str], folder: Path) -> Archi
     return Archive(found.sources, lists, options)
 
 
-def _options(settings: Mapping[str, object]) -> tuple[str, ...]:
+def _options(sources: Path, settings: Mapping[str, object]) -> tuple[str, ...]:
+    """Return options of apt with which it knows these sources and no others."""
+    settings = {
+        "Dir::Etc::SourceList": sources,
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+        **settings,
+    }
     return tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
 
 
@@ -114,27 +118,23 @@ def versions(archive: Archive, names: Iterable[str], folder: Path) -> list[Packa
     (folder / "status").touch()
     (folder / "sources.list").write_text(archive.sources)
     settings = {
-        "Dir::Etc::SourceList": folder / "sources.list",
-        "Dir::Etc::SourceParts": "/dev/null",
         "Dir::Etc::Preferences": "/dev/null",
         "Dir::Etc::PreferencesParts": "/dev/null",
         "Dir::State::status": folder / "status",
         "Dir::State::extended_states": folder / "states",
         "Dir::Cache::archives": folder / "empty",
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
         "APT::Install-Recommends": "false",
         "Debug::NoLocking": "true",
     }
-    options = (*archive.options, *_options(settings))
+    options = (*archive.options, *_options(folder / "sources.list", settings))
     argv = ["apt-get", "--print-uris", *options, "--yes", "install", *_BASE, *names]
-    asked = programs.run(
+    planned = programs.run(
         argv, timeout_s=_TIMEOUT_S, fix="run apt-get update as root, then try again"
     )
-    return packages.listed(asked.stdout)
+    return packages.listed(planned.stdout)
 
 
 def transport() -> list[str]:
     """Return how apt reaches its sources (proxies, retries), as lines of an apt.conf."""
-    asked = programs.run(["apt-config", "dump", "Acquire"], timeout_s=_TIMEOUT_S)
-    return [line.rstrip(";") for line in asked.stdout.splitlines() if _HANDED_ON.match(line)]
+    settings = programs.run(["apt-config", "dump", "Acquire"], timeout_s=_TIMEOUT_S)
+    return [line.rstrip(";") for line in settings.stdout.splitlines() if _HANDED_ON.match(line)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from provisioner.errors import VmnetError
 from provisioner.host.image.builder import ImageBuilder
 from provisioner.host.image.built import BuiltImage
-from provisioner.host.image.debian import archive, disk, installation, layout, recipe
+from provisioner.host.image.debian import archive, disk, layout, recipe
 from provisioner.host.image.debian.archive import Archive
 from provisioner.host.image.debian.layout import Layout
 from provisioner.host.image.packages import Package
@@ -81,7 +81,7 @@ class DebianBuilder(ImageBuilder):
         plan = Layout(parts.size_mib, parts.esp_mib, final)
         raw = folder / "disk.raw"
         disk.blank(raw, plan)
-        installation.install(parts, self._source, plan, folder, out, raw)
+        disk.install(parts, self._source, plan, folder, out, raw)
         self.tell("writing its boot loaders")
         root = f"root=UUID={plan.uuid('root')}"  # wherever the disk is attached
         cmdline = " ".join([root, *parts.cmdline])

@@ -1,15 +1,26 @@
-"""Write the disk, file by file and byte by byte: no loop device, no mount, no root."""
+"""Write the disk, file by file and byte by byte: no loop device, no mount of a disk."""
 
+import shlex
 import shutil
 from pathlib import Path
 
-from provisioner.host.image.debian import layout
+from provisioner.host.image.debian import archive, layout
+from provisioner.host.image.debian.archive import Archive
 from provisioner.host.image.debian.layout import Layout
+from provisioner.host.image.debian.recipe import HOOKS, ROOTFS, DebianRecipe
 from provisioner.host.system import programs
 
 _TIMEOUT_S = 120
+_INSTALL_TIMEOUT_S = 1800
 _GPT_BOOT = Path("/usr/lib/syslinux/mbr/gptmbr.bin")
 _SIZE_OF_BOOT_CODE = 440
+# mmdebstrap mounts /proc, /sys and devices into the folder. In a namespace of its own these mounts
+# and all processes end with it, and it ends with us: whoever clears away after a killed build must
+# not walk into /dev.
+_ENDS_WITH_US = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
 
 
 def boot_code() -> bytes:
@@ -24,6 +35,42 @@ def blank(disk: Path, plan: Layout) -> None:
     _run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", str(disk), stdin=plan.table)
     with disk.open("r+b") as file:
         file.write(boot_code()[:_SIZE_OF_BOOT_CODE])
+
+
+def install(
+    recipe: DebianRecipe, source: Archive, plan: Layout, folder: Path, out: Path, disk: Path
+) -> None:
+    """Write / onto the disk, and what its boot loaders start to the folder `out`. Needs root.
+
+    The package lists are the host's, as they were when the versions were looked up.
+    """
+    setup = _hook("lists", *source.lists)
+    customize = _hook("customize", ROOTFS, " ".join(recipe.masked))
+    pack = _hook("pack", out, disk, plan.root_offset, plan.root_kib, plan.uuid("root"))
+    argv = [
+        *_ENDS_WITH_US,
+        *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=null"),
+        # Its cleanup would run apt once more. Our hooks remove what it would, without the one
+        # danger: without its own configuration that apt clears the host's folders.
+        "--skip=update,cleanup",
+        f"--include={','.join(recipe.packages)}",
+        '--aptopt=APT::Install-Recommends "false"',
+        *(f"--aptopt={line}" for line in archive.transport()),
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.left_out),
+        f"--setup-hook={setup}",
+        f"--customize-hook={customize}",
+        f"--customize-hook={pack}",
+        *(recipe.suite, "-", "-"),
+    ]
+    programs.run(
+        argv,
+        timeout_s=_INSTALL_TIMEOUT_S,
+        input=source.sources,
+        env={"TMPDIR": str(folder)},
+        fix="check the network, the proxy of apt and the space on that disk; if it says 404, run"
+        " apt-get update as root",
+    )
 
 
 def fill_esp(disk: Path, plan: Layout, folder: Path, out: Path, files: dict[str, str]) -> None:
@@ -56,3 +103,9 @@ def to_qcow2(disk: Path, qcow2: Path) -> None:
 
 def _run(*argv: str, stdin: str | None = None) -> None:
     programs.run(argv, timeout_s=_TIMEOUT_S, input=stdin, env={"MTOOLS_SKIP_CHECK": "1"})
+
+
+def _hook(name: str, *arguments: object) -> str:
+    """Return a line for mmdebstrap's shell: the hook, its folder ($1), our arguments."""
+    quoted = shlex.join(str(argument) for argument in arguments)
+    return f'sh {shlex.quote(str(HOOKS / name))} "$1" {quoted}'
