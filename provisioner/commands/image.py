@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from provisioner.errors import Complaints, VmnetError, bad_input
+from provisioner.errors import VmnetError, bad_input, collected, refuse
 from provisioner.host.image import in_use, micro, source_file, store, store_files
 from provisioner.host.image.copy import Progress
 from provisioner.host.image.store import Removable, StoredImage
@@ -70,17 +70,12 @@ def verify(name: str, tell: Tell, progress: Progress) -> Iterator[str]:
     Raises Complaints about all that are not what was imported, after the last.
     """
     errors: list[VmnetError] = []
-    checked: dict[Path, VmnetError | None] = {}
     with store_files.held(paths.store(), tell):
         for kept in _every(name):
-            if kept.path not in checked:
-                checked[kept.path] = _verified(kept, progress)
-            if error := checked[kept.path]:
-                errors.append(error)
-            else:
+            with collected(errors):
+                store.verify(kept, progress)
                 yield kept.record.name
-    if errors:
-        raise Complaints(errors)
+    refuse(errors)
 
 
 def remove(name: str, tell: Tell) -> Removable:
@@ -158,14 +153,6 @@ def _debian(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str]) -
             progress,
         )
     return f"{name}: {built.folder}"
-
-
-def _verified(kept: StoredImage, progress: Progress) -> VmnetError | None:
-    try:
-        store.verify(kept, progress)
-    except VmnetError as error:
-        return error
-    return None
 
 
 def _every(name: str) -> list[StoredImage]:

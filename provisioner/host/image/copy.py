@@ -1,11 +1,8 @@
-"""Copies an image and hashes the copy in the same pass, one thread each; checks the copy."""
+"""Copy an image and hash the copy in the same pass; check the copy."""
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import cycle
 from typing import Final
 
 from provisioner.errors import VmnetError, bad_input
@@ -18,35 +15,27 @@ Progress = Callable[[int, int], None]
 """Gets bytes done and bytes to do."""
 
 _BUFFER = 512 << 10
-_BUFFERS = 6
 _PIECE: Final = 64 << 10
 _ZEROS: Final = bytes(_PIECE)
 
 
 def copy(
-    given: GivenImage, into: int, algorithms: Sequence[str], progress: Progress
+    image: GivenImage, into: int, algorithms: Sequence[str], progress: Progress
 ) -> dict[str, str]:
     """Write the image to an empty file; return the digests of exactly what was written.
 
     Pieces of zeros are left out of the file, which stays sparse.
     """
-    digests = [hashlib.new(algorithm) for algorithm in algorithms]
-    buffers = [bytearray(_BUFFER) for _ in range(_BUFFERS)]
-    pending: deque[Future[None]] = deque()
-    done = 0
-    with ThreadPoolExecutor(max_workers=1) as hasher:
-        for buffer in cycle(buffers):
-            if len(pending) == len(buffers):
-                pending.popleft().result()
-            size = _fill(given, buffer)
-            if not size:
-                break
-            pending.append(hasher.submit(_hash, digests, memoryview(buffer)[:size]))
-            _write(into, buffer, size, done)
-            done += size
-            progress(*given.position())
+    hashes = [hashlib.new(algorithm) for algorithm in algorithms]
+    buffer, done = bytearray(_BUFFER), 0
+    while size := _fill(image, buffer):
+        for each in hashes:
+            each.update(memoryview(buffer)[:size])
+        _write(into, buffer, size, done)
+        done += size
+        progress(*image.position())
     os.ftruncate(into, done)
-    return {d.name: d.hexdigest() for d in digests}
+    return {each.name: each.hexdigest() for each in hashes}
 
 
 def digest(file: int, size: int, progress: Progress) -> str:
@@ -60,7 +49,7 @@ def digest(file: int, size: int, progress: Progress) -> str:
 
 
 def check(file: int, *, raw: bool) -> DiskHeader | list[VmnetError]:
-    """Check an open image by its header, and a qcow2 by where its tables say its clusters are."""
+    """Check an open image by its header, and a qcow2 by where its tables place its clusters."""
     size = os.fstat(file).st_size
     head = os.pread(file, HEAD, 0)
     found = inspect(head, size, os.pread(file, TAIL, max(0, size - TAIL)), raw=raw)
@@ -71,24 +60,19 @@ def check(file: int, *, raw: bool) -> DiskHeader | list[VmnetError]:
     return found
 
 
-def check_early(given: GivenImage, *, raw: bool) -> list[VmnetError]:
+def check_early(image: GivenImage, *, raw: bool) -> list[VmnetError]:
     """Return what is wrong with an image already by its first bytes, before it is copied."""
     # The size of a packed image is not known yet: one that no complaint about sizes fits.
-    size = qcow2.MOST_VIRTUAL if given.size is None else given.size
-    found = inspect(given.head, size, given.tail, raw=raw)
+    size = qcow2.MOST_VIRTUAL if image.size is None else image.size
+    found = inspect(image.head, size, image.tail, raw=raw)
     return [] if isinstance(found, DiskHeader) else found
 
 
-def _fill(given: GivenImage, buffer: bytearray) -> int:
+def _fill(image: GivenImage, buffer: bytearray) -> int:
     view, size = memoryview(buffer), 0
-    while size < len(buffer) and (read := given.readinto(view[size:])):
+    while size < len(buffer) and (read := image.readinto(view[size:])):
         size += read
     return size
-
-
-def _hash(digests: "Sequence[hashlib._Hash]", data: memoryview) -> None:
-    for one in digests:
-        one.update(data)
 
 
 def _write(file: int, buffer: bytearray, size: int, offset: int) -> None:

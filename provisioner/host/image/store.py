@@ -1,7 +1,7 @@
 """The image store: contents named after their SHA-256, read-only, and a record for each name.
 
-What a guest boots is the copy that was hashed and checked here, never the file that was given: that
-one may change at any time. The format is decided once, at import, and no tool ever probes it again.
+A guest boots the copy that was hashed and checked here, never the file that was imported, which may
+change at any time. The format is decided once, at import, and no tool ever probes it again.
 """
 
 import errno
@@ -75,7 +75,7 @@ def find(store: Path, name: str) -> StoredImage | None:
 
     Raises VmnetError when its content is gone or is not as large as it was.
     """
-    record = _read(store, name) if images.is_name(name) else None
+    record = _read(store, name)
     return _kept(store, record) if record else None
 
 
@@ -105,7 +105,7 @@ def remove(store: Path, name: str, used: PlansByDigest) -> Removable:
 
     Raises VmnetError when there is none, or when plans have disks on its content.
     """
-    record = _read(store, name) if images.is_name(name) else None
+    record = _read(store, name)
     if record is None:
         raise unknown(name)
     others = [k for k in every(store) if k.record.digest == record.digest and k.record.name != name]
@@ -116,7 +116,7 @@ def remove(store: Path, name: str, used: PlansByDigest) -> Removable:
             status=Exit.CONFLICT,
         )
     path = store / images.content_name(record.digest)
-    (store / NAMES / f"{name}.json").unlink(missing_ok=True)
+    _record_file(store, name).unlink(missing_ok=True)
     whole_files.sync(store / NAMES)
     freed = 0 if others else _unlinked(path)
     return Removable(path, (name,), freed)
@@ -145,7 +145,7 @@ def prune(store: Path, agreed: Sequence[Removable], used: PlansByDigest) -> list
     gone = [one for one in unused(store, used) if one.path in wanted]
     for one in gone:
         for each in one.names:
-            (store / NAMES / f"{each}.json").unlink(missing_ok=True)
+            _record_file(store, each).unlink(missing_ok=True)
         _unlinked(one.path)
     freed = store_files.clear(store) + store_files.clear(store / NAMES) if store.is_dir() else 0
     return [*gone, Removable(store, (), freed)] if freed else gone
@@ -188,14 +188,19 @@ def _copied(given: GivenImage, draft: int, origin: Origin, progress: Progress) -
 def _write(store: Path, record: Stored) -> None:
     with store_files.draft(store / NAMES) as draft:
         draft.write(images.as_json(record))
-        store_files.publish(draft, store / NAMES / f"{record.name}.json", 0o644)
+        store_files.publish(draft, _record_file(store, record.name), 0o644)
+
+
+def _record_file(store: Path, name: str) -> Path:
+    return store / NAMES / f"{name}.json"
 
 
 def _read(store: Path, name: str) -> Stored | None:
     try:
-        record = images.from_json((store / NAMES / f"{name}.json").read_bytes())
+        text = _record_file(store, name).read_bytes() if images.is_name(name) else b""
     except OSError:
         return None
+    record = images.from_json(text)
     return replace(record, name=name) if record else None
 
 
@@ -228,7 +233,7 @@ def _disk_errors(store: Path, needed: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None:  # not the disk's: gzip's word for damage
+        if error.errno is None:  # not of the disk: gzip reports damage so
             raise
         if error.errno in _SPACE_FULL:
             free = shutil.disk_usage(store).free
