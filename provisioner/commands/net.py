@@ -186,11 +186,9 @@ def _refuse_held(doomed: Mapping[str, int]) -> None:
 def _holders(devices: Mapping[str, int]) -> dict[str, tuple[Holder, ...]]:
     if not devices:
         return {}
-    numbers = {number: name for name, number in tap_node.numbers_of(devices).items()}
-    held = tap_node.holders(numbers)
     return {
         name: tuple(Holder(pid, tap_node.command(pid)) for pid in sorted(set(pids)))
-        for name, pids in held.items()
+        for name, pids in tap_node.holders(devices).items()
     }
 
 

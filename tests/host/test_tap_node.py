@@ -102,3 +102,19 @@ def test_a_tap_that_somebody_holds_is_refused_by_pid() -> None:
         os.close(fd)
     assert f"already open in process {os.getpid()} (" in caught.value.what
     assert caught.value.status is Exit.CONFLICT
+
+
+def test_who_holds_a_tap_that_has_gone_does_not_hold_the_one_that_got_its_number() -> None:
+    held = Macvtap(NAME, "up0", "bridge", "02:01:23:45:67:89", 1500, naming.group("taps"), "a", "b")
+    for index in range(INDEX + 1, INDEX + 20):  # another test may get the number first
+        fd = os.open(tap_node.path_of(index - 1), os.O_RDWR)
+        links.delete(NAME)
+        macvtap.create_at(held, index)
+        number = os.fstat(fd).st_rdev
+        try:
+            if tap_node.number_of(NAME, index) == number:
+                tap_node.prove_usable({NAME: index})
+                return
+        finally:
+            os.close(fd)
+    pytest.fail("no macvtap got the device number of the one before it")

@@ -223,12 +223,12 @@ class EvidenceCollector:
         own = {x.vm: x.pid for x in self._ends.facts.live}
         owner = {card.link: own.get(key.vm, 0) for key, card in self._ends.cards.items()}
         try:
-            numbers = {n: name for name, n in tap_node.numbers_of(self._indexes).items()}
+            held = tap_node.holders(self._indexes)
         except VmnetError:
             return {}
         return {
             name: tuple(f"{pid} ({tap_node.command(pid)})" for pid in pids if pid != owner[name])
-            for name, pids in tap_node.holders(numbers).items()
+            for name, pids in held.items()
         }
 
     @cached_property

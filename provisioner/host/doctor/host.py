@@ -31,8 +31,7 @@ def facts() -> tuple[Facts, frozenset[str]]:
     found, routes = links.observe()
     indexes = {x.name: x.index for x in found if x.kind == "macvtap"}
     try:
-        numbers = tap_node.numbers_of(indexes)
-        held = frozenset(tap_node.holders({number: name for name, number in numbers.items()}))
+        held = frozenset(tap_node.holders(indexes))
     except VmnetError:
         held = frozenset(indexes)  # nobody can tell: none is called left over
     return Facts(links=found, routes=routes, firewall=nftables.firewall()), held

@@ -8,6 +8,7 @@ number is compared with the one that sysfs gives for the link. libvirt opens thi
 
 import ctypes
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from provisioner.text import one_line
 
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432  # the same on every architecture
 _FSCONFIG_CMD_CREATE = 6
+_GONE_NODE = re.compile(r"/dev/tap(\d+) \(deleted\)\Z")
 
 
 def path_of(index: int) -> Path:
@@ -215,19 +217,27 @@ def delete(node: LeftNode) -> None:
     remove_node(int(node.path.removeprefix("/dev/tap")), Path(node.record).parent)
 
 
-def holders(numbers: Mapping[int, str]) -> dict[str, list[int]]:
-    """Find the processes that have taps open: link name to pids, by device number, not by path."""
+def holders(taps: Mapping[str, int]) -> dict[str, list[int]]:
+    """Find the processes that have taps open: link name to ifindex in, name to pids out.
+
+    They are found by the device number, whatever path they opened; but the kernel gives the
+    number of a macvtap that is gone to the next one (drivers/net/tap.c: tap_get_minor), while
+    a process may still have the former tap open, by the deleted node of another ifindex.
+    Raises VmnetError when no sysfs shows a link.
+    """
+    names = {number: name for name, number in numbers_of(taps).items()}
     found: dict[str, list[int]] = {}
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
-        for number in _open_devices(entry.path):
-            if number in numbers:
-                found.setdefault(numbers[number], []).append(int(entry.name))
+        for number, path in _open_devices(entry.path):
+            name, gone = names.get(number), _GONE_NODE.match(path)
+            if name is not None and (not gone or int(gone[1]) == taps[name]):
+                found.setdefault(name, []).append(int(entry.name))
     return found
 
 
-def _open_devices(process: str) -> Iterable[int]:
+def _open_devices(process: str) -> Iterable[tuple[int, str]]:
     try:
         fds = list(os.scandir(f"{process}/fd"))
     except OSError:
@@ -235,10 +245,11 @@ def _open_devices(process: str) -> Iterable[int]:
     for fd in fds:
         try:
             # The link's text first: it is cheaper than a stat, and no tap is a socket or a pipe.
-            if os.readlink(fd.path).startswith("/"):  # noqa: PTH115  (a thousand of them: cheap)
+            path = os.readlink(fd.path)  # noqa: PTH115  (a thousand of them: cheap)
+            if path.startswith("/"):
                 found = os.stat(fd.path)  # noqa: PTH116  (a magic link, not a path)
                 if stat.S_ISCHR(found.st_mode):
-                    yield found.st_rdev
+                    yield found.st_rdev, path
         except OSError:
             continue
 
@@ -256,8 +267,7 @@ def prove_usable(taps: Mapping[str, int]) -> None:
                 fix="run vmnet up again: it repairs the node or takes another ifindex",
                 status=Exit.CONFLICT,
             )
-    held = holders({number: name for name, number in numbers_of(taps).items()})
-    for name, pids in held.items():
+    for name, pids in holders(taps).items():
         who = ", ".join(f"{pid} ({command(pid)})" for pid in pids)
         raise VmnetError(
             f"the macvtap {name} is already open in process {who}",
