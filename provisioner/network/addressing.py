@@ -93,16 +93,12 @@ def _of_vm(
 
 def gateways_of(network: Network) -> tuple[Address, ...]:
     """Return the routers that guests are told of: the plan's, or the host where it does NAT."""
-    if network.gateway or not (network.switch and network.switch.nat):
-        return network.gateway
-    return tuple(host.ip for host in network.switch.host)
+    return network.gateway or (network.switch_addresses if network.does_nat else ())
 
 
 def resolvers(network: Network) -> tuple[Address, ...]:
     """Return guests' name servers: the plan's, or the host where vmnet's dnsmasq answers there."""
-    if network.dns or not (network.switch and network.switch.dhcp):
-        return network.dns
-    return tuple(host.ip for host in network.switch.host)
+    return network.dns or (network.switch_addresses if network.serves_dhcp else ())
 
 
 def met_at(plan: Plan) -> dict[str, tuple[Address, ...]]:

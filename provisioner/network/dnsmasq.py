@@ -150,7 +150,7 @@ def _of_guest(plan: str, vm: str, config: NicConfig) -> Iterator[str]:
 
 def _is_router(network: Network) -> bool:
     """Return whether the host is the guests' router, and asks its own resolvers for them."""
-    return bool(network.switch and network.switch.nat)
+    return network.does_nat
 
 
 def _by_version(addresses: Iterable[Address]) -> tuple[list[str], list[str]]:

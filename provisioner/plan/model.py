@@ -119,6 +119,25 @@ class Network(Part):
     vhost: AnyVhost = Vhost.AUTO
     txqueuelen: QueueLength = 500
 
+    @property
+    def switch_addresses(self) -> tuple[ip.Address, ...]:
+        """The host's own addresses on the switch that vmnet makes; none on an uplink."""
+        return tuple(host.ip for host in self.switch.host) if self.switch else ()
+
+    @property
+    def does_nat(self) -> bool:
+        """Whether guests get out through the host."""
+        return self.switch is not None and self.switch.nat
+
+    @property
+    def serves_dhcp(self) -> bool:
+        """Whether a dnsmasq of vmnet's answers DHCP and DNS."""
+        return self.switch is not None and self.switch.dhcp
+
+    def subnet_of(self, version: int) -> ip.Subnet | None:
+        """Return the subnet of an IP version, if there is one."""
+        return next((subnet for subnet in self.subnet if subnet.version == version), None)
+
     @field_validator("switch")
     @classmethod
     def _with_host(cls, switch: Switch | None, info: ValidationInfo) -> Switch | None:

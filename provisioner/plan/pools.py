@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provisioner.plan.choices import Addressing
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -46,21 +48,18 @@ class Pool:
 def of(network: Network) -> tuple[Pool, ...]:
     """Return a network's pools, one per subnet that vmnet itself hands out addresses of.
 
-    That are all of them where addresses are static, and IPv4's where vmnet's own DHCP gives each
+    These are all of them where addresses are static, and IPv4's where vmnet's own DHCP gives each
     VM its fixed lease.
     """
-    leases = bool(network.addressing == "dhcp" and network.switch and network.switch.dhcp)
-    if network.addressing != "static" and not leases:
+    leases = network.addressing is Addressing.DHCP and network.serves_dhcp
+    if network.addressing is not Addressing.STATIC and not leases:
         return ()
-    hosts = [host.ip for host in network.switch.host] if network.switch else []
-    hosts += network.host_access or ()
+    own = (*network.gateway, *network.switch_addresses, *(network.host_access or ()))
     return tuple(
         Pool(
             subnet,
             *ends(network, subnet),
-            frozenset(
-                int(one) for one in (*network.gateway, *hosts) if one.version == subnet.version
-            ),
+            frozenset(int(one) for one in own if one.version == subnet.version),
         )
         for subnet in network.subnet
         if subnet.version == _IPV4 or not leases

@@ -130,7 +130,7 @@ def _datapaths(on: HostedPlan) -> Iterator[VmnetError]:
     firewall = on.facts.firewall
     for network in on.plan.networks:
         home: Path = ("networks", network.name)
-        if network.switch and network.switch.nat and firewall.no_nat:
+        if network.does_nat and firewall.no_nat:
             yield on.error(
                 (*home, "switch", "nat"),
                 f'network "{network.name}" wants NAT: {firewall.no_nat}',

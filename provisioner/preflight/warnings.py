@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.network import uplink
 from provisioner.network.facts import Facts
+from provisioner.plan.choices import Addressing, SpoofGuard
 from provisioner.plan.nic_settings import settings_of
 from provisioner.text import one_line
 
@@ -70,10 +71,10 @@ def _nic(vm: "Vm", nic: "Nic", plan: "Plan", facts: Facts) -> Iterator[str]:
             f"the MAC {nic.mac} belongs to a maker of cards: a real one may bear it; those that "
             "begin with 02 are free for all"
         )
-    if how.spoof_guard == "mac" and facts.firewall.no_guard and not network.granted:
+    if how.spoof_guard is SpoofGuard.MAC and facts.firewall.no_guard and not network.granted:
         yield f"nothing keeps it from forging MACs: {facts.firewall.no_guard}"
-    foreign_dhcp = network.addressing == "dhcp" and not (network.switch and network.switch.dhcp)
-    if how.spoof_guard == "strict" and foreign_dhcp and not nic.address:
+    foreign_dhcp = network.addressing is Addressing.DHCP and not network.serves_dhcp
+    if how.spoof_guard is SpoofGuard.STRICT and foreign_dhcp and not nic.address:
         yield (
             "spoof_guard: strict does not know the addresses that a foreign DHCP server gives: "
             "only MACs, DHCP answers and router advertisements are held to what they should be"

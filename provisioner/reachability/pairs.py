@@ -187,7 +187,7 @@ class _Segment:
             why = _FAR_SIDE
         if source == HOST:
             return Pair(network.name, HOST, vm, expected, why, end.config.static, nic=end.number)
-        met = [a.ip for a in network.switch.host] if network.switch else self.met
+        met = network.switch_addresses if network.switch else self.met
         at = tuple(map(str, met))
         if not at or not (end.config.static or end.config.dhcp):
             return None  # nobody knows where to ask, or from which address

@@ -33,11 +33,11 @@ def load(text: str, file: str, overrides: Sequence[str] = ()) -> Loaded:
     from provisioner.plan.load.validate import judge
 
     root, complaints = _tree(text, file, overrides)
-    spoken = {error.where for error in complaints}
+    placed = {error.where for error in complaints}
     shaped = shape(root)
     places = Places(root, shaped.entries)
     plan, judged = judge(shaped, places)
-    found = [error for error in (*shaped.complaints, *judged) if error.where not in spoken]
+    found = [error for error in (*shaped.complaints, *judged) if error.where not in placed]
     if complaints or found or plan is None:
         raise Complaints(_in_order((*complaints, *found), file))
     return Loaded(plan, places)

@@ -195,8 +195,9 @@ class _Reader:
     def _syntax(self, error: YAMLError) -> VmnetError:
         marks = [getattr(error, "problem_mark", None), getattr(error, "context_mark", None)]
         places = [self.source.where(mark.line, mark.column) for mark in marks if mark]
-        told = [place for place in places if place.text]  # an open quote ends behind the last line
-        where = (told or places or [self.source.where(0, 0)])[0]
+        # An open quote ends behind the last line, where there is no text.
+        in_text = [place for place in places if place.text]
+        where = (in_text or places or [self.source.where(0, 0)])[0]
         rest = self._raw(where)
         if rest.startswith("\t"):
             return complaint(where, "a tab stands where YAML wants spaces", "indent with spaces")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provisioner.plan.choices import Addressing
 from provisioner.plan.problem import Path, Problem
 from provisioner.plan.rules.services import wants_advertisements, wire_problems
-from provisioner.plan.rules.subnet import inside, of_family, prefix, second_of_a_family
+from provisioner.plan.rules.subnet import inside, prefix, second_of_a_family
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Network
 
 
-_IPV6 = 6
 _LEAST_MTU_OF_IPV6 = 1280
 
 
@@ -28,10 +28,10 @@ def network_problems(network: Network) -> Iterator[Problem]:
     if network.mtu is not None and network.mtu < least_mtu(network):
         yield small_mtu(("mtu",), network.mtu, network)
     for at, gateway in enumerate(network.gateway):
-        yield from inside(("gateway", at), "gateway", gateway, network.subnet)
+        yield from inside(("gateway", at), "gateway", gateway, network)
     for at, host in enumerate(network.switch.host if network.switch else ()):
-        yield from inside(("switch", "host", at), "switch host", host.ip, network.subnet)
-        yield from prefix(("switch", "host", at), host, network.subnet)
+        yield from inside(("switch", "host", at), "switch host", host.ip, network)
+        yield from prefix(("switch", "host", at), host, network)
 
 
 def _carrier(network: Network) -> Iterator[Problem]:
@@ -60,15 +60,14 @@ def _carrier(network: Network) -> Iterator[Problem]:
 
 
 def _families(network: Network) -> Iterator[Problem]:
-    hosts = tuple(host.ip for host in network.switch.host) if network.switch else ()
     yield from second_of_a_family(("subnet",), network.subnet)
     yield from second_of_a_family(("gateway",), network.gateway)
-    yield from second_of_a_family(("switch", "host"), hosts)
+    yield from second_of_a_family(("switch", "host"), network.switch_addresses)
 
 
 def _addressing(network: Network) -> Iterator[Problem]:
     switch = None if network.uplink else network.switch
-    dhcp = network.addressing == "dhcp"
+    dhcp = network.addressing is Addressing.DHCP
     given = "addressing" in network.model_fields_set
     if switch and dhcp and given and not switch.dhcp:
         yield Problem(
@@ -76,7 +75,7 @@ def _addressing(network: Network) -> Iterator[Problem]:
             "nothing answers DHCP on this switch",
             "write switch: {dhcp: true}, or use addressing: static with a subnet",
         )
-    elif not network.subnet and (network.addressing == "static" or (switch and dhcp)):
+    elif not network.subnet and (network.addressing is Addressing.STATIC or (switch and dhcp)):
         yield Problem(
             ("addressing",) if given else (),
             f"network {network.name} has no subnet",
@@ -88,7 +87,7 @@ def _pool(network: Network) -> Iterator[Problem]:
     if network.pool is None:
         return
     first, last = network.pool
-    subnet = of_family(network.subnet, first.version)
+    subnet = network.subnet_of(first.version)
     if subnet is None:
         yield Problem(
             ("pool",),
@@ -105,13 +104,13 @@ def _pool(network: Network) -> Iterator[Problem]:
 
 def least_mtu(network: Network) -> int:
     """Return the least MTU, in bytes, that the network's IP versions allow."""
-    speaks_ipv6 = of_family(network.subnet, _IPV6) or wants_advertisements(network)
+    speaks_ipv6 = network.subnet_of(6) or wants_advertisements(network)
     return _LEAST_MTU_OF_IPV6 if speaks_ipv6 else 0
 
 
 def small_mtu(path: Path, mtu: int, network: Network) -> Problem:
     """Complain about an MTU below the least."""
-    whose = "IPv6 subnet" if of_family(network.subnet, _IPV6) else "router advertisements (IPv6)"
+    whose = "IPv6 subnet" if network.subnet_of(6) else "router advertisements (IPv6)"
     return Problem(
         path,
         f"an MTU of {mtu} is too small for the network's {whose}",

@@ -118,8 +118,8 @@ def _nic(path: Path, nic: Nic, network: Network) -> Iterator[Problem]:
     yield from _large_mtu((*path, "mtu"), nic, network)
     for at, given in enumerate(nic.address or ()):
         place = (*path, "address", at)
-        yield from inside(place, "address", given.ip, network.subnet)
-        yield from prefix(place, given, network.subnet)
+        yield from inside(place, "address", given.ip, network)
+        yield from prefix(place, given, network)
         yield from _taken_by_network(place, network, given.ip)
 
 
@@ -144,10 +144,9 @@ def _large_mtu(path: Path, nic: Nic, network: Network) -> Iterator[Problem]:
 
 
 def _taken_by_network(path: Path, network: Network, one: Address) -> Iterator[Problem]:
-    switch_host = [host.ip for host in network.switch.host] if network.switch else []
     for key, there, whose in (
         (("gateway",), network.gateway, "the gateway's"),
-        (("switch", "host"), switch_host, "the switch host's"),
+        (("switch", "host"), network.switch_addresses, "the switch host's"),
         (("host_access",), network.host_access or (), "the host's own: host_access"),
     ):
         if one in there:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provisioner.plan.choices import Addressing
 from provisioner.plan.problem import Path, Problem
-from provisioner.plan.rules.subnet import inside, of_family, second_of_a_family
+from provisioner.plan.rules.subnet import inside, second_of_a_family
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Network
 
 
-_IPV4, _IPV6 = 4, 6
 _SLAAC_PREFIX = 64  # RFC 4862 with the 64-bit interface identifiers of RFC 4291
 
 
@@ -42,7 +42,7 @@ def _host_access(network: Network) -> Iterator[Problem]:
             "leave host_access out: it is for a NIC of the host; `host` of the switch says where",
             ("switch",),
         )
-    elif network.addressing != "static":
+    elif network.addressing is not Addressing.STATIC:
         yield Problem(
             path,
             "host access needs a route to each guest: nobody knows the addresses of addressing: "
@@ -57,7 +57,7 @@ def _met_at(network: Network) -> Iterator[Problem]:
     given = network.host_access or ()
     yield from second_of_a_family(("host_access",), given)
     for at, one in enumerate(given):
-        yield from inside(("host_access", at), "host access", one, network.subnet)
+        yield from inside(("host_access", at), "host access", one, network)
         if one in network.gateway:
             yield Problem(
                 ("host_access", at),
@@ -71,7 +71,7 @@ def _services(network: Network) -> Iterator[Problem]:
     switch = network.switch
     if switch is None:
         return
-    if not network.subnet and network.addressing == "none":
+    if not network.subnet and network.addressing is Addressing.NONE:
         for name, wanted in (("nat", switch.nat), ("dhcp", switch.dhcp)):
             if wanted:
                 yield Problem(
@@ -79,12 +79,12 @@ def _services(network: Network) -> Iterator[Problem]:
                     f"{name} needs a subnet, and network {network.name} has none",
                     "add one, as in subnet: 10.77.0.0/24",
                 )
-    if switch.dhcp and network.subnet and not of_family(network.subnet, _IPV4):
+    if switch.dhcp and network.subnet and not network.subnet_of(4):
         yield from _served_without_ipv4(network)
 
 
 def _served_without_ipv4(network: Network) -> Iterator[Problem]:
-    six = of_family(network.subnet, _IPV6)
+    six = network.subnet_of(6)
     if six and six.prefixlen != _SLAAC_PREFIX:
         yield Problem(
             ("switch", "dhcp"),
@@ -92,7 +92,7 @@ def _served_without_ipv4(network: Network) -> Iterator[Problem]:
             "add one, as in subnet: 10.77.0.0/24",
             ("subnet", network.subnet.index(six)),
         )
-    elif network.addressing == "dhcp":
+    elif network.addressing is Addressing.DHCP:
         given = "addressing" in network.model_fields_set
         yield Problem(
             ("addressing",) if given else ("switch", "dhcp"),
@@ -102,8 +102,8 @@ def _served_without_ipv4(network: Network) -> Iterator[Problem]:
 
 
 def _advertised(network: Network) -> Iterator[Problem]:
-    path: Path = ("addressing",) if network.addressing == "slaac" else ("slaac",)
-    if network.addressing == "slaac" and not network.slaac:
+    path: Path = ("addressing",) if network.addressing is Addressing.SLAAC else ("slaac",)
+    if network.addressing is Addressing.SLAAC and not network.slaac:
         yield Problem(
             ("slaac",),
             "slaac: false takes away the only addresses that addressing: slaac gives",
@@ -112,7 +112,7 @@ def _advertised(network: Network) -> Iterator[Problem]:
         )
     if not wants_advertisements(network):
         return
-    six = of_family(network.subnet, _IPV6)
+    six = network.subnet_of(6)
     if network.switch and not network.switch.dhcp:
         yield Problem(
             path,
@@ -136,4 +136,6 @@ def _advertised(network: Network) -> Iterator[Problem]:
 
 def wants_advertisements(network: Network) -> bool:
     """Tell whether the plan itself asks for router advertisements, beyond what DHCP implies."""
-    return network.addressing == "slaac" or (network.slaac and network.addressing != "dhcp")
+    return network.addressing is Addressing.SLAAC or (
+        network.slaac and network.addressing is not Addressing.DHCP
+    )

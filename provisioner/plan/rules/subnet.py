@@ -1,4 +1,4 @@
-"""What must hold for one address or prefix on a network with these subnets."""
+"""What must hold for one address or prefix on a network."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from provisioner.plan.problem import Path, Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from provisioner.plan.model import Network
 
-def inside(path: Path, what: str, one: Address, subnets: tuple[Subnet, ...]) -> Iterator[Problem]:
+
+def inside(path: Path, what: str, one: Address, network: Network) -> Iterator[Problem]:
     """Check one address against the subnets of its network; without any, nothing can be said."""
-    subnet = of_family(subnets, one.version)
-    if subnets and (subnet is None or one not in subnet):
-        listed = " or ".join(map(str, subnets))
+    subnet = network.subnet_of(one.version)
+    if network.subnet and (subnet is None or one not in subnet):
+        listed = " or ".join(map(str, network.subnet))
         yield Problem(
             path, f"{what} {one} is not inside subnet {listed}", "choose one inside the subnet"
         )
@@ -23,22 +25,22 @@ def inside(path: Path, what: str, one: Address, subnets: tuple[Subnet, ...]) -> 
         yield from _names_machine(path, what, one, subnet)
 
 
-def prefix(path: Path, one: Interface, subnets: tuple[Subnet, ...]) -> Iterator[Problem]:
+def prefix(path: Path, one: Interface, network: Network) -> Iterator[Problem]:
     """Check an address's prefix against the subnet of its family, or by itself."""
-    subnet = of_family(subnets, one.version)
+    subnet = network.subnet_of(one.version)
     if subnet and one.ip in subnet and one.network != subnet:
         yield Problem(
             path,
             f"address {one} does not have the prefix of subnet {subnet}",
             f"write {one.ip}/{subnet.prefixlen}, or leave the prefix out",
         )
-    elif not subnets and is_bare(one):
+    elif not network.subnet and is_bare(one):
         yield Problem(
             path,
             f"address {one.ip} has no prefix, and its network no subnet",
             "write the prefix, as in 10.77.0.5/24, or give the network a subnet",
         )
-    elif not subnets:
+    elif not network.subnet:
         yield from _names_machine(path, "address", one.ip, one.network)
 
 
@@ -50,11 +52,6 @@ def _names_machine(path: Path, what: str, one: Address, subnet: Subnet) -> Itera
             f"{what} {one} is the {kind} address of {subnet}",
             "choose one between the first and the last address",
         )
-
-
-def of_family(subnets: tuple[Subnet, ...], version: int) -> Subnet | None:
-    """Return the subnet of an IP version, if there is one."""
-    return next((subnet for subnet in subnets if subnet.version == version), None)
 
 
 def second_of_a_family(path: Path, values: Sequence[Address | Subnet]) -> Iterator[Problem]:
