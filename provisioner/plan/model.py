@@ -134,6 +134,12 @@ class Network(Part):
         """Whether a dnsmasq of vmnet's answers DHCP and DNS."""
         return self.switch is not None and self.switch.dhcp
 
+    @property
+    def wants_advertisements(self) -> bool:
+        """Whether the plan asks for router advertisements, beyond what DHCP implies."""
+        dhcp = self.addressing is Addressing.DHCP
+        return self.addressing is Addressing.SLAAC or (self.slaac and not dhcp)
+
     def subnet_of(self, version: int) -> ip.Subnet | None:
         """Return the subnet of an IP version, if there is one."""
         return next((subnet for subnet in self.subnet if subnet.version == version), None)
