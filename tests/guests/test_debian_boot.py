@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.guest.domain import Seed
 from provisioner.host.image import built
 from provisioner.host.image.built import BuiltImage
 from provisioner.host.image.debian import recipe
@@ -60,7 +59,7 @@ def booted(image: BuiltImage, folder: Path, *firmware: str) -> Iterator[Guest]:
     overlay, seed = folder / "vm.qcow2", folder / "seed.iso"
     made = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image.disk)]
     subprocess.run([*made, str(overlay), "4G"], check=True)
-    seeds.create(Seed(str(seed), SEED))
+    seed.write_bytes(seeds.iso(SEED))
     devices = [
         *("-drive", f"if=none,id=disk,format=qcow2,file={overlay}"),
         *("-device", "virtio-blk-pci,drive=disk,bootindex=1"),

@@ -10,7 +10,6 @@ import pytest
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.domain import FileCopy, Overlay
-from provisioner.host.storage import disks
 from provisioner.host.storage.copies import CopyDriver
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.storage.files import DraftDriver
@@ -113,7 +112,7 @@ def test_a_disk_grows_and_keeps_what_lies_below(home: Path, tmp_path: Path) -> N
     disk = Overlay(str(home / "disk" / "web.qcow2"), 20 * MIB, str(image(tmp_path)), "qcow2")
     create(disk, None)
     larger = Overlay(disk.path, 40 * MIB, disk.backing, disk.backing_format)
-    disks.grow(larger)
+    DiskDriver().update(larger)
     assert observe() == [larger]
 
 

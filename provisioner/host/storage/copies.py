@@ -14,7 +14,7 @@ from provisioner.text import one_line
 _PIECE = 1 << 20
 
 
-def write(copy: FileCopy, draft: Path) -> None:
+def _write(copy: FileCopy, draft: Path) -> None:
     """Copy a file into the file `draft`, which must then have the digest that was judged.
 
     The plan's files are judged in another process, and a descriptor does not cross: between the two
@@ -48,5 +48,5 @@ class CopyDriver(FileDriver[FileCopy]):
         return [FileCopy(str(path)) for path in sorted(paths.boot(plan).glob("[!.]*"))]
 
     def make(self, file: FileCopy) -> None:
-        """Copy a file; see `write`."""
-        write_whole(Path(file.path), self.owner, lambda draft: write(file, draft))
+        """Copy a file that is still the one that was judged."""
+        write_whole(Path(file.path), self.owner, lambda draft: _write(file, draft))

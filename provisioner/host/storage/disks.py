@@ -15,28 +15,6 @@ _DEADLINE_S = 60.0
 _MOST_PATH = 1023
 
 
-def write(disk: Overlay, draft: Path) -> None:
-    """Write a disk into the file `draft`. Raises VmnetError when there is no room.
-
-    The format of what lies below is said aloud, so that nothing is guessed from what a guest wrote.
-    """
-    below = ["-F", disk.backing_format, "-b", disk.backing] if disk.backing else []
-    words = ["create", "-q", "-f", "qcow2", *below, str(draft), str(disk.size)]
-    programs.run(
-        ["qemu-img", *words],
-        timeout_s=_DEADLINE_S,
-        fix=f"free some space or fix the permissions under {draft.parent}",
-    )
-
-
-def grow(disk: Overlay) -> None:
-    """Let a disk that no guest runs on grow. Raises VmnetError when it cannot."""
-    words = ["resize", "-q", "-f", "qcow2", disk.path, str(disk.size)]
-    programs.run(
-        ["qemu-img", *words], timeout_s=_DEADLINE_S, fix="give its guest back its old size"
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class DiskDriver(FileDriver[Overlay]):
     """The driver of disks; `libvirt` lets those of running guests grow."""
@@ -48,19 +26,34 @@ class DiskDriver(FileDriver[Overlay]):
         return [_read(path) for path in sorted(paths.disks(plan).glob("*.qcow2"))]
 
     def make(self, file: Overlay) -> None:
-        """Create a disk; see `write`."""
-        write_whole(Path(file.path), self.owner, lambda draft: write(file, draft))
+        """Create a disk, empty or over an image; VmnetError when there is no room.
+
+        The format of the image is given, so that nothing is guessed from what a guest wrote.
+        """
+        path = Path(file.path)
+        below = ("-F", file.backing_format, "-b", file.backing) if file.backing else ()
+        fix = f"free some space or fix the permissions under {path.parent}"
+        write_whole(
+            path,
+            self.owner,
+            lambda draft: _qemu_img("create", *below, str(draft), str(file.size), fix=fix),
+        )
 
     def update(self, file: Overlay) -> None:
         """Let a disk grow, through the guest that runs on it if one does."""
         if self.libvirt and (user := self.libvirt.user_of(file.path)):
             self.libvirt.domains.resize(user, file.path, file.size)
         else:
-            grow(file)
+            _qemu_img("resize", file.path, str(file.size), fix="give its guest back its old size")
+
+
+def _qemu_img(command: str, *words: str, fix: str) -> None:
+    argv = ["qemu-img", command, "-q", "-f", "qcow2", *words]
+    programs.run(argv, timeout_s=_DEADLINE_S, fix=fix)
 
 
 def _read(path: Path) -> Overlay:
-    """Read what `create` has said; a file that says anything else is not a disk of the plan's."""
+    """Return the disk in a file, of size 0 if it is not a disk as `make` makes them."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from provisioner.guest.domain import GuestFile, LeftDraft
 from provisioner.host.system import file_errors, paths, plan_folders, whole_files
@@ -22,6 +22,9 @@ _F = TypeVar("_F", bound=GuestFile)
 @dataclass(frozen=True, slots=True)
 class FileDriver(ABC, Generic[_F]):
     """The driver of one kind of files; `owner` gets what it makes, None leaves it to vmnet."""
+
+    DOING: ClassVar[str] = "cannot write"
+    """How the error begins when a file cannot be made."""
 
     owner: Owner | None = None
 
@@ -45,7 +48,7 @@ class FileDriver(ABC, Generic[_F]):
             plan_folders.own(path)
             self.make(file)
         except OSError as error:
-            raise file_errors.converted(error, "cannot write", path) from error
+            raise file_errors.converted(error, self.DOING, path) from error
         finally:
             if not os.path.lexists(path):
                 plan_folders.disown(path)

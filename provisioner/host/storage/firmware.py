@@ -16,7 +16,7 @@ _KNOWN = (
 
 
 def loader() -> Loader | None:
-    """Give UEFI's code and variables, None where there are none."""
+    """Return UEFI's code and variables, None where there are none."""
     for code, variables in _KNOWN:
         if Path(code).exists() and Path(variables).exists():
             return Loader(code, variables)

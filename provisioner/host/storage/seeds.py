@@ -6,29 +6,9 @@ from pathlib import Path
 
 from provisioner.guest import host_key
 from provisioner.guest.domain import Seed
-from provisioner.guest.host_key import HostKey
 from provisioner.host.guest import host_keys
 from provisioner.host.storage.files import FileDriver
-from provisioner.host.system import file_errors, paths, whole_files
-from provisioner.host.system.whole_files import Owner
-
-
-def create(seed: Seed, *, owner: Owner | None = None, key: HostKey | None = None) -> None:
-    """Write the image; its final name appears only when it is whole.
-
-    Only `owner` can read it: it holds passwords' hashes, files, and the private key of the guest's
-    ssh server. That key is put in here and nowhere else: the value of a seed is sent, compared and
-    told. Raises VmnetError when the disk is full.
-    """
-    path = Path(seed.path)
-    files = list(seed.files)
-    if key and seed.host_key:
-        files.append(("vendor-data", host_key.vendor_data(key, seed.host_key)))
-    try:
-        paths.make(path.parent)
-        whole_files.write_secret(path, _iso(files), owner)
-    except OSError as error:
-        raise file_errors.converted(error, "cannot write the seed image", path) from error
+from provisioner.host.system import paths, whole_files
 
 
 class SeedDriver(FileDriver[Seed]):
@@ -36,33 +16,38 @@ class SeedDriver(FileDriver[Seed]):
 
     __slots__ = ()
 
+    DOING = "cannot write the seed image"
+
     def found(self, plan: str) -> list[Seed]:
         """List the files in the plan's folder for seed images."""
-        return observe(paths.seeds(plan))
+        return [Seed(str(path)) for path in sorted(paths.seeds(plan).glob("*.iso"))]
 
     def make(self, file: Seed) -> None:
-        """Make a seed, and before it the key that the guest's ssh server is known by."""
-        key = None
+        """Make a seed, and before it the key that the guest's ssh server is known by.
+
+        Only the owner can read it: it holds passwords' hashes, files, and that private key, which
+        is put in here and nowhere else: the value of a seed is sent, compared and shown.
+        """
+        files = list(file.files)
         if file.host_key:
             key = host_keys.ensure(paths.keys(file.plan), file.vm)
             host_keys.publish(paths.keys(file.plan), file.plan)
-        create(file, owner=self.owner, key=key)
+            files.append(("vendor-data", host_key.vendor_data(key, file.host_key)))
+        path = Path(file.path)
+        paths.make(path.parent)
+        whole_files.write_secret(path, iso(files), self.owner)
 
 
-def observe(directory: Path) -> list[Seed]:
-    """List the seed images in a folder."""
-    return [Seed(str(path)) for path in sorted(directory.glob("*.iso"))]
-
-
-def _iso(files: Sequence[tuple[str, str]]) -> bytes:
+def iso(files: Sequence[tuple[str, str]]) -> bytes:
+    """Return an image with these files, name and text."""
     import pycdlib
 
-    iso = pycdlib.PyCdlib()
+    image = pycdlib.PyCdlib()
     # Rock Ridge for Linux, Joliet for Windows: ISO 9660's own names are 8.3 and upper case.
-    iso.new(interchange_level=3, vol_ident="cidata", joliet=3, rock_ridge="1.09")
+    image.new(interchange_level=3, vol_ident="cidata", joliet=3, rock_ridge="1.09")
     for n, (name, text) in enumerate(files):
         data = text.encode()
-        iso.add_fp(
+        image.add_fp(
             io.BytesIO(data),
             len(data),
             f"/F{n}.;1",
@@ -71,6 +56,6 @@ def _iso(files: Sequence[tuple[str, str]]) -> bytes:
             file_mode=0o100400,
         )
     out = io.BytesIO()
-    iso.write_fp(out)
-    iso.close()
+    image.write_fp(out)
+    image.close()
     return out.getvalue()
