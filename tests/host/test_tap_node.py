@@ -43,7 +43,7 @@ def test_the_kernels_own_node_is_the_right_one() -> None:
 def test_the_device_number_is_found_although_sys_shows_another_namespace() -> None:
     # The test process has entered a namespace, its /sys has not.
     assert not Path(f"/sys/class/net/{NAME}").exists()
-    assert tap_node.number_of(NAME, INDEX) == tap_node.path_of(INDEX).stat().st_rdev
+    assert tap_node.numbers_of({NAME: INDEX})[NAME] == tap_node.path_of(INDEX).stat().st_rdev
 
 
 def test_a_missing_node_is_made_recorded_and_removed(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_who_holds_a_tap_that_has_gone_does_not_hold_the_one_that_got_its_number
         macvtap.create_at(held, index)
         number = os.fstat(fd).st_rdev
         try:
-            if tap_node.number_of(NAME, index) == number:
+            if tap_node.numbers_of({NAME: index})[NAME] == number:
                 tap_node.prove_usable({NAME: index})
                 return
         finally:

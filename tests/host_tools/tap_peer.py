@@ -58,7 +58,7 @@ def playing(ends: Sequence[TapEnd], indexes: Mapping[str, int]) -> Iterator[int]
 def opened(link: str, index: int) -> int:
     """Open a macvtap's tap, by a node of its own that goes at once: /dev is one for all."""
     node = Path(f"/tmp/vmnet-test-{os.getpid()}-{link}")  # noqa: S108
-    os.mknod(node, 0o20600, tap_node.number_of(link, index))
+    os.mknod(node, 0o20600, tap_node.numbers_of({link: index})[link])
     try:
         tap = os.open(node, os.O_RDWR | os.O_NONBLOCK)
     finally:

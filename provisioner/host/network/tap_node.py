@@ -25,40 +25,29 @@ _GONE_NODE = re.compile(r"/dev/tap(\d+) \(deleted\)\Z")
 
 
 def path_of(index: int) -> Path:
-    """The only path under which libvirt looks for the tap of the link with this ifindex."""
+    """Return the only path under which libvirt looks for the tap of the link with an ifindex."""
     return Path(f"/dev/tap{index}")
 
 
 def state_of(name: str, index: int) -> str:
-    """Tell whether the link's node is "right", "missing" or "foreign" (another device's)."""
+    """Return whether the link's node is "right", "missing" or "foreign" (another device's)."""
     return states_of({name: index})[name]
 
 
 def states_of(taps: Mapping[str, int]) -> dict[str, str]:
-    """Tell of each link (name to ifindex) what state_of tells of one."""
+    """Return the state of each link's node (name to ifindex) as `state_of` does for one."""
     have = {name: _number_at(path_of(index)) for name, index in taps.items()}
-    there = {name: index for name, index in taps.items() if have[name] is not None}
-    numbers = numbers_of(there)
+    numbers = numbers_of({name: taps[name] for name, number in have.items() if number is not None})
     return {
-        name: ("right" if have[name] == numbers[name] else "foreign")
-        if name in there
-        else "missing"
-        for name in taps
+        name: "missing" if number is None else "right" if number == numbers[name] else "foreign"
+        for name, number in have.items()
     }
 
 
-def number_of(name: str, index: int) -> int:
-    """Give the device number of the link's tap, from the sysfs of this network namespace.
-
-    Raises VmnetError when no sysfs shows the link.
-    """
-    return numbers_of({name: index})[name]
-
-
 def numbers_of(taps: Mapping[str, int]) -> dict[str, int]:
-    """Give the device number of each link's tap: link name to ifindex in, name to number out.
+    """Return the device number of each link's tap, by name, from the sysfs of this namespace.
 
-    Raises VmnetError when no sysfs shows a link.
+    `taps` are the ifindexes by name. Raises VmnetError when no sysfs shows a link.
     """
     found: dict[str, int] = {}
     for sysfs in (Path("/sys/class/net"), None):
@@ -91,7 +80,7 @@ def _number_in(fd: int, name: str, index: int) -> int:
 
 
 def give(name: str, index: int, uid: int) -> None:
-    """Let one user open the link's node, and nobody else but root.
+    """Give the link's node to one user: nobody else but root can open it.
 
     Raises VmnetError when the node is not the link's own, or the kernel refuses.
     """
@@ -100,7 +89,7 @@ def give(name: str, index: int, uid: int) -> None:
         # The very file whose number is compared is the one that is given away.
         fd = os.open(node, os.O_PATH | os.O_NOFOLLOW)
         try:
-            if os.fstat(fd).st_rdev != number_of(name, index):
+            if os.fstat(fd).st_rdev != numbers_of({name: index})[name]:
                 raise VmnetError(
                     f"{node} is not the device of the macvtap {name}",
                     fix=f"make the device anew: vmnet net rm {name}",
@@ -161,7 +150,7 @@ def _number_at(path: Path) -> int | None:
 
 
 def is_free(index: int) -> bool:
-    """Tell whether nobody has a node for this ifindex yet."""
+    """Return whether nobody has a node for this ifindex yet."""
     return _number_at(path_of(index)) is None
 
 
@@ -171,7 +160,7 @@ def make_node(name: str, index: int, records: Path) -> None:
     What is made is recorded first, so that it can be proved to be vmnet's when the link is gone.
     Raises VmnetError when mknod is refused.
     """
-    number = number_of(name, index)
+    number = numbers_of({name: index})[name]
     node = path_of(index)
     paths.make(records)
     (records / node.name).write_text(f"{number}\n", encoding="ascii")
@@ -218,7 +207,7 @@ def delete(node: LeftNode) -> None:
 
 
 def holders(taps: Mapping[str, int]) -> dict[str, list[int]]:
-    """Find the processes that have taps open: link name to ifindex in, name to pids out.
+    """Return the processes that have taps open, by link name; `taps` are ifindexes by name.
 
     They are found by the device number, whatever path they opened; but the kernel gives the
     number of a macvtap that is gone to the next one (drivers/net/tap.c: tap_get_minor), while
@@ -277,7 +266,7 @@ def prove_usable(taps: Mapping[str, int]) -> None:
 
 
 def command(pid: int) -> str:
-    """Give the name of the program that a process runs."""
+    """Return the name of the program that a process runs."""
     try:
         name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace")
         return one_line(name.removesuffix("\n"))
