@@ -21,7 +21,7 @@ class Link:
     hairpin: bool = False  # of such a port: it sends frames back to where they came from
     alias: str = ""
     altname: str = ""
-    mode: str = ""  # of a macvtap or macvlan
+    mode: str = ""  # of a macvtap or macvlan, as the kernel calls it
     nopromisc: bool = False  # of a passthru one
     sources: tuple[str, ...] = ()  # of one in source mode: MACs, sorted
     queues: int = 1

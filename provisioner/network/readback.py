@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from provisioner.network.facts import Link
 from provisioner.network.resources import Macvtap
-from provisioner.plan.choices import Mode
 from provisioner.text import one_line
 
 
@@ -44,7 +43,7 @@ def _compared(
     yield "kind", "macvtap", have.kind
     yield "mode", tap.mode, have.mode
     yield "nopromisc", tap.nopromisc, have.nopromisc
-    yield "source list", tap.sources if tap.mode == Mode.SOURCE else (), have.sources
+    yield "source list", tap.sources if tap.mode.has_source_list else (), have.sources
     yield "MTU", tap.mtu, have.mtu
     yield "group", tap.group, have.group
     yield "alias", tap.alias, have.alias
@@ -52,11 +51,11 @@ def _compared(
     yield "queues", tap.queues, have.queues
     yield "txqueuelen", tap.txqueuelen, have.txqueuelen
     yield "up", tap.up, have.up
-    if tap.mode != Mode.PASSTHRU:
+    if not tap.mode.takes_uplink_mac:
         yield "MAC", tap.mac, have.mac
     if uplink:
         yield "uplink", tap.uplink, uplink.name
-        if tap.mode == Mode.PASSTHRU:
+        if tap.mode.takes_uplink_mac:
             yield "MAC", uplink.mac, have.mac
         if tap.up and uplink.carrier:
             yield CARRIER, True, have.carrier

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from provisioner.network.facts import Link
+from provisioner.plan.choices import Mode
 from provisioner.resource import Key, Leftover, Resource, Text, changed
 from provisioner.text import one_line
 
@@ -226,7 +227,7 @@ class Macvtap(UpperDevice):
         ),
     }
 
-    mode: str
+    mode: Mode
     mac: str
     mtu: int
     group: int
@@ -247,11 +248,11 @@ class Macvtap(UpperDevice):
     def from_link(
         cls, link: Link, uplink: str, *, plan: str = "", node: str = "right"
     ) -> "Macvtap":
-        """Return the macvtap that a device is, on the device `uplink`."""
+        """Return what a device of kind macvtap is, on the device `uplink`."""
         return cls(
             name=link.name,
             uplink=uplink,
-            mode=link.mode,
+            mode=Mode(link.mode),
             mac=link.mac,
             mtu=link.mtu,
             group=link.group,
@@ -281,7 +282,7 @@ class Macvtap(UpperDevice):
         The kernel answers EINVAL to a change to or from passthru; a foreign node can only be
         avoided by another ifindex.
         """
-        alike = self.mode == want.mode or "passthru" not in {self.mode, want.mode}
+        alike = self.mode.is_exclusive == want.mode.is_exclusive
         return changed <= self.LIVE and self.node != "foreign" and alike
 
 

@@ -11,6 +11,7 @@ from provisioner.host.netlink import links, rtnetlink
 from provisioner.host.network import macvtap, switch
 from provisioner.network.facts import Link, Route
 from provisioner.network.resources import Macvtap, Switch
+from provisioner.plan.choices import Mode
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
@@ -23,7 +24,7 @@ def tap(vm: str, **other: object) -> Macvtap:
     made = Macvtap(
         name=naming.macvtap("lab", vm, 0),
         uplink=LOWER,
-        mode="bridge",
+        mode=Mode.BRIDGE,
         mac=naming.mac("lab", vm, 0),
         mtu=1500,
         group=GROUP,
@@ -78,7 +79,7 @@ def test_a_macvtap_is_born_with_all_its_marks_and_silent() -> None:
 def test_a_living_macvtap_changes_its_mode_and_keeps_its_ifindex() -> None:
     switch.create(SWITCH)
     macvtap.create_at(tap("web"), 0x12345678)
-    changed = tap("web", mode="vepa", mtu=1400, altname="other")
+    changed = tap("web", mode=Mode.VEPA, mtu=1400, altname="other")
     macvtap.update_from(changed, seen()[changed.name])
     now = seen()[changed.name]
     assert (now.mode, now.mtu, now.altname, now.index) == ("vepa", 1400, "other", 0x12345678)

@@ -13,6 +13,7 @@ from provisioner.host.netlink import links
 from provisioner.host.network import macvtap
 from provisioner.network.facts import Link
 from provisioner.network.resources import Macvtap
+from provisioner.plan.choices import Mode
 from tests.host_tools.namespace import Namespace, ip
 
 INDEX = 0x6ABCDE00
@@ -20,7 +21,7 @@ A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
 PLAIN = Macvtap(
     name="mvt00000000aa",
     uplink="up0",
-    mode="bridge",
+    mode=Mode.BRIDGE,
     mac="02:00:00:00:00:01",
     mtu=1500,
     group=0x76000001,
@@ -55,7 +56,7 @@ def promiscuity_of_the_uplink() -> int:
 
 
 def test_every_word_of_a_birth_is_heard() -> None:
-    wish = replace(PLAIN, mode="source", sources=(A, B), mtu=1400, queues=4, txqueuelen=777)
+    wish = replace(PLAIN, mode=Mode.SOURCE, sources=(A, B), mtu=1400, queues=4, txqueuelen=777)
     macvtap.create_at(wish, INDEX)
     have = told()
     assert (have.mode, have.sources, have.mtu) == ("source", (A, B), 1400)
@@ -80,8 +81,8 @@ def test_a_device_can_be_born_down_and_be_set_up_and_down() -> None:
 def test_all_twelve_changes_of_mode_keep_the_device() -> None:
     macvtap.create_at(PLAIN, INDEX)
     for before, after in permutations(LOOSE, 2):
-        macvtap.update_from(replace(PLAIN, mode=before), told())
-        macvtap.update_from(replace(PLAIN, mode=after), told())
+        macvtap.update_from(replace(PLAIN, mode=Mode(before)), told())
+        macvtap.update_from(replace(PLAIN, mode=Mode(after)), told())
         have = told()
         assert (have.mode, have.index, have.up, have.carrier) == (after, INDEX, True, True)
 
@@ -89,25 +90,25 @@ def test_all_twelve_changes_of_mode_keep_the_device() -> None:
 def test_nothing_goes_to_or_from_passthru_while_it_lives() -> None:
     macvtap.create_at(PLAIN, INDEX)
     with pytest.raises(VmnetError) as caught:
-        macvtap.update_from(replace(PLAIN, mode="passthru"), told())
+        macvtap.update_from(replace(PLAIN, mode=Mode.PASSTHRU), told())
     assert "Invalid argument" in caught.value.what
     assert caught.value.fix == macvtap._AT_CREATION_ONLY
     assert told().mode == "bridge"
     links.delete(PLAIN.name)
-    macvtap.create_at(replace(PLAIN, mode="passthru"), INDEX)
+    macvtap.create_at(replace(PLAIN, mode=Mode.PASSTHRU), INDEX)
     with pytest.raises(VmnetError, match="Invalid argument"):
         macvtap.update_from(PLAIN, told())
     assert told().mode == "passthru"
 
 
 def test_passthru_takes_the_uplinks_mac_and_leaves_it_alone() -> None:
-    macvtap.create_at(replace(PLAIN, mode="passthru"), INDEX)
+    macvtap.create_at(replace(PLAIN, mode=Mode.PASSTHRU), INDEX)
     assert (told().mac, told("up0").mac) == ("02:00:00:00:00:f0", "02:00:00:00:00:f0")
 
 
 def test_passthru_must_be_alone() -> None:
     macvtap.create_at(PLAIN, INDEX)
-    twin = replace(PLAIN, name="mvt00000000bb", mac=B, mode="passthru", altname="")
+    twin = replace(PLAIN, name="mvt00000000bb", mac=B, mode=Mode.PASSTHRU, altname="")
     with pytest.raises(VmnetError) as caught:
         macvtap.create_at(twin, INDEX + 1)
     assert "alone" in (caught.value.fix or "")
@@ -115,7 +116,7 @@ def test_passthru_must_be_alone() -> None:
 
 
 def test_nopromisc_is_set_at_birth_and_toggled_while_it_lives() -> None:
-    through = replace(PLAIN, mode="passthru")
+    through = replace(PLAIN, mode=Mode.PASSTHRU)
     macvtap.create_at(through, INDEX)
     seen = [(told().nopromisc, promiscuity_of_the_uplink())]
     for nopromisc in (True, False):
@@ -128,7 +129,7 @@ def test_nopromisc_is_set_at_birth_and_toggled_while_it_lives() -> None:
 
 
 def test_a_source_list_is_edited_mac_by_mac() -> None:
-    wish = replace(PLAIN, mode="source", sources=(A, B))
+    wish = replace(PLAIN, mode=Mode.SOURCE, sources=(A, B))
     macvtap.create_at(wish, INDEX)
     edits = list(macvtap._source_edits(replace(wish, sources=(B, C)), told()))
     assert len(edits) == 2  # one in, one out: B is never missing
@@ -139,7 +140,7 @@ def test_a_source_list_is_edited_mac_by_mac() -> None:
 
 
 def test_leaving_source_forgets_the_list_and_coming_back_restores_it() -> None:
-    wish = replace(PLAIN, mode="source", sources=(A, B))
+    wish = replace(PLAIN, mode=Mode.SOURCE, sources=(A, B))
     macvtap.create_at(wish, INDEX)
     macvtap.update_from(PLAIN, told())
     assert told().sources == ()
@@ -159,7 +160,7 @@ def test_what_the_kernel_passes_over_in_silence_is_told_and_the_device_is_gone_a
 
 def test_a_multicast_source_is_refused_by_the_kernel() -> None:
     with pytest.raises(VmnetError, match="Cannot assign requested address"):
-        macvtap.create_at(replace(PLAIN, mode="source", sources=("01:00:5e:00:00:01",)), INDEX)
+        macvtap.create_at(replace(PLAIN, mode=Mode.SOURCE, sources=("01:00:5e:00:00:01",)), INDEX)
     assert {x.name for x in links.every()} == {"lo", "up0", "up1"}
 
 
@@ -194,7 +195,7 @@ def test_many_devices_change_at_once() -> None:
         for n in range(5)
     ]
     macvtap.create_all([(tap, INDEX + n) for n, tap in enumerate(many)])
-    changed = [replace(tap, mode="vepa", mtu=1400, txqueuelen=100, up=False) for tap in many]
+    changed = [replace(tap, mode=Mode.VEPA, mtu=1400, txqueuelen=100, up=False) for tap in many]
     assert macvtap.update_all([(tap, told(tap.name)) for tap in changed]) == [None] * 5
     assert {(told(x.name).mode, told(x.name).mtu, told(x.name).up) for x in many} == {
         ("vepa", 1400, False)

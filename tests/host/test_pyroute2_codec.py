@@ -5,6 +5,7 @@ import pytest
 from provisioner.host.netlink import link_codec
 from provisioner.host.netlink.message import Attribute, Message, nested
 from provisioner.host.netlink.pyroute2_codec import LinkMessage, encode
+from provisioner.plan.choices import Mode
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_a_field_that_pyroute2_does_not_know_is_not_dropped() -> None:
 
 def test_what_is_encoded_is_read_back() -> None:
     sources = ("02:00:00:00:00:0a", "02:00:00:00:00:0b")
-    mode = link_codec.macvlan("macvtap", "source", nopromisc=True, sources=sources)
+    mode = link_codec.macvlan("macvtap", Mode.SOURCE, nopromisc=True, sources=sources)
     named = ("IFLA_IFNAME", "mvt0"), ("IFLA_ADDRESS", "02:00:00:00:00:01")
     message = LinkMessage(encode(link_codec.new(*named, mode, index=7), 1))
     message.decode()

@@ -20,6 +20,7 @@ from provisioner.host.probe.ingress_injector import SyntheticWire
 from provisioner.network.facts import Link
 from provisioner.network.resources import HostAccess, Macvtap, Switch
 from provisioner.network.standalone.device import Mark
+from provisioner.plan.choices import Mode
 from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import Namespace, ip
 from tests.host_tools.router import advertise, learned, listening
@@ -31,7 +32,7 @@ _LINKS = 1  # RTMGRP_LINK (linux/rtnetlink.h)
 TAP = Macvtap(
     name=naming.macvtap("lab", "web", 0),
     uplink="near",
-    mode="private",
+    mode=Mode.PRIVATE,
     mac="02:00:00:00:00:0a",
     mtu=1500,
     group=naming.group("lab"),
@@ -96,7 +97,7 @@ def test_a_macvtap_that_nobody_holds_is_no_part_of_the_host(far: Namespace, cont
 
 @pytest.mark.parametrize(
     "change",
-    [{"mode": "vepa"}, {"mtu": 1400}, {"txqueuelen": 77}, {"altname": "vmnet-lab-web-0"}],
+    [{"mode": Mode.VEPA}, {"mtu": 1400}, {"txqueuelen": 77}, {"altname": "vmnet-lab-web-0"}],
     ids=lambda change: next(iter(change)),
 )
 def test_a_macvtap_that_is_changed_alive_stays_so(

@@ -10,6 +10,7 @@ import pytest
 from provisioner.commands.execute import execute
 from provisioner.errors import VmnetError
 from provisioner.network.resources import Macvtap
+from provisioner.plan.choices import Mode
 from provisioner.reconcile.diff import Step, Verb
 from provisioner.signals import deferred, handled
 
@@ -17,7 +18,7 @@ from provisioner.signals import deferred, handled
 def steps(count: int) -> list[Step]:
     """Give steps that need nothing of each other."""
     taps = [
-        Macvtap(f"mvt{i}", "mvl1", "bridge", f"02:00:00:00:00:{i:02x}", 1500, 7, "alias", "a")
+        Macvtap(f"mvt{i}", "mvl1", Mode.BRIDGE, f"02:00:00:00:00:{i:02x}", 1500, 7, "alias", "a")
         for i in range(count)
     ]
     return [Step(Verb.CREATE, tap, "missing") for tap in taps]

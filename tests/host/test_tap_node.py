@@ -13,6 +13,7 @@ from provisioner.host.netlink import links
 from provisioner.host.network import macvtap, switch, tap_node
 from provisioner.host.system import paths
 from provisioner.network.resources import LeftNode, Macvtap, Switch
+from provisioner.plan.choices import Mode
 from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import Namespace
 
@@ -27,7 +28,7 @@ def tap(namespace: Namespace) -> Iterator[None]:
     group = naming.group("taps")
     switch.create(Switch("up0", "up1", (), 1500, group, ""))
     macvtap.create_at(
-        Macvtap(NAME, "up0", "bridge", "02:01:23:45:67:89", 1500, group, "a", "b"), INDEX
+        Macvtap(NAME, "up0", Mode.BRIDGE, "02:01:23:45:67:89", 1500, group, "a", "b"), INDEX
     )
     yield
     # Now, not when the namespace goes some time later: the next test wants the same node.
@@ -105,7 +106,9 @@ def test_a_tap_that_somebody_holds_is_refused_by_pid() -> None:
 
 
 def test_who_holds_a_tap_that_has_gone_does_not_hold_the_one_that_got_its_number() -> None:
-    held = Macvtap(NAME, "up0", "bridge", "02:01:23:45:67:89", 1500, naming.group("taps"), "a", "b")
+    held = Macvtap(
+        NAME, "up0", Mode.BRIDGE, "02:01:23:45:67:89", 1500, naming.group("taps"), "a", "b"
+    )
     for index in range(INDEX + 1, INDEX + 20):  # another test may get the number first
         fd = os.open(tap_node.path_of(index - 1), os.O_RDWR)
         links.delete(NAME)

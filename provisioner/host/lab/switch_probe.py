@@ -33,6 +33,7 @@ from provisioner.host.probe.packet_socket import (
     packet_socket,
 )
 from provisioner.network import frames
+from provisioner.plan.choices import Mode
 from provisioner.plan.mac import Mac
 from provisioner.reachability.switch_probe import (
     ETHERTYPE,
@@ -204,7 +205,7 @@ def _foreign_answers(asked: Question) -> bool:
         device = (
             *(_NAMED, ("IFLA_ADDRESS", asked.foreign_mac)),
             *(("IFLA_LINK", index), ("IFLA_NET_NS_FD", namespace)),
-            macvlan("macvlan", "private"),  # isolated from what else is on the uplink
+            macvlan("macvlan", Mode.PRIVATE),  # isolated from what else is on the uplink
         )
         write(doing, [new(*device, create=True)])
 

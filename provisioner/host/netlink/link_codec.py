@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from provisioner.host.netlink.message import Attribute, Message, nested
 from provisioner.network.facts import Link
+from provisioner.plan.choices import Mode
 
 IFF_UP, IFF_NOARP, IFF_ALLMULTI = 0x1, 0x80, 0x200
 _RTEXT_FILTER_SKIP_STATS: Final = 8
@@ -75,7 +76,7 @@ def linkinfo(kind: str, *data: Attribute) -> Attribute:
 
 
 def macvlan(
-    kind: str, mode: str, *, nopromisc: bool = False, sources: Iterable[str] | None = None
+    kind: str, mode: Mode, *, nopromisc: bool = False, sources: Iterable[str] | None = None
 ) -> Attribute:
     """Return the mode of a macvlan or macvtap; `sources` replaces the MACs of mode source."""
     prefix = f"IFLA_{kind.upper()}_"

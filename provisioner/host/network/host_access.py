@@ -21,10 +21,11 @@ from provisioner.host.netlink.rtnetlink import write
 from provisioner.host.network import devices
 from provisioner.network.facts import Link
 from provisioner.network.resources import HostAccess
+from provisioner.plan.choices import Mode
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
-_BRIDGE_MODE: Final = link_codec.macvlan("macvlan", "bridge")
+_BRIDGE_MODE: Final = link_codec.macvlan("macvlan", Mode.BRIDGE)
 _ARP_IGNORE: Final = (
     "IFLA_AF_SPEC",
     nested(("AF_INET", nested(("IFLA_INET_CONF", nested(("IPV4_DEVCONF_ARP_IGNORE", 1)))))),
@@ -119,7 +120,7 @@ def _observed(device: Link, look: Look) -> HostAccess:
         mtu=device.mtu,
         group=device.group,
         alias=one_line(device.alias),
-        up=device.up and device.mode == "bridge",
+        up=device.up and device.mode == Mode.BRIDGE,
         answers_for_itself=_answers_for_itself(device.name),
         ignores_routers=not device.learns,
     )

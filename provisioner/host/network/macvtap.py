@@ -22,6 +22,7 @@ from provisioner.host.system import paths
 from provisioner.network.facts import Link
 from provisioner.network.readback import CARRIER, Difference, differences
 from provisioner.network.resources import Macvtap
+from provisioner.plan.choices import Mode
 from provisioner.reconcile.resources import Look
 
 _FOLLOWS_S = 2.0  # a macvtap follows its uplink's carrier when the kernel's link watch runs
@@ -158,7 +159,7 @@ def prepare_removal(doomed: Iterable[Link]) -> None:
     The kernel counts ALLMULTI up on the uplink when it is set on a passthru device that is up, and
     forgets to count it down when the device goes (macvlan_stop skips it, Linux 6.18).
     """
-    doomed = [x for x in doomed if x.mode == "passthru"]
+    doomed = [x for x in doomed if x.mode == Mode.PASSTHRU]
     transact([[link_codec.new(index=x.index, off=IFF_ALLMULTI)] for x in doomed])
 
 
@@ -167,7 +168,7 @@ def _creation(tap: Macvtap, index: int, uplink: int) -> list[Message]:
     named = ("IFLA_IFNAME", tap.name)
     # A passthru device bears its uplink's MAC: the kernel ignores any other at creation, and
     # setting one later would change the uplink's.
-    mac = [("IFLA_ADDRESS", tap.mac)] if tap.mode != "passthru" else []
+    mac = [] if tap.mode.takes_uplink_mac else [("IFLA_ADDRESS", tap.mac)]
     messages = [
         link_codec.new(
             named,
@@ -209,7 +210,7 @@ def _changes(tap: Macvtap, have: Link) -> list[Message]:
     messages = list(ipv6.below_ipv6(have.mtu, tap.mtu, index))
     if (have.mode, have.nopromisc) != (tap.mode, tap.nopromisc):
         messages.append(link_codec.new(_mode(tap), index=index))
-    elif tap.mode == "source":
+    elif tap.mode.has_source_list:
         messages += _source_edits(tap, have)
     if have.altname != tap.altname:
         if have.altname:
@@ -238,7 +239,7 @@ def _flags(tap: Macvtap, index: int) -> Message:
 
 def _mode(tap: Macvtap) -> Attribute:
     """Return a mode with all that belongs to it: leaving source has flushed its list."""
-    sources = tap.sources if tap.mode == "source" else None
+    sources = tap.sources if tap.mode.has_source_list else None
     return link_codec.macvlan("macvtap", tap.mode, nopromisc=tap.nopromisc, sources=sources)
 
 
@@ -263,9 +264,9 @@ def _refusal(
         return None
     fix = None
     if bad[0] == errno.EINVAL:
-        if have and have.mode != tap.mode and "passthru" in {have.mode, tap.mode}:
+        if have and (have.mode == Mode.PASSTHRU) != tap.mode.is_exclusive:
             fix = _AT_CREATION_ONLY
-        elif tap.mode == "passthru":
+        elif tap.mode.is_exclusive:
             fix = _ALONE
     return refused(bad[0], doing, made=have is not None or statuses[0] == 0, fix=fix)
 

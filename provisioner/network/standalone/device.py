@@ -149,7 +149,7 @@ def changed(tap: Macvtap, change: Change) -> Macvtap:
     mark = mark_of(tap.alias)
     if change.owner is not None and mark:
         tap = replace(tap, alias=replace(mark, owner=change.owner).alias)
-    mode = Mode(change.mode or tap.mode)
+    mode = change.mode or tap.mode
     return replace(
         tap,
         mode=mode,

@@ -57,11 +57,11 @@ def change_warnings(changes: Sequence[tuple[Macvtap, Macvtap]]) -> list[str]:
     """List what the devices will do otherwise than one may think, after a change."""
     found = set()
     for have, want in changes:
-        if want.mode == Mode.SOURCE and not want.sources:
+        if want.mode.has_source_list and not want.sources:
             found.add(_DEAF)
         if want.mtu < _LEAST_MTU_OF_IPV6 <= have.mtu:
             found.add(_NO_IPV6)
-        if have.mode == Mode.SOURCE != want.mode and have.sources:
+        if have.sources and not want.mode.has_source_list:
             listed = " ".join(have.sources)
             found.add(f"{have.name} forgets its list: to go back, say --allow for each of {listed}")
     return sorted(found)
@@ -122,15 +122,13 @@ def _names(wish: Wish, taken: Collection[str]) -> Iterator[VmnetError]:
 
 
 def _change(have: Macvtap, want: Macvtap, change: Change, facts: Facts) -> Iterator[VmnetError]:
-    if have.mode != want.mode and Mode.PASSTHRU in {have.mode, want.mode}:
+    if have.mode.is_exclusive != want.mode.is_exclusive:
         yield _bad(
             f"{have.name} is in mode {have.mode}, and nothing goes to or from passthru while it "
             "lives",
             f"make it anew: vmnet net rm {have.name}, then vmnet net create --mode {want.mode} …",
         )
-    yield from _fits_mode(
-        Mode(want.mode), nopromisc=bool(change.nopromisc), listed=bool(change.sources)
-    )
+    yield from _fits_mode(want.mode, nopromisc=bool(change.nopromisc), listed=bool(change.sources))
     link = facts.link(want.uplink)
     if link and change.mtu and (refusal := uplink.mtu_problem(change.mtu, link)):
         yield refusal.error()

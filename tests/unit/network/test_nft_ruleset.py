@@ -11,7 +11,7 @@ from provisioner.network.nftables import Chain, Hook
 from provisioner.network.resources import Guard, Nat
 from tests.unit.network.test_nftables import TABLES
 
-GUARD, NAT, ISOLATION = (TABLES[x] for x in ("guard_static", "nat_reflecting", "isolation"))
+GUARD, NAT, ISOLATION = (TABLES[x]() for x in ("guard_static", "nat_reflecting", "isolation"))
 
 
 def listed(script: str) -> str:

@@ -1,6 +1,7 @@
 """The tables that vmnet writes, as a whole: guards, NAT, isolation; and their marks."""
 
 import re
+from collections.abc import Callable
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
@@ -30,26 +31,28 @@ def nat(device: str, *subnets: str) -> Nat:
     return nftables.nat("lab", "lan", device, map(ip_network, subnets))
 
 
-TABLES = {
-    "guard_mac": guard(SpoofGuard.MAC, config(*ADDRESSES)),
-    "guard_static": guard(SpoofGuard.STRICT, config(*ADDRESSES)),
-    "guard_lease": guard(SpoofGuard.STRICT, config("10.0.0.5/24", dhcp=True)),
-    "guard_dhcp": guard(SpoofGuard.STRICT, config(dhcp=True, ra=True)),
-    "guard_without_address": guard(SpoofGuard.STRICT, config()),
-    "nat_reflecting": nat("mvb0", "fd01::/64", "10.1.0.0/24", "10.2.0.0/24", "10.1.0.0/24"),
-    "nat_ipv4": nat("mvh0", "10.1.0.0/24"),
-    "isolation": nftables.isolation("lab", "lan", "mvh0"),
-    "isolation_reflecting": nftables.isolation("lab", "lan", "mvb0"),
+# Built anew by each test.
+TABLES: dict[str, Callable[[], Guard | Nat]] = {
+    "guard_mac": lambda: guard(SpoofGuard.MAC, config(*ADDRESSES)),
+    "guard_static": lambda: guard(SpoofGuard.STRICT, config(*ADDRESSES)),
+    "guard_lease": lambda: guard(SpoofGuard.STRICT, config("10.0.0.5/24", dhcp=True)),
+    "guard_dhcp": lambda: guard(SpoofGuard.STRICT, config(dhcp=True, ra=True)),
+    "guard_without_address": lambda: guard(SpoofGuard.STRICT, config()),
+    "nat_reflecting": lambda: nat("mvb0", "fd01::/64", "10.1.0.0/24", "10.2.0.0/24", "10.1.0.0/24"),
+    "nat_ipv4": lambda: nat("mvh0", "10.1.0.0/24"),
+    "isolation": lambda: nftables.isolation("lab", "lan", "mvh0"),
+    "isolation_reflecting": lambda: nftables.isolation("lab", "lan", "mvb0"),
 }
 
 
 @pytest.mark.parametrize("case", TABLES)
 def test_a_table_is_written_as_the_golden_one(case: str) -> None:
-    assert TABLES[case].text == (GOLDEN / f"{case}.nft").read_text()
+    assert TABLES[case]().text == (GOLDEN / f"{case}.nft").read_text()
 
 
 def test_a_table_is_known_by_its_name_family_and_device() -> None:
-    assert {case: (x.name, x.family, x.device) for case, x in TABLES.items()} == {
+    made = {case: make() for case, make in TABLES.items()}
+    assert {case: (x.name, x.family, x.device) for case, x in made.items()} == {
         case: ("vmnet_lab_mvt0123456789", "netdev", "mvt0123456789")
         if case.startswith("guard")
         else ("vmnet_lab_lan", "inet", "mvb0" if case.endswith("reflecting") else "mvh0")
@@ -59,7 +62,7 @@ def test_a_table_is_known_by_its_name_family_and_device() -> None:
 
 @pytest.mark.parametrize("case", TABLES)
 def test_each_rule_bears_its_mark_behind_that_of_its_chain(case: str) -> None:
-    table = TABLES[case]
+    table = TABLES[case]()
     expected, chain = list[str](), ""
     for line in table.text.splitlines()[2:]:
         if name := re.fullmatch(r"  chain (\S+) \{", line):
@@ -88,7 +91,8 @@ def test_a_chain_without_a_hook_has_a_mark_of_its_name() -> None:
 
 
 def test_nat_says_for_which_ip_versions_the_host_must_forward() -> None:
-    assert [(x.forwards, x.translates) for x in TABLES.values() if isinstance(x, Nat)] == [
+    made = [make() for make in TABLES.values()]
+    assert [(x.forwards, x.translates) for x in made if isinstance(x, Nat)] == [
         ((4, 6), True),
         ((4,), True),
         ((), False),

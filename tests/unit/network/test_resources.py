@@ -95,8 +95,8 @@ def test_an_old_node_and_old_rules_are_in_the_way_of_a_macvtap() -> None:
 @pytest.mark.parametrize(
     ("change", "lives"),
     [
-        ({"mode": "vepa"}, True),
-        ({"mode": "passthru"}, False),
+        ({"mode": Mode.VEPA}, True),
+        ({"mode": Mode.PASSTHRU}, False),
         ({"mtu": 1400}, True),
         ({"mac": "02:00:00:00:00:09"}, False),
         ({"node": "missing"}, True),

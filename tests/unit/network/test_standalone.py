@@ -134,7 +134,7 @@ def test_indexes_are_the_same_on_every_run_and_fit_the_kernel() -> None:
 def test_a_device_that_leaves_source_mode_leaves_its_list() -> None:
     have = Macvtap.from_link(replace(OURS, mode="source", sources=(MAC,)), "nic0")
     assert device.changed(have, Change(mode=Mode.BRIDGE)) == replace(
-        have, mode="bridge", sources=()
+        have, mode=Mode.BRIDGE, sources=()
     )
 
 

@@ -10,6 +10,7 @@ from provisioner.network import devices, uplink
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Facts, Firewall, ForeignDomain, Link, Route
 from provisioner.network.resources import Macvtap, Nat, Switch, Vlan
+from provisioner.plan.choices import Mode
 from provisioner.plan.ip import address
 from provisioner.plan.load.loader import Loaded, load
 from provisioner.preflight import conflicts, host
@@ -143,7 +144,7 @@ def test_the_peer_of_a_veth_does_not_sit_on_it() -> None:
 
 def test_what_the_plan_has_on_the_uplink_is_in_nobodys_way() -> None:
     facts = replace(READY, links=(NIC, on_nic(TAP, "macvtap", group=GROUP, mode="passthru")))
-    owned = {("macvtap", TAP): Macvtap(TAP, "nic0", "passthru", NIC.mac, 1500, GROUP, "", "")}
+    owned = {("macvtap", TAP): Macvtap(TAP, "nic0", Mode.PASSTHRU, NIC.mac, 1500, GROUP, "", "")}
     assert told(loaded(), facts, owned) == []
 
 
@@ -183,7 +184,7 @@ def test_the_nic_of_the_default_route_can_be_taken_over_or_shared() -> None:
 def test_a_guest_that_has_the_nic_already_keeps_it() -> None:
     tap = on_nic(TAP, "macvtap", group=GROUP, mode="passthru")
     facts = replace(DEFAULT, links=(NIC, tap))
-    owned = {("macvtap", TAP): Macvtap(TAP, "nic0", "passthru", NIC.mac, 1500, GROUP, "", "")}
+    owned = {("macvtap", TAP): Macvtap(TAP, "nic0", Mode.PASSTHRU, NIC.mac, 1500, GROUP, "", "")}
     assert told(loaded("uplink: nic0, mode: passthru"), facts, owned) == []
 
 

@@ -182,6 +182,7 @@ def test_a_granted_device_is_roots_and_no_step_touches_it() -> None:
         carrier=True,
         group=naming.NET_GROUP,
         alias="vmnet-net:nic0/0/mine",
+        mode="bridge",
         queues=2,
     )
     plan = plan_with(lan="granted: mine")

@@ -8,12 +8,13 @@ from provisioner.commands.execute import execute
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain, DomainNic, Seed
 from provisioner.network.resources import Macvtap, Switch
+from provisioner.plan.choices import Mode
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.resource import Key, Resource, by_key
 
 SWITCH = Switch("mvl1", "mvh1", ("10.77.0.1/24",), 1500, 7, "vmnet:lab/lan")
-WEB_TAP = Macvtap("mvt1", "mvl1", "bridge", "02:00:00:00:00:01", 1500, 7, "vmnet:lab/web/0", "a")
-DB_TAP = Macvtap("mvt2", "mvl1", "bridge", "02:00:00:00:00:02", 1500, 7, "vmnet:lab/db/0", "b")
+WEB_TAP = Macvtap("mvt1", "mvl1", Mode.BRIDGE, "02:00:00:00:00:01", 1500, 7, "vmnet:lab/web/0", "a")
+DB_TAP = Macvtap("mvt2", "mvl1", Mode.BRIDGE, "02:00:00:00:00:02", 1500, 7, "vmnet:lab/db/0", "b")
 
 
 def domain(vm: str, tap: Macvtap, **other: object) -> Domain:
@@ -49,7 +50,7 @@ create domain lab-db: missing"""
 
 
 def test_what_can_change_under_a_running_guest_is_updated() -> None:
-    seen = by_key([SWITCH, replace(WEB_TAP, mode="vepa", quiet=False), WEB, DB_TAP, DB])
+    seen = by_key([SWITCH, replace(WEB_TAP, mode=Mode.VEPA, quiet=False), WEB, DB_TAP, DB])
     assert (
         told(diff(LAB, seen))
         == "update macvtap mvt1: mode is vepa, want bridge, the host speaks through it"
@@ -136,7 +137,7 @@ def test_what_needs_a_failed_step_is_skipped_and_the_rest_goes_on() -> None:
 taps = st.builds(
     replace,
     st.sampled_from([WEB_TAP, DB_TAP]),
-    mode=st.sampled_from(["bridge", "vepa", "passthru"]),
+    mode=st.sampled_from([Mode.BRIDGE, Mode.VEPA, Mode.PASSTHRU]),
     node=st.sampled_from(["right", "missing", "foreign"]),
     mtu=st.sampled_from([1400, 1500]),
 )

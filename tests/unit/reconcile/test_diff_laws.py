@@ -25,6 +25,7 @@ from provisioner.network.resources import (
     Switch,
     UpperDevice,
 )
+from provisioner.plan.choices import Mode
 from provisioner.plan.load.loader import load
 from provisioner.reconcile.desired import desired
 from provisioner.reconcile.diff import Step, Verb, diff
@@ -48,7 +49,7 @@ POOLS: dict[str, tuple[Any, ...]] = {
     "device": DEVICES,
     "uplink": UPLINKS,
     "peer": ("mvh0", "mvh1"),
-    "mode": ("bridge", "passthru", "vepa"),
+    "mode": (Mode.BRIDGE, Mode.PASSTHRU, Mode.VEPA),
     "node": ("right", "missing", "foreign"),
     "seed": (None, f"{HOME}/seed/0.iso", f"{HOME}/seed/1.iso"),
     "console": (f"{HOME}/console/a.log",),
@@ -144,7 +145,7 @@ def stands(resource: Resource, want: Resources) -> bool:
 def lab(*other: Resource, switch: str = "", nics: tuple[str, ...] = ("mvt0",)) -> Resources:
     """Return a network with a guest on it."""
     taps = [
-        Macvtap(link, "mvl0", "bridge", f"02:00:00:00:00:0{n}", 1500, 7, "", "")
+        Macvtap(link, "mvl0", Mode.BRIDGE, f"02:00:00:00:00:0{n}", 1500, 7, "", "")
         for n, link in enumerate(nics)
     ]
     guest = Domain(
