@@ -110,7 +110,7 @@ _WIDE = frozenset({"W", "F"})
 
 
 def explain(error: VmnetError) -> str:
-    """Lay a message out for people: place and what, the line with a caret under it, the fix."""
+    """Return a message for people: place and what, the line with a caret under it, the fix."""
     lines = [sanitize(error.what)]
     if error.where is not None:
         lines[0] = f"{one_line(str(error.where))}: {lines[0]}"
@@ -122,7 +122,7 @@ def explain(error: VmnetError) -> str:
 
 
 def _shown(where: Where) -> list[str]:
-    """Show the part of the line around the column; escapes and wide characters move the caret."""
+    """Return the part of the line around the column; escapes and wide characters move the caret."""
     at = (where.caret or where.column) - 1
     start = max(0, at - _WIDEST // 2)
     before = sanitize(where.text[start:at].replace("\t", " "))

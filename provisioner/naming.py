@@ -54,18 +54,18 @@ def digest(*parts: str, size: int = 5) -> str:
 
 
 def macvtap(plan: str, vm: str, nic_index: int) -> str:
-    """Name the macvtap of a NIC: 13 bytes, below the kernel's 15 (IFNAMSIZ less its NUL)."""
+    """Return the name of a NIC's macvtap: 13 bytes, below the kernel's 15 (IFNAMSIZ - NUL)."""
     return TAP + digest("macvtap", plan, vm, str(nic_index))
 
 
 def switch_ends(plan: str, network: str) -> tuple[str, str]:
-    """Name a switch's veth: the lower end that carries the macvtaps, and the host's peer of it."""
+    """Return the names of a switch's veth: the end that carries the macvtaps, and the host's."""
     tail = digest("switch", plan, network)
     return LOWER + tail, PEER + tail
 
 
 def bridge(plan: str, network: str) -> str:
-    """Name the reflecting bridge of a switch; it shares the tail of the switch's ends."""
+    """Return the name of a switch's reflecting bridge; it shares the tail of the switch's ends."""
     return BRIDGE + digest("switch", plan, network)
 
 
@@ -75,12 +75,12 @@ def is_bridge(device: str) -> bool:
 
 
 def vlan(plan: str, uplink: str, vid: int) -> str:
-    """Name the 802.1Q device of a VLAN; networks of one plan share it (the kernel allows one)."""
+    """Return the name of a VLAN's 802.1Q device; a plan's networks share the kernel's one."""
     return VLAN + digest("vlan", plan, uplink, str(vid))
 
 
 def sibling(plan: str, network: str) -> str:
-    """Name the macvlan through which the host meets the guests on its own NIC."""
+    """Return the name of the macvlan through which the host meets the guests on its own NIC."""
     return SIBLING + digest("sibling", plan, network)
 
 
@@ -95,32 +95,32 @@ def is_group(group: int) -> bool:
 
 
 def mac(plan: str, vm: str, nic_index: int) -> str:
-    """Derive a unicast, locally administered MAC, in lower case."""
+    """Return a unicast, locally administered MAC, in lower case."""
     return _local_mac(digest("mac", plan, vm, str(nic_index)))
 
 
 def switch_mac(plan: str, network: str) -> str:
-    """Derive the MAC of a switch's lower end, which a passthru guest bears."""
+    """Return the MAC of a switch's lower end, which a passthru guest bears."""
     return _local_mac(digest("switch mac", plan, network))
 
 
 def host_mac(plan: str, network: str) -> str:
-    """Derive the MAC that guests on a switch know the host by."""
+    """Return the MAC that guests on a switch know the host by."""
     return _local_mac(digest("far mac", plan, network))
 
 
 def sibling_mac(plan: str, network: str) -> str:
-    """Derive the MAC that guests on a NIC know the host by."""
+    """Return the MAC that guests on a NIC know the host by."""
     return _local_mac(digest("sibling mac", plan, network))
 
 
 def net_mac(uplink_mac: str, name: str) -> str:
-    """Derive the MAC of a device of `vmnet net`; two hosts of one LAN both have an mvn0."""
+    """Return the MAC of a device of `vmnet net`; two hosts of one LAN both have an mvn0."""
     return _local_mac(digest("net mac", uplink_mac, name))
 
 
 def altname(plan: str, vm: str, nic_index: int) -> str:
-    """Name the macvtap for people; at most 127 bytes (ALTIFNAMSIZ less its NUL)."""
+    """Return the macvtap's name for people; at most 127 bytes (ALTIFNAMSIZ less its NUL)."""
     return f"vmnet-{plan}-{vm}-{nic_index}"
 
 
@@ -130,12 +130,12 @@ def alias(plan: str, vm: str, nic_index: int) -> str:
 
 
 def domain(plan: str, vm: str) -> str:
-    """Name the libvirt domain of a VM."""
+    """Return the name of a VM's libvirt domain."""
     return f"{plan}-{vm}"
 
 
 def domain_uuid(plan: str, vm: str) -> str:
-    """Derive the domain's UUID: version 5 of "PLAN/VM" in vmnet's namespace (RFC 4122, 4.3)."""
+    """Return the domain's UUID: version 5 of "PLAN/VM" in vmnet's namespace (RFC 4122, 4.3)."""
     return str(uuid5(_NAMESPACE, f"{plan}/{vm}"))
 
 

@@ -24,7 +24,7 @@ _LEXICAL = re.compile(
     r"|://(?P<login>[^/\s\"']+)@"
     r"|://[^\s?\"']+\?(?P<query>[^\s\"',}]+)"
 )
-"""What is taken for a secret in a line by its looks: where no parser says so, as in a comment."""
+"""What looks like a secret in a line: where no parser knows, as in a comment."""
 
 _MAY_BE = re.compile(rf"(?i){_WORDS}|content")
 
@@ -99,16 +99,14 @@ class _Mark(Protocol):
 class _Values:
     """Follows a parser's events: which of them are keys, and where the values of secret ones end.
 
-    On the stack lies for each open mapping whether a key comes next, for each list None.
+    The stack has for each open mapping whether a key comes next, for each list None.
     """
 
     def __init__(self) -> None:
         self.spans: list[_Span] = []
         self._open: list[bool | None] = []
-        self._secret: tuple[int, _Place] | None = (
-            None  # the depth of the value under way, its start
-        )
-        self._armed = False
+        self._secret: tuple[int, _Place] | None = None  # the depth of the open value, its start
+        self._after_secret_key = False
         self._last: _Place = (0, 0)
 
     def see(self, event: Event) -> None:
@@ -125,16 +123,16 @@ class _Values:
         import yaml
 
         is_key = bool(self._open and self._open[-1])
-        if self._armed and self._secret is None:
+        if self._after_secret_key and self._secret is None:
             # A network or a VM may be called "secret": what stands in such is judged key by key.
             named = is_mapping and len(self._open) == _NAMES
             self._secret = None if named else (len(self._open), _place(event.start_mark))
-        self._armed = False
+        self._after_secret_key = False
         if isinstance(event, yaml.CollectionStartEvent):
             self._open.append(True if is_mapping else None)
             return
         if is_key and isinstance(event, yaml.ScalarEvent):
-            self._armed = is_secret(event.value)
+            self._after_secret_key = is_secret(event.value)
         self._ended(event)
 
     def _ended(self, event: Event) -> None:

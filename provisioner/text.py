@@ -1,4 +1,4 @@
-"""Foreign text made safe to show: what a guest, an image or a plan says may drive a terminal."""
+"""Foreign text made safe to show: text of guests, images or plans may drive a terminal."""
 
 import re
 import unicodedata

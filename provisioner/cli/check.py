@@ -83,7 +83,7 @@ def _refuse(pairs: str, *, watch: bool, tap: bool, json: bool) -> None:
 
 
 def show(report: "Report", *, tap: bool, json: bool) -> None:
-    """Print the report, and tell a GitHub job where there is one."""
+    """Print the report; in a GitHub job, with annotations."""
     if json:
         from provisioner.report.report import as_json
 
@@ -94,11 +94,11 @@ def show(report: "Report", *, tap: bool, json: bool) -> None:
         typer.echo(as_tap(report), nl=False)
     else:
         output.show(report)
-        _tell_github(report)
+        _annotate(report)
 
 
-def _tell_github(report: "Report") -> None:
-    """Tell a GitHub job what is wrong, and sum up the step; elsewhere do nothing."""
+def _annotate(report: "Report") -> None:
+    """Annotate a GitHub job with what is wrong, and sum up the step; elsewhere do nothing."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
     from provisioner.host.system import whole_files

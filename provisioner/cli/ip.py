@@ -47,7 +47,7 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
 
 
 def _lines(found: "NicAddresses", *, bare: bool) -> Iterator[str]:
-    """Give the addresses, alone as scripts want them, or with where they are known from."""
+    """Return the addresses, alone as scripts want them, or with where they are known from."""
     for known in found.addresses:
         name = f"{found.vm}.{found.nic}"
         how = "; ".join(known.how)

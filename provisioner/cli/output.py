@@ -133,7 +133,7 @@ def _measured(report: "Report") -> None:
     if report.results and len(report.results) <= _FEW:
         print_table(_results(report.results))
     for pairs, finding in causes(report):
-        # One line each: what a guest has said must not begin a line, which a CI runner would read.
+        # One line each: a guest's text must not begin a line, which a CI runner would read.
         typed(one_line(f"{pairs}: {finding.what}" if pairs else finding.what, _LONG))
         for seen in finding.evidence:
             typed(f"  seen: {one_line(seen, _LONG)}")
@@ -231,7 +231,7 @@ def _vms(report: "Report") -> "Table":
 
 
 def _guests(report: "Report") -> "Table":
-    """Lay out what guests say of themselves: text, whatever it looks like."""
+    """Return what guests report of themselves: text, whatever it looks like."""
     titles = ("hostname", "OS", "kernel", "load", "disks", "says its addresses are")
     made = table("VM", *titles)
     for vm in report.vms:

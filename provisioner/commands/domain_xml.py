@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from provisioner.commands.target import PlanTarget
 
 
-def drawn(target: "PlanTarget", steps: Iterable[Step]) -> dict[Key, str]:
-    """Draw every domain that steps will create, by its key, before the first of them is done.
+def domain_xmls(target: "PlanTarget", steps: Iterable[Step]) -> dict[Key, str]:
+    """Return the XML of every domain that steps will create, before the first is done.
 
     Raises Complaints, all at once, when templates of the user's give what must not go to libvirt.
     """
@@ -29,7 +29,10 @@ def drawn(target: "PlanTarget", steps: Iterable[Step]) -> dict[Key, str]:
 
 
 def domain_xml(target: "PlanTarget", domain: Domain) -> str:
-    """Draw one domain. Raises VmnetError or Complaints when a template of the user's cannot be."""
+    """Return the XML of one domain.
+
+    Raises VmnetError or Complaints when a template of the user's cannot be used.
+    """
     vm = target.plan.vm(domain.vm)
     if not vm.template:
         return render.domain_xml(domain)

@@ -71,7 +71,7 @@ class _Order:
         return self._sorter.is_active()
 
     def ready(self) -> Iterator[Step]:
-        """Give each step once, when all it needs has ended well."""
+        """Return each step once, when all that it needs has been done."""
         for i in self._sorter.get_ready():
             step = self._by_id[i]
             if step.after & self._broken:

@@ -103,7 +103,7 @@ class HostSession:
             )
 
     def choose(self, what: str, chosen: Chosen) -> None:
-        """Tell the user what was chosen automatically, and keep it for the report."""
+        """Show the user what was chosen automatically, and keep it for the report."""
         self.tell(f"{what} {chosen.what}: {chosen.why}")
         self.chosen.append((what, chosen.what, chosen.why))
 
@@ -165,7 +165,7 @@ class Session(HostSession):
     def refuse_taken_addresses(self, fresh: Container[str]) -> None:
         """Raise Complaints when a machine on a LAN has an address that a guest would take.
 
-        `fresh` are the VMs that will be started or told of new addresses; all others have theirs.
+        `fresh` are the VMs that will be started or get new addresses; all others have theirs.
         """
         plan, here = self.target.plan, self._hosted(self.snapshot.facts)
         asked = []
@@ -259,7 +259,7 @@ def begun(target: NameTarget | PlanTarget, run: CommandRun) -> Iterator[Any]:
 
 
 def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
-    """Let NICs that bear a MAC of the host's, or of root's devices, have it."""
+    """Return NICs with the MACs that are not the plan's: the host's, or of root's devices."""
     from provisioner.network.addressing import with_macs
 
     macs = {n.name: uplink_mac(plan, n, facts) for n in plan.networks}

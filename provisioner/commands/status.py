@@ -31,7 +31,7 @@ _RUNS = "running"
 
 
 def status(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
-    """Say what the plan is made of now, and what `up` would do."""
+    """Return what the plan is made of now, and what `up` would do."""
     with begun(target, run) as session:
         have = session.snapshot.resources
         want = {k: r for k, r in have.items() if not isinstance(r, Leftover)}
@@ -45,7 +45,7 @@ def status(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
 
 
 def _with_guests(session: HostSession, report: Report) -> Report:
-    """Add to each VM that runs what its guest says of itself, or why it says nothing."""
+    """Add to each VM that runs what its guest reports of itself, or why it reports nothing."""
     running = {vm.name for vm in report.vms if vm.state == _RUNS}
     agents = session.await_agents(running, _AGENTS_S) if running else set()
     end = time.monotonic() + _ALL_S
@@ -65,7 +65,7 @@ def _guest(call: Call[GuestInfo], end: float) -> GuestInfo:
 
 
 def _hindrances(session: HostSession) -> Iterator[str]:
-    """Say what keeps frames of the plan's guests from passing: vmnet link, and their guards."""
+    """Return what keeps frames of the plan's guests from passing: vmnet link, and their guards."""
     domains = session.domains
     devices = {nic.link: str(key) for d in domains for key, nic in numbered(d.vm, d.nics)}
     if not devices or session.snapshot.facts.user:
@@ -85,7 +85,7 @@ def _hindrances(session: HostSession) -> Iterator[str]:
 
 
 def render(target: PlanTarget, vm: str) -> str:
-    """Give the XML of one VM of the plan, as `up` would hand it to libvirt; no rights are needed.
+    """Return the XML of one VM of the plan, as `up` would pass it to libvirt; no rights are needed.
 
     Raises VmnetError when the plan has no such VM.
     """

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from provisioner.commands.check.run import When, checked
-from provisioner.commands.domain_xml import drawn
+from provisioner.commands.domain_xml import domain_xmls
 from provisioner.commands.execute import Outcome, execute
 from provisioner.commands.session import HostSession, Session, begun
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
@@ -51,7 +51,7 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
             want = session.wanted()
             steps = diff(want, session.snapshot.resources)
             _refuse_restarts(steps, run)
-            xmls = drawn(target, steps)
+            xmls = domain_xmls(target, steps)
             changed = _vms(steps, Verb.CREATE, Verb.UPDATE)
             kept.enter_context(session.claimed(changed))
             session.refuse_taken_addresses(changed)
@@ -75,7 +75,7 @@ def plan(target: PlanTarget, run: CommandRun) -> Report:
         session.refuse()
         _warn(session)
         steps = diff(session.wanted(build=False), session.snapshot.resources)
-        drawn(target, steps)
+        domain_xmls(target, steps)
         return reported(session, Outcome(), steps)
 
 
@@ -155,7 +155,7 @@ def _done(
 
 
 def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report:
-    """Put together what is known after the steps, before anything has been measured."""
+    """Return what is known after the steps, before anything has been measured."""
     failed = tuple(Failure(str(step), error) for step, error in outcome.failed)
     status = Exit.DONE
     if failed:

@@ -26,7 +26,7 @@ in /sys/class/net/NAME/uevent); that of the others is "ether"."""
 _LEAST_MTU: Final = 1280  # of IPv6 (RFC 8200)
 _NAMED: Final = 3
 UNMANAGED: Final = "[Link] Unmanaged"
-"""A key laid beside those of [Match]: the file says hands off."""
+"""A key beside those of [Match]: the file keeps networkd off what matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class SysfsNic:
-    """What sysfs says of a NIC besides what netlink says."""
+    """What sysfs has of a NIC besides what netlink has."""
 
     driver: str = ""
     speed: int = 0  # Mbit/s; 0 unknown

@@ -13,7 +13,7 @@ _SIGNS = frozenset("\\`*_[]|~#!<>&@:$")
 
 
 def annotations(report: Report) -> str:
-    """Write a command for each thing that is wrong."""
+    """Return a workflow command for each cause of failures."""
     lines = []
     for pairs, finding in causes(report):
         about = f"{pairs}: " if pairs else ""
@@ -49,7 +49,7 @@ def _property(text: str) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Let a text be nothing but text: no HTML, no link, no table, no mention."""
+    """Return a text that stays text: no HTML, no link, no table, no mention."""
     return "".join(f"&#{ord(c)};" if c in _SIGNS else c for c in one_line(text, 1000))
 
 

@@ -82,7 +82,7 @@ def as_html(report: Report, plan: "Plan") -> str:
 
 
 def topology(plan: "Plan") -> tuple[list[Box], list[Edge]]:
-    """Lay networks out in a row above VMs and other machines; a line for each NIC, with its mode.
+    """Return networks in a row above VMs and other machines, and a line with the mode of each NIC.
 
     A machine is joined to the networks on uplinks that an address of its lies in.
     """

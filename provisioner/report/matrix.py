@@ -41,7 +41,7 @@ PLAIN = {"✓": "+", "✗": "x", "·": ".", "!": "!", "?": "?", "~": "~"}
 
 
 def grids(results: Iterable[Result]) -> list[Grid]:
-    """Put the results into grids, one for each network, in the order of the results."""
+    """Return the results as grids, one for each network, in the order of the results."""
     by_network: dict[str, dict[tuple[str, str], list[Result]]] = {}
     for result in results:
         cells = by_network.setdefault(result.pair.network, {})
@@ -64,7 +64,7 @@ def _ordered(sources: Sequence[str], targets: Iterable[str]) -> tuple[str, ...]:
 
 
 def cell(found: Sequence[Result]) -> Cell:
-    """Sum up all that was measured of one pair: what is wrong hides what is right."""
+    """Return the sum of all that was measured of one pair: what is wrong hides what is right."""
     broken = [r for r in found if not r.met]
     if broken:
         return _broken(broken, len(found))

@@ -56,13 +56,13 @@ class _Search:
         self._by_mac: dict[str, NicId] = {mac: key for key, mac in self._macs.items()}
 
     def run(self, seconds: float) -> list[NicAddresses]:
-        """Listen, ask and be told, all at once; then sweep for those that are still unknown."""
+        """Listen and ask, all at once; then sweep for those that are still unknown."""
         end = time.monotonic() + seconds
         with ThreadPoolExecutor(max_workers=3) as side_by_side:
             passive = side_by_side.submit(self._listen, min(seconds, _ASK_S))
-            told = side_by_side.submit(self._ask_agents, end)
+            agents = side_by_side.submit(self._ask_agents, end)
             self._ask_wires(self._candidates())
-            told.result()
+            agents.result()
             passive.result()
         self._take_leases()
         self._ask_wires(self._unconfirmed())

@@ -62,7 +62,7 @@ class SshAccess:
         return self._routes.ways(vm, source)
 
     def is_up(self, vm: str) -> bool:
-        """Tell whether a VM's macvtaps are there."""
+        """Return whether a VM's macvtaps are there."""
         alias = naming.alias(self.plan.name, vm, 0)
         there = any(link.alias == alias for link in self.facts.links)
         return there or any(self.plan.network(n.network).granted for n in self.plan.vm(vm).nics)

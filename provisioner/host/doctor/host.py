@@ -38,7 +38,7 @@ def facts() -> tuple[Facts, frozenset[str]]:
 
 
 def kernel(firewall_of: Facts) -> Kernel:
-    """Ask the running kernel for its drivers, and read what its build says."""
+    """Ask the running kernel for its drivers, and read what its build has."""
     uname = os.uname()
     modules = Path("/lib/modules", uname.release)
     names = (_fields(modules / "modules.dep", ":"), _fields(modules / "modules.builtin", ""))
@@ -75,10 +75,10 @@ def kvm() -> Kvm:
 def qemu() -> tuple[str, str]:
     """Return QEMU's version, and what is wrong with it."""
     try:
-        uname = programs.run([EMULATOR, "--version"], timeout_s=_PATIENCE_S).stdout
+        version = programs.run([EMULATOR, "--version"], timeout_s=_PATIENCE_S).stdout
     except VmnetError as error:
         return "", error.what
-    return (uname.splitlines() or [""])[0], ""
+    return (version.splitlines() or [""])[0], ""
 
 
 def nodes() -> Nodes:
@@ -191,8 +191,8 @@ def _options(release: str) -> dict[str, str]:
             raw = file.read_bytes()
             text = (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode(errors="replace")
             wanted = {need.option for need in NEEDS}
-            uname = (x.removeprefix("CONFIG_").partition("=") for x in text.splitlines())
-            return dict.fromkeys(wanted, "n") | {k: v for k, _, v in uname if k in wanted}
+            lines = (x.removeprefix("CONFIG_").partition("=") for x in text.splitlines())
+            return dict.fromkeys(wanted, "n") | {k: v for k, _, v in lines if k in wanted}
     return {}
 
 
