@@ -1,14 +1,21 @@
-"""Files that a plan names besides itself: found, looked at and read before anything is touched."""
+"""Files that a plan names besides itself: found, read and judged before anything is touched.
+
+Passwords are hashed here, too: what becomes of both is in the guests' seeds.
+"""
 
 import hashlib
 import stat
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provisioner.errors import VmnetError, Where, bad_input, collected, refuse
+from provisioner.errors import VmnetError, Where, bad_input, collected, refuse, unquoted
+from provisioner.guest import ignition, userdata
 from provisioner.guest.boot import BootFile
+from provisioner.guest.userdata import Own, Texts
 from provisioner.host.libvirt import embedded
-from provisioner.host.system import plan_files
+from provisioner.host.system import accounts, plan_files
 from provisioner.image import source
 from provisioner.text import one_line
 
@@ -19,18 +26,8 @@ if TYPE_CHECKING:
     from provisioner.plan.vm import Vm
 
 _BOOTED = ("kernel", "initrd", "ignition", "template")
+_MOST_OF_A_TEXT = 64 << 10
 _MOST = {"kernel": 1 << 30, "initrd": 4 << 30, "ignition": 512 << 10, "template": 256 << 10}
-
-
-def denied(target: "PlanTarget", found: "Files") -> set[tuple[str, int]]:
-    """Return the disks, by VM and number, that the user whom embedded QEMUs run as cannot open."""
-    return {
-        (vm.name, at)
-        for vm in target.plan.vms
-        for at, disk in enumerate(vm.disks)
-        if disk.path or disk.device
-        if not embedded.can_open(found[vm.name, f"disks/{at}"].path, write=not disk.readonly)
-    }
 
 
 def files(target: "PlanTarget") -> "Files":
@@ -71,23 +68,23 @@ def _where(places: "Places", vm: str, key: str) -> Where:
 
 def _file(fence: plan_files.Fence, kind: str, path: str) -> BootFile:
     """Look at one file, and digest what will be copied. QEMU itself opens disks, by their path."""
-    told = one_line(path)
+    shown = one_line(path)
     with plan_files.found(fence, kind, path) as found:
         if kind == "device" and not stat.S_ISBLK(found.stat.st_mode):
             raise bad_input(
-                f'the device "{told}" is not a block device',
+                f'the device "{shown}" is not a block device',
                 "see: lsblk, and ls -l /dev/disk/by-id",
             )
         if kind != "device" and not stat.S_ISREG(found.stat.st_mode):
-            raise bad_input(f'the {kind} "{told}" is not a regular file', "name a file")
-        digest = _digest(found, kind, told) if kind in _MOST else ""
+            raise bad_input(f'the {kind} "{shown}" is not a regular file', "name a file")
+        digest = _digest(found, kind, shown) if kind in _MOST else ""
         return BootFile(str(found.real), digest)
 
 
-def _digest(found: plan_files.Found, kind: str, told: str) -> str:
+def _digest(found: plan_files.Found, kind: str, shown: str) -> str:
     if found.stat.st_size > _MOST[kind]:
         raise bad_input(
-            f'the {kind} "{told}" has {found.stat.st_size} bytes',
+            f'the {kind} "{shown}" has {found.stat.st_size} bytes',
             f"{_MOST[kind]} bytes are the most",
         )
     try:
@@ -95,5 +92,85 @@ def _digest(found: plan_files.Found, kind: str, told: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise bad_input(
-            f'the {kind} "{told}" cannot be read: {error.strerror}', "fix its permissions"
+            f'the {kind} "{shown}" cannot be read: {error.strerror}', "fix its permissions"
         ) from error
+
+
+def denied(target: "PlanTarget", found: "Files") -> set[tuple[str, int]]:
+    """Return the disks, by VM and number, that the user whom embedded QEMUs run as cannot open."""
+    return {
+        (vm.name, at)
+        for vm in target.plan.vms
+        for at, disk in enumerate(vm.disks)
+        if disk.path or disk.device
+        if not embedded.can_open(found[vm.name, f"disks/{at}"].path, write=not disk.readonly)
+    }
+
+
+def texts(target: "PlanTarget") -> Texts:
+    """Read the files for guests, and hash passwords. Raises Complaints about unusable ones."""
+    reader = _Reader(target)
+    for vm in target.plan.vms:
+        reader.read(vm)
+    refuse(reader.complaints)
+    return Texts(reader.files, reader.own, reader.hashes)
+
+
+@dataclass(slots=True)
+class _Reader:
+    target: "PlanTarget"
+    files: dict[str, str] = field(default_factory=dict)
+    own: dict[str, Own] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    complaints: list[VmnetError] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    quotable: bool = True  # whether complaints may show lines of the file that was read last
+
+    def read(self, vm: "Vm") -> None:
+        self._read_own(vm)
+        self._read_ignition(vm)
+        for at, file in enumerate(vm.files):
+            text = self._text(file.source, _MOST_OF_A_TEXT, vm.name, "files", at, "source")
+            if file.source and text is not None:
+                self.files[file.source] = text
+        if vm.password:
+            with self._collecting(vm.name, "password"):
+                self.hashes[vm.name] = accounts.hashed(self.target.name, vm.name, vm.password)
+
+    def _read_own(self, vm: "Vm") -> None:
+        text = self._text(vm.cloud_init, userdata.MOST_BYTES, vm.name, "cloud_init")
+        if vm.cloud_init and text is not None:
+            own, found = userdata.read(text, self._shown(vm.cloud_init))
+            self._judged(found)
+            if own:
+                self.own[vm.cloud_init] = own
+
+    def _read_ignition(self, vm: "Vm") -> None:
+        text = self._text(vm.ignition, ignition.MOST_BYTES, vm.name, "ignition")
+        if vm.ignition and text is not None:
+            self._judged(ignition.complaints(text, self._shown(vm.ignition)))
+            self.files[vm.ignition] = text
+
+    def _text(self, written: str | None, most_bytes: int, vm: str, *path: str | int) -> str | None:
+        """Read a file once, however many VMs name it; complaints about it are made once, too."""
+        if not written:
+            return None
+        key = (written, str(path[0]))
+        if key in self.seen:
+            return None
+        self.seen.add(key)
+        text: str | None = None
+        with self._collecting(vm, *path):
+            kind, fence = str(path[-1]), self.target.fence
+            text, self.quotable = plan_files.text(fence, kind, written, most_bytes)
+        return text
+
+    def _collecting(self, *path: str | int) -> AbstractContextManager[None]:
+        return collected(self.complaints, self.target.positions.where("vms", *path))
+
+    def _shown(self, written: str) -> str:
+        return str(self.target.fence.folder / written)
+
+    def _judged(self, found: list[VmnetError]) -> None:
+        """Keep complaints about a file; a line of one outside the plan's folder is not quoted."""
+        self.complaints += found if self.quotable else map(unquoted, found)

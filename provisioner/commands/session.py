@@ -122,9 +122,7 @@ class Session(HostSession):
     @cached_property
     def texts(self) -> "Texts":
         """What is in the plan's files for guests. Raises Complaints about unusable ones."""
-        from provisioner.commands import guest_files
-
-        return guest_files.texts(self.target)
+        return plan_files.texts(self.target)
 
     def refuse(self) -> None:
         """Raise Complaints when the host forbids the plan; nothing has been touched yet."""

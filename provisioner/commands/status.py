@@ -89,14 +89,13 @@ def render(target: PlanTarget, vm: str) -> str:
 
     Raises VmnetError when the plan has no such VM.
     """
-    from provisioner.commands import guest_files
     from provisioner.network.addressing import assign
 
     plan = target.plan
     facts = Facts(home=str(paths.home(plan.name)))
     accel = Chosen("tcg" if plan.accel == "auto" else str(plan.accel), "for show")
     images = defaults.images(target, {}, None)
-    texts = guest_files.texts(target)
+    texts = plan_files.texts(target)
     new = New(images, accel, files=plan_files.files(target), loader=firmware.loader(), texts=texts)
     want = desired(plan, assign(plan), facts, new)
     return domain_xml(target, domain(want.values(), one(target, vm)))

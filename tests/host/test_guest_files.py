@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.commands import guest_files
+from provisioner.commands import plan_files as planned
 from provisioner.commands.target import PlanTarget
 from provisioner.errors import Complaints, Exit
 from provisioner.guest.userdata import Own, Texts
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 def texts(folder: Path, inside: str, *allowed: Path) -> Texts:
     file = folder / "p.yaml"
     loaded = load(PLAN.format(inside=inside), str(file))
-    return guest_files.texts(PlanTarget("lab", loaded.plan, loaded.places, folder, allowed=allowed))
+    return planned.texts(PlanTarget("lab", loaded.plan, loaded.places, folder, allowed=allowed))
 
 
 def complaints(folder: Path, inside: str) -> list[str]:
