@@ -52,7 +52,7 @@ class HostSession:
     run: CommandRun
     snapshot: Snapshot
     nics: Nics = field(default_factory=dict)
-    chosen: list[tuple[str, str, str]] = field(default_factory=list)  # of what, what, why
+    chosen: dict[str, Chosen] = field(default_factory=dict)  # by what it was chosen for
 
     @property
     def worker(self) -> Worker:
@@ -72,7 +72,7 @@ class HostSession:
     @property
     def is_embedded(self) -> bool:
         """Whether libvirt runs inside vmnet: then QEMU's rights to files are vmnet's business."""
-        return any(what == "libvirt" and is_embedded(uri) for what, uri, _ in self.chosen)
+        return is_embedded(self.chosen["libvirt"].what)
 
     def look(self) -> Snapshot:
         """Look at the host again."""
@@ -105,7 +105,7 @@ class HostSession:
     def choose(self, what: str, chosen: Chosen) -> None:
         """Show the user what was chosen automatically, and keep it for the report."""
         self.tell(f"{what} {chosen.what}: {chosen.why}")
-        self.chosen.append((what, chosen.what, chosen.why))
+        self.chosen[what] = chosen
 
 
 @dataclass

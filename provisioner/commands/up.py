@@ -171,7 +171,7 @@ def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report
         command=session.run.command.name,
         plan=session.target.name,
         status=status,
-        chosen=tuple(session.chosen),
+        chosen=dict(session.chosen),
         warnings=tuple(notes),
         done=tuple(map(str, outcome.done)),
         to_do=tuple(map(str, left)),

@@ -58,7 +58,7 @@ def _counted(name: str, tests: int, failures: int, errors: int, seconds: float) 
 def _properties(report: Report) -> ET.Element:
     properties = ET.Element("properties")
     known = {"vmnet": __version__, "plan": report.plan}
-    known |= {f"chosen {of}": f"{what}: {why}" for of, what, why in report.chosen}
+    known |= {f"chosen {of}": f"{one.what}: {one.why}" for of, one in report.chosen.items()}
     for name, value in known.items():
         ET.SubElement(properties, "property", name=_clean(name), value=_clean(value))
     return properties

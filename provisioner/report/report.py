@@ -1,12 +1,13 @@
 """What a command found and did: one value, shown as text or as JSON."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from provisioner.check.result import Finding, Result
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.json_document import json_document
+from provisioner.network.facts import Chosen
 
 _MOST_PAIRS = 4  # of one cause that are named
 
@@ -38,7 +39,7 @@ class Report:
     command: str
     plan: str
     status: Exit = Exit.DONE
-    chosen: tuple[tuple[str, str, str], ...] = ()  # of what, what, why
+    chosen: Mapping[str, Chosen] = field(default_factory=dict)  # by what it was chosen for
     warnings: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
     to_do: tuple[str, ...] = ()
@@ -106,7 +107,7 @@ def as_json(report: Report) -> str:
         plan=report.plan,
         status=int(report.status),
         summary=report.summary,
-        chosen={of: {"value": what, "why": why} for of, what, why in report.chosen},
+        chosen={of: {"value": one.what, "why": one.why} for of, one in report.chosen.items()},
         warnings=report.warnings,
         done=report.done,
         to_do=report.to_do,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from provisioner.check.result import Finding, Result, Vantage
 from provisioner.errors import Exit
+from provisioner.network.facts import Chosen
 from provisioner.plan.load.loader import load
 from provisioner.reachability.pairs import Expected, Pair
 from provisioner.report.report import Report, VmStatus
@@ -44,7 +45,7 @@ def report(*results: Result, hostile: str = "", findings: tuple[Finding, ...] = 
         "check",
         "lab",
         Exit.CHECK_FAILED,
-        chosen=(("libvirt", "embedded", f"because {hostile}"),),
+        chosen={"libvirt": Chosen("embedded", f"because {hostile}")},
         results=results,
         findings=findings,
         vms=(VmStatus("a", "running", 1, ("10.0.0.1/24",), ("/dev/tap1",)),),

@@ -22,6 +22,7 @@ from provisioner.host.guest import console_log
 from provisioner.host.lab import switch_probe
 from provisioner.host.network import nftables
 from provisioner.network.devices import uplink_of
+from provisioner.network.facts import Chosen
 from provisioner.plan.checks import HOST
 from provisioner.plan.nic_id import numbered
 from provisioner.reachability import external, pairs, user_checks
@@ -116,7 +117,7 @@ def _reported(session: Session, report: Report, when: When) -> Report:
     violated |= {finding.about for finding in report.findings}
     names = {vm.name for vm in session.target.plan.vms}
     home = Path(session.snapshot.facts.home)
-    said = tuple(
+    consoles = tuple(
         (vm, console_log.last_lines(home / "console" / f"{vm}.log", _CONSOLE_LINES))
         for vm in sorted(violated & names)
     )
@@ -124,7 +125,9 @@ def _reported(session: Session, report: Report, when: When) -> Report:
     if status is Exit.DONE:
         status = Exit.CHECK_FAILED if violated else Exit.PARTLY_DONE if report.to_do else Exit.DONE
     took = time.monotonic() - when.started
-    return replace(report, status=status, consoles=said, seconds=took)
+    return replace(
+        report, status=status, chosen=dict(session.chosen), consoles=consoles, seconds=took
+    )
 
 
 def _pairs(session: Session, up: set[str]) -> tuple[Pair, ...]:
@@ -165,9 +168,8 @@ def _measured_switches(session: Session, pairs: Iterable[Pair]) -> dict[str, boo
             continue
         if reflects is not None:
             found[uplink] = reflects
-            session.chosen.append(
-                (f"switch behind {uplink}", "reflects" if reflects else "reflects not", "measured")
-            )
+            answer = "reflects" if reflects else "reflects not"
+            session.chosen[f"switch behind {uplink}"] = Chosen(answer, "measured")
     return found
 
 
