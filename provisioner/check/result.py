@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from provisioner.reachability.pairs import Expected, Pair
+
+if TYPE_CHECKING:
+    from provisioner.plan.ip import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +17,7 @@ class Result:
     """What was measured of one pair and one address."""
 
     pair: Pair
-    address: str
+    address: Address | None
     reached: bool | None  # None: it could not be measured
     seconds: float | None = None
     note: str = ""

@@ -44,9 +44,9 @@ class NicConfig:
     ra: bool = False
 
     @property
-    def static(self) -> tuple[str, ...]:
-        """The addresses that are known before the guest has asked anybody, without prefixes."""
-        return () if self.dhcp else tuple(str(one.ip) for one in self.addresses)
+    def static(self) -> tuple[Address, ...]:
+        """The addresses that are known before the guest has asked anybody."""
+        return () if self.dhcp else tuple(one.ip for one in self.addresses)
 
 
 Nics = Mapping[NicId, NicConfig]

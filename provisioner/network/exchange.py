@@ -5,10 +5,10 @@ Frames come from hosts that nobody vouches for: what is cut short or tagged is n
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
 
 from provisioner.network import frames
 from provisioner.network.frames import Arp, Ip, Nd
+from provisioner.plan.ip import Address
 
 
 class FrameKind(StrEnum):
@@ -25,11 +25,11 @@ class Exchange:
     """Who asks (its MAC), and the address that is asked for."""
 
     source_mac: str
-    address: str
+    address: Address
 
     def kind(self, frame: bytes) -> FrameKind | None:
         """Return what a frame is in this exchange; None when it is not part of it."""
-        wanted = ip_address(self.address)
+        wanted = self.address
         match frames.parse(frame):
             case Arp(operation=1) as arp if arp.target == wanted != arp.sender:
                 return FrameKind.WHO_HAS

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from provisioner.plan import units
+from provisioner.plan.ip import Address
 from provisioner.plan.scalars import BadValue, meant, quoted
 
 AUTO: Final = "auto"
@@ -79,7 +80,7 @@ class Probe:
     """
 
     asked: CheckSpec
-    address: str
+    address: Address | None
     within_s: float = 0.0
     own_mtu: int = 0
     peer: str = ""
@@ -128,11 +129,11 @@ def asked(text: str) -> CheckSpec:
     return reader.asked
 
 
-def at_address(url: str, address: str) -> str:
+def at_address(url: str, address: Address | None) -> str:
     """Put an address into a URL in place of its host's name; without an address the name stays."""
-    if not address:
+    if address is None:
         return url
-    host = f"[{address}]" if ":" in address else address
+    host = f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004
     return re.sub(r"^(https?://)(\[[^\]]*\]|[^/:]+)", lambda m: m[1] + host, url, count=1)
 
 

@@ -37,12 +37,12 @@ def _of(
     expected, why = _promise(vm, network, nic)
     if config.gateways:
         gateway = f"({GATEWAY})" if any(x.name == GATEWAY for x in plan.vms) else GATEWAY
-        at = tuple(map(str, config.gateways))
+        at = config.gateways
         yield Pair(name, vm, gateway, expected, why, at, nic=number, source_nic=number)
     if not (config.static or config.dhcp or config.ra):
         return
     for host, machine in plan.hosts.items():
-        at = tuple(map(str, machine.on(network.subnet)))
+        at = machine.on(network.subnet)
         if at:
             yield Pair(name, vm, host, expected, why, at, nic=number, source_nic=number)
         if at and machine.ssh:

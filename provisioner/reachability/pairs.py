@@ -45,7 +45,8 @@ class Pair:
     target: str
     expected: Expected
     why: str
-    addresses: tuple[str, ...]  # the target's static ones; empty where DHCP gives them
+    # The target's static ones; empty where DHCP gives them, None where what is asked has a name.
+    addresses: "tuple[Address | None, ...]"
     nic: int = 0  # the target's NIC (the source's, when the target is not a guest)
     source_nic: int = 0
     asked: str = "ping"  # or what a check of the user's asks: "tcp/22", "mtu 1500" …
@@ -187,8 +188,7 @@ class _Segment:
             why = _FAR_SIDE
         if source == HOST:
             return Pair(network.name, HOST, vm, expected, why, end.config.static, nic=end.number)
-        met = network.switch_addresses if network.switch else self.met
-        at = tuple(map(str, met))
+        at = network.switch_addresses if network.switch else self.met
         if not at or not (end.config.static or end.config.dhcp):
             return None  # nobody knows where to ask, or from which address
         nic = end.number

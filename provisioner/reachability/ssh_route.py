@@ -87,7 +87,7 @@ class Routes:
     def _addresses(self, pair: Pair) -> tuple[str, ...]:
         """Give the planned addresses, static ones or the leases that vmnet's own server has."""
         planned = self._nics[pair.target_key].addresses
-        return pair.addresses or tuple(str(a.ip) for a in planned)
+        return tuple(map(str, pair.addresses or (a.ip for a in planned)))
 
     def _granted(self, target: str) -> Iterator[Way]:
         for key, nic in numbered(target, self._plan.vm(target).nics):

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from provisioner.network.addressing import Nics
+    from provisioner.plan.ip import Address
     from provisioner.plan.model import Plan
+
+    _Addresses = tuple[Address | None, ...]
 
 
 def wants_matrix(plan: Plan) -> bool:
@@ -34,7 +37,11 @@ class _Lines:
     """One line, and all pairs that it means."""
 
     def __init__(
-        self, plan: Plan, nics: Nics, met: dict[tuple[str, str], tuple[str, ...]], check: Check
+        self,
+        plan: Plan,
+        nics: Nics,
+        met: dict[tuple[str, str], _Addresses],
+        check: Check,
     ) -> None:
         self._plan = plan
         self._nics = nics
@@ -80,16 +87,16 @@ class _Lines:
             case "host":
                 addresses = self._met.get((source, network), ())
             case "gateway" if source != HOST:
-                addresses = tuple(map(str, self._nics[NicId(source, nic)].gateways))
+                addresses = self._nics[NicId(source, nic)].gateways
             case name if name in self._plan.hosts:
-                addresses = tuple(map(str, self._plan.hosts[name].addresses))
+                addresses = self._plan.hosts[name].addresses
             case text:
-                addresses = (text,) if is_address(text) else ()
+                addresses = (ip_address(text),) if is_address(text) else ()
         name = check.target or check.asked.text
         # A URL's or a DNS name's address is the resolver's business.
         asks_by_name = check.asked.what in {What.HTTP, What.DNS} and not addresses
-        told = ("",) if asks_by_name else self._of_version(addresses)
-        yield self._pair(network, source, name, told, nic, nic)
+        at = (None,) if asks_by_name else self._of_version(addresses)
+        yield self._pair(network, source, name, at, nic, nic)
 
     def _networks(self, end: str) -> dict[str, int]:
         """Give the networks of a VM, with its first NIC on each; those that a machine lies in."""
@@ -101,12 +108,18 @@ class _Lines:
         nics = self._plan.vm(end).nics
         return {nic.network: i for i, nic in reversed(list(enumerate(nics)))}
 
-    def _of_version(self, addresses: Iterable[str]) -> tuple[str, ...]:
+    def _of_version(self, addresses: Iterable[Address | None]) -> tuple[Address, ...]:
         version = self._check.version
-        return tuple(a for a in addresses if version in {0, ip_address(a).version})
+        return tuple(a for a in addresses if a and version in {0, a.version})
 
     def _pair(
-        self, network: str, source: str, target: str, addresses: tuple[str, ...], nic: int, own: int
+        self,
+        network: str,
+        source: str,
+        target: str,
+        addresses: _Addresses,
+        nic: int,
+        own: int,
     ) -> Pair:
         check = self._check
         return Pair(

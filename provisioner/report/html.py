@@ -118,7 +118,7 @@ def _entry(r: Result) -> dict[str, object]:
     finding = r.finding or Finding("", "")
     return {
         "asked": title(r),
-        "address": r.address,
+        "address": str(r.address or ""),
         "expected": str(r.pair.expected),
         "why": r.pair.why,
         "observed": f"{r.observed}{took}",

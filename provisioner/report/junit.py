@@ -68,7 +68,7 @@ def _case(report: Report, result: Result) -> ET.Element:
     pair = result.pair
     case = ET.Element(
         "testcase",
-        name=_clean(f"{title(result)} {result.address} {pair.expected}".replace("  ", " ")),
+        name=_clean(f"{title(result)} {result.address or ''} {pair.expected}".replace("  ", " ")),
         classname=_clean(f"{report.plan}.{pair.network}.{pair.source}"),
         time=f"{result.seconds or 0:.6f}",
     )

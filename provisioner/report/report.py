@@ -148,7 +148,7 @@ def _result(r: Result) -> dict[str, object]:
         "network": r.pair.network,
         "from": r.pair.source,
         "to": r.pair.target,
-        "address": r.address,
+        "address": str(r.address or ""),
         "expected": str(r.pair.expected),
         "why": r.pair.why,
         "observed": r.observed,

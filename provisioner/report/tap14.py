@@ -21,7 +21,7 @@ def as_tap(report: Report) -> str:
 
 
 def _result(number: int, result: Result) -> Iterator[str]:
-    description = f"{title(result)} {result.address}: {result.pair.expected}"
+    description = f"{title(result)} {result.address or ''}: {result.pair.expected}"
     yield f"{'ok' if result.met else 'not ok'} {number} - {_plain(description)}"
     if not result.met:
         about = {

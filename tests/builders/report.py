@@ -1,6 +1,7 @@
 """Reports of a check for tests of what is written of them."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 from provisioner.check.result import Finding, Result, Vantage
 from provisioner.errors import Exit
@@ -19,6 +20,7 @@ vms: {a: {nics: [lan]}, b: {nics: [lan, dmz]}}
 """,
     "p",
 ).plan
+ADDRESS = ip_address("10.0.0.2")
 HOSTILE = (
     "\x1b]0;x\x07", "[/x]", "[bold]", "::error::x", "##[error]", "\x9b31m", "\ud800", "\u202e",
     "]]>", "</script><script>alert(1)</script>", "\0", "\ufffe", "a|b", "# skip", "\n::stop::",
@@ -28,16 +30,16 @@ HOSTILE = (
 
 
 def pair(expected: Expected = Expected.REACHES, **more: object) -> Pair:
-    made = Pair("lan", "a", "b", expected, "bridge mode hands frames over", ("10.0.0.2",))
+    made = Pair("lan", "a", "b", expected, "bridge mode hands frames over", (ADDRESS,))
     return replace(made, **more)  # type: ignore[arg-type]
 
 
 FINDING = Finding("the uplink nic0 is down", "ip link set dev nic0 up", ("uplink nic0: down",), "b")
-GOOD = Result(pair(), "10.0.0.2", reached=True, seconds=0.0004, by=Vantage.AGENT)
-DEAD = Result(pair(), "10.0.0.2", reached=False, note="no answer to ping", finding=FINDING)
-LEAK = Result(pair(Expected.ISOLATED), "10.0.0.2", reached=True, seconds=0.001)
-APART = Result(pair(Expected.ISOLATED), "10.0.0.2", reached=False)
-UNKNOWN = Result(pair(source="b", target="a"), "10.0.0.1", None, note="a is not up")
+GOOD = Result(pair(), ADDRESS, reached=True, seconds=0.0004, by=Vantage.AGENT)
+DEAD = Result(pair(), ADDRESS, reached=False, note="no answer to ping", finding=FINDING)
+LEAK = Result(pair(Expected.ISOLATED), ADDRESS, reached=True, seconds=0.001)
+APART = Result(pair(Expected.ISOLATED), ADDRESS, reached=False)
+UNKNOWN = Result(pair(source="b", target="a"), ip_address("10.0.0.1"), None, note="a is not up")
 
 
 def report(*results: Result, hostile: str = "", findings: tuple[Finding, ...] = ()) -> Report:
@@ -57,5 +59,5 @@ def report(*results: Result, hostile: str = "", findings: tuple[Finding, ...] = 
 def spoilt(text: str) -> Report:
     """A report whose every foreign text is hostile."""
     finding = Finding(f"x {text}", f"do {text}", (f"seen {text}", text), "a")
-    result = Result(pair(), "10.0.0.2", reached=False, note=text, finding=finding)
+    result = Result(pair(), ADDRESS, reached=False, note=text, finding=finding)
     return report(result, GOOD, hostile=text, findings=(finding,))

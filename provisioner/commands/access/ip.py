@@ -100,7 +100,7 @@ class _Search:
             for mac, addresses in found.items():
                 if (key := self._by_mac.get(mac)) is not None:
                     for address in addresses:
-                        self._note(key, ip_address(address), "the guest agent says so")
+                        self._note(key, address, "the guest agent says so")
 
     def _take_leases(self) -> None:
         for mac, address in self._worker.do(dnsmasq.leases, self._plan.name).items():
@@ -110,8 +110,7 @@ class _Search:
     def _candidates(self) -> dict[NicId, set[Address]]:
         """List what may be theirs: planned addresses, and the link-local one of each MAC."""
         return {
-            key: {ip_address(a) for a in self._session.nics[key].static}
-            | {frames.link_local(self._macs[key])}
+            key: {*self._session.nics[key].static, frames.link_local(self._macs[key])}
             for key in self._wanted
         }
 
@@ -153,4 +152,4 @@ class _Search:
         heard.frames = self._worker.do(links.sent, self._links[key])
         config = self._session.nics[key]
         nic = NicAddresses(*key, network.name, config.mac)
-        return judged(nic, heard, config.static, has_subnet=bool(network.subnet))
+        return judged(nic, heard, [*map(str, config.static)], has_subnet=bool(network.subnet))

@@ -1,4 +1,4 @@
-"""Finds out why promises were not kept: gathers what can be seen, and lets core judge it.
+"""Find out why expectations were not met: gather what can be seen, and have it diagnosed.
 
 What concerns an end (its macvtap, its guest's own view, who answers for its address) is looked at
 once; frames are followed for a few pairs only, since most red cells of one plan share a cause.
@@ -7,7 +7,7 @@ once; frames are followed for a few pairs only, since most red cells of one plan
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from provisioner.check.diagnosis.diagnose import diagnose
 from provisioner.check.diagnosis.endpoint import standing
@@ -22,11 +22,13 @@ from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import mesh, ssh_ping
 from provisioner.host.probe.trace import Trace
-from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device
 from provisioner.network.exchange import Exchange
 from provisioner.plan.checks import HOST, CheckSpec, Probe, What, asked
 from provisioner.reachability.pairs import Expected, Pair
+
+if TYPE_CHECKING:
+    from provisioner.plan.ip import Address
 
 _FOLLOWED = 8  # pairs whose frames are followed
 _MESH_S = 1.0
@@ -34,23 +36,18 @@ _MOST_MACS = 8
 
 
 class Diagnosis:
-    """One look at everything around the promises that were not kept."""
+    """One look at everything around the expectations that were not met."""
 
     def __init__(
-        self,
-        ends: Endpoints,
-        readiness: Readiness,
-        worker: Worker,
-        dropped_before: Mapping[str, int],
+        self, ends: Endpoints, readiness: Readiness, dropped_before: Mapping[str, int]
     ) -> None:
         self._ends = ends
         self._readiness = readiness
-        self._worker = worker
         self._plan = ends.plan
-        self._look = EvidenceCollector(ends, readiness, worker, dropped_before)
+        self._look = EvidenceCollector(ends, readiness, dropped_before)
 
     def standing(self) -> tuple[Finding, ...]:
-        """Tell what is wrong with macvtaps whatever was measured: it may fail at any moment."""
+        """Return what is wrong with macvtaps whatever was measured: it may fail at any moment."""
         ends = [
             self._look.end(key, self._plan.network_of(key))
             for key in self._ends.cards
@@ -59,12 +56,11 @@ class Diagnosis:
         return tuple(found for end in ends if (found := standing(end)))
 
     def explained(self, results: Sequence[Result]) -> list[Result]:
-        """Give the results again, each that broke its promise with the reason that was found."""
+        """Return the results again, each that is not as expected with the reason that was found."""
         reasons = dict(self._awaited(results))
         violated = [r for r in results if not r.met and id(r) not in reasons]
-        if not violated:
-            return [replace(r, finding=reasons.get(id(r))) for r in results]
-        self._look.gather(violated)
+        if violated:
+            self._look.gather(violated)
         worked = {(r.pair.source, r.pair.target, _version(r)) for r in results if r.reached}
         for number, result in enumerate(violated):
             evidence = self._evidence(result, worked)
@@ -74,7 +70,7 @@ class Diagnosis:
         return [replace(r, finding=reasons.get(id(r))) for r in results]
 
     def _awaited(self, results: Sequence[Result]) -> Iterator[tuple[int, Finding]]:
-        """Give the reason of pairs with a guest that lacks a sign: no wire was ever asked."""
+        """Return the reason of pairs with a guest that lacks a sign: no wire was ever asked."""
         for result in results:
             ends = (result.pair.source, result.pair.target)
             lacking = [vm for vm in ends if self._readiness.state(vm) is GuestState.NOT_READY]
@@ -89,19 +85,18 @@ class Diagnosis:
         other = (pair.source, pair.target, 10 - _version(result)) in worked
         small = result.reached and result.wrong
         source = self._look.end(pair.source_key, network)
-        same = (a for a in source.addresses if ip_address(a).version == _version(result))
-        own = next(same, "") if source.mac and pair.source != HOST else ""
+        own = self._look.own_address(pair.source_key, _version(result))
         return Evidence(
             network=pair.network,
             source=source,
             target=self._look.end(pair.target_key, network),
-            address=address,
+            address=str(address or ""),
             asked=pair.asked,
             expected=pair.expected is not Expected.ISOLATED,
             uplink=self._look.uplink(network, self._control(pair) or address),
-            owners=claimed.get(ip_address(address), ()) if address else (),
-            source_address=own,
-            source_owners=claimed.get(ip_address(own), ()) if own else (),
+            owners=claimed.get(address, ()) if address else (),
+            source_address=str(own or ""),
+            source_owners=claimed.get(own, ()) if own else (),
             sent=seen.sent if seen else 0,
             answered=seen.answered if seen else 0,
             largest=seen.largest if seen else self._largest(result) if small else 0,
@@ -113,14 +108,14 @@ class Diagnosis:
             value=seen.value if seen else "",
         )
 
-    def _control(self, pair: Pair) -> str:
-        """Name who was asked whether foreign MACs pass, where a machine outside has asked."""
+    def _control(self, pair: Pair) -> "Address | None":
+        """Return who was asked whether foreign MACs pass, where a machine outside has asked."""
         machine = self._plan.hosts.get(pair.source)
         on = machine.on(self._plan.network(pair.network).subnet) if machine else ()
-        return str(on[0]) if on else ""
+        return on[0] if on else None
 
     def _packet(self, result: Result) -> int:
-        """Say how many bytes should have passed and did not; 0 when that is not what is wrong."""
+        """Return how many bytes should have passed and did not; 0 when that is not the fault."""
         if result.reached and result.wrong:
             return self._ends.packet(result.pair)
         size = asked(result.pair.asked)
@@ -132,17 +127,16 @@ class Diagnosis:
         pair = result.pair
         want = CheckSpec(What.MTU, self._ends.packet(pair))
         try:
-            found = self._worker.do(MACHINE.probe, pair.source, Probe(want, result.address))
+            question = Probe(want, result.address)
+            return self._ends.worker.do(MACHINE.probe, pair.source, question).largest
         except VmnetError:
             return 0
-        return found.largest
 
     def _followed(self, result: Result, evidence: Evidence) -> Evidence:
         """Do it again for one pair, and watch where its frames go."""
         pair = result.pair
-        if evidence.untested or not result.address or os.geteuid():
-            return evidence
-        if not self._is_up(pair.source):
+        address = result.address
+        if evidence.untested or address is None or os.geteuid() or not self._is_up(pair.source):
             return evidence
         devices = {
             Point.SOURCE: evidence.source.link,
@@ -151,8 +145,8 @@ class Diagnosis:
         }
         there = {point: name for point, name in devices.items() if self._open_to_listen(name, pair)}
         try:
-            with Trace(there, Exchange(evidence.source.mac, result.address)) as trace:
-                self._repeat(result)
+            with Trace(there, Exchange(evidence.source.mac, address)) as trace:
+                self._repeat(result, address)
             evidence = replace(
                 evidence,
                 sightings=trace.sightings,
@@ -161,7 +155,7 @@ class Diagnosis:
             )
         except VmnetError:
             pass  # a device went away meanwhile: what is known has to do
-        near = self._near(result, evidence)
+        near = self._near(pair, address, evidence)
         owners = tuple(dict.fromkeys((*evidence.owners, *near)))[:_MOST_MACS]
         return replace(evidence, owners=owners, near=near)
 
@@ -172,31 +166,30 @@ class Diagnosis:
     def _is_up(self, end: str) -> bool:
         return end == HOST or end in self._plan.hosts or self._readiness.state(end).is_up
 
-    def _repeat(self, result: Result) -> None:
+    def _repeat(self, result: Result, address: "Address") -> None:
         """Send a ping or two once more, from where it was measured."""
         pair = result.pair
         if pair.source == HOST:
             from provisioner.host.probe import neighbours
 
             device = host_device(self._plan, self._plan.network(pair.network))
-            neighbours.ping([ip_address(result.address)], device=device, deadline_s=1.0, tries=2)
+            neighbours.ping([address], device=device, deadline_s=1.0, tries=2)
         elif machine := self._plan.hosts.get(pair.source):
             if machine.ssh:
-                ssh_ping.ping(machine.ssh, {result.address: 2})
+                ssh_ping.ping(machine.ssh, {address: 2})
         elif self._look.has_agent(pair.source):
             size = self._ends.packet(pair) if result.wrong else 0
-            address = result.address
-            self._worker.do(MACHINE.guest, pair.source, Guests.ping, {address: 2}, {address: size})
+            do, source = self._ends.worker.do, pair.source
+            do(MACHINE.guest, source, Guests.ping, {address: 2}, {address: size})
         else:
-            mesh.answered([self._ends.ask(pair, result.address)], _MESH_S)
+            mesh.answered([self._ends.ask(pair, address)], _MESH_S)
 
-    def _near(self, result: Result, evidence: Evidence) -> tuple[str, ...]:
+    def _near(self, pair: Pair, address: "Address", evidence: Evidence) -> tuple[str, ...]:
         """Ask at the source's macvtap too who has the address: what is answered there counts."""
-        pair = result.pair
         if pair.source_key not in self._ends.nics or not evidence.source.up:
             return ()
         # Asked of everybody: whoever answers for the address is to be known.
-        ask = replace(self._ends.ask(pair, result.address), target_mac="", target_device="")
+        ask = replace(self._ends.ask(pair, address), target_mac="", target_device="")
         try:
             seen = mesh.answered([ask], _MESH_S).seen
         except VmnetError:
@@ -205,4 +198,4 @@ class Diagnosis:
 
 
 def _version(result: Result) -> int:
-    return ip_address(result.address).version if result.address else 0
+    return result.address.version if result.address else 0

@@ -1,4 +1,4 @@
-"""Looks at everything around a check's pairs: macvtaps, guests from inside, wires, switches.
+"""Look at everything around a check's pairs: macvtaps, guests from inside, wires, switches.
 
 What takes time is asked side by side, once for all pairs.
 """
@@ -8,29 +8,25 @@ from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from provisioner.check.evidence import Endpoint, Inside, Uplink
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Result
-from provisioner.commands.check import claims
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.lab import switch_probe
 from provisioner.host.machine import MACHINE
 from provisioner.host.network import impairment, nftables, tap_node
-from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device, host_mac, uplink_of
 from provisioner.plan.checks import HOST
+from provisioner.plan.ip import Address
 from provisioner.plan.nic_id import NicId
 from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability.pairs import Expected
 
 if TYPE_CHECKING:
-    from provisioner.network.facts import Link
-    from provisioner.plan.ip import Address
     from provisioner.plan.model import Network
     from provisioner.reachability.switch_probe import Findings
 
@@ -41,21 +37,16 @@ class EvidenceCollector:
     """What was seen, put together per end and per uplink; `claims` are by network."""
 
     def __init__(
-        self,
-        ends: Endpoints,
-        readiness: Readiness,
-        worker: Worker,
-        dropped_before: Mapping[str, int],
+        self, ends: Endpoints, readiness: Readiness, dropped_before: Mapping[str, int]
     ) -> None:
         self.claims: dict[str, dict[Address, tuple[str, ...]]] = {}
         self._ends = ends
         self._readiness = readiness
-        self._worker = worker
         self._before = dropped_before
         self._plan = ends.plan
         self._inside: dict[str, dict[str, Inside]] = {}
         self._reflects: dict[str, bool | None] = {}
-        self._foreign: dict[tuple[str, str], Findings] = {}
+        self._foreign: dict[tuple[str, Address], Findings] = {}
 
     def gather(self, violated: Iterable[Result]) -> None:
         """Ask side by side what takes time: the guests, the wires, the switches."""
@@ -66,41 +57,39 @@ class EvidenceCollector:
         with ThreadPoolExecutor(max_workers=16) as side_by_side:
             jobs = [side_by_side.submit(self._look_inside, vm) for vm in vms]
             jobs.append(side_by_side.submit(self._ask_wires, networks))
-            jobs += [
-                side_by_side.submit(self._ask_outside, *one) for one in self._outside(violated)
-            ]
+            jobs += [side_by_side.submit(self._ask_outside, *x) for x in self._outside(violated)]
             jobs += [side_by_side.submit(self._ask_switch, uplink) for uplink in uplinks]
         for job in jobs:
             job.result()
 
     def has_agent(self, vm: str) -> bool:
-        """Tell whether a VM can be asked from inside."""
+        """Return whether a VM can be asked from inside."""
         return self._readiness.state(vm) is GuestState.READY
 
     def _look_inside(self, vm: str) -> None:
         macs = [c.mac for key, c in sorted(self._ends.nics.items()) if key.vm == vm]
         try:
-            self._inside[vm] = self._worker.do(MACHINE.inside, vm, macs)
+            self._inside[vm] = self._ends.worker.do(MACHINE.inside, vm, macs)
         except VmnetError:
             self._readiness.agent_lost(vm, "its guest agent has stopped answering")
 
     def _ask_wires(self, networks: Collection[str]) -> None:
         wanted = {
-            key: [ip_address(a) for a in self._known(key)]
+            key: self._known(key)
             for key in self._ends.nics
             if self._plan.nic(key).network in networks
         }
-        answers = claims.ask(self._plan, self._ends.nics, wanted, self._worker, _CLAIM_S)
+        answers = self._ends.who_has(wanted, _CLAIM_S)
         for key, macs in answers.macs.items():
             self.claims.setdefault(self._plan.nic(key).network, {}).update(macs)
 
     def _ask_switch(self, uplink: str) -> None:
         try:
-            self._reflects[uplink] = self._worker.do(switch_probe.reflects, uplink)
+            self._reflects[uplink] = self._ends.worker.do(switch_probe.reflects, uplink)
         except VmnetError:
             self._reflects[uplink] = None
 
-    def _outside(self, violated: Iterable[Result]) -> set[tuple[str, str]]:
+    def _outside(self, violated: Iterable[Result]) -> set[tuple[str, Address]]:
         """List the machines outside that some guest could not reach, each with its uplink."""
         found = set()
         for pair, address in ((r.pair, r.address) for r in violated if r.reached is not None):
@@ -109,46 +98,50 @@ class EvidenceCollector:
                 continue
             uplink, machine = uplink_of(self._plan.name, network), self._plan.hosts.get(pair.source)
             if machine:
-                found |= {(uplink, str(one)) for one in machine.on(network.subnet)[:1]}
+                found |= {(uplink, one) for one in machine.on(network.subnet)[:1]}
             elif pair.target != HOST and pair.target_key not in self._ends.nics:
                 found.add((uplink, address))
         return found
 
-    def _ask_outside(self, uplink: str, address: str) -> None:
+    def _ask_outside(self, uplink: str, address: Address) -> None:
         """Ask a machine outside from the uplink's own MAC and from a new one."""
         try:
-            question = self._worker.do(switch_probe.question, uplink, address)
-            self._foreign[uplink, address] = self._worker.do(switch_probe.ask, question)
+            question = self._ends.worker.do(switch_probe.question, uplink, str(address))
+            self._foreign[uplink, address] = self._ends.worker.do(switch_probe.ask, question)
         except VmnetError:
             pass  # the uplink is down, say: nobody can be asked
 
-    def _known(self, key: NicId) -> tuple[str, ...]:
+    def _known(self, key: NicId) -> tuple[Address, ...]:
         return self._ends.nics[key].static or self._readiness.learned.get(key, ())
 
-    def uplink(self, network: "Network", address: str) -> Uplink:
-        """Put together what is known of a network's uplink, and of its way to an address."""
+    def own_address(self, key: NicId, version: int) -> Address | None:
+        """Return a guest's first address of an IP version; None for the host and machines."""
+        known = self._known(key) if key in self._ends.nics else ()
+        return next((a for a in known if a.version == version), None)
+
+    def uplink(self, network: "Network", address: Address | None) -> Uplink:
+        """Return what is known of a network's uplink, and of its path to an address."""
         name = uplink_of(self._plan.name, network)
         link = self._ends.facts.link(name)
         own = network.switch is not None
         wanted = network.switch.hairpin if network.switch else None
-        reflects = self._reflects.get(name)
-        foreign = self._foreign.get((name, address))
         if link is None:
             return Uplink(name, exists=False, own_switch=own, wanted_reflects=wanted)
+        foreign = self._foreign.get((name, address)) if address else None
         return Uplink(
             name,
             up=link.up,
             carrier=link.carrier,
             mtu=link.mtu,
             own_switch=own,
-            reflects=reflects,
+            reflects=self._reflects.get(name),
             wanted_reflects=wanted,
             passes_foreign=foreign.passes_foreign if foreign else None,
-            control=address if foreign else "",
+            control=str(address) if foreign else "",
         )
 
     def end(self, key: NicId, network: "Network") -> Endpoint:
-        """Put together what is known of one end of a pair."""
+        """Return what is known of one end of a pair."""
         if key not in self._ends.nics:
             return self._no_guest(key.vm, network)
         name = key.vm
@@ -158,28 +151,26 @@ class EvidenceCollector:
         link = self._ends.facts.link(device)
         known = self._known(key)
         claimed = self.claims.get(network.name)
-        agent = self.has_agent(name)
         live = next((x for x in self._ends.facts.live if x.vm == name), None)
         end = Endpoint(
             *key,
             device,
             config.mac,
-            known,
+            tuple(map(str, known)),
             exists=link is not None,
             wanted_mode=str(attached.mode),
             guard=str(attached.spoof_guard),
             state=live.state if live else "not there",
             dropped=self._dropped.get(device, 0) - self._before.get(device, 0),
-            agent=agent,
+            agent=self.has_agent(name),
             inside=self._inside.get(name, {}).get(config.mac),
             impaired=self._impaired.get(device, ""),
             alive=None
             if claimed is None or not known
-            else any(config.mac in claimed.get(ip_address(a), ()) for a in known),
+            else any(config.mac in claimed.get(a, ()) for a in known),
         )
-        return self._with_link(end, link) if link else end
-
-    def _with_link(self, end: Endpoint, link: "Link") -> Endpoint:
+        if link is None:
+            return end
         return replace(
             end,
             up=link.up,
@@ -233,11 +224,11 @@ class EvidenceCollector:
 
     @cached_property
     def _dropped(self) -> dict[str, int]:
-        return self._worker.do(nftables.dropped)
+        return self._ends.worker.do(nftables.dropped)
 
     @cached_property
     def _impaired(self) -> dict[str, str]:
         if os.geteuid():
             return {}
-        found = self._worker.do(impairment.found_on, list(self._indexes))
+        found = self._ends.worker.do(impairment.found_on, list(self._indexes))
         return {device: one.words for device, one in found.items() if one.words}

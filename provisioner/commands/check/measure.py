@@ -1,4 +1,4 @@
-"""Measures pairs, each as soon as both of its ends are up, from what can answer the question.
+"""Measure pairs, each as soon as both of its ends are up, from what can answer the question.
 
 A guest's own agent is asked first: a ping from inside proves the whole way, the guests' stacks
 included. Where no agent answers, frames are sent at the guest's macvtap in its place. The host
@@ -6,21 +6,19 @@ speaks for itself. Guests boot one after another; what is measured meanwhile cos
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import ip_address
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Result, Vantage
 from provisioner.commands.check import probes
 from provisioner.commands.check.endpoints import Endpoints
-from provisioner.commands.check.probes import Target
+from provisioner.commands.check.probes import Ping, Target
 from provisioner.commands.check.readiness import NO_AGENT, Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import mesh, neighbours
-from provisioner.host.system.worker import Worker
 from provisioner.network.devices import host_device
 from provisioner.plan.checks import HOST
 from provisioner.plan.ip import Address
@@ -32,20 +30,16 @@ if TYPE_CHECKING:
 
 _MESH_S = 2.0
 
-Macs = Mapping[Address, str]
-
 
 class Measuring:
     """The measurements of one check; `results` grows as guests come up."""
 
-    def __init__(
-        self, ends: Endpoints, pairs: Sequence[Pair], readiness: Readiness, worker: Worker
-    ) -> None:
+    def __init__(self, ends: Endpoints, pairs: Sequence[Pair], readiness: Readiness) -> None:
         self.results: list[Result] = []
         self._ends = ends
         self._pairs = pairs
         self._readiness = readiness
-        self._worker = worker
+        self._vms = {key.vm for key in ends.nics}
 
     def start(self) -> list[threading.Thread]:
         """Begin, a thread for each source; they end when all their pairs are settled."""
@@ -62,7 +56,7 @@ class Measuring:
 
     def _measure(self, source: str) -> None:
         for batch in self._batches(source):
-            pings = [t for t in batch if t[0].asked == "ping"]
+            pings = [(p, a) for p, a in batch if a and p.asked == "ping"]
             others = [t for t in batch if t[0].asked != "ping"]
             if source == HOST:
                 guests = [t for t in pings if t[0].target in self._vms]
@@ -71,35 +65,35 @@ class Measuring:
                 self._add(probes.to_machines([t for t in pings if t not in guests]))
                 self._add(probes.of_host(target) for target in others)
                 continue
-            if source in self._ends.plan.hosts:
-                self._add(probes.from_machine(self._ends.plan.hosts[source], batch))
+            if machine := self._ends.plan.hosts.get(source):
+                self._add(probes.from_machine(machine, pings))
                 continue
             if self._readiness.state(source) is not GuestState.READY:
                 self._add(self._in_its_place(pings))
                 self._add(probes.untested(t, f"{source}: {NO_AGENT}") for t in others)
                 continue
             self._add(self._by_agent(source, pings))
-            asks = (probes.in_guest(self._worker, self._ends, source, t) for t in others)
-            self._add(asks)  # one after another: they are work
+            # One after another: they are work.
+            self._add(probes.in_guest(self._ends, target) for target in others)
 
-    def _by_agent(self, vm: str, batch: Sequence[Target]) -> Iterable[Result]:
+    def _by_agent(self, vm: str, batch: Sequence[Ping]) -> Iterable[Result]:
         if not batch:
             return []
-        tries: dict[str, int] = {}
-        sizes: dict[str, int] = {}
+        tries: dict[Address, int] = {}
+        sizes: dict[Address, int] = {}
         for pair, address in batch:
             tries[address] = max(tries.get(address, 0), probes.tries(pair))
             if pair.expected is Expected.REACHES:
                 sizes[address] = self._ends.packet(pair)
         try:
-            seen = self._worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes)
+            seen = self._ends.worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes)
         except VmnetError as error:
             # It hangs, or has died meanwhile: what its guest can reach can still be asked.
             self._readiness.agent_lost(vm, f"{NO_AGENT} ({error.what})")
             return self._in_its_place(batch)
         return [self._pinged(pair, address, seen.get(address)) for pair, address in batch]
 
-    def _pinged(self, pair: Pair, address: str, ping: "Pinged | None") -> Result:
+    def _pinged(self, pair: Pair, address: Address, ping: "Pinged | None") -> Result:
         if ping is None:
             return Result(pair, address, reached=False, note="no answer to ping", by=Vantage.AGENT)
         packet = self._ends.packet(pair) if pair.expected is Expected.REACHES else 0
@@ -115,21 +109,21 @@ class Measuring:
             wrong=f"packets of {packet} bytes do not pass" if small else "",
         )
 
-    def _in_its_place(self, batch: Sequence[Target]) -> Iterable[Result]:
+    def _in_its_place(self, batch: Sequence[Ping]) -> Iterable[Result]:
         """Ask at a guest's macvtap as the guest would: its stack is not needed for that."""
         asks = {target: self._ends.ask(*target) for target in batch}
         try:
-            heard = mesh.answered(list(asks.values()), _MESH_S)
+            answers = mesh.answered(list(asks.values()), _MESH_S)
         except VmnetError as error:
             return [probes.untested(target, error.what) for target in batch]
         return [
-            probes.untested(target, heard.untested[ask])
-            if ask in heard.untested
-            else self._at_macvtap(target, heard.seen.get(ask))
+            probes.untested(target, answers.untested[ask])
+            if ask in answers.untested
+            else self._at_macvtap(target, answers.seen.get(ask))
             for target, ask in asks.items()
         ]
 
-    def _at_macvtap(self, target: Target, seen: neighbours.Seen | None) -> Result:
+    def _at_macvtap(self, target: Ping, seen: neighbours.Seen | None) -> Result:
         pair, address = target
         by = Vantage.MACVTAP
         if seen is not None:
@@ -139,46 +133,39 @@ class Measuring:
             return probes.untested(target, f"{pair.source}: {NO_AGENT}, and {why}")
         return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
 
-    def _is_near(self, pair: Pair, address: str) -> bool:
-        """Tell whether an address is on the wire itself, where ARP and ND ask for it."""
-        subnets = self._ends.plan.network(pair.network).subnet
-        return any(ip_address(address) in subnet for subnet in subnets)
+    def _is_near(self, pair: Pair, address: Address) -> bool:
+        """Return whether an address is on the wire itself, where ARP and ND ask for it."""
+        return any(address in subnet for subnet in self._ends.plan.network(pair.network).subnet)
 
-    def _from_host(self, network: str, targets: Sequence[Target]) -> Iterable[Result]:
+    def _from_host(self, network: str, targets: Sequence[Ping]) -> Iterable[Result]:
         net = self._ends.plan.network(network)
         device = host_device(self._ends.plan, net)
         deadline = max(probes.deadline(pair) for pair, _ in targets)
-        macs = {ip_address(a): self._ends.nics[p.target_key].mac for p, a in targets}
+        macs = {a: self._ends.nics[p.target_key].mac for p, a in targets}
         try:
             seen = neighbours.neighbours(device, macs, deadline_s=deadline)
-            times = neighbours.ping(list(seen), device=device, deadline_s=deadline, tries=3)
+            times = neighbours.ping(seen, device=device, deadline_s=deadline)
         except VmnetError as error:
             return [probes.untested(target, error.what) for target in targets]
-        return [self._seen(pair, address, macs, seen, times) for pair, address in targets]
+        return [self._at_host(pair, a, seen.get(a), times.get(a)) for pair, a in targets]
 
-    def _seen(
-        self,
-        pair: Pair,
-        address: str,
-        macs: Macs,
-        seen: dict[Address, neighbours.Seen],
-        times: dict[Address, float],
+    def _at_host(
+        self, pair: Pair, address: Address, seen: neighbours.Seen | None, took: float | None
     ) -> Result:
-        ip, by = ip_address(address), Vantage.HOST
-        if ip not in seen:
+        by = Vantage.HOST
+        if seen is None:
             return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
-        others = [mac for mac in seen[ip].macs if mac != macs[ip]]
-        if others:
+        if others := [mac for mac in seen.macs if mac != self._ends.nics[pair.target_key].mac]:
             note = f"{', '.join(others)} answers for this address too: it is used twice"
-            return Result(pair, address, None, seen[ip].seconds, note, by)
-        if ip not in times and (pair.expected is Expected.REACHES or self._shares_mac(pair)):
+            return Result(pair, address, None, seen.seconds, note, by)
+        if took is None and (pair.expected is Expected.REACHES or self._shares_mac(pair)):
             note = "answers ARP/ND but no ping"
             return Result(pair, address, reached=False, note=note, by=by)
-        took = times.get(ip, seen[ip].seconds)
+        took = seen.seconds if took is None else took
         return Result(pair, address, reached=True, seconds=took, note="ARP/ND and ping", by=by)
 
     def _shares_mac(self, pair: Pair) -> bool:
-        """Tell whether the guest bears the card's own MAC: what the card hears is the guest's then.
+        """Return whether the guest has the uplink's own MAC: what arrives there is the guest's.
 
         A packet socket sees a frame before the passthru device takes it; the host's stack does not.
         """
@@ -186,7 +173,7 @@ class Measuring:
         return settings_of(plan, plan.nic(pair.target_key)).mode.takes_uplink_mac
 
     def _batches(self, source: str) -> Iterator[list[Target]]:
-        """Give what can be measured from `source`, whenever there is something new."""
+        """Return what can be measured from `source`, whenever there is something new."""
         left = [p for p in self._pairs if p.source == source]
         ready = self._readiness
         while left:
@@ -195,25 +182,19 @@ class Measuring:
                     ready.news.wait()
                 lost, now = self._lost(left), self._measurable(left)
             left = [p for p in left if p not in now and p not in lost]
-            self._add(self._not_up(p, a) for p in lost for a in p.addresses or ("",))
-            self._add(
-                Result(p, "", None, note="it has no address") for p in now if not self._addresses(p)
-            )
+            self._add(self._not_up(p, a) for p in lost for a in p.addresses or (None,))
+            silent = (p for p in now if not self._addresses(p))
+            self._add(Result(p, None, None, note="it has no address") for p in silent)
             if batch := [(p, a) for p in now for a in self._addresses(p)]:
                 yield batch
 
-    def _addresses(self, pair: Pair) -> tuple[str, ...]:
+    def _addresses(self, pair: Pair) -> tuple[Address | None, ...]:
         learned = self._readiness.learned.get(pair.target_key, ())
-        versions = {pair.version} if pair.version else {4, 6}
-        return pair.addresses or tuple(a for a in learned if ip_address(a).version in versions)
+        return pair.addresses or tuple(a for a in learned if pair.version in {0, a.version})
 
     def _is_up(self, end: str) -> bool:
-        """Tell whether an end can be measured; nobody waits for what is not a VM of the plan."""
+        """Return whether an end can be measured; nobody waits for what is not a VM of the plan."""
         return self._readiness.state(end).is_up or end not in self._vms
-
-    @property
-    def _vms(self) -> set[str]:
-        return {vm for vm, _ in self._ends.nics}
 
     def _measurable(self, pairs: Iterable[Pair]) -> list[Pair]:
         return [p for p in pairs if self._is_up(p.source) and self._is_up(p.target)]
@@ -222,7 +203,7 @@ class Measuring:
         state = self._readiness.state
         return [p for p in pairs if state(p.source).is_down or state(p.target).is_down]
 
-    def _not_up(self, pair: Pair, address: str) -> Result:
+    def _not_up(self, pair: Pair, address: Address | None) -> Result:
         is_target = self._readiness.state(pair.target).is_down
         vm = pair.target if is_target else pair.source
         why = self._readiness.guests[vm].why

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from provisioner.check.result import Probed, Result, Vantage
@@ -16,8 +15,8 @@ from provisioner.commands.check.endpoints import Endpoints
 from provisioner.errors import VmnetError
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import host_checks, neighbours, ssh_ping
-from provisioner.host.system.worker import Worker
 from provisioner.plan.checks import Probe, asked
+from provisioner.plan.ip import Address
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
@@ -29,18 +28,19 @@ _HOST_DEADLINE_S = {Expected.REACHES: 4.0}
 _OTHER_DEADLINE_S = 1.0
 _PAUSE_S = 0.5  # between two tries of what has a deadline
 
-Target = tuple[Pair, str]
+Target = tuple[Pair, Address | None]
+Ping = tuple[Pair, Address]
 
 
-def in_guest(worker: Worker, ends: Endpoints, vm: str, target: Target) -> Result:
-    """Ask from inside a guest what a check of the user's asks."""
+def in_guest(ends: Endpoints, target: Target) -> Result:
+    """Ask from inside its source what a check of the user's asks."""
     pair, address = target
     peer = pair.target if any(pair.target == key.vm for key in ends.nics) else ""
     mtu = ends.mtu(pair.source_key)
     question = Probe(asked(pair.asked), address, pair.within_s, mtu, peer)
 
     def ask(question: Probe) -> Probed:
-        return worker.do(MACHINE.probe, vm, question)
+        return ends.worker.do(MACHINE.probe, pair.source, question)
 
     return _probed(target, question, ask, Vantage.AGENT)
 
@@ -65,15 +65,15 @@ def _probed(target: Target, question: Probe, ask: Callable[[Probe], Probed], by:
             found = ask(replace(question, within_s=left_s))
     except VmnetError as error:
         return untested(target, error.what)
-    told = " ".join(x for x in (found.value, found.note) if x)
-    return Result(*target, found.reached, found.seconds, told, by, seen=found)
+    note = " ".join(x for x in (found.value, found.note) if x)
+    return Result(*target, found.reached, found.seconds, note, by, seen=found)
 
 
-def from_machine(machine: "ExternalHost", batch: Sequence[Target]) -> Iterable[Result]:
+def from_machine(machine: "ExternalHost", batch: Sequence[Ping]) -> Iterable[Result]:
     """Ping from another machine; what cannot be logged in to is not measured, never down."""
     if machine.ssh is None:
         return [untested(target, "nobody knows how to log in there") for target in batch]
-    wanted: dict[str, int] = {}
+    wanted: dict[Address, int] = {}
     for pair, address in batch:
         wanted[address] = max(wanted.get(address, 0), tries(pair))
     try:
@@ -88,38 +88,32 @@ def _by_machine(target: Target, found: Probed) -> Result:
     return Result(*target, found.reached, found.seconds, found.note, by, sent)
 
 
-def to_machines(targets: Sequence[Target]) -> Iterable[Result]:
+def to_machines(targets: Sequence[Ping]) -> Iterable[Result]:
     """Ping machines that are not guests from the host's stack, by whatever way it takes."""
     longest = max((deadline(pair) for pair, _ in targets), default=0.0)
     try:
-        times = neighbours.ping([ip_address(a) for _, a in targets], deadline_s=longest)
+        times = neighbours.ping([a for _, a in targets], deadline_s=longest)
     except VmnetError as error:
         return [untested(target, error.what) for target in targets]
-    found = [(pair, address, times.get(ip_address(address))) for pair, address in targets]
-    return [
-        Result(
-            pair,
-            address,
-            took is not None,
-            took,
-            "ping" if took is not None else "no answer to ping",
-            Vantage.HOST,
-        )
-        for pair, address, took in found
-    ]
+    results = []
+    for target in targets:
+        took = times.get(target[1])
+        note = "no answer to ping" if took is None else "ping"
+        results.append(Result(*target, took is not None, took, note, Vantage.HOST))
+    return results
 
 
 def untested(target: Target, note: str) -> Result:
-    """Say that something was not measured, and why."""
-    return Result(target[0], target[1], None, note=note)
+    """Return the result of what was not measured, and why."""
+    return Result(*target, None, note=note)
 
 
 def tries(pair: Pair) -> int:
-    """Say how often to ping, a second a time."""
+    """Return how often to ping, a second a time."""
     usual = _TRIES.get(pair.expected, _OTHER_TRIES)
     return max(1, math.ceil(pair.within_s)) if pair.within_s else usual
 
 
 def deadline(pair: Pair) -> float:
-    """Say how long the host waits for an answer to its pings, in seconds."""
+    """Return how long the host waits for an answer to its pings, in seconds."""
     return pair.within_s or _HOST_DEADLINE_S.get(pair.expected, _OTHER_DEADLINE_S)

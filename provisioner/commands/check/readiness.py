@@ -1,4 +1,4 @@
-"""Which guests are up: their agents' events, probes for those that have none, learnt addresses.
+"""Find out which guests are up: by events of their agents, by probes for those that have none.
 
 One thread owns the guests' states: it takes messages from a queue, those of the worker (events of
 libvirt) and those of the threads that look for something and report what they have found.
@@ -8,26 +8,22 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from provisioner.check import readiness
 from provisioner.check.readiness import GuestReadiness, GuestState, Sign, SignState
 from provisioner.check.result import Finding
-from provisioner.commands.check import claims
+from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness_probes import ReadinessProbes
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
-from provisioner.host.system.worker import Event, Worker
-from provisioner.network.addressing import Nics
+from provisioner.host.system.worker import Event
+from provisioner.plan.ip import Address
 from provisioner.plan.nic_id import NicId
 from provisioner.reachability.pairs import Pair
-
-if TYPE_CHECKING:
-    from provisioner.plan.model import Plan
 
 _ADDRESS_POLL_S = 0.25
 _LEARN_S = 20.0
@@ -51,21 +47,17 @@ class Readiness:
 
     def __init__(
         self,
-        plan: "Plan",
-        pairs: Sequence[Pair],
-        nics: Nics,
-        worker: Worker,
-        tell: Callable[[str], None],
+        ends: Endpoints,
+        pairs: Iterable[Pair],
         probes: ReadinessProbes,
+        tell: Callable[[str], None],
     ) -> None:
         self.news = threading.Condition()
         self.guests: dict[str, GuestReadiness] = {}
-        self.learned: dict[NicId, tuple[str, ...]] = {}
+        self.learned: dict[NicId, tuple[Address, ...]] = {}
         self.errors: list[BaseException] = []
-        self._plan = plan
+        self._ends = ends
         self._dynamic = {p.target_key for p in pairs if not p.addresses}
-        self._nics = nics
-        self._worker = worker
         self._tell = tell
         self._probes = probes
         self._own: dict[str, tuple[Sign, ...]] = {}
@@ -93,7 +85,7 @@ class Readiness:
             self.guests = dict.fromkeys(vms, GuestReadiness())
         self._own = self._probes.own(self.guests)
         threading.Thread(target=self._forward_events, daemon=True).start()
-        for vm in self._worker.do(MACHINE.agents):
+        for vm in self._ends.worker.do(MACHINE.agents):
             self._agent_answers(vm)
         for vm in self._own:
             self._start(partial(self._watch, vm, end), partial(self._take_signs, vm))
@@ -146,7 +138,7 @@ class Readiness:
 
     def _forward_events(self) -> None:
         while True:
-            self._messages.put(self._worker.events.get())
+            self._messages.put(self._ends.worker.events.get())
 
     def _in(self, state: GuestState) -> list[str]:
         return sorted(vm for vm, guest in self.guests.items() if guest.state is state)
@@ -189,7 +181,7 @@ class Readiness:
         else:
             self._up(vm, GuestState.AGENTLESS)
 
-    def _take_addresses(self, vm: str, learned: Mapping[NicId, tuple[str, ...]]) -> None:
+    def _take_addresses(self, vm: str, learned: Mapping[NicId, tuple[Address, ...]]) -> None:
         self.learned |= learned
         self._up(vm, GuestState.READY)
 
@@ -250,20 +242,19 @@ class Readiness:
                 self.news.wait(wait)
         return left
 
-    def _learn(self, vm: str, wanted: set[NicId]) -> dict[NicId, tuple[str, ...]]:
+    def _learn(self, vm: str, wanted: set[NicId]) -> dict[NicId, tuple[Address, ...]]:
         """Ask the guest for the addresses that DHCP and router advertisements gave it."""
-        end = min(time.monotonic() + _LEARN_S, self._worker.until or math.inf)
+        end = min(time.monotonic() + _LEARN_S, self._ends.worker.until or math.inf)
         pause = threading.Event()
-        learned: dict[NicId, tuple[str, ...]] = {}
+        learned: dict[NicId, tuple[Address, ...]] = {}
         while wanted and time.monotonic() < end:
             try:
-                told = self._worker.do(MACHINE.guest, vm, Guests.addresses)
+                found = self._ends.worker.do(MACHINE.guest, vm, Guests.addresses)
             except VmnetError:
-                told = {}
+                found = {}
             for key in list(wanted):
-                found = told.get(self._nics[key].mac, ())
-                learned[key] = found
-                if self._awaited_versions(key) <= {ip_address(one).version for one in found}:
+                learned[key] = found.get(self._ends.nics[key].mac, ())
+                if self._awaited_versions(key) <= {a.version for a in learned[key]}:
                     wanted.discard(key)
             # The agent has no event for a lease.
             pause.wait(_ADDRESS_POLL_S if wanted else 0)
@@ -271,7 +262,7 @@ class Readiness:
 
     def _awaited_versions(self, key: NicId) -> set[int]:
         """Return of which IP versions a NIC should get an address by itself."""
-        config, network = self._nics[key], self._plan.network_of(key)
+        config, network = self._ends.nics[key], self._ends.plan.network_of(key)
         six = config.ra and any(subnet.version == _IPV6 for subnet in network.subnet)
         return ({4} if config.dhcp else set()) | ({6} if six or not config.dhcp else set())
 
@@ -285,12 +276,9 @@ class Readiness:
         while not self._over.wait(pause) and (
             left := set(self._in(GuestState.AWAITED)) - self._own.keys()
         ):
-            static = {
-                key: [ip_address(a) for a in config.static]
-                for key, config in self._nics.items()
-                if key.vm in left
-            }
-            answers = claims.ask(self._plan, self._nics, static, self._worker, _LOOK_S)
-            alive = {key.vm for key in answers.own(self._nics)}
+            nics = self._ends.nics
+            static = {key: config.static for key, config in nics.items() if key.vm in left}
+            answers = self._ends.who_has(static, _LOOK_S)
+            alive = {key.vm for key in answers.own(nics)}
             self._messages.put(partial(self._take_answering, alive & before))
             before = alive

@@ -3,25 +3,20 @@
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from provisioner.check import readiness
 from provisioner.check.readiness import Sign, SignKind, SignState
-from provisioner.commands.check import claims
+from provisioner.commands.check.endpoints import Endpoints
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Image
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import tcp
-from provisioner.host.system.worker import Worker
-from provisioner.network.addressing import Nics
 from provisioner.reachability.ssh_route import Routes
 
 if TYPE_CHECKING:
     from provisioner.image.traits import ImageTraits
-    from provisioner.network.facts import Facts
-    from provisioner.plan.model import Plan
 
 _CONNECT_S: Final = 2.0  # an emulated guest is slow to greet; whoever is late is asked again
 _CLAIM_S: Final = 1.0
@@ -31,16 +26,13 @@ _CLAIM_S: Final = 1.0
 class ReadinessProbes:
     """The signs that a plan's VMs are waited for; `agents` are the VMs whose agent has come."""
 
-    plan: "Plan"
-    nics: Nics
-    facts: "Facts"
-    worker: Worker
+    ends: Endpoints
     images: "Mapping[str, ImageTraits]" = field(default_factory=dict)  # by VM; micro's if absent
     agents: set[str] = field(default_factory=set)
 
     def own(self, vms: Collection[str]) -> dict[str, tuple[Sign, ...]]:
-        """Give the VMs that are not waited for as ever, and the signs of each."""
-        known = [vm for vm in self.plan.vms if vm.name in vms]
+        """Return the VMs that are not waited for by their agents alone, and the signs of each."""
+        known = [vm for vm in self.ends.plan.vms if vm.name in vms]
         return {
             vm.name: readiness.signs(vm, image)
             for vm in known
@@ -48,14 +40,14 @@ class ReadinessProbes:
         }
 
     def left(self, vm: str, wanted: Mapping[Sign, SignState], end: float) -> dict[Sign, SignState]:
-        """Look for each sign once; give those that do not hold yet."""
+        """Look for each sign once; return those that do not hold yet."""
         found: dict[Sign, SignState] = {}
         for sign in wanted:
-            held = self._look(vm, sign, end)
-            if not held.ok:
-                found[sign] = held
-            if held.over:
-                return {sign: held}
+            state = self._look(vm, sign, end)
+            if not state.ok:
+                found[sign] = state
+            if state.over:
+                return {sign: state}
         return found
 
     def _look(self, vm: str, sign: Sign, end: float) -> SignState:
@@ -69,34 +61,29 @@ class ReadinessProbes:
             case _:
                 pass  # only the guest itself can say
         if vm in self.agents:
-            return self.worker.do(MACHINE.sign, vm, sign, max(0.0, end - time.monotonic()))
+            return self.ends.worker.do(MACHINE.sign, vm, sign, max(0.0, end - time.monotonic()))
         unreached = "" if readiness.needs_agent(sign) else "this host does not reach it, and "
         return SignState(ok=False, why=f"{unreached}its guest agent does not answer")
 
     def _reachable(self, vm: str) -> list[str]:
-        ways = Routes(self.plan, self.nics, self.facts).ways(vm)
+        ways = Routes(self.ends.plan, self.ends.nics, self.ends.facts).ways(vm)
         return [address for way in ways if way.sure for address in way.addresses]
 
     def _address(self, vm: str) -> SignState:
         """Ask the guest's uplinks for its addresses, or its agent which it has."""
-        static = {
-            key: [ip_address(a) for a in config.static]
-            for key, config in self.nics.items()
-            if key.vm == vm
-        }
-        answers = claims.ask(self.plan, self.nics, static, self.worker, _CLAIM_S)
-        if answers.own(self.nics) or (vm in self.agents and self._has_address(vm)):
+        static = {key: config.static for key, config in self.ends.nics.items() if key.vm == vm}
+        answers = self.ends.who_has(static, _CLAIM_S)
+        if answers.own(self.ends.nics) or (vm in self.agents and self._has_address(vm)):
             return SignState(ok=True)
         why = next(iter(answers.failed.values()), "it answers at none of its addresses")
         return SignState(ok=False, why=why)
 
     def _has_address(self, vm: str) -> bool:
         try:
-            told = self.worker.do(MACHINE.guest, vm, Guests.addresses)
+            found = self.ends.worker.do(MACHINE.guest, vm, Guests.addresses)
         except VmnetError:
             return False
-        macs = {config.mac for key, config in self.nics.items() if key.vm == vm}
-        return any(told.get(mac) for mac in macs)
+        return any(found.get(c.mac) for key, c in self.ends.nics.items() if key.vm == vm)
 
 
 def _connected(sign: Sign, addresses: Collection[str]) -> SignState:

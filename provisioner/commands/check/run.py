@@ -4,19 +4,18 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Result
-from provisioner.commands.check import claims
 from provisioner.commands.check.diagnose import Diagnosis
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.measure import Measuring
 from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.check.readiness_probes import ReadinessProbes
 from provisioner.commands.session import Session
+from provisioner.commands.target import Tell
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.guest import console_log
 from provisioner.host.lab import switch_probe
@@ -65,20 +64,19 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     # What was started a moment ago may have died since: it counts, so that its end is told.
     up_now = sorted({d.vm for d in domains} | when.fresh)
     cards = {key: nic for d in domains for key, nic in numbered(d.vm, d.nics)}
-    ends = Endpoints(session.target.plan, session.nics, cards, session.snapshot.facts)
+    plan, facts, worker = session.target.plan, session.snapshot.facts, session.worker
+    ends = Endpoints(plan, session.nics, cards, facts, worker)
     pairs = _pairs(session, set(up_now))
-    plan, nics, worker = session.target.plan, session.nics, session.worker
     images = {d.vm: d.image for d in domains}
-    probes = ReadinessProbes(plan, nics, session.snapshot.facts, worker, images)
-    readiness = Readiness(plan, pairs, nics, worker, session.tell, probes)
-    before = session.worker.do(nftables.dropped)
-    measuring = Measuring(ends, pairs, readiness, session.worker)
+    readiness = Readiness(ends, pairs, ReadinessProbes(ends, images), session.tell)
+    before = worker.do(nftables.dropped)
+    measuring = Measuring(ends, pairs, readiness)
     threads = measuring.start()
     threading.Thread(target=session.run.idle, daemon=True).start()
     patience = _CLOUD_INIT_S if any(image.cloud_init for image in images.values()) else _READY_S
     left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
     readiness.settle(up_now, left_s, when.ready_since, when.fresh)
-    rivals = tuple(_taken_twice(session, readiness))
+    rivals = tuple(_taken_twice(ends, readiness, session.tell))
     for thread in threads:
         thread.join(None if last is None else max(0.0, last - time.monotonic()))
     if readiness.errors:
@@ -87,12 +85,12 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     found = list(measuring.results)
     found += _unmeasured(pairs, found)
     results = sorted(found, key=lambda r: order[id(r.pair)])
-    diagnosis = Diagnosis(ends, readiness, session.worker, before)
+    diagnosis = Diagnosis(ends, readiness, before)
     if any(not r.met for r in results):
         if last is None or last - time.monotonic() > _REASON_S:
             session.tell("some promises were not kept: looking for the reason")
             ends = replace(ends, facts=session.look().facts)
-            diagnosis = Diagnosis(ends, readiness, session.worker, before)
+            diagnosis = Diagnosis(ends, readiness, before)
             results = diagnosis.explained(results)
         else:
             session.tell("some promises were not kept; --timeout leaves no time for the reason")
@@ -108,7 +106,7 @@ def _unmeasured(pairs: Iterable[Pair], results: Iterable[Result]) -> list[Result
         Result(pair, address, None, note=note)
         for pair in pairs
         if id(pair) not in known
-        for address in pair.addresses or ("",)
+        for address in pair.addresses or (None,)
     ]
 
 
@@ -183,19 +181,18 @@ def _about_guests(readiness: Readiness) -> Iterable[Finding]:
             yield Finding(what, fix, about=vm)
 
 
-def _taken_twice(session: Session, readiness: Readiness) -> Iterable[Finding]:
+def _taken_twice(ends: Endpoints, readiness: Readiness, tell: Tell) -> Iterable[Finding]:
     """Find the guests' addresses that other machines answer for too, on all uplinks at once."""
-    nics = session.nics
     known = {
-        key: [ip_address(a) for a in config.static or readiness.learned.get(key, ())]
-        for key, config in nics.items()
+        key: config.static or readiness.learned.get(key, ())
+        for key, config in ends.nics.items()
         if readiness.state(key.vm).is_up
     }
-    answers = claims.ask(session.target.plan, nics, known, session.worker, _CLAIM_S)
+    answers = ends.who_has(known, _CLAIM_S)
     for what in answers.failed.values():
-        session.tell(f"nobody could be asked for rivals: {what}")
+        tell(f"nobody could be asked for rivals: {what}")
     for key, found in answers.macs.items():
-        vm, mac = key.vm, nics[key].mac
+        vm, mac = key.vm, ends.nics[key].mac
         for address, macs in found.items():
             if others := [one for one in macs if one != mac]:
                 yield Finding(

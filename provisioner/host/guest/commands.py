@@ -14,6 +14,7 @@ from typing import Any, Final
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import agent_info
 from provisioner.host.guest.agent import CALL_S, WRITTEN, Agent
+from provisioner.plan.ip import Address
 from provisioner.text import one_line
 
 _FIRST_POLL_S, _POLL_S = 0.004, 0.02
@@ -175,8 +176,8 @@ class Guests(Agent):
             )
 
     def ping(
-        self, targets: Mapping[str, int], sizes: Mapping[str, int] | None = None
-    ) -> dict[str, Pinged]:
+        self, targets: Mapping[Address, int], sizes: Mapping[Address, int] | None = None
+    ) -> dict[Address, Pinged]:
         """Ping many addresses from inside, side by side; one that never answers is absent.
 
         `targets` says how often to try each, a second a time. `sizes` gives the bytes of the IP
@@ -184,7 +185,8 @@ class Guests(Agent):
         with the next: the answer to the largest counts.
         """
         wanted = {a: max(0, (sizes or {}).get(a, 0)) for a in targets}
-        best: dict[str, Pinged] = {}
+        by_text = {str(a): a for a in targets}
+        best: dict[Address, Pinged] = {}
         for done in range(max(targets.values(), default=0)):
             words = [
                 f"{size},{a}"
@@ -195,17 +197,15 @@ class Guests(Agent):
             if not words:
                 break
             ran = self.run(["/bin/sh", "-c", _PING, "ping", *words], _PING_S)
-            for length, address, milliseconds in _REPLY.findall(
-                ran.stdout.decode("ascii", "replace")
-            ):
-                if address not in wanted:
+            for length, text, milliseconds in _REPLY.findall(ran.stdout.decode("ascii", "replace")):
+                if (address := by_text.get(text)) is None:
                     continue
                 found = Pinged(float(milliseconds) / 1000, int(length) + _header(address), done + 1)
                 if address not in best or best[address].size < found.size:
                     best[address] = found
         return best
 
-    def sizes_answered(self, address: str, sizes: Sequence[int]) -> set[int]:
+    def sizes_answered(self, address: Address, sizes: Sequence[int]) -> set[int]:
         """Ping an address with IP packets of several sizes in bytes; return those answered."""
         head = _header(address) + _ICMP
         words = [f"{size - head},{address}" for size in sizes if size >= head]
@@ -213,17 +213,18 @@ class Guests(Agent):
         found = _REPLY.findall(ran.stdout.decode("ascii", "replace"))
         return {int(n) + _header(address) for n, _, _ in found} & set(sizes)
 
-    def addresses(self) -> dict[str, tuple[str, ...]]:
+    def addresses(self) -> dict[str, tuple[Address, ...]]:
         """Return the addresses of each NIC, by MAC, without link-local ones."""
         answer = self.ask("guest-network-get-interfaces", {})
-        return {nic.mac: nic.addresses for nic in agent_info.nics(answer, _MAX_NICS)}
+        nics = agent_info.nics(answer, _MAX_NICS)
+        return {nic.mac: tuple(map(ip_address, nic.addresses)) for nic in nics}
 
 
-def _header(address: str) -> int:
-    return _IP_HEADER[ip_address(address).version]
+def _header(address: Address) -> int:
+    return _IP_HEADER[address.version]
 
 
-def _payloads(address: str, packet: int, best: Pinged | None, *, again: bool) -> list[int]:
+def _payloads(address: Address, packet: int, best: Pinged | None, *, again: bool) -> list[int]:
     """Return how many bytes the pings to an address should carry next, as far as any are needed."""
     large = packet - _header(address) - _ICMP
     if large <= _SMALL:

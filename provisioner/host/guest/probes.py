@@ -12,6 +12,7 @@ from typing import Final
 from provisioner.check.result import OWN_MTU, Probed
 from provisioner.host.guest.commands import Guests, Ran
 from provisioner.plan.checks import CheckSpec, Probe, What, at_address
+from provisioner.plan.ip import Address
 from provisioner.text import one_line
 
 _USUAL_S: Final = 4.0
@@ -83,7 +84,7 @@ def probe(guest: Guests, question: Probe) -> Probed:
 
     Raises VmnetError when the guest agent does not answer.
     """
-    asked, address = question.asked, question.address
+    asked, address = question.asked, str(question.address or "")
     seconds = question.within_s or _USUAL_S
     match asked.what:
         case What.TCP:
@@ -91,12 +92,12 @@ def probe(guest: Guests, question: Probe) -> Probed:
         case What.UDP:
             return _udp(guest, asked, address, seconds)
         case What.HTTP:
-            words = (at_address(asked.text, address), f"{seconds:g}")
+            words = (at_address(asked.text, question.address), f"{seconds:g}")
             return _http(_sh(guest, _HTTP, seconds, *words), asked)
         case What.DNS:
             return _named(_sh(guest, _DNS, seconds, asked.text, address, f"{seconds:g}"))
-        case What.MTU:
-            return _mtu(guest, round(asked.number), address, question.own_mtu)
+        case What.MTU if question.address:
+            return _mtu(guest, round(asked.number), question.address, question.own_mtu)
         case _:
             return _pinged(guest, asked, address)
 
@@ -106,7 +107,7 @@ def throughput(source: Guests, target: Guests, question: Probe) -> Probed:
 
     Raises VmnetError when an agent does not answer.
     """
-    asked, address = question.asked, question.address
+    asked, address = question.asked, str(question.address or "")
     if _has(source, "iperf3") and _has(target, "iperf3"):
         # It would wait for ever for a client that does not get through.
         most = _THROUGHPUT_S + 12
@@ -193,7 +194,7 @@ def _named(ran: Ran) -> Probed:
     return Probed(good, value=value, note="" if good or value else _last(ran) or "no answer")
 
 
-def _mtu(guest: Guests, wanted: int, address: str, own_mtu: int) -> Probed:
+def _mtu(guest: Guests, wanted: int, address: Address, own_mtu: int) -> Probed:
     """Send whole packets of a size; when they vanish, find the largest that come through."""
     if own_mtu and wanted > own_mtu:
         note = f"{OWN_MTU} {own_mtu}"
@@ -209,7 +210,7 @@ def _mtu(guest: Guests, wanted: int, address: str, own_mtu: int) -> Probed:
     return Probed(reached=False, value=f"at most {largest} bytes", largest=largest)
 
 
-def _largest(guest: Guests, address: str, above: int) -> int:
+def _largest(guest: Guests, address: Address, above: int) -> int:
     """Find the size of the largest IP packet that is answered, `above` bytes being too many."""
     low, high = _LEAST_PACKET, above + 1
     while high - low > 1:

@@ -17,6 +17,7 @@ from provisioner.errors import VmnetError
 from provisioner.guest import agent_info
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.host.guest.commands import Guests
+from provisioner.plan.ip import Address
 from provisioner.text import one_line
 
 _EACH_S: Final = 2
@@ -79,7 +80,7 @@ def nics(guest: Guests, planned: Sequence[str]) -> dict[str, Inside]:
 
 
 def matched(
-    listed: str, planned: Sequence[str], addresses: Mapping[str, tuple[str, ...]]
+    listed: str, planned: Sequence[str], addresses: Mapping[str, tuple[Address, ...]]
 ) -> dict[str, Inside]:
     """Match the NICs that a guest has listed, one a line, with the planned MACs."""
     lines = (match for line in listed.splitlines()[:_MOST_NICS] if (match := _NIC.fullmatch(line)))
@@ -94,7 +95,7 @@ def matched(
     for mac in planned:
         used = instead.get(mac, mac)
         if used in there:
-            found[mac] = Inside(used, there[used], addresses.get(used, ()))
+            found[mac] = Inside(used, there[used], tuple(map(str, addresses.get(used, ()))))
         else:
             found[mac] = Inside("", up=False, addresses=(), found=False)
     return found

@@ -9,17 +9,18 @@ from typing import Final
 
 from provisioner.check.result import Probed
 from provisioner.plan.checks import CheckSpec, Probe, What, at_address
+from provisioner.plan.ip import Address
 from provisioner.text import one_line
 
 _USUAL_S: Final = 4.0
 
 
 def probe(question: Probe) -> Probed:
-    """Ask one thing; what only a guest can be asked is told as untested."""
+    """Ask one thing; what only a guest can be asked is returned as untested."""
     seconds = question.within_s or _USUAL_S
     match question.asked.what:
         case What.TCP:
-            return _tcp(question.asked, question.address, seconds)
+            return _tcp(question.asked, str(question.address), seconds)
         case What.HTTP:
             return _http(question.asked, question.address, seconds)
         case _:
@@ -38,8 +39,8 @@ def _tcp(asked: CheckSpec, address: str, seconds: float) -> Probed:
         return Probed(reached=False, note=f"{asked}: {error.strerror or 'no answer'}")
 
 
-def _http(asked: CheckSpec, address: str, seconds: float) -> Probed:
-    # No proxy of the environment's: the way to the guest is what is asked about.
+def _http(asked: CheckSpec, address: Address | None, seconds: float) -> Probed:
+    # No proxy of the environment's: it is the path to the guest that is probed.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
     start = time.monotonic()
     try:

@@ -1,19 +1,19 @@
-"""Pings guests from another machine by ssh: what a neighbour on the LAN really sees.
+"""Ping guests from another machine by ssh: what a neighbour on the LAN really sees.
 
-What ssh may do is what the configuration of its user says: keys, host keys, jumps. It never asks
-for a password, and nothing of a plan is read by a shell: the script comes by standard input, its
-words are addresses. What the machine says is hostile until it has been checked.
+What ssh may do is set by the configuration of its user: keys, host keys, jumps. It never asks for
+a password, and nothing of a plan is parsed by a shell: the script comes by standard input, its
+arguments are addresses. What the machine prints is hostile until it has been checked.
 """
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Final
 
 from provisioner.check.result import NO_LOGIN, Probed
 from provisioner.errors import VmnetError
 from provisioner.host.system import programs
 from provisioner.plan.hosts import Login
+from provisioner.plan.ip import Address
 from provisioner.text import one_line
 
 _CONNECT_S: Final = 5
@@ -37,10 +37,10 @@ one() {
     n=0
     while [ "$n" -lt "$2" ]; do
         n=$((n + 1))
-        said=$($ping -n -c 1 -W "$patience" "$1" 2>&1 < /dev/null | tr '\n' ' ')
-        case $said in *" 0% packet"* | *" 0.0% packet"*) break ;; esac
+        out=$($ping -n -c 1 -W "$patience" "$1" 2>&1 < /dev/null | tr '\n' ' ')
+        case $out in *" 0% packet"* | *" 0.0% packet"*) break ;; esac
     done
-    echo "vmnet $1 $n $said"
+    echo "vmnet $1 $n $out"
 }
 i=0
 for word; do
@@ -56,13 +56,13 @@ _NO_ROUTE: Final = re.compile("Network is unreachable|No route to host")
 _TIME: Final = re.compile(r"time[=<](\d{1,6}(?:\.\d{1,6})?) ?ms")
 
 
-def ping(login: Login, targets: Mapping[str, int]) -> dict[str, Probed]:
+def ping(login: Login, targets: Mapping[Address, int]) -> dict[Address, Probed]:
     """Ping addresses from another machine, side by side; `targets` says how often to try each.
 
-    All of it has one deadline. Raises VmnetError when the machine cannot be logged in to, or says
-    nothing in time; what it says of each address else is in the answer.
+    All of it has one deadline. Raises VmnetError when the machine cannot be logged in to, or prints
+    nothing in time; what it prints of each address is in the answer.
     """
-    words = [f"{ip_address(address)}/{tries}" for address, tries in targets.items()]
+    words = [f"{address}/{tries}" for address, tries in targets.items()]
     rounds = -(-len(words) // _AT_ONCE)
     deadline_s = _CONNECT_S + rounds * max(targets.values(), default=0) * _TRY_S + _GRACE_S
     argv = [*command(login), "sh", "-s", "--", *words]
@@ -72,14 +72,14 @@ def ping(login: Login, targets: Mapping[str, int]) -> dict[str, Probed]:
         raise _no_login(login, error.what) from error
     if ran.returncode == _NO_LOGIN:
         raise _no_login(login, programs.last_lines(ran.stderr))
-    told = answers(ran.stdout, targets)
+    found = answers(ran.stdout, targets)
     why = _WHY.get(ran.returncode) or one_line(programs.last_lines(ran.stderr), 120)
     silent = Probed(None, note=f"cannot be tested from {login}: {why}")
-    return {address: told.get(address, silent) for address in targets}
+    return {address: found.get(address, silent) for address in targets}
 
 
 def command(login: Login) -> list[str]:
-    """Give the words by which ssh logs in: never asking, forwarding nothing, leaving nothing."""
+    """Return the command by which ssh logs in: it asks, forwards and leaves nothing."""
     options = ["BatchMode=yes", f"ConnectTimeout={_CONNECT_S}", "ConnectionAttempts=1"]
     # A master of its own would outlive the check, and hold its output open.
     options += ["ControlMaster=no", "ClearAllForwardings=yes", "RemoteCommand=none"]
@@ -87,23 +87,26 @@ def command(login: Login) -> list[str]:
     return ["ssh", "-T", "-x", "-a", *words, *login.words]
 
 
-def answers(said: str, targets: Mapping[str, int]) -> dict[str, Probed]:
-    """Read what the machine has said, a line for each address; the first about each counts."""
-    found: dict[str, Probed] = {}
-    for line in said.splitlines():
-        told = _LINE.fullmatch(line)
-        if told and told[1] in targets and told[1] not in found:
-            found[told[1]] = _answer(told[3], min(int(told[2]), targets[told[1]]))
+def answers(output: str, targets: Mapping[Address, int]) -> dict[Address, Probed]:
+    """Parse what the machine has printed, a line for each address; the first about each counts."""
+    by_text = {str(address): address for address in targets}
+    found: dict[Address, Probed] = {}
+    for line in filter(None, map(_LINE.fullmatch, output.splitlines())):
+        address = by_text.get(line[1])
+        if address and address not in found:
+            found[address] = _answer(line[3], min(int(line[2]), targets[address]))
     return found
 
 
-def _answer(said: str, tries: int) -> Probed:
-    counted = _COUNTS.search(said)
-    if not counted and _NO_ROUTE.search(said):
+def _answer(printed: str, tries: int) -> Probed:
+    counted = _COUNTS.search(printed)
+    if not counted and _NO_ROUTE.search(printed):
         return Probed(reached=False, note="it has no route there", sent=tries)
     if not counted:
-        return Probed(None, note=f"cannot be tested: its ping says {one_line(said.strip(), 120)}")
-    took = _TIME.search(said)
+        return Probed(
+            None, note=f"cannot be tested: its ping says {one_line(printed.strip(), 120)}"
+        )
+    took = _TIME.search(printed)
     if int(counted[1]) == 0:
         return Probed(reached=False, note="no answer to ping", sent=tries)
     seconds = float(took[1]) / 1000 if took else None

@@ -1,17 +1,20 @@
 """Whether a result meets what was expected, and how it is told."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Result
 from provisioner.reachability.pairs import Expected, Pair
 
+ADDRESS = ip_address("10.0.0.2")
 SMALL = "packets of 1500 bytes do not pass"
 
 
 def result(expected: Expected, reached: bool | None, wrong: str = "") -> Result:  # noqa: FBT001
-    pair = Pair("lan", "a", "b", expected, "", ("10.0.0.2",))
-    return Result(pair, "10.0.0.2", reached, wrong=wrong)
+    pair = Pair("lan", "a", "b", expected, "", (ADDRESS,))
+    return Result(pair, ADDRESS, reached, wrong=wrong)
 
 
 @pytest.mark.parametrize(

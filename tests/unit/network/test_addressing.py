@@ -226,9 +226,7 @@ def test_a_guest_on_a_translating_switch_has_the_host_as_router_and_name_server(
 def test_a_lease_is_not_known_before_the_guest_has_asked() -> None:
     found = assign(load(MEETING, "p").plan)
     assert found[NicId("a", 3)].static == ()
-    assert found[NicId("a", 1)].static == tuple(
-        str(one.ip) for one in found[NicId("a", 1)].addresses
-    )
+    assert found[NicId("a", 1)].static == tuple(one.ip for one in found[NicId("a", 1)].addresses)
 
 
 PASSTHRU = """\

@@ -10,7 +10,7 @@ from tests.unit.network.test_claims import advertised, arp, ethernet, four, six
 
 US, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02"
 FOUR, SIX = IPv4Address("10.0.0.2"), IPv6Address("fd00::2")
-ASKS_FOUR, ASKS_SIX = Exchange(US, str(FOUR)), Exchange(US, str(SIX))
+ASKS_FOUR, ASKS_SIX = Exchange(US, FOUR), Exchange(US, SIX)
 
 
 def packet(source: str, destination: str, mac: str = US) -> bytes:
@@ -62,4 +62,4 @@ def test_a_router_is_whoever_forwards_the_packets_of_the_asker() -> None:
     assert ASKS_FOUR.router(packet("10.0.0.1", "10.0.0.2", OTHER)) == OTHER
     assert ASKS_FOUR.router(packet("10.0.0.1", "10.0.0.2", US)) == ""
     assert ASKS_FOUR.router(packet("10.0.0.2", "10.0.0.1", OTHER)) == ""
-    assert Exchange("", str(FOUR)).router(packet("10.0.0.1", "10.0.0.2", OTHER)) == ""
+    assert Exchange("", FOUR).router(packet("10.0.0.1", "10.0.0.2", OTHER)) == ""

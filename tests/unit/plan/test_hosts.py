@@ -1,5 +1,7 @@
 """Other machines that a plan names: read, promised something, and what they have said judged."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from provisioner.check.result import Probed
@@ -73,12 +75,12 @@ def test_ssh_never_asks_and_reads_no_option_of_the_plans() -> None:
 def promised(more: str = "") -> dict[tuple[str, str], tuple[Expected, tuple[str, ...]]]:
     plan = load(PLAN % (more, "auto"), "p").plan
     found = external.pairs(plan, assign(plan))
-    return {(p.source, p.target): (p.expected, p.addresses) for p in found}
+    return {(p.source, p.target): (p.expected, tuple(map(str, p.addresses))) for p in found}
 
 
 def test_a_machine_is_promised_something_where_it_is_on_the_network() -> None:
     plan = load(PLAN % ("", "auto"), "p").plan
-    at = {vm: assign(plan)[NicId(vm, 0)].static for vm in "ab"}
+    at = {vm: tuple(map(str, assign(plan)[NicId(vm, 0)].static)) for vm in "ab"}
     yes, no = Expected.REACHES, Expected.ISOLATED
     nas, printer, gateway = ("10.0.0.9", "fd00::9"), ("10.0.0.8",), ("10.0.0.1",)
     assert promised() == {
@@ -104,12 +106,12 @@ def test_a_check_of_the_users_may_ask_from_a_machine_anywhere() -> None:
     plan = load(PLAN % ("", "nas -> a ipv4, far -/> c within 9s, a -> nas"), "p").plan
     nics = assign(plan)
     told = [
-        (p.network, p.source, p.target, p.addresses, str(p.expected), p.within_s)
+        (p.network, p.source, p.target, tuple(map(str, p.addresses)), str(p.expected), p.within_s)
         for p in expand(plan, nics, ())
     ]
     assert told == [
-        ("lan", "nas", "a", nics[NicId("a", 0)].static[:1], "reaches", 0.0),
-        ("own", "far", "c", nics[NicId("c", 0)].static, "must not reach", 9.0),
+        ("lan", "nas", "a", (str(nics[NicId("a", 0)].static[0]),), "reaches", 0.0),
+        ("own", "far", "c", tuple(map(str, nics[NicId("c", 0)].static)), "must not reach", 9.0),
         ("lan", "a", "nas", ("10.0.0.9", "fd00::9"), "reaches", 0.0),
     ]
 
@@ -162,6 +164,11 @@ def test_a_machine_that_cannot_be_read_makes_no_other_complaint() -> None:
 PONG = "vmnet 10.0.0.2 1 PING 1 packets transmitted, 1 received, 0% packet loss time=500 ms"
 
 
+def read(printed: str, asked: dict[str, int]) -> dict[str, Probed]:
+    found = answers(printed, {ip_address(address): tries for address, tries in asked.items()})
+    return {str(address): probed for address, probed in found.items()}
+
+
 def test_what_a_machine_has_said_is_read() -> None:
     said = (
         f"motd\n{PONG}\n"
@@ -170,7 +177,7 @@ def test_what_a_machine_has_said_is_read() -> None:
         "vmnet fd00::3 2 ping: invalid option -- W\n"
     )
     asked = {"10.0.0.2": 4, "10.0.0.3": 4, "fd00::2": 4, "fd00::3": 4, "10.0.0.4": 4}
-    assert answers(said, asked) == {
+    assert read(said, asked) == {
         "10.0.0.2": Probed(reached=True, seconds=0.5, note="ping", sent=1, answered=1),
         "10.0.0.3": Probed(reached=False, note="no answer to ping", sent=4),
         "fd00::2": Probed(reached=False, note="it has no route there", sent=2),
@@ -182,6 +189,6 @@ def test_a_machine_speaks_of_what_it_was_asked_once() -> None:
     said = (
         f"{PONG}\n{PONG.replace('1 received', '0 received')}\n{PONG.replace('.2', '.5')}\nx{PONG}"
     )
-    assert set(answers(said, {"10.0.0.2": 1})) == {"10.0.0.2"}
-    assert answers(said, {"10.0.0.2": 1})["10.0.0.2"].reached
-    assert answers("vmnet 10.0.0.2 999 \x1b]0;x\x07", {"10.0.0.2": 1})["10.0.0.2"].reached is None
+    assert set(read(said, {"10.0.0.2": 1})) == {"10.0.0.2"}
+    assert read(said, {"10.0.0.2": 1})["10.0.0.2"].reached
+    assert read("vmnet 10.0.0.2 999 \x1b]0;x\x07", {"10.0.0.2": 1})["10.0.0.2"].reached is None

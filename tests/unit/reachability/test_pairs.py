@@ -1,5 +1,6 @@
 """What is expected of each pair of a plan; the modes themselves are reachability.mode_table's."""
 
+from ipaddress import ip_address
 from itertools import product
 
 import pytest
@@ -108,7 +109,7 @@ def test_leases_are_measured_as_the_guest_has_them() -> None:
     found = pairs(plan, assign(plan), Facts())
     assert [(p.source, p.target, p.addresses) for p in found] == [
         ("host", "a", ()),
-        ("a", "host", ("10.0.0.1",)),
+        ("a", "host", (ip_address("10.0.0.1"),)),
     ]
 
 

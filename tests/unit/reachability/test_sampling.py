@@ -1,6 +1,7 @@
 """A part of the pairs that still touches every guest, the same one each time."""
 
 from collections import Counter
+from ipaddress import ip_address
 
 from provisioner.plan.checks import HOST
 from provisioner.reachability.pairs import Expected, Pair
@@ -8,7 +9,7 @@ from provisioner.reachability.sampling import sample
 
 
 def pair(source: str, target: str, asked: str = "ping") -> Pair:
-    return Pair("lan", source, target, Expected.REACHES, "", ("10.0.0.1",), asked=asked)
+    return Pair("lan", source, target, Expected.REACHES, "", (ip_address("10.0.0.1"),), asked=asked)
 
 
 VMS = [f"v{n}" for n in range(30)]
