@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from provisioner.check.discovery import NicAddresses, NicObservations, judged
 from provisioner.commands.access.link import nics_of
-from provisioner.commands.check import claims
+from provisioner.commands.check.endpoints import endpoints
 from provisioner.commands.session import Session, begun
 from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import VmnetError
@@ -18,7 +18,7 @@ from provisioner.host.network import dnsmasq
 from provisioner.host.probe import listen
 from provisioner.network import frames
 from provisioner.plan.ip import Address
-from provisioner.plan.nic_id import NicId, numbered
+from provisioner.plan.nic_id import NicId
 
 _SWEPT = 1024  # addresses of a subnet that are asked for one by one: up to a /22
 _ASK_S = 1.0
@@ -45,12 +45,11 @@ class _Search:
         self._session = session
         self._plan = session.target.plan
         self._worker = session.worker
-        domains = session.domains
-        cards = {key: nic for d in domains for key, nic in numbered(d.vm, d.nics)}
-        self._wanted = [key for key in wanted if key in cards]
+        self._ends = endpoints(session)
+        self._wanted = [key for key in wanted if key in self._ends.started]
         if not self._wanted:
             raise VmnetError("none of these VMs is up", fix="bring the plan up: vmnet up")
-        self._links = {key: cards[key].link for key in self._wanted}
+        self._links = {key: self._ends.link(key) for key in self._wanted}
         self._macs = {key: session.nics[key].mac for key in self._wanted}
         self._heard = {key: NicObservations() for key in self._wanted}
         self._by_mac: dict[str, NicId] = {mac: key for key, mac in self._macs.items()}
@@ -132,7 +131,7 @@ class _Search:
 
     def _ask_wires(self, asked: Mapping[NicId, set[Address]], seconds: float = _ASK_S) -> None:
         """Ask on each uplink, by the LAN and by a synthetic wire, which reaches every mode."""
-        answers = claims.ask(self._plan, self._session.nics, asked, self._worker, seconds)
+        answers = self._ends.who_has(asked, seconds)
         for uplink, what in answers.failed.items():
             self._session.tell(f"nobody on {uplink} can be asked: {what}")
         for key, found in answers.macs.items():

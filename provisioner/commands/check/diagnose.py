@@ -50,7 +50,7 @@ class Diagnosis:
         """Return what is wrong with macvtaps whatever was measured: it may fail at any moment."""
         ends = [
             self._look.end(key, self._plan.network_of(key))
-            for key in self._ends.cards
+            for key in self._ends.started
             if key in self._ends.nics and self._plan.nic(key).link == "up"
         ]
         return tuple(found for end in ends if (found := standing(end)))

@@ -1,23 +1,37 @@
 """What a check works on: a plan's NICs, what is behind them, and the worker."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provisioner.commands.check import claims
+from provisioner.errors import VmnetError
 from provisioner.guest.domain import DomainNic
-from provisioner.host.probe import mesh
+from provisioner.host.probe import address_claims, mesh
 from provisioner.network.addressing import Nics
-from provisioner.network.devices import DEFAULT_MTU, host_device
+from provisioner.network.devices import DEFAULT_MTU, host_device, uplink_of
 from provisioner.plan.checks import HOST
-from provisioner.plan.nic_id import NicId
+from provisioner.plan.nic_id import NicId, numbered
 from provisioner.reachability.pairs import Pair
 
 if TYPE_CHECKING:
+    from provisioner.commands.session import Session
     from provisioner.host.system.worker import Worker
     from provisioner.network.facts import Facts
     from provisioner.plan.ip import Address
     from provisioner.plan.model import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """For each NIC the MACs that answered for its addresses; silent addresses are absent.
+
+    `alive` are the NICs whose own MAC answered. `failed` has for each uplink on which nobody could
+    be asked the reason; its NICs are not in `macs`.
+    """
+
+    macs: "dict[NicId, Mapping[Address, tuple[str, ...]]]" = field(default_factory=dict)
+    alive: set[NicId] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +40,53 @@ class Endpoints:
 
     plan: "Plan"
     nics: Nics
-    cards: Mapping[NicId, DomainNic]  # that the VMs were started with
+    started: Mapping[NicId, DomainNic]  # those that the running VMs were started with
     facts: "Facts"
     worker: "Worker"
 
-    def who_has(
-        self, addresses: "Mapping[NicId, Collection[Address]]", within_s: float
-    ) -> claims.Answers:
-        """Ask for addresses of NICs, as `claims.ask` does."""
-        return claims.ask(self.plan, self.nics, addresses, self.worker, within_s)
+    def who_has(self, addresses: "Mapping[NicId, Collection[Address]]", within_s: float) -> Answers:
+        """Ask for the addresses of NICs, on all uplinks at once, by the LAN and a synthetic wire.
+
+        NICs without addresses and those on granted networks, where this user may send no frames,
+        are left out.
+        """
+        on: dict[str, list[NicId]] = {}
+        for key, wanted in addresses.items():
+            network = self.plan.network_of(key)
+            if wanted and not network.granted:
+                on.setdefault(uplink_of(self.plan.name, network), []).append(key)
+        pending = {
+            uplink: self.worker.call(
+                address_claims.claims,
+                uplink,
+                {address: self.nics[key].mac for key in keys for address in addresses[key]},
+                within_s,
+            )
+            for uplink, keys in on.items()
+        }
+        answers = Answers()
+        for uplink, call in pending.items():
+            try:
+                found = call.result().macs
+            except VmnetError as error:
+                answers.failed[uplink] = error.what
+                continue
+            for key in on[uplink]:
+                macs = {a: found[a] for a in addresses[key] if a in found}
+                answers.macs[key] = macs
+                if any(self.nics[key].mac in each for each in macs.values()):
+                    answers.alive.add(key)
+        return answers
 
     def link(self, key: NicId) -> str:
         """Return the name of the macvtap behind a guest's NIC, "" when there is none."""
-        card = self.cards.get(key)
-        return card.link if card else ""
+        nic = self.started.get(key)
+        return nic.link if nic else ""
 
     def mtu(self, key: NicId) -> int:
         """Return the size of the largest IP packet that a guest may send, in bytes."""
-        card = self.cards.get(key)
-        return self.nics[key].mtu or (card.mtu if card else 0) or DEFAULT_MTU
+        nic = self.started.get(key)
+        return self.nics[key].mtu or (nic.mtu if nic else 0) or DEFAULT_MTU
 
     def packet(self, pair: Pair) -> int:
         """Return the size of the largest IP packet that both ends take; 0 when it is unknown."""
@@ -70,3 +112,11 @@ class Endpoints:
             peer.mac if peer else "",
             self.link(target) if peer else "",
         )
+
+
+def endpoints(session: "Session") -> Endpoints:
+    """Return the NICs of a session's plan, and the macvtaps of those VMs that run."""
+    started = {key: nic for d in session.domains for key, nic in numbered(d.vm, d.nics)}
+    return Endpoints(
+        session.target.plan, session.nics, started, session.snapshot.facts, session.worker
+    )

@@ -198,7 +198,7 @@ class EvidenceCollector:
 
     @cached_property
     def _indexes(self) -> dict[str, int]:
-        found = (self._ends.facts.link(card.link) for card in self._ends.cards.values())
+        found = (self._ends.facts.link(nic.link) for nic in self._ends.started.values())
         return {link.name: link.index for link in found if link}
 
     @cached_property
@@ -212,7 +212,7 @@ class EvidenceCollector:
     def _strangers(self) -> dict[str, tuple[str, ...]]:
         """Find who has taps open besides the VMs that they belong to."""
         own = {x.vm: x.pid for x in self._ends.facts.live}
-        owner = {card.link: own.get(key.vm, 0) for key, card in self._ends.cards.items()}
+        owner = {nic.link: own.get(key.vm, 0) for key, nic in self._ends.started.items()}
         try:
             held = tap_node.holders(self._indexes)
         except VmnetError:

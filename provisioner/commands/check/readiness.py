@@ -276,9 +276,8 @@ class Readiness:
         while not self._over.wait(pause) and (
             left := set(self._in(GuestState.AWAITED)) - self._own.keys()
         ):
-            nics = self._ends.nics
-            static = {key: config.static for key, config in nics.items() if key.vm in left}
-            answers = self._ends.who_has(static, _LOOK_S)
-            alive = {key.vm for key in answers.own(nics)}
+            nics = self._ends.nics.items()
+            static = {key: config.static for key, config in nics if key.vm in left}
+            alive = {key.vm for key in self._ends.who_has(static, _LOOK_S).alive}
             self._messages.put(partial(self._take_answering, alive & before))
             before = alive

@@ -73,7 +73,7 @@ class ReadinessProbes:
         """Ask the guest's uplinks for its addresses, or its agent which it has."""
         static = {key: config.static for key, config in self.ends.nics.items() if key.vm == vm}
         answers = self.ends.who_has(static, _CLAIM_S)
-        if answers.own(self.ends.nics) or (vm in self.agents and self._has_address(vm)):
+        if answers.alive or (vm in self.agents and self._has_address(vm)):
             return SignState(ok=True)
         why = next(iter(answers.failed.values()), "it answers at none of its addresses")
         return SignState(ok=False, why=why)

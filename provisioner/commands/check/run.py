@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Result
 from provisioner.commands.check.diagnose import Diagnosis
-from provisioner.commands.check.endpoints import Endpoints
+from provisioner.commands.check.endpoints import Endpoints, endpoints
 from provisioner.commands.check.measure import Measuring
 from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.check.readiness_probes import ReadinessProbes
@@ -23,7 +23,6 @@ from provisioner.host.network import nftables
 from provisioner.network.devices import uplink_of
 from provisioner.network.facts import Chosen
 from provisioner.plan.checks import HOST
-from provisioner.plan.nic_id import numbered
 from provisioner.reachability import external, pairs, user_checks
 from provisioner.reachability.pairs import Expected, Pair
 from provisioner.reachability.sampling import sample
@@ -63,13 +62,11 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     domains = session.domains
     # What was started a moment ago may have died since: it counts, so that its end is told.
     up_now = sorted({d.vm for d in domains} | when.fresh)
-    cards = {key: nic for d in domains for key, nic in numbered(d.vm, d.nics)}
-    plan, facts, worker = session.target.plan, session.snapshot.facts, session.worker
-    ends = Endpoints(plan, session.nics, cards, facts, worker)
+    ends = endpoints(session)
     pairs = _pairs(session, set(up_now))
     images = {d.vm: d.image for d in domains}
     readiness = Readiness(ends, pairs, ReadinessProbes(ends, images), session.tell)
-    before = worker.do(nftables.dropped)
+    before = session.worker.do(nftables.dropped)
     measuring = Measuring(ends, pairs, readiness)
     threads = measuring.start()
     threading.Thread(target=session.run.idle, daemon=True).start()
