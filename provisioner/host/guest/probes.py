@@ -6,14 +6,19 @@ reported as untested, never as unreachable.
 
 import json
 import re
+from functools import cache
+from importlib.resources import files
 from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from provisioner.check.result import OWN_MTU, Probed
 from provisioner.host.guest.commands import Guests, Ran
 from provisioner.plan.checks import CheckSpec, Probe, What, at_address
 from provisioner.plan.ip import Address
 from provisioner.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _USUAL_S: Final = 4.0
 _GRACE_S: Final = 12.0  # an emulated guest on a busy host is slow to start a program
@@ -24,53 +29,8 @@ _LEAST_PACKET: Final = 68
 _THROUGHPUT_S: Final = 3
 _PORT: Final = 5201  # iperf3's own
 
-# The address and the port are arguments of their own: the shell parses nothing of them.
-_TCP: Final = """\
-if command -v bash > /dev/null; then
-    exec timeout "$3" bash -c 'exec 3<> "/dev/tcp/$1/$2"' tcp "$1" "$2" 2>&1
-elif command -v python3 > /dev/null; then
-    exec python3 -c 'import socket, sys
-socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "$1" "$2" "$3" 2>&1
-elif nc --help 2>&1 | grep -q BusyBox; then
-    exec timeout "$3" nc -w "$3" "$1" "$2" -e true 2>&1
-elif command -v nc > /dev/null; then
-    exec nc -z -w "$3" "$1" "$2" 2>&1
-fi
-exit 97
-"""
-_UDP: Final = """\
-command -v bash > /dev/null || exit 97
-exec timeout "$3" bash -c 'exec 3<> "/dev/udp/$1/$2"; echo >&3 && read -r -n 1 <&3' u "$1" "$2" 2>&1
-"""
-_DNS: Final = """\
-if command -v nslookup > /dev/null; then exec timeout "$3" nslookup "$1" ${2:+"$2"} 2>&1
-elif [ -z "$2" ] && command -v getent > /dev/null; then exec timeout "$3" getent ahosts "$1" 2>&1
-fi
-exit 97
-"""
-_HTTP: Final = """\
-if command -v curl > /dev/null; then
-    exec curl -sS -o /dev/null -m "$2" --max-filesize 16777216 \\
-        -w 'HTTP/1.1 %{http_code}\\n' "$1" 2>&1
-elif command -v wget > /dev/null; then
-    exec timeout "$2" wget -S -q -O /dev/null "$1" 2>&1
-fi
-exit 97
-"""
-_PING_MANY: Final = """\
-case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
-exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
-"""
-_IPERF: Final = """\
-command -v iperf3 > /dev/null || exit 97
-exec iperf3 -c "$1" -p "$2" -t "$3" -J 2>&1
-"""
-_SEND: Final = """\
-exec timeout "$3" sh -c 'dd if=/dev/zero bs=65536 2> /dev/null | nc "$1" "$2"' send "$1" "$2"
-"""
 _NO_TOOL: Final = 97
 _TIMED_OUT: Final = frozenset({124, 143})
-_REFUSED: Final = re.compile("refused", re.IGNORECASE)
 _STATUS: Final = re.compile(r"HTTP/\d(?:\.\d)? (\d{3})")
 _TIMES: Final = re.compile(r"bytes from .{1,300} time=(\d{1,6}(?:\.\d{1,6})?) ms")
 _COUNTS: Final = re.compile(r"(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received")
@@ -85,21 +45,32 @@ def probe(guest: Guests, question: Probe) -> Probed:
     Raises VmnetError when the guest agent does not answer.
     """
     asked, address = question.asked, str(question.address or "")
-    seconds = question.within_s or _USUAL_S
+    within_s = question.within_s or _USUAL_S
+    port, seconds = f"{asked.number:.0f}", f"{within_s:g}"
+    words: tuple[str, ...] = (address, port, f"{max(1, round(within_s))}")
+    judge: Callable[[CheckSpec, Ran], Probed]
     match asked.what:
         case What.TCP:
-            return _tcp(guest, asked, address, seconds)
+            kind, judge, tools = "tcp", _tcp, "neither bash, python3 nor nc"
+        case What.UDP if port == "53":  # there is a question that must be answered
+            kind, judge, tools = "dns", _dns_server, "no nslookup"
+            words = ("localhost", address, seconds)
         case What.UDP:
-            return _udp(guest, asked, address, seconds)
+            kind, judge, tools = "udp", _udp, "no bash to send a datagram with"
         case What.HTTP:
-            words = (at_address(asked.text, question.address), f"{seconds:g}")
-            return _http(_sh(guest, _HTTP, seconds, *words), asked)
+            kind, judge, tools = "http", _http, "neither curl nor wget"
+            words = (at_address(asked.text, question.address), seconds)
         case What.DNS:
-            return _named(_sh(guest, _DNS, seconds, asked.text, address, f"{seconds:g}"))
+            kind, judge, tools = "dns", _dns_name, "neither nslookup nor getent"
+            words = (asked.text, address, seconds)
         case What.MTU if question.address:
             return _mtu(guest, round(asked.number), question.address, question.own_mtu)
         case _:
             return _pinged(guest, asked, address)
+    ran = _run(guest, kind, within_s, *words)
+    if ran.status == _NO_TOOL:
+        return Probed(None, note=f"cannot be tested: the guest has {tools}")
+    return judge(asked, ran)
 
 
 def throughput(source: Guests, target: Guests, question: Probe) -> Probed:
@@ -114,7 +85,7 @@ def throughput(source: Guests, target: Guests, question: Probe) -> Probed:
         server = f"timeout {most} iperf3 -s -1 -p {_PORT} > /dev/null 2>&1 & sleep 1"
         target.run(["/bin/sh", "-c", server], _GRACE_S)
         words = (address, str(_PORT), str(_THROUGHPUT_S))
-        ran = _sh(source, _IPERF, _THROUGHPUT_S + 10, *words)
+        ran = _run(source, "iperf3", _THROUGHPUT_S + 10, *words)
         return _fast(_iperf_rate(ran.stdout), asked, "iperf3")
     for guest, where in ((source, "the source"), (target, "the target")):
         if not _has(guest, "nc"):
@@ -122,8 +93,13 @@ def throughput(source: Guests, target: Guests, question: Probe) -> Probed:
     return _fast(_nc_rate(source, target, address), asked, "by nc and dd, no iperf3 there")
 
 
-def _sh(guest: Guests, script: str, seconds: float, *words: str) -> Ran:
-    return guest.run(["/bin/sh", "-c", script, "probe", *words], seconds + _GRACE_S)
+@cache
+def _script() -> str:
+    return files("provisioner").joinpath("templates/guest-probe.sh").read_text("utf-8")
+
+
+def _run(guest: Guests, kind: str, seconds: float, *words: str) -> Ran:
+    return guest.run(["/bin/sh", "-c", _script(), "probe", kind, *words], seconds + _GRACE_S)
 
 
 def _has(guest: Guests, tool: str) -> bool:
@@ -138,52 +114,43 @@ def _last(ran: Ran) -> str:
     return one_line(_output(ran).strip().rpartition("\n")[2], 120)
 
 
-def _tcp(guest: Guests, asked: CheckSpec, address: str, seconds: float) -> Probed:
-    words = (address, f"{asked.number:.0f}", f"{max(1, round(seconds))}")
-    ran = _sh(guest, _TCP, seconds, *words)
-    if ran.status == _NO_TOOL:
-        return Probed(None, note="cannot be tested: the guest has neither bash, python3 nor nc")
+def _is_refused(ran: Ran) -> bool:
+    return bool(re.search("refused", _output(ran), re.IGNORECASE))
+
+
+def _tcp(asked: CheckSpec, ran: Ran) -> Probed:
     if ran.status == 0:
         return Probed(reached=True, note=f"{asked} is open")
-    if _REFUSED.search(_output(ran)):
+    if _is_refused(ran):
         return Probed(reached=False, note=f"{asked} was refused", refused=True)
     return Probed(reached=False, note=f"{asked}: {_last(ran) or 'no answer'}")
 
 
-def _udp(guest: Guests, asked: CheckSpec, address: str, seconds: float) -> Probed:
-    if round(asked.number) == 53:  # noqa: PLR2004  (DNS has a question that must be answered)
-        ran = _sh(guest, _DNS, seconds, "localhost", address, f"{seconds:g}")
-        if ran.status == _NO_TOOL:
-            return Probed(None, note="cannot be tested: the guest has no nslookup")
-        answered = bool(_SERVED.search(_output(ran))) and ran.status not in _TIMED_OUT
-        refused = bool(_REFUSED.search(_output(ran)))
-        good = answered and not refused and "timed out" not in _output(ran)
-        return Probed(good, note="a DNS query", refused=refused)
-    ran = _sh(guest, _UDP, seconds, address, f"{asked.number:.0f}", f"{max(1, round(seconds))}")
-    if ran.status == _NO_TOOL:
-        return Probed(None, note="cannot be tested: the guest has no bash to send a datagram with")
-    if _REFUSED.search(_output(ran)):
+def _udp(asked: CheckSpec, ran: Ran) -> Probed:
+    if _is_refused(ran):
         return Probed(reached=False, note=f"{asked} was refused", refused=True)
     if ran.status == 0:
         return Probed(reached=True, note=f"{asked} has answered")
     return Probed(None, note="no answer, which says nothing of UDP: it may have arrived")
 
 
-def _http(ran: Ran, asked: CheckSpec) -> Probed:
-    if ran.status == _NO_TOOL:
-        return Probed(None, note="cannot be tested: the guest has neither curl nor wget")
+def _dns_server(_asked: CheckSpec, ran: Ran) -> Probed:
+    answered = bool(_SERVED.search(_output(ran))) and ran.status not in _TIMED_OUT
+    refused = _is_refused(ran)
+    good = answered and not refused and "timed out" not in _output(ran)
+    return Probed(good, note="a DNS query", refused=refused)
+
+
+def _http(asked: CheckSpec, ran: Ran) -> Probed:
     found = _STATUS.findall(_output(ran))
     status = int(found[-1]) if found else 0
     if not status:
-        refused = bool(_REFUSED.search(_output(ran)))
-        return Probed(reached=False, note=_last(ran) or "no answer", refused=refused)
+        return Probed(reached=False, note=_last(ran) or "no answer", refused=_is_refused(ran))
     good = status == round(asked.number) if asked.number else status < 400  # noqa: PLR2004
     return Probed(good, value=f"status {status}")
 
 
-def _named(ran: Ran) -> Probed:
-    if ran.status == _NO_TOOL:
-        return Probed(None, note="cannot be tested: the guest has neither nslookup nor getent")
+def _dns_name(_asked: CheckSpec, ran: Ran) -> Probed:
     output = _output(ran)
     # nslookup names the server's own address first.
     answer = re.split(r"(?m)^\s*$", output, maxsplit=1)[-1]
@@ -227,7 +194,7 @@ def _largest(guest: Guests, address: Address, above: int) -> int:
 def _pinged(guest: Guests, asked: CheckSpec, address: str) -> Probed:
     many = asked.what is What.LOSS
     count, every = (_MANY_PINGS, "0.05") if many else (_PINGS, "0.1")
-    ran = _sh(guest, _PING_MANY, count * 0.2, address, str(count), every)
+    ran = _run(guest, "ping", count * 0.2, address, str(count), every)
     counted = _COUNTS.search(_output(ran))
     if not counted:
         return Probed(None, note=f"cannot be tested: ping says {_last(ran)}")
@@ -267,7 +234,7 @@ def _nc_rate(source: Guests, target: Guests, address: str) -> float | None:
     )
     target.run(["/bin/sh", "-c", f"rm -f {count}; {listen} sleep 1"], _GRACE_S)
     words = (address, str(_PORT), str(_THROUGHPUT_S))
-    _sh(source, _SEND, _THROUGHPUT_S, *words)
+    _run(source, "send", _THROUGHPUT_S, *words)
     wait = f"n=0; while [ ! -s {count} ] && [ $n -lt 40 ]; do sleep 0.2; n=$((n+1)); done"
     ran = target.run(["/bin/sh", "-c", f"{wait}; cat {count}; rm -f {count}"], _GRACE_S)
     found = re.fullmatch(rb"\s*(\d{1,15})\s*", ran.stdout)

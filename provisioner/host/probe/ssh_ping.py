@@ -7,6 +7,7 @@ arguments are addresses. What the machine prints is hostile until it has been ch
 
 import re
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Final
 
 from provisioner.check.result import NO_LOGIN, Probed
@@ -23,33 +24,6 @@ _AT_ONCE: Final = 32
 _NO_LOGIN: Final = 255  # ssh(1): ssh itself has failed
 _WHY: Final = {97: "it has no ping", 98: "vmnet does not know the ping of its system"}
 
-# Only what all shells know. BSD's ping counts its patience in milliseconds.
-_PING: Final = r"""
-PATH=$PATH:/usr/bin:/bin:/usr/sbin:/sbin
-case $(uname -s) in Linux) patience=1 ;; Darwin | FreeBSD) patience=1000 ;; *) exit 98 ;; esac
-command -v ping > /dev/null 2>&1 || exit 97
-set -f
-one() {
-    ping=ping
-    case $1 in
-        *:*) if command -v ping6 > /dev/null 2>&1; then ping=ping6; else ping="ping -6"; fi ;;
-    esac
-    n=0
-    while [ "$n" -lt "$2" ]; do
-        n=$((n + 1))
-        out=$($ping -n -c 1 -W "$patience" "$1" 2>&1 < /dev/null | tr '\n' ' ')
-        case $out in *" 0% packet"* | *" 0.0% packet"*) break ;; esac
-    done
-    echo "vmnet $1 $n $out"
-}
-i=0
-for word; do
-    one "${word%/*}" "${word#*/}" &
-    i=$((i + 1))
-    [ $((i % 32)) -ne 0 ] || wait
-done
-wait
-"""
 _LINE: Final = re.compile(r"vmnet (\S{2,45}) (\d{1,3}) (.{0,3000})")
 _COUNTS: Final = re.compile(r"\d{1,6} packets transmitted, (\d{1,6}) (?:packets )?received")
 _NO_ROUTE: Final = re.compile("Network is unreachable|No route to host")
@@ -66,8 +40,9 @@ def ping(login: Login, targets: Mapping[Address, int]) -> dict[Address, Probed]:
     rounds = -(-len(words) // _AT_ONCE)
     deadline_s = _CONNECT_S + rounds * max(targets.values(), default=0) * _TRY_S + _GRACE_S
     argv = [*command(login), "sh", "-s", "--", *words]
+    script = files("provisioner").joinpath("templates/ssh-ping.sh").read_text("utf-8")
     try:
-        ran = programs.run(argv, timeout_s=deadline_s, input=_PING, check=False)
+        ran = programs.run(argv, timeout_s=deadline_s, input=script, check=False)
     except VmnetError as error:
         raise _no_login(login, error.what) from error
     if ran.returncode == _NO_LOGIN:

@@ -1,0 +1,51 @@
+# A probe of `vmnet check`, run inside a guest: KIND WORD... Exit status 97: it has no tool for it.
+# The words are arguments of their own: no shell parses them.
+kind=$1
+shift
+case $kind in
+    tcp) # ADDRESS PORT SECONDS
+        if command -v bash > /dev/null; then
+            exec timeout "$3" bash -c 'exec 3<> "/dev/tcp/$1/$2"' tcp "$1" "$2" 2>&1
+        elif command -v python3 > /dev/null; then
+            exec python3 -c 'import socket, sys
+socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "$1" "$2" "$3" 2>&1
+        elif nc --help 2>&1 | grep -q BusyBox; then
+            exec timeout "$3" nc -w "$3" "$1" "$2" -e true 2>&1
+        elif command -v nc > /dev/null; then
+            exec nc -z -w "$3" "$1" "$2" 2>&1
+        fi
+        ;;
+    udp) # ADDRESS PORT SECONDS
+        command -v bash > /dev/null || exit 97
+        exec timeout "$3" bash -c 'exec 3<> "/dev/udp/$1/$2"; echo >&3 && read -r -n 1 <&3' \
+            u "$1" "$2" 2>&1
+        ;;
+    dns) # NAME SERVER SECONDS; without a server the guest's own
+        if command -v nslookup > /dev/null; then
+            exec timeout "$3" nslookup "$1" ${2:+"$2"} 2>&1
+        elif [ -z "$2" ] && command -v getent > /dev/null; then
+            exec timeout "$3" getent ahosts "$1" 2>&1
+        fi
+        ;;
+    http) # URL SECONDS
+        if command -v curl > /dev/null; then
+            exec curl -sS -o /dev/null -m "$2" --max-filesize 16777216 \
+                -w 'HTTP/1.1 %{http_code}\n' "$1" 2>&1
+        elif command -v wget > /dev/null; then
+            exec timeout "$2" wget -S -q -O /dev/null "$1" 2>&1
+        fi
+        ;;
+    ping) # ADDRESS COUNT INTERVAL
+        case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
+        exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
+        ;;
+    iperf3) # ADDRESS PORT SECONDS
+        command -v iperf3 > /dev/null || exit 97
+        exec iperf3 -c "$1" -p "$2" -t "$3" -J 2>&1
+        ;;
+    send) # ADDRESS PORT SECONDS
+        exec timeout "$3" sh -c 'dd if=/dev/zero bs=65536 2> /dev/null | nc "$1" "$2"' \
+            send "$1" "$2"
+        ;;
+esac
+exit 97

@@ -1,0 +1,120 @@
+"""The probes that run inside guests, run by this host's shell instead of an agent."""
+
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from provisioner.check.result import Probed
+from provisioner.host.guest.commands import Guests, Ran
+from provisioner.host.guest.probes import probe
+from provisioner.plan.checks import Probe, asked
+from tests.host_tools.namespace import fresh_namespace, ip
+
+HERE = ip_address("127.0.0.1")
+
+
+class Shell(Guests):
+    """A guest that is this host, with the tools of a folder alone if one is given."""
+
+    def __init__(self, tools: Path | None = None) -> None:
+        self._tools = tools
+
+    def run(
+        self, argv: Sequence[str], timeout_s: float, stdin: bytes = b"", call_s: int = 5
+    ) -> Ran:
+        assert call_s
+        environment = {**os.environ, "PATH": str(self._tools)} if self._tools else None
+        ran = subprocess.run(
+            argv, env=environment, input=stdin, timeout=timeout_s, capture_output=True, check=False
+        )
+        return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+class Redirecting(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(301 if self.path == "/moved" else 200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep silent."""
+
+
+@pytest.fixture(autouse=True)
+def loopback() -> Iterator[None]:
+    with fresh_namespace():
+        ip("link set lo up")
+        yield
+
+
+@contextmanager
+def serving(kind: socket.SocketKind) -> Iterator[int]:
+    """A port on loopback; what comes by UDP is sent back once."""
+    with socket.socket(socket.AF_INET, kind) as server:
+        server.bind((str(HERE), 0))
+        if kind is socket.SOCK_STREAM:
+            server.listen()
+        else:
+
+            def echo() -> None:
+                data, sender = server.recvfrom(100)
+                server.sendto(data, sender)
+
+            threading.Thread(target=echo, daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def done(text: str, shell: Shell | None = None) -> Probed:
+    return probe(shell or Shell(), Probe(asked(text), HERE, within_s=1.0))
+
+
+def test_a_port_is_open_or_refused() -> None:
+    with serving(socket.SOCK_STREAM) as port:
+        assert done(f"tcp/{port}") == Probed(reached=True, note=f"tcp/{port} is open")
+    refused = Probed(reached=False, note=f"tcp/{port} was refused", refused=True)
+    assert done(f"tcp/{port}") == refused
+
+
+def test_a_datagram_is_answered_or_refused() -> None:
+    with serving(socket.SOCK_DGRAM) as port:
+        assert done(f"udp/{port}") == Probed(reached=True, note=f"udp/{port} has answered")
+    assert done(f"udp/{port}").refused
+
+
+def test_a_page_has_the_status_that_is_wanted() -> None:
+    with ThreadingHTTPServer((str(HERE), 0), Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        assert done(f"http://web:{port}/") == Probed(reached=True, value="status 200")
+        moved = done(f"http://web:{port}/moved status 200")
+        server.shutdown()
+    assert moved == Probed(reached=False, value="status 301")
+
+
+def test_pings_are_counted() -> None:
+    found = done("loss < 1%")
+    assert (found.reached, found.value, found.sent, found.answered) == (True, "0% lost", 50, 50)
+    assert done("latency < 1s").reached
+
+
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("tcp/22", "neither bash, python3 nor nc"),
+        ("udp/53", "no nslookup"),
+        ("udp/9", "no bash to send a datagram with"),
+        ("http://web/", "neither curl nor wget"),
+        ("dns web", "neither nslookup nor getent"),
+    ],
+)
+def test_a_guest_without_a_tool_is_untested(text: str, lacks: str, tmp_path: Path) -> None:
+    assert done(text, Shell(tmp_path)) == Probed(
+        None, note=f"cannot be tested: the guest has {lacks}"
+    )
