@@ -58,9 +58,9 @@ def _asked(
 ) -> "list[Item]":
     from provisioner.commands import doctor, modes
 
-    asked = modes.question(worker, uplink, peer)
-    confirm_probe(asked, yes=yes)
-    return doctor.asked(modes.ask(worker, asked, tell))
+    probe = modes.prepare(worker, uplink, peer)
+    confirm_probe(probe, yes=yes)
+    return doctor.asked(modes.ask(worker, probe, tell))
 
 
 def _print_lines() -> None:

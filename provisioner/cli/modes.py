@@ -83,16 +83,13 @@ def _ask(worker: "Worker", uplink: str, peer: str, *, yes: bool, json: bool) -> 
     from provisioner.commands import modes
     from provisioner.reachability import switch_probe
 
-    asked = modes.question(worker, uplink, peer)
-    confirm_probe(asked, yes=yes)
+    probe = modes.prepare(worker, uplink, peer)
+    confirm_probe(probe, yes=yes)
     with output.progress("modes") as tell:
-        findings = modes.ask(worker, asked, tell)
-    output.typed(
-        switch_probe.as_json(findings)
-        if json
-        else "\n".join(f"{uplink}: {line}" for line in findings.lines)
-    )
-    raise typer.Exit(findings.status)
+        answer = modes.ask(worker, probe, tell)
+    lines = "\n".join(f"{uplink}: {line}" for line in answer.lines)
+    output.typed(switch_probe.as_json(answer) if json else lines)
+    raise typer.Exit(answer.status)
 
 
 def _show(verdict: "Verdict") -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provisioner.commands.command import Command
     from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
     from provisioner.host.system.worker import Worker
-    from provisioner.reachability.switch_probe import Question
+    from provisioner.reachability.switch_probe import SwitchProbe
     from provisioner.report.report import Report
 
 _T = TypeVar("_T")
@@ -159,7 +159,7 @@ def _actionable(error: VmnetError | OSError) -> VmnetError:
     return file_errors.converted(error, "cannot use", Path(str(error.filename or ".")))
 
 
-def confirm_probe(probe: "Question", *, yes: bool) -> None:
+def confirm_probe(probe: "SwitchProbe", *, yes: bool) -> None:
     """Show what will be sent to a switch, and go on only when the user agrees.
 
     Raises VmnetError otherwise.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from provisioner.network.facts import Facts
-    from provisioner.reachability.switch_probe import Findings
+    from provisioner.reachability.switch_probe import SwitchAnswer
 
 
 def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
@@ -57,17 +57,17 @@ def _around(facts: "Facts", held: frozenset[str], uplink: str) -> "Iterator[Item
     yield from network.managers(nics.others())
 
 
-def asked(findings: "Findings") -> list[Item]:
+def asked(answer: "SwitchAnswer") -> list[Item]:
     """Judge what the switch behind a NIC has answered."""
-    reflection, foreign = findings.lines
-    passes = findings.passes_foreign
+    reflection, foreign = answer.lines
+    passes = answer.passes_foreign
     state = {True: Severity.GOOD, False: Severity.BAD, None: Severity.UNKNOWN}[passes]
     fix = {
         True: "",
         False: "let the switch or hypervisor pass foreign MACs, use mode passthru, or `switch:`",
         None: "name a machine behind it that answers: --peer ADDRESS",
     }[passes]
-    about = findings.question.uplink
+    about = answer.probe.uplink
     return [
         Item("the switch", f"{about}: {reflection}"),
         Item("the switch", f"{about}: {foreign}", state, fix),

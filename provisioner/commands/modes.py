@@ -6,7 +6,7 @@ from provisioner.commands.target import Tell
 from provisioner.host.lab import experiment, switch_probe
 from provisioner.host.system.worker import Worker
 from provisioner.reachability.experiment import Verdict
-from provisioner.reachability.switch_probe import Findings, Question
+from provisioner.reachability.switch_probe import SwitchAnswer, SwitchProbe
 
 
 def measure(worker: Worker, tell: Tell) -> Verdict:
@@ -16,12 +16,12 @@ def measure(worker: Worker, tell: Tell) -> Verdict:
     return Verdict(worker.do(experiment.measure), time.monotonic() - start)
 
 
-def question(worker: Worker, uplink: str, peer: str) -> Question:
-    """Find out what can be asked of the switch behind an uplink; nothing is sent."""
-    return worker.do(switch_probe.question, uplink, peer)
+def prepare(worker: Worker, uplink: str, peer: str) -> SwitchProbe:
+    """Return what can be asked of the switch behind an uplink; nothing is sent."""
+    return worker.do(switch_probe.prepare, uplink, peer)
 
 
-def ask(worker: Worker, asked: Question, tell: Tell) -> Findings:
+def ask(worker: Worker, probe: SwitchProbe, tell: Tell) -> SwitchAnswer:
     """Ask the switch."""
-    tell(f"asking the switch behind {asked.uplink}")
-    return worker.do(switch_probe.ask, asked)
+    tell(f"asking the switch behind {probe.uplink}")
+    return worker.do(switch_probe.ask, probe)

@@ -1,10 +1,13 @@
-"""What a real switch is asked, what it answered, and what that means for guests."""
+"""What a real switch is asked, what it has answered, and what that means for guests."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
+from provisioner.plan.ip import Address
+from provisioner.plan.mac import Mac
 
 ETHERTYPE = 0x88B5  # IEEE 802, local experimental: no protocol of anybody's
 REFLECTION_TRIES = 3
@@ -14,23 +17,23 @@ PEER_WAIT_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SwitchProbe:
     """What is to be asked through an uplink.
 
-    `peer` is the machine that is asked who it is; when it is empty, `untestable` says why foreign
-    MACs cannot be tested.
+    `peer` is the machine that is asked from both MACs; when there is none, `untestable` is why
+    foreign MACs cannot be tested.
     """
 
     uplink: str
-    mac: str
-    foreign_mac: str
-    peer: str = ""
-    peer_is: str = "named"  # or "the default gateway"
+    mac: Mac
+    foreign_mac: Mac
+    peer: Address | None = None
+    peer_is_gateway: bool = False  # the default one, else the user has named it
     untestable: str = ""
 
     @property
     def to_send(self) -> tuple[str, ...]:
-        """Say everything that will be sent."""
+        """Everything that will be sent, a line each."""
         return tuple(self._to_send())
 
     def _to_send(self) -> Iterator[str]:
@@ -39,11 +42,11 @@ class Question:
             f"experimental ethertype {ETHERTYPE:#06x} from its own MAC {self.mac}: "
             "does the switch send them back?"
         )
-        if self.untestable:
+        if not self.peer:
             return
-        kind = "neighbour solicitations" if ":" in self.peer else "ARP requests"
-        whose = f"{self.peer} ({self.peer_is})" if self.peer_is != "named" else self.peer
-        yield f"up to {2 * PEER_TRIES} {kind} for {whose} from that MAC: does it answer?"
+        kind = "ARP requests" if isinstance(self.peer, IPv4Address) else "neighbour solicitations"
+        who = f"{self.peer} (the default gateway)" if self.peer_is_gateway else self.peer
+        yield f"up to {2 * PEER_TRIES} {kind} for {who} from that MAC: does it answer?"
         yield (
             f"up to {PEER_TRIES} of the same from the new MAC {self.foreign_mac}, a macvlan on "
             f"{self.uplink} in a network namespace of its own: does the network let it pass?"
@@ -51,22 +54,22 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What was found; None for what could not be tested, and then `untestable` says why."""
+class SwitchAnswer:
+    """What was found; None for what could not be tested, and then `untestable` is why."""
 
-    question: Question
+    probe: SwitchProbe
     reflects: bool
     passes_foreign: bool | None
     untestable: str = ""
 
     @property
     def status(self) -> Exit:
-        """Every question answered, whatever the answers: done."""
+        """The exit status: done when both questions are answered, whatever the answers."""
         return Exit.HOST_CANNOT if self.passes_foreign is None else Exit.DONE
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Say what was found, and what it means."""
+        """What was found, and what it means: of frames sent back, and of foreign MACs."""
         return self._about_reflection, self._about_foreign
 
     @property
@@ -83,7 +86,7 @@ class Findings:
 
     @property
     def _about_foreign(self) -> str:
-        peer = self.question.peer
+        peer, uplink = self.probe.peer, self.probe.uplink
         match self.passes_foreign:
             case True:
                 return (
@@ -91,23 +94,23 @@ class Findings:
                 )
             case False:
                 return (
-                    f"foreign MACs: dropped; {peer} answers the MAC of {self.question.uplink} and "
+                    f"foreign MACs: dropped; {peer} answers the MAC of {uplink} and "
                     "no new one, so guests have no network here, except one in mode passthru"
                 )
             case None:
                 return f"foreign MACs: cannot be tested; {self.untestable}"
 
 
-def as_json(findings: Findings) -> str:
-    """Write the findings as JSON."""
+def as_json(answer: SwitchAnswer) -> str:
+    """Return the answer as JSON."""
     return json_document(
         "modes",
-        findings.status,
-        uplink=findings.question.uplink,
-        peer=findings.question.peer or None,
-        sent=findings.question.to_send,
-        reflects=findings.reflects,
-        passes_foreign_macs=findings.passes_foreign,
-        untestable=findings.untestable or None,
-        verdicts=findings.lines,
+        answer.status,
+        uplink=answer.probe.uplink,
+        peer=str(answer.probe.peer) if answer.probe.peer else None,
+        sent=answer.probe.to_send,
+        reflects=answer.reflects,
+        passes_foreign_macs=answer.passes_foreign,
+        untestable=answer.untestable or None,
+        verdicts=answer.lines,
     )

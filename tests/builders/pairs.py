@@ -11,7 +11,7 @@ def written(pairs: Iterable[Pair]) -> str:
 
 
 def _line(p: Pair) -> str:
-    at = " ".join(map(str, p.addresses)) or "?"
+    at = " ".join(str(address or "its name") for address in p.addresses) or "?"
     asked = "" if str(p.asked) == "ping" else f" {p.asked}"
     within = f" within {p.within_s:g}s" if p.within_s else ""
     version = f" ipv{p.version}" if p.version else ""

@@ -11,7 +11,8 @@ import pytest
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.lab import switch_probe
-from provisioner.reachability.switch_probe import Findings, Question
+from provisioner.plan.mac import Mac
+from provisioner.reachability.switch_probe import SwitchAnswer, SwitchProbe
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 from tests.host_tools.veth_peer import FAR, NEAR, reacting, reply
 
@@ -58,13 +59,13 @@ table bridge security {{
         subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
 
 
-def found(peer: str = "") -> Findings:
-    return switch_probe.ask(switch_probe.question("nic0", peer))
+def found(peer: str = "") -> SwitchAnswer:
+    return switch_probe.ask(switch_probe.prepare("nic0", peer))
 
 
 def test_the_default_gateway_is_the_peer_if_none_is_named(switch: Namespace) -> None:
-    asked = switch_probe.question("nic0", "")
-    assert asked == Question("nic0", NEAR, asked.foreign_mac, "10.0.0.2", "the default gateway")
+    asked = switch_probe.prepare("nic0", "")
+    assert asked == SwitchProbe("nic0", Mac(NEAR), asked.foreign_mac, GATEWAY, peer_is_gateway=True)
     assert asked.foreign_mac not in {NEAR, FAR}
     assert switch.descriptor > 0
 
@@ -103,11 +104,17 @@ def test_nothing_is_left_on_the_uplink(switch: Namespace) -> None:
     [
         (
             ["link add pt0 link nic0 type macvtap mode passthru"],
-            "pt0 has nic0 in mode passthru, which allows no second MAC (its guest needs none)",
+            (
+                '"nic0" is used exclusively by the passthru "pt0" (use another uplink, or '
+                "take that device away: ip link del dev pt0)"
+            ),
         ),
         (
             ["link add br0 type bridge", "link set dev nic0 master br0"],
-            "nic0 is a port of br0: ask through that one",
+            (
+                '"nic0" is a port of "br0": the kernel puts no macvtap on a port '
+                "(use br0 as the uplink)"
+            ),
         ),
         (
             ["route del default"],
@@ -138,9 +145,13 @@ def test_a_passthru_device_of_another_namespace_is_in_the_way(switch: Namespace)
     ("uplink", "peer", "what"),
     [
         ("nope", "", "there is no device nope"),
-        ("lo", "", "lo is not an Ethernet device"),
+        ("lo", "", '"lo" is a loopback device: no frame leaves it'),
         ("down0", "", "down0 is down, or went down meanwhile"),
-        ("vlan0", "", "vlan0 is a macvlan, no uplink"),
+        (
+            "vlan0",
+            "",
+            '"vlan0" is a macvlan itself: the kernel would silently use what is below',
+        ),
         ("open0", "", "open0 has no carrier: there is no switch to be asked"),
         ("nic0", "gateway", '--peer: "gateway" is not the address of another machine'),
         ("nic0", "10.0.0.1", '--peer: "10.0.0.1" is not the address of another machine'),
@@ -156,7 +167,7 @@ def test_what_is_no_question_is_refused(uplink: str, peer: str, what: str) -> No
         "link set dev open0 up",
     )
     with pytest.raises(VmnetError) as raised:
-        switch_probe.question(uplink, peer)
+        switch_probe.prepare(uplink, peer)
     assert raised.value.what == what
     assert raised.value.fix
 

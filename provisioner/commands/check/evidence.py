@@ -28,7 +28,7 @@ from provisioner.reachability.pairs import Expected
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Network
-    from provisioner.reachability.switch_probe import Findings
+    from provisioner.reachability.switch_probe import SwitchAnswer
 
 _CLAIM_S = 1.0
 
@@ -46,7 +46,7 @@ class EvidenceCollector:
         self._plan = ends.plan
         self._inside: dict[str, dict[str, Inside]] = {}
         self._reflects: dict[str, bool | None] = {}
-        self._foreign: dict[tuple[str, Address], Findings] = {}
+        self._foreign: dict[tuple[str, Address], SwitchAnswer] = {}
 
     def gather(self, violated: Iterable[Result]) -> None:
         """Ask side by side what takes time: the guests, the wires, the switches."""
@@ -106,8 +106,8 @@ class EvidenceCollector:
     def _ask_outside(self, uplink: str, address: Address) -> None:
         """Ask a machine outside from the uplink's own MAC and from a new one."""
         try:
-            question = self._ends.worker.do(switch_probe.question, uplink, str(address))
-            self._foreign[uplink, address] = self._ends.worker.do(switch_probe.ask, question)
+            probe = self._ends.worker.do(switch_probe.prepare, uplink, str(address))
+            self._foreign[uplink, address] = self._ends.worker.do(switch_probe.ask, probe)
         except VmnetError:
             pass  # the uplink is down, say: nobody can be asked
 

@@ -33,6 +33,8 @@ from provisioner.host.probe.packet_socket import (
     packet_socket,
 )
 from provisioner.network import frames
+from provisioner.network.facts import Facts
+from provisioner.network.uplink import device_problem, lower_problem
 from provisioner.plan.choices import Mode
 from provisioner.plan.mac import Mac
 from provisioner.reachability.switch_probe import (
@@ -41,8 +43,8 @@ from provisioner.reachability.switch_probe import (
     PEER_WAIT_S,
     REFLECTION_TRIES,
     REFLECTION_WAIT_S,
-    Findings,
-    Question,
+    SwitchAnswer,
+    SwitchProbe,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ _DEVICE: Final = "probe"
 _NAMED: Final = ("IFLA_IFNAME", _DEVICE)
 
 
-def question(uplink: str, peer: str) -> Question:
+def prepare(uplink: str, peer: str) -> SwitchProbe:
     """Return what can be asked through an uplink; nothing is sent.
 
     Raises VmnetError when the uplink is not there, not up or not Ethernet, or the peer is no
@@ -61,72 +63,48 @@ def question(uplink: str, peer: str) -> Question:
     """
     with explained(uplink):
         index_when_up(uplink)
-    everything = links.observe()[0]
-    link = next(x for x in everything if x.name == uplink)
-    _refuse(link, everything)
-    about = partial(Question, uplink, link.mac, naming.mac("vmnet modes", link.mac, 0))
-    if obstacle := _obstacle(link, everything):
-        return about(untestable=obstacle)
-    if peer:
-        return about(peer=str(_machine(peer, link)))
-    if gateway := _gateway(link.index):
-        return about(peer=gateway, peer_is="the default gateway")
-    why = f"{uplink} leads to no default gateway: name a machine behind it with --peer ADDRESS"
-    return about(untestable=why)
-
-
-def ask(asked: Question) -> Findings:
-    """Send what the question says, and listen. Raises VmnetError when the kernel refuses."""
-    reflects = _reflected(asked.uplink, asked.mac)
-    if asked.untestable:
-        return Findings(asked, reflects, None, asked.untestable)
-    control = partial(_answers, asked.uplink, ip_address(asked.peer))
-    silent = (
-        f"{asked.peer} does not answer the uplink's own MAC either: name a machine on that wire "
-        "which does, with --peer ADDRESS"
-    )
-    if not control():
-        return Findings(asked, reflects, None, silent)
-    try:
-        if _foreign_answers(asked):
-            return Findings(asked, reflects, passes_foreign=True)
-    except VmnetError as error:
-        return Findings(asked, reflects, None, f"{error.what} ({error.fix})")
-    # It may have gone silent meanwhile: only one who answers now has kept silent to the new MAC.
-    return (
-        Findings(asked, reflects, passes_foreign=False)
-        if control()
-        else Findings(asked, reflects, None, silent)
-    )
-
-
-def _refuse(link: "Link", everything: tuple["Link", ...]) -> None:
-    if not link.ethernet:
-        raise VmnetError(f"{link.name} is not an Ethernet device", fix="name a NIC: ip link")
-    if link.kind in {"macvtap", "macvlan"}:
-        lower = next((x.name for x in everything if x.index == link.lower), "its uplink")
-        raise VmnetError(
-            f"{link.name} is a {link.kind}, no uplink", fix=f"name the NIC below it: {lower}"
-        )
+    facts = Facts(links.observe()[0])
+    link = next(x for x in facts.links if x.name == uplink)
+    if refusal := lower_problem(link, facts):
+        raise refusal.error()
     if not link.carrier:
         raise VmnetError(
             f"{link.name} has no carrier: there is no switch to be asked",
             fix="plug it in, or bring up what is at its other end",
         )
+    mac = Mac(link.mac)
+    probe = partial(SwitchProbe, uplink, mac, Mac(naming.mac("vmnet modes", mac, 0)))
+    if refusal := device_problem(link, facts):
+        return probe(untestable=f"{refusal.what} ({refusal.fix})")
+    if peer:
+        return probe(peer=_machine(peer, link))
+    if gateway := _gateway(link.index):
+        return probe(peer=gateway, peer_is_gateway=True)
+    why = f"{uplink} leads to no default gateway: name a machine behind it with --peer ADDRESS"
+    return probe(untestable=why)
 
 
-def _obstacle(link: "Link", everything: tuple["Link", ...]) -> str:
-    """Return what keeps a macvlan from being made on the uplink."""
-    master = next((x for x in everything if link.master and x.index == link.master), None)
-    if master:
-        return f"{link.name} is a port of {master.name}: ask through that one"
-    for other in everything:
-        if other.lower == link.index and other.mode == "passthru":
-            return (
-                f"{other.name} has {link.name} in mode passthru, which allows no second MAC "
-                "(its guest needs none)"
-            )
-    return ""
+def ask(probe: SwitchProbe) -> SwitchAnswer:
+    """Send what the probe says, and listen. Raises VmnetError when the kernel refuses."""
+    reflects = _reflected(probe.uplink, probe.mac)
+    if probe.peer is None:
+        return SwitchAnswer(probe, reflects, None, probe.untestable)
+    control = partial(_answers, probe.uplink, probe.peer)
+    silent = (
+        f"{probe.peer} does not answer the uplink's own MAC either: name a machine on that wire "
+        "which does, with --peer ADDRESS"
+    )
+    if not control():
+        return SwitchAnswer(probe, reflects, None, silent)
+    try:
+        if _foreign_answers(probe, probe.peer):
+            return SwitchAnswer(probe, reflects, passes_foreign=True)
+    except VmnetError as error:
+        return SwitchAnswer(probe, reflects, None, f"{error.what} ({error.fix})")
+    # It may have gone silent meanwhile: only one who answers now has kept silent to the new MAC.
+    if control():
+        return SwitchAnswer(probe, reflects, passes_foreign=False)
+    return SwitchAnswer(probe, reflects, None, silent)
 
 
 def _machine(peer: str, link: "Link") -> "Address":
@@ -144,11 +122,11 @@ def _machine(peer: str, link: "Link") -> "Address":
     return address
 
 
-def _gateway(index: int) -> str:
-    """Return the default gateway behind a device, IPv4 before IPv6, or nothing."""
+def _gateway(index: int) -> "Address | None":
+    """Return the default gateway behind a device, IPv4 before IPv6."""
     defaults = [x for x in addresses.routes() if x.network.endswith("/0")]
-    ways = [x.gateway for x in defaults if x.index == index and x.gateway]
-    return min(ways, key=lambda gateway: ":" in gateway, default="")
+    gateways = [ip_address(x.gateway) for x in defaults if x.index == index and x.gateway]
+    return min(gateways, key=lambda gateway: gateway.version, default=None)
 
 
 def reflects(uplink: str) -> bool | None:
@@ -159,13 +137,13 @@ def reflects(uplink: str) -> bool | None:
     link = next((x for x in links.every() if x.name == uplink), None)
     if link is None or not (link.ethernet and link.up and link.carrier):
         return None
-    return _reflected(uplink, link.mac)
+    return _reflected(uplink, Mac(link.mac))
 
 
-def _reflected(uplink: str, mac: str) -> bool:
+def _reflected(uplink: str, mac: Mac) -> bool:
     """Broadcast a frame that nobody else could send, and listen for its copy."""
     secret = os.urandom(16)
-    sent = b"\xff" * 6 + Mac(mac).packed + struct.pack("!H", ETHERTYPE) + b"vmnet " + secret
+    sent = b"\xff" * 6 + mac.packed + struct.pack("!H", ETHERTYPE) + b"vmnet " + secret
     # All protocols and a filter: a socket for one protocol comes after macvlan, which in mode
     # passthru leaves nothing.
     with (
@@ -198,12 +176,13 @@ def _answers(device: str, peer: "Address") -> bool:
     return False
 
 
-def _foreign_answers(asked: Question) -> bool:
-    index = links.existing_index(asked.uplink)
-    doing = f"making a macvlan on {asked.uplink}"
+def _foreign_answers(probe: SwitchProbe, peer: "Address") -> bool:
+    """Return whether a machine answers a new MAC, that of a macvlan on the uplink."""
+    index = links.existing_index(probe.uplink)
+    doing = f"making a macvlan on {probe.uplink}"
     with namespaces(1) as (namespace,):
         device = (
-            *(_NAMED, ("IFLA_ADDRESS", asked.foreign_mac)),
+            *(_NAMED, ("IFLA_ADDRESS", probe.foreign_mac)),
             *(("IFLA_LINK", index), ("IFLA_NET_NS_FD", namespace)),
             macvlan("macvlan", Mode.PRIVATE),  # isolated from what else is on the uplink
         )
@@ -214,7 +193,7 @@ def _foreign_answers(asked: Question) -> bool:
                 ipv6.disable(_DEVICE)
                 on = IFF_UP | IFF_NOARP | IFF_ALLMULTI
                 write(doing, [silence(_NAMED), new(_NAMED, on=on)])
-                return _answers(_DEVICE, ip_address(asked.peer))
+                return _answers(_DEVICE, peer)
             finally:
                 # The namespace would take it away too, but at a time of its own.
                 links.delete(_DEVICE)

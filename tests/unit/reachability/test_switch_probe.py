@@ -1,14 +1,15 @@
 """What is said before a switch is asked, and what its answers mean."""
 
 import json
+from ipaddress import ip_address
 
 from provisioner.errors import Exit
+from provisioner.plan.mac import Mac
 from provisioner.reachability import switch_probe
-from provisioner.reachability.switch_probe import Findings, Question
+from provisioner.reachability.switch_probe import SwitchAnswer, SwitchProbe
 
-ASKED = Question(
-    "eno1", "02:00:00:00:00:01", "02:00:00:00:00:02", "10.0.0.1", "the default gateway"
-)
+OWN, FOREIGN = Mac("02:00:00:00:00:01"), Mac("02:00:00:00:00:02")
+PROBE = SwitchProbe("eno1", OWN, FOREIGN, ip_address("10.0.0.1"), peer_is_gateway=True)
 
 
 REFLECTS = """\
@@ -24,7 +25,7 @@ so guests have no network here, except one in mode passthru"""
 
 def test_all_that_will_be_sent_is_said() -> None:
     assert (
-        "\n".join(ASKED.to_send)
+        "\n".join(PROBE.to_send)
         == """\
 through eno1, up to 3 broadcast frames of the experimental ethertype 0x88b5 \
 from its own MAC 02:00:00:00:00:01: does the switch send them back?
@@ -35,22 +36,22 @@ in a network namespace of its own: does the network let it pass?"""
 
 
 def test_an_ipv6_peer_is_solicited() -> None:
-    asked = Question("eno1", "02:00:00:00:00:01", "02:00:00:00:00:02", "fd00::1")
+    asked = SwitchProbe("eno1", OWN, FOREIGN, ip_address("fd00::1"))
     assert asked.to_send[1] == (
         "up to 10 neighbour solicitations for fd00::1 from that MAC: does it answer?"
     )
 
 
 def test_what_cannot_be_tested_sends_nothing() -> None:
-    asked = Question("eno1", "02:00:00:00:00:01", "02:00:00:00:00:02", untestable="no gateway")
+    asked = SwitchProbe("eno1", OWN, FOREIGN, untestable="no gateway")
     assert len(asked.to_send) == 1
 
 
 def test_the_verdicts_say_what_they_mean_for_guests() -> None:
     found = [
-        Findings(ASKED, reflects=True, passes_foreign=True),
-        Findings(ASKED, reflects=False, passes_foreign=False),
-        Findings(ASKED, reflects=False, passes_foreign=None, untestable="nobody answers"),
+        SwitchAnswer(PROBE, reflects=True, passes_foreign=True),
+        SwitchAnswer(PROBE, reflects=False, passes_foreign=False),
+        SwitchAnswer(PROBE, reflects=False, passes_foreign=None, untestable="nobody answers"),
     ]
     passes = "foreign MACs: pass; 10.0.0.1 has answered a new one, as it will answer guests"
     assert [f.lines for f in found] == [
@@ -62,14 +63,14 @@ def test_the_verdicts_say_what_they_mean_for_guests() -> None:
 
 
 def test_the_json_has_the_same_verdicts() -> None:
-    found = Findings(ASKED, reflects=True, passes_foreign=False)
+    found = SwitchAnswer(PROBE, reflects=True, passes_foreign=False)
     assert json.loads(switch_probe.as_json(found)) == {
         "format": 1,
         "command": "modes",
         "status": 0,
         "uplink": "eno1",
         "peer": "10.0.0.1",
-        "sent": list(ASKED.to_send),
+        "sent": list(PROBE.to_send),
         "reflects": True,
         "passes_foreign_macs": False,
         "untestable": None,
