@@ -274,7 +274,7 @@ def _results(results: "Sequence[Result]") -> "Table":
     for r in results:
         mark = Text("ok", "green") if r.met else Text("FAILED", "bold red")
         took = f"{r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
-        asked = "" if r.pair.asked in {"ping", r.pair.target} else f" {r.pair.asked}"
+        asked = "" if str(r.pair.asked) in {"ping", r.pair.target} else f" {r.pair.asked}"
         how = "; ".join(x for x in (str(r.by or ""), r.note) if x)
         row = [r.pair.source, f"{r.pair.target}{asked}", str(r.address or ""), str(r.pair.expected)]
         made.add_row(mark, *(Text(one_line(cell)) for cell in [*row, r.observed, took, how]))

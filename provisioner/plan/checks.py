@@ -72,6 +72,9 @@ class CheckSpec:
         return words[self.what]
 
 
+PING: Final = CheckSpec()
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What is asked of one guest about one address; `peer` is the VM that has it, if one has.
@@ -117,16 +120,6 @@ def line(value: object) -> Check | str:
         raise BadValue(f"{quoted(source)} is not a source of a check", _HOW)
     words = found["rest"].split()
     return _Words(text, words).read(source, reaches=found["arrow"] == "->")
-
-
-def asked(text: str) -> CheckSpec:
-    """Parse what `str(CheckSpec)` has written. Raises BadValue."""
-    if text == "ping":
-        return CheckSpec()
-    reader = _Words(text, text.split())
-    while reader.left:
-        reader.take(reader.left.pop(0))
-    return reader.asked
 
 
 def at_address(url: str, address: Address | None) -> str:

@@ -12,7 +12,7 @@ from provisioner.network.addressing import Nics, met_at
 from provisioner.network.devices import host_mac, uplink_of
 from provisioner.network.facts import Facts
 from provisioner.network.standalone import granted
-from provisioner.plan.checks import HOST
+from provisioner.plan.checks import HOST, PING, CheckSpec
 from provisioner.plan.choices import LinkState, Mode
 from provisioner.plan.nic_id import NicId
 from provisioner.plan.nic_settings import settings_on
@@ -49,7 +49,7 @@ class Pair:
     addresses: "tuple[Address | None, ...]"
     nic: int = 0  # the target's NIC (the source's, when the target is not a guest)
     source_nic: int = 0
-    asked: str = "ping"  # or what a check of the user's asks: "tcp/22", "mtu 1500" …
+    asked: CheckSpec = PING
     within_s: float = 0.0  # the user's deadline; 0: what is usual
     version: int = 0  # of IP, when one alone is asked about
 

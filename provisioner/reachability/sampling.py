@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from zlib import crc32
 
+from provisioner.plan.checks import PING
 from provisioner.reachability.pairs import Pair
 
 _EACH = 4
@@ -21,7 +22,7 @@ def sample(pairs: Sequence[Pair], vms: AbstractSet[str], each: int = _EACH) -> t
     chosen = set()
     for pair in sorted(pairs, key=_shuffled):
         mine, others = (pair.network, pair.source), (pair.network, pair.target)
-        plain = pair.asked == "ping" and pair.source in vms and pair.target in vms
+        plain = pair.asked == PING and pair.source in vms and pair.target in vms
         if plain and asking[mine] >= each and asked[others] >= each:
             continue
         chosen.add(id(pair))

@@ -131,7 +131,7 @@ class _Lines:
             addresses,
             nic,
             own,
-            str(check.asked),
+            check.asked,
             check.within_s,
             check.version,
         )

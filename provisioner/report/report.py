@@ -8,6 +8,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.json_document import json_document
 from provisioner.network.facts import Chosen
+from provisioner.plan.checks import PING
 
 _MOST_PAIRS = 4  # of one cause that are named
 
@@ -90,7 +91,7 @@ def causes(report: Report) -> Iterator[tuple[str, Finding]]:
 def title(result: Result) -> str:
     """Return what was asked: `a -> b`, and the kind of check if it was not a ping."""
     pair = result.pair
-    kind = "" if pair.asked == "ping" else f" {pair.asked}"
+    kind = "" if pair.asked == PING else f" {pair.asked}"
     return f"{pair.source} -> {pair.target}{kind}"
 
 
@@ -155,7 +156,7 @@ def _result(r: Result) -> dict[str, object]:
         "as_expected": r.met,
         "milliseconds": None if r.seconds is None else round(r.seconds * 1000, 3),
         "note": r.note,
-        "asked": r.pair.asked,
+        "asked": str(r.pair.asked),
         "by": str(r.by) if r.by else None,
         "tries": r.tries,
         "finding": _finding(r.finding) if r.finding else None,

@@ -9,6 +9,7 @@ import pytest
 
 from provisioner.check.result import Vantage
 from provisioner.cli import output
+from provisioner.plan.checks import CheckSpec, What
 from provisioner.report.report import Report, VmStatus
 from provisioner.text import sanitize
 from tests.builders.report import DEAD, GOOD, HOSTILE, UNKNOWN, report, spoilt
@@ -61,7 +62,7 @@ def test_a_terminal_is_steered_by_our_colours_alone(
 
 
 def test_how_it_was_measured_is_told_with_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = replace(GOOD.pair, asked="tcp/22", source="nas")
+    pair = replace(GOOD.pair, asked=CheckSpec(What.TCP, 22), source="nas")
     told = report(replace(GOOD, pair=pair, by=Vantage.PEER, note="open"), DEAD, UNKNOWN)
     lines = shown(told, monkeypatch, io.StringIO()).splitlines()
     (row,) = [line for line in lines if line.startswith("ok")]

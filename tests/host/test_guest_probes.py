@@ -15,7 +15,7 @@ import pytest
 from provisioner.check.result import Probed
 from provisioner.host.guest.commands import Guests, Ran
 from provisioner.host.guest.probes import probe
-from provisioner.plan.checks import Probe, asked
+from provisioner.plan.checks import Check, Probe, line
 from tests.host_tools.namespace import fresh_namespace, ip
 
 HERE = ip_address("127.0.0.1")
@@ -72,7 +72,9 @@ def serving(kind: socket.SocketKind) -> Iterator[int]:
 
 
 def done(text: str, shell: Shell | None = None) -> Probed:
-    return probe(shell or Shell(), Probe(asked(text), HERE, within_s=1.0))
+    check = line(f"a -> b {text}")
+    assert isinstance(check, Check)
+    return probe(shell or Shell(), Probe(check.asked, HERE, within_s=1.0))
 
 
 def test_a_port_is_open_or_refused() -> None:

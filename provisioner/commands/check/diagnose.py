@@ -24,7 +24,7 @@ from provisioner.host.probe import mesh, ssh_ping
 from provisioner.host.probe.trace import Trace
 from provisioner.network.devices import host_device
 from provisioner.network.exchange import Exchange
-from provisioner.plan.checks import HOST, CheckSpec, Probe, What, asked
+from provisioner.plan.checks import HOST, CheckSpec, Probe, What
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Diagnosis:
             source=source,
             target=self._look.end(pair.target_key, network),
             address=str(address or ""),
-            asked=pair.asked,
+            asked=str(pair.asked),
             expected=pair.expected is not Expected.ISOLATED,
             uplink=self._look.uplink(network, self._control(pair) or address),
             owners=claimed.get(address, ()) if address else (),
@@ -118,7 +118,7 @@ class Diagnosis:
         """Return how many bytes should have passed and did not; 0 when that is not the fault."""
         if result.reached and result.wrong:
             return self._ends.packet(result.pair)
-        size = asked(result.pair.asked)
+        size = result.pair.asked
         small = result.seen is not None and result.seen.largest > 0 and result.reached is False
         return round(size.number) if small and size.what is What.MTU else 0
 

@@ -20,7 +20,7 @@ from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import mesh, neighbours
 from provisioner.network.devices import host_device
-from provisioner.plan.checks import HOST
+from provisioner.plan.checks import HOST, PING
 from provisioner.plan.ip import Address
 from provisioner.plan.nic_settings import settings_of
 from provisioner.reachability.pairs import Expected, Pair
@@ -56,8 +56,8 @@ class Measuring:
 
     def _measure(self, source: str) -> None:
         for batch in self._batches(source):
-            pings = [(p, a) for p, a in batch if a and p.asked == "ping"]
-            others = [t for t in batch if t[0].asked != "ping"]
+            pings = [(p, a) for p, a in batch if a and p.asked == PING]
+            others = [t for t in batch if t[0].asked != PING]
             if source == HOST:
                 guests = [t for t in pings if t[0].target in self._vms]
                 for name in dict.fromkeys(pair.network for pair, _ in guests):

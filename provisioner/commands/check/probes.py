@@ -15,7 +15,7 @@ from provisioner.commands.check.endpoints import Endpoints
 from provisioner.errors import VmnetError
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import host_checks, neighbours, ssh_ping
-from provisioner.plan.checks import Probe, asked
+from provisioner.plan.checks import Probe
 from provisioner.plan.ip import Address
 from provisioner.reachability.pairs import Expected, Pair
 
@@ -37,7 +37,7 @@ def in_guest(ends: Endpoints, target: Target) -> Result:
     pair, address = target
     peer = pair.target if any(pair.target == key.vm for key in ends.nics) else ""
     mtu = ends.mtu(pair.source_key)
-    question = Probe(asked(pair.asked), address, pair.within_s, mtu, peer)
+    question = Probe(pair.asked, address, pair.within_s, mtu, peer)
 
     def ask(question: Probe) -> Probed:
         return ends.worker.do(MACHINE.probe, pair.source, question)
@@ -48,7 +48,7 @@ def in_guest(ends: Endpoints, target: Target) -> Result:
 def of_host(target: Target) -> Result:
     """Ask what a check of the user's asks of the host itself, by its own stack."""
     pair, address = target
-    question = Probe(asked(pair.asked), address, pair.within_s)
+    question = Probe(pair.asked, address, pair.within_s)
     return _probed(target, question, host_checks.probe, Vantage.HOST)
 
 

@@ -3,12 +3,12 @@
 from collections import Counter
 from ipaddress import ip_address
 
-from provisioner.plan.checks import HOST
+from provisioner.plan.checks import HOST, PING, CheckSpec, What
 from provisioner.reachability.pairs import Expected, Pair
 from provisioner.reachability.sampling import sample
 
 
-def pair(source: str, target: str, asked: str = "ping") -> Pair:
+def pair(source: str, target: str, asked: CheckSpec = PING) -> Pair:
     return Pair("lan", source, target, Expected.REACHES, "", (ip_address("10.0.0.1"),), asked=asked)
 
 
@@ -32,7 +32,12 @@ def test_the_same_plan_gives_the_same_part_in_the_plans_order() -> None:
 
 
 def test_the_host_machines_outside_and_the_users_own_checks_are_never_left_out() -> None:
-    kept = [pair(HOST, "v1"), pair("v1", HOST), pair("v1", "nas"), pair("v1", "v2", "tcp/22")]
+    kept = [
+        pair(HOST, "v1"),
+        pair("v1", HOST),
+        pair("v1", "nas"),
+        pair("v1", "v2", CheckSpec(What.TCP, 22)),
+    ]
     kept += [pair("nas", vm) for vm in VMS]
     assert set(kept) <= set(sample([*MESH, *kept], set(VMS)))
 
