@@ -1,4 +1,4 @@
-"""What each kind of resource says of itself: identity, order, live changes, differences.
+"""What each kind of resource defines: identity, order, live changes, differences.
 
 A kind is a frozen dataclass derived from `Resource`, in network/resources.py or guest/domain.py.
 Its driver in host/ observes, creates, updates and deletes it; host/drivers.py joins the two.
@@ -28,7 +28,7 @@ class Resource:
     LIVE: ClassVar[frozenset[str]] = frozenset()
     """The fields that can be set while it exists, unnoticed by whatever depends on it."""
     TEXTS: ClassVar[Mapping[str, Text]] = {}
-    """How differences of fields read whose values alone would say nothing to the user."""
+    """How differences of fields read whose values alone would mean nothing to the user."""
     UNWANTED: ClassVar[str] = "not in the plan"
     """Why it is deleted when the plan does not call for it."""
     IS_GUEST: ClassVar[bool] = False

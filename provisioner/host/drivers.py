@@ -1,7 +1,7 @@
 """The one table of all kinds of resources and their drivers, and what is done through it.
 
-Runs in the worker. A kind is told apart by its class, so a driver is found without asking what it
-is for; that every kind is in the table is held by a test.
+Runs in the worker. A driver is found by the class of the resource; that every kind is in the table
+is held by a test.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -46,8 +46,8 @@ def served() -> Iterator[None]:
 
 def _warm_up() -> None:
     """Import what is heavy while vmnet reads the plan on the other core."""
-    for room in (rtnetlink, domains):
-        room.warm_up()
+    for module in (rtnetlink, domains):
+        module.warm_up()
 
 
 class Machine:
@@ -173,7 +173,7 @@ class Machine:
         )
 
     def await_agents(self, vms: Collection[str], timeout_s: float) -> set[str]:
-        """Wait until the agents of all of these VMs can be asked; return the VMs whose can.
+        """Wait until the agents of all of these VMs answer; return the VMs whose do.
 
         libvirt finds agents again some time after it is opened.
         """
@@ -197,11 +197,11 @@ class Machine:
         emit(Event(vm, kind, detail))
 
     def terminal(self, vm: str) -> str:
-        """Give the pseudo-terminal that a VM's serial line ends in."""
+        """Return the pseudo-terminal that a VM's serial line ends in."""
         return self._libvirt.domains.terminal(naming.domain(self._plan, vm))
 
     def tidy(self) -> None:
-        """Take away the plan's own folders, after everything in them has ended."""
+        """Delete the plan's own folders, after everything in them has ended."""
         self._libvirt.close()
         plan_folders.clear(self._plan)
         if self._libvirt.is_embedded:
@@ -213,7 +213,7 @@ class Machine:
                 continue  # another plan's files are in it
 
     def abandon(self) -> None:
-        """Take away what `open` has laid out, when nothing of the plan is there."""
+        """Delete what `open` has made, when nothing of the plan is there."""
         self._libvirt.abandon()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Which MAC and addresses each NIC gets, and how its guest is told."""
+"""Which MAC and addresses each NIC gets, and how its guest is configured."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ address or its MAC."""
 
 @dataclass(frozen=True, slots=True)
 class NicConfig:
-    """What a guest is told about one NIC; `mtu` in bytes, None leaves the guest's own.
+    """How a guest configures one NIC; `mtu` in bytes, None leaves the guest's own.
 
     With `dhcp` the addresses are the leases that vmnet's own DHCP server has for it; `ra` is
     whether the guest listens to router advertisements.
@@ -45,7 +45,7 @@ class NicConfig:
 
     @property
     def static(self) -> tuple[Address, ...]:
-        """The addresses that are known before the guest has asked anybody."""
+        """The addresses that are known before the guest has a lease."""
         return () if self.dhcp else tuple(one.ip for one in self.addresses)
 
 
@@ -54,7 +54,7 @@ Nics = Mapping[NicId, NicConfig]
 
 
 def assign(plan: Plan) -> dict[NicId, NicConfig]:
-    """Return every NIC its MAC and addresses; the same whatever the order of the VMs in the file.
+    """Return the MAC and addresses of each NIC; the order of the VMs in the file does not matter.
 
     A static address is derived from (plan, VM, NIC). NICs whose derived addresses collide are
     served in the order of their hashes, so a new VM moves only those that it collides with.
@@ -92,7 +92,7 @@ def _of_vm(
 
 
 def gateways_of(network: Network) -> tuple[Address, ...]:
-    """Return the routers that guests are told of: the plan's, or the host where it does NAT."""
+    """Return the routers of guests: the plan's, or the host where it does NAT."""
     return network.gateway or (network.switch_addresses if network.does_nat else ())
 
 
@@ -127,7 +127,7 @@ def _met_at(plan: Plan, network: Network) -> Iterator[Address]:
 
 
 def with_macs(plan: Plan, nics: Nics, macs: Mapping[str, str]) -> dict[NicId, NicConfig]:
-    """Return passthru NICs the MACs of their uplinks, by network: the kernel allows no other."""
+    """Return passthru NICs with the MACs of their uplinks: the kernel allows no other."""
     out = dict(nics)
     for key, nic in plan.nics():
         mac = macs.get(nic.network)
@@ -153,7 +153,7 @@ def _derived(plan: Plan) -> dict[NicId, list[Interface]]:
 def _spread(
     plan: str, wanting: Sequence[NicId], pool: Pool, taken: frozenset[int]
 ) -> dict[NicId, int]:
-    """Return each NIC the first free number on its own walk through the pool."""
+    """Return for each NIC the first free number on its own walk through the pool."""
     size = pool.last - pool.first + 1
     hashed = sorted(
         (naming.digest("address", plan, key.vm, str(key.number), size=16), key) for key in wanting
@@ -175,7 +175,7 @@ def _walk(digest: str, size: int) -> Iterator[int]:
     return ((start + stride * step) % size for step in range(size))
 
 
-def heard(allow: tuple[str, ...], nics: Nics, host: str) -> tuple[str, ...]:
+def source_macs(allow: tuple[str, ...], nics: Nics, host: str) -> tuple[str, ...]:
     """Return the MACs that a source list means, sorted, each once.
 
     vm:NAME means all of that VM, "host" the MAC `host` that the host has towards the guests.

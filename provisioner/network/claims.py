@@ -1,7 +1,7 @@
-"""What a frame says of who has which address; frames come from hosts that nobody vouches for.
+"""Which address a frame claims for which MAC; frames come from hosts that nobody vouches for.
 
 ARP (RFC 826, 5227), neighbour discovery (RFC 4861, 4862), a DHCP server's ACK (RFC 2131) and the
-source of plain packets. What is cut short, tagged or absurd says nothing.
+source of plain packets. What is cut short, tagged or absurd claims nothing.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _MESSAGE_TYPE: Final = 53
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """This MAC has, or claims, this address; `how` names the kind of frame that says so."""
+    """This MAC has, or claims, this address; `how` names the kind of frame that claims it."""
 
     mac: str
     address: Address
@@ -30,7 +30,7 @@ class Claim:
 
 
 def claim(frame: bytes) -> Claim | None:
-    """Return what a frame says of an address; None when it says nothing."""
+    """Return the claim that a frame makes; None when it makes none."""
     found, mac = None, frames.source_mac(frame)
     match frames.parse(frame):
         case Arp() as arp:

@@ -17,14 +17,14 @@ DEFAULT_MTU = 1500
 
 
 def uplink_of(plan: str, network: "Network") -> str:
-    """Name the device that a network's macvtaps are put on."""
+    """Return the device that a network's macvtaps are put on."""
     if network.uplink and network.vlan:
         return naming.vlan(plan, network.uplink, network.vlan)
     return network.uplink or network.granted or naming.switch_ends(plan, network.name)[0]
 
 
 def host_device(plan: "Plan", network: "Network") -> str:
-    """Name the device on which the host meets a network's guests."""
+    """Return the device on which the host meets a network's guests."""
     if network.switch and network.switch.hairpin:
         return naming.bridge(plan.name, network.name)
     if network.switch:
@@ -35,7 +35,7 @@ def host_device(plan: "Plan", network: "Network") -> str:
 
 
 def host_mac(plan: "Plan", network: "Network", facts: Facts = Facts()) -> str:  # noqa: B008
-    """Give the MAC that guests know the host by; "" when it is a NIC's own and not in `facts`."""
+    """Return the MAC that guests know the host by; "" when it is a NIC's and not in `facts`."""
     if network.switch:
         return naming.host_mac(plan.name, network.name)
     if network.host_access is not None:
@@ -44,7 +44,7 @@ def host_mac(plan: "Plan", network: "Network", facts: Facts = Facts()) -> str:  
 
 
 def uplink_mac(plan: "Plan", network: "Network", facts: Facts) -> str:
-    """Give the MAC of the device that a network's macvtaps are put on, "" when it is not known."""
+    """Return the MAC of the device that a network's macvtaps are put on, "" when not known."""
     if network.switch:
         return naming.switch_mac(plan.name, network.name)
     link = facts.link(uplink_of(plan.name, network)) or facts.link(network.uplink or "")
@@ -85,7 +85,7 @@ def of_network(
 def _of_switch(
     plan: "Plan", network: "Network", nics: Nics, facts: Facts
 ) -> Iterator[NetworkResource]:
-    assert network.switch  # noqa: S101  (the caller asked; for the type checker)
+    assert network.switch  # noqa: S101  (the caller has checked; for the type checker)
     lower, peer = naming.switch_ends(plan.name, network.name)
     switch = Switch(
         name=lower,
@@ -101,7 +101,7 @@ def _of_switch(
     yield switch
     if network.switch.nat:
         yield nftables.nat(plan.name, network.name, switch.host_side, network.subnet)
-    elif not facts.firewall.no_filter:  # else preflight.warnings has said what that means
+    elif not facts.firewall.no_filter:  # else preflight.warnings has warned of it
         yield nftables.isolation(plan.name, network.name, switch.host_side)
     if network.switch.dhcp:
         yield dnsmasq.served(plan, network, switch.host_side, nics, facts.home)

@@ -48,7 +48,7 @@ class Exchange:
     def router(self, frame: bytes) -> str:
         """Return the MAC that has forwarded a packet to the asked one, "" when it is the asker's.
 
-        Where the asker's MAC is not known, this cannot be told.
+        Where the asker's MAC is not known, this is not known.
         """
         if not self.source_mac or self.kind(frame) is not FrameKind.REQUEST:
             return ""

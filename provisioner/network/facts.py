@@ -47,7 +47,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Something that was chosen automatically, and why: it is always said aloud."""
+    """Something that was chosen automatically, and why: the user is always shown it."""
 
     what: str
     why: str

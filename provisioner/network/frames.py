@@ -1,7 +1,7 @@
 """Bytes to frames and back: who holds an address, and is anybody there.
 
-What is sent follows RFC 826, 5227 and 4861; what is heard comes from machines that nobody
-vouches for, so everything that is not exactly an answer is not an answer.
+What is sent follows RFC 826, 5227 and 4861; what is received comes from machines that
+nobody vouches for, so everything that is not exactly an answer is not an answer.
 """
 
 import struct
@@ -35,7 +35,7 @@ _IPV4: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Somebody says: this address is at this MAC (lower case, with colons)."""
+    """The claim that this address is at this MAC (lower case, with colons)."""
 
     address: Address
     mac: str
@@ -57,7 +57,7 @@ def link_local(mac: str) -> IPv6Address:
 
 
 def arp_request(target: IPv4Address, source_mac: str, sender: IPv4Address = NOBODY4) -> bytes:
-    """Ask everybody who holds an IPv4 address.
+    """Return the frame that asks everybody who holds an IPv4 address.
 
     With the sender 0.0.0.0 this is the probe of RFC 5227, which no receiver may store. A receiver
     that is at this moment probing for the same address itself takes it for a rival
@@ -71,7 +71,7 @@ def arp_request(target: IPv4Address, source_mac: str, sender: IPv4Address = NOBO
 def neighbour_solicitation(
     target: IPv6Address, source_mac: str, sender: IPv6Address = NOBODY6
 ) -> bytes:
-    """Ask who holds an IPv6 address.
+    """Return the frame that asks who holds an IPv6 address.
 
     With the sender `::` a receiver whose address is still tentative takes the frame for a rival
     and gives the address up (RFC 4862, 5.4.3; Linux does, for good): never send that form to a
@@ -175,21 +175,21 @@ def asker(frame: bytes) -> str:
 
 
 def is_one_machine(mac: str, address: Address) -> bool:
-    """Tell whether a MAC and an address can be those of one machine: no group, not nobody."""
+    """Return whether a MAC and an address can be those of one machine: no group, not nobody."""
     nobody = address.is_unspecified or address.is_multicast or address.is_loopback
     raw = bytes.fromhex(mac.replace(":", ""))  # spelt by parse: Mac() costs a mesh a tenth more
     return any(raw) and not raw[0] & 1 and not nobody and address != _BROADCAST4
 
 
 def echo_request(target: Address, identity: int, sequence: int, data: bytes) -> bytes:
-    """Build a ping. The kernel fills in ICMPv6's checksum, which needs the source address."""
+    """Return a ping. The kernel fills in ICMPv6's checksum, which needs the source address."""
     if isinstance(target, IPv6Address):
         return struct.pack("!BBHHH", _ECHO6, 0, 0, identity, sequence) + data
     return _with_checksum(struct.pack("!BBHHH", _ECHO4, 0, 0, identity, sequence) + data)
 
 
 def echo_reply(packet: bytes, version: int, identity: int) -> Echo | None:
-    """Read what a raw ICMP socket of IP version 4 or 6 hands out; only version 4 has its header.
+    """Parse what a raw ICMP socket of IP version 4 or 6 returns; only version 4 has its header.
 
     Replies to another identity are None.
     """

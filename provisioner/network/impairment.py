@@ -1,4 +1,4 @@
-"""A link impaired: from the user's words to rules, and from what is there to words."""
+"""Impairments of a link: from the command line's words to rules, and from rules to words."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ PREFIX: Final = "vmnetlink_"
 _MOST_DELAY_S: Final = 60.0
 _LEAST_RATE: Final = 8000.0  # bit/s: nft counts whole bytes, and less is not a link
 _SCALE: Final = 10000
-_TOLD = re.compile(r'comment "vmnet link: ([^"]*)"')
+_COMMENT = re.compile(r'comment "vmnet link: ([^"]*)"')
 _PACKETS = re.compile(r"\bcounter packets (\d+) ")
 
 
@@ -30,7 +30,7 @@ class Impairment:
     rate: float = 0.0
 
     def __str__(self) -> str:
-        """Say it in the words of the command line."""
+        """Return it in the words of the command line."""
         words = []
         if self.loss:
             words.append(f"loss {self.loss * 100:g}%")
@@ -52,7 +52,7 @@ class Found:
 
 
 def wanted(loss: str | None, delay: str | None, jitter: str | None, rate: str | None) -> Impairment:
-    """Read the options of the command line. Raises BadValue."""
+    """Parse the options of the command line. Raises BadValue."""
     if jitter and not delay:
         raise BadValue("--jitter without --delay means nothing", "add --delay 20ms")
     return Impairment(
@@ -93,27 +93,27 @@ def _bits(text: str) -> float:
 
 
 def table_of(device: str) -> str:
-    """Name the table that holds what is done to a device."""
+    """Return the name of the table that holds what is done to a device."""
     return f"{PREFIX}{device}"
 
 
 def script(device: str, wish: Impairment) -> str:
-    """Write the rules that lose frames both ways and hold a rate, replacing what stood there.
+    """Return the rules that lose frames both ways and hold a rate, replacing what stood there.
 
     Egress of a macvtap is what its guest sends; ingress is what is on its way to the guest.
     """
     rules = []
     if wish.loss:
         share = max(1, round(wish.loss * _SCALE))
-        told = Impairment(loss=wish.loss)
+        loss = Impairment(loss=wish.loss)
         # nft takes no comparison that is always true.
         chance = f"numgen random mod {_SCALE} < {share} " if share < _SCALE else ""
-        rules.append(f'{chance}counter drop comment "vmnet link: {told}"')
+        rules.append(f'{chance}counter drop comment "vmnet link: {loss}"')
     if wish.rate:
-        told = Impairment(rate=wish.rate)
+        rate = Impairment(rate=wish.rate)
         rules.append(
             f"limit rate over {round(wish.rate / 8)} bytes/second counter drop "
-            f'comment "vmnet link: {told}"'
+            f'comment "vmnet link: {rate}"'
         )
     chains = [
         Chain(hook, Hook("filter", hook, device, -10, "accept"), tuple(rules))
@@ -128,20 +128,20 @@ def removal(device: str) -> str:
 
 
 def is_taken(device: str, tables: Iterable[Table]) -> bool:
-    """Tell whether somebody else has a table of the name that a device's would have."""
+    """Return whether somebody else has a table of the name that a device's would have."""
     return any(
         (x.family, x.name) == ("netdev", table_of(device)) and not is_marked(x) for x in tables
     )
 
 
 def observed(tables: Iterable[Table]) -> dict[str, Found]:
-    """Read what is done to which device."""
+    """Return what is done to which device."""
     found: dict[str, Found] = {}
     for table in tables:
         if table.family != "netdev" or not table.name.startswith(PREFIX) or not is_marked(table):
             continue
         rules = [rule for chain in table.chains for rule in chain.rules]
-        words = dict.fromkeys(told[1] for rule in rules if (told := _TOLD.search(rule)))
+        words = dict.fromkeys(one[1] for rule in rules if (one := _COMMENT.search(rule)))
         dropped = sum(int(n) for rule in rules for n in _PACKETS.findall(rule))
         found[table.name.removeprefix(PREFIX)] = Found(", ".join(words), dropped)
     return found

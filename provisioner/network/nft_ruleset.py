@@ -1,4 +1,4 @@
-"""What `nft list ruleset` says: which tables are vmnet's, what others drop.
+"""What `nft list ruleset` prints: which tables are vmnet's, what others drop.
 
 The plain form is read, not JSON: nft's JSON leaves the device of an egress chain out (1.0.6), and
 a guard that has lost its device must not look whole.
@@ -64,7 +64,7 @@ class Listing:
 
 
 def parse(listing: str) -> tuple[Table, ...]:
-    """Read what `nft --terse --numeric-priority list ruleset` prints."""
+    """Parse what `nft --terse --numeric-priority list ruleset` prints."""
     tables: list[Table] = []
     lines: list[str] = []
     for line in listing.splitlines():
@@ -73,16 +73,16 @@ def parse(listing: str) -> tuple[Table, ...]:
             tables.append(Table(found[1], found[2], dormant=False, chains=()))
         elif line == "}" and tables:
             last = tables[-1]
-            told = next((c[1] for line in lines if (c := _COMMENT.fullmatch(line))), "")
+            comment = next((c[1] for line in lines if (c := _COMMENT.fullmatch(line))), "")
             dormant, chains = _is_dormant(lines), tuple(_chains(lines))
-            tables[-1] = Table(last.family, last.name, dormant, chains, told)
+            tables[-1] = Table(last.family, last.name, dormant, chains, comment)
         else:
             lines.append(line)
     return tuple(tables)
 
 
 def is_marked(table: Table) -> bool:
-    """Tell whether vmnet has made a table: its comment says so, whatever is left in it.
+    """Return whether vmnet has made a table: its comment proves it, whatever is left in it.
 
     Tables that an older vmnet has made have no comment, but marks on their rules.
     """
@@ -95,7 +95,7 @@ def is_marked(table: Table) -> bool:
 
 
 def taken(family: str, name: str, otherwise: str, where: Where | None = None) -> VmnetError:
-    """Say that a table is named as vmnet's own; `otherwise` is another way out than deleting it."""
+    """Return that a table has a name of vmnet's; `otherwise` is another fix than deleting it."""
     return VmnetError(
         f"the nftables table {family} {name} has a name of vmnet's, but vmnet did not make it",
         where=where,
@@ -148,7 +148,7 @@ def record(nat: Nat, was: Mapping[int, int]) -> str:
 
 
 def before(tables: Iterable[Table]) -> dict[int, int]:
-    """Give what forwarding was, by IP version, before the first of vmnet's tables came.
+    """Return what forwarding was, by IP version, before the first of vmnet's tables came.
 
     A later table inherits the record of those that it found. Should two differ, the host forwarded
     at some time without vmnet: then it goes on.
@@ -162,7 +162,7 @@ def before(tables: Iterable[Table]) -> dict[int, int]:
 
 
 def given_up(tables: Iterable[Table], name: str, keeps: Iterable[int]) -> dict[int, int]:
-    """Give what is to be restored when a NAT's table goes, or stays for the versions `keeps`.
+    """Return what is to be restored when a NAT's table goes, or stays for the versions `keeps`.
 
     What another table of vmnet needs stays; that one bears the same record.
     """
@@ -173,7 +173,7 @@ def given_up(tables: Iterable[Table], name: str, keeps: Iterable[int]) -> dict[i
 
 
 def drops(tables: Iterable[Table]) -> tuple[str, ...]:
-    """Name the chains of others that drop what the host forwards, unless a rule of theirs lets it.
+    """Return the chains of others that drop what the host forwards, but for exceptions of theirs.
 
     An accept in one table does not overrule a drop in another (nft(8), VERDICT STATEMENTS).
     """
@@ -187,7 +187,7 @@ def drops(tables: Iterable[Table]) -> tuple[str, ...]:
 
 
 def legacy_drops(program: str, listing: str) -> tuple[str, ...]:
-    """Name the same of what `iptables-legacy -S FORWARD` prints, which nft does not see."""
+    """Return the same of what `iptables-legacy -S FORWARD` prints, which nft does not see."""
     lines = listing.splitlines()
     if "-P FORWARD DROP" in lines:
         return (f"{program}, chain FORWARD (policy drop)",)

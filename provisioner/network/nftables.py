@@ -2,7 +2,7 @@
 
 A table bears a mark in its comment: by its name alone nobody could prove that vmnet has made it.
 Each rule bears a digest in its comment, and each chain's declaration has one that can be computed
-again from what nft shows: together they tell whether a table is still what it was.
+again from what nft shows: together they show whether a table is still what it was.
 """
 
 from __future__ import annotations

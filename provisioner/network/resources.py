@@ -1,6 +1,6 @@
 """The kinds of resources that a network consists of on a host, and what killed runs leave of them.
 
-What a kind needs, follows, changes while it exists and says of differences: see `Resource`.
+What a kind needs, follows, changes while it exists and how differences read: see `Resource`.
 """
 
 from collections.abc import Mapping
@@ -211,7 +211,7 @@ def _switches(side: str, others: Mapping[Key, Resource]) -> tuple[Key, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Macvtap(UpperDevice):
-    """A macvtap on `uplink`; name, group and MAC say whose it is from its first moment."""
+    """A macvtap on `uplink`; name, group and MAC show whose it is from its first moment."""
 
     KIND: ClassVar[str] = "macvtap"
     LIVE: ClassVar[frozenset[str]] = frozenset(

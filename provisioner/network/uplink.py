@@ -1,7 +1,7 @@
-"""What forbids to put a macvtap on an uplink: asked of facts alone, with or without a plan.
+"""What forbids a macvtap on an uplink: decided from facts alone, with or without a plan.
 
 The rules are those of Linux' drivers/net/macvlan.c and net/core/dev.c, which answer EINVAL, EBUSY
-or EADDRINUSE and say no more. `mine` are the names of devices that do not count: they are the
+or EADDRINUSE and nothing more. `mine` are the names of devices that do not count: they are the
 asker's own, and it takes them away or keeps them itself.
 """
 
@@ -33,7 +33,7 @@ class Refusal(NamedTuple):
 
 
 def missing(name: str, facts: Facts) -> Refusal:
-    """Say that there is no such device, and which devices can be an uplink."""
+    """Return that there is no such device, and which devices can be an uplink."""
     fit = [x.name for x in facts.links if not device_problem(x, facts)]
     close = get_close_matches(name, fit, n=1)
     guess = f'did you mean "{one_line(close[0])}"? ' if close else ""
@@ -46,12 +46,12 @@ def missing(name: str, facts: Facts) -> Refusal:
 
 
 def device_problem(link: Link, facts: Facts, mine: Collection[str] = ()) -> Refusal | None:
-    """Say why a device can carry no macvtap at all."""
+    """Return why a device can carry no macvtap at all."""
     return lower_problem(link, facts) or _port(link, facts) or _taken(link, facts, mine)
 
 
 def lower_problem(link: Link, facts: Facts) -> Refusal | None:
-    """Say why a device can carry neither a macvtap nor a VLAN with macvtaps."""
+    """Return why a device can carry neither a macvtap nor a VLAN with macvtaps."""
     if link.name == "lo" or link.mac == "00:00:00:00:00:00":
         return Refusal(
             f'"{link.name}" is a loopback device: no frame leaves it',
@@ -128,14 +128,14 @@ def mode_problem(
     *,
     take_over: bool = False,
 ) -> Refusal | None:
-    """Say why a device that can carry macvtaps can carry none of this mode."""
+    """Return why a device that can carry macvtaps can carry none of this mode."""
     if mode.is_exclusive:
         return passthru_problem(link, facts, mine, take_over=take_over)
     return wireless_problem(link, mode)
 
 
 def wireless_problem(link: Link, mode: Mode) -> Refusal | None:
-    """Say why nothing of this mode works through a device: it is a Wi-Fi card; or None."""
+    """Return why nothing of this mode works through a device: it is a Wi-Fi card; or None."""
     if link.wireless and not mode.takes_uplink_mac:
         return Refusal(
             f'"{link.name}" is a Wi-Fi card, and an access point drops frames with any MAC but the '
@@ -150,7 +150,7 @@ def wireless_problem(link: Link, mode: Mode) -> Refusal | None:
 def passthru_problem(
     link: Link, facts: Facts, mine: Collection[str] = (), *, take_over: bool = False
 ) -> Refusal | None:
-    """Say why a guest cannot have the device for itself: who sits on it, or what the host loses."""
+    """Return why a guest cannot have a device for itself: what is on it, or what the host loses."""
     if others := _upon(link, facts, _MACVLANS | _IPVLANS, mine):
         listed = ", ".join(map(_named, others[:_MOST_NAMED]))
         more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
@@ -173,17 +173,17 @@ def passthru_problem(
 
 
 def carries_default(link: Link, facts: Facts) -> bool:
-    """Tell whether the host's way to everybody else leads through a device."""
+    """Return whether the host's default route leads through a device."""
     return any(r.network == "default" and r.device == link.name for r in facts.routes)
 
 
 def siblings(link: Link, facts: Facts) -> tuple[str, ...]:
-    """Name a device and all through which its host speaks on the same wire, as host access does."""
+    """Return a device and those on it through which the host sends, as host access does."""
     return (link.name, *(x.name for x in _upon(link, facts, _MACVLANS, ())))
 
 
 def mtu_problem(mtu: int, link: Link) -> Refusal | None:
-    """Say why a macvtap on a device cannot have an MTU, in bytes; the kernel says EINVAL."""
+    """Return why a macvtap on a device cannot have an MTU, in bytes; the kernel answers EINVAL."""
     if mtu <= link.mtu:
         return None
     return Refusal(
@@ -194,7 +194,7 @@ def mtu_problem(mtu: int, link: Link) -> Refusal | None:
 
 
 def least_mtu_problem(least: int, link: Link) -> Refusal | None:
-    """Say why no macvtap on a device can have the least MTU, in bytes, that a network needs.
+    """Return why no macvtap on a device can have the least MTU, in bytes, that a network needs.
 
     Below 1280 the kernel takes IPv6 away from a device (net/ipv6/addrconf.c, IPV6_MIN_MTU).
     """
@@ -219,9 +219,9 @@ def taken_macs(link: Link, facts: Facts, mine: Collection[str] = ()) -> dict[str
 
 
 def mac_problem(mac: str, link: Link, taken: Mapping[str, str]) -> Refusal | None:
-    """Say why a macvtap on a device cannot have a MAC; `taken` are those of taken_macs.
+    """Return why a macvtap on a device cannot have a MAC; `taken` are those of taken_macs.
 
-    The kernel lets two be made with one MAC and says EADDRINUSE only when the second is set up.
+    The kernel lets two be made with one MAC and answers EADDRINUSE only when the second is set up.
     """
     if mac not in taken:
         return None
@@ -242,7 +242,7 @@ def _upon(
 
 
 def _named(link: Link) -> str:
-    """Name a device, and the plan and VM if vmnet made it (its alias says so)."""
+    """Return a device's name, and its plan's if vmnet made it (by its alias)."""
     owner = _owner(link)
     whose = f" (of plan {one_line(owner)})" if owner else ""
     return f'"{one_line(link.name)}"{whose}'

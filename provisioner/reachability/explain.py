@@ -127,7 +127,7 @@ def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _NamedEnd:
         naming.macvtap(plan.name, *key),
         nics[key].mac,
         settings.spoof_guard,
-        frozenset(addressing.heard(settings.allow, nics, mac)),
+        frozenset(addressing.source_macs(settings.allow, nics, mac)),
     )
 
 

@@ -146,7 +146,7 @@ class _Segment:
     def allowed(self) -> Mapping[str, frozenset[str]]:
         """The MACs in the source list of each VM."""
         return {
-            vm: frozenset(addressing.heard(end.allow, self.nics, self.host_mac))
+            vm: frozenset(addressing.source_macs(end.allow, self.nics, self.host_mac))
             for vm, end in self.ends.items()
         }
 

@@ -46,7 +46,7 @@ def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> dict[Key, Resou
 
 def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resource]:
     if facts.firewall.no_guard:
-        return  # what that means has been said: preflight.host
+        return  # preflight.host has warned of it
     for key, nic in numbered(vm.name, vm.nics):
         network = plan.network(nic.network)
         level = settings_on(network, nic).spoof_guard
@@ -70,7 +70,7 @@ def _macvtap(plan: "Plan", key: NicId, nic: "Nic", nics: Nics, facts: Facts) -> 
         alias=naming.alias(plan.name, *key),
         altname=naming.altname(plan.name, *key),
         nopromisc=not how.promisc,
-        sources=addressing.heard(how.allow, nics, host_mac(plan, network, facts)),
+        sources=addressing.source_macs(how.allow, nics, host_mac(plan, network, facts)),
         queues=how.queues,
         txqueuelen=how.txqueuelen,
         up=nic.link == "up",

@@ -15,7 +15,7 @@ from provisioner.host.netlink.rtnetlink import transact
 
 _TC_H_ROOT: Final = 0xFFFFFFFF  # linux/pkt_sched.h
 _QUEUES: Final = frozenset({"clsact", "netem"})
-# No device may have a multicast MAC: each driver's validate() says EADDRNOTAVAIL before a device
+# No device may have a multicast MAC: each driver's validate() answers EADDRNOTAVAIL before a device
 # is made (macvlan_validate, veth_validate, br_validate, vlan_validate).
 _BAD_MAC: Final = "01:00:00:00:00:00"
 

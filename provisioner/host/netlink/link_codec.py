@@ -32,7 +32,7 @@ def new(
 ) -> Message:
     """Return the request to make a link or to set something on one.
 
-    The ifindex says which one, or IFLA_IFNAME among the attributes. `on` and `off` are the
+    The ifindex names it, or IFLA_IFNAME among the attributes. `on` and `off` are the
     flags of the link that are to be set and cleared; the kernel does so before it looks at
     IFLA_AF_SPEC.
     """
@@ -109,7 +109,7 @@ def hairpin(*, on: bool = True) -> Attribute:
 
 
 def link(message: Any) -> Link:
-    """Return what the kernel says of one link (RTM_NEWLINK)."""
+    """Return the link that a message of the kernel describes (RTM_NEWLINK)."""
     ethernet = message["ifi_type"] == _ARPHRD_ETHER
     found = _values(message, "IFLA_STATS64", "" if ethernet else "IFLA_ADDRESS")
     info = _values(found.get("IFLA_LINKINFO"))
@@ -154,7 +154,7 @@ def counters(message: Any) -> tuple[int, ...]:
 
 
 def unset(message: Any) -> list[str]:
-    """Name what still lets the host speak through a link, or keeps multicast from its guest."""
+    """Return what still lets the host send through a link, or keeps multicast from its guest."""
     return _unset(message["flags"], {"IFLA_AF_SPEC": message.get_attr("IFLA_AF_SPEC")})
 
 
@@ -170,7 +170,7 @@ def _unset(flags: int, found: Mapping[str, Any]) -> list[str]:
 
 
 def _ipv6(found: Mapping[str, Any], name: str) -> Any:
-    """Return what is said of the host's IPv6 on a link; None in a kernel without IPv6."""
+    """Return an attribute of the host's IPv6 on a link; None in a kernel without IPv6."""
     families = found.get("IFLA_AF_SPEC")
     ipv6 = families and families.get_attr("AF_INET6")
     return ipv6 and ipv6.get_attr(name)

@@ -85,7 +85,7 @@ def existing_index(name: str) -> int:
 def free_index(name: str, taken: Collection[int] = ()) -> int:
     """Return the first ifindex derived from a device's name that no device has here.
 
-    With a chosen ifindex one call can say everything about a device that it makes.
+    With a chosen ifindex one call can set everything of a device that it makes.
     """
     candidates = naming.link_indexes(name)
     return next(x for x in candidates if x not in taken and not _is_taken(x))

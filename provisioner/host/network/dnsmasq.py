@@ -95,7 +95,7 @@ def delete(dhcp: Dhcp) -> None:
 
 
 def leases(plan: str) -> dict[str, str]:
-    """Give the IPv4 address that each MAC holds, of all networks of a plan."""
+    """Return the IPv4 address that each MAC holds, of all networks of a plan."""
     found: dict[str, str] = {}
     for file in sorted(_folder(plan).glob("*.leases")):
         found |= texts.leased(file.read_text(encoding="ascii", errors="replace"))
@@ -111,7 +111,7 @@ def _pid_file(config: Path) -> Path:
 
 
 def _lease(config: Path) -> Path:
-    """Give the lease file: of the network, whatever its configuration is at the moment."""
+    """Return the lease file: of the network, whatever its configuration is at the moment."""
     return config.with_name(f"{texts.network_of(config.name)}.leases")
 
 
@@ -153,7 +153,7 @@ def _process(config: Path) -> Iterator[int | None]:
 
 
 def _pid_of(config: Path) -> int:
-    """Give the pid of the process that serves by a configuration, 0 when there is none."""
+    """Return the pid of the process that serves by a configuration, 0 when there is none."""
     pid = _written(config)
     return pid if pid and _serves(pid, config) else 0
 

@@ -21,7 +21,7 @@ _SWITCHES: Final = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/c
 _IPV6: Final = 6
 _PATIENCE_S: Final = 30
 _NAMESPACE: Final = Path("/proc/thread-self/ns/net")
-_HEARD = 0x00010000 | 0x00040000
+_FROM_ROUTER = 0x00010000 | 0x00040000
 """RTF_DEFAULT and RTF_ADDRCONF (linux/ipv6_route.h): a default route that the kernel itself has
 learned from a router advertisement."""
 _ROUTE_FIELDS: Final = 10
@@ -45,7 +45,7 @@ def alone() -> Iterator[None]:
 
 
 def value(version: int) -> int:
-    """Tell whether packets of an IP version are forwarded: 1 or 0; 0 when the kernel lacks it."""
+    """Return whether packets of an IP version are forwarded: 1 or 0; 0 when the kernel lacks it."""
     try:
         return int(Path(_SWITCHES[version]).read_text(encoding="ascii") != "0\n")
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def prove_possible(versions: Iterable[int]) -> None:
 
 
 def is_writable(version: int) -> bool:
-    """Tell whether forwarding can be switched; writing what is there already changes nothing."""
+    """Return whether forwarding can be switched; writing what is there already changes nothing."""
     path = Path(_SWITCHES[version])
     try:
         with path.open("r+", encoding="ascii"):
@@ -105,7 +105,7 @@ def is_writable(version: int) -> bool:
 
 
 def ra_routers() -> tuple[str, ...]:
-    """Name the devices whose IPv6 default route would be lost when the host begins to forward.
+    """Return the devices whose IPv6 default route would be lost when the host begins to forward.
 
     Those of vmnet's own are passed over: the host is not meant to learn any there.
     """
@@ -115,7 +115,9 @@ def ra_routers() -> tuple[str, ...]:
         return ()
     rows = [line.split() for line in table.splitlines()]
     devices = {
-        row[-1] for row in rows if len(row) == _ROUTE_FIELDS and int(row[8], 16) & _HEARD == _HEARD
+        row[-1]
+        for row in rows
+        if len(row) == _ROUTE_FIELDS and int(row[8], 16) & _FROM_ROUTER == _FROM_ROUTER
     }
     lost = {name for name in devices if _stops_listening(name)}
     own = {x.name for x in links.every() if _is_ours(x)} if lost else set()
@@ -123,7 +125,7 @@ def ra_routers() -> tuple[str, ...]:
 
 
 def _is_ours(link: Link) -> bool:
-    """Tell whether a device is some plan's, or of `vmnet net`."""
+    """Return whether a device is some plan's, or of `vmnet net`."""
     plans = naming.is_group(link.group) and naming.are_ours(link.name, link.kind)
     return plans or device.is_ours(link)
 

@@ -154,7 +154,7 @@ def plug(name: str, *, up: bool) -> None:
 
 
 def prepare_removal(doomed: Iterable[Link]) -> None:
-    """Make macvtaps ready to be deleted: a passthru one gives back what it asked of its uplink.
+    """Make macvtaps ready to be deleted: a passthru one undoes what it has set on its uplink.
 
     The kernel counts ALLMULTI up on the uplink when it is set on a passthru device that is up, and
     forgets to count it down when the device goes (macvlan_stop skips it, Linux 6.18).
@@ -196,8 +196,8 @@ def _activate(taps: Sequence[tuple[Macvtap, int]], statuses: Sequence[list[int]]
     In this order: on a device that is up, the host would take routes from any router on the wire.
     """
     ipv6.disable(*(tap.name for tap, _ in taps))
-    asked = ([link_codec.silence(index=index), _flags(tap, index)] for tap, index in taps)
-    for before, after in zip(statuses, transact(asked), strict=True):
+    requests = ([link_codec.silence(index=index), _flags(tap, index)] for tap, index in taps)
+    for before, after in zip(statuses, transact(requests), strict=True):
         before.extend(after)
 
 

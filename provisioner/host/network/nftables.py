@@ -119,7 +119,7 @@ def delete(rules: Guard | Nat) -> None:
     With the last NAT that needs it, forwarding becomes what it was before the first one.
     """
     if not programs.is_installed("nft"):
-        return  # it was uninstalled meanwhile, and only nft can tell
+        return  # it was uninstalled meanwhile, and only nft could delete it
     match rules:
         case Nat(name=name, translates=True):
             with forwarding.alone():

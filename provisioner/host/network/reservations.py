@@ -33,7 +33,7 @@ def held(
 ) -> Iterator[dict[Reservation, str]]:
     """Claim addresses and MACs for a plan while the block runs, if no other plan has one of them.
 
-    Gives those that others have, and who they are; then nothing is claimed. The plan's own lock
+    Yields those that others have, and who they are; then nothing is claimed. The plan's own lock
     must be held. Raises VmnetError when other commands are at the claims for 30 s.
     """
     if not claims:
@@ -90,7 +90,7 @@ def _written(path: Path, plan: str, here: int, claims: Collection[Reservation]) 
 
 
 def _others(plan: str) -> Iterator[tuple[tuple[int, Reservation], str]]:
-    """Give what other plans have claimed, in any network namespace, and who they are."""
+    """Return what other plans have claimed, in any network namespace, and who they are."""
     for path in sorted(_folder().iterdir()):
         if path.name.startswith(".") or path.name == plan:
             continue

@@ -190,7 +190,7 @@ def remove_node(index: int, records: Path) -> None:
 
 
 def observe(look: Look) -> list[LeftNode]:
-    """List the nodes made for macvtaps that are gone: the uplink was deleted under one, say."""
+    """List the nodes made for macvtaps that are gone: for instance with their uplink."""
     if not look.has_home:
         return []
     alive = {path_of(x.index).name for x in look.ours}

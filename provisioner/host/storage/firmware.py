@@ -5,7 +5,7 @@ from pathlib import Path
 from provisioner.guest.boot import Loader
 
 # The code without secure boot, and the variables that go with it: Debian and Ubuntu, Fedora and
-# its relatives, Arch, openSUSE. qemu_fwcfg descriptors say the same in more words.
+# its relatives, Arch, openSUSE. qemu_fwcfg descriptors hold the same at more length.
 _KNOWN = (
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),

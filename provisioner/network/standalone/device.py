@@ -28,7 +28,7 @@ _ROOT = 0
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a device's alias says: where it was put, whose it is, which network it stands for."""
+    """What a device's alias holds: its uplink, whose it is, which network it stands for."""
 
     uplink: str
     owner: int = _ROOT  # the user who may open its node
@@ -41,7 +41,7 @@ class Mark:
 
 
 def mark_of(alias: str) -> Mark | None:
-    """Read an alias; None when it is not one of ours."""
+    """Parse an alias; None when it is not of `vmnet net`."""
     parts = alias.removeprefix(_ALIAS).split("/")
     if not alias.startswith(_ALIAS) or len(parts) != 3 or not parts[1].isdecimal():  # noqa: PLR2004
         return None
@@ -49,7 +49,7 @@ def mark_of(alias: str) -> Mark | None:
 
 
 def is_ours(link: Link) -> bool:
-    """Tell whether a device bears all marks of `vmnet net`."""
+    """Return whether a device bears all marks of `vmnet net`."""
     return (
         link.kind == "macvtap"
         and link.group in {naming.NET_GROUP, naming.NET_LEAVING_GROUP}

@@ -20,7 +20,7 @@ _ROOT = 0
 
 
 def devices(plan: "Plan", facts: Facts) -> dict[NicId, Link]:
-    """Give each NIC on a granted network its device: both in the order of their names."""
+    """Return the device of each NIC on a granted network: both in the order of their names."""
     found: dict[NicId, Link] = {}
     for network in plan.networks:
         if network.granted:
@@ -30,7 +30,7 @@ def devices(plan: "Plan", facts: Facts) -> dict[NicId, Link]:
 
 
 def as_granted(nics: "Nics", found: Mapping[NicId, Link]) -> "dict[NicId, NicConfig]":
-    """Let NICs bear the MACs of their devices, which are not the plan's to choose."""
+    """Return NICs with the MACs of their devices, which are not the plan's to choose."""
     return {
         key: replace(nic, mac=Mac(found[key].mac)) if key in found else nic
         for key, nic in nics.items()

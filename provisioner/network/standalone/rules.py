@@ -1,4 +1,4 @@
-"""What forbids a wish of `vmnet net`, said before the kernel is asked."""
+"""What forbids a wish of `vmnet net`, checked before the kernel is asked."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from provisioner import naming
 from provisioner.guest.network_config import network_config
-from provisioner.network.addressing import NicConfig, assign, heard, met_at, with_macs
+from provisioner.network.addressing import NicConfig, assign, met_at, source_macs, with_macs
 from provisioner.plan.load.loader import load
 from provisioner.plan.mac import Mac
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
@@ -256,11 +256,11 @@ def test_a_passthru_nic_has_the_mac_of_its_uplink() -> None:
 def test_a_source_list_means_macs_vms_and_the_host() -> None:
     found = assign(load(MEETING, "p").plan)
     a = tuple(sorted(config.mac for (vm, _), config in found.items() if vm == "a"))
-    assert heard((), found, "02:00:00:00:00:99") == ()
-    assert heard(("vm:a",), found, "02:00:00:00:00:99") == a
-    assert heard(("vm:none",), found, "02:00:00:00:00:99") == ()
+    assert source_macs((), found, "02:00:00:00:00:99") == ()
+    assert source_macs(("vm:a",), found, "02:00:00:00:00:99") == a
+    assert source_macs(("vm:none",), found, "02:00:00:00:00:99") == ()
     listed = ("host", "02:ff:00:00:00:01", "vm:b", "02:ff:00:00:00:01")
-    assert heard(listed, found, "02:ff:00:00:00:99") == tuple(
+    assert source_macs(listed, found, "02:ff:00:00:00:99") == tuple(
         sorted({"02:ff:00:00:00:01", "02:ff:00:00:00:99", found[NicId("b", 0)].mac})
     )
 
