@@ -5,7 +5,7 @@ Events go to standard error and the report to standard output, so that a pipe ge
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
     from provisioner.check.result import Result
     from provisioner.report.matrix import Cell, Grid
-    from provisioner.report.report import Report
+    from provisioner.report.report import Report, VmStatus
 
 _FEW = 60  # results that are listed one by one below the grid
 _WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothing is folded there
 _LONG = 2000  # characters of a sentence
+_GUEST_TITLES = ("hostname", "OS", "kernel", "load", "disks", "says its addresses are")
 _MOST_ERRORS = 20  # of a command that are printed; --json has all of them
 
 
@@ -106,9 +107,9 @@ def bar(what: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int],
 def show(report: "Report", *, steps: bool = False) -> None:
     """Print a report for people; `steps` are what there is to do."""
     if report.vms:
-        print_table(_vms(report))
-    if any(vm.guest for vm in report.vms):
-        print_table(_guests(report))
+        print_rows([("VM", "state", "pid", "addresses", "taps"), *map(_row, report.vms)])
+    if guests := [(vm.name, *agent_info.cells(vm.guest)) for vm in report.vms if vm.guest]:
+        print_rows([("VM", *_GUEST_TITLES), *guests])
     _measured(report)
     for failure in report.failed:
         errors(report.command, [failure.error], failure.error.status, json=False)
@@ -210,34 +211,17 @@ def print_table(made: "Table", width: int = _WIDE) -> None:
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:
     """Print a table of text; the first row are its titles."""
+    from rich.text import Text
+
     made = table(*rows[0])
     for row in rows[1:]:
-        _add(made, row)
+        made.add_row(*(Text(sanitize(cell)) for cell in row))
     print_table(made)
 
 
-def _add(made: "Table", row: Iterable[str]) -> None:
-    from rich.text import Text
-
-    made.add_row(*(Text(sanitize(cell)) for cell in row))
-
-
-def _vms(report: "Report") -> "Table":
-    made = table("VM", "state", "pid", "addresses", "taps")
-    for vm in report.vms:
-        row = (vm.name, vm.state, str(vm.pid or ""), " ".join(vm.addresses), " ".join(vm.taps))
-        _add(made, map(one_line, row))
-    return made
-
-
-def _guests(report: "Report") -> "Table":
-    """Return what guests report of themselves: text, whatever it looks like."""
-    titles = ("hostname", "OS", "kernel", "load", "disks", "says its addresses are")
-    made = table("VM", *titles)
-    for vm in report.vms:
-        if vm.guest:
-            _add(made, (vm.name, *agent_info.cells(vm.guest)))
-    return made
+def _row(vm: "VmStatus") -> list[str]:
+    row = (vm.name, vm.state, str(vm.pid or ""), " ".join(vm.addresses), " ".join(vm.taps))
+    return [one_line(cell) for cell in row]
 
 
 def _grid(grid: "Grid") -> "Table":

@@ -51,7 +51,7 @@ class _Search:
             raise VmnetError("none of these VMs is up", fix="bring the plan up: vmnet up")
         self._links = {key: self._ends.link(key) for key in self._wanted}
         self._macs = {key: session.nics[key].mac for key in self._wanted}
-        self._heard = {key: NicObservations() for key in self._wanted}
+        self._observed = {key: NicObservations() for key in self._wanted}
         self._by_mac: dict[str, NicId] = {mac: key for key, mac in self._macs.items()}
 
     def run(self, seconds: float) -> list[NicAddresses]:
@@ -65,7 +65,7 @@ class _Search:
             passive.result()
         self._take_leases()
         self._ask_wires(self._unconfirmed())
-        if not all(one.has_real for one in self._heard.values()) and time.monotonic() < end:
+        if not all(one.has_real for one in self._observed.values()) and time.monotonic() < end:
             self._ask_wires(self._sweep(), _SWEEP_S)
         return [self._judged(key) for key in self._wanted]
 
@@ -79,7 +79,7 @@ class _Search:
         for one in heard:
             key = devices[one.device]
             if one.from_guest and one.mac != self._macs[key] and not self._is_ours(one.mac):
-                self._heard[key].others.add(one.mac)
+                self._observed[key].others.add(one.mac)
             if one.claim and self._by_mac.get(one.claim.mac) == key:
                 self._note(key, one.claim.address, f"seen in {one.claim.how}")
 
@@ -97,14 +97,16 @@ class _Search:
             except VmnetError:
                 continue  # it hangs: the other ways have to do
             for mac, addresses in found.items():
-                if (key := self._by_mac.get(mac)) is not None:
-                    for address in addresses:
-                        self._note(key, address, "the guest agent says so")
+                self._note_of(mac, addresses, "the guest agent says so")
 
     def _take_leases(self) -> None:
         for mac, address in self._worker.do(dnsmasq.leases, self._plan.name).items():
-            if (key := self._by_mac.get(mac)) is not None:
-                self._note(key, ip_address(address), "its DHCP lease")
+            self._note_of(mac, [ip_address(address)], "its DHCP lease")
+
+    def _note_of(self, mac: str, addresses: Iterable[Address], how: str) -> None:
+        if (key := self._by_mac.get(mac)) is not None:
+            for address in addresses:
+                self._note(key, address, how)
 
     def _candidates(self) -> dict[NicId, set[Address]]:
         """List what may be theirs: planned addresses, and the link-local one of each MAC."""
@@ -116,7 +118,7 @@ class _Search:
     def _unconfirmed(self) -> dict[NicId, set[Address]]:
         return {
             key: {a for a in heard.claims if a not in heard.answers}
-            for key, heard in self._heard.items()
+            for key, heard in self._observed.items()
         }
 
     def _sweep(self) -> dict[NicId, set[Address]]:
@@ -125,7 +127,7 @@ class _Search:
         for key in self._wanted:
             network = self._plan.network_of(key)
             small = [s for s in network.subnet if s.version == _FOUR and s.num_addresses <= _SWEPT]
-            if small and not self._heard[key].has_real:
+            if small and not self._observed[key].has_real:
                 found[key] = set(small[0].hosts())
         return found
 
@@ -140,13 +142,13 @@ class _Search:
                 for one in ours:
                     self._note(one, address, "answers ARP/ND")
                 for one in ours | {key}:
-                    self._heard[one].answers[address] = macs
+                    self._observed[one].answers[address] = macs
 
     def _note(self, key: NicId, address: Address, how: str) -> None:
-        self._heard[key].claims.setdefault(address, []).append(how)
+        self._observed[key].claims.setdefault(address, []).append(how)
 
     def _judged(self, key: NicId) -> NicAddresses:
-        heard = self._heard[key]
+        heard = self._observed[key]
         network = self._plan.network_of(key)
         heard.frames = self._worker.do(links.sent, self._links[key])
         config = self._session.nics[key]

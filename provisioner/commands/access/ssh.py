@@ -57,10 +57,6 @@ class SshAccess:
         self._routes = Routes(self.plan, self.nics, self.facts)
         self._known_hosts = str(paths.known_hosts(self.plan.name))
 
-    def ways(self, vm: str, source: str = HOST) -> list[Way]:
-        """List the ways to a VM, the surest first."""
-        return self._routes.ways(vm, source)
-
     def is_up(self, vm: str) -> bool:
         """Return whether a VM's macvtaps are there."""
         alias = naming.alias(self.plan.name, vm, 0)
@@ -69,7 +65,7 @@ class SshAccess:
 
     def login(self, vm: str, source: str = HOST) -> SshLogin:
         """Return how ssh gets from `source` to a VM. Raises VmnetError when no way leads there."""
-        ways = self.ways(vm, source)
+        ways = self._routes.ways(vm, source)
         if not ways:
             raise self._routes.no_way(vm, source)
         if not self.is_up(vm):
@@ -90,9 +86,10 @@ class SshAccess:
         leases = self._leases()
         for vm in self.plan.vms:
             through = ""
-            ways = [way for way in self.ways(vm.name) if way.sure or self._granted(way)]
+            ways = self._routes.ways(vm.name)
+            ways = [way for way in ways if way.sure or self.plan.network(way.network).granted]
             if not ways and (through := self._jump(vm.name)):
-                ways = [way for way in self.ways(vm.name, through) if way.sure]
+                ways = [way for way in self._routes.ways(vm.name, through) if way.sure]
             known = [a for way in ways for a in way.addresses or leases.get(way.nic, ())]
             if known:
                 found.append((self._login(vm.name, known[0]), through))
@@ -106,7 +103,7 @@ class SshAccess:
     def _jump(self, vm: str) -> str:
         """Return the first VM to go through whose address is planned, "" where there is none."""
         named = self._routes.jumps(vm)
-        known = (one for one in named if any(w.addresses for w in self.ways(one) if w.sure))
+        known = (one for one in named if any(w.addresses for w in self._routes.ways(one) if w.sure))
         return next(known, "")
 
     def _login(self, vm: str, address: str) -> SshLogin:
@@ -134,9 +131,6 @@ class SshAccess:
                 f"the host key of {vm} is not known: it was not vmnet that gave it one",
                 fix=f"vmnet exec {vm} needs no key; vmnet up --recreate gives {vm} one",
             )
-
-    def _granted(self, way: Way) -> bool:
-        return bool(self.plan.network(way.network).granted)
 
     def _address(self, ways: Sequence[Way], source: str) -> str:
         """Choose among what the guest may be reached at: the first that this host can connect to.
