@@ -40,7 +40,10 @@ def doctor(
                 "--peer and --yes are about a NIC's switch", "name the NIC: --uplink NIC"
             )
         if ci:
-            _print_lines()
+            from provisioner.doctor import ci as lines
+            from provisioner.host.doctor import host
+
+            output.typed(lines.text(host.nodes().major))
             return
         from provisioner.commands import doctor as looks
         from provisioner.doctor import findings
@@ -61,10 +64,3 @@ def _asked(
     probe = modes.prepare(worker, uplink, peer)
     confirm_probe(probe, yes=yes)
     return doctor.asked(modes.ask(worker, probe, tell))
-
-
-def _print_lines() -> None:
-    from provisioner.doctor import ci
-    from provisioner.host.doctor import host
-
-    output.typed(ci.text(host.nodes().major))

@@ -40,14 +40,14 @@ def facts() -> tuple[Facts, frozenset[str]]:
 def kernel(firewall_of: Facts) -> Kernel:
     """Ask the running kernel for its drivers, and read what its build has."""
     uname = os.uname()
-    modules = Path("/lib/modules", uname.release)
-    names = (_fields(modules / "modules.dep", ":"), _fields(modules / "modules.builtin", ""))
+    dependencies = _lines(Path("/lib/modules", uname.release, "modules.dep"))
+    files = [line.partition(":")[0] for line in dependencies]
     return Kernel(
         release=uname.release,
         version=uname.version,
         answers=drivers.answers(need.name for need in NEEDS),
         loaded=frozenset(line.split()[0] for line in _lines(Path("/proc/modules"))),
-        loadable=frozenset(Path(n).name.partition(".")[0].replace("-", "_") for n in names[0]),
+        loadable=frozenset(Path(x).name.partition(".")[0].replace("-", "_") for x in files),
         options=_options(uname.release),
         no_guard=firewall_of.firewall.no_guard,
         no_nat=firewall_of.firewall.no_nat,
@@ -102,10 +102,8 @@ def free_space() -> list[FreeSpace]:
 
 def memory() -> int:
     """Return the memory that programs can still have, in bytes (proc(5), MemAvailable)."""
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    found = (x for x in _lines(Path("/proc/meminfo")) if x.startswith("MemAvailable:"))
+    return int(next(found, "- 0").split()[1]) * 1024
 
 
 def container() -> str:
@@ -194,10 +192,6 @@ def _options(release: str) -> dict[str, str]:
             lines = (x.removeprefix("CONFIG_").partition("=") for x in text.splitlines())
             return dict.fromkeys(wanted, "n") | {k: v for k, _, v in lines if k in wanted}
     return {}
-
-
-def _fields(file: Path, until: str) -> list[str]:
-    return [line.partition(until)[0] if until else line for line in _lines(file)]
 
 
 def _lines(file: Path) -> list[str]:
