@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioner.network.exchange import FrameKind
-from provisioner.plan.checks import HOST
+from provisioner.plan.checks import HOST, CheckSpec
+from provisioner.plan.ip import Address
 
 
 class Point(StrEnum):
@@ -40,7 +41,7 @@ class Inside:
 
     mac: str  # the one it uses now
     up: bool
-    addresses: tuple[str, ...]  # without prefixes, without link-local ones
+    addresses: tuple[Address, ...]  # without link-local ones
     found: bool = True  # False: it has no NIC with the planned MAC, nor one in that place
 
 
@@ -52,7 +53,7 @@ class Endpoint:
     nic: int = 0
     link: str = ""  # the macvtap's name
     mac: str = ""  # planned
-    addresses: tuple[str, ...] = ()  # planned or learnt, without prefixes
+    addresses: tuple[Address, ...] = ()  # planned or learnt
     exists: bool = True
     up: bool = True
     carrier: bool = True
@@ -114,13 +115,13 @@ class Evidence:
     network: str
     source: Endpoint
     target: Endpoint
-    address: str
-    asked: str  # "ping", "tcp/22", "mtu 1500" …
+    address: Address | None  # None: what is asked has a name
+    asked: CheckSpec
     expected: bool  # True: should have come through
     uplink: Uplink
     owners: tuple[str, ...] = ()  # MACs that answered who-has for the address, from any vantage
     near: tuple[str, ...] = ()  # those of them that the source itself would have heard
-    source_address: str = ""  # the source's own, of the same version
+    source_address: Address | None = None  # the source's own, of the same version
     source_owners: tuple[str, ...] = ()  # MACs that answered who-has for that one
     sightings: frozenset[Sighting] = frozenset()
     listened: frozenset[Point] = frozenset()  # where frames could be listened for at all

@@ -106,7 +106,7 @@ class Promises:
 def pairs(
     plan: "Plan", nics: Nics, facts: Facts, reflects: Mapping[str, bool] | None = None
 ) -> tuple[Pair, ...]:
-    """List every pair of ends that share a network, with what its modes promise."""
+    """Return every pair of ends that share a network, with what its modes promise."""
     return tuple(Promises(plan, nics, facts, reflects).everything())
 
 

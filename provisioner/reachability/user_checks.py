@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from provisioner.plan.checks import AUTO, HOST, Check, What
+from provisioner.plan.checks import AUTO, GATEWAY, HOST, Check, What
 from provisioner.plan.ip import is_address
 from provisioner.plan.nic_id import NicId
 from provisioner.plan.rules.checks import _is_on, _matching
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from provisioner.network.addressing import Nics
     from provisioner.plan.ip import Address
@@ -22,106 +23,91 @@ if TYPE_CHECKING:
 
 
 def wants_matrix(plan: Plan) -> bool:
-    """Tell whether the pairs that the modes imply are to be measured too."""
+    """Return whether the pairs that the modes imply are to be measured too."""
     return AUTO in plan.checks
 
 
 def expand(plan: Plan, nics: Nics, promised: Iterable[Pair]) -> tuple[Pair, ...]:
-    """Give the pairs that the user's lines mean; `promised` tells where the host is met."""
+    """Return the pairs that the user's lines mean; `promised` has where the host is met."""
     met = {(p.source, p.network): p.addresses for p in promised if p.target == HOST}
-    makers = [_Lines(plan, nics, met, check) for check in plan.checks if not isinstance(check, str)]
-    return tuple(pair for maker in makers for pair in maker.pairs())
+    lines = [_Line(plan, nics, met, check) for check in plan.checks if isinstance(check, Check)]
+    return tuple(pair for line in lines for pair in line.pairs())
 
 
-class _Lines:
-    """One line, and all pairs that it means."""
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One line, and what it is about; `met` has the host's addresses, by VM and network."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        nics: Nics,
-        met: dict[tuple[str, str], _Addresses],
-        check: Check,
-    ) -> None:
-        self._plan = plan
-        self._nics = nics
-        self._met = met
-        self._check = check
+    plan: Plan
+    nics: Nics
+    met: Mapping[tuple[str, str], _Addresses]
+    check: Check
 
     def pairs(self) -> Iterator[Pair]:
-        known = [vm.name for vm in self._plan.vms]
-        check = self._check
-        outside = check.source == HOST or check.source in self._plan.hosts
+        """Return all pairs that the line means."""
+        known = [vm.name for vm in self.plan.vms]
+        check = self.check
+        outside = check.source == HOST or check.source in self.plan.hosts
         sources = [check.source] if outside else self._there(_matching(known, check.source))
         targets = _matching(known, check.target) if check.target else []
         for source in sources:
             if not targets:
-                yield from self._outward(source)
+                yield self._outward(source)
             for target in self._there(targets):
                 if source != target:
                     yield self._between(source, target)
 
     def _there(self, vms: list[str]) -> list[str]:
         """Leave out those of a pattern's VMs that are not on the network that is named."""
-        wanted = self._check.network
-        return [vm for vm in vms if not wanted or _is_on(self._plan.vm(vm), wanted)]
+        wanted = self.check.network
+        return [vm for vm in vms if not wanted or _is_on(self.plan.vm(vm), wanted)]
 
     def _between(self, source: str, target: str) -> Pair:
-        """Choose the NICs: on the network that is named, or the first that both are on."""
-        mine = self._networks(source)
-        there = self._networks(target)
-        wanted = self._check.network
+        """Choose the NICs: on the network that is named, or on one that both are on."""
+        mine, there = self._networks(source), self._networks(target)
+        wanted = self.check.network
         shared = [name for name in there if wanted in {"", name} and (not mine or name in mine)]
         network = (shared or list(there))[0]
-        nic = there[network]
-        static = self._nics[NicId(target, nic)].static
-        addresses = self._of_version(static)
-        return self._pair(network, source, target, addresses, nic, mine.get(network, 0))
+        addresses = self._of_version(self.nics[NicId(target, there[network])].static)
+        return self._pair(network, source, target, addresses, there[network], mine.get(network, 0))
 
-    def _outward(self, source: str) -> Iterator[Pair]:
-        check = self._check
+    def _outward(self, source: str) -> Pair:
+        check = self.check
         mine = self._networks(source)
-        network = check.network or next(iter(mine), self._plan.networks[0].name)
+        network = check.network or next(iter(mine), self.plan.networks[0].name)
         nic = mine.get(network, 0)
-        match check.target:
-            case "host":
-                addresses = self._met.get((source, network), ())
-            case "gateway" if source != HOST:
-                addresses = self._nics[NicId(source, nic)].gateways
-            case name if name in self._plan.hosts:
-                addresses = self._plan.hosts[name].addresses
-            case text:
-                addresses = (ip_address(text),) if is_address(text) else ()
-        name = check.target or check.asked.text
+        addresses: _Addresses = ()
+        if check.target == HOST:
+            addresses = self.met.get((source, network), ())
+        elif check.target == GATEWAY and source != HOST:
+            addresses = self.nics[NicId(source, nic)].gateways
+        elif check.target in self.plan.hosts:
+            addresses = self.plan.hosts[check.target].addresses
+        elif is_address(check.target):
+            addresses = (ip_address(check.target),)
         # A URL's or a DNS name's address is the resolver's business.
         asks_by_name = check.asked.what in {What.HTTP, What.DNS} and not addresses
         at = (None,) if asks_by_name else self._of_version(addresses)
-        yield self._pair(network, source, name, at, nic, nic)
+        return self._pair(network, source, check.target or check.asked.text, at, nic, nic)
 
     def _networks(self, end: str) -> dict[str, int]:
-        """Give the networks of a VM, with its first NIC on each; those that a machine lies in."""
-        if end in self._plan.hosts:
-            machine = self._plan.hosts[end]
-            return {n.name: 0 for n in self._plan.networks if n.uplink and machine.on(n.subnet)}
+        """Return the networks of a VM, with its first NIC on each; those that a machine is in."""
+        if end in self.plan.hosts:
+            machine = self.plan.hosts[end]
+            return {n.name: 0 for n in self.plan.networks if n.uplink and machine.on(n.subnet)}
         if end == HOST:
             return {}
-        nics = self._plan.vm(end).nics
+        nics = self.plan.vm(end).nics
         return {nic.network: i for i, nic in reversed(list(enumerate(nics)))}
 
     def _of_version(self, addresses: Iterable[Address | None]) -> tuple[Address, ...]:
-        version = self._check.version
+        version = self.check.version
         return tuple(a for a in addresses if a and version in {0, a.version})
 
     def _pair(
-        self,
-        network: str,
-        source: str,
-        target: str,
-        addresses: _Addresses,
-        nic: int,
-        own: int,
+        self, network: str, source: str, target: str, addresses: _Addresses, nic: int, own: int
     ) -> Pair:
-        check = self._check
+        check = self.check
         return Pair(
             network,
             source,

@@ -2,17 +2,18 @@
 
 from provisioner.check.evidence import Evidence
 from provisioner.check.result import Finding
+from provisioner.plan.checks import What
 
 
 def by_name(e: Evidence) -> Finding | None:
     """Blame a name or a URL whose address nobody but the guest's resolver knows."""
-    if e.address or not e.asked.startswith(("dns ", "http://", "https://")):
+    if e.address or e.asked.what not in {What.DNS, What.HTTP}:
         return None
     a, reply = e.source.vm, e.value or e.note or "no answer"
     look = f"vmnet exec {a} -- cat /etc/resolv.conf"
-    if e.asked.startswith("dns "):
+    if e.asked.what is What.DNS:
         return Finding(
-            f"{a} does not resolve {e.asked.removeprefix('dns ')}: {reply}",
+            f"{a} does not resolve {e.asked.text}: {reply}",
             f"look at its resolver: {look}; or give network {e.network} another dns",
             about=a,
         )
@@ -28,12 +29,12 @@ def otherwise(e: Evidence) -> Finding | None:
     if not e.value:
         return None
     a, b = e.source.vm, e.target.vm
-    kind = e.asked.partition(" ")[0]
     slow = (
         "see what else this host does, and whether guests run on KVM: vmnet status; or write "
         "another limit into checks"
     )
-    fix = {"latency": slow, "throughput": slow}.get(kind, f"look at the service of {b}")
+    is_slow = e.asked.what in {What.LATENCY, What.THROUGHPUT}
+    fix = slow if is_slow else f"look at the service of {b}"
     return Finding(
         f"{b} answers {a}, but {e.asked} does not hold: {e.value}",
         fix,

@@ -1,12 +1,12 @@
 """What can be wrong with one end of a pair: its VM, its macvtap, what its guest reports."""
 
-from ipaddress import ip_address
+from collections.abc import Iterable
+from ipaddress import IPv6Address
 
 from provisioner.check.diagnosis.fixes import UP_AGAIN
 from provisioner.check.evidence import Endpoint, Evidence
 from provisioner.check.result import Finding
-
-_IPV6 = 6
+from provisioner.plan.ip import Address
 
 
 def vm_state(end: Endpoint) -> Finding | None:
@@ -128,8 +128,8 @@ def guard(end: Endpoint) -> Finding | None:
     """Blame frames that the spoof guard has dropped."""
     if end.dropped <= 0:
         return None
-    own = ", ".join(end.addresses) or "its own"
-    used = ", ".join(end.inside.addresses) if end.inside else ""
+    own = _listed(end.addresses) or "its own"
+    used = _listed(end.inside.addresses) if end.inside else ""
     has = f"; inside it has {used}" if used and used != own else ""
     return Finding(
         f"the spoof guard of {end.vm} ({end.guard}) has dropped {end.dropped} frames that "
@@ -147,11 +147,11 @@ def address(e: Evidence) -> Finding | None:
             f"{e.target.vm} has no address",
             f"look at who should give it one: vmnet exec {e.target.vm} -- ip addr; vmnet logs",
         )
-    version = ip_address(e.address).version
+    version = e.address.version
     target, source = e.target.inside, e.source.inside
     if target and e.address not in target.addresses:
         own = _of_version(target.addresses, version)
-        has = f"it has {', '.join(own)}" if own else f"it has no IPv{version} address"
+        has = f"it has {_listed(own)}" if own else f"it has no IPv{version} address"
         return _unconfigured(
             e.target, f"{e.target.vm} does not have the address {e.address} inside: {has}"
         )
@@ -163,7 +163,7 @@ def address(e: Evidence) -> Finding | None:
 
 
 def _unconfigured(end: Endpoint, what: str) -> Finding:
-    addresses = ", ".join(end.inside.addresses) if end.inside else ""
+    addresses = _listed(end.inside.addresses) if end.inside else ""
     return Finding(
         what,
         f"configure it there, or start it anew: vmnet up --recreate; look: vmnet exec {end.vm} "
@@ -175,10 +175,14 @@ def _unconfigured(end: Endpoint, what: str) -> Finding:
 
 def multicast(e: Evidence) -> Finding | None:
     """Blame a macvtap that receives no multicast, where IPv6 needs it."""
-    if not e.address or ip_address(e.address).version != _IPV6:
+    if not isinstance(e.address, IPv6Address):
         return None
     return next(filter(None, map(no_multicast, e.ends)), None)
 
 
-def _of_version(addresses: tuple[str, ...], version: int) -> list[str]:
-    return [one for one in addresses if ip_address(one).version == version]
+def _of_version(addresses: Iterable[Address], version: int) -> list[Address]:
+    return [one for one in addresses if one.version == version]
+
+
+def _listed(addresses: Iterable[Address]) -> str:
+    return ", ".join(map(str, addresses))

@@ -1,12 +1,13 @@
 """What can be wrong between two ends: the uplink, its switch, who answers, what is lost."""
 
 from collections.abc import Set as AbstractSet
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 
 from provisioner.check.diagnosis.fixes import FIREWALL, UP_AGAIN, inside, watch
 from provisioner.check.evidence import Evidence, Heading, Point, Sighting
 from provisioner.check.result import OWN_MTU, Finding
 from provisioner.network.exchange import FrameKind
+from provisioner.plan.checks import What
 
 ASKED = frozenset({FrameKind.WHO_HAS, FrameKind.REQUEST})
 REPLIED = frozenset({FrameKind.IS_AT, FrameKind.REPLY})
@@ -89,7 +90,7 @@ def lossy(e: Evidence) -> Finding | None:
     """Blame lost pings."""
     if not e.sent or e.answered >= e.sent:
         return None
-    if e.answered == 0 and not e.asked.startswith("loss"):
+    if e.answered == 0 and e.asked.what is not What.LOSS:
         return None
     return Finding(
         f"{e.sent - e.answered} of {e.sent} pings from {e.source.vm} to {e.target.vm} were lost",
@@ -148,7 +149,7 @@ def firewall(e: Evidence) -> Finding | None:
         return None
     if not arrived and Point.TARGET in e.listened:
         return None
-    asks = "ARP" if e.address and ip_address(e.address).version == 4 else "ND"  # noqa: PLR2004
+    asks = "ARP" if isinstance(e.address, IPv4Address) else "ND"
     answers = f"answers {asks} (who-has)" if alive else "gets the packets"
     return Finding(
         f"{target.vm} {answers} but not {e.asked}: something inside it drops them, most likely "

@@ -95,7 +95,7 @@ def matched(
     for mac in planned:
         used = instead.get(mac, mac)
         if used in there:
-            found[mac] = Inside(used, there[used], tuple(map(str, addresses.get(used, ()))))
+            found[mac] = Inside(used, there[used], addresses.get(used, ()))
         else:
             found[mac] = Inside("", up=False, addresses=(), found=False)
     return found

@@ -1,6 +1,7 @@
 """One sentence for what was seen, and nothing blamed that was not: cause by cause."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -10,12 +11,17 @@ from hypothesis import strategies as st
 from provisioner.check.diagnosis.diagnose import diagnose
 from provisioner.check.evidence import Endpoint, Evidence, Heading, Inside, Point, Sighting, Uplink
 from provisioner.network.exchange import FrameKind
+from provisioner.plan.checks import PING
+from provisioner.plan.ip import Address
 from provisioner.text import hides
+from tests.builders.checks import spec
 
 MAC_A, MAC_B, OTHER = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:66:66"
-A = Endpoint("a", 0, "mvta", MAC_A, ("10.0.0.1",), mode="bridge", wanted_mode="bridge")
-B = Endpoint("b", 0, "mvtb", MAC_B, ("10.0.0.2",), mode="bridge", wanted_mode="bridge")
-DEAD = Evidence("lan", A, B, "10.0.0.2", "ping", expected=True, uplink=Uplink("nic0", mtu=1500))
+A = Endpoint("a", 0, "mvta", MAC_A, (ip_address("10.0.0.1"),), mode="bridge", wanted_mode="bridge")
+B = Endpoint("b", 0, "mvtb", MAC_B, (ip_address("10.0.0.2"),), mode="bridge", wanted_mode="bridge")
+DEAD = Evidence(
+    "lan", A, B, ip_address("10.0.0.2"), PING, expected=True, uplink=Uplink("nic0", mtu=1500)
+)
 LEAK = replace(DEAD, expected=False)
 APART = replace(
     LEAK,
@@ -47,7 +53,7 @@ CAUSES = [
     (replace(DEAD, target=replace(B, node="foreign")), "/dev/tap of b's macvtap mvtb is"),
     (replace(DEAD, target=replace(B, holders=("77 (cat)",))), "is open in process 77 (cat)"),
     (replace(DEAD, target=replace(B, impaired="loss 5%")), "impaired: loss 5%"),
-    (replace(DEAD, asked="tcp/22", refused=True), "nothing listens there on tcp/22"),
+    (replace(DEAD, asked=spec("tcp/22"), refused=True), "nothing listens there on tcp/22"),
     (
         replace(DEAD, source=replace(A, agent=False), note="no guest agent answers"),
         "cannot be tested: the guest agent of a does not answer",
@@ -65,19 +71,25 @@ CAUSES = [
         f"b has no NIC with the MAC {MAC_B}",
     ),
     (replace(DEAD, source=replace(A, guard="mac", dropped=3)), "has dropped 3 frames"),
-    (replace(DEAD, address=""), "b has no address"),
+    (replace(DEAD, address=None), "b has no address"),
     (
-        replace(DEAD, target=replace(B, inside=Inside(MAC_B, up=True, addresses=("10.0.0.7",)))),
+        replace(
+            DEAD,
+            target=replace(B, inside=Inside(MAC_B, up=True, addresses=(ip_address("10.0.0.7"),))),
+        ),
         "b does not have the address 10.0.0.2 inside: it has 10.0.0.7",
     ),
     (
-        replace(DEAD, source=replace(A, inside=Inside(MAC_A, up=True, addresses=("fd00::1",)))),
+        replace(
+            DEAD,
+            source=replace(A, inside=Inside(MAC_A, up=True, addresses=(ip_address("fd00::1"),))),
+        ),
         "a has no IPv4 address inside to ask from",
     ),
     (replace(DEAD, owners=(MAC_B, OTHER)), f"is used twice: {OTHER} answers for it too"),
     (replace(DEAD, owners=(OTHER,)), "answers for it and b does not"),
     (
-        replace(DEAD, source_address="10.0.0.1", source_owners=(MAC_A, OTHER)),
+        replace(DEAD, source_address=ip_address("10.0.0.1"), source_owners=(MAC_A, OTHER)),
         f"10.0.0.1 of a is used twice: {OTHER} answers for it too",
     ),
     (
@@ -90,7 +102,7 @@ CAUSES = [
     ),
     (replace(DEAD, sent=20, answered=13), "7 of 20 pings from a to b were lost"),
     (
-        replace(DEAD, address="fd00::2", target=replace(B, all_multicast=False)),
+        replace(DEAD, address=ip_address("fd00::2"), target=replace(B, all_multicast=False)),
         "receives no multicast (ALLMULTI is off)",
     ),
     (
@@ -169,7 +181,7 @@ _WORDS = st.text(max_size=40)
 @given(
     _WORDS,
     _WORDS,
-    st.sampled_from([None, "fd00::2", "10.0.0.2", ""]),
+    st.sampled_from([None, ip_address("fd00::2"), ip_address("10.0.0.2")]),
     st.booleans(),
     st.sets(
         st.builds(
@@ -180,7 +192,7 @@ _WORDS = st.text(max_size=40)
 def test_no_evidence_leaves_the_user_without_a_harmless_sentence_and_a_mend(
     note: str,
     said: str,
-    address: str | None,
+    address: Address | None,
     expected: bool,  # noqa: FBT001
     sightings: set[Sighting],
 ) -> None:
@@ -188,7 +200,7 @@ def test_no_evidence_leaves_the_user_without_a_harmless_sentence_and_a_mend(
         DEAD,
         note=note,
         expected=expected,
-        address=DEAD.address if address is None else address,
+        address=address,
         target=replace(B, impaired=said, holders=(said,) if said else ()),
         listened=EVERYWHERE,
         sightings=frozenset(sightings),
@@ -248,14 +260,16 @@ def test_what_another_machine_asks_is_told_place_by_place(evidence: Evidence, to
 @pytest.mark.parametrize("asked", ["udp/9", "dns example.org", "throughput > 1mbit"])
 def test_what_was_not_tested_is_called_neither_down_nor_a_leak(expected: bool, asked: str) -> None:  # noqa: FBT001
     frames = seen(ASKED, ARRIVED, ANSWERED, BACK)
-    evidence = replace(UNTESTED, expected=expected, asked=asked, uplink=Uplink("nic0"), **frames)
+    evidence = replace(
+        UNTESTED, expected=expected, asked=spec(asked), uplink=Uplink("nic0"), **frames
+    )
     assert (
         diagnose(evidence).what == f"a -> b ({asked}) cannot be tested: the guest has no nslookup"
     )
 
 
 def test_a_packet_above_the_guests_own_mtu_does_not_vanish_on_the_way() -> None:
-    asked = replace(DEAD, asked="mtu 1501", packet=1501, largest=1500)
+    asked = replace(DEAD, asked=spec("mtu 1501"), packet=1501, largest=1500)
     told = diagnose(replace(asked, note="the guest's own MTU is 1500")).what
     assert told == "a sends no packets of 1501 bytes to b: the guest's own MTU is 1500"
 
@@ -287,14 +301,14 @@ OTHERWISE = replace(DEAD, owners=(MAC_B,), target=replace(B, alive=True))
     ],
 )
 def test_an_answer_that_is_not_the_wanted_one_is_no_firewall(asked: str, value: str) -> None:
-    found = diagnose(replace(OTHERWISE, asked=asked, value=value))
+    found = diagnose(replace(OTHERWISE, asked=spec(asked), value=value))
     assert found.what == f"b answers a, but {asked} does not hold: {value}"
     assert found.fix
 
 
 def test_a_name_that_a_guest_does_not_resolve_is_no_machine_without_address() -> None:
-    name = replace(DEAD, target=Endpoint("example.org"), address="", note="can't resolve")
-    asked = replace(name, asked="dns example.org")
+    name = replace(DEAD, target=Endpoint("example.org"), address=None, note="can't resolve")
+    asked = replace(name, asked=spec("dns example.org"))
     assert diagnose(asked).what == "a does not resolve example.org: can't resolve"
-    url = replace(name, asked="http://example.org/x")
+    url = replace(name, asked=spec("http://example.org/x"))
     assert diagnose(url).what == "a does not get http://example.org/x: can't resolve"

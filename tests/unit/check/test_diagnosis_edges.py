@@ -1,6 +1,7 @@
 """What is not blamed, and the edges between two causes."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
@@ -8,6 +9,7 @@ from provisioner.check.diagnosis.diagnose import diagnose
 from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Endpoint, Evidence, Inside, Uplink
 from provisioner.check.result import OWN_MTU
+from tests.builders.checks import spec
 from tests.unit.check.test_diagnosis import (
     APART,
     ARRIVED,
@@ -24,7 +26,7 @@ from tests.unit.check.test_diagnosis import (
 
 UNEXPLAINED = "a -> b (ping): no answer; no reason was found"
 VEPA_A = replace(A, mode="vepa", wanted_mode="vepa")
-HOST = Endpoint("host", 0, "nic0", MAC_A, ("10.0.0.9",))
+HOST = Endpoint("host", 0, "nic0", MAC_A, (ip_address("10.0.0.9"),))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,10 @@ HOST = Endpoint("host", 0, "nic0", MAC_A, ("10.0.0.9",))
         replace(DEAD, uplink=Uplink("nic0", reflects=False)),
         replace(DEAD, source=VEPA_A, uplink=Uplink("nic0", reflects=False, own_switch=True)),
         replace(DEAD, target=replace(B, all_multicast=False)),  # IPv4 needs no multicast
-        replace(DEAD, target=replace(B, inside=Inside(MAC_B, up=True, addresses=("10.0.0.2",)))),
+        replace(
+            DEAD,
+            target=replace(B, inside=Inside(MAC_B, up=True, addresses=(ip_address("10.0.0.2"),))),
+        ),
         replace(DEAD, source=replace(A, agent=False)),
         replace(DEAD, owners=(MAC_B,)),
     ],
@@ -53,7 +58,7 @@ def test_what_is_in_order_is_not_blamed(evidence: Evidence) -> None:
     ("evidence", "what"),
     [
         (
-            replace(DEAD, asked="loss < 5%", sent=20, answered=0),
+            replace(DEAD, asked=spec("loss < 5%"), sent=20, answered=0),
             "20 of 20 pings from a to b were lost",
         ),
         (replace(DEAD, sent=20, answered=19), "1 of 20 pings from a to b were lost"),

@@ -5,6 +5,7 @@ the sentence that stands there, or one of MORE.
 """
 
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Endpoint, Evidence, Heading, Inside, Point, Sighting, Uplink
 from provisioner.check.result import OWN_MTU, Finding
 from provisioner.network.exchange import FrameKind
+from tests.builders.checks import spec
 from tests.unit.check.test_diagnosis import (
     ANSWERED,
     APART,
@@ -39,7 +41,7 @@ SECTIONS = dict(
     section.rstrip("\n").split("\n", 1)
     for section in Path(__file__).with_name("findings.txt").read_text().split("\n\n")
 )
-HOST = Endpoint("host", 0, "nic0", MAC_A, ("10.0.0.9",))
+HOST = Endpoint("host", 0, "nic0", MAC_A, (ip_address("10.0.0.9"),))
 ON_WIRE = (Point.UPLINK, Heading.OUT, FrameKind.WHO_HAS)
 VEPA_A, VEPA_B = (replace(end, mode="vepa", wanted_mode="vepa") for end in (A, B))
 PRIVATE_B = replace(B, mode="private", wanted_mode="private")
@@ -47,7 +49,7 @@ STILL = Uplink("nic0", reflects=False)
 
 
 def inside(*addresses: str) -> Inside:
-    return Inside(MAC_B, up=True, addresses=addresses)
+    return Inside(MAC_B, up=True, addresses=tuple(map(ip_address, addresses)))
 
 
 def listened(*where: Point, seen_there: tuple[tuple[Point, Heading, FrameKind], ...]) -> Evidence:
@@ -72,43 +74,54 @@ MORE = {
     "the guard has dropped frames of the guest's own addresses": replace(
         DEAD,
         source=replace(
-            A, guard="strict", dropped=2, inside=Inside(MAC_A, up=True, addresses=("10.0.0.1",))
+            A,
+            guard="strict",
+            dropped=2,
+            inside=Inside(MAC_A, up=True, addresses=(ip_address("10.0.0.1"),)),
         ),
     ),
     "the target has no address inside": replace(DEAD, target=replace(B, inside=inside())),
     "the target has only IPv6 inside": replace(DEAD, target=replace(B, inside=inside("fd00::2"))),
     "the target has other IPv6 addresses inside": replace(
-        DEAD, address="fd00::2", target=replace(B, inside=inside("10.0.0.2", "fd00::3", "fd00::4"))
+        DEAD,
+        address=ip_address("fd00::2"),
+        target=replace(B, inside=inside("10.0.0.2", "fd00::3", "fd00::4")),
     ),
     "the source has no address inside": replace(
         DEAD, source=replace(A, inside=Inside(MAC_A, up=True, addresses=()))
     ),
     "the source has another MAC inside": replace(
-        DEAD, source=replace(A, inside=Inside(OTHER, up=True, addresses=("10.0.0.1",)))
+        DEAD, source=replace(A, inside=Inside(OTHER, up=True, addresses=(ip_address("10.0.0.1"),)))
     ),
     "the source's interface is down": replace(
         DEAD, source=replace(A, nic=1, inside=Inside(MAC_A, up=False, addresses=()))
     ),
-    "another status": replace(OTHERWISE, asked="http://10.0.0.2/ status 200", value="status 404"),
-    "a slow answer": replace(OTHERWISE, asked="latency < 1ms", value="median 12 ms"),
-    "a slow link": replace(OTHERWISE, asked="throughput > 1000mbit", value="41 Mbit/s"),
+    "another status": replace(
+        OTHERWISE, asked=spec("http://10.0.0.2/ status 200"), value="status 404"
+    ),
+    "a slow answer": replace(OTHERWISE, asked=spec("latency < 1ms"), value="median 12 ms"),
+    "a slow link": replace(OTHERWISE, asked=spec("throughput > 1000mbit"), value="41 Mbit/s"),
     "a name that is unknown": replace(
-        DEAD, target=Endpoint("example.org"), address="", asked="dns example.org", value="NXDOMAIN"
+        DEAD,
+        target=Endpoint("example.org"),
+        address=None,
+        asked=spec("dns example.org"),
+        value="NXDOMAIN",
     ),
     "a name and no resolver": replace(
-        DEAD, target=Endpoint("example.org"), address="", asked="dns example.org"
+        DEAD, target=Endpoint("example.org"), address=None, asked=spec("dns example.org")
     ),
     "a URL of an unknown name": replace(
         DEAD,
         target=Endpoint("example.org"),
-        address="",
-        asked="https://example.org/x",
+        address=None,
+        asked=spec("https://example.org/x"),
         note="can't resolve",
     ),
     "small packets pass": replace(DEAD, packet=1500),
     "the guest's own MTU": replace(DEAD, packet=1501, note=f"{OWN_MTU} 1500", largest=1500),
     "hardly anything passes": replace(DEAD, packet=1500, largest=4),
-    "all pings of a loss are lost": replace(DEAD, asked="loss < 5%", sent=20, answered=0),
+    "all pings of a loss are lost": replace(DEAD, asked=spec("loss < 5%"), sent=20, answered=0),
     "vepa and private before a switch that does not reflect": replace(
         DEAD, source=VEPA_A, target=PRIVATE_B, uplink=STILL
     ),
@@ -126,8 +139,8 @@ MORE = {
     ),
     "a firewall behind IPv6": replace(
         DEAD,
-        address="fd00::2",
-        asked="tcp/22",
+        address=ip_address("fd00::2"),
+        asked=spec("tcp/22"),
         owners=(MAC_B,),
         target=replace(B, alive=True, inside=inside("fd00::2")),
     ),
@@ -152,7 +165,7 @@ MORE = {
         DEAD, other_family=False, owners=(MAC_B,), target=replace(B, mode="bridge", up=True)
     ),
     "what was not tested, without a note": replace(UNTESTED, note=""),
-    "a program is missing": replace(UNTESTED, asked="udp/9"),
+    "a program is missing": replace(UNTESTED, asked=spec("udp/9")),
     "a leak to the host behind a switch that reflects": replace(
         APART, source=HOST, uplink=Uplink("mvl0", own_switch=True)
     ),
