@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -91,13 +91,6 @@ def free_index(name: str, taken: Collection[int] = ()) -> int:
     return next(x for x in candidates if x not in taken and not _is_taken(x))
 
 
-def refuse_existing(*names: str) -> None:
-    """Raise FileExistsError when a device has one of these names."""
-    for name in names:
-        if index_of(name):
-            raise FileExistsError(errno.EEXIST, name)
-
-
 def delete(name: str) -> None:
     """Delete one link; one that is gone already is fine."""
     if index := index_of(name):
@@ -125,12 +118,20 @@ def delete_group(group: int, ours: Callable[[Link], bool]) -> None:
 
 
 @contextmanager
-def deleted_on_error(made: Iterable[tuple[str, int]]) -> Iterator[None]:
-    """Delete the devices that were to be made, name and ifindex, when making them fails."""
+def creating(*names: str) -> Iterator[tuple[int, ...]]:
+    """Choose ifindexes for devices that the block makes; delete them when that fails.
+
+    Raises FileExistsError when a device has one of these names already.
+    """
+    chosen: dict[str, int] = {}
+    for name in names:
+        if index_of(name):
+            raise FileExistsError(errno.EEXIST, name)
+        chosen[name] = free_index(name, chosen.values())
     try:
-        yield
+        yield tuple(chosen.values())
     except VmnetError:
-        for name, index in made:
+        for name, index in chosen.items():
             if index_of(name) == index:
                 delete_at(index, f'deleting "{name}"')
         raise

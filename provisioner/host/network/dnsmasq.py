@@ -31,7 +31,8 @@ def observe(look: Look) -> list[Dhcp]:
         if not network or not plan_folders.is_own(config):
             continue
         device = texts.device_of(config.read_text(encoding="ascii", errors="replace"))
-        found.append(Dhcp(network, device, str(config), alive=_pid_of(config) != 0))
+        with _process(config) as process:
+            found.append(Dhcp(network, device, str(config), alive=process is not None))
     return found
 
 
@@ -69,9 +70,8 @@ def create(dhcp: Dhcp) -> None:
         )
 
 
-def update(dhcp: Dhcp) -> None:
-    """Replace the server of a network. Raises VmnetError as `create`."""
-    create(dhcp)
+update = create
+"""The old server of the network is ended before the new one is started."""
 
 
 def delete(dhcp: Dhcp) -> None:
@@ -139,30 +139,20 @@ def _end(config: Path) -> None:
 
 @contextmanager
 def _process(config: Path) -> Iterator[int | None]:
-    """Hold the process by a descriptor: once proved, its number cannot become another's."""
-    pid = _written(config)
+    """Open the process that serves by this configuration; None when there is none.
+
+    Once it is proved, its number cannot become another's while the descriptor is open.
+    """
     try:
-        process = os.pidfd_open(pid) if pid else None
-    except OSError:
-        process = None
-    try:
-        yield process if process is not None and _serves(pid, config) else None
-    finally:
-        if process is not None:
-            os.close(process)
-
-
-def _pid_of(config: Path) -> int:
-    """Return the pid of the process that serves by a configuration, 0 when there is none."""
-    pid = _written(config)
-    return pid if pid and _serves(pid, config) else 0
-
-
-def _written(config: Path) -> int:
-    try:
-        return int(_pid_file(config).read_text(encoding="ascii"))
+        pid = int(_pid_file(config).read_text(encoding="ascii"))
+        process = os.pidfd_open(pid)
     except (OSError, ValueError):
-        return 0
+        yield None
+        return
+    try:
+        yield process if _serves(pid, config) else None
+    finally:
+        os.close(process)
 
 
 def _serves(pid: int, config: Path) -> bool:

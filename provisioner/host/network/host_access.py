@@ -51,22 +51,19 @@ def create(access: HostAccess) -> None:
 
     Raises VmnetError when the kernel refuses; FileExistsError when the name is taken.
     """
-    links.refuse_existing(access.name)
-    uplink = links.existing_index(access.uplink)
-    index = links.free_index(access.name)
-    creation = new(
-        ("IFLA_IFNAME", access.name),
-        ("IFLA_LINK", uplink),
-        ("IFLA_ADDRESS", access.mac),
-        ("IFLA_MTU", access.mtu),
-        ("IFLA_GROUP", access.group),
-        _BRIDGE_MODE,
-        index=index,
-        create=True,
-        fixes=_REFUSED,
-    )
     doing = f'making the host access "{access.name}" on "{access.uplink}"'
-    with links.deleted_on_error([(access.name, index)]):
+    with links.creating(access.name) as (index,):
+        creation = new(
+            ("IFLA_IFNAME", access.name),
+            ("IFLA_LINK", links.existing_index(access.uplink)),
+            ("IFLA_ADDRESS", access.mac),
+            ("IFLA_MTU", access.mtu),
+            ("IFLA_GROUP", access.group),
+            _BRIDGE_MODE,
+            index=index,
+            create=True,
+            fixes=_REFUSED,
+        )
         write(doing, [creation, *_configure(access, index)])
         ipv6.ignore_routers(access.name)
         added = addresses.add_addresses(index, access.addresses)

@@ -35,11 +35,9 @@ def create(switch: Switch) -> None:
 
     Raises VmnetError when the kernel refuses; FileExistsError when one of the names is taken.
     """
-    names = [name for name in (switch.name, switch.peer, switch.bridge) if name]
-    links.refuse_existing(*names)
     doing = f'making the switch "{switch.name}"'
-    ends = _Indexes.chosen(names)
-    with links.deleted_on_error(zip(names, ends, strict=False)):
+    with links.creating(*switch.parts) as indexes:
+        ends = _Indexes(*indexes)
         write(doing, [*_creation(switch, ends), *_configure(switch, ends)])
         _close(switch)
         added = add_addresses(ends.host_side, _addresses(switch))
@@ -136,14 +134,6 @@ class _Indexes:
     lower: int
     peer: int
     bridge: int = 0
-
-    @classmethod
-    def chosen(cls, names: Sequence[str]) -> "_Indexes":
-        """Choose free ifindexes for devices of these names."""
-        found: list[int] = []
-        for name in names:
-            found.append(links.free_index(name, found))
-        return cls(*found)
 
     def __iter__(self) -> Iterator[int]:
         return filter(None, (self.lower, self.peer, self.bridge))

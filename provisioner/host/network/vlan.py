@@ -37,18 +37,16 @@ def create(vlan: Vlan) -> None:
     Raises VmnetError when the kernel has no driver or refuses, and when the uplink has another
     device for this VLAN; FileExistsError when the name is taken.
     """
-    links.refuse_existing(vlan.name)
-    uplink = links.existing_index(vlan.uplink)
-    _refuse_rival(vlan, uplink)
-    if lack := missing():
-        raise VmnetError(
-            f'VLAN {vlan.vid} on "{vlan.uplink}" cannot be made: {lack}',
-            fix=_LOAD_IT,
-            status=Exit.HOST_CANNOT,
-        )
-    index = links.free_index(vlan.name)
     doing = f'making VLAN {vlan.vid} on "{vlan.uplink}"'
-    with links.deleted_on_error([(vlan.name, index)]):
+    with links.creating(vlan.name) as (index,):
+        uplink = links.existing_index(vlan.uplink)
+        _refuse_rival(vlan, uplink)
+        if lack := missing():
+            raise VmnetError(
+                f'VLAN {vlan.vid} on "{vlan.uplink}" cannot be made: {lack}',
+                fix=_LOAD_IT,
+                status=Exit.HOST_CANNOT,
+            )
         write(doing, creation(vlan, uplink, index))
         ipv6.disable(vlan.name)
         write(doing, [*ipv6.bring_up(index)])
