@@ -105,3 +105,23 @@ def test_no_mangled_frame_breaks_the_reader(frame: bytes, data: st.DataObject) -
         found = claims.claim(one)
         assert found is None or not found.address.is_multicast
         assert frames.source_mac(one) == "" or len(frames.source_mac(one)) == 17
+
+
+def test_a_solicitation_from_an_address_claims_it() -> None:
+    solicitation = six("fd00::2", bytes([135]) + b"\0" * 7 + IPv6Address("fd00::9").packed)
+    assert claims.claim(solicitation) == Claim(MAC, SIX, "IPv6 packets")
+
+
+def test_a_lease_is_read_whatever_options_stand_before_its_type() -> None:
+    plain = lease(5, OTHER, FOUR)
+    padded = plain.replace(bytes([54, 4, 10, 0, 0, 1]), bytes([0, 0, 12, 2, 53, 2, 0]))
+    assert claims.claim(padded) == Claim(OTHER, FOUR, "a DHCP lease")
+    without = plain.replace(bytes([53, 1, 5]), bytes([55, 1, 5]))
+    assert claims.claim(without) is None
+    request = plain.replace(struct.pack("!BBBB", 2, 1, 6, 0), struct.pack("!BBBB", 1, 1, 6, 0))
+    assert claims.claim(request) is None
+
+
+def test_a_udp_packet_from_other_ports_claims_its_source() -> None:
+    other = lease(5, OTHER, FOUR).replace(b"\0\x43\0\x44", b"\0\x44\0\x43")
+    assert claims.claim(other) == Claim(MAC, IPv4Address("10.0.0.1"), "IPv4 packets")

@@ -171,3 +171,95 @@ def test_a_reply_to_somebody_else_is_none() -> None:
 def test_no_bytes_make_the_reader_of_replies_fail(packet: bytes, version: int) -> None:
     found = frames.echo_reply(packet, version, 0)
     assert found is None or packet.endswith(found.data)
+
+
+def test_a_ping_to_ipv6_leaves_its_checksum_to_the_kernel() -> None:
+    message = frames.echo_request(SIX, 0xFFFE, 0x8003, b"data")
+    assert message == bytes.fromhex("8000 0000 fffe 8003") + b"data"
+
+
+def test_a_ping_to_ipv4_has_all_bits_of_its_numbers() -> None:
+    assert frames.echo_request(FOUR, 0xFFFE, 0x8003, b"")[4:] == bytes.fromhex("fffe 8003")
+
+
+def test_an_empty_reply_carries_no_data() -> None:
+    assert frames.echo_reply(bytes.fromhex("8100 0000 0007 0003"), 6, 7) == Echo(3, b"")
+
+
+@pytest.mark.parametrize(
+    ("frame", "mac"),
+    [
+        (frames.arp_request(FOUR, US), US),
+        (frames.neighbour_solicitation(SIX, US), US),
+        (b"\x02" + frames.arp_request(FOUR, US)[1:], ""),  # to one machine only
+        (b"\x02\x01" + frames.arp_request(FOUR, US)[2:], ""),
+        (b"\x03" + ARP_REPLY[1:], ""),
+        (b"\x33\x33" + advertisement()[2:], ""),
+        (b"\xff" * 12 + b"\x08\0", ""),
+        (b"", ""),
+    ],
+)
+def test_whoever_asks_a_group_is_an_asker(frame: bytes, mac: str) -> None:
+    assert frames.asker(frame) == mac
+
+
+def test_the_source_of_a_frame_stands_in_a_whole_header() -> None:
+    assert frames.source_mac(ARP_REPLY[:14]) == THEM
+    assert frames.source_mac(ARP_REPLY[:13]) == ""
+
+
+def ipv6(protocol: int, payload: bytes, length: int | None = None) -> bytes:
+    size = len(payload) if length is None else length
+    header = struct.pack("!IHBB", 6 << 28, size, protocol, 64)
+    return bytes(12) + b"\x86\xdd" + header + SIX.packed + IPv6Address("fd00::9").packed + payload
+
+
+def test_a_packet_is_parsed_into_its_ends_protocol_and_payload() -> None:
+    six = frames.Ip(SIX, IPv6Address("fd00::9"), 17, b"payload")
+    assert frames.parse(ipv6(17, b"payload")) == six
+    assert frames.parse(ipv6(17, b"payload and padding", 7)) == six
+    assert frames.parse(ipv6(17, b"")) == six._replace(payload=b"")
+    assert frames.parse(ipv6(58, b"\x80 echo")) == six._replace(protocol=58, payload=b"\x80 echo")
+    four = bytes.fromhex("46000020 00000000 40060000 0a000002 0a000009 01010101") + b"payload"
+    assert frames.parse(bytes(12) + b"\x08\0" + four) == frames.Ip(
+        FOUR, IPv4Address("10.0.0.9"), 6, b"payload"
+    )
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        bytes(12) + b"\x08\0" + b"\x45" + bytes(18),
+        bytes(12) + b"\x08\0" + b"\x65" + bytes(30),
+        ipv6(17, b"")[:-1],
+        bytes(12) + b"\x86\xdd" + b"\x45" + bytes(60),
+        bytes(12) + b"\x88\xb5" + bytes(60),
+        ARP_REPLY[:41],
+        ARP_REPLY[:14] + b"\0\2" + ARP_REPLY[16:],
+    ],
+)
+def test_what_is_cut_short_or_of_another_protocol_is_not_parsed(frame: bytes) -> None:
+    assert frames.parse(frame) is None
+
+
+def test_an_arp_packet_is_parsed_into_who_asks_for_what() -> None:
+    asked = frames.parse(ARP_REPLY[:20] + b"\1\2" + ARP_REPLY[22:])
+    assert asked == frames.Arp(0x0102, THEM, FOUR, IPv4Address(0))
+
+
+def test_a_checksum_carries_twice() -> None:
+    assert frames.checksum(b"\xff\xff" * 3) == 0
+    assert frames.checksum(b"\xff\xff\0\1") == 0xFFFE
+    assert frames.checksum(b"\1") == 0xFEFF
+    assert frames.checksum(b"\xff\xff" * 0x10002) == 0
+
+
+def test_a_filter_for_one_ethertype_loads_compares_and_returns() -> None:
+    program = frames.ethertype_only(0x0806)
+    assert list(struct.iter_unpack("HBBI", program)) == [
+        (0x28, 0, 0, 12),
+        (0x15, 0, 1, 0x0806),
+        (0x06, 0, 0, 2048),
+        (0x06, 0, 0, 0),
+    ]

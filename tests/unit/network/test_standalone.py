@@ -409,3 +409,8 @@ def test_a_name_that_does_not_fit_is_answered_with_what_does(name: str, what: st
         "use letters, digits, . _ and -, at most 11 of them",
     )
     assert device.given_name("A1._-b" + "x" * 5) == "A1._-b" + "x" * 5
+
+
+def test_a_derived_mac_is_the_same_on_every_run() -> None:
+    (tap,) = device.planned(Wish("nic0", Mode.BRIDGE), NIC, ())
+    assert (tap.name, tap.mac) == ("mvn0", "02:6c:22:fa:58:65")
