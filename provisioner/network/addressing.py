@@ -141,7 +141,7 @@ def _derived(plan: Plan) -> dict[NicId, list[Interface]]:
     for network in plan.networks:
         there = list(plan.nics_on(network))
         for pool in pools.of(network):
-            given = pool.given(nic for _, nic in there)
+            given = pool.assigned(nic for _, nic in there)
             wanting = [key for key, nic in there if pool.wants(nic)]
             for key, number in _spread(plan.name, wanting, pool, given | pool.reserved).items():
                 address = pool.subnet.network_address + (number - int(pool.subnet.network_address))

@@ -123,7 +123,7 @@ def line(value: object) -> Check | str:
 
 
 def at_address(url: str, address: Address | None) -> str:
-    """Put an address into a URL in place of its host's name; without an address the name stays."""
+    """Return a URL with an address in place of its host's name; without an address as it is."""
     if address is None:
         return url
     host = f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004

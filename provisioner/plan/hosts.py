@@ -29,8 +29,8 @@ class Login:
     port: int = 0
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """Return it as ssh's own words; nothing in it can be taken for an option."""
+    def argv(self) -> tuple[str, ...]:
+        """Its arguments for ssh; nothing in it can be taken for an option."""
         port = ("-p", str(self.port)) if self.port else ()
         user = ("-l", self.user) if self.user else ()
         return (*port, *user, "--", self.host)

@@ -58,7 +58,7 @@ def address(value: object) -> Address:
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a text is an IPv4 or IPv6 address, without a prefix or a zone."""
+    """Return whether a text is an IPv4 or IPv6 address, without a prefix or a zone."""
     try:
         ip_address(text)
     except ValueError:
@@ -83,12 +83,12 @@ def interface(value: object) -> Interface:
 
 
 def is_bare(given: Interface) -> bool:
-    """Tell whether an address came without a prefix, or with the one that means no subnet."""
+    """Return whether an address came without a prefix, or with the one that means no subnet."""
     return given.network.prefixlen == given.max_prefixlen
 
 
 def completed(given: tuple[Interface, ...], subnets: tuple[Subnet, ...]) -> tuple[Interface, ...]:
-    """Let each address without a prefix take the one of the subnet of its family."""
+    """Return addresses, each without a prefix with the one of the subnet of its IP version."""
     lengths = {subnet.version: subnet.prefixlen for subnet in subnets}
     return tuple(
         ip_interface(f"{one.ip}/{lengths[one.version]}")
@@ -104,7 +104,7 @@ def first_usable(subnet: Subnet) -> Interface:
 
 
 def is_host(subnet: Subnet, one: Address) -> bool:
-    """Tell whether an address of the subnet names a machine.
+    """Return whether an address of the subnet names a machine.
 
     IPv4's first and last do not (network, broadcast: RFC 1122), nor does IPv6's first (the
     routers' anycast address: RFC 4291, 2.6.1).

@@ -45,5 +45,5 @@ class Mac(str):
 
 
 def is_mac(text: str) -> bool:
-    """Tell whether a text is a MAC in the one spelling of `Mac`."""
+    """Return whether a text is a MAC in the one spelling of `Mac`."""
     return bool(_FORM.fullmatch(text))

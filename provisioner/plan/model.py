@@ -184,7 +184,7 @@ class Plan(Part):
     @field_validator("vms")
     @classmethod
     def _with_prefixes(cls, vms: tuple[Vm, ...], info: ValidationInfo) -> tuple[Vm, ...]:
-        """Let an address without a prefix take the one of its network's subnet."""
+        """Complete each address without a prefix by the one of its network's subnet."""
         known = {network.name: network.subnet for network in info.data.get("networks", ())}
         return tuple(_completed(vm, known) for vm in vms)
 

@@ -26,7 +26,7 @@ class Pool:
     last: int
     reserved: frozenset[int]
 
-    def given(self, nics: Iterable[Nic]) -> frozenset[int]:
+    def assigned(self, nics: Iterable[Nic]) -> frozenset[int]:
         """Return the addresses of this family that the plan itself gives to NICs, as numbers."""
         return frozenset(
             int(one.ip)
@@ -36,7 +36,7 @@ class Pool:
         )
 
     def wants(self, nic: Nic) -> bool:
-        """Tell whether a NIC of the network has no address of this family yet."""
+        """Return whether a NIC of the network has no address of this family yet."""
         return all(one.version != self.subnet.version for one in nic.address or ())
 
     def free(self, taken: frozenset[int]) -> int:
@@ -67,7 +67,10 @@ def of(network: Network) -> tuple[Pool, ...]:
 
 
 def ends(network: Network, subnet: Subnet) -> tuple[int, int]:
-    """Leave out the addresses that name no machine; keep to the short ones of an IPv6 subnet."""
+    """Return the first and the last number of a pool, short ones in an IPv6 subnet.
+
+    Addresses that name no machine are left out.
+    """
     low, high = int(subnet.network_address) + 1, int(subnet.broadcast_address)
     if subnet.version == _IPV4:
         high -= 1

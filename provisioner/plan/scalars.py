@@ -139,7 +139,7 @@ network_name = matching(
 
 
 def is_vm_name(name: str) -> bool:
-    """Tell whether `vm_name` would take a name."""
+    """Return whether `vm_name` would take a name."""
     return len(name) <= _LONGEST_VM and bool(_LABEL.fullmatch(name))
 
 
@@ -226,7 +226,7 @@ def flag(value: object) -> bool:
 
 
 def is_flag(value: object) -> bool:
-    """Tell whether `flag` would take a value."""
+    """Return whether `flag` would take a value."""
     return isinstance(value, bool) or (isinstance(value, str) and value.lower() in _FLAGS)
 
 

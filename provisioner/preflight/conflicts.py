@@ -1,4 +1,4 @@
-"""Names and addresses that something has which is not the plan's: it is never touched."""
+"""Names and addresses that something else has already: vmnet never touches it."""
 
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from ipaddress import ip_interface
@@ -48,7 +48,7 @@ def claims(on: HostedPlan, fresh: Container[str]) -> dict[Reservation, Path]:
 def claimed_elsewhere(
     on: HostedPlan, taken: Mapping[Reservation, str], paths: Mapping[Reservation, Path]
 ) -> Iterator[VmnetError]:
-    """Addresses and MACs that another plan's `up` is giving to its guests right now."""
+    """List the addresses and MACs that another plan's `up` is giving to its guests right now."""
     for claim, who in taken.items():
         what = "MAC" if paths[claim][-1] == "mac" else "address"
         yield on.error(
@@ -60,7 +60,7 @@ def claimed_elsewhere(
 
 
 def devices_taken(on: HostedPlan, owned: Resources) -> Iterator[VmnetError]:
-    """Names that something which is not ours has: it is never touched."""
+    """List the device names of the plan that devices not made for it have."""
     links = on.facts.links
     by_name = {x.name: x for x in links} | {x.altname: x for x in links if x.altname}
     for name, (key, path) in _devices(on.plan).items():
@@ -106,7 +106,7 @@ def _of_network(plan: "Plan", network: "Network") -> Iterator[tuple[Key, *tuple[
 
 
 def domains_taken(on: HostedPlan) -> Iterator[VmnetError]:
-    """Names and UUIDs of domains that somebody else has given to libvirt."""
+    """List the names and UUIDs of domains that libvirt knows from somebody else."""
     for vm in on.plan.vms:
         name, uuid = naming.domain(on.plan.name, vm.name), naming.domain_uuid(on.plan.name, vm.name)
         for foreign in on.facts.foreign_domains:
@@ -121,7 +121,7 @@ def domains_taken(on: HostedPlan) -> Iterator[VmnetError]:
 
 
 def tables_taken(on: HostedPlan) -> Iterator[VmnetError]:
-    """Names of nftables' tables that something which is not vmnet's has."""
+    """List the names of nftables tables that are in use, but not by vmnet."""
     plan = on.plan
     wanted: dict[tuple[str, str], Path] = {
         ("inet", nftables.table_name(plan.name, x.name)): ("networks", x.name)
@@ -139,7 +139,7 @@ def tables_taken(on: HostedPlan) -> Iterator[VmnetError]:
 
 
 def addresses_taken(on: HostedPlan, network: "Network") -> Iterator[VmnetError]:
-    """Addresses that the host itself has: it would answer for them on every device."""
+    """List the addresses that the host itself has: it would answer for them on every device."""
     wanted = on.static_addresses(network)
     own = on.own_devices
     for address, link in held_by_host(on.facts.links, wanted).items():
@@ -169,7 +169,7 @@ def held_by_host(links: "Iterable[Link]", wanted: "Collection[Address]") -> "dic
 def owned_elsewhere(
     on: HostedPlan, network: "Network", owners: "Mapping[Address, str]"
 ) -> Iterator[VmnetError]:
-    """Addresses that a machine on the LAN has answered for: `owners` are their MACs."""
+    """List the addresses that a machine on the LAN has answered for; `owners` are their MACs."""
     wanted = on.static_addresses(network)
     for address, mac in owners.items():
         yield on.error(

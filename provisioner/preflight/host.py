@@ -153,7 +153,7 @@ def _datapaths(on: HostedPlan) -> Iterator[VmnetError]:
 
 
 def _routed(on: HostedPlan, network: "Network", through: Collection[str]) -> Iterator[VmnetError]:
-    """A subnet to which the host has another way: its own packets would never come here."""
+    """List subnets with another route on the host: its own packets would never come here."""
     ways = [
         (ip_network(route.network, strict=False), route)
         for route in on.facts.routes

@@ -187,7 +187,7 @@ class EvidenceCollector:
         if name != HOST:
             machine = self._plan.hosts.get(name)
             return Endpoint(
-                name, login=" ".join(machine.ssh.words) if machine and machine.ssh else ""
+                name, login=" ".join(machine.ssh.argv) if machine and machine.ssh else ""
             )
         device = host_device(self._plan, network)
         link = self._ends.facts.link(device)

@@ -59,7 +59,7 @@ def command(login: Login) -> list[str]:
     # A master of its own would outlive the check, and hold its output open.
     options += ["ControlMaster=no", "ClearAllForwardings=yes", "RemoteCommand=none"]
     words = [word for option in options for word in ("-o", option)]
-    return ["ssh", "-T", "-x", "-a", *words, *login.words]
+    return ["ssh", "-T", "-x", "-a", *words, *login.argv]
 
 
 def answers(output: str, targets: Mapping[Address, int]) -> dict[Address, Probed]:

@@ -36,7 +36,7 @@ class Shaped:
     whole: bool = True
 
     def complain(self, where: Where, what: str, fix: str) -> None:
-        """Note a complaint about the user's input."""
+        """Add a complaint about the user's input."""
         self.complaints.append(complaint(where, what, fix))
 
 
@@ -134,7 +134,7 @@ def _judge(model: type[BaseModel], data: dict[str, Any], defaults: Mapping, shap
 
 
 def unknown(key: str, known: Collection[str]) -> tuple[str, str]:
-    """Say that a key is unknown, and which are known."""
+    """Return the complaint that a key is unknown, with a fix that lists the known ones."""
     fix = f"{scalars.meant(key, known)}known keys: {', '.join(known)}"
     return f"unknown key {scalars.quoted(key)}", fix
 

@@ -127,12 +127,12 @@ class _Judge:
         def take_out(path: Path, extra: bool) -> bool:  # noqa: FBT001
             match path:
                 case ("nics", int(number), *_):
-                    if not _left_out(data["nics"][number], Nic, path[2:], extra=extra):
+                    if not _removed(data["nics"][number], Nic, path[2:], extra=extra):
                         data["nics"][number] = {"network": _NOWHERE}
                         self.spoiled.add(("vms", name, "nics", number))
                     return True
                 case _:
-                    return _left_out(data, Vm, path, extra=extra)
+                    return _removed(data, Vm, path, extra=extra)
 
         found = self._held(Vm, ("vms", name), data, take_out, vm_problems)
         if found:
@@ -146,7 +146,7 @@ class _Judge:
             return True
         if path[:1] == ("hosts",):
             self.spoiled.add(("checks",))  # which may name them
-        return _left_out(self.data, Plan, path, extra=extra)
+        return _removed(self.data, Plan, path, extra=extra)
 
     def _complain(self, home: Path, details: list[ErrorDetails]) -> None:
         mistyped = {
@@ -193,16 +193,16 @@ class _Judge:
 
 
 def _without_layout(data: Any, path: Path, extra: bool) -> bool:  # noqa: ANN401, FBT001
-    """Take a key out of a network's data, unless the rest means something else without it."""
+    """Remove a key from a network's data, unless the rest means something else without it."""
     if extra and path[0] == "switch":
         data, path = data["switch"], path[1:]
     if extra and nearest(str(path[0]), _known(("networks", ""))) in keys(Network, LAYOUT):
         return False
-    return _left_out(data, Network, path, extra=extra)
+    return _removed(data, Network, path, extra=extra)
 
 
-def _left_out(part: Any, model: type[Part], path: Path, *, extra: bool) -> bool:  # noqa: ANN401
-    """Leave one key out of a part, if the rest of it means the same without."""
+def _removed(part: Any, model: type[Part], path: Path, *, extra: bool) -> bool:  # noqa: ANN401
+    """Remove one key from a part, if the rest of it means the same without."""
     if not isinstance(part, dict) or not path:
         return False
     if not extra and path[0] not in optional_keys(model):

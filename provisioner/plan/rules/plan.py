@@ -179,7 +179,7 @@ def _same_taps(plan: Plan) -> Iterator[Problem]:
 
 
 def _same_addresses(plan: Plan) -> Iterator[Problem]:
-    """Addresses must differ on one wire: networks of one uplink share theirs."""
+    """Check that addresses differ on one wire: networks of one uplink share theirs."""
     wires = {network.name: wire_of(network) for network in plan.networks}
     addresses = [
         ((wires.get(nic.network), given.ip), (*key.path, "address", at))
@@ -204,7 +204,7 @@ def _room(plan: Plan) -> Iterator[Problem]:
         for pool in pools.of(network):
             host = network.host_access == ()
             wanting = sum(map(pool.wants, there)) + host
-            free = pool.free(pool.given(there))
+            free = pool.free(pool.assigned(there))
             if wanting > free:
                 yield Problem(
                     ("networks", network.name, *_named_room(network, pool)),
