@@ -78,6 +78,11 @@ class Endpoints:
                     answers.alive.add(key)
         return answers
 
+    def who_answers(self, vms: Collection[str], within_s: float) -> Answers:
+        """Ask for the static addresses of VMs."""
+        static = {key: config.static for key, config in self.nics.items() if key.vm in vms}
+        return self.who_has(static, within_s)
+
     def link(self, key: NicId) -> str:
         """Return the name of the macvtap behind a guest's NIC, "" when there is none."""
         nic = self.started.get(key)

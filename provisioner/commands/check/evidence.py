@@ -76,7 +76,7 @@ class EvidenceCollector:
 
     def _ask_wires(self, networks: Collection[str]) -> None:
         wanted = {
-            key: self._known(key)
+            key: self._readiness.addresses(key)
             for key in self._ends.nics
             if self._plan.nic(key).network in networks
         }
@@ -110,14 +110,11 @@ class EvidenceCollector:
             probe = self._ends.worker.do(switch_probe.prepare, uplink, str(address))
             self._foreign[uplink, address] = self._ends.worker.do(switch_probe.ask, probe)
         except VmnetError:
-            pass  # the uplink is down, say: nobody can be asked
-
-    def _known(self, key: NicId) -> tuple[Address, ...]:
-        return self._ends.nics[key].static or self._readiness.learned.get(key, ())
+            pass  # the uplink may be down: nobody can be asked
 
     def own_address(self, key: NicId, version: int) -> Address | None:
         """Return a guest's first address of an IP version; None for the host and machines."""
-        known = self._known(key) if key in self._ends.nics else ()
+        known = self._readiness.addresses(key) if key in self._ends.nics else ()
         return next((a for a in known if a.version == version), None)
 
     def uplink(self, network: "Network", address: Address | None) -> Uplink:
@@ -150,7 +147,7 @@ class EvidenceCollector:
         attached = settings_on(network, self._plan.nic(key))
         device = self._ends.link(key)
         link = self._ends.facts.link(device)
-        known = self._known(key)
+        known = self._readiness.addresses(key)
         claimed = self.claims.get(network.name)
         live = next((x for x in self._ends.facts.live if x.vm == name), None)
         end = Endpoint(
@@ -207,7 +204,7 @@ class EvidenceCollector:
         try:
             return tap_node.states_of(self._indexes)
         except VmnetError:
-            return {}  # no sysfs shows these links: nothing can be said of their nodes
+            return {}  # no sysfs shows these links: nothing is known of their nodes
 
     @cached_property
     def _strangers(self) -> dict[str, tuple[str, ...]]:

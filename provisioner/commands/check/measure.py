@@ -2,33 +2,40 @@
 
 A guest's own agent is asked first: a ping from inside proves the whole way, the guests' stacks
 included. Where no agent answers, frames are sent at the guest's macvtap in its place. The host
-speaks for itself. Guests boot one after another; what is measured meanwhile costs no time.
+speaks for itself. Guests boot one after another; what is measured meanwhile costs no time. What has
+a deadline is asked again until it holds or the deadline has passed: services start late.
 """
 
+import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provisioner.check.readiness import GuestState
-from provisioner.check.result import Result, Vantage
-from provisioner.commands.check import probes
+from provisioner.check.result import Probed, Result, Vantage
 from provisioner.commands.check.endpoints import Endpoints
-from provisioner.commands.check.probes import Ping, Target
 from provisioner.commands.check.readiness import NO_AGENT, Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
-from provisioner.host.probe import mesh, neighbours
+from provisioner.host.probe import host_checks, mesh, neighbours, ssh_ping
 from provisioner.network.devices import host_device
-from provisioner.plan.checks import HOST, PING
+from provisioner.plan.checks import HOST, PING, Probe
 from provisioner.plan.ip import Address
 from provisioner.plan.nic_settings import settings_of
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
     from provisioner.host.guest.commands import Pinged
+    from provisioner.plan.hosts import ExternalHost
 
 _MESH_S = 2.0
+_PAUSE_S = 0.5  # between two tries of what has a deadline
+
+Target = tuple[Pair, Address | None]
+Ping = tuple[Pair, Address]
 
 
 class Measuring:
@@ -62,19 +69,19 @@ class Measuring:
                 guests = [t for t in pings if t[0].target in self._vms]
                 for name in dict.fromkeys(pair.network for pair, _ in guests):
                     self._add(self._from_host(name, [t for t in guests if t[0].network == name]))
-                self._add(probes.to_machines([t for t in pings if t not in guests]))
-                self._add(probes.of_host(target) for target in others)
+                self._add(_to_machines([t for t in pings if t not in guests]))
+                self._add(_of_host(target) for target in others)
                 continue
             if machine := self._ends.plan.hosts.get(source):
-                self._add(probes.from_machine(machine, pings))
+                self._add(_from_machine(machine, pings))
                 continue
             if self._readiness.state(source) is not GuestState.READY:
                 self._add(self._in_its_place(pings))
-                self._add(probes.untested(t, f"{source}: {NO_AGENT}") for t in others)
+                self._add(_untested(t, f"{source}: {NO_AGENT}") for t in others)
                 continue
             self._add(self._by_agent(source, pings))
             # One after another: they are work.
-            self._add(probes.in_guest(self._ends, target) for target in others)
+            self._add(_in_guest(self._ends, target) for target in others)
 
     def _by_agent(self, vm: str, batch: Sequence[Ping]) -> Iterable[Result]:
         if not batch:
@@ -82,7 +89,7 @@ class Measuring:
         tries: dict[Address, int] = {}
         sizes: dict[Address, int] = {}
         for pair, address in batch:
-            tries[address] = max(tries.get(address, 0), probes.tries(pair))
+            tries[address] = max(tries.get(address, 0), _tries(pair))
             if pair.expected is Expected.REACHES:
                 sizes[address] = self._ends.packet(pair)
         try:
@@ -115,9 +122,9 @@ class Measuring:
         try:
             answers = mesh.answered(list(asks.values()), _MESH_S)
         except VmnetError as error:
-            return [probes.untested(target, error.what) for target in batch]
+            return [_untested(target, error.what) for target in batch]
         return [
-            probes.untested(target, answers.untested[ask])
+            _untested(target, answers.untested[ask])
             if ask in answers.untested
             else self._at_macvtap(target, answers.seen.get(ask))
             for target, ask in asks.items()
@@ -130,7 +137,7 @@ class Measuring:
             return Result(pair, address, reached=True, seconds=seen.seconds, note="ARP/ND", by=by)
         if pair.target not in self._vms and not self._is_near(pair, address):
             why = "a machine behind a router is asked from inside only"
-            return probes.untested(target, f"{pair.source}: {NO_AGENT}, and {why}")
+            return _untested(target, f"{pair.source}: {NO_AGENT}, and {why}")
         return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
 
     def _is_near(self, pair: Pair, address: Address) -> bool:
@@ -140,13 +147,13 @@ class Measuring:
     def _from_host(self, network: str, targets: Sequence[Ping]) -> Iterable[Result]:
         net = self._ends.plan.network(network)
         device = host_device(self._ends.plan, net)
-        deadline = max(probes.deadline(pair) for pair, _ in targets)
+        deadline = max(_deadline(pair) for pair, _ in targets)
         macs = {a: self._ends.nics[p.target_key].mac for p, a in targets}
         try:
             seen = neighbours.neighbours(device, macs, deadline_s=deadline)
             times = neighbours.ping(seen, device=device, deadline_s=deadline)
         except VmnetError as error:
-            return [probes.untested(target, error.what) for target in targets]
+            return [_untested(target, error.what) for target in targets]
         return [self._at_host(pair, a, seen.get(a), times.get(a)) for pair, a in targets]
 
     def _at_host(
@@ -213,3 +220,90 @@ class Measuring:
         found = list(results)
         with self._readiness.news:
             self.results += found
+
+
+def _in_guest(ends: Endpoints, target: Target) -> Result:
+    """Ask from inside its source what a check of the user's asks."""
+    pair, address = target
+    peer = pair.target if any(pair.target == key.vm for key in ends.nics) else ""
+    mtu = ends.mtu(pair.source_key)
+    question = Probe(pair.asked, address, pair.within_s, mtu, peer)
+
+    def ask(question: Probe) -> Probed:
+        return ends.worker.do(MACHINE.probe, pair.source, question)
+
+    return _probed(target, question, ask, Vantage.AGENT)
+
+
+def _of_host(target: Target) -> Result:
+    """Ask what a check of the user's asks of the host itself, by its own stack."""
+    pair, address = target
+    question = Probe(pair.asked, address, pair.within_s)
+    return _probed(target, question, host_checks.probe, Vantage.HOST)
+
+
+def _probed(target: Target, question: Probe, ask: Callable[[Probe], Probed], by: Vantage) -> Result:
+    pair = target[0]
+    end = time.monotonic() + question.within_s
+    pause = threading.Event()
+    try:
+        found = ask(question)
+        while found.reached is False and pair.expected is Expected.REACHES:
+            if (left_s := end - _PAUSE_S - time.monotonic()) <= 0:
+                break
+            pause.wait(_PAUSE_S)
+            found = ask(replace(question, within_s=left_s))
+    except VmnetError as error:
+        return _untested(target, error.what)
+    note = " ".join(x for x in (found.value, found.note) if x)
+    return Result(*target, found.reached, found.seconds, note, by, seen=found)
+
+
+def _from_machine(machine: "ExternalHost", batch: Sequence[Ping]) -> Iterable[Result]:
+    """Ping from another machine; what cannot be logged in to is not measured, never down."""
+    if machine.ssh is None:
+        return [_untested(target, "nobody knows how to log in there") for target in batch]
+    wanted: dict[Address, int] = {}
+    for pair, address in batch:
+        wanted[address] = max(wanted.get(address, 0), _tries(pair))
+    try:
+        seen = ssh_ping.ping(machine.ssh, wanted)
+    except VmnetError as error:
+        return [_untested(target, error.what) for target in batch]
+    return [_by_machine(target, seen[target[1]]) for target in batch]
+
+
+def _by_machine(target: Target, found: Probed) -> Result:
+    by, sent = (None, 1) if found.reached is None else (Vantage.PEER, max(found.sent, 1))
+    return Result(*target, found.reached, found.seconds, found.note, by, sent)
+
+
+def _to_machines(targets: Sequence[Ping]) -> Iterable[Result]:
+    """Ping machines that are not guests from the host's stack, by whatever way it takes."""
+    longest = max((_deadline(pair) for pair, _ in targets), default=0.0)
+    try:
+        times = neighbours.ping([a for _, a in targets], deadline_s=longest)
+    except VmnetError as error:
+        return [_untested(target, error.what) for target in targets]
+    results = []
+    for target in targets:
+        took = times.get(target[1])
+        note = "no answer to ping" if took is None else "ping"
+        results.append(Result(*target, took is not None, took, note, Vantage.HOST))
+    return results
+
+
+def _untested(target: Target, note: str) -> Result:
+    """Return the result of what was not measured, and why."""
+    return Result(*target, None, note=note)
+
+
+def _tries(pair: Pair) -> int:
+    """Return how often to ping, a second a time."""
+    usual = 4 if pair.expected is Expected.REACHES else 2
+    return max(1, math.ceil(pair.within_s)) if pair.within_s else usual
+
+
+def _deadline(pair: Pair) -> float:
+    """Return how long the host waits for an answer to its pings, in seconds."""
+    return pair.within_s or (4.0 if pair.expected is Expected.REACHES else 1.0)

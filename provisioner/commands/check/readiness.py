@@ -30,7 +30,7 @@ _LEARN_S = 20.0
 _LOOK_S = 2.0  # for an answer to ARP or ND
 _FRESH_PAUSE_S = 15.0  # between answering ARP and opening the agent, in a guest that boots
 _OLD_PAUSE_S = 4.0
-_LOOK_AGAIN_S = 0.5  # for signs that no event tells of
+_LOOK_AGAIN_S = 0.5  # for signs without events
 _IPV6 = 6
 
 NO_AGENT = "its guest agent does not answer"
@@ -75,7 +75,7 @@ class Readiness:
     ) -> None:
         """Wait until every VM is up or known to be down, at most `timeout_s` seconds.
 
-        `started` is the time.monotonic() from which readiness is told. `fresh` are the VMs that
+        `started` is the time.monotonic() from which readiness is counted. `fresh` are the VMs that
         this command has started: older events are about those that they replace. Raises what any
         of the threads has raised.
         """
@@ -100,6 +100,10 @@ class Readiness:
             self._down(vm, GuestState.DOWN, "no sign of its guest agent")
         if self.errors:
             raise self.errors[0]
+
+    def addresses(self, key: NicId) -> tuple[Address, ...]:
+        """Return the addresses of a NIC: those of the plan, else those that were learned."""
+        return self._ends.nics[key].static or self.learned.get(key, ())
 
     def about(self, vm: str) -> Finding:
         """Return why a VM is not up."""
@@ -143,7 +147,7 @@ class Readiness:
     def _in(self, state: GuestState) -> list[str]:
         return sorted(vm for vm, guest in self.guests.items() if guest.state is state)
 
-    def _take_messages(self, end: float, unborn: set[str]) -> None:
+    def _take_messages(self, end: float, starting: set[str]) -> None:
         """Take messages until nothing is awaited; after `end` only results of running threads."""
         while True:
             left_s = end - time.monotonic()
@@ -156,15 +160,15 @@ class Readiness:
                 continue
             if isinstance(message, Event):
                 if left_s > 0:
-                    self._happened(message, unborn)
+                    self._take_event(message, starting)
             else:
                 message()
 
-    def _happened(self, event: Event, unborn: set[str]) -> None:
+    def _take_event(self, event: Event, starting: set[str]) -> None:
         match event.kind:
             case "started":
-                unborn.discard(event.vm)
-            case _ if event.vm in unborn or event.vm not in self.guests:
+                starting.discard(event.vm)
+            case _ if event.vm in starting or event.vm not in self.guests:
                 pass
             case "agent":
                 self._agent_answers(event.vm)
@@ -276,8 +280,6 @@ class Readiness:
         while not self._over.wait(pause) and (
             left := set(self._in(GuestState.AWAITED)) - self._own.keys()
         ):
-            nics = self._ends.nics.items()
-            static = {key: config.static for key, config in nics if key.vm in left}
-            alive = {key.vm for key in self._ends.who_has(static, _LOOK_S).alive}
+            alive = {key.vm for key in self._ends.who_answers(left, _LOOK_S).alive}
             self._messages.put(partial(self._take_answering, alive & before))
             before = alive

@@ -59,7 +59,7 @@ class ReadinessProbes:
             case SignKind.SSH | SignKind.TCP if addresses := self._reachable(vm):
                 return _connected(sign, addresses)
             case _:
-                pass  # only the guest itself can say
+                pass  # only the guest itself knows
         if vm in self.agents:
             return self.ends.worker.do(MACHINE.sign, vm, sign, max(0.0, end - time.monotonic()))
         unreached = "" if readiness.needs_agent(sign) else "this host does not reach it, and "
@@ -71,8 +71,7 @@ class ReadinessProbes:
 
     def _address(self, vm: str) -> SignState:
         """Ask the guest's uplinks for its addresses, or its agent which it has."""
-        static = {key: config.static for key, config in self.ends.nics.items() if key.vm == vm}
-        answers = self.ends.who_has(static, _CLAIM_S)
+        answers = self.ends.who_answers({vm}, _CLAIM_S)
         if answers.alive or (vm in self.agents and self._has_address(vm)):
             return SignState(ok=True)
         why = next(iter(answers.failed.values()), "it answers at none of its addresses")

@@ -1,4 +1,4 @@
-"""The check: what is promised, what was measured, and why a promise was not kept."""
+"""The check: what is expected, what was measured, and why an expectation was not met."""
 
 import threading
 import time
@@ -40,10 +40,10 @@ _READY_S, _CLOUD_INIT_S = 120.0, 600.0  # a distribution takes its time, most of
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Since when is told what: time.monotonic() values, and the VMs that were just started."""
+    """When what began, by time.monotonic(), and the VMs that were just started."""
 
-    ready_since: float  # from when a guest's readiness is told
-    started: float  # from when the command's time is told
+    ready_since: float  # from when a guest's readiness is counted
+    started: float  # from when the command's time is counted
     fresh: frozenset[str] = frozenset()
     end: float | None = None  # when the guests are waited for no more, as --timeout says
 
@@ -60,7 +60,7 @@ def checked(session: Session, report: Report, when: When) -> Report:
 
 def _checked(session: Session, report: Report, when: When, last: float | None) -> Report:
     domains = session.domains
-    # What was started a moment ago may have died since: it counts, so that its end is told.
+    # What was started a moment ago may have died since: it counts, so that its end is reported.
     up_now = sorted({d.vm for d in domains} | when.fresh)
     ends = endpoints(session)
     pairs = _pairs(session, set(up_now))
@@ -180,11 +180,7 @@ def _about_guests(readiness: Readiness) -> Iterable[Finding]:
 
 def _taken_twice(ends: Endpoints, readiness: Readiness, tell: Tell) -> Iterable[Finding]:
     """Find the guests' addresses that other machines answer for too, on all uplinks at once."""
-    known = {
-        key: config.static or readiness.learned.get(key, ())
-        for key, config in ends.nics.items()
-        if readiness.state(key.vm).is_up
-    }
+    known = {key: readiness.addresses(key) for key in ends.nics if readiness.state(key.vm).is_up}
     answers = ends.who_has(known, _CLAIM_S)
     for what in answers.failed.values():
         tell(f"nobody could be asked for rivals: {what}")

@@ -1,4 +1,4 @@
-"""Measures again and again, and tells what has changed from one round to the next."""
+"""Measure again and again, and report what has changed from one round to the next."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ class Round:
 def rounds(words: Sequence[str], every_s: float) -> Iterator[Round]:
     """Run `vmnet check` again and again, `every_s` seconds between the starts of two.
 
-    Raises VmnetError when it does not say what it should.
+    Raises VmnetError when it prints no report.
     """
     pause = threading.Event()
     while True:
@@ -38,7 +38,7 @@ def rounds(words: Sequence[str], every_s: float) -> Iterator[Round]:
 
 
 def changes(before: Mapping[str, str] | None, now: Round) -> Iterator[str]:
-    """Tell each change as a line; in the first round everything that is not as promised."""
+    """Return each change as a line; in the first round everything that is not as expected."""
     for asked, observed in now.observed.items():
         was = observed if before is None else before.get(asked, "not asked")
         reason = now.reasons.get(asked, "")
@@ -56,8 +56,10 @@ def _round(words: Sequence[str]) -> Round:
     try:
         report = json.loads(ran.stdout)
     except ValueError as error:
-        said = programs.last_lines(ran.stderr or ran.stdout)
-        raise VmnetError(f"a round has said nothing: {said}", fix="run vmnet check") from error
+        printed = programs.last_lines(ran.stderr or ran.stdout)
+        raise VmnetError(
+            f"a round has printed no report: {printed}", fix="run vmnet check"
+        ) from error
     if "results" not in report:
         what = "; ".join(one_line(str(e.get("what"))) for e in report.get("errors", ()))
         return Round(at, int(report["status"]), what, {"the check": what}, {})

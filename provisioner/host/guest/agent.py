@@ -83,7 +83,7 @@ class Agent:
         return data, last
 
     def file_write(self, handle: int, data: bytes) -> None:
-        """Write all of `data`. Raises VmnetError when the guest cannot: its disk is full, say."""
+        """Write all of `data`. Raises VmnetError when the guest cannot: its disk may be full."""
         while data:
             piece = data[:WRITTEN]
             coded = base64.b64encode(piece).decode()

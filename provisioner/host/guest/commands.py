@@ -19,7 +19,7 @@ from provisioner.text import one_line
 
 _FIRST_POLL_S, _POLL_S = 0.004, 0.02
 _LARGE_S = 30  # of an answer that may be large
-_NO_STATUS = 255  # of a program whose agent did not say
+_NO_STATUS = 255  # of a program whose agent did not report it
 _PING_S = 15.0  # a busy host stretches a second of an emulated guest
 _CONFIGURE_S = 40.0
 _MAX_OUTPUT = 1 << 22
@@ -169,9 +169,9 @@ class Guests(Agent):
         words += [f"via:{route['via']}" for route in config.get("routes", ())]
         ran = self.run(["/bin/sh", "-c", script, "network", *words], _CONFIGURE_S)
         if ran.status:
-            said = one_line(ran.stderr.decode("utf-8", "replace").strip() or "no reason given")
+            why = one_line(ran.stderr.decode("utf-8", "replace").strip() or "no reason given")
             raise VmnetError(
-                f"{self._domain} could not configure its NIC {mac}: {said}",
+                f"{self._domain} could not configure its NIC {mac}: {why}",
                 fix="look at the guest: vmnet console; or start it anew: vmnet up --recreate",
             )
 
@@ -180,7 +180,7 @@ class Guests(Agent):
     ) -> dict[Address, Pinged]:
         """Ping many addresses from inside, side by side; one that never answers is absent.
 
-        `targets` says how often to try each, a second a time. `sizes` gives the bytes of the IP
+        `targets` has how often to try each, a second a time. `sizes` has the bytes of the IP
         packets to be sent, 0 for small ones. Where a large one is not answered, a small one is sent
         with the next: the answer to the largest counts.
         """

@@ -227,7 +227,7 @@ def _iperf_rate(text: bytes) -> float | None:
 
 def _nc_rate(source: Guests, target: Guests, address: str) -> float | None:
     count = f"/tmp/vmnet-throughput-{_PORT}"  # noqa: S108  (inside the guest)
-    # A listener whose input ends says so to the sender, which then stops: its input is kept open.
+    # A listener whose input ends tells the sender, which then stops: its input is kept open.
     most = _THROUGHPUT_S + 6
     listen = (
         f"(sleep {most} | timeout {most} nc -l -p {_PORT} | wc -c > {count}) > /dev/null 2>&1 &"

@@ -1,4 +1,4 @@
-"""Runs tcpdump on a device: its lines made harmless, or its packets into a file of ours."""
+"""Run tcpdump on a device: its lines made harmless, or its packets into a file of ours."""
 
 import os
 import signal
@@ -42,8 +42,8 @@ def run(
 ) -> str:
     """Run tcpdump until it ends, is interrupted, or `duration_s` seconds have passed.
 
-    Its packets go into the descriptor `into`, else its lines to `line`. Gives what it says at the
-    end. Raises VmnetError when it is missing, or does not understand the filter.
+    Its packets go into the descriptor `into`, else its lines to `line`. Returns what it prints at
+    the end. Raises VmnetError when it is missing, or does not understand the filter.
     """
     if not programs.is_installed(argv[0]):
         raise VmnetError(

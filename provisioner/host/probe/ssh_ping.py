@@ -31,7 +31,7 @@ _TIME: Final = re.compile(r"time[=<](\d{1,6}(?:\.\d{1,6})?) ?ms")
 
 
 def ping(login: Login, targets: Mapping[Address, int]) -> dict[Address, Probed]:
-    """Ping addresses from another machine, side by side; `targets` says how often to try each.
+    """Ping addresses from another machine, side by side; `targets` has how often to try each.
 
     All of it has one deadline. Raises VmnetError when the machine cannot be logged in to, or prints
     nothing in time; what it prints of each address is in the answer.

@@ -10,7 +10,7 @@ _MOST: Final = 4096
 
 
 def answers(address: str, port: int, within_s: float) -> bool:
-    """Tell whether a machine answers at all: to refuse a connection is an answer too."""
+    """Return whether a machine answers at all: to refuse a connection is an answer too."""
     try:
         socket.create_connection((address, port), within_s).close()
     except ConnectionRefusedError:
@@ -21,23 +21,23 @@ def answers(address: str, port: int, within_s: float) -> bool:
 
 
 def opens(address: str, port: int, within_s: float) -> bool:
-    """Tell whether a TCP connection to a port is accepted."""
+    """Return whether a TCP connection to a port is accepted."""
     with suppress(OSError), socket.create_connection((address, port), within_s):
         return True
     return False
 
 
 def speaks_ssh(address: str, port: int, within_s: float) -> bool:
-    """Tell whether an SSH server greets at a port; whatever its banner's size, 4 KiB are read."""
+    """Return whether an SSH server greets at a port; of its banner at most 4 KiB are read."""
     end = time.monotonic() + within_s
-    said = b""
+    banner = b""
     with suppress(OSError), socket.create_connection((address, port), within_s) as opened:
-        while len(said) < _MOST and (left := end - time.monotonic()) > 0:
+        while len(banner) < _MOST and (left := end - time.monotonic()) > 0:
             opened.settimeout(left)
-            part = opened.recv(_MOST - len(said))
+            part = opened.recv(_MOST - len(banner))
             if not part:
                 break
-            said += part
-            if any(line.startswith(b"SSH-") for line in said.split(b"\n")[:-1]):
+            banner += part
+            if any(line.startswith(b"SSH-") for line in banner.split(b"\n")[:-1]):
                 return True
     return False

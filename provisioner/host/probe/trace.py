@@ -23,7 +23,7 @@ _GRACE_S: Final = 0.05  # for what is under way when the block ends
 
 
 class Trace:
-    """Listen at `devices` from `with` to its end; afterwards `sightings` says what was seen.
+    """Listen at `devices` from `with` to its end; afterwards `sightings` are what was seen.
 
     `gone_by` is the MAC of a machine that handed the packets on to the target, "" for none. Raises
     VmnetError without CAP_NET_RAW, and when a device is not there.
