@@ -13,7 +13,7 @@ from provisioner.check.diagnosis.diagnose import diagnose
 from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Evidence, Point
 from provisioner.check.readiness import GuestState
-from provisioner.check.result import Finding, Result
+from provisioner.check.result import Finding, Probed, Result
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.evidence import EvidenceCollector
 from provisioner.commands.check.readiness import Readiness
@@ -78,17 +78,16 @@ class Diagnosis:
                 yield id(result), self._readiness.about(lacking[0])
 
     def _evidence(self, result: Result, worked: set[tuple[str, str, int]]) -> Evidence:
-        pair, seen = result.pair, result.seen
+        pair, seen = result.pair, result.seen or Probed(None)
         network = self._plan.network(pair.network)
         address = result.address
         claimed = self._look.claims.get(pair.network, {})
         other = (pair.source, pair.target, 10 - _version(result)) in worked
         small = result.reached and result.wrong
-        source = self._look.end(pair.source_key, network)
         own = self._look.own_address(pair.source_key, _version(result))
         return Evidence(
             network=pair.network,
-            source=source,
+            source=self._look.end(pair.source_key, network),
             target=self._look.end(pair.target_key, network),
             address=address,
             asked=pair.asked,
@@ -97,15 +96,15 @@ class Diagnosis:
             owners=claimed.get(address, ()) if address else (),
             source_address=own,
             source_owners=claimed.get(own, ()) if own else (),
-            sent=seen.sent if seen else 0,
-            answered=seen.answered if seen else 0,
-            largest=seen.largest if seen else self._largest(result) if small else 0,
+            sent=seen.sent,
+            answered=seen.answered,
+            largest=self._largest(result) if small and not result.seen else seen.largest,
             packet=self._packet(result),
             other_family=other if address and result.reached is False else None,
-            refused=bool(seen and seen.refused),
+            refused=seen.refused,
             note=result.note,
             untested=result.reached is None,
-            value=seen.value if seen else "",
+            value=seen.value,
         )
 
     def _control(self, pair: Pair) -> "Address | None":
