@@ -9,7 +9,7 @@ from provisioner import naming
 from provisioner.errors import Exit
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Facts, Firewall, ForeignDomain, Link, Route
-from provisioner.network.resources import Switch
+from provisioner.network.resources import HostAccess, Switch, Vlan
 from provisioner.network.standalone.device import Mark
 from provisioner.plan.load.loader import Loaded, load
 from provisioner.preflight import conflicts, host
@@ -118,11 +118,11 @@ def test_granted_devices_are_counted(devices: tuple[Link, ...], have: str) -> No
 TWO = """\
 name: lab
 networks:
-  lan: {uplink: nic0, subnet: 10.0.0.0/24}
-  far: {uplink: nic0, vlan: 7, addressing: dhcp}
   own: {switch: true, subnet: 10.1.0.0/24}
   off: {granted: lab}
   out: {uplink: nic9, addressing: dhcp}
+  lan: {uplink: nic0, subnet: 10.0.0.0/24}
+  far: {uplink: nic0, vlan: 7, addressing: dhcp}
 vms:
   a: {nics: [{network: lan, address: 10.0.0.5}, far, own, off, out]}
   b: {nics: [{network: lan, address: 10.0.0.6}]}
@@ -201,6 +201,91 @@ def test_an_mtu_is_refused_where_it_is_written() -> None:
     about = loaded("uplink: nic0, mtu: 1500", "mtu: 1500")
     small = replace(READY, links=(replace(NIC, mtu=1400),))
     assert [line.partition(" ")[0] for _, line in told(about, small)] == ["p:3:28", "p:5:36"]
+
+
+def test_an_uplink_too_narrow_for_ipv6_is_refused_at_the_uplink() -> None:
+    small = replace(READY, links=(replace(NIC, mtu=1200),))
+    found = told(loaded('uplink: nic0, subnet: "fd77::/64"'), small)
+    assert [line.partition(" ")[0] for _, line in found] == ["p:3:17"]
+
+
+def test_an_uplink_that_is_missing_is_refused_at_its_name() -> None:
+    assert [line.partition(" ")[0] for _, line in told(loaded("uplink: nic1"), READY)] == ["p:3:17"]
+
+
+def test_a_device_that_bears_no_macvtap_bears_no_vlan_with_one() -> None:
+    tun = replace(NIC, name="tun0", ethernet=False)
+    about = loaded("uplink: tun0, vlan: 7")
+    assert told(about, replace(READY, links=(tun,))) == [
+        (4, 'p:3:17 "tun0" is not an Ethernet device: a macvtap needs one')
+    ]
+
+
+def test_a_vlan_that_is_there_is_looked_at_before_a_guest_takes_all_of_it() -> None:
+    vlan = on_nic(naming.vlan("lab", "nic0", 7), "vlan", vid=7)
+    owned = {("vlan", vlan.name): Vlan(vlan.name, "nic0", 7, 1500, GROUP, "")}
+    about = loaded("uplink: nic0, vlan: 7, mode: passthru")
+    assert told(about, replace(READY, links=(NIC, vlan)), owned) == []
+    busy = replace(on_nic("mv0", "macvlan"), lower=vlan.index, index=8)
+    ((status, _),) = told(about, replace(READY, links=(NIC, vlan, busy)), owned)
+    assert status is Exit.CONFLICT
+
+
+def test_a_device_without_a_kind_is_a_device() -> None:
+    found = told(loaded(), replace(READY, links=(NIC, on_nic(TAP, ""))))
+    assert [line.partition(" that ")[0] for _, line in found] == [
+        f'p:5:16 the device name "{TAP}" is taken by a device'
+    ]
+
+
+def test_only_names_that_the_plan_needs_are_looked_at() -> None:
+    bridge = on_nic(naming.bridge("lab", "lan"), "bridge")
+    plain = loaded("switch: true, subnet: 10.0.0.0/24")
+    assert told(plain, replace(READY, links=(NIC, bridge))) == []
+    access = naming.sibling("lab", "lan")
+    there = replace(READY, links=(NIC, on_nic(access, "macvlan", group=GROUP)))
+    about = loaded(f"{STATIC}, host_access: true")
+    owned = {("host access", access): HostAccess(access, "nic0", "", (), (), 1500, GROUP, "")}
+    assert told(about, there, owned) == []
+
+
+@pytest.mark.parametrize("lan", ["uplink: nic0, spoof_guard: off", "granted: lab"])
+def test_tables_of_guards_that_are_not_made_are_in_nobodys_way(lan: str) -> None:
+    there = Firewall(namesakes=(("netdev", f"vmnet_lab_{TAP}"),))
+    assert told(loaded(lan), replace(READY, links=(NIC, granted_device(0)), firewall=there)) == []
+
+
+def test_a_network_of_granted_devices_hides_no_other() -> None:
+    text = (
+        "name: lab\nnetworks:\n  off: {granted: lab}\n  lan: {uplink: nic1}\n"
+        "  more: {granted: own}\nvms: {web: {nics: [off, lan, more]}}\n"
+    )
+    found = told(load(text, "p"), replace(READY, links=(NIC, granted_device(0))))
+    assert [line.partition(" ")[0] for _, line in found] == ["p:4:17", "p:5:19"]
+
+
+def test_what_is_missing_is_what_root_is_asked_for() -> None:
+    about = load(
+        "name: lab\nnetworks:\n  lan: {granted: lab}\nvms: {web: {count: 3, nics: [lan]}}\n", "p"
+    )
+    (error,) = host.complaints(hosted(about, replace(READY, links=(granted_device(0),))), {})
+    assert str(error.fix).endswith(" --label lab --count 2")
+
+
+def test_a_route_may_be_written_with_bits_behind_its_prefix() -> None:
+    facts = replace(READY, routes=(Route("10.0.0.1/24", "tun0"),))
+    assert [status for status, _ in told(loaded(STATIC), facts)] == [3]
+
+
+def test_sources_twice_are_listed_and_only_routers_of_the_uplink_count() -> None:
+    first, second = "02:00:00:00:00:01", "02:00:00:00:00:03"
+    allow = f"allow: ['{second}', '{first}', '{second}', '{first}']"
+    about = loaded(f"uplink: nic0, mode: source, {allow}")
+    near = replace(NIC, addresses=("10.0.0.7/24",))
+    elsewhere = (Route("default", "nic1", first), Route("10.0.0.0/24", "nic0", ""))
+    assert warnings(about.plan, replace(READY, links=(near,), routes=elsewhere)) == [
+        f"web, NIC 0: its list names {first}, {second} twice"
+    ]
 
 
 def test_devices_of_the_plan_do_not_count_as_other_routes() -> None:

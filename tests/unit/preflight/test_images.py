@@ -1,5 +1,7 @@
 """What images demand of the VMs that boot them, each at its place in the plan."""
 
+from dataclasses import replace
+
 from provisioner.errors import Exit
 from provisioner.guest.boot import Loader
 from provisioner.guest.domain import Image, Overlay
@@ -58,10 +60,14 @@ def test_an_image_that_does_not_boot_that_way() -> None:
 
 
 def test_uefi_without_its_firmware_on_the_host() -> None:
-    ((what, fix, status),) = told("image: both, boot: uefi", BOTH, loader=None)
-    assert what == "p:3:45: web boots by UEFI, and there is no OVMF on this host"
-    assert "apt-get install ovmf" in str(fix)
-    assert status is Exit.HOST_CANNOT
+    lacks = "web boots by UEFI, and there is no OVMF on this host"
+    fix = "install it: apt-get install ovmf (edk2-ovmf on Fedora and Arch)"
+    alone = replace(BOTH, boot=("uefi",))
+    for words, image, place in (("both, boot: uefi", BOTH, "3:45"), ("both", alone, "3:33")):
+        found = told(f"image: {words}", image, loader=None)
+        assert found == [(f"p:{place}: {lacks}", fix, Exit.HOST_CANNOT)]
+        assert told(f"image: {words}", image) == []
+    assert told("image: debian-12", loader=None) == []
 
 
 def test_a_disk_smaller_than_the_image() -> None:
@@ -83,14 +89,10 @@ def test_a_disk_that_would_shrink_keeps_what_the_guest_has_written() -> None:
         "has 20480 MiB and would have to shrink: what the guest has written at its end would be "
         "lost"
     )
-    found = told("image: debian-12, disk: 10G, disks: [5G]", there=there)
-    assert [(what, status) for what, _, status in found] == [
-        (
-            f"p:3:50: web.qcow2 {lost}",
-            Exit.CONFLICT,
-        ),
-        (
-            f"p:3:63: web.1.qcow2 {lost}",
-            Exit.CONFLICT,
-        ),
+    fix = "write 20480M or more; to begin anew: vmnet down, vmnet up"
+    assert told("image: debian-12, disk: 10G, disks: [5G]", there=there) == [
+        (f"p:3:50: web.qcow2 {lost}", fix, Exit.CONFLICT),
+        (f"p:3:63: web.1.qcow2 {lost}", fix, Exit.CONFLICT),
     ]
+    assert told("image: debian-12, disk: 20G, disks: [20G]", there=there) == []
+    assert told("image: debian-12, disk: 30G, disks: [30G]", there=there) == []
