@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from provisioner.plan.choices import Mode, SpoofGuard, Vhost
     from provisioner.plan.model import Network, Nic, Plan
     from provisioner.plan.nic_id import NicId
+    from provisioner.plan.problem import Path
 
 _T = TypeVar("_T")
 
@@ -55,6 +56,12 @@ def settings_on(network: Network, nic: Nic) -> NicSettings:
         txqueuelen=_first(nic.txqueuelen, network.txqueuelen),
         mtu=_first(nic.mtu, network.mtu),
     )
+
+
+def decided_at(key: NicId, nic: Nic, setting: str) -> Path:
+    """Return the path of the key that decides a setting: the NIC's own, else its network's."""
+    home = key.path if getattr(nic, setting) is not None else ("networks", nic.network)
+    return (*home, setting)
 
 
 def mac_of(plan: Plan, key: NicId, nic: Nic) -> Mac:

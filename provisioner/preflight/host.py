@@ -10,7 +10,7 @@ from provisioner.network import uplink
 from provisioner.network.facts import Link
 from provisioner.network.standalone import granted
 from provisioner.plan.choices import SpoofGuard, Vhost
-from provisioner.plan.nic_settings import settings_on
+from provisioner.plan.nic_settings import decided_at, settings_on
 from provisioner.plan.rules.network import least_mtu
 from provisioner.preflight import conflicts
 from provisioner.preflight.hosted_plan import HostedPlan
@@ -87,8 +87,7 @@ def _modes(on: HostedPlan, network: "Network", link: Link) -> Iterator[VmnetErro
             refusal = uplink.mode_problem(under, on.facts, mode, own, take_over=take_over)
         if refusal:
             refused.add(mode)
-            home = key.path if nic.mode else ("networks", network.name)
-            yield refusal.error(on.places.where(*home, "mode"))
+            yield refusal.error(on.places.where(*decided_at(key, nic, "mode")))
 
 
 def _mtu(on: HostedPlan, network: "Network", link: Link) -> Iterator[VmnetError]:
@@ -129,10 +128,9 @@ def _datapaths(on: HostedPlan) -> Iterator[VmnetError]:
     """Check what is wanted of the host's datapath and what it does not have."""
     firewall = on.facts.firewall
     for network in on.plan.networks:
-        home: Path = ("networks", network.name)
         if network.does_nat and firewall.no_nat:
             yield on.error(
-                (*home, "switch", "nat"),
+                ("networks", network.name, "switch", "nat"),
                 f'network "{network.name}" wants NAT: {firewall.no_nat}',
                 "fix that, or leave nat out",
             )
@@ -140,13 +138,13 @@ def _datapaths(on: HostedPlan) -> Iterator[VmnetError]:
             how = settings_on(network, nic)
             if how.spoof_guard is SpoofGuard.STRICT and firewall.no_guard:
                 yield on.error(
-                    (*(key.path if nic.spoof_guard else home), "spoof_guard"),
+                    decided_at(key, nic, "spoof_guard"),
                     f"spoof_guard: strict cannot be kept here: {firewall.no_guard}",
                     "fix that, or use spoof_guard: off and know that guests can forge frames",
                 )
             if how.vhost is Vhost.ON and not on.facts.vhost:
                 yield on.error(
-                    (*(key.path if nic.vhost else home), "vhost"),
+                    decided_at(key, nic, "vhost"),
                     "vhost: on cannot be had: /dev/vhost-net is missing or may not be opened",
                     "load it with modprobe vhost_net, or write vhost: auto",
                 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioner.plan.choices import Mode
-from provisioner.plan.nic_settings import settings_on
+from provisioner.plan.nic_settings import decided_at, settings_on
 from provisioner.plan.problem import Path, Problem
 from provisioner.plan.scalars import meant, quoted
 
@@ -28,12 +28,6 @@ class Placed:
     network: Network
     nic: Nic
     how: NicSettings
-
-    @property
-    def mode_path(self) -> Path:
-        """The path of what decides the mode: the NIC's own key, else its network's."""
-        home = self.key.path if self.nic.mode else ("networks", self.network.name)
-        return (*home, "mode")
 
 
 def mode_problems(plan: Plan) -> Iterator[Problem]:
@@ -108,7 +102,7 @@ def _nic(one: Placed) -> Iterator[Problem]:
             (*path, "mac"),
             "a NIC in mode passthru bears the MAC of its uplink: no other can be given",
             "leave mac out, or use another mode",
-            one.mode_path,
+            decided_at(one.key, nic, "mode"),
         )
     if nic.promisc is False and not mode.is_exclusive:
         yield _useless((*path, "promisc"), "promisc: false", Mode.PASSTHRU, mode)
@@ -116,7 +110,7 @@ def _nic(one: Placed) -> Iterator[Problem]:
         yield _useless((*path, "allow"), "a list of sources", Mode.SOURCE, mode)
     if one.network.host_access is not None and not mode.reaches_host_access:
         yield Problem(
-            one.mode_path,
+            decided_at(one.key, nic, "mode"),
             "host access works in mode bridge only: the kernel lets nothing pass between the host "
             f"and a guest of mode {mode}",
             "use mode: bridge, leave host_access out, or use a switch: there the host is reached "
