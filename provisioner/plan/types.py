@@ -43,31 +43,35 @@ def optional_keys(model: type[BaseModel]) -> tuple[str, ...]:
     )
 
 
-def _mode(value: object) -> str:
-    return "passthru" if value == "passthrough" else scalars.one_of(value, Mode, "a macvtap mode")
-
-
-def word(words: type[StrEnum], kind: str) -> BeforeValidator:
-    """Return the reader of one of a few words; `kind` says what they are."""
-    return BeforeValidator(lambda value: scalars.one_of(value, words, kind))
-
-
-Many = BeforeValidator(scalars.many)
 Read = BeforeValidator
 """Read(reader): a key whose text this reader takes."""
 
+Many = Read(scalars.many)
+
+
+def _mode(value: object) -> str:
+    return (
+        Mode.PASSTHRU if value == "passthrough" else scalars.one_of(value, Mode, "a macvtap mode")
+    )
+
+
+def word(words: type[StrEnum], kind: str) -> Read:
+    """Return the reader of one of a few words; `kind` says what they are."""
+    return Read(lambda value: scalars.one_of(value, words, kind))
+
+
 Path = Annotated[str, Read(vm_scalars.path)]
 Command = Annotated[str, Read(vm_scalars.command)]
-AnyMode = Annotated[Mode, BeforeValidator(_mode)]
-Flag = Annotated[bool, BeforeValidator(scalars.flag)]
-Allow = Annotated[tuple[Annotated[str, BeforeValidator(scalars.allowed)], ...], Many]
-Queues = Annotated[int, BeforeValidator(scalars.queues)]
-QueueLength = Annotated[int, BeforeValidator(scalars.txqueuelen)]
+AnyMode = Annotated[Mode, Read(_mode)]
+Flag = Annotated[bool, Read(scalars.flag)]
+Allow = Annotated[tuple[Annotated[str, Read(scalars.allowed)], ...], Many]
+Queues = Annotated[int, Read(scalars.queues)]
+QueueLength = Annotated[int, Read(scalars.txqueuelen)]
 AnyGuard = Annotated[SpoofGuard, word(SpoofGuard, "a guard")]
 AnyAccel = Annotated[Accel, word(Accel, "an accelerator")]
 AnyAddressing = Annotated[Addressing, word(Addressing, "a way of addressing")]
 AnyVhost = Annotated[Vhost, word(Vhost, "a choice of vhost")]
-Mtu = Annotated[int, BeforeValidator(scalars.mtu)]
+Mtu = Annotated[int, Read(scalars.mtu)]
 OneAddress = Annotated[ip.Address, PlainValidator(ip.address)]
 OneInterface = Annotated[ip.Interface, PlainValidator(ip.interface)]
 OneSubnet = Annotated[ip.Subnet, PlainValidator(ip.subnet)]
