@@ -1,4 +1,4 @@
-# A probe of `vmnet check`, run inside a guest: KIND WORD... Exit status 97: it has no tool for it.
+# What vmnet asks inside a guest: KIND WORD... Exit status 97: the guest has no tool for it.
 # The words are arguments of their own: no shell parses them.
 kind=$1
 shift
@@ -38,6 +38,30 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
     ping) # ADDRESS COUNT INTERVAL
         case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
         exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
+        ;;
+    pings) # SIZE,ADDRESS...: one ping each, side by side, with no process but ping itself
+        # In an emulated guest a process costs 10 ms and more. Each ping writes its few lines at
+        # once, when it ends. The kernel sets "don't fragment" on all that its own device can take
+        # whole.
+        for word; do
+            size=${word%%,*} a=${word#*,}
+            case $a in
+                *:*) ping -6 -c 1 -W 1 -s "$size" "$a" & ;;
+                *) ping -4 -c 1 -W 1 -s "$size" "$a" & ;;
+            esac
+        done
+        wait
+        exit 0
+        ;;
+    nics) # a line for each device that is not virtual: index, MAC, flags
+        cd /sys/class/net || exit 1
+        for nic in *; do
+            [ -e "$nic/device" ] || continue
+            read -r index < "$nic/ifindex"; read -r mac < "$nic/address"
+            read -r flags < "$nic/flags"
+            echo "$index $mac $flags"
+        done
+        exit 0
         ;;
     iperf3) # ADDRESS PORT SECONDS
         command -v iperf3 > /dev/null || exit 97

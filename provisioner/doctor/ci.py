@@ -1,7 +1,8 @@
 """What vmnet doctor --ci prints: lines to copy for runners of GitHub and GitLab."""
 
-from importlib.resources import files
 from typing import Final
+
+from provisioner.template_files import template
 
 # None for macvtap's nodes: vmnet gives one device to one user (vmnet net create --owner); a rule
 # would give all of them to a group.
@@ -17,9 +18,5 @@ def text(major: int) -> str:
     The number is given out when the driver is loaded: another host may have another one.
     """
     note = "# macvtap's number is that of /proc/devices on the host that runs the containers\n"
-    gitlab = _template("ci-gitlab.yml").replace("MAJOR", str(major or "MAJOR"))
-    return "\n".join((_UDEV, _template("ci-github.yml"), gitlab + note))
-
-
-def _template(name: str) -> str:
-    return files("provisioner").joinpath("templates", name).read_text(encoding="utf-8")
+    gitlab = template("ci-gitlab.yml").replace("MAJOR", str(major or "MAJOR"))
+    return "\n".join((_UDEV, template("ci-github.yml"), gitlab + note))

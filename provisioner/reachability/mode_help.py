@@ -2,13 +2,13 @@
 
 import difflib
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Final
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.plan.choices import Mode
 from provisioner.reachability import mode_table
 from provisioner.reachability.mode_table import End
+from provisioner.template_files import template
 from provisioner.text import one_line
 
 NOPROMISC: Final = "nopromisc"  # passthru with promisc: false
@@ -30,7 +30,7 @@ def explain(topic: str) -> str:
             fix=f"did you mean {near[0]}? {known}" if near else known,
             status=Exit.BAD_INPUT,
         )
-    page = files("provisioner").joinpath("templates", "modes", f"{topic}.txt").read_text("utf-8")
+    page = template(f"modes/{topic}.txt")
     return page.rstrip("\n").replace(_REACHES, "\n".join(_reaches(mode_of(topic))))
 
 

@@ -7,7 +7,6 @@ their digests, and no other.
 import base64
 import hashlib
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from provisioner.check.result import Finding, Result
@@ -17,6 +16,7 @@ from provisioner.network.devices import uplink_of
 from provisioner.plan.nic_settings import settings_of
 from provisioner.report import matrix
 from provisioner.report.report import Report, causes, title
+from provisioner.template_files import template
 from provisioner.text import sanitize
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def as_html(report: Report, plan: "Plan") -> str:
             rows.append((source, numbered))
         grids.append((grid.network, grid.targets, rows))
     boxes, edges = topology(plan)
-    style, script = _template("check.css"), _template("check.js")
+    style, script = template("check.css"), template("check.js")
     return rendered(
         "check.html.j2",
         plan=sanitize(report.plan),
@@ -128,10 +128,6 @@ def _entry(r: Result) -> dict[str, object]:
         "fix": finding.fix,
         "evidence": finding.evidence,
     }
-
-
-def _template(name: str) -> str:
-    return files("provisioner").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:

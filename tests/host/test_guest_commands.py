@@ -4,11 +4,11 @@ import subprocess
 
 import pytest
 
-from provisioner.host.guest.commands import _BOUNDED
+from provisioner.template_files import template
 
 
 def bounded(*argv: str, limits: tuple[int, int] = (5, 4), data: str = "") -> tuple[int, str, str]:
-    words = ["sh", "-c", _BOUNDED, "exec", *map(str, limits), *argv]
+    words = ["sh", "-c", template("guest-run.sh"), "exec", *map(str, limits), *argv]
     ran = subprocess.run(words, input=data, capture_output=True, text=True, check=False, timeout=20)
     return ran.returncode, ran.stdout, ran.stderr
 

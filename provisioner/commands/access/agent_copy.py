@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Concatenate, Final, ParamSpec, TypeVar
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError, bad_input
 from provisioner.host.guest.agent import READ
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
@@ -46,21 +46,15 @@ class AgentCopy:
             with source.open("rb") as file:
                 found = os.fstat(file.fileno())
                 if not stat.S_ISREG(found.st_mode):
-                    raise VmnetError(
-                        f"{one_line(here)} is not a file",
-                        fix="name a file; folders go by ssh: vmnet cp -r SRC DST",
-                        status=Exit.BAD_INPUT,
-                    )
+                    fix = "name a file; folders go by ssh: vmnet cp -r SRC DST"
+                    raise bad_input(f"{one_line(here)} is not a file", fix)
                 _refuse_large(found.st_size, here)
                 final = self._destination(source.name, there)
                 draft = f"{final}.vmnet-part"
                 self._send(file, draft, found.st_size)
         except OSError as error:
-            raise VmnetError(
-                f"cannot read {one_line(here)}: {error.strerror}",
-                fix="look at its name and its rights",
-                status=Exit.BAD_INPUT,
-            ) from error
+            what = f"cannot read {one_line(here)}: {error.strerror}"
+            raise bad_input(what, "look at its name and its rights") from error
         self._succeeds("chmod", f"{stat.S_IMODE(found.st_mode) & 0o777:o}", "--", draft)
         if not self._succeeds("mv", "-f", "--", draft, final):
             raise VmnetError(
@@ -80,11 +74,8 @@ class AgentCopy:
             try:
                 descriptor, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name[:64]}-")
             except OSError as error:
-                raise VmnetError(
-                    f"cannot write {one_line(str(final))}: {error.strerror}",
-                    fix="look at the folder's name and its rights",
-                    status=Exit.BAD_INPUT,
-                ) from error
+                what = f"cannot write {one_line(str(final))}: {error.strerror}"
+                raise bad_input(what, "look at the folder's name and its rights") from error
             draft = Path(name)
             try:
                 with os.fdopen(descriptor, "wb") as file:
@@ -149,8 +140,7 @@ class AgentCopy:
 
 def _refuse_large(size: int, name: str) -> None:
     if size > MOST:
-        raise VmnetError(
+        raise bad_input(
             f"{one_line(name)} has more than the {MOST >> 20} MiB that go through a guest agent",
-            fix="copy it by ssh, where the host reaches the guest: vmnet cp --way ssh SRC DST",
-            status=Exit.BAD_INPUT,
+            "copy it by ssh, where the host reaches the guest: vmnet cp --way ssh SRC DST",
         )

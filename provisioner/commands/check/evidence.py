@@ -154,7 +154,7 @@ class EvidenceCollector:
             *key,
             device,
             config.mac,
-            tuple(known),
+            known,
             exists=link is not None,
             wanted_mode=str(attached.mode),
             guard=str(attached.spoof_guard),

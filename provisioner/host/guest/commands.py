@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from ipaddress import ip_address
 from typing import Any, Final
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import VmnetError, bad_input
 from provisioner.guest import agent_info
 from provisioner.host.guest.agent import CALL_S, WRITTEN, Agent
 from provisioner.plan.ip import Address
+from provisioner.template_files import template
 from provisioner.text import one_line
 
 _FIRST_POLL_S, _POLL_S = 0.004, 0.02
@@ -25,33 +25,6 @@ _CONFIGURE_S = 40.0
 _MAX_OUTPUT = 1 << 22
 _MAX_NICS = 64
 
-# One ping per target side by side, with no process but ping itself: in an emulated guest a process
-# costs 10 ms and more. Each writes its few lines at once, when it ends. Words are SIZE,ADDRESS; the
-# kernel sets "don't fragment" on all that its own device can take whole.
-_PING = """\
-for word; do
-    size=${word%%,*} a=${word#*,}
-    case $a in
-    *:*) ping -6 -c 1 -W 1 -s "$size" "$a" & ;;
-    *) ping -4 -c 1 -W 1 -s "$size" "$a" & ;;
-    esac
-done
-wait
-"""
-# Run a program and keep the first bytes of its output, so that no answer grows beyond what
-# libvirt takes (10 MiB, and 4 MiB where it is a daemon): one that did would cost the connection to
-# the agent. The rest is read and thrown away: the program ends as it would have.
-_BOUNDED = """\
-keep() { head -c "$1"; cat > /dev/null; }
-out=$1 err=$2
-shift 2
-{ status=$(
-    { {
-        { (exec "$@" 2>&6 3>&- 4>&- 5>&- 6>&-); echo $? >&5; } 6>&2 2> /dev/null | keep "$out" >&3
-    } 2>&1 | keep "$err" >&4; } 5>&1
-); } 3>&1 4>&2
-exit "$status"
-"""
 _FROM_FILE = 'exec < "$1" && rm -f -- "$1" && shift && exec "$@"'
 MOST_IN: Final = 16 << 20
 """Bytes of standard input that go to a guest's program; more than a piece goes by a file of its."""
@@ -133,13 +106,12 @@ class Guests(Agent):
         Raises VmnetError as `run` does, and when there is more than MOST_IN bytes of input.
         """
         if len(stdin) > MOST_IN:
-            raise VmnetError(
+            raise bad_input(
                 f"standard input has more than the {MOST_IN >> 20} MiB that an agent takes",
-                fix="copy it with vmnet cp first, or use vmnet ssh",
-                status=Exit.BAD_INPUT,
+                "copy it with vmnet cp first, or use vmnet ssh",
             )
         limits = [str(MOST_OUT + 1), str(MOST_ERRORS + 1)]
-        words = ["/bin/sh", "-c", _BOUNDED, "exec", *limits, *argv]
+        words = ["/bin/sh", "-c", template("guest-run.sh"), "exec", *limits, *argv]
         if len(stdin) > WRITTEN:
             words = ["/bin/sh", "-c", _FROM_FILE, "exec", self._put_aside(stdin), *words]
             stdin = b""
@@ -148,6 +120,10 @@ class Guests(Agent):
         return Ran(
             ran.status, ran.stdout[:MOST_OUT], ran.stderr[:MOST_ERRORS], ran.truncated or cut
         )
+
+    def run_script(self, name: str, timeout_s: float, *words: str) -> Ran:
+        """Run a shell script of `templates/` inside the guest, as `run` does a program."""
+        return self.run(["/bin/sh", "-c", template(name), name, *words], timeout_s)
 
     def _put_aside(self, data: bytes) -> str:
         """Write a file that nobody else has into the guest, and return its path."""
@@ -163,11 +139,10 @@ class Guests(Agent):
 
         Raises VmnetError when the agent does not answer or the guest cannot do it.
         """
-        script = files("provisioner").joinpath("templates/guest-network.sh").read_text("utf-8")
         words = [mac, str(config["mtu"]), "1" if config["dhcp4"] else "0"]
         words += ["2" if config["accept-ra"] else "0", *config.get("addresses", ())]
         words += [f"via:{route['via']}" for route in config.get("routes", ())]
-        ran = self.run(["/bin/sh", "-c", script, "network", *words], _CONFIGURE_S)
+        ran = self.run_script("guest-network.sh", _CONFIGURE_S, *words)
         if ran.status:
             why = one_line(ran.stderr.decode("utf-8", "replace").strip() or "no reason given")
             raise VmnetError(
@@ -196,7 +171,7 @@ class Guests(Agent):
             ]
             if not words:
                 break
-            ran = self.run(["/bin/sh", "-c", _PING, "ping", *words], _PING_S)
+            ran = self.run_script("guest-probe.sh", _PING_S, "pings", *words)
             for length, text, milliseconds in _REPLY.findall(ran.stdout.decode("ascii", "replace")):
                 if (address := by_text.get(text)) is None:
                     continue
@@ -209,7 +184,7 @@ class Guests(Agent):
         """Ping an address with IP packets of several sizes in bytes; return those answered."""
         head = _header(address) + _ICMP
         words = [f"{size - head},{address}" for size in sizes if size >= head]
-        ran = self.run(["/bin/sh", "-c", _PING, "ping", *words], _PING_S)
+        ran = self.run_script("guest-probe.sh", _PING_S, "pings", *words)
         found = _REPLY.findall(ran.stdout.decode("ascii", "replace"))
         return {int(n) + _header(address) for n, _, _ in found} & set(sizes)
 

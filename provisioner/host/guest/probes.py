@@ -6,8 +6,6 @@ reported as untested, never as unreachable.
 
 import json
 import re
-from functools import cache
-from importlib.resources import files
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
@@ -93,13 +91,8 @@ def throughput(source: Guests, target: Guests, question: Probe) -> Probed:
     return _fast(_nc_rate(source, target, address), asked, "by nc and dd, no iperf3 there")
 
 
-@cache
-def _script() -> str:
-    return files("provisioner").joinpath("templates/guest-probe.sh").read_text("utf-8")
-
-
 def _run(guest: Guests, kind: str, seconds: float, *words: str) -> Ran:
-    return guest.run(["/bin/sh", "-c", _script(), "probe", kind, *words], seconds + _GRACE_S)
+    return guest.run_script("guest-probe.sh", seconds + _GRACE_S, kind, *words)
 
 
 def _has(guest: Guests, tool: str) -> bool:

@@ -31,14 +31,6 @@ _QUESTIONS: Final = (
 _ASK_S: Final = 10.0
 _MOST_NICS: Final = 64
 _UP: Final = 1  # IFF_UP
-_LIST_NICS: Final = """\
-cd /sys/class/net || exit 1
-for nic in *; do
-    [ -e "$nic/device" ] || continue
-    read -r index < "$nic/ifindex"; read -r mac < "$nic/address"; read -r flags < "$nic/flags"
-    echo "$index $mac $flags"
-done
-"""
 _NIC: Final = re.compile(r"(\d{1,9}) ((?:[0-9a-f]{2}:){5}[0-9a-f]{2}) (0x[0-9a-f]{1,8})")
 _LOOK_S: Final = 10.0
 _MOST_BYTES: Final = 64 << 10  # bytes of a file that are looked at
@@ -75,7 +67,7 @@ def nics(guest: Guests, planned: Sequence[str]) -> dict[str, Inside]:
 
     Raises VmnetError when the agent does not answer.
     """
-    listed = guest.run(["/bin/sh", "-c", _LIST_NICS], _ASK_S).stdout.decode("ascii", "replace")
+    listed = guest.run_script("guest-probe.sh", _ASK_S, "nics").stdout.decode("ascii", "replace")
     return matched(listed, planned, guest.addresses())
 
 

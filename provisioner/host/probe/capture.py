@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import Exit, VmnetError, bad_input
 from provisioner.host.system import programs
 
 _BAD_FILTER: Final = ("syntax error", "can't parse filter", "expression rejected", "unknown")
@@ -21,17 +21,11 @@ def opened(path: Path, *, force: bool) -> int:
     try:
         return os.open(path, flags, 0o600)
     except FileExistsError as error:
-        raise VmnetError(
-            f"{path} is there already",
-            fix="give another name to -w, or overwrite it with --force",
-            status=Exit.BAD_INPUT,
-        ) from error
+        fix = "give another name to -w, or overwrite it with --force"
+        raise bad_input(f"{path} is there already", fix) from error
     except OSError as error:
-        raise VmnetError(
-            f"cannot write {path}: {error.strerror}",
-            fix="give another place to -w",
-            status=Exit.BAD_INPUT,
-        ) from error
+        what = f"cannot write {path}: {error.strerror}"
+        raise bad_input(what, "give another place to -w") from error
 
 
 def run(

@@ -7,7 +7,6 @@ arguments are addresses. What the machine prints is hostile until it has been ch
 
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Final
 
 from provisioner.check.result import NO_LOGIN, Probed
@@ -15,6 +14,7 @@ from provisioner.errors import VmnetError
 from provisioner.host.system import programs
 from provisioner.plan.hosts import Login
 from provisioner.plan.ip import Address
+from provisioner.template_files import template
 from provisioner.text import one_line
 
 _CONNECT_S: Final = 5
@@ -40,9 +40,8 @@ def ping(login: Login, targets: Mapping[Address, int]) -> dict[Address, Probed]:
     rounds = -(-len(words) // _AT_ONCE)
     deadline_s = _CONNECT_S + rounds * max(targets.values(), default=0) * _TRY_S + _GRACE_S
     argv = [*command(login), "sh", "-s", "--", *words]
-    script = files("provisioner").joinpath("templates/ssh-ping.sh").read_text("utf-8")
     try:
-        ran = programs.run(argv, timeout_s=deadline_s, input=script, check=False)
+        ran = programs.run(argv, timeout_s=deadline_s, input=template("ssh-ping.sh"), check=False)
     except VmnetError as error:
         raise _no_login(login, error.what) from error
     if ran.returncode == _NO_LOGIN:
