@@ -83,20 +83,17 @@ def _overlaps(plan: Plan) -> Iterator[Problem]:
     furthest: tuple[Path, Subnet] | None = None
     for place in places:
         if furthest and place[1].version == furthest[1].version and furthest[1].overlaps(place[1]):
-            first, second = sorted((furthest, place), key=lambda place: order[place[0]])
-            yield from _overlap(first, second)
+            (other, wide), (path, subnet) = sorted(
+                (furthest, place), key=lambda place: order[place[0]]
+            )
+            yield Problem(
+                path,
+                f"subnet {subnet} overlaps {wide} of network {other[1]}",
+                "give each network a subnet of its own",
+                other,
+            )
             continue  # one subnet holds the other: the larger came first and reaches furthest
         furthest = place
-
-
-def _overlap(first: tuple[Path, Subnet], second: tuple[Path, Subnet]) -> Iterator[Problem]:
-    if first[0][1] != second[0][1]:
-        yield Problem(
-            second[0],
-            f"subnet {second[1]} overlaps {first[1]} of network {first[0][1]}",
-            "give each network a subnet of its own",
-            first[0],
-        )
 
 
 def _nics(plan: Plan) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from provisioner.plan import scalars
-from provisioner.plan.choices import Accel, Addressing, Mode
+from provisioner.plan.choices import Accel, Addressing, DiskFormat, Mode
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
 from tests.builders.plan import with_name, with_network, with_nic, with_vm
@@ -50,6 +50,11 @@ def test_the_pair_is_two_guests_on_a_switch() -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_holds(path: Path) -> None:
     assert plan(path.read_text()).name == path.stem
+
+
+def test_a_device_may_be_called_raw() -> None:
+    (disk,) = vm("disks: [{device: /dev/sdb, format: raw}]").disks
+    assert (disk.device, disk.format) == ("/dev/sdb", DiskFormat.RAW)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_plan() -> None:

@@ -5,6 +5,43 @@ import pytest
 from tests.builders.plan import cases, complaints_of
 
 PLANS = r"""
+# checks of nobody's
+name: lab
+networks: {lan: {uplink: eno1}, dmz: {uplink: eno2}}
+hosts: {nas: {address: 10.0.0.9, ssh: nas}}
+vms: {web: {nics: [lan]}}
+checks:
+  - host -> gateway
+  - nas -> host
+  - nas -> web tcp/22
+  - web -> 10.0.0.9 on den
+-> 7:5 a check needs two different ends
+-> fix: name a VM as the source
+-> 8:5 nas can only check VMs
+-> fix: name a VM as the target
+-> 9:5 tcp/22 is asked from a guest only: nas can ping, no more
+-> fix: leave it out, or name a VM as the source
+-> 10:5 there is no network den
+-> fix: networks: dmz, lan
+
+# addresses in neither subnet, and the host's
+name: lab
+networks:
+  lan: {switch: {host: 10.0.0.9}, subnet: [10.0.0.0/24, "fd77::/64"]}
+vms: {web: {nics: [{network: lan, address: [10.9.9.9, 10.0.0.9]}]}}
+-> 5:45 address 10.9.9.9 is not inside subnet 10.0.0.0/24 or fd77::/64
+-> fix: choose one inside the subnet
+-> 5:55 address 10.0.0.9 is the switch host's: see 4:24
+-> fix: choose another address
+
+# DHCP that nobody can answer
+name: lab
+networks:
+  lan: {switch: {dhcp: true}, subnet: "fd77::/64", addressing: dhcp}
+vms: {web: {nics: [lan]}}
+-> 4:64 DHCP gives IPv4 addresses, and network lan has no IPv4 subnet
+-> fix: use addressing: slaac or static, or add one, as in subnet: 10.77.0.0/24
+
 # two VMs of one name
 name: lab
 networks: {lan: {uplink: eno1}}
