@@ -33,6 +33,8 @@ also_copy=
     examples
     images
     templates
+    provisioner/images
+    provisioner/templates
     README.md
 EOC
     # The tests of plan/rules are those of plan: a rule is seen in the complaints of a whole plan.

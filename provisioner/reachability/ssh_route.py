@@ -1,4 +1,4 @@
-"""Which way leads into a guest: from the host over one of its networks, or through another guest.
+"""Ways into a guest: from the host over one of its networks, or through another guest.
 
 Nothing here is measured: it is what the modes promise (reachability.pairs).
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from provisioner.errors import VmnetError
 from provisioner.plan.checks import HOST
 from provisioner.plan.nic_id import NicId, numbered
-from provisioner.reachability.pairs import Expected, Pair, Promises
+from provisioner.reachability.pairs import Expected, Promises
 
 if TYPE_CHECKING:
     from provisioner.network.addressing import Nics
@@ -40,43 +40,45 @@ class Routes:
         self._promises = Promises(plan, nics, facts)
 
     def ways(self, target: str, source: str = HOST) -> list[Way]:
-        """List the ways from the host, or from the VM `source`, to the VM `target`; surest first.
+        """Return the ways from the host, or from the VM `source`, to a VM; the surest first.
 
         A network of root's (granted) is a way that may work: what the host does there is not
         known.
         """
         pairs = [p for p in self._promises.between(source, target) if p.expected in _ORDER]
         pairs.sort(key=lambda pair: _ORDER.index(pair.expected))
-        found = [
-            Way(p.target_key, p.network, self._addresses(p), p.expected is Expected.REACHES)
-            for p in pairs
-        ]
+        found = [self._way(p.target_key, p.network, p.expected is Expected.REACHES) for p in pairs]
         if source == HOST:
-            found += self._granted(target)
+            granted = (
+                self._way(key, nic.network, sure=False)
+                for key, nic in numbered(target, self._plan.vm(target).nics)
+                if self._plan.network(nic.network).granted
+            )
+            found += [way for way in granted if way.addresses]
         return found
 
     def jumps(self, target: str) -> Iterator[str]:
-        """Name the VMs that the host surely reaches and that surely reach `target`."""
+        """Return the VMs that the host surely reaches and that surely reach `target`."""
         for vm in self._reached:
             if vm != target and any(way.sure for way in self.ways(target, vm)):
                 yield vm
 
     def no_way(self, target: str, source: str) -> VmnetError:
-        """Say why no way leads there, and which other ways into the guest there are."""
+        """Return why no way leads there, and which other ways into the guest there are."""
         pairs = self._promises.between(source, target)
         reasons = [f"on {pair.network}: {pair.why}" for pair in pairs]
-        mends = [f"vmnet exec {target} -- …, vmnet cp and vmnet console {target} need no network"]
+        fixes = [f"vmnet exec {target} -- …, vmnet cp and vmnet console {target} need no network"]
         if source == HOST and (through := next(self.jumps(target), "")):
-            mends.append(f"or go through another guest: --jump {through}")
+            fixes.append(f"or go through another guest: --jump {through}")
         networks = [self._plan.network(nic.network) for nic in self._plan.vm(target).nics]
         if source == HOST and any(n.uplink and n.host_access is None for n in networks):
-            mends.append(
+            fixes.append(
                 "or give this host a way in: host_access: true on a network of mode bridge"
             )
         return VmnetError(
             f"{'this host' if source == HOST else source} cannot reach {target}: "
             f"{'; '.join(reasons or ['they share no network'])}",
-            fix="; ".join(mends),
+            fix="; ".join(fixes),
         )
 
     @cached_property
@@ -84,14 +86,6 @@ class Routes:
         """The VMs that the host surely reaches."""
         return [vm.name for vm in self._plan.vms if any(w.sure for w in self.ways(vm.name))]
 
-    def _addresses(self, pair: Pair) -> tuple[str, ...]:
-        """Give the planned addresses, static ones or the leases that vmnet's own server has."""
-        planned = self._nics[pair.target_key].addresses
-        return tuple(map(str, pair.addresses or (a.ip for a in planned)))
-
-    def _granted(self, target: str) -> Iterator[Way]:
-        for key, nic in numbered(target, self._plan.vm(target).nics):
-            planned = self._nics[key].addresses
-            if planned and self._plan.network(nic.network).granted:
-                at = tuple(str(a.ip) for a in planned)
-                yield Way(key, nic.network, at, sure=False)
+    def _way(self, nic: NicId, network: str, sure: bool) -> Way:  # noqa: FBT001
+        """Return a way to the planned addresses, static ones or leases of vmnet's own server."""
+        return Way(nic, network, tuple(str(a.ip) for a in self._nics[nic].addresses), sure)

@@ -59,6 +59,28 @@ def test_no_two_places_share_an_address_or_a_mac() -> None:
     assert (len(set(addresses)), len(set(macs))) == (len(addresses), len(macs))
 
 
+def test_the_places_of_a_lab_have_these_addresses() -> None:
+    lab = Lab(18, LabMode.VEPA, LabMode.PRIVATE, hairpin=True)
+    assert {
+        place.value: (*map(str, lab.addresses(place)), lab.mac(place)) for place in lab.places
+    } == {
+        "host": ("10.76.18.1", "fd76:13::1", "02:76:6d:00:12:01"),
+        "outside": ("10.76.18.2", "fd76:13::2", "02:76:6d:00:12:02"),
+        "a": ("10.76.18.3", "fd76:13::3", "02:76:6d:00:12:03"),
+        "b": ("10.76.18.4", "fd76:13::4", "02:76:6d:00:12:04"),
+    }
+
+
+def test_everybody_pings_everybody_but_host_and_outside_each_other() -> None:
+    two = Lab(1, LabMode.VEPA, LabMode.PRIVATE, hairpin=True)
+    alone = Lab(2, LabMode.PASSTHRU, None, hairpin=True)
+    assert " ".join(f"{s}>{t}" for s, t in two.pings) == (
+        "a>b b>a a>host host>a a>outside outside>a b>host host>b b>outside outside>b"
+    )
+    assert " ".join(f"{s}>{t}" for s, t in alone.pings) == "a>host host>a a>outside outside>a"
+    assert (two.places, alone.places) == (tuple(Place), (Place.HOST, Place.OUTSIDE, Place.A))
+
+
 def test_a_passthru_end_has_the_mac_of_its_uplink() -> None:
     lab = Lab(3, LabMode.PASSTHRU, None, hairpin=False)
     assert lab.mac(Place.A) == lab.mac(Place.HOST) == "02:76:6d:00:03:01"
@@ -130,3 +152,34 @@ def test_the_json_says_what_the_table_says() -> None:
         "as_documented": True,
         "why": "private mode hands nothing to its neighbours, and this switch reflects nothing",
     }
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "worked"),
+    [
+        ("bridge", "bridge", "a>b b>a a>outside outside>a b>outside outside>b"),
+        ("passthru", None, "a>outside outside>a"),
+    ],
+)
+def test_the_json_of_a_lab_lists_every_ping_by_version(a: str, b: str | None, worked: str) -> None:
+    measured = as_documented()
+    number = next(lab.number for lab in labs() if (lab.a, lab.b, lab.hairpin) == (a, b, False))
+    only_six = frozenset(ping for ping in measured.answered if ping[0] != number or ping[3] == 6)
+    found = json.loads(experiment.as_json(Verdict(replace(measured, answered=only_six), 1.0)))
+    assert (found["status"], found["summary"].partition(" ")[0]) == (5, str(len(worked.split())))
+    (pair,) = [x for x in found["pairs"] if (x["a"], x["b"], x["hairpin"]) == (a, b, False)]
+    pings = {f"{x['from']}>{x['to']}": x for x in pair["pings"]}
+    assert " ".join(way for way, x in pings.items() if x["documented"]) == worked
+    for way, ping in pings.items():
+        documented = way in worked.split()
+        assert ping["measured"] == {"ipv4": False, "ipv6": documented}
+        assert ping["as_documented"] is not documented
+
+
+def test_both_kinds_of_switch_are_told_apart_in_the_json() -> None:
+    found = json.loads(experiment.as_json(Verdict(as_documented(), 1.0)))
+    assert [pair["hairpin"] for pair in found["pairs"]] == [False] * 17 + [True] * 17
+    assert (
+        found["summary"]
+        == "all 316 cells are as documented (Linux 6.18.0, IPv4 and IPv6, 34 uplinks)"
+    )

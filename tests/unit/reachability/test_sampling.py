@@ -1,6 +1,7 @@
 """A part of the pairs that still touches every guest, the same one each time."""
 
 from collections import Counter
+from dataclasses import replace
 from ipaddress import ip_address
 
 from provisioner.plan.checks import HOST, PING, CheckSpec, What
@@ -45,3 +46,22 @@ def test_the_host_machines_outside_and_the_users_own_checks_are_never_left_out()
 def test_a_small_plan_is_measured_whole() -> None:
     small = [p for p in MESH if {p.source, p.target} <= {"v0", "v1", "v2"}]
     assert sample(small, set(VMS)) == tuple(small)
+
+
+def test_which_part_it_is_depends_on_the_names_alone() -> None:
+    small = [p for p in MESH if {p.source, p.target} <= {"v0", "v1", "v2", "v3", "v4"}]
+    chosen = sample(small, set(VMS), each=1)
+    assert [(p.source, p.target) for p in chosen] == [
+        ("v0", "v3"),
+        ("v1", "v0"),
+        ("v1", "v4"),
+        ("v2", "v3"),
+        ("v3", "v4"),
+        ("v4", "v1"),
+        ("v4", "v2"),
+    ]
+
+
+def test_guests_are_counted_on_each_network_by_itself() -> None:
+    other = [replace(p, network="dmz") for p in MESH if p.source in {"v0", "v1"}]
+    assert set(sample(MESH, set(VMS))) <= set(sample([*MESH, *other], set(VMS)))
