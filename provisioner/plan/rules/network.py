@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provisioner.plan.choices import Addressing
+from provisioner.plan.ip import is_bare, is_host
 from provisioner.plan.problem import Path, Problem
-from provisioner.plan.rules.subnet import inside, prefix, second_of_a_family
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from provisioner.plan.ip import Address, Interface, Subnet
     from provisioner.plan.model import Network
 
 
@@ -21,9 +22,9 @@ _SLAAC_PREFIX = 64  # RFC 4862 with the 64-bit interface identifiers of RFC 4291
 def network_problems(network: Network) -> Iterator[Problem]:
     """Check one network by itself."""
     yield from _carrier(network)
-    yield from second_of_a_family(("subnet",), network.subnet)
-    yield from second_of_a_family(("gateway",), network.gateway)
-    yield from second_of_a_family(("switch", "host"), network.switch_addresses)
+    yield from _second_of_a_family(("subnet",), network.subnet)
+    yield from _second_of_a_family(("gateway",), network.gateway)
+    yield from _second_of_a_family(("switch", "host"), network.switch_addresses)
     yield from _addressing(network)
     yield from _pool(network)
     yield from _host_access(network)
@@ -131,7 +132,7 @@ def _host_access(network: Network) -> Iterator[Problem]:
 
 def _met_at(network: Network) -> Iterator[Problem]:
     given = network.host_access or ()
-    yield from second_of_a_family(("host_access",), given)
+    yield from _second_of_a_family(("host_access",), given)
     for at, one in enumerate(given):
         yield from inside(("host_access", at), "host access", one, network)
         if one in network.gateway:
@@ -224,3 +225,58 @@ def small_mtu(path: Path, mtu: int, network: Network) -> Problem:
         f"an MTU of {mtu} is too small for the network's {whose}",
         f"use at least {_LEAST_MTU_OF_IPV6} (RFC 8200), or do without IPv6",
     )
+
+
+def inside(path: Path, what: str, one: Address, network: Network) -> Iterator[Problem]:
+    """Check one address against the subnets of its network; without any, nothing can be said."""
+    subnet = network.subnet_of(one.version)
+    if network.subnet and (subnet is None or one not in subnet):
+        listed = " or ".join(map(str, network.subnet))
+        yield Problem(
+            path, f"{what} {one} is not inside subnet {listed}", "choose one inside the subnet"
+        )
+    elif subnet:
+        yield from _names_machine(path, what, one, subnet)
+
+
+def prefix(path: Path, one: Interface, network: Network) -> Iterator[Problem]:
+    """Check an address's prefix against the subnet of its family, or by itself."""
+    subnet = network.subnet_of(one.version)
+    if subnet and one.ip in subnet and one.network != subnet:
+        yield Problem(
+            path,
+            f"address {one} does not have the prefix of subnet {subnet}",
+            f"write {one.ip}/{subnet.prefixlen}, or leave the prefix out",
+        )
+    elif not network.subnet and is_bare(one):
+        yield Problem(
+            path,
+            f"address {one.ip} has no prefix, and its network no subnet",
+            "write the prefix, as in 10.77.0.5/24, or give the network a subnet",
+        )
+    elif not network.subnet:
+        yield from _names_machine(path, "address", one.ip, one.network)
+
+
+def _names_machine(path: Path, what: str, one: Address, subnet: Subnet) -> Iterator[Problem]:
+    if not is_host(subnet, one):
+        kind = "broadcast" if one == subnet.broadcast_address else "network"
+        yield Problem(
+            path,
+            f"{what} {one} is the {kind} address of {subnet}",
+            "choose one between the first and the last address",
+        )
+
+
+def _second_of_a_family(path: Path, values: Sequence[Address | Subnet]) -> Iterator[Problem]:
+    """Complain about each value but the first of an IP version."""
+    seen: dict[int, int] = {}
+    for at, value in enumerate(values):
+        if value.version in seen:
+            yield Problem(
+                (*path, at),
+                f"{value} is the second {path[-1]} of IPv{value.version}",
+                "give at most one for IPv4 and one for IPv6",
+                (*path, seen[value.version]),
+            )
+        seen.setdefault(value.version, at)

@@ -10,8 +10,7 @@ from provisioner.plan import pools
 from provisioner.plan.nic_settings import mac_of
 from provisioner.plan.problem import Path, Problem
 from provisioner.plan.rules.modes import mode_problems, wire_of
-from provisioner.plan.rules.network import least_mtu, small_mtu
-from provisioner.plan.rules.subnet import inside, prefix
+from provisioner.plan.rules.network import inside, least_mtu, prefix, small_mtu
 from provisioner.plan.scalars import meant, quoted
 
 if TYPE_CHECKING:
