@@ -15,7 +15,7 @@ from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import links
 from provisioner.host.network import tap_node
 from provisioner.host.system import deadline, file_errors, paths, plan_folders
-from provisioner.network.devices import DEFAULT_MTU
+from provisioner.plan.nic_settings import DEFAULT_MTU
 from provisioner.reconcile.resources import Look
 
 _AGENT_S = 30.0

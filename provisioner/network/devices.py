@@ -8,12 +8,11 @@ from provisioner.network import dnsmasq, nftables
 from provisioner.network.addressing import Nics, met_at
 from provisioner.network.facts import Facts
 from provisioner.network.resources import HostAccess, NetworkResource, Switch, Vlan
+from provisioner.plan.nic_settings import DEFAULT_MTU
 
 if TYPE_CHECKING:
     from provisioner.plan.ip import Address
     from provisioner.plan.model import Network, Plan
-
-DEFAULT_MTU = 1500
 
 
 def uplink_of(plan: str, network: "Network") -> str:

@@ -18,6 +18,8 @@ Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 Subnet = IPv4Network | IPv6Network
 
+LEAST_MTU_OF_IPV6 = 1280  # bytes: RFC 8200, 5
+
 _LONGEST = {4: 30, 6: 126}
 _SHORTEST = 8
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from provisioner.plan.nic_id import NicId
     from provisioner.plan.problem import Path
 
+DEFAULT_MTU = 1500
+"""Bytes: of a switch that the plan says nothing of, and of an uplink that nobody knows."""
+
 _T = TypeVar("_T")
 
 

@@ -11,12 +11,12 @@ from provisioner.guest.domain import MICRO, Domain, DomainNic, Seed
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
 from provisioner.network import addressing, nftables
 from provisioner.network.addressing import Nics
-from provisioner.network.devices import DEFAULT_MTU, host_mac, of_network, uplink_of
+from provisioner.network.devices import host_mac, of_network, uplink_of
 from provisioner.network.facts import Facts
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import granted
 from provisioner.plan.nic_id import NicId, numbered
-from provisioner.plan.nic_settings import settings_on
+from provisioner.plan.nic_settings import DEFAULT_MTU, settings_on
 from provisioner.resource import Key, Resource, by_key
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from provisioner.errors import VmnetError
 from provisioner.guest.domain import DomainNic
 from provisioner.host.probe import address_claims, mesh
 from provisioner.network.addressing import Nics
-from provisioner.network.devices import DEFAULT_MTU, host_device, uplink_of
+from provisioner.network.devices import host_device, uplink_of
 from provisioner.plan.checks import HOST
 from provisioner.plan.nic_id import NicId, numbered
+from provisioner.plan.nic_settings import DEFAULT_MTU
 from provisioner.reachability.pairs import Pair
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
-
-_STANDARD_MTU = 1500
+from provisioner.plan.nic_settings import DEFAULT_MTU
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ def as_libvirt(device: NetDevice) -> str:
     ]
     if device.queues > 1:
         lines.append(f'  <driver queues="{device.queues}"/>')
-    if device.mtu != _STANDARD_MTU:
+    if device.mtu != DEFAULT_MTU:
         lines.append(f'  <mtu size="{device.mtu}"/>')
     return "\n".join([*lines, "</interface>"])
 
@@ -153,7 +152,7 @@ def as_qemu(device: NetDevice) -> str:
     if many:
         # One interrupt per queue and direction, one for changes, one for the control queue.
         card += ["mq=on", f"vectors={2 * device.queues + 2}"]
-    if device.mtu != _STANDARD_MTU:
+    if device.mtu != DEFAULT_MTU:
         card.append(f"host_mtu={device.mtu}")
     words = ["-netdev", ",".join(netdev), "-device", ",".join(card)]
     return " ".join([shlex.join(words), *(f"{fd}<>{device.node}" for fd in fds)])

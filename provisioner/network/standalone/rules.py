@@ -9,8 +9,7 @@ from provisioner.network.facts import Facts, Link
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone.device import LONGEST_NAME, Change, Wish, free_names
 from provisioner.plan.choices import Mode
-
-_LEAST_MTU_OF_IPV6 = 1280
+from provisioner.plan.ip import LEAST_MTU_OF_IPV6
 
 
 def complaints(wish: Wish, facts: Facts, taken: Collection[str]) -> list[VmnetError]:
@@ -45,7 +44,7 @@ def warnings(wish: Wish, uplink: Link) -> list[str]:
     found = []
     if wish.mode.has_source_list and not wish.sources:
         found.append(_DEAF)
-    if (wish.mtu or uplink.mtu) < _LEAST_MTU_OF_IPV6:
+    if (wish.mtu or uplink.mtu) < LEAST_MTU_OF_IPV6:
         found.append(_NO_IPV6)
     if not (uplink.up and uplink.carrier):
         what = "has no carrier" if uplink.up else "is down"
@@ -59,7 +58,7 @@ def change_warnings(changes: Sequence[tuple[Macvtap, Macvtap]]) -> list[str]:
     for have, want in changes:
         if want.mode.has_source_list and not want.sources:
             found.add(_DEAF)
-        if want.mtu < _LEAST_MTU_OF_IPV6 <= have.mtu:
+        if want.mtu < LEAST_MTU_OF_IPV6 <= have.mtu:
             found.add(_NO_IPV6)
         if have.sources and not want.mode.has_source_list:
             listed = " ".join(have.sources)
@@ -68,7 +67,7 @@ def change_warnings(changes: Sequence[tuple[Macvtap, Macvtap]]) -> list[str]:
 
 
 _DEAF = "in mode source a guest hears only the MACs of its list, and that is empty: see --allow"
-_NO_IPV6 = f"an MTU below {_LEAST_MTU_OF_IPV6} leaves no room for IPv6"
+_NO_IPV6 = f"an MTU below {LEAST_MTU_OF_IPV6} leaves no room for IPv6"
 
 
 def _wish(wish: Wish) -> Iterator[VmnetError]:

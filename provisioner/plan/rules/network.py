@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provisioner.plan.choices import Addressing
-from provisioner.plan.ip import is_bare, is_host
+from provisioner.plan.ip import LEAST_MTU_OF_IPV6, is_bare, is_host
 from provisioner.plan.problem import Path, Problem
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Network
 
 
-_LEAST_MTU_OF_IPV6 = 1280
 _SLAAC_PREFIX = 64  # RFC 4862 with the 64-bit interface identifiers of RFC 4291
 
 
@@ -214,7 +213,7 @@ def _advertised(network: Network) -> Iterator[Problem]:
 def least_mtu(network: Network) -> int:
     """Return the least MTU, in bytes, that the network's IP versions allow."""
     speaks_ipv6 = network.subnet_of(6) or network.wants_advertisements
-    return _LEAST_MTU_OF_IPV6 if speaks_ipv6 else 0
+    return LEAST_MTU_OF_IPV6 if speaks_ipv6 else 0
 
 
 def small_mtu(path: Path, mtu: int, network: Network) -> Problem:
@@ -223,7 +222,7 @@ def small_mtu(path: Path, mtu: int, network: Network) -> Problem:
     return Problem(
         path,
         f"an MTU of {mtu} is too small for the network's {whose}",
-        f"use at least {_LEAST_MTU_OF_IPV6} (RFC 8200), or do without IPv6",
+        f"use at least {LEAST_MTU_OF_IPV6} (RFC 8200), or do without IPv6",
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from provisioner import naming
 from provisioner.plan import pools
-from provisioner.plan.nic_settings import mac_of
+from provisioner.plan.nic_settings import DEFAULT_MTU, mac_of
 from provisioner.plan.problem import Path, Problem
 from provisioner.plan.rules.modes import mode_problems, wire_of
 from provisioner.plan.rules.network import inside, least_mtu, prefix, small_mtu
@@ -23,7 +23,6 @@ _T = TypeVar("_T")
 
 MOST_VMS = 1000
 MOST_NICS = 64
-_MTU_OF_A_SWITCH = 1500  # what network.devices gives one that says nothing else
 
 
 def plan_problems(plan: Plan) -> Iterator[Problem]:
@@ -120,7 +119,7 @@ def _nic(path: Path, nic: Nic, network: Network) -> Iterator[Problem]:
 
 
 def _large_mtu(path: Path, nic: Nic, network: Network) -> Iterator[Problem]:
-    most = network.mtu or (_MTU_OF_A_SWITCH if network.switch else None)
+    most = network.mtu or (DEFAULT_MTU if network.switch else None)
     if nic.mtu is None or most is None or nic.mtu <= most:
         return
     if network.mtu:
