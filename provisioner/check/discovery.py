@@ -43,7 +43,7 @@ class NicObservations:
 
 
 def judged(
-    nic: NicAddresses, observed: NicObservations, planned: Collection[str], *, has_subnet: bool
+    nic: NicAddresses, observed: NicObservations, planned: Collection[Address], *, has_subnet: bool
 ) -> NicAddresses:
     """Return a NIC with its addresses, and with what is wrong with it.
 
@@ -77,11 +77,11 @@ def _other_macs(nic: NicAddresses, observed: NicObservations) -> Iterator[Findin
 
 
 def _used_twice(
-    nic: NicAddresses, observed: NicObservations, planned: Collection[str]
+    nic: NicAddresses, observed: NicObservations, planned: Collection[Address]
 ) -> Iterator[Finding]:
     for address, macs in observed.answers.items():
         rivals = [mac for mac in macs if mac != nic.mac]
-        if rivals and (nic.mac in macs or str(address) in planned):
+        if rivals and (nic.mac in macs or address in planned):
             also = "too" if nic.mac in macs else f"and {nic.vm} does not"
             yield Finding(
                 f"{address} of {nic.vm} is used twice: {', '.join(rivals)} answers for it {also}",

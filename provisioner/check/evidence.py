@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from provisioner.network.exchange import FrameKind
 from provisioner.plan.checks import HOST, CheckSpec
+from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.ip import Address
 
 
@@ -58,12 +59,12 @@ class Endpoint:
     up: bool = True
     carrier: bool = True
     mode: str = ""  # as it is
-    wanted_mode: str = ""
+    wanted_mode: Mode | None = None
     all_multicast: bool = True
     node: str = "right"  # or "missing", "foreign"
     holders: tuple[str, ...] = ()  # "PID (PROGRAM)" that have its tap open besides the VM's own
     state: str = "running"  # of the VM
-    guard: str = "off"  # the spoof guard: "off", "mac", "strict"
+    guard: SpoofGuard = SpoofGuard.OFF
     dropped: int = 0  # frames that the guard dropped while this was measured
     impaired: str = ""  # what `vmnet link` has done to it: "loss 5%"
     agent: bool | None = None  # whether its agent answers; None for one that has none to ask

@@ -8,6 +8,7 @@ from provisioner.check.evidence import Evidence, Heading, Point, Sighting
 from provisioner.check.result import OWN_MTU, Finding
 from provisioner.network.exchange import FrameKind
 from provisioner.plan.checks import What
+from provisioner.plan.choices import Mode
 
 ASKED = frozenset({FrameKind.WHO_HAS, FrameKind.REQUEST})
 REPLIED = frozenset({FrameKind.IS_AT, FrameKind.REPLY})
@@ -101,9 +102,9 @@ def lossy(e: Evidence) -> Finding | None:
 
 def needs_reflection(e: Evidence) -> Finding | None:
     """Blame a switch that does not send frames back, where the modes need that it does."""
-    modes = {e.source.wanted_mode, e.target.wanted_mode} - {""}
+    modes = {end.wanted_mode for end in e.ends if end.wanted_mode}
     local = bool(e.target.link) and bool(e.source.link)
-    if not local or e.uplink.reflects is not False or modes == {"bridge"}:
+    if not local or e.uplink.reflects is not False or modes == {Mode.BRIDGE}:
         return None
     if e.uplink.own_switch and not e.uplink.wanted_reflects:
         return None

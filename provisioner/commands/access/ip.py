@@ -153,4 +153,4 @@ class _Search:
         heard.frames = self._worker.do(links.sent, self._links[key])
         config = self._session.nics[key]
         nic = NicAddresses(*key, network.name, config.mac)
-        return judged(nic, heard, [*map(str, config.static)], has_subnet=bool(network.subnet))
+        return judged(nic, heard, config.static, has_subnet=bool(network.subnet))

@@ -12,21 +12,27 @@ from provisioner.check.diagnosis.diagnose import diagnose
 from provisioner.check.evidence import Endpoint, Evidence, Heading, Inside, Point, Sighting, Uplink
 from provisioner.network.exchange import FrameKind
 from provisioner.plan.checks import PING
+from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.ip import Address
 from provisioner.text import hides
 from tests.builders.checks import spec
 
 MAC_A, MAC_B, OTHER = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:66:66"
-A = Endpoint("a", 0, "mvta", MAC_A, (ip_address("10.0.0.1"),), mode="bridge", wanted_mode="bridge")
-B = Endpoint("b", 0, "mvtb", MAC_B, (ip_address("10.0.0.2"),), mode="bridge", wanted_mode="bridge")
+BRIDGE: Any = {"mode": "bridge", "wanted_mode": Mode.BRIDGE}
+A = Endpoint(
+    "a", 0, "mvta", MAC_A, (ip_address("10.0.0.1"),), mode="bridge", wanted_mode=Mode.BRIDGE
+)
+B = Endpoint(
+    "b", 0, "mvtb", MAC_B, (ip_address("10.0.0.2"),), mode="bridge", wanted_mode=Mode.BRIDGE
+)
 DEAD = Evidence(
     "lan", A, B, ip_address("10.0.0.2"), PING, expected=True, uplink=Uplink("nic0", mtu=1500)
 )
 LEAK = replace(DEAD, expected=False)
 APART = replace(
     LEAK,
-    source=replace(A, mode="private", wanted_mode="private"),
-    target=replace(B, mode="private", wanted_mode="private"),
+    source=replace(A, mode="private", wanted_mode=Mode.PRIVATE),
+    target=replace(B, mode="private", wanted_mode=Mode.PRIVATE),
 )
 EVERYWHERE = frozenset(Point)
 IN, OUT = Heading.IN, Heading.OUT
@@ -70,7 +76,7 @@ CAUSES = [
         replace(DEAD, target=replace(B, inside=Inside("", up=False, addresses=(), found=False))),
         f"b has no NIC with the MAC {MAC_B}",
     ),
-    (replace(DEAD, source=replace(A, guard="mac", dropped=3)), "has dropped 3 frames"),
+    (replace(DEAD, source=replace(A, guard=SpoofGuard.MAC, dropped=3)), "has dropped 3 frames"),
     (replace(DEAD, address=None), "b has no address"),
     (
         replace(
@@ -108,7 +114,7 @@ CAUSES = [
     (
         replace(
             DEAD,
-            source=replace(A, mode="vepa", wanted_mode="vepa"),
+            source=replace(A, mode="vepa", wanted_mode=Mode.VEPA),
             uplink=Uplink("nic0", reflects=False),
         ),
         "the switch behind nic0 sends no frames back",
@@ -134,7 +140,7 @@ def test_each_cause_has_its_sentence(evidence: Evidence, told: str) -> None:
 
 
 LEAKS = [
-    (replace(LEAK, source=replace(A, wanted_mode="private")), "the plan says private"),
+    (replace(LEAK, source=replace(A, wanted_mode=Mode.PRIVATE)), "the plan says private"),
     (replace(LEAK, owners=(OTHER,)), f"it is {OTHER} that has the address there"),
     (
         replace(LEAK, owners=(MAC_B, OTHER), near=(OTHER,)),

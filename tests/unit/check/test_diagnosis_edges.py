@@ -9,6 +9,7 @@ from provisioner.check.diagnosis.diagnose import diagnose
 from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Endpoint, Evidence, Inside, Uplink
 from provisioner.check.result import OWN_MTU
+from provisioner.plan.choices import Mode, SpoofGuard
 from tests.builders.checks import spec
 from tests.unit.check.test_diagnosis import (
     APART,
@@ -25,7 +26,7 @@ from tests.unit.check.test_diagnosis import (
 )
 
 UNEXPLAINED = "a -> b (ping): no answer; no reason was found"
-VEPA_A = replace(A, mode="vepa", wanted_mode="vepa")
+VEPA_A = replace(A, mode="vepa", wanted_mode=Mode.VEPA)
 HOST = Endpoint("host", 0, "nic0", MAC_A, (ip_address("10.0.0.9"),))
 
 
@@ -35,7 +36,7 @@ HOST = Endpoint("host", 0, "nic0", MAC_A, (ip_address("10.0.0.9"),))
         replace(DEAD, sent=20, answered=20),
         replace(DEAD, sent=20, answered=0),
         replace(DEAD, target=replace(B, state="")),
-        replace(DEAD, source=replace(A, dropped=0, guard="mac")),
+        replace(DEAD, source=replace(A, dropped=0, guard=SpoofGuard.MAC)),
         replace(DEAD, target=replace(B, mac=""), owners=(OTHER,)),
         replace(DEAD, uplink=Uplink("nic0", passes_foreign=True)),
         replace(DEAD, source=VEPA_A, uplink=Uplink("nic0", reflects=True)),

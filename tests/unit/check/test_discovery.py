@@ -4,6 +4,7 @@ from ipaddress import ip_address
 
 from provisioner.check.discovery import Known, NicAddresses, NicObservations, judged
 from provisioner.check.result import Finding
+from provisioner.plan.ip import Address
 
 MAC, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:66"
 A, B, LOCAL = ip_address("10.0.0.2"), ip_address("10.0.0.3"), ip_address("fe80::1")
@@ -12,7 +13,7 @@ RIVAL = "give web another address, or find that machine and take the address fro
 
 
 def found(
-    observed: NicObservations, planned: tuple[str, ...] = (), *, has_subnet: bool = True
+    observed: NicObservations, planned: tuple[Address, ...] = (), *, has_subnet: bool = True
 ) -> tuple[Finding, ...]:
     return judged(NIC, observed, planned, has_subnet=has_subnet).findings
 
@@ -36,7 +37,7 @@ def test_the_surest_address_comes_first_and_link_local_ones_last() -> None:
 
 
 def test_a_nic_with_its_address_has_no_findings() -> None:
-    assert not found(NicObservations({A: ["seen"]}, {A: [MAC]}, frames=9), ("10.0.0.2",))
+    assert not found(NicObservations({A: ["seen"]}, {A: [MAC]}, frames=9), (A,))
 
 
 def test_a_guest_that_sends_from_other_macs_receives_no_answer() -> None:
@@ -66,7 +67,7 @@ def test_an_address_that_others_answer_for_too_is_reported_with_their_macs() -> 
 
 
 def test_a_planned_address_that_only_an_impostor_answers_for_is_reported() -> None:
-    assert found(NicObservations({B: ["seen"]}, {A: [OTHER]}, frames=9), ("10.0.0.2",)) == (
+    assert found(NicObservations({B: ["seen"]}, {A: [OTHER]}, frames=9), (A,)) == (
         Finding(
             f"10.0.0.2 of web is used twice: {OTHER} answers for it and web does not",
             RIVAL,

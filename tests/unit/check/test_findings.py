@@ -15,6 +15,7 @@ from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Endpoint, Evidence, Heading, Inside, Point, Sighting, Uplink
 from provisioner.check.result import OWN_MTU, Finding
 from provisioner.network.exchange import FrameKind
+from provisioner.plan.choices import Mode, SpoofGuard
 from tests.builders.checks import spec
 from tests.unit.check.test_diagnosis import (
     ANSWERED,
@@ -43,8 +44,8 @@ SECTIONS = dict(
 )
 HOST = Endpoint("host", 0, "nic0", MAC_A, (ip_address("10.0.0.9"),))
 ON_WIRE = (Point.UPLINK, Heading.OUT, FrameKind.WHO_HAS)
-VEPA_A, VEPA_B = (replace(end, mode="vepa", wanted_mode="vepa") for end in (A, B))
-PRIVATE_B = replace(B, mode="private", wanted_mode="private")
+VEPA_A, VEPA_B = (replace(end, mode="vepa", wanted_mode=Mode.VEPA) for end in (A, B))
+PRIVATE_B = replace(B, mode="private", wanted_mode=Mode.PRIVATE)
 STILL = Uplink("nic0", reflects=False)
 
 
@@ -68,14 +69,18 @@ MORE = {
     "the guard has dropped frames of other addresses": replace(
         DEAD,
         target=replace(
-            B, guard="strict", dropped=1, inside=inside("10.0.0.2", "10.0.0.7"), addresses=()
+            B,
+            guard=SpoofGuard.STRICT,
+            dropped=1,
+            inside=inside("10.0.0.2", "10.0.0.7"),
+            addresses=(),
         ),
     ),
     "the guard has dropped frames of the guest's own addresses": replace(
         DEAD,
         source=replace(
             A,
-            guard="strict",
+            guard=SpoofGuard.STRICT,
             dropped=2,
             inside=Inside(MAC_A, up=True, addresses=(ip_address("10.0.0.1"),)),
         ),
