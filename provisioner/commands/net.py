@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from provisioner.errors import Exit, VmnetError, refuse
+from provisioner.errors import Exit, VmnetError, bad_input, refuse
 from provisioner.host.libvirt import privileges
 from provisioner.host.netlink import links
 from provisioner.host.network import macvtap, standalone, tap_node
@@ -141,10 +141,9 @@ def _named(name: str, ours: Mapping[str, Link], facts: Facts) -> Link:
             fix="those that are: vmnet net ls; what a plan has made goes with: vmnet down",
             status=Exit.CONFLICT,
         )
-    raise VmnetError(
+    raise bad_input(
         f'there is no device "{one_line(name)}"',
-        fix="those that are there: vmnet net ls",
-        status=Exit.BAD_INPUT,
+        "those that are there: vmnet net ls",
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 from provisioner.commands import command, defaults, plan_files
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget, Tell
-from provisioner.errors import Exit, VmnetError, collected, refuse
+from provisioner.errors import VmnetError, bad_input, collected, refuse
 from provisioner.guest.boot import New
 from provisioner.guest.domain import Domain, Overlay
 from provisioner.guest.xml import render
@@ -288,15 +288,17 @@ def _opened(target: NameTarget | PlanTarget, run: CommandRun) -> HostSession:
 def one(target: PlanTarget, vm: str) -> str:
     """Return the VM that is meant; its name may be left out when there is only one."""
     known = [v.name for v in target.plan.vms]
-    if not vm and len(known) == 1:
-        return known[0]
     if vm in known:
         return vm
-    raise VmnetError(
-        f'the plan {target.name} has no VM "{vm}"' if vm else "which VM?",
-        fix=f"its VMs: {', '.join(known)}",
-        status=Exit.BAD_INPUT,
-    )
+    if not vm and len(known) == 1:
+        return known[0]
+    raise no_vm(target.plan, vm)
+
+
+def no_vm(plan: "Plan", vm: str) -> VmnetError:
+    """Return the error for a VM that the plan does not have."""
+    what = f'the plan {plan.name} has no VM "{vm}"' if vm else "which VM?"
+    return bad_input(what, f"its VMs: {', '.join(v.name for v in plan.vms)}")
 
 
 def domain(resources: Iterable[Resource], vm: str) -> Domain:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioner import naming
-from provisioner.commands.session import begun
+from provisioner.commands.session import begun, no_vm
 from provisioner.commands.target import CommandRun, PlanTarget
-from provisioner.errors import Exit, VmnetError
+from provisioner.errors import Exit, VmnetError, bad_input
 from provisioner.host.netlink import links
 from provisioner.host.network import impairment, macvtap
 from provisioner.network.impairment import Found, Impairment
@@ -37,18 +37,12 @@ def nics_of(plan: "Plan", name: str) -> tuple[NicId, ...]:
     vm, _, which = name.partition(".")
     known = {v.name: v for v in plan.vms}
     if vm not in known:
-        raise VmnetError(
-            f'the plan {plan.name} has no VM "{vm}"',
-            fix=f"its VMs: {', '.join(known)}",
-            status=Exit.BAD_INPUT,
-        )
+        raise no_vm(plan, vm)
     nics = dict(numbered(vm, known[vm].nics))
     found = tuple(key for key, nic in nics.items() if which in {"", str(key.number), nic.network})
     if not found:
         there = ", ".join(f"{key} or {vm}.{nic.network}" for key, nic in nics.items())
-        raise VmnetError(
-            f'{vm} has no NIC "{which}"', fix=f"its NICs: {there}", status=Exit.BAD_INPUT
-        )
+        raise bad_input(f'{vm} has no NIC "{which}"', f"its NICs: {there}")
     return found
 
 

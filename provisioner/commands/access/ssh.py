@@ -14,7 +14,7 @@ from provisioner import naming
 from provisioner.commands.access import ip
 from provisioner.commands.session import on_host, one
 from provisioner.commands.target import CommandRun, PlanTarget
-from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.errors import Complaints, VmnetError, bad_input
 from provisioner.guest import host_key, openssh
 from provisioner.guest.openssh import SshLogin
 from provisioner.host.netlink import links
@@ -184,10 +184,9 @@ def logins(access: SshAccess, vm: str, how: SshOptions) -> tuple[SshLogin, SshLo
         return access.login(vm), None
     others = [other.name for other in access.plan.vms if other.name != vm]
     if how.jump not in others:
-        raise VmnetError(
+        raise bad_input(
             f'"{how.jump}" is not another VM of the plan',
-            fix=f"its VMs: {', '.join(other.name for other in access.plan.vms)}",
-            status=Exit.BAD_INPUT,
+            f"its VMs: {', '.join(other.name for other in access.plan.vms)}",
         )
     jump = access.login(how.jump)
     return access.login(vm, how.jump), jump
