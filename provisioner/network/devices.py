@@ -1,6 +1,7 @@
 """The devices that a network stands on, and what it needs on the host besides macvtaps."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from ipaddress import ip_interface, ip_network
 from typing import TYPE_CHECKING
 
 from provisioner import naming
@@ -11,7 +12,6 @@ from provisioner.network.resources import HostAccess, NetworkResource, Switch, V
 from provisioner.plan.nic_settings import DEFAULT_MTU
 
 if TYPE_CHECKING:
-    from provisioner.plan.ip import Address
     from provisioner.plan.model import Network, Plan
 
 
@@ -68,13 +68,13 @@ def of_network(
         yield Vlan(vlan, network.uplink, network.vlan, most, group, share)
     met = met_at(plan).get(network.name)
     if met is not None:
-        guests = set(_static_addresses(plan, network, nics))
+        guests = {one.ip for key, _ in plan.nics_on(network) for one in nics[key].addresses}
         yield HostAccess(
             name=naming.sibling(plan.name, network.name),
             uplink=uplink_of(plan.name, network),
             mac=naming.sibling_mac(plan.name, network.name),
-            addresses=_alone(met),
-            routes=_alone(guests),
+            addresses=tuple(sorted(map(ip_interface, met), key=str)),
+            routes=tuple(sorted(map(ip_network, guests), key=str)),
             mtu=mtu,
             group=group,
             alias=alias,
@@ -89,7 +89,7 @@ def _of_switch(
     switch = Switch(
         name=lower,
         peer=peer,
-        addresses=tuple(sorted(str(a) for a in network.switch.host)),
+        addresses=tuple(sorted(network.switch.host, key=str)),
         mtu=network.mtu or DEFAULT_MTU,
         group=naming.group(plan.name),
         alias=f"vmnet:{plan.name}/{network.name}",
@@ -104,12 +104,3 @@ def _of_switch(
         yield nftables.isolation(plan.name, network.name, switch.host_side)
     if network.switch.dhcp:
         yield dnsmasq.served(plan, network, switch.host_side, nics, facts.home)
-
-
-def _static_addresses(plan: "Plan", network: "Network", nics: Nics) -> "Iterator[Address]":
-    for key, _ in plan.nics_on(network):
-        yield from (one.ip for one in nics[key].addresses)
-
-
-def _alone(addresses: "Iterable[Address]") -> tuple[str, ...]:
-    return tuple(sorted(f"{a}/{a.max_prefixlen}" for a in addresses))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from provisioner.plan.ip import Interface, Subnet
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -30,7 +32,7 @@ class Link:
     all_multicast: bool = False  # receives every group: guests need it for IPv6
     ipv6: bool = False  # the host's own IPv6 is switched on there
     learns: bool = False  # the host takes routes or addresses from routers there, or has done so
-    addresses: tuple[str, ...] = ()  # ADDRESS/PREFIX, without link-local ones
+    addresses: tuple[Interface, ...] = ()  # without link-local ones, sorted by their text
     wireless: bool = False
     vid: int = 0  # of a VLAN device
 
@@ -39,10 +41,15 @@ class Link:
 class Route:
     """One route of the main table."""
 
-    network: str  # "default" or ADDRESS/PREFIX
+    network: Subnet
     device: str
     gateway_mac: str = ""  # of a default route's gateway, as far as the host has met it
     learned: bool = False  # on a device of vmnet's, from a router advertisement
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is for everything that no other route is for."""
+        return not self.network.prefixlen
 
 
 @dataclass(frozen=True, slots=True)

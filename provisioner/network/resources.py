@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 
 from provisioner.network.facts import Link
 from provisioner.plan.choices import Mode
+from provisioner.plan.ip import Interface, Subnet
 from provisioner.resource import Key, Leftover, Resource, Text, changed
 from provisioner.text import one_line
 
@@ -64,7 +65,7 @@ class Switch(Device):
     )
 
     peer: str
-    addresses: tuple[str, ...]  # ADDRESS/PREFIX, sorted
+    addresses: tuple[Interface, ...]  # sorted by their text
     mtu: int
     group: int
     alias: str
@@ -117,8 +118,8 @@ class HostAccess(UpperDevice):
     }
 
     mac: str
-    addresses: tuple[str, ...]  # the macvlan's own, /32 and /128, sorted
-    routes: tuple[str, ...]  # one per guest's address, /32 and /128, sorted
+    addresses: tuple[Interface, ...]  # the macvlan's own, /32 and /128, sorted by their text
+    routes: tuple[Subnet, ...]  # one per guest's address, /32 and /128, sorted by their text
     mtu: int
     group: int
     alias: str

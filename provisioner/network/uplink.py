@@ -174,7 +174,7 @@ def passthru_problem(
 
 def carries_default(link: Link, facts: Facts) -> bool:
     """Return whether the host's default route leads through a device."""
-    return any(r.network == "default" and r.device == link.name for r in facts.routes)
+    return any(r.is_default and r.device == link.name for r in facts.routes)
 
 
 def siblings(link: Link, facts: Facts) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Names and addresses that something else has already: vmnet never touches it."""
 
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from provisioner import naming
@@ -159,10 +158,9 @@ def held_by_host(links: "Iterable[Link]", wanted: "Collection[Address]") -> "dic
     """
     found: dict[Address, Link] = {}
     for link in links:
-        for text in link.addresses:
-            address = ip_interface(text).ip
-            if address in wanted:
-                found.setdefault(address, link)
+        for address in link.addresses:
+            if address.ip in wanted:
+                found.setdefault(address.ip, link)
     return found
 
 

@@ -1,7 +1,6 @@
 """What the host forbids, said before the host is asked."""
 
 from collections.abc import Collection, Iterator
-from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from provisioner import naming
@@ -152,11 +151,7 @@ def _datapaths(on: HostedPlan) -> Iterator[VmnetError]:
 
 def _routed(on: HostedPlan, network: "Network", through: Collection[str]) -> Iterator[VmnetError]:
     """List subnets with another route on the host: its own packets would never come here."""
-    ways = [
-        (ip_network(route.network, strict=False), route)
-        for route in on.facts.routes
-        if route.network != "default"
-    ]
+    ways = [(route.network, route) for route in on.facts.routes if not route.is_default]
     for at, subnet in enumerate(network.subnet):
         # The longest prefix wins: a wide route elsewhere, to a VPN say, takes nothing away.
         own = [to.prefixlen for to, r in ways if r.device in through and to.overlaps(subnet)]

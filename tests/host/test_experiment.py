@@ -12,6 +12,7 @@ from provisioner.host.lab import experiment, namespaces
 from provisioner.host.netlink import link_codec
 from provisioner.host.netlink.message import nested
 from provisioner.reachability.experiment import Place, Verdict, labs
+from tests.builders.addresses import interfaces
 from tests.host_tools.namespace import Namespace
 
 LINKS_AND_ADDRESSES = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
@@ -54,7 +55,9 @@ def test_every_place_of_every_lab_is_what_it_is_meant_to_be() -> None:
             lab.ends[place].mode,
             lab.mac(place),
             lab.sources(place),
-            tuple(sorted(f"{x}/{n}" for x, n in zip(lab.addresses(place), (24, 64), strict=True))),
+            interfaces(
+                *sorted(f"{x}/{n}" for x, n in zip(lab.addresses(place), (24, 64), strict=True))
+            ),
         )
         for lab in labs()
         for place in (Place.A, Place.B)

@@ -14,10 +14,11 @@ from provisioner.errors import VmnetError
 from provisioner.host.netlink import links
 from provisioner.host.network import host_access
 from provisioner.host.probe import neighbours
-from provisioner.network.facts import Link, Route
+from provisioner.network.facts import Link
 from provisioner.network.resources import HostAccess
 from provisioner.plan.mac import Mac
 from provisioner.reconcile.resources import Look
+from tests.builders.addresses import interfaces, networks, route
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 from tests.host_tools.veth_peer import FAR, NEAR
 
@@ -29,8 +30,8 @@ ACCESS = HostAccess(
     name=naming.sibling("lab", "lan"),
     uplink="near",
     mac=naming.sibling_mac("lab", "lan"),
-    addresses=("10.0.0.11/32", "fd00::11/128"),
-    routes=("10.0.0.51/32", "10.0.0.52/32", "fd00::51/128"),
+    addresses=interfaces("10.0.0.11/32", "fd00::11/128"),
+    routes=networks("10.0.0.51/32", "10.0.0.52/32", "fd00::51/128"),
     mtu=1500,
     group=naming.group("lab"),
     alias="vmnet:lab/lan",
@@ -173,7 +174,11 @@ def test_what_somebody_changed_is_seen_and_mended(harm: str, guest: Namespace) -
 
 def test_it_takes_another_address_and_other_guests(guest: Namespace) -> None:
     host_access.create(ACCESS)
-    other = replace(ACCESS, addresses=("10.0.0.12/32",), routes=("10.0.0.51/32", "10.0.0.53/32"))
+    other = replace(
+        ACCESS,
+        addresses=interfaces("10.0.0.12/32"),
+        routes=networks("10.0.0.51/32", "10.0.0.53/32"),
+    )
     host_access.update(other)
     assert have() == other
     assert answered(*THERE, within_s=1) == ["10.0.0.51"]
@@ -201,7 +206,7 @@ def test_a_route_of_somebody_else_to_a_guest_is_told_and_kept() -> None:
         host_access.create(ACCESS)
     assert "a route of its own to this guest" in (caught.value.fix or "")
     assert ACCESS.name not in seen()
-    assert Route("10.0.0.52/32", "near") in links.observe()[1]
+    assert route("10.0.0.52/32", "near") in links.observe()[1]
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,14 @@ from provisioner.host.probe import neighbours
 from provisioner.network import nftables
 from provisioner.network.resources import Guard, Nat, Switch
 from provisioner.reconcile.resources import Look
+from tests.builders.addresses import interfaces
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 
 LOWER, FAR = naming.switch_ends("lab", "lan")
 PLAIN = Switch(
     LOWER,
     FAR,
-    ("10.77.0.1/24", "fd77::1/64"),
+    interfaces("10.77.0.1/24", "fd77::1/64"),
     1500,
     naming.group("lab"),
     "vmnet:lab/lan",

@@ -9,15 +9,16 @@ from provisioner import naming
 from provisioner.errors import VmnetError
 from provisioner.host.netlink import links, rtnetlink
 from provisioner.host.network import macvtap, switch
-from provisioner.network.facts import Link, Route
+from provisioner.network.facts import Link
 from provisioner.network.resources import Macvtap, Switch
 from provisioner.plan.choices import Mode
+from tests.builders.addresses import interfaces, route
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
 GROUP = naming.group("lab")
 LOWER, FAR = naming.switch_ends("lab", "lan")
-SWITCH = Switch(LOWER, FAR, ("10.77.0.1/24", "fd77::1/64"), 1500, GROUP, "vmnet:lab/lan")
+SWITCH = Switch(LOWER, FAR, interfaces("10.77.0.1/24", "fd77::1/64"), 1500, GROUP, "vmnet:lab/lan")
 
 
 def tap(vm: str, **other: object) -> Macvtap:
@@ -44,13 +45,13 @@ def test_a_switch_is_a_veth_pair_whose_far_end_carries_the_hosts_addresses() -> 
     far = next(x for x in found if x.name == FAR)
     assert far.addresses == SWITCH.addresses
     assert (far.up, far.carrier, far.kind, far.group) == (True, True, "veth", GROUP)
-    assert set(routes) == {Route("10.77.0.0/24", FAR), Route("fd77::/64", FAR)}
+    assert set(routes) == {route("10.77.0.0/24", FAR), route("fd77::/64", FAR)}
 
 
 def test_a_switchs_addresses_are_brought_to_what_they_should_be() -> None:
     switch.create(SWITCH)
-    switch.update(replace(SWITCH, addresses=("10.77.0.9/24",), mtu=1400))
-    assert (seen()[FAR].addresses, seen()[FAR].mtu) == (("10.77.0.9/24",), 1400)
+    switch.update(replace(SWITCH, addresses=interfaces("10.77.0.9/24"), mtu=1400))
+    assert (seen()[FAR].addresses, seen()[FAR].mtu) == (interfaces("10.77.0.9/24"), 1400)
 
 
 def test_a_macvtap_is_born_with_all_its_marks_and_silent() -> None:

@@ -22,6 +22,7 @@ from provisioner.network.resources import HostAccess, Macvtap, Switch
 from provisioner.network.standalone.device import Mark
 from provisioner.plan.choices import Mode
 from provisioner.reconcile.resources import Look
+from tests.builders.addresses import interfaces, networks
 from tests.host_tools.namespace import Namespace, ip
 from tests.host_tools.router import advertise, learned, listening
 
@@ -43,8 +44,8 @@ ACCESS = HostAccess(
     name=naming.sibling("lab", "lan"),
     uplink="near",
     mac=naming.sibling_mac("lab", "lan"),
-    addresses=("10.0.0.11/32", "fd00::11/128"),
-    routes=("10.0.0.51/32", "fd00::51/128"),
+    addresses=interfaces("10.0.0.11/32", "fd00::11/128"),
+    routes=networks("10.0.0.51/32", "fd00::51/128"),
     mtu=1500,
     group=naming.group("lab"),
     alias="vmnet:lab/lan",
@@ -53,7 +54,7 @@ LOWER, FAR = naming.switch_ends("lab", "lan")
 SWITCH = Switch(
     LOWER,
     FAR,
-    ("10.77.0.1/24", "fd77::1/64"),
+    interfaces("10.77.0.1/24", "fd77::1/64"),
     1500,
     naming.group("lab"),
     "vmnet:lab/lan",
@@ -210,7 +211,7 @@ def test_a_switch_that_has_learned_is_told_apart_and_mended(wanted: Switch) -> N
 
 
 def test_an_mtu_of_a_switch_that_becomes_large_enough_for_ipv6_brings_no_router_back() -> None:
-    four = replace(SWITCH, addresses=("10.77.0.1/24",))
+    four = replace(SWITCH, addresses=interfaces("10.77.0.1/24"))
     switches.create(replace(four, mtu=1000))
     switches.update(four)
     assert switch() == four
@@ -234,7 +235,7 @@ def test_no_device_is_up_before_it_is_out_of_the_host_s_ipv6(
     if "larger macvtap" in request.node.name:
         macvtap.create_at(replace(TAP, mtu=1000), INDEX)
     if "larger switch" in request.node.name:
-        switches.create(replace(HAIRPIN, addresses=("10.77.0.1/24",), mtu=1000))
+        switches.create(replace(HAIRPIN, addresses=interfaces("10.77.0.1/24"), mtu=1000))
     with socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, 0) as monitor:
         monitor.bind((0, _LINKS))
         make()

@@ -14,10 +14,11 @@ from provisioner.errors import VmnetError
 from provisioner.host.netlink import links
 from provisioner.host.network import switch as switches
 from provisioner.host.probe import neighbours
-from provisioner.network.facts import Link, Route
+from provisioner.network.facts import Link
 from provisioner.network.resources import Switch
 from provisioner.plan.mac import Mac
 from provisioner.reconcile.resources import Look
+from tests.builders.addresses import interfaces, route
 from tests.host_tools.namespace import Namespace, far_namespace, ip
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ BRIDGE = naming.bridge("lab", "lan")
 PLAIN = Switch(
     LOWER,
     FAR,
-    ("10.77.0.1/24", "fd77::1/64"),
+    interfaces("10.77.0.1/24", "fd77::1/64"),
     1500,
     GROUP,
     "vmnet:lab/lan",
@@ -88,12 +89,12 @@ def test_a_switch_is_made_as_it_was_wanted(switch: Switch) -> None:
 def test_the_hosts_addresses_are_where_it_meets_the_guests() -> None:
     switches.create(HAIRPIN)
     assert set(links.observe()[1]) == {
-        Route("10.77.0.0/24", BRIDGE),
-        Route("fd77::/64", BRIDGE),
-        Route("fe80::/64", BRIDGE),
+        route("10.77.0.0/24", BRIDGE),
+        route("fd77::/64", BRIDGE),
+        route("fe80::/64", BRIDGE),
     }
     assert {x.name: x.addresses for x in seen().values() if x.addresses} == {
-        "lo": ("127.0.0.1/8", "::1/128"),
+        "lo": interfaces("127.0.0.1/8", "::1/128"),
         BRIDGE: HAIRPIN.addresses,
     }
 
@@ -103,12 +104,15 @@ def test_the_hosts_addresses_are_where_it_meets_the_guests() -> None:
     [
         (PLAIN, HAIRPIN),
         (HAIRPIN, PLAIN),
-        (PLAIN, replace(HAIRPIN, addresses=("10.77.0.9/24",), mtu=1400)),
-        (HAIRPIN, replace(PLAIN, addresses=("10.77.0.9/24",), mtu=9000)),
-        (HAIRPIN, replace(HAIRPIN, addresses=("10.77.0.2/24", "10.77.0.3/24", "10.78.0.1/24"))),
+        (PLAIN, replace(HAIRPIN, addresses=interfaces("10.77.0.9/24"), mtu=1400)),
+        (HAIRPIN, replace(PLAIN, addresses=interfaces("10.77.0.9/24"), mtu=9000)),
         (
-            replace(PLAIN, addresses=("10.77.0.1/24", "10.77.0.2/24", "10.78.0.1/24")),
-            replace(PLAIN, addresses=("10.77.0.2/24", "10.78.0.1/24")),
+            HAIRPIN,
+            replace(HAIRPIN, addresses=interfaces("10.77.0.2/24", "10.77.0.3/24", "10.78.0.1/24")),
+        ),
+        (
+            replace(PLAIN, addresses=interfaces("10.77.0.1/24", "10.77.0.2/24", "10.78.0.1/24")),
+            replace(PLAIN, addresses=interfaces("10.77.0.2/24", "10.78.0.1/24")),
         ),
     ],
 )

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
-from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from provisioner.check.evidence import Endpoint, Inside, Uplink
@@ -191,7 +190,7 @@ class EvidenceCollector:
         mac = host_mac(self._plan, network, self._ends.facts)
         if link is None:
             return Endpoint(HOST, link=device, mac=mac, exists=False)
-        own = tuple(ip_interface(a).ip for a in link.addresses)
+        own = tuple(a.ip for a in link.addresses)
         return Endpoint(HOST, 0, device, mac, own, up=link.up, carrier=link.carrier)
 
     @cached_property

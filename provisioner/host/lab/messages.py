@@ -4,6 +4,7 @@ A device that is made in one namespace and lives in another is a link of the fir
 only: IFLA_NET_NS_FD, a descriptor of the other namespace.
 """
 
+from ipaddress import ip_interface
 from typing import Final
 
 from provisioner.host.netlink import link_codec
@@ -58,7 +59,9 @@ def activation(lab: Lab, place: Place, versions: tuple[int, ...]) -> list[Messag
     """Bring a place up, with its addresses; without link-local ones it says nothing by itself."""
     index = _index(lab)
     numbered = zip((4, 6), lab.addresses(place), (24, 64), strict=True)
-    addresses = [f"{x}/{length}" for version, x, length in numbered if version in versions]
+    addresses = [
+        ip_interface(f"{x}/{length}") for version, x, length in numbered if version in versions
+    ]
     return [*bring_up(index), *add_addresses(index, addresses)]
 
 

@@ -112,8 +112,8 @@ def _machine(peer: str, link: "Link") -> "Address":
         address = ip_address(peer)
     except ValueError:
         address = IPv4Address(0)
-    own = {text.partition("/")[0] for text in link.addresses}
-    if address.is_unspecified or address.is_multicast or address.is_loopback or str(address) in own:
+    own = {one.ip for one in link.addresses}
+    if address.is_unspecified or address.is_multicast or address.is_loopback or address in own:
         raise VmnetError(
             f'--peer: "{peer}" is not the address of another machine',
             fix=f"name one behind {link.name} that answers: 192.168.1.1",
@@ -124,7 +124,7 @@ def _machine(peer: str, link: "Link") -> "Address":
 
 def _gateway(index: int) -> "Address | None":
     """Return the default gateway behind a device, IPv4 before IPv6."""
-    defaults = [x for x in addresses.routes() if x.network.endswith("/0")]
+    defaults = [x for x in addresses.routes() if not x.network.prefixlen]
     gateways = [ip_address(x.gateway) for x in defaults if x.index == index and x.gateway]
     return min(gateways, key=lambda gateway: gateway.version, default=None)
 

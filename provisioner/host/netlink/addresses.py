@@ -6,12 +6,13 @@ Names are those of linux/if_addr.h and linux/rtnetlink.h.
 import errno
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_interface, ip_network
+from ipaddress import IPv6Interface, IPv6Network, ip_address, ip_interface, ip_network
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
 from provisioner.host.netlink.message import Attribute, Message
 from provisioner.host.netlink.rtnetlink import dump
+from provisioner.plan.ip import Address, Interface, Subnet
 
 _IFA_F_SECONDARY, _IFA_F_NODAD, _IFA_F_PERMANENT = 0x1, 0x2, 0x80
 _RTPROT_KERNEL, _RTPROT_STATIC, _RTPROT_RA, _RTN_UNICAST = 2, 4, 9, 1
@@ -30,7 +31,7 @@ class HostAddress:
     """An address of a device."""
 
     index: int
-    address: str  # ADDRESS/PREFIX
+    address: Interface
     secondary: bool  # the kernel removes it together with its primary
     permanent: bool  # not learned from a router
 
@@ -40,8 +41,8 @@ class HostRoute:
     """A route of the main table out of a device."""
 
     index: int
-    network: str  # ADDRESS/PREFIX; a default route is 0.0.0.0/0 or ::/0
-    source: str  # the address that the host speaks from there; "" leaves it to the kernel
+    network: Subnet  # a default route is 0.0.0.0/0 or ::/0
+    source: Address | None  # the address that the host sends from; None leaves it to the kernel
     gateway: str  # "" for none
     protocol: int  # who has set it: RTPROT_…
     is_plain: bool  # unicast, with one next hop
@@ -51,16 +52,16 @@ class HostRoute:
         """Whether the kernel has made it for an address of the device."""
         return self.protocol == _RTPROT_KERNEL
 
-    def is_learned(self, own: Iterable[str]) -> bool:
+    def is_learned(self, own: Iterable[Interface]) -> bool:
         """Return whether it comes from a router advertisement, on one of vmnet's devices.
 
         `own` are the permanent addresses of the device. The kernel sets routes of its own for the
         prefixes that a router advertises, without any mark that rtnetlink shows (Linux 6.18).
         """
-        to = ip_network(self.network, strict=False)
+        to = self.network
         if to.version == 4 or self.protocol not in {_RTPROT_KERNEL, _RTPROT_RA}:  # noqa: PLR2004
             return False
-        usual = to.is_link_local or to.is_multicast or to in {ip_interface(x).network for x in own}
+        usual = to.is_link_local or to.is_multicast or to in {x.network for x in own}
         return self.protocol == _RTPROT_RA or not usual
 
 
@@ -86,7 +87,7 @@ def neighbours() -> dict[str, str]:
     )
 
 
-def add_addresses(index: int, wanted: Iterable[str]) -> Iterator[Message]:
+def add_addresses(index: int, wanted: Iterable[Interface]) -> Iterator[Message]:
     """Return requests for addresses of a device; those that it has already stay as they are.
 
     All are asked for, since the kernel has removed the other addresses of a subnet with the first
@@ -94,13 +95,13 @@ def add_addresses(index: int, wanted: Iterable[str]) -> Iterator[Message]:
     second, in which an address does not answer; who calls knows that nobody else has it.
     """
     for address in wanted:
-        flags = _IFA_F_NODAD if ":" in address else 0
+        flags = _IFA_F_NODAD if isinstance(address, IPv6Interface) else 0
         message = _address("RTM_NEWADDR", index, address, flags)
         yield replace(message, fixes=_FIXES, ignored=frozenset({errno.EEXIST}))
 
 
 def remove_addresses(
-    have: Iterable[HostAddress], index: int, wanted: Container[str]
+    have: Iterable[HostAddress], index: int, wanted: Container[Interface]
 ) -> Iterator[Message]:
     """Return requests to remove all addresses but the `wanted` ones on the device `index`.
 
@@ -111,20 +112,20 @@ def remove_addresses(
         yield _address("RTM_DELADDR", x.index, x.address)
 
 
-def add_route(index: int, to: str, source: str, fixes: Mapping[int, str]) -> Message:
+def add_route(index: int, to: Subnet, source: Address | None, fixes: Mapping[int, str]) -> Message:
     """Return the request for a route straight out of a device; there must be none to `to` yet."""
-    scope = _RT_SCOPE_UNIVERSE if ":" in to else _RT_SCOPE_LINK
+    scope = _RT_SCOPE_UNIVERSE if isinstance(to, IPv6Network) else _RT_SCOPE_LINK
     fields = {"proto": _RTPROT_STATIC, "scope": scope, "type": _RTN_UNICAST}
-    prefsrc = [("RTA_PREFSRC", source)] if source else []
+    prefsrc = [("RTA_PREFSRC", str(source))] if source else []
     return replace(_route("RTM_NEWROUTE", index, to, fields, *prefsrc), fixes=fixes)
 
 
-def remove_route(index: int, to: str) -> Message:
+def remove_route(index: int, to: Subnet) -> Message:
     """Return the request to remove a route straight out of a device, whoever has set it."""
     return _route("RTM_DELROUTE", index, to, {"scope": _RT_SCOPE_NOWHERE})
 
 
-def remove_learned(index: int, own: Iterable[str]) -> Iterator[Message]:
+def remove_learned(index: int, own: Iterable[Interface]) -> Iterator[Message]:
     """Return requests to remove the routes that routers have advertised on a device.
 
     `own` are the addresses that the device keeps.
@@ -146,7 +147,7 @@ def _host_address(message: Any) -> HostAddress | None:
         return None
     return HostAddress(
         index=message["index"],
-        address=str(address),
+        address=address,
         secondary=bool(flags & _IFA_F_SECONDARY) and not ipv6,
         permanent=bool(flags & _IFA_F_PERMANENT),
     )
@@ -156,12 +157,14 @@ def _host_routes(message: Any) -> list[HostRoute]:
     if message["table"] != _RT_TABLE_MAIN:
         return []
     anywhere = "::" if message["family"] == AF_INET6 else "0.0.0.0"  # noqa: S104
+    to = f"{message.get_attr('RTA_DST') or anywhere}/{message['dst_len']}"
+    source = message.get_attr("RTA_PREFSRC")
     hops = [(hop["oif"], hop) for hop in message.get_attr("RTA_MULTIPATH") or ()]
     return [
         HostRoute(
             index=index,
-            network=f"{message.get_attr('RTA_DST') or anywhere}/{message['dst_len']}",
-            source=message.get_attr("RTA_PREFSRC") or "",
+            network=ip_network(to, strict=False),
+            source=ip_address(source) if source else None,
             gateway=hop.get_attr("RTA_GATEWAY") or "",
             protocol=message["proto"],
             is_plain=message["type"] == _RTN_UNICAST and not hops,
@@ -170,17 +173,14 @@ def _host_routes(message: Any) -> list[HostRoute]:
     ]
 
 
-def _address(kind: str, index: int, address: str, flags: int = 0) -> Message:
-    it = ip_interface(address)
-    family, length = _FAMILIES[it.version], it.network.prefixlen
+def _address(kind: str, index: int, address: Interface, flags: int = 0) -> Message:
+    family, length = _FAMILIES[address.version], address.network.prefixlen
     fields = {"family": family, "prefixlen": length, "flags": flags, "index": index}
-    both = ("IFA_LOCAL", str(it.ip)), ("IFA_ADDRESS", str(it.ip))
+    both = ("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip))
     return Message(kind, fields, both, create=kind == "RTM_NEWADDR")
 
 
-def _route(kind: str, index: int, to: str, fields: dict[str, int], *more: Attribute) -> Message:
-    it = ip_interface(to)
-    fields |= {"family": _FAMILIES[it.version], "dst_len": it.network.prefixlen}
-    fields |= {"table": _RT_TABLE_MAIN}
-    attributes = ("RTA_DST", str(it.ip)), ("RTA_OIF", index), *more
+def _route(kind: str, index: int, to: Subnet, fields: dict[str, int], *more: Attribute) -> Message:
+    fields |= {"family": _FAMILIES[to.version], "dst_len": to.prefixlen, "table": _RT_TABLE_MAIN}
+    attributes = ("RTA_DST", str(to.network_address)), ("RTA_OIF", index), *more
     return Message(kind, fields, attributes, create=kind == "RTM_NEWROUTE")

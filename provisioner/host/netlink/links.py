@@ -14,6 +14,7 @@ from provisioner.host.netlink.addresses import addresses, neighbours, routes
 from provisioner.host.netlink.message import Message
 from provisioner.host.netlink.rtnetlink import ask, dump, refused, transact
 from provisioner.network.facts import Link, Route
+from provisioner.plan.ip import Interface
 
 
 def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
@@ -23,7 +24,7 @@ def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
     known = addresses()
     # What a router advertisement gave one of our own devices before it ignored them.
     strange = [x for x in known if x.index in ours and not x.permanent]
-    own: dict[int, list[str]] = {x.index: [] for x in found}
+    own: dict[int, list[Interface]] = {x.index: [] for x in found}
     for x in known:
         if x not in strange:
             own.setdefault(x.index, []).append(x.address)
@@ -32,7 +33,7 @@ def observe() -> tuple[tuple[Link, ...], tuple[Route, ...]]:
     links = tuple(
         replace(
             x,
-            addresses=tuple(sorted(own[x.index])),
+            addresses=tuple(sorted(own[x.index], key=str)),
             wireless=_is_wireless(x),
             learns=x.learns or x.name in learned,
         )
@@ -168,10 +169,9 @@ def _is_wireless(link: Link) -> bool:
     return seen == link.index and (place / "phy80211").exists()
 
 
-def _routes(names: dict[int, str], own: dict[int, list[str]]) -> Iterator[Route]:
+def _routes(names: dict[int, str], own: dict[int, list[Interface]]) -> Iterator[Route]:
     """Read routes; `own` are the addresses of vmnet's own devices, by ifindex."""
     macs = neighbours()
     for x in routes():
-        network = "default" if x.network.endswith("/0") else x.network
         learned = x.index in own and x.is_learned(own[x.index])
-        yield Route(network, names.get(x.index, ""), macs.get(x.gateway, ""), learned)
+        yield Route(x.network, names.get(x.index, ""), macs.get(x.gateway, ""), learned)

@@ -10,7 +10,7 @@ every address of the host unless its owner has set it otherwise.
 
 import errno
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_interface
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from provisioner.host.network import devices
 from provisioner.network.facts import Link
 from provisioner.network.resources import HostAccess
 from provisioner.plan.choices import Mode
+from provisioner.plan.ip import Address, Subnet, is_bare
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
@@ -35,6 +36,8 @@ _ARP_IGNORE: Final = (
 The same as net.ipv4.conf.DEVICE.arp_ignore (ip-sysctl.txt), and it works where /proc/sys may not be
 written.
 """
+_OF_IPV6: Final = frozenset({IPv6Network("fe80::/64"), IPv6Network("ff00::/8")})
+"""The routes that the kernel makes on every device with IPv6."""
 _REFUSED: Final = {
     errno.EOPNOTSUPP: "the kernel has no macvlan driver: load it with modprobe macvlan",
     errno.EINVAL: "host access needs an uplink that no passthru device has to itself, and an MTU"
@@ -84,7 +87,7 @@ def update(access: HostAccess) -> None:
     ways = [x for x in addresses.routes() if x.index == index and x.is_plain]
     there = {x.network: x.source for x in ways if not x.is_kernels}
     right = {x for x in access.routes if there.get(x) == _source(access, x)}
-    writes = [addresses.remove_route(index, x) for x in sorted({*there} - right)]
+    writes = [addresses.remove_route(index, x) for x in sorted({*there} - right, key=str)]
     writes += addresses.remove_addresses(addresses.addresses(index), index, access.addresses)
     writes += addresses.remove_learned(index, access.addresses)
     if have.mac != access.mac:
@@ -106,14 +109,14 @@ delete = devices.delete
 
 def _observed(device: Link, look: Look) -> HostAccess:
     """Return the host access that a macvlan is; one in another mode is as good as down."""
-    own = {*device.addresses, "fe80::/64", "ff00::/8"}
-    out = (x.network for x in look.routes if x.device == device.name and not x.learned)
+    own = {x.network for x in device.addresses if is_bare(x)}
+    out = {x.network for x in look.routes if x.device == device.name and not x.learned}
     return HostAccess(
         name=device.name,
         uplink=look.name_of(device.lower),
         mac=device.mac,
         addresses=device.addresses,
-        routes=tuple(sorted(x for x in out if x not in own)),
+        routes=tuple(sorted(out - own - _OF_IPV6, key=str)),
         mtu=device.mtu,
         group=device.group,
         alias=one_line(device.alias),
@@ -132,16 +135,14 @@ def _configure(access: HostAccess, index: int) -> Iterator[Message]:
     yield new(*settings, index=index, fixes=_REFUSED)
 
 
-def _routes(access: HostAccess, index: int, wanted: Iterable[str]) -> Iterator[Message]:
+def _routes(access: HostAccess, index: int, wanted: Iterable[Subnet]) -> Iterator[Message]:
     for to in wanted:
         yield addresses.add_route(index, to, _source(access, to), _NO_ROUTE)
 
 
-def _source(access: HostAccess, to: str) -> str:
-    """Return the macvlan's own address of the same IP version, "" when it has none."""
-    version = ip_interface(to).version
-    own = (ip_interface(x).ip for x in access.addresses)
-    return next((str(x) for x in own if x.version == version), "")
+def _source(access: HostAccess, to: Subnet) -> Address | None:
+    """Return the macvlan's own address of the same IP version, None when it has none."""
+    return next((x.ip for x in access.addresses if x.version == to.version), None)
 
 
 def _answers_for_itself(name: str) -> bool:

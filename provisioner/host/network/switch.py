@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv6Interface
 from typing import Final
 
 from provisioner import naming
@@ -21,6 +22,7 @@ from provisioner.host.network import devices
 from provisioner.network.facts import Link
 from provisioner.network.frames import link_local
 from provisioner.network.resources import Switch
+from provisioner.plan.ip import Interface
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
@@ -195,13 +197,14 @@ def _close(switch: Switch) -> None:
     ipv6.ignore_routers(*filter(None, (switch.peer, switch.bridge)))
 
 
-def _addresses(switch: Switch) -> tuple[str, ...]:
+def _addresses(switch: Switch) -> tuple[Interface, ...]:
     """Return the host's addresses, and IPv6's link-local one, which the kernel does not make here.
 
     Without one dnsmasq sends no router advertisements (RFC 4861, 4.2: it is their source).
     """
-    six = switch.host_mac and any(":" in address for address in switch.addresses)
-    return (*switch.addresses, f"{link_local(switch.host_mac)}/64") if six else switch.addresses
+    if not switch.host_mac or not any(isinstance(x, IPv6Interface) for x in switch.addresses):
+        return switch.addresses
+    return (*switch.addresses, IPv6Interface((link_local(switch.host_mac), 64)))
 
 
 def _prove_bridge(index: int, switch: Switch) -> None:

@@ -14,7 +14,8 @@ from provisioner.doctor.host import FreeSpace, Libvirt
 from provisioner.doctor.kernel import NEEDS, Kernel, Kvm, Nodes
 from provisioner.doctor.network import UNMANAGED, Others, SysfsNic
 from provisioner.errors import Exit
-from provisioner.network.facts import Facts, Firewall, Link, Route
+from provisioner.network.facts import Facts, Firewall, Link
+from tests.builders.addresses import route
 
 ALL = {need.name: True for need in NEEDS}
 KERNEL = Kernel("6.12.5", answers=ALL, vhost=True)
@@ -202,7 +203,7 @@ def _uplinks(*links: Link, wanted: str = "", **about: object) -> list[Item]:
 
 def test_a_card_is_told_with_speed_mtu_and_what_it_carries() -> None:
     tap = replace(NIC, name="macvtap0", index=9, kind="macvtap", lower=2)
-    items = _uplinks(NIC, tap, routes=(Route("default", "eno1"),), driver="igb")
+    items = _uplinks(NIC, tap, routes=(route("default", "eno1"),), driver="igb")
     (found,) = items
     assert found.state is Severity.GOOD
     for word in ("igb", "1000 Mbit/s", "MTU 1500", "default route", "carries macvtap0"):

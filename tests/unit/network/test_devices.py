@@ -13,6 +13,7 @@ from provisioner.plan.load.loader import load
 from provisioner.plan.model import Plan
 from provisioner.plan.nic_id import NicId
 from provisioner.resource import Resource
+from tests.builders.addresses import interfaces, networks
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 9000, ethernet=True, up=True, carrier=True)
 FACTS = Facts(links=(NIC,), home="/state/lab")
@@ -61,7 +62,7 @@ SUBNETS = 'subnet: ["fd77::/64", 10.77.0.0/24]'
 SWITCH = Switch(
     LOWER,
     PEER,
-    ("10.77.0.1/24", "fd77::1/64"),
+    interfaces("10.77.0.1/24", "fd77::1/64"),
     1500,
     GROUP,
     "vmnet:lab/lan",
@@ -109,8 +110,8 @@ def test_host_access_has_a_route_to_each_guest(facts: Facts, mtu: int) -> None:
             SIBLING,
             "nic0",
             naming.sibling_mac("lab", "lan"),
-            ("10.77.0.9/32", "fd77::9/128"),
-            tuple(sorted({"10.77.0.7/32", "fd77::7/128"} | others)),
+            interfaces("10.77.0.9/32", "fd77::9/128"),
+            networks(*sorted({"10.77.0.7/32", "fd77::7/128"} | others)),
             mtu,
             GROUP,
             "vmnet:lab/lan",
@@ -130,4 +131,4 @@ def test_host_access_on_a_vlan_comes_behind_it_with_the_networks_mtu() -> None:
     assert isinstance(vlan, Vlan)
     assert isinstance(access, HostAccess)
     assert (access.uplink, access.mtu) == (VLAN, 1400)
-    assert access.addresses == (f"{address}/32",)
+    assert access.addresses == interfaces(f"{address}/32")

@@ -19,6 +19,7 @@ from provisioner.network.resources import (
 )
 from provisioner.plan.choices import Mode
 from provisioner.resource import Resource, by_key
+from tests.builders.addresses import interfaces
 
 TAP = Macvtap("mvt1", "mvl0", Mode.BRIDGE, "02:00:00:00:00:01", 1500, 7, "a", "b")
 SWITCH = Switch("mvl0", "mvh0", (), 1500, 7, "a")
@@ -129,9 +130,9 @@ def test_a_passthru_macvtap_stays_one_and_changes_the_rest() -> None:
         (replace(NAT, forwards=()), NAT, ["the host does not forward"]),
         (replace(DHCP, config="x", alive=False), DHCP, ["config has changed", "it has ended"]),
         (
-            replace(SWITCH, ignores_routers=False, addresses=("x",)),
+            replace(SWITCH, ignores_routers=False, addresses=interfaces("10.0.0.1/24")),
             SWITCH,
-            ["addresses is x, want none", "the host learns from routers through it"],
+            ["addresses is 10.0.0.1/24, want none", "the host learns from routers through it"],
         ),
     ],
 )

@@ -6,12 +6,13 @@ from itertools import islice
 import pytest
 
 from provisioner.naming import NET_GROUP, NET_LEAVING_GROUP, WIRE_GROUP, net_ifindexes
-from provisioner.network.facts import Facts, Link, Route
+from provisioner.network.facts import Facts, Link
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import device, rules
 from provisioner.network.standalone.device import Change, Mark, Wish
 from provisioner.plan.choices import Mode
 from provisioner.plan.scalars import BadValue
+from tests.builders.addresses import route
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 1500, ethernet=True, up=True, carrier=True)
 OURS = Link(
@@ -328,7 +329,7 @@ def test_every_reason_against_a_wish_is_given_at_once(
 
 
 def test_passthru_on_the_nic_of_the_default_route_is_asked_for_twice() -> None:
-    routed = replace(ALONE, routes=(Route("default", "nic0"),))
+    routed = replace(ALONE, routes=(route("default", "nic0"),))
     assert [status for status, _ in told(Wish("nic0", Mode.PASSTHRU), routed)] == [3]
     assert told(Wish("nic0", Mode.PASSTHRU, take_over=True), routed) == []
 

@@ -6,9 +6,10 @@ import pytest
 
 from provisioner.errors import Exit, Where
 from provisioner.network import uplink
-from provisioner.network.facts import Facts, Link, Route
+from provisioner.network.facts import Facts, Link
 from provisioner.network.uplink import Refusal
 from provisioner.plan.choices import Mode
+from tests.builders.addresses import route
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 1500, ethernet=True, up=True, carrier=True)
 LO = Link("lo", 1, "", "00:00:00:00:00:00", 65536, ethernet=False, up=True, carrier=True)
@@ -27,7 +28,7 @@ def facts(*others: Link, nic: Link = NIC) -> Facts:
 
 
 OURS = upper("mvt1", alias="vmnet:lab/web/0")
-DEFAULT = (Route("10.0.0.0/24", "nic0"), Route("default", "nic0"))
+DEFAULT = (route("10.0.0.0/24", "nic0"), route("default", "nic0"))
 
 
 def test_a_refusal_becomes_an_error_at_its_place() -> None:

@@ -8,13 +8,14 @@ import pytest
 from provisioner import naming
 from provisioner.errors import Exit
 from provisioner.network.addressing import assign
-from provisioner.network.facts import Facts, Firewall, ForeignDomain, Link, Route
+from provisioner.network.facts import Facts, Firewall, ForeignDomain, Link
 from provisioner.network.resources import HostAccess, Switch, Vlan
 from provisioner.network.standalone.device import Mark
 from provisioner.plan.load.loader import Loaded, load
 from provisioner.preflight import conflicts, host
 from provisioner.preflight.images import unopenable
 from provisioner.preflight.warnings import warnings
+from tests.builders.addresses import interfaces, route
 from tests.unit.preflight.test_host import (
     DEFAULT,
     FAR,
@@ -53,7 +54,7 @@ FIXES = {
     ),
     "a route elsewhere": (
         loaded(STATIC),
-        replace(READY, routes=(Route("10.0.0.0/24", "tun0"),)),
+        replace(READY, routes=(route("10.0.0.0/24", "tun0"),)),
         "choose a subnet that the host does not use (see: ip route)",
     ),
     "a device of that name": (
@@ -73,7 +74,7 @@ FIXES = {
     ),
     "an address of the host": (
         loaded(STATIC, "address: 10.0.0.5"),
-        replace(READY, links=(replace(NIC, addresses=("10.0.0.5/24",)),)),
+        replace(READY, links=(replace(NIC, addresses=interfaces("10.0.0.5/24")),)),
         "give this NIC another address, or narrow the pool",
     ),
     "no device": (
@@ -273,7 +274,7 @@ def test_what_is_missing_is_what_root_is_asked_for() -> None:
 
 
 def test_a_route_may_be_written_with_bits_behind_its_prefix() -> None:
-    facts = replace(READY, routes=(Route("10.0.0.1/24", "tun0"),))
+    facts = replace(READY, routes=(route("10.0.0.1/24", "tun0"),))
     assert [status for status, _ in told(loaded(STATIC), facts)] == [3]
 
 
@@ -281,29 +282,29 @@ def test_sources_twice_are_listed_and_only_routers_of_the_uplink_count() -> None
     first, second = "02:00:00:00:00:01", "02:00:00:00:00:03"
     allow = f"allow: ['{second}', '{first}', '{second}', '{first}']"
     about = loaded(f"uplink: nic0, mode: source, {allow}")
-    near = replace(NIC, addresses=("10.0.0.7/24",))
-    elsewhere = (Route("default", "nic1", first), Route("10.0.0.0/24", "nic0", ""))
+    near = replace(NIC, addresses=interfaces("10.0.0.7/24"))
+    elsewhere = (route("default", "nic1", first), route("10.0.0.0/24", "nic0", ""))
     assert warnings(about.plan, replace(READY, links=(near,), routes=elsewhere)) == [
         f"web, NIC 0: its list names {first}, {second} twice"
     ]
 
 
 def test_devices_of_the_plan_do_not_count_as_other_routes() -> None:
-    routes = replace(READY, routes=(Route("10.0.0.0/24", FAR),))
+    routes = replace(READY, routes=(route("10.0.0.0/24", FAR),))
     about = loaded("switch: true, subnet: 10.0.0.0/24")
-    switch = Switch(LOWER, FAR, ("10.0.0.1/24",), 1500, GROUP, "")
+    switch = Switch(LOWER, FAR, interfaces("10.0.0.1/24"), 1500, GROUP, "")
     assert told(about, routes, {("switch", LOWER): switch}) == []
     assert [status for status, _ in told(about, routes)] == [3]
 
 
 def test_routes_without_a_device_or_by_default_take_no_subnet() -> None:
-    routes = (Route("default", "tun0"), Route("10.0.0.0/24", ""))
+    routes = (route("default", "tun0"), route("10.0.0.0/24", ""))
     assert told(loaded(STATIC), replace(READY, routes=routes)) == []
     assert told(loaded(STATIC), DEFAULT) == []
 
 
 def test_equally_long_routes_elsewhere_still_overlap() -> None:
-    routes = (Route("10.0.0.0/24", "nic0"), Route("10.0.0.0/24", "tun0"))
+    routes = (route("10.0.0.0/24", "nic0"), route("10.0.0.0/24", "tun0"))
     assert [status for status, _ in told(loaded(STATIC), replace(READY, routes=routes))] == [3]
 
 

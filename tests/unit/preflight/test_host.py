@@ -8,7 +8,7 @@ import pytest
 from provisioner import naming
 from provisioner.network import devices, uplink
 from provisioner.network.addressing import assign
-from provisioner.network.facts import Facts, Firewall, ForeignDomain, Link, Route
+from provisioner.network.facts import Facts, Firewall, ForeignDomain, Link
 from provisioner.network.resources import Macvtap, Nat, Switch, Vlan
 from provisioner.plan.choices import Mode
 from provisioner.plan.ip import address
@@ -17,6 +17,7 @@ from provisioner.preflight import conflicts, host
 from provisioner.preflight.hosted_plan import HostedPlan
 from provisioner.preflight.warnings import warnings
 from provisioner.resource import Key, Resource
+from tests.builders.addresses import interfaces, route
 
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 1500, ethernet=True, up=True, carrier=True)
 WIFI = replace(NIC, name="wlan0", wireless=True)
@@ -157,7 +158,7 @@ def test_many_that_sit_on_an_uplink_are_counted() -> None:
     )
 
 
-DEFAULT = replace(READY, routes=(Route("default", "nic0"), Route("10.0.0.0/24", "nic0")))
+DEFAULT = replace(READY, routes=(route("default", "nic0"), route("10.0.0.0/24", "nic0")))
 
 
 def test_the_nic_of_the_default_route_is_not_given_away() -> None:
@@ -189,7 +190,7 @@ def test_a_guest_that_has_the_nic_already_keeps_it() -> None:
 
 
 def test_the_nics_of_other_routes_can_be_given_away() -> None:
-    facts = replace(READY, routes=(Route("10.0.0.0/24", "nic0"), Route("default", "nic1")))
+    facts = replace(READY, routes=(route("10.0.0.0/24", "nic0"), route("default", "nic1")))
     assert told(loaded("uplink: nic0, mode: passthru"), facts) == []
 
 
@@ -331,8 +332,8 @@ def test_sources_that_are_missing_or_said_twice_are_warned_of() -> None:
 def test_a_router_in_a_list_of_sources_is_warned_of_where_the_host_uses_it() -> None:
     mac = "02:00:00:00:00:01"
     plan = loaded(f"uplink: nic0, mode: source, allow: ['{mac}']").plan
-    bare = replace(READY, routes=(Route("default", "nic0", mac),))
-    host = replace(bare, links=(LO, replace(NIC, addresses=("10.0.0.7/24",))))
+    bare = replace(READY, routes=(route("default", "nic0", mac),))
+    host = replace(bare, links=(LO, replace(NIC, addresses=interfaces("10.0.0.7/24"))))
     assert warnings(plan, bare) == []
     assert warnings(plan, host) == [
         (
@@ -394,7 +395,7 @@ def test_the_names_of_what_the_plan_has_are_its_own() -> None:
         Link(name, 8, "", "02:00:00:00:00:80", 1500, ethernet=True, up=True, carrier=True)
         for name in (LOWER, FAR, BRIDGE)
     )
-    switch = Switch(LOWER, FAR, ("10.0.0.1/24",), 1500, GROUP, "")
+    switch = Switch(LOWER, FAR, interfaces("10.0.0.1/24"), 1500, GROUP, "")
     found = told(loaded(LAB_SWITCH), replace(READY, links=links), {("switch", LOWER): switch})
     assert found == []
     vlan = Vlan(VLAN, "nic0", 42, 1500, GROUP, "")
@@ -420,11 +421,11 @@ def test_a_domain_of_somebody_else_is_a_conflict(foreign: ForeignDomain) -> None
 
 def test_an_address_that_the_host_has_is_a_conflict_unless_vmnet_made_it() -> None:
     about = loaded("uplink: nic0, subnet: 10.0.0.0/24", "address: 10.0.0.5")
-    theirs = replace(NIC, addresses=("10.0.0.5/24",))
+    theirs = replace(NIC, addresses=interfaces("10.0.0.5/24"))
     assert told(about, replace(READY, links=(theirs,))) == [
         (3, "p:5:40 the address 10.0.0.5 is this host's own, on nic0")
     ]
-    ours = on_nic("mine", "macvlan", group=GROUP, addresses=("10.0.0.5/32",))
+    ours = on_nic("mine", "macvlan", group=GROUP, addresses=interfaces("10.0.0.5/32"))
     assert told(about, replace(READY, links=(NIC, ours))) == []
 
 
@@ -447,9 +448,9 @@ def test_addresses_that_nobody_was_told_to_take_are_nobodys() -> None:
 def test_routes_through_the_uplink_and_from_the_plan_are_no_overlap() -> None:
     about = loaded("uplink: nic0, subnet: 10.0.0.0/24")
     ours = on_nic("mine", "macvlan", group=GROUP)
-    routes = (Route("10.0.0.0/16", "nic0"), Route("10.0.0.5/32", "mine"), Route("10.0.0.0/8", ""))
+    routes = (route("10.0.0.0/16", "nic0"), route("10.0.0.5/32", "mine"), route("10.0.0.0/8", ""))
     assert told(about, Facts(links=(NIC, ours), routes=routes, vhost=True)) == []
-    other = replace(READY, routes=(Route("10.0.0.128/25", "docker0"), Route("fd00::/8", "nic1")))
+    other = replace(READY, routes=(route("10.0.0.128/25", "docker0"), route("fd00::/8", "nic1")))
     assert told(about, other) == [
         (
             3,
@@ -463,7 +464,7 @@ def test_routes_through_the_uplink_and_from_the_plan_are_no_overlap() -> None:
 
 def test_host_access_of_another_plan_is_on_the_same_wire() -> None:
     sibling = on_nic("mva0123456789", "macvlan", alias="vmnet:other/lan")
-    routes = (Route("10.0.0.5/32", sibling.name), Route("10.0.0.0/24", "nic0"))
+    routes = (route("10.0.0.5/32", sibling.name), route("10.0.0.0/24", "nic0"))
     facts = replace(READY, links=(NIC, sibling), routes=routes)
     assert told(loaded("uplink: nic0, subnet: 10.0.0.0/24"), facts) == []
     elsewhere = replace(facts, links=(NIC, replace(sibling, lower=77)))
@@ -474,7 +475,7 @@ def test_host_access_of_another_plan_is_on_the_same_wire() -> None:
 
 def test_a_subnet_may_move_from_one_network_of_the_plan_to_another() -> None:
     ours = on_nic("mvh0123456789", "veth", group=GROUP)
-    facts = replace(READY, links=(NIC, ours), routes=(Route("10.0.0.0/24", ours.name),))
+    facts = replace(READY, links=(NIC, ours), routes=(route("10.0.0.0/24", ours.name),))
     assert told(loaded("switch: true, subnet: 10.0.0.0/24"), facts) == []
 
 
@@ -510,7 +511,7 @@ def test_an_alias_that_only_looks_like_vmnets_names_no_plan() -> None:
 
 
 def test_a_wide_route_elsewhere_takes_nothing_from_the_uplinks_own() -> None:
-    own, vpn = Route("10.0.0.0/24", "nic0"), Route("10.0.0.0/8", "tun0")
+    own, vpn = route("10.0.0.0/24", "nic0"), route("10.0.0.0/8", "tun0")
     about = loaded("uplink: nic0, subnet: 10.0.0.0/24")
     assert told(about, replace(READY, routes=(own, vpn))) == []
     assert [status for status, _ in told(about, replace(READY, routes=(vpn,)))] == [3]

@@ -2,11 +2,22 @@ from ipaddress import ip_address
 
 from provisioner.network.facts import Link
 from provisioner.preflight.conflicts import held_by_host
+from tests.builders.addresses import interfaces
 
 
 def link(name: str, *addresses: str) -> Link:
     mac = "02:00:00:00:00:01"
-    return Link(name, 7, "", mac, 1500, ethernet=True, up=True, carrier=True, addresses=addresses)
+    return Link(
+        name,
+        7,
+        "",
+        mac,
+        1500,
+        ethernet=True,
+        up=True,
+        carrier=True,
+        addresses=interfaces(*addresses),
+    )
 
 
 def test_an_address_that_the_host_has_on_any_device_is_taken() -> None:

@@ -11,8 +11,9 @@ from provisioner.network.resources import Macvtap, Switch
 from provisioner.plan.choices import Mode
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.resource import Key, Resource, by_key
+from tests.builders.addresses import interfaces
 
-SWITCH = Switch("mvl1", "mvh1", ("10.77.0.1/24",), 1500, 7, "vmnet:lab/lan")
+SWITCH = Switch("mvl1", "mvh1", interfaces("10.77.0.1/24"), 1500, 7, "vmnet:lab/lan")
 WEB_TAP = Macvtap("mvt1", "mvl1", Mode.BRIDGE, "02:00:00:00:00:01", 1500, 7, "vmnet:lab/web/0", "a")
 DB_TAP = Macvtap("mvt2", "mvl1", Mode.BRIDGE, "02:00:00:00:00:02", 1500, 7, "vmnet:lab/db/0", "b")
 

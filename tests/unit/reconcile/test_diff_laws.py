@@ -4,6 +4,7 @@ import random
 import types
 from dataclasses import Field, fields, replace
 from graphlib import TopologicalSorter
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -31,6 +32,7 @@ from provisioner.reconcile.desired import desired
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.reconcile.resources import AnyResource
 from provisioner.resource import Key, Leftover, Resource, Resources, by_key
+from tests.builders.addresses import interfaces, networks
 
 KINDS: tuple[type[Any], ...] = get_args(AnyResource)
 HOME = "/state/lab"
@@ -62,6 +64,10 @@ BY_TYPE: dict[Any, tuple[Any, ...]] = {
     str: ("", "x"),
     int: (1, 2),
     bool: (True, False),
+    IPv4Interface: interfaces("10.0.0.1/24", "10.0.0.2/32"),
+    IPv6Interface: interfaces("fd00::1/64"),
+    IPv4Network: networks("10.0.0.1/32"),
+    IPv6Network: networks("fd00::1/128"),
 }
 
 
