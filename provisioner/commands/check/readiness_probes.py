@@ -27,7 +27,7 @@ class ReadinessProbes:
     """The signs that a plan's VMs are waited for; `agents` are the VMs whose agent has come."""
 
     ends: Endpoints
-    images: "Mapping[str, ImageTraits]" = field(default_factory=dict)  # by VM; micro's if absent
+    images: "Mapping[str, ImageTraits]"  # by VM; micro's if absent
     agents: set[str] = field(default_factory=set)
 
     def own(self, vms: Collection[str]) -> dict[str, tuple[Sign, ...]]:

@@ -36,15 +36,14 @@ def ensure(folder: Path, vm: str) -> HostKey:
 
 
 def remove(folder: Path, vm: str) -> None:
-    """Forget the key pair of a VM; one that is gone already is fine."""
+    """Delete the key pair of a VM; one that is gone already is fine."""
     shutil.rmtree(folder / vm, ignore_errors=True)
 
 
 def publish(folder: Path, plan: str) -> Path:
-    """Write the known_hosts of a plan beside the folder of its keys, and give its path.
+    """Write the known_hosts of a plan beside the folder of its keys, and return its path.
 
-    It is made anew of all keys that are there, by one after the other: VMs start side by side.
-    Whoever is about to use it may call this first: it costs next to nothing.
+    It is written anew from all keys that are there, by one after the other: VMs start side by side.
     Raises VmnetError when it cannot be written.
     """
     path = known_hosts(folder)
@@ -67,7 +66,7 @@ def known_hosts(folder: Path) -> Path:
 
 
 def _private(folder: Path) -> None:
-    """Make a folder that only we may enter, or see that it is one. Raises VmnetError."""
+    """Make a folder that only we may enter, or verify that it is one. Raises VmnetError."""
     try:
         folder.mkdir(_FOLDER_MODE)
     except FileExistsError:

@@ -74,24 +74,17 @@ def _raw_terminal() -> Iterator[None]:
 
 @contextmanager
 def _size_changes(wanted: bool) -> Iterator[int | None]:  # noqa: FBT001
-    """Return a descriptor that can be read at once, and whenever our terminal has another size."""
+    """Return an eventfd that can be read at once, and whenever our terminal has another size."""
     if not wanted or not sys.stdout.isatty():
         yield None
         return
-    ours, signals = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def changed(_number: int, _frame: object) -> None:
-        with suppress(BlockingIOError):  # a change is already reported
-            os.write(signals, b"w")
-
-    before = signal.signal(signal.SIGWINCH, changed)
+    changes = os.eventfd(1)
+    before = signal.signal(signal.SIGWINCH, lambda _number, _frame: os.eventfd_write(changes, 1))
     try:
-        changed(0, None)
-        yield ours
+        yield changes
     finally:
         signal.signal(signal.SIGWINCH, before)
-        os.close(ours)
-        os.close(signals)
+        os.close(changes)
 
 
 class _Relay:
@@ -116,7 +109,7 @@ class _Relay:
                 self._here not in ready or self._to_guest()
             )
             if self._resized and self._changes is not None and self._changes in ready:
-                os.read(self._changes, _PIECE)
+                os.eventfd_read(self._changes)
                 size = os.get_terminal_size(self._out)
                 self._resized(size.lines, size.columns)
 
