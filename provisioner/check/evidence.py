@@ -21,7 +21,7 @@ class Point(StrEnum):
 
 
 class Heading(StrEnum):
-    """Which way a frame went at a point."""
+    """The direction of a frame at a point."""
 
     OUT = "out"  # at a macvtap: from the guest; at the uplink: to the wire
     IN = "in"  # at a macvtap: to the guest; at the uplink: from the wire
@@ -121,7 +121,7 @@ class Evidence:
     expected: bool  # True: should have come through
     uplink: Uplink
     owners: tuple[str, ...] = ()  # MACs that answered who-has for the address, from any vantage
-    near: tuple[str, ...] = ()  # those of them that the source itself would have heard
+    near: tuple[str, ...] = ()  # those of them that the source itself would receive
     source_address: Address | None = None  # the source's own, of the same version
     source_owners: tuple[str, ...] = ()  # MACs that answered who-has for that one
     sightings: frozenset[Sighting] = frozenset()
@@ -132,9 +132,9 @@ class Evidence:
     packet: int = 0  # bytes that should pass
     other_family: bool | None = None  # whether the same pair works by the other IP version
     gone_by: str = ""  # MAC of a router that handed the packets on, when not the target's own
-    refused: bool = False  # a port said "refused": the target is alive, nothing listens
+    refused: bool = False  # by a port: the target is alive, nothing listens
     note: str = ""  # what the measuring program itself printed
-    untested: bool = False  # nothing was measured: what else is known may say why
+    untested: bool = False  # nothing was measured: what else is known may show why
     value: str = ""  # what was measured instead of what was wanted: "status 500"
 
     @property

@@ -29,7 +29,7 @@ class Result:
 
     @property
     def met(self) -> bool:
-        """Tell whether the expectation was met; what could not be measured never counts as met."""
+        """Whether the expectation was met; what could not be measured never counts as met."""
         match self.pair.expected:
             case Expected.REACHES:
                 return self.reached is True and not self.wrong
@@ -40,7 +40,7 @@ class Result:
 
     @property
     def observed(self) -> str:
-        """Say what was seen."""
+        """What was observed, in a few words."""
         match self.reached:
             case True:
                 return self.wrong or "reaches"
@@ -54,7 +54,7 @@ class Vantage(StrEnum):
     """Where a measurement was made from."""
 
     AGENT = "inside the guest"  # a program that the guest agent ran
-    MACVTAP = "at its macvtap"  # frames sent and heard in the guest's place, its stack not asked
+    MACVTAP = "at its macvtap"  # frames sent and received in the guest's place, its stack not asked
     HOST = "the host's own stack"
     PEER = "another host, by ssh"
 
@@ -69,7 +69,7 @@ OWN_MTU = "the guest's own MTU is"
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What came of one check that the user has written, as the measuring program told it."""
+    """What came of one check that the user has written, as the measuring program reports it."""
 
     reached: bool | None  # None: it could not be tested
     seconds: float | None = None
@@ -83,7 +83,7 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong, in one sentence; the command that mends it; what was seen."""
+    """What is wrong, in one sentence; the command that fixes it; what was seen."""
 
     what: str
     fix: str

@@ -1,4 +1,4 @@
-"""vmnet explain A B: the way of a frame, step by step, from the plan alone."""
+"""vmnet explain A B: the path of a frame, step by step, from the plan alone."""
 
 import re
 from dataclasses import asdict
@@ -36,16 +36,17 @@ def explain(
     """Explain how a frame gets from A to B and back: VMs, host, gateway, or an address."""
     with running(command.EXPLAIN, json=json):
         from provisioner.network.addressing import assign
-        from provisioner.reachability import explain as ways
-        from provisioner.reachability import explain_text as texts
+        from provisioner.reachability import explain, explain_text
 
         source, to = _ends(words)
         plan = plan_target(file).plan
-        path = ways.explain(plan, assign(plan), source, to, reflects=hairpin)
+        path = explain.explain(plan, assign(plan), source, to, reflects=hairpin)
         if json:
             output.typed(json_document(**asdict(path)))
         else:
-            output.typed((texts.as_mermaid if mermaid else texts.as_text)(path).rstrip("\n"))
+            output.typed(
+                (explain_text.as_mermaid if mermaid else explain_text.as_text)(path).rstrip("\n")
+            )
 
 
 def _ends(words: list[str]) -> tuple[str, str]:

@@ -119,19 +119,14 @@ def _table(verdict: "Verdict", rows: "Sequence[Lab]") -> "Table":
 def _row(cells: "dict[tuple[Place, Place], PingCell]") -> list[str]:
     from provisioner.reachability.experiment import Place
 
-    ways = (
-        (Place.A, Place.B),
-        (Place.A, Place.HOST),
-        (Place.B, Place.HOST),
-        (Place.A, Place.OUTSIDE),
-        (Place.B, Place.OUTSIDE),
-    )
-    pairs = [(cells.get((s, t)), cells.get((t, s))) for s, t in ways]
+    a, b = Place.A, Place.B
+    columns = (a, b), (a, Place.HOST), (b, Place.HOST), (a, Place.OUTSIDE), (b, Place.OUTSIDE)
+    pairs = [(cells.get((s, t)), cells.get((t, s))) for s, t in columns]
     return [_cell(there, back) if there and back else "" for there, back in pairs]
 
 
 def _cell(there: "PingCell", back: "PingCell") -> str:
-    """Say documented / measured for both directions, in one word where they agree."""
+    """Return documented / measured for both directions, in one word where they agree."""
     documented = "yes" if there.documented.works else "no"
     measured = there.observed
     if measured != back.observed:

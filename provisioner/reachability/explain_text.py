@@ -1,4 +1,4 @@
-"""The way of a frame (reachability/explain.py) as text for people, and as a Mermaid flowchart."""
+"""The path of a frame (reachability/explain.py) as text, and as a Mermaid flowchart."""
 
 from provisioner.reachability.explain import Explanation
 
@@ -6,7 +6,7 @@ _SYMBOLS = {True: "✓", False: "✗", None: "?"}
 
 
 def as_text(found: Explanation) -> str:
-    """Write the way for people, a step per line."""
+    """Return the path as text, a step per line."""
     lines = [f"{found.source} -> {found.target} on network {found.network}: {found.verdict}"]
     lines.append(f"  because {found.why}")
     for title, steps in (("the question", found.there), ("the answer", found.back)):
@@ -16,7 +16,7 @@ def as_text(found: Explanation) -> str:
 
 
 def as_mermaid(found: Explanation) -> str:
-    """Write the way as a Mermaid flowchart."""
+    """Return the path as a Mermaid flowchart."""
     lines = ["flowchart LR"]
     for prefix, steps in (("q", found.there), ("a", found.back)):
         for number, step in enumerate(steps):

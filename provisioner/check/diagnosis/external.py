@@ -1,4 +1,4 @@
-"""What can be wrong when another machine asks: no way to log in, or its frames are lost."""
+"""What can be wrong when another machine asks: it cannot be logged in to, or frames are lost."""
 
 from provisioner.check.diagnosis.fixes import watch
 from provisioner.check.diagnosis.path import ASKED, REPLIED, saw

@@ -62,7 +62,7 @@ def twice(e: Evidence) -> Finding | None:
 
 
 def small(e: Evidence) -> Finding | None:
-    """Blame an MTU on the way."""
+    """Blame an MTU on the path."""
     if not e.packet:
         return None
     if e.note.startswith(OWN_MTU):
