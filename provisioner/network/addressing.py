@@ -120,10 +120,8 @@ def _met_at(plan: Plan, network: Network) -> Iterator[Address]:
         int(one.ip) for key, _ in plan.nics_on(network) for one in nics[key].addresses
     )
     for pool in pools.of(network):
-        (number,) = _spread(
-            plan.name, [NicId(f"host of {network.name}", 0)], pool, taken | pool.reserved
-        ).values()
-        yield pool.subnet[number - int(pool.subnet.network_address)]
+        host = NicId(f"host of {network.name}", 0)
+        yield _spread(plan.name, [host], pool, taken | pool.reserved)[host].ip
 
 
 def with_macs(plan: Plan, nics: Nics, macs: Mapping[str, str]) -> dict[NicId, NicConfig]:
@@ -143,27 +141,26 @@ def _derived(plan: Plan) -> dict[NicId, list[Interface]]:
         for pool in pools.of(network):
             given = pool.assigned(nic for _, nic in there)
             wanting = [key for key, nic in there if pool.wants(nic)]
-            for key, number in _spread(plan.name, wanting, pool, given | pool.reserved).items():
-                address = pool.subnet.network_address + (number - int(pool.subnet.network_address))
-                one = ip_interface(f"{address}/{pool.subnet.prefixlen}")
+            for key, one in _spread(plan.name, wanting, pool, given | pool.reserved).items():
                 found.setdefault(key, []).append(one)
     return found
 
 
 def _spread(
     plan: str, wanting: Sequence[NicId], pool: Pool, taken: frozenset[int]
-) -> dict[NicId, int]:
-    """Return for each NIC the first free number on its own walk through the pool."""
+) -> dict[NicId, Interface]:
+    """Return for each NIC the first free address on its own walk through the pool."""
     size = pool.last - pool.first + 1
     hashed = sorted(
         (naming.digest("address", plan, key.vm, str(key.number), size=16), key) for key in wanting
     )
     busy = set(taken)
-    found: dict[NicId, int] = {}
+    found: dict[NicId, Interface] = {}
     for digest, key in hashed:
         chosen = next(at + pool.first for at in _walk(digest, size) if at + pool.first not in busy)
         busy.add(chosen)
-        found[key] = chosen
+        address = pool.subnet[chosen - int(pool.subnet.network_address)]
+        found[key] = ip_interface(f"{address}/{pool.subnet.prefixlen}")
     return found
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from provisioner import naming
 from provisioner.network.addressing import resolvers
+from provisioner.network.nftables import DEVICE, checked
 from provisioner.network.resources import Dhcp
 from provisioner.plan import pools
 from provisioner.plan.ip import is_address
@@ -32,7 +33,6 @@ _ADVERTISED_EVERY: Final = 60
 _RA_PREFIX: Final = 64  # dnsmasq advertises no other length; SLAAC has no other (RFC 4862, 5.5.3)
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NETWORK = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _FILE = re.compile(r"(?P<network>[a-z0-9][a-z0-9_-]*)-(?P<digest>[0-9a-f]{10})\.conf")
 
 
@@ -42,7 +42,7 @@ def served(plan: Plan, network: Network, device: str, nics: Nics, home: str) -> 
     `device` is the host's, where the guests are. The file in `home` is named after a digest of its
     content. Raises ValueError for text that is not the name or device it should be.
     """
-    name = _checked(_NETWORK, network.name)
+    name = checked(_NETWORK, network.name)
     lines = [
         *_of_server(plan, network, device),
         *_of_ranges(network, device),
@@ -87,8 +87,8 @@ def leased(text: str) -> dict[str, str]:
 
 
 def _of_server(plan: Plan, network: Network, device: str) -> Iterator[str]:
-    domain = _checked(_LABEL, plan.name)
-    yield f"interface={_checked(_DEVICE, device)}"
+    domain = checked(_LABEL, plan.name)
+    yield f"interface={checked(DEVICE, device)}"
     yield "except-interface=lo"
     yield "bind-dynamic"  # only the addresses of that device, those that it gets later too
     yield "no-hosts"
@@ -140,7 +140,7 @@ def _of_options(network: Network) -> Iterator[str]:
 
 def _of_guest(plan: str, vm: str, config: NicConfig) -> Iterator[str]:
     """Return the lease of the NIC's MAC, and the names of all its addresses."""
-    name = _checked(_LABEL, vm)
+    name = checked(_LABEL, vm)
     four, six = _by_version(one.ip for one in config.addresses)
     for address in four[:1]:
         yield f"dhcp-host={config.mac},{address},{name}"
@@ -157,10 +157,3 @@ def _by_version(addresses: Iterable[Address]) -> tuple[list[str], list[str]]:
     every = tuple(addresses)
     four, six = ([x for x in every if isinstance(x, kind)] for kind in (IPv4Address, IPv6Address))
     return list(map(str, four)), list(map(str, six))
-
-
-def _checked(form: re.Pattern[str], text: str) -> str:
-    """Return the text if it has that form: no other gets into the configuration."""
-    if not form.fullmatch(text):
-        raise ValueError(text)
-    return text

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from provisioner.network.nft_ruleset import Table, is_marked
+from provisioner.network.nft_ruleset import Table, is_marked, packets
 from provisioner.network.nftables import Chain, Hook, definition, deletion
 from provisioner.plan import units
 from provisioner.plan.scalars import BadValue, quoted
@@ -17,7 +17,6 @@ _MOST_DELAY_S: Final = 60.0
 _LEAST_RATE: Final = 8000.0  # bit/s: nft counts whole bytes, and less is not a link
 _SCALE: Final = 10000
 _COMMENT = re.compile(r'comment "vmnet link: ([^"]*)"')
-_PACKETS = re.compile(r"\bcounter packets (\d+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +141,5 @@ def observed(tables: Iterable[Table]) -> dict[str, Found]:
             continue
         rules = [rule for chain in table.chains for rule in chain.rules]
         words = dict.fromkeys(one[1] for rule in rules if (one := _COMMENT.search(rule)))
-        dropped = sum(int(n) for rule in rules for n in _PACKETS.findall(rule))
-        found[table.name.removeprefix(PREFIX)] = Found(", ".join(words), dropped)
+        found[table.name.removeprefix(PREFIX)] = Found(", ".join(words), packets(rules))
     return found

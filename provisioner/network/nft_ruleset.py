@@ -203,9 +203,13 @@ def dropped(tables: Iterable[Table]) -> dict[str, int]:
         if table.family == "netdev" and _is_ours(table):
             for chain in table.chains:
                 if chain.hook:
-                    counted = (int(n) for rule in chain.rules for n in _PACKETS.findall(rule))
-                    found[chain.hook.device] = sum(counted)
+                    found[chain.hook.device] = packets(chain.rules)
     return found
+
+
+def packets(rules: Iterable[str]) -> int:
+    """Return how many packets the rules that count have met."""
+    return sum(int(n) for rule in rules for n in _PACKETS.findall(rule))
 
 
 def _is_ours(table: Table) -> bool:

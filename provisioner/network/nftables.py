@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RECORD: Final = "record"
 """A chain without a hook, where host/network/forwarding.py notes what was before; no marks."""
 
-_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _ABOUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NOBODY: Final = str(IPv4Address(0))
@@ -74,7 +74,7 @@ def guard(plan: str, tap: str, config: NicConfig, level: SpoofGuard) -> Guard:
     ValueError for text that is not a device.
     """
     table = table_name(plan, tap)
-    hook = Hook("filter", "egress", _checked(_DEVICE, tap), 0, "accept")
+    hook = Hook("filter", "egress", checked(DEVICE, tap), 0, "accept")
     strict = _strict(config) if level == SpoofGuard.STRICT else ()
     rules = (f"ether saddr != {config.mac} counter drop", *strict)
     marks, text = _marked(plan, "netdev", table, Chain("egress", hook, rules))
@@ -90,7 +90,7 @@ def nat(plan: str, network: str, device: str, subnets: Iterable[Subnet]) -> Nat:
     Raises ValueError for text that is not a device.
     """
     table = table_name(plan, network)
-    own = f'"{_checked(_DEVICE, device)}"'
+    own = f'"{checked(DEVICE, device)}"'
     by_version: dict[int, list[str]] = {}
     for subnet in dict.fromkeys(subnets):
         by_version.setdefault(subnet.version, []).append(str(subnet))
@@ -118,7 +118,7 @@ def isolation(plan: str, network: str, device: str) -> Nat:
     not forwarded, and passes. Raises ValueError for text that is not a device.
     """
     table = table_name(plan, network)
-    own = f'"{_checked(_DEVICE, device)}"'
+    own = f'"{checked(DEVICE, device)}"'
     drops = f"iifname {own} counter drop", f"oifname {own} counter drop"
     passing = Chain("passing", _PASSING, (*_reflected(device, own), *drops))
     marks, text = _marked(plan, "inet", table, passing)
@@ -137,7 +137,7 @@ def is_named_as_ours(table: str) -> bool:
 
 def table_name(plan: str, about: str) -> str:
     """Return the table's name of a network or macvtap. Raises ValueError for what is not a name."""
-    return prefix(_checked(_PLAN, plan)) + _checked(_ABOUT, about)
+    return prefix(checked(_PLAN, plan)) + checked(_ABOUT, about)
 
 
 def table_comment(family: str, table: str) -> str:
@@ -232,8 +232,8 @@ def deletion(family: str, table: str) -> str:
     return f"table {family} {table}\ndelete table {family} {table}\n"
 
 
-def _checked(form: re.Pattern[str], text: str) -> str:
-    """Return the text if it has that form: no other gets into a script."""
+def checked(form: re.Pattern[str], text: str) -> str:
+    """Return the text if it has that form: no other gets into a script. Raises ValueError."""
     if not form.fullmatch(text):
         raise ValueError(text)
     return text

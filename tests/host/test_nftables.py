@@ -12,7 +12,7 @@ from provisioner.host.network import forwarding, impairment
 from provisioner.host.network import nftables as nft
 from provisioner.network import nftables
 from provisioner.network.addressing import NicConfig
-from provisioner.network.impairment import Impairment
+from provisioner.network.impairment import Found, Impairment
 from provisioner.network.resources import Guard, Nat
 from provisioner.plan.choices import SpoofGuard
 from provisioner.plan.mac import Mac
@@ -204,7 +204,7 @@ def test_a_link_is_not_made_worse_with_the_table_of_somebody_else() -> None:
     ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
     told(f"table netdev vmnetlink_{TAP} {{\nchain c {{ }}\n}}")
     before = told("list", "ruleset")
-    assert impairment.of([TAP]) == {}
+    assert impairment.found_on([TAP]) == {}
     with pytest.raises(VmnetError) as caught:
         impairment.set_on(TAP, Impairment(loss=0.5))
     assert caught.value.status == Exit.CONFLICT
@@ -216,7 +216,7 @@ def test_a_link_is_not_made_worse_with_the_table_of_somebody_else() -> None:
 def test_a_link_that_was_made_worse_is_as_it_was_again() -> None:
     ip("link add low0 type veth peer name far0", f"link add link low0 name {TAP} type macvtap")
     impairment.set_on(TAP, Impairment(loss=0.5))
-    assert impairment.of([TAP]) == {TAP: "loss 50%"}
+    assert impairment.found_on([TAP]) == {TAP: Found("loss 50%", 0)}
     impairment.clear(TAP)
     assert told("list", "ruleset") == ""
 

@@ -19,11 +19,6 @@ from provisioner.reconcile.resources import Look
 _PATIENCE_S: Final = 30
 
 
-def of(devices: Collection[str]) -> dict[str, str]:
-    """Return what is done to these devices, as "loss 5%"; those that are left alone are absent."""
-    return {name: found.words for name, found in found_on(devices).items() if found.words}
-
-
 def found_on(devices: Collection[str]) -> dict[str, Found]:
     """Read what is done to these devices, and the frames that it has cost."""
     found = {

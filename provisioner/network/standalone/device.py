@@ -8,7 +8,7 @@ written by root alone and read by everybody, so it tells a user which devices we
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, islice
 from typing import Final, TypeVar
 
 from provisioner import naming
@@ -112,13 +112,8 @@ def free_names(name: str, number: int, taken: Collection[str]) -> Iterator[str]:
     if name and number == 1:
         yield stem
         return
-    left = number
-    for at in count():
-        if left == 0:
-            return
-        if (one := f"{stem}{at}") not in taken:
-            left -= 1
-            yield one
+    numbered = (f"{stem}{at}" for at in count())
+    yield from islice((one for one in numbered if one not in taken), number)
 
 
 def planned(wish: Wish, uplink: Link, taken: Collection[str]) -> tuple[Macvtap, ...]:
