@@ -44,9 +44,10 @@ def measure() -> Measured:
         where = dict(zip(Place, made, strict=True))
         versions = run_in(where[Place.A], _versions)
         _build(everything, where, versions)
-        answered = _pinged(_pings(everything, versions), where, _ISOLATED_S, _TRIES)
-        missing = [p for p in _expected(everything, versions) if p not in answered]
-        if missing:
+        pings = _pings(everything, versions)
+        answered = _pinged(pings, where, _ISOLATED_S, _TRIES)
+        documented = (p for p in pings if everything[p[0]].documented(*p[1:3]).works)
+        if missing := [p for p in documented if p not in answered]:
             answered |= _pinged(missing, where, _PATIENCE_S, 4 * _TRIES)
     return Measured(os.uname().release, versions, answered)
 
@@ -62,17 +63,14 @@ def _versions() -> tuple[int, ...]:
 
 
 def _build(everything: Sequence[Lab], where: dict[Place, int], versions: tuple[int, ...]) -> None:
-    both = [lab for lab in everything if lab.b]
     outside, host = where[Place.OUTSIDE], where[Place.HOST]
-    ends = [messages.end(lab, Place.A, where[Place.A]) for lab in everything]
-    ends += [messages.end(lab, Place.B, where[Place.B]) for lab in both]
-
+    ends = [messages.end(lab, at, where[at]) for lab in everything for at in lab.ends]
     _make("veth", host, [messages.uplink(lab, outside) for lab in everything])
     _make("bridge", outside, [messages.switch(lab) for lab in everything])
     _make("macvlan", host, ends)
-    for place in Place:
-        of = both if place is Place.B else everything
-        _make("", where[place], [messages.activation(lab, place, versions) for lab in of])
+    for at in Place:
+        there = [lab for lab in everything if at in lab.places]
+        _make("", where[at], [messages.activation(lab, at, versions) for lab in there])
 
 
 def _make(kind: str, namespace: int, batches: Sequence[Sequence["Message"]]) -> None:
@@ -91,10 +89,6 @@ def _pings(everything: Iterable[Lab], versions: Iterable[int]) -> list[Ping]:
         for source, target in lab.pings
         for version in versions
     ]
-
-
-def _expected(everything: Sequence[Lab], versions: Iterable[int]) -> list[Ping]:
-    return [p for p in _pings(everything, versions) if everything[p[0]].documented(*p[1:3]).works]
 
 
 def _pinged(
