@@ -161,7 +161,7 @@ def test_a_guest_that_comes_up_later_is_told_when_it_does(far: Namespace) -> Non
 def test_watching_lets_a_booting_guest_keep_its_ipv6_address(far: Namespace) -> None:
     with far.entered():
         ip(f"addr add {SIX}/64 dev far")
-    found = neighbours.neighbours("near", {SIX: FAR}, deadline_s=10, every_s=0.05)
+    found = dict(watching({SIX: FAR}))
     with far.entered():
         lines = Path("/proc/thread-self/net/if_inet6").read_text().splitlines()
     flags = [int(line.split()[4], 16) for line in lines if line.startswith("fd00")]
@@ -170,7 +170,8 @@ def test_watching_lets_a_booting_guest_keep_its_ipv6_address(far: Namespace) -> 
 
 def test_no_target_is_asked_for_more_than_twenty_times_a_second(far: Namespace) -> None:
     with reacting(far, always()) as requests:
-        neighbours.neighbours("near", {FOUR: FAR}, deadline_s=0.5, every_s=0.001)
+        with Wire("near") as wire:
+            assert not list(neighbours.watch(wire, {FOUR: FAR}, 0.5, every_s=0.001))
         assert 2 <= len(requests) <= 11
 
 

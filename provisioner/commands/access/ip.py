@@ -72,7 +72,7 @@ class _Search:
     def _listen(self, seconds: float) -> None:
         devices = {link: key for key, link in self._links.items()}
         try:
-            heard = listen.listen(devices.keys(), seconds, lambda _: False)
+            heard = listen.listen(devices.keys(), seconds)
         except VmnetError as error:
             self._session.tell(f"cannot listen: {error.what}")
             return

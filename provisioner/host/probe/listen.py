@@ -6,7 +6,7 @@ Both directions are seen there in every mode; frames from the guest are the outg
 import select
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,13 +28,8 @@ class Captured:
     claim: Claim | None
 
 
-def listen(
-    devices: Collection[str], seconds: float, enough: Callable[[Captured], bool]
-) -> list[Captured]:
-    """Capture at devices until `enough` is true of a frame, or time is over.
-
-    Raises VmnetError without CAP_NET_RAW.
-    """
+def listen(devices: Collection[str], seconds: float) -> list[Captured]:
+    """Capture at devices for some seconds. Raises VmnetError without CAP_NET_RAW."""
     found: dict[Captured, None] = {}
     with explained(None):
         opened = packet_socket(every_device=True)
@@ -51,10 +46,8 @@ def listen(
                 if about[0] not in devices or _is_tagged(frame):
                     continue
                 outgoing = about[2] == socket.PACKET_OUTGOING
-                one = Captured(about[0], outgoing, frames.source_mac(frame), claims.claim(frame))
-                found[one] = None
-                if enough(one):
-                    break
+                mac, claim = frames.source_mac(frame), claims.claim(frame)
+                found[Captured(about[0], outgoing, mac, claim)] = None
     return list(found)
 
 

@@ -84,7 +84,7 @@ class Sought:
 
 
 def neighbours(
-    device: str, targets: Mapping[Address, Mac], *, deadline_s: float, every_s: float = 0.1
+    device: str, targets: Mapping[Address, Mac], *, deadline_s: float
 ) -> dict[Address, Seen]:
     """Ask for every target at once; return those that answered within `deadline_s` seconds.
 
@@ -96,7 +96,7 @@ def neighbours(
     if not targets:
         return {}
     with Wire(device) as wire:
-        return dict(watch(wire, targets, deadline_s, every_s=every_s))
+        return dict(watch(wire, targets, deadline_s))
 
 
 def watch(
