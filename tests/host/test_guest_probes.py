@@ -1,6 +1,7 @@
 """The probes that run inside guests, run by this host's shell instead of an agent."""
 
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -120,3 +121,17 @@ def test_a_guest_without_a_tool_is_untested(text: str, lacks: str, tmp_path: Pat
     assert done(text, Shell(tmp_path)) == Probed(
         None, note=f"cannot be tested: the guest has {lacks}"
     )
+
+
+def test_addresses_are_pinged_side_by_side_with_packets_of_a_size() -> None:
+    six, silent = ip_address("::1"), ip_address("192.0.2.1")
+    found = Shell().ping({HERE: 1, six: 1, silent: 1}, {HERE: 1500})
+    assert {address: ping.size for address, ping in found.items()} == {HERE: 1500, six: 104}
+    assert Shell().sizes_answered(HERE, [68, 1000, 70_000]) == {68, 1000}
+
+
+def test_nics_are_listed_a_line_each() -> None:
+    ran = Shell().run_script("guest-probe.sh", 5.0, "nics")
+    line = re.compile(rb"\d+ [0-9a-f:]{17} 0x[0-9a-f]+")
+    assert ran.status == 0
+    assert all(line.fullmatch(each) for each in ran.stdout.splitlines())
