@@ -57,7 +57,6 @@ class Endpoint:
     addresses: tuple[Address, ...] = ()  # planned or learnt
     exists: bool = True
     up: bool = True
-    carrier: bool = True
     mode: str = ""  # as it is
     wanted_mode: Mode | None = None
     all_multicast: bool = True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from provisioner.plan.checks import AUTO, GATEWAY, HOST, Check, What
 from provisioner.plan.ip import is_address
 from provisioner.plan.nic_id import NicId
-from provisioner.plan.rules.checks import _is_on, _matching
+from provisioner.plan.rules.checks import is_on, matching
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class _Line:
         known = [vm.name for vm in self.plan.vms]
         check = self.check
         outside = check.source == HOST or check.source in self.plan.hosts
-        sources = [check.source] if outside else self._there(_matching(known, check.source))
-        targets = _matching(known, check.target) if check.target else []
+        sources = [check.source] if outside else self._there(matching(known, check.source))
+        targets = matching(known, check.target) if check.target else []
         for source in sources:
             if not targets:
                 yield self._outward(source)
@@ -60,7 +60,7 @@ class _Line:
     def _there(self, vms: list[str]) -> list[str]:
         """Leave out those of a pattern's VMs that are not on the network that is named."""
         wanted = self.check.network
-        return [vm for vm in vms if not wanted or _is_on(self.plan.vm(vm), wanted)]
+        return [vm for vm in vms if not wanted or is_on(self.plan.vm(vm), wanted)]
 
     def _between(self, source: str, target: str) -> Pair:
         """Choose the NICs: on the network that is named, or on one that both are on."""

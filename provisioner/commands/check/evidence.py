@@ -171,7 +171,6 @@ class EvidenceCollector:
         return replace(
             end,
             up=link.up,
-            carrier=link.carrier,
             mode=link.mode,
             all_multicast=link.all_multicast,
             node=self._nodes.get(link.name, "right"),
@@ -191,7 +190,7 @@ class EvidenceCollector:
         if link is None:
             return Endpoint(HOST, link=device, mac=mac, exists=False)
         own = tuple(a.ip for a in link.addresses)
-        return Endpoint(HOST, 0, device, mac, own, up=link.up, carrier=link.carrier)
+        return Endpoint(HOST, 0, device, mac, own, up=link.up)
 
     @cached_property
     def _indexes(self) -> dict[str, int]:

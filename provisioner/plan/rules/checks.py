@@ -39,14 +39,14 @@ def _sources(plan: Plan, check: Check, known: list[str]) -> Iterator[tuple[str, 
         elif check.asked.what is not What.PING:
             what = f"{check.asked} is asked from a guest only: {name} can ping, no more"
             yield what, "leave it out, or name a VM as the source"
-    elif name != HOST and not _matching(known, name):
+    elif name != HOST and not matching(known, name):
         others = [*known, *plan.hosts, HOST]
         fix = f"{meant(name, others)}write a VM, a pattern as web*, host, or a name of hosts:"
         yield f"there is no VM named {name}", fix
 
 
 def _targets(plan: Plan, check: Check, known: list[str]) -> Iterator[tuple[str, str]]:
-    if check.target and not (_matching(known, check.target) or _is_outside(plan, check)):
+    if check.target and not (matching(known, check.target) or _is_outside(plan, check)):
         others = [*known, *plan.hosts, HOST, GATEWAY]
         fix = f"{meant(check.target, others)}write a VM, host, gateway, an address, or a host"
         yield f"there is no VM named {check.target}", fix
@@ -56,29 +56,31 @@ def _targets(plan: Plan, check: Check, known: list[str]) -> Iterator[tuple[str, 
         yield f"there is no network {check.network}", fix
     if check.source == HOST and check.target in {HOST, GATEWAY}:
         yield "a check needs two different ends", "name a VM as the source"
-    if check.source in plan.hosts and not _matching(known, check.target):
+    if check.source in plan.hosts and not matching(known, check.target):
         yield f"{check.source} can only check VMs", "name a VM as the target"
 
 
 def _ways(plan: Plan, check: Check, known: list[str]) -> Iterator[tuple[str, str]]:
     """Refuse a line that would measure nothing at all, and so could never fail."""
-    sources = _matching(known, check.source) or [check.source]
-    targets = _matching(known, check.target) if check.target else []
+    sources = matching(known, check.source) or [check.source]
+    targets = matching(known, check.target) if check.target else []
     if sources == targets and len(targets) == 1:
         yield "a check needs two different ends", "name two VMs"
     elif check.network:
-        there = {vm.name for vm in plan.vms if _is_on(vm, check.network)}
+        there = {vm.name for vm in plan.vms if is_on(vm, check.network)}
         for side, names in ((check.source, sources), (check.target, targets)):
             vms = set(names) & set(known)
             if vms and not vms & there:
                 yield f"{side} has no NIC on {check.network}", "name the network that both are on"
 
 
-def _is_on(vm: Vm, network: str) -> bool:
+def is_on(vm: Vm, network: str) -> bool:
+    """Return whether a VM has a NIC on a network."""
     return any(nic.network == network for nic in vm.nics)
 
 
-def _matching(names: Iterable[str], pattern: str) -> list[str]:
+def matching(names: Iterable[str], pattern: str) -> list[str]:
+    """Return the names that a pattern means, as the shell matches file names: `web*`."""
     return [name for name in names if fnmatchcase(name, pattern)]
 
 
