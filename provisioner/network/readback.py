@@ -27,7 +27,7 @@ CARRIER = "carrier"
 def differences(
     tap: Macvtap, have: Link, uplink: Link | None, unset: Sequence[str] = ()
 ) -> tuple[Difference, ...]:
-    """List what differs; `unset` is what still lets the host speak through the device."""
+    """List what differs; `unset` is what still lets the host send through the device."""
     found = [
         Difference(name, _plain(asked), _plain(there))
         for name, asked, there in _compared(tap, have, uplink)

@@ -104,7 +104,7 @@ def creation(vlan: Vlan, uplink: int, index: int) -> list[Message]:
 
 def _configure(vlan: Vlan, index: int) -> Iterator[Message]:
     settings = ("IFLA_MTU", vlan.mtu), ("IFLA_IFALIAS", vlan.alias)
-    # The VLAN is the guests': the host neither answers ARP there nor speaks IPv6.
+    # The VLAN is the guests': the host neither answers ARP there nor has IPv6.
     yield link_codec.silence(index=index)
     yield new(*settings, index=index, on=IFF_NOARP, fixes=_FIXES)
 
