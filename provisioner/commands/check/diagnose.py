@@ -5,7 +5,7 @@ once; frames are followed for a few pairs only, since most red cells of one plan
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,7 @@ from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Evidence, Point
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Probed, Result
-from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.evidence import EvidenceCollector
-from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
@@ -35,23 +33,15 @@ _MESH_S = 1.0
 _MOST_MACS = 8
 
 
-class Diagnosis:
-    """One look at everything around the expectations that were not met."""
-
-    def __init__(
-        self, ends: Endpoints, readiness: Readiness, dropped_before: Mapping[str, int]
-    ) -> None:
-        self._ends = ends
-        self._readiness = readiness
-        self._plan = ends.plan
-        self._look = EvidenceCollector(ends, readiness, dropped_before)
+class Diagnosis(EvidenceCollector):
+    """One look at everything around the expectations that were not met, and what is wrong."""
 
     def standing(self) -> tuple[Finding, ...]:
         """Return what is wrong with macvtaps whatever was measured: it may fail at any moment."""
         ends = [
-            self._look.end(key, self._plan.network_of(key))
-            for key in self._ends.started
-            if key in self._ends.nics and self._plan.nic(key).link == "up"
+            self.end(key, self.plan.network_of(key))
+            for key in self.ends.started
+            if key in self.ends.nics and self.plan.nic(key).link == "up"
         ]
         return tuple(found for end in ends if (found := standing(end)))
 
@@ -60,7 +50,7 @@ class Diagnosis:
         reasons = dict(self._awaited(results))
         violated = [r for r in results if not r.met and id(r) not in reasons]
         if violated:
-            self._look.gather(violated)
+            self.gather(violated)
         worked = {(r.pair.source, r.pair.target, _version(r)) for r in results if r.reached}
         for number, result in enumerate(violated):
             evidence = self._evidence(result, worked)
@@ -73,26 +63,26 @@ class Diagnosis:
         """Return the reason of pairs with a guest that lacks a sign: no wire was ever asked."""
         for result in results:
             ends = (result.pair.source, result.pair.target)
-            lacking = [vm for vm in ends if self._readiness.state(vm) is GuestState.NOT_READY]
+            lacking = [vm for vm in ends if self.readiness.state(vm) is GuestState.NOT_READY]
             if lacking and not result.met:
-                yield id(result), self._readiness.about(lacking[0])
+                yield id(result), self.readiness.about(lacking[0])
 
     def _evidence(self, result: Result, worked: set[tuple[str, str, int]]) -> Evidence:
         pair, seen = result.pair, result.seen or Probed(None)
-        network = self._plan.network(pair.network)
+        network = self.plan.network(pair.network)
         address = result.address
-        claimed = self._look.claims.get(pair.network, {})
+        claimed = self.claims.get(pair.network, {})
         other = (pair.source, pair.target, 10 - _version(result)) in worked
         small = result.reached and result.wrong
-        own = self._look.own_address(pair.source_key, _version(result))
+        own = self.own_address(pair.source_key, _version(result))
         return Evidence(
             network=pair.network,
-            source=self._look.end(pair.source_key, network),
-            target=self._look.end(pair.target_key, network),
+            source=self.end(pair.source_key, network),
+            target=self.end(pair.target_key, network),
             address=address,
             asked=pair.asked,
             expected=pair.expected is not Expected.ISOLATED,
-            uplink=self._look.uplink(network, self._control(pair) or address),
+            uplink=self.uplink(network, self._control(pair) or address),
             owners=claimed.get(address, ()) if address else (),
             source_address=own,
             source_owners=claimed.get(own, ()) if own else (),
@@ -109,14 +99,14 @@ class Diagnosis:
 
     def _control(self, pair: Pair) -> "Address | None":
         """Return who was asked whether foreign MACs pass, where a machine outside has asked."""
-        machine = self._plan.hosts.get(pair.source)
-        on = machine.on(self._plan.network(pair.network).subnet) if machine else ()
+        machine = self.plan.hosts.get(pair.source)
+        on = machine.on(self.plan.network(pair.network).subnet) if machine else ()
         return on[0] if on else None
 
     def _packet(self, result: Result) -> int:
         """Return how many bytes should have passed and did not; 0 when that is not the fault."""
         if result.reached and result.wrong:
-            return self._ends.packet(result.pair)
+            return self.ends.packet(result.pair)
         size = result.pair.asked
         small = result.seen is not None and result.seen.largest > 0 and result.reached is False
         return round(size.number) if small and size.what is What.MTU else 0
@@ -124,10 +114,10 @@ class Diagnosis:
     def _largest(self, result: Result) -> int:
         """Find the largest packet that comes through, from inside the source."""
         pair = result.pair
-        want = CheckSpec(What.MTU, self._ends.packet(pair))
+        want = CheckSpec(What.MTU, self.ends.packet(pair))
         try:
             question = Probe(want, result.address)
-            return self._ends.worker.do(MACHINE.probe, pair.source, question).largest
+            return self.ends.worker.do(MACHINE.probe, pair.source, question).largest
         except VmnetError:
             return 0
 
@@ -159,11 +149,11 @@ class Diagnosis:
         return replace(evidence, owners=owners, near=near)
 
     def _open_to_listen(self, name: str, pair: Pair) -> bool:
-        link = self._ends.facts.link(name)
+        link = self.ends.facts.link(name)
         return bool(pair.network and link and link.up)
 
     def _is_up(self, end: str) -> bool:
-        return end == HOST or end in self._plan.hosts or self._readiness.state(end).is_up
+        return end == HOST or end in self.plan.hosts or self.readiness.state(end).is_up
 
     def _repeat(self, result: Result, address: "Address") -> None:
         """Send a ping or two once more, from where it was measured."""
@@ -171,24 +161,24 @@ class Diagnosis:
         if pair.source == HOST:
             from provisioner.host.probe import neighbours
 
-            device = host_device(self._plan, self._plan.network(pair.network))
+            device = host_device(self.plan, self.plan.network(pair.network))
             neighbours.ping([address], device=device, deadline_s=1.0, tries=2)
-        elif machine := self._plan.hosts.get(pair.source):
+        elif machine := self.plan.hosts.get(pair.source):
             if machine.ssh:
                 ssh_ping.ping(machine.ssh, {address: 2})
-        elif self._look.has_agent(pair.source):
-            size = self._ends.packet(pair) if result.wrong else 0
-            do, source = self._ends.worker.do, pair.source
+        elif self.has_agent(pair.source):
+            size = self.ends.packet(pair) if result.wrong else 0
+            do, source = self.ends.worker.do, pair.source
             do(MACHINE.guest, source, Guests.ping, {address: 2}, {address: size})
         else:
-            mesh.answered([self._ends.ask(pair, address)], _MESH_S)
+            mesh.answered([self.ends.ask(pair, address)], _MESH_S)
 
     def _near(self, pair: Pair, address: "Address", evidence: Evidence) -> tuple[str, ...]:
         """Ask at the source's macvtap too who has the address: what is answered there counts."""
-        if pair.source_key not in self._ends.nics or not evidence.source.up:
+        if pair.source_key not in self.ends.nics or not evidence.source.up:
             return ()
         # Asked of everybody: whoever answers for the address is to be known.
-        ask = replace(self._ends.ask(pair, address), target_mac="", target_device="")
+        ask = replace(self.ends.ask(pair, address), target_mac="", target_device="")
         try:
             seen = mesh.answered([ask], _MESH_S).seen
         except VmnetError:

@@ -6,7 +6,7 @@ What takes time is asked side by side, once for all pairs.
 import os
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,33 +27,38 @@ from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability.pairs import Expected
 
 if TYPE_CHECKING:
-    from provisioner.plan.model import Network
+    from provisioner.plan.model import Network, Plan
     from provisioner.reachability.switch_probe import SwitchAnswer
 
 _CLAIM_S = 1.0
 
 
+@dataclass
 class EvidenceCollector:
-    """What was seen, put together per end and per uplink; `claims` are by network."""
+    """What was seen, put together per end and per uplink; `claims` are by network.
 
-    def __init__(
-        self, ends: Endpoints, readiness: Readiness, dropped_before: Mapping[str, int]
-    ) -> None:
-        self.claims: dict[str, dict[Address, tuple[str, ...]]] = {}
-        self._ends = ends
-        self._readiness = readiness
-        self._before = dropped_before
-        self._plan = ends.plan
-        self._inside: dict[str, dict[str, Inside]] = {}
-        self._reflects: dict[str, bool | None] = {}
-        self._foreign: dict[tuple[str, Address], SwitchAnswer] = {}
+    `dropped_before` are the frames that guards had dropped before anything was measured.
+    """
+
+    ends: Endpoints
+    readiness: Readiness
+    dropped_before: Mapping[str, int]
+    claims: dict[str, dict[Address, tuple[str, ...]]] = field(default_factory=dict)
+    inside: dict[str, dict[str, Inside]] = field(default_factory=dict)  # by VM and MAC
+    reflects: dict[str, bool | None] = field(default_factory=dict)  # by uplink
+    foreign: "dict[tuple[str, Address], SwitchAnswer]" = field(default_factory=dict)
+
+    @property
+    def plan(self) -> "Plan":
+        """The plan that is checked."""
+        return self.ends.plan
 
     def gather(self, violated: Iterable[Result]) -> None:
         """Ask side by side what takes time: the guests, the wires, the switches."""
         pairs = [r.pair for r in violated]
         vms = {vm for p in pairs for vm in (p.source, p.target) if self.has_agent(vm)}
-        networks = {p.network for p in pairs if not self._plan.network(p.network).granted}
-        uplinks = {uplink_of(self._plan.name, self._plan.network(name)) for name in networks}
+        networks = {p.network for p in pairs if not self.plan.network(p.network).granted}
+        uplinks = {uplink_of(self.plan.name, self.plan.network(name)) for name in networks}
         with ThreadPoolExecutor(max_workers=16) as side_by_side:
             jobs = [side_by_side.submit(self._look_inside, vm) for vm in vms]
             jobs.append(side_by_side.submit(self._ask_wires, networks))
@@ -64,74 +69,74 @@ class EvidenceCollector:
 
     def has_agent(self, vm: str) -> bool:
         """Return whether a VM can be asked from inside."""
-        return self._readiness.state(vm) is GuestState.READY
+        return self.readiness.state(vm) is GuestState.READY
 
     def _look_inside(self, vm: str) -> None:
-        macs = [c.mac for key, c in sorted(self._ends.nics.items()) if key.vm == vm]
+        macs = [c.mac for key, c in sorted(self.ends.nics.items()) if key.vm == vm]
         try:
-            self._inside[vm] = self._ends.worker.do(MACHINE.inside, vm, macs)
+            self.inside[vm] = self.ends.worker.do(MACHINE.inside, vm, macs)
         except VmnetError:
-            self._readiness.agent_lost(vm, "its guest agent has stopped answering")
+            self.readiness.agent_lost(vm, "its guest agent has stopped answering")
 
     def _ask_wires(self, networks: Collection[str]) -> None:
         wanted = {
-            key: self._readiness.addresses(key)
-            for key in self._ends.nics
-            if self._plan.nic(key).network in networks
+            key: self.readiness.addresses(key)
+            for key in self.ends.nics
+            if self.plan.nic(key).network in networks
         }
-        answers = self._ends.who_has(wanted, _CLAIM_S)
+        answers = self.ends.who_has(wanted, _CLAIM_S)
         for key, macs in answers.macs.items():
-            self.claims.setdefault(self._plan.nic(key).network, {}).update(macs)
+            self.claims.setdefault(self.plan.nic(key).network, {}).update(macs)
 
     def _ask_switch(self, uplink: str) -> None:
         try:
-            self._reflects[uplink] = self._ends.worker.do(switch_probe.reflects, uplink)
+            self.reflects[uplink] = self.ends.worker.do(switch_probe.reflects, uplink)
         except VmnetError:
-            self._reflects[uplink] = None
+            self.reflects[uplink] = None
 
     def _outside(self, violated: Iterable[Result]) -> set[tuple[str, Address]]:
         """List the machines outside that some guest could not reach, each with its uplink."""
         found = set()
         for pair, address in ((r.pair, r.address) for r in violated if r.reached is not None):
-            network = self._plan.network(pair.network)
+            network = self.plan.network(pair.network)
             if not network.uplink or not address or pair.expected is not Expected.REACHES:
                 continue
-            uplink, machine = uplink_of(self._plan.name, network), self._plan.hosts.get(pair.source)
+            uplink, machine = uplink_of(self.plan.name, network), self.plan.hosts.get(pair.source)
             if machine:
                 found |= {(uplink, one) for one in machine.on(network.subnet)[:1]}
-            elif pair.target != HOST and pair.target_key not in self._ends.nics:
+            elif pair.target != HOST and pair.target_key not in self.ends.nics:
                 found.add((uplink, address))
         return found
 
     def _ask_outside(self, uplink: str, address: Address) -> None:
         """Ask a machine outside from the uplink's own MAC and from a new one."""
         try:
-            probe = self._ends.worker.do(switch_probe.prepare, uplink, str(address))
-            self._foreign[uplink, address] = self._ends.worker.do(switch_probe.ask, probe)
+            probe = self.ends.worker.do(switch_probe.prepare, uplink, str(address))
+            self.foreign[uplink, address] = self.ends.worker.do(switch_probe.ask, probe)
         except VmnetError:
             pass  # the uplink may be down: nobody can be asked
 
     def own_address(self, key: NicId, version: int) -> Address | None:
         """Return a guest's first address of an IP version; None for the host and machines."""
-        known = self._readiness.addresses(key) if key in self._ends.nics else ()
+        known = self.readiness.addresses(key) if key in self.ends.nics else ()
         return next((a for a in known if a.version == version), None)
 
     def uplink(self, network: "Network", address: Address | None) -> Uplink:
         """Return what is known of a network's uplink, and of its path to an address."""
-        name = uplink_of(self._plan.name, network)
-        link = self._ends.facts.link(name)
+        name = uplink_of(self.plan.name, network)
+        link = self.ends.facts.link(name)
         own = network.switch is not None
         wanted = network.switch.hairpin if network.switch else None
         if link is None:
             return Uplink(name, exists=False, own_switch=own, wanted_reflects=wanted)
-        foreign = self._foreign.get((name, address)) if address else None
+        foreign = self.foreign.get((name, address)) if address else None
         return Uplink(
             name,
             up=link.up,
             carrier=link.carrier,
             mtu=link.mtu,
             own_switch=own,
-            reflects=self._reflects.get(name),
+            reflects=self.reflects.get(name),
             wanted_reflects=wanted,
             passes_foreign=foreign.passes_foreign if foreign else None,
             control=str(address) if foreign else "",
@@ -139,16 +144,16 @@ class EvidenceCollector:
 
     def end(self, key: NicId, network: "Network") -> Endpoint:
         """Return what is known of one end of a pair."""
-        if key not in self._ends.nics:
+        if key not in self.ends.nics:
             return self._no_guest(key.vm, network)
         name = key.vm
-        config = self._ends.nics[key]
-        attached = settings_on(network, self._plan.nic(key))
-        device = self._ends.link(key)
-        link = self._ends.facts.link(device)
-        known = self._readiness.addresses(key)
+        config = self.ends.nics[key]
+        attached = settings_on(network, self.plan.nic(key))
+        device = self.ends.link(key)
+        link = self.ends.facts.link(device)
+        known = self.readiness.addresses(key)
         claimed = self.claims.get(network.name)
-        live = next((x for x in self._ends.facts.live if x.vm == name), None)
+        live = next((x for x in self.ends.facts.live if x.vm == name), None)
         end = Endpoint(
             *key,
             device,
@@ -158,9 +163,9 @@ class EvidenceCollector:
             wanted_mode=attached.mode,
             guard=attached.spoof_guard,
             state=live.state if live else "not there",
-            dropped=self._dropped.get(device, 0) - self._before.get(device, 0),
+            dropped=self._dropped.get(device, 0) - self.dropped_before.get(device, 0),
             agent=self.has_agent(name),
-            inside=self._inside.get(name, {}).get(config.mac),
+            inside=self.inside.get(name, {}).get(config.mac),
             impaired=self._impaired.get(device, ""),
             alive=None
             if claimed is None or not known
@@ -180,13 +185,13 @@ class EvidenceCollector:
     def _no_guest(self, name: str, network: "Network") -> Endpoint:
         """Describe an end that is not a guest: the host, or a machine outside."""
         if name != HOST:
-            machine = self._plan.hosts.get(name)
+            machine = self.plan.hosts.get(name)
             return Endpoint(
                 name, login=" ".join(machine.ssh.argv) if machine and machine.ssh else ""
             )
-        device = host_device(self._plan, network)
-        link = self._ends.facts.link(device)
-        mac = host_mac(self._plan, network, self._ends.facts)
+        device = host_device(self.plan, network)
+        link = self.ends.facts.link(device)
+        mac = host_mac(self.plan, network, self.ends.facts)
         if link is None:
             return Endpoint(HOST, link=device, mac=mac, exists=False)
         own = tuple(a.ip for a in link.addresses)
@@ -194,7 +199,7 @@ class EvidenceCollector:
 
     @cached_property
     def _indexes(self) -> dict[str, int]:
-        found = (self._ends.facts.link(nic.link) for nic in self._ends.started.values())
+        found = (self.ends.facts.link(nic.link) for nic in self.ends.started.values())
         return {link.name: link.index for link in found if link}
 
     @cached_property
@@ -207,8 +212,8 @@ class EvidenceCollector:
     @cached_property
     def _strangers(self) -> dict[str, tuple[str, ...]]:
         """Find who has taps open besides the VMs that they belong to."""
-        own = {x.vm: x.pid for x in self._ends.facts.live}
-        owner = {nic.link: own.get(key.vm, 0) for key, nic in self._ends.started.items()}
+        own = {x.vm: x.pid for x in self.ends.facts.live}
+        owner = {nic.link: own.get(key.vm, 0) for key, nic in self.ends.started.items()}
         try:
             held = tap_node.holders(self._indexes)
         except VmnetError:
@@ -220,11 +225,11 @@ class EvidenceCollector:
 
     @cached_property
     def _dropped(self) -> dict[str, int]:
-        return self._ends.worker.do(nftables.dropped)
+        return self.ends.worker.do(nftables.dropped)
 
     @cached_property
     def _impaired(self) -> dict[str, str]:
         if os.geteuid():
             return {}
-        found = self._ends.worker.do(impairment.found_on, list(self._indexes))
+        found = self.ends.worker.do(impairment.found_on, list(self._indexes))
         return {device: one.words for device, one in found.items() if one.words}
