@@ -38,16 +38,10 @@ def domain_xml(target: "PlanTarget", domain: Domain) -> str:
         return render.domain_xml(domain)
     # Heavy, and needed by those who write templates only.
     from provisioner.guest.xml import check
-    from provisioner.host.system import plan_files
     from provisioner.host.template import fill
 
     allowed = target.positions.where("vms", vm.name, "allow_xml")
     refuse([error.at(allowed) for error in check.unusable(vm.allow_xml)])
     where = target.positions.where("vms", vm.name, "template")
-    try:
-        with plan_files.found(target.fence, "template", vm.template) as found:
-            shown = str(target.folder / vm.template)
-            template = fill.read(found.itself, where, shown=shown, quote=not found.outside)
-    except VmnetError as error:
-        raise error.at(error.where or where) from error
+    template = fill.read(target.fence, vm.template, where)
     return fill.domain_xml(template, domain, vm.allow_xml)

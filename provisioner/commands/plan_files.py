@@ -162,7 +162,9 @@ class _Reader:
         text: str | None = None
         with self._collecting(vm, *path):
             kind, fence = str(path[-1]), self.target.fence
-            text, self.quotable = plan_files.text(fence, kind, written, most_bytes)
+            text, self.quotable = plan_files.text(
+                fence, kind, written, most_bytes, too_large="put it on a disk"
+            )
         return text
 
     def _collecting(self, *path: str | int) -> AbstractContextManager[None]:

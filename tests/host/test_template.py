@@ -17,6 +17,7 @@ from provisioner.guest.domain import Domain
 from provisioner.guest.xml import render
 from provisioner.guest.xml.template import Template
 from provisioner.host.system import untrusted
+from provisioner.host.system.plan_files import Fence
 from provisioner.host.system.untrusted import UntrustedRun
 from provisioner.host.template import fill
 from tests.builders.domain import SEEDED
@@ -103,7 +104,7 @@ def test_a_template_that_adds_to_vmnet_s_own_is_filled_in_and_libvirt_finds_it_g
     )
     (tmp_path / "target.j2").write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
     (tmp_path / "my.xml.j2").symlink_to("target.j2")
-    xml = fill.domain_xml(fill.read(tmp_path / "my.xml.j2"), SEEDED, ())
+    xml = fill.domain_xml(fill.read(Fence(tmp_path), "my.xml.j2"), SEEDED, ())
     assert "<description>WEB &amp; 2 cards: 02:9e:c1:0a:7b:78, 02:de:b0:65:83:bd<" in xml
     assert MORE in xml
     file = tmp_path / "domain.xml"
@@ -461,8 +462,8 @@ def test_a_file_that_is_no_template_is_told_with_its_place_in_the_plan(tmp_path:
     (tmp_path / "latin").write_bytes(b"\xe9")
     (tmp_path / "dangling").symlink_to("nowhere")
     for name, said in {
-        "none": "there is no template",
-        "dangling": "there is no template",
+        "none": 'the template "none" cannot be used: No such file or directory',
+        "dangling": "cannot be used: No such file or directory",
         "fifo": "is not a regular file",
         ".": "is not a regular file",
         "/dev/zero": "is not a regular file",
@@ -471,7 +472,7 @@ def test_a_file_that_is_no_template_is_told_with_its_place_in_the_plan(tmp_path:
         "fifo/x": "Not a directory",
     }.items():
         with pytest.raises(VmnetError) as caught:
-            fill.read(tmp_path / name, where)
+            fill.read(Fence(tmp_path, (Path("/dev/zero"),)), name, where)
         assert said in caught.value.what
         assert (caught.value.where, caught.value.status) == (where, Exit.BAD_INPUT)
 
@@ -481,7 +482,7 @@ def test_characters_that_hide_something_are_told_at_their_place_in_the_template(
 ) -> None:
     (tmp_path / "t").write_text("one\ntwo \x1b[2J\nthree \u202e\n")
     with pytest.raises(Complaints) as caught:
-        fill.read(tmp_path / "t")
+        fill.read(Fence(tmp_path), "t")
     places = [(e.where.line, e.where.column) for e in caught.value.errors if e.where]
     assert places == [(2, 5), (3, 7)]
 

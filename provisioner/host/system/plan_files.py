@@ -105,10 +105,13 @@ def found(fence: Fence, kind: str, written: str) -> Iterator[Found]:
         os.close(descriptor)
 
 
-def text(fence: Fence, kind: str, written: str, most_bytes: int) -> tuple[str, bool]:
+def text(
+    fence: Fence, kind: str, written: str, most_bytes: int, *, too_large: str
+) -> tuple[str, bool]:
     """Return the text of a file that a plan names, and whether its lines may be quoted.
 
-    Raises VmnetError as `found` does, and when it is not a regular file, too large or not UTF-8.
+    Raises VmnetError as `found` does, and when it is not a regular file, not UTF-8, or too large,
+    with that fix.
     """
     shown = one_line(written, 120)
     with found(fence, kind, written) as file:
@@ -118,9 +121,7 @@ def text(fence: Fence, kind: str, written: str, most_bytes: int) -> tuple[str, b
             with file.itself.open("rb") as stream:
                 data = stream.read(most_bytes + 1)
             if len(data) > most_bytes:
-                raise bad_input(
-                    f"{shown} is larger than {most_bytes >> 10} KiB", "put it on a disk"
-                )
+                raise bad_input(f"{shown} is larger than {most_bytes >> 10} KiB", too_large)
             return data.decode(), not file.outside
         except UnicodeDecodeError as error:
             line, column = place_of(error)

@@ -1,19 +1,17 @@
 """A user's own template for the XML of a domain: read with care, filled in by a child process."""
 
-import os
-import stat
 import sys
 from collections.abc import Collection
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
-from provisioner.errors import Complaints, Exit, VmnetError, Where
+from provisioner.errors import Complaints, VmnetError, Where
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml import template as templating
 from provisioner.guest.xml.template import Template
-from provisioner.host.system import untrusted
-from provisioner.text import place_of
+from provisioner.host.system import plan_files, untrusted
+from provisioner.host.system.plan_files import Fence
 
 _MAX_BYTES = 256 << 10
 _DEADLINE_S = 2.5  # by the clock; the child itself allows 0.5 s of processor time
@@ -34,59 +32,22 @@ def domain_xml(template: Template, domain: Domain, allow: Collection[str]) -> st
     return xml
 
 
-def read(
-    path: Path, where: Where | None = None, *, shown: str = "", quote: bool = True
-) -> Template:
-    """Return a template; `where` is the place of its name in the plan.
+def read(fence: Fence, written: str, where: Where | None = None) -> Template:
+    """Return the template that a plan names; `where` is the place of its name in the plan.
 
-    `shown` names it in messages, where that is not its path; they `quote` its lines or do not.
-
-    Raises VmnetError when it is not there, no regular file, larger than 256 KiB or no UTF-8, and
-    Complaints about characters in it that steer a terminal or a parser.
+    Raises VmnetError when it is not there or outside of the fence, no regular file, larger than
+    256 KiB or no UTF-8, and Complaints about characters in it that steer a terminal or a parser.
     """
-
-    def bad(what: str, fix: str) -> VmnetError:
-        return VmnetError(what, where=where, fix=fix, status=Exit.BAD_INPUT)
-
-    name = shown or str(path)
+    fix = "a template is a page of text: is it this one?"
     try:
-        text = _regular(path).decode("utf-8-sig")
-    except FileNotFoundError as error:
-        fix = "write it, from vmnet's own (docs/templates.md), or fix its path"
-        raise bad(f"there is no template {name}", fix) from error
-    except UnicodeDecodeError as error:
-        fix = "save it as UTF-8"
-        line, column = place_of(error)
-        what = f"{name} is not UTF-8 text (line {line}, column {column})"
-        raise bad(what, fix) from error
-    except OSError as error:
-        raise bad(
-            f"cannot read {name}: {error.strerror}", "fix its permissions or its path"
-        ) from error
-    except _NotOneError as error:
-        raise bad(f"{name} {error}", "a template is a page of text: is it this one?") from error
-    template = Template(name, text.replace("\r\n", "\n").replace("\r", "\n"), quote)
+        text, quote = plan_files.text(fence, "template", written, _MAX_BYTES, too_large=fix)
+    except VmnetError as error:
+        raise error.at(where) from error
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    template = Template(str(fence.folder / written), text, quote)
     if hidden := templating.hidden_characters(template):
         raise Complaints(hidden)
     return template
-
-
-class _NotOneError(Exception):
-    """What lies there is no template; the message goes on after its path."""
-
-
-def _regular(path: Path) -> bytes:
-    # Opened without waiting, and judged once it is open: a FIFO would hold us, and what a path
-    # names may change between two looks.
-    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(opened).st_mode):
-        os.close(opened)
-        raise _NotOneError("is not a regular file")
-    with os.fdopen(opened, "rb") as file:
-        content = file.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        raise _NotOneError("is larger than 256 KiB")
-    return content
 
 
 def filled(template: Template, domain: Domain) -> str:
