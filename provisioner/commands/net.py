@@ -1,9 +1,10 @@
 """vmnet net: devices without a plan, for people who bring their own VMs."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from provisioner.commands.target import Tell
 from provisioner.errors import Exit, VmnetError, bad_input, refuse
 from provisioner.host.libvirt import privileges
 from provisioner.host.netlink import links
@@ -15,8 +16,6 @@ from provisioner.network.standalone import device, rules
 from provisioner.network.standalone.device import Change, Mark, Wish, changed, is_ours, mark_of
 from provisioner.network.standalone.output import Counters, Holder, NetDevice
 from provisioner.text import one_line
-
-Tell = Callable[[str], None]
 
 _PLACE = ".net"  # no plan can have this name
 _LOCK_S = 30.0
