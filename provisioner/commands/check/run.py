@@ -85,12 +85,12 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     diagnosis = Diagnosis(ends, readiness, before)
     if any(not r.met for r in results):
         if last is None or last - time.monotonic() > _REASON_S:
-            session.tell("some promises were not kept: looking for the reason")
+            session.tell("not everything is as expected: looking for the reason")
             ends = replace(ends, facts=session.look().facts)
             diagnosis = Diagnosis(ends, readiness, before)
             results = diagnosis.explained(results)
         else:
-            session.tell("some promises were not kept; --timeout leaves no time for the reason")
+            session.tell("not everything is as expected; --timeout leaves no time for the reason")
     findings = (*_about_guests(readiness), *rivals, *diagnosis.standing())
     return _reported(session, replace(report, results=tuple(results), findings=findings), when)
 
