@@ -49,7 +49,7 @@ def _with_guests(session: HostSession, report: Report) -> Report:
     running = {vm.name for vm in report.vms if vm.state == _RUNS}
     agents = session.await_agents(running, _AGENTS_S) if running else set()
     end = time.monotonic() + _ALL_S
-    calls = {vm: session.worker.call(MACHINE.words, vm) for vm in sorted(agents)}
+    calls = {vm: session.worker.call(MACHINE.info, vm) for vm in sorted(agents)}
     silent = dict.fromkeys(running - agents, GuestInfo(problem="its guest agent does not answer"))
     guests = silent | {vm: _guest(call, end) for vm, call in calls.items()}
     return replace(report, vms=tuple(replace(vm, guest=guests.get(vm.name)) for vm in report.vms))

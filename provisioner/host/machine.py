@@ -144,7 +144,7 @@ class Machine:
         """Look inside a guest for a sign that it is ready."""
         return queries.look(self._guest(vm), sign, within_s)
 
-    def words(self, vm: str) -> GuestInfo:
+    def info(self, vm: str) -> GuestInfo:
         """Ask a guest for its name, OS, addresses, load and disks."""
         return queries.info(self._guest(vm))
 
