@@ -213,5 +213,10 @@ def test_what_is_wrong_with_a_macvtap_by_itself_has_its_fix(name: str) -> None:
     assert written(finding) == SECTIONS[name]
 
 
+def test_a_sentence_is_cut_off_before_it_fills_a_screen() -> None:
+    finding = diagnose(replace(DEAD, note="x" * 500))
+    assert (len(finding.what), finding.what[-2:]) == (400, "x…")
+
+
 def test_no_section_is_without_its_case() -> None:
     assert SECTIONS.keys() == CASES.keys() | ENDS.keys()

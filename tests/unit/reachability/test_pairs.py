@@ -1,5 +1,6 @@
 """What is expected of each pair of a plan; the modes themselves are reachability.mode_table's."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import product
 
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Facts
 from provisioner.plan.checks import HOST
+from provisioner.plan.choices import Mode
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Plan
 from provisioner.reachability.pairs import Promises, pairs
+from tests.unit.network.test_granted import ONE, TWO
 
 UPLINK = """\
 name: lab
@@ -111,6 +114,20 @@ def test_leases_are_measured_as_the_guest_has_them() -> None:
         ("host", "a", ()),
         ("a", "host", (ip_address("10.0.0.1"),)),
     ]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(Mode.BRIDGE, YES), (Mode.PRIVATE, NO)])
+def test_granted_devices_promise_what_the_modes_do_that_root_has_made_them_in(
+    mode: Mode, expected: str
+) -> None:
+    text = "name: lab\nnetworks: {lan: {granted: lan, subnet: 10.0.0.0/24}}\n"
+    plan = load(text + "vms: {a: {nics: [lan]}, b: {nics: [lan]}}\n", "p").plan
+    links = (replace(ONE, mode=mode), replace(TWO, mode=mode))
+    found = pairs(plan, assign(plan), Facts(links=links, user=1000))
+    assert {(p.source, p.target): p.expected for p in found} == {
+        ("a", "b"): expected,
+        ("b", "a"): expected,
+    }
 
 
 NETWORKS = {

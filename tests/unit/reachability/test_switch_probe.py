@@ -76,3 +76,20 @@ def test_the_json_has_the_same_verdicts() -> None:
         "untestable": None,
         "verdicts": list(found.lines),
     }
+
+
+def test_the_json_of_what_cannot_be_tested_says_why() -> None:
+    probe = SwitchProbe("eno1", OWN, FOREIGN, untestable="no gateway")
+    found = SwitchAnswer(probe, reflects=False, passes_foreign=None, untestable="no gateway")
+    told = json.loads(switch_probe.as_json(found))
+    assert [told[key] for key in ("status", "peer", "passes_foreign_macs", "untestable")] == [
+        4,
+        None,
+        None,
+        "no gateway",
+    ]
+
+
+def test_a_peer_that_the_user_has_named_is_not_called_a_gateway() -> None:
+    probe = SwitchProbe("eno1", OWN, FOREIGN, ip_address("10.0.0.9"))
+    assert probe.to_send[1] == "up to 10 ARP requests for 10.0.0.9 from that MAC: does it answer?"

@@ -164,6 +164,14 @@ def test_a_path_is_drawn_so() -> None:
     assert underived(as_mermaid(explain(plan, assign(plan), "bridge1", "vepa1"))) == CHART
 
 
+def test_a_chart_holds_no_character_that_mermaid_would_read() -> None:
+    plan = load(EXPLAINED, "p", ()).plan
+    chart = as_mermaid(explain(plan, assign(plan), "whole1", "host", reflects=False))
+    assert "mode passthru: the uplink is the guest#39;s, every frame goes to the wire" in chart
+    assert "'" not in chart
+    assert underived(chart).endswith('  verdict(["must not reach"])\n  q3 --> verdict\n')
+
+
 @pytest.mark.parametrize("reflects", [True, False])
 def test_an_arrow_of_a_chart_shows_where_frames_stop(reflects: bool) -> None:  # noqa: FBT001
     plan = load(EXPLAINED, "p", ()).plan
