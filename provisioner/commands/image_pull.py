@@ -154,7 +154,7 @@ def _is_stored(path: Path, name: str, digest: Digest | None) -> bool:
     if not kept or path.stat().st_size != kept.record.size:
         return False
     if digest and digest != Digest("sha256", kept.record.digest):
-        return False  # importing it anew will say whether it is what was meant
+        return False  # importing it anew compares the digests
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == kept.record.digest
 

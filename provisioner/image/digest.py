@@ -11,7 +11,7 @@ from provisioner.plan.scalars import quoted
 from provisioner.text import hides, one_line
 
 LENGTHS: Final = {"sha256": 64, "sha512": 128}
-"""The algorithms that prove an image, and how many hexadecimal digits each gives."""
+"""The algorithms that prove an image, and how many hexadecimal digits each has."""
 
 _MOST_LINES = 20_000
 _BEGIN = "-----BEGIN PGP SIGNED MESSAGE-----"
@@ -38,7 +38,7 @@ class Digest:
 
 
 class Form(StrEnum):
-    """How a vendor's list says which file a digest is of."""
+    """How a vendor's list names the file that a digest is of."""
 
     NAMED = "named"  # by the file's name, one line per file
     SOLE = "sole"  # the list is of one file, and may call it by another (dated) name
@@ -46,7 +46,7 @@ class Form(StrEnum):
 
 
 def digest(text: str) -> Digest:
-    """Parse `sha256:HEX`, `sha512:HEX` or the digits alone, whose number tells the algorithm.
+    """Parse `sha256:HEX`, `sha512:HEX` or the digits alone, whose number determines the algorithm.
 
     Raises VmnetError, status BAD_INPUT, for anything else.
     """
@@ -79,13 +79,13 @@ def sha256(digits: str) -> Digest:
 
 
 def by_length(digits: str) -> Digest | None:
-    """Return the digest of these hexadecimal digits, or None if no algorithm gives so many."""
+    """Return the digest of these hexadecimal digits, or None if no algorithm has so many."""
     named = (name for name, length in LENGTHS.items() if len(digits) == length)
     return next((Digest(name, digits.lower()) for name in named), None)
 
 
 def listed(text: str, name: str, *, form: Form, list_name: str) -> Digest:
-    """Return the digest of the file `name` in a vendor's list; messages say `list_name`.
+    """Return the digest of the file `name` in a vendor's list; messages name `list_name`.
 
     Takes `HEX  name`, `HEX *name`, `SHA256 (name) = HEX` and bare digits, in clear-signed armour
     or without; armour is only taken off here, signatures are checked elsewhere. Raises VmnetError,

@@ -1,7 +1,7 @@
 """What may become the disk of a guest, decided before any program opens the file.
 
 Only qcow2 and raw disks may, and only such as depend on nothing else. Everything else is named and
-refused: QEMU would follow what a header says, to files of the host and to the network.
+refused: QEMU would follow what a header names, to files of the host and to the network.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes alone: nothing is opened, no name is believed."""
+"""What a file is, by its first bytes alone: nothing is opened, names do not count."""
 
 import re
 import struct
@@ -90,7 +90,7 @@ def _is_vmdk_text(head: bytes) -> bool:
 
 
 def end_of_raw(head: bytes, found: str) -> int:
-    """Return how many bytes a raw disk says that it has; 0 when it does not say."""
+    """Return how many bytes a raw disk states that it has; 0 when it states nothing."""
     measure = _MEASURES.get(found)
     return measure(head) if measure else 0
 

@@ -35,7 +35,7 @@ class PartialContent:
 class Body:
     """The body is the whole file, or with `resumes` its rest; the file has `total` bytes."""
 
-    total: int | None  # None: the server did not say
+    total: int | None  # None: the reply does not state it
     resumes: bool = False
 
 
@@ -82,7 +82,7 @@ def judge(status: int, headers: Mapping[str, str], part: PartialContent) -> Body
 
 
 def is_chunked(headers: Mapping[str, str]) -> bool:
-    """Return whether the body itself says where it ends."""
+    """Return whether the body itself marks its end."""
     return "chunked" in headers.get("Transfer-Encoding", "").lower()
 
 

@@ -207,7 +207,7 @@ def _misplaced(header: Header, head: bytes) -> Iterator[VmnetError]:
 
 
 def _inside(header: Header, size: int) -> Iterator[VmnetError]:
-    """Check where the tables lie; QEMU would read whatever is there."""
+    """Check where the tables are; QEMU would read whatever is there."""
     per_table = header.cluster // header.entry_size
     needed = -(-header.virtual_size // (header.cluster * per_table))
     refcounts = header.refcount_clusters * header.cluster

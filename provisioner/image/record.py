@@ -27,7 +27,7 @@ class Origin:
     """Where an image comes from, and what is known of it before it has been read.
 
     `source` is shown and stored: passwords and tokens have been taken out of it. `digest` is that
-    of the file as it is given, packed or not. `raw` says that the user vouches for content in which
+    of the file as it comes, packed or not. `raw`: the user vouches for content in which
     nothing can be recognised.
     """
 

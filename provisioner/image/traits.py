@@ -1,4 +1,4 @@
-"""What is known of an image's guests, whoever says it: a catalogue, a recipe, a user."""
+"""What is known of an image's guests, by a catalogue, a recipe or a user."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,10 +12,10 @@ class ImageTraits:
 
     kernel: str = ""
     initrd: str = ""
-    cmdline: str = ""  # what the kernel is given at least
+    cmdline: str = ""  # the least that the kernel gets
     min_memory_mib: int = 256
     boot: tuple[FirmwareName, ...] = ("bios",)  # how it boots from its disk
     user: str = "root"  # who logs in
-    min_cpu: str = ""  # "x86-64-v2", say; "" for any
+    min_cpu: str = ""  # such as "x86-64-v2"; "" for any
     agent: bool = False  # the guest agent runs inside
     cloud_init: bool = True  # it reads a NoCloud seed

@@ -25,7 +25,7 @@ _MIB = 1 << 20
 _SPARE = 16 * _MIB  # of the disk, for everybody else
 
 Progress = Callable[[int, int | None], None]
-"""Gets how many bytes are here, and how many there will be if the server has said so.
+"""Gets how many bytes are here, and how many there will be if the server has stated it.
 
 It is called for every piece that comes, some thousand times a second on a fast line.
 """

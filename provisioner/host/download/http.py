@@ -177,7 +177,7 @@ class _PacedSocket(socket.socket):
 def _pools_for(url: Url, guard: _RedirectGuard, pace: Pace) -> PoolManager:
     """Return urllib3's pools for one request. Raises AttemptFailed for a refused address.
 
-    Names may be made to lie: the address of the connection itself is checked. Trusted are the
+    Names may resolve to anything: the address of the connection itself is checked. Trusted are the
     system's certificates, or those of SSL_CERT_FILE and SSL_CERT_DIR.
     """
     proxy = _proxy(url)

@@ -36,7 +36,7 @@ class BuiltImage(ImageTraits):
 
     @property
     def folder(self) -> Path:
-        """Return where it lies."""
+        """Return the folder that it is in."""
         return Path(self.kernel).parent
 
 
@@ -125,7 +125,7 @@ def put_in_place(image: BuiltImage, wanted: Iterable[Package], made: Path, final
 
 
 def _synced(path: Path) -> dict[str, str | int]:
-    """Sync a written file to the disk, readable for all; return what a manifest says of it."""
+    """Sync a written file to the disk, readable for all; return its entry in a manifest."""
     with path.open("rb") as stream:
         os.fchmod(stream.fileno(), 0o644)
         os.fsync(stream.fileno())

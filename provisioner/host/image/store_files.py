@@ -90,7 +90,7 @@ def _lock(handle: int, how: int, tell: Tell) -> None:
 def draft(folder: Path) -> Iterator[IO[bytes]]:
     """Yield a file to write, gone at the end unless it was renamed; its name cannot be guessed.
 
-    Its lock says that its writer lives: `clear` removes drafts without one.
+    Its lock shows that its writer lives: `clear` removes drafts without one.
     """
     while True:
         file = tempfile.NamedTemporaryFile(dir=folder, prefix=_DRAFT, delete=False)  # noqa: SIM115

@@ -1,7 +1,7 @@
 """Takes one image out of gz, xz, bz2 and tar as a stream; no file of an archive is ever written.
 
 What is unpacked goes to a file of the store's own name. Names, links, devices, owners and modes
-that an archive speaks of are not followed but refused.
+in an archive are not followed but refused.
 """
 
 import bz2
@@ -181,7 +181,7 @@ class _Tape:
 
     @contextmanager
     def header(self) -> Iterator[None]:
-        """Read a header of tar: tarfile keeps in memory whatever one is said to contain."""
+        """Read a header of tar: tarfile keeps in memory whatever one claims to contain."""
         self._header_left = _MOST_AT_ONCE
         try:
             yield

@@ -19,7 +19,7 @@ _CHILD = Path(__file__).with_name("child.py")
 
 
 def domain_xml(template: Template, domain: Domain, allow: Collection[str]) -> str:
-    """Return the XML of a domain from the user's template, found to be what the plan says.
+    """Return the XML of a domain from the user's template, checked against the plan.
 
     `allow` are elements beyond vmnet's list, as `allow_xml` names them. Raises Complaints, all at
     once, about what the XML holds, and VmnetError when there is no XML to judge.
