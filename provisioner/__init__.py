@@ -1,6 +1,6 @@
 """vmnet: boot libvirt VMs attached straight to macvtap devices.
 
-cli talks, flow joins, host does, core decides.
+cli talks, commands join, host does, everything else decides.
 """
 
 __version__ = "0.1.0"

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import yaml
 
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
+from provisioner.template_files import template
 from provisioner.text import one_line
 
 
@@ -41,8 +41,7 @@ Case = tuple[object, str, Severity, str]
 @cache
 def table(name: str) -> list[dict[str, Any]]:
     """Return the rows of a table of templates/doctor.yaml."""
-    file = files("provisioner").joinpath("templates/doctor.yaml")
-    rows: list[dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))[name]
+    rows: list[dict[str, Any]] = yaml.safe_load(template("doctor.yaml"))[name]
     return rows
 
 

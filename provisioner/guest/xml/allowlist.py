@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
-_TABLE = "templates/domain-allowlist.txt"
+from provisioner.template_files import template
 
 _YOUR_PLAN = "take it out and use the plan"
 REASONS: dict[str, tuple[str, str | None]] = {
@@ -104,8 +103,7 @@ def _rules() -> dict[str, Rule]:
 
 
 def _lines() -> Iterator[str]:
-    table = files("provisioner").joinpath(_TABLE).read_text(encoding="utf-8")
-    for line in table.replace("\\\n", "").splitlines():
+    for line in template("domain-allowlist.txt").replace("\\\n", "").splitlines():
         if line.strip() and not line.startswith("#"):
             yield line
 
