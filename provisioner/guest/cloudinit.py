@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from hashlib import blake2s
 from typing import TYPE_CHECKING
 
 from provisioner.guest import host_key as hostkey
 from provisioner.guest import userdata
 from provisioner.guest.domain import Seed
+from provisioner.guest.userdata import cloud_config, encoded_file
 
 if TYPE_CHECKING:
     from provisioner.guest.userdata import Texts
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 MICRO_SCRIPT = "/run/vmnet.run"
 """Where the micro image keeps the lines that it runs once."""
 
-_HEADER = "#cloud-config\n"
 _SUDO = "ALL=(ALL) NOPASSWD:ALL"
 _DIGEST_BYTES = 6
 
 
 def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
-    """Return a VM's user-data, "" when there is nothing to tell.
+    """Return a VM's user-data, "" when there is nothing to configure.
 
     `login` is the user that its image makes by itself, None when nobody knows. The ssh host key is
     no part of it: that is put into the seed when it is written, and nowhere else.
@@ -31,14 +30,14 @@ def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
     ours = _micro(vm, texts) if vm.image == "micro" else _ours(vm, login, texts)
     own = texts.own.get(vm.cloud_init) if vm.cloud_init else None
     if own is None:
-        return _written(ours) if ours else ""
+        return cloud_config(ours) if ours else ""
     if not ours:
         return own.text
     if own.config is not None:
-        return _written(userdata.merged(ours, own.config))
+        return cloud_config(userdata.merged(ours, own.config))
     if "user" not in ours:  # a config of theirs that names users shall not drop this one
         ours["users"] = ["default"]
-    return userdata.beside(_written(ours), own)
+    return userdata.beside(cloud_config(ours), own)
 
 
 def host_key(vm: Vm) -> str:
@@ -64,16 +63,12 @@ def seed(home: str, plan: str, vm: str, documents: tuple[str, str], host_key: st
     itself is neither in here nor in the digest.
     """
     user, network = documents
-    body = (("user-data", user or f"{_HEADER}{{}}\n"), ("network-config", network))
+    body = (("user-data", user or cloud_config({})), ("network-config", network))
     # cloud-init runs its once-only parts again when the instance-id changes.
     digest = blake2s(repr(body).encode(), digest_size=_DIGEST_BYTES).hexdigest()
     meta = f"instance-id: {plan}-{vm}-{digest}\nlocal-hostname: {vm}\n"
     path = f"{home}/seed/{vm}-{digest}.iso"
     return Seed(path, (("meta-data", meta), *body), plan=plan, vm=vm, host_key=host_key)
-
-
-def _written(config: dict[str, object]) -> str:
-    return f"{_HEADER}{userdata.rendered(config)}\n"
 
 
 def _ours(vm: Vm, login: str | None, texts: Texts) -> dict[str, object]:
@@ -94,7 +89,9 @@ def _account(vm: Vm, login: str | None, hashed: str) -> dict[str, object]:
     """Return who logs in; nothing, when that is the image's own user, with keys alone."""
     name = vm.user or login
     if not name:
-        return _password(hashed) if hashed else {}
+        # The password of the default user, whoever that is.
+        default = {"password": hashed, "chpasswd": {"expire": False}, "ssh_pwauth": True}
+        return default if hashed else {}
     # `user` is laid over the image's own default user: its groups and its shell stay.
     user: dict[str, object] = {"name": name}
     out: dict[str, object] = {"user": user}
@@ -110,20 +107,17 @@ def _account(vm: Vm, login: str | None, hashed: str) -> dict[str, object]:
     return out
 
 
-def _password(hashed: str) -> dict[str, object]:
-    """Return the default user, whoever it is, a password."""
-    return {"password": hashed, "chpasswd": {"expire": False}, "ssh_pwauth": True}
-
-
 def _micro(vm: Vm, texts: Texts) -> dict[str, object]:
     """Return the same in the keys that the micro image's reader supports: text as base64 only."""
     out: dict[str, object] = {}
     if vm.ssh_keys:
         out["ssh_authorized_keys"] = list(vm.ssh_keys)
-    files = [_encoded(file.path, _content(file, texts), file.mode, file.owner) for file in vm.files]
+    files = [_encoded(file, texts) for file in vm.files]
     if vm.run:
         script = "".join(f"{line}\n" for line in vm.run)
-        files.append(_encoded(MICRO_SCRIPT, script, "0700", "root:root"))
+        files.append(
+            encoded_file(MICRO_SCRIPT, script.encode("utf-8", "surrogatepass"), "0700", "root:root")
+        )
         out["runcmd"] = [f"sh {MICRO_SCRIPT}"]
     if files:
         out["write_files"] = files
@@ -132,7 +126,7 @@ def _micro(vm: Vm, texts: Texts) -> dict[str, object]:
 
 def _file(file: File, texts: Texts) -> dict[str, object]:
     text = _content(file, texts)
-    entry = _encoded(file.path, text, file.mode, file.owner)
+    entry = _encoded(file, texts)
     if text.isascii() and all(one.isprintable() or one in "\n\t" for one in text):
         del entry["encoding"]
         entry["content"] = text
@@ -141,14 +135,9 @@ def _file(file: File, texts: Texts) -> dict[str, object]:
     return entry
 
 
-def _encoded(path: str, text: str, mode: str, owner: str) -> dict[str, object]:
-    return {
-        "path": path,
-        "encoding": "b64",
-        "content": base64.b64encode(text.encode("utf-8", "surrogatepass")).decode(),
-        "permissions": mode,
-        "owner": owner,
-    }
+def _encoded(file: File, texts: Texts) -> dict[str, object]:
+    content = _content(file, texts).encode("utf-8", "surrogatepass")
+    return encoded_file(file.path, content, file.mode, file.owner)
 
 
 def _content(file: File, texts: Texts) -> str:

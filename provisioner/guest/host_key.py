@@ -4,7 +4,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Final
 
-from provisioner.guest.userdata import rendered
+from provisioner.guest.userdata import cloud_config, encoded_file
 
 CLOUD_INIT: Final = "cloud-init"
 DROPBEAR: Final = "dropbear"
@@ -33,19 +33,11 @@ def vendor_data(key: HostKey, how: str) -> str:
     It is vendor-data because user-data is compared, kept and shown, and this is not.
     """
     if how == DROPBEAR:
-        entry = {
-            "path": DROPBEAR_FILE,
-            "encoding": "b64",
-            "content": base64.b64encode(dropbear(key.private)).decode(),
-            "permissions": "0600",
-            "owner": "root:root",
-        }
-        config: dict[str, object] = {"write_files": [entry]}
-    else:
-        # Those that came with the image are deleted first: every guest of it would have the same.
-        pair = {"ed25519_private": key.private, "ed25519_public": f"{key.public}\n"}
-        config = {"ssh_deletekeys": True, "ssh_keys": pair}
-    return f"#cloud-config\n{rendered(config)}\n"
+        entry = encoded_file(DROPBEAR_FILE, dropbear(key.private), "0600", "root:root")
+        return cloud_config({"write_files": [entry]})
+    # Those that came with the image are deleted first: every guest of it would have the same.
+    pair = {"ed25519_private": key.private, "ed25519_public": f"{key.public}\n"}
+    return cloud_config({"ssh_deletekeys": True, "ssh_keys": pair})
 
 
 def dropbear(private: str) -> bytes:

@@ -58,19 +58,14 @@ def knows(known_hosts: str, name: str) -> bool:
 
 def options(to: SshLogin, identity: str = "", jump: SshLogin | None = None) -> list[str]:
     """Return the options that ssh, scp and sftp have in common."""
-    settings = [
-        f"HostKeyAlias={to.alias}",
-        f"UserKnownHostsFile={_file(to.known_hosts)}",
-        "GlobalKnownHostsFile=/dev/null",
-        "StrictHostKeyChecking=yes",
-        "UpdateHostKeys=no",
-        f"ConnectTimeout={_CONNECT_S}",
-    ]
+    settings = _known_by(to) | {"ConnectTimeout": f"{_CONNECT_S}"}
     if identity:
-        settings.append("IdentitiesOnly=yes")
+        settings["IdentitiesOnly"] = "yes"
     if jump:
-        settings.append(f"ProxyCommand={_through(jump, identity)}")
-    argv = ["-F", "none", *(argument for one in settings for argument in ("-o", one))]
+        settings["ProxyCommand"] = _through(jump, identity)
+    argv = ["-F", "none"]
+    for key, value in settings.items():
+        argv += ["-o", f"{key}={value}"]
     return [*argv, "-i", identity] if identity else argv
 
 
@@ -154,15 +149,7 @@ def config(
     lines = ["# Made by vmnet export ssh-config. Use it so: ssh -F THIS_FILE VM"]
     for to, jump in logins:
         lines += ["", f"Host {to.vm} {to.plan}-{to.vm}"]
-        values = {
-            "HostName": to.address,
-            "User": to.user,
-            "HostKeyAlias": to.alias,
-            "UserKnownHostsFile": _file(to.known_hosts),
-            "GlobalKnownHostsFile": "/dev/null",
-            "StrictHostKeyChecking": "yes",
-            "UpdateHostKeys": "no",
-        }
+        values = {"HostName": to.address, "User": to.user} | _known_by(to)
         if identity:
             values |= {"IdentityFile": _file(identity), "IdentitiesOnly": "yes"}
         if jump:
@@ -170,6 +157,17 @@ def config(
         lines += [f"    {key} {value}" for key, value in values.items()]
     lines += [f"\n# {why}" for why in left_out]
     return "\n".join(lines) + "\n"
+
+
+def _known_by(to: SshLogin) -> dict[str, str]:
+    """Return the settings by which ssh knows a guest by its host key, and by nothing else."""
+    return {
+        "HostKeyAlias": to.alias,
+        "UserKnownHostsFile": _file(to.known_hosts),
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "UpdateHostKeys": "no",
+    }
 
 
 def _through(jump: SshLogin, identity: str) -> str:

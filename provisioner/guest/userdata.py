@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -187,6 +188,22 @@ def rendered(value: object) -> str:
         lambda found: f"\\u{ord(found[0]):04x}",
         text,
     )
+
+
+def cloud_config(config: Mapping[str, object]) -> str:
+    """Write a configuration as user-data or vendor-data."""
+    return f"#cloud-config\n{rendered(config)}\n"
+
+
+def encoded_file(path: str, content: bytes, mode: str, owner: str) -> dict[str, object]:
+    """Return an entry of write_files with its content in base64."""
+    return {
+        "path": path,
+        "encoding": "b64",
+        "content": base64.b64encode(content).decode(),
+        "permissions": mode,
+        "owner": owner,
+    }
 
 
 def merged(ours: Mapping[str, object], theirs: Mapping[str, object]) -> dict[str, object]:
