@@ -185,5 +185,5 @@ def _end_at_once(worker: "Worker | None") -> NoReturn:
     """End vmnet and all that it has started but the guests, waiting for nothing."""
     output.last_line(_AT_ONCE)
     reaper = worker.kill() if worker else 0
-    children.kill_programs(pid for pid in children.of(os.getpid()) if pid != reaper)
+    children.kill_programs(pid for pid in children.pids_of(os.getpid()) if pid != reaper)
     os._exit(Exit.INTERRUPTED)

@@ -129,7 +129,7 @@ def _imported(fence: Fence, source: LocalFile, tell: Tell | None) -> str:
     """Import a file of the user's, unless the store has it as it is now; return its name."""
     if tell is None:
         return _name_of_file(os.path.realpath(fence.folder / source.path))
-    with plan_files.found(fence, "image", source.path) as found:
+    with plan_files.opened(fence, "image", source.path) as found:
         shown = str(found.real)
         name = _name_of_file(shown)
         if not stat.S_ISREG(found.stat.st_mode):

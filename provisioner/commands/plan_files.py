@@ -69,7 +69,7 @@ def _where(places: "Places", vm: str, key: str) -> Where:
 def _file(fence: plan_files.Fence, kind: str, path: str) -> BootFile:
     """Look at one file, and digest what will be copied. QEMU itself opens disks, by their path."""
     shown = one_line(path)
-    with plan_files.found(fence, kind, path) as found:
+    with plan_files.opened(fence, kind, path) as found:
         if kind == "device" and not stat.S_ISBLK(found.stat.st_mode):
             raise bad_input(
                 f'the device "{shown}" is not a block device',
@@ -81,7 +81,7 @@ def _file(fence: plan_files.Fence, kind: str, path: str) -> BootFile:
         return BootFile(str(found.real), digest)
 
 
-def _digest(found: plan_files.Found, kind: str, shown: str) -> str:
+def _digest(found: plan_files.OpenedFile, kind: str, shown: str) -> str:
     if found.stat.st_size > _MOST[kind]:
         raise bad_input(
             f'the {kind} "{shown}" has {found.stat.st_size} bytes',

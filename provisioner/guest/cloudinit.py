@@ -1,4 +1,4 @@
-"""What a guest gets at its first boot: the NoCloud files that cloud-init reads from its seed."""
+"""The NoCloud files that cloud-init reads from a guest's seed at its first boot."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _DIGEST_BYTES = 6
 def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
     """Return a VM's user-data, "" when there is nothing to configure.
 
-    `login` is the user that its image makes by itself, None when nobody knows. The ssh host key is
-    no part of it: that is put into the seed when it is written, and nowhere else.
+    `login` is the user that its image makes by itself, None when that is not known. The ssh host
+    key is no part of it: that is put into the seed when it is written, and nowhere else.
     """
     ours = _micro(vm, texts) if vm.image == "micro" else _ours(vm, login, texts)
     own = texts.own.get(vm.cloud_init) if vm.cloud_init else None
@@ -37,7 +37,7 @@ def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
         return cloud_config(userdata.merged(ours, own.config))
     if "user" not in ours:  # a config of theirs that names users shall not drop this one
         ours["users"] = ["default"]
-    return userdata.beside(cloud_config(ours), own)
+    return userdata.mime_archive(cloud_config(ours), own)
 
 
 def host_key(vm: Vm) -> str:
@@ -59,7 +59,7 @@ def fingerprint(text: str) -> str:
 def seed(home: str, plan: str, vm: str, documents: tuple[str, str], host_key: str) -> Seed:
     """Return the seed image of a VM; `documents` is its user-data and its network-config.
 
-    `host_key` says how the guest takes the key of its ssh server: see guest.host_key. The key
+    `host_key` is how the guest takes the key of its ssh server: see guest.host_key. The key
     itself is neither in here nor in the digest.
     """
     user, network = documents

@@ -1,6 +1,6 @@
 """The kinds of resources that a plan's guests consist of on a host, and what killed runs leave.
 
-What a kind needs, follows, changes while it exists and says of differences: see `Resource`.
+What a kind needs, follows, changes while it exists, and how differences read: see `Resource`.
 """
 
 from collections.abc import Mapping

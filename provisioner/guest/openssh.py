@@ -83,7 +83,7 @@ def ssh(
 
 @dataclass(frozen=True, slots=True)
 class CopySpec:
-    """What is to be copied: a file of this host, and VM:PATH; `to_guest` says which way."""
+    """What is to be copied: a file of this host, and VM:PATH; `to_guest` is the direction."""
 
     here: str
     vm: str
@@ -91,7 +91,7 @@ class CopySpec:
     to_guest: bool
 
 
-def copied(source: str, target: str, vms: Collection[str]) -> CopySpec:
+def copy_spec(source: str, target: str, vms: Collection[str]) -> CopySpec:
     """Parse the two arguments of vmnet cp, one of which is VM:PATH.
 
     What has a / before its colon is a file of this host, as scp has it. Raises VmnetError.
@@ -132,7 +132,7 @@ def scp(
     *,
     folders: bool = False,
 ) -> list[str]:
-    """Return the command line of scp, which speaks SFTP: the path means just what it says."""
+    """Return the command line of scp, which uses SFTP: no shell expands the path."""
     there = f"{to.user}@{_bracketed(to.address)}:{copy.there}"
     here = copy.here if copy.here.startswith(("/", "./", "../")) else f"./{copy.here}"
     argv = [here, there] if copy.to_guest else [there, here]

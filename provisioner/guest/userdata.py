@@ -47,7 +47,7 @@ _LISTS = ("ssh_authorized_keys", "users", "packages", "write_files", "runcmd")
 class Own:
     """User-data of the user's own: `kind` is cloud-init's, the subtype of its text/… in MIME.
 
-    `config` is what a `cloud-config` says; None for every other kind.
+    `config` is the content of a `cloud-config`; None for every other kind.
     """
 
     kind: str
@@ -235,10 +235,10 @@ def _merged(ours: Mapping[str, object], theirs: Mapping[str, object]) -> dict[st
     return out
 
 
-def beside(ours: str, own: Own) -> str:
-    """Put our cloud-config beside user-data of another kind, as the parts of a MIME archive.
+def mime_archive(ours: str, own: Own) -> str:
+    """Return a MIME archive of user-data of another kind and our cloud-config.
 
-    Ours comes last and says how it is merged into any that came before: what those say stands.
+    Ours comes last, and names how it is merged into any before it: what those have stays.
     """
     from email import message_from_string
     from email.mime.multipart import MIMEMultipart

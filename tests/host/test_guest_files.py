@@ -176,7 +176,7 @@ def test_the_plans_folder_may_be_a_link(folder: Path) -> None:
 def test_a_link_that_is_exchanged_meanwhile_changes_nothing(folder: Path) -> None:
     (folder / "own").write_text("ours")
     (folder / "link").symlink_to("own")
-    with plan_files.found(Fence(folder), "kernel", "link") as found:
+    with plan_files.opened(Fence(folder), "kernel", "link") as found:
         (folder / "link").unlink()
         (folder / "link").symlink_to("../outside")
         assert (found.itself.read_text(), found.outside) == ("ours", False)

@@ -26,7 +26,7 @@ def cp(  # noqa: PLR0913  (what the command line says, word by word)
     `way` is "ssh", "agent", or "auto": ssh where the host reaches the guest and knows its key.
     Raises VmnetError when it cannot.
     """
-    copied = openssh.copied(*paths, [vm.name for vm in target.plan.vms])
+    copied = openssh.copy_spec(*paths, [vm.name for vm in target.plan.vms])
     if way != "agent":
         try:
             access = SshAccess(target, run)

@@ -1,8 +1,8 @@
 """What the XML of a domain may hold when a user's template makes it: a list of what is harmless.
 
 libvirt's XML can hand any file, device or socket of the host to a guest, and run programs as root.
-A list of the bad would never be whole, so this is a list of the good. Whoever needs more says so in
-the plan (`allow_xml`), where it can be seen.
+A list of the bad would never be whole, so this is a list of the good. Whoever needs more writes it
+into the plan (`allow_xml`), where it can be seen.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Whether a template's XML may go to libvirt: nothing beyond the list, nothing beside the plan."""
+"""Check a template's XML before libvirt gets it: against the list, and against the plan."""
 
 import re
 from collections.abc import Collection, Iterator

@@ -1,7 +1,7 @@
-"""Whether the XML of a domain says what the plan says: names, sizes, NICs, disks, what it boots.
+"""The XML of a domain compared with the plan: names, sizes, NICs, disks, what it boots.
 
-What the plan says is what vmnet's own template writes for the domain. Where to look for it stands
-here; what the plan has no word for is left to the template.
+What the plan means is what vmnet's own template writes for the domain. The paths that are compared
+are listed here; what the plan has no key for is left to the template.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -135,7 +135,7 @@ class _Kind:
     fields: Callable[[Element], Fields]
     fix: str
 
-    def of(self, root: Element) -> list[tuple[str, Element]]:
+    def elements(self, root: Element) -> list[tuple[str, Element]]:
         """Return the elements of the kind, each with its key."""
         return [(self.key(element), element) for element in root.all(self.path)]
 
@@ -158,9 +158,9 @@ _DISKS = _Kind(
 
 def _paired(root: Element, own: Element, kind: _Kind) -> Iterator[XmlDifference]:
     """Compare a set: none too many, none missing, none twice, each as it should be."""
-    want = dict(kind.of(own))
+    want = dict(kind.elements(own))
     seen = set()
-    for key, element in kind.of(root):
+    for key, element in kind.elements(root):
         if key not in want:
             what = f"{kind.path} is {kind.named} {quoted(key)}, which the plan has not"
             yield XmlDifference(element, what, kind.fix)

@@ -1,4 +1,4 @@
-"""XML that a user's template gave, read without a DTD: a tree in which each element has a place.
+"""XML that a user's template gives, parsed without a DTD: a tree whose elements have places.
 
 libvirt reads the text again with a parser of its own, so whatever two parsers could read in two
 ways is refused here: another encoding, an older document's entities, processing instructions.
@@ -86,15 +86,15 @@ class _Reader:
         self.expat = expat
         self.parser: XMLParserType = expat.ParserCreate(namespace_separator=_SEPARATOR)
         self.parser.buffer_text = True
-        self.parser.XmlDeclHandler = self.declared
-        self.parser.StartElementHandler = self.begun
-        self.parser.EndElementHandler = self.ended
-        self.parser.CharacterDataHandler = self.texted
-        self.parser.CommentHandler = self.cut
-        self.parser.StartCdataSectionHandler = self.cut
-        self.parser.ProcessingInstructionHandler = self.instructed
-        self.parser.StartDoctypeDeclHandler = self.typed
-        self.parser.EntityDeclHandler = self.typed
+        self.parser.XmlDeclHandler = self.xml_declaration
+        self.parser.StartElementHandler = self.start_element
+        self.parser.EndElementHandler = self.end_element
+        self.parser.CharacterDataHandler = self.character_data
+        self.parser.CommentHandler = self.mix
+        self.parser.StartCdataSectionHandler = self.mix
+        self.parser.ProcessingInstructionHandler = self.processing_instruction
+        self.parser.StartDoctypeDeclHandler = self.document_type
+        self.parser.EntityDeclHandler = self.document_type
 
     def read(self) -> tuple[Element | None, list[VmnetError]]:
         try:
@@ -112,20 +112,20 @@ class _Reader:
         line, column = self.parser.CurrentLineNumber, self.parser.CurrentColumnNumber
         raise complaint(self.source.where(line - 1, column), what, fix)
 
-    def declared(self, version: str, encoding: str | None, _standalone: int) -> None:
+    def xml_declaration(self, version: str, encoding: str | None, _standalone: int) -> None:
         if version != "1.0" or (encoding or "UTF-8").upper() != "UTF-8":
             self.stop(
                 f"the XML declares version {quoted(version)} and encoding {quoted(encoding)}",
                 'take the line out, or write <?xml version="1.0" encoding="UTF-8"?>',
             )
 
-    def typed(self, *_: object) -> None:
+    def document_type(self, *_: object) -> None:
         self.stop("a document type or an entity is declared here", "take it out")
 
-    def instructed(self, target: str, _data: str) -> None:
+    def processing_instruction(self, target: str, _data: str) -> None:
         self.stop(f"a processing instruction, {quoted(target)}, stands here", "take it out")
 
-    def begun(self, name: str, attributes: dict[str, str]) -> None:
+    def start_element(self, name: str, attributes: dict[str, str]) -> None:
         if len(self.open) >= _DEEPEST:
             self.stop(f"more than {_DEEPEST} elements stand in each other", "a domain needs a few")
         element = self.element(_named(name), {_named(k): v for k, v in attributes.items()})
@@ -141,13 +141,13 @@ class _Reader:
         line, column = self.parser.CurrentLineNumber, self.parser.CurrentColumnNumber
         return Element(name, path, attributes, line - 1, column)
 
-    def ended(self, _name: str) -> None:
+    def end_element(self, _name: str) -> None:
         self.open.pop()
 
-    def texted(self, text: str) -> None:
+    def character_data(self, text: str) -> None:
         self.open[-1].text += text
 
-    def cut(self, _text: str = "") -> None:
+    def mix(self, _text: str = "") -> None:
         if self.open:
             self.open[-1].mixed = True
 

@@ -1,1 +1,1 @@
-"""libvirt: connections, domains, hotplug."""
+"""libvirt: connections, domains, privileges."""

@@ -111,7 +111,7 @@ def prepare_root(plan: str) -> Path:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write a file unless it says so already: `down` must work when the disk is full.
+    """Write a file unless it has this text: `down` must work when the disk is full.
 
     One that others could write to is made anew: somebody may hold it open, to write to it later.
     """
@@ -122,7 +122,7 @@ def _write_once(path: Path, text: str) -> None:
 
 
 def private_mounts() -> bool:
-    """Return this process a mount namespace of its own; must come before its first thread."""
+    """Move this process into a mount namespace of its own, before its first thread."""
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(
         libc.unshare(_CLONE_NEWNS) == 0

@@ -11,7 +11,7 @@ from provisioner.text import one_line
 
 _ENDED = "the libvirt daemon has ended: start it again (systemctl start libvirtd), then vmnet up"
 _CHILD = re.compile(r"Child process \(.*?\) unexpected (exit status|fatal signal) (\d+)", re.DOTALL)
-"""libvirt prints the whole command line of a program before what the program has said."""
+"""libvirt prints the whole command line of a program before what the program has printed."""
 _FIXES = (
     ("client socket is closed", _ENDED),
     ("Cannot recv data", _ENDED),

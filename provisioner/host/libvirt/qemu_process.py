@@ -31,7 +31,7 @@ def watched(domain: Domain, pid_file: Path) -> Iterator[None]:
 
     libvirt waits for the greeting of its monitor for ever. Such a guest has never run; libvirt's
     call then returns, and nothing of the guest is left.
-    Raises VmnetError that says what state the process was in.
+    Raises VmnetError with the state that the process was in.
     """
     limit_s = deadline.left_s(_GREETING_S)
     stalled: list[str] = []

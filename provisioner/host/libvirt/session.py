@@ -165,7 +165,7 @@ def _same_network(pid: int) -> bool:
     try:
         ours, theirs = (os.stat(f"/proc/{p}/ns/net") for p in ("self", pid))  # noqa: PTH116
     except OSError:
-        return True  # hidden from us: libvirt itself will say what is wrong
+        return True  # hidden from us: libvirt itself reports what is wrong
     return ours.st_ino == theirs.st_ino
 
 

@@ -25,7 +25,7 @@ def adopt_orphans() -> None:
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def of(pid: int) -> list[int]:
+def pids_of(pid: int) -> list[int]:
     """Return the pids of a process's children, [] when it has gone (proc(5), task/TID/children)."""
     found: list[int] = []
     with suppress(OSError):

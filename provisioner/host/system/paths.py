@@ -74,7 +74,7 @@ def shared_cache() -> Path:
 
 
 def _place(name: str, xdg: str, at_home: str, of_root: str) -> Path:
-    """Give root's place, or for anybody else one of his own (XDG Base Directory Specification)."""
+    """Return root's place, or the user's own (XDG Base Directory Specification)."""
     if name in os.environ:
         return Path(os.environ[name])
     if os.geteuid() == 0:

@@ -58,7 +58,7 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class OpenedFile:
     """A file that a plan names, held open: it was checked, whatever its name comes to mean."""
 
     descriptor: int  # O_PATH
@@ -73,7 +73,7 @@ class Found:
 
 
 @contextmanager
-def found(fence: Fence, kind: str, written: str) -> Iterator[Found]:
+def opened(fence: Fence, kind: str, written: str) -> Iterator[OpenedFile]:
     """Open the name of a file that a plan names, and check where that file lies.
 
     A plan that somebody else wrote must not put this host's files into its guests. The check
@@ -100,7 +100,7 @@ def found(fence: Fence, kind: str, written: str) -> Iterator[Found]:
                 f"put it below {one_line(str(folder))}, or, if you trust the plan with it, add "
                 f"--allow-file {one_line(shlex.quote(str(real)), 4096)}",
             )
-        yield Found(descriptor, real, outside, os.fstat(descriptor))
+        yield OpenedFile(descriptor, real, outside, os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
@@ -110,11 +110,11 @@ def text(
 ) -> tuple[str, bool]:
     """Return the text of a file that a plan names, and whether its lines may be quoted.
 
-    Raises VmnetError as `found` does, and when it is not a regular file, not UTF-8, or too large,
+    Raises VmnetError as `opened` does, and when it is not a regular file, not UTF-8, or too large,
     with that fix.
     """
     shown = one_line(written, 120)
-    with found(fence, kind, written) as file:
+    with opened(fence, kind, written) as file:
         if not stat.S_ISREG(file.stat.st_mode):
             raise bad_input(f'the {kind} "{shown}" is not a regular file', "name a file of text")
         try:

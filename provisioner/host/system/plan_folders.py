@@ -88,7 +88,7 @@ def is_own(path: Path) -> bool:
 
 
 def disown(path: Path) -> None:
-    """Take away the mark of a file that has gone."""
+    """Remove the mark of a file that has gone."""
     _mark(path).unlink(missing_ok=True)
 
 
@@ -119,7 +119,7 @@ def foreign(plan: str) -> Iterator[Path]:
 
 
 def clear(plan: str) -> None:
-    """Take away a plan's own folder, known names only, when all that it was made for has ended.
+    """Remove a plan's own folder, known names only, when all that it was made for has ended.
 
     A folder without vmnet's mark stays as it is, and so does whatever vmnet does not know in one
     that has it.
@@ -141,7 +141,7 @@ def clear(plan: str) -> None:
 
 
 def clear_root(plan: str) -> None:
-    """Take away the root of a plan's embedded libvirt, if vmnet made it."""
+    """Remove the root of a plan's embedded libvirt, if vmnet made it."""
     root = paths.libvirt_root(plan)
     _retire(_draft(root))
     if not is_marked(root, plan):

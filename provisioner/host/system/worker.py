@@ -54,7 +54,7 @@ _LIMITS: Final[dict[Callable[..., object], tuple[float, str]]] = {}
 
 
 def limit(within_s: float = _LIMIT_S, late: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Set after how many seconds a call of a function is given up, and what is then said of it.
+    """Set after how many seconds a call of a function is given up, and the message for that.
 
     Each part of its work has a shorter limit of its own, so this one is met only by a call of
     libvirt's or of the kernel's that never returns.
@@ -264,7 +264,7 @@ class Worker:
         pid = os.read(self._pid_pipe, _PID.size) if readable else b""
         if len(pid) == _PID.size:
             (worker,) = _PID.unpack(pid)
-            programs = children.of(worker)
+            programs = children.pids_of(worker)
             children.kill([worker])
             children.kill_programs(programs)
             # The reaper ends when it has reaped the worker: only then is libvirt's root free.
@@ -318,7 +318,7 @@ def _reap(sock: socket.socket, serve: Serve, parent: int, pid_write: int) -> NoR
 
 
 def _work(channel: Channel, serve: Serve) -> None:
-    global _channel  # noqa: PLW0603  (one per process, set once at its birth)
+    global _channel  # noqa: PLW0603  (one per process, set once when it starts)
     _channel = channel
     running: list[threading.Thread] = []
     with serve():

@@ -62,13 +62,13 @@ def test_scp_gets_paths_that_are_nothing_but_paths() -> None:
     ],
 )
 def test_a_copys_words_say_which_way_it_goes(words: tuple[str, str], copy: CopySpec) -> None:
-    assert openssh.copied(*words, ["web"]) == copy
+    assert openssh.copy_spec(*words, ["web"]) == copy
 
 
 @pytest.mark.parametrize("words", [("a", "b"), ("web:a", "web:b"), ("wev:a", "b"), (":a", "b")])
 def test_other_words_are_no_copy(words: tuple[str, str]) -> None:
     with pytest.raises(VmnetError):
-        openssh.copied(*words, ["web"])
+        openssh.copy_spec(*words, ["web"])
 
 
 @pytest.mark.parametrize(
