@@ -36,12 +36,14 @@ def create(wish: Wish, tell: Tell) -> list[NetDevice]:
         for warning in rules.warnings(wish, uplink):
             tell(f"warning: {warning}")
         wanted = device.planned(wish, uplink, taken)
-        made = standalone.create(wanted, [x.index for x in facts.links], paths.nodes(_PLACE))
+        made = standalone.create(
+            wanted, [x.index for x in facts.links], paths.folder(_PLACE, "node")
+        )
         try:
             for name, index in made.items() if wish.owner else ():
                 tap_node.give(name, index, wish.owner)
         except BaseException:
-            standalone.remove(made, paths.nodes(_PLACE))
+            standalone.remove(made, paths.folder(_PLACE, "node"))
             raise
         return _described([x for x in links.at(*made.values()) if x.name in made], facts)
 
@@ -91,7 +93,7 @@ def remove(names: Sequence[str], tell: Tell, *, uplink: str = "", force: bool = 
         doomed = {x.name: x.index for x in _chosen(facts, names, uplink)}
         if not force:
             _refuse_held(doomed)
-        standalone.remove(doomed, paths.nodes(_PLACE))
+        standalone.remove(doomed, paths.folder(_PLACE, "node"))
         return list(doomed)
 
 

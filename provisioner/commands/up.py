@@ -45,7 +45,7 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
     # Until its guests have been checked, they may not answer for their addresses themselves.
     with begun(target, run) as session, ExitStack() as kept:
         session.refuse()
-        console_log.cap(paths.consoles(target.name))
+        console_log.cap(paths.folder(target.name, "console"))
         # Until disks depend on them, nobody may remove images: vmnet image prune waits.
         with store_files.held(paths.store(), run.tell):
             want = session.wanted()

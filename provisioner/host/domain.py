@@ -60,7 +60,7 @@ class DomainDriver:
         coming = [nic for nic in domain.nics if nic.link not in there]
         _prove(coming)
         for nic in coming:
-            domains.attach(domain, nic.link, render.interface_xml(nic))
+            domains.attach(domain, nic.link, render.rendered("interface.xml.j2", nic=nic))
         if different := changed_nics(have.network, domain.network):
             within_s = deadline.left_s(_AGENT_S)
             if not self.await_agent(domain.vm, within_s):
@@ -72,7 +72,7 @@ class DomainDriver:
             mtus = {nic.mac: nic.mtu for nic in domain.nics}
             for mac, config in different.items():
                 guest.reconfigure(mac, {"mtu": mtus.get(mac, DEFAULT_MTU)} | dict(config))
-        domains.mark(domain, render.mark_xml(domain))
+        domains.mark(domain, render.rendered("mark.xml.j2", mark=render.to_mark(domain)))
 
     def delete(self, domain: Domain) -> None:
         """End a guest and remove its console log; one that has ended already is fine."""

@@ -79,7 +79,7 @@ def test_nobody_but_its_owner_can_read_it_whatever_the_umask_and_the_folder_say(
 def test_the_host_key_is_put_into_the_seed_and_nowhere_else(home: Path) -> None:
     seed = Seed(str(home / "seed" / "web-1.iso"), FILES, "lab", "web", host_key="cloud-init")
     SeedDriver().create(seed)
-    key = host_keys.ensure(paths.keys("lab"), "web")
+    key = host_keys.ensure(paths.folder("lab", "keys"), "web")
     told = content(Path(seed.path), "vendor-data", "rr_path")
     assert yaml.safe_load(told)["ssh_keys"]["ed25519_private"] == key.private
     assert "PRIVATE KEY" not in repr(seed) + repr(seed.files) + repr(key)

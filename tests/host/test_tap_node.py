@@ -68,7 +68,7 @@ def test_a_node_whose_link_has_gone_is_found_and_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VMNET_STATE_DIR", str(tmp_path))
-    records = paths.nodes("lab")
+    records = paths.folder("lab", "node")
     tap_node.path_of(INDEX).unlink()
     tap_node.make_node(NAME, INDEX, records)
     links.delete(NAME)

@@ -100,7 +100,7 @@ def find_log(target: PlanTarget, vm: str, *, qemu: bool) -> Log:
     name = one(target, vm)
     domain_name = naming.domain(target.name, name)
     embedded = paths.libvirt_root(target.name)
-    log = paths.consoles(target.name) / f"{name}.log"
+    log = paths.folder(target.name, "console") / f"{name}.log"
     if qemu:
         inside = embedded / "log" / "qemu" / f"{domain_name}.log"
         system = Path("/var/log/libvirt/qemu") / f"{domain_name}.log"

@@ -47,16 +47,6 @@ def template_values(domain: Domain) -> dict[str, Domain | str]:
     }
 
 
-def interface_xml(nic: DomainNic) -> str:
-    """Render the XML of one NIC, to attach to a running domain."""
-    return rendered("interface.xml.j2", nic=nic)
-
-
-def mark_xml(domain: Domain) -> str:
-    """Render the element that bears a domain's mark in its metadata."""
-    return rendered("mark.xml.j2", mark=to_mark(domain))
-
-
 def rendered(template: str, **values: object) -> str:
     """Fill a template of vmnet's own; every value is escaped unless the template says otherwise."""
     import jinja2

@@ -60,14 +60,9 @@ def _trouble(kernel: Path | None, cache: Path) -> str:
         return "there is no /dev/kvm on this host"
     if kernel is None:
         return "there is no kernel to try KVM with (vmnet image build micro makes one)"
-    user, group = embedded.run_user()
-    key = _key(user, group)
-    file = cache / "accel.json"
-    known = _read(file)
-    if key not in known:
-        known = {key: _test_boot(kernel, user, group)}
-        _write(file, known)
-    return known[key]
+    key = _key(*embedded.run_user())
+    known = _read(cache / "accel.json")
+    return known[key] if key in known else test(kernel, cache)
 
 
 def _key(user: str, group: str) -> str:

@@ -103,7 +103,7 @@ def leases(plan: str) -> dict[str, str]:
 
 
 def _folder(plan: str) -> Path:
-    return paths.home(plan) / "dhcp"
+    return paths.folder(plan, "dhcp")
 
 
 def _pid_file(config: Path) -> Path:

@@ -57,7 +57,7 @@ def create(tap: Macvtap) -> None:
                 raise devices.taken(tap.name) from error
             continue  # the ifindex was taken meanwhile
         if tap_node.state_of(tap.name, index) == "missing":
-            tap_node.make_node(tap.name, index, paths.nodes(tap.plan))
+            tap_node.make_node(tap.name, index, paths.folder(tap.plan, "node"))
         if tap_node.state_of(tap.name, index) == "right":
             return
         links.delete(tap.name)
@@ -68,7 +68,7 @@ def update(tap: Macvtap) -> None:
     (have,) = links.at(links.existing_index(tap.name))
     update_from(tap, have)
     if tap_node.state_of(have.name, have.index) == "missing":
-        tap_node.make_node(have.name, have.index, paths.nodes(tap.plan))
+        tap_node.make_node(have.name, have.index, paths.folder(tap.plan, "node"))
 
 
 def delete(tap: Macvtap) -> None:
@@ -85,7 +85,7 @@ def release(taps: Iterable[Macvtap]) -> None:
     owners = {tap.name: tap for tap in taps}
     here = [x for x in links.every() if x.name in owners and x.group == owners[x.name].group]
     for link in here:
-        tap_node.remove_node(link.index, paths.nodes(owners[link.name].plan))
+        tap_node.remove_node(link.index, paths.folder(owners[link.name].plan, "node"))
     prepare_removal(here)
 
 

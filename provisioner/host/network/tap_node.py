@@ -196,7 +196,7 @@ def observe(look: Look) -> list[LeftNode]:
     alive = {path_of(x.index).name for x in look.ours}
     return [
         LeftNode(str(path_of(int(number))), str(record))
-        for record in sorted(paths.nodes(look.plan).glob("tap[0-9]*"))
+        for record in sorted(paths.folder(look.plan, "node").glob("tap[0-9]*"))
         if (number := record.name.removeprefix("tap")).isdecimal() and record.name not in alive
     ]
 

@@ -45,7 +45,7 @@ class CopyDriver(FileDriver[FileCopy]):
 
     def found(self, plan: str) -> list[FileCopy]:
         """List the files in the plan's folder for copies."""
-        return [FileCopy(str(path)) for path in sorted(paths.boot(plan).glob("[!.]*"))]
+        return [FileCopy(str(path)) for path in sorted(paths.folder(plan, "boot").glob("[!.]*"))]
 
     def make(self, file: FileCopy) -> None:
         """Copy a file that is still the one that was judged."""

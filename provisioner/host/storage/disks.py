@@ -23,7 +23,7 @@ class DiskDriver(FileDriver[Overlay]):
 
     def found(self, plan: str) -> list[Overlay]:
         """List the files in the plan's folder for disks."""
-        return [_read(path) for path in sorted(paths.disks(plan).glob("*.qcow2"))]
+        return [_read(path) for path in sorted(paths.folder(plan, "disk").glob("*.qcow2"))]
 
     def make(self, file: Overlay) -> None:
         """Create a disk, empty or over an image; VmnetError when there is no room.

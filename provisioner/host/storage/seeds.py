@@ -20,7 +20,7 @@ class SeedDriver(FileDriver[Seed]):
 
     def found(self, plan: str) -> list[Seed]:
         """List the files in the plan's folder for seed images."""
-        return [Seed(str(path)) for path in sorted(paths.seeds(plan).glob("*.iso"))]
+        return [Seed(str(path)) for path in sorted(paths.folder(plan, "seed").glob("*.iso"))]
 
     def make(self, file: Seed) -> None:
         """Make a seed, and before it the key that the guest's ssh server is known by.
@@ -30,8 +30,8 @@ class SeedDriver(FileDriver[Seed]):
         """
         files = list(file.files)
         if file.host_key:
-            key = host_keys.ensure(paths.keys(file.plan), file.vm)
-            host_keys.publish(paths.keys(file.plan), file.plan)
+            key = host_keys.ensure(paths.folder(file.plan, "keys"), file.vm)
+            host_keys.publish(paths.folder(file.plan, "keys"), file.plan)
             files.append(("vendor-data", host_key.vendor_data(key, file.host_key)))
         path = Path(file.path)
         paths.make(path.parent)

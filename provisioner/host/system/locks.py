@@ -40,7 +40,8 @@ def held(
             # Unlinked while held: whoever waits on the old file sees that it has gone.
             path.unlink(missing_ok=True)
             if tidy:
-                _remove_if_empty(path.parent)
+                with suppress(OSError):  # another plan's files may be in it
+                    path.parent.rmdir()
 
 
 @contextmanager
@@ -105,8 +106,3 @@ def _holder(path: Path) -> str:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return "another vmnet command"
-
-
-def _remove_if_empty(directory: Path) -> None:
-    with suppress(OSError):  # another plan's files may be in it
-        directory.rmdir()

@@ -3,6 +3,7 @@
 import os
 from hashlib import blake2s
 from pathlib import Path
+from typing import Literal
 
 from provisioner.errors import VmnetError
 
@@ -10,7 +11,13 @@ from provisioner.errors import VmnetError
 # must fit sun_path (108 bytes, unix(7)): that leaves this much for the root of the embedded driver.
 _MAX_ROOT = 27
 _TRIES = 100
+
 _FOLDER_MODE = 0o755
+
+Folder = Literal["console", "seed", "disk", "boot", "dhcp", "keys", "node"]
+"""Of a plan: console logs, seed images, disks that guests write to, copies of what QEMU starts them
+with, the DHCP server's files, the ssh host keys of guests (ours alone to read), a record of each
+/dev/tap node that vmnet, not the kernel, made."""
 
 
 def make(folder: Path) -> Path:
@@ -87,39 +94,14 @@ def home(plan: str) -> Path:
     return state() / plan
 
 
-def consoles(plan: str) -> Path:
-    """The plan's console logs."""
-    return home(plan) / "console"
-
-
-def seeds(plan: str) -> Path:
-    """The plan's seed images."""
-    return home(plan) / "seed"
-
-
-def disks(plan: str) -> Path:
-    """The plan's disks, which its guests write to."""
-    return home(plan) / "disk"
-
-
-def boot(plan: str) -> Path:
-    """Copies of what QEMU starts the plan's guests with."""
-    return home(plan) / "boot"
-
-
-def keys(plan: str) -> Path:
-    """The ssh host keys of the plan's guests, which only we may read."""
-    return home(plan) / "keys"
+def folder(plan: str, kind: Folder) -> Path:
+    """Return a folder in the plan's own directory."""
+    return home(plan) / kind
 
 
 def known_hosts(plan: str) -> Path:
     """The public keys that the plan's guests are known by, as ssh reads them."""
     return home(plan) / "known_hosts"
-
-
-def nodes(plan: str) -> Path:
-    """A record of each /dev/tap node that vmnet, not the kernel, made for the plan."""
-    return home(plan) / "node"
 
 
 def libvirt_root(plan: str) -> Path:

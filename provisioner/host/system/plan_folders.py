@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.system import file_errors, paths
@@ -21,7 +21,7 @@ from provisioner.text import one_line
 MARK: Final = ".vmnet"
 _MOST_MARK: Final = 256
 _OWNED: Final = ("console", "seed", "disk", "boot")
-_FOLDERS: Final = (*_OWNED, "dhcp", "keys", "node")
+_FOLDERS: Final = get_args(paths.Folder)
 _FILES: Final = frozenset({MARK, "known_hosts", ".known_hosts.part"})
 _ROOT: Final = ("etc", "cache", "lib", "log", "run")
 _PAIR: Final = frozenset({"key", "key.pub"})

@@ -338,22 +338,20 @@ def _work(channel: Channel, serve: Serve) -> None:
 
 
 def _perform(channel: Channel, request: Any) -> None:
-    number, function, args, kwargs, within_s = request
-    deadline.begin(within_s)
-    try:
-        value, error = function(*args, **kwargs), None
-    except Exception as caught:  # noqa: BLE001  (raised in vmnet's own process, with its traceback)
-        value, error = None, _portable(caught)
-    with suppress(OSError):  # vmnet may be gone: there is nobody to answer
-        channel.send((number, value, error))
-
-
-def _portable(error: Exception) -> Exception:
     import traceback
 
-    if isinstance(error, VmnetError | OSError | TimeoutError):
-        return error
-    return RuntimeError("".join(traceback.format_exception(error)))
+    number, function, args, kwargs, within_s = request
+    value: object = None
+    error: Exception | None = None
+    deadline.begin(within_s)
+    try:
+        value = function(*args, **kwargs)
+    except (VmnetError, OSError) as caught:
+        error = caught
+    except Exception:  # noqa: BLE001  (raised in vmnet's own process, with its traceback)
+        error = RuntimeError(traceback.format_exc())
+    with suppress(OSError):  # vmnet may be gone: there is nobody to answer
+        channel.send((number, value, error))
 
 
 _channel: Channel | None = None
