@@ -3,8 +3,10 @@
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provisioner.commands.check import drift
 from provisioner.commands.check.run import When, checked
 from provisioner.commands.domain_xml import domain_xmls
 from provisioner.commands.execute import Outcome, execute
@@ -93,7 +95,8 @@ def check(target: PlanTarget, run: CommandRun) -> Report:
             )
         end = time.monotonic() + run.timeout_s if run.timeout_s else None
         when = When(started, started, end=end)
-        return checked(session, reported(session, Outcome(), []), when)
+        report = replace(reported(session, Outcome(), []), findings=drift.findings(session))
+        return checked(session, report, when)
 
 
 def down(target: PlanTarget | NameTarget, run: CommandRun) -> Report:

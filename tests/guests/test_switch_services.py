@@ -86,6 +86,31 @@ def test_a_nic_with_two_queues_has_them_in_the_guest_and_in_qemu(plan_up: PlanUp
     assert sum(number in taps for number in opened) == 2
 
 
+@pytest.mark.parametrize(
+    ("broken", "lost"),
+    [
+        ("nft flush ruleset", "create nat "),
+        ("sysctl -qw net.ipv4.ip_forward=0", "update nat "),
+        ("kill $(pgrep -f [c]onf-file=/var/lib/vmnet/{plan}/dhcp/)", "dhcp lab"),
+    ],
+    ids=["nftables", "forwarding", "dnsmasq"],
+)
+def test_what_the_host_has_lost_turns_the_check_red(
+    plan_restored: PlanUp, broken: str, lost: str
+) -> None:
+    assert plan_restored.check(status=0)["findings"] == []
+    plan_restored.lab.run("sh", "-c", broken.format(plan=plan_restored.path.stem))
+    findings = plan_restored.check(status=5)["findings"]
+    assert any(
+        f["what"].startswith("the host is not as the plan says; vmnet up would ")
+        and lost in f["what"]
+        and f["fix"] == "run vmnet up, or take the change back"
+        for f in findings
+    ), findings
+    plan_restored.up()
+    assert plan_restored.check(status=0)["findings"] == []
+
+
 def test_down_puts_forwarding_back(lab: Lab) -> None:
     switches = tuple(f"/proc/sys/net/{x}" for x in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"))
     plan = brought_up(lab, PLAN.partition("  b: ")[0])

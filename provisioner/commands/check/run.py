@@ -91,7 +91,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
             results = diagnosis.explained(results)
         else:
             session.tell("not everything is as expected; --timeout leaves no time for the reason")
-    findings = (*_about_guests(readiness), *rivals, *diagnosis.standing())
+    findings = (*report.findings, *_about_guests(readiness), *rivals, *diagnosis.standing())
     return _reported(session, replace(report, results=tuple(results), findings=findings), when)
 
 

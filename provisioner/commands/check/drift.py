@@ -1,0 +1,38 @@
+"""What `up` would do, as findings: a green table proves nothing where a guard is missing."""
+
+from collections.abc import Iterable
+
+from provisioner.check.result import Finding
+from provisioner.commands.session import Session
+from provisioner.errors import Complaints, VmnetError
+from provisioner.guest.domain import Domain
+from provisioner.reconcile.diff import Step, Verb, diff
+
+
+def findings(session: Session) -> tuple[Finding, ...]:
+    """Return a finding for each step that would turn the host, as last seen, into the plan's."""
+    try:
+        steps = diff(session.wanted(build=False), session.snapshot.resources)
+    except Complaints as complaints:
+        return tuple(map(_unknown, complaints.errors))
+    except VmnetError as error:
+        return (_unknown(error),)
+    return tuple(of_steps(steps))
+
+
+def of_steps(steps: Iterable[Step]) -> Iterable[Finding]:
+    """Put steps as findings, each about the VM or the device that it concerns."""
+    for step in steps:
+        resource = step.resource
+        is_guest = isinstance(resource, Domain)
+        restart = " --recreate" if is_guest and step.verb is Verb.DELETE else ""
+        yield Finding(
+            f"the host is not as the plan says; vmnet up would {step}",
+            f"run vmnet up{restart}, or take the change back",
+            about=resource.vm if isinstance(resource, Domain) else resource.label,
+        )
+
+
+def _unknown(error: VmnetError) -> Finding:
+    what = f"whether the host is as the plan says cannot be told: {error.what}"
+    return Finding(what, error.fix or "run vmnet plan")
