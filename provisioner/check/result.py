@@ -34,9 +34,14 @@ class Result:
             case Expected.REACHES:
                 return self.reached is True and not self.wrong
             case Expected.ISOLATED:
-                return self.reached is False
+                return self.reached is False and (not self.refused or self.pair.or_refused)
             case Expected.EITHER | Expected.UNICAST:
                 return self.reached is not None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the target answered that nothing listens there: packets pass both ways."""
+        return self.seen is not None and self.seen.refused
 
     @property
     def observed(self) -> str:
@@ -45,7 +50,7 @@ class Result:
             case True:
                 return self.wrong or "reaches"
             case False:
-                return "no answer"
+                return "refused" if self.refused else "no answer"
             case None:
                 return "not measured"
 

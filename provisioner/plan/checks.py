@@ -27,7 +27,8 @@ _LIMITS = {
     "loss": ("<", units.share, "loss < 1%"),
 }
 _ASKED = ("tcp/22", "udp/53", "http://", "dns", "mtu", *_LIMITS)
-_WORDS = (*_ASKED, "ipv4", "ipv6", "on", "within", "status")
+_WORDS = (*_ASKED, "ipv4", "ipv6", "on", "within", "status", "or refused")
+_CAN_REFUSE = frozenset({"tcp", "udp", "http"})
 
 
 class What(StrEnum):
@@ -94,7 +95,7 @@ class Check:
     """One line: from whom to whom, whether it should come through, and what is asked.
 
     `version` is 4 or 6 when one IP version alone is meant, else 0; `within_s` 0 leaves the usual
-    deadline. `source` is "*" for every VM.
+    deadline. `source` is "*" for every VM. With `or_refused` who is refused counts as isolated.
     """
 
     text: str
@@ -105,6 +106,7 @@ class Check:
     network: str = ""
     version: int = 0
     within_s: float = 0.0
+    or_refused: bool = False
 
 
 def line(value: object) -> Check | str:
@@ -138,6 +140,7 @@ class _Words:
         self.asked = CheckSpec()
         self._text = text
         self._more: dict[str, float | str] = {}
+        self._or_refused = False
 
     def read(self, source: str, *, reaches: bool) -> Check:
         target = ""
@@ -148,6 +151,11 @@ class _Words:
                 raise BadValue(f"{quoted(target)} is not a target of a check", _HOW)
         while self.left:
             self.take(self.left.pop(0))
+        if self._or_refused and (reaches or self.asked.what not in _CAN_REFUSE):
+            raise BadValue(
+                f"{quoted(self._text)} cannot be refused",
+                "or refused goes with -/> and a port or a URL: a -/> b tcp/22 or refused",
+            )
         if self.asked.what is What.HTTP and not target:
             found = _URL.fullmatch(self.asked.text)
             target = found[1].strip("[]") if found else ""
@@ -160,6 +168,7 @@ class _Words:
             str(self._more.get("on", "")),
             int(self._more.get("version", 0)),
             float(self._more.get("within", 0.0)),
+            self._or_refused,
         )
 
     def take(self, word: str) -> None:
@@ -186,6 +195,9 @@ class _Words:
                 self._more["on"] = self._next(word, _NAME, "on lan")
             case "within":
                 self._more["within"] = self._within()
+            case "or":
+                self._next(word, re.compile("refused"), "a -/> b tcp/22 or refused")
+                self._or_refused = True
             case "mtu":
                 self._set(CheckSpec(What.MTU, self._mtu()))
             case "throughput" | "latency" | "loss":
@@ -194,8 +206,8 @@ class _Words:
                 raise BadValue(
                     f"{quoted(word)} means nothing in a check",
                     f"{meant(word, _WORDS)}write tcp/22, udp/53, http://…, dns NAME, mtu 1500, "
-                    "throughput > 1gbit, latency < 5ms, loss < 1%, ipv4, ipv6, on NETWORK or "
-                    "within 10s",
+                    "throughput > 1gbit, latency < 5ms, loss < 1%, ipv4, ipv6, on NETWORK, "
+                    "within 10s or, after -/>, or refused",
                 )
 
     def _take_status(self) -> None:

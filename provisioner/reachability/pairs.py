@@ -52,6 +52,7 @@ class Pair:
     asked: CheckSpec = PING
     within_s: float = 0.0  # the user's deadline; 0: what is usual
     version: int = 0  # of IP, when one alone is asked about
+    or_refused: bool = False  # what refuses counts as isolated, as the user has written
 
     @property
     def source_key(self) -> NicId:

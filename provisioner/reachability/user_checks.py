@@ -120,4 +120,5 @@ class _Line:
             check.asked,
             check.within_s,
             check.version,
+            check.or_refused,
         )

@@ -86,7 +86,9 @@ def _broken(broken: Sequence[Result], asked: int) -> Cell:
     if any(r.reached is None for r in broken):
         return Cell("?", f"not measured{some}", met=False)
     if any(r.pair.expected is Expected.ISOLATED for r in broken):
-        return Cell("!", f"LEAK{some}", met=False)
+        leaks = any(r.reached for r in broken)
+        return Cell("!", f"{'LEAK' if leaks else 'refused'}{some}", met=False)
     if all(r.wrong for r in broken):
         return Cell("✗", f"small packets only{some}", met=False)
-    return Cell("✗", f"no answer{some}", met=False)
+    word = "refused" if all(r.refused for r in broken) else "no answer"
+    return Cell("✗", f"{word}{some}", met=False)

@@ -45,7 +45,7 @@ KEPT = (
     "web1 -> web2 throughput > 10kbit ipv4",
     "web1 -> web2 latency < 5s ipv6",
     "web1 -> web2 loss < 90%",
-    "web1 -/> web2 tcp/81 within 2s",
+    "web1 -/> web2 tcp/81 within 2s or refused",
     "host -> web2 tcp/80",
     "host -> web2 http://web2/",
 )
@@ -86,6 +86,8 @@ def test_a_name_is_resolved_by_the_server_that_is_named(plan_up: PlanUp) -> None
         ("web1 -/> web2 udp/9 ipv4", "cannot be tested"),
         ("host -> web2 latency < 1s ipv4", "cannot be tested"),
         ("web1 -> web2 tcp/9 ipv4", "nothing listens there on tcp/9"),
+        ("web1 -/> web2 tcp/9 ipv4", "web2 refuses web1 on tcp/9"),
+        ("web1 -/> http://web2:9/ ipv4", "web2 refuses web1 on http://web2:9/"),
         ("host -> 10.94.0.250", "host asked for 10.94.0.250, and nobody has answered"),
     ],
 )

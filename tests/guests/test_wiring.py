@@ -94,7 +94,11 @@ def test_each_kind_of_check_is_measured_inside_a_guest(plan_up: PlanUp) -> None:
 def test_a_port_that_nobody_listens_on_is_refused_not_dead(plan_up: PlanUp) -> None:
     (result,) = plan_up.checked("a -> b tcp/81 within 2s", status=5)
     assert "nothing listens there on tcp/81" in result["finding"]["what"]
-    plan_up.checked("a -/> b tcp/81 within 2s")
+    (result,) = plan_up.checked("a -/> b tcp/81 within 2s", status=5)
+    assert result["observed"] == "refused"
+    assert result["finding"]["what"].startswith("b refuses a on tcp/81: nothing listens there, but")
+    assert result["finding"]["fix"].endswith("with the words or refused")
+    plan_up.checked("a -/> b tcp/81 or refused within 2s")
 
 
 def test_a_pair_that_must_not_meet_and_does_is_a_failure(plan_up: PlanUp) -> None:
@@ -102,7 +106,9 @@ def test_a_pair_that_must_not_meet_and_does_is_a_failure(plan_up: PlanUp) -> Non
     assert "which it must not: both are in mode bridge" in result["finding"]["what"]
 
 
-def test_a_check_that_was_killed_leaves_nothing_to_the_next_one(plan_restored: PlanUp) -> None:
+def test_what_a_killed_check_has_left_is_in_nobodys_way_and_goes_with_the_next_up(
+    plan_restored: PlanUp,
+) -> None:
     def links() -> set[str]:
         return {line.split(": ")[1] for line in plan_restored.lab.ip("-o", "link").splitlines()}
 
@@ -118,7 +124,10 @@ def test_a_check_that_was_killed_leaves_nothing_to_the_next_one(plan_restored: P
         assert made, "the check had ended before it could be killed"
     finally:
         plan_restored.run("link", "b", "--clear")
-    plan_restored.check()
+    assert plan_restored.check()["findings"] == []
+    (step,) = plan_restored.lab.vmnet("plan", plan_restored.path, "--json").report["to_do"]
+    assert step.startswith("delete wire mvx")
+    plan_restored.up()
     assert links() == before
 
 

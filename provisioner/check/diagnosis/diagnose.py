@@ -69,7 +69,13 @@ def _ends(judge: Callable[[Endpoint], Finding | None]) -> _Judge:
     return lambda e: next(filter(None, map(judge, e.ends)), None)
 
 
-_LEAKS: tuple[_Judge, ...] = (leak.changed, leak.by_the_wire, leak.by_mode, leak.reflected)
+_LEAKS: tuple[_Judge, ...] = (
+    leak.refused,
+    leak.changed,
+    leak.by_the_wire,
+    leak.by_mode,
+    leak.reflected,
+)
 _UNTESTED: tuple[_Judge, ...] = (
     external.no_login,
     _ends(endpoint.vm_state),

@@ -27,6 +27,17 @@ def changed(e: Evidence) -> Finding | None:
     return None
 
 
+def refused(e: Evidence) -> Finding | None:
+    """Blame that a port answers, although it refuses: a service that starts there is reached."""
+    if not e.refused:
+        return None
+    return Finding(
+        f"{e.target.vm} refuses {e.source.vm} on {e.asked}: nothing listens there, but packets "
+        "pass both ways, and what starts to listen will be reached",
+        "keep them apart, or end the line in checks with the words or refused",
+    )
+
+
 def by_the_wire(e: Evidence) -> Finding | None:
     """Blame the modes: none but source keeps a machine outside from guests."""
     outside = next((end for end in e.ends if not end.is_guest and not end.is_host), None)

@@ -7,6 +7,7 @@ from provisioner.commands.session import Session
 from provisioner.errors import Complaints, VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.reconcile.diff import Step, Verb, diff
+from provisioner.resource import Leftover
 
 
 def findings(session: Session) -> tuple[Finding, ...]:
@@ -24,6 +25,8 @@ def of_steps(steps: Iterable[Step]) -> Iterable[Finding]:
     """Put steps as findings, each about the VM or the device that it concerns."""
     for step in steps:
         resource = step.resource
+        if isinstance(resource, Leftover):  # of a killed vmnet: in nobody's way
+            continue
         is_guest = isinstance(resource, Domain)
         restart = " --recreate" if is_guest and step.verb is Verb.DELETE else ""
         yield Finding(

@@ -148,6 +148,10 @@ LEAKS = [
     ),
     (LEAK, "which it must not: both are in mode bridge"),
     (
+        replace(LEAK, refused=True, asked=spec("tcp/22")),
+        "b refuses a on tcp/22: nothing listens there",
+    ),
+    (
         replace(LEAK, target=Endpoint("host", link="vh"), uplink=Uplink("vu", own_switch=True)),
         "the host is at the far side of the switch of network lan",
     ),

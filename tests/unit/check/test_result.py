@@ -1,11 +1,12 @@
 """Whether a result meets what was expected, and how it is told."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
 from provisioner.check.readiness import GuestState
-from provisioner.check.result import Result
+from provisioner.check.result import Probed, Result
 from provisioner.reachability.pairs import Expected, Pair
 
 ADDRESS = ip_address("10.0.0.2")
@@ -40,6 +41,17 @@ def test_small_packets_only_do_not_meet_the_expectation() -> None:
 def test_what_was_observed_is_told_in_words() -> None:
     told = {reached: result(Expected.REACHES, reached).observed for reached in (True, False, None)}
     assert told == {True: "reaches", False: "no answer", None: "not measured"}
+
+
+def test_who_is_refused_is_not_isolated_unless_the_plan_takes_that_for_enough() -> None:
+    refused = replace(
+        result(Expected.ISOLATED, reached=False), seen=Probed(reached=False, refused=True)
+    )
+    enough = replace(refused, pair=replace(refused.pair, or_refused=True))
+    assert [(r.met, r.observed) for r in (refused, enough)] == [
+        (False, "refused"),
+        (True, "refused"),
+    ]
 
 
 def test_a_guest_is_up_or_down_or_still_waited_for() -> None:

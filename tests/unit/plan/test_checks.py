@@ -47,6 +47,8 @@ def test_the_words_around_it_are_read() -> None:
     assert read("-> 10.0.0.1").source == "*"
     assert read("a -> http://[fd00::1]:8080/").target == "fd00::1"
     assert checks.line("auto") == "auto"
+    lines = ("a -/> b tcp/22 or refused ipv4", "a -/> b tcp/22")
+    assert [read(text).or_refused for text in lines] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,9 @@ def test_the_words_around_it_are_read() -> None:
         ("a -> b within 3600s", "is not a valid deadline"),
         ("a -> b status 200", "status goes with a URL"),
         ("a -> b on", "is nothing for on"),
+        ("a -/> b tcp/22 or silent", '"silent" is nothing for or'),
+        ("a -> b tcp/22 or refused", "cannot be refused"),
+        ("a -/> b or refused", "cannot be refused"),
         ("$(id) -> b", "is not a source"),
         ("a -> ;reboot", "is not a target"),
     ],

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
 from provisioner.network.resources import Guard
 from provisioner.plan.load.loader import load
@@ -54,6 +55,8 @@ def parsed(text: str) -> ET.Element:
         ((DEAD,), "✗ no answer"),
         ((GOOD, DEAD), "✗ no answer 1/2"),
         ((LEAK,), "! LEAK"),
+        ((replace(APART, seen=Probed(reached=False, refused=True)),), "! refused"),
+        ((replace(DEAD, seen=Probed(reached=False, refused=True)),), "✗ refused"),
         ((APART,), "· isolated"),
         ((UNKNOWN,), "? not measured"),
     ],
