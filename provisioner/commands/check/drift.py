@@ -37,5 +37,5 @@ def of_steps(steps: Iterable[Step]) -> Iterable[Finding]:
 
 
 def _unknown(error: VmnetError) -> Finding:
-    what = f"whether the host is as the plan says cannot be told: {error.what}"
+    what = f"it is not known whether the host is as the plan says: {error.what}"
     return Finding(what, error.fix or "run vmnet plan")
