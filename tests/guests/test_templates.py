@@ -45,6 +45,25 @@ def test_a_guest_boots_from_a_template_with_a_device_more(lab: Lab, with_watchdo
     assert "template has changed" in refused.stderr
 
 
+def test_the_check_measures_all_the_same_when_what_the_plan_names_has_changed_or_gone(
+    lab: Lab, with_watchdog: Path
+) -> None:
+    lab.vmnet("up", with_watchdog)
+    written(lab, OURS)
+    changed = lab.vmnet("check", with_watchdog, "--json", status=5).report
+    (finding, *_) = changed["findings"]
+    assert finding["what"].startswith("the host is not as the plan says; vmnet up would delete dom")
+    assert finding["about"] == "a"
+    assert finding["fix"] == "run vmnet up --recreate, or take the change back"
+    (lab.directory / "my.xml.j2").unlink()
+    gone = lab.vmnet("check", with_watchdog, "--json", status=5).report
+    (finding,) = gone["findings"]
+    assert finding["what"].startswith("it is not known whether the host is as the plan says: ")
+    written(lab, OURS)
+    assert all(r["as_expected"] for r in (*changed["results"], *gone["results"]))
+    assert changed["results"]
+
+
 REFUSED = {
     "a command line for QEMU": (
         OURS.replace(
