@@ -1,6 +1,7 @@
 """The process of a domain's QEMU, by its pid file: proved, ended, watched while it is started."""
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from provisioner.host.system import deadline
 _GREETING_S: Final = 60.0
 """Seconds until a QEMU is judged stalled. It greets in 0.3 s of a processor's time; 16 are started
 side by side, so the slowest of them has waited 5 s on one core."""
+
+_END_S: Final = 10.0
+"""Seconds that a killed QEMU has to be gone: one that waits for a disk goes when that answers."""
 
 _STATES: Final = {
     "T": "is stopped (state T)",
@@ -59,12 +63,23 @@ def watched(domain: Domain, pid_file: Path) -> Iterator[None]:
 
 
 def kill(pid_file: Path, domain: str, proof: str) -> str:
-    """Kill the QEMU of a domain; return what it was doing.
+    """Kill the QEMU of a domain, and wait until its files are closed; return what it was doing.
 
     The process must be proved by the domain's name and by `proof` on its command line.
     """
     try:
         pid = int(pid_file.read_text(encoding="ascii"))
+        process = os.pidfd_open(pid)
+    except (OSError, ValueError):
+        return "it has no process"
+    try:
+        return _killed(process, pid, domain, proof)
+    finally:
+        os.close(process)
+
+
+def _killed(process: int, pid: int, domain: str, proof: str) -> str:
+    try:
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except (OSError, ValueError, IndexError):
@@ -73,9 +88,14 @@ def kill(pid_file: Path, domain: str, proof: str) -> str:
     if not named or not any(os.fsencode(proof) in word for word in argv):
         return f"process {pid}, which its pid file names, is another program"
     try:
-        os.kill(pid, signal.SIGKILL)
+        signal.pidfd_send_signal(process, signal.SIGKILL)
     except ProcessLookupError:
         return f"process {pid} has just ended"
+    # A pidfd becomes readable when its process has ended (pidfd_open(2)), its taps closed: the
+    # next QEMU on one of them would be refused before.
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    poll.poll(_END_S * 1000)
     return f"process {pid} {_STATES.get(state, f'runs (state {state})')}; it has been ended"
 
 
