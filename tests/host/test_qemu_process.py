@@ -15,8 +15,11 @@ PROOF = "/run/vmnet/lab"
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """A process with the words that prove a QEMU on its command line, and its pid file."""
-    argv = ["sh", "-c", "read x", "sh", "guest=lab-a,debug-threads=on", f"path={PROOF}/monitor"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as child:
+    words = ("guest=lab-a,debug-threads=on", f"path={PROOF}/monitor")
+    argv = ["sh", "-c", "echo; read x", "sh", *words]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        child.stdout.readline()  # exec(2) closes what Popen waits for before it sets the cmdline
         file = tmp_path / "lab-a.pid"
         file.write_text(f"{child.pid}\n")
         yield child, file
