@@ -22,17 +22,17 @@ def findings(session: Session) -> tuple[Finding, ...]:
 
 
 def of_steps(steps: Iterable[Step]) -> Iterable[Finding]:
-    """Put steps as findings, each about the VM or the device that it concerns."""
+    """Return a finding for each step, about the VM or the device that it concerns."""
     for step in steps:
         resource = step.resource
-        if isinstance(resource, Leftover):  # of a killed vmnet: in nobody's way
+        if isinstance(resource, Leftover):  # of a killed vmnet: it changes no measurement
             continue
-        is_guest = isinstance(resource, Domain)
-        restart = " --recreate" if is_guest and step.verb is Verb.DELETE else ""
+        vm = resource.vm if isinstance(resource, Domain) else ""
+        restart = " --recreate" if vm and step.verb is Verb.DELETE else ""
         yield Finding(
             f"the host is not as the plan says; vmnet up would {step}",
             f"run vmnet up{restart}, or take the change back",
-            about=resource.vm if isinstance(resource, Domain) else resource.label,
+            about=vm or resource.label,
         )
 
 

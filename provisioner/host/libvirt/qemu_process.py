@@ -67,10 +67,10 @@ def kill(pid_file: Path, domain: str, proof: str) -> str:
 
     The process must be proved by the domain's name and by `proof` on its command line.
     """
+    pid = read_pid(pid_file)
     try:
-        pid = int(pid_file.read_text(encoding="ascii"))
         process = os.pidfd_open(pid)
-    except (OSError, ValueError):
+    except OSError:  # 0 is no pid either
         return "it has no process"
     try:
         return _killed(process, pid, domain, proof)
