@@ -39,15 +39,16 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
         case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
         exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
         ;;
-    pings) # SIZE,ADDRESS...: one ping each, side by side, with no process but ping itself
+    pings) # SIZE,ADDRESS[,FROM]...: one ping each, side by side, with no process but ping itself
         # In an emulated guest a process costs 10 ms and more. Each ping writes its few lines at
         # once, when it ends. The kernel sets "don't fragment" on all that its own device can take
         # whole.
         for word; do
-            size=${word%%,*} a=${word#*,}
+            size=${word%%,*} a=${word#*,} from=
+            case $a in *,*) from=${a#*,} a=${a%,*} ;; esac
             case $a in
-                *:*) ping -6 -c 1 -W 1 -s "$size" "$a" & ;;
-                *) ping -4 -c 1 -W 1 -s "$size" "$a" & ;;
+                *:*) ping -6 -c 1 -W 1 -s "$size" ${from:+-I "$from"} "$a" & ;;
+                *) ping -4 -c 1 -W 1 -s "$size" ${from:+-I "$from"} "$a" & ;;
             esac
         done
         wait

@@ -135,3 +135,10 @@ def test_nics_are_listed_a_line_each() -> None:
     line = re.compile(rb"\d+ [0-9a-f:]{17} 0x[0-9a-f]+")
     assert ran.status == 0
     assert all(line.fullmatch(each) for each in ran.stdout.splitlines())
+
+
+def test_a_ping_leaves_from_the_address_that_is_asked_for_and_from_no_other() -> None:
+    own, foreign = ip_address("127.0.0.2"), ip_address("192.0.2.1")
+    assert HERE in Shell().ping({HERE: 1}, sources={HERE: own})
+    assert HERE not in Shell().ping({HERE: 1}, sources={HERE: foreign})
+    assert HERE in Shell().ping({HERE: 1})

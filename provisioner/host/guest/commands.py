@@ -151,20 +151,26 @@ class Guests(Agent):
             )
 
     def ping(
-        self, targets: Mapping[Address, int], sizes: Mapping[Address, int] | None = None
+        self,
+        targets: Mapping[Address, int],
+        sizes: Mapping[Address, int] | None = None,
+        sources: Mapping[Address, Address] | None = None,
     ) -> dict[Address, Pinged]:
         """Ping many addresses from inside, side by side; one that never answers is absent.
 
         `targets` has how often to try each, a second a time. `sizes` has the bytes of the IP
         packets to be sent, 0 for small ones. Where a large one is not answered, a small one is sent
-        with the next: the answer to the largest counts.
+        with the next: the answer to the largest counts. `sources` has the guest's own address that
+        each is pinged from, where the guest is not to choose: a source that it does not have gets
+        no answer.
         """
         wanted = {a: max(0, (sizes or {}).get(a, 0)) for a in targets}
         by_text = {str(a): a for a in targets}
+        bound = {a: f",{source}" for a, source in (sources or {}).items()}
         best: dict[Address, Pinged] = {}
         for done in range(max(targets.values(), default=0)):
             words = [
-                f"{size},{a}"
+                f"{size},{a}{bound.get(a, '')}"
                 for a, tries in targets.items()
                 if tries > done
                 for size in _payloads(a, wanted[a], best.get(a), again=done > 0)
