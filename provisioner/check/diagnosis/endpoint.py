@@ -25,19 +25,23 @@ def macvtap(end: Endpoint) -> Finding | None:
     """Blame a macvtap that is gone, down, in another mode, or whose node is not its own."""
     if not end.is_guest:
         return None
-    down = "" if end.up else f"the macvtap {end.link} of {end.vm} is down"
     node = f"/dev/tap of {end.vm}'s macvtap {end.link} is {end.node}: it is not that device"
     other_node = "" if end.node == "right" else node
-    return _differs(end, _gone(end) or down or end.other_mode or other_node)
+    return _differs(end, _gone(end) or _down(end) or end.other_mode or other_node)
 
 
 def standing(end: Endpoint) -> Finding | None:
     """Blame a guest's macvtap for what may fail at any moment, even if all came through now."""
-    return _differs(end, _gone(end) or end.other_mode) or held(end) or no_multicast(end)
+    differs = _differs(end, _gone(end) or end.other_mode or _down(end))
+    return differs or held(end) or no_multicast(end)
 
 
 def _gone(end: Endpoint) -> str:
     return "" if end.exists else f"the macvtap {end.link} of {end.vm} is gone"
+
+
+def _down(end: Endpoint) -> str:
+    return "" if end.up else f"the macvtap {end.link} of {end.vm} is down"
 
 
 def _differs(end: Endpoint, what: str) -> Finding | None:

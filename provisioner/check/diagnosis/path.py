@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address
 
 from provisioner.check.diagnosis.fixes import FIREWALL, UP_AGAIN, inside, watch
-from provisioner.check.evidence import Evidence, Heading, Point, Sighting
+from provisioner.check.evidence import Evidence, Heading, Point, Sighting, Uplink
 from provisioner.check.result import OWN_MTU, Finding
 from provisioner.network.exchange import FrameKind
 from provisioner.plan.checks import What
@@ -16,7 +16,11 @@ REPLIED = frozenset({FrameKind.IS_AT, FrameKind.REPLY})
 
 def uplink(e: Evidence) -> Finding | None:
     """Blame an uplink that is missing, down or without carrier."""
-    up = e.uplink
+    return uplink_state(e.uplink)
+
+
+def uplink_state(up: Uplink) -> Finding | None:
+    """Return what is wrong with an uplink itself: missing, down or without carrier."""
     raise_it = "vmnet up" if up.own_switch else f"ip link set dev {up.name} up"
     if not up.exists:
         return Finding(f"the uplink {up.name} is not there", UP_AGAIN, about=up.name)

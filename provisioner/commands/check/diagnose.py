@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provisioner.check.diagnosis.diagnose import diagnose
-from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Evidence, Point
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Probed, Result
@@ -35,15 +34,6 @@ _MOST_MACS = 8
 
 class Diagnosis(EvidenceCollector):
     """One look at everything around the expectations that were not met, and what is wrong."""
-
-    def standing(self) -> tuple[Finding, ...]:
-        """Return what is wrong with macvtaps whatever was measured: it may fail at any moment."""
-        ends = [
-            self.end(key, self.plan.network_of(key))
-            for key in self.ends.started
-            if key in self.ends.nics and self.plan.nic(key).link == "up"
-        ]
-        return tuple(found for end in ends if (found := standing(end)))
 
     def explained(self, results: Sequence[Result]) -> list[Result]:
         """Return the results again, each that is not as expected with the reason that was found."""

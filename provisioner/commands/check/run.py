@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Result
 from provisioner.commands.check.diagnose import Diagnosis
-from provisioner.commands.check.endpoints import Endpoints, endpoints
+from provisioner.commands.check.endpoints import endpoints
 from provisioner.commands.check.measure import Measuring
 from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.check.readiness_probes import ReadinessProbes
+from provisioner.commands.check.surroundings import Surroundings
 from provisioner.commands.session import Session
-from provisioner.commands.target import Tell
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.guest import console_log
 from provisioner.host.lab import switch_probe
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from provisioner.host.system.worker import Call
 
 _CONSOLE_LINES = 40
-_CLAIM_S = 1.0
 _MEASURE_S = 4.0  # after --timeout: for measuring those that are up, and for the reasons
 _REASON_S = 2.5  # what looking for reasons needs: wires are asked for a second, twice
 _READY_S, _CLOUD_INIT_S = 120.0, 600.0  # a distribution takes its time, most of all without KVM
@@ -66,6 +65,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     pairs = _pairs(session, set(up_now))
     images = {d.vm: d.image for d in domains}
     readiness = Readiness(ends, pairs, ReadinessProbes(ends, images), session.tell)
+    around = Surroundings(ends, readiness, session.tell)
     before = session.worker.do(nftables.dropped)
     measuring = Measuring(ends, pairs, readiness)
     threads = measuring.start()
@@ -73,7 +73,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     patience = _CLOUD_INIT_S if any(image.cloud_init for image in images.values()) else _READY_S
     left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
     readiness.settle(up_now, left_s, when.ready_since, when.fresh)
-    rivals = tuple(_taken_twice(ends, readiness, session.tell))
+    rivals = around.rivals()
     for thread in threads:
         thread.join(None if last is None else max(0.0, last - time.monotonic()))
     if readiness.errors:
@@ -91,7 +91,8 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
             results = diagnosis.explained(results)
         else:
             session.tell("not everything is as expected; --timeout leaves no time for the reason")
-    findings = (*report.findings, *_about_guests(readiness), *rivals, *diagnosis.standing())
+    findings = (*report.findings, *_about_guests(readiness), *rivals)
+    findings += around.of_links(findings)
     return _reported(session, replace(report, results=tuple(results), findings=findings), when)
 
 
@@ -176,21 +177,3 @@ def _about_guests(readiness: Readiness) -> Iterable[Finding]:
             what = f"{vm}: {guest.why}; it answers on the wire, so it was measured at its macvtap"
             fix = f"look at the guest: vmnet console {vm}; its image needs qemu-guest-agent"
             yield Finding(what, fix, about=vm)
-
-
-def _taken_twice(ends: Endpoints, readiness: Readiness, tell: Tell) -> Iterable[Finding]:
-    """Find the guests' addresses that other machines answer for too, on all uplinks at once."""
-    known = {key: readiness.addresses(key) for key in ends.nics if readiness.state(key.vm).is_up}
-    answers = ends.who_has(known, _CLAIM_S)
-    for what in answers.failed.values():
-        tell(f"nobody could be asked for rivals: {what}")
-    for key, found in answers.macs.items():
-        vm, mac = key.vm, ends.nics[key].mac
-        for address, macs in found.items():
-            if others := [one for one in macs if one != mac]:
-                yield Finding(
-                    f"{address} of {vm} is used twice: {', '.join(others)} answers for it too",
-                    f"give {vm} another address, or find that machine and take the address from it",
-                    (f"asked who has {address}: {', '.join(macs)} answered; {vm} is {mac}",),
-                    vm,
-                )

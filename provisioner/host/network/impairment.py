@@ -24,8 +24,8 @@ def found_on(devices: Collection[str]) -> dict[str, Found]:
     found = {
         x: y for x, y in impairment.observed(nftables.listing().tables).items() if x in devices
     }
-    for device in devices:
-        if delay := _delayed(device):
+    for device, delay in _delays().items():
+        if device in devices:
             before = found.get(device, Found("", 0))
             both = ", ".join(filter(None, (before.words, delay)))
             found[device] = Found(both, before.dropped)
@@ -105,15 +105,21 @@ def _undelay(device: str) -> None:
 
 def _delayed(device: str) -> str:
     """Return the delay of a device; "" where tc is missing or there is none."""
+    return _delays("dev", device).get(device, "")
+
+
+def _delays(*which: str) -> dict[str, str]:
+    """Return the devices that delay, with how much; of all devices, or those that tc means."""
     if not programs.is_installed("tc"):
-        return ""
-    argv = ["tc", "-j", "qdisc", "show", "dev", device]
+        return {}
+    argv = ["tc", "-j", "qdisc", "show", *which]
     done = programs.run(argv, timeout_s=_PATIENCE_S, check=False)
     if done.returncode or not done.stdout.strip():
-        return ""
+        return {}
+    found = {}
     for one in json.loads(done.stdout):
         delay = (one.get("options") or {}).get("delay")
         if one.get("kind") == "netem" and delay:
             wish = Impairment(delay_s=float(delay["delay"]), jitter_s=float(delay.get("jitter", 0)))
-            return str(wish)
-    return ""
+            found[str(one["dev"])] = str(wish)
+    return found

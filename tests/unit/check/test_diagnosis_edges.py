@@ -149,7 +149,7 @@ def test_a_leak_is_told_up_to_its_edge(evidence: Evidence, what: str) -> None:
     ("end", "what"),
     [
         (A, None),
-        (replace(A, up=False), None),  # no reason to call a link that is down wrong by itself
+        (replace(A, up=False), "the macvtap mvta of a is down"),
         (replace(A, mode=""), None),
         (replace(A, exists=False), "the macvtap mvta of a is gone"),
         (replace(A, mode="vepa"), "the macvtap mvta of a is in mode vepa, the plan says bridge"),
