@@ -9,6 +9,7 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.options import (
+    All,
     Connection,
     File,
     Json,
@@ -45,6 +46,7 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
     junit: Junit = None,
     html: Html = None,
     tap: Annotated[bool, typer.Option("--tap", help="Write TAP on standard output.")] = False,
+    every_row: All = False,
     timeout: Timeout = None,
     connection: Connection = None,
     lock_timeout: LockTimeout = 30.0,
@@ -67,7 +69,7 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
         run = CommandRun(command.CHECK, worker, timeout or 0, lock_timeout)
         report = reported(up.check, target, replace(run, pairs=pairs, idle=output.warm_up))
         write(report, target, junit, html)
-        show(report, tap=tap, json=json)
+        show(report, tap=tap, json=json, every=every_row)
         raise typer.Exit(report.status)
 
 
@@ -82,8 +84,8 @@ def _refuse(pairs: str, *, watch: bool, tap: bool, json: bool) -> None:
         )
 
 
-def show(report: "Report", *, tap: bool, json: bool) -> None:
-    """Print the report; in a GitHub job, with annotations."""
+def show(report: "Report", *, tap: bool, json: bool, every: bool = False) -> None:
+    """Print the report, with `every` row or not; in a GitHub job, with annotations."""
     if json:
         from provisioner.report.report import as_json
 
@@ -93,7 +95,7 @@ def show(report: "Report", *, tap: bool, json: bool) -> None:
 
         typer.echo(as_tap(report), nl=False)
     else:
-        output.show(report)
+        output.show(report, every=every)
         _annotate(report)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.options import (
+    All,
     AllowFile,
     Connection,
     File,
@@ -47,6 +48,7 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     recreate: Annotated[
         bool, typer.Option("--recreate", help="Restart VMs whose change needs it.")
     ] = False,
+    every_row: All = False,
     timeout: Timeout = None,
     connection: Connection = None,
     allow_file: AllowFile = None,
@@ -70,7 +72,7 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         )
         run = CommandRun(command.UP, worker, timeout or 0, lock_timeout)
         run = replace(run, recreate=recreate, idle=output.warm_up)
-        _end(reported(up, target, run), json=json)
+        _end(reported(up, target, run), json=json, every=every_row)
 
 
 def down(  # noqa: PLR0913  (every one a word of the command line)
@@ -157,11 +159,11 @@ def _target(
     return plan_target(path, sets, connection=connection, allow_file=allow_file)
 
 
-def _end(report: "Report", *, json: bool, steps: bool = False) -> NoReturn:
+def _end(report: "Report", *, json: bool, steps: bool = False, every: bool = False) -> NoReturn:
     if json:
         from provisioner.report.report import as_json
 
         typer.echo(as_json(report))
     else:
-        output.show(report, steps=steps)
+        output.show(report, steps=steps, every=every)
     raise typer.Exit(report.status)

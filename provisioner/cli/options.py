@@ -17,6 +17,7 @@ Name = Annotated[
 Vm = Annotated[str, typer.Argument(help="The VM; may be left out when there is one only.")]
 Nic = Annotated[str, typer.Argument(help="VM, VM.NUMBER or VM.NETWORK.", metavar="VM[.NIC]")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")]
+All = Annotated[bool, typer.Option("--all", help="Show what is as expected too, row by row.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Connection = Annotated[
     str | None,

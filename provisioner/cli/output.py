@@ -5,28 +5,24 @@ Events go to standard error and the report to standard output, so that a pipe ge
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import agent_info
-from provisioner.report import matrix
-from provisioner.report.report import causes
+from provisioner.report import matrix, terminal
 from provisioner.text import one_line, sanitize
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
-    from provisioner.check.result import Result
-    from provisioner.report.matrix import Cell, Grid
+    from provisioner.report.layout import Line
     from provisioner.report.report import Report, VmStatus
 
-_FEW = 60  # results that are listed one by one below the grid
 _WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothing is folded there
-_LONG = 2000  # characters of a sentence
 _GUEST_TITLES = ("hostname", "OS", "kernel", "load", "disks", "says its addresses are")
+_STYLES = {"good": "green", "bad": "bold red", "warn": "yellow", "dim": "dim", "head": "bold"}
 _MOST_ERRORS = 20  # of a command that are printed; --json has all of them
 
 
@@ -104,13 +100,13 @@ def bar(what: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int],
         )
 
 
-def show(report: "Report", *, steps: bool = False) -> None:
-    """Print a report for people; `steps` are what there is to do."""
-    if report.vms:
+def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
+    """Print a report for people; `steps` are what there is to do, `every` shows all rows."""
+    if report.vms and (every or report.command != "check"):
         print_rows([("VM", "state", "pid", "addresses", "taps"), *map(_row, report.vms)])
     if guests := [(vm.name, *agent_info.cells(vm.guest)) for vm in report.vms if vm.guest]:
         print_rows([("VM", *_GUEST_TITLES), *guests])
-    _measured(report)
+    _lines(terminal.check(report, _width(), every=every))
     for failure in report.failed:
         errors(report.command, [failure.error], failure.error.status, json=False)
     summary = report.summary
@@ -127,18 +123,32 @@ def show(report: "Report", *, steps: bool = False) -> None:
     typed(f"{report.plan}: {summary}{took}")
 
 
-def _measured(report: "Report") -> None:
-    for grid in matrix.grids(report.results):
-        typed(f"network {grid.network}: from the left to the top")
-        print_table(_grid(grid))
-    if report.results and len(report.results) <= _FEW:
-        print_table(_results(report.results))
-    for pairs, finding in causes(report):
-        # One line each: a guest's text must not begin a line, which a CI runner would read.
-        typed(one_line(f"{pairs}: {finding.what}" if pairs else finding.what, _LONG))
-        for seen in finding.evidence:
-            typed(f"  seen: {one_line(seen, _LONG)}")
-        typed(f"  fix: {one_line(finding.fix, _LONG)}")
+def _width() -> int:
+    """Return how many columns standard output has; 0 when it is no terminal."""
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() else 0
+
+
+def _lines(found: "Iterable[Line]") -> None:
+    """Print lines that fit as they are, in colours on a terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False) if sys.stdout.isatty() else None
+    for line in found:
+        parts = [(_ascii(sanitize(part.text)), _STYLES.get(part.style, "")) for part in line]
+        if console:
+            console.print(Text.assemble(*parts), soft_wrap=True)
+        else:
+            sys.stdout.write("".join(text for text, _ in parts).rstrip() + "\n")
+
+
+def _ascii(text: str) -> str:
+    """Return a text with our own signs as ASCII, if standard output cannot show them."""
+    if _shows("".join(matrix.PLAIN)):
+        return text
+    return "".join(matrix.PLAIN.get(character, character) for character in text)
 
 
 def typed(text: str) -> None:
@@ -210,36 +220,32 @@ def print_table(made: "Table", width: int = _WIDE) -> None:
 
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:
-    """Print a table of text; the first row are its titles."""
+    """Print a table of text; the first row are its titles.
+
+    On a terminal that is too narrow for whole words, each row becomes a paragraph.
+    """
+    from rich.console import Console
+    from rich.measure import Measurement
     from rich.text import Text
 
     made = table(*rows[0])
     for row in rows[1:]:
         made.add_row(*(Text(sanitize(cell)) for cell in row))
-    print_table(made)
+    console = Console()
+    least = Measurement.get(console, console.options.update(max_width=_WIDE), made).minimum
+    if not sys.stdout.isatty() or least <= console.width:
+        print_table(made)
+        return
+    for row in rows[1:]:
+        typed(one_line(row[0]))
+        for title, cell in zip(rows[0][1:], row[1:], strict=True):
+            if cell:
+                typed(f"  {title}: {one_line(cell)}")
 
 
 def _row(vm: "VmStatus") -> list[str]:
     row = (vm.name, vm.state, str(vm.pid or ""), " ".join(vm.addresses), " ".join(vm.taps))
     return [one_line(cell) for cell in row]
-
-
-def _grid(grid: "Grid") -> "Table":
-    from rich.text import Text
-
-    made = table("", *grid.targets)
-    for source, cells in grid.rows():
-        made.add_row(Text(sanitize(source)), *map(_cell, cells))
-    return made
-
-
-def _cell(cell: "Cell | None") -> "Text":
-    from rich.text import Text
-
-    if cell is None:
-        return Text("")
-    symbol = cell.symbol if _shows(cell.symbol) else matrix.PLAIN[cell.symbol]
-    return Text(f"{symbol} {cell.word}", style="green" if cell.met else "bold red")
 
 
 def _shows(symbol: str) -> bool:
@@ -248,18 +254,3 @@ def _shows(symbol: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _results(results: "Sequence[Result]") -> "Table":
-    from rich.text import Text
-
-    made = table("", "from", "to", "address", "expected", "observed", "time", "how")
-    made.columns[-2].justify = "right"
-    for r in results:
-        mark = Text("ok", "green") if r.met else Text("FAILED", "bold red")
-        took = f"{r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
-        asked = "" if str(r.pair.asked) in {"ping", r.pair.target} else f" {r.pair.asked}"
-        how = "; ".join(x for x in (str(r.by or ""), r.note) if x)
-        row = [r.pair.source, f"{r.pair.target}{asked}", str(r.address or ""), str(r.pair.expected)]
-        made.add_row(mark, *(Text(one_line(cell)) for cell in [*row, r.observed, took, how]))
-    return made

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from provisioner.check.result import Result
 from provisioner.reachability.pairs import Expected
+
+NOT_SHOWN: Final = "not shown"
+"""What is observed of a silence that no control has explained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,22 @@ class Grid:
             yield source, [self.cells.get((source, target)) for target in self.targets]
 
 
-PLAIN = {"✓": "+", "✗": "x", "·": ".", "!": "!", "?": "?", "~": "~"}
-"""The symbols where a terminal cannot show others than ASCII."""
+PLAIN: Final = {"✓": "+", "✗": "x", "·": ".", "○": "o", "…": "~"}
+"""What stands for signs where a terminal can show none but ASCII."""
+
+MEANING: Final = {
+    "✓": "reaches",
+    "·": "isolated",
+    "~": "as measured",
+    "✗": "does not reach",
+    "!": "reaches and must not",
+    "○": "not shown",
+    "?": "not measured",
+}
+"""What the symbols say, where no word stands beside them."""
+
+UNKNOWN: Final = frozenset("○?")
+"""The symbols of what is neither right nor wrong: it counts as failed, and accuses nobody."""
 
 
 def grids(results: Iterable[Result]) -> list[Grid]:
@@ -77,18 +95,26 @@ def cell(found: Sequence[Result]) -> Cell:
         case Expected.REACHES:
             return Cell("✓", took, met=True)
         case _:
-            word = took if result.reached else "no answer"
-            return Cell("~", f"{word}, as measured", met=True)
+            return Cell("~", took if result.reached else "no answer", met=True)
 
 
 def _broken(broken: Sequence[Result], asked: int) -> Cell:
-    some = f" {len(broken)}/{asked}" if len(broken) < asked else ""
-    if any(r.reached is None for r in broken):
-        return Cell("?", f"not measured{some}", met=False)
-    if any(r.pair.expected is Expected.ISOLATED for r in broken):
-        leaks = any(r.reached for r in broken)
-        return Cell("!", f"{'LEAK' if leaks else 'refused'}{some}", met=False)
-    if all(r.wrong for r in broken):
-        return Cell("✗", f"small packets only{some}", met=False)
-    word = "refused" if all(r.refused for r in broken) else "no answer"
-    return Cell("✗", f"{word}{some}", met=False)
+    """Return the worst of what is not as expected: a leak, no answer, what is not known."""
+    known = [r for r in broken if r.reached is not None and r.observed != NOT_SHOWN]
+    unmeasured = [r for r in broken if r.reached is None]
+    if leaks := [r for r in known if r.pair.expected is Expected.ISOLATED]:
+        word = "LEAK" if any(r.reached for r in leaks) else "refused"
+        return _counted("!", word, leaks, asked)
+    if known and all(r.wrong for r in known):
+        return _counted("✗", "small packets only", known, asked)
+    if known:
+        word = "refused" if all(r.refused for r in known) else "no answer"
+        return _counted("✗", word, known, asked)
+    if unmeasured:
+        return _counted("?", "not measured", unmeasured, asked)
+    return _counted("○", NOT_SHOWN, broken, asked)
+
+
+def _counted(symbol: str, word: str, found: Sequence[Result], asked: int) -> Cell:
+    some = f" {len(found)}/{asked}" if len(found) < asked else ""
+    return Cell(symbol, f"{word}{some}", met=False)

@@ -9,8 +9,7 @@ from provisioner.guest.agent_info import GuestInfo
 from provisioner.json_document import json_document
 from provisioner.network.facts import Chosen
 from provisioner.plan.checks import PING
-
-_MOST_PAIRS = 4  # of one cause that are named
+from provisioner.report import cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +74,16 @@ class Report:
 
 
 def causes(report: Report) -> Iterator[tuple[str, Finding]]:
-    """Return each cause of failures once, with its pairs ("a -> b, b -> a and 7 more")."""
-    found: dict[str, tuple[Finding, dict[str, None]]] = {}
+    """Return each cause of failures once, with all its cells ("a -> b, c; b -> all 11")."""
+    found: dict[str, tuple[Finding, list[Result]]] = {}
     for finding in report.findings:
-        found.setdefault(finding.what, (finding, {}))
+        found.setdefault(finding.what, (finding, []))
     for result in report.results:
         if not result.met:
             finding = result.finding or Finding(f"{result.observed}: {result.note}", "vmnet status")
-            _, pairs = found.setdefault(finding.what, (finding, {}))
-            pairs[title(result)] = None
-    for finding, pairs in found.values():
-        yield _listed(list(pairs)), finding
+            found.setdefault(finding.what, (finding, []))[1].append(result)
+    for finding, results in found.values():
+        yield cells.named(results, report.results), finding
 
 
 def title(result: Result) -> str:
@@ -93,12 +91,6 @@ def title(result: Result) -> str:
     pair = result.pair
     kind = "" if pair.asked == PING else f" {pair.asked}"
     return f"{pair.source} -> {pair.target}{kind}"
-
-
-def _listed(pairs: list[str]) -> str:
-    shown = ", ".join(pairs[:_MOST_PAIRS])
-    more = len(pairs) - _MOST_PAIRS
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def as_json(report: Report) -> str:

@@ -14,7 +14,7 @@ from provisioner.report.report import Report, VmStatus
 from provisioner.text import sanitize
 from tests.builders.report import DEAD, GOOD, HOSTILE, UNKNOWN, report, spoilt
 
-OURS = re.compile(r"(VM|a|b|network|  \||the last lines|  seen: |  fix: |lab: |ok|FAILED|x | )")
+OURS = re.compile(r"(VM|a|b|network|  \||the last lines|  (cells|seen|fix): |lab: |ok|FAILED|x | )")
 
 
 class Terminal(io.StringIO):
@@ -24,9 +24,11 @@ class Terminal(io.StringIO):
         return True
 
 
-def shown(told: Report, monkeypatch: pytest.MonkeyPatch, out: io.StringIO) -> str:
+def shown(
+    told: Report, monkeypatch: pytest.MonkeyPatch, out: io.StringIO, *, every: bool = True
+) -> str:
     monkeypatch.setattr(sys, "stdout", out)
-    output.show(told)
+    output.show(told, every=every)
     return out.getvalue()
 
 
@@ -70,3 +72,52 @@ def test_how_it_was_measured_is_told_with_what_was_asked(monkeypatch: pytest.Mon
         "ok", "nas", "b tcp/22", "10.0.0.2", "reaches", "reaches", "0.40 ms",
         "another host, by ssh; open",
     ]  # fmt: skip
+
+
+def test_what_is_as_expected_has_a_row_only_when_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = report(GOOD, DEAD)
+    rows = [
+        line for line in shown(told, monkeypatch, io.StringIO()).splitlines() if "0.40 ms" in line
+    ]
+    assert len(rows) == 1
+    few = shown(told, monkeypatch, io.StringIO(), every=False)
+    assert "0.40 ms" not in few
+    assert few.splitlines() == [
+        "network lan: from the left to the top",
+        "   b",
+        "a  x no answer 1/2",
+        "x the uplink nic0 is down",
+        "  cells: a -> b",
+        "  seen: uplink nic0: down",
+        "  fix: ip link set dev nic0 up",
+        "lab: 1 of 2 measurements are not as expected in 1.5 s",
+    ]
+
+
+def test_signs_are_ascii_only_where_no_others_can_be_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for encoding, sign in (("ascii", "x"), ("utf-8", "✗")):
+        raw = io.BytesIO()
+        out = io.TextIOWrapper(raw, encoding=encoding)
+        monkeypatch.setattr(sys, "stdout", out)
+        output.show(report(GOOD, DEAD))
+        out.flush()
+        assert f"a  {sign} no answer 1/2\n" in raw.getvalue().decode()
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_a_table_that_is_too_wide_for_its_words_becomes_paragraphs(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    vm = VmStatus("a" * 30, "running", 7, ("10.0.0.1/24", "fd00::1/64"), ("/dev/tap123456789",))
+    told = replace(report(), command="up", vms=(vm,))
+    coloured = shown(told, monkeypatch, Terminal(), every=False)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", coloured).splitlines()
+    assert max(map(len, lines)) <= width
+    assert ("  addresses: 10.0.0.1/24 fd00::1/64" in lines) is (width == 40)
+    assert any("/dev/tap123456789" in line for line in lines)

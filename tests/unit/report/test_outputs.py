@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.check.result import Probed
+from provisioner.check.result import Probed, Result
 from provisioner.errors import Exit, VmnetError
 from provisioner.network.resources import Guard
+from provisioner.plan.checks import CheckSpec, What
 from provisioner.plan.load.loader import load
 from provisioner.reconcile.diff import Step, Verb
 from provisioner.report import github, matrix
@@ -222,15 +223,39 @@ def test_the_schema_refuses_what_is_not_a_report() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "shown"),
+    ("dead", "named"),
     [
-        (4, "s0 -> b, s1 -> b, s2 -> b, s3 -> b"),
-        (5, "s0 -> b, s1 -> b, s2 -> b, s3 -> b and 1 more"),
+        (["a -> b"], "a -> b"),
+        (["a -> b", "a -> c", "b -> a"], "a -> b, c; b -> a"),
+        (["a -> b", "a -> c", "a -> d"], "a -> all 3"),
+        (["a -> d", "b -> d", "c -> d", "c -> a"], "all 3 -> d; c -> a"),
+        ([f"{a} -> {b}" for a in "abcd" for b in "abcd" if a != b], "all 12 pairs"),
+        (
+            ["d -> a", "d -> b", "d -> c", "a -> d", "b -> d", "c -> d"],
+            "d -> all 3; all 3 -> d",
+        ),
     ],
 )
-def test_four_pairs_of_a_reason_are_named(count: int, shown: str) -> None:
-    results = [replace(DEAD, pair=pair(source=f"s{i}")) for i in range(count)]
-    assert [pairs for pairs, _ in causes(report(*results))] == [shown]
+def test_a_cause_has_all_its_cells_in_few_words(dead: list[str], named: str) -> None:
+    ends = [f"{a} -> {b}" for a in "abcd" for b in "abcd" if a != b]
+    results = [
+        replace(DEAD if cell in dead else GOOD, pair=pair(source=cell[0], target=cell[-1]))
+        for cell in ends
+    ]
+    assert causes_of(results) == [named]
+
+
+def test_cells_of_several_networks_and_kinds_are_told_apart() -> None:
+    ssh = replace(DEAD, pair=pair(asked=CheckSpec(What.TCP, 22)))
+    dmz = replace(DEAD, pair=pair(network="dmz"))
+    assert causes_of([DEAD, ssh, dmz]) == [
+        "a -> b (on lan); a -> b (tcp/22, on lan); a -> b (on dmz)"
+    ]
+    assert causes_of([DEAD, ssh]) == ["a -> b; a -> b (tcp/22)"]
+
+
+def causes_of(results: list[Result]) -> list[str]:
+    return [pairs for pairs, _ in causes(report(*results))]
 
 
 def test_markdown_is_escaped_and_other_text_is_not() -> None:
