@@ -6,6 +6,7 @@ Everything here was observed; None, "" and an empty tuple stand for what nobody 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from provisioner.check.isolation import Control
 from provisioner.network.exchange import FrameKind
 from provisioner.plan.checks import HOST, CheckSpec
 from provisioner.plan.choices import Mode, SpoofGuard
@@ -133,6 +134,7 @@ class Evidence:
     gone_by: str = ""  # MAC of a router that handed the packets on, when not the target's own
     refused: bool = False  # by a port: the target is alive, nothing listens
     note: str = ""  # what the measuring program itself printed
+    control: Control | None = None  # of a silence that is expected
     untested: bool = False  # nothing was measured: what else is known may show why
     value: str = ""  # what was measured instead of what was wanted: "status 500"
 

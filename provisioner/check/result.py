@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from provisioner.check.isolation import NOT_LOOKED, Lack, lack
+from provisioner.plan.checks import What
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
+    from provisioner.check.isolation import Control
     from provisioner.plan.ip import Address
 
 
@@ -26,22 +29,43 @@ class Result:
     wrong: str = ""  # what is wrong with it although it came through, as too small an MTU
     finding: Finding | None = None  # why it is not as promised
     seen: Probed | None = None  # of a check that the user has written
+    control: Control | None = None  # of a silence that is expected
 
     @property
     def met(self) -> bool:
-        """Whether the expectation was met; what could not be measured never counts as met."""
+        """Whether the expectation was met; what was not measured or not shown never counts so."""
         match self.pair.expected:
             case Expected.REACHES:
                 return self.reached is True and not self.wrong
-            case Expected.ISOLATED:
-                return self.reached is False and (not self.refused or self.pair.or_refused)
-            case Expected.EITHER | Expected.UNICAST:
-                return self.reached is not None
+            case Expected.EITHER if self.reached:
+                return True
+            case _ if self.refused:
+                return self.pair.or_refused
+            case _:
+                return self.reached is False and not self.not_shown
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether nothing has come back, and that is right if a control shows what it means."""
+        return (
+            self.reached is False and self.pair.expected is not Expected.REACHES
+        ) and not self.refused
+
+    @property
+    def not_shown(self) -> Lack | None:
+        """What is missing for a silence that is expected to count as isolation; None: nothing."""
+        if not self.is_silence:
+            return None
+        return lack(self.pair.source, self.pair.target, self.control or NOT_LOOKED)
 
     @property
     def refused(self) -> bool:
-        """Whether the target answered that nothing listens there: packets pass both ways."""
-        return self.seen is not None and self.seen.refused
+        """Whether the target answered, but not with what was asked for: packets pass both ways."""
+        if self.seen is None or self.reached is not False:
+            return False
+        asked = self.pair.asked
+        other_status = asked.what is What.HTTP and not asked.number and bool(self.seen.value)
+        return self.seen.refused or other_status
 
     @property
     def observed(self) -> str:
@@ -49,8 +73,10 @@ class Result:
         match self.reached:
             case True:
                 return self.wrong or "reaches"
+            case False if self.refused:
+                return (self.seen and self.seen.value) or "refused"
             case False:
-                return "refused" if self.refused else "no answer"
+                return "not shown" if self.not_shown else "no answer"
             case None:
                 return "not measured"
 

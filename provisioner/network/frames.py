@@ -266,9 +266,36 @@ def _target_mac(options: bytes, frame_source: bytes) -> bytes | None:
     return mac
 
 
+def ping_frame(
+    source: Address, target: Address, source_mac: str, target_mac: str, identity: int
+) -> bytes:
+    """Return a whole ping as it arrives at a target by the wire; both addresses of one version."""
+    head = Mac(target_mac).packed, Mac(source_mac).packed
+    message = echo_request(target, identity, 1, b"vmnet control")
+    if isinstance(source, IPv6Address):
+        pseudo = _pseudo_header(source.packed, target.packed, len(message))
+        message = _with_checksum(message[:2] + bytes(2) + message[4:], pseudo)
+        header = struct.pack("!IHBB", 6 << 28, len(message), _ICMPV6, _ON_LINK)
+        return _ethernet(*head, _IPV6, header + source.packed + target.packed + message)
+    length = 20 + len(message)
+    header = struct.pack("!BBHHHBBH", 0x45, 0, length, identity, 0, 64, 1, 0)
+    header += source.packed + target.packed
+    summed = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+    return _ethernet(*head, 0x0800, summed + message)
+
+
+def ping_all_nodes(source_mac: str, identity: int) -> bytes:
+    """Return a ping to all IPv6 machines on a link, from the link-local address of a MAC."""
+    target = IPv6Address("ff02::1")
+    return ping_frame(link_local(source_mac), target, source_mac, "33:33:00:00:00:01", identity)
+
+
 # linux/bpf_common.h: BPF_LD | BPF_ABS of each size, BPF_ALU | BPF_AND, BPF_JMP | BPF_JEQ, BPF_RET
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _MASK, _EQUAL, _RETURN = 0x20, 0x28, 0x30, 0x54, 0x15, 0x06
+_INDEXED_BYTE, _IP_HEADER, _ANY_BIT = 0x50, 0xB1, 0x45  # BPF_LD | BPF_IND, BPF_LDX | BPF_MSH, JSET
 _VLAN_TAG: Final = 0xFFFFF000 + 44  # SKF_AD_OFF + SKF_AD_VLAN_TAG
+_DIRECTION: Final = 0xFFFFF000 + 4  # SKF_AD_OFF + SKF_AD_PKTTYPE
+_TO_HOST, _OUTGOING = 0, 4  # linux/if_packet.h: PACKET_HOST, PACKET_OUTGOING
 _REJECT, _ACCEPT = (_RETURN, 0, 0, 0), (_RETURN, 0, 0, 2048)
 
 
@@ -320,3 +347,43 @@ QUESTIONS_AND_ANSWERS: Final = _assembled(
     _ACCEPT,
 )
 """The same with the questions: all of ARP, neighbour solicitations and advertisements."""
+
+
+def beginnings(*, of_others: bool) -> bytes:
+    """Assemble a BPF program that accepts what an exchange of two ends begins with, and its answer.
+
+    That is ARP, ICMP, ICMPv6, UDP and the first packets of TCP: outgoing frames and those that are
+    for the receiver alone, as a macvtap has them; with `of_others` all that arrive.
+    """
+    pass_through = ((_LOAD_BYTE, 0, 0, _DIRECTION), (_EQUAL, 0, 0, 0), (_EQUAL, 0, 0, 0))
+    chosen = (
+        (_LOAD_BYTE, 0, 0, _DIRECTION),
+        (_EQUAL, 1, 0, _OUTGOING),
+        (_EQUAL, 0, 17, _TO_HOST),
+    )
+    return _assembled(
+        (_LOAD_WORD, 0, 0, _VLAN_TAG),
+        (_MASK, 0, 0, 0x0FFF),
+        (_EQUAL, 0, 20, 0),
+        *(pass_through if of_others else chosen),
+        (_LOAD_HALF, 0, 0, 12),
+        (_EQUAL, 17, 0, _ARP),
+        (_EQUAL, 1, 0, 0x0800),
+        (_EQUAL, 7, 14, _IPV6),
+        (_LOAD_BYTE, 0, 0, 23),
+        (_EQUAL, 13, 0, 1),  # ICMP
+        (_EQUAL, 12, 0, 17),  # UDP
+        (_EQUAL, 0, 10, 6),  # TCP
+        (_IP_HEADER, 0, 0, 14),
+        (_INDEXED_BYTE, 0, 0, 27),
+        (_ANY_BIT, 8, 7, 0x02),  # SYN
+        (_LOAD_BYTE, 0, 0, 20),
+        (_EQUAL, 6, 0, _ICMPV6),
+        (_EQUAL, 5, 0, 17),
+        (_EQUAL, 0, 3, 6),
+        (_LOAD_BYTE, 0, 0, 67),
+        (_ANY_BIT, 2, 1, 0x02),
+        _REJECT,
+        _REJECT,
+        _ACCEPT,
+    )

@@ -9,6 +9,7 @@ from provisioner.network.facts import Chosen
 from provisioner.plan.load.loader import load
 from provisioner.reachability.pairs import Expected, Pair
 from provisioner.report.report import Report, VmStatus
+from tests.builders.controls import SHOWN
 
 PLAN = load(
     """\
@@ -38,7 +39,8 @@ FINDING = Finding("the uplink nic0 is down", "ip link set dev nic0 up", ("uplink
 GOOD = Result(pair(), ADDRESS, reached=True, seconds=0.0004, by=Vantage.AGENT)
 DEAD = Result(pair(), ADDRESS, reached=False, note="no answer to ping", finding=FINDING)
 LEAK = Result(pair(Expected.ISOLATED), ADDRESS, reached=True, seconds=0.001)
-APART = Result(pair(Expected.ISOLATED), ADDRESS, reached=False)
+APART = Result(pair(Expected.ISOLATED), ADDRESS, reached=False, control=SHOWN)
+NOT_SHOWN = replace(APART, control=None)
 UNKNOWN = Result(pair(source="b", target="a"), ip_address("10.0.0.1"), None, note="a is not up")
 
 

@@ -19,6 +19,8 @@ SOURCES = sorted(p for p in (HOUSE / "provisioner").rglob("*.py") if not p.is_sy
 PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
 EXAMPLES = {
     "mtu or 1400": "1400",
+    "source": "web1",
+    "end": "web1",
     "want - have": "2",
     "plans[0]": "lab",
     "hint": " FILE",

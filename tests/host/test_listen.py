@@ -8,7 +8,8 @@ import pytest
 
 from provisioner.host.probe import listen, mesh
 from provisioner.network import frames
-from tests.host.test_mesh import ask, end, lab
+from tests.host.test_mesh import ask
+from tests.host_tools.macvtap_lab import end, lab
 
 ALL = 3
 

@@ -1,42 +1,17 @@
 """Asking in guests' places: real macvtaps whose ends are held as QEMU would hold them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from ipaddress import IPv4Address, ip_address
+from collections.abc import Sequence
+from ipaddress import ip_address
 
 import pytest
 
-from provisioner.host.netlink import links
 from provisioner.host.probe import mesh
 from provisioner.host.probe.mesh import Ask
-from tests.host_tools.namespace import fresh_namespace, ip
-from tests.host_tools.tap_peer import TapEnd, playing
+from tests.host_tools.macvtap_lab import end, lab
+from tests.host_tools.namespace import ip
+from tests.host_tools.tap_peer import TapEnd
 
 OTHER = "02:00:00:00:00:99"
-
-
-def end(number: int, **more: object) -> TapEnd:
-    mac, address = f"02:00:00:00:01:{number:02x}", IPv4Address(f"10.0.0.{number}")
-    return TapEnd(f"tap{number}", mac, address, **more)  # type: ignore[arg-type]
-
-
-@contextmanager
-def lab(ends: Sequence[TapEnd], *modes: str, hairpin: bool = False) -> Iterator[None]:
-    """Put macvtaps on a card whose switch may reflect, and let their ends answer."""
-    with fresh_namespace():
-        ip("link add nic0 type veth peer name far")
-        ip("link add sw type bridge forward_delay 0 mcast_snooping 0")
-        ip("link set far master sw")
-        ip(f"link set far type bridge_slave hairpin {'on' if hairpin else 'off'}")
-        for device in ("sw", "far", "nic0"):
-            ip(f"link set {device} addrgenmode none")
-            ip(f"link set {device} up")
-        for one, mode in zip(ends, modes * len(ends), strict=False):
-            ip(f"link add {one.link} link nic0 address {one.mac} type macvtap mode {mode}")
-            ip(f"link set {one.link} addrgenmode none")
-            ip(f"link set {one.link} arp off allmulticast on up")
-        with playing(ends, {x.name: x.index for x in links.every()}):
-            yield
 
 
 def ask(source: TapEnd, target: TapEnd) -> Ask:

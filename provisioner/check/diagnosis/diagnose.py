@@ -7,6 +7,7 @@ seen.
 
 from collections.abc import Callable, Iterator
 
+from provisioner.check import isolation
 from provisioner.check.diagnosis import answers, endpoint, external, leak, path
 from provisioner.check.diagnosis.fixes import watch
 from provisioner.check.evidence import Endpoint, Evidence
@@ -20,9 +21,14 @@ def diagnose(evidence: Evidence) -> Finding:
     """Return the reason that the evidence shows; every text in it is one line and harmless."""
     judges = _DEAD_ENDS if evidence.expected else _LEAKS
     judges = _UNTESTED if evidence.untested else judges
+    judges = _NOT_SHOWN if evidence.control else judges
     found = next(filter(None, (judge(evidence) for judge in judges)), None)
     finding = found or _unexplained(evidence)
-    seen = tuple(one_line(line) for line in (*finding.evidence, *_observed(evidence)))
+    controlled = evidence.control
+    around = (
+        isolation.seen(evidence.source.vm, evidence.target.vm, controlled) if controlled else ()
+    )
+    seen = tuple(one_line(line) for line in (*finding.evidence, *around, *_observed(evidence)))
     about = finding.about or evidence.target.vm
     fix = one_line(finding.fix)
     return Finding(one_line(finding.what, 400), fix, tuple(dict.fromkeys(seen)), about)
@@ -75,6 +81,18 @@ _LEAKS: tuple[_Judge, ...] = (
     leak.by_the_wire,
     leak.by_mode,
     leak.reflected,
+)
+_NOT_SHOWN: tuple[_Judge, ...] = (
+    _ends(endpoint.vm_state),
+    path.uplink,
+    _ends(endpoint.macvtap),
+    _ends(endpoint.held),
+    _ends(endpoint.other_mac),
+    _ends(endpoint.interface),
+    _ends(endpoint.guard),
+    endpoint.address,
+    path.twice,
+    leak.not_shown,
 )
 _UNTESTED: tuple[_Judge, ...] = (
     external.no_login,

@@ -1,5 +1,6 @@
 """Why frames pass that must not: as much a failure as a dead link."""
 
+from provisioner.check import isolation
 from provisioner.check.diagnosis.fixes import UP_AGAIN
 from provisioner.check.evidence import Evidence
 from provisioner.check.result import Finding
@@ -35,6 +36,17 @@ def refused(e: Evidence) -> Finding | None:
         f"{e.target.vm} refuses {e.source.vm} on {e.asked}: nothing listens there, but packets "
         "pass both ways, and what starts to listen will be reached",
         "keep them apart, or end the line in checks with the words or refused",
+    )
+
+
+def not_shown(e: Evidence) -> Finding | None:
+    """Blame what is missing for a silence to be isolation."""
+    missing = isolation.lack(e.source.vm, e.target.vm, e.control) if e.control else None
+    if not missing:
+        return None
+    return Finding(
+        f"{e.source.vm} -> {e.target.vm}: no answer, but isolation is not shown: {missing.what}",
+        missing.fix,
     )
 
 

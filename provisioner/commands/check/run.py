@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Result
+from provisioner.commands.check.control import Controls
 from provisioner.commands.check.diagnose import Diagnosis
 from provisioner.commands.check.endpoints import endpoints
 from provisioner.commands.check.measure import Measuring
@@ -67,21 +68,23 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     readiness = Readiness(ends, pairs, ReadinessProbes(ends, images), session.tell)
     around = Surroundings(ends, readiness, session.tell)
     before = session.worker.do(nftables.dropped)
-    measuring = Measuring(ends, pairs, readiness)
-    threads = measuring.start()
-    threading.Thread(target=session.run.idle, daemon=True).start()
-    patience = _CLOUD_INIT_S if any(image.cloud_init for image in images.values()) else _READY_S
-    left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
-    readiness.settle(up_now, left_s, when.ready_since, when.fresh)
-    rivals = around.rivals()
-    for thread in threads:
-        thread.join(None if last is None else max(0.0, last - time.monotonic()))
-    if readiness.errors:
-        raise readiness.errors[0]
-    order = {id(p): n for n, p in enumerate(pairs)}
-    found = list(measuring.results)
-    found += _unmeasured(pairs, found)
-    results = sorted(found, key=lambda r: order[id(r.pair)])
+    with Controls(ends, pairs, readiness) as controls:
+        measuring = Measuring(ends, pairs, readiness)
+        threads = measuring.start()
+        threading.Thread(target=session.run.idle, daemon=True).start()
+        patience = _CLOUD_INIT_S if any(image.cloud_init for image in images.values()) else _READY_S
+        left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
+        readiness.settle(up_now, left_s, when.ready_since, when.fresh)
+        rivals = around.rivals()
+        for thread in threads:
+            thread.join(None if last is None else max(0.0, last - time.monotonic()))
+        if readiness.errors:
+            raise readiness.errors[0]
+        order = {id(p): n for n, p in enumerate(pairs)}
+        found = list(measuring.results)
+        found += _unmeasured(pairs, found)
+        results = sorted(found, key=lambda r: order[id(r.pair)])
+        results = controls.made(results, last)
     diagnosis = Diagnosis(ends, readiness, before)
     if any(not r.met for r in results):
         if last is None or last - time.monotonic() > _REASON_S:

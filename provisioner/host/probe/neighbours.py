@@ -31,7 +31,6 @@ from provisioner.host.probe.packet_socket import (
 from provisioner.network import frames
 from provisioner.network.frames import Answer
 from provisioner.plan.ip import Address
-from provisioner.plan.mac import Mac
 
 _LINGER_S: Final = 0.02  # a second owner answers in the millisecond of the first
 _SHORTEST_PACE_S: Final = 0.05
@@ -84,14 +83,15 @@ class Sought:
 
 
 def neighbours(
-    device: str, targets: Mapping[Address, Mac], *, deadline_s: float
+    device: str, targets: Mapping[Address, str], *, deadline_s: float
 ) -> dict[Address, Seen]:
     """Ask for every target at once; return those that answered within `deadline_s` seconds.
 
-    Safe for guests that are still booting: no request looks like a rival's who wants the same
-    address (RFC 4862, 5.4.3), except that a device without an IPv4 address in the target's network
-    sends ARP probes from 0.0.0.0. Raises VmnetError without CAP_NET_RAW, and when the device is not
-    there, not up or not Ethernet, also when that happens meanwhile.
+    The values are the MACs that should answer, "" takes anybody's. Safe for guests that are still
+    booting: no request looks like a rival's who wants the same address (RFC 4862, 5.4.3), except
+    that a device without an IPv4 address in the target's network sends ARP probes from 0.0.0.0.
+    Raises VmnetError without CAP_NET_RAW, and when the device is not there, not up or not Ethernet,
+    also when that happens meanwhile.
     """
     if not targets:
         return {}
@@ -100,7 +100,7 @@ def neighbours(
 
 
 def watch(
-    wire: Asker, targets: Mapping[Address, Mac], deadline_s: float, *, every_s: float = 0.1
+    wire: Asker, targets: Mapping[Address, str], deadline_s: float, *, every_s: float = 0.1
 ) -> Iterator[tuple[Address, Seen]]:
     """Return each target when it answers, and again whenever another MAC answers for it.
 
@@ -144,7 +144,7 @@ class _Search:
     """What is still wanted, when to ask again, and when to stop."""
 
     def __init__(
-        self, wire: Asker, targets: Mapping[Address, Mac], every_s: float, deadline_s: float
+        self, wire: Asker, targets: Mapping[Address, str], every_s: float, deadline_s: float
     ) -> None:
         self._wire = wire
         self._every_s = max(every_s, _SHORTEST_PACE_S)

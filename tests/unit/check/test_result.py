@@ -8,6 +8,8 @@ import pytest
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Probed, Result
 from provisioner.reachability.pairs import Expected, Pair
+from tests.builders.checks import spec
+from tests.builders.controls import SHOWN
 
 ADDRESS = ip_address("10.0.0.2")
 SMALL = "packets of 1500 bytes do not pass"
@@ -15,7 +17,7 @@ SMALL = "packets of 1500 bytes do not pass"
 
 def result(expected: Expected, reached: bool | None, wrong: str = "") -> Result:  # noqa: FBT001
     pair = Pair("lan", "a", "b", expected, "", (ADDRESS,))
-    return Result(pair, ADDRESS, reached, wrong=wrong)
+    return Result(pair, ADDRESS, reached, wrong=wrong, control=SHOWN)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ def result(expected: Expected, reached: bool | None, wrong: str = "") -> Result:
         (Expected.REACHES, {True: True, False: False, None: False}),
         (Expected.ISOLATED, {True: False, False: True, None: False}),
         (Expected.EITHER, {True: True, False: True, None: False}),
-        (Expected.UNICAST, {True: True, False: True, None: False}),
+        (Expected.UNICAST, {True: False, False: True, None: False}),
     ],
 )
 def test_an_expectation_is_met_by_what_was_measured(
@@ -41,6 +43,28 @@ def test_small_packets_only_do_not_meet_the_expectation() -> None:
 def test_what_was_observed_is_told_in_words() -> None:
     told = {reached: result(Expected.REACHES, reached).observed for reached in (True, False, None)}
     assert told == {True: "reaches", False: "no answer", None: "not measured"}
+
+
+@pytest.mark.parametrize("expected", [Expected.ISOLATED, Expected.EITHER, Expected.UNICAST])
+def test_a_silence_without_a_control_is_not_shown_to_be_isolation(expected: Expected) -> None:
+    silent = replace(result(expected, reached=False), control=None)
+    assert (silent.met, silent.observed) == (False, "not shown")
+
+
+def test_a_silence_that_is_not_expected_needs_no_control() -> None:
+    silent = replace(result(Expected.REACHES, reached=False), control=None)
+    assert (silent.met, silent.observed, silent.not_shown) == (False, "no answer", None)
+
+
+def test_another_status_of_a_web_server_is_no_isolation_unless_that_status_was_asked_for() -> None:
+    pair = Pair("lan", "a", "b", Expected.ISOLATED, "", (ADDRESS,), asked=spec("http://b/"))
+    answered = Probed(reached=False, value="status 403")
+    other = Result(pair, ADDRESS, reached=False, seen=answered, control=SHOWN)
+    wanted = replace(other, pair=replace(pair, asked=spec("http://b/ status 200")))
+    assert [(r.met, r.observed) for r in (other, wanted)] == [
+        (False, "status 403"),
+        (True, "no answer"),
+    ]
 
 
 def test_who_is_refused_is_not_isolated_unless_the_plan_takes_that_for_enough() -> None:

@@ -1,0 +1,151 @@
+"""Keep in mind which questions leave which devices, and which answers come, while others measure.
+
+A frame that a guest or a packet socket sends at a macvtap is seen there before the mode decides
+where it goes, and behind the guard at its egress; at the uplink it is seen behind the filters of
+its egress (net/core/dev.c: __dev_queue_xmit calls nf_egress, xmit_one the taps).
+"""
+
+import os
+import select
+import socket
+import threading
+from collections.abc import Collection
+from contextlib import ExitStack
+from enum import Enum, auto
+from typing import Final, Self
+
+from provisioner.host.probe.packet_socket import LOST, packet_socket
+from provisioner.network import frames
+from provisioner.network.frames import Arp, Ip, Nd
+from provisioner.plan.ip import Address
+
+_FORCE_BUFFER: Final = 33  # asm-generic/socket.h: SO_RCVBUFFORCE
+_BUFFER: Final = 8 << 20
+_SNAP_LENGTH: Final = 200  # bytes
+_MOST: Final = 200_000  # entries: a guest that invents addresses must not fill the memory
+_MOST_AT_ONCE: Final = 512
+
+_ECHO_REPLY, _ECHO6_REPLY = 0, 129
+_FLAGS_AT, _ACK = 13, 0x10  # of TCP
+
+_Entry = tuple[str, bool, str, "Said", bytes]  # device, outgoing, MAC, what, the address it is of
+
+
+class Said(Enum):
+    """What a frame says about an address."""
+
+    WHO_HAS = auto()  # it asks everybody for its MAC
+    TO = auto()  # it is a packet to it
+    ANSWER = auto()  # it answers in its name, to one asker
+
+
+class QuestionLog:
+    """Listen at `devices` from `with` until `stop`; then ask what was seen.
+
+    With `of_others` frames count that arrive at a device for others, as those do that come in by an
+    uplink. A flood loses frames: what was not seen may have been sent all the same. Raises OSError
+    without CAP_NET_RAW.
+    """
+
+    def __init__(self, devices: Collection[str], *, of_others: bool) -> None:
+        self._devices = frozenset(devices)
+        self._of_others = of_others
+        self._seen: set[_Entry] = set()
+        self._stack = ExitStack()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            program = frames.beginnings(of_others=self._of_others)
+            self._socket = stack.enter_context(packet_socket(program, every_device=True))
+            self._socket.setsockopt(socket.SOL_SOCKET, _FORCE_BUFFER, _BUFFER)
+            self._stop = os.eventfd(0)
+            stack.callback(os.close, self._stop)
+            self._stack = stack.pop_all()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take what has arrived up to now, and listen no more."""
+        if self._thread.is_alive():
+            os.eventfd_write(self._stop, 1)
+            self._thread.join()
+        self._stack.close()
+
+    def asked(self, device: str, mac: str, address: Address, *, outgoing: bool = True) -> bool:
+        """Return whether a question about an address passed a device.
+
+        `mac` is who has sent it; for incoming ones "", whoever it was.
+        """
+        return any(
+            (device, outgoing, mac, said, address.packed) in self._seen
+            for said in (Said.WHO_HAS, Said.TO)
+        )
+
+    def asked_for_mac(self, device: str, mac: str, address: Address) -> bool:
+        """Return whether who-has about an address left a device: without an answer, nothing can."""
+        return (device, True, mac, Said.WHO_HAS, address.packed) in self._seen
+
+    def answered(self, device: str, address: Address) -> bool:
+        """Return whether an answer of an address came in at a device."""
+        return (device, False, "", Said.ANSWER, address.packed) in self._seen
+
+    def _listen(self) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        poll.register(self._stop, select.POLLIN)
+        last = False
+        while not last:
+            last = any(fd == self._stop for fd, _ in poll.poll())
+            while self._take_some():
+                pass
+
+    def _take_some(self) -> bool:
+        """Take what has arrived; return whether there may be more."""
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                frame, about = self._socket.recvfrom(_SNAP_LENGTH)
+            except OSError as error:
+                # A device that goes down is told once to all (ENETDOWN): the others go on.
+                return error.errno not in LOST
+            if about[0] in self._devices and len(self._seen) < _MOST:
+                self._note(about[0], about[2] == socket.PACKET_OUTGOING, frame)
+        return True
+
+    def _note(self, device: str, outgoing: bool, frame: bytes) -> None:  # noqa: FBT001
+        of = frames.source_mac(frame) if outgoing else ""
+        to_one = bool(frame) and not frame[0] & 1
+        match frames.parse(frame):
+            case Arp(operation=1) as arp if arp.sender != arp.target:
+                self._seen.add((device, outgoing, of, Said.WHO_HAS, arp.target.packed))
+            case Arp(operation=2) as arp if to_one:
+                self._seen.add((device, outgoing, of, Said.ANSWER, arp.sender.packed))
+            case Nd() as nd if nd.solicits:
+                self._seen.add((device, outgoing, of, Said.WHO_HAS, nd.target.packed))
+            case Nd() as nd if to_one:
+                self._seen.add((device, outgoing, of, Said.ANSWER, nd.target.packed))
+            case Ip() as ip:
+                self._seen.add((device, outgoing, of, Said.TO, ip.destination.packed))
+                if to_one and _is_answer(ip):
+                    self._seen.add((device, outgoing, of, Said.ANSWER, ip.source.packed))
+            case _:
+                pass
+
+
+def _is_answer(ip: Ip) -> bool:
+    """Return whether a packet answers one that came before."""
+    first = ip.payload[0] if ip.payload else -1
+    match ip.protocol:
+        case 1:
+            return first == _ECHO_REPLY
+        case 58:
+            return first == _ECHO6_REPLY
+        case 6:
+            return len(ip.payload) > _FLAGS_AT and bool(ip.payload[_FLAGS_AT] & _ACK)
+        case 17:
+            return True
+        case _:
+            return False
