@@ -48,6 +48,11 @@ class Resource:
         """What it is called in steps."""
         return " ".join(self.key)
 
+    def called(self, known: Mapping[Key, "Resource"]) -> str:
+        """Return what people call it; `known` are the things that it may be named by."""
+        del known
+        return self.label
+
     def needs(self) -> tuple[Key, ...]:
         """Return what must exist before it can, and without which it cannot stay."""
         return ()

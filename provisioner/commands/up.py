@@ -23,6 +23,7 @@ from provisioner.host.system.plan_folders import foreign
 from provisioner.network import nftables
 from provisioner.network.facts import Facts, Live
 from provisioner.preflight.warnings import warnings
+from provisioner.reconcile.desired import named
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.report.report import Failure, Report, VmStatus
 from provisioner.text import one_line
@@ -103,7 +104,10 @@ def down(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
     """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
     with begun(target, run) as session:
         reservations.forget(target.name)  # of an up that was killed
-        steps = diff({}, session.snapshot.resources)
+        found = session.snapshot.resources
+        if isinstance(target, PlanTarget):
+            found = named(target.plan, found)
+        steps = diff({}, found)
         outcome = _done(session, steps, {})
         for family, name in session.snapshot.facts.firewall.namesakes:
             if name.startswith(nftables.prefix(target.name)):

@@ -3,6 +3,7 @@
 What a kind needs, follows, changes while it exists, and how differences read: see `Resource`.
 """
 
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
@@ -12,6 +13,8 @@ from provisioner.image.traits import FirmwareName, ImageTraits
 from provisioner.network.resources import Dhcp, Guard, Macvtap, Nat
 from provisioner.resource import Key, Leftover, Resource, Text, changed, plain
 from provisioner.text import one_line
+
+_DIGEST = re.compile(r"-[0-9a-f]{8,}(?=(\.iso)?$)")
 
 MICRO = "micro"
 """The image that boots from memory, and gets its network on the kernel's command line."""
@@ -27,8 +30,8 @@ class GuestFile(Resource):
 
     @property
     def label(self) -> str:
-        """Name the file without its folder."""
-        return f"{self.KIND} {_base(self.path)}"
+        """Name the file without its folder and the digest of its content."""
+        return f"{self.KIND} {_DIGEST.sub('', _base(self.path))}"
 
     def excludes(self, other: Resource) -> bool:
         """Return whether `other` may be the draft that this one would be written to."""
@@ -139,8 +142,8 @@ def _nics(want: tuple[DomainNic, ...], have: tuple[DomainNic, ...]) -> str:
         for name in ("mac", "mtu", "queues", "vhost")
         if getattr(now[link], name) != getattr(nic, name)
     ]
-    come = [f"it has no NIC on {link}" for link in then if link not in now]
-    gone = [f"its NIC on {link} is not in the plan" for link in now if link not in then]
+    come = [f"it has no NIC {link}" for link in then if link not in now]
+    gone = [f"its NIC {link} is not in the plan" for link in now if link not in then]
     return ", ".join([*different, *come, *gone]) or "its NICs are in another order"
 
 

@@ -77,6 +77,11 @@ class Switch(Device):
         True  # no IPv6 of the host's at the lower end, no routes from routers at the others
     )
 
+    def called(self, known: Mapping[Key, Resource]) -> str:
+        """Name the network that it is of, as its alias tells."""
+        del known
+        return f"{self.KIND} {_network_of(self)}"
+
     @property
     def host_side(self) -> str:
         """The device on which the host meets the guests."""
@@ -103,6 +108,11 @@ class Vlan(Device):
     up: bool = True
     ignores_routers: bool = True  # no IPv6 of the host's
 
+    def called(self, known: Mapping[Key, Resource]) -> str:
+        """Name the VLAN and the NIC below."""
+        del known
+        return f"{self.KIND} {self.vid} on {self.uplink}"
+
 
 @dataclass(frozen=True, slots=True)
 class HostAccess(UpperDevice):
@@ -126,6 +136,11 @@ class HostAccess(UpperDevice):
     up: bool = True
     answers_for_itself: bool = True  # arp_ignore=1: else the LAN gets two answers for the host
     ignores_routers: bool = True  # the host takes neither routes nor addresses from routers there
+
+    def called(self, known: Mapping[Key, Resource]) -> str:
+        """Name the network that the host gets access to, as its alias tells."""
+        del known
+        return f"{self.KIND} to {_network_of(self)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +177,11 @@ class Guard(Rules):
         if self.device:
             return f"guard of {self.device}"
         return f"guard {self.name}, whose macvtap is gone"
+
+    def called(self, known: Mapping[Key, Resource]) -> str:
+        """Name the NIC that it is about, if its macvtap is there."""
+        tap = known.get((Macvtap.KIND, self.device))
+        return f"{self.KIND} of {tap.of}" if isinstance(tap, Macvtap) else self.label
 
     def needs(self) -> tuple[Key, ...]:
         """Return the macvtap: the kernel takes a hook away with its device."""
@@ -206,6 +226,12 @@ class Dhcp(Resource):
         return _switches(self.device, others)
 
 
+def _network_of(device: Switch | HostAccess) -> str:
+    """Return the network that a device's alias names (devices.of_network), else the device."""
+    _, _, network = device.alias.partition("/")
+    return network or device.name
+
+
 def _switches(side: str, others: Mapping[Key, Resource]) -> tuple[Key, ...]:
     return tuple(k for k, r in others.items() if isinstance(r, Switch) and r.host_side == side)
 
@@ -244,6 +270,19 @@ class Macvtap(UpperDevice):
     plan: str = field(default="", compare=False)
     vm: str = field(default="", compare=False)
     nic: int = field(default=0, compare=False)
+    shown: str = field(default="", compare=False)  # what people call the NIC, as the plan tells
+
+    @property
+    def of(self) -> str:
+        """What people call the NIC: without its plan VM.NUMBER, as its alias tells."""
+        _, _, owner = self.alias.partition("/")
+        vm, _, number = owner.rpartition("/")
+        return self.shown or (f"{vm}.{number}" if vm else self.name)
+
+    def called(self, known: Mapping[Key, Resource]) -> str:
+        """Name the NIC that it is of."""
+        del known
+        return f"{self.KIND} {self.of}"
 
     @classmethod
     def from_link(
@@ -312,6 +351,11 @@ class Impaired(Leftover):
     def label(self) -> str:
         """Name the device that it is about."""
         return f"{self.KIND} of {self.name}"
+
+    def called(self, known: Mapping[Key, Resource]) -> str:
+        """Name the NIC that it is about, if its macvtap is there."""
+        tap = known.get((Macvtap.KIND, self.name))
+        return f"{self.KIND} of {tap.of}" if isinstance(tap, Macvtap) else self.label
 
     def needs(self) -> tuple[Key, ...]:
         """Return the macvtap: the kernel takes a hook away with its device."""

@@ -204,6 +204,12 @@ class Plan(Part):
         """Return the network that a NIC is on; KeyError if the plan has no such network."""
         return self._networks[self.nic(key).network]
 
+    def nic_name(self, key: NicId) -> str:
+        """Return what people call a NIC: VM.NETWORK, or VM.NUMBER where two are on that network."""
+        network = self.nic(key).network
+        alone = [nic.network for nic in self._vms[key.vm].nics].count(network) == 1
+        return f"{key.vm}.{network}" if alone else str(key)
+
     def nics(self) -> Iterator[tuple[NicId, Nic]]:
         """Return every NIC with its identity, in the order of the file."""
         for vm in self.vms:

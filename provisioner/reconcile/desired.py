@@ -17,7 +17,7 @@ from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import granted
 from provisioner.plan.nic_id import NicId, numbered
 from provisioner.plan.nic_settings import DEFAULT_MTU, settings_on
-from provisioner.resource import Key, Resource, by_key
+from provisioner.resource import Key, Resource, Resources, by_key
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Nic, Plan, Vm
@@ -42,6 +42,15 @@ def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> dict[Key, Resou
         resources += _guards(plan, vm, nics, facts)
         resources += _guest(plan, vm, taps, nics, facts, new)
     return by_key(resources)
+
+
+def named(plan: "Plan", observed: Resources) -> Resources:
+    """Return what was observed, its macvtaps called as the plan calls their NICs."""
+    names = {naming.macvtap(plan.name, *key): plan.nic_name(key) for key, _ in plan.nics()}
+    return {
+        k: replace(have, shown=names.get(have.name, "")) if isinstance(have, Macvtap) else have
+        for k, have in observed.items()
+    }
 
 
 def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resource]:
@@ -77,6 +86,7 @@ def _macvtap(plan: "Plan", key: NicId, nic: "Nic", nics: Nics, facts: Facts) -> 
         plan=plan.name,
         vm=key.vm,
         nic=key.number,
+        shown=plan.nic_name(key),
     )
 
 

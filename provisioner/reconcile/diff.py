@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from provisioner.errors import VmnetError
-from provisioner.network.resources import Device
+from provisioner.network.resources import Device, Macvtap
 from provisioner.resource import Key, Resource, Resources
 
 
@@ -32,16 +32,21 @@ class Step:
     cause: str
     after: frozenset[StepId] = frozenset()
     together: tuple[Resource, ...] = ()  # what else goes in the same call
+    names: str = ""  # of the resources, in a plan; "" for their labels
 
     @property
     def id(self) -> StepId:
         """Identify the step among the others of one run."""
         return self.verb, self.resource.key
 
+    @property
+    def title(self) -> str:
+        """What people call the resources."""
+        return self.names or ", ".join(r.label for r in (self.resource, *self.together))
+
     def __str__(self) -> str:
         """Return the line that `vmnet plan` prints, the log keeps and the tests compare."""
-        names = ", ".join(r.label for r in (self.resource, *self.together))
-        return f"{self.verb} {names}: {self.cause}"
+        return f"{self.verb} {self.title}: {self.cause}"
 
 
 def diff(desired: Resources, observed: Resources) -> list[Step]:
@@ -109,6 +114,11 @@ class _Steps:
         self._missing = {k for k in desired if k in stale or k not in observed}
         self._dependents = _backwards(observed, lambda r: r.needs())
         self._followers = _backwards(observed, lambda r: r.follows(observed))
+        self._known = {**observed, **desired}
+        called = {r.label: r.called(self._known) for r in self._known.values()}
+        called |= {r.name: r.of for r in self._known.values() if isinstance(r, Macvtap)}
+        self._called = {label: name for label, name in called.items() if label != name}
+        self._lost = _lost(desired, observed)
         self._first = frozenset((Verb.DELETE, k) for k in stale if observed[k].GOES_FIRST)
 
     def all(self) -> list[Step]:
@@ -125,7 +135,7 @@ class _Steps:
             self._step(
                 Verb.CREATE,
                 self._desired[k],
-                self._stale.get(k, "missing"),
+                self._stale.get(k, "missing" if k in self._lost else "new"),
                 self._before(k) | self._before_create(k),
             )
             for k in self._desired
@@ -134,7 +144,12 @@ class _Steps:
         return deletes + updates + creates
 
     def _step(self, verb: Verb, resource: Resource, cause: str, after: frozenset[StepId]) -> Step:
-        return Step(verb, resource, cause, after if resource.GOES_FIRST else after | self._first)
+        after = after if resource.GOES_FIRST else after | self._first
+        for label, name in self._called.items():
+            cause = cause.replace(label, name)
+        return Step(
+            verb, resource, cause, after, names=self._known[resource.key].called(self._known)
+        )
 
     def _before_delete(self, k: Key) -> frozenset[StepId]:
         """Whatever depends on a thing releases it first; a guard stands until its guest is gone.
@@ -172,6 +187,16 @@ class _Steps:
         return frozenset(
             (Verb.DELETE, o) for o in self._stale if o == k or want.excludes(self._observed[o])
         )
+
+
+def _lost(desired: Resources, observed: Resources) -> set[Key]:
+    """Return what must have been there: something stands on it, or it is a guest that has ended."""
+    gone = {k: want for k, want in desired.items() if k not in observed}
+    used = {k for have in observed.values() for k in (*have.needs(), *have.follows(gone))}
+    ended = {
+        k for k, want in gone.items() if want.IS_GUEST and any(n in observed for n in want.needs())
+    }
+    return used & {*gone} | ended
 
 
 def _backwards(
@@ -223,6 +248,7 @@ def _together(steps: list[Step], observed: Resources) -> list[Step]:
         first.cause,
         frozenset().union(*(s.after for s in links)) - gone,
         tuple(s.resource for s in rest),
+        ", ".join(s.names for s in links),
     )
     # A link that was made before would go with the group.
     others = [

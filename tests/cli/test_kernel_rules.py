@@ -399,7 +399,7 @@ def test_who_says_that_the_host_may_be_cut_off_may_give_its_nic_away(tmp_path: P
     text = plan("uplink: nic0, mode: passthru, take_over: true")
     ran, told = vmnet(tmp_path, text, DEFAULT_ROUTE, "plan")
     assert ran == Ran(0, [])
-    assert "create domain kernel-rules-a: missing" in told
+    assert "create domain kernel-rules-a: new" in told
     assert "warning: nic0 carries this host's default route: the host loses it to the guest" in told
 
 

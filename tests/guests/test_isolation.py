@@ -22,7 +22,7 @@ def test_the_table_of_a_switch_is_made_mended_and_never_taken_from_others(lab: L
         (way_out,) = [x for x in refused.stderr.splitlines() if "nft delete table" in x]
         lab.run(*f"nft {way_out.rpartition('nft ')[2]}".split())
 
-        assert f"create isolation {table}: missing" in lab.vmnet("up", plan).stderr
+        assert f"create isolation {table}: new" in lab.vmnet("up", plan).stderr
         made = lab.run("nft", "--stateless", "list", "table", "inet", table)
         lab.run("nft", "delete", "table", "inet", table)
         missed = lab.vmnet("plan", plan)

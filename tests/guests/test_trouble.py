@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from provisioner import naming
 from tests.framework.lab import ONE, PAIR, Lab
 from tests.framework.plan import PlanUp
 
@@ -141,8 +142,7 @@ def test_a_guest_that_answers_no_more_is_told_with_the_end_of_its_console(
 
 def test_a_device_of_somebody_else_is_not_touched(lab: Lab) -> None:
     plan = lab.plan(ONE)
-    steps = lab.vmnet("plan", plan, "--json").report["to_do"]
-    (name,) = (step.split()[2].rstrip(":") for step in steps if "create macvtap" in step)
+    name = naming.macvtap(lab.name, "a", 0)
     lab.ip("link", "add", name, "type", "veth", "peer", "name", "theirs")
     with lab.settled():
         refused = json.loads(lab.vmnet("up", plan, "--json", status=3).stdout)

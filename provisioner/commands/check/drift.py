@@ -32,7 +32,7 @@ def of_steps(steps: Iterable[Step]) -> Iterable[Finding]:
         yield Finding(
             f"the host is not as the plan says; vmnet up would {step}",
             f"run vmnet up{restart}, or take the change back",
-            about=vm or resource.label,
+            about=vm or step.title,
         )
 
 

@@ -26,8 +26,8 @@ from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Plan
 from provisioner.plan.nic_id import NicId
-from provisioner.reconcile.desired import desired
-from provisioner.resource import Resource
+from provisioner.reconcile.desired import desired, named
+from provisioner.resource import Resource, by_key
 
 HOME = "/state/lab"
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 9000, ethernet=True, up=True, carrier=True)
@@ -384,3 +384,18 @@ def test_micro_alone_learns_its_name_on_the_command_line() -> None:
 def test_the_devices_of_networks_come_before_the_guests() -> None:
     kinds = [x.KIND for x in wanted(plan_with(lan="switch: true, subnet: 10.0.0.0/24"), FACTS)]
     assert kinds == ["switch", "nat", "macvtap", "guard", "domain"]
+
+
+def test_a_nic_is_called_by_its_network_unless_two_are_on_it() -> None:
+    text = (
+        "name: lab\nnetworks:\n"
+        "  lan: {uplink: nic0, addressing: none}\n  dmz: {uplink: nic1, addressing: none}\n"
+        "vms: {web: {nics: [lan, dmz, lan]}}\n"
+    )
+    plan = load(text, "lab.yaml").plan
+    taps = [one for one in wanted(plan) if isinstance(one, Macvtap)]
+    assert [tap.of for tap in taps] == ["web.0", "web.dmz", "web.2"]
+    seen = [replace(tap, shown="") for tap in taps]
+    seen += [replace(seen[0], name="mvt1", alias="vmnet:lab/old/0")]
+    names = [tap.of for tap in named(plan, by_key(seen)).values() if isinstance(tap, Macvtap)]
+    assert names == ["web.0", "web.dmz", "web.2", "old.0"]

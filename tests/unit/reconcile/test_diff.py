@@ -6,15 +6,33 @@ from hypothesis import strategies as st
 
 from provisioner.commands.execute import execute
 from provisioner.errors import VmnetError
-from provisioner.guest.domain import Domain, DomainNic, Seed
-from provisioner.network.resources import Macvtap, Switch
+from provisioner.guest.domain import Domain, DomainNic, FileCopy, Overlay, Seed
+from provisioner.network.resources import (
+    Guard,
+    HostAccess,
+    Impaired,
+    Macvtap,
+    Nat,
+    Switch,
+    Vlan,
+)
 from provisioner.plan.choices import Mode
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.resource import Key, Resource, by_key
 from tests.builders.addresses import interfaces
 
 SWITCH = Switch("mvl1", "mvh1", interfaces("10.77.0.1/24"), 1500, 7, "vmnet:lab/lan")
-WEB_TAP = Macvtap("mvt1", "mvl1", Mode.BRIDGE, "02:00:00:00:00:01", 1500, 7, "vmnet:lab/web/0", "a")
+WEB_TAP = Macvtap(
+    "mvt1",
+    "mvl1",
+    Mode.BRIDGE,
+    "02:00:00:00:00:01",
+    1500,
+    7,
+    "vmnet:lab/web/0",
+    "a",
+    shown="web.lan",
+)
 DB_TAP = Macvtap("mvt2", "mvl1", Mode.BRIDGE, "02:00:00:00:00:02", 1500, 7, "vmnet:lab/db/0", "b")
 
 
@@ -42,11 +60,11 @@ def test_an_empty_host_needs_everything() -> None:
     assert (
         told(diff(LAB, {}))
         == """\
-create switch mvl1: missing
-create macvtap mvt1: missing
-create domain lab-web: missing
-create macvtap mvt2: missing
-create domain lab-db: missing"""
+create switch lan: new
+create macvtap web.lan: new
+create domain lab-web: new
+create macvtap db.0: new
+create domain lab-db: new"""
     )
 
 
@@ -54,7 +72,7 @@ def test_what_can_change_under_a_running_guest_is_updated() -> None:
     seen = by_key([SWITCH, replace(WEB_TAP, mode=Mode.VEPA, quiet=False), WEB, DB_TAP, DB])
     assert (
         told(diff(LAB, seen))
-        == "update macvtap mvt1: mode is vepa, want bridge, the host speaks through it"
+        == "update macvtap web.lan: mode is vepa, want bridge, the host speaks through it"
     )
 
 
@@ -63,10 +81,10 @@ def test_a_tap_whose_node_is_somebody_elses_is_made_anew_and_its_domain_with_it(
     assert (
         told(diff(LAB, seen))
         == """\
-delete macvtap mvt1: its /dev/tap node is foreign
-delete domain lab-web: depends on macvtap mvt1
-create macvtap mvt1: its /dev/tap node is foreign
-create domain lab-web: depends on macvtap mvt1"""
+delete macvtap web.lan: its /dev/tap node is foreign
+delete domain lab-web: depends on macvtap web.lan
+create macvtap web.lan: its /dev/tap node is foreign
+create domain lab-web: depends on macvtap web.lan"""
     )
 
 
@@ -75,9 +93,9 @@ def test_a_domain_whose_tap_has_gone_is_started_anew() -> None:
     assert (
         told(diff(LAB, seen))
         == """\
-delete domain lab-web: depends on macvtap mvt1, which is gone
-create macvtap mvt1: missing
-create domain lab-web: depends on macvtap mvt1, which is gone"""
+delete domain lab-web: depends on macvtap web.lan, which is gone
+create macvtap web.lan: missing
+create domain lab-web: depends on macvtap web.lan, which is gone"""
     )
 
 
@@ -100,7 +118,7 @@ def test_down_takes_all_links_away_in_one_call_after_the_domains() -> None:
         == """\
 delete domain lab-web: not in the plan
 delete domain lab-db: not in the plan
-delete switch mvl1, macvtap mvt1, macvtap mvt2: not in the plan"""
+delete switch lan, macvtap web.lan, macvtap db.0: not in the plan"""
     )
     assert steps[-1].after == {s.id for s in steps[:2]}
 
@@ -110,7 +128,7 @@ def test_links_that_stay_keep_the_others_from_going_by_group() -> None:
     assert (
         told(diff(want, LAB))
         == """\
-delete macvtap mvt2: not in the plan
+delete macvtap db.0: not in the plan
 delete domain lab-db: not in the plan"""
     )
 
@@ -124,12 +142,61 @@ def test_what_needs_a_failed_step_is_skipped_and_the_rest_goes_on() -> None:
 
     outcome = execute(steps, perform)
     assert [(str(s), e.what) for s, e in outcome.failed] == [
-        ("create macvtap mvt1: missing", "no such uplink")
+        ("create macvtap web.lan: new", "no such uplink")
     ]
-    assert [str(s) for s in outcome.skipped] == ["create domain lab-web: missing"]
+    assert [str(s) for s in outcome.skipped] == ["create domain lab-web: new"]
     assert sorted(str(s) for s in outcome.done) == [
-        "create domain lab-db: missing",
-        "create macvtap mvt2: missing",
+        "create domain lab-db: new",
+        "create macvtap db.0: new",
+    ]
+
+
+def test_what_must_have_been_there_is_missing_and_the_rest_is_new() -> None:
+    guard = Guard("vmnet_lab_mvt1", "netdev", "mvt1", ())
+    nat = Nat("vmnet_lab_lan", "inet", "mvh1", ())
+    seen = by_key([SWITCH, WEB_TAP, WEB, DB_TAP])
+    assert (
+        told(diff(LAB | by_key([guard, nat]), seen))
+        == """\
+create domain lab-db: missing
+create guard of web.lan: missing
+create nat vmnet_lab_lan: missing"""
+    )
+    other = replace(DB_TAP, name="mvt3", shown="db.dmz")
+    more = domain("db", DB_TAP, nics=(*DB.nics, DomainNic("mvt3", other.mac, 1500)))
+    assert (
+        told(diff(LAB | by_key([other, more]), LAB))
+        == """\
+update domain lab-db: it has no NIC db.dmz
+create macvtap db.dmz: new"""
+    )
+
+
+def test_devices_are_called_by_what_they_are_for_and_those_of_others_by_their_names() -> None:
+    rest = [
+        Vlan("mvv1", "nic0", 20, 1500, 7, "vmnet:lab/vlan20"),
+        HostAccess("mva1", "nic0", "02:00:00:00:00:03", (), (), 1500, 7, "vmnet:lab/lan"),
+        Guard("vmnet_lab_mvt1", "netdev", "mvt1", ()),
+        Guard("vmnet_lab_mvt9", "netdev", "", ()),
+        Impaired("mvt2", exists=False),
+        Impaired("mvt9", exists=False),
+        Seed("/var/lib/vmnet/lab/seed/web-0123456789abcdef.iso"),
+        FileCopy("/var/lib/vmnet/lab/boot/kernel-0123456789ab"),
+        Overlay("/var/lib/vmnet/lab/disk/web.qcow2", 1),
+        replace(WEB_TAP, name="mvt9", alias="", shown=""),
+    ]
+    known = LAB | by_key(rest)
+    assert [one.called(known) for one in rest] == [
+        "vlan 20 on nic0",
+        "host access to lan",
+        "guard of web.lan",
+        "guard vmnet_lab_mvt9, whose macvtap is gone",
+        "impairment of db.0",
+        "impairment of mvt9",
+        "seed web.iso",
+        "copy kernel",
+        "disk web.qcow2",
+        "macvtap mvt9",
     ]
 
 
