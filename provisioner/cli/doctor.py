@@ -48,7 +48,7 @@ def doctor(
         from provisioner.commands import doctor as looks
         from provisioner.doctor import findings
 
-        with output.progress("doctor") as tell:
+        with output.progress("doctor") as (tell, _):
             found = looks.look(worker, tell, uplink or "")
             if uplink is not None and not findings.status(found):
                 found += _asked(worker, uplink, peer or "", tell, yes=yes)

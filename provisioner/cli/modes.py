@@ -70,7 +70,7 @@ def _measure(worker: "Worker", *, json: bool) -> None:
     from provisioner.commands import modes
     from provisioner.reachability import experiment
 
-    with output.progress("modes") as tell:
+    with output.progress("modes") as (tell, _):
         verdict = modes.measure(worker, tell)
     if json:
         output.typed(experiment.as_json(verdict))
@@ -85,7 +85,7 @@ def _ask(worker: "Worker", uplink: str, peer: str, *, yes: bool, json: bool) -> 
 
     probe = modes.prepare(worker, uplink, peer)
     confirm_probe(probe, yes=yes)
-    with output.progress("modes") as tell:
+    with output.progress("modes") as (tell, _):
         answer = modes.ask(worker, probe, tell)
     lines = "\n".join(f"{uplink}: {line}" for line in answer.lines)
     output.typed(switch_probe.as_json(answer) if json else lines)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import agent_info
-from provisioner.report import matrix, terminal
+from provisioner.report import consoles, matrix, terminal
 from provisioner.text import one_line, sanitize
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ _WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothin
 _GUEST_TITLES = ("hostname", "OS", "kernel", "load", "disks", "says its addresses are")
 _STYLES = {"good": "green", "bad": "bold red", "warn": "yellow", "dim": "dim", "head": "bold"}
 _MOST_ERRORS = 20  # of a command that are printed; --json has all of them
+
+
+Count = Callable[[Callable[[], str]], None]
+"""Takes a function that returns how far things are, in a few words."""
 
 
 def warm_up() -> None:
@@ -49,23 +53,35 @@ def last_line(text: str) -> None:
 
 
 @contextmanager
-def progress(command: str) -> Iterator[Callable[[str], None]]:
-    """Show what happens: live on a terminal, one plain line per event elsewhere."""
+def progress(command: str) -> Iterator[tuple[Callable[[str], None], Count]]:
+    """Show what happens: one plain line per event; on a terminal, how far it is below them.
+
+    Yields what prints a line, and what takes a function that returns how far things are: it is
+    called again and again, in another thread. Elsewhere than on a terminal it never is.
+    """
     if not sys.stderr.isatty():
-        yield line
+        yield line, lambda _counted: None
         return
     from rich.console import Console
+    from rich.live import Live
     from rich.markup import escape
+    from rich.spinner import Spinner
+    from rich.text import Text
 
     console = Console(stderr=True, highlight=False)
-    with console.status(f"{command} …") as spinner:
+    spinner = Spinner("dots")
+    counts: list[Callable[[], str]] = [lambda: "…"]
 
-        def tell(text: str) -> None:
-            shown = escape(sanitize(text))
-            console.print(f"[dim]·[/dim] {shown}", soft_wrap=True)
-            spinner.update(f"{command}: {shown}")
+    def standing() -> Spinner:
+        text = one_line(f"{command}: {counts[-1]()}")
+        spinner.update(text=Text(text, no_wrap=True, overflow="ellipsis"))
+        return spinner
 
-        yield tell
+    with Live(get_renderable=standing, console=console, transient=True, refresh_per_second=10):
+        yield (
+            lambda text: console.print(f"[dim]·[/dim] {escape(sanitize(text))}", soft_wrap=True),
+            counts.append,
+        )
 
 
 @contextmanager
@@ -114,11 +130,8 @@ def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
         for step in report.to_do:
             typed(step)
         summary = f"{len(report.to_do)} steps to do" if report.to_do else summary
-    for vm, text in report.consoles:
-        typed(f"the last lines of {vm}'s console:")
-        # Indented and marked, so that no line of a guest's can be taken for one of ours, or for a
-        # command to a CI runner.
-        typed("\n".join(f"  | {x}" for x in text.splitlines()) or "  | (it has said nothing)")
+    for text in consoles.shown(report):
+        typed(text)
     took = f" in {report.seconds:.1f} s" if report.seconds else ""
     typed(f"{report.plan}: {summary}{took}")
 

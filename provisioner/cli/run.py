@@ -79,8 +79,8 @@ def reported(
     command: "Callable[[_T, CommandRun], Report]", target: _T, run: "CommandRun"
 ) -> "Report":
     """Run a command and show the lines of its progress; return its report."""
-    with output.progress(run.command.name) as tell:
-        return command(target, replace(run, tell=tell))
+    with output.progress(run.command.name) as (tell, count):
+        return command(target, replace(run, tell=tell, count=count))
 
 
 def plan_target(

@@ -29,6 +29,7 @@ class CommandRun:
     timeout_s: float = 0.0  # of waiting for guests; 0 leaves it to what they boot
     lock_timeout_s: float = 30.0
     tell: Tell = lambda _: None
+    count: Callable[[Callable[[], str]], None] = lambda _: None  # takes what tells how far it is
     recreate: bool = False
     pairs: str = "all"  # or "sample": a part of them that touches every guest
     idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then

@@ -155,7 +155,12 @@ def _done(
         within_s = None if end is None else max(_STEP_S, end - time.monotonic())
         session.worker.within(within_s).do(MACHINE.perform, step, xml)
 
+    ended = 0
+    session.run.count(lambda: f"{ended} of {len(steps)} steps are done")
+
     def tell(step: Step, error: VmnetError | None) -> None:
+        nonlocal ended
+        ended += 1
         session.tell(f"{step}" if error is None else f"FAILED {step}: {error.what}")
 
     return execute(steps, perform, tell)

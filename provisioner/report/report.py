@@ -47,6 +47,7 @@ class Report:
     results: tuple[Result, ...] = ()
     findings: tuple[Finding, ...] = ()  # what concerns no single pair
     vms: tuple[VmStatus, ...] = ()
+    down: tuple[str, ...] = ()  # the VMs whose guests are not up, as a check has found
     consoles: tuple[tuple[str, str], ...] = ()  # of VMs that failed: name, last lines
     seconds: float = 0.0
 

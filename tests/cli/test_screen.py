@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -121,3 +122,36 @@ def test_a_table_that_is_too_wide_for_its_words_becomes_paragraphs(
     assert max(map(len, lines)) <= width
     assert ("  addresses: 10.0.0.1/24 fd00::1/64" in lines) is (width == 40)
     assert any("/dev/tap123456789" in line for line in lines)
+
+
+def told_by_progress(err: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what is asked for how far things are, while a line is told."""
+    asked: list[str] = []
+    seen = threading.Event()
+
+    def far() -> str:
+        asked.append("7 of 12 guests are up")
+        seen.set()
+        return asked[-1]
+
+    monkeypatch.setattr(sys, "stderr", err)
+    with output.progress("check") as (tell, count):
+        count(far)
+        tell("a is up\x1b[2J")
+        if err.isatty():
+            assert seen.wait(10)
+    return asked
+
+
+def test_a_terminal_shows_how_far_it_is_below_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    err = Terminal()
+    assert told_by_progress(err, monkeypatch)
+    assert "check: 7 of 12 guests are up" in err.getvalue()
+    assert "a is up\\x1b[2J" in err.getvalue()
+
+
+def test_a_log_has_nothing_of_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = io.StringIO()
+    assert told_by_progress(err, monkeypatch) == []
+    assert err.getvalue() == "a is up\\x1b[2J\n"

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     before = session.worker.do(nftables.dropped)
     with Controls(ends, pairs, readiness) as controls:
         measuring = Measuring(ends, pairs, readiness)
+        session.run.count(partial(_counted, readiness, measuring, pairs))
         threads = measuring.start()
         threading.Thread(target=session.run.idle, daemon=True).start()
         patience = _CLOUD_INIT_S if any(image.cloud_init for image in images.values()) else _READY_S
@@ -96,7 +98,18 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
             session.tell("not everything is as expected; --timeout leaves no time for the reason")
     findings = (*report.findings, *_about_guests(readiness), *rivals)
     findings += around.of_links(findings)
-    return _reported(session, replace(report, results=tuple(results), findings=findings), when)
+    down = tuple(sorted(vm for vm, guest in readiness.guests.items() if guest.state.is_down))
+    report = replace(report, results=tuple(results), findings=findings, down=down)
+    return _reported(session, report, when)
+
+
+def _counted(readiness: Readiness, measuring: Measuring, pairs: Sequence[Pair]) -> str:
+    """Return how far a check is."""
+    guests = list(readiness.guests.values())
+    up = sum(guest.state.is_up for guest in guests)
+    every = max(sum(len(pair.addresses) or 1 for pair in pairs), len(measuring.results))
+    guests_up = f"{up} of {len(guests)} guests {'is' if up == 1 else 'are'} up"
+    return f"{guests_up}, {len(measuring.results)} of {every} measured"
 
 
 def _unmeasured(pairs: Iterable[Pair], results: Iterable[Result]) -> list[Result]:
