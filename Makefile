@@ -30,6 +30,10 @@ down: ## take the plan down, leaving the host as it was
 test: setup-tests ## run all tests, lint and types among them (ARGS=tests/unit -k mac)
 	@tools/test.sh $(ARGS)
 
+.PHONY: test-oracle
+test-oracle: setup-tests ## break networks at random, and hold vmnet to what an oracle sees (SEED=17)
+	@tools/as-root.sh .venv/bin/python -m tests.oracle $(ARGS) $(or $(SEED),0-499)
+
 .PHONY: test-release
 test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)
 	@tools/in-release.sh --tests '$(RELEASE)' make test ARGS='$(ARGS)'
