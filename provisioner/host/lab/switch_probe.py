@@ -32,7 +32,7 @@ from provisioner.host.probe.packet_socket import (
     index_when_up,
     packet_socket,
 )
-from provisioner.network import frames
+from provisioner.network import filters
 from provisioner.network.facts import Facts
 from provisioner.network.uplink import device_problem, lower_problem
 from provisioner.plan.choices import Mode
@@ -148,7 +148,7 @@ def _reflected(uplink: str, mac: Mac) -> bool:
     # passthru leaves nothing.
     with (
         explained(uplink),
-        packet_socket(frames.ethertype_only(ETHERTYPE), outgoing=False) as wire,
+        packet_socket(filters.ethertype_only(ETHERTYPE), outgoing=False) as wire,
     ):
         wire.bind((uplink, ALL_PROTOCOLS))
         for _ in range(REFLECTION_TRIES):

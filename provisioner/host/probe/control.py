@@ -26,7 +26,7 @@ from provisioner.host.netlink import links
 from provisioner.host.probe import mesh
 from provisioner.host.probe.ingress_injector import SyntheticWire
 from provisioner.host.probe.packet_socket import LOST, Wire, explained, packet_socket
-from provisioner.network import frames
+from provisioner.network import filters, frames
 from provisioner.network.frames import Arp, Ip, Nd
 from provisioner.plan.ip import Address
 
@@ -105,7 +105,7 @@ class _Answers:
     """What ends send about strangers, from a socket that sees all devices."""
 
     def __init__(self, stack: ExitStack, injected: Sequence[Injected]) -> None:
-        program = frames.beginnings(of_others=False)
+        program = filters.beginnings(of_others=False)
         with explained(None):
             self._socket = stack.enter_context(packet_socket(program, every_device=True))
         self._poll = select.poll()
@@ -262,7 +262,7 @@ def _stations(uplink: str) -> list[Address]:
     link = next((x for x in links.every() if x.name == uplink), None)
     if link is None:
         return []
-    program = frames.beginnings(of_others=True)
+    program = filters.beginnings(of_others=True)
     with explained(uplink), packet_socket(program, outgoing=False) as wire:
         wire.bind((uplink, _ALL))
         wire.send(frames.ping_all_nodes(link.mac, os.getpid() & 0xFFFF))

@@ -29,7 +29,7 @@ from typing import Final
 from provisioner.errors import VmnetError
 from provisioner.host.probe.neighbours import Seen, Sought
 from provisioner.host.probe.packet_socket import LOST, explained, index_when_up, packet_socket
-from provisioner.network import frames
+from provisioner.network import filters, frames
 from provisioner.plan.ip import Address
 from provisioner.plan.mac import Mac
 
@@ -86,7 +86,7 @@ def answered(asks: Sequence[Ask], deadline_s: float) -> MeshAnswers:
 @contextmanager
 def _socket() -> Iterator[socket.socket]:
     with explained(None):
-        opened = packet_socket(frames.QUESTIONS_AND_ANSWERS, outgoing=False, every_device=True)
+        opened = packet_socket(filters.QUESTIONS_AND_ANSWERS, outgoing=False, every_device=True)
     with opened:
         with explained(None, frozenset({errno.EPERM})):  # without CAP_NET_ADMIN the usual one does
             opened.setsockopt(socket.SOL_SOCKET, _FORCE_BUFFER, _BUFFER)

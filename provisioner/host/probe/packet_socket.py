@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 from typing import Final, Protocol, Self
 
 from provisioner.errors import VmnetError
-from provisioner.network import frames
+from provisioner.network import filters, frames
 from provisioner.plan.ip import Address
 from provisioner.text import one_line
 
@@ -65,7 +65,7 @@ class Wire:
             self._own4 = None if anonymous else _ipv4(device)
             self._socket = stack.enter_context(
                 # What leaves by this device is otherwise a guest's answer to somebody else.
-                packet_socket(frames.ANSWERS_ONLY, outgoing=leaving)
+                packet_socket(filters.ANSWERS_ONLY, outgoing=leaving)
             )
             self._socket.bind((device, ALL_PROTOCOLS))  # last: nothing unfiltered is queued
             self._poll = select.poll()

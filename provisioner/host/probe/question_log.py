@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Final, Self
 
 from provisioner.host.probe.packet_socket import LOST, packet_socket
-from provisioner.network import frames
+from provisioner.network import filters, frames
 from provisioner.network.frames import Arp, Ip, Nd
 from provisioner.plan.ip import Address
 
@@ -56,7 +56,7 @@ class QuestionLog:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            program = frames.beginnings(of_others=self._of_others)
+            program = filters.beginnings(of_others=self._of_others)
             self._socket = stack.enter_context(packet_socket(program, every_device=True))
             self._socket.setsockopt(socket.SOL_SOCKET, _FORCE_BUFFER, _BUFFER)
             self._stop = os.eventfd(0)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.network import frames
+from provisioner.network import filters, frames
 from provisioner.network.frames import Answer, Echo
 from provisioner.plan.mac import Mac
 
@@ -256,7 +256,7 @@ def test_a_checksum_carries_twice() -> None:
 
 
 def test_a_filter_for_one_ethertype_loads_compares_and_returns() -> None:
-    program = frames.ethertype_only(0x0806)
+    program = filters.ethertype_only(0x0806)
     assert list(struct.iter_unpack("HBBI", program)) == [
         (0x28, 0, 0, 12),
         (0x15, 0, 1, 0x0806),
