@@ -39,19 +39,25 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
         case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
         exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
         ;;
-    pings) # SIZE,ADDRESS[,FROM]...: one ping each, side by side, with no process but ping itself
-        # In an emulated guest a process costs 10 ms and more. Each ping writes its few lines at
-        # once, when it ends. The kernel sets "don't fragment" on all that its own device can take
-        # whole.
+    pings) # A|- INTERVAL COUNT,SIZE,ADDRESS,FROM...: side by side, with no process but ping itself
+        # In an emulated guest a process costs 10 ms and more. Each ping writes its lines at once,
+        # when it ends. A: the next goes out as soon as one is answered, else after the interval (of
+        # busybox; iputils makes that as short as the last round trip). The kernel sets "don't
+        # fragment" on all that its own device can take whole. It counts all answers, also those
+        # that the socket of a ping has no room for.
+        adaptive= every=$2 counters="/proc/net/snmp /proc/net/snmp6"
+        [ "$1" = - ] || adaptive=-A
+        shift 2
+        grep -h ^Icmp $counters
         for word; do
-            size=${word%%,*} a=${word#*,} from=
-            case $a in *,*) from=${a#*,} a=${a%,*} ;; esac
-            case $a in
-                *:*) ping -6 -c 1 -W 1 -s "$size" ${from:+-I "$from"} "$a" & ;;
-                *) ping -4 -c 1 -W 1 -s "$size" ${from:+-I "$from"} "$a" & ;;
-            esac
+            from=${word##*,} word=${word%,*}
+            a=${word##*,} word=${word%,*}
+            size=${word#*,} count=${word%,*}
+            case $a in *:*) v=-6 ;; *) v=-4 ;; esac
+            ping $v $adaptive -c "$count" -i "$every" -W 1 -s "$size" ${from:+-I "$from"} "$a" &
         done
         wait
+        grep -h ^Icmp $counters
         exit 0
         ;;
     nics) # a line for each device that is not virtual: index, MAC, flags

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from provisioner.check.isolation import NOT_LOOKED, Lack, lack
 from provisioner.plan.checks import What
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from provisioner.check.isolation import Control
+    from provisioner.check.loss import Loss
     from provisioner.plan.ip import Address
+
+_NAMED: Final = 4  # of the ways that lose packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,9 @@ class Result:
     note: str = ""
     by: Vantage | None = None
     tries: int = 1  # pings it took until one was answered
-    wrong: str = ""  # what is wrong with it although it came through, as too small an MTU
+    loss: Loss | None = None  # of its pings
+    small: int = 0  # bytes of the IP packets that do not pass although smaller ones do
+    wrong: str = ""  # what is wrong with it although it came through
     finding: Finding | None = None  # why it is not as promised
     seen: Probed | None = None  # of a check that the user has written
     control: Control | None = None  # of a silence that is expected
@@ -72,7 +79,8 @@ class Result:
         """What was observed, in a few words."""
         match self.reached:
             case True:
-                return self.wrong or "reaches"
+                lossy = self.loss and self.loss.lost
+                return self.wrong or (f"reaches, {self.loss}" if lossy else "reaches")
             case False if self.refused:
                 return (self.seen and self.seen.value) or "refused"
             case False:
@@ -120,3 +128,18 @@ class Finding:
     fix: str
     evidence: tuple[str, ...] = ()
     about: str = ""  # the VM, network or uplink it is about
+
+
+def loss_notes(results: Iterable[Result]) -> Iterator[str]:
+    """Return what is to be said of losses that no limit forbids, a line for each network."""
+    lossy: dict[str, list[str]] = {}
+    for r in results:
+        if r.met and r.loss and r.loss.lost:
+            pair = r.pair
+            lossy.setdefault(pair.network, []).append(f"{pair.source} -> {pair.target} {r.loss}")
+    for network, ways in lossy.items():
+        more = f" and {len(ways) - _NAMED} more" if len(ways) > _NAMED else ""
+        yield (
+            f"network {network} loses packets, not more than its max_loss allows: "
+            f"{', '.join(ways[:_NAMED])}{more}"
+        )

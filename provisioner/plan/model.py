@@ -106,6 +106,7 @@ class Network(Part):
     )
     slaac: Flag = Field(default_factory=lambda known: known["addressing"] in {"dhcp", "slaac"})
     mtu: Mtu | None = None
+    max_loss: Annotated[float, Read(scalars.share)] = 0.05
     dns: Addresses = ()
     promisc: Flag = True
     allow: Allow = ()

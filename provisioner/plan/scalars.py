@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
+from provisioner.plan import units
 from provisioner.plan.mac import Mac
 from provisioner.text import one_line
 
@@ -162,6 +163,17 @@ mtu = whole("an MTU", 68, 65535)  # from IPv4's least (RFC 791) to the most that
 vlan = whole("a VLAN", 1, 4094)  # 0 and 4095 are reserved (IEEE 802.1Q, 9.6)
 queues = whole("a number of queues", 1, 256)  # libvirt's and macvtap's limit (linux/if_tap.h)
 txqueuelen = whole("a queue length", 1, 1_000_000)  # frames
+
+
+def share(value: object) -> float:
+    """Parse a percentage, 0% to 100%, to a share of 1."""
+    if isinstance(value, float):
+        return value
+    text = scalar(value)
+    found = units.share(text)
+    if found is None or found > 1:
+        raise BadValue(f"{quoted(text)} is not a share", "write a percentage: 2%, 0.5% or 0%")
+    return found
 
 
 def amount_mib(text: str) -> tuple[int, str | None] | None:

@@ -89,6 +89,8 @@ def cell(found: Sequence[Result]) -> Cell:
     result = found[0]
     slowest = max((r.seconds for r in found if r.seconds is not None), default=None)
     took = f"{slowest * 1000:.1f} ms" if slowest is not None else "ok"
+    if lossy := _loss(found):
+        took = f"{took}, {lossy}"
     match result.pair.expected:
         case Expected.ISOLATED:
             return Cell("·", "isolated", met=True)
@@ -106,7 +108,8 @@ def _broken(broken: Sequence[Result], asked: int) -> Cell:
         word = "LEAK" if any(r.reached for r in leaks) else "refused"
         return _counted("!", word, leaks, asked)
     if known and all(r.wrong for r in known):
-        return _counted("✗", "small packets only", known, asked)
+        word = "small packets only" if any(r.small for r in known) else _loss(known)
+        return _counted("✗", word, known, asked)
     if known:
         word = "refused" if all(r.refused for r in known) else "no answer"
         return _counted("✗", word, known, asked)
@@ -118,3 +121,9 @@ def _broken(broken: Sequence[Result], asked: int) -> Cell:
 def _counted(symbol: str, word: str, found: Sequence[Result], asked: int) -> Cell:
     some = f" {len(found)}/{asked}" if len(found) < asked else ""
     return Cell(symbol, f"{word}{some}", met=False)
+
+
+def _loss(found: Iterable[Result]) -> str:
+    """Return the worst loss among results, "" when there is none."""
+    lossy = [r.loss for r in found if r.loss and r.loss.lost]
+    return str(max(lossy, key=lambda loss: loss.share)) if lossy else ""

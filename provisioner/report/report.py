@@ -152,6 +152,7 @@ def _result(r: Result) -> dict[str, object]:
         "asked": str(r.pair.asked),
         "by": str(r.by) if r.by else None,
         "tries": r.tries,
+        "loss": {"sent": r.loss.sent, "lost": r.loss.lost} if r.loss else None,
         "finding": _finding(r.finding) if r.finding else None,
     }
 

@@ -8,7 +8,7 @@ from provisioner.plan.load.loader import load
 
 KEYS = {
     "KEYS OF A NETWORK": "uplink, subnet, switch, granted, mode, gateway, pool, addressing, slaac,"
-    " mtu, dns, promisc, allow, take_over, host_access, vlan, spoof_guard, queues, vhost,"
+    " mtu, max_loss, dns, promisc, allow, take_over, host_access, vlan, spoof_guard, queues, vhost,"
     " txqueuelen",
     "KEYS OF A NIC": "network, mode, mac, address, mtu, link, promisc, allow, spoof_guard, queues,"
     " vhost, txqueuelen",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.check.diagnosis.diagnose import diagnose
 from provisioner.check.evidence import Evidence, Point
+from provisioner.check.loss import Loss
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Probed, Result
 from provisioner.commands.check.evidence import EvidenceCollector
@@ -63,7 +64,7 @@ class Diagnosis(EvidenceCollector):
         address = result.address
         claimed = self.claims.get(pair.network, {})
         other = (pair.source, pair.target, 10 - _version(result)) in worked
-        small = result.reached and result.wrong
+        counted = result.loss or Loss(seen.sent, seen.sent - seen.answered)
         own = self.own_address(pair.source_key, _version(result))
         return Evidence(
             network=pair.network,
@@ -77,9 +78,9 @@ class Diagnosis(EvidenceCollector):
             owners=claimed.get(address, ()) if address else (),
             source_address=own,
             source_owners=claimed.get(own, ()) if own else (),
-            sent=seen.sent,
-            answered=seen.answered,
-            largest=self._largest(result) if small and not result.seen else seen.largest,
+            sent=counted.sent,
+            answered=counted.sent - counted.lost,
+            largest=self._largest(result) if result.small else seen.largest,
             packet=self._packet(result),
             other_family=other if address and result.reached is False else None,
             refused=seen.refused,
@@ -96,8 +97,8 @@ class Diagnosis(EvidenceCollector):
 
     def _packet(self, result: Result) -> int:
         """Return how many bytes should have passed and did not; 0 when that is not the fault."""
-        if result.reached and result.wrong:
-            return self.ends.packet(result.pair)
+        if result.small:
+            return result.small
         size = result.pair.asked
         small = result.seen is not None and result.seen.largest > 0 and result.reached is False
         return round(size.number) if small and size.what is What.MTU else 0
@@ -105,7 +106,7 @@ class Diagnosis(EvidenceCollector):
     def _largest(self, result: Result) -> int:
         """Find the largest packet that comes through, from inside the source."""
         pair = result.pair
-        want = CheckSpec(What.MTU, self.ends.packet(pair))
+        want = CheckSpec(What.MTU, result.small)
         try:
             question = Probe(want, result.address)
             return self.ends.worker.do(MACHINE.probe, pair.source, question).largest
@@ -158,9 +159,8 @@ class Diagnosis(EvidenceCollector):
             if machine.ssh:
                 ssh_ping.ping(machine.ssh, {address: 2})
         elif self.has_agent(pair.source):
-            size = self.ends.packet(pair) if result.wrong else 0
-            do, source = self.ends.worker.do, pair.source
-            do(MACHINE.guest, source, Guests.ping, {address: 2}, {address: size})
+            do, sizes = self.ends.worker.do, {address: result.small}
+            do(MACHINE.guest, pair.source, Guests.ping, {address: 2}, sizes)
         else:
             mesh.answered([self.ends.ask(pair, address)], _MESH_S)
 

@@ -9,10 +9,12 @@ a deadline is asked again until it holds or the deadline has passed: services st
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provisioner.check import loss
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Probed, Result, Vantage
 from provisioner.commands.check.endpoints import Endpoints
@@ -47,6 +49,7 @@ class Measuring:
         self._pairs = pairs
         self._readiness = readiness
         self._vms = {key.vm for key in ends.nics}
+        self._targets = Counter(p.source for p in pairs for _ in p.addresses if p.asked == PING)
 
     def start(self) -> list[threading.Thread]:
         """Begin, a thread for each source; they end when all their pairs are settled."""
@@ -92,8 +95,9 @@ class Measuring:
             tries[address] = max(tries.get(address, 0), _tries(pair))
             if pair.expected is Expected.REACHES:
                 sizes[address] = self._ends.packet(pair)
+        counts = {a: self._count(pair) for pair, a in batch if a in sizes}
         try:
-            seen = self._ends.worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes)
+            seen = self._ends.worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes, None, counts)
         except VmnetError as error:
             # It hangs, or has died meanwhile: what its guest can reach can still be asked.
             self._readiness.agent_lost(vm, f"{NO_AGENT} ({error.what})")
@@ -104,7 +108,11 @@ class Measuring:
         if ping is None:
             return Result(pair, address, reached=False, note="no answer to ping", by=Vantage.AGENT)
         packet = self._ends.packet(pair) if pair.expected is Expected.REACHES else 0
-        small = packet and ping.size < packet
+        small = packet if packet and ping.size < packet else 0
+        most = self._max_loss(pair)
+        wrong = f"packets of {small} bytes do not pass" if small else ""
+        if not small and ping.loss.share > most:
+            wrong = f"{ping.loss}, at most {loss.percent(most)}"
         return Result(
             pair,
             address,
@@ -113,8 +121,17 @@ class Measuring:
             note=f"ping of {ping.size} bytes",
             by=Vantage.AGENT,
             tries=ping.tries,
-            wrong=f"packets of {packet} bytes do not pass" if small else "",
+            loss=ping.loss,
+            small=small,
+            wrong=wrong,
         )
+
+    def _count(self, pair: Pair) -> loss.PingCount:
+        outside = pair.target not in self._vms
+        return loss.ping_count(self._targets[pair.source], self._max_loss(pair), outside=outside)
+
+    def _max_loss(self, pair: Pair) -> float:
+        return self._ends.plan.network(pair.network).max_loss
 
     def _in_its_place(self, batch: Sequence[Ping]) -> Iterable[Result]:
         """Ask at a guest's macvtap as the guest would: its stack is not needed for that."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.check.readiness import GuestState
-from provisioner.check.result import Finding, Result
+from provisioner.check.result import Finding, Result, loss_notes
 from provisioner.commands.check.control import Controls
 from provisioner.commands.check.diagnose import Diagnosis
 from provisioner.commands.check.endpoints import endpoints
@@ -87,6 +87,10 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
         found += _unmeasured(pairs, found)
         results = sorted(found, key=lambda r: order[id(r.pair)])
         results = controls.made(results, last)
+    notes = tuple(loss_notes(results))
+    for note in notes:
+        session.tell(note)
+    report = replace(report, warnings=(*report.warnings, *notes))
     diagnosis = Diagnosis(ends, readiness, before)
     if any(not r.met for r in results):
         if last is None or last - time.monotonic() > _REASON_S:

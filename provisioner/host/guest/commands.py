@@ -2,16 +2,19 @@
 
 import base64
 import binascii
-import re
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from statistics import median
 from typing import Any, Final
 
+from provisioner.check.loss import Loss, PingCount, proven, suspect
 from provisioner.errors import VmnetError, bad_input
 from provisioner.guest import agent_info
+from provisioner.guest.ping_output import ICMP_HEADER, Pings, ip_header, parsed
 from provisioner.host.guest.agent import CALL_S, WRITTEN, Agent
 from provisioner.plan.ip import Address
 from provisioner.template_files import template
@@ -30,14 +33,8 @@ MOST_IN: Final = 16 << 20
 """Bytes of standard input that go to a guest's program; more than a piece goes by a file of its."""
 MOST_OUT: Final = 2 << 20
 MOST_ERRORS: Final = 256 << 10
-# busybox writes "64 bytes from ADDRESS: seq=", iputils "64 bytes from NAME (ADDRESS): icmp_seq=".
-_REPLY = re.compile(
-    r"(\d{1,5}) bytes from (?:\S{1,255} \()?([0-9a-f.:]+?)\)?: .{0,80}"
-    r"time=(\d{1,6}(?:\.\d{1,6})?) ms"
-)
-_ICMP = 8  # bytes of its header
-_IP_HEADER = {4: 20, 6: 40}
 _SMALL = 56  # bytes in a ping by default
+_EVERY_S, _COUNT_EVERY_S = 0.05, 0.1  # between pings that are not answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +47,20 @@ class Ran:
     truncated: bool = False  # there was more than could be kept
 
 
+_NONE: Final = Loss(1, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Pinged:
-    """A ping that was answered: the round trip, the size of its IP packet in bytes, which try."""
+    """A ping that was answered: the round trip, the size of its IP packet in bytes, which try.
+
+    Where one was not answered, `loss` is what was counted.
+    """
 
     seconds: float
     size: int
     tries: int
+    loss: Loss = _NONE
 
 
 class Guests(Agent):
@@ -155,6 +159,7 @@ class Guests(Agent):
         targets: Mapping[Address, int],
         sizes: Mapping[Address, int] | None = None,
         sources: Mapping[Address, Address] | None = None,
+        counts: Mapping[Address, PingCount] | None = None,
     ) -> dict[Address, Pinged]:
         """Ping many addresses from inside, side by side; one that never answers is absent.
 
@@ -162,37 +167,92 @@ class Guests(Agent):
         packets to be sent, 0 for small ones. Where a large one is not answered, a small one is sent
         with the next: the answer to the largest counts. `sources` has the guest's own address that
         each is pinged from, where the guest is not to choose: a source that it does not have gets
-        no answer.
+        no answer. Those in `counts` are sent more than one at first; where one of these is not
+        answered, the losses are counted.
         """
         wanted = {a: max(0, (sizes or {}).get(a, 0)) for a in targets}
-        by_text = {str(a): a for a in targets}
-        bound = {a: f",{source}" for a, source in (sources or {}).items()}
+        count = counts or {}
+        bound = sources or {}
         best: dict[Address, Pinged] = {}
+        unanswered, by_busybox = {4, 6}, False
         for done in range(max(targets.values(), default=0)):
-            words = [
-                f"{size},{a}{bound.get(a, '')}"
+            words = {
+                (a, payload): count[a].at_first if a in count and not done else 1
                 for a, tries in targets.items()
                 if tries > done
-                for size in _payloads(a, wanted[a], best.get(a), again=done > 0)
-            ]
+                for payload in _payloads(a, wanted[a], best.get(a), again=done > 0)
+            }
             if not words:
                 break
-            ran = self.run_script("guest-probe.sh", _PING_S, "pings", *words)
-            for length, text, milliseconds in _REPLY.findall(ran.stdout.decode("ascii", "replace")):
-                if (address := by_text.get(text)) is None:
-                    continue
-                found = Pinged(float(milliseconds) / 1000, int(length) + _header(address), done + 1)
-                if address not in best or best[address].size < found.size:
-                    best[address] = found
+            pings = self._pings(words, bound)
+            if not done:
+                by_busybox = pings.by_busybox
+                unanswered = {v for v in (4, 6) if pings.unanswered.get(v) != 0}
+            for (address, size), times in pings.replies.items():
+                if address not in best or best[address].size < size:
+                    sent = words.get((address, _payload(address, size)), 1) + done
+                    loss = Loss(sent, max(0, sent - len(times)))
+                    best[address] = Pinged(median(times.values()), size, done + 1, loss)
+        for version in (4, 6):
+            mine = {a: p for a, p in best.items() if a.version == version and a in count}
+            if version in unanswered:
+                lossy = suspect({a: p.loss for a, p in mine.items()})
+                again = {a: mine[a] for a in lossy}
+                best |= self._counted(again, wanted, count, bound, adaptive=by_busybox)
+            else:
+                best |= {a: replace(p, loss=Loss(p.loss.sent, 0)) for a, p in mine.items()}
         return best
+
+    def _counted(
+        self,
+        pinged: Mapping[Address, Pinged],
+        wanted: Mapping[Address, int],
+        count: Mapping[Address, PingCount],
+        sources: Mapping[Address, Address],
+        *,
+        adaptive: bool,
+    ) -> dict[Address, Pinged]:
+        """Send more pings and count those that are lost; the addresses are of one version of IP.
+
+        The largest that are answered count, as far as those that are wanted.
+        """
+        if not pinged:
+            return {}
+        sizes = {a: sorted({ping.size, max(ping.size, wanted[a])}) for a, ping in pinged.items()}
+        words = {(a, _payload(a, n)): count[a].to_count for a, some in sizes.items() for n in some}
+        pings = self._pings(words, sources, _COUNT_EVERY_S, adaptive=adaptive)
+        came = {
+            a: next((n for n in sizes[a][::-1] if (a, n) in pings.replies), ping.size)
+            for a, ping in pinged.items()
+        }
+        shown = proven(
+            {a: pings.replies.get((a, size), {}) for a, size in came.items()},
+            {a: count[a].to_count for a in came},
+            _COUNT_EVERY_S,
+            pings.unanswered.get(next(iter(came)).version, sys.maxsize),
+        )
+        return {a: replace(ping, size=came[a], loss=shown[a]) for a, ping in pinged.items()}
 
     def sizes_answered(self, address: Address, sizes: Sequence[int]) -> set[int]:
         """Ping an address with IP packets of several sizes in bytes; return those answered."""
-        head = _header(address) + _ICMP
-        words = [f"{size - head},{address}" for size in sizes if size >= head]
-        ran = self.run_script("guest-probe.sh", _PING_S, "pings", *words)
-        found = _REPLY.findall(ran.stdout.decode("ascii", "replace"))
-        return {int(n) + _header(address) for n, _, _ in found} & set(sizes)
+        payloads = (_payload(address, size) for size in sizes)
+        words = {(address, payload): 1 for payload in payloads if payload >= 0}
+        return {size for _, size in self._pings(words, {}).replies} & set(sizes)
+
+    def _pings(
+        self,
+        counts: Mapping[tuple[Address, int], int],
+        sources: Mapping[Address, Address],
+        every_s: float = _EVERY_S,
+        *,
+        adaptive: bool = True,
+    ) -> Pings:
+        """Send some pings to each address, by the bytes that they carry."""
+        words = ["A" if adaptive else "-", f"{every_s:g}"]
+        words += [f"{n},{payload},{a},{sources.get(a, '')}" for (a, payload), n in counts.items()]
+        took_s = max(counts.values(), default=0) * every_s
+        ran = self.run_script("guest-probe.sh", _PING_S + took_s, "pings", *words)
+        return parsed(ran.stdout, {address for address, _ in counts})
 
     def addresses(self) -> dict[str, tuple[Address, ...]]:
         """Return the addresses of each NIC, by MAC, without link-local ones."""
@@ -201,13 +261,14 @@ class Guests(Agent):
         return {nic.mac: tuple(map(ip_address, nic.addresses)) for nic in nics}
 
 
-def _header(address: Address) -> int:
-    return _IP_HEADER[address.version]
+def _payload(address: Address, packet: int) -> int:
+    """Return how many bytes a ping carries whose IP packet has that many."""
+    return packet - ip_header(address) - ICMP_HEADER
 
 
 def _payloads(address: Address, packet: int, best: Pinged | None, *, again: bool) -> list[int]:
     """Return how many bytes the pings to an address should carry next, as far as any are needed."""
-    large = packet - _header(address) - _ICMP
+    large = _payload(address, packet)
     if large <= _SMALL:
         return [] if best else [_SMALL]
     if best and best.size >= packet:

@@ -5,8 +5,9 @@ from ipaddress import ip_address
 
 import pytest
 
+from provisioner.check.loss import Loss
 from provisioner.check.readiness import GuestState
-from provisioner.check.result import Probed, Result
+from provisioner.check.result import Probed, Result, loss_notes
 from provisioner.reachability.pairs import Expected, Pair
 from tests.builders.checks import spec
 from tests.builders.controls import SHOWN
@@ -81,3 +82,26 @@ def test_who_is_refused_is_not_isolated_unless_the_plan_takes_that_for_enough() 
 def test_a_guest_is_up_or_down_or_still_waited_for() -> None:
     assert [state.name for state in GuestState if state.is_up] == ["READY", "NO_AGENT", "AGENTLESS"]
     assert [state.name for state in GuestState if state.is_down] == ["NOT_READY", "DOWN"]
+
+
+def test_losses_that_are_allowed_are_told_of_each_network() -> None:
+    def of(network: str, target: str, lost: int) -> Result:
+        pair = Pair(network, "a", target, Expected.REACHES, "", (ADDRESS,))
+        return Result(pair, ADDRESS, reached=True, loss=Loss(40, lost))
+
+    lossy = [of("lan", target, 1) for target in "bcdefg"]
+    lan, dmz = loss_notes([of("lan", "h", 0), *lossy, of("dmz", "b", 2)])
+    assert lan == (
+        "network lan loses packets, not more than its max_loss allows: a -> b loss 2.5% of 40, "
+        "a -> c loss 2.5% of 40, a -> d loss 2.5% of 40, a -> e loss 2.5% of 40 and 2 more"
+    )
+    assert dmz == (
+        "network dmz loses packets, not more than its max_loss allows: a -> b loss 5% of 40"
+    )
+
+
+def test_a_loss_that_is_allowed_is_told_of_what_reaches() -> None:
+    lossy = replace(result(Expected.REACHES, reached=True), loss=Loss(40, 1))
+    assert (lossy.met, lossy.observed) == (True, "reaches, loss 2.5% of 40")
+    too_much = replace(lossy, loss=Loss(40, 3), wrong="loss 7.5% of 40, at most 5%")
+    assert (too_much.met, too_much.observed) == (False, "loss 7.5% of 40, at most 5%")

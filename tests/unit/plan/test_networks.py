@@ -38,6 +38,12 @@ uplink: eno1, mtu: 0x5dc
 uplink: eno1, mtu: 1_500
 -> 3:28 "1_500" is not an MTU
 -> fix: write a whole number from 68 to 65535
+uplink: eno1, max_loss: 0.02
+-> 3:33 "0.02" is not a share
+-> fix: write a percentage: 2%, 0.5% or 0%
+uplink: eno1, max_loss: 101%
+-> 3:33 "101%" is not a share
+-> fix: write a percentage: 2%, 0.5% or 0%
 uplink: eno1, switch: true
 -> 3:31 network lan has an uplink and a switch: see 3:17
 -> fix: keep one of the two
