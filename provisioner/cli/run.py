@@ -1,5 +1,6 @@
 """How a command is run: its plan loaded, its errors turned into messages and exit statuses."""
 
+import hashlib
 import os
 import signal
 import sys
@@ -101,13 +102,16 @@ def plan_target(
 
     uri = _uri(connection)
     path = path or PLAN_FILE
-    loaded = loader.load(text or read(path), "the command line" if text else str(path), sets or ())
+    written = text or read(path)
+    loaded = loader.load(written, "the command line" if text else str(path), sets or ())
     return PlanTarget(
         loaded.plan.name,
         loaded.plan,
         loaded.places,
         folder=Path.cwd() if text else path.absolute().parent,
         uri=uri,
+        digest=hashlib.sha256(written.encode()).hexdigest(),
+        changed=tuple(one.partition("=")[0] for one in sets or ()),
         allowed=tuple(one.resolve() for one in allow_file or ()),
     )
 

@@ -58,6 +58,8 @@ class PlanTarget:
     positions: "Places"  # of its values, in its file
     folder: Path = Path()  # of the plan's file: what it names is looked for from there
     uri: str = ""  # of libvirt, when the operator names one: instead of the plan's
+    digest: str = ""  # SHA-256 of its text, in UTF-8
+    changed: tuple[str, ...] = ()  # the keys that --set has changed
     allowed: tuple[Path, ...] = ()  # outside that folder, by the operator: files, or whole folders
 
     @property

@@ -10,6 +10,7 @@ from provisioner.commands.check import drift
 from provisioner.commands.check.run import When, checked
 from provisioner.commands.domain_xml import domain_xmls
 from provisioner.commands.execute import Outcome, execute
+from provisioner.commands.origin import origin
 from provisioner.commands.session import HostSession, Session, begun
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.errors import Exit, VmnetError, refuse
@@ -189,6 +190,7 @@ def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report
         to_do=tuple(map(str, left)),
         failed=failed,
         vms=_statuses(session, facts),
+        origin=origin(session.target),
     )
 
 

@@ -6,45 +6,28 @@ their digests, and no other.
 
 import base64
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from provisioner import __version__
 from provisioner.check.result import Finding, Result
+from provisioner.errors import Exit
 from provisioner.guest.xml.render import rendered
 from provisioner.json_document import sanitized
-from provisioner.network.devices import uplink_of
-from provisioner.plan.nic_settings import settings_of
 from provisioner.report import matrix
-from provisioner.report.report import Report, causes, title
+from provisioner.report.consoles import telling
+from provisioner.report.layout import shortened
+from provisioner.report.report import Report, causes, control, title
+from provisioner.report.topology import drawing
 from provisioner.template_files import template
 from provisioner.text import sanitize
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Plan
+    from provisioner.report.matrix import Cell
 
-_WIDTH, _HEIGHT, _GAP, _TOP = 132, 44, 24, 28
-_ROW = 150  # between the networks and the VMs
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A box of the topology."""
-
-    x: int
-    y: int
-    title: str
-    subtitle: str
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """A NIC: from a VM to its network."""
-
-    x1: int
-    y1: int
-    x2: int
-    y2: int
-    label: str
+_MOST: Final = 24  # characters of a name above a column
+_KINDS: Final = {"✓": "kept", "·": "kept", "~": "kept", "○": "unknown", "?": "unknown"}
+"""The style of a cell by its symbol; all others are broken."""
 
 
 def as_html(report: Report, plan: "Plan") -> str:
@@ -54,26 +37,30 @@ def as_html(report: Report, plan: "Plan") -> str:
     for grid in matrix.grids(report.results):
         rows = []
         for source, row in grid.rows():
-            numbered: list[tuple[int, str, bool] | None] = []
+            numbered: list[tuple[int, Cell] | None] = []
             for cell in row:
-                numbered.append((len(cells), str(cell), cell.met) if cell else None)
+                numbered.append((len(cells), cell) if cell else None)
                 cells += [[_entry(r) for r in cell.results]] if cell else []
-            rows.append((source, numbered))
-        grids.append((grid.network, grid.targets, rows))
-    boxes, edges = topology(plan)
+            rows.append((sanitize(source), numbered))
+        heads = shortened(map(sanitize, grid.targets), _MOST)
+        targets = [(short, name) for name, short in heads.items()]
+        grids.append((sanitize(grid.network), targets, rows))
+    there = {cell.symbol for grid in matrix.grids(report.results) for cell in grid.cells.values()}
     style, script = template("check.css"), template("check.js")
     return rendered(
         "check.html.j2",
         plan=sanitize(report.plan),
         summary=sanitize(report.summary),
-        grids=sanitized(grids),
+        good=report.status is Exit.DONE,
+        about=sanitized(_about(report)),
+        grids=grids,
         cells=sanitized(cells),
-        boxes=boxes,
-        edges=edges,
-        size=(max(b.x for b in boxes) + _WIDTH + _GAP, max(b.y for b in boxes) + _HEIGHT + _GAP),
-        box=(_WIDTH, _HEIGHT),
-        causes=sanitized([(pairs, f.what, f.fix) for pairs, f in causes(report)]),
+        legend=[(symbol, word) for symbol, word in matrix.MEANING.items() if symbol in there],
+        kinds=_KINDS,
+        drawing=drawing(plan, report.results),
+        causes=sanitized([(pairs, f.what, f.fix, f.evidence) for pairs, f in causes(report)]),
         consoles=sanitized(report.consoles),
+        telling=[vm for vm, _ in telling(report)],
         style=style,
         script=script,
         style_digest=_digest(style),
@@ -81,36 +68,17 @@ def as_html(report: Report, plan: "Plan") -> str:
     )
 
 
-def topology(plan: "Plan") -> tuple[list[Box], list[Edge]]:
-    """Return networks in a row above VMs and other machines, and a line with the mode of each NIC.
-
-    A machine is joined to the networks on uplinks that an address of its lies in.
-    """
-    wide = _WIDTH + _GAP
-    homes = {n.name: _GAP + i * wide for i, n in enumerate(plan.networks)}
-    boxes = [
-        Box(homes[n.name], _TOP, n.name, ("switch" if n.switch else uplink_of(plan.name, n)))
-        for n in plan.networks
-    ]
-    below = [
-        (
-            vm.name,
-            f"{len(vm.nics)} NIC{'s' if len(vm.nics) > 1 else ''}",
-            [(nic.network, str(settings_of(plan, nic).mode)) for nic in vm.nics],
-        )
-        for vm in plan.vms
-    ]
-    for name, machine in plan.hosts.items():
-        near = [n.name for n in plan.networks if n.uplink and machine.on(n.subnet)]
-        below.append((name, str(machine.addresses[0]), [(n, "machine") for n in near]))
-    edges = []
-    middle, y = _WIDTH // 2, _TOP + _ROW
-    for i, (name, subtitle, joined) in enumerate(below):
-        x = _GAP + i * wide
-        boxes.append(Box(x, y, name, subtitle))
-        for network, label in joined:
-            edges.append(Edge(x + middle, y, homes[network] + middle, _TOP + _HEIGHT, label))
-    return boxes, edges
+def _about(report: Report) -> list[tuple[str, str]]:
+    """Return when, where and of what the report is, as far as that is known."""
+    found = [("vmnet", __version__), ("took", f"{report.seconds:.1f} s")]
+    if origin := report.origin:
+        found += [("date", origin.date), ("host", origin.host), ("kernel", origin.kernel)]
+        if origin.digest:
+            found.append(("plan, SHA-256", origin.digest))
+        if origin.changed:
+            found.append(("changed by --set", ", ".join(origin.changed)))
+    found += [(of, f"{chosen.what}: {chosen.why}") for of, chosen in report.chosen.items()]
+    return found
 
 
 def _entry(r: Result) -> dict[str, object]:
@@ -124,6 +92,7 @@ def _entry(r: Result) -> dict[str, object]:
         "observed": f"{r.observed}{took}",
         "how": str(r.by or ""),
         "note": r.note,
+        "control": control(r),
         "reason": finding.what,
         "fix": finding.fix,
         "evidence": finding.evidence,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from provisioner import __version__
 from provisioner.check.result import Result
 from provisioner.plan.checks import HOST
-from provisioner.report.report import Report, title
+from provisioner.report.report import Report, control, title
 from provisioner.text import sanitize
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -59,6 +59,9 @@ def _properties(report: Report) -> ET.Element:
     properties = ET.Element("properties")
     known = {"vmnet": __version__, "plan": report.plan}
     known |= {f"chosen {of}": f"{one.what}: {one.why}" for of, one in report.chosen.items()}
+    if origin := report.origin:
+        known |= {"date": origin.date, "host": origin.host, "kernel": origin.kernel}
+        known |= {"plan sha256": origin.digest, "changed by --set": ", ".join(origin.changed)}
     for name, value in known.items():
         ET.SubElement(properties, "property", name=_clean(name), value=_clean(value))
     return properties
@@ -84,6 +87,7 @@ def _details(result: Result) -> Iterable[str]:
     yield f"expected: {result.pair.expected} ({result.pair.why})"
     by = f", {result.by}" if result.by else ""
     yield f"observed: {result.observed} ({result.note}{by})"
+    yield from control(result)
     if result.finding:
         yield from result.finding.evidence
         yield f"fix: {result.finding.fix}"

@@ -1,8 +1,9 @@
 """What a command found and did: one value, shown as text or as JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
+from provisioner.check import isolation
 from provisioner.check.result import Finding, Result
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
@@ -33,6 +34,17 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportOrigin:
+    """When a report was made, on which host, of which plan."""
+
+    date: str  # with the offset from UTC
+    host: str
+    kernel: str
+    digest: str = ""  # SHA-256 of the plan's text; "" where there is none
+    changed: tuple[str, ...] = ()  # the plan's keys that --set has changed
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The result of one command."""
 
@@ -50,6 +62,7 @@ class Report:
     down: tuple[str, ...] = ()  # the VMs whose guests are not up, as a check has found
     consoles: tuple[tuple[str, str], ...] = ()  # of VMs that failed: name, last lines
     seconds: float = 0.0
+    origin: ReportOrigin | None = None
 
     @property
     def summary(self) -> str:
@@ -94,6 +107,13 @@ def title(result: Result) -> str:
     return f"{pair.source} -> {pair.target}{kind}"
 
 
+def control(result: Result) -> tuple[str, ...]:
+    """Return what was seen around a silence that is expected, a line each; nothing of others."""
+    if not (result.control and result.is_silence):
+        return ()
+    return isolation.seen(result.pair.source, result.pair.target, result.control)
+
+
 def as_json(report: Report) -> str:
     """Format a report as JSON."""
     return json_document(
@@ -111,6 +131,7 @@ def as_json(report: Report) -> str:
         findings=[_finding(f) for f in report.findings],
         consoles=dict(report.consoles),
         seconds=round(report.seconds, 3),
+        origin=asdict(report.origin) if report.origin else None,
     )
 
 
@@ -153,6 +174,7 @@ def _result(r: Result) -> dict[str, object]:
         "by": str(r.by) if r.by else None,
         "tries": r.tries,
         "loss": {"sent": r.loss.sent, "lost": r.loss.lost} if r.loss else None,
+        "control": list(control(r)),
         "finding": _finding(r.finding) if r.finding else None,
     }
 

@@ -8,7 +8,7 @@ from provisioner.errors import Exit
 from provisioner.network.facts import Chosen
 from provisioner.plan.load.loader import load
 from provisioner.reachability.pairs import Expected, Pair
-from provisioner.report.report import Report, VmStatus
+from provisioner.report.report import Report, ReportOrigin, VmStatus
 from tests.builders.controls import SHOWN
 
 PLAN = load(
@@ -55,6 +55,9 @@ def report(*results: Result, hostile: str = "", findings: tuple[Finding, ...] = 
         vms=(VmStatus("a", "running", 1, ("10.0.0.1/24",), ("/dev/tap1",)),),
         consoles=(("a", f"login: {hostile}"),) if hostile else (),
         seconds=1.5,
+        origin=ReportOrigin(
+            "2026-11-28 10:00:00 +0000", "builder", "Linux 6.18.0", "0f" * 32, ("networks.lan",)
+        ),
     )
 
 

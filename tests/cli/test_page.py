@@ -7,15 +7,30 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioner.plan.load.loader import load
+from provisioner.reachability.pairs import Expected
 from provisioner.report.html import as_html
-from tests.builders.report import DEAD, GOOD, HOSTILE, PLAN, report, spoilt
+from tests.builders.report import (
+    DEAD,
+    GOOD,
+    HOSTILE,
+    LEAK,
+    NOT_SHOWN,
+    PLAN,
+    pair,
+    report,
+    spoilt,
+)
 
 DEADLINE_S = 60.0
+LEAK_BACK = replace(LEAK, pair=pair(Expected.ISOLATED, source="b", target="a"))
 
 
 class Browser:
@@ -92,6 +107,10 @@ class Page:
         browser.call("Page.navigate", self._session, url=path.as_uri())
         browser.until("Page.loadEventFired")
 
+    def resize(self, width: int) -> None:
+        window = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        self.browser.call("Emulation.setDeviceMetricsOverride", self._session, **window)
+
     def js(self, expression: str) -> Any:  # noqa: ANN401  (whatever the script gives)
         ran = self.browser.call(
             "Runtime.evaluate", self._session, expression=expression, returnByValue=True
@@ -123,7 +142,7 @@ def test_a_click_on_a_cell_shows_what_stands_behind_it(browser: Browser, tmp_pat
     page = shown(browser, tmp_path / "check.html", as_html(report(GOOD, DEAD), PLAN))
     assert page.js("document.querySelectorAll('td button').length") == 1
     assert page.js("document.querySelector('td button').textContent") == "✗ no answer 1/2"
-    assert page.js("document.querySelectorAll('svg rect').length") == 4
+    assert page.js("document.querySelectorAll('svg rect').length") == 3
     page.js("document.querySelector('td button').click()")
     details = page.js("document.getElementById('details').innerText")
     assert "the uplink nic0 is down" in details
@@ -147,3 +166,55 @@ def test_the_page_lets_no_other_script_run(browser: Browser, tmp_path: Path) -> 
     text = as_html(report(GOOD), PLAN).replace("</body>", "<script>window.x = 1</script></body>")
     page = shown(browser, tmp_path / "more.html", text)
     assert page.js("typeof window.x") == "undefined"
+
+
+HOME = """\
+name: home
+networks:
+  lan: {uplink: eno1, subnet: 192.168.1.0/24, gateway: 192.168.1.1}
+  guests: {uplink: eno1, mode: private, addressing: dhcp}
+  lab-of-a-long-name: {switch: {nat: true, dhcp: true}, subnet: [10.77.0.0/24, "fd77::/64"]}
+vms:
+  web: {count: 8, nics: [lan, lab-of-a-long-name]}
+  customer-a-production-web-frontend-0001: {nics: [guests, {network: lan, link: down}]}
+hosts: {nas: 192.168.1.9}
+"""
+OVERLAPPING = """
+const boxes = [...document.querySelectorAll('svg text')].map(t => [t.textContent, t.getBBox()]);
+boxes.flatMap(([a, p], n) => boxes.slice(n + 1).filter(([, q]) =>
+  p.x + p.width > q.x + 1 && q.x + q.width > p.x + 1 &&
+  p.y + p.height > q.y + 4 && q.y + q.height > p.y + 4).map(([b]) => [a, b]))
+"""
+
+
+@pytest.mark.parametrize("width", [400, 800, 1400])
+def test_the_page_fits_a_window_and_its_drawing_can_be_read(
+    browser: Browser, tmp_path: Path, width: int
+) -> None:
+    plan = load(HOME, "p").plan
+    ends = [vm.name for vm in plan.vms]
+    results = [replace(GOOD, pair=pair(source=a, target=b)) for a, b in permutations(ends, 2)]
+    page = shown(browser, tmp_path / "home.html", as_html(report(*results, DEAD), plan))
+    page.resize(width)
+    assert page.js("document.scrollingElement.scrollWidth") <= width
+    assert page.js("document.querySelectorAll('svg .station').length") == 12
+    assert page.js(OVERLAPPING) == []
+    # The boxes and the first networks are in sight; the matrix has names beside it in any place.
+    assert page.js("document.querySelector('svg rect').getBoundingClientRect().right") < width * 0.7
+    page.js("document.querySelector('td button').click()")
+    panel = page.js("document.getElementById('details').getBoundingClientRect().bottom")
+    assert panel <= 801
+
+
+def test_a_cell_that_is_not_shown_has_its_own_sign_word_and_colour(
+    browser: Browser, tmp_path: Path
+) -> None:
+    page = shown(browser, tmp_path / "unshown.html", as_html(report(NOT_SHOWN, LEAK_BACK), PLAN))
+    page.resize(1400)
+    cells = "[...document.querySelectorAll('td button')].map(b => [b.textContent, b.className])"
+    assert page.js(cells) == [["○ not shown", "unknown"], ["! LEAK", "broken"]]
+    legend = page.js("[...document.querySelectorAll('.note span')].map(s => s.textContent)")
+    assert legend == ["! reaches and must not", "○ not shown"]
+    page.js("document.querySelector('td button').click()")
+    details = page.js("document.getElementById('details').innerText")
+    assert "not shown" in details

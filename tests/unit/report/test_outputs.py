@@ -17,14 +17,14 @@ from provisioner.check.result import Probed, Result
 from provisioner.errors import Exit, VmnetError
 from provisioner.network.resources import Guard
 from provisioner.plan.checks import CheckSpec, What
-from provisioner.plan.load.loader import load
 from provisioner.reconcile.diff import Step, Verb
 from provisioner.report import github, matrix
-from provisioner.report.html import as_html, topology
+from provisioner.report.html import as_html
 from provisioner.report.junit import as_junit
 from provisioner.report.report import Failure, Report, as_json, causes, errors_as_json
 from provisioner.report.tap14 import as_tap
 from provisioner.text import sanitize
+from tests.builders.controls import SHOWN
 from tests.builders.report import (
     APART,
     DEAD,
@@ -91,7 +91,11 @@ def test_junit_has_what_was_chosen_and_the_end_of_the_console() -> None:
     root = parsed(as_junit(report(GOOD, DEAD, hostile="the last line")))
     (suite,) = root.findall("testsuite[@name='a']")
     properties = {p.get("name"): p.get("value") for p in suite.findall("properties/property")}
-    assert set(properties) == {"vmnet", "plan", "chosen libvirt"}
+    assert set(properties) == {
+        "vmnet", "plan", "chosen libvirt", "date", "host", "kernel", "plan sha256",
+        "changed by --set",
+    }  # fmt: skip
+    assert properties["plan sha256"] == "0f" * 32
     assert properties["chosen libvirt"] == "embedded: because the last line"
     assert suite.findtext("system-out") == "login: the last line"
 
@@ -158,19 +162,6 @@ def test_the_page_has_no_tag_and_no_link_of_a_guests(text: str) -> None:
     plain.feed(as_html(spoilt("x"), PLAN))
     spoilt_page.feed(as_html(spoilt(f"x{text}"), PLAN))
     assert (spoilt_page.tags, spoilt_page.links) == (plain.tags, [])
-
-
-def test_the_topology_shows_other_machines_on_the_wire_that_they_are_on() -> None:
-    text = (
-        "name: lab\nnetworks: {lan: {uplink: nic0, subnet: 10.0.0.0/24}}\nvms: {a: {nics: [lan]}}\n"
-        "hosts: {nas: 10.0.0.9, far: 192.0.2.1}\n"
-    )
-    boxes, edges = topology(load(text, "p").plan)
-    assert [(box.title, box.subtitle) for box in boxes] == [
-        ("lan", "nic0"), ("a", "1 NIC"), ("nas", "10.0.0.9"), ("far", "192.0.2.1"),
-    ]  # fmt: skip
-    assert [edge.label for edge in edges] == ["bridge", "machine"]
-    assert len({(box.x, box.y) for box in boxes}) == 4
 
 
 @given(hostile)
@@ -272,6 +263,32 @@ def test_a_cell_of_the_page_has_the_results_of_its_pair() -> None:
         ["a -> b", "a -> b"],
         ["b -> a"],
     ]
+
+
+def test_the_page_tells_when_where_and_of_which_plan_it_is() -> None:
+    page = as_html(report(GOOD), PLAN)
+    for word in ("2026-11-28 10:00:00 +0000", "builder", "Linux 6.18.0", "0f" * 32, "networks.lan"):
+        assert f"<dd>{word}</dd>" in page
+
+
+def test_what_a_silence_rests_on_is_in_each_form_of_the_report() -> None:
+    seen = "question of a: left it"
+    assert seen in json.loads(as_json(report(APART)))["results"][0]["control"]
+    assert json.loads(as_json(report(GOOD)))["results"][0]["control"] == []
+    assert seen in as_html(report(APART), PLAN)
+    dead = replace(SHOWN, target=replace(SHOWN.target, after=None))
+    silent = report(replace(APART, control=dead))
+    assert "control of b (a ping put in at the uplink): no answer" in as_junit(silent)
+
+
+def test_what_a_cause_rests_on_is_in_each_form_of_the_report() -> None:
+    told = report(DEAD, findings=(FINDING,))
+    seen = "uplink nic0: down"
+    assert json.loads(as_json(told))["results"][0]["finding"]["evidence"] == [seen]
+    assert f"<dd>{seen}</dd>" in as_html(told, PLAN)
+    assert as_junit(told).count(seen) == 2
+    assert seen in as_tap(told)
+    assert "uplink nic0&#58; down" in github.summary(told)
 
 
 def test_junit_has_no_suite_of_a_vm_with_nothing_to_tell() -> None:
