@@ -11,9 +11,13 @@ from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from provisioner.image.traits import ImageTraits
+    from provisioner.plan.ip import Address
     from provisioner.plan.vm import Vm
 
+NO_AGENT: Final = "its guest agent does not answer"
+
 _SSH: Final = 22
+_IPV4: Final = 4
 _LISTENS: Final = re.compile(r"^\s*\d+: [0-9A-F]{8,32}:([0-9A-F]{4}) [0-9A-F:]+ 0A ", re.MULTILINE)
 _ERRORS: Final = 3  # of cloud-init's that are shown
 DISABLED: Final = "disabled"
@@ -69,6 +73,7 @@ class GuestState(Enum):
     NO_AGENT = auto()  # it answers on the wire, its agent does not: measured at its macvtap
     AGENTLESS = auto()  # likewise, and it is not expected to have an agent
     NOT_READY = auto()  # a sign of readiness is missing; nothing else need be wrong
+    SILENT = auto()  # it should answer by now, and does so neither by its agent nor on the wire
     DOWN = auto()
 
     @property
@@ -79,15 +84,97 @@ class GuestState(Enum):
     @property
     def is_down(self) -> bool:
         """Whether the guest will not be measured."""
-        return self in {GuestState.NOT_READY, GuestState.DOWN}
+        return self in {GuestState.NOT_READY, GuestState.SILENT, GuestState.DOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSeen:
+    """What was seen of a guest's agent when it was asked for a sign of life."""
+
+    answers: bool
+    connected: bool = False  # libvirt says that the guest has its port open
+    state: str = "running"  # of the VM, as libvirt says it
+    stopped: int = 0  # the pid of its QEMU, when that process is stopped (state T)
+    age_s: float = 0.0  # since its QEMU has been started; 0: unknown
+    error: str = ""  # what libvirt said instead of an answer
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the agent may yet come: the guest runs and has not opened its port."""
+        return not (self.connected or self.stopped) and self.state == "running"
+
+    @property
+    def why(self) -> str:
+        """What keeps the agent from answering, as far as it was seen."""
+        if self.stopped:
+            return f"{NO_AGENT}: its QEMU, process {self.stopped}, is stopped (state T)"
+        if self.state != "running":
+            return f"{NO_AGENT}: libvirt says that it is {self.state}"
+        connected = "connected" if self.connected else "not connected"
+        return f"{NO_AGENT}, {'though' if self.connected else 'and'} libvirt says it is {connected}"
+
+    def fix(self, vm: str) -> str:
+        """Return what helps a guest that does not answer on the wire either."""
+        if self.stopped:
+            return f"let its QEMU run on: kill -CONT {self.stopped}"
+        return f"look at what it said: vmnet logs {vm}"
+
+
+@dataclass(frozen=True, slots=True)
+class WireSeen:
+    """Whether a guest answers ARP or ND from its own MAC, asked behind its macvtaps.
+
+    `asked` are its addresses that were asked for, `answered` those that it answers for; `failed`
+    is why nobody could ask.
+    """
+
+    asked: "tuple[Address, ...]" = ()
+    answered: "tuple[Address, ...]" = ()
+    failed: str = ""
+
+    @property
+    def why(self) -> str:
+        """What was seen on the wire, as the end of a sentence about its agent."""
+        if self.answered:
+            return "it answers on the wire"
+        if self.failed:
+            return f"nobody could ask it on the wire: {self.failed}"
+        if self.asked:
+            return "it does not answer on the wire either"
+        return "it has no address to ask for on the wire"
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """What was asked and answered, a line each."""
+        return tuple(
+            f"who has {one}: {'its own MAC' if one in self.answered else 'nobody'} answered"
+            for one in self.asked
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class GuestReadiness:
-    """The state of one guest; `why` it is down, or measured at its macvtap."""
+    """The state of one guest; `why` it is down, or measured at its macvtap, and what was seen."""
 
     state: GuestState = GuestState.AWAITED
     why: str = ""
+    fix: str = ""
+    evidence: tuple[str, ...] = ()
+
+
+def judged(vm: str, agent: AgentSeen, wire: WireSeen) -> GuestReadiness:
+    """Return the state of a guest whose agent should answer by now and does not."""
+    evidence = (*([f"asking its agent: {agent.error}"] if agent.error else ()), *wire.evidence)
+    if wire.answered:
+        fix = f"look at the guest: vmnet console {vm}; its image needs qemu-guest-agent"
+        return GuestReadiness(GuestState.NO_AGENT, agent.why, fix, evidence)
+    why = f"{agent.why}; {wire.why}"
+    return GuestReadiness(GuestState.SILENT, why, agent.fix(vm), evidence)
+
+
+def no_address(version: int) -> str:
+    """Return what it is called when a guest has not got an address of an IP version by itself."""
+    return "no DHCP lease" if version == _IPV4 else "no IPv6 address by router advertisement"
 
 
 def signs(vm: "Vm", image: "ImageTraits") -> tuple[Sign, ...]:

@@ -5,12 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from provisioner import naming
 from provisioner.check.evidence import Inside
-from provisioner.check.readiness import Sign, SignState
+from provisioner.check.readiness import AgentSeen, Sign, SignState
 from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
@@ -171,6 +172,27 @@ class Machine:
         return self._agents.connected(
             {d.vm: lambda name=d.name: domains.agent_connected(name) for d in running}  # type: ignore[misc]
         )
+
+    @limit(late="libvirt has not asked the guest's agent")
+    def agent_seen(self, vm: str, within_s: float) -> AgentSeen:
+        """Ask a guest's agent for a sign of life, for at most `within_s` seconds.
+
+        libvirt finds agents again some time after it is opened: one that is connected is waited
+        for. One whose port the guest has not opened is not: it will be an event.
+        """
+        guest, end = self._guest(vm), time.monotonic() + within_s
+        name = naming.domain(self._plan, vm)
+        while True:
+            before = self._events
+            error = guest.silence(end - time.monotonic())
+            if not error:
+                return AgentSeen(answers=True)
+            seen = replace(self._libvirt.domains.agent_seen(name), error=error)
+            left_s = end - time.monotonic()
+            if left_s <= 0 or seen.is_awaited:
+                return seen
+            with self._event:
+                self._event.wait_for(lambda: self._events != before, left_s)  # noqa: B023
 
     def await_agents(self, vms: Collection[str], timeout_s: float) -> set[str]:
         """Wait until the agents of all of these VMs answer; return the VMs whose do.

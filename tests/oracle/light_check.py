@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from provisioner.check.readiness import GuestReadiness, GuestState
+from provisioner.check.readiness import NO_AGENT, AgentSeen, GuestReadiness, GuestState
 from provisioner.check.result import Result
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.measure import Measuring
-from provisioner.commands.check.readiness import NO_AGENT, Readiness
+from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.check.readiness_probes import ReadinessProbes
 from provisioner.commands.session import on_host
 from provisioner.errors import VmnetError
@@ -159,6 +159,8 @@ class _LightWorker(Worker):
     def _done(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:  # noqa: ANN401  (what the function returns)
+        if function == MACHINE.agent_seen:
+            return AgentSeen(answers=self.lives(_number(args[0])), connected=True)
         if function != MACHINE.guest:
             return function(*args, **kwargs)
         vm, command, *words = args

@@ -51,10 +51,11 @@ class Diagnosis(EvidenceCollector):
         return [replace(r, finding=reasons.get(id(r))) for r in results]
 
     def _awaited(self, results: Sequence[Result]) -> Iterator[tuple[int, Finding]]:
-        """Return the reason of pairs with a guest that lacks a sign: no wire was ever asked."""
+        """Return the reason of pairs with a guest that lacks a sign, or shows none of life."""
         for result in results:
             ends = (result.pair.source, result.pair.target)
-            lacking = [vm for vm in ends if self.readiness.state(vm) is GuestState.NOT_READY]
+            unasked = {GuestState.NOT_READY, GuestState.SILENT}
+            lacking = [vm for vm in ends if self.readiness.state(vm) in unasked]
             if lacking and not result.met:
                 yield id(result), self.readiness.about(lacking[0])
 

@@ -9,6 +9,7 @@ from provisioner.guest.domain import DomainNic
 from provisioner.host.probe import address_claims, mesh
 from provisioner.network.addressing import Nics
 from provisioner.network.devices import host_device, uplink_of
+from provisioner.network.frames import link_local
 from provisioner.plan.checks import HOST
 from provisioner.plan.nic_id import NicId, numbered
 from provisioner.plan.nic_settings import DEFAULT_MTU
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
 class Answers:
     """For each NIC the MACs that answered for its addresses; silent addresses are absent.
 
-    `alive` are the NICs whose own MAC answered. `failed` has for each uplink on which nobody could
-    be asked the reason; its NICs are not in `macs`.
+    `alive` are the NICs whose own MAC answered by the synthetic wire, each with the addresses that
+    it answered for: who answers there is behind this host's macvtaps. `failed` has for each uplink
+    on which nobody could be asked the reason; its NICs are not in `macs`. `unreached` likewise for
+    the synthetic wire alone.
     """
 
     macs: "dict[NicId, Mapping[Address, tuple[str, ...]]]" = field(default_factory=dict)
-    alive: set[NicId] = field(default_factory=set)
+    alive: "dict[NicId, tuple[Address, ...]]" = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    unreached: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +72,31 @@ class Endpoints:
         answers = Answers()
         for uplink, call in pending.items():
             try:
-                found = call.result().macs
+                found = call.result()
             except VmnetError as error:
                 answers.failed[uplink] = error.what
                 continue
+            if found.unreached:
+                answers.unreached[uplink] = found.unreached
             for key in on[uplink]:
-                macs = {a: found[a] for a in addresses[key] if a in found}
-                answers.macs[key] = macs
-                if any(self.nics[key].mac in each for each in macs.values()):
-                    answers.alive.add(key)
+                answers.macs[key] = {a: found.macs[a] for a in addresses[key] if a in found.macs}
+                mac = self.nics[key].mac
+                if shown := tuple(a for a in addresses[key] if mac in found.here.get(a, ())):
+                    answers.alive[key] = shown
         return answers
 
     def who_answers(self, vms: Collection[str], within_s: float) -> Answers:
         """Ask for the static addresses of VMs."""
         static = {key: config.static for key, config in self.nics.items() if key.vm in vms}
         return self.who_has(static, within_s)
+
+    def askable(self, key: NicId) -> "tuple[Address, ...]":
+        """Return what a guest can be asked for on the wire, as far as the plan knows it.
+
+        That is the address made from its MAC for one that DHCP of others gives an address.
+        """
+        config = self.nics[key]
+        return tuple(one.ip for one in config.addresses) or (link_local(config.mac),)
 
     def link(self, key: NicId) -> str:
         """Return the name of the macvtap behind a guest's NIC, "" when there is none."""

@@ -76,7 +76,7 @@ class EvidenceCollector:
         try:
             self.inside[vm] = self.ends.worker.do(MACHINE.inside, vm, macs)
         except VmnetError:
-            self.readiness.agent_lost(vm, "its guest agent has stopped answering")
+            self.readiness.agent_failed(vm)
 
     def _ask_wires(self, networks: Collection[str]) -> None:
         wanted = {

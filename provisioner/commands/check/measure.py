@@ -1,9 +1,10 @@
 """Measure pairs, each as soon as both of its ends are up, from what can answer the question.
 
 A guest's own agent is asked first: a ping from inside proves the whole way, the guests' stacks
-included. Where no agent answers, frames are sent at the guest's macvtap in its place. The host
-speaks for itself. Guests boot one after another; what is measured meanwhile costs no time. What has
-a deadline is asked again until it holds or the deadline has passed: services start late.
+included. Where no agent answers, frames are sent at the guest's macvtap in its place, if it is
+shown alive there: it must answer for its own address on the wire. The host speaks for itself.
+Guests boot one after another; what is measured meanwhile costs no time. What has a deadline is
+asked again until it holds or the deadline has passed: services start late.
 """
 
 import math
@@ -15,10 +16,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provisioner.check import loss
-from provisioner.check.readiness import GuestState
+from provisioner.check.readiness import NO_AGENT, GuestState, WireSeen
 from provisioner.check.result import Probed, Result, Vantage
 from provisioner.commands.check.endpoints import Endpoints
-from provisioner.commands.check.readiness import NO_AGENT, Readiness
+from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
@@ -84,7 +85,7 @@ class Measuring:
                 continue
             self._add(self._by_agent(source, pings))
             # One after another: they are work.
-            self._add(_in_guest(self._ends, target) for target in others)
+            self._add(self._in_guest(target) for target in others)
 
     def _by_agent(self, vm: str, batch: Sequence[Ping]) -> Iterable[Result]:
         if not batch:
@@ -100,7 +101,9 @@ class Measuring:
             seen = self._ends.worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes, None, counts)
         except VmnetError as error:
             # It hangs, or has died meanwhile: what its guest can reach can still be asked.
-            self._readiness.agent_lost(vm, f"{NO_AGENT} ({error.what})")
+            self._readiness.agent_failed(vm)
+            if self._readiness.state(vm) is GuestState.READY:
+                return [_untested(target, error.what) for target in batch]
             return self._in_its_place(batch)
         return [self._pinged(pair, address, seen.get(address)) for pair, address in batch]
 
@@ -133,8 +136,48 @@ class Measuring:
     def _max_loss(self, pair: Pair) -> float:
         return self._ends.plan.network(pair.network).max_loss
 
+    def _in_guest(self, target: Target) -> Result:
+        """Ask from inside its source what a check of the user's asks."""
+        pair, address = target
+        if self._readiness.state(pair.source) is not GuestState.READY:
+            return _untested(target, f"{pair.source}: {NO_AGENT}")
+        peer = pair.target if pair.target in self._vms else ""
+        mtu = self._ends.mtu(pair.source_key)
+        question = Probe(pair.asked, address, pair.within_s, mtu, peer)
+
+        def ask(question: Probe) -> Probed:
+            return self._ends.worker.do(MACHINE.probe, pair.source, question)
+
+        result = _probed(target, question, ask, Vantage.AGENT)
+        if result.seen is None:  # nothing came of it: its agent may hang, or its peer's
+            for vm in filter(None, (pair.source, peer)):
+                self._readiness.agent_failed(vm)
+        return result
+
     def _in_its_place(self, batch: Sequence[Ping]) -> Iterable[Result]:
-        """Ask at a guest's macvtap as the guest would: its stack is not needed for that."""
+        """Ask at a guest's macvtap as the guest would, where it is shown alive.
+
+        Its stack is not needed for the question: a dead guest's would be answered as well.
+        """
+        if not batch:
+            return []
+        vm = batch[0][0].source
+        if self._readiness.state(vm).is_down:
+            return [self._not_up(*target) for target in batch]
+        wire = self._readiness.probes.on_wire({vm})[vm]
+        dead = {target: why for target in batch if (why := self._not_shown(target, wire))}
+        found = [_untested(target, f"{vm}: {NO_AGENT}, and {why}") for target, why in dead.items()]
+        return found + self._asked_in_its_place([target for target in batch if target not in dead])
+
+    def _not_shown(self, target: Ping, wire: WireSeen) -> str:
+        """Return why a source is not shown alive where a question would leave it, "" if it is."""
+        pair, address = target
+        known = self._readiness.probes.asked_for(pair.source_key)
+        own = tuple(a for a in known if a.version == address.version)
+        seen = WireSeen(own, tuple(a for a in own if a in wire.answered), wire.failed)
+        return "" if seen.answered else seen.why
+
+    def _asked_in_its_place(self, batch: Sequence[Ping]) -> list[Result]:
         asks = {target: self._ends.ask(*target) for target in batch}
         try:
             answers = mesh.answered(list(asks.values()), _MESH_S)
@@ -237,19 +280,6 @@ class Measuring:
         found = list(results)
         with self._readiness.news:
             self.results += found
-
-
-def _in_guest(ends: Endpoints, target: Target) -> Result:
-    """Ask from inside its source what a check of the user's asks."""
-    pair, address = target
-    peer = pair.target if any(pair.target == key.vm for key in ends.nics) else ""
-    mtu = ends.mtu(pair.source_key)
-    question = Probe(pair.asked, address, pair.within_s, mtu, peer)
-
-    def ask(question: Probe) -> Probed:
-        return ends.worker.do(MACHINE.probe, pair.source, question)
-
-    return _probed(target, question, ask, Vantage.AGENT)
 
 
 def _of_host(target: Target) -> Result:

@@ -8,12 +8,21 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from provisioner.check import readiness
-from provisioner.check.readiness import GuestReadiness, GuestState, Sign, SignState
+from provisioner.check.readiness import (
+    NO_AGENT,
+    AgentSeen,
+    GuestReadiness,
+    GuestState,
+    Sign,
+    SignState,
+    WireSeen,
+)
 from provisioner.check.result import Finding
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness_probes import ReadinessProbes
@@ -27,13 +36,13 @@ from provisioner.reachability.pairs import Pair
 
 _ADDRESS_POLL_S = 0.25
 _LEARN_S = 20.0
-_LOOK_S = 2.0  # for an answer to ARP or ND
 _FRESH_PAUSE_S = 15.0  # between answering ARP and opening the agent, in a guest that boots
 _OLD_PAUSE_S = 4.0
+_PING_S = 4.0  # for a sign of life: an agent has answered in milliseconds, on a busy host in 1 s
+_PING_AGAIN_S = 2.0  # of one that has just let a call of 5 s time out
+_LEAST_PING_S = 1.0
 _LOOK_AGAIN_S = 0.5  # for signs without events
 _IPV6 = 6
-
-NO_AGENT = "its guest agent does not answer"
 
 _T = TypeVar("_T")
 
@@ -54,14 +63,18 @@ class Readiness:
     ) -> None:
         self.news = threading.Condition()
         self.guests: dict[str, GuestReadiness] = {}
-        self.learned: dict[NicId, tuple[Address, ...]] = {}
+        self.learned = probes.learned
         self.errors: list[BaseException] = []
         self._ends = ends
         self._dynamic = {p.target_key for p in pairs if not p.addresses}
         self._tell = tell
-        self._probes = probes
+        self.probes = probes
         self._own: dict[str, tuple[Sign, ...]] = {}
         self._messages: queue.SimpleQueue[Event | Callable[[], None]] = queue.SimpleQueue()
+        self._booting: set[str] = set()  # VMs that may take their time
+        self._pinged: set[str] = set()  # whose sign of life is awaited
+        self._opened: set[str] = set()  # whose agent has come since they were last asked
+        self._until = math.inf
         self._running = 0  # threads whose results are awaited
         self._over = threading.Event()
         self._started = 0.0
@@ -79,14 +92,15 @@ class Readiness:
         this command has started: older events are about those that they replace. Raises what any
         of the threads has raised.
         """
-        end = time.monotonic() + timeout_s
+        end = self._until = time.monotonic() + timeout_s
         self._started = started
+        self._booting = set(fresh)
         with self.news:
             self.guests = dict.fromkeys(vms, GuestReadiness())
-        self._own = self._probes.own(self.guests)
+        self._own = self.probes.own(self.guests)
         threading.Thread(target=self._forward_events, daemon=True).start()
-        for vm in self._ends.worker.do(MACHINE.agents):
-            self._agent_answers(vm)
+        for vm in self.guests:
+            self._ping(vm)
         for vm in self._own:
             self._start(partial(self._watch, vm, end), partial(self._take_signs, vm))
         looking = threading.Thread(
@@ -97,24 +111,35 @@ class Readiness:
         self._over.set()
         looking.join()
         for vm in self._in(GuestState.AWAITED):
-            self._down(vm, GuestState.DOWN, "no sign of its guest agent")
+            self._down(vm, GuestReadiness(GuestState.DOWN, "no sign of its guest agent"))
         if self.errors:
             raise self.errors[0]
 
     def addresses(self, key: NicId) -> tuple[Address, ...]:
         """Return the addresses of a NIC: those of the plan, else those that were learned."""
-        return self._ends.nics[key].static or self.learned.get(key, ())
+        return self.probes.addresses(key)
 
     def about(self, vm: str) -> Finding:
         """Return why a VM is not up."""
-        what = f"{vm} is not up: {self.guests[vm].why}"
-        return Finding(what, f"look at what it said: vmnet logs {vm}", about=vm)
+        guest = self.guests[vm]
+        fix = guest.fix or f"look at what it said: vmnet logs {vm}"
+        return Finding(f"{vm} is not up: {guest.why}", fix, guest.evidence, vm)
 
-    def agent_lost(self, vm: str, why: str) -> None:
-        """Measure a VM at its macvtap from now on: its agent hangs, or has died meanwhile."""
+    def agent_failed(self, vm: str) -> None:
+        """Look, after a call of a VM's agent that has failed, whether the VM still lives.
+
+        If its agent hangs, it is measured at its macvtap from now on, or not at all when it does
+        not answer on the wire either.
+        """
+        if self.state(vm) is not GuestState.READY:
+            return
+        seen, wire = self.probes.look_for_life(vm, _PING_AGAIN_S)
+        if seen.answers:
+            return
         with self.news:
             if self.state(vm) is GuestState.READY:
-                self.guests[vm] = GuestReadiness(GuestState.NO_AGENT, why)
+                self.guests[vm] = readiness.judged(vm, seen, wire)
+                self.news.notify_all()
 
     def guarded(self, work: Callable[..., None], *args: object) -> None:
         """Do something in a thread of its own; what it raises is kept for the main thread."""
@@ -171,33 +196,79 @@ class Readiness:
             case _ if event.vm in starting or event.vm not in self.guests:
                 pass
             case "agent":
-                self._agent_answers(event.vm)
+                self._opened.add(event.vm)
+                if self.state(event.vm) is GuestState.AWAITED:
+                    self._ping(event.vm)
             case _:
-                self._down(event.vm, GuestState.DOWN, f"it has ended ({event.detail})")
+                why = f"it has ended ({event.detail})"
+                self._down(event.vm, GuestReadiness(GuestState.DOWN, why))
+
+    def _ping(self, vm: str) -> None:
+        """Ask a VM for a sign of life, once at a time."""
+        if vm not in self._pinged | self.probes.agents:
+            self._pinged.add(vm)
+            self._opened.discard(vm)
+            within_s = max(_LEAST_PING_S, min(_PING_S, self._until - time.monotonic()))
+            look = partial(self.probes.look_for_life, vm, within_s, boots=vm in self._booting)
+            self._start(look, partial(self._take_ping, vm))
+
+    def _take_ping(self, vm: str, looked: tuple[AgentSeen, WireSeen]) -> None:
+        """Judge a guest by its sign of life; one that still boots may be late with it."""
+        seen, wire = looked
+        self._pinged.discard(vm)
+        if seen.answers:
+            self._agent_answers(vm)
+        elif self.state(vm) is not GuestState.AWAITED:
+            pass
+        elif vm in self._booting or (seen.is_awaited and not wire.answered):
+            # Its port opens with an event; of one that is open already there is none to come.
+            self._booting.add(vm)
+            opened = vm in self._opened or not seen.is_awaited
+            if opened and time.monotonic() < self._until:
+                self._ping(vm)
+        else:
+            self._take_silence(vm, readiness.judged(vm, seen, wire))
+
+    def _take_silence(self, vm: str, guest: GuestReadiness) -> None:
+        """Take note that a VM's agent is silent; one that needs no agent is told by its signs."""
+        signs = self._own.get(vm, ())
+        if guest.state is GuestState.SILENT:
+            self._down(vm, guest)
+        elif lacking := [sign for sign in signs if readiness.needs_agent(sign)]:
+            missing = dict.fromkeys(lacking, SignState(ok=False, why=guest.why))
+            why = f"it lacks {readiness.missing(missing)}"
+            self._down(vm, replace(guest, state=GuestState.NOT_READY, why=why))
+        elif not signs:
+            self._up(vm, guest)
 
     def _take_signs(self, vm: str, missing: Mapping[Sign, SignState]) -> None:
         if self.state(vm).is_down:
             return
         if missing:
-            self._down(vm, GuestState.NOT_READY, f"it lacks {readiness.missing(missing)}")
-        elif vm in self._probes.agents:
+            why = f"it lacks {readiness.missing(missing)}"
+            self._down(vm, GuestReadiness(GuestState.NOT_READY, why))
+        elif vm in self.probes.agents:
             self._rise(vm)
         else:
-            self._up(vm, GuestState.AGENTLESS)
+            self._up(vm, GuestReadiness(GuestState.AGENTLESS, NO_AGENT))
 
-    def _take_addresses(self, vm: str, learned: Mapping[NicId, tuple[Address, ...]]) -> None:
-        self.learned |= learned
-        self._up(vm, GuestState.READY)
+    def _take_addresses(self, vm: str, learned: Mapping[NicId, tuple[Address, ...]] | None) -> None:
+        if learned is None:
+            self._become(vm, GuestReadiness())
+            self._ping(vm)
+        else:
+            self.learned |= learned
+            self._up(vm, GuestReadiness(GuestState.READY))
 
-    def _take_answering(self, vms: Collection[str]) -> None:
+    def _take_answering(self, answering: Mapping[str, WireSeen]) -> None:
         """Measure VMs at their macvtaps that answer on the wire, but whose agents do not come."""
-        for vm in sorted(vms):
-            self._up(vm, GuestState.NO_AGENT)
+        for vm, wire in sorted(answering.items()):
+            self._up(vm, readiness.judged(vm, AgentSeen(answers=False), wire))
 
     def _agent_answers(self, vm: str) -> None:
         """Take note that a VM's agent answers, which may be one sign of several."""
         with self.news:
-            self._probes.agents.add(vm)
+            self.probes.agents.add(vm)
             self.news.notify_all()
         if vm not in self._own:
             self._rise(vm)
@@ -214,20 +285,20 @@ class Readiness:
             self._become(vm, GuestReadiness(GuestState.LEARNING))
             self._start(partial(self._learn, vm, wanted), partial(self._take_addresses, vm))
         else:
-            self._up(vm, GuestState.READY)
+            self._up(vm, GuestReadiness(GuestState.READY))
 
-    def _up(self, vm: str, state: GuestState) -> None:
-        learnt = state is GuestState.READY and self.state(vm) is GuestState.LEARNING
+    def _up(self, vm: str, guest: GuestReadiness) -> None:
+        learnt = guest.state is GuestState.READY and self.state(vm) is GuestState.LEARNING
         if self.state(vm) is not GuestState.AWAITED and not learnt:
             return
         but = f", but {NO_AGENT}: it is measured at its macvtap instead"
         after = f"{time.monotonic() - self._started:.1f} s"
-        self._tell(f"{vm} is up after {after}{but if state is GuestState.NO_AGENT else ''}")
-        self._become(vm, GuestReadiness(state, "" if state is GuestState.READY else NO_AGENT))
+        self._tell(f"{vm} is up after {after}{but if guest.state is GuestState.NO_AGENT else ''}")
+        self._become(vm, guest)
 
-    def _down(self, vm: str, state: GuestState, why: str) -> None:
-        self._tell(f"{vm} is not up: {why}")
-        self._become(vm, GuestReadiness(state, why))
+    def _down(self, vm: str, guest: GuestReadiness) -> None:
+        self._tell(f"{vm} is not up: {guest.why}")
+        self._become(vm, guest)
 
     def _become(self, vm: str, guest: GuestReadiness) -> None:
         with self.news:
@@ -238,16 +309,19 @@ class Readiness:
         """Look for a VM's own signs again and again, until all hold or one never will."""
         left = dict.fromkeys(self._own[vm], SignState(ok=False))
         while not self.state(vm).is_down:
-            left = self._probes.left(vm, left, end)
-            wait = min(_LOOK_AGAIN_S, end - time.monotonic())
-            if not left or wait <= 0 or any(sign.over for sign in left.values()):
+            left = self.probes.left(vm, left, end)
+            pause_s = min(_LOOK_AGAIN_S, end - time.monotonic())
+            if not left or pause_s <= 0 or any(sign.over for sign in left.values()):
                 break
             with self.news:
-                self.news.wait(wait)
+                self.news.wait(pause_s)
         return left
 
-    def _learn(self, vm: str, wanted: set[NicId]) -> dict[NicId, tuple[Address, ...]]:
-        """Ask the guest for the addresses that DHCP and router advertisements gave it."""
+    def _learn(self, vm: str, wanted: set[NicId]) -> dict[NicId, tuple[Address, ...]] | None:
+        """Ask the guest for the addresses that DHCP and router advertisements gave it.
+
+        Return None when its agent has stopped answering.
+        """
         end = min(time.monotonic() + _LEARN_S, self._ends.worker.until or math.inf)
         pause = threading.Event()
         learned: dict[NicId, tuple[Address, ...]] = {}
@@ -255,16 +329,18 @@ class Readiness:
             try:
                 found = self._ends.worker.do(MACHINE.guest, vm, Guests.addresses)
             except VmnetError:
+                if time.monotonic() < end:
+                    return None
                 found = {}
             for key in list(wanted):
                 learned[key] = found.get(self._ends.nics[key].mac, ())
-                if self._awaited_versions(key) <= {a.version for a in learned[key]}:
+                if self.due_versions(key) <= {a.version for a in learned[key]}:
                     wanted.discard(key)
             # The agent has no event for a lease.
             pause.wait(_ADDRESS_POLL_S if wanted else 0)
         return learned
 
-    def _awaited_versions(self, key: NicId) -> set[int]:
+    def due_versions(self, key: NicId) -> set[int]:
         """Return of which IP versions a NIC should get an address by itself."""
         config, network = self._ends.nics[key], self._ends.plan.network_of(key)
         six = config.ra and any(subnet.version == _IPV6 for subnet in network.subnet)
@@ -276,10 +352,10 @@ class Readiness:
         An agent starts some time after the network of its guest: it is given a second look.
         """
         pause = _FRESH_PAUSE_S if fresh else _OLD_PAUSE_S
-        before: set[str] = set()
-        while not self._over.wait(pause) and (
-            left := set(self._in(GuestState.AWAITED)) - self._own.keys()
-        ):
-            alive = {key.vm for key in self._ends.who_answers(left, _LOOK_S).alive}
-            self._messages.put(partial(self._take_answering, alive & before))
+        before: dict[str, WireSeen] = {}
+        while not self._over.wait(pause):
+            left = set(self._in(GuestState.AWAITED)) - self._own.keys() - self._pinged
+            alive = {vm: seen for vm, seen in self.probes.on_wire(left).items() if seen.answered}
+            twice = {vm: seen for vm, seen in alive.items() if vm in before}
+            self._messages.put(partial(self._take_answering, twice))
             before = alive

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Collection, Mapping
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from provisioner.check import readiness
-from provisioner.check.readiness import Sign, SignKind, SignState
+from provisioner.check.readiness import AgentSeen, Sign, SignKind, SignState, WireSeen
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Image
@@ -17,9 +18,14 @@ from provisioner.reachability.ssh_route import Routes
 
 if TYPE_CHECKING:
     from provisioner.image.traits import ImageTraits
+    from provisioner.plan.ip import Address
+    from provisioner.plan.nic_id import NicId
 
 _CONNECT_S: Final = 2.0  # an emulated guest is slow to greet; whoever is late is asked again
 _CLAIM_S: Final = 1.0
+_LOOK_S: Final = 2.0  # for an answer to ARP or ND
+_MEANWHILE_S: Final = 1.0  # an agent that takes longer is doubted: the wire is asked too
+_BOOTED_S: Final = 120.0  # so old is no guest that still boots
 
 
 @dataclass(slots=True)
@@ -29,6 +35,49 @@ class ReadinessProbes:
     ends: Endpoints
     images: "Mapping[str, ImageTraits]"  # by VM; micro's if absent
     agents: set[str] = field(default_factory=set)
+    learned: "dict[NicId, tuple[Address, ...]]" = field(default_factory=dict)
+
+    def addresses(self, key: "NicId") -> "tuple[Address, ...]":
+        """Return the addresses of a NIC: those of the plan, else those that were learned."""
+        return self.ends.nics[key].static or self.learned.get(key, ())
+
+    def asked_for(self, key: "NicId") -> "tuple[Address, ...]":
+        """Return the addresses that a NIC is asked for on the wire."""
+        return self.addresses(key) or self.ends.askable(key)
+
+    def on_wire(self, vms: Collection[str], within_s: float = _LOOK_S) -> dict[str, WireSeen]:
+        """Ask on the wire, behind their macvtaps, which of their addresses VMs answer for."""
+        keys = [key for key in self.ends.nics if key.vm in vms]
+        asked = {key: self.asked_for(key) for key in keys}
+        answers = self.ends.who_has(asked, within_s)
+        failed = "; ".join((*answers.failed.values(), *answers.unreached.values()))
+        return {
+            vm: WireSeen(
+                tuple(a for key in answers.macs if key.vm == vm for a in asked[key]),
+                tuple(a for key, each in answers.alive.items() if key.vm == vm for a in each),
+                failed,
+            )
+            for vm in vms
+        }
+
+    def look_for_life(
+        self, vm: str, within_s: float, *, boots: bool = False
+    ) -> tuple[AgentSeen, WireSeen]:
+        """Ask a VM's agent for a sign of life, and the VM on the wire if none comes.
+
+        One that `boots` is not asked on the wire: it need not answer yet.
+        """
+        asked = self.ends.worker.call(MACHINE.agent_seen, vm, within_s)
+        done, _ = wait([asked], _MEANWHILE_S)
+        wire = None if done or boots else self.on_wire({vm})[vm]
+        try:
+            seen = asked.result()
+        except VmnetError as error:
+            seen = AgentSeen(answers=False, error=error.what)
+        boots = boots or (seen.is_awaited and seen.age_s <= _BOOTED_S)
+        if wire is None:
+            wire = WireSeen() if seen.answers or boots else self.on_wire({vm})[vm]
+        return seen, wire
 
     def own(self, vms: Collection[str]) -> dict[str, tuple[Sign, ...]]:
         """Return the VMs that are not waited for by their agents alone, and the signs of each."""

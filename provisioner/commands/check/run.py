@@ -195,5 +195,4 @@ def _about_guests(readiness: Readiness) -> Iterable[Finding]:
             yield readiness.about(vm)
         elif guest.state is GuestState.NO_AGENT:
             what = f"{vm}: {guest.why}; it answers on the wire, so it was measured at its macvtap"
-            fix = f"look at the guest: vmnet console {vm}; its image needs qemu-guest-agent"
-            yield Finding(what, fix, about=vm)
+            yield Finding(what, guest.fix, guest.evidence, vm)

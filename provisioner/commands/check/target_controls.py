@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from provisioner.check.isolation import ControlBy, EndControl
-from provisioner.check.readiness import GuestState
+from provisioner.check.readiness import NO_AGENT, GuestState
 from provisioner.check.result import Result
 from provisioner.commands.check.endpoints import Endpoints
-from provisioner.commands.check.readiness import NO_AGENT, Readiness
+from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE

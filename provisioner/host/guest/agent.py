@@ -7,6 +7,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from provisioner.errors import VmnetError
@@ -58,6 +59,24 @@ class Agent:
             return agent_info.returned(answer)
         except ValueError as error:
             raise self._invalid(command) from error
+
+    def silence(self, within_s: float) -> str:
+        """Ask for a sign of life, now; return why there is none, "" when there is.
+
+        libvirt's word that an agent is connected is none: it is about the guest's port, which stays
+        open when the guest is frozen or its kernel has panicked.
+        """
+        whole_s = max(1, round(within_s))
+        try:
+            self._domains.limit_agent(self._domain, whole_s)
+            self.ask("guest-ping", {}, whole_s)
+        except VmnetError as error:
+            return error.what
+        else:
+            return ""
+        finally:
+            with suppress(VmnetError):  # it has ended
+                self._domains.limit_agent(self._domain, CALL_S)
 
     def file_open(self, path: str, mode: str) -> int:
         """Open a file as fopen(3) does. Raises VmnetError when the guest cannot."""

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from provisioner.check.readiness import AgentSeen
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import NAMESPACE, Domain
 from provisioner.guest.xml.render import from_mark
 from provisioner.host.libvirt.errors import converted, converting
-from provisioner.host.libvirt.qemu_process import read_pid
+from provisioner.host.libvirt.qemu_process import age_s, process_state, read_pid
 from provisioner.network.facts import ForeignDomain, Live
 
 _STATES = (
@@ -205,8 +206,32 @@ class Domains:
             xml = ET.fromstring(found.XMLDesc(0))  # noqa: S314  (libvirt's own)
         except libvirt.libvirtError:
             return False
-        ports = xml.iterfind("devices/channel/target[@name='org.qemu.guest_agent.0']")
-        return any(port.get("state") == "connected" for port in ports)
+        return _has_port_open(xml)
+
+    def agent_seen(self, domain: str) -> AgentSeen:
+        """Return what libvirt and the kernel say of a guest and its agent, which is not asked.
+
+        What libvirt says of the port may be what it has known when it was closed last.
+        """
+        import libvirt
+
+        pid = read_pid(self._run_dir / "qemu" / f"{domain}.pid")
+        stopped = pid if process_state(pid) in {"T", "t"} else 0
+        try:
+            found = self._conn.lookupByName(domain)
+            state = _STATES[found.state()[0]]
+            xml = ET.fromstring(found.XMLDesc(0))  # noqa: S314  (libvirt's own)
+        except libvirt.libvirtError as error:
+            return AgentSeen(answers=False, state="not there", error=str(error))
+        connected = _has_port_open(xml)
+        return AgentSeen(
+            answers=False, connected=connected, state=state, stopped=stopped, age_s=age_s(pid)
+        )
+
+    def limit_agent(self, domain: str, timeout_s: int) -> None:
+        """Let libvirt wait no longer than this when it synchronises with a guest's agent."""
+        with converting(f'asking the guest agent of "{domain}"'):
+            self._conn.lookupByName(domain).agentSetResponseTimeout(timeout_s, 0)
 
     def agent(self, domain: str, command: str, timeout_s: int) -> str:
         """Send one command (JSON) to the guest agent and return its answer (JSON).
@@ -252,6 +277,11 @@ class Domains:
         prefix = f"{self._plan}-"
         name = str(dom.name())
         return name.removeprefix(prefix) if name.startswith(prefix) else None
+
+
+def _has_port_open(xml: ET.Element) -> bool:
+    ports = xml.iterfind("devices/channel/target[@name='org.qemu.guest_agent.0']")
+    return any(port.get("state") == "connected" for port in ports)
 
 
 def _mark(dom: Any) -> str | None:

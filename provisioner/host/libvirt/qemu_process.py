@@ -21,6 +21,8 @@ side by side, so the slowest of them has waited 5 s on one core."""
 _END_S: Final = 10.0
 """Seconds that a killed QEMU has to be gone: one that waits for a disk goes when that answers."""
 
+_START_TIME: Final = 19  # the place of starttime behind the name, in clock ticks since the boot
+
 _STATES: Final = {
     "T": "is stopped (state T)",
     "t": "is stopped by a debugger (state t)",
@@ -81,9 +83,9 @@ def kill(pid_file: Path, domain: str, proof: str) -> str:
 def _killed(process: int, pid: int, domain: str, proof: str) -> str:
     try:
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except (OSError, ValueError, IndexError):
+    except OSError:
         return "it has no process"
+    state = process_state(pid)
     named = any(word.split(b",")[0] == b"guest=" + os.fsencode(domain) for word in argv)
     if not named or not any(os.fsencode(proof) in word for word in argv):
         return f"process {pid}, which its pid file names, is another program"
@@ -97,6 +99,30 @@ def _killed(process: int, pid: int, domain: str, proof: str) -> str:
     poll.register(process, select.POLLIN)
     poll.poll(_END_S * 1000)
     return f"process {pid} {_STATES.get(state, f'runs (state {state})')}; it has been ended"
+
+
+def process_state(pid: int) -> str:
+    """Return the state of a process as proc(5) has it ("R", "T" …), "" when there is none."""
+    return next(iter(_stat(pid)), "")
+
+
+def age_s(pid: int) -> float:
+    """Return for how many seconds a process has run, 0 when that is not known."""
+    try:
+        ticks = int(_stat(pid)[_START_TIME])
+        up_s = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return max(0.0, up_s - ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the state on, which is its third."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []  # it has ended
+    return text.rpartition(")")[2].split()
 
 
 def read_pid(pid_file: Path) -> int:

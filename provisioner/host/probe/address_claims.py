@@ -7,8 +7,9 @@ belong to other plans or to nobody vmnet knows, and which the host's own stack c
 import math
 import select
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from provisioner.errors import VmnetError
@@ -26,11 +27,13 @@ _PROBES: Final = 4
 class Claims:
     """All MACs that have answered for each address, in order; silent addresses are absent.
 
+    `here` are those of them that have answered by the synthetic wire, so are behind this uplink.
     `unreached` says why guests on the same uplink could not be asked, "" when they were.
     """
 
     macs: Mapping[Address, tuple[str, ...]]
     unreached: str = ""
+    here: Mapping[Address, AbstractSet[str]] = field(default_factory=dict)
 
     def others(self, wanted: Mapping[Address, Mac]) -> dict[Address, str]:
         """Return who has addresses besides those that are to have them: the first MAC of each."""
@@ -54,7 +57,8 @@ def claims(uplink: str, wanted: Mapping[Address, Mac], deadline_s: float) -> Cla
     with ExitStack() as stack:
         ways = _Ways(stack, uplink)
         seen = dict(watch(ways, wanted, deadline_s, every_s=deadline_s / _PROBES))
-    return Claims({address: answer.macs for address, answer in seen.items()}, ways.unreached)
+    macs = {address: answer.macs for address, answer in seen.items()}
+    return Claims(macs, ways.unreached, ways.here)
 
 
 class _Ways:
@@ -65,6 +69,7 @@ class _Ways:
         self.request = lan.request
         self._wires = [lan]
         self.unreached = ""
+        self.here: dict[Address, set[str]] = {}
         try:
             self._wires.append(stack.enter_context(SyntheticWire(uplink)))
         except VmnetError as error:
@@ -81,4 +86,9 @@ class _Ways:
     def answers(self, wait_s: float) -> list[Answer]:
         """Return what was answered, at most `wait_s` seconds from now."""
         self._poll.poll(math.ceil(wait_s * 1000))
-        return [answer for wire in self._wires for answer in wire.answers(0)]
+        found = list(self._wires[0].answers(0))
+        for wire in self._wires[1:]:
+            for answer in wire.answers(0):
+                self.here.setdefault(answer.address, set()).add(answer.mac)
+                found.append(answer)
+        return found

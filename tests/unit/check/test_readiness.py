@@ -1,11 +1,20 @@
 """By which signs a guest is ready, and how each is read."""
 
+from ipaddress import ip_address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.check import readiness
-from provisioner.check.readiness import Sign, SignKind, SignState
+from provisioner.check.readiness import (
+    AgentSeen,
+    GuestState,
+    Sign,
+    SignKind,
+    SignState,
+    WireSeen,
+)
 from provisioner.image.traits import ImageTraits
 from provisioner.plan.load.loader import load
 from provisioner.plan.vm import Vm
@@ -106,3 +115,102 @@ def test_all_that_is_missing_is_told() -> None:
         Sign(SignKind.AGENT): SignState(ok=False),
     }
     assert readiness.missing(left) == "ssh: no; agent"
+
+
+OWN = (ip_address("10.0.0.9"), ip_address("fd00::9"))
+SILENT_AGENTS = st.builds(
+    AgentSeen,
+    answers=st.sampled_from([False]),
+    connected=st.booleans(),
+    state=st.sampled_from(["running", "paused", "not there"]),
+    stopped=st.sampled_from([0, 17]),
+    error=st.sampled_from(["", "it hangs"]),
+)
+WIRES = st.builds(
+    WireSeen,
+    asked=st.just(OWN),
+    answered=st.lists(st.sampled_from(OWN), unique=True).map(tuple),
+    failed=st.sampled_from(["", "the uplink is down"]),
+)
+
+
+@given(SILENT_AGENTS, WIRES)
+def test_only_who_was_seen_to_answer_on_the_wire_is_measured_at_its_macvtap(
+    agent: AgentSeen, wire: WireSeen
+) -> None:
+    guest = readiness.judged("b", agent, wire)
+    assert guest.state is (GuestState.NO_AGENT if wire.answered else GuestState.SILENT)
+    assert guest.state.is_up == bool(wire.answered)
+    assert guest.state.is_down != guest.state.is_up
+    assert [f"who has {a}: its own MAC answered" in guest.evidence for a in OWN] == [
+        a in wire.answered for a in OWN
+    ]
+
+
+@pytest.mark.parametrize(
+    ("agent", "wire", "why", "fix"),
+    [
+        (
+            AgentSeen(answers=False, connected=True),
+            WireSeen(OWN),
+            (
+                "its guest agent does not answer, though libvirt says it is connected; "
+                "it does not answer on the wire either"
+            ),
+            "look at what it said: vmnet logs b",
+        ),
+        (
+            AgentSeen(answers=False, connected=True, stopped=17),
+            WireSeen(OWN),
+            (
+                "its guest agent does not answer: its QEMU, process 17, is stopped (state T); "
+                "it does not answer on the wire either"
+            ),
+            "let its QEMU run on: kill -CONT 17",
+        ),
+        (
+            AgentSeen(answers=False, connected=True, state="paused"),
+            WireSeen(OWN, failed="nic0 is down"),
+            (
+                "its guest agent does not answer: libvirt says that it is paused; "
+                "nobody could ask it on the wire: nic0 is down"
+            ),
+            "look at what it said: vmnet logs b",
+        ),
+        (
+            AgentSeen(answers=False),
+            WireSeen(),
+            (
+                "its guest agent does not answer, and libvirt says it is not connected; "
+                "it has no address to ask for on the wire"
+            ),
+            "look at what it said: vmnet logs b",
+        ),
+        (
+            AgentSeen(answers=False, connected=True),
+            WireSeen(OWN, OWN[:1]),
+            "its guest agent does not answer, though libvirt says it is connected",
+            "look at the guest: vmnet console b; its image needs qemu-guest-agent",
+        ),
+    ],
+)
+def test_a_silent_guest_is_told_with_what_was_seen(
+    agent: AgentSeen, wire: WireSeen, why: str, fix: str
+) -> None:
+    guest = readiness.judged("b", agent, wire)
+    assert (guest.why, guest.fix) == (why, fix)
+
+
+@pytest.mark.parametrize(
+    ("seen", "awaited"),
+    [
+        (AgentSeen(answers=False), True),
+        (AgentSeen(answers=False, connected=True), False),
+        (AgentSeen(answers=False, stopped=17), False),
+        (AgentSeen(answers=False, state="paused"), False),
+    ],
+)
+def test_only_an_agent_that_has_not_opened_its_port_may_yet_come(
+    seen: AgentSeen, awaited: object
+) -> None:
+    assert seen.is_awaited is awaited

@@ -81,7 +81,7 @@ def test_who_is_refused_is_not_isolated_unless_the_plan_takes_that_for_enough() 
 
 def test_a_guest_is_up_or_down_or_still_waited_for() -> None:
     assert [state.name for state in GuestState if state.is_up] == ["READY", "NO_AGENT", "AGENTLESS"]
-    assert [state.name for state in GuestState if state.is_down] == ["NOT_READY", "DOWN"]
+    assert [state.name for state in GuestState if state.is_down] == ["NOT_READY", "SILENT", "DOWN"]
 
 
 def test_losses_that_are_allowed_are_told_of_each_network() -> None:
