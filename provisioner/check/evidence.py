@@ -70,6 +70,7 @@ class Endpoint:
     agent: bool | None = None  # whether its agent answers; None for one that has none to ask
     inside: Inside | None = None
     alive: bool | None = None  # whether it answers who-has by the synthetic wire
+    due: frozenset[int] = frozenset()  # the IP versions of which it should get an address by itself
     login: str = ""  # of another machine that asks: ssh's arguments to log in there
 
     @property
@@ -103,6 +104,7 @@ class Uplink:
     carrier: bool = True
     mtu: int = 0
     own_switch: bool = False  # vmnet's own
+    serves_dhcp: bool = False  # so does vmnet there
     reflects: bool | None = None  # measured
     wanted_reflects: bool | None = None  # what the plan says of vmnet's own switch
     passes_foreign: bool | None = None  # measured: whether foreign MACs come through
@@ -130,6 +132,7 @@ class Evidence:
     answered: int = 0
     largest: int = 0  # bytes of the largest IP packet that came through; 0: not tried
     packet: int = 0  # bytes that should pass
+    missing: int = 0  # the IP version of the address that the target should have got, and has not
     other_family: bool | None = None  # whether the same pair works by the other IP version
     gone_by: str = ""  # MAC of a router that handed the packets on, when not the target's own
     refused: bool = False  # by a port: the target is alive, nothing listens

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 NO_AGENT: Final = "its guest agent does not answer"
 
 _SSH: Final = 22
-_IPV4: Final = 4
 _LISTENS: Final = re.compile(r"^\s*\d+: [0-9A-F]{8,32}:([0-9A-F]{4}) [0-9A-F:]+ 0A ", re.MULTILINE)
 _ERRORS: Final = 3  # of cloud-init's that are shown
 DISABLED: Final = "disabled"
@@ -170,11 +169,6 @@ def judged(vm: str, agent: AgentSeen, wire: WireSeen) -> GuestReadiness:
         return GuestReadiness(GuestState.NO_AGENT, agent.why, fix, evidence)
     why = f"{agent.why}; {wire.why}"
     return GuestReadiness(GuestState.SILENT, why, agent.fix(vm), evidence)
-
-
-def no_address(version: int) -> str:
-    """Return what it is called when a guest has not got an address of an IP version by itself."""
-    return "no DHCP lease" if version == _IPV4 else "no IPv6 address by router advertisement"
 
 
 def signs(vm: "Vm", image: "ImageTraits") -> tuple[Sign, ...]:

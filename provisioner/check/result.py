@@ -37,6 +37,7 @@ class Result:
     finding: Finding | None = None  # why it is not as promised
     seen: Probed | None = None  # of a check that the user has written
     control: Control | None = None  # of a silence that is expected
+    missing: int = 0  # the IP version of the address that the target should have got, and has not
 
     @property
     def met(self) -> bool:
@@ -85,8 +86,15 @@ class Result:
                 return (self.seen and self.seen.value) or "refused"
             case False:
                 return "not shown" if self.not_shown else "no answer"
+            case None if self.missing:
+                return no_address(self.missing)
             case None:
                 return "not measured"
+
+
+def no_address(version: int) -> str:
+    """Return what it is called when a NIC has not got an address of an IP version by itself."""
+    return "no DHCP lease" if version == IPV4 else "no IPv6 address by router advertisement"
 
 
 class Vantage(StrEnum):
@@ -97,6 +105,8 @@ class Vantage(StrEnum):
     HOST = "the host's own stack"
     PEER = "another host, by ssh"
 
+
+IPV4 = 4
 
 NO_LOGIN = "cannot log in to"
 """How a note begins that says why nothing was measured from another machine."""

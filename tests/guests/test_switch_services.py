@@ -54,6 +54,28 @@ def test_each_guest_has_the_lease_that_the_plan_foretold(plan_up: PlanUp) -> Non
         assert [f" {address} " in shown for address in foretold[vm]] == [True]
 
 
+def test_a_lease_that_is_missing_has_its_red_cells(plan_up: PlanUp) -> None:
+    cells = {(r["from"], r["to"], ":" in r["address"]) for r in plan_up.report["results"]}
+    four = next(address for address in plan_up.addresses("a") if ":" not in address)
+    plan_up.inside("a", "ip -4 addr flush dev eth0")
+    try:
+        report = plan_up.check(status=5)
+    finally:
+        again = f"ip addr add {four}/24 dev eth0; ip route replace default via 10.79.0.1"
+        plan_up.inside("a", again)
+    assert len(report["results"]) == len(cells)
+    observed = {(r["from"], r["to"]): r["observed"] for r in report["results"] if not r["address"]}
+    assert observed == {("b", "a"): "no DHCP lease", ("host", "a"): "no DHCP lease"}
+    red = [r for r in report["results"] if r["finding"]]
+    assert {(r["from"], r["to"]) for r in red} == {
+        *(("b", "a"), ("host", "a"), ("a", "b"), ("a", "host"))
+    }
+    server = "vmnet's own DHCP server (dnsmasq) on network lab"
+    said = f"a has no DHCP lease; it should get one from {server}"
+    assert {r["finding"]["what"] for r in red} == {said}
+    assert not any("--recreate" in r["finding"]["fix"] for r in red)
+
+
 def test_a_second_up_does_nothing(plan_up: PlanUp) -> None:
     assert "\nnothing to do\n" in plan_up.up().stderr
 

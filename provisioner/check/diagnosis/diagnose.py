@@ -8,7 +8,7 @@ seen.
 from collections.abc import Callable, Iterator
 
 from provisioner.check import isolation
-from provisioner.check.diagnosis import answers, endpoint, external, leak, path
+from provisioner.check.diagnosis import answers, endpoint, external, leak, lease, path
 from provisioner.check.diagnosis.fixes import watch
 from provisioner.check.evidence import Endpoint, Evidence
 from provisioner.check.result import Finding
@@ -90,6 +90,8 @@ _NOT_SHOWN: tuple[_Judge, ...] = (
     _ends(endpoint.other_mac),
     _ends(endpoint.interface),
     _ends(endpoint.guard),
+    lease.not_got,
+    lease.unknown,
     endpoint.address,
     path.twice,
     leak.not_shown,
@@ -102,6 +104,8 @@ _UNTESTED: tuple[_Judge, ...] = (
     endpoint.agent,
     _ends(endpoint.interface),
     answers.by_name,
+    lease.not_got,
+    lease.unknown,
     endpoint.address,
     path.twice,
 )
@@ -117,6 +121,8 @@ _DEAD_ENDS: tuple[_Judge, ...] = (
     _ends(endpoint.interface),
     _ends(endpoint.guard),
     answers.by_name,
+    lease.not_got,
+    lease.unknown,
     endpoint.address,
     path.twice,
     path.small,

@@ -83,6 +83,7 @@ class Diagnosis(EvidenceCollector):
             answered=counted.sent - counted.lost,
             largest=self._largest(result) if result.small else seen.largest,
             packet=self._packet(result),
+            missing=result.missing,
             other_family=other if address and result.reached is False else None,
             refused=seen.refused,
             note=result.note,

@@ -136,6 +136,7 @@ class EvidenceCollector:
             carrier=link.carrier,
             mtu=link.mtu,
             own_switch=own,
+            serves_dhcp=network.serves_dhcp,
             reflects=self.reflects.get(name),
             wanted_reflects=wanted,
             passes_foreign=foreign.passes_foreign if foreign else None,
@@ -165,6 +166,7 @@ class EvidenceCollector:
             state=live.state if live else "not there",
             dropped=self._dropped.get(device, 0) - self.dropped_before.get(device, 0),
             agent=self.has_agent(name),
+            due=frozenset(self.readiness.due_versions(key)),
             inside=self.inside.get(name, {}).get(config.mac),
             impaired=self._impaired.get(device, ""),
             alive=None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.check import loss
 from provisioner.check.readiness import NO_AGENT, GuestState, WireSeen
-from provisioner.check.result import Probed, Result, Vantage
+from provisioner.check.result import Probed, Result, Vantage, no_address
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
@@ -250,10 +250,28 @@ class Measuring:
                 lost, now = self._lost(left), self._measurable(left)
             left = [p for p in left if p not in now and p not in lost]
             self._add(self._not_up(p, a) for p in lost for a in p.addresses or (None,))
-            silent = (p for p in now if not self._addresses(p))
-            self._add(Result(p, None, None, note="it has no address") for p in silent)
+            for pair in now:
+                self._add(self._without(pair))
             if batch := [(p, a) for p in now for a in self._addresses(p)]:
                 yield batch
+
+    def _without(self, pair: Pair) -> Iterator[Result]:
+        """Return a result for each address that a target should have and has not."""
+        known = self._addresses(pair)
+        key, vm = pair.target_key, pair.target
+        if pair.addresses or key not in self._ends.nics:
+            due: set[int] = set()
+        elif self._readiness.state(vm) is not GuestState.READY:
+            yield Result(pair, None, None, note=f"the address of {vm} is not known: {NO_AGENT}")
+            return
+        else:
+            due = self._readiness.due_versions(key) - {a.version for a in known if a}
+        due = {version for version in due if pair.version in {0, version}}
+        for version in sorted(due):
+            note = f"{vm} has {no_address(version)}"
+            yield Result(pair, None, None, note=note, missing=version)
+        if not known and not due:
+            yield Result(pair, None, None, note="it has no address")
 
     def _addresses(self, pair: Pair) -> tuple[Address | None, ...]:
         learned = self._readiness.learned.get(pair.target_key, ())

@@ -35,7 +35,8 @@ from provisioner.plan.nic_id import NicId
 from provisioner.reachability.pairs import Pair
 
 _ADDRESS_POLL_S = 0.25
-_LEARN_S = 20.0
+_LEARN_S = 20.0  # for a lease, of a guest that boots
+_OLD_LEARN_S = 5.0  # of one that runs: it should have it
 _FRESH_PAUSE_S = 15.0  # between answering ARP and opening the agent, in a guest that boots
 _OLD_PAUSE_S = 4.0
 _PING_S = 4.0  # for a sign of life: an agent has answered in milliseconds, on a busy host in 1 s
@@ -43,6 +44,7 @@ _PING_AGAIN_S = 2.0  # of one that has just let a call of 5 s time out
 _LEAST_PING_S = 1.0
 _LOOK_AGAIN_S = 0.5  # for signs without events
 _IPV6 = 6
+_SLAAC = 64  # bits of a prefix that a guest makes itself an address in (RFC 2464, 4)
 
 _T = TypeVar("_T")
 
@@ -322,7 +324,8 @@ class Readiness:
 
         Return None when its agent has stopped answering.
         """
-        end = min(time.monotonic() + _LEARN_S, self._ends.worker.until or math.inf)
+        within_s = _LEARN_S if vm in self._booting else _OLD_LEARN_S
+        end = min(time.monotonic() + within_s, self._ends.worker.until or math.inf)
         pause = threading.Event()
         learned: dict[NicId, tuple[Address, ...]] = {}
         while wanted and time.monotonic() < end:
@@ -334,7 +337,7 @@ class Readiness:
                 found = {}
             for key in list(wanted):
                 learned[key] = found.get(self._ends.nics[key].mac, ())
-                if self.due_versions(key) <= {a.version for a in learned[key]}:
+                if learned[key] and self.due_versions(key) <= {a.version for a in learned[key]}:
                     wanted.discard(key)
             # The agent has no event for a lease.
             pause.wait(_ADDRESS_POLL_S if wanted else 0)
@@ -343,8 +346,11 @@ class Readiness:
     def due_versions(self, key: NicId) -> set[int]:
         """Return of which IP versions a NIC should get an address by itself."""
         config, network = self._ends.nics[key], self._ends.plan.network_of(key)
-        six = config.ra and any(subnet.version == _IPV6 for subnet in network.subnet)
-        return ({4} if config.dhcp else set()) | ({6} if six or not config.dhcp else set())
+        if config.static:
+            return set()
+        prefixes = [x for x in network.subnet if x.version == _IPV6 and x.prefixlen == _SLAAC]
+        six = config.ra and (prefixes or not config.dhcp)
+        return ({4} if config.dhcp else set()) | ({6} if six else set())
 
     def _look_for_silent_agents(self, fresh: bool) -> None:  # noqa: FBT001
         """Find guests that answer on the wire, but whose agent does not come even so.

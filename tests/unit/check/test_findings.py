@@ -58,7 +58,28 @@ def listened(*where: Point, seen_there: tuple[tuple[Point, Heading, FrameKind], 
     return replace(DEAD, listened=frozenset(where), sightings=frames)
 
 
+OWN_DHCP = Uplink("mvl0", own_switch=True, serves_dhcp=True)
+DYNAMIC_A, DYNAMIC_B = (replace(end, due=frozenset({4, 6}), addresses=()) for end in (A, B))
+NO_LEASE = replace(DEAD, untested=True, address=None, target=DYNAMIC_B)
+
 MORE = {
+    "the target has no lease of vmnet's server": replace(
+        NO_LEASE, missing=4, uplink=OWN_DHCP, target=replace(DYNAMIC_B, inside=inside("fd00::2"))
+    ),
+    "the target has no lease of a LAN's server": replace(
+        NO_LEASE, missing=4, target=replace(DYNAMIC_B, inside=inside())
+    ),
+    "the target has no address by router advertisement": replace(
+        NO_LEASE, missing=6, target=replace(DYNAMIC_B, inside=inside("10.0.0.2"))
+    ),
+    "the source has no lease": replace(
+        DEAD,
+        uplink=OWN_DHCP,
+        source=replace(DYNAMIC_A, inside=replace(inside("fd00::2"), mac=MAC_A)),
+    ),
+    "the target's dynamic address is not known": replace(
+        NO_LEASE, target=replace(DYNAMIC_B, agent=False)
+    ),
     "the source has ended": replace(DEAD, source=replace(A, state="shut off")),
     "the uplink of a switch is down": replace(
         DEAD, uplink=Uplink("mvl0", up=False, carrier=False, own_switch=True)
