@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address
+from itertools import count
 from pathlib import Path
 from statistics import median
 
@@ -22,7 +23,9 @@ sys.path.insert(0, str(HERE.parent.parent))
 
 from provisioner.host.netlink import links  # noqa: E402
 from provisioner.host.probe import mesh  # noqa: E402
+from provisioner.host.probe.control import Injected, control  # noqa: E402
 from provisioner.host.probe.mesh import Ask  # noqa: E402
+from provisioner.host.probe.question_log import QuestionLog  # noqa: E402
 from tests.host_tools.tap_peer import TapEnd, playing  # noqa: E402
 
 _SIZES = (1, 10, 50)
@@ -31,6 +34,8 @@ _DEADLINE_S = 1.0
 _AT_ONCE = 32
 _LEAST_RATIO = 10.0  # at the largest size
 _MOST_DEADLINES = 2.0
+_MOST_FOR_CONTROLS = 2.0  # times what the same mesh takes without them
+_UPLINK = "up0"
 _INSIDE = "VMNET_BENCH_INSIDE"
 
 
@@ -80,6 +85,7 @@ def _measured(size: int, rounds: int) -> list[Timed]:
     pairs = [(a, b) for a in ends for b in targets if a is not b]
     ways: dict[str, Callable[[Sequence[tuple[TapEnd, TapEnd]]], int]] = {
         "vmnet": _by_vmnet,
+        "vmnet, with controls": _with_controls,
         "ping, a process each": lambda some: _by_processes(some, _ping),
         "arping, a process each": lambda some: _by_processes(some, _arping),
     }
@@ -138,6 +144,22 @@ def _by_vmnet(pairs: Sequence[tuple[TapEnd, TapEnd]]) -> int:
     return len(mesh.answered(asks, _DEADLINE_S).seen)
 
 
+def _with_controls(pairs: Sequence[tuple[TapEnd, TapEnd]]) -> int:
+    """Ask the same while questions are logged, then put a control in for each end."""
+    ends = dict.fromkeys(end for pair in pairs for end in pair)
+    with QuestionLog([*(end.link for end in ends), _UPLINK], of_others=False) as log:
+        _by_vmnet(pairs)
+        log.stop()
+        left = sum(log.asked(a.link, a.mac, b.address) for a, b in pairs)
+    strangers = (IPv4Address("10.9.254.0") + n for n in count(1))
+    pings = [
+        Injected(end.address, end.mac, "", stranger, (end.link,))
+        for end, stranger in zip(ends, strangers, strict=False)
+    ]
+    answered = control(_UPLINK, pings, None, _DEADLINE_S).answered
+    return left if len(answered) == len(ends) else 0
+
+
 def _by_processes(
     pairs: Sequence[tuple[TapEnd, TapEnd]], argv: Callable[[TapEnd], list[str]]
 ) -> int:
@@ -171,7 +193,12 @@ def _show(timed: Sequence[Timed], sizes: Sequence[int], silent_ms: float, load: 
             ratio = x.ms / rows[0].ms
             print(f"  {x.way:24} {x.ms:10.1f} ms  {ratio:6.1f}x  {x.answered} answered")
     largest = [x for x in timed if x.ends == max(sizes)]
-    ratio = min(x.ms for x in largest[1:]) / largest[0].ms
+    controlled = next(x for x in largest if x.way.endswith("controls"))
+    ratio = controlled.ms / largest[0].ms
+    told = "met" if ratio <= _MOST_FOR_CONTROLS else "MISSED"
+    print(f"with a control for each of them it takes {ratio:.2f} times as long")
+    print(f"  goal: at most {_MOST_FOR_CONTROLS:g} times: {told}")
+    ratio = min(x.ms for x in largest if "process" in x.way) / largest[0].ms
     told = "met" if ratio >= _LEAST_RATIO else "MISSED"
     print(f"at {max(sizes)} ends the faster of the two takes {ratio:.1f} times as long")
     print(f"  goal: at least {_LEAST_RATIO:g} times: {told}")
