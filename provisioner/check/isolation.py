@@ -45,7 +45,8 @@ class Path:
     """The uplink between two ends, after their question was asked.
 
     `beyond` is who has answered a guest from beyond the uplink, "" for nobody; None where the
-    uplink leads to vmnet's own switch, which has nobody to ask.
+    uplink leads to vmnet's own switch, which has nobody to ask. `deaf`: of what was put in at the
+    uplink for several guests nothing was answered by any of them.
     """
 
     uplink: str
@@ -53,6 +54,7 @@ class Path:
     up: bool = False
     carrier: bool = False
     beyond: str | None = ""
+    deaf: bool = False
 
     @property
     def broken(self) -> str:
@@ -111,6 +113,7 @@ def lack(source: str, target: str, control: Control) -> Lack | None:
     return (
         (_broken(path) if path else None)
         or _unasked(source, target, control)
+        or (_deaf(path) if path else None)
         or _silent(target, control.target)
         or _silent(source, control.source)
         or (_unpassed(source, path, control) if path else None)
@@ -131,6 +134,13 @@ def _unasked(source: str, target: str, control: Control) -> Lack | None:
         what = f"an answer of {target} came to {source}, which did not take it"
         return Lack(what, f"look at what drops it in there: vmnet console {source}")
     return None
+
+
+def _deaf(path: Path) -> Lack | None:
+    if not path.deaf:
+        return None
+    what = f"nothing that is put in at {path.uplink} is answered by any guest there"
+    return Lack(what, f"look at its filters: nft list ruleset; tc filter show dev {path.uplink}")
 
 
 def _silent(end: str, control: EndControl) -> Lack | None:

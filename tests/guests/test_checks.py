@@ -100,7 +100,7 @@ def test_each_kind_that_does_not_hold_says_what_was_found(
 
 
 def test_a_pattern_means_all_that_it_fits(plan_up: PlanUp) -> None:
-    results = plan_up.checked("web* -> web? on lan ipv4", "-/> 10.99.9.9 within 1s")
+    results = plan_up.checked("web* -> web? on lan ipv4", "-/> 10.99.9.9 within 1s", status=5)
     assert [(r["from"], r["to"]) for r in results] == [
         ("web1", "web2"),
         ("web2", "web1"),
@@ -108,6 +108,8 @@ def test_a_pattern_means_all_that_it_fits(plan_up: PlanUp) -> None:
         ("web2", "10.99.9.9"),
         ("d", "10.99.9.9"),
     ]
+    assert [r["observed"] for r in results] == ["reaches"] * 2 + ["not shown"] * 3
+    assert "nobody has reached 10.99.9.9" in results[-1]["finding"]["what"]
 
 
 def test_a_deadline_is_waited_for_and_no_longer(plan_up: PlanUp) -> None:

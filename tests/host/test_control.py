@@ -119,6 +119,14 @@ def test_a_machine_beyond_that_nobody_has_named_is_found_by_its_ipv6() -> None:
         assert control("nic0", [put_in(one)], Beyond(guests), 0.3).path.beyond == ""
 
 
+def test_who_sits_on_the_same_uplink_is_not_beyond_it() -> None:
+    one, gateway = end(1), end(254)
+    with lab([one, gateway], "bridge"):
+        assert (
+            control("nic0", [], Beyond(((one.link, one.mac),), (GATEWAY,)), 0.3).path.beyond == ""
+        )
+
+
 def test_a_log_tells_questions_from_answers() -> None:
     a, b = end(1), end(2)
     with lab([a, b], "bridge"), QuestionLog(["tap1", "tap2", "nic0"], of_others=False) as log:

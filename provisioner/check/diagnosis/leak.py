@@ -45,7 +45,7 @@ def not_shown(e: Evidence) -> Finding | None:
     if not missing:
         return None
     return Finding(
-        f"{e.source.vm} -> {e.target.vm}: no answer, but isolation is not shown: {missing.what}",
+        f"silence alone is no isolation: {missing.what}",
         missing.fix,
     )
 

@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
@@ -88,7 +88,8 @@ def control(
         answered = _answered(uplink, injected, deadline_s)
     except VmnetError as error:
         return ControlSeen(path, why=error.what)
-    return ControlSeen(_path(uplink, beyond, asks=True), answered)
+    deaf = not answered and len({one.target_mac for one in injected}) > 1
+    return ControlSeen(replace(_path(uplink, beyond, asks=True), deaf=deaf), answered)
 
 
 def _path(uplink: str, beyond: Beyond | None, *, asks: bool = False) -> UplinkPath:
@@ -224,11 +225,20 @@ def _meets(uplink: str, beyond: Beyond, known: Sequence[Address]) -> str:
     if not known:
         return ""
     asks = [mesh.Ask(device, mac, address) for device, mac in beyond.guests for address in known]
-    for ask, seen in mesh.answered(asks, _BEYOND_S).seen.items():
-        # A guest on the same uplink is not beyond it.
-        if seen.mac not in {mac for _, mac in beyond.guests}:
+    answered = mesh.answered(asks, _BEYOND_S).seen
+    # What is on the same uplink is not beyond it: bridge mode hands its answers over.
+    beside = _beside(uplink) if answered else set()
+    for ask, seen in answered.items():
+        if seen.mac not in beside:
             return str(ask.target)
     return "" if beyond.guests else _meets_uplink(uplink, known)
+
+
+def _beside(uplink: str) -> set[str]:
+    """Return the MACs of the macvtaps and macvlans on an uplink; a veth's peer is its far end."""
+    every = links.every()
+    index = next((x.index for x in every if x.name == uplink), 0)
+    return {x.mac for x in every if x.mode and x.lower == index}
 
 
 def _meets_uplink(uplink: str, known: Sequence[Address]) -> str:

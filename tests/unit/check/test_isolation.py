@@ -40,6 +40,10 @@ def test_a_silence_with_its_whole_control_is_isolation() -> None:
         ({"answered": True}, "an answer of b came to a, which did not take it"),
         ({"target": SILENT}, "b has not answered a ping put in at the uplink either"),
         ({"source": SILENT}, "a has not answered a ping put in at the uplink either"),
+        (
+            {"path": replace(UPLINK, deaf=True)},
+            "nothing that is put in at nic0 is answered by any guest there",
+        ),
         ({"left": False}, "what a sent never left by nic0"),
         ({"path": replace(UPLINK, exists=False)}, "the uplink nic0 is not there"),
         ({"path": replace(UPLINK, up=False)}, "the uplink nic0 is down"),
@@ -102,7 +106,13 @@ ENDS = st.builds(
     EndControl, st.sampled_from(ControlBy), st.none() | st.floats(0, 3), st.just("") | st.text()
 )
 PATHS = st.builds(
-    Path, st.just("nic0"), st.booleans(), st.booleans(), st.booleans(), st.sampled_from(["", "x"])
+    Path,
+    st.just("nic0"),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["", "x"]),
+    st.booleans(),
 )
 CONTROLS = st.builds(
     Control, ENDS, ENDS, st.booleans(), st.sampled_from([None, True, False]), st.booleans(),
@@ -113,7 +123,9 @@ CONTROLS = st.builds(
 @given(CONTROLS)
 def test_nothing_counts_as_isolation_that_lacks_an_observation(control: Control) -> None:
     path = control.path
-    passes = path is None or (path.exists and path.up and path.carrier and path.beyond != "")
+    passes = path is None or (
+        path.exists and path.up and path.carrier and path.beyond != "" and not path.deaf
+    )
     alive = control.source.after is not None and control.target.after is not None
     whole = control.asked and not control.answered and alive and passes
     whole = whole and not (path and control.left is False) and not control.why_not
