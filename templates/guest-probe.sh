@@ -39,20 +39,21 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
         case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
         exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
         ;;
-    pings) # A|- INTERVAL COUNT,SIZE,ADDRESS,FROM...: side by side, with no process but ping itself
+    pings) # INTERVAL A|-,COUNT,SIZE,ADDRESS,FROM...: side by side, with no process but ping itself
         # In an emulated guest a process costs 10 ms and more. Each ping writes its lines at once,
         # when it ends. A: the next goes out as soon as one is answered, else after the interval (of
         # busybox; iputils makes that as short as the last round trip). The kernel sets "don't
         # fragment" on all that its own device can take whole. It counts all answers, also those
         # that the socket of a ping has no room for.
-        adaptive= every=$2 counters="/proc/net/snmp /proc/net/snmp6"
-        [ "$1" = - ] || adaptive=-A
-        shift 2
+        every=$1 counters="/proc/net/snmp /proc/net/snmp6"
+        shift
         grep -h ^Icmp $counters
         for word; do
-            from=${word##*,} word=${word%,*}
-            a=${word##*,} word=${word%,*}
-            size=${word#*,} count=${word%,*}
+            adaptive=-${word%%,*} word=${word#*,}
+            count=${word%%,*} word=${word#*,}
+            size=${word%%,*} word=${word#*,}
+            a=${word%,*} from=${word#*,}
+            [ "$adaptive" = -A ] || adaptive=
             case $a in *:*) v=-6 ;; *) v=-4 ;; esac
             ping $v $adaptive -c "$count" -i "$every" -W 1 -s "$size" ${from:+-I "$from"} "$a" &
         done

@@ -21,10 +21,15 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True)
 class PingCount:
-    """How many pings an address is sent at first, and how many if one of them is not answered."""
+    """How many pings an address is sent at first, and how many if one of them is not answered.
+
+    `outside` is one that belongs to neither a guest nor the host: it is sent small packets too, and
+    all at a pace that a router answers.
+    """
 
     at_first: int
     to_count: int
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ def ping_count(targets: int, limit: float, *, outside: bool) -> PingCount:
     """
     least = _LEAST_OUTSIDE if outside else _LEAST
     to_count = min(_MOST, max(_ENOUGH, ceil(2 / limit))) if limit else _MOST
-    return PingCount(max(least, ceil(_ENOUGH / max(1, targets))), to_count)
+    return PingCount(max(least, ceil(_ENOUGH / max(1, targets))), to_count, outside)
 
 
 def suspect(losses: Mapping[Key, Loss]) -> set[Key]:

@@ -32,7 +32,7 @@ class Result:
     by: Vantage | None = None
     tries: int = 1  # pings it took until one was answered
     loss: Loss | None = None  # of its pings
-    small: int = 0  # bytes of the IP packets that do not pass although smaller ones do
+    vanished: int = 0  # bytes of the IP packets that do not pass although others do
     wrong: str = ""  # what is wrong with it although it came through
     finding: Finding | None = None  # why it is not as promised
     seen: Probed | None = None  # of a check that the user has written

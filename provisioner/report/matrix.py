@@ -108,7 +108,7 @@ def _broken(broken: Sequence[Result], asked: int) -> Cell:
         word = "LEAK" if any(r.reached for r in leaks) else "refused"
         return _counted("!", word, leaks, asked)
     if known and all(r.wrong for r in known):
-        word = "small packets only" if any(r.small for r in known) else _loss(known)
+        word = "not all packet sizes" if any(r.vanished for r in known) else _loss(known)
         return _counted("✗", word, known, asked)
     if known:
         word = "refused" if all(r.refused for r in known) else "no answer"

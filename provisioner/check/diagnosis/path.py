@@ -66,7 +66,7 @@ def twice(e: Evidence) -> Finding | None:
 
 
 def small(e: Evidence) -> Finding | None:
-    """Blame an MTU on the path."""
+    """Blame an MTU on the path, or what drops small packets only."""
     if not e.packet:
         return None
     if e.note.startswith(OWN_MTU):
@@ -75,6 +75,12 @@ def small(e: Evidence) -> Finding | None:
             f"write mtu: {e.packet} at network {e.network}, as far as its uplink and switch carry "
             "it, or a smaller size into checks",
             about=e.source.vm,
+        )
+    if e.largest > e.packet:
+        return Finding(
+            f"packets of {e.packet} bytes from {e.source.vm} to {e.target.vm} vanish, those of "
+            f"{e.largest} bytes pass: something on the way drops them by their size",
+            watch(e),
         )
     most = f"{e.largest} bytes still pass" if e.largest else "small ones pass"
     # veth, bridges and taps let 4 bytes more than their MTU pass, for a VLAN tag

@@ -81,7 +81,7 @@ class Diagnosis(EvidenceCollector):
             source_owners=claimed.get(own, ()) if own else (),
             sent=counted.sent,
             answered=counted.sent - counted.lost,
-            largest=self._largest(result) if result.small else seen.largest,
+            largest=self._largest(result) if result.vanished else seen.largest,
             packet=self._packet(result),
             missing=result.missing,
             other_family=other if address and result.reached is False else None,
@@ -99,18 +99,22 @@ class Diagnosis(EvidenceCollector):
 
     def _packet(self, result: Result) -> int:
         """Return how many bytes should have passed and did not; 0 when that is not the fault."""
-        if result.small:
-            return result.small
+        if result.vanished:
+            return result.vanished
         size = result.pair.asked
         small = result.seen is not None and result.seen.largest > 0 and result.reached is False
         return round(size.number) if small and size.what is What.MTU else 0
 
     def _largest(self, result: Result) -> int:
-        """Find the largest packet that comes through, from inside the source."""
-        pair = result.pair
-        want = CheckSpec(What.MTU, result.small)
+        """Find the largest packet that comes through, from inside the source; 0 if nobody can."""
+        pair, address = result.pair, result.address
+        if not self.has_agent(pair.source) or address is None:
+            return 0
+        most = self.ends.packet(pair, address)
+        if result.vanished < most:
+            return most  # it is the small ones that do not pass
         try:
-            question = Probe(want, result.address)
+            question = Probe(CheckSpec(What.MTU, result.vanished), address)
             return self.ends.worker.do(MACHINE.probe, pair.source, question).largest
         except VmnetError:
             return 0
@@ -161,7 +165,7 @@ class Diagnosis(EvidenceCollector):
             if machine.ssh:
                 ssh_ping.ping(machine.ssh, {address: 2})
         elif self.has_agent(pair.source):
-            do, sizes = self.ends.worker.do, {address: result.small}
+            do, sizes = self.ends.worker.do, {address: result.vanished}
             do(MACHINE.guest, pair.source, Guests.ping, {address: 2}, sizes)
         else:
             mesh.answered([self.ends.ask(pair, address)], _MESH_S)

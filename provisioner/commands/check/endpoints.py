@@ -108,18 +108,24 @@ class Endpoints:
         nic = self.started.get(key)
         return self.nics[key].mtu or (nic.mtu if nic else 0) or DEFAULT_MTU
 
-    def packet(self, pair: Pair) -> int:
-        """Return the size of the largest IP packet that both ends take; 0 when it is unknown."""
-        if pair.source == HOST or pair.source_key not in self.nics:
+    def is_near(self, pair: Pair, address: "Address") -> bool:
+        """Return whether an address is on the wire itself, where ARP and ND ask for it."""
+        gateways = self.nics[pair.source_key].gateways if pair.source_key in self.nics else ()
+        subnets = self.plan.network(pair.network).subnet
+        return address in gateways or any(address in subnet for subnet in subnets)
+
+    def packet(self, pair: Pair, address: "Address") -> int:
+        """Return the size in bytes of the largest IP packet that has to pass; 0 if none is known.
+
+        On one wire all ends have to take what a guest may send; behind a router less may pass.
+        """
+        mtus = [self.mtu(key) for key in (pair.source_key, pair.target_key) if key in self.nics]
+        if HOST in {pair.source, pair.target}:
+            device = self.facts.link(host_device(self.plan, self.plan.network(pair.network)))
+            mtus.append(device.mtu if device else 0)
+        elif pair.target_key not in self.nics and not self.is_near(pair, address):
             return 0
-        source = self.mtu(pair.source_key)
-        if pair.target == HOST:
-            network = self.plan.network(pair.network)
-            device = self.facts.link(host_device(self.plan, network))
-            return min(source, device.mtu) if device else 0
-        if pair.target_key not in self.nics:
-            return 0
-        return min(source, self.mtu(pair.target_key))
+        return min(mtus, default=0)
 
     def ask(self, pair: Pair, address: "Address") -> mesh.Ask:
         """Return a pair's question as it is asked at the source's macvtap, in the guest's place."""

@@ -95,8 +95,8 @@ class Measuring:
         for pair, address in batch:
             tries[address] = max(tries.get(address, 0), _tries(pair))
             if pair.expected is Expected.REACHES:
-                sizes[address] = self._ends.packet(pair)
-        counts = {a: self._count(pair) for pair, a in batch if a in sizes}
+                sizes[address] = self._ends.packet(pair, address)
+        counts = {a: self._count(p) for p, a in batch if sizes.get(a)}
         try:
             seen = self._ends.worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes, None, counts)
         except VmnetError as error:
@@ -110,11 +110,10 @@ class Measuring:
     def _pinged(self, pair: Pair, address: Address, ping: "Pinged | None") -> Result:
         if ping is None:
             return Result(pair, address, reached=False, note="no answer to ping", by=Vantage.AGENT)
-        packet = self._ends.packet(pair) if pair.expected is Expected.REACHES else 0
-        small = packet if packet and ping.size < packet else 0
         most = self._max_loss(pair)
-        wrong = f"packets of {small} bytes do not pass" if small else ""
-        if not small and ping.loss.share > most:
+        vanished = ping.vanished if pair.expected is Expected.REACHES else 0
+        wrong = f"packets of {vanished} bytes do not pass" if vanished else ""
+        if not vanished and ping.loss.share > most:
             wrong = f"{ping.loss}, at most {loss.percent(most)}"
         return Result(
             pair,
@@ -125,12 +124,12 @@ class Measuring:
             by=Vantage.AGENT,
             tries=ping.tries,
             loss=ping.loss,
-            small=small,
+            vanished=vanished,
             wrong=wrong,
         )
 
     def _count(self, pair: Pair) -> loss.PingCount:
-        outside = pair.target not in self._vms
+        outside = pair.target != HOST and pair.target not in self._vms
         return loss.ping_count(self._targets[pair.source], self._max_loss(pair), outside=outside)
 
     def _max_loss(self, pair: Pair) -> float:
@@ -195,14 +194,10 @@ class Measuring:
         by = Vantage.MACVTAP
         if seen is not None:
             return Result(pair, address, reached=True, seconds=seen.seconds, note="ARP/ND", by=by)
-        if pair.target not in self._vms and not self._is_near(pair, address):
+        if pair.target not in self._vms and not self._ends.is_near(pair, address):
             why = "a machine behind a router is asked from inside only"
             return _untested(target, f"{pair.source}: {NO_AGENT}, and {why}")
         return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
-
-    def _is_near(self, pair: Pair, address: Address) -> bool:
-        """Return whether an address is on the wire itself, where ARP and ND ask for it."""
-        return any(address in subnet for subnet in self._ends.plan.network(pair.network).subnet)
 
     def _from_host(self, network: str, targets: Sequence[Ping]) -> Iterable[Result]:
         net = self._ends.plan.network(network)

@@ -5,7 +5,7 @@ import binascii
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from statistics import median
@@ -54,13 +54,15 @@ _NONE: Final = Loss(1, 0)
 class Pinged:
     """A ping that was answered: the round trip, the size of its IP packet in bytes, which try.
 
-    Where one was not answered, `loss` is what was counted.
+    Where one was not answered, `loss` is what was counted; `vanished` has the bytes of packets that
+    were wanted and are never answered, 0 for none.
     """
 
     seconds: float
     size: int
     tries: int
     loss: Loss = _NONE
+    vanished: int = 0
 
 
 class Guests(Agent):
@@ -170,88 +172,100 @@ class Guests(Agent):
         no answer. Those in `counts` are sent more than one at first; where one of these is not
         answered, the losses are counted.
         """
-        wanted = {a: max(0, (sizes or {}).get(a, 0)) for a in targets}
-        count = counts or {}
-        bound = sources or {}
+        count, bound = counts or {}, sources or {}
+        small = {a: ip_header(a) + ICMP_HEADER + _SMALL for a in targets}
+        wanted = {a: max(small[a], (sizes or {}).get(a, 0)) for a in targets}
+        must = {
+            a: {wanted[a], small[a]} if a in count and count[a].outside else {wanted[a]}
+            for a in targets
+        }
         best: dict[Address, Pinged] = {}
+        came: dict[Address, set[int]] = {a: set() for a in targets}
         unanswered, by_busybox = {4, 6}, False
         for done in range(max(targets.values(), default=0)):
             words = {
-                (a, payload): count[a].at_first if a in count and not done else 1
+                (a, size): count[a].at_first if a in count and not done else 1
                 for a, tries in targets.items()
                 if tries > done
-                for payload in _payloads(a, wanted[a], best.get(a), again=done > 0)
+                for size in must[a] - came[a] | ({small[a]} if done and not came[a] else set())
             }
             if not words:
                 break
-            pings = self._pings(words, bound)
+            adaptive = {a for a in targets if a not in count or not count[a].outside}
+            pings = self._pings(words, bound, adaptive)
             if not done:
                 by_busybox = pings.by_busybox
                 unanswered = {v for v in (4, 6) if pings.unanswered.get(v) != 0}
             for (address, size), times in pings.replies.items():
+                came[address].add(size)
                 if address not in best or best[address].size < size:
-                    sent = words.get((address, _payload(address, size)), 1) + done
+                    sent = words.get((address, size), 1) + done
                     loss = Loss(sent, max(0, sent - len(times)))
                     best[address] = Pinged(median(times.values()), size, done + 1, loss)
         for version in (4, 6):
             mine = {a: p for a, p in best.items() if a.version == version and a in count}
             if version in unanswered:
                 lossy = suspect({a: p.loss for a, p in mine.items()})
-                again = {a: mine[a] for a in lossy}
-                best |= self._counted(again, wanted, count, bound, adaptive=by_busybox)
+                lossy |= {a for a in mine if must[a] - came[a]}
+                again = {a: {best[a].size, *(must[a] - came[a])} for a in lossy}
+                adaptive = {a for a in lossy if by_busybox and not count[a].outside}
+                best |= self._counted(mine, again, count, bound, adaptive, came)
             else:
                 best |= {a: replace(p, loss=Loss(p.loss.sent, 0)) for a, p in mine.items()}
-        return best
+        return {a: replace(p, vanished=max(must[a] - came[a], default=0)) for a, p in best.items()}
 
     def _counted(
         self,
-        pinged: Mapping[Address, Pinged],
-        wanted: Mapping[Address, int],
+        best: Mapping[Address, Pinged],
+        sizes: Mapping[Address, Collection[int]],
         count: Mapping[Address, PingCount],
         sources: Mapping[Address, Address],
-        *,
-        adaptive: bool,
+        adaptive: Collection[Address],
+        came: Mapping[Address, set[int]],
     ) -> dict[Address, Pinged]:
-        """Send more pings and count those that are lost; the addresses are of one version of IP.
+        """Send more pings of each size and count those that are lost, of one version of IP.
 
-        The largest that are answered count, as far as those that are wanted.
+        The largest that are answered count; the sizes of all that are answered go into `came`.
         """
-        if not pinged:
+        if not sizes:
             return {}
-        sizes = {a: sorted({ping.size, max(ping.size, wanted[a])}) for a, ping in pinged.items()}
-        words = {(a, _payload(a, n)): count[a].to_count for a, some in sizes.items() for n in some}
-        pings = self._pings(words, sources, _COUNT_EVERY_S, adaptive=adaptive)
-        came = {
-            a: next((n for n in sizes[a][::-1] if (a, n) in pings.replies), ping.size)
-            for a, ping in pinged.items()
+        words = {(a, size): count[a].to_count for a, some in sizes.items() for size in some}
+        pings = self._pings(words, sources, adaptive, _COUNT_EVERY_S)
+        for address, size in pings.replies:
+            came[address].add(size)
+        largest = {
+            a: max((n for n in some if (a, n) in pings.replies), default=best[a].size)
+            for a, some in sizes.items()
         }
         shown = proven(
-            {a: pings.replies.get((a, size), {}) for a, size in came.items()},
-            {a: count[a].to_count for a in came},
+            {a: pings.replies.get((a, size), {}) for a, size in largest.items()},
+            {a: count[a].to_count for a in sizes},
             _COUNT_EVERY_S,
-            pings.unanswered.get(next(iter(came)).version, sys.maxsize),
+            pings.unanswered.get(next(iter(sizes)).version, sys.maxsize),
         )
-        return {a: replace(ping, size=came[a], loss=shown[a]) for a, ping in pinged.items()}
+        return {a: replace(best[a], size=largest[a], loss=shown[a]) for a in sizes}
 
     def sizes_answered(self, address: Address, sizes: Sequence[int]) -> set[int]:
         """Ping an address with IP packets of several sizes in bytes; return those answered."""
-        payloads = (_payload(address, size) for size in sizes)
-        words = {(address, payload): 1 for payload in payloads if payload >= 0}
-        return {size for _, size in self._pings(words, {}).replies} & set(sizes)
+        words = {(address, size): 1 for size in sizes if size >= ip_header(address) + ICMP_HEADER}
+        return {size for _, size in self._pings(words, {}, {address}).replies} & set(sizes)
 
     def _pings(
         self,
         counts: Mapping[tuple[Address, int], int],
         sources: Mapping[Address, Address],
+        adaptive: Collection[Address],
         every_s: float = _EVERY_S,
-        *,
-        adaptive: bool = True,
     ) -> Pings:
-        """Send some pings to each address, by the bytes that they carry."""
-        words = ["A" if adaptive else "-", f"{every_s:g}"]
-        words += [f"{n},{payload},{a},{sources.get(a, '')}" for (a, payload), n in counts.items()]
+        """Send some pings to each address, by the bytes of their IP packets."""
+        words = [
+            f"{'A' if a in adaptive else '-'},{n},{size - ip_header(a) - ICMP_HEADER},{a},"
+            f"{sources.get(a, '')}"
+            for (a, size), n in counts.items()
+        ]
         took_s = max(counts.values(), default=0) * every_s
-        ran = self.run_script("guest-probe.sh", _PING_S + took_s, "pings", *words)
+        limit_s = _PING_S + took_s
+        ran = self.run_script("guest-probe.sh", limit_s, "pings", f"{every_s:g}", *words)
         return parsed(ran.stdout, {address for address, _ in counts})
 
     def addresses(self) -> dict[str, tuple[Address, ...]]:
@@ -259,21 +273,6 @@ class Guests(Agent):
         answer = self.ask("guest-network-get-interfaces", {})
         nics = agent_info.nics(answer, _MAX_NICS)
         return {nic.mac: tuple(map(ip_address, nic.addresses)) for nic in nics}
-
-
-def _payload(address: Address, packet: int) -> int:
-    """Return how many bytes a ping carries whose IP packet has that many."""
-    return packet - ip_header(address) - ICMP_HEADER
-
-
-def _payloads(address: Address, packet: int, best: Pinged | None, *, again: bool) -> list[int]:
-    """Return how many bytes the pings to an address should carry next, as far as any are needed."""
-    large = _payload(address, packet)
-    if large <= _SMALL:
-        return [] if best else [_SMALL]
-    if best and best.size >= packet:
-        return []
-    return [large, _SMALL] if again and not best else [large]
 
 
 def _ran(state: Mapping[str, Any]) -> Ran:

@@ -146,6 +146,7 @@ MORE = {
     ),
     "small packets pass": replace(DEAD, packet=1500),
     "the guest's own MTU": replace(DEAD, packet=1501, note=f"{OWN_MTU} 1500", largest=1500),
+    "large packets pass": replace(DEAD, packet=84, largest=1500),
     "hardly anything passes": replace(DEAD, packet=1500, largest=4),
     "all pings of a loss are lost": replace(DEAD, asked=spec("loss < 5%"), sent=20, answered=0),
     "vepa and private before a switch that does not reflect": replace(
