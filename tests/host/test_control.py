@@ -94,6 +94,14 @@ def test_a_filter_at_the_egress_of_the_uplink_is_seen_by_the_log() -> None:
     assert seen == [[True, True], [True, False]]
 
 
+def test_an_uplink_that_takes_no_frames_is_told_and_stops_nothing() -> None:
+    with one_private() as one:
+        nft(drop("netdev", "egress device nic0"))
+        seen = asked(one)
+    assert (seen.path.broken, seen.path.beyond) == ("", "")
+    assert "No buffer space available" in seen.why
+
+
 def test_an_uplink_that_is_gone_down_or_without_carrier_is_told() -> None:
     with one_private() as one:
         ip("link set far down")

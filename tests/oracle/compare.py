@@ -76,16 +76,18 @@ def _wrong(cell: Cell, claim: Claim, truth: Truth, *, broken: bool) -> str:
 def _unproved(cell: Cell, truth: Truth) -> str:
     """Return why silence does not show that two ends are kept apart."""
     source, target = ((end, cell.version) for end in (cell.source, cell.target))
-    if cell.source not in truth.typing:
-        return "its source does nothing"
-    if source not in truth.left:
-        return "nothing leaves its source"
-    if source not in truth.outside:
-        return "nothing of its source gets to the LAN"
-    for end, who in ((source, "source"), (target, "target")):
-        if end[0] in truth.apart:
-            if end[0] not in truth.typing or end not in truth.left:
-                return f"its {who} is dead"
-        elif end not in truth.alive:
-            return f"its {who} answers nobody"
-    return ""
+    needs = (
+        (cell.source in truth.typing, "its source does nothing"),
+        (source in truth.left, "nothing leaves its source"),
+        (source in truth.outside, "nothing of its source gets to the LAN"),
+        # A source has to take answers, which are for it alone; a target hears what all are asked.
+        (_lives(source, truth.alive, truth), "its source answers nobody"),
+        (_lives(target, truth.awake, truth), "its target answers nobody"),
+    )
+    return next((why for held, why in needs if not held), "")
+
+
+def _lives(end: tuple[int, int], heard: Collection[tuple[int, int]], truth: Truth) -> bool:
+    if end[0] in truth.apart:  # nobody may ask it: it types, and its frames leave
+        return end[0] in truth.typing and end in truth.left
+    return end in heard

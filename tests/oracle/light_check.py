@@ -3,14 +3,16 @@
 What a guest's agent would do, its light end does: it is alive or not, and pings by itself.
 """
 
+import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from provisioner.check.readiness import NO_AGENT, AgentSeen, GuestReadiness, GuestState
+from provisioner.check.readiness import AgentSeen
 from provisioner.check.result import Result
+from provisioner.commands.check.control import Controls
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.measure import Measuring
 from provisioner.commands.check.readiness import Readiness
@@ -36,7 +38,7 @@ from tests.oracle.packets import Address
 from tests.oracle.truth import PING_S, Cell
 
 _NAMES = {"host": HOST, "gateway": LAN}
-_CLAIM_S = 0.5
+_READY_S = 20.0
 _AGENT_S = 1.0
 
 
@@ -50,7 +52,7 @@ def checked(lab: LightLab, scenario: Scenario, began: Callable[[], None]) -> lis
         NicId(_name(end), 0): DomainNic(tap(end), mac(end), 1500)
         for end in range(len(scenario.network.modes))
     }
-    worker = _LightWorker(lab)
+    worker = _LightWorker(lab, scenario.typed)
     ends = Endpoints(plan, nics, started, facts, worker)
     began()
     try:
@@ -61,13 +63,15 @@ def checked(lab: LightLab, scenario: Scenario, began: Callable[[], None]) -> lis
     promised = pairs.pairs(plan, nics, facts, measured)
     wanted = (*promised, *external.pairs(plan, nics), *user_checks.expand(plan, nics, promised))
     readiness = Readiness(ends, wanted, ReadinessProbes(ends, {}), lambda _: None)
-    readiness.guests = _guests(ends, worker, scenario)
-    measuring = Measuring(ends, wanted, readiness)
-    for thread in measuring.start():
-        thread.join()
-    if readiness.errors:
-        raise readiness.errors[0]
-    return list(measuring.results)
+    with Controls(ends, wanted, readiness) as controls:
+        measuring = Measuring(ends, wanted, readiness)
+        threads = measuring.start()
+        readiness.settle([key.vm for key in started], _READY_S, time.monotonic(), frozenset())
+        for thread in threads:
+            thread.join()
+        if readiness.errors:
+            raise readiness.errors[0]
+        return controls.made(measuring.results, None)
 
 
 def cell(pair: Pair, target: Address) -> Cell:
@@ -109,28 +113,17 @@ def _nic(network: LightNetwork, end: int) -> str:
     return f"{{{', '.join(words)}}}"
 
 
-def _guests(
-    ends: Endpoints, worker: "_LightWorker", scenario: Scenario
-) -> dict[str, GuestReadiness]:
-    """Find out who is up, as `vmnet check` does: agents first, then those that answer the wire."""
-    names = [_name(end) for end in range(len(scenario.network.modes))]
-    ready = {_name(end) for end in scenario.typed if worker.lives(end)}
-    answers = ends.who_answers([name for name in names if name not in ready], _CLAIM_S)
-    alive = {key.vm for key in answers.alive}
-    found = {name: GuestReadiness(GuestState.DOWN, "no sign of its guest agent") for name in names}
-    found |= {name: GuestReadiness(GuestState.NO_AGENT, NO_AGENT) for name in alive}
-    return found | {name: GuestReadiness(GuestState.READY) for name in ready}
-
-
 class _LightWorker(Worker):
     """Calls in this process; those of a guest's agent are its light end's."""
 
-    def __init__(self, lab: LightLab) -> None:
+    def __init__(self, lab: LightLab, typed: Collection[int]) -> None:
         self.until = None
+        self.events = queue.SimpleQueue()
+        self._typed = typed
         self._lab = lab
         self._locks = [threading.Lock() for _ in lab.ends]
 
-    def lives(self, end: int) -> bool:
+    def _lives(self, end: int) -> bool:
         """Return whether an end does what it is told, as an agent does."""
         with self._locks[end]:
             said = self._lab.ends[end].ping({}, 0)
@@ -160,7 +153,8 @@ class _LightWorker(Worker):
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:  # noqa: ANN401  (what the function returns)
         if function == MACHINE.agent_seen:
-            return AgentSeen(answers=self.lives(_number(args[0])), connected=True)
+            end = _number(args[0])
+            return AgentSeen(answers=end in self._typed and self._lives(end), connected=True)
         if function != MACHINE.guest:
             return function(*args, **kwargs)
         vm, command, *words = args
@@ -168,7 +162,7 @@ class _LightWorker(Worker):
         match command:
             case Guests.ping:
                 return self._pinged(end, *words)
-            case Guests.addresses if self.lives(end):
+            case Guests.addresses if self._lives(end):
                 return {mac(end): tuple(map(ip_address, self._lab.ends[end].habits.addresses))}
             case _:
                 raise VmnetError("its light end is silent", fix="none is needed")

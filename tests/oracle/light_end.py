@@ -77,7 +77,7 @@ class _Stack:
 
     def take(self, frame: bytes) -> None:
         packet = None if self.habits.deaf else parsed(frame)
-        if packet is None or packet.source_mac == self._mac:
+        if packet is None:
             return
         to_me = packet.target in self._own
         match packet.kind:
@@ -85,7 +85,7 @@ class _Stack:
                 self._learn(packet)
                 claimed = self.habits.claims.replace(":", "")
                 told = bytes.fromhex(claimed) if claimed else self._mac
-                asker = packet.source_mac
+                asker = packet.told
                 self._put(
                     Packet(Kind.IS_AT, packet.target, packet.source, self._mac, asker, told=told)
                 )

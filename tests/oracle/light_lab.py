@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 
 from provisioner.host.network import tap_node
 from tests.host_tools.namespace import Namespace, far_namespace, fresh_namespace, ip
@@ -26,6 +27,8 @@ LAN, HOST = -1, -2
 STATION_MAC, LAN_MAC, OTHER_MAC, HOST_MAC = (f"02:00:00:00:fe:0{n}" for n in range(1, 5))
 STATION = {4: ip_address("10.9.0.250"), 6: ip_address("fd09::250")}
 """A machine on the LAN that the oracle plays; everybody knows its MAC."""
+CRIER = {4: ip_address("10.9.0.251"), 6: ip_address("fd09::251")}
+"""The same machine, when it asks everybody."""
 _MACS = {LAN: LAN_MAC, HOST: HOST_MAC}
 _NUMBERS = {LAN: 254, HOST: 253}
 
@@ -58,6 +61,10 @@ class LightLab:
     lan: Namespace
     ends: list[LightEnd]
     indexes: dict[str, int]  # of the devices, by name
+
+    def mac(self, end: int) -> str:
+        """Return the MAC by which an end is reached."""
+        return mac(0) if self.network.takes_all else mac(end)
 
     def outside(self, *argv: str) -> None:
         """Run a program on the machine on the LAN."""
@@ -115,6 +122,8 @@ def _wire(lan: Namespace, network: LightNetwork) -> None:
             "link set sw up",
             *at_lan("add", *LAN_ADDRESSES),
         )
+    # A host whose NIC was down for a moment keeps its addresses, as a managed one gets them anew.
+    Path("/proc/sys/net/ipv6/conf/nic0/keep_addr_on_down").write_text("1")
     ip(
         "link set nic0 addrgenmode none",
         "link set nic0 up",

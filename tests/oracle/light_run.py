@@ -104,7 +104,7 @@ def _claim(scenario: Scenario, cell: Cell, result: Result) -> Claim:
     if not result.met:
         knows = by_arp and any(fault.kind == "knows everybody" for fault in scenario.faults)
         return Claim.NOTHING if knows else Claim.SILENT
-    return Claim.ISOLATED if not scenario.faults else Claim.NOTHING  # no control is made
+    return Claim.ISOLATED
 
 
 def _is_hidden(scenario: Scenario, end: int) -> bool:

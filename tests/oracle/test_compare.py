@@ -18,6 +18,7 @@ SILENT = Truth(
     left=BOTH,
     outside=BOTH,
     alive=BOTH,
+    awake=BOTH,
     apart=frozenset(),
 )
 REACHED = replace(SILENT, reached=frozenset({CELL}))
@@ -26,7 +27,8 @@ FROZEN_SOURCE = replace(SILENT, typing=frozenset({1}))
 MUTE_SOURCE = replace(SILENT, left=frozenset({(1, 4)}))
 CUT_SOURCE = replace(SILENT, outside=frozenset({(1, 4)}))
 DEAF_SOURCE = replace(SILENT, alive=frozenset({(1, 4)}))
-DEAD_TARGET = replace(SILENT, alive=frozenset({(0, 4)}))
+DEAF_TARGET = replace(SILENT, alive=frozenset({(0, 4)}))
+DEAD_TARGET = replace(SILENT, alive=frozenset({(0, 4)}), awake=frozenset({(0, 4)}))
 DEAD_TARGET_APART = replace(DEAD_TARGET, apart=frozenset({1}), left=frozenset({(0, 4)}))
 TARGET_APART = replace(DEAD_TARGET, apart=frozenset({1}))
 
@@ -51,8 +53,9 @@ def wrong(claim: Claim, *truths: Truth, broken: bool = True) -> list[str]:
         (Claim.ISOLATED, MUTE_SOURCE, "nothing leaves its source"),
         (Claim.ISOLATED, CUT_SOURCE, "nothing of its source gets to the LAN"),
         (Claim.ISOLATED, DEAF_SOURCE, "its source answers nobody"),
+        (Claim.ISOLATED, DEAF_TARGET, ""),
         (Claim.ISOLATED, DEAD_TARGET, "its target answers nobody"),
-        (Claim.ISOLATED, DEAD_TARGET_APART, "its target is dead"),
+        (Claim.ISOLATED, DEAD_TARGET_APART, "its target answers nobody"),
         (Claim.NOTHING, REACHED, ""),
         (Claim.UNKNOWABLE, REACHED, ""),
     ],

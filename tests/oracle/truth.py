@@ -11,15 +11,25 @@ import itertools
 import socket
 import struct
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from tests.oracle.capture import Capture, Heard, captured
 from tests.oracle.host_pings import HostPings
-from tests.oracle.light_lab import HOST, LAN, STATION, STATION_MAC, LightLab, address, mac, tap
-from tests.oracle.packets import Address, Kind, Packet, built
+from tests.oracle.light_lab import (
+    CRIER,
+    HOST,
+    LAN,
+    STATION,
+    STATION_MAC,
+    LightLab,
+    address,
+    mac,
+    tap,
+)
+from tests.oracle.packets import EVERYBODY, Address, Kind, Packet, built
 
 PING_S: Final = 0.4
 _STRAY_S: Final = 0.5  # an end that says nothing so long after that is frozen
@@ -52,6 +62,7 @@ class Truth:
     left: frozenset[tuple[int, int]]  # frames of theirs were heard on their way out of the macvtap
     outside: frozenset[tuple[int, int]]  # and on the LAN
     alive: frozenset[tuple[int, int]]  # they have answered a machine on the LAN
+    awake: frozenset[tuple[int, int]]  # likewise, or at least when it has asked everybody
     apart: frozenset[int]  # no frame of the LAN is meant to come to them
 
 
@@ -112,21 +123,12 @@ class Oracle:
         }
 
     def _knock(self, number: int) -> None:
-        """Ping each end from the LAN, by a frame with a MAC that it hears."""
+        """Ask and ping each end from the LAN, by frames with a MAC that it hears."""
         frames = [
-            built(
-                Packet(
-                    Kind.ECHO,
-                    STATION[version],
-                    address(end, version),
-                    _packed(known),
-                    _packed(mac(end)),
-                    payload=_payload(number, _STATION, end, version),
-                )
-            )
+            frame
             for end in (*self._ends, HOST)
-            if (known := self._knocker(end))
             for version in _VERSIONS
+            for frame in self._knocks(end, _payload(number, _STATION, end, version), version)
         ]
         with self._lab.lan.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
             wire.bind(("far", 0))
@@ -134,10 +136,26 @@ class Oracle:
                 with suppress(OSError):  # it is down
                     wire.send(frame)
 
+    def _knocks(self, end: int, payload: bytes, version: int) -> Iterator[bytes]:
+        """Ask an end for its MAC, alone and with everybody, and ping it."""
+        if not (known := self._knocker(end)):
+            return
+        own, target = _packed(self._lab.mac(end)), address(end, version)
+        for kind, asker, to in (
+            (Kind.ECHO, STATION, own),
+            (Kind.WHO_HAS, STATION, own),
+            (Kind.WHO_HAS, CRIER, EVERYBODY),
+        ):
+            told = _packed(STATION_MAC)
+            sent = Packet(kind, asker[version], target, _packed(known), to, told, payload)
+            yield built(sent)
+
     def _knocker(self, end: int) -> str:
         """Return a MAC that a frame from the LAN may have to come to an end; "" when none may."""
         network = self._lab.network
-        if end == HOST or network.modes[end] != "source" or LAN in network.lists[end]:
+        if end == HOST:
+            return "" if network.takes_all else STATION_MAC
+        if network.modes[end] != "source" or LAN in network.lists[end]:
             return STATION_MAC
         return next((mac(other) for other in sorted(network.lists[end])), "")
 
@@ -149,7 +167,13 @@ class Oracle:
         lan: Collection[Heard],
     ) -> Truth:
         at = {self._lab.indexes[tap(end)]: end for end in self._ends}
-        macs = {_packed(mac(end)): end for end in (*self._ends, HOST)}
+        macs = {_packed(mac(end)): end for end in self._ends}
+        own = {address(HOST, version) for version in _VERSIONS}
+
+        def sender(packet: Packet) -> int | None:
+            """Return whose frame it is; in mode passthru the host and its guest share a MAC."""
+            return HOST if packet.source in own else macs.get(packet.source_mac)
+
         places = [(at[x.index], x) for x in host if x.index in at] + [(LAN, x) for x in lan]
         places += [(HOST, x) for x in host if x.index == self._lab.indexes["nic0"]]
         questions, replies = (
@@ -166,12 +190,12 @@ class Oracle:
             for cell in self._cells(source, answered or ()):
                 heard = cell.target, _payload(number, source, cell.target, cell.version)
                 (reached if heard in questions and heard in replies else by_another).add(cell)
-        knocks = {
-            _payload(number, _STATION, end, version): (end, version)
-            for end in (*self._ends, HOST)
-            for version in _VERSIONS
+        returned = {
+            (x.packet.source, x.packet.target)
+            for x in lan
+            if x.packet.kind in {Kind.REPLY, Kind.IS_AT} and not x.goes_out
         }
-        returned = {x.packet.payload for x in lan if x.packet.kind is Kind.REPLY}
+        lan_machine = {(LAN, cell.version) for cell in reached if cell.target == LAN}
         return Truth(
             frozenset(reached),
             frozenset(by_another),
@@ -179,16 +203,26 @@ class Oracle:
             frozenset(
                 (end, x.packet.source.version)
                 for end, x in places
-                if x.goes_out and (end != HOST or macs.get(x.packet.source_mac) == HOST)
+                if x.goes_out and (end != HOST or sender(x.packet) == HOST)
             ),
             frozenset(
-                (macs[x.packet.source_mac], x.packet.source.version)
+                (end, x.packet.source.version)
                 for x in lan
-                if x.packet.source_mac in macs and not x.goes_out
+                if not x.goes_out and (end := sender(x.packet)) is not None
             ),
-            frozenset(whose for payload, whose in knocks.items() if payload in returned)
-            | {(LAN, cell.version) for cell in reached if cell.target == LAN},
-            frozenset(end for end in self._ends if not self._knocker(end)),
+            alive := self._answering(returned, STATION) | lan_machine,
+            alive | self._answering(returned, CRIER),
+            frozenset(end for end in (*self._ends, HOST) if not self._knocker(end)),
+        )
+
+    def _answering(
+        self, returned: Collection[tuple[Address, Address]], asker: Mapping[int, Address]
+    ) -> frozenset[tuple[int, int]]:
+        return frozenset(
+            (end, version)
+            for end in (*self._ends, HOST)
+            for version in _VERSIONS
+            if (address(end, version), asker[version]) in returned
         )
 
     def _cells(self, source: int, answered: Iterable[Address]) -> Iterator[Cell]:

@@ -86,10 +86,11 @@ def control(
         return ControlSeen(path)
     try:
         answered = _answered(uplink, injected, deadline_s)
-    except VmnetError as error:
+        reaches = _path(uplink, beyond, asks=True)
+    except VmnetError as error:  # a filter at the uplink's egress refuses frames, too
         return ControlSeen(path, why=error.what)
     deaf = not answered and len({one.target_mac for one in injected}) > 1
-    return ControlSeen(replace(_path(uplink, beyond, asks=True), deaf=deaf), answered)
+    return ControlSeen(replace(reaches, deaf=deaf), answered)
 
 
 def _path(uplink: str, beyond: Beyond | None, *, asks: bool = False) -> UplinkPath:
