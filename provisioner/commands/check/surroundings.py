@@ -65,6 +65,8 @@ class Surroundings:
         ]
         uplinks: dict[str, Uplink] = {}
         for network in plan.networks:
+            if network.granted:
+                continue  # what its devices stand on is root's
             link = now.link(network.uplink or "")
             uplink = seen.uplink(network, None)
             if network.vlan and link and not (link.up and link.carrier):
