@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import agent_info
-from provisioner.report import consoles, matrix, terminal
+from provisioner.report import consoles, layout, matrix, terminal
 from provisioner.text import one_line, sanitize
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provisioner.report.layout import Line
     from provisioner.report.report import Report, VmStatus
 
-_WIDE = 1 << 14  # columns of a table that goes to a file or a CI runner: nothing is folded there
+_LONG = 2000  # characters of a cell
 _GUEST_TITLES = ("hostname", "OS", "kernel", "load", "disks", "says its addresses are")
 _STYLES = {"good": "green", "bad": "bold red", "warn": "yellow", "dim": "dim", "head": "bold"}
 _MOST_ERRORS = 20  # of a command that are printed; --json has all of them
@@ -217,7 +217,7 @@ def table(*titles: str) -> "Table":
     return made
 
 
-def print_table(made: "Table", width: int = _WIDE) -> None:
+def print_table(made: "Table", width: int) -> None:
     """Print a table, elsewhere than on a terminal at most `width` columns wide."""
     from rich.console import Console
 
@@ -233,27 +233,8 @@ def print_table(made: "Table", width: int = _WIDE) -> None:
 
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:
-    """Print a table of text; the first row are its titles.
-
-    On a terminal that is too narrow for whole words, each row becomes a paragraph.
-    """
-    from rich.console import Console
-    from rich.measure import Measurement
-    from rich.text import Text
-
-    made = table(*rows[0])
-    for row in rows[1:]:
-        made.add_row(*(Text(sanitize(cell)) for cell in row))
-    console = Console()
-    least = Measurement.get(console, console.options.update(max_width=_WIDE), made).minimum
-    if not sys.stdout.isatty() or least <= console.width:
-        print_table(made)
-        return
-    for row in rows[1:]:
-        typed(one_line(row[0]))
-        for title, cell in zip(rows[0][1:], row[1:], strict=True):
-            if cell:
-                typed(f"  {title}: {one_line(cell)}")
+    """Print a table of text; the first row are its titles."""
+    _lines(layout.table([[one_line(cell, _LONG) for cell in row] for row in rows], _width()))
 
 
 def _row(vm: "VmStatus") -> list[str]:

@@ -80,6 +80,51 @@ def _widths(rows: Sequence[Sequence[Span]]) -> list[int]:
     return [max(len(part.text) for part in column) for column in zip(*rows, strict=True)]
 
 
+def table(rows: Sequence[Sequence[str]], width: int) -> Iterator[Line]:
+    """Return rows of text as lines; the first row are titles, `width` 0 is without a limit.
+
+    Cells are folded between words. Where that does not do, each row becomes a paragraph.
+    """
+    least = [
+        max(len(word) for cell in column for word in _words(cell))
+        for column in zip(*rows, strict=True)
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    room = width - _GAP * (len(widths) - 1)
+    if width and sum(least) > room:
+        yield from _paragraphs(rows)
+        return
+    while width and sum(widths) > room:
+        at = max((n for n, w in enumerate(widths) if w > least[n]), key=widths.__getitem__)
+        widths[at] -= 1
+    for row in rows:
+        cells = [_folded(cell, widths[at]) for at, cell in enumerate(row)]
+        style = "head" if row is rows[0] else ""
+        for at in range(max(map(len, cells))):
+            texts = [cell[at] if at < len(cell) else "" for cell in cells]
+            line = (" " * _GAP).join(t.ljust(w) for t, w in zip(texts, widths, strict=True))
+            yield (Span(line.rstrip(), style),)
+
+
+def _words(cell: str) -> list[str]:
+    return cell.split() or [""]
+
+
+def _folded(cell: str, width: int) -> list[str]:
+    if len(cell) <= width:
+        return [cell]
+    return textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _paragraphs(rows: Sequence[Sequence[str]]) -> Iterator[Line]:
+    titles, *others = rows
+    for row in others:
+        yield (Span(row[0], "head"),)
+        for title, cell in zip(titles[1:], row[1:], strict=True):
+            if cell:
+                yield (Span(f"  {title}: {cell}"),)
+
+
 def paragraph(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
     """Return a text in lines of at most `width`, broken between words; on one line with 0."""
     if not width:

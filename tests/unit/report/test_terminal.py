@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from provisioner.check.result import Finding, Result
 from provisioner.report import terminal
-from provisioner.report.layout import Line, shortened
+from provisioner.report.layout import Line, shortened, table
 from provisioner.report.matrix import MEANING
 from provisioner.report.report import Report
 from tests.builders.report import APART, GOOD, LEAK, pair, report
@@ -112,3 +112,38 @@ def test_a_silence_that_is_not_shown_has_a_sign_of_its_own() -> None:
         if part.text.startswith("!")
     ]
     assert (worse.text, worse.style) == ("! LEAK 1/2", "bad")
+
+
+cells = st.lists(st.text("abc/.-", min_size=1, max_size=30), max_size=5).map(" ".join)
+
+
+@given(
+    st.integers(1, 5).flatmap(
+        lambda n: st.lists(st.lists(cells, min_size=n, max_size=n), min_size=2, max_size=5)
+    ),
+    st.sampled_from([0, 40, 80, 200]),
+)
+def test_a_table_keeps_every_word_whole_and_fits(rows: list[list[str]], width: int) -> None:
+    lines = text(table(rows, width))
+    told = " ".join(lines).split()
+    for row in rows[1:]:
+        for word in " ".join(row).split():
+            assert word in told
+    longest = [
+        max([len(w) for cell in column for w in cell.split()] or [0])
+        for column in zip(*rows, strict=True)
+    ]
+    if width and sum(longest) + 2 * (len(longest) - 1) <= width:
+        assert max(map(len, lines)) <= width
+    if not width:
+        assert len(lines) == len(rows)
+
+
+def test_a_cell_is_folded_between_words_and_its_row_stays_together() -> None:
+    rows = [("VM", "addresses"), ("web1", "10.0.0.1/24 fd00::1/64"), ("web2", "10.0.0.2/24")]
+    assert text(table(rows, 20)) == [
+        "VM    addresses",
+        "web1  10.0.0.1/24",
+        "      fd00::1/64",
+        "web2  10.0.0.2/24",
+    ]
