@@ -130,7 +130,7 @@ def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
         for step in report.to_do:
             typed(step)
         summary = f"{len(report.to_do)} steps to do" if report.to_do else summary
-    for text in consoles.shown(report):
+    for text in consoles.shown(report, _width()):
         typed(text)
     took = f" in {report.seconds:.1f} s" if report.seconds else ""
     typed(f"{report.plan}: {summary}{took}")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from provisioner.report.layout import paragraph
 from provisioner.report.report import Report
 
 _TROUBLE: Final = re.compile(
@@ -32,14 +33,15 @@ def telling(report: Report) -> Iterator[tuple[str, str]]:
             yield vm, "\n".join(lines[-_LINES:])
 
 
-def shown(report: Report) -> Iterator[str]:
-    """Return them as lines; each of a guest's is indented and marked.
+def shown(report: Report, width: int) -> Iterator[str]:
+    """Return them as lines of a width, 0 for a log's; each of a guest's is indented and marked.
 
     So none can be taken for one of ours, or for a command to a CI runner.
     """
     every = list(telling(report))
     for vm, text in every[:_MOST]:
         yield f"the last lines of {vm}'s console:"
-        yield from [f"  | {line}" for line in text.splitlines()] or ["  | (it has said nothing)"]
+        for line in text.splitlines() or ["(it has said nothing)"]:
+            yield from paragraph(line, width, "  | ", "  | ")
     if others := ", ".join(vm for vm, _ in every[_MOST:]):
         yield f"the consoles of {others} tell more: vmnet logs VM"

@@ -17,11 +17,11 @@ def with_consoles(consoles: dict[str, list[str]], *down: str) -> Report:
 
 
 def test_what_a_guest_that_is_up_says_while_it_boots_is_not_shown() -> None:
-    assert list(shown(with_consoles({"a": BOOT}))) == []
+    assert list(shown(with_consoles({"a": BOOT}), 0)) == []
 
 
 def test_the_end_of_a_dead_guests_console_is_shown() -> None:
-    assert list(shown(with_consoles({"a": BOOT, "b": []}, "a", "b"))) == [
+    assert list(shown(with_consoles({"a": BOOT, "b": []}, "a", "b"), 0)) == [
         "the last lines of a's console:",
         *(f"  | {line}" for line in BOOT[-20:]),
         "the last lines of b's console:",
@@ -46,7 +46,7 @@ def test_the_end_of_a_dead_guests_console_is_shown() -> None:
     ],
 )
 def test_trouble_of_a_guest_that_is_up_is_shown_from_where_it_begins(said: str) -> None:
-    lines = list(shown(with_consoles({"a": [*BOOT[:10], said, *BOOT[10:]]})))
+    lines = list(shown(with_consoles({"a": [*BOOT[:10], said, *BOOT[10:]]}), 0))
     assert lines[:4] == [
         "the last lines of a's console:", f"  | {BOOT[8]}", f"  | {BOOT[9]}", f"  | {said}",
     ]  # fmt: skip
@@ -55,8 +55,15 @@ def test_trouble_of_a_guest_that_is_up_is_shown_from_where_it_begins(said: str) 
 
 def test_of_many_dead_guests_three_consoles_are_shown_and_the_others_named() -> None:
     many = {f"web{n}": ["x"] for n in range(1, 6)}
-    lines = list(shown(with_consoles(many, *many)))
+    lines = list(shown(with_consoles(many, *many), 0))
     assert lines[::2] == [
         *(f"the last lines of web{n}'s console:" for n in (1, 2, 3)),
         "the consoles of web4, web5 tell more: vmnet logs VM",
     ]
+
+
+def test_on_a_narrow_terminal_each_part_of_a_line_is_marked() -> None:
+    said = "lab: all 12 measurements are as expected " * 4
+    lines = list(shown(with_consoles({"a": [said]}, "a"), 60))
+    assert len(lines) == 4
+    assert all(line.startswith("  | ") and len(line) <= 60 for line in lines[1:])
