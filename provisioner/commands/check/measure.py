@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from provisioner.plan.hosts import ExternalHost
 
 _MESH_S = 2.0
+_SMALL_S = 1.0
 _PAUSE_S = 0.5  # between two tries of what has a deadline
 
 Target = tuple[Pair, Address | None]
@@ -77,7 +78,7 @@ class Measuring:
                 self._add(_of_host(target) for target in others)
                 continue
             if machine := self._ends.plan.hosts.get(source):
-                self._add(_from_machine(machine, pings))
+                self._add(self._from_machine(machine, pings))
                 continue
             if self._readiness.state(source) is not GuestState.READY:
                 self._add(self._in_its_place(pings))
@@ -91,12 +92,10 @@ class Measuring:
         if not batch:
             return []
         tries: dict[Address, int] = {}
-        sizes: dict[Address, int] = {}
         for pair, address in batch:
             tries[address] = max(tries.get(address, 0), _tries(pair))
-            if pair.expected is Expected.REACHES:
-                sizes[address] = self._ends.packet(pair, address)
-        counts = {a: self._count(p) for p, a in batch if sizes.get(a)}
+        sizes = self._sizes(batch)
+        counts = {a: self._count(p) for p, a in batch if a in sizes}
         try:
             seen = self._ends.worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes, None, counts)
         except VmnetError as error:
@@ -204,12 +203,39 @@ class Measuring:
         device = host_device(self._ends.plan, net)
         deadline = max(_deadline(pair) for pair, _ in targets)
         macs = {a: self._ends.nics[p.target_key].mac for p, a in targets}
+        sizes = self._sizes(targets)
         try:
             seen = neighbours.neighbours(device, macs, deadline_s=deadline)
-            times = neighbours.ping(seen, device=device, deadline_s=deadline)
+            times = neighbours.ping(seen, device=device, deadline_s=deadline, sizes=sizes)
+            silent = [a for a in seen if a not in times and a in sizes]
+            small = neighbours.ping(silent, device=device, deadline_s=_SMALL_S) if silent else {}
         except VmnetError as error:
             return [_untested(target, error.what) for target in targets]
-        return [self._at_host(pair, a, seen.get(a), times.get(a)) for pair, a in targets]
+        vanished = {a: sizes[a] for a in small}
+        times |= small
+        return [
+            _sized(self._at_host(pair, a, seen.get(a), times.get(a)), vanished.get(a, 0))
+            for pair, a in targets
+        ]
+
+    def _from_machine(self, machine: "ExternalHost", batch: Sequence[Ping]) -> Iterable[Result]:
+        """Ping from another machine; what cannot be logged in to is not measured, never down."""
+        if machine.ssh is None:
+            return [_untested(target, "nobody knows how to log in there") for target in batch]
+        wanted: dict[Address, int] = {}
+        for pair, address in batch:
+            wanted[address] = max(wanted.get(address, 0), _tries(pair))
+        sizes = self._sizes(batch)
+        try:
+            seen = ssh_ping.ping(machine.ssh, wanted, sizes)
+        except VmnetError as error:
+            return [_untested(target, error.what) for target in batch]
+        return [_by_machine(target, seen[target[1]], sizes.get(target[1], 0)) for target in batch]
+
+    def _sizes(self, batch: Sequence[Ping]) -> dict[Address, int]:
+        """Return the bytes of the packets that have to pass, where one is known."""
+        reaching = [(p, a) for p, a in batch if p.expected is Expected.REACHES]
+        return {a: size for p, a in reaching if (size := self._ends.packet(p, a))}
 
     def _at_host(
         self, pair: Pair, address: Address, seen: neighbours.Seen | None, took: float | None
@@ -319,23 +345,17 @@ def _probed(target: Target, question: Probe, ask: Callable[[Probe], Probed], by:
     return Result(*target, found.reached, found.seconds, note, by, seen=found)
 
 
-def _from_machine(machine: "ExternalHost", batch: Sequence[Ping]) -> Iterable[Result]:
-    """Ping from another machine; what cannot be logged in to is not measured, never down."""
-    if machine.ssh is None:
-        return [_untested(target, "nobody knows how to log in there") for target in batch]
-    wanted: dict[Address, int] = {}
-    for pair, address in batch:
-        wanted[address] = max(wanted.get(address, 0), _tries(pair))
-    try:
-        seen = ssh_ping.ping(machine.ssh, wanted)
-    except VmnetError as error:
-        return [_untested(target, error.what) for target in batch]
-    return [_by_machine(target, seen[target[1]]) for target in batch]
-
-
-def _by_machine(target: Target, found: Probed) -> Result:
+def _by_machine(target: Target, found: Probed, size: int) -> Result:
     by, sent = (None, 1) if found.reached is None else (Vantage.PEER, max(found.sent, 1))
-    return Result(*target, found.reached, found.seconds, found.note, by, sent)
+    result = Result(*target, found.reached, found.seconds, found.note, by, sent)
+    return _sized(result, size if found.reached and found.largest < size else 0)
+
+
+def _sized(result: Result, vanished: int) -> Result:
+    """Return a result of which it is known that packets of a size vanish, 0 for none."""
+    if not vanished or not result.reached or result.pair.expected is not Expected.REACHES:
+        return result
+    return replace(result, vanished=vanished, wrong=f"packets of {vanished} bytes do not pass")
 
 
 def _to_machines(targets: Sequence[Ping]) -> Iterable[Result]:

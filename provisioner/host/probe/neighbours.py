@@ -39,6 +39,9 @@ _REQUESTS_PER_S: Final = 200  # every guest is woken by every broadcast
 _PATIENCE: Final = 0.05  # a guest that took 10 s to boot may be noticed half a second late
 _MOST_MACS: Final = 8  # a hostile guest can make up as many as it likes
 _UNREACHABLE: Final = LOST | {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM}
+_SECRET: Final = 16  # bytes of a ping that nobody can guess
+_HEADERS: Final = {4: 28, 6: 48}  # bytes of IP's and ICMP's
+_LARGEST: Final = 1 << 16
 _SOL_RAW, _ICMP_FILTER, _ICMPV6_FILTER = 255, 1, 1  # linux/icmp.h, linux/icmpv6.h
 
 
@@ -115,9 +118,16 @@ def watch(
 
 
 def ping(
-    targets: Iterable[Address], *, device: str | None = None, deadline_s: float, tries: int = 3
+    targets: Iterable[Address],
+    *,
+    device: str | None = None,
+    deadline_s: float,
+    tries: int = 3,
+    sizes: Mapping[Address, int] | None = None,
 ) -> dict[Address, float]:
     """Ping every target at once from the host's stack; return the round trips in seconds.
+
+    `sizes` has the bytes of the IP packets that are sent, where they are not to be small.
 
     The tries are spread evenly over `deadline_s`; the end comes when all have answered, else at the
     deadline. What the host has no route to, or must not send to, is simply not in the result.
@@ -131,7 +141,7 @@ def ping(
             version: stack.enter_context(_icmp_socket(version, device))
             for version in sorted({target.version for target in wanted})
         }
-        return _Pings(sockets, wanted, scope).answered(deadline_s, tries)
+        return _Pings(sockets, wanted, sizes or {}, scope).answered(deadline_s, tries)
 
 
 @dataclass(slots=True)
@@ -183,7 +193,8 @@ class _Search:
 @dataclass(slots=True)
 class _Ping:
     target: Address
-    secret: bytes = field(default_factory=lambda: os.urandom(16))  # nobody answers for another
+    padding: int = 0
+    secret: bytes = field(default_factory=lambda: os.urandom(_SECRET))  # nobody else answers
     sent: dict[int, float] = field(default_factory=dict)
 
 
@@ -191,12 +202,17 @@ class _Pings:
     """Some targets, each pinged until it answers."""
 
     def __init__(
-        self, sockets: Mapping[int, socket.socket], targets: Iterable[Address], scope: int
+        self,
+        sockets: Mapping[int, socket.socket],
+        targets: Iterable[Address],
+        sizes: Mapping[Address, int],
+        scope: int,
     ) -> None:
         self._sockets = sockets
         self._scope = scope
         self._identity = int.from_bytes(os.urandom(2))
-        self._silent = {ping.secret: ping for ping in map(_Ping, targets)}
+        pings = [_Ping(a, max(0, sizes.get(a, 0) - _HEADERS[a.version] - _SECRET)) for a in targets]
+        self._silent = {ping.secret: ping for ping in pings}
         self._seconds: dict[Address, float] = {}
         self._poll = select.poll()
         for each in sockets.values():
@@ -215,7 +231,8 @@ class _Pings:
         return self._seconds
 
     def _send(self, ping: _Ping, sequence: int) -> None:
-        message = frames.echo_request(ping.target, self._identity, sequence, ping.secret)
+        data = ping.secret + bytes(ping.padding)
+        message = frames.echo_request(ping.target, self._identity, sequence, data)
         ping.sent[sequence] = time.monotonic()
         with explained(None, _UNREACHABLE):
             self._sockets[ping.target.version].sendto(
@@ -225,16 +242,18 @@ class _Pings:
     def _receive(self, version: int, each: socket.socket) -> None:
         with explained(None, LOST):
             for _ in range(len(self._silent)):  # a flood must not keep us from the deadline
-                packet, source = each.recvfrom(2048)
+                packet, source = each.recvfrom(_LARGEST)
                 self._take(frames.echo_reply(packet, version, self._identity), source[0])
 
     def _take(self, echo: frames.Echo | None, source: str) -> None:
-        ping = self._silent.get(echo.data) if echo else None
+        ping = self._silent.get(echo.data[:_SECRET]) if echo else None
         if echo is None or ping is None or echo.sequence not in ping.sent:
+            return
+        if len(echo.data) != _SECRET + ping.padding:
             return
         if ip_address(source.partition("%")[0]).packed == ping.target.packed:
             self._seconds[ping.target] = time.monotonic() - ping.sent[echo.sequence]
-            del self._silent[echo.data]
+            del self._silent[ping.secret]
 
 
 def _icmp_socket(version: int, device: str | None) -> socket.socket:

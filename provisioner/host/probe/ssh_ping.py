@@ -11,6 +11,7 @@ from typing import Final
 
 from provisioner.check.result import NO_LOGIN, Probed
 from provisioner.errors import VmnetError
+from provisioner.guest.ping_output import ICMP_HEADER, ip_header
 from provisioner.host.system import programs
 from provisioner.plan.hosts import Login
 from provisioner.plan.ip import Address
@@ -21,24 +22,29 @@ _CONNECT_S: Final = 5
 _GRACE_S: Final = 5.0
 _TRY_S: Final = 1.5  # a ping that waits for a second, and its start
 _AT_ONCE: Final = 32
+_SMALL: Final = 56  # bytes in a ping by default
 _NO_LOGIN: Final = 255  # ssh(1): ssh itself has failed
 _WHY: Final = {97: "it has no ping", 98: "vmnet does not know the ping of its system"}
 
-_LINE: Final = re.compile(r"vmnet (\S{2,45}) (\d{1,3}) (.{0,3000})")
+_LINE: Final = re.compile(r"vmnet (\S{2,45}) (\d{1,3}) (\d{1,5}) (.{0,3000})")
 _COUNTS: Final = re.compile(r"\d{1,6} packets transmitted, (\d{1,6}) (?:packets )?received")
 _NO_ROUTE: Final = re.compile("Network is unreachable|No route to host")
 _TIME: Final = re.compile(r"time[=<](\d{1,6}(?:\.\d{1,6})?) ?ms")
 
 
-def ping(login: Login, targets: Mapping[Address, int]) -> dict[Address, Probed]:
+def ping(
+    login: Login, targets: Mapping[Address, int], sizes: Mapping[Address, int] | None = None
+) -> dict[Address, Probed]:
     """Ping addresses from another machine, side by side; `targets` has how often to try each.
 
+    `sizes` has the bytes of the IP packets that are sent, where they are not to be small; where
+    these are not answered, a small one is sent, and `largest` says what has come through.
     All of it has one deadline. Raises VmnetError when the machine cannot be logged in to, or prints
     nothing in time; what it prints of each address is in the answer.
     """
-    words = [f"{address}/{tries}" for address, tries in targets.items()]
+    words = [f"{a}/{tries}/{_payload(a, (sizes or {}).get(a, 0))}" for a, tries in targets.items()]
     rounds = -(-len(words) // _AT_ONCE)
-    deadline_s = _CONNECT_S + rounds * max(targets.values(), default=0) * _TRY_S + _GRACE_S
+    deadline_s = _CONNECT_S + rounds * (max(targets.values(), default=0) + 1) * _TRY_S + _GRACE_S
     argv = [*command(login), "sh", "-s", "--", *words]
     try:
         ran = programs.run(argv, timeout_s=deadline_s, input=template("ssh-ping.sh"), check=False)
@@ -68,11 +74,16 @@ def answers(output: str, targets: Mapping[Address, int]) -> dict[Address, Probed
     for line in filter(None, map(_LINE.fullmatch, output.splitlines())):
         address = by_text.get(line[1])
         if address and address not in found:
-            found[address] = _answer(line[3], min(int(line[2]), targets[address]))
+            size = int(line[3]) + ip_header(address) + ICMP_HEADER
+            found[address] = _answer(line[4], min(int(line[2]), targets[address]), size)
     return found
 
 
-def _answer(printed: str, tries: int) -> Probed:
+def _payload(address: Address, size: int) -> int:
+    return max(_SMALL, size - ip_header(address) - ICMP_HEADER)
+
+
+def _answer(printed: str, tries: int, size: int) -> Probed:
     counted = _COUNTS.search(printed)
     if not counted and _NO_ROUTE.search(printed):
         return Probed(reached=False, note="it has no route there", sent=tries)
@@ -84,7 +95,8 @@ def _answer(printed: str, tries: int) -> Probed:
     if int(counted[1]) == 0:
         return Probed(reached=False, note="no answer to ping", sent=tries)
     seconds = float(took[1]) / 1000 if took else None
-    return Probed(reached=True, seconds=seconds, note="ping", sent=max(tries, 1), answered=1)
+    note, sent = f"ping of {size} bytes", max(tries, 1)
+    return Probed(reached=True, seconds=seconds, note=note, sent=sent, answered=1, largest=size)
 
 
 def _no_login(login: Login, why: str) -> VmnetError:

@@ -161,7 +161,7 @@ def test_a_machine_that_cannot_be_read_makes_no_other_complaint() -> None:
     assert len(complaints(text.replace("ssh: admin@nas", "ssh: -x"))) == 2  # what, and its mend
 
 
-PONG = "vmnet 10.0.0.2 1 PING 1 packets transmitted, 1 received, 0% packet loss time=500 ms"
+PONG = "vmnet 10.0.0.2 1 1472 PING 1 packets transmitted, 1 received, 0% packet loss time=500 ms"
 
 
 def read(printed: str, asked: dict[str, int]) -> dict[str, Probed]:
@@ -172,13 +172,20 @@ def read(printed: str, asked: dict[str, int]) -> dict[str, Probed]:
 def test_what_a_machine_has_said_is_read() -> None:
     said = (
         f"motd\n{PONG}\n"
-        "vmnet 10.0.0.3 4 PING 1 packets transmitted, 0 received, 100% packet loss\n"
-        "vmnet fd00::2 2 ping: connect: Network is unreachable\n"
-        "vmnet fd00::3 2 ping: invalid option -- W\n"
+        "vmnet 10.0.0.3 4 56 PING 1 packets transmitted, 0 received, 100% packet loss\n"
+        "vmnet fd00::2 2 56 ping: connect: Network is unreachable\n"
+        "vmnet fd00::3 2 56 ping: invalid option -- W\n"
     )
     asked = {"10.0.0.2": 4, "10.0.0.3": 4, "fd00::2": 4, "fd00::3": 4, "10.0.0.4": 4}
     assert read(said, asked) == {
-        "10.0.0.2": Probed(reached=True, seconds=0.5, note="ping", sent=1, answered=1),
+        "10.0.0.2": Probed(
+            reached=True,
+            seconds=0.5,
+            note="ping of 1500 bytes",
+            sent=1,
+            answered=1,
+            largest=1500,
+        ),
         "10.0.0.3": Probed(reached=False, note="no answer to ping", sent=4),
         "fd00::2": Probed(reached=False, note="it has no route there", sent=2),
         "fd00::3": Probed(None, note="cannot be tested: its ping says ping: invalid option -- W"),
@@ -191,4 +198,4 @@ def test_a_machine_speaks_of_what_it_was_asked_once() -> None:
     )
     assert set(read(said, {"10.0.0.2": 1})) == {"10.0.0.2"}
     assert read(said, {"10.0.0.2": 1})["10.0.0.2"].reached
-    assert read("vmnet 10.0.0.2 999 \x1b]0;x\x07", {"10.0.0.2": 1})["10.0.0.2"].reached is None
+    assert read("vmnet 10.0.0.2 999 56 \x1b]0;x\x07", {"10.0.0.2": 1})["10.0.0.2"].reached is None
