@@ -15,6 +15,7 @@ from provisioner.network.devices import host_device, host_mac, uplink_of
 from provisioner.plan.checks import GATEWAY, HOST
 from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.ip import is_address
+from provisioner.plan.nic_id import NicId
 from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
 from provisioner.reachability.mode_table import End, EndKind, Hop
@@ -69,6 +70,7 @@ def explain(
 ) -> Explanation:
     """Explain how `source` reaches `target`, each a VM, "host", "gateway" or an address.
 
+    A VM stands for its first NIC on the network that both are on, VM.NUMBER for that NIC alone.
     `reflects` is whether the switch behind a NIC sends frames back, as far as anybody has
     measured it. Raises VmnetError when one of them is not in the plan.
     """
@@ -83,22 +85,24 @@ def explain(
 
 def _network(plan: "Plan", source: str, target: str) -> "Network":
     vms = {vm.name: vm for vm in plan.vms}
-    for name in (source, target):
-        if not (name in {*vms, HOST, GATEWAY, *plan.hosts} or is_address(name)):
+    nics = {name: _nics(plan, name) for name in (source, target)}
+    for name, found in nics.items():
+        if not (found or name in {*vms, HOST, GATEWAY, *plan.hosts} or is_address(name)):
             raise VmnetError(
                 f'the plan {plan.name} has no VM "{name}"',
                 fix=f"its VMs: {', '.join(vms)}; or host, gateway, a name of hosts:, an address",
                 status=Exit.BAD_INPUT,
             )
-    ends = [vms[name] for name in (source, target) if name in vms]
-    if not ends or source == target:
+    ends = [keys for keys in nics.values() if keys]
+    if not ends or source == target or len({keys[0].vm for keys in ends}) < len(ends):
         raise VmnetError(
             "a way has two ends, one of them a VM at least",
             fix="as in: vmnet explain web1 db1",
             status=Exit.BAD_INPUT,
         )
-    common = set.intersection(*({nic.network for nic in vm.nics} for vm in ends))
-    shared = [plan.network(nic.network) for nic in ends[0].nics if nic.network in common]
+    common = set.intersection(*({plan.nic(key).network for key in keys} for keys in ends))
+    networks = [plan.network_of(key) for key in ends[0]]
+    shared = [network for network in networks if network.name in common]
     if not shared:
         raise VmnetError(
             f"{source} and {target} share no network: only a router between them could help",
@@ -110,16 +114,20 @@ def _network(plan: "Plan", source: str, target: str) -> "Network":
     return next(near, shared[0])
 
 
+def _nics(plan: "Plan", name: str) -> list[NicId]:
+    """Return the NICs that VM or VM.NUMBER means, in the order of the plan."""
+    return [key for key, _ in plan.nics() if name in {key.vm, str(key)}]
+
+
 def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _NamedEnd:
     mac = host_mac(plan, network)
     if name == HOST:
         host = host_end(network)
         return _NamedEnd(name, host.kind, host.mode, host_device(plan, network), mac)
-    found = next(((key, nic) for key, nic in plan.nics_on(network) if key.vm == name), None)
-    if found is None:
+    on = (key for key in _nics(plan, name) if plan.nic(key).network == network.name)
+    if (key := next(on, None)) is None:
         return _NamedEnd(name, EndKind.OUTSIDE)
-    key, nic = found
-    settings = settings_on(network, nic)
+    settings = settings_on(network, plan.nic(key))
     return _NamedEnd(
         name,
         EndKind.GUEST,

@@ -167,3 +167,45 @@ def test_a_machine_is_met_on_the_network_that_it_lies_in() -> None:
     plan = load(text, "p").plan
     assert ways.explain(plan, assign(plan), "nas", "a").network == "two"
     assert ways.explain(plan, assign(plan), "a", "gateway").network == "one"
+
+
+SEVERAL = """\
+name: lab
+networks: {lan: {uplink: nic0, subnet: 10.0.0.0/24}, dmz: {uplink: nic1, subnet: 10.1.0.0/24}}
+vms:
+  a: {nics: [dmz, lan, {network: lan, mode: private}]}
+  b: {nics: [lan, dmz]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ends", "network", "verdict"),
+    [
+        (("a", "b"), "dmz", "reaches"),
+        (("b", "a"), "lan", "reaches"),
+        (("a.1", "b"), "lan", "reaches"),
+        (("b", "a.2"), "lan", "must not reach"),
+        (("a.0", "b.1"), "dmz", "reaches"),
+    ],
+)
+def test_one_nic_of_several_is_explained_by_its_number(
+    ends: tuple[str, str], network: str, verdict: str
+) -> None:
+    plan = load(SEVERAL, "p").plan
+    found = ways.explain(plan, assign(plan), *ends, reflects=False)
+    assert (found.network, found.verdict) == (network, verdict)
+    assert (found.source, found.there[0].at) == (ends[0], ends[0])
+
+
+@pytest.mark.parametrize(
+    ("ends", "what"),
+    [
+        (("a.1", "a.2"), "a way has two ends"),
+        (("a.0", "b.0"), "a.0 and b.0 share no network"),
+        (("a.9", "b"), 'the plan lab has no VM "a.9"'),
+    ],
+)
+def test_two_nics_between_which_there_is_no_way(ends: tuple[str, str], what: str) -> None:
+    plan = load(SEVERAL, "p").plan
+    with pytest.raises(VmnetError, match=what):
+        ways.explain(plan, assign(plan), *ends)
