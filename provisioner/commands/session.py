@@ -171,20 +171,21 @@ class Session(HostSession):
             link = here.device_of(network)
             if not network.uplink or link is None or not (link.up and link.carrier):
                 continue
-            wanted = {
-                address: self.nics[key].mac
-                for address, key in here.static_addresses(network).items()
-                if key.vm in fresh
-            }
-            if wanted:
+            static = here.static_addresses(network)
+            keys = {address: key for address, key in static.items() if key.vm in fresh}
+            if keys:
+                wanted = {address: self.nics[key].mac for address, key in keys.items()}
                 call = self.worker.call(address_claims.claims, link.name, wanted, _PROBE_S)
-                asked.append((network, wanted, call))
+                asked.append((network, keys, call))
+        own: dict[str, set[str]] = {}
+        for key, config in self.nics.items():
+            own.setdefault(key.vm, set()).add(config.mac)
         found: list[VmnetError] = []
-        for network, wanted, pending in asked:
+        for network, keys, pending in asked:
             claims = pending.result()
             if claims.unreached:
                 self.tell(f"other plans' guests on {network.uplink} not asked: {claims.unreached}")
-            owners = claims.others(wanted)
+            owners = claims.others({address: own[key.vm] for address, key in keys.items()})
             found += conflicts.owned_elsewhere(here, network, owners)
         refuse(found)
 

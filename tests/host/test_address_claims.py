@@ -32,7 +32,7 @@ def owners(wanted: dict[Address, Mac], deadline_s: float) -> dict[Address, str]:
     """Who has addresses besides those that are to have them, when all could be asked."""
     found = address_claims.claims("near", wanted, deadline_s)
     assert not found.unreached
-    return found.others(wanted)
+    return found.others({address: {mac} for address, mac in wanted.items()})
 
 
 def asked(wire: SyntheticWire, targets: dict[Address, Mac], within_s: float) -> dict[Address, Seen]:

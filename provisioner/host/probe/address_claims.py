@@ -6,7 +6,7 @@ belong to other plans or to nobody vmnet knows, and which the host's own stack c
 
 import math
 import select
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -35,10 +35,13 @@ class Claims:
     unreached: str = ""
     here: Mapping[Address, AbstractSet[str]] = field(default_factory=dict)
 
-    def others(self, wanted: Mapping[Address, Mac]) -> dict[Address, str]:
-        """Return who has addresses besides those that are to have them: the first MAC of each."""
+    def others(self, owners: Mapping[Address, Collection[str]]) -> dict[Address, str]:
+        """Return who has addresses besides their `owners`, who may: the first MAC of each.
+
+        A guest may answer for an address on any of its NICs, with the MAC of that one.
+        """
         others = {
-            address: [mac for mac in macs if mac != wanted[address]]
+            address: [mac for mac in macs if mac not in owners[address]]
             for address, macs in self.macs.items()
         }
         return {address: macs[0] for address, macs in others.items() if macs}
