@@ -106,9 +106,15 @@ def nics(answer: object, most: int = MOST) -> Iterator[AgentNic]:
     """Return the NICs in an answer to guest-network-get-interfaces, `most` of them."""
     for nic in _list(answer, most):
         name, mac = _word(nic.get("name")), _word(nic.get("hardware-address")).lower()
-        listed = _list(nic.get("ip-addresses"), most)
         if is_mac(mac) and mac != "00:00:00:00:00:00":
-            yield AgentNic(name, mac, tuple(ip for one in listed if (ip := _address(one))))
+            yield AgentNic(name, mac, tuple(addresses([nic], most)))
+
+
+def addresses(answer: object, most: int = MOST) -> Iterator[str]:
+    """Return the addresses in that answer of all devices, `most` of each, whatever they are."""
+    for nic in _list(answer, most):
+        listed = _list(nic.get("ip-addresses"), most)
+        yield from (ip for one in listed if (ip := _address(one)))
 
 
 def _address(answer: Mapping[str, object]) -> str:

@@ -4,6 +4,7 @@ Of a machine that the plan names something is promised where its address lies in
 network on an uplink: anywhere else routers decide, which only a check of the user's asks about.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -22,31 +23,40 @@ if TYPE_CHECKING:
 def pairs(plan: "Plan", nics: "Nics") -> tuple[Pair, ...]:
     """Return each guest's path to the gateways and machines outside, and the paths from them."""
     return tuple(
-        pair
-        for network in plan.networks
-        if network.uplink
-        for key, nic in plan.nics_on(network)
-        for pair in _of(plan, network, key, nic, nics[key])
+        pair for network in plan.networks if network.uplink for pair in _on(plan, network, nics)
     )
 
 
+def _on(plan: "Plan", network: "Network", nics: "Nics") -> Iterator[Pair]:
+    count = Counter(key.vm for key, _ in plan.nics_on(network))
+    for key, nic in plan.nics_on(network):
+        yield from _of(plan, network, key, nic, nics[key], shares=count[key.vm] > 1)
+
+
 def _of(
-    plan: "Plan", network: "Network", key: "NicId", nic: "Nic", config: "NicConfig"
+    plan: "Plan",
+    network: "Network",
+    key: "NicId",
+    nic: "Nic",
+    config: "NicConfig",
+    *,
+    shares: bool,
 ) -> Iterator[Pair]:
     name, (vm, number) = network.name, key
-    expected, why = _promise(vm, network, nic)
+    expected, why = _promise(str(key) if shares else vm, network, nic)
     if config.gateways:
         gateway = f"({GATEWAY})" if any(x.name == GATEWAY for x in plan.vms) else GATEWAY
         at = config.gateways
-        yield Pair(name, vm, gateway, expected, why, at, nic=number, source_nic=number)
+        yield Pair(name, vm, gateway, expected, why, at, number, number, source_shares=shares)
     if not (config.static or config.dhcp or config.ra):
         return
     for host, machine in plan.hosts.items():
         at = machine.on(network.subnet)
         if at:
-            yield Pair(name, vm, host, expected, why, at, nic=number, source_nic=number)
+            yield Pair(name, vm, host, expected, why, at, number, number, source_shares=shares)
         if at and machine.ssh:
-            yield Pair(name, host, vm, expected, why, config.static, nic=number)
+            own = config.static
+            yield Pair(name, host, vm, expected, why, own, nic=number, target_shares=shares)
 
 
 def _promise(vm: str, network: "Network", nic: "Nic") -> tuple[Expected, str]:

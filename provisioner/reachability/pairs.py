@@ -1,10 +1,10 @@
 """What the modes of a plan promise: who must reach whom, and who must not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from itertools import permutations
+from itertools import permutations, product
 from typing import TYPE_CHECKING
 
 from provisioner.network import addressing
@@ -53,6 +53,19 @@ class Pair:
     within_s: float = 0.0  # the user's deadline; 0: what is usual
     version: int = 0  # of IP, when one alone is asked about
     or_refused: bool = False  # what refuses counts as isolated, as the user has written
+    # Whether the guest has other NICs on this network: then it is about one of them alone.
+    source_shares: bool = False
+    target_shares: bool = False
+
+    @property
+    def source_label(self) -> str:
+        """The source as reports name it: VM.NUMBER where its VM has several NICs on the network."""
+        return str(self.source_key) if self.source_shares else self.source
+
+    @property
+    def target_label(self) -> str:
+        """The target as reports name it, as the source."""
+        return str(self.target_key) if self.target_shares else self.target
 
     @property
     def source_key(self) -> NicId:
@@ -92,35 +105,40 @@ class Promises:
         ]
 
     def between(self, source: str, target: str) -> Iterator[Pair]:
-        """Return what is promised from `source` to `target`, one pair for each shared network.
+        """Return what is promised from `source` to `target`, for each two NICs on a network.
 
         Each end is a VM or HOST. The work does not depend on how many other VMs the plan has.
         """
-        return filter(None, (segment.pair(source, target) for segment in self._segments))
+        for segment in self._segments:
+            yield from segment.pairs(source, target)
 
     def everything(self) -> Iterator[Pair]:
         """Return every pair of ends that share a network, network by network."""
         for segment in self._segments:
-            yield from filter(None, (segment.pair(*ends) for ends in segment.directions()))
+            for ends in segment.directions():
+                yield from segment.pairs(*ends)
 
 
 def pairs(
     plan: "Plan", nics: Nics, facts: Facts, reflects: Mapping[str, bool] | None = None
 ) -> tuple[Pair, ...]:
-    """Return every pair of ends that share a network, with what its modes promise."""
+    """Return every pair of NICs, and of a NIC and the host, that share a network.
+
+    Each has what its modes promise; there is none of two NICs of one VM.
+    """
     return tuple(Promises(plan, nics, facts, reflects).everything())
 
 
 def _nics_on(
     plan: "Plan", network: "Network", nics: Nics, modes: Mapping[NicId, Mode]
-) -> "dict[str, _Nic]":
-    """Return each VM's first NIC on the network; `modes` are those that no plan can choose."""
-    found: dict[str, _Nic] = {}
+) -> "dict[str, list[_Nic]]":
+    """Return each VM's NICs on the network; `modes` are those that no plan can choose."""
+    found: dict[str, list[_Nic]] = {}
     for key, nic in plan.nics_on(network):
         settings = settings_on(network, nic)
         mode = modes.get(key, settings.mode)
         up = nic.link is LinkState.UP
-        found.setdefault(key.vm, _Nic(key.number, mode, settings.allow, up, nics[key]))
+        found.setdefault(key.vm, []).append(_Nic(key, mode, settings.allow, up, nics[key]))
     return found
 
 
@@ -138,17 +156,18 @@ class _Segment:
 
     network: "Network"
     nics: Nics
-    ends: "Mapping[str, _Nic]"
+    ends: "Mapping[str, Sequence[_Nic]]"  # by VM
     met: "tuple[Address, ...]"
     host_mac: str
     reflects: bool | None = None  # measured
 
     @cached_property
-    def allowed(self) -> Mapping[str, frozenset[str]]:
-        """The MACs in the source list of each VM."""
+    def allowed(self) -> Mapping[NicId, frozenset[str]]:
+        """The MACs in the source list of each NIC."""
         return {
-            vm: frozenset(addressing.source_macs(end.allow, self.nics, self.host_mac))
-            for vm, end in self.ends.items()
+            nic.key: frozenset(addressing.source_macs(nic.allow, self.nics, self.host_mac))
+            for nics in self.ends.values()
+            for nic in nics
         }
 
     def directions(self) -> Iterator[tuple[str, str]]:
@@ -158,57 +177,66 @@ class _Segment:
             yield HOST, vm
             yield vm, HOST
 
-    def pair(self, source: str, target: str) -> Pair | None:
-        """Return what is promised of one direction; None where one end is not on this network."""
+    def pairs(self, source: str, target: str) -> Iterator[Pair]:
+        """Return what is promised of one direction; nothing where an end is not on this network."""
         if HOST in {source, target}:
-            return self._with_host(source, target)
-        one, other = self.ends.get(source), self.ends.get(target)
-        if not one or not other or one is other:
-            return None
-        a, b = self._end(source, other.config.mac), self._end(target, one.config.mac)
-        expected, why = self._promise(a, b, source, target)
+            vm = target if source == HOST else source
+            yield from filter(None, (self._with_host(source, e) for e in self.ends.get(vm, ())))
+        elif source != target:
+            for one, other in product(self.ends.get(source, ()), self.ends.get(target, ())):
+                yield self._between(one, other)
+
+    def _between(self, one: "_Nic", other: "_Nic") -> Pair:
+        a, b = self._end(one, other.config.mac), self._end(other, one.config.mac)
+        expected, why = self._promise(a, b, one, other)
         return Pair(
             self.network.name,
-            source,
-            target,
+            one.key.vm,
+            other.key.vm,
             expected,
             why,
             other.config.static,
-            nic=other.number,
-            source_nic=one.number,
+            nic=other.key.number,
+            source_nic=one.key.number,
+            source_shares=self._shares(one),
+            target_shares=self._shares(other),
         )
 
-    def _with_host(self, source: str, target: str) -> Pair | None:
-        """Return what is promised of a guest and the host, one direction."""
-        network, vm = self.network, target if source == HOST else source
-        end = self.ends.get(vm)
-        if not end or network.granted:
-            return None  # granted: the uplink is root's, this user may send no frames there
-        expected, why = self._promise(self._end(vm, self.host_mac), host_end(network), vm)
+    def _with_host(self, source: str, end: "_Nic") -> Pair | None:
+        """Return what is promised of a guest's NIC and the host, one direction."""
+        network, (vm, number) = self.network, end.key
+        if network.granted:
+            return None  # the uplink is root's, this user may send no frames there
+        expected, why = self._promise(self._end(end, self.host_mac), host_end(network), end)
         if network.switch and expected is Expected.REACHES:
             why = _FAR_SIDE
+        name, shares = network.name, self._shares(end)
         if source == HOST:
-            return Pair(network.name, HOST, vm, expected, why, end.config.static, nic=end.number)
-        at = network.switch_addresses if network.switch else self.met
-        if not at or not (end.config.static or end.config.dhcp):
+            at = end.config.static
+            return Pair(name, HOST, vm, expected, why, at, nic=number, target_shares=shares)
+        met = network.switch_addresses if network.switch else self.met
+        if not met or not (end.config.static or end.config.dhcp):
             return None  # nobody knows where to ask, or from which address
-        nic = end.number
-        return Pair(network.name, vm, HOST, expected, why, at, nic=nic, source_nic=nic)
+        return Pair(name, vm, HOST, expected, why, met, number, number, source_shares=shares)
 
-    def _promise(self, a: End, b: End, *vms: str) -> tuple[Expected, str]:
+    def _promise(self, a: End, b: End, *nics: "_Nic") -> tuple[Expected, str]:
         """Return what is promised; only a measurement knows whether a NIC's switch reflects."""
-        if down := next((vm for vm in vms if not self.ends[vm].up), ""):
-            return Expected.ISOLATED, f"the link of {down} is down"
+        if down := next((nic for nic in nics if not nic.up), None):
+            name = down.key if self._shares(down) else down.key.vm
+            return Expected.ISOLATED, f"the link of {name} is down"
         switch = self.network.switch
         return promise(a, b, switch.hairpin if switch else self.reflects)
 
-    def _end(self, vm: str, other_mac: str) -> End:
-        return End(self.ends[vm].mode, lists=other_mac in self.allowed[vm])
+    def _end(self, nic: "_Nic", other_mac: str) -> End:
+        return End(nic.mode, lists=other_mac in self.allowed[nic.key])
+
+    def _shares(self, nic: "_Nic") -> bool:
+        return len(self.ends[nic.key.vm]) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Nic:
-    number: int
+    key: NicId
     mode: Mode
     allow: tuple[str, ...]
     up: bool

@@ -13,7 +13,7 @@ _EACH = 4
 
 
 def sample(pairs: Sequence[Pair], vms: AbstractSet[str], each: int = _EACH) -> tuple[Pair, ...]:
-    """Choose pairs so that every VM asks and is asked at least `each` times, where it can be.
+    """Choose pairs so that every NIC asks and is asked at least `each` times, where it can be.
 
     Pairs with the host, with machines outside, and what the user has asked for are never left out.
     """
@@ -21,7 +21,7 @@ def sample(pairs: Sequence[Pair], vms: AbstractSet[str], each: int = _EACH) -> t
     asked: Counter[tuple[str, str]] = Counter()
     chosen = set()
     for pair in sorted(pairs, key=_shuffled):
-        mine, others = (pair.network, pair.source), (pair.network, pair.target)
+        mine, others = (pair.network, pair.source_label), (pair.network, pair.target_label)
         plain = pair.asked == PING and pair.source in vms and pair.target in vms
         if plain and asking[mine] >= each and asked[others] >= each:
             continue
@@ -33,4 +33,4 @@ def sample(pairs: Sequence[Pair], vms: AbstractSet[str], each: int = _EACH) -> t
 
 
 def _shuffled(pair: Pair) -> int:
-    return crc32(f"{pair.network} {pair.source} {pair.target} {pair.asked}".encode())
+    return crc32(f"{pair.network} {pair.source_label} {pair.target_label} {pair.asked}".encode())

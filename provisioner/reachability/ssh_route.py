@@ -47,6 +47,8 @@ class Routes:
         """
         pairs = [p for p in self._promises.between(source, target) if p.expected in _ORDER]
         pairs.sort(key=lambda pair: _ORDER.index(pair.expected))
+        best = {pair.target_key: pair for pair in reversed(pairs)}  # whatever NIC the source takes
+        pairs = [pair for pair in pairs if best[pair.target_key] is pair]
         found = [self._way(p.target_key, p.network, p.expected is Expected.REACHES) for p in pairs]
         if source == HOST:
             granted = (
@@ -66,7 +68,7 @@ class Routes:
     def no_way(self, target: str, source: str) -> VmnetError:
         """Return why no way leads there, and which other ways into the guest there are."""
         pairs = self._promises.between(source, target)
-        reasons = [f"on {pair.network}: {pair.why}" for pair in pairs]
+        reasons = list(dict.fromkeys(f"on {pair.network}: {pair.why}" for pair in pairs))
         fixes = [f"vmnet exec {target} -- …, vmnet cp and vmnet console {target} need no network"]
         if source == HOST and (through := next(self.jumps(target), "")):
             fixes.append(f"or go through another guest: --jump {through}")

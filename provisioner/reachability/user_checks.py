@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from itertools import product
 from typing import TYPE_CHECKING
 
-from provisioner.plan.checks import AUTO, GATEWAY, HOST, Check, What
+from provisioner.plan.checks import AUTO, GATEWAY, HOST, PING, Check, What
 from provisioner.plan.ip import is_address
 from provisioner.plan.nic_id import NicId
 from provisioner.plan.rules.checks import is_on, matching
@@ -55,27 +56,36 @@ class _Line:
                 yield self._outward(source)
             for target in self._there(targets):
                 if source != target:
-                    yield self._between(source, target)
+                    yield from self._between(source, target)
 
     def _there(self, vms: list[str]) -> list[str]:
         """Leave out those of a pattern's VMs that are not on the network that is named."""
         wanted = self.check.network
         return [vm for vm in vms if not wanted or is_on(self.plan.vm(vm), wanted)]
 
-    def _between(self, source: str, target: str) -> Pair:
-        """Choose the NICs: on the network that is named, or on one that both are on."""
+    def _between(self, source: str, target: str) -> Iterator[Pair]:
+        """Choose the NICs: on the network that is named, or the source's first that both are on.
+
+        What must come through is asked of the first NIC on it, what must not of all.
+        """
         mine, there = self._networks(source), self._networks(target)
         wanted = self.check.network
-        shared = [name for name in there if wanted in {"", name} and (not mine or name in mine)]
+        shared = [name for name in mine or there if wanted in {"", name} and name in there]
         network = (shared or list(there))[0]
-        addresses = self._of_version(self.nics[NicId(target, there[network])].static)
-        return self._pair(network, source, target, addresses, there[network], mine.get(network, 0))
+        own = mine.get(network, [0])[: None if self.check.asked == PING else 1]
+        ways = product(own, there[network])
+        for number, nic in [next(ways)] if self.check.reaches else ways:
+            addresses = self._of_version(self.nics[NicId(target, nic)].static)
+            yield self._pair(network, source, target, addresses, nic, number)
 
     def _outward(self, source: str) -> Pair:
+        """Choose the NIC: on the network that is named, or the first on which the target is."""
         check = self.check
         mine = self._networks(source)
-        network = check.network or next(iter(mine), self.plan.networks[0].name)
-        nic = mine.get(network, 0)
+        first = next(iter(mine), self.plan.networks[0].name)
+        near = (name for name in mine if self._is_near(source, name, mine[name][0]))
+        network = check.network or next(near, first)
+        nic = mine.get(network, (0,))[0]
         addresses: _Addresses = ()
         if check.target == HOST:
             addresses = self.met.get((source, network), ())
@@ -90,15 +100,36 @@ class _Line:
         at = (None,) if asks_by_name else self._of_version(addresses)
         return self._pair(network, source, check.target or check.asked.text, at, nic, nic)
 
-    def _networks(self, end: str) -> dict[str, int]:
-        """Return the networks of a VM, with its first NIC on each; those that a machine is in."""
+    def _is_near(self, source: str, network: str, nic: int) -> bool:
+        """Return whether a target that is no VM is on a network, as far as the plan knows."""
+        target, subnet = self.check.target, self.plan.network(network).subnet
+        if target == HOST:
+            return (source, network) in self.met
+        if target == GATEWAY:
+            return bool(self.nics[NicId(source, nic)].gateways)
+        if target in self.plan.hosts:
+            return bool(self.plan.hosts[target].on(subnet))
+        return is_address(target) and any(ip_address(target) in one for one in subnet)
+
+    def _networks(self, end: str) -> dict[str, list[int]]:
+        """Return the networks of a VM, in the order of its NICs, with its NICs on each.
+
+        Those of a machine are all that it is in; the host's are not known.
+        """
         if end in self.plan.hosts:
             machine = self.plan.hosts[end]
-            return {n.name: 0 for n in self.plan.networks if n.uplink and machine.on(n.subnet)}
+            return {n.name: [0] for n in self.plan.networks if n.uplink and machine.on(n.subnet)}
         if end == HOST:
             return {}
-        nics = self.plan.vm(end).nics
-        return {nic.network: i for i, nic in reversed(list(enumerate(nics)))}
+        found: dict[str, list[int]] = {}
+        for number, nic in enumerate(self.plan.vm(end).nics):
+            found.setdefault(nic.network, []).append(number)
+        return found
+
+    def _shares(self, end: str, network: str) -> bool:
+        """Return whether an end is a VM with several NICs on a network."""
+        known = any(vm.name == end for vm in self.plan.vms)
+        return known and len(self._networks(end).get(network, ())) > 1
 
     def _of_version(self, addresses: Iterable[Address | None]) -> tuple[Address, ...]:
         version = self.check.version
@@ -121,4 +152,7 @@ class _Line:
             check.within_s,
             check.version,
             check.or_refused,
+            # Only a ping leaves by the NIC that it is about.
+            source_shares=check.asked == PING and self._shares(source, network),
+            target_shares=self._shares(target, network),
         )

@@ -31,7 +31,7 @@ def _groups(results: Iterable[Result]) -> dict[tuple[str, str], Ends]:
     for result in results:
         pair = result.pair
         kind = "" if pair.asked == PING else str(pair.asked)
-        found.setdefault((pair.network, kind), {})[pair.source, pair.target] = None
+        found.setdefault((pair.network, kind), {})[pair.source_label, pair.target_label] = None
     return found
 
 

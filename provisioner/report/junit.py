@@ -21,9 +21,9 @@ def as_junit(report: Report) -> str:
     suites = ET.Element("testsuites", name=_clean(f"vmnet {report.command} {report.plan}"))
     consoles = dict(report.consoles)
     sources = dict.fromkeys([vm.name for vm in report.vms])
-    sources |= dict.fromkeys(r.pair.source for r in report.results)
+    sources |= dict.fromkeys(r.pair.source_label for r in report.results)
     for source in sources:
-        own = [r for r in report.results if r.pair.source == source]
+        own = [r for r in report.results if r.pair.source_label == source]
         if own or source in consoles:
             suites.append(_suite(report, source, own, consoles.get(source, "")))
     if report.findings:
@@ -72,7 +72,7 @@ def _case(report: Report, result: Result) -> ET.Element:
     case = ET.Element(
         "testcase",
         name=_clean(f"{title(result)} {result.address or ''} {pair.expected}".replace("  ", " ")),
-        classname=_clean(f"{report.plan}.{pair.network}.{pair.source}"),
+        classname=_clean(f"{report.plan}.{pair.network}.{pair.source_label}"),
         time=f"{result.seconds or 0:.6f}",
     )
     if not result.met:

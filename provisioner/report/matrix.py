@@ -63,7 +63,7 @@ def grids(results: Iterable[Result]) -> list[Grid]:
     by_network: dict[str, dict[tuple[str, str], list[Result]]] = {}
     for result in results:
         cells = by_network.setdefault(result.pair.network, {})
-        cells.setdefault((result.pair.source, result.pair.target), []).append(result)
+        cells.setdefault((result.pair.source_label, result.pair.target_label), []).append(result)
     return [
         Grid(
             name,

@@ -104,7 +104,7 @@ def title(result: Result) -> str:
     """Return what was asked: `a -> b`, and the kind of check if it was not a ping."""
     pair = result.pair
     kind = "" if pair.asked == PING else f" {pair.asked}"
-    return f"{pair.source} -> {pair.target}{kind}"
+    return f"{pair.source_label} -> {pair.target_label}{kind}"
 
 
 def control(result: Result) -> tuple[str, ...]:
@@ -161,8 +161,8 @@ def _vm(vm: VmStatus) -> dict[str, object]:
 def _result(r: Result) -> dict[str, object]:
     return {
         "network": r.pair.network,
-        "from": r.pair.source,
-        "to": r.pair.target,
+        "from": r.pair.source_label,
+        "to": r.pair.target_label,
         "address": str(r.address or ""),
         "expected": str(r.pair.expected),
         "why": r.pair.why,

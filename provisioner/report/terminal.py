@@ -162,5 +162,10 @@ def _row(r: "Result") -> list[Span]:
     took = f"{r.seconds * 1000:.2f} ms" if r.seconds is not None else ""
     asked = "" if str(r.pair.asked) in {"ping", r.pair.target} else f" {r.pair.asked}"
     how = "; ".join(x for x in (str(r.by or ""), r.note) if x)
-    texts = [r.pair.source, f"{r.pair.target}{asked}", str(r.address or ""), str(r.pair.expected)]
+    texts = [
+        r.pair.source_label,
+        f"{r.pair.target_label}{asked}",
+        str(r.address or ""),
+        str(r.pair.expected),
+    ]
     return [mark, *(Span(one_line(text)) for text in [*texts, r.observed, took, how])]

@@ -42,7 +42,9 @@ class Diagnosis(EvidenceCollector):
         violated = [r for r in results if not r.met and id(r) not in reasons]
         if violated:
             self.gather(violated)
-        worked = {(r.pair.source, r.pair.target, _version(r)) for r in results if r.reached}
+        worked = {
+            (r.pair.source_label, r.pair.target_label, _version(r)) for r in results if r.reached
+        }
         for number, result in enumerate(violated):
             evidence = self._evidence(result, worked)
             if number < _FOLLOWED:
@@ -64,7 +66,7 @@ class Diagnosis(EvidenceCollector):
         network = self.plan.network(pair.network)
         address = result.address
         claimed = self.claims.get(pair.network, {})
-        other = (pair.source, pair.target, 10 - _version(result)) in worked
+        other = (pair.source_label, pair.target_label, 10 - _version(result)) in worked
         counted = result.loss or Loss(seen.sent, seen.sent - seen.answered)
         own = self.own_address(pair.source_key, _version(result))
         return Evidence(
@@ -180,7 +182,10 @@ class Diagnosis(EvidenceCollector):
             seen = mesh.answered([ask], _MESH_S).seen
         except VmnetError:
             return ()
-        return seen[ask].macs if ask in seen else ()
+        macs = seen[ask].macs if ask in seen else ()
+        return (
+            self.ends.rivals(pair.target_key, macs) if pair.target_key in self.ends.nics else macs
+        )
 
 
 def _version(result: Result) -> int:

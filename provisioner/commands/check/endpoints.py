@@ -1,6 +1,6 @@
 """What a check works on: a plan's NICs, what is behind them, and the worker."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -79,11 +79,22 @@ class Endpoints:
             if found.unreached:
                 answers.unreached[uplink] = found.unreached
             for key in on[uplink]:
-                answers.macs[key] = {a: found.macs[a] for a in addresses[key] if a in found.macs}
+                claimed = {a: self.rivals(key, found.macs.get(a, ())) for a in addresses[key]}
+                answers.macs[key] = {address: macs for address, macs in claimed.items() if macs}
                 mac = self.nics[key].mac
                 if shown := tuple(a for a in addresses[key] if mac in found.here.get(a, ())):
                     answers.alive[key] = shown
         return answers
+
+    def rivals(self, key: NicId, macs: Iterable[str]) -> tuple[str, ...]:
+        """Return who answers for a NIC, without the other NICs of its own guest.
+
+        A guest answers on each of its NICs for all of its addresses, as the kernel does by default
+        (arp_ignore in Documentation/networking/ip-sysctl.rst).
+        """
+        own = numbered(key.vm, self.plan.vm(key.vm).nics)
+        siblings = {self.nics[other].mac for other, _ in own if other != key}
+        return tuple(mac for mac in macs if mac not in siblings)
 
     def who_answers(self, vms: Collection[str], within_s: float) -> Answers:
         """Ask for the static addresses of VMs."""

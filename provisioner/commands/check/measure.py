@@ -19,6 +19,7 @@ from provisioner.check import loss
 from provisioner.check.readiness import NO_AGENT, GuestState, WireSeen
 from provisioner.check.result import Probed, Result, Vantage, no_address
 from provisioner.commands.check.endpoints import Endpoints
+from provisioner.commands.check.nic_frames import NicFrames, by_nic
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
@@ -52,6 +53,7 @@ class Measuring:
         self._readiness = readiness
         self._vms = {key.vm for key in ends.nics}
         self._targets = Counter(p.source for p in pairs for _ in p.addresses if p.asked == PING)
+        self._frames = NicFrames(ends, readiness.addresses)
 
     def start(self) -> list[threading.Thread]:
         """Begin, a thread for each source; they end when all their pairs are settled."""
@@ -84,7 +86,8 @@ class Measuring:
                 self._add(self._in_its_place(pings))
                 self._add(_untested(t, f"{source}: {NO_AGENT}") for t in others)
                 continue
-            self._add(self._by_agent(source, pings))
+            for part in by_nic(pings):
+                self._add(self._frames.judged(source, self._by_agent(source, part)))
             # One after another: they are work.
             self._add(self._in_guest(target) for target in others)
 
@@ -97,7 +100,8 @@ class Measuring:
         sizes = self._sizes(batch)
         counts = {a: self._count(p) for p, a in batch if a in sizes}
         try:
-            seen = self._ends.worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes, None, counts)
+            own = self._frames.sources(batch)
+            seen = self._ends.worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes, own, counts)
         except VmnetError as error:
             # It hangs, or has died meanwhile: what its guest can reach can still be asked.
             self._readiness.agent_failed(vm)
@@ -192,7 +196,8 @@ class Measuring:
         pair, address = target
         by = Vantage.MACVTAP
         if seen is not None:
-            return Result(pair, address, reached=True, seconds=seen.seconds, note="ARP/ND", by=by)
+            result = Result(pair, address, True, seen.seconds, "ARP/ND", by)  # noqa: FBT003
+            return self._frames.by_another(target, seen, by) or result
         if pair.target not in self._vms and not self._ends.is_near(pair, address):
             why = "a machine behind a router is asked from inside only"
             return _untested(target, f"{pair.source}: {NO_AGENT}, and {why}")
@@ -214,8 +219,8 @@ class Measuring:
         vanished = {a: sizes[a] for a in small}
         times |= small
         return [
-            _sized(self._at_host(pair, a, seen.get(a), times.get(a)), vanished.get(a, 0))
-            for pair, a in targets
+            _sized(self._at_host(t, seen.get(t[1]), times.get(t[1])), vanished.get(t[1], 0))
+            for t in targets
         ]
 
     def _from_machine(self, machine: "ExternalHost", batch: Sequence[Ping]) -> Iterable[Result]:
@@ -237,15 +242,13 @@ class Measuring:
         reaching = [(p, a) for p, a in batch if p.expected is Expected.REACHES]
         return {a: size for p, a in reaching if (size := self._ends.packet(p, a))}
 
-    def _at_host(
-        self, pair: Pair, address: Address, seen: neighbours.Seen | None, took: float | None
-    ) -> Result:
+    def _at_host(self, target: Ping, seen: neighbours.Seen | None, took: float | None) -> Result:
+        pair, address = target
         by = Vantage.HOST
         if seen is None:
             return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
-        if others := [mac for mac in seen.macs if mac != self._ends.nics[pair.target_key].mac]:
-            note = f"{', '.join(others)} answers for this address too: it is used twice"
-            return Result(pair, address, None, seen.seconds, note, by)
+        if other := self._frames.by_another(target, seen, by):
+            return other
         if took is None and (pair.expected is Expected.REACHES or self._shares_mac(pair)):
             note = "answers ARP/ND but no ping"
             return Result(pair, address, reached=False, note=note, by=by)

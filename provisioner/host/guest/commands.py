@@ -268,6 +268,14 @@ class Guests(Agent):
         ran = self.run_script("guest-probe.sh", limit_s, "pings", f"{every_s:g}", *words)
         return parsed(ran.stdout, {address for address, _ in counts})
 
+    def all_addresses(self) -> frozenset[Address]:
+        """Return all addresses that the guest has, whatever device they are on.
+
+        Link-local ones and those of the loopback's own networks are left out.
+        """
+        answer = self.ask("guest-network-get-interfaces", {})
+        return frozenset(map(ip_address, agent_info.addresses(answer, _MAX_NICS)))
+
     def addresses(self) -> dict[str, tuple[Address, ...]]:
         """Return the addresses of each NIC, by MAC, without link-local ones."""
         answer = self.ask("guest-network-get-interfaces", {})

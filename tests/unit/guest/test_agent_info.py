@@ -118,3 +118,15 @@ def test_whatever_is_answered_gives_words_of_a_bounded_size(
     text = json.dumps(words.as_json, allow_nan=False)
     assert len(text) < 1 << 20
     assert not any(hides(character) for cell in agent_info.cells(words) for character in cell)
+
+
+@given(anything)
+def test_the_addresses_of_all_devices_are_told_whatever_is_answered(answer: object) -> None:
+    assert all(len(one) <= 80 for one in agent_info.addresses(answer))
+
+
+def test_an_address_counts_on_whatever_device_it_is() -> None:
+    lo = {"name": "lo", "hardware-address": "00:00:00:00:00:00"}
+    lo["ip-addresses"] = [{"ip-address": x} for x in ("127.0.0.1", "10.0.0.2")]  # type: ignore[assignment]
+    assert list(agent_info.addresses([lo, NIC])) == ["10.0.0.2", "10.0.0.1"]
+    assert [nic.addresses for nic in agent_info.nics([lo, NIC])] == [("10.0.0.1",)]

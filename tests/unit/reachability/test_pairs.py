@@ -173,3 +173,30 @@ def test_one_pair_alone_is_promised_what_it_is_promised_among_all(
         expected = [pair for pair in everything if (pair.source, pair.target) == ends]
         assert list(promises.between(*ends)) == expected
     assert everything
+
+
+@settings(deadline=None)
+@given(plan=plans())
+def test_each_two_nics_of_two_guests_on_a_network_make_a_pair_each_way(plan: Plan) -> None:
+    found = [
+        (p.network, p.source_key, p.target_key)
+        for p in pairs(plan, assign(plan), Facts())
+        if HOST not in {p.source, p.target}
+    ]
+    expected = {
+        (network.name, one, other)
+        for network in plan.networks
+        for (one, _), (other, _) in product(plan.nics_on(network), repeat=2)
+        if one.vm != other.vm
+    }
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
+@settings(deadline=None)
+@given(plan=plans())
+def test_a_nic_has_its_number_in_its_name_exactly_where_its_guest_has_several(plan: Plan) -> None:
+    for p in pairs(plan, assign(plan), Facts()):
+        on = [key.vm for key, _ in plan.nics_on(plan.network(p.network))]
+        for label, key in ((p.source_label, p.source_key), (p.target_label, p.target_key)):
+            assert label == (str(key) if on.count(key.vm) > 1 else key.vm)

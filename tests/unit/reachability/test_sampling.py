@@ -65,3 +65,10 @@ def test_which_part_it_is_depends_on_the_names_alone() -> None:
 def test_guests_are_counted_on_each_network_by_itself() -> None:
     other = [replace(p, network="dmz") for p in MESH if p.source in {"v0", "v1"}]
     assert set(sample(MESH, set(VMS))) <= set(sample([*MESH, *other], set(VMS)))
+
+
+def test_each_nic_of_a_guest_asks_and_is_asked() -> None:
+    two = [replace(p, source_nic=1, source_shares=True) for p in MESH if p.source == "v0"]
+    one = [replace(p, source_shares=True) if p.source == "v0" else p for p in MESH]
+    asking = Counter(p.source_label for p in sample([*one, *two], set(VMS)))
+    assert min(asking["v0.0"], asking["v0.1"]) >= 4

@@ -21,7 +21,12 @@ vms:
     nics:
       - {network: lan, address: [10.0.0.12, "fd00::12"]}
       - {network: dmz, address: 10.2.0.12}
-      - lan
+      - {network: lan, address: [10.0.0.14, "fd00::14"]}
+  both:
+    nics:
+      - own
+      - {network: lan, address: [10.0.0.15, "fd00::15"]}
+      - {network: dmz, address: 10.2.0.15}
   db: {nics: [{network: dmz, address: 10.2.0.13}]}
 hosts:
   nas: {address: [10.0.0.9, "fd00::9", 10.2.0.9], ssh: nas}
@@ -47,7 +52,45 @@ def expanded(check: str) -> str:
         ),
         (
             "web2 -/> web1 ipv6",
-            "lan: web2.0 -> web1.1 at fd00::11 ipv6: must not reach\n",
+            (
+                "lan: web2.0 -> web1.1 at fd00::11 ipv6: must not reach\n"
+                "lan: web2.2 -> web1.1 at fd00::11 ipv6: must not reach\n"
+            ),
+        ),
+        (
+            "web1 -/> web2 ipv4",
+            (
+                "lan: web1.1 -> web2.0 at 10.0.0.12 ipv4: must not reach\n"
+                "lan: web1.1 -> web2.2 at 10.0.0.14 ipv4: must not reach\n"
+            ),
+        ),
+        (
+            "web2 -/> web1 tcp/22 ipv4",
+            "lan: web2.0 -> web1.1 at 10.0.0.11 tcp/22 ipv4: must not reach\n",
+        ),
+        (
+            "both -> web2 ipv4",
+            "lan: both.1 -> web2.0 at 10.0.0.12 ipv4: reaches\n",
+        ),
+        (
+            "web2 -> both",
+            "lan: web2.0 -> both.1 at 10.0.0.15 fd00::15: reaches\n",
+        ),
+        (
+            "both -> gateway",
+            "lan: both.1 -> gateway.1 at 10.0.0.1 fd00::1: reaches\n",
+        ),
+        (
+            "both -> host",
+            "own: both.0 -> host.0 at 10.1.0.1: reaches\n",
+        ),
+        (
+            "both -> nas ipv4",
+            "lan: both.1 -> nas.1 at 10.0.0.9 10.2.0.9 ipv4: reaches\n",
+        ),
+        (
+            "both -> 10.2.0.77",
+            "dmz: both.2 -> 10.2.0.77.2 at 10.2.0.77: reaches\n",
         ),
         (
             "web1 -> db",
@@ -69,6 +112,8 @@ def expanded(check: str) -> str:
             (
                 "lan: web1.1 -> web2.0 at 10.0.0.12 fd00::12: reaches\n"
                 "lan: web2.0 -> web1.1 at 10.0.0.11 fd00::11: reaches\n"
+                "lan: both.1 -> web1.1 at 10.0.0.11 fd00::11: reaches\n"
+                "lan: both.1 -> web2.0 at 10.0.0.12 fd00::12: reaches\n"
             ),
         ),
         (

@@ -148,7 +148,7 @@ def test_every_pair_of_a_plan_is_promised_this() -> None:
     assert measured.count("\n") == len(unmeasured)
     of_nic0 = "".join(line for line in measured.splitlines(keepends=True) if line[:4] == "lan:")
     assert f"{''.join(unmeasured)}\nnic0 reflects\n{of_nic0}" == (HERE / "pairs.txt").read_text()
-    assert "".join(unmeasured[12 + 4 :]) == measured[len(of_nic0) :]
+    assert "".join(unmeasured[18 + 5 :]) == measured[len(of_nic0) :]
 
 
 @pytest.mark.parametrize("way", WAYS)
