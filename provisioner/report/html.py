@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Plan
     from provisioner.report.matrix import Cell
 
+_FEW: Final = 4  # observations of a cause that are in sight
 _MOST: Final = 24  # characters of a name above a column
 _KINDS: Final = {"✓": "kept", "·": "kept", "~": "kept", "○": "unknown", "?": "unknown"}
 """The style of a cell by its symbol; all others are broken."""
@@ -59,6 +60,7 @@ def as_html(report: Report, plan: "Plan") -> str:
         kinds=_KINDS,
         drawing=drawing(plan, report.results),
         causes=sanitized([(pairs, f.what, f.fix, f.evidence) for pairs, f in causes(report)]),
+        few=_FEW,
         consoles=sanitized(report.consoles),
         telling=[vm for vm, _ in telling(report)],
         style=style,

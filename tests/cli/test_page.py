@@ -199,7 +199,7 @@ def test_the_page_fits_a_window_and_its_drawing_can_be_read(
     assert page.js("document.scrollingElement.scrollWidth") <= width
     assert page.js("document.querySelectorAll('svg .station').length") == 12
     assert page.js(OVERLAPPING) == []
-    # The boxes and the first networks are in sight; the matrix has names beside it in any place.
+    # The boxes are in sight without scrolling sideways, and so are names beside the matrix.
     assert page.js("document.querySelector('svg rect').getBoundingClientRect().right") < width * 0.7
     page.js("document.querySelector('td button').click()")
     panel = page.js("document.getElementById('details').getBoundingClientRect().bottom")
