@@ -62,7 +62,7 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
             argv += ["--file", str(file or plan or PLAN_FILE)]
             argv += ["--connection", connection] if connection else []
             argv += [w for o, p in (("--junit", junit), ("--html", html)) if p for w in (o, str(p))]
-            _watch(argv, every)
+            _watch(argv, every, plan_target(file or plan, sets, connection=connection))
         from provisioner.commands import up
 
         target = plan_target(file or plan, sets, connection=connection)
@@ -125,22 +125,28 @@ def write(report: "Report", target: "PlanTarget", junit: Path | None, html: Path
         whole_files.write_report(html, as_html(report, target.plan))
 
 
-def _watch(argv: list[str], every: float) -> NoReturn:
+def _watch(argv: list[str], every: float, target: "PlanTarget") -> NoReturn:
     """Measure again and again, each time by a vmnet of its own: nothing is held in between.
 
-    So other commands have their turn, and what they change is seen. Ends with the last status.
+    So other commands have their turn, and what they change is seen. What happens meanwhile is told
+    at once. Ends with the last status.
     """
-    from provisioner.commands.check import watch
+    from provisioner.commands.check import happenings, watch
 
     status = int(Exit.DONE)
-    before: dict[str, str] | None = None
+    before: watch.Round | None = None
     try:
-        for found in watch.rounds(argv, every):
-            if before is None:
-                output.typed_now(one_line(found.summary, 2000))
-            for line in watch.changes(before, found):
-                output.typed_now(one_line(line, 2000))
-            before, status = found.observed, found.status
+        with happenings.around(target) as around:
+            for found in watch.news(argv, every, around):
+                if isinstance(found, str):
+                    output.typed_now(one_line(found, 2000))
+                    continue
+                status = found.status  # whoever has read a line of it may end this
+                if before is None:
+                    output.typed_now(one_line(found.summary, 2000))
+                for line in watch.changes(before, found):
+                    output.typed_now(one_line(line, 2000))
+                before = found
     except KeyboardInterrupt:
         output.line("no more watching")
     raise typer.Exit(status)

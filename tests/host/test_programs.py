@@ -1,3 +1,5 @@
+import os
+import select
 import shutil
 import time
 from pathlib import Path
@@ -5,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import VmnetError
-from provisioner.host.system.programs import Finished, last_lines, run, run_as_nobody
+from provisioner.host.system.programs import (
+    Background,
+    Finished,
+    last_lines,
+    run,
+    run_as_nobody,
+)
 
 
 def test_a_program_gets_its_arguments_untouched_and_speaks_english(tmp_path: Path) -> None:
@@ -71,3 +79,20 @@ def test_a_file_that_hangs_or_cannot_be_run_is_told(tmp_path: Path) -> None:
     program.chmod(0o755)
     with pytest.raises(VmnetError, match=r"sleep 300 was not done after 0\.2 s"):
         run_as_nobody(program, ["300"], timeout_s=0.2)
+
+
+def test_a_program_in_the_background_tells_its_end_and_what_it_has_printed() -> None:
+    with Background(["sh", "-c", "read x; echo out; echo err >&2; exit 3"]) as program:
+        assert select.select([program.pidfd], [], [], 60)[0]
+        assert program.has_ended
+        assert program.finished() == Finished("out\n", "err\n", 3)
+
+
+def test_a_program_in_the_background_is_killed_with_all_it_started(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with Background(["sh", "-c", f"sleep 300 > {pipe} & wait"]):
+        reading = os.open(pipe, os.O_RDONLY)  # waits for the writer
+    assert select.select([reading], [], [], 60)[0]
+    assert os.read(reading, 1) == b""
+    os.close(reading)

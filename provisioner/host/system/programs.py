@@ -5,16 +5,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from provisioner.errors import VmnetError
 from provisioner.host.system import children, deadline, file_errors, umask
+from provisioner.signals import deferred
 
 _NOBODY = 65534
 _KILLED_S = 2.0
@@ -93,6 +95,67 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
             or "run it by hand to see the whole of what it says",
         )
     return Finished(stdout, stderr, child.returncode)
+
+
+class Background:
+    """A program that runs while something else is done.
+
+    At the end of the block it is killed, with all it has started; it dies with vmnet too. `pidfd`
+    can be read when it has ended (pidfd_open(2)).
+    """
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._argv = argv
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._out = self._stack.enter_context(tempfile.TemporaryFile())
+        self._err = self._stack.enter_context(tempfile.TemporaryFile())
+        try:
+            # What an interrupt raises while Python forks, in a hook of logging's say, is lost.
+            with deferred():
+                self._child = subprocess.Popen(
+                    self._argv,
+                    env={**os.environ, "LC_ALL": "C"},
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._out,
+                    stderr=self._err,
+                    process_group=0,
+                    preexec_fn=partial(children.die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (whoever enters this has no other threads)
+                )
+                self.pidfd = os.pidfd_open(self._child.pid)
+                self._stack.callback(self._end)
+        except OSError as error:
+            self._stack.close()
+            raise not_started(self._argv[0], error) from error
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _end(self) -> None:
+        if not self.has_ended:
+            with suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+        os.close(self.pidfd)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has."""
+        return self._child.poll() is not None
+
+    def finished(self) -> Finished:
+        """Wait for its end; return what it has printed."""
+        status = self._child.wait()
+        texts = []
+        for file in (self._out, self._err):
+            file.seek(0)
+            texts.append(file.read().decode("utf-8", "replace"))
+        return Finished(texts[0], texts[1], status)
 
 
 def run_as_nobody(program: Path, words: Sequence[str], *, timeout_s: float) -> str:

@@ -1,0 +1,158 @@
+"""What happens to a plan's links, QEMUs and agents while nobody measures: told by events.
+
+The kernel tells of links (rtnetlink) and of processes that end (pidfd_open(2)). It has no event for
+a process that is stopped, nor for a guest that falls silent: these are looked at again and again.
+"""
+
+import os
+import select
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from provisioner.host.guest import agent_pulse
+from provisioner.host.libvirt.qemu_process import process_state
+from provisioner.host.netlink.link_events import LinkEvents, LinkState, states
+from provisioner.network.devices import uplink_of
+
+if TYPE_CHECKING:
+    from provisioner.commands.target import PlanTarget
+
+_PULSE_S: Final = 0.4  # between two questions to the agents
+SILENT_S: Final = 1.5
+"""Seconds that an agent has for a sign of life. With the pause before, silence is told in 2 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedVm:
+    """A VM that runs, as a report has it: its QEMU, and the ifindexes of its macvtaps."""
+
+    name: str
+    pid: int
+    taps: tuple[int, ...]
+
+
+class Happenings:
+    """The happenings around one plan; enter it, and tell it after each round who runs."""
+
+    def __init__(self, plan: str, connection: str, uplinks: Iterable[str]) -> None:
+        self._plan = plan
+        self._connection = connection
+        self._uplinks = tuple(uplinks)
+        self._stack = ExitStack()
+        self._links = LinkEvents()
+        self._states: dict[str, LinkState] = {}
+        self._taps: dict[str, str] = {}  # macvtap to VM
+        self._processes: dict[int, WatchedVm] = {}  # by pidfd
+        self._stopped: set[int] = set()  # pids
+        self._silent: set[str] = set()  # VMs that were told
+        self._asked = 0.0
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self._links)
+        self._stack.callback(self._let_go)
+        self._states, _ = states()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def watch(self, vms: Iterable[WatchedVm], troubled: Collection[str]) -> None:
+        """Watch these VMs from now on; of the `troubled` a silent agent is known already."""
+        self._let_go()
+        _, names = states()
+        self._taps = {}
+        for vm in vms:
+            self._taps |= {names[index]: vm.name for index in vm.taps if index in names}
+            try:
+                self._processes[os.pidfd_open(vm.pid)] = vm
+            except OSError:
+                continue  # it has ended; 0 is no pid
+        self._silent = {vm for vm in self._silent if vm in troubled} | set(troubled)
+
+    def within(self, wait_s: float, until: int | None = None) -> list[str]:
+        """Return what happens within some seconds, a line each, as soon as something does.
+
+        `until` is a descriptor that ends the wait when it can be read.
+        """
+        poll = select.poll()
+        for each in (self._links.fileno(), *self._processes, *([] if until is None else [until])):
+            poll.register(each, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(max(0.0, wait_s) * 1000)}
+        told = list(self._of_processes(ready))
+        if self._links.happened():
+            told += self._of_links()
+        return told
+
+    def silences(self) -> list[str]:
+        """Ask the agents for a sign of life if it is time to; return who has fallen silent.
+
+        Only while no round runs: it asks them itself.
+        """
+        if time.monotonic() - self._asked < _PULSE_S:
+            return []
+        running = {vm.name for vm in self._processes.values() if vm.pid not in self._stopped}
+        asked = running - self._silent
+        found = agent_pulse.silent(self._plan, self._connection, asked, SILENT_S)
+        self._asked = time.monotonic()
+        self._silent |= found
+        return [
+            f"{vm}: its guest agent has not answered for {SILENT_S:g} s" for vm in sorted(found)
+        ]
+
+    def _of_processes(self, ready: Collection[int]) -> Iterator[str]:
+        for pidfd, vm in list(self._processes.items()):
+            if pidfd in ready:
+                yield f"{vm.name} has ended: its QEMU, process {vm.pid}, has gone"
+                del self._processes[pidfd]
+                os.close(pidfd)
+                continue
+            is_stopped = process_state(vm.pid) in {"T", "t"}
+            if is_stopped != (vm.pid in self._stopped):
+                self._stopped ^= {vm.pid}
+                how = "is stopped (state T)" if is_stopped else "runs on"
+                yield f"{vm.name}: its QEMU, process {vm.pid}, {how}"
+
+    def _of_links(self) -> Iterator[str]:
+        before, (self._states, _) = self._states, states()
+        named = {name: f"the uplink {name}" for name in self._uplinks}
+        named |= {name: f"the macvtap {name} of {vm}" for name, vm in self._taps.items()}
+        yield from changed(before, self._states, named, self._uplinks)
+
+    def _let_go(self) -> None:
+        for pidfd in self._processes:
+            os.close(pidfd)
+        self._processes = {}
+
+
+def around(target: "PlanTarget") -> Happenings:
+    """Return what tells of a plan's happenings."""
+    plan = target.plan
+    uplinks = dict.fromkeys(uplink_of(plan.name, network) for network in plan.networks)
+    return Happenings(plan.name, target.connection, uplinks)
+
+
+def changed(
+    before: Mapping[str, LinkState],
+    now: Mapping[str, LinkState],
+    named: Mapping[str, str],
+    cabled: Collection[str],
+) -> Iterator[str]:
+    """Return what has changed of the links in `named`, in the words that it has for each.
+
+    The carrier counts for those in `cabled` alone: macvtaps follow their uplink's.
+    """
+    for name, words in named.items():
+        was, state = before.get(name), now.get(name)
+        if was == state:
+            continue
+        if state is None:
+            yield f"{words} has gone"
+        elif was is None:
+            yield f"{words} is there"
+        elif was.up != state.up:
+            yield f"{words} {'is up' if state.up else 'has been set down'}"
+        elif name in cabled and was.carrier != state.carrier:
+            yield f"{words} {'has a carrier' if state.carrier else 'has lost its carrier'}"
