@@ -92,7 +92,7 @@ class AgentSeen:
 
     answers: bool
     connected: bool = False  # libvirt says that the guest has its port open
-    state: str = "running"  # of the VM, as libvirt says it
+    state: str = "running"  # of the VM, as libvirt says it; "" when it says nothing
     stopped: int = 0  # the pid of its QEMU, when that process is stopped (state T)
     age_s: float = 0.0  # since its QEMU has been started; 0: unknown
     error: str = ""  # what libvirt said instead of an answer
@@ -107,6 +107,8 @@ class AgentSeen:
         """What keeps the agent from answering, as far as it was seen."""
         if self.stopped:
             return f"{NO_AGENT}: its QEMU, process {self.stopped}, is stopped (state T)"
+        if not self.state:
+            return f"{NO_AGENT}: {self.error}"
         if self.state != "running":
             return f"{NO_AGENT}: libvirt says that it is {self.state}"
         connected = "connected" if self.connected else "not connected"

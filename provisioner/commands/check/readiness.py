@@ -225,7 +225,7 @@ class Readiness:
         elif vm in self._booting or (seen.is_awaited and not wire.answered):
             # Its port opens with an event; of one that is open already there is none to come.
             self._booting.add(vm)
-            opened = vm in self._opened or not seen.is_awaited
+            opened = vm in self._opened or (seen.state and not seen.is_awaited)
             if opened and time.monotonic() < self._until:
                 self._ping(vm)
         else:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _CONNECT_S: Final = 2.0  # an emulated guest is slow to greet; whoever is late is asked again
 _CLAIM_S: Final = 1.0
 _LOOK_S: Final = 2.0  # for an answer to ARP or ND
+_SLACK_S: Final = 1.0  # for libvirt, which counts in whole seconds
 _MEANWHILE_S: Final = 1.0  # an agent that takes longer is doubted: the wire is asked too
 _BOOTED_S: Final = 120.0  # so old is no guest that still boots
 
@@ -50,12 +51,14 @@ class ReadinessProbes:
         keys = [key for key in self.ends.nics if key.vm in vms]
         asked = {key: self.asked_for(key) for key in keys}
         answers = self.ends.who_has(asked, within_s)
-        failed = "; ".join((*answers.failed.values(), *answers.unreached.values()))
+        failed = (*answers.failed.values(), *answers.unreached.values())
+        if any(self.ends.plan.network_of(key).granted for key in keys):
+            failed += ("this user may send no frames there",)
         return {
             vm: WireSeen(
                 tuple(a for key in answers.macs if key.vm == vm for a in asked[key]),
                 tuple(a for key, each in answers.alive.items() if key.vm == vm for a in each),
-                failed,
+                "; ".join(failed),
             )
             for vm in vms
         }
@@ -67,13 +70,14 @@ class ReadinessProbes:
 
         One that `boots` is not asked on the wire: it need not answer yet.
         """
-        asked = self.ends.worker.call(MACHINE.agent_seen, vm, within_s)
+        limited = self.ends.worker.within(within_s + _SLACK_S)
+        asked = limited.call(MACHINE.agent_seen, vm, within_s)
         done, _ = wait([asked], _MEANWHILE_S)
         wire = None if done or boots else self.on_wire({vm})[vm]
         try:
             seen = asked.result()
         except VmnetError as error:
-            seen = AgentSeen(answers=False, error=error.what)
+            seen = AgentSeen(answers=False, state="", error=error.what)
         boots = boots or (seen.is_awaited and seen.age_s <= _BOOTED_S)
         if wire is None:
             wire = WireSeen() if seen.answers or boots else self.on_wire({vm})[vm]

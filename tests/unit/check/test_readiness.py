@@ -117,6 +117,7 @@ def test_all_that_is_missing_is_told() -> None:
     assert readiness.missing(left) == "ssh: no; agent"
 
 
+ON_NO_WIRE = "; it does not answer on the wire either"
 OWN = (ip_address("10.0.0.9"), ip_address("fd00::9"))
 SILENT_AGENTS = st.builds(
     AgentSeen,
@@ -175,6 +176,12 @@ def test_only_who_was_seen_to_answer_on_the_wire_is_measured_at_its_macvtap(
                 "its guest agent does not answer: libvirt says that it is paused; "
                 "nobody could ask it on the wire: nic0 is down"
             ),
+            "look at what it said: vmnet logs b",
+        ),
+        (
+            AgentSeen(answers=False, state="", error="libvirt has not asked it after 5 s"),
+            WireSeen(OWN),
+            "its guest agent does not answer: libvirt has not asked it after 5 s" + ON_NO_WIRE,
             "look at what it said: vmnet logs b",
         ),
         (
