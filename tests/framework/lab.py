@@ -202,7 +202,9 @@ class Lab:
         self._commands.append(running)
         return running
 
-    def vmnet(self, *words: str | Path, status: int = 0, within_s: float = PATIENCE_S) -> Ran:
+    def vmnet(
+        self, *words: str | Path, status: int | None = 0, within_s: float = PATIENCE_S
+    ) -> Ran:
         """Run a vmnet command to its end, which must have that status."""
         ran = self.start(*words).finished(status, within_s)
         self.macvtaps()

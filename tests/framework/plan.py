@@ -40,7 +40,7 @@ class PlanUp:
         """Change the plan's file."""
         self.path.write_text(f"name: {self.path.stem}\n{text}")
 
-    def up(self, *words: str, status: int = 0) -> Ran:
+    def up(self, *words: str, status: int | None = 0) -> Ran:
         """Run `vmnet up`."""
         return self.lab.vmnet("up", self.path, *words, status=status)
 
