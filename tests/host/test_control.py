@@ -60,6 +60,13 @@ def test_a_silent_guest_answers_no_control() -> None:
     assert (seen.answered, seen.path.beyond) == ({}, "10.0.0.254")
 
 
+def test_a_ping_may_be_answered_by_another_nic_of_the_guest() -> None:
+    """Routes of a guest with two NICs in a subnet name one of them for all that it sends."""
+    other = "02:00:00:00:01:99"
+    with one_private(pings_by=other) as one:
+        assert list(asked(one).answered) == [put_in(one)]
+
+
 def test_a_guest_on_a_list_is_asked_from_a_mac_that_is_listed() -> None:
     one, listed = end(1), "02:00:00:00:00:99"
     with lab([one], "source"):

@@ -32,6 +32,7 @@ class TapEnd:
     address: IPv4Address
     silent: bool = False
     claims: str = ""  # the MAC that its answers name, when it is not its own
+    pings_by: str = ""  # the MAC of another of its NICs, by which it answers pings
 
 
 @contextmanager
@@ -104,5 +105,6 @@ def _answer(end: TapEnd, frame: bytes) -> bytes | None:
         header = frame[14:26] + frame[30:34] + frame[26:30]
         icmp = b"\0\0\0\0" + frame[38:]
         checked = icmp[:2] + struct.pack("!H", frames.checksum(icmp)) + icmp[4:]
-        return frame[6:12] + own + b"\x08\x00" + header + checked
+        sender = Mac(end.pings_by).packed if end.pings_by else own
+        return frame[6:12] + sender + b"\x08\x00" + header + checked
     return None

@@ -151,8 +151,10 @@ class _Answers:
                 key = ip.destination.packed
             case _:
                 return
+        # About a stranger a guest may send by any of its NICs; who-has each NIC answers for itself.
+        any_nic = by is self._by_stranger
         for one in by.get(key, ()):
-            if device in one.devices and mac == one.target_mac:
+            if device in one.devices and (any_nic or mac == one.target_mac):
                 yield one
 
 
