@@ -1,5 +1,7 @@
 """A libvirt daemon that runs already: used where it can see the devices, and left where not."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.framework.lab import Lab, call, until
+from tests.framework.terminal import typed
 
 # A daemon of the lab's own: its files are where every daemon has them, but nobody else sees them.
 # /dev/kvm is covered: where QEMU's user may not open it, libvirt 9.0 probes QEMU for a minute.
@@ -102,6 +105,32 @@ def test_guests_are_got_into_over_a_daemon_too(host: Lab, tmp_path: Path) -> Non
     host.vmnet("cp", "-f", plan, "--way", "agent", "a:/tmp/file", back)
     assert back.read_bytes() == source.read_bytes()
     assert "ready uptime" in host.vmnet("logs", "-f", plan, "a").stdout
+    host.vmnet("down", plan)
+    assert host.snapshot() == host.before
+
+
+def test_dead_and_half_dead_guests_are_told_over_a_daemon_too(host: Lab) -> None:
+    plan = host.plan(PLAN)
+    host.vmnet("up", plan)
+    pid = host.qemus()[f"{host.name}-a"]
+    watching = host.start("check", plan, "--watch", "--every", "60")
+    try:
+        until(lambda: "measurements are as expected" in watching.stdout, "a first round")
+        typed(host, plan, "b", "kill -STOP $(pidof qemu-ga)")
+        until(lambda: "b: its guest agent has not answered for" in watching.stdout, "it is told")
+    finally:
+        watching.process.send_signal(signal.SIGINT)
+        watching.finished(None)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        report = host.vmnet("check", plan, "--json", status=5, within_s=40).report
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    said = {f["about"]: f["what"] for f in report["findings"]}
+    stopped = f"its guest agent does not answer: its QEMU, process {pid}, is stopped (state T)"
+    assert said["a"] == f"a is not up: {stopped}; it does not answer on the wire either"
+    silent = "its guest agent does not answer, though libvirt says it is connected"
+    assert said["b"].startswith(f"b: {silent}; it answers on the wire")
     host.vmnet("down", plan)
     assert host.snapshot() == host.before
 
