@@ -59,8 +59,8 @@ class Happenings:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def watch(self, vms: Iterable[WatchedVm], troubled: Collection[str]) -> None:
-        """Watch these VMs from now on; of the `troubled` a silent agent is known already."""
+    def watch(self, vms: Iterable[WatchedVm], silent: Collection[str]) -> None:
+        """Watch these VMs from now on; of the `silent` ones it is known already."""
         self._let_go()
         _, names = states()
         self._taps = {}
@@ -70,7 +70,7 @@ class Happenings:
                 self._processes[os.pidfd_open(vm.pid)] = vm
             except OSError:
                 continue  # it has ended; 0 is no pid
-        self._silent = {vm for vm in self._silent if vm in troubled} | set(troubled)
+        self._silent = set(silent)
 
     def within(self, wait_s: float, until: int | None = None) -> list[str]:
         """Return what happens within some seconds, a line each, as soon as something does.

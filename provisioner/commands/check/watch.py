@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from provisioner.check.readiness import NO_AGENT
 from provisioner.commands.check.happenings import Happenings, WatchedVm
 from provisioner.errors import VmnetError
 from provisioner.host.system import programs
@@ -28,6 +29,11 @@ class Round:
     reasons: dict[str, str]
     findings: dict[str, str] = field(default_factory=dict)  # what concerns no pair, and about whom
     vms: tuple[WatchedVm, ...] | None = None  # those that run; None: it could not be found out
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """The VMs whose agents have not answered."""
+        return frozenset(vm for what, vm in self.findings.items() if NO_AGENT in what)
 
 
 def news(words: Sequence[str], every_s: float, happenings: Happenings) -> Iterator[Round | str]:
@@ -55,7 +61,7 @@ def news(words: Sequence[str], every_s: float, happenings: Happenings) -> Iterat
                 stack.close()
                 running = None
                 if found.vms is not None:
-                    happenings.watch(found.vms, set(found.findings.values()))
+                    happenings.watch(found.vms, found.silent)
                 yield found
 
 

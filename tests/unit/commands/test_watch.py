@@ -31,7 +31,10 @@ REPORT = {
             "finding": {"what": "nothing listens there"},
         },
     ],
-    "findings": [{"what": "c: its guest agent does not answer", "about": "c"}],
+    "findings": [
+        {"what": "c: its guest agent does not answer", "about": "c"},
+        {"what": "the link of a is impaired: loss 5%", "about": "a"},
+    ],
     "vms": [{"name": "a", "pid": 17, "taps": ["/dev/tap9"]}],
 }
 FIRST = read(REPORT, "10:00:00")
@@ -42,6 +45,7 @@ PULLED = LinkState(up=True, carrier=False)
 
 def test_a_round_is_what_the_report_has() -> None:
     assert FIRST.vms == (WatchedVm("a", 17, (9,)),)
+    assert FIRST.silent == {"c"}
     assert FIRST.observed == {
         "a -> b 10.0.0.2 (reaches)": "reaches",
         "b -> a tcp/22 10.0.0.1 (reaches)": "refused",
@@ -52,6 +56,7 @@ def test_the_first_round_tells_what_is_not_as_expected() -> None:
     assert list(changes(None, FIRST)) == [
         "10:00:00 b -> a tcp/22 10.0.0.1 (reaches): refused: nothing listens there",
         "10:00:00 c: its guest agent does not answer",
+        "10:00:00 the link of a is impaired: loss 5%",
     ]
 
 
@@ -64,6 +69,7 @@ def test_a_later_round_tells_what_has_changed_and_what_has_not_not() -> None:
         "10:00:05 a -> b 10.0.0.2 (reaches): reaches -> no answer",
         "10:00:05 b -> a tcp/22 10.0.0.1 (reaches): refused -> not asked",
         "10:00:05 no more: c: its guest agent does not answer",
+        "10:00:05 no more: the link of a is impaired: loss 5%",
     ]
 
 
