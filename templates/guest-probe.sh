@@ -71,6 +71,24 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
         done
         exit 0
         ;;
+    stack) # MAC ADDRESS: what the kernel counts, how it would send to the address, what drops
+        for nic in /sys/class/net/*; do
+            read -r mac < "$nic/address" && [ "$mac" = "$1" ] && [ -e "$nic/device" ] || continue
+            read -r rx < "$nic/statistics/rx_packets"; read -r tx < "$nic/statistics/tx_packets"
+            echo "nic name ${nic##*/}"; echo "nic rx $rx"; echo "nic tx $tx"
+        done
+        cat /proc/net/snmp /proc/net/snmp6 /proc/net/netstat 2> /dev/null
+        case $2 in
+            *:*) v=-6 ignores=/proc/sys/net/ipv6/icmp/echo_ignore_all rules=ip6tables ;;
+            *) v=-4 ignores=/proc/sys/net/ipv4/icmp_echo_ignore_all rules=iptables ;;
+        esac
+        read -r ignored < $ignores # read from byte to byte it has no end of a line
+        echo "ignores $ignored"
+        ip $v route get "$2" 2>&1 | { read -r line && echo "route $line"; }
+        { command -v nft > /dev/null && nft list ruleset || $rules -S; } 2> /dev/null |
+            grep -E '\b(drop|reject|DROP|REJECT)\b' | while read -r line; do echo "drop $line"; done
+        exit 0
+        ;;
     iperf3) # ADDRESS PORT SECONDS
         command -v iperf3 > /dev/null || exit 97
         exec iperf3 -c "$1" -p "$2" -t "$3" -J 2>&1

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioner.check.isolation import Control
+from provisioner.check.stack import Stack
 from provisioner.network.exchange import FrameKind
+from provisioner.network.nft_ruleset import DropChain
 from provisioner.plan.checks import HOST, CheckSpec
 from provisioner.plan.choices import Mode, SpoofGuard
-from provisioner.plan.ip import Address
+from provisioner.plan.ip import Address, Interface
 
 
 class Point(StrEnum):
@@ -18,6 +20,7 @@ class Point(StrEnum):
 
     SOURCE = "source"  # the macvtap of the guest that asks, or the host's device
     UPLINK = "uplink"
+    FAR = "far end"  # of vmnet's own switch: what has left by the uplink comes in there
     TARGET = "target"  # the macvtap of the guest that is asked
 
 
@@ -30,11 +33,12 @@ class Heading(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A frame of the exchange was seen."""
+    """A frame of the exchange was seen, as it was sent or `changed`."""
 
     point: Point
     heading: Heading
     kind: FrameKind
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Endpoint:
     link: str = ""  # the macvtap's name
     mac: str = ""  # planned
     addresses: tuple[Address, ...] = ()  # planned or learnt
+    planned: tuple[Interface, ...] = ()  # static ones, with their prefixes
     exists: bool = True
     up: bool = True
     mode: str = ""  # as it is
@@ -69,6 +74,8 @@ class Endpoint:
     impaired: str = ""  # what `vmnet link` has done to it: "loss 5%"
     agent: bool | None = None  # whether its agent answers; None for one that has none to ask
     inside: Inside | None = None
+    stack: Stack | None = None  # its counters while it was asked once more
+    route: str = ""  # of the host: the device that its route to the other end leaves by, or why not
     alive: bool | None = None  # whether it answers who-has by the synthetic wire
     due: frozenset[int] = frozenset()  # the IP versions of which it should get an address by itself
     login: str = ""  # of another machine that asks: ssh's arguments to log in there
@@ -103,6 +110,7 @@ class Uplink:
     up: bool = True
     carrier: bool = True
     mtu: int = 0
+    far: str = ""  # the other end of vmnet's own switch
     own_switch: bool = False  # vmnet's own
     serves_dhcp: bool = False  # so does vmnet there
     reflects: bool | None = None  # measured
@@ -126,8 +134,14 @@ class Evidence:
     near: tuple[str, ...] = ()  # those of them that the source itself would receive
     source_address: Address | None = None  # the source's own, of the same version
     source_owners: tuple[str, ...] = ()  # MACs that answered who-has for that one
-    sightings: frozenset[Sighting] = frozenset()
+    measured_at: str = ""  # times of day: "10:31:02-10:31:06"
+    again_at: str = ""  # when it was asked once more, and frames were listened for
+    works_now: bool | None = None  # whether that was answered; None: nobody could ask the same
+    sightings: frozenset[Sighting] = frozenset()  # while it was asked once more
     listened: frozenset[Point] = frozenset()  # where frames could be listened for at all
+    sent_to: tuple[str, ...] = ()  # MACs that the source sent its packets for the address to
+    drop_chains: tuple[DropChain, ...] = ()  # on the devices of the way
+    answers_others: tuple[str, ...] = ()  # who else has been answered by the target, to the same
     sent: int = 0  # pings, one after another
     answered: int = 0
     largest: int = 0  # bytes of the largest IP packet that came through; 0: not tried

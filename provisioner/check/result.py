@@ -38,6 +38,7 @@ class Result:
     seen: Probed | None = None  # of a check that the user has written
     control: Control | None = None  # of a silence that is expected
     missing: int = 0  # the IP version of the address that the target should have got, and has not
+    measured: tuple[float, float] | None = None  # from when to when, by time.time()
 
     @property
     def met(self) -> bool:

@@ -18,32 +18,45 @@ class FrameKind(StrEnum):
     IS_AT = "is-at"  # ARP reply, neighbour advertisement
     REQUEST = "request"  # a ping, or the first packet of what was asked
     REPLY = "reply"
+    ASKS_BACK = "who-has back"  # the asked one's question about the asker, before it can answer
+    IS_AT_BACK = "is-at back"
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Who asks (its MAC), and the address that is asked for."""
+    """Who asks (its MAC and its address, as far as known), and the address that is asked for."""
 
     source_mac: str
     address: Address
+    source: Address | None = None
 
     def kind(self, frame: bytes) -> FrameKind | None:
         """Return what a frame is in this exchange; None when it is not part of it."""
-        wanted = self.address
+        wanted, kind = self.address, None
         match frames.parse(frame):
             case Arp(operation=1) as arp if arp.target == wanted != arp.sender:
-                return FrameKind.WHO_HAS
-            case Arp() as arp:
-                return FrameKind.IS_AT if arp.operation != 1 and arp.sender == wanted else None
-            case Nd() as nd:
-                kind = FrameKind.WHO_HAS if nd.solicits else FrameKind.IS_AT
-                return kind if nd.target == wanted else None
+                kind = FrameKind.WHO_HAS
+            case Arp(operation=1) as arp if arp.target == self.source and arp.sender == wanted:
+                kind = FrameKind.ASKS_BACK
+            case Arp(operation=2, sender=sender):
+                kind = self._of_two(sender, FrameKind.IS_AT, FrameKind.IS_AT_BACK)
+            case Nd(solicits=True, target=target):
+                kind = self._of_two(target, FrameKind.WHO_HAS, FrameKind.ASKS_BACK)
+            case Nd(target=target):
+                kind = self._of_two(target, FrameKind.IS_AT, FrameKind.IS_AT_BACK)
             case Ip(destination=destination) if destination == wanted:
-                return FrameKind.REQUEST
+                kind = FrameKind.REQUEST
             case Ip(source=source) if source == wanted:
-                return FrameKind.REPLY
+                kind = FrameKind.REPLY
             case _:
-                return None
+                pass
+        return kind
+
+    def _of_two(self, about: Address, there: FrameKind, back: FrameKind) -> FrameKind | None:
+        """Return the kind of a frame about the asked one's address, or about the asker's."""
+        if about == self.address:
+            return there
+        return back if about == self.source else None
 
     def router(self, frame: bytes) -> str:
         """Return the MAC that has forwarded a packet to the asked one, "" when it is the asker's.

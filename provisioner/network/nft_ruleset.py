@@ -41,6 +41,7 @@ _ALL_DROPPED = re.compile(
     r'(counter packets \d+ bytes \d+ |log( (prefix|level|group|flags) ("[^"]*"|\S+))* )*'
     r'(drop|reject( with [^"]*)?)( comment ".*")?'
 )
+_DROP = re.compile(r"(^|[ {:])(drop|reject)\b")
 _FORWARDING_FAMILIES: Final = frozenset({"ip", "ip6", "inet"})
 
 
@@ -53,6 +54,16 @@ class Table:
     dormant: bool
     chains: tuple[Chain, ...]
     comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DropChain:
+    """A chain that drops frames at one device: all of them, or those that its rules name."""
+
+    device: str
+    hook: str  # ingress, egress
+    table: str  # its family and its name
+    chain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +194,18 @@ def drops(tables: Iterable[Table]) -> tuple[str, ...]:
         if table.family in _FORWARDING_FAMILIES and not _is_ours(table) and not table.dormant
         for chain in table.chains
         if (how := _how_it_drops(chain))
+    )
+
+
+def drop_chains(tables: Iterable[Table]) -> tuple[DropChain, ...]:
+    """Return the chains of others that drop frames as they come in by a device or leave by it."""
+    return tuple(
+        DropChain(device, chain.hook.hook, f"{table.family} {table.name}", chain.name)
+        for table in tables
+        if not _is_ours(table) and not table.dormant
+        for chain in table.chains
+        if chain.hook and (chain.hook.policy == "drop" or any(map(_DROP.search, chain.rules)))
+        for device in filter(None, chain.hook.device.split(","))
     )
 
 

@@ -1,5 +1,6 @@
 """What came back is not what a check of the user's wants: an answer is not a dead end."""
 
+from provisioner.check.diagnosis.fixes import inside
 from provisioner.check.evidence import Evidence
 from provisioner.check.result import Finding
 from provisioner.plan.checks import What
@@ -10,17 +11,20 @@ def by_name(e: Evidence) -> Finding | None:
     if e.address or e.asked.what not in {What.DNS, What.HTTP}:
         return None
     a, reply = e.source.vm, e.value or e.note or "no answer"
-    look = f"vmnet exec {a} -- cat /etc/resolv.conf"
+    look = inside(e.source, "cat /etc/resolv.conf")
+    seen = (f"{e.asked} asked from {a}: {reply}",)
     if e.asked.what is What.DNS:
         return Finding(
             f"{a} does not resolve {e.asked.text}: {reply}",
-            f"look at its resolver: {look}; or give network {e.network} another dns",
-            about=a,
+            f"look at its resolver; {look}; or give network {e.network} another dns",
+            seen,
+            a,
         )
     return Finding(
         f"{a} does not get {e.asked}: {reply}",
-        f"look at that server, and at the resolver of {a}: {look}",
-        about=a,
+        f"look at that server, and at the resolver of {a}; {look}",
+        seen,
+        a,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from ipaddress import IPv6Address
 
-from provisioner.check.diagnosis.fixes import UP_AGAIN
+from provisioner.check.diagnosis.fixes import UP_AGAIN, inside
 from provisioner.check.evidence import Endpoint, Evidence
 from provisioner.check.result import Finding
 from provisioner.plan.ip import Address
@@ -56,7 +56,8 @@ def no_multicast(end: Endpoint) -> Finding | None:
         f"the macvtap {end.link} of {end.vm} receives no multicast (ALLMULTI is off), and IPv6 "
         "finds its neighbours by multicast",
         f"ip link set dev {end.link} allmulticast on, or: vmnet up",
-        about=end.vm,
+        (f"flags of {end.link}: ALLMULTI is off",),
+        end.vm,
     )
 
 
@@ -69,7 +70,8 @@ def held(end: Endpoint) -> Finding | None:
         f"the tap of {end.vm} ({end.link}) is open in process {', '.join(end.holders)} too: each "
         "frame goes to only one of its readers",
         f"end that process: kill {pids}",
-        about=end.vm,
+        (f"readers of {end.link} besides the VM's own: {', '.join(end.holders)}",),
+        end.vm,
     )
 
 
@@ -92,7 +94,8 @@ def agent(e: Evidence) -> Finding | None:
         f"cannot be tested: the guest agent of {e.source.vm} does not answer, and {e.asked} "
         "can be asked from inside only",
         f"look at the guest: vmnet console {e.source.vm}; its image needs qemu-guest-agent",
-        about=e.source.vm,
+        (e.note,),
+        e.source.vm,
     )
 
 
@@ -115,13 +118,14 @@ def interface(end: Endpoint) -> Finding | None:
     if end.inside and not end.inside.found:
         return Finding(
             f"{end.vm} has no NIC with the MAC {end.mac}",
-            f"start it anew: vmnet up --recreate; look inside: vmnet exec {end.vm} -- ip link",
-            about=end.vm,
+            f"{inside(end, 'ip link')}; then: reboot",
+            (f"{end.vm} lists no NIC with {end.mac}",),
+            end.vm,
         )
     if end.inside and not end.inside.up:
         return Finding(
             f"inside {end.vm} the interface with {end.mac} is down",
-            f"bring it up there: vmnet exec {end.vm} -- ip link set dev eth{end.nic} up",
+            inside(end, f"ip link set dev eth{end.nic} up"),
             (f"{end.vm} says its interface is down",),
             end.vm,
         )
@@ -149,7 +153,7 @@ def address(e: Evidence) -> Finding | None:
     if not e.address:
         return Finding(
             f"{e.target.vm} has no address",
-            f"look at who should give it one: vmnet exec {e.target.vm} -- ip addr; vmnet logs",
+            _ask_again(e.target),
         )
     version = e.address.version
     target, source = e.target.inside, e.source.inside
@@ -157,24 +161,33 @@ def address(e: Evidence) -> Finding | None:
         own = _of_version(target.addresses, version)
         has = f"it has {_listed(own)}" if own else f"it has no IPv{version} address"
         return _unconfigured(
-            e.target, f"{e.target.vm} does not have the address {e.address} inside: {has}"
+            e.target, version, f"{e.target.vm} does not have the address {e.address} inside: {has}"
         )
     if source and not _of_version(source.addresses, version):
         return _unconfigured(
-            e.source, f"{e.source.vm} has no IPv{version} address inside to ask from"
+            e.source, version, f"{e.source.vm} has no IPv{version} address inside to ask from"
         )
     return None
 
 
-def _unconfigured(end: Endpoint, what: str) -> Finding:
+def _unconfigured(end: Endpoint, version: int, what: str) -> Finding:
     addresses = _listed(end.inside.addresses) if end.inside else ""
+    own = (x for x in end.planned if x.version == version)
+    lacks = [x for x in own if not end.inside or x.ip not in end.inside.addresses]
+    put_back = inside(end, f"ip addr add {lacks[0]} dev eth{end.nic}") if lacks else ""
     return Finding(
         what,
-        f"configure it there, or start it anew: vmnet up --recreate; look: vmnet exec {end.vm} "
-        "-- ip addr",
+        put_back or _ask_again(end),
         (f"{end.vm} says: {addresses or 'no address'}",),
         end.vm,
     )
+
+
+def _ask_again(end: Endpoint) -> str:
+    """Return how to get a lease: from whom, and how to ask for it."""
+    device = f"eth{end.nic}"
+    ask = inside(end, f"udhcpc -n -q -i {device}, or networkctl renew {device}")
+    return f"look whether its network's DHCP server runs: vmnet plan; have it ask again; {ask}"
 
 
 def multicast(e: Evidence) -> Finding | None:

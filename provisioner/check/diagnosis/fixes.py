@@ -17,7 +17,9 @@ def watch(e: Evidence) -> str:
 
 
 def inside(end: Endpoint, command: str) -> str:
-    """Return how to look inside an end with a command."""
-    if end.is_guest:
+    """Return how to look inside an end with a command; by its console where no agent answers."""
+    if end.is_guest and end.agent:
         return f"look inside: vmnet exec {end.vm} -- {command}"
+    if end.is_guest:
+        return f"look inside: vmnet console {end.vm}; there: {command}"
     return f"look on {'this host' if end.is_host else end.vm}: {command}"

@@ -1,17 +1,13 @@
 """What can be wrong between two ends: the uplink, its switch, who answers, what is lost."""
 
-from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address
 
-from provisioner.check.diagnosis.fixes import FIREWALL, UP_AGAIN, inside, watch
-from provisioner.check.evidence import Evidence, Heading, Point, Sighting, Uplink
+from provisioner.check.diagnosis import way
+from provisioner.check.diagnosis.fixes import UP_AGAIN, watch
+from provisioner.check.evidence import Evidence, Uplink
 from provisioner.check.result import OWN_MTU, Finding
-from provisioner.network.exchange import FrameKind
 from provisioner.plan.checks import What
 from provisioner.plan.choices import Mode
-
-ASKED = frozenset({FrameKind.WHO_HAS, FrameKind.REQUEST})
-REPLIED = frozenset({FrameKind.IS_AT, FrameKind.REPLY})
 
 
 def uplink(e: Evidence) -> Finding | None:
@@ -42,6 +38,7 @@ def refused(e: Evidence) -> Finding | None:
     return Finding(
         f"{e.target.vm} is reached, but nothing listens there on {e.asked}: it was refused",
         f"start the service inside {e.target.vm}, or let its firewall pass {e.asked}",
+        (f"{e.asked} of {e.target.vm}: {e.note or 'refused'}",),
     )
 
 
@@ -118,6 +115,8 @@ def needs_reflection(e: Evidence) -> Finding | None:
         return None
     if e.uplink.own_switch and not e.uplink.wanted_reflects:
         return None
+    if _lost_before_the_switch(e):
+        return None  # the frame that was to come back was lost there, too
     needs = " and ".join(sorted(modes)) or "the host's stack"
     measured = (f"a frame sent through {e.uplink.name} did not come back: hairpin is off",)
     if e.uplink.own_switch:
@@ -139,8 +138,8 @@ def needs_reflection(e: Evidence) -> Finding | None:
 
 def foreign(e: Evidence) -> Finding | None:
     """Blame a network that drops foreign MACs."""
-    if e.uplink.passes_foreign is not False:
-        return None
+    if e.uplink.passes_foreign is not False or _lost_before_the_switch(e):
+        return None  # the questions from a new MAC were lost there, too
     return Finding(
         f"the network behind {e.uplink.name} drops frames of MACs that it does not know: "
         f"{e.uplink.control} answers the MAC of {e.uplink.name}, and no new one",
@@ -150,53 +149,23 @@ def foreign(e: Evidence) -> Finding | None:
     )
 
 
-def firewall(e: Evidence) -> Finding | None:
-    """Blame the target's own firewall."""
+def silent(e: Evidence) -> Finding | None:
+    """Tell what a pair was seen to do whose frames nobody has followed; nobody is blamed."""
     target = e.target
-    arrived = saw(e, Point.TARGET, Heading.IN, {FrameKind.REQUEST})
-    replied = saw(e, Point.TARGET, Heading.OUT, {FrameKind.REPLY})
-    alive = bool(target.mac) and target.mac in e.owners
-    if not target.link or replied or not (arrived or (alive and target.alive)):
-        return None
-    if not arrived and Point.TARGET in e.listened:
+    if e.listened or not (target.link and target.alive and target.mac in e.owners):
         return None
     asks = "ARP" if isinstance(e.address, IPv4Address) else "ND"
-    answers = f"answers {asks} (who-has)" if alive else "gets the packets"
     return Finding(
-        f"{target.vm} {answers} but not {e.asked}: something inside it drops them, most likely "
-        "its firewall",
-        inside(target, FIREWALL),
+        f"{target.vm} answers {asks} (who-has) but not {e.asked}: the way of its frames was not "
+        "followed",
+        watch(e),
+        (f"{target.mac} has answered who has {e.address}",),
     )
 
 
-def where_lost(e: Evidence) -> Finding | None:  # noqa: PLR0911  (one for each place)
-    """Blame what lies between the two places where frames were lost."""
-    if Point.SOURCE not in e.listened:
-        return None
-    a, b = e.source.vm, e.target.vm
-    look = watch(e)
-    if not saw(e, Point.SOURCE, Heading.OUT, ASKED):
-        what = f"{a} has sent nothing to {e.address}: its own routes, addresses or firewall stop it"
-        return Finding(what, inside(e.source, "ip route"), about=a)
-    if Point.TARGET in e.listened and not saw(e, Point.TARGET, Heading.IN, ASKED):
-        wire = saw(e, Point.UPLINK, Heading.OUT, ASKED)
-        via = f"went out by {e.uplink.name} and" if wire else "left its macvtap and"
-        return Finding(f"what {a} sent to {e.address} {via} never reached the macvtap of {b}", look)
-    if Point.TARGET in e.listened and not saw(e, Point.TARGET, Heading.OUT, REPLIED):
-        what = f"what {a} sent reached {b}, which has not answered: its own stack keeps silent"
-        return Finding(what, inside(e.target, FIREWALL))
-    if not saw(e, Point.SOURCE, Heading.IN, REPLIED):
-        if Point.TARGET not in e.listened:
-            return Finding(f"{a} asked for {e.address}, and nobody has answered", look)
-        return Finding(f"{b} answered, but its answer never reached the macvtap of {a}", look)
-    return Finding(
-        f"the answer of {b} reached the macvtap of {a}, which did not take it: something inside "
-        f"{a} drops it, most likely its firewall",
-        inside(e.source, FIREWALL),
-        about=a,
-    )
-
-
-def saw(e: Evidence, point: Point, heading: Heading, kinds: AbstractSet[FrameKind]) -> bool:
-    """Return whether one of these frames went that way at that point."""
-    return any(Sighting(point, heading, kind) in e.sightings for kind in kinds)
+def _lost_before_the_switch(e: Evidence) -> bool:
+    """Return whether frames were seen to be lost on this host, between two of its devices."""
+    gap = way.lost(e)
+    if gap is None or gap.unanswered:
+        return False
+    return gap.before is None or not gap.after or gap.before.device != gap.after.device

@@ -54,6 +54,7 @@ class Measuring:
         self._vms = {key.vm for key in ends.nics}
         self._targets = Counter(p.source for p in pairs for _ in p.addresses if p.asked == PING)
         self._frames = NicFrames(ends, readiness.addresses)
+        self._began: dict[str, float] = {}  # by source: its last batch, by time.time()
 
     def start(self) -> list[threading.Thread]:
         """Begin, a thread for each source; they end when all their pairs are settled."""
@@ -70,6 +71,7 @@ class Measuring:
 
     def _measure(self, source: str) -> None:
         for batch in self._batches(source):
+            self._began[source] = time.time()
             pings = [(p, a) for p, a in batch if a and p.asked == PING]
             others = [t for t in batch if t[0].asked != PING]
             if source == HOST:
@@ -319,7 +321,9 @@ class Measuring:
         return Result(pair, address, None, note=f"{vm} is not up: {why}")
 
     def _add(self, results: Iterable[Result]) -> None:
-        found = list(results)
+        now = time.time()
+        began = self._began
+        found = [replace(r, measured=(began.get(r.pair.source, now), now)) for r in results]
         with self._readiness.news:
             self.results += found
 

@@ -6,11 +6,13 @@ libvirt) and those of the threads that look for something and report what they h
 
 import math
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from provisioner.check import readiness
@@ -27,12 +29,14 @@ from provisioner.check.result import Finding
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness_probes import ReadinessProbes
 from provisioner.errors import VmnetError
+from provisioner.host.guest import console_log
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.system.worker import Event
 from provisioner.plan.ip import Address
 from provisioner.plan.nic_id import NicId
 from provisioner.reachability.pairs import Pair
+from provisioner.text import one_line
 
 _ADDRESS_POLL_S = 0.25
 _LEARN_S = 20.0  # for a lease, of a guest that boots
@@ -45,6 +49,8 @@ _LEAST_PING_S = 1.0
 _LOOK_AGAIN_S = 0.5  # for signs without events
 _IPV6 = 6
 _SLAAC = 64  # bits of a prefix that a guest makes itself an address in (RFC 2464, 4)
+_PANIC_LINES = 200  # of its console: the trace of a panic is behind its message
+_PANIC = re.compile(r"Kernel panic - not syncing[^\n]*")
 
 _T = TypeVar("_T")
 
@@ -125,7 +131,15 @@ class Readiness:
         """Return why a VM is not up."""
         guest = self.guests[vm]
         fix = guest.fix or f"look at what it said: vmnet logs {vm}"
-        return Finding(f"{vm} is not up: {guest.why}", fix, guest.evidence, vm)
+        panic = self._panic(vm) if guest.state is GuestState.SILENT else ""
+        why = f"{guest.why}; its console says: {panic}" if panic else guest.why
+        return Finding(f"{vm} is not up: {why}", fix, guest.evidence, vm)
+
+    def _panic(self, vm: str) -> str:
+        """Return what a guest that is silent has said last of its kernel's end."""
+        log = Path(self._ends.facts.home) / "console" / f"{vm}.log"
+        found = _PANIC.findall(console_log.last_lines(log, _PANIC_LINES))
+        return one_line(found[-1], 120) if found else ""
 
     def agent_failed(self, vm: str) -> None:
         """Look, after a call of a VM's agent that has failed, whether the VM still lives.

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from provisioner.check import surroundings
 from provisioner.check.evidence import Uplink
 from provisioner.check.result import Finding
+from provisioner.commands.check.diagnosis.evidence import EvidenceCollector
 from provisioner.commands.check.endpoints import Endpoints
-from provisioner.commands.check.evidence import EvidenceCollector
 from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.target import Tell
 from provisioner.errors import VmnetError

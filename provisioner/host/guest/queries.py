@@ -10,9 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from provisioner.check import readiness
+from provisioner.check import readiness, stack
 from provisioner.check.evidence import Inside
 from provisioner.check.readiness import Sign, SignKind, SignState
+from provisioner.check.stack import StackReading
 from provisioner.errors import VmnetError
 from provisioner.guest import agent_info
 from provisioner.guest.agent_info import GuestInfo
@@ -91,6 +92,15 @@ def matched(
         else:
             found[mac] = Inside("", up=False, addresses=(), found=False)
     return found
+
+
+def counters(guest: Guests, mac: str, peer: str) -> StackReading:
+    """Read what the guest's kernel counts, and how it would send to the address `peer`.
+
+    Raises VmnetError when the agent does not answer.
+    """
+    ran = guest.run_script("guest-probe.sh", _ASK_S, "stack", mac, peer)
+    return stack.read(ran.stdout.decode("utf-8", "replace"))
 
 
 def look(guest: Guests, sign: Sign, within_s: float) -> SignState:

@@ -27,6 +27,7 @@ from provisioner.host.netlink.link_codec import (
 from provisioner.host.netlink.rtnetlink import write
 from provisioner.host.probe.packet_socket import (
     ALL_PROTOCOLS,
+    LOST,
     Wire,
     explained,
     index_when_up,
@@ -152,7 +153,8 @@ def _reflected(uplink: str, mac: Mac) -> bool:
     ):
         wire.bind((uplink, ALL_PROTOCOLS))
         for _ in range(REFLECTION_TRIES):
-            wire.send(sent.ljust(60, b"\0"))
+            with explained(uplink, LOST):  # what a filter drops is lost, too
+                wire.send(sent.ljust(60, b"\0"))
             end = time.monotonic() + REFLECTION_WAIT_S
             while (wait_s := end - time.monotonic()) > 0:
                 if select.select([wire], [], [], wait_s)[0] and secret in wire.recv(2048):

@@ -7,15 +7,16 @@ import errno
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Interface, IPv6Network, ip_address, ip_interface, ip_network
-from socket import AF_INET, AF_INET6
+from socket import AF_INET, AF_INET6, if_indextoname
 from typing import Any, Final
 
 from provisioner.host.netlink.message import Attribute, Message
-from provisioner.host.netlink.rtnetlink import dump
+from provisioner.host.netlink.rtnetlink import ask, dump
 from provisioner.plan.ip import Address, Interface, Subnet
 
 _IFA_F_SECONDARY, _IFA_F_NODAD, _IFA_F_PERMANENT = 0x1, 0x2, 0x80
 _RTPROT_KERNEL, _RTPROT_STATIC, _RTPROT_RA, _RTN_UNICAST = 2, 4, 9, 1
+_RTN_NOWHERE: Final = frozenset({6, 7, 8})  # blackhole, unreachable, prohibit
 _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RT_SCOPE_NOWHERE, _RT_TABLE_MAIN = 0, 253, 255, 254
 _FAMILIES: Final = {4: AF_INET, 6: AF_INET6}
 _EVERY_FAMILY: Final[Mapping[str, int]] = {"family": 0}
@@ -75,6 +76,14 @@ def routes() -> list[HostRoute]:
     """Read the routes of the main table, each once for each of its next hops."""
     found = dump(Message("RTM_GETROUTE", _EVERY_FAMILY), _host_routes)
     return [route for several in found for route in several]
+
+
+def way_to(address: Address) -> str:
+    """Return the device by which the kernel would send to an address, "nowhere" when by none."""
+    fields = {"family": _FAMILIES[address.version], "dst_len": address.max_prefixlen}
+    (found,) = ask([Message("RTM_GETROUTE", fields, (("RTA_DST", str(address)),))])
+    index = found.get_attr("RTA_OIF") if found else None
+    return if_indextoname(index) if index and found["type"] not in _RTN_NOWHERE else "nowhere"
 
 
 def neighbours() -> dict[str, str]:

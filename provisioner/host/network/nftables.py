@@ -11,7 +11,7 @@ from provisioner.host.network import forwarding
 from provisioner.host.system import programs
 from provisioner.network import nft_ruleset, nftables
 from provisioner.network.facts import Firewall
-from provisioner.network.nft_ruleset import Listing, Table
+from provisioner.network.nft_ruleset import DropChain, Listing, Table
 from provisioner.network.resources import Guard, Nat
 from provisioner.reconcile.resources import Look
 
@@ -91,6 +91,11 @@ def firewall(known: Listing | None = None) -> Firewall:
 def dropped() -> dict[str, int]:
     """Count the frames that guards have dropped, by macvtap, for all plans."""
     return nft_ruleset.dropped(listing().tables)
+
+
+def drop_chains() -> tuple[DropChain, ...]:
+    """List the chains of others that drop frames at a device."""
+    return nft_ruleset.drop_chains(listing().tables)
 
 
 def create(rules: Guard | Nat) -> None:

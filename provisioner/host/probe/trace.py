@@ -1,7 +1,10 @@
 """Capture the frames of one exchange at several devices while it goes on.
 
 At a macvtap both directions are seen in every mode, at the uplink what goes to the wire and comes
-from it: frames that bridge mode hands from macvtap to macvtap never appear there.
+from it: frames that bridge mode hands from macvtap to macvtap never appear there. What a filter at
+a device's egress drops is not seen there at all (__dev_queue_xmit in net/core/dev.c runs nftables'
+and tc's egress hooks before packet sockets); what one at its ingress drops has been seen before
+(__netif_receive_skb_core).
 """
 
 import math
@@ -14,28 +17,28 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Final, Self
 
-from provisioner.check.evidence import Heading, Point, Sighting
+from provisioner.check.evidence import Heading, Point
+from provisioner.check.following import Capture, Followed, followed
 from provisioner.host.probe.packet_socket import ALL_PROTOCOLS, explained, packet_socket
 from provisioner.network.exchange import Exchange
 
 _SNAP_LENGTH: Final = 200  # bytes
+_MOST: Final = 20_000  # frames of one exchange: a flood must not keep us
 _GRACE_S: Final = 0.05  # for what is under way when the block ends
 
 
 class Trace:
-    """Listen at `devices` from `with` to its end; afterwards `sightings` are what was seen.
+    """Listen at `devices` from `with` to its end; afterwards `followed` is what became of frames.
 
-    `gone_by` is the MAC of a machine that handed the packets on to the target, "" for none. Raises
-    VmnetError without CAP_NET_RAW, and when a device is not there.
+    Raises VmnetError without CAP_NET_RAW, and when a device is not there.
     """
 
     def __init__(self, devices: Mapping[Point, str], exchange: Exchange) -> None:
-        self.sightings: frozenset[Sighting] = frozenset()
-        self.gone_by = ""
+        self.followed = Followed()
         self._exchange = exchange
         self._devices = devices
         self._sockets: dict[int, tuple[Point, socket.socket]] = {}
-        self._seen: set[Sighting] = set()
+        self._captures: list[Capture] = []
         self._stack = ExitStack()
         self._stop = -1
         self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -57,7 +60,7 @@ class Trace:
         os.eventfd_write(self._stop, 1)
         self._thread.join()
         self._stack.close()
-        self.sightings = frozenset(self._seen)
+        self.followed = followed(self._exchange, self._captures)
 
     def _listen(self) -> None:
         poll = select.poll()
@@ -77,11 +80,8 @@ class Trace:
             frame, about = sock.recvfrom(_SNAP_LENGTH)
         except OSError:
             return  # nothing after all, or the device has gone: the others go on
-        kind = self._exchange.kind(frame)
-        if kind is None:
+        if self._exchange.kind(frame) is None or len(self._captures) >= _MOST:
             return
         outgoing = about[2] == socket.PACKET_OUTGOING
         heading = Heading.OUT if outgoing else Heading.IN
-        self._seen.add(Sighting(point, heading, kind))
-        if point is Point.TARGET and not outgoing:
-            self.gone_by = self.gone_by or self._exchange.router(frame)
+        self._captures.append(Capture(point, heading, frame))

@@ -123,11 +123,17 @@ CAUSES = [
         replace(DEAD, uplink=Uplink("nic0", passes_foreign=False, control="10.0.0.254")),
         "drops frames of MACs that it does not know: 10.0.0.254 answers",
     ),
-    (replace(DEAD, **seen(ASKED, ARRIVED)), "something inside it drops them"),
-    (replace(DEAD, **seen()), "a has sent nothing to 10.0.0.2"),
-    (replace(DEAD, **seen(ASKED)), "never reached the macvtap of b"),
-    (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED)), "never reached the macvtap of a"),
-    (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED, BACK)), "something inside a drops it"),
+    (replace(DEAD, **seen(ASKED, ARRIVED)), "and b has not answered"),
+    (replace(DEAD, **seen()), "a has sent nothing, or a filter at the egress of mvta drops it"),
+    (
+        replace(DEAD, **seen(ASKED)),
+        "is seen at the macvtap mvta of a and never at the macvtap mvtb",
+    ),
+    (
+        replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED)),
+        "what b sends to a is seen at the macvtap mvtb of b and never at the macvtap mvta of a",
+    ),
+    (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED, BACK)), "and a did not take it"),
     (DEAD, "a -> b (ping): no answer; no reason was found"),
 ]
 
@@ -231,12 +237,18 @@ LEFT = (Point.UPLINK, OUT, FrameKind.REPLY)
 
 FROM_OUTSIDE = [
     (replace(FROM_NAS, **seen()), "what nas sent to 10.0.0.2 never came to nic0"),
-    (replace(FROM_NAS, **seen(CAME)), "came in by nic0 and never reached the macvtap of b"),
     (
-        replace(FROM_NAS, **seen(CAME, (Point.TARGET, IN, FrameKind.WHO_HAS))),
-        "what nas sent reached b, which has not answered",
+        replace(FROM_NAS, **seen(CAME)),
+        "what is sent to b is seen at the uplink nic0 and never at the macvtap mvtb of b",
     ),
-    (replace(FROM_NAS, **seen(CAME, ARRIVED, ANSWERED)), "its answer never left by nic0"),
+    (
+        replace(FROM_NAS, **seen(CAME, ARRIVED)),
+        "(ping) has come to the macvtap mvtb of b, and b has not answered",
+    ),
+    (
+        replace(FROM_NAS, **seen(CAME, ARRIVED, ANSWERED)),
+        "what b sends is seen at the macvtap mvtb of b and never at the uplink nic0",
+    ),
     (
         replace(FROM_NAS, **seen(CAME, ARRIVED, ANSWERED, LEFT)),
         "the answer of b left by nic0, and nas did not get it",

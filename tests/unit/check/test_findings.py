@@ -15,6 +15,7 @@ from provisioner.check.diagnosis.endpoint import standing
 from provisioner.check.evidence import Endpoint, Evidence, Heading, Inside, Point, Sighting, Uplink
 from provisioner.check.result import OWN_MTU, Finding
 from provisioner.network.exchange import FrameKind
+from provisioner.network.nft_ruleset import DropChain
 from provisioner.plan.choices import Mode, SpoofGuard
 from tests.builders.checks import spec
 from tests.unit.check.test_diagnosis import (
@@ -37,6 +38,9 @@ from tests.unit.check.test_diagnosis import (
     B,
     seen,
 )
+from tests.unit.check.test_way import ARRIVED as CAME
+from tests.unit.check.test_way import PAIR, REFLECTED, TAKEN
+from tests.unit.check.test_way import inside as inside_b
 
 SECTIONS = dict(
     section.rstrip("\n").split("\n", 1)
@@ -164,16 +168,18 @@ MORE = {
         target=VEPA_B,
         uplink=Uplink("mvl0", reflects=False, own_switch=True, wanted_reflects=True),
     ),
-    "a firewall behind IPv6": replace(
+    "not followed, IPv6": replace(
         DEAD,
         address=ip_address("fd00::2"),
         asked=spec("tcp/22"),
         owners=(MAC_B,),
         target=replace(B, alive=True, inside=inside("fd00::2")),
     ),
-    "a firewall behind IPv4": replace(OTHERWISE),
-    "a firewall of the host": replace(
-        listened(Point.TARGET, seen_there=(ARRIVED,)), target=replace(HOST, mac="")
+    "not followed, IPv4": replace(OTHERWISE),
+    "the host does not answer": replace(
+        listened(*Point, seen_there=(ASKED, ON_WIRE, ARRIVED)),
+        target=replace(HOST, mac="", link="mvb"),
+        uplink=Uplink("mvl", own_switch=True),
     ),
     "nothing came although it answers ARP": replace(OTHERWISE, listened=frozenset({Point.TARGET})),
     "the host has sent nothing": replace(DEAD, source=HOST, **seen()),
@@ -182,7 +188,7 @@ MORE = {
     "only ARP arrived": listened(
         *Point, seen_there=(ASKED, (Point.TARGET, Heading.IN, FrameKind.WHO_HAS))
     ),
-    "nobody has answered": listened(Point.SOURCE, seen_there=(ASKED,)),
+    "nobody has listened at the target": listened(Point.SOURCE, seen_there=(ASKED,)),
     "an answer was lost": listened(*Point, seen_there=(ASKED, ARRIVED, ANSWERED)),
     "the source drops the answer": listened(*Point, seen_there=(ASKED, ARRIVED, ANSWERED, BACK)),
     "the switch reflects and the other version works": replace(
@@ -202,11 +208,39 @@ MORE = {
         DEAD, source=HOST, target=replace(HOST, link=""), uplink=Uplink("nic0", mtu=1500)
     ),
 }
+CHANGED = Sighting(Point.TARGET, Heading.IN, FrameKind.REQUEST, changed=True)
+WAYS = {
+    "its firewall drops": inside_b(replace(TAKEN, drops=("icmp type echo-request drop",))),
+    "something inside drops": inside_b(TAKEN),
+    "it answers others": replace(PAIR, **CAME, answers_others=("c", "host")),
+    "pings are ignored": inside_b(replace(TAKEN, asked_in=2, ignores_pings=True)),
+    "no way back": inside_b(replace(TAKEN, asked_in=2, no_way="RTNETLINK answers: no")),
+    "no way there": replace(
+        PAIR,
+        source=replace(A, agent=True, stack=replace(TAKEN, no_way="by eth1, not by eth0")),
+        **seen(),
+    ),
+    "rp_filter": inside_b(replace(TAKEN, misrouted=2)),
+    "a wrong checksum": inside_b(replace(TAKEN, damaged=2)),
+    "nothing came to its NIC": inside_b(replace(TAKEN, nic_in=0, ip_in=0)),
+    "its answers never came out": inside_b(replace(TAKEN, asked_in=2, answered_out=2)),
+    "changed": replace(
+        PAIR, listened=frozenset(Point), sightings=frozenset({Sighting(*ASKED), CHANGED})
+    ),
+    "a chain at the uplink": replace(
+        REFLECTED, **seen(ASKED), drop_chains=(DropChain("nic0", "egress", "netdev bad", "out"),)
+    ),
+    "an outage": replace(PAIR, works_now=True, measured_at="10:31:02-10:31:06"),
+    "an outage of large packets": replace(PAIR, works_now=True, packet=1500),
+    "to another MAC": replace(PAIR, **seen(ASKED), sent_to=(OTHER,)),
+    "the host's route": replace(PAIR, source=replace(HOST, route="dummy0"), **seen(ASKED)),
+}
 CASES = (
     {f"cause: {sentence}": evidence for evidence, sentence in CAUSES}
     | {f"leak: {sentence}": evidence for evidence, sentence in LEAKS}
     | {f"from outside: {sentence}": evidence for evidence, sentence in FROM_OUTSIDE}
     | MORE
+    | {f"way: {name}": evidence for name, evidence in WAYS.items()}
 )
 ENDS = {
     "standing: gone": replace(A, exists=False),

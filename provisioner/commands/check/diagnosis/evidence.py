@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from provisioner import naming
 from provisioner.check.evidence import Endpoint, Inside, Uplink
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Result
@@ -20,6 +21,7 @@ from provisioner.host.lab import switch_probe
 from provisioner.host.machine import MACHINE
 from provisioner.host.network import impairment, nftables, tap_node
 from provisioner.network.devices import host_device, host_mac, uplink_of
+from provisioner.network.nft_ruleset import DropChain
 from provisioner.plan.checks import HOST
 from provisioner.plan.ip import Address
 from provisioner.plan.nic_id import NicId
@@ -135,6 +137,7 @@ class EvidenceCollector:
             up=link.up,
             carrier=link.carrier,
             mtu=link.mtu,
+            far=naming.switch_ends(self.plan.name, network.name)[1] if own else "",
             own_switch=own,
             serves_dhcp=network.serves_dhcp,
             reflects=self.reflects.get(name),
@@ -160,6 +163,7 @@ class EvidenceCollector:
             device,
             config.mac,
             known,
+            planned=() if config.dhcp else config.addresses,
             exists=link is not None,
             wanted_mode=attached.mode,
             guard=attached.spoof_guard,
@@ -183,6 +187,15 @@ class EvidenceCollector:
             node=self._nodes.get(link.name, "right"),
             holders=self._strangers.get(link.name, ()),
         )
+
+    def can_ask(self, end: str) -> bool:
+        """Return whether something can be asked from an end of a pair."""
+        return end == HOST or end in self.plan.hosts or self.readiness.state(end).is_up
+
+    def drop_chains(self, devices: Iterable[str]) -> tuple[DropChain, ...]:
+        """Return the chains of others that drop frames at any of the devices."""
+        wanted = set(devices)
+        return tuple(x for x in self._drop_chains if x.device in wanted)
 
     def _no_guest(self, name: str, network: "Network") -> Endpoint:
         """Describe an end that is not a guest: the host, or a machine outside."""
@@ -224,6 +237,10 @@ class EvidenceCollector:
             name: tuple(f"{pid} ({tap_node.command(pid)})" for pid in pids if pid != owner[name])
             for name, pids in held.items()
         }
+
+    @cached_property
+    def _drop_chains(self) -> tuple[DropChain, ...]:
+        return self.ends.worker.do(nftables.drop_chains)
 
     @cached_property
     def _dropped(self) -> dict[str, int]:

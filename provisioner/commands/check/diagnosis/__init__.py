@@ -1,0 +1,1 @@
+"""Gather what can be seen around red cells, and have it diagnosed."""
