@@ -156,6 +156,19 @@ def link_impaired(name: str, vm: str, *words: str) -> Fault:
     return Fault(f"{name} ({vm})", Layer.TAP, breaking)
 
 
+def forgetting(fault: Fault, *vms: str) -> Fault:
+    """Return the same fault, where guests forget the MACs of their neighbours after it."""
+
+    @contextmanager
+    def breaking(stage: Stage) -> Iterator[None]:
+        with fault.breaking(stage):
+            for vm in vms:
+                stage.inside(vm, "ip neigh flush dev eth0; ip -6 neigh flush dev eth0")
+            yield
+
+    return replace(fault, breaking=breaking)
+
+
 # In a guest
 
 

@@ -88,7 +88,12 @@ ALONE = (
     Breakage(faults.interface_down("q"), r"\bq\b.*(down|no isolation)|no isolation"),
     Breakage(faults.tap_down("q"), r"macvtap mvt\w+ of q is down", also=f"{DRIFT}|no isolation"),
     Breakage(faults.agent_stopped("p"), r"p: its guest agent does not answer", also="no isolation"),
-    Breakage(faults.routes_lost("p"), r"no isolation|sent nothing"),
+    Breakage(
+        faults.address_lost("q"),
+        r"q does not have the address",
+        also="q has no IPv4 address inside",
+    ),
+    Breakage(faults.routes_lost("p"), r"no isolation|sent nothing|has no (route|way)"),
     Breakage(
         faults.panicked("q"), r"\bq\b.*(panic|no sign of|does not answer|is not up)", never=DEAD
     ),
@@ -102,7 +107,9 @@ ALONE = (
 FORBIDDEN = ("a -/> b ipv4",)
 LEAKING = (
     Breakage(faults.address_lost("b"), r"no isolation|b does not have", checks=FORBIDDEN),
-    Breakage(faults.routes_lost("a"), r"no isolation|sent nothing", checks=FORBIDDEN),
+    Breakage(
+        faults.routes_lost("a"), r"no isolation|sent nothing|has no (route|way)", checks=FORBIDDEN
+    ),
     Breakage(faults.panicked("b"), r"no isolation|b is not up|panic", never=DEAD, checks=FORBIDDEN),
     Breakage(faults.killed("b").amid(), r"no isolation|b is not|ended", DRIFT, checks=FORBIDDEN),
     Breakage(

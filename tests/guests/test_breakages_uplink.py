@@ -46,7 +46,14 @@ GUESTS = (
     Breakage(faults.interface_down("b"), r"inside b the interface .* is down"),
     Breakage(faults.another_mac("b"), rf"b uses the MAC {faults.OTHER_MAC} inside"),
     Breakage(
-        faults.pings_ignored("b"), r"\bb (answers|gets) .* not ping|drops", never=r"\ba\b.*firewall"
+        faults.pings_ignored("b"),
+        r"\bb\b.*(not ping|not answered|drops|ignores)",
+        never=r"\ba\b.*firewall",
+    ),
+    Breakage(
+        faults.address_lost("b"),
+        r"b does not have the address 10\.90\.0\.\d+ inside",
+        also=r"b has no IPv4 address inside",
     ),
     Breakage(
         faults.address_changed("a", GUARD_ADDRESS),
@@ -65,6 +72,7 @@ AGENTS = (
         r"\bb\b.*(stopped|frozen|no sign of|does not answer|is not up)",
         never=DEAD,
     ),
+    Breakage(faults.killed("b"), B_ENDED, also=DRIFT),
     Breakage(faults.killed("b").amid(), B_ENDED, also=DRIFT),
 )
 TAPS = (
@@ -78,14 +86,33 @@ TAPS = (
     Breakage(faults.deaf_to_multicast("a", "b"), "ALLMULTI", also=DRIFT),
     Breakage(faults.tap_shared("b"), r"the tap of b .* is open in process \d+"),
     Breakage(faults.tap_deleted("b"), r"the macvtap mvt\w+ of b is gone", also=DRIFT),
+    Breakage(
+        faults.link_impaired("it loses all frames", "b", "--loss", "100%"), r"impaired: loss 100%"
+    ),
+    Breakage(
+        faults.link_impaired("it loses 30 % of its frames", "b", "--loss", "30%"),
+        r"impaired: loss 30%",
+    ),
     Breakage(faults.guard_gone("a"), "guard", also=DRIFT),
 )
 UPLINKS = (
     Breakage(faults.uplink_down(), r"the uplink \w+ is down", also=DRIFT),
     Breakage(faults.no_carrier(), r"the uplink \w+ has no carrier"),
     Breakage(faults.no_carrier("back"), r"the uplink \w+ has no carrier"),
+    Breakage(faults.uplink_mtu(), r"1400", also=DRIFT),
+    Breakage(faults.uplink_drops("ingress", "ether type arp drop"), r"uplink|nic\d|gateway"),
+    Breakage(faults.host_has("b"), r"10\.90\.0\.\d+ of b is (used twice|taken)|this host has"),
 )
-LANS = ()
+LANS = (
+    Breakage(
+        faults.lan_drops("the switch loses 30 %", "numgen random mod 10 < 3 drop"),
+        r"\d+ (%|of \d+).* lost|loss \d+",
+    ),
+    Breakage(
+        faults.lan_drops("the switch drops frames above 600 bytes", "meta length > 600 drop"),
+        r"packets of 1500 bytes from \w+ to gateway vanish|600",
+    ),
+)
 HOSTS = ()
 SERVICES = ()
 TABLE = (*GUESTS, *AGENTS, *TAPS, *UPLINKS, *LANS, *HOSTS, *SERVICES)
