@@ -93,9 +93,10 @@ class Happenings:
         """
         if time.monotonic() - self._asked < _PULSE_S:
             return []
-        running = {vm.name for vm in self._processes.values() if vm.pid not in self._stopped}
-        asked = running - self._silent
+        asked = {vm.name for vm in self._processes.values() if _runs(vm)} - self._silent
         found = agent_pulse.silent(self._plan, self._connection, asked, SILENT_S)
+        # Whose QEMU has been stopped or has ended meanwhile is told as that.
+        found &= {vm.name for vm in self._processes.values() if _runs(vm)}
         self._asked = time.monotonic()
         self._silent |= found
         return [
@@ -109,7 +110,7 @@ class Happenings:
                 del self._processes[pidfd]
                 os.close(pidfd)
                 continue
-            is_stopped = process_state(vm.pid) in {"T", "t"}
+            is_stopped = _is_stopped(vm)
             if is_stopped != (vm.pid in self._stopped):
                 self._stopped ^= {vm.pid}
                 how = "is stopped (state T)" if is_stopped else "runs on"
@@ -125,6 +126,14 @@ class Happenings:
         for pidfd in self._processes:
             os.close(pidfd)
         self._processes = {}
+
+
+def _is_stopped(vm: WatchedVm) -> bool:
+    return process_state(vm.pid) in {"T", "t"}
+
+
+def _runs(vm: WatchedVm) -> bool:
+    return process_state(vm.pid) not in {"T", "t", "Z", ""}
 
 
 def around(target: "PlanTarget") -> Happenings:
