@@ -20,7 +20,8 @@ from provisioner.commands.check.readiness_probes import ReadinessProbes
 from provisioner.commands.session import on_host
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import DomainNic
-from provisioner.host.guest.commands import Guests, Pinged
+from provisioner.host.guest.commands import Guests
+from provisioner.host.guest.pinging import Pinged
 from provisioner.host.lab import switch_probe
 from provisioner.host.machine import MACHINE
 from provisioner.host.netlink import links

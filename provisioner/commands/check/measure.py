@@ -32,7 +32,7 @@ from provisioner.plan.nic_settings import settings_of
 from provisioner.reachability.pairs import Expected, Pair
 
 if TYPE_CHECKING:
-    from provisioner.host.guest.commands import Pinged
+    from provisioner.host.guest.pinging import Pinged
     from provisioner.plan.hosts import ExternalHost
 
 _MESH_S = 2.0

@@ -2,20 +2,18 @@
 
 import base64
 import binascii
-import sys
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
-from statistics import median
 from typing import Any, Final
 
-from provisioner.check.loss import Loss, PingCount, proven, suspect
+from provisioner.check.loss import PingCount
 from provisioner.errors import VmnetError, bad_input
 from provisioner.guest import agent_info
-from provisioner.guest.ping_output import ICMP_HEADER, Pings, ip_header, parsed
 from provisioner.host.guest.agent import CALL_S, WRITTEN, Agent
+from provisioner.host.guest.pinging import Pinged, Pinging
 from provisioner.plan.ip import Address
 from provisioner.template_files import template
 from provisioner.text import one_line
@@ -33,8 +31,6 @@ MOST_IN: Final = 16 << 20
 """Bytes of standard input that go to a guest's program; more than a piece goes by a file of its."""
 MOST_OUT: Final = 2 << 20
 MOST_ERRORS: Final = 256 << 10
-_SMALL = 56  # bytes in a ping by default
-_EVERY_S, _COUNT_EVERY_S = 0.05, 0.1  # between pings that are not answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +41,6 @@ class Ran:
     stdout: bytes
     stderr: bytes
     truncated: bool = False  # there was more than could be kept
-
-
-_NONE: Final = Loss(1, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Pinged:
-    """A ping that was answered: the round trip, the size of its IP packet in bytes, which try.
-
-    Where one was not answered, `loss` is what was counted; `vanished` has the bytes of packets that
-    were wanted and are never answered, 0 for none.
-    """
-
-    seconds: float
-    size: int
-    tries: int
-    loss: Loss = _NONE
-    vanished: int = 0
 
 
 class Guests(Agent):
@@ -172,101 +150,20 @@ class Guests(Agent):
         no answer. Those in `counts` are sent more than one at first; where one of these is not
         answered, the losses are counted.
         """
-        count, bound = counts or {}, sources or {}
-        small = {a: ip_header(a) + ICMP_HEADER + _SMALL for a in targets}
-        wanted = {a: max(small[a], (sizes or {}).get(a, 0)) for a in targets}
-        must = {
-            a: {wanted[a], small[a]} if a in count and count[a].outside else {wanted[a]}
-            for a in targets
-        }
-        best: dict[Address, Pinged] = {}
-        came: dict[Address, set[int]] = {a: set() for a in targets}
-        unanswered, by_busybox = {4, 6}, False
-        for done in range(max(targets.values(), default=0)):
-            words = {
-                (a, size): count[a].at_first if a in count and not done else 1
-                for a, tries in targets.items()
-                if tries > done
-                for size in must[a] - came[a] | ({small[a]} if done and not came[a] else set())
-            }
-            if not words:
-                break
-            adaptive = {a for a in targets if a not in count or not count[a].outside}
-            pings = self._pings(words, bound, adaptive)
-            if not done:
-                by_busybox = pings.by_busybox
-                unanswered = {v for v in (4, 6) if pings.unanswered.get(v) != 0}
-            for (address, size), times in pings.replies.items():
-                came[address].add(size)
-                if address not in best or best[address].size < size:
-                    sent = words.get((address, size), 1) + done
-                    loss = Loss(sent, max(0, sent - len(times)))
-                    best[address] = Pinged(median(times.values()), size, done + 1, loss)
-        for version in (4, 6):
-            mine = {a: p for a, p in best.items() if a.version == version and a in count}
-            if version in unanswered:
-                lossy = suspect({a: p.loss for a, p in mine.items()})
-                lossy |= {a for a in mine if must[a] - came[a]}
-                again = {a: {best[a].size, *(must[a] - came[a])} for a in lossy}
-                adaptive = {a for a in lossy if by_busybox and not count[a].outside}
-                best |= self._counted(mine, again, count, bound, adaptive, came)
-            else:
-                best |= {a: replace(p, loss=Loss(p.loss.sent, 0)) for a, p in mine.items()}
-        return {a: replace(p, vanished=max(must[a] - came[a], default=0)) for a, p in best.items()}
-
-    def _counted(
-        self,
-        best: Mapping[Address, Pinged],
-        sizes: Mapping[Address, Collection[int]],
-        count: Mapping[Address, PingCount],
-        sources: Mapping[Address, Address],
-        adaptive: Collection[Address],
-        came: Mapping[Address, set[int]],
-    ) -> dict[Address, Pinged]:
-        """Send more pings of each size and count those that are lost, of one version of IP.
-
-        The largest that are answered count; the sizes of all that are answered go into `came`.
-        """
-        if not sizes:
-            return {}
-        words = {(a, size): count[a].to_count for a, some in sizes.items() for size in some}
-        pings = self._pings(words, sources, adaptive, _COUNT_EVERY_S)
-        for address, size in pings.replies:
-            came[address].add(size)
-        largest = {
-            a: max((n for n in some if (a, n) in pings.replies), default=best[a].size)
-            for a, some in sizes.items()
-        }
-        shown = proven(
-            {a: pings.replies.get((a, size), {}) for a, size in largest.items()},
-            {a: count[a].to_count for a in sizes},
-            _COUNT_EVERY_S,
-            pings.unanswered.get(next(iter(sizes)).version, sys.maxsize),
-        )
-        return {a: replace(best[a], size=largest[a], loss=shown[a]) for a in sizes}
+        return Pinging(
+            send=self._pings,
+            targets=targets,
+            sizes=sizes or {},
+            sources=sources or {},
+            counts=counts or {},
+        ).done()
 
     def sizes_answered(self, address: Address, sizes: Sequence[int]) -> set[int]:
         """Ping an address with IP packets of several sizes in bytes; return those answered."""
-        words = {(address, size): 1 for size in sizes if size >= ip_header(address) + ICMP_HEADER}
-        return {size for _, size in self._pings(words, {}, {address}).replies} & set(sizes)
+        return Pinging(send=self._pings, targets={address: 1}).sized(address, sizes)
 
-    def _pings(
-        self,
-        counts: Mapping[tuple[Address, int], int],
-        sources: Mapping[Address, Address],
-        adaptive: Collection[Address],
-        every_s: float = _EVERY_S,
-    ) -> Pings:
-        """Send some pings to each address, by the bytes of their IP packets."""
-        words = [
-            f"{'A' if a in adaptive else '-'},{n},{size - ip_header(a) - ICMP_HEADER},{a},"
-            f"{sources.get(a, '')}"
-            for (a, size), n in counts.items()
-        ]
-        took_s = max(counts.values(), default=0) * every_s
-        limit_s = _PING_S + took_s
-        ran = self.run_script("guest-probe.sh", limit_s, "pings", f"{every_s:g}", *words)
-        return parsed(ran.stdout, {address for address, _ in counts})
+    def _pings(self, words: list[str], takes_s: float) -> bytes:
+        return self.run_script("guest-probe.sh", _PING_S + takes_s, "pings", *words).stdout
 
     def all_addresses(self) -> frozenset[Address]:
         """Return all addresses that the guest has, whatever device they are on.

@@ -1,0 +1,161 @@
+"""Pings to many addresses from inside a guest: who answers, packets of which size, what is lost."""
+
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Final
+
+from provisioner.check.loss import Loss, PingCount, proven, suspect
+from provisioner.guest.ping_output import ICMP_HEADER, Pings, ip_header, parsed
+from provisioner.plan.ip import Address
+
+_SMALL: Final = 56  # bytes in a ping by default
+_EVERY_S, _COUNT_EVERY_S = 0.05, 0.1  # between pings that are not answered
+_NONE: Final = Loss(1, 0)
+
+Size = tuple[Address, int]
+"""An address and the bytes of the IP packets that it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinged:
+    """A ping that was answered: the round trip, the size of its IP packet in bytes, which try.
+
+    Where one was not answered, `loss` is what was counted; `vanished` has the bytes of packets that
+    were wanted and are never answered, 0 for none.
+    """
+
+    seconds: float
+    size: int
+    tries: int
+    loss: Loss = _NONE
+    vanished: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Pinging:
+    """Pings of one guest, as `Guests.ping` takes them; `send` runs the script in the guest.
+
+    `send` gets the script's words and how long it takes beside its waits, in seconds.
+    """
+
+    send: Callable[[list[str], float], bytes]
+    targets: Mapping[Address, int]
+    sizes: Mapping[Address, int] = field(default_factory=dict)
+    sources: Mapping[Address, Address] = field(default_factory=dict)
+    counts: Mapping[Address, PingCount] = field(default_factory=dict)
+    _best: dict[Address, Pinged] = field(default_factory=dict)
+    _came: set[Size] = field(default_factory=set)
+
+    def done(self) -> dict[Address, Pinged]:
+        """Ping until all have answered or were tried enough, then count losses where one may be."""
+        first = self._send(self._wanted(0), _EVERY_S)
+        self._take(first, 0)
+        for tries in range(1, max(self.targets.values(), default=0)):
+            if not (words := self._wanted(tries)):
+                break
+            self._take(self._send(words, _EVERY_S), tries)
+        if again := self._suspect(first.unanswered):
+            hurried = self.targets if first.by_busybox else ()
+            self._count(self._send(again, _COUNT_EVERY_S, hurried), {a for a, _ in again})
+        return {
+            a: replace(p, vanished=max((n for _, n in self._missing(a)), default=0))
+            for a, p in self._best.items()
+        }
+
+    def sized(self, address: Address, sizes: Collection[int]) -> set[int]:
+        """Ping an address once with each of several sizes; return those answered."""
+        least = ip_header(address) + ICMP_HEADER
+        found = self._send({(address, n): 1 for n in sizes if n >= least}, _EVERY_S)
+        return {size for _, size in found.replies} & set(sizes)
+
+    def _missing(self, address: Address) -> set[Size]:
+        """Return the sizes that an address has to answer and has not."""
+        small = ip_header(address) + ICMP_HEADER + _SMALL
+        must = {(address, max(small, self.sizes.get(address, 0)))}
+        if self._is_outside(address):
+            must.add((address, small))
+        return must - self._came
+
+    def _is_outside(self, address: Address) -> bool:
+        return address in self.counts and self.counts[address].outside
+
+    def _wanted(self, tries: int) -> dict[Size, int]:
+        """Return how many pings of each size go out after so many tries."""
+        wanted: dict[Size, int] = {}
+        for address, most in self.targets.items():
+            if tries >= most:
+                continue
+            counted = address in self.counts and not tries
+            number = self.counts[address].at_first if counted else 1
+            sizes = self._missing(address)
+            if tries and address not in self._best:
+                sizes.add((address, ip_header(address) + ICMP_HEADER + _SMALL))
+            wanted |= dict.fromkeys(sizes, number)
+        return wanted
+
+    def _take(self, pings: Pings, tries: int) -> None:
+        """Take the largest that each address has answered."""
+        for (address, size), times in pings.replies.items():
+            self._came.add((address, size))
+            if address not in self._best or self._best[address].size < size:
+                counted = address in self.counts and not tries
+                sent = self.counts[address].at_first if counted else 1 + tries
+                loss = Loss(sent, max(0, sent - len(times)))
+                self._best[address] = Pinged(median(times.values()), size, tries + 1, loss)
+
+    def _suspect(self, unanswered: Mapping[int, int]) -> dict[Size, int]:
+        """Return how many pings of each size show what is lost, where the kernel has missed one."""
+        again: dict[Size, int] = {}
+        for version in (4, 6):
+            mine = {a: p for a, p in self._best.items() if a.version == version}
+            counted = {a: p.loss for a, p in mine.items() if a in self.counts}
+            if unanswered.get(version) == 0:
+                self._best |= {a: replace(p, loss=_none_of(p.loss)) for a, p in mine.items()}
+                continue
+            for a in suspect(counted) | {a for a in counted if self._missing(a)}:
+                sizes = {(a, mine[a].size), *self._missing(a)}
+                again |= dict.fromkeys(sizes, self.counts[a].to_count)
+        return again
+
+    def _count(self, pings: Pings, addresses: Collection[Address]) -> None:
+        """Take what was lost of the largest that each of these addresses has answered."""
+        self._came |= set(pings.replies)
+        for version in (4, 6):
+            sizes = {
+                a: max((n for of, n in pings.replies if of == a), default=self._best[a].size)
+                for a in addresses
+                if a.version == version
+            }
+            shown = proven(
+                {a: pings.replies.get((a, size), {}) for a, size in sizes.items()},
+                {a: self.counts[a].to_count for a in sizes},
+                _COUNT_EVERY_S,
+                pings.unanswered.get(version, sys.maxsize),
+            )
+            for a, size in sizes.items():
+                self._best[a] = replace(self._best[a], size=size, loss=shown[a])
+
+    def _send(
+        self,
+        counts: Mapping[Size, int],
+        every_s: float,
+        hurried: Collection[Address] | None = None,
+    ) -> Pings:
+        """Send pings of each size; `hurried` are sent the next when one is answered."""
+        if not counts:
+            return Pings()
+        words = [f"{every_s:g}"]
+        for (a, size), number in counts.items():
+            hurry = (hurried is None or a in hurried) and not self._is_outside(a)
+            payload = size - ip_header(a) - ICMP_HEADER
+            words.append(
+                f"{'A' if hurry else '-'},{number},{payload},{a},{self.sources.get(a, '')}"
+            )
+        output = self.send(words, max(counts.values()) * every_s)
+        return parsed(output, {address for address, _ in counts})
+
+
+def _none_of(loss: Loss) -> Loss:
+    return Loss(loss.sent, 0)
