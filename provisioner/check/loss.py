@@ -94,10 +94,14 @@ def proven(
     """Return what is lost to each target, given the numbers of the pings that were answered.
 
     `unanswered` is how many of all of them the source's own kernel has had no answer to: what is
-    missing beyond that has come back, and was lost on its way to the program that counts.
+    missing beyond that has come back, and was lost on its way to the program that counts. That is
+    little of many, so the targets that miss most are believed first.
     """
-    losses = {key: counted(answered[key], sent[key], every_s) for key in sent}
-    missing = sum(sent.values()) - sum(map(len, answered.values()))
-    if missing <= unanswered:
-        return losses
-    return {key: Loss(x.sent, x.lost * unanswered // missing) for key, x in losses.items()}
+    left = unanswered
+    losses = {}
+    missing = {key: max(0, number - len(answered[key])) for key, number in sent.items()}
+    for key in sorted(missing, key=lambda key: missing[key], reverse=True):
+        loss = counted(answered[key], sent[key], every_s)
+        losses[key] = Loss(loss.sent, min(loss.lost, left))
+        left -= min(missing[key], left)
+    return losses

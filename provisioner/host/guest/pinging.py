@@ -58,7 +58,7 @@ class Pinging:
             self._take(self._send(words, _EVERY_S), tries)
         if again := self._suspect(first.unanswered):
             hurried = self.targets if first.by_busybox else ()
-            self._count(self._send(again, _COUNT_EVERY_S, hurried), {a for a, _ in again})
+            self._count(self._send(again, _COUNT_EVERY_S, hurried), again)
         return {
             a: replace(p, vanished=max((n for _, n in self._missing(a)), default=0))
             for a, p in self._best.items()
@@ -119,23 +119,20 @@ class Pinging:
                 again |= dict.fromkeys(sizes, self.counts[a].to_count)
         return again
 
-    def _count(self, pings: Pings, addresses: Collection[Address]) -> None:
-        """Take what was lost of the largest that each of these addresses has answered."""
+    def _count(self, pings: Pings, sent: Mapping[Size, int]) -> None:
+        """Take what was lost of the largest that each address has answered."""
         self._came |= set(pings.replies)
+        before = {a: ping.size for a, ping in self._best.items()}
         for version in (4, 6):
-            sizes = {
-                a: max((n for of, n in pings.replies if of == a), default=self._best[a].size)
-                for a in addresses
-                if a.version == version
-            }
             shown = proven(
-                {a: pings.replies.get((a, size), {}) for a, size in sizes.items()},
-                {a: self.counts[a].to_count for a in sizes},
+                {size: pings.replies.get(size, {}) for size in sent},
+                {(a, n): number for (a, n), number in sent.items() if a.version == version},
                 _COUNT_EVERY_S,
                 pings.unanswered.get(version, sys.maxsize),
             )
-            for a, size in sizes.items():
-                self._best[a] = replace(self._best[a], size=size, loss=shown[a])
+            for (a, n), loss in sorted(shown.items(), key=lambda each: each[0][1]):
+                if n == before[a] or (n > before[a] and (a, n) in pings.replies):
+                    self._best[a] = replace(self._best[a], size=n, loss=loss)
 
     def _send(
         self,

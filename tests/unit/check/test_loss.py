@@ -61,7 +61,7 @@ def test_what_the_socket_of_a_ping_had_no_room_for_is_not_lost() -> None:
     answered = {"lossy": range(0, 20, 2), "well": [*range(9), *range(10, 20)]}
     sent = dict.fromkeys(answered, 20)
     assert proven(answered, sent, EVERY_S, 11) == {"lossy": Loss(19, 9), "well": Loss(20, 1)}
-    assert proven(answered, sent, EVERY_S, 10) == {"lossy": Loss(19, 8), "well": Loss(20, 0)}
+    assert proven(answered, sent, EVERY_S, 10) == {"lossy": Loss(19, 9), "well": Loss(20, 0)}
     assert proven(answered, sent, EVERY_S, 0) == {"lossy": Loss(19, 0), "well": Loss(20, 0)}
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _Question = tuple[NicId, CheckSpec, int]
 _Reached = dict[_Question, set[str]]
 
+_SIZED = 3  # pairs of which the largest packet that passes is searched, some 5 s each
 _FOLLOWED = 8  # pairs whose frames are followed
 _OTHERS = 3  # of those that a target answers
 
@@ -42,6 +43,10 @@ class Diagnosis(EvidenceCollector):
             self.gather(violated)
         reached = _reached(results)
         known = {id(r): self._evidence(r, reached) for r in violated}
+        sized = [r for r in violated if r.vanished]
+        for number, result in enumerate(sized):
+            largest = self._largest(result, search=number < _SIZED)
+            known[id(result)] = replace(known[id(result)], largest=largest)
         follow = Follower(self)
         # A silence that is expected has a control, which has watched its frames already.
         for result in _most_different([r for r in violated if not r.control])[:_FOLLOWED]:
@@ -82,7 +87,7 @@ class Diagnosis(EvidenceCollector):
             source_owners=claimed.get(own, ()) if own else (),
             sent=counted.sent,
             answered=counted.sent - counted.lost,
-            largest=self._largest(result) if result.vanished else seen.largest,
+            largest=seen.largest,
             packet=self._packet(result),
             missing=result.missing,
             other_family=other if address and result.reached is False else None,
@@ -108,16 +113,20 @@ class Diagnosis(EvidenceCollector):
         small = result.seen is not None and result.seen.largest > 0 and result.reached is False
         return round(size.number) if small and size.what is What.MTU else 0
 
-    def _largest(self, result: Result) -> int:
-        """Find the largest packet that comes through, from inside the source; 0 if nobody can."""
+    def _largest(self, result: Result, *, search: bool) -> int:
+        """Return the largest packet that comes through, from inside the source; 0: not known."""
         pair, address = result.pair, result.address
-        if not self.has_agent(pair.source) or address is None:
+        if address is None:
             return 0
         most = self.ends.packet(pair, address)
         if result.vanished < most:
             return most  # it is the small ones that do not pass
+        if not search or not self.has_agent(pair.source):
+            return 0
         try:
-            question = Probe(CheckSpec(What.MTU, result.vanished), address)
+            # It is known that the wanted ones do not pass: as if the guest did not send them.
+            own_mtu = result.vanished - 1
+            question = Probe(CheckSpec(What.MTU, result.vanished), address, own_mtu=own_mtu)
             return self.ends.worker.do(MACHINE.probe, pair.source, question).largest
         except VmnetError:
             return 0
