@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 from provisioner.check import loss
 from provisioner.check.readiness import NO_AGENT, GuestState, WireSeen
 from provisioner.check.result import Probed, Result, Vantage, no_address
+from provisioner.commands.check import in_place
 from provisioner.commands.check.endpoints import Endpoints
+from provisioner.commands.check.in_place import untested
 from provisioner.commands.check.nic_frames import NicFrames, by_nic
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
-from provisioner.host.probe import host_checks, mesh, neighbours, ssh_ping
+from provisioner.host.probe import host_checks, neighbours, ssh_ping
 from provisioner.network.devices import host_device
 from provisioner.plan.checks import HOST, PING, Probe
 from provisioner.plan.ip import Address
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from provisioner.host.guest.pinging import Pinged
     from provisioner.plan.hosts import ExternalHost
 
-_MESH_S = 2.0
 _SMALL_S = 1.0
 _PAUSE_S = 0.5  # between two tries of what has a deadline
 
@@ -86,7 +87,7 @@ class Measuring:
                 continue
             if self._readiness.state(source) is not GuestState.READY:
                 self._add(self._in_its_place(pings))
-                self._add(_untested(t, f"{source}: {NO_AGENT}") for t in others)
+                self._add(untested(t, f"{source}: {NO_AGENT}") for t in others)
                 continue
             for part in by_nic(pings):
                 self._add(self._frames.judged(source, self._by_agent(source, part)))
@@ -108,7 +109,7 @@ class Measuring:
             # It hangs, or has died meanwhile: what its guest can reach can still be asked.
             self._readiness.agent_failed(vm)
             if self._readiness.state(vm) is GuestState.READY:
-                return [_untested(target, error.what) for target in batch]
+                return [untested(target, error.what) for target in batch]
             return self._in_its_place(batch)
         return [self._pinged(pair, address, seen.get(address)) for pair, address in batch]
 
@@ -144,7 +145,7 @@ class Measuring:
         """Ask from inside its source what a check of the user's asks."""
         pair, address = target
         if self._readiness.state(pair.source) is not GuestState.READY:
-            return _untested(target, f"{pair.source}: {NO_AGENT}")
+            return untested(target, f"{pair.source}: {NO_AGENT}")
         peer = pair.target if pair.target in self._vms else ""
         mtu = self._ends.mtu(pair.source_key)
         question = Probe(pair.asked, address, pair.within_s, mtu, peer)
@@ -170,8 +171,9 @@ class Measuring:
             return [self._not_up(*target) for target in batch]
         wire = self._readiness.probes.on_wire({vm})[vm]
         dead = {target: why for target in batch if (why := self._not_shown(target, wire))}
-        found = [_untested(target, f"{vm}: {NO_AGENT}, and {why}") for target, why in dead.items()]
-        return found + self._asked_in_its_place([target for target in batch if target not in dead])
+        found = [untested(target, f"{vm}: {NO_AGENT}, and {why}") for target, why in dead.items()]
+        alive = [target for target in batch if target not in dead]
+        return found + in_place.asked(self._ends, self._readiness, self._frames, alive)
 
     def _not_shown(self, target: Ping, wire: WireSeen) -> str:
         """Return why a source is not shown alive where a question would leave it, "" if it is."""
@@ -180,30 +182,6 @@ class Measuring:
         own = tuple(a for a in known if a.version == address.version)
         seen = WireSeen(own, tuple(a for a in own if a in wire.answered), wire.failed)
         return "" if seen.answered else seen.why
-
-    def _asked_in_its_place(self, batch: Sequence[Ping]) -> list[Result]:
-        asks = {target: self._ends.ask(*target) for target in batch}
-        try:
-            answers = mesh.answered(list(asks.values()), _MESH_S)
-        except VmnetError as error:
-            return [_untested(target, error.what) for target in batch]
-        return [
-            _untested(target, answers.untested[ask])
-            if ask in answers.untested
-            else self._at_macvtap(target, answers.seen.get(ask))
-            for target, ask in asks.items()
-        ]
-
-    def _at_macvtap(self, target: Ping, seen: neighbours.Seen | None) -> Result:
-        pair, address = target
-        by = Vantage.MACVTAP
-        if seen is not None:
-            result = Result(pair, address, True, seen.seconds, "ARP/ND", by)  # noqa: FBT003
-            return self._frames.by_another(target, seen, by) or result
-        if pair.target not in self._vms and not self._ends.is_near(pair, address):
-            why = "a machine behind a router is asked from inside only"
-            return _untested(target, f"{pair.source}: {NO_AGENT}, and {why}")
-        return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
 
     def _from_host(self, network: str, targets: Sequence[Ping]) -> Iterable[Result]:
         net = self._ends.plan.network(network)
@@ -217,7 +195,7 @@ class Measuring:
             silent = [a for a in seen if a not in times and a in sizes]
             small = neighbours.ping(silent, device=device, deadline_s=_SMALL_S) if silent else {}
         except VmnetError as error:
-            return [_untested(target, error.what) for target in targets]
+            return [untested(target, error.what) for target in targets]
         vanished = {a: sizes[a] for a in small}
         times |= small
         return [
@@ -228,7 +206,7 @@ class Measuring:
     def _from_machine(self, machine: "ExternalHost", batch: Sequence[Ping]) -> Iterable[Result]:
         """Ping from another machine; what cannot be logged in to is not measured, never down."""
         if machine.ssh is None:
-            return [_untested(target, "nobody knows how to log in there") for target in batch]
+            return [untested(target, "nobody knows how to log in there") for target in batch]
         wanted: dict[Address, int] = {}
         for pair, address in batch:
             wanted[address] = max(wanted.get(address, 0), _tries(pair))
@@ -236,7 +214,7 @@ class Measuring:
         try:
             seen = ssh_ping.ping(machine.ssh, wanted, sizes)
         except VmnetError as error:
-            return [_untested(target, error.what) for target in batch]
+            return [untested(target, error.what) for target in batch]
         return [_by_machine(target, seen[target[1]], sizes.get(target[1], 0)) for target in batch]
 
     def _sizes(self, batch: Sequence[Ping]) -> dict[Address, int]:
@@ -347,7 +325,7 @@ def _probed(target: Target, question: Probe, ask: Callable[[Probe], Probed], by:
             pause.wait(_PAUSE_S)
             found = ask(replace(question, within_s=left_s))
     except VmnetError as error:
-        return _untested(target, error.what)
+        return untested(target, error.what)
     note = " ".join(x for x in (found.value, found.note) if x)
     return Result(*target, found.reached, found.seconds, note, by, seen=found)
 
@@ -371,18 +349,13 @@ def _to_machines(targets: Sequence[Ping]) -> Iterable[Result]:
     try:
         times = neighbours.ping([a for _, a in targets], deadline_s=longest)
     except VmnetError as error:
-        return [_untested(target, error.what) for target in targets]
+        return [untested(target, error.what) for target in targets]
     results = []
     for target in targets:
         took = times.get(target[1])
         note = "no answer to ping" if took is None else "ping"
         results.append(Result(*target, took is not None, took, note, Vantage.HOST))
     return results
-
-
-def _untested(target: Target, note: str) -> Result:
-    """Return the result of what was not measured, and why."""
-    return Result(*target, None, note=note)
 
 
 def _tries(pair: Pair) -> int:
