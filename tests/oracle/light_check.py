@@ -12,7 +12,7 @@ from typing import Any
 
 from provisioner.check.readiness import AgentSeen
 from provisioner.check.result import Result
-from provisioner.commands.check.control import Controls
+from provisioner.commands.check.control.controls import Controls
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.measure import Measuring
 from provisioner.commands.check.readiness import Readiness

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Result, loss_notes
-from provisioner.commands.check.control import Controls
+from provisioner.commands.check.control.controls import Controls
 from provisioner.commands.check.diagnosis.diagnose import Diagnosis
 from provisioner.commands.check.endpoints import endpoints
 from provisioner.commands.check.measure import Measuring

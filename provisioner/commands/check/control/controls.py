@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final, Self
 from provisioner.check import isolation
 from provisioner.check.isolation import Control, ControlBy, EndControl
 from provisioner.check.result import Result
+from provisioner.commands.check.control.targets import TargetControls, asked
+from provisioner.commands.check.control.uplinks import UplinkControls
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
-from provisioner.commands.check.target_controls import TargetControls, asked
-from provisioner.commands.check.uplink_controls import UplinkControls
 from provisioner.host.probe.question_log import QuestionLog
 from provisioner.network.devices import host_device, host_mac, uplink_of
 from provisioner.plan.checks import HOST

@@ -1,0 +1,1 @@
+"""Controls of silences that are expected: was it isolation, or only silence."""
