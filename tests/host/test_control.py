@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from provisioner.host.probe import mesh
-from provisioner.host.probe.control import Beyond, ControlSeen, Injected, control
+from provisioner.host.probe.control import Beyond, ControlSeen, Enough, Injected, control
 from provisioner.host.probe.question_log import QuestionLog
 from tests.host_tools.macvtap_lab import end, lab
 from tests.host_tools.namespace import ip
@@ -17,8 +17,8 @@ from tests.host_tools.tap_peer import TapEnd
 STRANGER, GATEWAY = ip_address("10.0.0.77"), ip_address("10.0.0.254")
 
 
-def put_in(to: TapEnd, *, by_who_has: bool = False) -> Injected:
-    return Injected(to.address, to.mac, "", STRANGER, (to.link,), by_who_has)
+def put_in(to: TapEnd, enough: Enough = Enough.PING) -> Injected:
+    return Injected(to.address, to.mac, "", STRANGER, (to.link,), enough)
 
 
 def asked(*to: TapEnd, deadline_s: float = 0.5) -> ControlSeen:
@@ -101,14 +101,6 @@ def test_a_filter_at_the_egress_of_the_uplink_is_seen_by_the_log() -> None:
     assert seen == [[True, True], [True, False]]
 
 
-def test_an_uplink_that_takes_no_frames_is_told_and_stops_nothing() -> None:
-    with one_private() as one:
-        nft(drop("netdev", "egress device nic0"))
-        seen = asked(one)
-    assert (seen.path.broken, seen.path.beyond) == ("", "")
-    assert "No buffer space available" in seen.why
-
-
 def test_an_uplink_that_is_gone_down_or_without_carrier_is_told() -> None:
     with one_private() as one:
         ip("link set far down")
@@ -139,6 +131,23 @@ def test_who_sits_on_the_same_uplink_is_not_beyond_it() -> None:
     with lab([one, gateway], "bridge"):
         assert (
             control("nic0", [], Beyond(((one.link, one.mac),), (GATEWAY,)), 0.3).path.beyond == ""
+        )
+
+
+def test_nobody_is_beyond_an_uplink_that_lets_nothing_out() -> None:
+    with one_private() as one:
+        nft(drop("netdev", "egress device nic0"))
+        found = control("nic0", [], Beyond(((one.link, one.mac),)), 0.2)
+        assert (found.path.broken, found.path.beyond, found.why) == ("", "", "")
+
+
+def test_an_end_whose_macvtap_has_another_mac_hears_who_has_of_all_and_not_its_own() -> None:
+    with one_private() as one:
+        pings = [put_in(one, enough) for enough in (Enough.WHO_HAS, Enough.WHO_HAS_ALONE)]
+        assert list(control("nic0", pings, None, 0.5).answered) == pings[::-1]
+        ip("link set tap1 address 02:00:00:00:00:77")
+        assert list(control("nic0", pings, None, 0.3).answered) == pings[:1], (
+            "its own frames do not come to it"
         )
 
 

@@ -38,12 +38,11 @@ def asked(
     ends: Endpoints, readiness: Readiness, frames: NicFrames, batch: Sequence[Asked]
 ) -> list[Result]:
     """Ask for all targets at once, each at its source's macvtap."""
-    asks = {target: _ask(ends, *target) for target in batch}
+    asks = {target: _ask(ends, readiness, *target) for target in batch}
     try:
         answers = mesh.answered(list(asks.values()), _MESH_S)
-        pings = _pings(
-            ends, readiness, {t: answers.seen[a] for t, a in asks.items() if a in answers.seen}
-        )
+        seen = {target: found for target, a in asks.items() if (found := _seen(answers, target, a))}
+        pings = _pings(ends, readiness, seen)
         replies = place_ping.answered(list(pings.values()), _PING_S)
     except VmnetError as error:
         return [untested(target, error.what) for target in batch]
@@ -51,24 +50,39 @@ def asked(
     for target, ask in asks.items():
         if ask in answers.untested:
             results.append(untested(target, answers.untested[ask]))
-        elif seen := answers.seen.get(ask):
-            ping = pings.get(target)
-            result = _answered(target, seen, replies.get(ping) if ping else None, ping)
-            results.append(frames.by_another(target, seen, Vantage.MACVTAP) or result)
+        elif target in seen:
+            ping, by = pings.get(target), seen[target]
+            result = _answered(target, by, replies.get(ping) if ping else None, ping)
+            results.append(frames.by_another(target, by, Vantage.MACVTAP) or result)
         else:
             results.append(_silent(ends, target))
     return results
 
 
-def _ask(ends: Endpoints, pair: Pair, address: "Address") -> mesh.Ask:
+def _ask(ends: Endpoints, readiness: Readiness, pair: Pair, address: "Address") -> mesh.Ask:
     """Return the question of a pair; one that may meet by unicast is asked as its guest would.
 
     That guest knows no MAC, and asks everybody.
     """
-    ask = ends.ask(pair, address)
+    ask = replace(ends.ask(pair, address), own=_own(readiness, pair, address))
     if pair.expected is Expected.UNICAST:
         return replace(ask, target_mac="", target_device="")
     return ask
+
+
+def _seen(answers: mesh.MeshAnswers, target: Asked, ask: mesh.Ask) -> Seen | None:
+    """Return who has answered, as far as it counts.
+
+    Who is promised to reach another one whom its broadcasts do not reach knows it from before:
+    that one has asked it.
+    """
+    known = target[0].expected is Expected.REACHES
+    return answers.seen.get(ask) or (answers.unicast_only.get(ask) if known else None)
+
+
+def _own(readiness: Readiness, pair: Pair, address: "Address") -> "Address | None":
+    known = readiness.addresses(pair.source_key)
+    return next((a for a in known if a.version == address.version), None)
 
 
 def _pings(
@@ -77,8 +91,7 @@ def _pings(
     """Return the pings for those that have answered who-has, and that ought to answer a ping."""
     found = {}
     for (pair, address), answer in seen.items():
-        known = readiness.addresses(pair.source_key)
-        own = next((a for a in known if a.version == address.version), None)
+        own = _own(readiness, pair, address)
         if own is not None and pair.expected is Expected.REACHES:
             key = pair.source_key
             found[pair, address] = PlacePing(

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ from provisioner.host.probe.packet_socket import LOST, Wire, explained, packet_s
 from provisioner.network import filters, frames
 from provisioner.network.frames import Arp, Ip, Nd
 from provisioner.plan.ip import Address
+from provisioner.plan.mac import Mac
 
 _EVERY_S: Final = 0.2
 _BURST: Final = 128
@@ -40,12 +42,19 @@ _ARP_COMPLETE: Final = 0x2  # linux/if_arp.h: ATF_COM
 _ALL: Final = 3
 
 
+class Enough(Enum):
+    """What shows that an end takes what it has to: an answer to this, or to the ping."""
+
+    PING = auto()
+    WHO_HAS = auto()  # asked of all: an end that is asked no more than that
+    WHO_HAS_ALONE = auto()  # asked of its MAC: an end that waits for an answer to its own question
+
+
 @dataclass(frozen=True, slots=True)
 class Injected:
     """A ping of `stranger` for one address of an end, and the devices where its answer may leave.
 
-    `stranger` is of the end's subnet and nobody's. `source_mac` "" is the uplink's. With
-    `by_who_has` an answer to who-has counts too: for ends that were asked no more than that.
+    `stranger` is of the end's subnet and nobody's. `source_mac` "" is the uplink's.
     """
 
     target: Address
@@ -53,7 +62,7 @@ class Injected:
     source_mac: str
     stranger: Address
     devices: tuple[str, ...]
-    by_who_has: bool = False
+    enough: Enough = Enough.PING
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +95,10 @@ def control(
         return ControlSeen(path)
     try:
         answered = _answered(uplink, injected, deadline_s)
-        reaches = _path(uplink, beyond, asks=True)
-    except VmnetError as error:  # a filter at the uplink's egress refuses frames, too
+    except VmnetError as error:
         return ControlSeen(path, why=error.what)
     deaf = not answered and len({one.target_mac for one in injected}) > 1
-    return ControlSeen(replace(reaches, deaf=deaf), answered)
+    return ControlSeen(replace(_path(uplink, beyond, asks=True), deaf=deaf), answered)
 
 
 def _path(uplink: str, beyond: Beyond | None, *, asks: bool = False) -> UplinkPath:
@@ -100,7 +108,11 @@ def _path(uplink: str, beyond: Beyond | None, *, asks: bool = False) -> UplinkPa
     path = UplinkPath(uplink, True, link.up, link.carrier, None if beyond is None else "")  # noqa: FBT003
     if not asks or beyond is None or path.broken:
         return path
-    return UplinkPath(uplink, True, link.up, link.carrier, _beyond(uplink, beyond))  # noqa: FBT003
+    try:
+        found = _beyond(uplink, beyond)
+    except VmnetError:
+        found = ""  # nothing can be sent there: nobody has answered
+    return UplinkPath(uplink, True, link.up, link.carrier, found)  # noqa: FBT003
 
 
 class _Answers:
@@ -116,7 +128,7 @@ class _Answers:
         self._by_target: dict[bytes, list[Injected]] = {}
         for one in injected:
             self._by_stranger.setdefault(one.stranger.packed, []).append(one)
-            if one.by_who_has:
+            if one.enough is not Enough.PING:
                 self._by_target.setdefault(one.target.packed, []).append(one)
 
     def within(self, wait_s: float) -> Iterator[Injected]:
@@ -166,14 +178,12 @@ def _answered(
         return {}
     with ExitStack() as stack:
         asking = _Asking(stack, uplink, injected)
+        # An end's answer to who-has looks the same whether all were asked or it alone.
+        alone = [one for one in injected if one.enough is Enough.WHO_HAS_ALONE]
+        others = [one for one in injected if one.enough is not Enough.WHO_HAS_ALONE]
         end = time.monotonic() + deadline_s
-        while time.monotonic() < end and (left := asking.left(injected)):
-            again = min(time.monotonic() + _EVERY_S, end)
-            for at in range(0, len(left), _BURST):
-                burst = left[at : at + _BURST]
-                asking.send(burst)
-                asking.listen(time.monotonic() + _BURST_S, burst)
-            asking.listen(again, left)
+        asking.ask(alone, end - deadline_s / 2 if others else end)
+        asking.ask(others, end)
         return asking.found
 
 
@@ -186,22 +196,31 @@ class _Asking:
         self._answers = _Answers(stack, injected)
         self._wire = stack.enter_context(SyntheticWire(uplink))
 
-    def left(self, injected: Sequence[Injected]) -> list[Injected]:
-        """Return those that are not answered yet."""
+    def ask(self, injected: Sequence[Injected], end: float) -> None:
+        """Put pings in again and again until all are answered, or it is too late."""
+        while time.monotonic() < end and (left := self._left(injected)):
+            again = min(time.monotonic() + _EVERY_S, end)
+            for at in range(0, len(left), _BURST):
+                burst = left[at : at + _BURST]
+                self._send(burst)
+                self._listen(time.monotonic() + _BURST_S, burst)
+            self._listen(again, left)
+
+    def _left(self, injected: Sequence[Injected]) -> list[Injected]:
         return [one for one in injected if one not in self.found]
 
-    def send(self, burst: Sequence[Injected]) -> None:
-        """Put some in."""
+    def _send(self, burst: Sequence[Injected]) -> None:
         for one in burst:
             self._first.setdefault(one, time.monotonic())
             for frame in _frames(self._wire, one):
                 self._wire.send(frame)
 
-    def listen(self, until: float, awaited: Sequence[Injected]) -> None:
+    def _listen(self, until: float, awaited: Sequence[Injected]) -> None:
         """Take answers until all that are awaited have come, or it is too late."""
-        while self.left(awaited) and (wait_s := until - time.monotonic()) > 0:
+        wanted = frozenset(awaited)
+        while self._left(awaited) and (wait_s := until - time.monotonic()) > 0:
             for one in self._answers.within(wait_s):
-                if one in self._first:
+                if one in wanted:
                     self.found.setdefault(one, time.monotonic() - self._first[one])
 
 
@@ -209,12 +228,14 @@ def _frames(wire: SyntheticWire, one: Injected) -> Iterator[bytes]:
     identity = int.from_bytes(one.stranger.packed[-2:])
     mac = one.source_mac or wire.mac
     yield frames.ping_frame(one.stranger, one.target, mac, one.target_mac, identity)
-    if not one.by_who_has:
+    if one.enough is Enough.PING:
         return
     if isinstance(one.target, IPv6Address):
-        yield frames.neighbour_solicitation(one.target, mac, frames.link_local(mac))
+        who_has = frames.neighbour_solicitation(one.target, mac, frames.link_local(mac))
     else:
-        yield frames.arp_request(one.target, mac)
+        who_has = frames.arp_request(one.target, mac)
+    alone = one.enough is Enough.WHO_HAS_ALONE
+    yield Mac(one.target_mac).packed + who_has[6:] if alone else who_has
 
 
 def _beyond(uplink: str, beyond: Beyond) -> str:
@@ -276,7 +297,8 @@ def _stations(uplink: str) -> list[Address]:
     if link is None:
         return []
     program = filters.beginnings(of_others=True)
-    with explained(uplink), packet_socket(program, outgoing=False) as wire:
+    # A filter at the egress makes sending fail as a full queue does.
+    with explained(uplink, LOST), packet_socket(program, outgoing=False) as wire:
         wire.bind((uplink, _ALL))
         wire.send(frames.ping_all_nodes(link.mac, os.getpid() & 0xFFFF))
         end = time.monotonic() + _STATIONS_S

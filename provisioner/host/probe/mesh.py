@@ -48,7 +48,8 @@ class Ask:
     """Who has `target`? Asked on a macvtap, with the MAC of the guest behind it.
 
     `target_mac` is who should answer, "" takes anybody; `target_device` is the macvtap of the
-    asked guest, "" where there is none.
+    asked guest, "" where there is none. `own` is the asking guest's own address of that version:
+    proxies answer for others only to somebody (net/ipv4/arp.c: arp_process).
     """
 
     device: str
@@ -56,6 +57,7 @@ class Ask:
     target: Address
     target_mac: str = ""
     target_device: str = ""
+    own: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,17 +263,22 @@ class _Mesh:
 def _requests(ask: Ask) -> tuple[bytes, bytes]:
     """Build the question for everybody, and the one for the target alone.
 
-    For IPv4 from 0.0.0.0, which no receiver may store; for IPv6 from the guest's link-local one:
-    from `::` it would take its address from a guest that is just booting.
+    For IPv4 from the guest's own address, as it asks itself, else from 0.0.0.0, which no receiver
+    may store. The target alone is asked from there always: it must not learn the MAC of a guest
+    whose broadcasts do not reach it. For IPv6 from the guest's link-local address: from `::` it
+    would take its address from a guest that is just booting.
     """
     if isinstance(ask.target, IPv4Address):
-        broadcast = frames.arp_request(ask.target, ask.source_mac)
+        own = ask.own if isinstance(ask.own, IPv4Address) else frames.NOBODY4
+        broadcast = frames.arp_request(ask.target, ask.source_mac, own)
+        nameless = frames.arp_request(ask.target, ask.source_mac)
     else:
-        own = frames.link_local(ask.source_mac)
-        broadcast = frames.neighbour_solicitation(ask.target, ask.source_mac, own)
+        sender = frames.link_local(ask.source_mac)
+        broadcast = frames.neighbour_solicitation(ask.target, ask.source_mac, sender)
+        nameless = broadcast
     if not (ask.target_device and ask.target_mac):
         return broadcast, b""
-    return broadcast, Mac(ask.target_mac).packed + broadcast[6:]
+    return broadcast, Mac(ask.target_mac).packed + nameless[6:]
 
 
 def _spread(states: list[_State]) -> list[_State]:

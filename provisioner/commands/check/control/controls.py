@@ -21,6 +21,7 @@ from provisioner.commands.check.control.targets import TargetControls, asked
 from provisioner.commands.check.control.uplinks import UplinkControls
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
+from provisioner.host.probe.control import Enough
 from provisioner.host.probe.question_log import QuestionLog
 from provisioner.network.devices import host_device, host_mac, uplink_of
 from provisioner.plan.checks import HOST
@@ -92,7 +93,7 @@ class Controls:
         for r in asking:
             question = Question(self._ends, r.pair, log)
             if r.address:
-                wires.add(r.pair, r.address, by_who_has=question.was_who_has(r.address))
+                wires.add(r.pair, r.address, question.enough(r.address))
             closed = question.to_guest and wires.allowed_mac(r.pair.target_key) is None
             if way := targets.way(r, closed=closed):
                 ways[asked(r)] = way
@@ -158,11 +159,10 @@ class Question:
         wanted = (address,) if address else by_name
         return any(self._log.asked(*way, one) for way in self._ways_out for one in wanted)
 
-    def was_who_has(self, address: "Address") -> bool:
-        """Return whether the source has asked for the MAC of the address, as it does first."""
-        return not self.from_machine and any(
-            self._log.asked_for_mac(*way, address) for way in self._ways_out
-        )
+    def enough(self, address: "Address") -> Enough:
+        """Return what the target must answer: who-has, when its MAC was asked for first."""
+        asked_for_mac = any(self._log.asked_for_mac(*way, address) for way in self._ways_out)
+        return Enough.WHO_HAS if asked_for_mac and not self.from_machine else Enough.PING
 
     def has_left(self, address: "Address | None") -> bool | None:
         """Return whether a guest's left by the uplink; None where it need not go there."""
@@ -207,10 +207,10 @@ def _put_together(
     if at and at.why:
         return replace(_unseen(at.why), path=at.path)
 
-    def end(name: str, key: "NicId", of: "Address | None", *, by_who_has: bool) -> EndControl:
-        one = wires.injected(key, of, by_who_has=by_who_has)
+    def end(name: str, key: "NicId", of: "Address | None", enough: Enough) -> EndControl:
+        one = wires.injected(key, of, enough)
         if one:
-            by = ControlBy.WHO_HAS if by_who_has else ControlBy.PING
+            by = ControlBy.PING if enough is Enough.PING else ControlBy.WHO_HAS
             return EndControl(by, at.answered.get(one) if at else None)
         if name == HOST:
             return _HERE
@@ -218,11 +218,11 @@ def _put_together(
             return EndControl(ControlBy.LOGIN, 0.0)  # it has said that nothing came back
         return targets.alive(name)
 
-    enough = address is not None and question.was_who_has(address)
+    enough = question.enough(address) if address else Enough.PING
     own = wires.own_address(pair, address) if address else None
     return Control(
-        end(pair.source, pair.source_key, own, by_who_has=True),
-        answer or end(pair.target, pair.target_key, address, by_who_has=enough),
+        end(pair.source, pair.source_key, own, Enough.WHO_HAS_ALONE),
+        answer or end(pair.target, pair.target_key, address, enough),
         asked=question.was_seen(address),
         left=question.has_left(address),
         answered=question.was_answered(address),

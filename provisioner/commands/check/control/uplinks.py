@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
 from provisioner.host.probe import control
-from provisioner.host.probe.control import Beyond, ControlSeen, Injected
+from provisioner.host.probe.control import Beyond, ControlSeen, Enough, Injected
 from provisioner.network import frames
 from provisioner.network.addressing import gateways_of, source_macs
 from provisioner.network.devices import host_device, host_mac, uplink_of
@@ -49,27 +49,27 @@ class UplinkControls:
     def __init__(self, ends: Endpoints, readiness: Readiness) -> None:
         self._ends, self._plan, self._readiness = ends, ends.plan, readiness
         self._wanted: dict[str, _Wanted] = {}
-        self._injected: dict[tuple[NicId, Address, bool], Injected] = {}
+        self._injected: dict[tuple[NicId, Address, Enough], Injected] = {}
         self._strangers: set[Address] = set()
         self._pending: dict[str, Call[ControlSeen]] = {}
 
-    def add(self, pair: Pair, address: "Address", *, by_who_has: bool) -> None:
-        """Have both ends of a pair asked; `by_who_has` is about the target."""
+    def add(self, pair: Pair, address: "Address", enough: Enough) -> None:
+        """Have both ends of a pair asked; `enough` is about the target."""
         network = self._plan.network(pair.network)
         wanted = self._wanted.setdefault(self._uplink(pair), _Wanted())
         own = self.own_address(pair, address)
-        for key, at, enough in (
-            (pair.target_key, address, by_who_has),
-            (pair.source_key, own, True),
+        for key, at, shows in (
+            (pair.target_key, address, enough),
+            (pair.source_key, own, Enough.WHO_HAS_ALONE),
         ):
             if key not in self._ends.nics:
                 continue
-            if at is not None and (one := self._put_in(key, at, enough)):
+            if at is not None and (one := self._put_in(key, at, shows)):
                 wanted.injected[one] = None
             if settings_of(self._plan, self._plan.nic(key)).mode is not Mode.SOURCE:
                 wanted.guests[self._ends.link(key), self._ends.nics[key].mac] = None
             wanted.known |= dict.fromkeys(self._ends.nics[key].gateways)
-        if pair.target == HOST and (one := self._put_in_for_host(pair, address)):
+        if pair.target == HOST and (one := self._put_in_for_host(pair, address, enough)):
             wanted.injected[one] = None
         wanted.known |= dict.fromkeys((*gateways_of(network), *network.switch_addresses))
         for machine in self._plan.hosts.values():
@@ -91,11 +91,9 @@ class UplinkControls:
         """What came of it, by uplink; at most a few seconds after `start`."""
         return {uplink: call.result() for uplink, call in self._pending.items()}
 
-    def injected(
-        self, key: "NicId", address: "Address | None", *, by_who_has: bool
-    ) -> Injected | None:
+    def injected(self, key: "NicId", address: "Address | None", enough: Enough) -> Injected | None:
         """Return what was put in for an end; None when no frame could be."""
-        return self._injected.get((key, address, by_who_has)) if address else None
+        return self._injected.get((key, address, enough)) if address else None
 
     def own_address(self, pair: Pair, address: "Address") -> "Address | None":
         """Return the source's own address of the version that it asks with; None of no guest."""
@@ -113,19 +111,19 @@ class UplinkControls:
         macs = source_macs(settings.allow, self._ends.nics, host)
         return next((mac for mac in macs if mac), None)
 
-    def _put_in(self, key: "NicId", address: "Address", by_who_has: bool) -> Injected | None:  # noqa: FBT001
-        known = self._injected.get((key, address, by_who_has))
+    def _put_in(self, key: "NicId", address: "Address", enough: Enough) -> Injected | None:
+        known = self._injected.get((key, address, enough))
         mac = self.allowed_mac(key)
         if known or mac is None:
             return known
         stranger = self._stranger(address, self._subnets(key))
         links = tuple(nic.link for k, nic in self._ends.started.items() if k.vm == key.vm)
         own = self._ends.nics[key].mac
-        one = Injected(address, own, mac, stranger, links, by_who_has)
-        self._injected[key, address, by_who_has] = one
+        one = Injected(address, own, mac, stranger, links, enough)
+        self._injected[key, address, enough] = one
         return one
 
-    def _put_in_for_host(self, pair: Pair, address: "Address") -> Injected | None:
+    def _put_in_for_host(self, pair: Pair, address: "Address", enough: Enough) -> Injected | None:
         """Return the ping for the host's own stack on the uplink; None where none can reach it.
 
         A guest in mode passthru takes all that comes in.
@@ -134,12 +132,13 @@ class UplinkControls:
         guest = settings_of(self._plan, self._plan.nic(pair.source_key))
         if host_device(self._plan, network) != uplink or guest.mode.takes_uplink_mac:
             return None
-        known = self._injected.get((pair.target_key, address, True))
+        known = self._injected.get((pair.target_key, address, enough))
         if known:
             return known
         mac = host_mac(self._plan, network, self._ends.facts)
-        one = Injected(address, mac, "", self._stranger(address, network.subnet), (uplink,), True)  # noqa: FBT003
-        self._injected[pair.target_key, address, True] = one
+        stranger = self._stranger(address, network.subnet)
+        one = Injected(address, mac, "", stranger, (uplink,), enough)
+        self._injected[pair.target_key, address, enough] = one
         return one
 
     def _stranger(self, address: "Address", subnets: "Iterable[Subnet]") -> "Address":
