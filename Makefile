@@ -33,6 +33,7 @@ test: setup-tests ## run all tests, lint and types among them (ARGS=tests/unit -
 .PHONY: test-oracle
 test-oracle: setup-tests ## break networks at random, and hold vmnet to what an oracle sees (SEED=17)
 	@tools/as-root.sh .venv/bin/python -m tests.oracle $(ARGS) $(or $(SEED),0-499)
+	@$(if $(SEED),true,tools/as-root.sh .venv/bin/python -m tests.oracle --guests 0-49)
 
 .PHONY: test-release
 test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)

@@ -1,9 +1,10 @@
 """Compare what vmnet says with what the oracle sees, seed by seed.
 
-    python -m tests.oracle [--jobs N] SEED|FIRST-LAST…
+    python -m tests.oracle [--jobs N] [--guests] SEED|FIRST-LAST…
 
-Each seed in a process of its own; of one that disagrees, all that it stands for is written. The
-status is 1 when one does, or could not be judged.
+With light ends, each seed in a process of its own; with --guests real ones, one seed after another.
+Of one that disagrees, all that it stands for is written. The status is 1 when one does, or could
+not be judged.
 """
 
 import argparse
@@ -19,7 +20,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tests.oracle.compare import Judged
 from tests.oracle.grammar import scenario
+from tests.oracle.guest_grammar import guest_scenario
 
 _SEED_S = 120.0
 
@@ -40,19 +43,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.oracle", description=__doc__)
     parser.add_argument("--jobs", type=int, default=4, help="seeds side by side")
     parser.add_argument("seeds", nargs="+", help="a seed, or the first and the last of many: 0-19")
+    parser.add_argument("--guests", action="store_true", help="real guests instead of light ends")
     words = parser.parse_args()
+    named = guest_scenario if words.guests else scenario
     seeds = [seed for word in words.seeds for seed in _seeds(word)]
     began = time.monotonic()
     total: Counter[str] = Counter()
     bad: list[int] = []
-    for seed, outcome in _outcomes(seeds, words.jobs):
+    outcomes = _of_guests(seeds) if words.guests else _outcomes(seeds, words.jobs)
+    for seed, outcome in outcomes:
         total.update(outcome.get("claims", {}))
         wrong = outcome["wrong"]
         if wrong:
             bad.append(seed)
-            _say(f"{scenario(seed)}\n  " + "\n  ".join(f"!! {line}" for line in wrong))
+            _say(f"{named(seed)}\n  " + "\n  ".join(f"!! {line}" for line in wrong))
         elif len(seeds) == 1:
-            _say(str(scenario(seed)))
+            _say(str(named(seed)))
     counted = ", ".join(f"{number} {claim}" for claim, number in sorted(total.items()))
     took = time.monotonic() - began
     _say(f"{len(seeds)} seeds, {sum(total.values())} cells ({counted}) in {took:.0f} s")
@@ -63,6 +69,16 @@ def main() -> int:
 def _seeds(word: str) -> range:
     first, _, last = word.partition("-")
     return range(int(first), int(last or first) + 1)
+
+
+def _of_guests(seeds: list[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+    from tests.oracle import guest_run
+
+    for seed, judged in guest_run.judged(seeds):
+        if isinstance(judged, str):
+            yield seed, {"wrong": [f"could not be judged: {judged}"]}
+        else:
+            yield seed, _told(judged)
 
 
 def _outcomes(seeds: list[int], jobs: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -101,12 +117,16 @@ def _started(seed: int) -> _Job:
 
 
 def _outcome(seed: int) -> dict[str, Any]:
-    from tests.oracle import light_run
-
     try:
+        from tests.oracle import light_run
+
         judged = light_run.run(scenario(seed))
     except Exception:  # noqa: BLE001  (told of this seed, the others go on)
         return {"wrong": [f"could not be judged: {traceback.format_exc()}"]}
+    return _told(judged)
+
+
+def _told(judged: Judged) -> dict[str, Any]:
     claims = Counter(str(claim) for _, claim in judged.claims)
     return {"claims": claims, "wrong": [str(one) for one in judged.wrong]}
 

@@ -164,9 +164,7 @@ class LightEnd:
 
     def pinged(self, number: int, until: float) -> dict[Address, str] | None:
         """Return by which MAC the pinged answered; None when the end itself says nothing."""
-        while (left := until - time.monotonic()) > 0:
-            if not select.select([self._line], [], [], left)[0]:
-                break
+        while select.select([self._line], [], [], max(0.0, until - time.monotonic()))[0]:
             try:
                 said = json.loads(self._line.recv(1 << 16) or b"{}")
             except OSError:

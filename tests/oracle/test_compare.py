@@ -6,6 +6,8 @@ import pytest
 
 from tests.oracle.compare import Claim, disagreements
 from tests.oracle.grammar import KINDS, Moment, scenario
+from tests.oracle.guest_grammar import KINDS as GUEST_KINDS
+from tests.oracle.guest_grammar import guest_scenario
 from tests.oracle.light_faults import known_kinds
 from tests.oracle.truth import Cell, Truth
 
@@ -84,6 +86,14 @@ def test_a_seed_is_the_same_scenario_each_time() -> None:
 def test_each_kind_of_fault_is_drawn_and_can_be_made() -> None:
     drawn = {fault.kind for n in range(2000) for fault in scenario(n).faults}
     assert drawn == KINDS.keys() == known_kinds()
+
+
+def test_a_seed_of_guests_is_the_same_each_time_and_all_kinds_are_drawn() -> None:
+    drawn = [guest_scenario(n) for n in range(1000)]
+    assert [str(one) for one in drawn] == [str(guest_scenario(n)) for n in range(1000)]
+    names = {fault.name.partition(" (")[0] for one in drawn for fault in one.faults}
+    kinds = {make("a", "b").name.partition(" (")[0] for make in GUEST_KINDS.values()}
+    assert kinds <= names
 
 
 def test_only_the_last_fault_comes_or_passes_meanwhile() -> None:
