@@ -25,7 +25,9 @@ from tests.framework.running import Ran
 from tests.framework.stage import Stage
 
 MODULES = tuple(f"tests.guests.test_breakages_{x}" for x in ("uplink", "switch", "isolation"))
-INSIDE = r"something inside|most likely its firewall"  # an accusation of a guest's own software
+INSIDE = (
+    r"something inside|firewall of|such as its firewall"  # an accusation of a guest's own software
+)
 DEAD = rf"{INSIDE}|it answers on the wire"  # nor may this be said of a dead guest
 NOT_SHOWN = r"silence alone is no isolation: "
 UNEXPLAINED = r"no reason was found|by a way that was not found"

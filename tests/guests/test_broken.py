@@ -170,7 +170,7 @@ def test_a_firewall_inside_a_guest(four: Four) -> None:
         report = four.plan.check(status=5)
     finally:
         four.plan.inside("b", "echo 0 > /proc/sys/net/ipv4/icmp_echo_ignore_all")
-    assert about(report, "a", "b") == "b answers no pings: icmp_echo_ignore_all is 1 inside it"
+    assert about(report, "a", "b") == "b ignores pings: icmp_echo_ignore_all is 1 inside it"
     assert about(report, "b", "a") == ""
 
 

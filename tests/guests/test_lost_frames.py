@@ -121,7 +121,7 @@ def test_a_guest_that_ignores_pings_has_taken_them(plan_up: PlanUp) -> None:
         report = plan_up.check(status=5)
     finally:
         plan_up.inside("b", "echo 0 > /proc/sys/net/ipv4/icmp_echo_ignore_all")
-    assert about(report, "a", "b") == "b answers no pings: icmp_echo_ignore_all is 1 inside it"
+    assert about(report, "a", "b") == "b ignores pings: icmp_echo_ignore_all is 1 inside it"
     (finding,) = {
         tuple(r["finding"]["evidence"])
         for r in report["results"]

@@ -194,10 +194,12 @@ def _unanswered(e: Evidence, gap: Gap, before: WayPoint) -> Finding:
     other, end = _ends(e, _QUESTIONS[gap.kind])
     question = way.named(e, _QUESTIONS[gap.kind])
     came = f"{question} has come to {before.name}"
-    if not _is_of_end(before):
+    own = Point.SOURCE if gap.kind is FrameKind.IS_AT_BACK else Point.TARGET
+    if before.point is not own:
+        nobody = "nobody there has it, or " if gap.kind is FrameKind.IS_AT else ""
         return Finding(
-            f"{question} has passed {before.name}, and no answer came back there: the one or the "
-            f"other was lost behind {before.device}",
+            f"{question} has passed {before.name}, and no answer came back there: {nobody}the one "
+            f"or the other was lost behind {before.device}",
             f"look whether {end.vm} answers others, and at the network behind {before.device}: "
             f"tcpdump -n -i {before.device}",
             about=end.vm,

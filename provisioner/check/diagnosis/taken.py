@@ -56,7 +56,7 @@ def _by_its_rules(e: Evidence, stack: Stack) -> tuple[str, str]:
     a, b, asked = e.source.vm, e.target.vm, e.asked
     if stack.asked_in and stack.ignores_pings:
         return (
-            f"{b} answers no pings: icmp_echo_ignore_all is 1 inside it",
+            f"{b} ignores pings: icmp_echo_ignore_all is 1 inside it",
             inside(e.target, "sysctl -w net.ipv4.icmp_echo_ignore_all=0"),
         )
     look = inside(e.target, FIREWALL)

@@ -211,7 +211,7 @@ def about(backed: Callable[[Evidence, Endpoint], bool]) -> Law:
 
 OF_AN_END: dict[str, Callable[[Evidence, Endpoint], bool]] = {
     r"^the firewall of (\S+) drops": firewall,
-    r"^(\S+) answers no pings": lambda _, end: counted(end, "ignores_pings"),
+    r"^(\S+) ignores pings": lambda _, end: counted(end, "ignores_pings"),
     r"^(\S+) has no way": lambda _, end: counted(end, "no_way"),
     r"^(\S+) drops what comes": lambda _, end: counted(end, "misrouted"),
     r"^(\S+) receives what .* wrong checksum": lambda _, end: counted(end, "damaged"),

@@ -115,6 +115,13 @@ def test_where_nobody_could_listen_nothing_is_said() -> None:
             replace(GATEWAY, **at((SOURCE, OUT, WHO_HAS), (UPLINK, OUT, WHO_HAS))),
             (
                 "the question who has 10.0.0.2 has passed the uplink nic0, and no answer came back "
+                "there: nobody there has it, or the one or the other was lost behind nic0"
+            ),
+        ),
+        (
+            replace(GATEWAY, source=Endpoint("host", 0, "nic0"), **at((SOURCE, OUT, REQUEST))),
+            (
+                "what asks 10.0.0.2 (ping) has passed the host's nic0, and no answer came back "
                 "there: the one or the other was lost behind nic0"
             ),
         ),
@@ -256,7 +263,7 @@ def inside(stack: Stack) -> Evidence:
         ),
         (
             replace(TAKEN, asked_in=2, ignores_pings=True),
-            "b answers no pings: icmp_echo_ignore_all is 1 inside it",
+            "b ignores pings: icmp_echo_ignore_all is 1 inside it",
         ),
         (
             replace(TAKEN, asked_in=2, no_way="RTNETLINK answers: Network is unreachable"),

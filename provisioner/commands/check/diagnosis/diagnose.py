@@ -72,7 +72,10 @@ class Diagnosis(EvidenceCollector):
         others = reached.get(_asked(result), set()) - {pair.source_label}
         other = pair.source_label in reached.get((pair.target_key, PING, 10 - _version(result)), ())
         counted = result.loss or Loss(seen.sent, seen.sent - seen.answered)
+        machine = self._control(pair)
         own = self.own_address(pair.source_key, _version(result))
+        if machine and machine.version == _version(result):
+            own = machine
         return Evidence(
             network=pair.network,
             source=self.end(pair.source_key, network),
@@ -81,7 +84,7 @@ class Diagnosis(EvidenceCollector):
             asked=pair.asked,
             expected=pair.expected in {Expected.REACHES, Expected.EITHER},
             control=result.control,
-            uplink=self.uplink(network, self._control(pair) or address),
+            uplink=self.uplink(network, machine or address),
             owners=claimed.get(address, ()) if address else (),
             source_address=own,
             source_owners=claimed.get(own, ()) if own else (),
