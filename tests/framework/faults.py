@@ -516,6 +516,8 @@ def second_station(stage: Stage, *addresses: str, mac: str = "") -> Iterator[str
     name, lan = f"{stage.wire.lan}st", stage.wire.lan
     call("ip", "netns", "add", name)
     try:
+        # A bridge takes the lowest MAC of its ports, unless it has been given one.
+        call("ip", "-n", lan, "link", "set", "sw", "address", stage.wire.mac())
         call("ip", "-n", lan, "link", "add", "st", "type", "veth", "peer", "st", "netns", name)
         if mac:
             call("ip", "-n", name, "link", "set", "st", "address", stage.text(mac))
@@ -524,6 +526,7 @@ def second_station(stage: Stage, *addresses: str, mac: str = "") -> Iterator[str
         for address in addresses:
             call("ip", "-n", name, "addr", "add", stage.text(address), "dev", "st", "nodad")
         yield name
+        call("ip", "-n", lan, "link", "del", "st")
     finally:
         call("ip", "netns", "del", name)
 
@@ -548,12 +551,12 @@ def rogue_dnsmasq(name: str, *words: str) -> Fault:
     @contextmanager
     def breaking(stage: Stage) -> Iterator[None]:
         with second_station(stage, "10.90.0.200/24", "fd90:bad::1/64") as there:
-            argv = ["ip", "netns", "exec", there, "dnsmasq", "-k", "-p", "0", "-C", "/dev/null"]
+            pid = stage.plan.lab.directory / f"{there}.pid"
+            argv = ["ip", "netns", "exec", there, "dnsmasq", "-p", "0", "-C", "/dev/null"]
             more = ("--interface=st", "--bind-dynamic", "--leasefile-ro", "--user=root")
-            with subprocess.Popen([*argv, *more, "--pid-file", *words]) as serving:
-                until(lambda: serving.poll() is None, "it serves")
-                yield
-                serving.kill()
+            call(*argv, *more, f"--pid-file={pid}", *words)
+            yield
+            os.kill(int(pid.read_text()), signal.SIGKILL)
 
     return Fault(name, Layer.LAN, breaking, UPLINK)
 

@@ -58,7 +58,7 @@ GUESTS = (
     ),
     Breakage(
         faults.pings_ignored("b"),
-        r"\bb\b.*(not ping|not answered|drops|ignores)",
+        r"\bb\b.*(not? pings?|not answered|drops|ignore)",
         never=r"\ba\b.*firewall",
     ),
     Breakage(
