@@ -80,7 +80,8 @@ PING: Final = CheckSpec()
 class Probe:
     """What is asked of one guest about one address; `peer` is the VM that has it, if one has.
 
-    `own_mtu` is the size of the largest packet that the guest may send; 0 when nobody knows.
+    `own_mtu` is the size of the largest packet that the guest may send; 0 when nobody knows. `due`
+    are the addresses that a name is to resolve to, where the plan says it.
     """
 
     asked: CheckSpec
@@ -88,6 +89,7 @@ class Probe:
     within_s: float = 0.0
     own_mtu: int = 0
     peer: str = ""
+    due: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

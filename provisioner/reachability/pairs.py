@@ -56,6 +56,7 @@ class Pair:
     # Whether the guest has other NICs on this network: then it is about one of them alone.
     source_shares: bool = False
     target_shares: bool = False
+    due: "tuple[Address, ...]" = ()  # of a name that is asked for: what it is to resolve to
 
     @property
     def source_label(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,10 +42,20 @@ def plan_text(wire: CabledNic) -> str:
 
 
 def test_vepa_guests_reach_each_other_through_the_reflecting_bridge(plan_up: PlanUp) -> None:
-    reached = {(r["from"], r["to"], ":" in r["address"]) for r in plan_up.report["results"]}
+    pings = [r for r in plan_up.report["results"] if r["asked"] == "ping"]
+    reached = {(r["from"], r["to"], ":" in r["address"]) for r in pings if r["to"] != "outside"}
     ends = ("a", "b", "host")
     assert reached == {(x, y, six) for x in ends for y in ends if x != y for six in (False, True)}
     assert {r["observed"] for r in plan_up.report["results"]} == {"reaches"}
+
+
+def test_each_guest_has_a_cell_for_a_name_and_for_the_way_out(plan_up: PlanUp) -> None:
+    name = plan_up.path.stem
+    cells = {(r["from"], r["to"], r["asked"], r["address"]) for r in plan_up.report["results"]}
+    out = {(vm, "outside", "ping", there) for vm in ("a", "b") for there in OUTSIDE}
+    names = {("a", "host", f"dns b.{name}", ""), ("b", "host", f"dns a.{name}", "")}
+    assert {c for c in cells if c[1] == "outside" or c[2] != "ping"} == out | names
+    assert plan_up.report["chosen"]["NAT of lab"]["value"] == f"asked of {', '.join(OUTSIDE)}"
 
 
 def test_each_guest_has_the_lease_that_the_plan_foretold(plan_up: PlanUp) -> None:
@@ -131,6 +142,44 @@ def test_what_the_host_has_lost_turns_the_check_red(
     ), findings
     plan_restored.up()
     assert plan_restored.check(status=0)["findings"] == []
+
+
+def unmet(report: Any) -> set[tuple[str, str, str]]:  # noqa: ANN401  (JSON)
+    return {(r["from"], r["to"], r["asked"]) for r in report["results"] if not r["as_expected"]}
+
+
+def test_forwarding_that_somebody_else_drops_is_seen_by_the_way_out(
+    plan_up: PlanUp, wire: CabledNic
+) -> None:
+    rules = "add table inet shut; add chain inet shut f { type filter hook forward priority 0; }"
+    shut = f"oifname {wire.name} meta l4proto {{ icmp, icmpv6 }} drop"
+    plan_up.lab.run("nft", f"{rules}; add rule inet shut f {shut}")
+    try:
+        report = plan_up.check(status=5)
+    finally:
+        plan_up.lab.run("nft", "delete table inet shut")
+    assert unmet(report) == {(vm, "outside", "ping") for vm in ("a", "b")}
+
+
+def test_a_name_that_resolves_to_another_address_is_seen(
+    plan_up: PlanUp, wire: CabledNic, tmp_path: Path
+) -> None:
+    """By a resolver of somebody else's, whom guest a has been told to ask."""
+    name = plan_up.path.stem
+    pid = tmp_path / "pid"
+    words = ("--conf-file=/dev/null", "--no-hosts", "--no-resolv", f"--pid-file={pid}", "--user=")
+    wire.outside("dnsmasq", *words, f"--host-record=b.{name},10.9.9.9")
+    plan_up.inside("a", "cp /etc/resolv.conf /tmp/kept")
+    try:
+        plan_up.inside("a", f"echo nameserver {OUTSIDE[0]} > /etc/resolv.conf")
+        report = plan_up.check(status=5)
+    finally:
+        plan_up.inside("a", "cat /tmp/kept > /etc/resolv.conf")
+        wire.outside("kill", pid.read_text().strip())
+    (found,) = [r["finding"] for r in report["results"] if not r["as_expected"]]
+    (address,) = plan_up.addresses("b")
+    said = f"a does not resolve b.{name}: its resolver says 10.9.9.9, and not {address}"
+    assert found["what"] == said
 
 
 def test_down_puts_forwarding_back(lab: Lab) -> None:

@@ -16,7 +16,7 @@ import pytest
 from provisioner.check.result import Probed
 from provisioner.host.guest.commands import Guests, Ran
 from provisioner.host.guest.probes import probe
-from provisioner.plan.checks import Check, Probe, line
+from provisioner.plan.checks import Check, CheckSpec, Probe, What, line
 from tests.host_tools.namespace import fresh_namespace, ip
 
 HERE = ip_address("127.0.0.1")
@@ -121,6 +121,33 @@ def test_a_guest_without_a_tool_is_untested(text: str, lacks: str, tmp_path: Pat
     assert done(text, Shell(tmp_path)) == Probed(
         None, note=f"cannot be tested: the guest has {lacks}"
     )
+
+
+@pytest.mark.parametrize(
+    ("due", "said"),
+    [
+        (("127.0.0.1",), ""),
+        (("127.0.0.1", "fd00::7"), ""),
+        (("192.0.2.1",), "its resolver says 127.0.0.1, and not 192.0.2.1"),
+        (
+            ("127.0.0.1", "192.0.2.1"),
+            "its resolver says 127.0.0.1, and not 127.0.0.1, 192.0.2.1",
+        ),
+        (("fd00::7",), "its resolver says 127.0.0.1, and not fd00::7"),
+    ],
+)
+def test_a_name_has_the_addresses_that_are_due(
+    due: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    """By a getent that knows one address."""
+    for tool in ("sh", "timeout"):
+        (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
+    (tmp_path / "getent").write_text('#!/bin/sh\necho "127.0.0.1 STREAM localhost"\n')
+    (tmp_path / "getent").chmod(0o755)
+    asked = CheckSpec(What.DNS, text="localhost")
+    wanted = tuple(map(ip_address, due))
+    found = probe(Shell(tmp_path), Probe(asked, None, within_s=1.0, due=wanted))
+    assert found == Probed(reached=not said, value=said)
 
 
 def test_addresses_are_pinged_side_by_side_with_packets_of_a_size() -> None:

@@ -148,7 +148,7 @@ class Measuring:
             return untested(target, f"{pair.source}: {NO_AGENT}")
         peer = pair.target if pair.target in self._vms else ""
         mtu = self._ends.mtu(pair.source_key)
-        question = Probe(pair.asked, address, pair.within_s, mtu, peer)
+        question = Probe(pair.asked, address, pair.within_s, mtu, peer, pair.due)
 
         def ask(question: Probe) -> Probed:
             return self._ends.worker.do(MACHINE.probe, pair.source, question)

@@ -16,7 +16,7 @@ from provisioner.commands.check.endpoints import endpoints
 from provisioner.commands.check.measure import Measuring
 from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.check.readiness_probes import ReadinessProbes
-from provisioner.commands.check.surroundings import Surroundings
+from provisioner.commands.check.surroundings import Surroundings, of_services
 from provisioner.commands.session import Session
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.guest import console_log
@@ -156,6 +156,7 @@ def _pairs(session: Session, up: set[str]) -> tuple[Pair, ...]:
         promised = pairs.pairs(plan, session.nics, facts, reflects)
         there = [p for p in promised if {p.source, p.target} <= known]
     there += external.pairs(plan, session.nics)
+    there += of_services(session, there)
     asked = user_checks.expand(plan, session.nics, promised)
     every = [*(there if user_checks.wants_matrix(plan) else ()), *asked]
     every = [p for p in every if not {p.source, p.target} & names - up]

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from provisioner import naming
 from provisioner.check import surroundings
 from provisioner.check.evidence import Uplink
 from provisioner.check.result import Finding
@@ -12,6 +14,14 @@ from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.target import Tell
 from provisioner.errors import VmnetError
 from provisioner.host.netlink import links
+from provisioner.host.probe import outside as outside_of
+from provisioner.network.facts import Chosen
+from provisioner.reachability import services
+from provisioner.reachability.pairs import Pair
+
+if TYPE_CHECKING:
+    from provisioner.commands.session import Session
+    from provisioner.plan.ip import Address
 
 _CLAIM_S = 1.0
 
@@ -73,3 +83,26 @@ class Surroundings:
                 uplink = Uplink(link.name, up=link.up, carrier=link.carrier)
             uplinks[uplink.name] = uplink
         yield from surroundings.of_links(uplinks.values(), ends, told)
+
+
+def of_services(session: "Session", promised: Sequence[Pair]) -> list[Pair]:
+    """Return what guests are to get of the host besides its answers: names, and a way out by NAT.
+
+    Where nobody beyond this host answers it, a guest's way out cannot be measured: that is told.
+    """
+    plan = session.target.plan
+    links_now = session.snapshot.facts.links
+    ours = {link.index for link in links_now if naming.are_ours(link.name, link.kind)}
+    outside: tuple[Address, ...] = ()
+    if nat := [network.name for network in plan.networks if network.does_nat]:
+        try:
+            outside = session.worker.do(outside_of.reached, ours)
+        except VmnetError as error:
+            session.tell(f"nobody beyond this host could be asked: {error.what}")
+        found = ", ".join(map(str, outside))
+        chosen = Chosen(f"asked of {found}", "this host reaches it beyond its own networks")
+        if not outside:
+            chosen = Chosen("not measured", "no router of this host's answers its ping")
+        session.chosen[f"NAT of {', '.join(nat)}"] = chosen
+    agents = {domain.vm for domain in session.domains if domain.image.agent}
+    return list(services.pairs(plan, session.nics, promised, outside, agents))

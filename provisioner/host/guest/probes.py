@@ -6,13 +6,16 @@ reported as untested, never as unreachable.
 
 import json
 import re
+from collections.abc import Collection
+from functools import partial
+from ipaddress import ip_address
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from provisioner.check.result import OWN_MTU, Probed
 from provisioner.host.guest.commands import Guests, Ran
 from provisioner.plan.checks import CheckSpec, Probe, What, at_address
-from provisioner.plan.ip import Address
+from provisioner.plan.ip import Address, is_address
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ _MANY_PINGS: Final = 50
 _SIZES_AT_ONCE: Final = 8
 _LEAST_PACKET: Final = 68
 _THROUGHPUT_S: Final = 3
+_IPV4: Final = 4
 _PORT: Final = 5201  # iperf3's own
 
 _NO_TOOL: Final = 97
@@ -33,6 +37,7 @@ _STATUS: Final = re.compile(r"HTTP/\d(?:\.\d)? (\d{3})")
 _TIMES: Final = re.compile(r"bytes from .{1,300} time=(\d{1,6}(?:\.\d{1,6})?) ms")
 _COUNTS: Final = re.compile(r"(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received")
 _ANSWER: Final = re.compile(r"(?m)^(?:Name:|Address(?: \d+)?: *[0-9a-f.:]+ *$|[0-9a-f.:]+ +STREAM)")
+_ADDRESS: Final = re.compile(r"(?m)^(?:Address(?: \d+)?: *)?([0-9a-f.:]{3,45})(?: +STREAM.*| *)$")
 _NO_NAME: Final = re.compile(r"NXDOMAIN|can't find|No answer|not found", re.IGNORECASE)
 _SERVED: Final = re.compile(r"(?m)^Server:\s+\S+")
 
@@ -59,7 +64,8 @@ def probe(guest: Guests, question: Probe) -> Probed:
             kind, judge, tools = "http", _http, "neither curl nor wget"
             words = (at_address(asked.text, question.address), seconds)
         case What.DNS:
-            kind, judge, tools = "dns", _dns_name, "neither nslookup nor getent"
+            judge = partial(_dns_name, due=question.due)
+            kind, tools = "dns", "neither nslookup nor getent"
             words = (asked.text, address, seconds)
         case What.MTU if question.address:
             return _mtu(guest, round(asked.number), question.address, question.own_mtu)
@@ -143,15 +149,28 @@ def _http(asked: CheckSpec, ran: Ran) -> Probed:
     return Probed(good, value=f"status {status}")
 
 
-def _dns_name(_asked: CheckSpec, ran: Ran) -> Probed:
+def _dns_name(_asked: CheckSpec, ran: Ran, due: Collection[Address] = ()) -> Probed:
     output = _output(ran)
-    # nslookup names the server's own address first.
-    answer = re.split(r"(?m)^\s*$", output, maxsplit=1)[-1]
+    # nslookup names the server first, and an empty line behind it; getent has neither.
+    answer = re.split(r"\n\s*\n", output, maxsplit=1)[-1]
     good = ran.status == 0 and bool(_ANSWER.search(answer)) and not _NO_NAME.search(answer)
+    if good and due:
+        return _as_due(answer, due)
     # A server that knows no such name has answered, all the same.
     answered = bool(_SERVED.search(output) and _NO_NAME.search(answer))
     value = _last(ran).removeprefix("** ") if answered else ""
     return Probed(good, value=value, note="" if good or value else _last(ran) or "no answer")
+
+
+def _as_due(answer: str, due: Collection[Address]) -> Probed:
+    """Return whether a name has the addresses that it is to have; of IPv6 it may have more."""
+    texts = dict.fromkeys(filter(is_address, _ADDRESS.findall(answer)))
+    found = [ip_address(text) for text in texts]
+    wanted: list[Address] = [a for a in due if a.version == _IPV4] or [*due]
+    others = [a for a in found if a.version == _IPV4 and a not in due]
+    good = bool(found) and set(wanted) <= set(found) and not others
+    said, meant = (", ".join(map(str, each)) or "no address" for each in (found, wanted))
+    return Probed(good, value="" if good else f"its resolver says {said}, and not {meant}")
 
 
 def _mtu(guest: Guests, wanted: int, address: Address, own_mtu: int) -> Probed:
