@@ -5,6 +5,7 @@ another resolver or another default route may use that one.
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from provisioner.network.addressing import resolvers
@@ -39,8 +40,11 @@ def pairs(
     for pair in promised:
         if pair.target == HOST and pair.expected is Expected.REACHES and pair.source in agents:
             network = plan.network(pair.network)
-            yield from _names(plan, nics, network, pair.source_key)
-            yield from _nat(plan, nics, network, pair.source_key, outside)
+            for found in (
+                *_names(plan, nics, network, pair.source_key),
+                *_nat(plan, nics, network, pair.source_key, outside),
+            ):
+                yield replace(found, source_shares=pair.source_shares)
 
 
 def _names(plan: "Plan", nics: "Nics", network: "Network", key: "NicId") -> Iterator[Pair]:

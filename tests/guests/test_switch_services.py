@@ -1,5 +1,7 @@
 """A switch with everything: it reflects, translates addresses, and a dnsmasq answers there."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from tests.framework.lab import Lab
 from tests.framework.plan import PlanUp, brought_up
 from tests.framework.wire import CabledNic, cabled_nic
+from tests.host_tools.router import PREFIX, advertisement
 
 PLAN = """\
 networks:
@@ -66,7 +69,7 @@ def test_each_guest_has_the_lease_that_the_plan_foretold(plan_up: PlanUp) -> Non
 
 
 def test_a_lease_that_is_missing_has_its_red_cells(plan_up: PlanUp) -> None:
-    cells = {(r["from"], r["to"], ":" in r["address"]) for r in plan_up.report["results"]}
+    cells = plan_up.report["results"]
     four = next(address for address in plan_up.addresses("a") if ":" not in address)
     plan_up.inside("a", "ip -4 addr flush dev eth0")
     try:
@@ -75,11 +78,12 @@ def test_a_lease_that_is_missing_has_its_red_cells(plan_up: PlanUp) -> None:
         again = f"ip addr add {four}/24 dev eth0; ip route replace default via 10.79.0.1"
         plan_up.inside("a", again)
     assert len(report["results"]) == len(cells)
-    observed = {(r["from"], r["to"]): r["observed"] for r in report["results"] if not r["address"]}
+    pings = [r for r in report["results"] if r["asked"] == "ping"]
+    observed = {(r["from"], r["to"]): r["observed"] for r in pings if not r["address"]}
     assert observed == {("b", "a"): "no DHCP lease", ("host", "a"): "no DHCP lease"}
     red = [r for r in report["results"] if r["finding"]]
     assert {(r["from"], r["to"]) for r in red} == {
-        *(("b", "a"), ("host", "a"), ("a", "b"), ("a", "host"))
+        *(("b", "a"), ("host", "a"), ("a", "b"), ("a", "host"), ("a", "outside"))
     }
     server = "vmnet's own DHCP server (dnsmasq) on network lab"
     said = f"a has no DHCP lease; it should get one from {server}"
@@ -168,7 +172,7 @@ def test_a_name_that_resolves_to_another_address_is_seen(
     name = plan_up.path.stem
     pid = tmp_path / "pid"
     words = ("--conf-file=/dev/null", "--no-hosts", "--no-resolv", f"--pid-file={pid}", "--user=")
-    wire.outside("dnsmasq", *words, f"--host-record=b.{name},10.9.9.9")
+    wire.outside("dnsmasq", *words, f"--local=/{name}/", f"--host-record=b.{name},10.9.9.9")
     plan_up.inside("a", "cp /etc/resolv.conf /tmp/kept")
     try:
         plan_up.inside("a", f"echo nameserver {OUTSIDE[0]} > /etc/resolv.conf")
@@ -180,6 +184,39 @@ def test_a_name_that_resolves_to_another_address_is_seen(
     (address,) = plan_up.addresses("b")
     said = f"a does not resolve b.{name}: its resolver says 10.9.9.9, and not {address}"
     assert found["what"] == said
+
+
+def test_a_guest_that_serves_dhcp_is_seen(plan_up: PlanUp) -> None:
+    conf = "interface eth0\\nstart 10.79.0.240\\nend 10.79.0.250\\nlease_file /tmp/leases"
+    plan_up.inside("b", f"touch /tmp/leases; printf '{conf}\\n' > /tmp/udhcpd.conf")
+    plan_up.inside("b", "udhcpd /tmp/udhcpd.conf")
+    try:
+        (found,) = plan_up.check(status=5)["findings"]
+    finally:
+        plan_up.inside("b", "kill $(pidof udhcpd)")
+    assert found["what"].startswith("another DHCP server is on mvl")
+    assert found["what"].endswith(" (b)")
+    assert found["evidence"][0].startswith("DHCP server 10.79.0.")
+
+
+def test_a_guest_that_advertises_itself_as_a_router_is_seen(plan_up: PlanUp) -> None:
+    mac = plan_up.inside("b", "cat /sys/class/net/eth0/address").strip()
+    frame = advertisement(mac=mac).hex()
+    sender = (
+        "import socket, sys, threading\n"
+        "wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)\n"
+        "wire.bind((sys.argv[1], 0))\n"
+        "while not threading.Event().wait(0.1):\n"
+        "    wire.send(bytes.fromhex(sys.argv[2]))\n"
+    )
+    argv = [*plan_up.lab.enter, sys.executable, "-c", sender, plan_up.tap("b"), frame]
+    with subprocess.Popen(argv) as sending:
+        try:
+            (found,) = plan_up.check(status=5)["findings"]
+        finally:
+            sending.kill()
+    assert found["what"].startswith("another router advertises itself on mvl")
+    assert found["what"].endswith(f": {mac} (b) with {PREFIX}")
 
 
 def test_down_puts_forwarding_back(lab: Lab) -> None:

@@ -8,9 +8,8 @@ def not_got(e: Evidence) -> Finding | None:
     """Blame a missing DHCP lease or router advertisement, at the target or else the source."""
     if e.missing:
         return _lacks(e, e.target, e.missing)
-    if e.address and _has_none(e.source, e.address.version):
-        return _lacks(e, e.source, e.address.version)
-    return None
+    version = e.address.version if e.address else IPV4  # a resolver comes with a lease
+    return _lacks(e, e.source, version) if _has_none(e.source, version) else None
 
 
 def unknown(e: Evidence) -> Finding | None:

@@ -77,7 +77,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
         patience = _CLOUD_INIT_S if any(image.cloud_init for image in images.values()) else _READY_S
         left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
         readiness.settle(up_now, left_s, when.ready_since, when.fresh)
-        rivals = around.rivals()
+        rivals = around.of_wires()
         for thread in threads:
             thread.join(None if last is None else max(0.0, last - time.monotonic()))
         if readiness.errors:
@@ -87,7 +87,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
         found += _unmeasured(pairs, found)
         results = sorted(found, key=lambda r: order[id(r.pair)])
         results = controls.made(results, last)
-    notes = tuple(loss_notes(results))
+    notes = (*loss_notes(results), *around.notes)
     for note in notes:
         session.tell(note)
     report = replace(report, warnings=(*report.warnings, *notes))

@@ -1,60 +1,241 @@
 """Look around the cells in every check: the state of the links, and who else is on the wires."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from ipaddress import IPv4Address
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.check import surroundings
 from provisioner.check.evidence import Uplink
+from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding
+from provisioner.check.surroundings import AddressOwner, Reported, WireHeard
 from provisioner.commands.check.diagnosis.evidence import EvidenceCollector
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.target import Tell
 from provisioner.errors import VmnetError
+from provisioner.host.guest.commands import Guests
+from provisioner.host.machine import MACHINE
 from provisioner.host.netlink import links
-from provisioner.host.probe import outside as outside_of
+from provisioner.host.probe import neighbours, wire_watch
+from provisioner.host.probe.wire_watch import TruthfulAsker, Watch
+from provisioner.network.addressing import met_at
+from provisioner.network.devices import host_mac, uplink_of
 from provisioner.network.facts import Chosen
+from provisioner.network.overheard import Answered, Overheard
+from provisioner.plan.nic_id import NicId
 from provisioner.reachability import services
 from provisioner.reachability.pairs import Pair
 
 if TYPE_CHECKING:
     from provisioner.commands.session import Session
-    from provisioner.plan.ip import Address
+    from provisioner.host.system.worker import Call
+    from provisioner.plan.ip import Address, Subnet
+    from provisioner.plan.model import Network
 
 _CLAIM_S = 1.0
+_UNUSED, _DRAWS = 3, 32  # addresses that nobody should answer for
+_IPV4 = 4
+
+
+@dataclass
+class Wired:
+    """One uplink: what the plan says of those on it, and what to ask there."""
+
+    ends: Endpoints
+    readiness: Readiness
+    uplink: str
+    networks: "Sequence[Network]"
+
+    @cached_property
+    def keys(self) -> tuple[NicId, ...]:
+        """The NICs on the uplink that guests were started with."""
+        there = {network.name for network in self.networks}
+        nics, plan = self.ends.nics, self.ends.plan
+        return tuple(k for k in nics if plan.nic(k).network in there and k in self.ends.started)
+
+    @cached_property
+    def guests(self) -> "dict[Address, AddressOwner]":
+        """The addresses of the guests that are up."""
+        found = {}
+        for key in self.keys:
+            if self.readiness.state(key.vm).is_up:
+                mine = AddressOwner(key.vm, frozenset({self.ends.nics[key].mac}), key.vm)
+                found.update(dict.fromkeys(self.readiness.addresses(key), mine))
+        return found
+
+    @cached_property
+    def others(self) -> "dict[Address, AddressOwner]":
+        """The addresses of this host, of the gateways and of machines outside."""
+        plan, facts = self.ends.plan, self.ends.facts
+        # With several NICs on one LAN a host answers by each of them (arp_ignore is 0).
+        own = {link.mac for link in facts.links if link.kind != "macvtap"}
+        found: dict[Address, AddressOwner] = {}
+        planned = {one.ip for config in self.ends.nics.values() for one in config.addresses}
+        for network in self.networks:
+            link = facts.link(self.uplink)
+            at = network.switch_addresses or met_at(plan).get(network.name, ())
+            at = (*at, *(one.ip for one in link.addresses)) if link else at
+            host = AddressOwner("this host", frozenset({*own, host_mac(plan, network, facts)}))
+            found.update(dict.fromkeys(at, host))
+            gateways = dict.fromkeys(network.gateway, AddressOwner(surroundings.GATEWAY))
+            found = {**gateways, **found}
+            for name, machine in plan.hosts.items():
+                found = {**dict.fromkeys(machine.on(network.subnet), AddressOwner(name)), **found}
+        return {a: station for a, station in found.items() if a not in planned}
+
+    @cached_property
+    def unused(self) -> "tuple[Address, ...]":
+        """Some addresses of the subnets that nobody has, as far as the plan knows."""
+        taken = {one.ip for config in self.ends.nics.values() for one in config.addresses}
+        taken |= {*self.guests, *self.others}
+        found: list[Address] = []
+        for network in self.networks:
+            for subnet in network.subnet:
+                free = (a for a in _drawn(self.ends.plan.name, subnet) if a not in taken)
+                found += islice(free, _UNUSED)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def watch(self) -> Watch:
+        """What to ask there, and whom to look out for."""
+        inside = all(network.switch for network in self.networks)
+        served = any(network.serves_dhcp for network in self.networks)
+        return Watch(
+            self.uplink,
+            asked=(*self.others, *self.unused),
+            lan=tuple(self.guests),
+            macs=frozenset(self.ends.nics[key].mac for key in self.keys),
+            asker=self._of_host() if inside else self._of_guest(),
+            servers=naming.mac(self.ends.plan.name, "vmnet check", 0) if served else "",
+            inside=inside,
+        )
+
+    def _of_host(self) -> TruthfulAsker | None:
+        """Return the host's own side of a switch: what it asks, guests may believe."""
+        for network in self.networks:
+            for address in network.switch_addresses:
+                if isinstance(address, IPv4Address):
+                    return TruthfulAsker("", host_mac(self.ends.plan, network), address)
+        return None
+
+    def _of_guest(self) -> TruthfulAsker | None:
+        """Return a guest in whose name the LAN can be asked, where this host has no address."""
+        link = self.ends.facts.link(self.uplink)
+        if link and any(one.version == _IPV4 for one in link.addresses):
+            return None
+        for key in self.keys:
+            address = next((a for a in self.readiness.addresses(key) if a.version == _IPV4), None)
+            is_up = self.readiness.state(key.vm).is_up and self.ends.plan.nic(key).link == "up"
+            if isinstance(address, IPv4Address) and is_up:
+                return TruthfulAsker(self.ends.link(key), self.ends.nics[key].mac, address)
+        return None
+
+    def seen(self, heard: Overheard) -> WireHeard:
+        """Return what was heard with all that the plan knows."""
+        plan, nics = self.ends.plan, self.ends.nics
+        served = [n for n in self.networks if n.serves_dhcp]
+        own = frozenset(host_mac(plan, network) for network in served)
+        return WireHeard(
+            self.uplink,
+            heard,
+            stations={**self.guests, **self.others},
+            unused=self.unused,
+            guests={nics[key].mac: key.vm for key in self.keys},
+            subnets=tuple(subnet for network in self.networks for subnet in network.subnet),
+            routers=own if any(network.slaac for network in served) else frozenset(),
+            listens=any(nics[key].ra for key in self.keys),
+            serves=own,
+        )
+
+
+def _drawn(plan: str, subnet: "Subnet") -> "Iterator[Address]":
+    """Return some addresses of a subnet, the same ones each time; fewer where it is small."""
+    for number in range(_DRAWS):
+        digest = int(naming.digest("unused", plan, str(subnet), str(number), size=16), 16)
+        host = digest % subnet.num_addresses
+        if 0 < host < subnet.num_addresses - 1:
+            yield subnet[host]
 
 
 @dataclass
 class Surroundings:
-    """What stands around the cells of one check."""
+    """What stands around the cells of one check; `notes` are what is only worth knowing."""
 
     ends: Endpoints
     readiness: Readiness
     tell: Tell
+    notes: list[str] = field(default_factory=list)
 
-    def rivals(self) -> tuple[Finding, ...]:
-        """Find the guests' addresses that other machines answer for too, on all uplinks at once."""
-        return tuple(self._rivals())
+    def of_wires(self) -> tuple[Finding, ...]:
+        """Ask and listen on all uplinks at once for about a second; return who should not be there.
 
-    def _rivals(self) -> Iterator[Finding]:
-        ready = self.readiness
-        known = {key: ready.addresses(key) for key in self.ends.nics if ready.state(key.vm).is_up}
+        Guests that have just begun to take their addresses must be over it: they would take the
+        questions for a rival's.
+        """
+        asked = self._ask_agents()
+        wires = list(self._wires())
+        pending = [(wire, self.ends.worker.call(wire_watch.look, wire.watch)) for wire in wires]
+        known = {k: self.readiness.addresses(k) for k in self.ends.nics if self._is_up(k)}
         answers = self.ends.who_has(known, _CLAIM_S)
         for what in answers.failed.values():
             self.tell(f"nobody could be asked for rivals: {what}")
-        for key, found in answers.macs.items():
-            vm, mac = key.vm, self.ends.nics[key].mac
-            for address, macs in found.items():
-                if others := [one for one in macs if one != mac]:
-                    yield Finding(
-                        f"{address} of {vm} is used twice: {', '.join(others)} answers for it too",
-                        f"give {vm} another address, or find that machine and take the address "
-                        "from it",
-                        (f"asked who has {address}: {', '.join(macs)} answered; {vm} is {mac}",),
-                        vm,
-                    )
+        found: list[Finding] = []
+        for wire, call in pending:
+            try:
+                heard = call.result()
+            except VmnetError as error:
+                self.tell(f"{wire.watch.uplink} could not be listened to: {error.what}")
+                heard = Overheard()
+            told = [
+                Answered(address, mac, outside=False)
+                for key in wire.keys
+                for address, macs in answers.macs.get(key, {}).items()
+                for mac in macs
+            ]
+            seen = wire.seen(replace(heard, answers=(*heard.answers, *told)))
+            found += surroundings.of_wire(seen)
+            self.notes += surroundings.notes(seen)
+        found += surroundings.of_addresses(self._reported(asked), found)
+        return tuple(found)
+
+    def _ask_agents(self) -> "dict[str, Call[dict[str, tuple[Address, ...]]]]":
+        call, state = self.ends.worker.call, self.readiness.state
+        vms = dict.fromkeys(key.vm for key in self.ends.started)
+        ready = [vm for vm in vms if state(vm) is GuestState.READY]
+        return {vm: call(MACHINE.guest, vm, Guests.addresses) for vm in ready}
+
+    def _reported(
+        self, asked: "Mapping[str, Call[dict[str, tuple[Address, ...]]]]"
+    ) -> Iterator[Reported]:
+        """Return what guests have said of their NICs, but for those whose agents are silent."""
+        for vm, call in asked.items():
+            try:
+                said = call.result()
+            except VmnetError:
+                continue
+            for key in self.ends.started:
+                if key.vm == vm and key in self.ends.nics:
+                    config = self.ends.nics[key]
+                    planned = tuple(one.ip for one in config.addresses)
+                    network = self.ends.plan.network_of(key)
+                    uplink = uplink_of(self.ends.plan.name, network)
+                    addresses = said.get(config.mac, ())
+                    yield Reported(*key, uplink, addresses, planned, network.subnet, config.ra)
+
+    def _is_up(self, key: NicId) -> bool:
+        return self.readiness.state(key.vm).is_up
+
+    def _wires(self) -> Iterator[Wired]:
+        on: dict[str, list[Network]] = {}
+        for network in self.ends.plan.networks:
+            if not network.granted:
+                on.setdefault(uplink_of(self.ends.plan.name, network), []).append(network)
+        return (Wired(self.ends, self.readiness, *one) for one in on.items())
 
     def of_links(self, told: Sequence[Finding]) -> tuple[Finding, ...]:
         """Return what is wrong with links now, but for macvtaps that `told` is about already."""
@@ -96,7 +277,7 @@ def of_services(session: "Session", promised: Sequence[Pair]) -> list[Pair]:
     outside: tuple[Address, ...] = ()
     if nat := [network.name for network in plan.networks if network.does_nat]:
         try:
-            outside = session.worker.do(outside_of.reached, ours)
+            outside = session.worker.do(neighbours.routers, ours)
         except VmnetError as error:
             session.tell(f"nobody beyond this host could be asked: {error.what}")
         found = ", ".join(map(str, outside))

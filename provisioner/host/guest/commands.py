@@ -174,9 +174,12 @@ class Guests(Agent):
         return frozenset(map(ip_address, agent_info.addresses(answer, _MAX_NICS)))
 
     def addresses(self) -> dict[str, tuple[Address, ...]]:
-        """Return the addresses of each NIC, by MAC, without link-local ones."""
+        """Return the addresses of each NIC, by MAC, without link-local ones.
+
+        A VLAN on a NIC has its MAC, and is another network.
+        """
         answer = self.ask("guest-network-get-interfaces", {})
-        nics = agent_info.nics(answer, _MAX_NICS)
+        nics = (nic for nic in agent_info.nics(answer, _MAX_NICS) if "." not in nic.name)
         return {nic.mac: tuple(map(ip_address, nic.addresses)) for nic in nics}
 
 

@@ -13,13 +13,14 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from provisioner.errors import VmnetError
+from provisioner.host.netlink import addresses
 from provisioner.host.probe.packet_socket import (
     LOST,
     Asker,
@@ -37,6 +38,7 @@ _SHORTEST_PACE_S: Final = 0.05
 _LONGEST_PACE_S: Final = 0.5
 _REQUESTS_PER_S: Final = 200  # every guest is woken by every broadcast
 _PATIENCE: Final = 0.05  # a guest that took 10 s to boot may be noticed half a second late
+_ROUTER_S, _MOST_ROUTERS = 0.5, 8  # how long routers are asked, and how many
 _MOST_MACS: Final = 8  # a hostile guest can make up as many as it likes
 _UNREACHABLE: Final = LOST | {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM}
 _SECRET: Final = 16  # bytes of a ping that nobody can guess
@@ -142,6 +144,24 @@ def ping(
             for version in sorted({target.version for target in wanted})
         }
         return _Pings(sockets, wanted, sizes or {}, scope).answered(deadline_s, tries)
+
+
+def routers(own: Collection[int]) -> tuple[Address, ...]:
+    """Return a router of this host's that answers its ping, for each IP version that has one.
+
+    Default routes come first; routes through devices whose ifindex is in `own` are left out, and so
+    are link-local routers, which nobody behind this host can ask for. Raises VmnetError without
+    CAP_NET_RAW.
+    """
+    found = sorted(addresses.routes(), key=lambda route: route.network.prefixlen)
+    gateways = (ip_address(x.gateway) for x in found if x.gateway and x.index not in own)
+    asked = list(dict.fromkeys(x for x in gateways if not x.is_link_local))[:_MOST_ROUTERS]
+    seen = ping(asked, deadline_s=_ROUTER_S)
+    first: dict[int, Address] = {}
+    for router in asked:
+        if router in seen:
+            first.setdefault(router.version, router)
+    return tuple(first.values())
 
 
 @dataclass(slots=True)

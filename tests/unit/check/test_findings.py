@@ -81,6 +81,15 @@ MORE = {
         uplink=OWN_DHCP,
         source=replace(DYNAMIC_A, inside=replace(inside("fd00::2"), mac=MAC_A)),
     ),
+    "the source has no lease to resolve names with": replace(
+        DEAD,
+        uplink=OWN_DHCP,
+        address=None,
+        asked=spec("dns b.lab"),
+        note="no answer",
+        source=replace(DYNAMIC_A, inside=replace(inside("fd00::2"), mac=MAC_A)),
+        target=Endpoint("host"),
+    ),
     "the target's dynamic address is not known": replace(
         NO_LEASE, target=replace(DYNAMIC_B, agent=False)
     ),
