@@ -84,6 +84,8 @@ KINDS: Mapping[str, Place] = {
     "broadcast storm": Place.LAN,
 }
 DEADLY = frozenset({"dead"})  # what cannot be undone: no passing
+POISONOUS = frozenset({"proxy ARP on the LAN", "an end's address is on the LAN"})
+"""What is remembered of these is wrong for a while after them: they are there all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,4 +189,6 @@ def _fault(dice: random.Random, ends: int) -> Fault:
     moments = [Moment.BEFORE] * 4 + [Moment.BEGINS] + [Moment.PASSES] * (kind not in DEADLY)
     end = dice.randrange(ends)
     peer = dice.choice([x for x in range(ends) if x != end] or [end])
-    return Fault(kind, dice.choice(moments), end, peer, dice.choice((0, 1, 3, 10, 30, 100, 300)))
+    moment = dice.choice(moments)
+    moment = Moment.BEFORE if kind in POISONOUS else moment
+    return Fault(kind, moment, end, peer, dice.choice((0, 1, 3, 10, 30, 100, 300)))

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from provisioner.check.result import Result, Vantage
+from provisioner.reachability.pairs import Expected
 from tests.oracle import light_check
 from tests.oracle.compare import Claim, Disagreement, Judged, disagreements
 from tests.oracle.grammar import Fault, Moment, Scenario
@@ -94,17 +95,17 @@ def _meanwhile(
 
 def _claim(scenario: Scenario, cell: Cell, result: Result) -> Claim:
     """Return what a result says of its cell."""
-    # What answers ARP and ND, or does not, need not do the same to pings when something is broken.
-    by_arp = result.by is Vantage.MACVTAP and bool(scenario.faults)
+    at_macvtap = result.by is Vantage.MACVTAP
+    if at_macvtap and any(fault.kind == "knows everybody" for fault in scenario.faults):
+        return Claim.NOTHING  # what guests know of each other shows at no macvtap
     if result.reached:
-        return Claim.NOTHING if by_arp else Claim.REACHES
+        # Where who-has is answered that must not be, pings may be dropped all the same.
+        by_arp = at_macvtap and result.pair.expected is not Expected.REACHES
+        return Claim.NOTHING if by_arp and scenario.faults else Claim.REACHES
     if result.observed != "no answer":
         hidden = _is_hidden(scenario, cell.source) or _is_hidden(scenario, cell.target)
         return Claim.UNKNOWABLE if hidden else Claim.NOTHING
-    if not result.met:
-        knows = by_arp and any(fault.kind == "knows everybody" for fault in scenario.faults)
-        return Claim.NOTHING if knows else Claim.SILENT
-    return Claim.ISOLATED
+    return Claim.ISOLATED if result.met else Claim.SILENT
 
 
 def _is_hidden(scenario: Scenario, end: int) -> bool:
