@@ -83,7 +83,9 @@ def test_frames_that_a_filter_drops_at_the_uplink(
         assert re.match(told.format(a=vm, nic=wire.name), sentence)
         chain = f"the nftables chain c of table netdev bad drops frames between them, at the {hook}"
         assert chain in sentence
-    assert about(report, "a", "b") == ""
+    # Unicast between macvtaps in mode bridge is received by the uplink on its way.
+    between = about(report, "a", "b")
+    assert between == "" if hook == "egress" else "chain c of table netdev bad" in between
     blamed(report)
 
 

@@ -167,6 +167,9 @@ def suspects(e: Evidence, gap: Gap) -> tuple[DropChain, ...]:
         )
         if x and x.heading is heading
     }
+    if _is_direct(e):
+        # Unicast from macvtap to macvtap is received by the uplink first (macvlan_queue_xmit).
+        hooks.add((e.uplink.name, "ingress"))
     return tuple(x for x in e.drop_chains if (x.device, x.hook) in hooks)
 
 

@@ -1,10 +1,10 @@
 """Capture the frames of one exchange at several devices while it goes on.
 
 At a macvtap both directions are seen in every mode, at the uplink what goes to the wire and comes
-from it: frames that bridge mode hands from macvtap to macvtap never appear there. What a filter at
-a device's egress drops is not seen there at all (__dev_queue_xmit in net/core/dev.c runs nftables'
-and tc's egress hooks before packet sockets); what one at its ingress drops has been seen before
-(__netif_receive_skb_core).
+from it; what bridge mode hands from macvtap to macvtap is seen there as it comes in, unless it is
+a broadcast. What a filter at a device's egress drops is not seen there at all (__dev_queue_xmit in
+net/core/dev.c runs nftables' and tc's egress hooks before packet sockets); what one at its ingress
+drops has been seen before (__netif_receive_skb_core).
 """
 
 import math

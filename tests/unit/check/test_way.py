@@ -412,3 +412,13 @@ def test_a_network_is_not_said_to_drop_what_was_lost_on_this_host() -> None:
     assert "drops frames of MACs that it does not know" in diagnose(e).what
     came = replace(e, **at(*asked, (UPLINK, IN, REPLY)))
     assert diagnose(came).what.startswith("what is sent to a is seen at the uplink nic0 and never")
+
+
+@pytest.mark.parametrize(("hook", "is_named"), [("ingress", True), ("egress", False)])
+def test_what_is_handed_from_macvtap_to_macvtap_is_received_by_the_uplink(
+    hook: str,
+    is_named: bool,  # noqa: FBT001
+) -> None:
+    chain = DropChain("nic0", hook, "netdev bad", "c")
+    found = diagnose(replace(PAIR, **at((SOURCE, OUT, REQUEST)), drop_chains=(chain,)))
+    assert ("nftables chain" in found.what) is is_named
