@@ -163,6 +163,8 @@ class _LightWorker(Worker):
         match command:
             case Guests.ping:
                 return self._pinged(end, *words)
+            case Guests.all_addresses if self._lives(end):
+                return frozenset(map(ip_address, self._lab.ends[end].habits.addresses))
             case Guests.addresses if self._lives(end):
                 return {mac(end): tuple(map(ip_address, self._lab.ends[end].habits.addresses))}
             case _:

@@ -60,12 +60,12 @@ def asked(
 
 
 def _ask(ends: Endpoints, readiness: Readiness, pair: Pair, address: "Address") -> mesh.Ask:
-    """Return the question of a pair; one that may meet by unicast is asked as its guest would.
+    """Return the question of a pair, as the guest itself asks it.
 
-    That guest knows no MAC, and asks everybody.
+    One that must not meet the other knows no MAC, and asks everybody.
     """
     ask = replace(ends.ask(pair, address), own=_own(readiness, pair, address))
-    if pair.expected is Expected.UNICAST:
+    if pair.expected is not Expected.REACHES:
         return replace(ask, target_mac="", target_device="")
     return ask
 
