@@ -44,6 +44,14 @@ def diagnose(evidence: Evidence, alike: Iterable[tuple[Evidence, Finding]] = ())
     return Finding(one_line(finding.what, 400), fix, tuple(dict.fromkeys(seen)), about)
 
 
+def is_plain(evidence: Evidence) -> bool:
+    """Return whether the state of an end or of the uplink alone shows the reason.
+
+    Then no frame need be followed.
+    """
+    return any(judge(evidence) for judge in _PLAIN)
+
+
 def merged(findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings again, those with one sentence as one: with what was seen of all."""
     first: dict[str, Finding] = {}
@@ -169,7 +177,7 @@ _PASSED: tuple[_Judge, ...] = (
     path.lossy,
     lost.passed,
 )
-_DEAD_ENDS: tuple[_Judge, ...] = (
+_PLAIN: tuple[_Judge, ...] = (
     _ends(endpoint.vm_state),
     path.uplink,
     _ends(endpoint.macvtap),
@@ -179,6 +187,9 @@ _DEAD_ENDS: tuple[_Judge, ...] = (
     endpoint.agent,
     _ends(endpoint.other_mac),
     _ends(endpoint.interface),
+)
+_DEAD_ENDS: tuple[_Judge, ...] = (
+    *_PLAIN,
     _ends(endpoint.guard),
     lease.not_got,
     answers.by_name,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from provisioner.check.diagnosis.diagnose import diagnose, merged
+from provisioner.check.diagnosis.diagnose import diagnose, is_plain, merged
 from provisioner.check.evidence import Evidence
 from provisioner.check.loss import Loss
 from provisioner.check.result import Finding, Probed, Result
@@ -49,7 +49,8 @@ class Diagnosis(EvidenceCollector):
             known[id(result)] = replace(known[id(result)], largest=largest)
         follow = Follower(self)
         # A silence that is expected has a control, which has watched its frames already.
-        for result in _most_different([r for r in violated if not r.control])[:_FOLLOWED]:
+        unclear = [r for r in violated if not r.control and not is_plain(known[id(r)])]
+        for result in _most_different(unclear)[:_FOLLOWED]:
             known[id(result)] = follow.followed(result, known[id(result)])
         alike = [(e, diagnose(e)) for e in known.values() if e.listened]
         reasons |= {number: diagnose(e, alike) for number, e in known.items()}
