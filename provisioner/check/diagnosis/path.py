@@ -152,7 +152,7 @@ def foreign(e: Evidence) -> Finding | None:
 def silent(e: Evidence) -> Finding | None:
     """Tell what a pair was seen to do whose frames nobody has followed; nobody is blamed."""
     target = e.target
-    if e.listened or not (target.link and target.alive and target.mac in e.owners):
+    if e.listened or e.untested or not (target.link and target.alive and target.mac in e.owners):
         return None
     asks = "ARP" if isinstance(e.address, IPv4Address) else "ND"
     return Finding(
