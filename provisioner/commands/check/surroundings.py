@@ -64,7 +64,9 @@ class Wired:
         found = {}
         for key in self.keys:
             if self.readiness.state(key.vm).is_up:
-                mine = AddressOwner(key.vm, frozenset({self.ends.nics[key].mac}), key.vm)
+                # A guest answers on each of its NICs for all of its addresses (arp_ignore).
+                macs = frozenset(nic.mac for k, nic in self.ends.nics.items() if k.vm == key.vm)
+                mine = AddressOwner(key.vm, macs, key.vm)
                 found.update(dict.fromkeys(self.readiness.addresses(key), mine))
         return found
 
