@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioner import naming
+
 HOUSE = Path(__file__).parents[2]
 VMNET = (sys.executable, "-m", "provisioner")
 ONE = """\
@@ -189,8 +191,7 @@ def test_a_subnet_that_the_host_has_a_route_to_is_a_conflict(folder: Path) -> No
 
 
 def test_a_device_name_that_is_taken_is_left_alone(folder: Path) -> None:
-    steps = json.loads(vmnet("plan", "--json", cwd=folder).out)["to_do"]
-    name = next(s for s in steps if "macvtap" in s).split()[2].rstrip(":")
+    name = naming.macvtap("answers", "a", 0)
     before = f"ip link add {name} type veth peer name far0"
     ran = vmnet("up", cwd=folder, before=before)
     assert ran.status == 3
