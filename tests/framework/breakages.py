@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -187,6 +187,12 @@ def table(opened: Opened, rows: Iterable[Breakage], folder: Path, *, trust: bool
                 stage.plan.up("--recreate", status=None)
                 stage.look()
     return outcomes
+
+
+def held(rows: Iterable[Breakage], opened: Collection[str]) -> list[Breakage]:
+    """Return the rows that tests hold: all but those that are open, which exist by name."""
+    every = list(rows)
+    return [row for row in every if str(row) not in opened]
 
 
 def main() -> int:

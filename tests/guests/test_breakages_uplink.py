@@ -6,7 +6,18 @@ from contextlib import contextmanager
 import pytest
 
 from tests.framework import faults
-from tests.framework.breakages import DEAD, DRIFT, Breakage, Verdict, broken, harmless, healthy
+from tests.framework.breakages import (
+    DEAD,
+    DRIFT,
+    INSIDE,
+    Breakage,
+    Verdict,
+    broken,
+    harmless,
+    healthy,
+    held,
+)
+from tests.framework.faults import Layer
 from tests.framework.lab import Lab
 from tests.framework.plan import SharedPlan
 from tests.framework.stage import Stage
@@ -42,6 +53,9 @@ def opened(lab: Lab) -> Iterator[Stage]:
 
 B_ENDED = r"b( of the plan)? is not (up|running)|b .*(ended|shut)"
 
+# The host itself drops: neither a guest nor the network behind the NIC is to blame.
+NOT_BEHIND = rf"{INSIDE}|the network behind"
+
 GUESTS = (
     Breakage(faults.interface_down("b"), r"inside b the interface .* is down"),
     Breakage(faults.another_mac("b"), rf"b uses the MAC {faults.OTHER_MAC} inside"),
@@ -60,9 +74,24 @@ GUESTS = (
         r"the spoof guard of a \(strict\) has dropped",
         also=r"a does not have the address",
     ),
+    Breakage(faults.routes_lost("a"), r"a has (sent nothing|no (route|way))"),
+    Breakage(faults.blackhole("a", "b"), r"a has (sent nothing|no (route|way))"),
+    Breakage(
+        faults.wrong_neighbour("a", "b"), rf"{faults.OTHER_MAC}|a .*neighbour", also="never reached"
+    ),
+    Breakage(
+        faults.arp_off("b"),
+        r"\bb\b.*(ARP|who-has|its own stack)",
+        also=r"never reached the macvtap of a|b asked for .* nobody has answered",
+    ),
     Breakage(faults.ipv6_off("b"), r"b .*(no IPv6|does not have the address fd90)"),
+    Breakage(faults.carries("b", "a"), r"b .*(has|carries|itself).*|by itself"),
+    Breakage(faults.narrow_prefix("a"), r"a .*(has sent nothing|no route|/31|subnet)"),
     harmless(faults.busy("a")),
     harmless(faults.clock_wrong("a")),
+    Breakage(
+        faults.panicked("a"), r"\ba\b.*(panic|no sign of|does not answer|is not up)", never=DEAD
+    ),
     Breakage(faults.powered_off("b"), B_ENDED),
 )
 AGENTS = (
@@ -82,10 +111,17 @@ TAPS = (
         r"the macvtap mvt\w+ of b is in mode private, the plan says bridge",
         also=DRIFT,
     ),
+    Breakage(faults.tap_mac("b"), r"MAC", also=DRIFT),
     Breakage(faults.tap_mtu("b"), r"MTU|1300", also=DRIFT),
     Breakage(faults.deaf_to_multicast("a", "b"), "ALLMULTI", also=DRIFT),
     Breakage(faults.tap_shared("b"), r"the tap of b .* is open in process \d+"),
     Breakage(faults.tap_deleted("b"), r"the macvtap mvt\w+ of b is gone", also=DRIFT),
+    Breakage(faults.tap_drops("b"), r"\bb\b.*(macvtap|rule|nftables)|rule.*macvtap"),
+    Breakage(
+        faults.tap_drops("b", "icmp type echo-reply drop"),
+        r"\bb\b.*(macvtap|rule|nftables)|rule.*macvtap",
+    ),
+    Breakage(faults.link_impaired("its cable is pulled", "b", "down"), r"of b is down"),
     Breakage(
         faults.link_impaired("it loses all frames", "b", "--loss", "100%"), r"impaired: loss 100%"
     ),
@@ -94,15 +130,35 @@ TAPS = (
         r"impaired: loss 30%",
     ),
     Breakage(faults.guard_gone("a"), "guard", also=DRIFT),
+    Breakage(faults.guard_with("a", "ip protocol icmp drop"), "guard", also=DRIFT),
 )
 UPLINKS = (
     Breakage(faults.uplink_down(), r"the uplink \w+ is down", also=DRIFT),
     Breakage(faults.no_carrier(), r"the uplink \w+ has no carrier"),
     Breakage(faults.no_carrier("back"), r"the uplink \w+ has no carrier"),
     Breakage(faults.uplink_mtu(), r"1400", also=DRIFT),
+    Breakage(faults.uplink_drops("ingress"), r"nftables|nft|rule", never=NOT_BEHIND),
+    Breakage(faults.uplink_drops("egress"), r"nftables|nft|rule", never=NOT_BEHIND),
+    Breakage(
+        faults.uplink_drops("ingress", "ether type arp drop"),
+        r"nftables|nft|rule",
+        never=NOT_BEHIND,
+    ),
     Breakage(faults.host_has("b"), r"10\.90\.0\.\d+ of b is (used twice|taken)|this host has"),
 )
 LANS = (
+    Breakage(
+        faults.lan_drops("port security", "ether saddr != <nic mac> drop"),
+        r"drops frames of MACs that it does not know",
+    ),
+    Breakage(faults.lan_drops("the switch drops all", "drop"), r"gateway|behind"),
+    Breakage(faults.lan_drops("the switch drops ARP", "ether type arp drop"), r"gateway|behind"),
+    Breakage(
+        faults.forgetting(
+            faults.lan_drops("the switch drops ND", "icmpv6 type nd-neighbor-solicit drop"), "a"
+        ),
+        r"gateway|behind|fd90::254",
+    ),
     Breakage(
         faults.lan_drops("the switch loses 30 %", "numgen random mod 10 < 3 drop"),
         r"\d+ (%|of \d+).* lost|loss \d+",
@@ -111,10 +167,151 @@ LANS = (
         faults.lan_drops("the switch drops frames above 600 bytes", "meta length > 600 drop"),
         r"packets of 1500 bytes from \w+ to gateway vanish|600",
     ),
+    Breakage(
+        faults.lan_drops("the switch mangles ICMP", "icmp type echo-request icmp id set 1"),
+        r"gateway.* (mangle|change)|changed on the way",
+    ),
+    Breakage(
+        faults.on_lan(
+            "the MTU behind the NIC is 1400",
+            "ip link set dev far mtu 1400",
+            "ip link set dev far mtu 1500",
+        ),
+        r"packets of 1500 bytes from \w+ to gateway vanish|1400",
+    ),
+    Breakage(
+        faults.on_lan(
+            "the gateway has lost its address",
+            "ip addr del 10.90.0.254/24 dev sw",
+            "ip addr add 10.90.0.254/24 dev sw",
+        ),
+        r"10\.90\.0\.254.*(nobody has answered|behind nic)|gateway",
+    ),
+    Breakage(
+        faults.on_lan(
+            "the gateway ignores pings",
+            "sysctl -qw net.ipv4.icmp_echo_ignore_all=1",
+            "sysctl -qw net.ipv4.icmp_echo_ignore_all=0",
+        ),
+        r"gateway|10\.90\.0\.254.* behind nic",
+        never=r"inside (a|b|p)\b|(a|b|p) (drops|keeps silent)",
+    ),
+    Breakage(
+        faults.lan_has("a", "<ip a>"),
+        r"10\.90\.0\.\d+ of a is used twice",
+        also=r"it is \S+ that has the address there, not a",
+    ),
+    Breakage(
+        faults.rival("a second machine has the gateway's address", "10.90.0.254/24"),
+        r"10\.90\.0\.254.*twice",
+    ),
+    Breakage(
+        faults.rival("a machine on the LAN has b's MAC", "10.90.0.201/24", "<mac b>"),
+        r"MAC.*(twice|too|another)",
+    ),
+    Breakage(
+        faults.on_lan(
+            "a machine on the LAN answers ARP for all",
+            "ip link add nowhere type veth peer name there; ip link set nowhere up; "
+            "ip route add <ip b>/32 dev nowhere; sysctl -qw net.ipv4.conf.sw.proxy_arp=1",
+            "sysctl -qw net.ipv4.conf.sw.proxy_arp=0; ip link del nowhere",
+        ),
+        r"proxy|10\.90\.0\.\d+ of b is used twice",
+    ),
+    Breakage(
+        faults.rogue_dnsmasq("a rogue DHCP server", "--dhcp-range=10.90.0.210,10.90.0.220"),
+        r"DHCP",
+    ),
+    Breakage(
+        faults.rogue_dnsmasq(
+            "rogue router advertisements",
+            "--enable-ra",
+            "--dhcp-range=fd90:bad::,ra-only",
+            "--ra-param=st,1,1800",
+        ),
+        r"router advertisement|RA",
+    ),
+    Breakage(
+        faults.lan_drops("an outage of 7 s", "drop").amid(),
+        r"passing|outage|meanwhile|answers now|again",
+        lasts_s=7.0,
+    ),
 )
-HOSTS = ()
-SERVICES = ()
+HOSTS = (
+    Breakage(
+        faults.on_host(
+            "a route of the host is stolen",
+            Layer.HOST,
+            "ip link add thief type veth peer name there; ip link set thief up; "
+            "ip route add <ip b 1>/32 dev thief metric 0",
+            "ip link del thief",
+        ),
+        r"route",
+        also=DRIFT,
+    ),
+    Breakage(
+        faults.on_host(
+            "a neighbour entry of the host is wrong",
+            Layer.HOST,
+            f"ip neigh replace <ip b 1> lladdr {faults.OTHER_MAC} nud permanent dev <access>",
+            "ip neigh del <ip b 1> dev <access>",
+        ),
+        r"neighbour|route|host",
+    ),
+    Breakage(
+        faults.host_drops("the host's firewall drops pings", "input", "ip protocol icmp drop"),
+        r"host",
+        never=r"inside (a|b|p)\b",
+    ),
+)
+SERVICES = (
+    Breakage(
+        faults.in_guest("nothing listens", "b", "true", layer=Layer.SERVICE),
+        r"nothing listens there on tcp/5432",
+        checks=("a -> b tcp/5432 ipv4",),
+    ),
+)
 TABLE = (*GUESTS, *AGENTS, *TAPS, *UPLINKS, *LANS, *HOSTS, *SERVICES)
+OPEN = frozenset(
+    (
+        "ARP is off (b)",
+        "a machine on the LAN answers ARP for all",
+        "a machine on the LAN has b's MAC",
+        "a machine on the LAN has the address of a",
+        "a neighbour entry of the host is wrong",
+        "a rogue DHCP server",
+        "a route of the host is stolen",
+        "a route to b leads nowhere (a)",
+        "a rule at the uplink's egress: drop",
+        "a rule at the uplink's ingress: drop",
+        "a rule at the uplink's ingress: ether type arp drop",
+        "a rule drops what it sends: drop (b)",
+        "a rule drops what it sends: icmp type echo-reply drop (b)",
+        "a second machine has the gateway's address",
+        "a static neighbour entry for b is wrong (a)",
+        "an outage of 7 s, amid the check",
+        "it carries the address of a too (b)",
+        "its cable is pulled (b)",
+        "its guard has another rule: ip protocol icmp drop (a)",
+        "its kernel has panicked (a)",
+        "its macvtap has another MAC (b)",
+        "its prefix is /31 (a)",
+        "its routes are gone (a)",
+        "nothing listens (b), a -> b tcp/5432 ipv4",
+        "port security",
+        "rogue router advertisements",
+        "the MTU behind the NIC is 1400",
+        "the gateway has lost its address",
+        "the gateway ignores pings",
+        "the host's firewall drops pings",
+        "the switch drops ARP",
+        "the switch drops ND",
+        "the switch drops all",
+        "the switch mangles ICMP",
+    )
+)
+"""Rows that the printed table has and no test holds: what is said of them is not right yet."""
+
 STAGES = ((opened, TABLE),)
 
 
@@ -124,7 +321,7 @@ def stage(shared_lab: Lab) -> Iterator[Stage]:
         yield made
 
 
-@pytest.mark.parametrize("breakage", TABLE, ids=str)
+@pytest.mark.parametrize("breakage", held(TABLE, OPEN), ids=str)
 def test_a_breakage_is_told_by_its_cause_and_undone(stage: Stage, breakage: Breakage) -> None:
     outcome = broken(stage, breakage)
     assert outcome.verdict is Verdict.RIGHT, outcome
