@@ -72,6 +72,14 @@ def test_a_name_is_resolved_by_the_server_that_is_named(plan_up: PlanUp) -> None
     assert result["finding"]["what"].startswith("d does not resolve nobody.invalid")
 
 
+def test_a_name_that_must_not_resolve_needs_a_resolver_that_answers(plan_up: PlanUp) -> None:
+    (unknown,) = plan_up.checked("d -/> 10.95.0.1 dns nobody.invalid")
+    assert unknown["observed"] == "no answer"
+    (unasked,) = plan_up.checked("d -/> 10.95.0.77 dns d", status=5)
+    assert unasked["observed"] == "not shown"
+    assert "no resolver has answered" in unasked["finding"]["what"]
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

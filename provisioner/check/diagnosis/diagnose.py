@@ -151,7 +151,8 @@ _NOT_SHOWN: tuple[_Judge, ...] = (
     _ends(endpoint.guard),
     lease.not_got,
     lease.unknown,
-    endpoint.address,
+    # What is asked by name has no address, which is nobody's fault.
+    lambda e: endpoint.address(e) if e.address else None,
     path.twice,
     leak.not_shown,
 )

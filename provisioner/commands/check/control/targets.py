@@ -14,14 +14,13 @@ from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import host_checks, neighbours
 from provisioner.network.devices import uplink_of
-from provisioner.plan.checks import HOST, PING, Probe, What
+from provisioner.plan.checks import HOST, Probe, What
 
 if TYPE_CHECKING:
     from provisioner.plan.checks import CheckSpec
     from provisioner.plan.ip import Address
 
 _WITHIN_S: Final = 2.0
-_SERVICES: Final = frozenset({What.TCP, What.UDP, What.HTTP})
 
 Asked = tuple[str, "Address | None", "CheckSpec"]
 
@@ -44,17 +43,18 @@ class TargetControls:
         """
         pair, address = result.pair, result.address
         is_guest = pair.target_key in self._ends.nics
-        if pair.asked == PING:
-            if is_guest:
+        match pair.asked.what:
+            case What.PING if is_guest:
                 return (lambda: self.alive(pair.target)) if closed else None
-            if pair.target == HOST or address is None:
-                return None
-            return lambda: self._outside(result, address)
-        if pair.asked.what not in _SERVICES:
-            return None  # only its own answer says something
-        if is_guest:
-            return lambda: self._own_service(result)
-        return lambda: self._service_outside(result)
+            case What.PING if pair.target != HOST and address is not None:
+                return lambda: self._outside(result, address)
+            case What.DNS:  # a resolver that answers is a control by what it says
+                return lambda: EndControl(ControlBy.OTHERS, why="no resolver has answered")
+            case What.TCP | What.UDP | What.HTTP:
+                ask = self._own_service if is_guest else self._service_outside
+                return lambda: ask(result)
+            case _:
+                return None  # only its own answer says something
 
     def alive(self, vm: str) -> EndControl:
         """Ask a guest's own agent whether it lives."""
