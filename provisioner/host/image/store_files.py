@@ -13,6 +13,7 @@ from typing import IO
 from provisioner.errors import VmnetError
 from provisioner.host.system import locks, paths
 from provisioner.host.system.whole_files import sync
+from provisioner.signals import deferred
 
 NAMES = "names"
 _LOCK = "lock"
@@ -92,17 +93,24 @@ def draft(folder: Path) -> Iterator[IO[bytes]]:
 
     Its lock shows that its writer lives: `clear` removes drafts without one.
     """
+    made: IO[bytes] | None = None
+    try:
+        with deferred():  # an interrupt in between would leave a file that nobody knows
+            made = _locked(folder)
+        with made:
+            yield made
+    finally:
+        if made is not None:
+            Path(made.name).unlink(missing_ok=True)
+
+
+def _locked(folder: Path) -> IO[bytes]:
     while True:
         file = tempfile.NamedTemporaryFile(dir=folder, prefix=_DRAFT, delete=False)  # noqa: SIM115
         fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
-            break
+            return file
         file.close()  # removed in the moment before it was locked
-    with file:
-        try:
-            yield file
-        finally:
-            Path(file.name).unlink(missing_ok=True)
 
 
 def clear(folder: Path) -> int:
