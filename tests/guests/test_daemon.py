@@ -1,6 +1,7 @@
 """A libvirt daemon that runs already: used where it can see the devices, and left where not."""
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -129,8 +130,9 @@ def test_dead_and_half_dead_guests_are_told_over_a_daemon_too(host: Lab) -> None
     said = {f["about"]: f["what"] for f in report["findings"]}
     stopped = f"its guest agent does not answer: its QEMU, process {pid}, is stopped (state T)"
     assert said["a"] == f"a is not up: {stopped}; it does not answer on the wire either"
-    silent = "its guest agent does not answer, though libvirt says it is connected"
-    assert said["b"].startswith(f"b: {silent}; it answers on the wire")
+    # The daemon may still wait, for the check before, for an answer of b's: it asks no second time.
+    why = "(, though libvirt says it is connected|: libvirt has not asked the guest's agent .*)"
+    assert re.match(f"b: its guest agent does not answer{why}; it answers on the wire", said["b"])
     host.vmnet("down", plan)
     assert host.snapshot() == host.before
 

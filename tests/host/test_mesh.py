@@ -66,6 +66,16 @@ def test_each_mode_passes_what_the_truth_table_says(
     assert asked_everybody == [broadcast]
 
 
+def test_the_same_address_is_asked_for_in_two_ways_without_mixing_up_the_answers() -> None:
+    a, b = end(1), end(2)
+    with lab([a, b], "private", hairpin=True):
+        heard = mesh.answered([ask(a, b), outside(a, b)], 0.3)
+    assert (list(heard.seen), list(heard.unicast_only)) == ([], [ask(a, b)])
+    with lab([a, b], "bridge"):
+        heard = mesh.answered([ask(a, b), outside(a, b)], 0.3)
+    assert set(heard.seen) == {ask(a, b), outside(a, b)}
+
+
 def test_who_answers_besides_the_expected_one_is_told() -> None:
     a, b = end(1), end(2)
     rival = TapEnd("tap3", "02:00:00:00:01:03", b.address)

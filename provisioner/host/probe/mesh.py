@@ -79,10 +79,28 @@ def answered(asks: Sequence[Ask], deadline_s: float) -> MeshAnswers:
     The silent are asked again ten times a second. A device that is not there, not up or goes
     away loses its own questions only. Raises VmnetError without CAP_NET_RAW.
     """
+    found = MeshAnswers({}, {}, {})
     if not asks:
-        return MeshAnswers({}, {}, {})
+        return found
     with _socket() as sock:
-        return _Mesh(sock, asks, deadline_s).run()
+        for turn in _turns(asks):
+            more = _Mesh(sock, turn, deadline_s).run()
+            found.seen.update(more.seen)
+            found.unicast_only.update(more.unicast_only)
+            found.untested.update(more.untested)
+    return found
+
+
+def _turns(asks: Sequence[Ask]) -> list[list[Ask]]:
+    """Part the questions so that no answer can be one to two of a turn, which ask differently."""
+    turns: list[dict[tuple[str, Address], Ask]] = []
+    for ask in dict.fromkeys(asks):
+        key = ask.device, ask.target
+        free = next((turn for turn in turns if key not in turn), None)
+        if free is None:
+            turns.append(free := {})
+        free[key] = ask
+    return [list(turn.values()) for turn in turns]
 
 
 @contextmanager
@@ -132,7 +150,7 @@ class _Mesh:
         self._meetings: dict[tuple[str, str], list[_State]] = {}  # source MAC, macvtap it reaches
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
-        for ask in dict.fromkeys(asks):
+        for ask in asks:
             self._add(ask)
         self._waiting = _spread(list(self._states.values()))
         self._waiting.reverse()
