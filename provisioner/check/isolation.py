@@ -74,7 +74,8 @@ class Control:
 
     `asked`: its question was seen to leave the source. `left`: it was seen to leave by the uplink
     too; None where it does not go there. `answered`: an answer came back to the source's macvtap
-    all the same. `cut` says why no frame can pass, as the plan wants it: "the link of a is down".
+    all the same. `astray` says which packets between the two went to a MAC that the other has not.
+    `cut` says why no frame can pass, as the plan wants it: "the link of a is down".
     """
 
     source: EndControl
@@ -82,6 +83,7 @@ class Control:
     asked: bool = False
     left: bool | None = False
     answered: bool = False
+    astray: str = ""
     path: Path | None = None  # None: no uplink is between them
     cut: str = ""
     why_not: str = ""  # why nothing could be seen at all
@@ -133,6 +135,9 @@ def _unasked(source: str, target: str, control: Control) -> Lack | None:
     if control.answered:
         what = f"an answer of {target} came to {source}, which did not take it"
         return Lack(what, f"look at what drops it in there: vmnet console {source}")
+    if control.astray:
+        look = f"look at its neighbours: vmnet exec {source} -- ip neigh; and at those of {target}"
+        return Lack(control.astray, look)
     return None
 
 

@@ -33,7 +33,6 @@ from provisioner.network import filters, frames
 from provisioner.plan.ip import Address
 from provisioner.plan.mac import Mac
 
-_FORCE_BUFFER: Final = 33  # asm-generic/socket.h: SO_RCVBUFFORCE
 _BUFFER: Final = 4 << 20  # bytes: the answers to many bursts
 _BURST: Final = 128
 """Questions in flight. The kernel keeps at most 1000 broadcasts per uplink for later (macvlan.c:
@@ -106,10 +105,10 @@ def _turns(asks: Sequence[Ask]) -> list[list[Ask]]:
 @contextmanager
 def _socket() -> Iterator[socket.socket]:
     with explained(None):
-        opened = packet_socket(filters.QUESTIONS_AND_ANSWERS, outgoing=False, every_device=True)
+        opened = packet_socket(
+            filters.QUESTIONS_AND_ANSWERS, outgoing=False, every_device=True, room=_BUFFER
+        )
     with opened:
-        with explained(None, frozenset({errno.EPERM})):  # without CAP_NET_ADMIN the usual one does
-            opened.setsockopt(socket.SOL_SOCKET, _FORCE_BUFFER, _BUFFER)
         _drain(opened)
         yield opened
 

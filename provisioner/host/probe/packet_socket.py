@@ -12,7 +12,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 from typing import Final, Protocol, Self
 
@@ -25,6 +25,7 @@ from provisioner.text import one_line
 _GET_FLAGS, _GET_ADDRESS, _GET_MASK, _GET_MAC = 0x8913, 0x8915, 0x891B, 0x8927
 _UP, _ETHERNET = 1, 1
 _SOL_PACKET, _IGNORE_OUTGOING, _ATTACH_FILTER = 263, 23, 26
+_FORCE_BUFFER: Final = 33  # asm-generic/socket.h: SO_RCVBUFFORCE
 ALL_PROTOCOLS: Final = 3
 
 LOST: Final = frozenset({errno.ENOBUFS, errno.EAGAIN})
@@ -145,13 +146,15 @@ def index_when_up(device: str) -> int:
 
 
 def packet_socket(
-    program: bytes = b"", *, outgoing: bool = True, every_device: bool = False
+    program: bytes = b"", *, outgoing: bool = True, every_device: bool = False, room: int = 0
 ) -> socket.socket:
     """Open a non-blocking packet socket that receives what the BPF `program` accepts.
 
     It receives nothing until it is bound, unless `every_device`: Python binds to no "every device",
     so one that is opened for all protocols receives from all of them, unfiltered for a moment. With
-    `outgoing` false what this host sends is left out. Raises OSError without CAP_NET_RAW.
+    `outgoing` false what this host sends is left out. `room` bytes are kept until they are
+    received, 0 as many as usual; without CAP_NET_ADMIN it is as many as usual too. Raises OSError
+    without CAP_NET_RAW.
     """
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
     protocols = socket.htons(ALL_PROTOCOLS) if every_device else 0
@@ -163,6 +166,9 @@ def packet_socket(
             opened.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, fprog)
         if not outgoing:
             opened.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+        if room:
+            with suppress(PermissionError):
+                opened.setsockopt(socket.SOL_SOCKET, _FORCE_BUFFER, room)
     except BaseException:
         opened.close()
         raise

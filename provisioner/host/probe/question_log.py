@@ -9,7 +9,7 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from enum import Enum, auto
 from typing import Final, Self
@@ -19,8 +19,7 @@ from provisioner.network import filters, frames
 from provisioner.network.frames import Arp, Ip, Nd
 from provisioner.plan.ip import Address
 
-_FORCE_BUFFER: Final = 33  # asm-generic/socket.h: SO_RCVBUFFORCE
-_BUFFER: Final = 8 << 20
+_BUFFER: Final = 8 << 20  # bytes
 _SNAP_LENGTH: Final = 200  # bytes
 _MOST: Final = 200_000  # entries: a guest that invents addresses must not fill the memory
 _MOST_AT_ONCE: Final = 512
@@ -28,7 +27,9 @@ _MOST_AT_ONCE: Final = 512
 _ECHO_REPLY, _ECHO6_REPLY = 0, 129
 _FLAGS_AT, _ACK = 13, 0x10  # of TCP
 
-_Entry = tuple[str, bool, str, "Said", bytes]  # device, outgoing, MAC, what, the address it is of
+# device, outgoing, MAC (whose it is going out, whose it is for coming in), what, the address it is
+# of, and the MAC that a packet to that address has gone to
+_Entry = tuple[str, bool, str, "Said", bytes, str]
 
 
 class Said(Enum):
@@ -57,8 +58,9 @@ class QuestionLog:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             program = filters.beginnings(of_others=self._of_others)
-            self._socket = stack.enter_context(packet_socket(program, every_device=True))
-            self._socket.setsockopt(socket.SOL_SOCKET, _FORCE_BUFFER, _BUFFER)
+            self._socket = stack.enter_context(
+                packet_socket(program, every_device=True, room=_BUFFER)
+            )
             self._stop = os.eventfd(0)
             stack.callback(os.close, self._stop)
             self._stack = stack.pop_all()
@@ -81,17 +83,26 @@ class QuestionLog:
         `mac` is who has sent it; for incoming ones "", whoever it was.
         """
         return any(
-            (device, outgoing, mac, said, address.packed) in self._seen
+            (device, outgoing, mac, said, address.packed, "") in self._seen
             for said in (Said.WHO_HAS, Said.TO)
         )
 
+    def next_hops(self, device: str, mac: str, address: Address) -> frozenset[str]:
+        """Return the MACs to which packets for an address have left a device, sent by `mac`."""
+        to = device, True, mac, Said.TO, address.packed
+        return frozenset(entry[-1] for entry in self._seen if entry[:-1] == to and entry[-1])
+
     def asked_for_mac(self, device: str, mac: str, address: Address) -> bool:
         """Return whether who-has about an address left a device: without an answer, nothing can."""
-        return (device, True, mac, Said.WHO_HAS, address.packed) in self._seen
+        return (device, True, mac, Said.WHO_HAS, address.packed, "") in self._seen
 
-    def answered(self, device: str, address: Address) -> bool:
-        """Return whether an answer of an address came in at a device."""
-        return (device, False, "", Said.ANSWER, address.packed) in self._seen
+    def answered(self, device: str, mac: str, address: Address) -> bool:
+        """Return whether an answer of an address came in at a device for `mac`.
+
+        In mode source what comes from listed MACs comes in for whomever it is meant
+        (drivers/net/macvlan.c: macvlan_forward_source).
+        """
+        return (device, False, mac, Said.ANSWER, address.packed, "") in self._seen
 
     def _listen(self) -> None:
         poll = select.poll()
@@ -112,27 +123,34 @@ class QuestionLog:
                 # A device that goes down is told once to all (ENETDOWN): the others go on.
                 return error.errno not in LOST
             if about[0] in self._devices and len(self._seen) < _MOST:
-                self._note(about[0], about[2] == socket.PACKET_OUTGOING, frame)
+                outgoing = about[2] == socket.PACKET_OUTGOING
+                self._seen.update((about[0], outgoing, *said) for said in _said(frame, outgoing))
         return True
 
-    def _note(self, device: str, outgoing: bool, frame: bytes) -> None:  # noqa: FBT001
-        of = frames.source_mac(frame) if outgoing else ""
-        to_one = bool(frame) and not frame[0] & 1
-        match frames.parse(frame):
-            case Arp(operation=1) as arp if arp.sender != arp.target:
-                self._seen.add((device, outgoing, of, Said.WHO_HAS, arp.target.packed))
-            case Arp(operation=2) as arp if to_one:
-                self._seen.add((device, outgoing, of, Said.ANSWER, arp.sender.packed))
-            case Nd() as nd if nd.solicits:
-                self._seen.add((device, outgoing, of, Said.WHO_HAS, nd.target.packed))
-            case Nd() as nd if to_one:
-                self._seen.add((device, outgoing, of, Said.ANSWER, nd.target.packed))
-            case Ip() as ip:
-                self._seen.add((device, outgoing, of, Said.TO, ip.destination.packed))
-                if to_one and _is_answer(ip):
-                    self._seen.add((device, outgoing, of, Said.ANSWER, ip.source.packed))
-            case _:
-                pass
+
+def _said(frame: bytes, outgoing: bool) -> Iterator[tuple[str, Said, bytes, str]]:  # noqa: FBT001
+    """Return what a frame says: MAC, what, about which address, and where it has gone."""
+    own = frames.source_mac(frame) if outgoing else ""
+    to_one = bool(frame) and not frame[0] & 1
+    to = frame[:6].hex(":") if to_one else ""
+    end = own if outgoing else to
+    match frames.parse(frame):
+        case Arp(operation=1) as arp if arp.sender != arp.target:
+            yield own, Said.WHO_HAS, arp.target.packed, ""
+        case Arp(operation=2) as arp if to_one:
+            yield end, Said.ANSWER, arp.sender.packed, ""
+        case Nd() as nd if nd.solicits:
+            yield own, Said.WHO_HAS, nd.target.packed, ""
+        case Nd() as nd if to_one:
+            yield end, Said.ANSWER, nd.target.packed, ""
+        case Ip() as ip:
+            yield own, Said.TO, ip.destination.packed, ""
+            if outgoing and to_one:
+                yield own, Said.TO, ip.destination.packed, to
+            if to_one and _is_answer(ip):
+                yield end, Said.ANSWER, ip.source.packed, ""
+        case _:
+            pass
 
 
 def _is_answer(ip: Ip) -> bool:

@@ -177,7 +177,23 @@ class Question:
         """Return whether an answer came to the source's macvtap."""
         if not (self.from_guest and address):
             return False
-        return any(self._log.answered(device, address) for device, _ in self._ways_out)
+        return any(self._log.answered(*way, address) for way in self._ways_out)
+
+    def has_gone_astray(self, address: "Address | None", own: "Address | None") -> str:
+        """Say which packets between two guests have gone to a MAC that the other has not; or ""."""
+        ways = ((self._pair.source_key, self._pair.target_key, address),)
+        for sender, receiver, to in (*ways, (self._pair.target_key, self._pair.source_key, own)):
+            if to is None or not (self.from_guest and self.to_guest):
+                continue
+            nics = self._ends.nics
+            theirs = {nic.mac for key, nic in nics.items() if key.vm == receiver.vm}
+            hops = self._log.next_hops(self._ends.link(sender), nics[sender].mac, to)
+            if hops and not hops & theirs:
+                return (
+                    f"what {sender.vm} sent to {to} of {receiver.vm} went to the MAC {min(hops)}, "
+                    f"which {receiver.vm} does not have"
+                )
+        return ""
 
     def _mode(self, key: "NicId") -> Mode | None:
         nics, plan = self._ends.nics, self._ends.plan
@@ -226,6 +242,7 @@ def _put_together(
         asked=question.was_seen(address),
         left=question.has_left(address),
         answered=question.was_answered(address),
+        astray=question.has_gone_astray(address, own),
         path=at.path if at else None,
     )
 
