@@ -132,12 +132,12 @@ def _unasked(source: str, target: str, control: Control) -> Lack | None:
     if not control.asked:
         what = f"nothing that {source} sent to {target} was seen to leave it"
         return Lack(what, f"look at its routes and addresses: vmnet exec {source} -- ip route")
-    if control.answered:
-        what = f"an answer of {target} came to {source}, which did not take it"
-        return Lack(what, f"look at what drops it in there: vmnet console {source}")
     if control.astray:
         look = f"look at its neighbours: vmnet exec {source} -- ip neigh; and at those of {target}"
         return Lack(control.astray, look)
+    if control.answered:
+        what = f"an answer of {target} came to {source}, which did not take it"
+        return Lack(what, f"look at what drops it in there: vmnet console {source}")
     return None
 
 

@@ -133,12 +133,16 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong, in one sentence; the command that fixes it; what was seen."""
+    """What is wrong, in one sentence; the command that fixes it; what was seen.
+
+    Who answers for one of `addresses` is not known because of it.
+    """
 
     what: str
     fix: str
     evidence: tuple[str, ...] = ()
     about: str = ""  # the VM, network or uplink it is about
+    addresses: tuple[Address, ...] = ()
 
 
 def loss_notes(results: Iterable[Result]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from provisioner.check.diagnosis import endpoint
 from provisioner.check.diagnosis.path import uplink_state
 from provisioner.check.evidence import Endpoint, Uplink
-from provisioner.check.result import Finding
+from provisioner.check.result import Finding, Result
 from provisioner.network.overheard import Overheard, Router
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _GLBP: Final = "00:07:b4:"
 _LEAST_PROBES: Final = 2  # one address may be a machine's that nobody knows
 _IPV6: Final = 6
 GATEWAY: Final = "the gateway"
+_BY_WHOM: Final = "answered, but by whom?"
 _TAKE: Final = "find that machine and take the address from it"
 
 
@@ -142,6 +143,7 @@ def _proxied(seen: WireHeard, proxies: Iterable[str]) -> Iterator[Finding]:
             "switch it off at that machine: sysctl -w net.ipv4.conf.all.proxy_arp=0",
             tuple(_who_has(seen, address) for address in (*taken, *unused)),
             seen.stations[taken[0]].vm or seen.uplink,
+            tuple(taken),
         )
 
 
@@ -163,6 +165,7 @@ def _twice(
         other,
         (f"{_who_has(seen, address)}{own}",),
         station.vm or seen.uplink,
+        (address,),
     )
 
 
@@ -254,6 +257,7 @@ def of_addresses(reported: "Iterable[Reported]", told: Iterable[Finding]) -> Ite
                     f"take it away there; {look}",
                     seen,
                     nic.vm,
+                    (address,),
                 )
             elif nic.is_alien(address):
                 subnets = ", ".join(str(s) for s in nic.subnets if s.version == address.version)
@@ -264,6 +268,21 @@ def of_addresses(reported: "Iterable[Reported]", told: Iterable[Finding]) -> Ite
                     seen,
                     nic.vm,
                 )
+
+
+def judged(
+    results: Iterable[Result], disputed: "Mapping[tuple[str, Address | None], Finding]"
+) -> list[Result]:
+    """Return the results again: who has answered where two have one address is not known.
+
+    `disputed` is by network and address.
+    """
+    return [
+        replace(r, wrong=_BY_WHOM, finding=found)
+        if r.reached and (found := disputed.get((r.pair.network, r.address)))
+        else r
+        for r in results
+    ]
 
 
 @dataclass(frozen=True, slots=True)

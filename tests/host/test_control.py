@@ -7,8 +7,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from provisioner.host.probe import mesh
+from provisioner.host.probe import mesh, place_ping
 from provisioner.host.probe.control import Beyond, ControlSeen, Enough, Injected, control
+from provisioner.host.probe.place_ping import PlacePing
 from provisioner.host.probe.question_log import QuestionLog
 from tests.host_tools.macvtap_lab import end, lab
 from tests.host_tools.namespace import ip
@@ -158,6 +159,18 @@ def test_a_log_tells_questions_from_answers() -> None:
         log.stop()
         assert log.asked("tap1", a.mac, b.address)
         assert log.asked_for_mac("tap1", a.mac, b.address)
-        assert log.answered("tap1", b.address)
+        assert log.answered("tap1", a.mac, b.address)
+        assert not log.answered("tap1", b.mac, b.address), "it was for a"
         assert not log.asked("tap2", b.mac, a.address)
-        assert not log.answered("tap2", a.address)
+        assert not log.answered("tap2", b.mac, a.address)
+
+
+def test_a_log_tells_to_which_mac_packets_have_gone() -> None:
+    a, b = end(1), end(2)
+    with lab([a, b], "bridge"), QuestionLog(["tap1", "tap2"], of_others=False) as log:
+        own = ip_address("10.0.0.1")
+        for mac in (b.mac, "02:00:00:00:00:99"):
+            place_ping.answered([PlacePing(a.link, a.mac, own, mac, b.address)], 0.2)
+        log.stop()
+        assert log.next_hops("tap1", a.mac, b.address) == {b.mac, "02:00:00:00:00:99"}
+        assert log.next_hops("tap2", b.mac, b.address) == frozenset()

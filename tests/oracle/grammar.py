@@ -54,6 +54,7 @@ KINDS: Mapping[str, Place] = {
     "another MAC": Place.GUEST,
     "a wrong MAC claimed": Place.GUEST,
     "knows everybody": Place.GUEST,
+    "knows a peer wrongly": Place.GUEST,
     "macvtap down": Place.TAP,
     "macvtap drops what comes": Place.TAP,
     "macvtap drops what goes": Place.TAP,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from provisioner.check import surroundings
 from provisioner.check.readiness import AgentSeen
 from provisioner.check.result import Result
 from provisioner.commands.check.control.controls import Controls
@@ -17,6 +18,7 @@ from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.measure import Measuring
 from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.check.readiness_probes import ReadinessProbes
+from provisioner.commands.check.surroundings import Surroundings
 from provisioner.commands.session import on_host
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import DomainNic
@@ -68,11 +70,13 @@ def checked(lab: LightLab, scenario: Scenario, began: Callable[[], None]) -> lis
         measuring = Measuring(ends, wanted, readiness)
         threads = measuring.start()
         readiness.settle([key.vm for key in started], _READY_S, time.monotonic(), frozenset())
+        around = Surroundings(ends, readiness, lambda _: None)
+        around.of_wires()
         for thread in threads:
             thread.join()
         if readiness.errors:
             raise readiness.errors[0]
-        return controls.made(measuring.results, None)
+        return surroundings.judged(controls.made(measuring.results, None), around.disputed)
 
 
 def cell(pair: Pair, target: Address) -> Cell:

@@ -131,6 +131,14 @@ def _knows(lab: LightLab, _: Fault) -> Undo:
     return undo
 
 
+def _knows_wrongly(lab: LightLab, fault: Fault) -> Undo:
+    """Let an end send what is for a peer to a MAC that nobody has."""
+    one = lab.ends[fault.end]
+    before = one.habits.knows
+    one.tell(knows=before | {str(address(fault.peer, v)): OTHER_MAC for v in (4, 6)})
+    return lambda: one.tell(knows=before)
+
+
 def _set(lab: LightLab, fault: Fault, worse: str, well: str) -> Undo:
     """Change a device of the host."""
     lab.inside("ip", "link", "set", _device(fault), *worse.split())
@@ -240,6 +248,7 @@ _BREAKERS: dict[str, Callable[[LightLab, Fault], Undo]] = {
     "another address": _another,
     "a peer's address too": _peers_too,
     "knows everybody": _knows,
+    "knows a peer wrongly": _knows_wrongly,
     "macvtap down": _down,
     "another mode": _moded,
     "source list emptied": _emptied,

@@ -15,6 +15,8 @@ from tests.oracle.light_lab import HOST, LAN, LightLab, light_lab
 from tests.oracle.truth import Cell, Oracle, Truth, oracle
 
 _AGAIN = 2
+_STATIC = frozenset({"knows everybody", "knows a peer wrongly"})
+_TWO_MACS = frozenset({"a wrong MAC claimed", "a peer's address too"})
 
 
 def run(scenario: Scenario) -> Judged:
@@ -96,8 +98,10 @@ def _meanwhile(
 def _claim(scenario: Scenario, cell: Cell, result: Result) -> Claim:
     """Return what a result says of its cell."""
     at_macvtap = result.by is Vantage.MACVTAP
-    if at_macvtap and any(fault.kind == "knows everybody" for fault in scenario.faults):
+    if at_macvtap and any(fault.kind in _STATIC for fault in scenario.faults):
         return Claim.NOTHING  # what guests know of each other shows at no macvtap
+    if result.reached and result.wrong:
+        return Claim.NOTHING  # somebody has answered
     if result.reached:
         # Where who-has is answered that must not be, pings may be dropped all the same.
         by_arp = at_macvtap and result.pair.expected is not Expected.REACHES
@@ -105,7 +109,12 @@ def _claim(scenario: Scenario, cell: Cell, result: Result) -> Claim:
     if result.observed != "no answer":
         hidden = _is_hidden(scenario, cell.source) or _is_hidden(scenario, cell.target)
         return Claim.UNKNOWABLE if hidden else Claim.NOTHING
-    return Claim.ISOLATED if result.met else Claim.SILENT
+    if result.met:
+        return Claim.ISOLATED
+    # Neighbours know either MAC, by who has asked last: so they answer, or not.
+    torn = {x for f in scenario.faults if f.kind in _TWO_MACS for x in (f.end, f.peer)}
+    flaps = bool(torn & {cell.source, cell.target})
+    return Claim.NOTHING if flaps else Claim.SILENT
 
 
 def _is_hidden(scenario: Scenario, end: int) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from tests.oracle import light_check
 from tests.oracle.grammar import Fault, LightNetwork, Moment, Scenario
 from tests.oracle.light_faults import broken
-from tests.oracle.light_lab import light_lab
+from tests.oracle.light_lab import OTHER_MAC, address, light_lab
 
 APART = LightNetwork(("private", "private"), hairpin=False, lists=(frozenset(), frozenset()))
 TOGETHER = LightNetwork(("bridge", "bridge"), hairpin=False, lists=(frozenset(), frozenset()))
@@ -70,6 +70,14 @@ def test_who_got_as_far_as_a_ping_needs_one_as_its_control() -> None:
     both = ("knows everybody", 0), ("pings dropped", 1)
     assert lacks(APART, both[0]) == {"shown"}
     assert lacks(APART, *both) == {"e1 has not answered a ping put in at the uplink either"}
+
+
+def test_packets_that_went_to_a_mac_of_neither_end_are_no_isolation() -> None:
+    assert lacks(TOGETHER, ("knows a peer wrongly", 0)) == {
+        f"what e0 sent to {address(1, version)} of e1 went to the MAC {OTHER_MAC}, "
+        "which e1 does not have"
+        for version in (4, 6)
+    }
 
 
 def test_an_answer_that_its_guest_has_not_taken_is_no_isolation() -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provisioner.check import surroundings
 from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Result, loss_notes
 from provisioner.commands.check.control.controls import Controls
@@ -100,6 +101,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
             results = diagnosis.explained(results)
         else:
             session.tell("not everything is as expected; --timeout leaves no time for the reason")
+    results = surroundings.judged(results, around.disputed)
     findings = (*report.findings, *_about_guests(readiness), *rivals)
     findings += around.of_links(findings)
     down = tuple(sorted(vm for vm, guest in readiness.guests.items() if guest.state.is_down))

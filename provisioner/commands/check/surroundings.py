@@ -172,6 +172,8 @@ class Surroundings:
     readiness: Readiness
     tell: Tell
     notes: list[str] = field(default_factory=list)
+    disputed: "dict[tuple[str, Address | None], Finding]" = field(default_factory=dict)
+    """By network and address: who answers there is not known, and why."""
 
     def of_wires(self) -> tuple[Finding, ...]:
         """Ask and listen on all uplinks at once for about a second; return who should not be there.
@@ -186,6 +188,7 @@ class Surroundings:
         answers = self.ends.who_has(known, _CLAIM_S)
         for what in answers.failed.values():
             self.tell(f"nobody could be asked for rivals: {what}")
+        reported = list(self._reported(asked))
         found: list[Finding] = []
         for wire, call in pending:
             try:
@@ -200,9 +203,13 @@ class Surroundings:
                 for mac in macs
             ]
             seen = wire.seen(replace(heard, answers=(*heard.answers, *told)))
-            found += surroundings.of_wire(seen)
+            here = list(surroundings.of_wire(seen))
+            there = [nic for nic in reported if nic.uplink == wire.uplink]
+            here += surroundings.of_addresses(there, here)
+            ways = ((n.name, a, f) for n in wire.networks for f in here for a in f.addresses)
+            self.disputed |= {(name, address): finding for name, address, finding in ways}
             self.notes += surroundings.notes(seen)
-        found += surroundings.of_addresses(self._reported(asked), found)
+            found += here
         return tuple(found)
 
     def _ask_agents(self) -> "dict[str, Call[dict[str, tuple[Address, ...]]]]":

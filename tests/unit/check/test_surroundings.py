@@ -15,6 +15,7 @@ from provisioner.check.surroundings import (
     AddressOwner,
     Reported,
     WireHeard,
+    judged,
     notes,
     of_addresses,
     of_links,
@@ -23,6 +24,7 @@ from provisioner.check.surroundings import (
 from provisioner.network.overheard import Answered, Offer, Overheard, Router
 from provisioner.plan.choices import Mode
 from provisioner.plan.ip import Address
+from tests.builders.report import ADDRESS, APART, GOOD, LEAK
 
 NIC0 = Uplink("nic0", mtu=1500)
 A = Endpoint("a", 1, "mvta", "02:00:00:00:00:0a", mode="bridge", wanted_mode=Mode.BRIDGE)
@@ -266,3 +268,23 @@ def test_an_address_that_is_used_twice_is_told_of_once() -> None:
 def test_two_wires_may_have_the_same_addresses() -> None:
     there = replace(SAYS_B, uplink="nic1", addresses=(OF_A,), planned=(OF_A,))
     assert list(of_addresses([SAYS_A, there], [])) == []
+
+
+# --- what of the cells is not known because of them -----------------------------------------------
+
+
+def test_the_addresses_that_two_answer_for_are_named() -> None:
+    (twice,) = of_wire(heard((OF_A, OTHER)))
+    (proxy,) = of_wire(heard(*((a, OTHER) for a in (*FREE, OF_A, OF_B))))
+    (inside,) = of_addresses([SAYS_A, replace(SAYS_B, addresses=(OF_A,))], [])
+    found = [finding.addresses for finding in (twice, proxy, inside)]
+    assert found == [(OF_A,), (OF_A, OF_B), (OF_A,)]
+
+
+def test_what_was_reached_at_an_address_that_two_have_shows_nothing() -> None:
+    twice = Finding("used twice", "look", addresses=(ADDRESS,))
+    good, leak, apart = judged([GOOD, LEAK, APART], {("lan", ADDRESS): twice})
+    assert (good.met, good.observed, good.finding) == (False, "answered, but by whom?", twice)
+    assert (leak.met, leak.observed) == (False, "answered, but by whom?")
+    assert apart == APART, "silence has its control, which names the MAC"
+    assert judged([GOOD], {("other", ADDRESS): twice, ("lan", OF_A): twice}) == [GOOD]
