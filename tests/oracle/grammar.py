@@ -168,7 +168,9 @@ def scenario(seed: int) -> Scenario:
 
 
 def _faults(dice: random.Random, ends: int) -> tuple[Fault, ...]:
-    faults = [_fault(dice, ends) for _ in range(dice.choice((0, 1, 1, 1, 2, 2)))]
+    drawn = [_fault(dice, ends) for _ in range(dice.choice((0, 1, 1, 1, 2, 2)))]
+    # The same thing breaks once.
+    faults = list({(f.kind, f.end if f.place.of_an_end else 0): f for f in drawn}.values())
     return tuple(replace(fault, moment=Moment.BEFORE) for fault in faults[:-1]) + tuple(faults[-1:])
 
 

@@ -62,7 +62,8 @@ class Truth:
     left: frozenset[tuple[int, int]]  # frames of theirs were heard on their way out of the macvtap
     outside: frozenset[tuple[int, int]]  # and on the LAN
     alive: frozenset[tuple[int, int]]  # they have answered a machine on the LAN
-    awake: frozenset[tuple[int, int]]  # likewise, or at least when it has asked everybody
+    awake: frozenset[tuple[int, int]]
+    """Likewise, or at least when it has asked everybody; the machine there, when it was asked."""
     apart: frozenset[int]  # no frame of the LAN is meant to come to them
 
 
@@ -211,9 +212,14 @@ class Oracle:
                 if not x.goes_out and (end := sender(x.packet)) is not None
             ),
             alive := self._answering(returned, STATION) | lan_machine,
-            alive | self._answering(returned, CRIER),
+            alive | self._answering(returned, CRIER) | self._lan_answers(lan),
             frozenset(end for end in (*self._ends, HOST) if not self._knocker(end)),
         )
+
+    def _lan_answers(self, lan: Collection[Heard]) -> frozenset[tuple[int, int]]:
+        """Return the versions in which the machine on the LAN has answered who-has."""
+        said = {x.packet.source for x in lan if x.goes_out and x.packet.kind is Kind.IS_AT}
+        return frozenset((LAN, version) for version in _VERSIONS if address(LAN, version) in said)
 
     def _answering(
         self, returned: Collection[tuple[Address, Address]], asker: Mapping[int, Address]
