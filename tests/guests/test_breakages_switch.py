@@ -71,7 +71,7 @@ GUESTS = (
         also=r"b has no IPv4 address inside",
     ),
     Breakage(faults.routes_lost("a"), r"a has (sent nothing|no (route|way))"),
-    Breakage(faults.default_route_lost("a"), r"a .*(has sent nothing|no route|default route)"),
+    Breakage(faults.default_route_lost("a"), r"a has no way to 10\.99\.0\.254"),
     Breakage(faults.blackhole("a", "b"), r"a has (sent nothing|no (route|way))"),
     Breakage(
         faults.wrong_neighbour("a", "b"), rf"{faults.OTHER_MAC}|a .*neighbour", also="never reached"
@@ -272,19 +272,14 @@ OPEN = frozenset(
     (
         "ARP is off (b)",
         "a route of the host to b is stolen",
-        "a route to b leads nowhere (a)",
         "a rule drops what it sends: drop (b)",
-        "a rule of the bridge drops ICMP",
         "a static neighbour entry for b is wrong (a)",
         "all rules are flushed",
         "forwarding is off",
         "it carries the address of a too (b)",
-        "its default route is gone (a)",
         "its macvtap has another MAC (b)",
-        "its resolver is another one (a)",
         "its routes are gone (a)",
         "its web server is dead (b), a -> b http://<ip b>/",
-        "nothing listens (b), a -> b tcp/5432",
         "somebody's rule forwards nothing",
         "the NAT is gone",
         "the bridge is down",
@@ -294,8 +289,6 @@ OPEN = frozenset(
         "the host's firewall drops pings",
         "the host's neighbour entry for b is wrong",
         "the host's way out is gone",
-        "the plan's dnsmasq gets SIGKILL",
-        "the plan's dnsmasq gets SIGSTOP",
         "the port floods nothing",
         "the port is out of service",
     )
