@@ -169,6 +169,31 @@ def forgetting(fault: Fault, *vms: str) -> Fault:
     return replace(fault, breaking=breaking)
 
 
+def forgotten(fault: Fault) -> Fault:
+    """Return the same, where all forget the MACs of their neighbours once it is undone.
+
+    Else what they have learnt of the wrong machine would be the next row's fault.
+    """
+
+    @contextmanager
+    def breaking(stage: Stage) -> Iterator[None]:
+        with fault.breaking(stage):
+            yield
+        _forget(stage)
+
+    return replace(fault, breaking=breaking)
+
+
+def _forget(stage: Stage) -> None:
+    """Let the host, the machine on the LAN and all guests forget the MACs of their neighbours."""
+    for run in (stage.host, stage.lan):
+        run("ip neigh flush all")
+    for vm in stage.plan.report["vms"]:
+        for number, _ in enumerate(vm["taps"]):
+            device = f"dev eth{number}"
+            stage.inside(vm["name"], f"ip neigh flush {device}; ip -6 neigh flush {device}")
+
+
 # In a guest
 
 
@@ -537,8 +562,10 @@ def rival(name: str, address: str, mac: str = "") -> Fault:
     @contextmanager
     def breaking(stage: Stage) -> Iterator[None]:
         with second_station(stage, address, mac=mac) as there:
-            argv = ["ip", "netns", "exec", there, "ping", "-q", "-i", "0.3", "10.90.0.254"]
-            with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as talking:
+            # Broadcasts: what it sends to one machine alone, the switch shows nobody else.
+            argv = ["ip", "netns", "exec", there, "ping", "-qbi", "0.3", "10.90.0.255"]
+            quiet = subprocess.DEVNULL
+            with subprocess.Popen(argv, stdout=quiet, stderr=quiet) as talking:
                 yield
                 talking.kill()
 

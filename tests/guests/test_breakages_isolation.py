@@ -151,10 +151,6 @@ OPEN = frozenset(
         "a rule at the uplink's egress: drop",
         "a rule at the uplink's ingress: drop",
         "a rule drops what both send",
-        "its interface is down (b), a -/> b ipv4",
-        "its interface is down (b), a -/> b tcp/5432",
-        "its resolver is dead (a), a -/> dns b",
-        "the switch drops all",
         "the switch reflects, and they know each other's MAC",
     )
 )

@@ -121,7 +121,7 @@ TAPS = (
         faults.tap_drops("b", "icmp type echo-reply drop"),
         r"\bb\b.*(macvtap|rule|nftables)|rule.*macvtap",
     ),
-    Breakage(faults.link_impaired("its cable is pulled", "b", "down"), r"of b is down"),
+    Breakage(faults.link_impaired("its cable is pulled", "b", "down"), r"of b is down", also=DRIFT),
     Breakage(
         faults.link_impaired("it loses all frames", "b", "--loss", "100%"), r"impaired: loss 100%"
     ),
@@ -197,12 +197,14 @@ LANS = (
         never=r"inside (a|b|p)\b|(a|b|p) (drops|keeps silent)",
     ),
     Breakage(
-        faults.lan_has("a", "<ip a>"),
+        faults.forgotten(faults.lan_has("a", "<ip a>")),
         r"10\.90\.0\.\d+ of a is used twice",
         also=r"it is \S+ that has the address there, not a",
     ),
     Breakage(
-        faults.rival("a second machine has the gateway's address", "10.90.0.254/24"),
+        faults.forgotten(
+            faults.rival("a second machine has the gateway's address", "10.90.0.254/24")
+        ),
         r"10\.90\.0\.254.*twice",
     ),
     Breakage(
@@ -243,7 +245,7 @@ HOSTS = (
             "a route of the host is stolen",
             Layer.HOST,
             "ip link add thief type veth peer name there; ip link set thief up; "
-            "ip route add <ip b 1>/32 dev thief metric 0",
+            "ip route prepend <ip b 1>/32 dev thief",
             "ip link del thief",
         ),
         r"route",
@@ -276,38 +278,17 @@ OPEN = frozenset(
     (
         "ARP is off (b)",
         "a machine on the LAN answers ARP for all",
-        "a machine on the LAN has b's MAC",
-        "a machine on the LAN has the address of a",
         "a neighbour entry of the host is wrong",
         "a rogue DHCP server",
-        "a route of the host is stolen",
-        "a route to b leads nowhere (a)",
-        "a rule at the uplink's egress: drop",
         "a rule at the uplink's ingress: drop",
         "a rule at the uplink's ingress: ether type arp drop",
-        "a rule drops what it sends: drop (b)",
-        "a rule drops what it sends: icmp type echo-reply drop (b)",
-        "a second machine has the gateway's address",
         "a static neighbour entry for b is wrong (a)",
-        "an outage of 7 s, amid the check",
-        "it carries the address of a too (b)",
-        "its cable is pulled (b)",
         "its guard has another rule: ip protocol icmp drop (a)",
-        "its kernel has panicked (a)",
         "its macvtap has another MAC (b)",
         "its prefix is /31 (a)",
-        "its routes are gone (a)",
-        "nothing listens (b), a -> b tcp/5432 ipv4",
         "port security",
         "rogue router advertisements",
-        "the MTU behind the NIC is 1400",
-        "the gateway has lost its address",
-        "the gateway ignores pings",
-        "the host's firewall drops pings",
         "the switch drops ARP",
-        "the switch drops ND",
-        "the switch drops all",
-        "the switch mangles ICMP",
     )
 )
 """Rows that the printed table has and no test holds: what is said of them is not right yet."""
