@@ -75,7 +75,8 @@ class Control:
     `asked`: its question was seen to leave the source. `left`: it was seen to leave by the uplink
     too; None where it does not go there. `answered`: an answer came back to the source's macvtap
     all the same. `astray` says which packets between the two went to a MAC that the other has not.
-    `cut` says why no frame can pass, as the plan wants it: "the link of a is down".
+    `mute`: of a target that no frame can be put in for nothing was seen to leave. `cut` says why no
+    frame can pass, as the plan wants it: "the link of a is down".
     """
 
     source: EndControl
@@ -84,6 +85,7 @@ class Control:
     left: bool | None = False
     answered: bool = False
     astray: str = ""
+    mute: bool = False
     path: Path | None = None  # None: no uplink is between them
     cut: str = ""
     why_not: str = ""  # why nothing could be seen at all
@@ -117,6 +119,7 @@ def lack(source: str, target: str, control: Control) -> Lack | None:
         or _unasked(source, target, control)
         or (_deaf(path) if path else None)
         or _silent(target, control.target)
+        or _mute(target, control)
         or _silent(source, control.source)
         or (_unpassed(source, path, control) if path else None)
     )
@@ -158,6 +161,13 @@ def _silent(end: str, control: EndControl) -> Lack | None:
     return Lack(
         f"{end} has not answered {control.by} either{why}", f"look inside: vmnet console {end}"
     )
+
+
+def _mute(target: str, control: Control) -> Lack | None:
+    if not control.mute:
+        return None
+    what = f"nothing that {target} sent was seen to leave it, so it could not have answered"
+    return Lack(what, "look what drops it there: nft list ruleset")
 
 
 def _unpassed(source: str, path: Path, control: Control) -> Lack | None:

@@ -13,6 +13,8 @@ from tests.oracle.light_lab import OTHER_MAC, address, light_lab
 APART = LightNetwork(("private", "private"), hairpin=False, lists=(frozenset(), frozenset()))
 TOGETHER = LightNetwork(("bridge", "bridge"), hairpin=False, lists=(frozenset(), frozenset()))
 
+CLOSED = LightNetwork(("bridge", "source"), hairpin=False, lists=(frozenset(), frozenset()))
+
 
 def lacks(network: LightNetwork, *kinds: tuple[str, int]) -> set[str]:
     """Break an end each, and return what is missing for 0 -> 1 to be isolated, by both versions."""
@@ -70,6 +72,14 @@ def test_who_got_as_far_as_a_ping_needs_one_as_its_control() -> None:
     both = ("knows everybody", 0), ("pings dropped", 1)
     assert lacks(APART, both[0]) == {"shown"}
     assert lacks(APART, *both) == {"e1 has not answered a ping put in at the uplink either"}
+
+
+def test_an_end_that_hears_nobody_has_to_be_seen_to_send() -> None:
+    drops = ("macvtap drops what goes", 1)
+    assert lacks(CLOSED) == {"shown"}
+    assert lacks(CLOSED, drops) == {
+        "nothing that e1 sent was seen to leave it, so it could not have answered"
+    }
 
 
 def test_packets_that_went_to_a_mac_of_neither_end_are_no_isolation() -> None:

@@ -229,11 +229,25 @@ class Measuring:
             return Result(pair, address, reached=False, note="no answer to ARP/ND", by=by)
         if other := self._frames.by_another(target, seen, by):
             return other
-        if took is None and (pair.expected is Expected.REACHES or self._shares_mac(pair)):
+        if took is not None:
+            return Result(pair, address, reached=True, seconds=took, note="ARP/ND and ping", by=by)
+        has_own = self._has_address_for(pair, address)
+        if (has_own and pair.expected is Expected.REACHES) or self._shares_mac(pair):
             note = "answers ARP/ND but no ping"
             return Result(pair, address, reached=False, note=note, by=by)
-        took = seen.seconds if took is None else took
-        return Result(pair, address, reached=True, seconds=took, note="ARP/ND and ping", by=by)
+        note = "ARP/ND" if has_own else "ARP/ND; this host has no address there to ping from"
+        return Result(pair, address, reached=True, seconds=seen.seconds, note=note, by=by)
+
+    def _has_address_for(self, pair: Pair, address: "Address") -> bool:
+        """Return whether this host has an address in the network of the asked one, or should have.
+
+        Without one it can ask who has an address, and ping nobody.
+        """
+        ends, network = self._ends, self._ends.plan.network(pair.network)
+        if network.switch or network.host_access is not None:
+            return True
+        link = ends.facts.link(host_device(ends.plan, network))
+        return any(address in one.network for one in (link.addresses if link else ()))
 
     def _shares_mac(self, pair: Pair) -> bool:
         """Return whether the guest has the uplink's own MAC: what arrives there is the guest's.

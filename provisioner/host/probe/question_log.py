@@ -87,6 +87,10 @@ class QuestionLog:
             for said in (Said.WHO_HAS, Said.TO)
         )
 
+    def spoke(self, device: str, mac: str) -> bool:
+        """Return whether anything that `mac` has sent was seen to leave a device."""
+        return any(entry[:3] == (device, True, mac) for entry in self._seen)
+
     def next_hops(self, device: str, mac: str, address: Address) -> frozenset[str]:
         """Return the MACs to which packets for an address have left a device, sent by `mac`."""
         to = device, True, mac, Said.TO, address.packed

@@ -39,6 +39,7 @@ def test_a_silence_with_its_whole_control_is_isolation() -> None:
         ({"asked": False}, "nothing that a sent to b was seen to leave it"),
         ({"answered": True}, "an answer of b came to a, which did not take it"),
         ({"astray": "what a sent went elsewhere"}, "what a sent went elsewhere"),
+        ({"mute": True}, "nothing that b sent was seen to leave it, so it could not have answered"),
         ({"target": SILENT}, "b has not answered a ping put in at the uplink either"),
         ({"source": SILENT}, "a has not answered a ping put in at the uplink either"),
         (
@@ -117,7 +118,7 @@ PATHS = st.builds(
 )
 CONTROLS = st.builds(
     Control, ENDS, ENDS, st.booleans(), st.sampled_from([None, True, False]), st.booleans(),
-    st.just("") | st.text(min_size=1), st.none() | PATHS, st.just(""),
+    st.just("") | st.text(min_size=1), st.booleans(), st.none() | PATHS, st.just(""),
     st.just("") | st.text(min_size=1),
 )  # fmt: skip
 
@@ -130,5 +131,6 @@ def test_nothing_counts_as_isolation_that_lacks_an_observation(control: Control)
     )
     alive = control.source.after is not None and control.target.after is not None
     whole = control.asked and not control.answered and not control.astray and alive and passes
+    whole = whole and not control.mute
     whole = whole and not (path and control.left is False) and not control.why_not
     assert (lack("a", "b", control) is None) == whole

@@ -8,7 +8,7 @@ answer, and somebody beyond the uplink is looked for. So every control comes aft
 import os
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
@@ -21,6 +21,8 @@ from provisioner.commands.check.control.targets import TargetControls, asked
 from provisioner.commands.check.control.uplinks import UplinkControls
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
+from provisioner.host.guest.commands import Guests
+from provisioner.host.machine import MACHINE
 from provisioner.host.probe.control import Enough
 from provisioner.host.probe.question_log import QuestionLog
 from provisioner.network.devices import host_device, host_mac, uplink_of
@@ -68,9 +70,10 @@ class Controls:
 
         It takes at most a few seconds; `last` is the time.monotonic() when all must be over.
         """
-        if self._log:
-            self._log.stop()
         silent = [r for r in results if r.is_silence]
+        if self._log:
+            self._let_speak(self._log, silent)
+            self._log.stop()
         if not silent:
             return list(results)
         if last is not None and last - time.monotonic() < _NEED_S:
@@ -81,6 +84,16 @@ class Controls:
         else:
             found = self._seen(self._log, silent, results)
         return [_with_control(r, found[id(r)]) if id(r) in found else r for r in results]
+
+    def _let_speak(self, log: QuestionLog, silent: Sequence[Result]) -> None:
+        """Have guests that no frame can be put in for send one, if they have sent none yet."""
+        wires = UplinkControls(self._ends, self._readiness)
+        asks: dict[str, dict[Address, int]] = {}
+        for r in silent:
+            if r.address and Question(self._ends, r.pair, log).is_target_mute(wires):
+                asks[r.pair.target] = {wires.stranger(r.pair.target_key, r.address): 1}
+        call = self._ends.worker.call
+        wait([call(MACHINE.guest, vm, Guests.ping, asked) for vm, asked in asks.items()])
 
     def _seen(
         self, log: QuestionLog, silent: Sequence[Result], results: Sequence[Result]
@@ -195,6 +208,13 @@ class Question:
                 )
         return ""
 
+    def is_target_mute(self, wires: UplinkControls) -> bool:
+        """Return whether no frame can be put in for the target, and none was seen to leave it."""
+        key = self._pair.target_key
+        if not self.to_guest or wires.allowed_mac(key) is not None:
+            return False
+        return not self._log.spoke(self._ends.link(key), self._ends.nics[key].mac)
+
     def _mode(self, key: "NicId") -> Mode | None:
         nics, plan = self._ends.nics, self._ends.plan
         return settings_of(plan, plan.nic(key)).mode if key in nics else None
@@ -243,6 +263,7 @@ def _put_together(
         left=question.has_left(address),
         answered=question.was_answered(address),
         astray=question.has_gone_astray(address, own),
+        mute=question.is_target_mute(wires),
         path=at.path if at else None,
     )
 

@@ -116,7 +116,7 @@ class UplinkControls:
         mac = self.allowed_mac(key)
         if known or mac is None:
             return known
-        stranger = self._stranger(address, self._subnets(key))
+        stranger = self.stranger(key, address)
         links = tuple(nic.link for k, nic in self._ends.started.items() if k.vm == key.vm)
         own = self._ends.nics[key].mac
         one = Injected(address, own, mac, stranger, links, enough)
@@ -136,12 +136,16 @@ class UplinkControls:
         if known:
             return known
         mac = host_mac(self._plan, network, self._ends.facts)
-        stranger = self._stranger(address, network.subnet)
+        stranger = self._drawn(address, network.subnet)
         one = Injected(address, mac, "", stranger, (uplink,), enough)
         self._injected[pair.target_key, address, enough] = one
         return one
 
-    def _stranger(self, address: "Address", subnets: "Iterable[Subnet]") -> "Address":
+    def stranger(self, key: "NicId", address: "Address") -> "Address":
+        """Choose an address beside that of a guest which nobody has, another one each time."""
+        return self._drawn(address, self._subnets(key))
+
+    def _drawn(self, address: "Address", subnets: "Iterable[Subnet]") -> "Address":
         """Choose an address that an end has a way to, that nobody has, and once only."""
         if isinstance(address, IPv6Address):
             mac = bytes([2, *secrets.token_bytes(5)]).hex(":")
