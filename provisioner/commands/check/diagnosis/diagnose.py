@@ -6,6 +6,7 @@ once; frames are followed for a few pairs only, since most red cells of one plan
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,14 +45,19 @@ class Diagnosis(EvidenceCollector):
         reached = _reached(results)
         known = {id(r): self._evidence(r, reached) for r in violated}
         sized = [r for r in violated if r.vanished]
-        for number, result in enumerate(sized):
-            largest = self._largest(result, search=number < _SIZED)
+        with ThreadPoolExecutor(max_workers=_SIZED) as side_by_side:
+            searched = [i < _SIZED for i in range(len(sized))]
+            sizes = list(side_by_side.map(self._largest, sized, searched))
+        for result, largest in zip(sized, sizes, strict=True):
             known[id(result)] = replace(known[id(result)], largest=largest)
-        follow = Follower(self)
         # A silence that is expected has a control, which has watched its frames already.
-        unclear = [r for r in violated if not r.control and not is_plain(known[id(r)])]
-        for result in _most_different(unclear)[:_FOLLOWED]:
-            known[id(result)] = follow.followed(result, known[id(result)])
+        # A size that was searched for has been asked for once more already.
+        unclear = [
+            r for r in violated if not (r.control or known[id(r)].largest or is_plain(known[id(r)]))
+        ]
+        some = _most_different(unclear)[:_FOLLOWED]
+        followed = Follower(self).followed([(r, known[id(r)]) for r in some])
+        known |= {id(r): evidence for r, evidence in zip(some, followed, strict=True)}
         alike = [(e, diagnose(e)) for e in known.values() if e.listened]
         reasons |= {number: diagnose(e, alike) for number, e in known.items()}
         reasons = dict(zip(reasons, merged(list(reasons.values())), strict=True))
@@ -117,7 +123,7 @@ class Diagnosis(EvidenceCollector):
         small = result.seen is not None and result.seen.largest > 0 and result.reached is False
         return round(size.number) if small and size.what is What.MTU else 0
 
-    def _largest(self, result: Result, *, search: bool) -> int:
+    def _largest(self, result: Result, search: bool) -> int:  # noqa: FBT001
         """Return the largest packet that comes through, from inside the source; 0: not known."""
         pair, address = result.pair, result.address
         if address is None:

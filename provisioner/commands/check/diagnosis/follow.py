@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -41,8 +41,19 @@ class Follower:
 
     collector: EvidenceCollector
 
-    def followed(self, result: Result, evidence: Evidence) -> Evidence:
-        """Do it again for one pair, and watch where its frames go."""
+    def followed(self, unclear: Sequence[tuple[Result, Evidence]]) -> list[Evidence]:
+        """Do it again for some pairs, and watch where their frames go.
+
+        Those that share no guest go side by side: of each guest its frames are counted meanwhile.
+        """
+        found: dict[int, Evidence] = {}
+        for turn in _turns(unclear):
+            with ThreadPoolExecutor(max_workers=len(turn)) as side_by_side:
+                jobs = [side_by_side.submit(self._followed, *unclear[n]) for n in turn]
+            found |= {n: job.result() for n, job in zip(turn, jobs, strict=True)}
+        return [found[n] for n in range(len(unclear))]
+
+    def _followed(self, result: Result, evidence: Evidence) -> Evidence:
         pair, address, known = result.pair, result.address, self.collector
         ends = known.ends
         if evidence.untested or address is None or os.geteuid() or not known.can_ask(pair.source):
@@ -170,6 +181,19 @@ class Follower:
             return replace(one, stack=stack, route=route)
 
         return replace(e, source=end(e.source, e.address), target=end(e.target, e.source_address))
+
+
+def _turns(unclear: Sequence[tuple[Result, Evidence]]) -> list[list[int]]:
+    """Part pairs, by their numbers, so that no guest is in two of a turn."""
+    turns: list[tuple[list[int], set[str]]] = []
+    for number, (_, evidence) in enumerate(unclear):
+        guests = {end.vm for end in evidence.ends if end.is_guest}
+        numbers, busy = next((t for t in turns if not t[1] & guests), ([], set()))
+        if not numbers:
+            turns.append((numbers, busy))
+        numbers.append(number)
+        busy |= guests
+    return [numbers for numbers, _ in turns]
 
 
 def _can_be_asked_again(pair: Pair) -> bool:
