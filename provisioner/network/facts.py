@@ -21,6 +21,7 @@ class Link:
     lower: int = 0  # ifindex of the device it sits on; 0 for none
     master: int = 0  # ifindex of the bridge or bond it is a port of; 0 for none
     hairpin: bool = False  # of such a port: it sends frames back to where they came from
+    port_drops: tuple[str, ...] = ()  # what it has set that drops frames: "flood off"
     alias: str = ""
     altname: str = ""
     mode: str = ""  # of a macvtap or macvlan, as the kernel calls it

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from provisioner import naming
 from provisioner.errors import VmnetError
-from provisioner.host.network import dnsmasq
+from provisioner.host.network import dnsmasq, switch
 from provisioner.host.system import paths
 from provisioner.network import dnsmasq as leases
 from provisioner.network.addressing import assign
-from provisioner.network.resources import Dhcp
+from provisioner.network.resources import Dhcp, Switch
 from provisioner.plan.load.loader import load
 from provisioner.reconcile.resources import Look
+from tests.builders.addresses import interfaces
 from tests.host_tools.namespace import ip
 
 PLAN = """\
@@ -88,6 +90,24 @@ def test_one_that_was_killed_is_noticed_and_started_anew(served: Dhcp) -> None:
     assert dnsmasq.observe(Look("lab")) == [replace(served, alive=False)]
     dnsmasq.create(served)
     assert dnsmasq.observe(Look("lab")) == [served]
+
+
+def test_it_starts_anew_with_its_switch_and_ends_no_other(served: Dhcp) -> None:
+    dnsmasq.create(served)
+    own = pid_of(served)
+    lower, far = naming.switch_ends("lab", "lan")
+    dnsmasq.restart("lab", far)
+    dnsmasq.restart("other", "mvh0")
+    assert pid_of(served) == own
+    addresses = interfaces("10.6.0.1/24")
+    made = Switch(lower, far, addresses, 1500, naming.group("lab"), "vmnet:lab/lan")
+    switch.create(made)
+    here = replace(served, device=far, text=served.text.replace("mvh0", far))
+    dnsmasq.create(here)
+    own = pid_of(here)
+    switch.update(made)
+    assert pid_of(here) != own
+    assert dnsmasq.observe(Look("lab")) == [here]
 
 
 def test_a_stranger_with_its_number_is_left_alone(served: Dhcp) -> None:

@@ -126,6 +126,9 @@ def test_a_living_switch_becomes_any_other(before: Switch, after: Switch) -> Non
     "harm",
     [
         f"link set dev {FAR} type bridge_slave hairpin off",
+        f"link set dev {FAR} type bridge_slave learning off",
+        f"link set dev {FAR} type bridge_slave bcast_flood off",
+        f"link set dev {FAR} type bridge_slave locked on",
         f"link set dev {FAR} nomaster",
         f"link set dev {FAR} down",
         f"link set dev {LOWER} down",

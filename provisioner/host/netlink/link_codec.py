@@ -4,7 +4,7 @@ Attributes have the names of linux/if_link.h, as pyroute2 takes them.
 """
 
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -20,6 +20,15 @@ _COUNTERS: Final = ("packets", "bytes", "errors", "dropped")
 _NOPROMISC: Final = frozenset({"nopromisc", 3})  # alone, and with MACVLAN_FLAG_NODST
 _DEVCONF_LEARNING: Final = (3, 4, 5)  # ACCEPT_RA, ACCEPT_REDIRECTS, AUTOCONF (linux/ipv6.h)
 _DEVCONF_DISABLE_IPV6: Final = 26
+_PORT: Final = {  # of a bridge: what ip-link(8) calls it, and how it drops nothing
+    "LEARNING": ("learning", 1),  # what has not been learned has to be flooded
+    "UNICAST_FLOOD": ("flood", 1),
+    "MCAST_FLOOD": ("mcast_flood", 1),
+    "BCAST_FLOOD": ("bcast_flood", 1),
+    "NEIGH_SUPPRESS": ("neigh_suppress", 0),
+    "ISOLATED": ("isolated", 0),
+    "LOCKED": ("locked", 0),
+}
 
 
 def new(
@@ -102,8 +111,9 @@ def bridge() -> Attribute:
 
 
 def hairpin(*, on: bool = True) -> Attribute:
-    """Return whether the port of a bridge sends frames back to where they came from."""
-    port = nested(("IFLA_BRPORT_MODE", int(on)))
+    """Return whether the port of a bridge sends frames back; none of its settings drops any."""
+    others = [(f"IFLA_BRPORT_{name}", value) for name, (_, value) in _PORT.items()]
+    port = nested(("IFLA_BRPORT_MODE", int(on)), *others)
     info = nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", port))
     return ("IFLA_LINKINFO", info)
 
@@ -132,6 +142,7 @@ def link(message: Any) -> Link:
         lower=0 if "IFLA_LINK_NETNSID" in found else found.get("IFLA_LINK", 0),
         master=found.get("IFLA_MASTER", 0),
         hairpin=_is_hairpin(info),
+        port_drops=tuple(_port_drops(info)),
         vid=data.get("IFLA_VLAN_ID", 0),
         alias=_text(found.get("IFLA_IFALIAS")),
         altname=_text(next(iter(_listed(found.get("IFLA_PROP_LIST"))), "")),
@@ -181,6 +192,15 @@ def _is_hairpin(info: Mapping[str, Any]) -> bool:
     if info.get("IFLA_INFO_SLAVE_KIND") != "bridge":
         return False
     return bool(info["IFLA_INFO_SLAVE_DATA"].get_attr("IFLA_BRPORT_MODE"))
+
+
+def _port_drops(info: Mapping[str, Any]) -> Iterator[str]:
+    """Return what of the port of a bridge is set so that it drops frames, as ip-link(8) has it."""
+    if info.get("IFLA_INFO_SLAVE_KIND") == "bridge":
+        for name, (word, wanted) in _PORT.items():
+            value = info["IFLA_INFO_SLAVE_DATA"].get_attr(f"IFLA_BRPORT_{name}")
+            if value not in {None, wanted}:  # None in a kernel that does not know it
+                yield f"{word} {'on' if value else 'off'}"
 
 
 def _values(message: Any, *but: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from provisioner.errors import VmnetError
@@ -72,6 +73,18 @@ def create(dhcp: Dhcp) -> None:
 
 update = create
 """The old server of the network is ended before the new one is started."""
+
+
+def restart(plan: str, device: str) -> None:
+    """Start the server at a device anew, if one runs there; it has kept its leases.
+
+    One whose device was down when an advertisement was due sends no further ones, also when the
+    device has its addresses again (dnsmasq 2.90, periodic_ra in radv.c): guests would lose their
+    IPv6 default route three minutes later. Raises VmnetError as `create` does.
+    """
+    for dhcp in observe(Look(plan)):
+        if dhcp.device == device and dhcp.alive:
+            create(replace(dhcp, text=Path(dhcp.config).read_text(encoding="ascii")))
 
 
 def delete(dhcp: Dhcp) -> None:

@@ -18,7 +18,7 @@ from provisioner.host.netlink.addresses import (
 from provisioner.host.netlink.link_codec import IFF_NOARP, new
 from provisioner.host.netlink.message import Attribute, Message
 from provisioner.host.netlink.rtnetlink import write
-from provisioner.host.network import devices
+from provisioner.host.network import devices, dnsmasq
 from provisioner.network.facts import Link
 from provisioner.network.frames import link_local
 from provisioner.network.resources import Switch
@@ -49,7 +49,8 @@ def create(switch: Switch) -> None:
 def update(switch: Switch) -> None:
     """Bring what can be set on a living switch to what it should be, while guests run on it.
 
-    Its bridge comes or goes as wanted. Raises VmnetError when the kernel refuses.
+    Its bridge comes or goes as wanted, its dnsmasq starts anew. Raises VmnetError when the kernel
+    refuses, or dnsmasq does not start.
     """
     lower, peer = links.existing_index(switch.name), links.existing_index(switch.peer)
     bridge = _bridge_of(switch.name)
@@ -80,6 +81,8 @@ def update(switch: Switch) -> None:
     learned = remove_addresses(addresses(host_side), host_side, wanted)
     routes = remove_learned(host_side, wanted)
     write(doing, [*learned, *routes, *ipv6.bring_up(*ends), *add_addresses(host_side, wanted)])
+    plan = switch.alias.removeprefix("vmnet:").partition("/")[0]
+    dnsmasq.restart(plan, switch.host_side)
 
 
 def observe(look: Look) -> list[Switch]:
@@ -97,8 +100,8 @@ delete = devices.delete
 def _observed(lower: Link, found: Sequence[Link]) -> Switch:
     """Return the switch of a lower end.
 
-    A bridge that does not reflect, because its port has lost the hairpin mode or has been pulled
-    out, makes the switch as good as down: `up` is false.
+    A bridge that does not reflect, because its port has lost the hairpin mode, drops frames by
+    another setting or has been pulled out, makes the switch as good as down: `up` is false.
     """
     peer = next((x for x in found if x.index == lower.lower and x.lower == lower.index), None)
     bridge = next((x for x in found if x.name == _bridge_of(lower.name)), None)
@@ -152,7 +155,7 @@ def _bridge_of(lower: str) -> str:
 def _is_wired(peer: Link, bridge: Link | None) -> bool:
     if bridge is None:
         return not peer.master
-    return peer.master == bridge.index and peer.hairpin
+    return peer.master == bridge.index and peer.hairpin and not peer.port_drops
 
 
 def _creation(switch: Switch, ends: _Indexes) -> Iterator[Message]:
