@@ -92,6 +92,13 @@ def test_a_loss_that_the_plan_allows_is_told(plan_up: PlanUp, wire: CabledNic) -
     assert said.startswith("network lan loses packets")
 
 
+def test_a_line_of_the_users_has_a_limit_of_its_own(plan_up: PlanUp, wire: CabledNic) -> None:
+    with dropping(wire, "icmp type echo-request numgen random mod 2 < 1"):
+        report = plan_up.check("--set", 'checks=["a -> gateway loss < 1% ipv4"]', status=5)
+    (only,) = report["results"]
+    assert re.match(r"\d+ of 50 pings from a to gateway were lost", only["finding"]["what"])
+
+
 def test_a_link_that_loses_frames(plan_up: PlanUp) -> None:
     plan_up.run("link", "a", "--loss", "30%")
     try:
