@@ -112,6 +112,8 @@ class Uplink:
     mtu: int = 0
     far: str = ""  # the other end of vmnet's own switch
     own_switch: bool = False  # vmnet's own
+    broken: str = ""  # what of that one does not work: "its bridge mvb is down"
+    forward_drops: tuple[str, ...] = ()  # chains of others that drop what this host forwards
     serves_dhcp: bool = False  # so does vmnet there
     reflects: bool | None = None  # measured
     wanted_reflects: bool | None = None  # what the plan says of vmnet's own switch

@@ -184,6 +184,7 @@ _PLAIN: tuple[_Judge, ...] = (
     _ends(endpoint.macvtap),
     _ends(endpoint.held),
     _ends(endpoint.impaired),
+    endpoint.of_host,
     path.refused,
     endpoint.agent,
     _ends(endpoint.other_mac),

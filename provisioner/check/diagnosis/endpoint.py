@@ -6,7 +6,7 @@ from ipaddress import IPv6Address
 from provisioner.check.diagnosis.fixes import UP_AGAIN, inside
 from provisioner.check.evidence import Endpoint, Evidence
 from provisioner.check.result import Finding
-from provisioner.plan.ip import Address
+from provisioner.plan.ip import Address, Interface
 
 
 def vm_state(end: Endpoint) -> Finding | None:
@@ -97,6 +97,20 @@ def agent(e: Evidence) -> Finding | None:
         (e.note,),
         e.source.vm,
     )
+
+
+def of_host(e: Evidence) -> Finding | None:
+    """Blame an address that this host has lost on a switch of vmnet's own."""
+    for end in e.ends:
+        lost = [x for x in end.planned if x.ip not in end.addresses] if end.is_host else []
+        if e.address and any(x.version == e.address.version for x in lost):
+            return Finding(
+                f"this host has lost its address {_listed(lost)} on {end.link}",
+                UP_AGAIN,
+                (f"{end.link} has {_listed(end.addresses) or 'no address'}",),
+                "host",
+            )
+    return None
 
 
 def other_mac(end: Endpoint) -> Finding | None:
@@ -201,5 +215,5 @@ def _of_version(addresses: Iterable[Address], version: int) -> list[Address]:
     return [one for one in addresses if one.version == version]
 
 
-def _listed(addresses: Iterable[Address]) -> str:
+def _listed(addresses: Iterable[Address | Interface]) -> str:
     return ", ".join(map(str, addresses))

@@ -76,6 +76,8 @@ def where_lost(e: Evidence) -> Finding | None:
 
 
 def _told(e: Evidence, gap: Gap) -> Finding:
+    if e.uplink.forward_drops and _is_forwarded(e, gap):
+        return _not_forwarded(e)
     match gap:
         case Gap(before=None, after=WayPoint() as first):
             return _never_sent(e, gap, first)
@@ -87,6 +89,29 @@ def _told(e: Evidence, gap: Gap) -> Finding:
             return _unanswered(e, gap, before)
         case _:
             return _dropped(e, gap)
+
+
+def _is_forwarded(e: Evidence, gap: Gap) -> bool:
+    """Return whether frames have come to this host by its own switch, to go on from there.
+
+    What a bridge passes runs through the host's firewall too, as if it were routed
+    (net.bridge.bridge-nf-call-iptables).
+    """
+    before, after = gap.before, gap.after
+    if not before or not after or before.point is not Point.FAR:
+        return False
+    inside = after.point is Point.FAR and not gap.changed
+    return inside or (gap.unanswered and not e.target.link)
+
+
+def _not_forwarded(e: Evidence) -> Finding:
+    chains = "; ".join(e.uplink.forward_drops)
+    return Finding(
+        f"this host's firewall drops what it forwards: {chains}",
+        "let pass there what comes in and goes out by mv*: nft list ruleset (Docker: iptables -I "
+        "DOCKER-USER -i 'mv+' -j ACCEPT and iptables -I DOCKER-USER -o 'mv+' -j ACCEPT)",
+        about=e.uplink.name,
+    )
 
 
 def _dropped(e: Evidence, gap: Gap, what: str = "") -> Finding:

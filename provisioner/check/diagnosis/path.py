@@ -16,12 +16,18 @@ def uplink(e: Evidence) -> Finding | None:
 
 
 def uplink_state(up: Uplink) -> Finding | None:
-    """Return what is wrong with an uplink itself: missing, down or without carrier."""
+    """Return what is wrong with an uplink itself, or with vmnet's own switch behind it."""
     raise_it = "vmnet up" if up.own_switch else f"ip link set dev {up.name} up"
     if not up.exists:
         return Finding(f"the uplink {up.name} is not there", UP_AGAIN, about=up.name)
     if not up.up:
         return Finding(f"the uplink {up.name} is down", f"bring it up: {raise_it}", about=up.name)
+    if up.broken:
+        return Finding(
+            f"the switch behind the uplink {up.name} is broken: {up.broken}",
+            UP_AGAIN,
+            about=up.name,
+        )
     if not up.carrier:
         return Finding(
             f"the uplink {up.name} has no carrier: nothing is at the other end of its cable",

@@ -92,12 +92,12 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     for note in notes:
         session.tell(note)
     report = replace(report, warnings=(*report.warnings, *notes))
-    diagnosis = Diagnosis(ends, readiness, before)
+    diagnosis = Diagnosis(ends, readiness, before, report.findings)
     if any(not r.met for r in results):
         if last is None or last - time.monotonic() > _REASON_S:
             session.tell("not everything is as expected: looking for the reason")
             ends = replace(ends, facts=session.look().facts)
-            diagnosis = Diagnosis(ends, readiness, before)
+            diagnosis = Diagnosis(ends, readiness, before, report.findings)
             results = diagnosis.explained(results)
         else:
             session.tell("not everything is as expected; --timeout leaves no time for the reason")

@@ -1,7 +1,7 @@
 """One sentence for what was seen, and nothing blamed that was not: cause by cause."""
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
@@ -53,7 +53,20 @@ CAUSES = [
     (replace(DEAD, uplink=Uplink("nic0", exists=False)), "the uplink nic0 is not there"),
     (replace(DEAD, uplink=Uplink("nic0", up=False)), "the uplink nic0 is down"),
     (replace(DEAD, uplink=Uplink("nic0", carrier=False)), "the uplink nic0 has no carrier"),
+    (
+        replace(DEAD, uplink=Uplink("mvl", own_switch=True, broken="its bridge mvb is down")),
+        "the switch behind the uplink mvl is broken: its bridge mvb is down",
+    ),
     (replace(DEAD, source=replace(A, exists=False)), "the macvtap mvta of a is gone"),
+    (
+        replace(
+            DEAD,
+            target=Endpoint(
+                "host", 0, "mvb", OTHER, (ip_address("fd00::1"),), (ip_interface("10.0.0.2/24"),)
+            ),
+        ),
+        "this host has lost its address 10.0.0.2/24 on mvb",
+    ),
     (replace(DEAD, source=replace(A, up=False)), "the macvtap mvta of a is down"),
     (replace(DEAD, target=replace(B, mode="vepa")), "is in mode vepa, the plan says bridge"),
     (replace(DEAD, target=replace(B, node="foreign")), "/dev/tap of b's macvtap mvtb is"),

@@ -103,6 +103,8 @@ UPLINKS = st.builds(
     mtu=st.sampled_from([0, 1400, 1500]),
     far=st.sampled_from(["", "mvh"]),
     own_switch=st.booleans(),
+    broken=rarely("its bridge mvb is down", ""),
+    forward_drops=rarely(("table inet bad, chain c (policy drop)",), ()),
     reflects=MAYBE,
     wanted_reflects=MAYBE,
     passes_foreign=MAYBE,
@@ -244,6 +246,11 @@ ACCUSATIONS: dict[str, Law] = {
     r"hairpin is off": lambda e, _: e.uplink.reflects is False,
     r"hands the packets on": lambda e, _: bool(e.gone_by),
     r"pings from .* were lost": lambda e, _: e.answered < e.sent,
+    r"this host's firewall drops": lambda e, _: bool(e.uplink.forward_drops),
+    r"this host has lost its address": lambda e, _: any(
+        {x.ip for x in end.planned} - {*end.addresses} for end in e.ends if end.is_host
+    ),
+    r"switch behind the uplink \S+ is broken": lambda e, _: bool(e.uplink.broken),
     r"has sent nothing|has come out of": lambda e, _: not has_asked(e),
 }
 """What a sentence says, and the observation without which it must not."""

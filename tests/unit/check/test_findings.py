@@ -39,7 +39,7 @@ from tests.unit.check.test_diagnosis import (
     seen,
 )
 from tests.unit.check.test_way import ARRIVED as CAME
-from tests.unit.check.test_way import PAIR, REFLECTED, TAKEN
+from tests.unit.check.test_way import DROPS, FORWARDED, PAIR, REFLECTED, SWITCHED, TAKEN
 from tests.unit.check.test_way import inside as inside_b
 
 SECTIONS = dict(
@@ -242,6 +242,7 @@ WAYS = {
     "an outage": replace(PAIR, works_now=True, measured_at="10:31:02-10:31:06"),
     "an outage of large packets": replace(PAIR, works_now=True, packet=1500),
     "to another MAC": replace(PAIR, **seen(ASKED), sent_to=(OTHER,)),
+    "the host forwards nothing": replace(SWITCHED, uplink=DROPS, **FORWARDED),
     "the host's route": replace(PAIR, source=replace(HOST, route="dummy0"), **seen(ASKED)),
 }
 CASES = (

@@ -183,6 +183,28 @@ def test_the_place_is_named_where_frames_were_lost(e: Evidence, told: str) -> No
     assert "firewall" not in told
 
 
+FORWARDED = at((SOURCE, OUT, REQUEST), (UPLINK, OUT, REQUEST), (FAR, IN, REQUEST))
+DROPS = replace(SWITCHED.uplink, forward_drops=("table inet bad, chain c (policy drop)",))
+
+
+@pytest.mark.parametrize(
+    ("target", "seen", "named"),
+    [
+        (Endpoint("1.1.1.1"), FORWARDED, True),
+        (VEPA_B, FORWARDED, True),
+        (VEPA_B, at((SOURCE, OUT, REQUEST), (UPLINK, OUT, REQUEST)), False),
+        (TO_HOST.target, FORWARDED, False),
+    ],
+)
+def test_the_hosts_firewall_is_named_where_packets_were_to_be_forwarded(
+    target: Endpoint, seen: dict[str, Any], named: object
+) -> None:
+    e = replace(SWITCHED, target=target, uplink=DROPS, **seen)
+    what = "this host's firewall drops what it forwards: table inet bad, chain c (policy drop)"
+    assert (diagnose(e).what == what) is named
+    assert "firewall" not in diagnose(replace(e, uplink=SWITCHED.uplink)).what
+
+
 def test_a_message_that_comes_otherwise_than_it_was_sent_was_changed_between_two_places() -> None:
     sightings = frozenset(
         {

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provisioner.check.diagnosis import by_host
 from provisioner.check.diagnosis.diagnose import diagnose, is_plain, merged
 from provisioner.check.evidence import Evidence
 from provisioner.check.loss import Loss
@@ -18,7 +19,8 @@ from provisioner.commands.check.diagnosis.evidence import EvidenceCollector
 from provisioner.commands.check.diagnosis.follow import Follower
 from provisioner.errors import VmnetError
 from provisioner.host.machine import MACHINE
-from provisioner.plan.checks import PING, CheckSpec, Probe, What
+from provisioner.network import nftables
+from provisioner.plan.checks import HOST, PING, CheckSpec, Probe, What
 from provisioner.plan.nic_id import NicId
 from provisioner.reachability.pairs import Expected, Pair
 
@@ -60,8 +62,21 @@ class Diagnosis(EvidenceCollector):
         known |= {id(r): evidence for r, evidence in zip(some, followed, strict=True)}
         alike = [(e, diagnose(e)) for e in known.values() if e.listened]
         reasons |= {number: diagnose(e, alike) for number, e in known.items()}
+        told = by_host.shared([(known[id(r)], reasons[id(r)]) for r in violated], self._nat())
+        reasons |= zip(map(id, violated), told, strict=True)
         reasons = dict(zip(reasons, merged(list(reasons.values())), strict=True))
         return [replace(r, finding=reasons.get(id(r))) for r in results]
+
+    def _nat(self) -> dict[str, Finding]:
+        """Return by network what `up` would do with its NAT."""
+        name, names = self.plan.name, (network.name for network in self.plan.networks)
+        titles = {x: f"nat {nftables.table_name(name, x)}" for x in names}
+        return {
+            name: finding
+            for name, title in titles.items()
+            for finding in self.drift
+            if title in finding.about.split(", ")
+        }
 
     def _awaited(self, results: Sequence[Result]) -> Iterator[tuple[int, Finding]]:
         """Return the reason of pairs with a guest that is not up: what is told of that guest."""
@@ -81,6 +96,8 @@ class Diagnosis(EvidenceCollector):
         counted = result.loss or Loss(seen.sent, seen.sent - seen.answered)
         machine = self._control(pair)
         own = self.own_address(pair.source_key, _version(result))
+        if pair.source == HOST and network.switch:
+            own = next((a for a in network.switch_addresses if a.version == _version(result)), None)
         if machine and machine.version == _version(result):
             own = machine
         return Evidence(

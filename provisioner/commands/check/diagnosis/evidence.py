@@ -4,7 +4,7 @@ What takes time is asked side by side, once for all pairs.
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from provisioner import naming
 from provisioner.check.evidence import Endpoint, Inside, Uplink
 from provisioner.check.readiness import GuestState
-from provisioner.check.result import Result
+from provisioner.check.result import Finding, Result
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
 from provisioner.errors import VmnetError
@@ -45,6 +45,7 @@ class EvidenceCollector:
     ends: Endpoints
     readiness: Readiness
     dropped_before: Mapping[str, int]
+    drift: "Sequence[Finding]" = ()  # what `up` would do
     claims: dict[str, dict[Address, tuple[str, ...]]] = field(default_factory=dict)
     inside: dict[str, dict[str, Inside]] = field(default_factory=dict)  # by VM and MAC
     reflects: dict[str, bool | None] = field(default_factory=dict)  # by uplink
@@ -139,12 +140,29 @@ class EvidenceCollector:
             mtu=link.mtu,
             far=naming.switch_ends(self.plan.name, network.name)[1] if own else "",
             own_switch=own,
+            broken=self._broken(network) if own else "",
+            forward_drops=self.ends.facts.firewall.drops if own else (),
             serves_dhcp=network.serves_dhcp,
             reflects=self.reflects.get(name),
             wanted_reflects=wanted,
             passes_foreign=foreign.passes_foreign if foreign else None,
             control=str(address) if foreign else "",
         )
+
+    def _broken(self, network: "Network") -> str:
+        """Return what of vmnet's own switch is down, gone or drops, besides its lower end."""
+        peer, host_side = (
+            naming.switch_ends(self.plan.name, network.name)[1],
+            host_device(self.plan, network),
+        )
+        for name in dict.fromkeys((peer, host_side)):
+            link = self.ends.facts.link(name)
+            what = "its far end" if name == peer else "its bridge"
+            if not (link and link.up):
+                return f"{what} {name} {'is down' if link else 'is not there'}"
+            if link.port_drops:
+                return f"{what} {name} drops frames: {', '.join(link.port_drops)}"
+        return ""
 
     def end(self, key: NicId, network: "Network") -> Endpoint:
         """Return what is known of one end of a pair."""
@@ -210,7 +228,8 @@ class EvidenceCollector:
         if link is None:
             return Endpoint(HOST, link=device, mac=mac, exists=False)
         own = tuple(a.ip for a in link.addresses)
-        return Endpoint(HOST, 0, device, mac, own, up=link.up)
+        planned = network.switch.host if network.switch else ()
+        return Endpoint(HOST, 0, device, mac, own, planned, up=link.up)
 
     @cached_property
     def _indexes(self) -> dict[str, int]:
