@@ -48,6 +48,7 @@ class Inside:
     mac: str  # the one it uses now
     up: bool
     addresses: tuple[Address, ...]  # without link-local ones
+    arp: bool = True  # False: it neither asks nor answers who has an address
     found: bool = True  # False: it has no NIC with the planned MAC, nor one in that place
 
 
@@ -63,6 +64,7 @@ class Endpoint:
     planned: tuple[Interface, ...] = ()  # static ones, with their prefixes
     exists: bool = True
     up: bool = True
+    link_mac: str = ""  # the macvtap's, as it is
     mode: str = ""  # as it is
     wanted_mode: Mode | None = None
     all_multicast: bool = True
@@ -142,6 +144,7 @@ class Evidence:
     sightings: frozenset[Sighting] = frozenset()  # while it was asked once more
     listened: frozenset[Point] = frozenset()  # where frames could be listened for at all
     sent_to: tuple[str, ...] = ()  # MACs that the source sent its packets for the address to
+    answered_to: tuple[str, ...] = ()  # MACs that the target sent its answers to
     drop_chains: tuple[DropChain, ...] = ()  # on the devices of the way
     answers_others: tuple[str, ...] = ()  # who else has been answered by the target, to the same
     sent: int = 0  # pings, one after another

@@ -33,13 +33,14 @@ class Followed:
     """Where frames of the exchange were seen.
 
     `gone_by` is the MAC of a machine that handed the packets on to the target, "" for none;
-    `sent_to` are the MACs that the source sent its packets to, `claimants` those that have answered
-    who has the address.
+    `sent_to` are the MACs that the source sent its packets to, `answered_to` those that the target
+    sent its answers to, `claimants` those that have answered who has the address.
     """
 
     sightings: frozenset[Sighting] = frozenset()
     gone_by: str = ""
     sent_to: tuple[str, ...] = ()
+    answered_to: tuple[str, ...] = ()
     claimants: tuple[str, ...] = ()
 
 
@@ -64,7 +65,8 @@ def followed(exchange: Exchange, captures: Sequence[Capture]) -> Followed:
     askers = {x.packet.source for x in sent if x.packet}
     seen = [x for x in every if not askers or _asker(x) in askers | {None}]
     questions = _payloads(sent)
-    answers = _payloads(x for x in seen if _is(x, Point.TARGET, Heading.OUT, FrameKind.REPLY))
+    replied = [x for x in seen if _is(x, Point.TARGET, Heading.OUT, FrameKind.REPLY)]
+    answers = _payloads(replied)
     echoes = {payload[_ECHO:] for payload in questions}
     by = [
         exchange.router(x.frame)
@@ -77,9 +79,15 @@ def followed(exchange: Exchange, captures: Sequence[Capture]) -> Followed:
             for x in seen
         ),
         next(filter(None, by), ""),
-        tuple(dict.fromkeys(x.frame[:6].hex(":") for x in sent))[:_MOST_MACS],
+        _receivers(sent),
+        _receivers(replied),
         tuple(dict.fromkeys(_claimants(every, exchange)))[:_MOST_MACS],
     )
+
+
+def _receivers(sent: Iterable[_Seen]) -> tuple[str, ...]:
+    """Return the MACs that frames were sent to."""
+    return tuple(dict.fromkeys(x.frame[:6].hex(":") for x in sent))[:_MOST_MACS]
 
 
 def _claimants(every: Iterable[_Seen], exchange: Exchange) -> Iterator[str]:

@@ -42,6 +42,7 @@ _ALL_DROPPED = re.compile(
     r'(drop|reject( with [^"]*)?)( comment ".*")?'
 )
 _DROP = re.compile(r"(^|[ {:])(drop|reject)\b")
+_MOST_OF_RULE: Final = 120  # characters
 _FORWARDING_FAMILIES: Final = frozenset({"ip", "ip6", "inet"})
 
 
@@ -64,6 +65,8 @@ class DropChain:
     hook: str  # ingress, egress
     table: str  # its family and its name
     chain: str
+    rule: str = ""  # the first that drops
+    is_guard: bool = False  # one of vmnet's own, into which somebody has put that rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +201,26 @@ def drops(tables: Iterable[Table]) -> tuple[str, ...]:
 
 
 def drop_chains(tables: Iterable[Table]) -> tuple[DropChain, ...]:
-    """Return the chains of others that drop frames as they come in by a device or leave by it."""
+    """Return the chains that drop frames as they come in by a device or leave by it.
+
+    Of vmnet's own tables those that somebody has put such a rule into.
+    """
     return tuple(
-        DropChain(device, chain.hook.hook, f"{table.family} {table.name}", chain.name)
+        DropChain(device, chain.hook.hook, f"{table.family} {table.name}", chain.name, rule, ours)
         for table in tables
-        if not _is_ours(table) and not table.dormant
+        if not table.dormant
+        for ours in (_is_ours(table),)
         for chain in table.chains
-        if chain.hook and (chain.hook.policy == "drop" or any(map(_DROP.search, chain.rules)))
+        if chain.hook and (rule := _dropping(chain.hook, chain.rules, ours=ours))
         for device in filter(None, chain.hook.device.split(","))
     )
+
+
+def _dropping(hook: Hook, rules: Iterable[str], *, ours: bool) -> str:
+    """Return the first rule of others by which a chain drops, "" when it drops nothing."""
+    others = (x for x in rules if not (ours and (_MARK.search(x) or _LINK_MARK.search(x))))
+    rule = next(filter(_DROP.search, others), "policy drop" if hook.policy == "drop" else "")
+    return one_line(rule, _MOST_OF_RULE)
 
 
 def legacy_drops(program: str, listing: str) -> tuple[str, ...]:

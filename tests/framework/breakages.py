@@ -64,6 +64,11 @@ def harmless(fault: Fault, checks: tuple[str, ...] = ()) -> Breakage:
     return Breakage(fault, says="", never=".", checks=checks, status=0)
 
 
+def filtered(place: str, chain: str = "c") -> str:
+    """Return the pattern of the sentence that names the filter of a fault at its place."""
+    return rf"nftables chain {chain} of table netdev bad drops frames at the {place}"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the check has said of a breakage."""

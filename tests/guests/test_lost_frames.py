@@ -60,29 +60,17 @@ def blamed(report: Any) -> str:  # noqa: ANN401  (JSON)
     return text
 
 
-@pytest.mark.parametrize(
-    ("hook", "told"),
-    [
-        (
-            "egress",
-            r"what {a} sends is seen at the macvtap \S+ of {a} and never at the uplink {nic}",
-        ),
-        (
-            "ingress",
-            r"what is sent to {a} is seen at the uplink {nic} and never at the macvtap \S+ of",
-        ),
-    ],
-)
+@pytest.mark.parametrize("hook", ["egress", "ingress"])
 def test_frames_that_a_filter_drops_at_the_uplink(
-    plan_up: PlanUp, wire: CabledNic, hook: str, told: str
+    plan_up: PlanUp, wire: CabledNic, hook: str
 ) -> None:
     with dropping(plan_up.lab, hook, wire.name):
         report = plan_up.check(status=5)
     for vm in ("a", "b"):
-        sentence = about(report, vm, "gateway")
-        assert re.match(told.format(a=vm, nic=wire.name), sentence)
-        chain = f"the nftables chain c of table netdev bad drops frames between them, at the {hook}"
-        assert chain in sentence
+        assert about(report, vm, "gateway") == (
+            f"the nftables chain c of table netdev bad drops frames at the {hook} of the uplink "
+            f"{wire.name}"
+        )
     # Unicast between macvtaps in mode bridge is received by the uplink on its way.
     between = about(report, "a", "b")
     assert between == "" if hook == "egress" else "chain c of table netdev bad" in between
@@ -93,8 +81,10 @@ def test_pings_that_a_filter_drops_at_a_macvtap_never_were_the_guests(plan_up: P
     with dropping(plan_up.lab, "ingress", plan_up.tap("b"), "icmp type echo-request"):
         report = plan_up.check(status=5)
     sentence = about(report, "a", "b")
-    assert "the IP inside b has received nothing meanwhile" in sentence
-    assert "the nftables chain c of table netdev bad" in sentence
+    assert sentence == (
+        "the nftables chain c of table netdev bad drops frames at the ingress of the macvtap "
+        f"{plan_up.tap('b')} of b"
+    )
     blamed(report)
 
 

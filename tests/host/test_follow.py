@@ -86,7 +86,9 @@ def test_chains_that_drop_at_a_device_are_listed_and_others_are_not() -> None:
             "add table inet filter; "
             "add chain inet filter f { type filter hook input priority 0; policy drop; }"
         )
-        assert nftables.drop_chains() == (DropChain("nic0", "ingress", "netdev bad", "c"),)
+        assert nftables.drop_chains() == (
+            DropChain("nic0", "ingress", "netdev bad", "c", "ip saddr 10.0.0.1 drop"),
+        )
 
 
 def test_the_way_to_an_address_is_the_kernels_own_choice() -> None:

@@ -22,12 +22,13 @@ def vm_state(end: Endpoint) -> Finding | None:
 
 
 def macvtap(end: Endpoint) -> Finding | None:
-    """Blame a macvtap that is gone, down, in another mode, or whose node is not its own."""
+    """Blame a macvtap that is gone, down, in another mode, of another MAC, or whose node is."""
     if not end.is_guest:
         return None
     node = f"/dev/tap of {end.vm}'s macvtap {end.link} is {end.node}: it is not that device"
     other_node = "" if end.node == "right" else node
-    return _differs(end, _gone(end) or _down(end) or end.other_mode or other_node)
+    differs = _gone(end) or _down(end) or end.other_mode or _other_link_mac(end) or other_node
+    return _differs(end, differs)
 
 
 def standing(end: Endpoint) -> Finding | None:
@@ -42,6 +43,15 @@ def _gone(end: Endpoint) -> str:
 
 def _down(end: Endpoint) -> str:
     return "" if end.up else f"the macvtap {end.link} of {end.vm} is down"
+
+
+def _other_link_mac(end: Endpoint) -> str:
+    if end.link_mac in {"", end.mac}:
+        return ""
+    return (
+        f"the macvtap {end.link} of {end.vm} has the MAC {end.link_mac}, its NIC has {end.mac}: "
+        "nothing that is for the NIC comes to it"
+    )
 
 
 def _differs(end: Endpoint, what: str) -> Finding | None:
@@ -128,7 +138,7 @@ def other_mac(end: Endpoint) -> Finding | None:
 
 
 def interface(end: Endpoint) -> Finding | None:
-    """Blame an interface that is down or missing inside."""
+    """Blame an interface that is missing inside, is down, or has ARP switched off."""
     if end.inside and not end.inside.found:
         return Finding(
             f"{end.vm} has no NIC with the MAC {end.mac}",
@@ -141,6 +151,14 @@ def interface(end: Endpoint) -> Finding | None:
             f"inside {end.vm} the interface with {end.mac} is down",
             inside(end, f"ip link set dev eth{end.nic} up"),
             (f"{end.vm} says its interface is down",),
+            end.vm,
+        )
+    if end.inside and not end.inside.arp:
+        return Finding(
+            f"inside {end.vm} ARP is off at the interface with {end.mac}: it neither asks nor "
+            "answers who has an address",
+            inside(end, f"ip link set dev eth{end.nic} arp on"),
+            (f"{end.vm} says its interface has the flag NOARP",),
             end.vm,
         )
     return None

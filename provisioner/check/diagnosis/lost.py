@@ -3,14 +3,16 @@
 A sentence names as few ends as it can: so all pairs that lose their frames at one place share it.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from provisioner.check.diagnosis import taken, way
-from provisioner.check.diagnosis.fixes import FIREWALL, inside, watch
+from provisioner.check.diagnosis.fixes import FIREWALL, UP_AGAIN, inside, watch
 from provisioner.check.diagnosis.way import Gap, WayPoint
 from provisioner.check.evidence import Endpoint, Evidence, Heading, Point
 from provisioner.check.result import Finding
 from provisioner.network.exchange import FrameKind
+from provisioner.network.nft_ruleset import DropChain
 
 _QUESTIONS: Final = {  # of answers
     FrameKind.IS_AT: FrameKind.WHO_HAS,
@@ -35,19 +37,22 @@ def passed(e: Evidence) -> Finding | None:
 
 
 def misled(e: Evidence) -> Finding | None:
-    """Blame that packets for the target are sent to another machine's MAC."""
-    others = [mac for mac in e.sent_to if mac != e.target.mac]
-    if not (e.sent_to and e.target.mac and others) or e.target.mac in e.sent_to:
-        return None
-    a, b = e.source, e.target
-    return Finding(
-        f"{a.vm} sends what is for {e.address} of {b.vm} to the MAC {', '.join(others)}, and "
-        f"{b.vm} is {b.mac}",
-        f"find the machine with that MAC: it answers for {e.address} (proxy ARP, or the same "
-        f"address), or {a.vm} has a wrong route or neighbour; {inside(a, 'ip neigh')}",
-        (f"packets of {a.vm} for {e.address} left to {', '.join(e.sent_to)}; {b.vm} is {b.mac}",),
-        a.vm,
-    )
+    """Blame that packets, or the answers to them, are sent to another machine's MAC."""
+    for a, b, address, macs in (
+        (e.source, e.target, e.address, e.sent_to),
+        (e.target, e.source, e.source_address, e.answered_to),
+    ):
+        if macs and b.mac and b.mac not in macs:
+            to = ", ".join(macs)
+            return Finding(
+                f"{a.vm} sends what is for {address} of {b.vm} to the MAC {to}, and {b.vm} is "
+                f"{b.mac}",
+                f"find the machine with that MAC: it answers for {address} (proxy ARP, or the same "
+                f"address), or {a.vm} has a wrong route or neighbour; {inside(a, 'ip neigh')}",
+                (f"packets of {a.vm} for {address} left to {to}; {b.vm} is {b.mac}",),
+                a.vm,
+            )
+    return None
 
 
 def stolen_route(e: Evidence) -> Finding | None:
@@ -115,23 +120,39 @@ def _not_forwarded(e: Evidence) -> Finding:
 
 
 def _dropped(e: Evidence, gap: Gap, what: str = "") -> Finding:
-    """Name the two places between which frames are lost, and a filter of this host between them."""
+    """Name the filter of this host that drops there, else the two places of a gap."""
     what = what or f"{_stream(e, gap)} {_from_to(gap.before, gap.after)}"
-    about = _subject(e, gap)
     for one in way.suspects(e, gap):
-        return Finding(
-            f"{what}: the nftables chain {one.chain} of table {one.table} drops frames between "
-            f"them, at the {one.hook} of {one.device}",
-            f"look at it, and take its drop away: nft list table {one.table}",
-            (f"{one.hook} of {one.device}: table {one.table}, chain {one.chain} drops frames",),
-            about,
-        )
+        return _filtered(e, one, what)
     device = gap.after.device if gap.after else e.uplink.name
     return Finding(
         f"{what}: it is dropped between them",
         f"look what drops it there: nft list ruleset; tc filter show dev {device} egress; "
         f"{watch(e)}",
-        about=about,
+        about=_subject(e, gap),
+    )
+
+
+def _filtered(e: Evidence, one: DropChain, lost: str) -> Finding:
+    """Name a filter and its place, and no ends: all pairs that lose their frames there share it."""
+    # What bridge mode hands over passes the uplink, which is no place of its way.
+    uplink = f"the uplink {one.device}"
+    place = next((x.name for x in way.way(e) if x.device == one.device), uplink)
+    vm = next((end.vm for end in e.ends if end.link == one.device), e.uplink.name)
+    seen = (lost, f"{one.hook} of {one.device}: table {one.table}, chain {one.chain}: {one.rule}")
+    if one.is_guard:
+        return Finding(
+            f"the spoof guard of {vm} has a rule that is not vmnet's and drops frames: {one.rule}",
+            UP_AGAIN,
+            seen,
+            vm,
+        )
+    return Finding(
+        f"the nftables chain {one.chain} of table {one.table} drops frames at the {one.hook} of "
+        f"{place}",
+        f"look at it, and take its drop away: nft list table {one.table}",
+        seen,
+        vm,
     )
 
 
@@ -200,9 +221,13 @@ def _never_sent(e: Evidence, gap: Gap, first: WayPoint) -> Finding:
         what = f"{a.vm} has no way to {e.address}: {stack.no_way}"
         return Finding(what, route, (f"{a.vm} says: {stack.no_way}", nothing), a.vm)
     if way.suspects(e, gap) or (stack and stack.nic_out):
-        sent = f", but its NIC has sent {stack.nic_out} frames meanwhile" if stack else ""
+        # How many frames that were differs from pair to pair, and is evidence.
+        sent = ", but its NIC has sent frames meanwhile" if stack and stack.nic_out else ""
         what = f"what {a.vm} sends never comes out of {first.name}{sent}"
-        return _dropped(e, Gap(gap.kind, first, first), what)
+        found = _dropped(e, Gap(gap.kind, first, first), what)
+        return replace(
+            found, evidence=(*(taken.counted(a, stack) if stack else ()), *found.evidence)
+        )
     if stack:
         what = f"{a.vm} has sent nothing to {e.address}: its NIC has sent no frame meanwhile"
         return Finding(what, route, (*taken.counted(a, stack), nothing), a.vm)

@@ -20,7 +20,7 @@ def counted(end: Endpoint, stack: Stack) -> tuple[str, ...]:
 def outside_target(end: Endpoint, stack: Stack, came: str) -> str:
     """Return how a packet was lost that never was the guest's, or its answer that has left it."""
     if stack.answered_out:
-        return f"{came}, and of the {stack.answered_out} answers that {end.vm} sent none came out"
+        return f"{came}, and of the answers that {end.vm} sent none came out"
     where = "IP" if stack.nic_in else "NIC"
     return f"{came}, and the {where} inside {end.vm} has received nothing meanwhile"
 

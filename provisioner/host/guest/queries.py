@@ -32,6 +32,7 @@ _QUESTIONS: Final = (
 _ASK_S: Final = 10.0
 _MOST_NICS: Final = 64
 _UP: Final = 1  # IFF_UP
+_NO_ARP: Final = 0x80  # IFF_NOARP
 _NIC: Final = re.compile(r"(\d{1,9}) ((?:[0-9a-f]{2}:){5}[0-9a-f]{2}) (0x[0-9a-f]{1,8})")
 _LOOK_S: Final = 10.0
 _MOST_BYTES: Final = 64 << 10  # bytes of a file that are looked at
@@ -78,8 +79,7 @@ def matched(
     """Match the NICs that a guest has listed, one a line, with the planned MACs."""
     lines = (match for line in listed.splitlines()[:_MOST_NICS] if (match := _NIC.fullmatch(line)))
     there = {
-        mac: bool(int(flags, 16) & _UP)
-        for _, mac, flags in sorted((int(x[1]), x[2], x[3]) for x in lines)
+        mac: int(flags, 16) for _, mac, flags in sorted((int(x[1]), x[2], x[3]) for x in lines)
     }
     missing = [mac for mac in planned if mac not in there]
     strange = [mac for mac in there if mac not in planned]
@@ -88,7 +88,9 @@ def matched(
     for mac in planned:
         used = instead.get(mac, mac)
         if used in there:
-            found[mac] = Inside(used, there[used], addresses.get(used, ()))
+            flags = there[used]
+            own = addresses.get(used, ())
+            found[mac] = Inside(used, bool(flags & _UP), own, arp=not flags & _NO_ARP)
         else:
             found[mac] = Inside("", up=False, addresses=(), found=False)
     return found

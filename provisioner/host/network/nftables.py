@@ -94,7 +94,7 @@ def dropped() -> dict[str, int]:
 
 
 def drop_chains() -> tuple[DropChain, ...]:
-    """List the chains of others that drop frames at a device."""
+    """List the chains that drop frames at a device, but for what vmnet's own rules drop."""
     return nft_ruleset.drop_chains(listing().tables)
 
 

@@ -68,6 +68,7 @@ CAUSES = [
         "this host has lost its address 10.0.0.2/24 on mvb",
     ),
     (replace(DEAD, source=replace(A, up=False)), "the macvtap mvta of a is down"),
+    (replace(DEAD, target=replace(B, link_mac=OTHER)), f"of b has the MAC {OTHER}"),
     (replace(DEAD, target=replace(B, mode="vepa")), "is in mode vepa, the plan says bridge"),
     (replace(DEAD, target=replace(B, node="foreign")), "/dev/tap of b's macvtap mvtb is"),
     (replace(DEAD, target=replace(B, holders=("77 (cat)",))), "is open in process 77 (cat)"),
@@ -84,6 +85,10 @@ CAUSES = [
     (
         replace(DEAD, target=replace(B, inside=Inside(MAC_B, up=False, addresses=()))),
         f"inside b the interface with {MAC_B} is down",
+    ),
+    (
+        replace(DEAD, target=replace(B, inside=Inside(MAC_B, up=True, addresses=(), arp=False))),
+        "inside b ARP is off at the interface",
     ),
     (
         replace(DEAD, target=replace(B, inside=Inside("", up=False, addresses=(), found=False))),

@@ -54,6 +54,7 @@ INSIDE = st.builds(
     st.sampled_from(MACS),
     st.booleans(),
     SOME_ADDRESSES,
+    arp=rarely(False, True),  # noqa: FBT003
     found=rarely(False, True),  # noqa: FBT003
 )
 
@@ -69,6 +70,7 @@ def guest(vm: str, mac: str, link: str) -> st.SearchStrategy[Endpoint]:
         planned=st.sampled_from([(), (ip_interface("10.0.0.2/24"),)]),
         exists=rarely(False, True),  # noqa: FBT003
         up=rarely(False, True),  # noqa: FBT003
+        link_mac=rarely(MACS[2], ""),
         mode=MODES.map(str),
         wanted_mode=MODES,
         all_multicast=st.booleans(),
@@ -127,6 +129,8 @@ CHAINS = st.lists(
         st.sampled_from(["ingress", "egress"]),
         st.just("netdev bad"),
         st.just("c"),
+        st.just("drop"),
+        st.booleans(),
     ),
     max_size=2,
 ).map(tuple)
@@ -149,6 +153,7 @@ EVIDENCE = st.builds(
     sightings=SIGHTINGS,
     listened=st.sampled_from([frozenset(), frozenset(Point)]),
     sent_to=SOME_MACS,
+    answered_to=SOME_MACS,
     drop_chains=CHAINS,
     answers_others=st.sampled_from([(), ("c",)]),
     sent=st.sampled_from([0, 20]),
@@ -188,6 +193,11 @@ def others(e: Evidence) -> bool:
     return any(set(owners) - {end.mac} for owners, end in pairs)
 
 
+def astray(e: Evidence) -> bool:
+    """Return whether packets of either end went to a MAC that the other one has not."""
+    return bool(set(e.sent_to) - {e.target.mac} or set(e.answered_to) - {e.source.mac})
+
+
 def has_asked(e: Evidence) -> bool:
     asks = {FrameKind.REQUEST, FrameKind.WHO_HAS}
     out = (Point.SOURCE, Heading.OUT)
@@ -218,8 +228,10 @@ OF_AN_END: dict[str, Callable[[Evidence, Endpoint], bool]] = {
     r"^(\S+) drops what comes": lambda _, end: counted(end, "misrouted"),
     r"^(\S+) receives what .* wrong checksum": lambda _, end: counted(end, "damaged"),
     r"^(\S+) is not running": lambda _, end: end.state != "running",
-    r"spoof guard of (\S+)": lambda _, end: end.dropped > 0,
+    r"spoof guard of (\S+) \(": lambda _, end: end.dropped > 0,
     r"macvtap \S+ of (\S+) is down": lambda _, end: not end.up,
+    r"macvtap \S+ of (\S+) has the MAC": lambda _, end: end.link_mac not in {"", end.mac},
+    r"inside (\S+) ARP is off": lambda _, end: bool(end.inside and not end.inside.arp),
     r"macvtap \S+ of (\S+) is gone": lambda _, end: not end.exists,
     r"macvtap \S+ of (\S+) receives no multicast": lambda _, end: not end.all_multicast,
     r"tap of (\S+) \(\S+\) is open in process": lambda _, end: bool(end.holders),
@@ -236,11 +248,12 @@ ACCUSATIONS: dict[str, Law] = {
     r"uplink \S+ is down": lambda e, _: not e.uplink.up,
     r"uplink \S+ is not there": lambda e, _: not e.uplink.exists,
     r"an outage that has passed": lambda e, _: e.works_now is True,
-    r"sends what is for": lambda e, _: bool(set(e.sent_to) - {e.target.mac}),
+    r"sends what is for": lambda e, _: astray(e),
     r"route to .* leaves by": lambda e, _: any(end.route for end in e.ends),
     r"is changed on the way": lambda e, _: any(x.changed for x in e.sightings),
     r"is seen at (.*) and never at (.*?):": between,
-    r"the nftables chain": lambda e, _: bool(e.drop_chains),
+    r"the nftables chain": lambda e, _: any(not x.is_guard for x in e.drop_chains),
+    r"spoof guard of \S+ has a rule": lambda e, _: any(x.is_guard for x in e.drop_chains),
     r"and \S+ has not answered": lambda e, _: bool(e.sightings),
     r"drops frames of MACs that it does not know": lambda e, _: e.uplink.passes_foreign is False,
     r"hairpin is off": lambda e, _: e.uplink.reflects is False,

@@ -62,6 +62,7 @@ def listened(*where: Point, seen_there: tuple[tuple[Point, Heading, FrameKind], 
     return replace(DEAD, listened=frozenset(where), sightings=frames)
 
 
+BAD = ("netdev bad", "out", "ip protocol icmp drop")
 OWN_DHCP = Uplink("mvl0", own_switch=True, serves_dhcp=True)
 DYNAMIC_A, DYNAMIC_B = (replace(end, due=frozenset({4, 6}), addresses=()) for end in (A, B))
 NO_LEASE = replace(DEAD, untested=True, address=None, target=DYNAMIC_B)
@@ -237,7 +238,10 @@ WAYS = {
         PAIR, listened=frozenset(Point), sightings=frozenset({Sighting(*ASKED), CHANGED})
     ),
     "a chain at the uplink": replace(
-        REFLECTED, **seen(ASKED), drop_chains=(DropChain("nic0", "egress", "netdev bad", "out"),)
+        REFLECTED, **seen(ASKED), drop_chains=(DropChain("nic0", "egress", *BAD),)
+    ),
+    "a rule in a guard": replace(
+        PAIR, **seen(), drop_chains=(DropChain("mvta", "egress", *BAD, is_guard=True),)
     ),
     "an outage": replace(PAIR, works_now=True, measured_at="10:31:02-10:31:06"),
     "an outage of large packets": replace(PAIR, works_now=True, packet=1500),

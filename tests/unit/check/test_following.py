@@ -56,6 +56,7 @@ def test_each_frame_of_the_exchange_is_seen_where_it_passed() -> None:
         ),
         "",
         (MAC_B,),
+        (MAC_A,),
     )
 
 

@@ -244,8 +244,10 @@ def test_a_filter_of_the_host_between_the_two_places_is_named(
     )
     (right,) = (x for x in chains if (x.device, x.hook) == (device, hook))
     found = diagnose(replace(REFLECTED, **at(*seen), drop_chains=(right,)))
-    assert "the nftables chain c of table netdev bad drops frames between them" in found.what
-    assert f"at the {hook} of {device}" in found.what
+    chain = "the nftables chain c of table netdev bad drops frames at the"
+    names = {"nic0": "the uplink nic0", "mvta": "the macvtap mvta of a"}
+    assert found.what == f"{chain} {hook} of {names.get(device, 'the macvtap mvtb of b')}"
+    assert found.about == {"mvta": "a", "mvtb": "b"}.get(device, "nic0")
     assert found.fix == "look at it, and take its drop away: nft list table netdev bad"
     others = tuple(x for x in chains if x.device != device)
     assert "chain" not in diagnose(replace(REFLECTED, **at(*seen), drop_chains=others)).what
@@ -306,7 +308,7 @@ def inside(stack: Stack) -> Evidence:
         (
             replace(TAKEN, asked_in=2, answered_out=2),
             (
-                "what asks 10.0.0.2 (ping) has come to the macvtap mvtb of b, and of the 2 answers "
+                "what asks 10.0.0.2 (ping) has come to the macvtap mvtb of b, and of the answers "
                 "that b sent none came out: it is dropped between them"
             ),
         ),
@@ -337,7 +339,7 @@ def test_a_source_whose_route_goes_nowhere_is_told_its_route() -> None:
 @pytest.mark.parametrize(
     ("sent", "told"),
     [
-        (2, "never comes out of the macvtap mvta of a, but its NIC has sent 2 frames meanwhile"),
+        (2, "never comes out of the macvtap mvta of a, but its NIC has sent frames meanwhile"),
         (0, "a has sent nothing to 10.0.0.2: its NIC has sent no frame meanwhile"),
     ],
 )
@@ -357,6 +359,31 @@ def test_packets_that_go_to_another_mac_are_told_before_a_place() -> None:
     )
     right = replace(e, sent_to=(OTHER, MAC_B))
     assert "the MAC" not in diagnose(right).what
+
+
+def test_answers_that_go_to_another_mac_are_told_as_their_sender_s_packets_are() -> None:
+    there = replace(PAIR, **at((SOURCE, OUT, REQUEST)), sent_to=(OTHER,))
+    seen = (SOURCE, OUT, REQUEST), (TARGET, IN, REQUEST), (TARGET, OUT, REPLY)
+    back = replace(
+        there,
+        source=there.target,
+        target=there.source,
+        address=there.source_address,
+        source_address=there.address,
+        sent_to=(A.mac,),
+        answered_to=(OTHER,),
+        sightings=at(*seen)["sightings"],
+    )
+    assert diagnose(back).what == diagnose(there).what
+
+
+def test_a_rule_that_somebody_has_put_into_a_guard_is_told_as_that() -> None:
+    chain = DropChain("mvta", "egress", "netdev vmnet_lab_mvta", "egress", "icmp drop", True)  # noqa: FBT003
+    found = diagnose(replace(PAIR, **at(), drop_chains=(chain,)))
+    assert found.what == (
+        "the spoof guard of a has a rule that is not vmnet's and drops frames: icmp drop"
+    )
+    assert found.fix.endswith("vmnet up")
 
 
 def test_the_hosts_own_route_is_told_where_it_leads_elsewhere() -> None:

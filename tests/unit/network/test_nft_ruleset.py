@@ -274,3 +274,12 @@ def test_a_guard_whose_chain_is_gone_has_dropped_nothing() -> None:
     (table,) = parsed(listed(GUARD.text))
     unhooked = Chain("c", None, ("counter packets 3 bytes 3 drop",))
     assert nft_ruleset.dropped([replace(table, chains=(unhooked,))]) == {}
+
+
+def test_of_vmnet_s_own_guard_only_a_rule_of_somebody_else_s_counts() -> None:
+    assert isinstance(GUARD, Guard)
+    text = listed(GUARD.text)
+    assert nft_ruleset.drop_chains(parsed(text)) == ()
+    hook = next(line for line in text.splitlines() if "hook" in line)
+    (found,) = nft_ruleset.drop_chains(parsed(text.replace(hook, f"{hook}\n\t\tip saddr 1 drop")))
+    assert (found.rule, found.is_guard) == ("ip saddr 1 drop", True)

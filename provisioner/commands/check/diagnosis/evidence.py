@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from provisioner.reachability.switch_probe import SwitchAnswer
 
 _CLAIM_S = 1.0
+_MOST_OUTSIDE = 4  # machines that are asked for foreign MACs, some 3 s each where all are silent
 
 
 @dataclass
@@ -65,7 +66,8 @@ class EvidenceCollector:
         with ThreadPoolExecutor(max_workers=16) as side_by_side:
             jobs = [side_by_side.submit(self._look_inside, vm) for vm in vms]
             jobs.append(side_by_side.submit(self._ask_wires, networks))
-            jobs += [side_by_side.submit(self._ask_outside, *x) for x in self._outside(violated)]
+            outside = self._outside(violated)
+            jobs += [side_by_side.submit(self._ask_outside, *x) for x in outside.items()]
             jobs += [side_by_side.submit(self._ask_switch, uplink) for uplink in uplinks]
         for job in jobs:
             job.result()
@@ -97,27 +99,35 @@ class EvidenceCollector:
         except VmnetError:
             self.reflects[uplink] = None
 
-    def _outside(self, violated: Iterable[Result]) -> set[tuple[str, Address]]:
-        """List the machines outside that some guest could not reach, each with its uplink."""
-        found = set()
+    def _outside(self, violated: Iterable[Result]) -> dict[str, set[Address]]:
+        """List the machines outside that some guest could not reach, by uplink."""
+        found: dict[str, set[Address]] = {}
         for pair, address in ((r.pair, r.address) for r in violated if r.reached is not None):
             network = self.plan.network(pair.network)
             if not network.uplink or not address or pair.expected is not Expected.REACHES:
                 continue
             uplink, machine = uplink_of(self.plan.name, network), self.plan.hosts.get(pair.source)
             if machine:
-                found |= {(uplink, one) for one in machine.on(network.subnet)[:1]}
+                found.setdefault(uplink, set()).update(machine.on(network.subnet)[:1])
             elif pair.target != HOST and pair.target_key not in self.ends.nics:
-                found.add((uplink, address))
+                found.setdefault(uplink, set()).add(address)
         return found
 
-    def _ask_outside(self, uplink: str, address: Address) -> None:
-        """Ask a machine outside from the uplink's own MAC and from a new one."""
-        try:
-            probe = self.ends.worker.do(switch_probe.prepare, uplink, str(address))
-            self.foreign[uplink, address] = self.ends.worker.do(switch_probe.ask, probe)
-        except VmnetError:
-            pass  # the uplink may be down: nobody can be asked
+    def _ask_outside(self, uplink: str, addresses: Iterable[Address]) -> None:
+        """Ask machines outside from the uplink's own MAC and from a new one, until one tells.
+
+        One after the other: two devices with that new MAC cannot be on one uplink.
+        """
+        asked = sorted(addresses, key=lambda x: (x.version, x))[:_MOST_OUTSIDE]
+        for address in asked:
+            try:
+                probe = self.ends.worker.do(switch_probe.prepare, uplink, str(address))
+                answer = self.ends.worker.do(switch_probe.ask, probe)
+            except VmnetError:
+                return  # the uplink may be down: nobody can be asked
+            if answer.passes_foreign is not None:
+                self.foreign |= dict.fromkeys(((uplink, one) for one in addresses), answer)
+                return
 
     def own_address(self, key: NicId, version: int) -> Address | None:
         """Return a guest's first address of an IP version; None for the host and machines."""
@@ -133,6 +143,9 @@ class EvidenceCollector:
         if link is None:
             return Uplink(name, exists=False, own_switch=own, wanted_reflects=wanted)
         foreign = self.foreign.get((name, address)) if address else None
+        # What this host itself drops there says nothing of the network behind it.
+        if foreign and not foreign.passes_foreign and self.drop_chains((name,)):
+            foreign = None
         return Uplink(
             name,
             up=link.up,
@@ -146,7 +159,7 @@ class EvidenceCollector:
             reflects=self.reflects.get(name),
             wanted_reflects=wanted,
             passes_foreign=foreign.passes_foreign if foreign else None,
-            control=str(address) if foreign else "",
+            control=str(foreign.probe.peer) if foreign else "",
         )
 
     def _broken(self, network: "Network") -> str:
@@ -200,6 +213,7 @@ class EvidenceCollector:
         return replace(
             end,
             up=link.up,
+            link_mac=link.mac,
             mode=link.mode,
             all_multicast=link.all_multicast,
             node=self._nodes.get(link.name, "right"),

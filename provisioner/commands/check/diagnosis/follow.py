@@ -23,6 +23,7 @@ from provisioner.host.probe.trace import Trace
 from provisioner.network.devices import host_device
 from provisioner.network.exchange import Exchange
 from provisioner.plan.checks import HOST, PING, Probe, What
+from provisioner.plan.nic_id import NicId
 from provisioner.reachability.pairs import Pair
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Follower:
                 again_at=again_at,
                 works_now=answered if _can_be_asked_again(pair) else None,
                 gone_by=seen.gone_by,
-                owners=(*evidence.owners, *self._strange(pair, seen.claimants)),
+                owners=(*evidence.owners, *self._strange(pair.target_key, seen.claimants)),
             )
             # The frames of what works, or of another question, do not show where this one was lost.
             if answered is False or not evidence.expected:
@@ -88,7 +89,8 @@ class Follower:
                     evidence,
                     sightings=seen.sightings,
                     listened=frozenset(there),
-                    sent_to=self._strange(pair, seen.sent_to),
+                    sent_to=self._strange(pair.target_key, seen.sent_to),
+                    answered_to=self._strange(pair.source_key, seen.answered_to),
                     drop_chains=known.drop_chains(there.values()),
                 )
         near = self._near(pair, address, evidence)
@@ -142,12 +144,12 @@ class Follower:
             seen = mesh.answered([ask], _MESH_S).seen
         except VmnetError:
             return ()
-        return self._strange(pair, seen[ask].macs) if ask in seen else ()
+        return self._strange(pair.target_key, seen[ask].macs) if ask in seen else ()
 
-    def _strange(self, pair: Pair, macs: tuple[str, ...]) -> tuple[str, ...]:
-        """Return MACs without those of the target's other NICs."""
-        ends, target = self.collector.ends, pair.target_key
-        return ends.rivals(target, macs) if target in ends.nics else macs
+    def _strange(self, end: NicId, macs: tuple[str, ...]) -> tuple[str, ...]:
+        """Return MACs without those of an end's other NICs."""
+        ends = self.collector.ends
+        return ends.rivals(end, macs) if end in ends.nics else macs
 
     def _counters(self, e: Evidence) -> Mapping[str, StackReading]:
         """Read what both guests count, side by side: those whose agents answer."""
