@@ -460,6 +460,12 @@ def tap_drops(vm: str, rule: str = "drop") -> Fault:
     )
 
 
+def tap_hides(vm: str, rule: str) -> Fault:
+    return device_drops(
+        f"a rule drops what it gets: {rule} ({vm})", Layer.TAP, f"<tap {vm}>", "ingress", rule
+    )
+
+
 def guard_gone(vm: str) -> Fault:
     table = f"netdev vmnet_<plan>_<tap {vm}>"
 

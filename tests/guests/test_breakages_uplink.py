@@ -116,6 +116,10 @@ TAPS = (
         faults.tap_drops("b", "icmp type echo-reply drop"),
         filtered(r"egress of the macvtap \w+ of b"),
     ),
+    Breakage(
+        faults.tap_hides("b", "icmp type echo-request drop"),
+        filtered(r"ingress of the macvtap \w+ of b"),
+    ),
     Breakage(faults.link_impaired("its cable is pulled", "b", "down"), r"of b is down", also=DRIFT),
     Breakage(
         faults.link_impaired("it loses all frames", "b", "--loss", "100%"), r"impaired: loss 100%"
