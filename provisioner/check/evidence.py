@@ -5,6 +5,7 @@ Everything here was observed; None, "" and an empty tuple stand for what nobody 
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from provisioner.check.isolation import Control
 from provisioner.check.stack import Stack
@@ -13,6 +14,9 @@ from provisioner.network.nft_ruleset import DropChain
 from provisioner.plan.checks import HOST, CheckSpec
 from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.ip import Address, Interface
+
+NOWHERE: Final = "nowhere"
+"""Where a route leads that is none."""
 
 
 class Point(StrEnum):
@@ -77,7 +81,7 @@ class Endpoint:
     agent: bool | None = None  # whether its agent answers; None for one that has none to ask
     inside: Inside | None = None
     stack: Stack | None = None  # its counters while it was asked once more
-    route: str = ""  # of the host: the device that its route to the other end leaves by, or why not
+    route: str = ""  # of the host: the device that its route to the other end leaves by, or NOWHERE
     alive: bool | None = None  # whether it answers who-has by the synthetic wire
     due: frozenset[int] = frozenset()  # the IP versions of which it should get an address by itself
     login: str = ""  # of another machine that asks: ssh's arguments to log in there

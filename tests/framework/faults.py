@@ -157,13 +157,15 @@ def link_impaired(name: str, vm: str, *words: str) -> Fault:
 
 
 def forgetting(fault: Fault, *vms: str) -> Fault:
-    """Return the same fault, where guests forget the MACs of their neighbours after it."""
+    """Return the same, where guests forget the MACs of their neighbours after it: else all do."""
 
     @contextmanager
     def breaking(stage: Stage) -> Iterator[None]:
         with fault.breaking(stage):
             for vm in vms:
                 stage.inside(vm, "ip neigh flush dev eth0; ip -6 neigh flush dev eth0")
+            if not vms:
+                _forget(stage)
             yield
 
     return replace(fault, breaking=breaking)
@@ -576,6 +578,24 @@ def rival(name: str, address: str, mac: str = "") -> Fault:
                 talking.kill()
 
     return Fault(name, Layer.LAN, breaking, UPLINK)
+
+
+def proxy_arp() -> Fault:
+    """Return a second machine on the LAN that answers ARP for all IPv4 addresses there."""
+
+    @contextmanager
+    def breaking(stage: Stage) -> Iterator[None]:
+        with second_station(stage, "10.90.0.200/24") as there:
+            # Linux answers for what it would forward to another device.
+            call("ip", "-n", there, "link", "add", "off", "type", "veth", "peer", "name", "away")
+            call("ip", "-n", there, "link", "set", "off", "up")
+            for half in ("10.90.0.0/25", "10.90.0.128/25"):
+                call("ip", "-n", there, "route", "add", half, "dev", "off")
+            for knob in ("st.forwarding=1", "st.proxy_arp=1", "st.rp_filter=0", "all.rp_filter=0"):
+                call("ip", "netns", "exec", there, "sysctl", "-qw", f"net.ipv4.conf.{knob}")
+            yield
+
+    return forgotten(Fault("a machine on the LAN answers ARP for all", Layer.LAN, breaking, UPLINK))
 
 
 def rogue_dnsmasq(name: str, *words: str) -> Fault:

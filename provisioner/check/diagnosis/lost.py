@@ -9,7 +9,7 @@ from typing import Final
 from provisioner.check.diagnosis import taken, way
 from provisioner.check.diagnosis.fixes import FIREWALL, UP_AGAIN, inside, watch
 from provisioner.check.diagnosis.way import Gap, WayPoint
-from provisioner.check.evidence import Endpoint, Evidence, Heading, Point
+from provisioner.check.evidence import NOWHERE, Endpoint, Evidence, Heading, Point
 from provisioner.check.result import Finding
 from provisioner.network.exchange import FrameKind
 from provisioner.network.nft_ruleset import DropChain
@@ -60,6 +60,14 @@ def stolen_route(e: Evidence) -> Finding | None:
     for host, guest in ((e.source, e.target), (e.target, e.source)):
         if host.is_host and host.route and host.route != host.link:
             to = (e.address if guest is e.target else e.source_address) or guest.vm
+            if host.route == NOWHERE:
+                return Finding(
+                    f"this host has no route to {to} of {guest.vm}",
+                    f"look at this host's addresses and routes: ip route get {to}; what vmnet has "
+                    "given it comes back with: vmnet up",
+                    (f"route of this host to {to}: none; {guest.vm} is behind {host.link}",),
+                    "host",
+                )
             return Finding(
                 f"this host's route to {to} of {guest.vm} leaves by {host.route}, not by "
                 f"{host.link}: what it sends to {guest.vm} goes there",

@@ -10,6 +10,7 @@ from ipaddress import IPv6Interface, IPv6Network, ip_address, ip_interface, ip_n
 from socket import AF_INET, AF_INET6, if_indextoname
 from typing import Any, Final
 
+from provisioner.check.evidence import NOWHERE
 from provisioner.host.netlink.message import Attribute, Message
 from provisioner.host.netlink.rtnetlink import ask, dump
 from provisioner.plan.ip import Address, Interface, Subnet
@@ -79,11 +80,11 @@ def routes() -> list[HostRoute]:
 
 
 def way_to(address: Address) -> str:
-    """Return the device by which the kernel would send to an address, "nowhere" when by none."""
+    """Return the device by which the kernel would send to an address, NOWHERE when by none."""
     fields = {"family": _FAMILIES[address.version], "dst_len": address.max_prefixlen}
     (found,) = ask([Message("RTM_GETROUTE", fields, (("RTA_DST", str(address)),))])
     index = found.get_attr("RTA_OIF") if found else None
-    return if_indextoname(index) if index and found["type"] not in _RTN_NOWHERE else "nowhere"
+    return if_indextoname(index) if index and found["type"] not in _RTN_NOWHERE else NOWHERE
 
 
 def neighbours() -> dict[str, str]:

@@ -249,6 +249,7 @@ ACCUSATIONS: dict[str, Law] = {
     r"uplink \S+ is not there": lambda e, _: not e.uplink.exists,
     r"an outage that has passed": lambda e, _: e.works_now is True,
     r"sends what is for": lambda e, _: astray(e),
+    r"this host has no route": lambda e, _: any(end.route == "nowhere" for end in e.ends),
     r"route to .* leaves by": lambda e, _: any(end.route for end in e.ends),
     r"is changed on the way": lambda e, _: any(x.changed for x in e.sightings),
     r"is seen at (.*) and never at (.*?):": between,

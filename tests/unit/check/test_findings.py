@@ -247,6 +247,7 @@ WAYS = {
     "an outage of large packets": replace(PAIR, works_now=True, packet=1500),
     "to another MAC": replace(PAIR, **seen(ASKED), sent_to=(OTHER,)),
     "the host forwards nothing": replace(SWITCHED, uplink=DROPS, **FORWARDED),
+    "no route of the host": replace(PAIR, source=replace(HOST, route="nowhere"), **seen(ASKED)),
     "the host's route": replace(PAIR, source=replace(HOST, route="dummy0"), **seen(ASKED)),
 }
 CASES = (
