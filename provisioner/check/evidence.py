@@ -52,6 +52,7 @@ class Inside:
     mac: str  # the one it uses now
     up: bool
     addresses: tuple[Address, ...]  # without link-local ones
+    interfaces: tuple[Interface, ...] = ()  # those whose prefix it tells
     arp: bool = True  # False: it neither asks nor answers who has an address
     found: bool = True  # False: it has no NIC with the planned MAC, nor one in that place
 

@@ -30,6 +30,7 @@ class AgentNic:
     name: str
     mac: str
     addresses: tuple[str, ...]
+    interfaces: tuple[str, ...] = ()  # those with a prefix: "10.0.0.1/24"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def nics(answer: object, most: int = MOST) -> Iterator[AgentNic]:
     for nic in _list(answer, most):
         name, mac = _word(nic.get("name")), _word(nic.get("hardware-address")).lower()
         if is_mac(mac) and mac != "00:00:00:00:00:00":
-            yield AgentNic(name, mac, tuple(addresses([nic], most)))
+            yield AgentNic(name, mac, tuple(addresses([nic], most)), tuple(_interfaces(nic, most)))
 
 
 def addresses(answer: object, most: int = MOST) -> Iterator[str]:
@@ -115,6 +116,13 @@ def addresses(answer: object, most: int = MOST) -> Iterator[str]:
     for nic in _list(answer, most):
         listed = _list(nic.get("ip-addresses"), most)
         yield from (ip for one in listed if (ip := _address(one)))
+
+
+def _interfaces(nic: Mapping[str, object], most: int) -> Iterator[str]:
+    for one in _list(nic.get("ip-addresses"), most):
+        ip, prefix = _address(one), one.get("prefix")
+        if ip and isinstance(prefix, int) and 0 <= prefix <= ip_address(ip).max_prefixlen:
+            yield f"{ip}/{prefix:d}"
 
 
 def _address(answer: Mapping[str, object]) -> str:

@@ -81,7 +81,10 @@ GUESTS = (
     Breakage(faults.arp_off("b"), r"inside b ARP is off"),
     Breakage(faults.ipv6_off("b"), r"b .*(no IPv6|does not have the address fd90)"),
     Breakage(faults.carries("b", "a"), r"b .*(has|carries|itself).*|by itself"),
-    Breakage(faults.narrow_prefix("a"), r"a .*(has sent nothing|no route|/31|subnet)"),
+    Breakage(
+        faults.narrow_prefix("a"),
+        r"a has [\d.]+/31 inside, the plan says [\d.]+/24",
+    ),
     harmless(faults.busy("a")),
     harmless(faults.clock_wrong("a")),
     Breakage(
@@ -218,18 +221,15 @@ LANS = (
         r"answers for addresses that are not its own \(proxy ARP\): .* of b",
         also=r"sends what is for 10\.90\.0\.\d+ of \w+ to the MAC",
     ),
-    Breakage(
-        faults.rogue_dnsmasq("a rogue DHCP server", "--dhcp-range=10.90.0.210,10.90.0.220"),
-        r"DHCP",
-    ),
-    Breakage(
+    # These guests have all their addresses from the plan, and listen to no router.
+    harmless(faults.rogue_dnsmasq("a rogue DHCP server", "--dhcp-range=10.90.0.210,10.90.0.220")),
+    harmless(
         faults.rogue_dnsmasq(
             "rogue router advertisements",
             "--enable-ra",
             "--dhcp-range=fd90:bad::,ra-only",
             "--ra-param=st,1,1800",
-        ),
-        r"router advertisement|RA",
+        )
     ),
     Breakage(
         faults.lan_drops("an outage of 7 s", "drop").amid(),
@@ -272,13 +272,7 @@ SERVICES = (
     ),
 )
 TABLE = (*GUESTS, *AGENTS, *TAPS, *UPLINKS, *LANS, *HOSTS, *SERVICES)
-OPEN = frozenset(
-    (
-        "a rogue DHCP server",
-        "its prefix is /31 (a)",
-        "rogue router advertisements",
-    )
-)
+OPEN: frozenset[str] = frozenset()
 """Rows that the printed table has and no test holds: what is said of them is not right yet."""
 
 STAGES = ((opened, TABLE),)

@@ -197,6 +197,7 @@ _DEAD_ENDS: tuple[_Judge, ...] = (
     answers.by_name,
     lease.unknown,
     endpoint.address,
+    endpoint.prefix,
     path.twice,
     path.small,
     path.lossy,

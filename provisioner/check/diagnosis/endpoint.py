@@ -202,6 +202,24 @@ def address(e: Evidence) -> Finding | None:
     return None
 
 
+def prefix(e: Evidence) -> Finding | None:
+    """Blame a prefix inside that leaves the other end out of the guest's own subnet."""
+    for end, other in ((e.source, e.address), (e.target, e.source_address)):
+        for has in end.inside.interfaces if end.inside else ():
+            due = next((one for one in end.planned if one.ip == has.ip), has)
+            if other and other in due.network and other not in has.network:
+                device = f"dev eth{end.nic}"
+                put_back = f"ip addr add {due} {device}"
+                return Finding(
+                    f"{end.vm} has {has} inside, the plan says {due}: others of that subnet are no "
+                    "neighbours to it",
+                    inside(end, f"ip addr del {has} {device}; {put_back}"),
+                    (f"{end.vm} says: {has}; {other} is not in {has.network}",),
+                    end.vm,
+                )
+    return None
+
+
 def _unconfigured(end: Endpoint, version: int, what: str) -> Finding:
     addresses = _listed(end.inside.addresses) if end.inside else ""
     own = (x for x in end.planned if x.version == version)

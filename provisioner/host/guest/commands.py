@@ -12,6 +12,7 @@ from typing import Any, Final
 from provisioner.check.loss import PingCount
 from provisioner.errors import VmnetError, bad_input
 from provisioner.guest import agent_info
+from provisioner.guest.agent_info import AgentNic
 from provisioner.host.guest.agent import CALL_S, WRITTEN, Agent
 from provisioner.host.guest.pinging import Pinged, Pinging
 from provisioner.plan.ip import Address
@@ -178,9 +179,12 @@ class Guests(Agent):
 
         A VLAN on a NIC has its MAC, and is another network.
         """
+        return {nic.mac: tuple(map(ip_address, nic.addresses)) for nic in self.nics()}
+
+    def nics(self) -> tuple[AgentNic, ...]:
+        """Return the NICs, without VLANs on them, and without link-local addresses."""
         answer = self.ask("guest-network-get-interfaces", {})
-        nics = (nic for nic in agent_info.nics(answer, _MAX_NICS) if "." not in nic.name)
-        return {nic.mac: tuple(map(ip_address, nic.addresses)) for nic in nics}
+        return tuple(nic for nic in agent_info.nics(answer, _MAX_NICS) if "." not in nic.name)
 
 
 def _ran(state: Mapping[str, Any]) -> Ran:

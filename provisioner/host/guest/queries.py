@@ -8,6 +8,7 @@ there are as many of the one as of the other.
 import re
 import time
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address, ip_interface
 from typing import Final
 
 from provisioner.check import readiness, stack
@@ -16,9 +17,8 @@ from provisioner.check.readiness import Sign, SignKind, SignState
 from provisioner.check.stack import StackReading
 from provisioner.errors import VmnetError
 from provisioner.guest import agent_info
-from provisioner.guest.agent_info import GuestInfo
+from provisioner.guest.agent_info import AgentNic, GuestInfo
 from provisioner.host.guest.commands import Guests
-from provisioner.plan.ip import Address
 from provisioner.text import one_line
 
 _EACH_S: Final = 2
@@ -70,11 +70,11 @@ def nics(guest: Guests, planned: Sequence[str]) -> dict[str, Inside]:
     Raises VmnetError when the agent does not answer.
     """
     listed = guest.run_script("guest-probe.sh", _ASK_S, "nics").stdout.decode("ascii", "replace")
-    return matched(listed, planned, guest.addresses())
+    return matched(listed, planned, {nic.mac: nic for nic in guest.nics()})
 
 
 def matched(
-    listed: str, planned: Sequence[str], addresses: Mapping[str, tuple[Address, ...]]
+    listed: str, planned: Sequence[str], reported: Mapping[str, AgentNic]
 ) -> dict[str, Inside]:
     """Match the NICs that a guest has listed, one a line, with the planned MACs."""
     lines = (match for line in listed.splitlines()[:_MOST_NICS] if (match := _NIC.fullmatch(line)))
@@ -89,8 +89,14 @@ def matched(
         used = instead.get(mac, mac)
         if used in there:
             flags = there[used]
-            own = addresses.get(used, ())
-            found[mac] = Inside(used, bool(flags & _UP), own, arp=not flags & _NO_ARP)
+            nic = reported.get(used, AgentNic("", used, ()))
+            found[mac] = Inside(
+                used,
+                bool(flags & _UP),
+                tuple(map(ip_address, nic.addresses)),
+                tuple(map(ip_interface, nic.interfaces)),
+                arp=not flags & _NO_ARP,
+            )
         else:
             found[mac] = Inside("", up=False, addresses=(), found=False)
     return found

@@ -54,6 +54,7 @@ INSIDE = st.builds(
     st.sampled_from(MACS),
     st.booleans(),
     SOME_ADDRESSES,
+    st.sampled_from([(), (ip_interface("10.0.0.2/31"),), (ip_interface("10.0.0.2/24"),)]),
     arp=rarely(False, True),  # noqa: FBT003
     found=rarely(False, True),  # noqa: FBT003
 )
@@ -231,6 +232,9 @@ OF_AN_END: dict[str, Callable[[Evidence, Endpoint], bool]] = {
     r"spoof guard of (\S+) \(": lambda _, end: end.dropped > 0,
     r"macvtap \S+ of (\S+) is down": lambda _, end: not end.up,
     r"macvtap \S+ of (\S+) has the MAC": lambda _, end: end.link_mac not in {"", end.mac},
+    r"^(\S+) has \S+ inside, the plan": lambda _, end: bool(
+        end.inside and set(end.inside.interfaces) - set(end.planned)
+    ),
     r"inside (\S+) ARP is off": lambda _, end: bool(end.inside and not end.inside.arp),
     r"macvtap \S+ of (\S+) is gone": lambda _, end: not end.exists,
     r"macvtap \S+ of (\S+) receives no multicast": lambda _, end: not end.all_multicast,

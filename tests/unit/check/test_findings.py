@@ -5,7 +5,7 @@ the sentence that stands there, or one of MORE.
 """
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
 import pytest
@@ -247,6 +247,19 @@ WAYS = {
     "an outage of large packets": replace(PAIR, works_now=True, packet=1500),
     "to another MAC": replace(PAIR, **seen(ASKED), sent_to=(OTHER,)),
     "the host forwards nothing": replace(SWITCHED, uplink=DROPS, **FORWARDED),
+    "a narrow prefix": replace(
+        DEAD,
+        source=replace(
+            A,
+            planned=(ip_interface("10.0.0.1/24"),),
+            inside=Inside(
+                MAC_A,
+                up=True,
+                addresses=(ip_address("10.0.0.1"),),
+                interfaces=(ip_interface("10.0.0.1/32"),),
+            ),
+        ),
+    ),
     "no route of the host": replace(PAIR, source=replace(HOST, route="nowhere"), **seen(ASKED)),
     "the host's route": replace(PAIR, source=replace(HOST, route="dummy0"), **seen(ASKED)),
 }

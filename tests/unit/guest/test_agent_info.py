@@ -75,7 +75,7 @@ def test_a_guests_words_are_put_together() -> None:
         os="Debian 12",
         kernel="6.1",
         load=(0.1, 0.2, 3.0),
-        nics=(AgentNic("eth0", "02:00:00:00:00:01", ("10.0.0.1",)),),
+        nics=(AgentNic("eth0", "02:00:00:00:00:01", ("10.0.0.1",), ("10.0.0.1/24",)),),
         disks=(GuestDisk("/", 5 << 30, 20 << 30),),
         users=("root",),
     )
