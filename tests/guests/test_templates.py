@@ -52,7 +52,7 @@ def test_the_check_measures_all_the_same_when_what_the_plan_names_has_changed_or
     written(lab, OURS)
     changed = lab.vmnet("check", with_watchdog, "--json", status=5).report
     (finding, *_) = changed["findings"]
-    assert finding["what"].startswith("the host is not as the plan says; vmnet up would delete dom")
+    assert finding["what"].startswith("the host is not as the plan says; vmnet up would create dom")
     assert finding["about"] == "a"
     assert finding["fix"] == "run vmnet up --recreate, or take the change back"
     (lab.directory / "my.xml.j2").unlink()

@@ -280,11 +280,10 @@ def _unanswered(e: Evidence, gap: Gap, before: WayPoint) -> Finding:
             (f"{end.vm} has answered {others} to {e.asked} in this check", came),
             end.vm,
         )
-    when = f" at {e.again_at}" if e.again_at else ""
     more = "; it answers who-has" if end.alive and is_packet else ""
     more += "; its guest agent does not answer either" if end.agent is False else ""
     return Finding(
-        f"{came}{when}, and {end.vm} has not answered{more}",
+        f"{came}, and {end.vm} has not answered{more}",
         inside(end, FIREWALL),
         (came,),
         end.vm,
@@ -315,5 +314,6 @@ def _not_taken(e: Evidence, gap: Gap, last: WayPoint) -> Finding:
             f"handed none on; it has the rule: {stack.drops[0]}"
         )
     else:
-        what = f"{came}, and {a.vm} did not take it"
+        # Whose answers they were is evidence: what one end does not take is told once.
+        what = f"answers have come to {last.name}, and {a.vm} did not take them"
     return Finding(what, inside(a, FIREWALL), (came, *seen), a.vm)

@@ -22,13 +22,23 @@ def findings(session: Session) -> tuple[Finding, ...]:
 
 
 def of_steps(steps: Iterable[Step]) -> Iterable[Finding]:
-    """Return a finding for each step, about the VM or the device that it concerns."""
-    for step in steps:
+    """Return a finding for each step, about the VM or the device that it concerns.
+
+    What is deleted and made anew is one thing that differs, and told once.
+    """
+    every = tuple(steps)
+    made, gone = (
+        {r.key for s in every if s.verb is verb for r in (s.resource, *s.together)}
+        for verb in (Verb.CREATE, Verb.DELETE)
+    )
+    for step in every:
         resource = step.resource
         if isinstance(resource, Leftover):  # of a killed vmnet: it changes no measurement
             continue
+        if step.verb is Verb.DELETE and all(r.key in made for r in (resource, *step.together)):
+            continue
         vm = resource.vm if isinstance(resource, Domain) else ""
-        restart = " --recreate" if vm and step.verb is Verb.DELETE else ""
+        restart = " --recreate" if vm and resource.key in gone else ""
         yield Finding(
             f"the host is not as the plan says; vmnet up would {step}",
             f"run vmnet up{restart}, or take the change back",

@@ -1,6 +1,6 @@
 """Look around the cells in every check: the state of the links, and who else is on the wires."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address
@@ -284,15 +284,26 @@ def of_services(session: "Session", promised: Sequence[Pair]) -> list[Pair]:
     links_now = session.snapshot.facts.links
     ours = {link.index for link in links_now if naming.are_ours(link.name, link.kind)}
     outside: tuple[Address, ...] = ()
-    if nat := [network.name for network in plan.networks if network.does_nat]:
+    if nat := [network for network in plan.networks if network.does_nat]:
         try:
             outside = session.worker.do(neighbours.routers, ours)
         except VmnetError as error:
             session.tell(f"nobody beyond this host could be asked: {error.what}")
-        found = ", ".join(map(str, outside))
-        chosen = Chosen(f"asked of {found}", "this host reaches it beyond its own networks")
-        if not outside:
-            chosen = Chosen("not measured", "no router of this host's answers its ping")
-        session.chosen[f"NAT of {', '.join(nat)}"] = chosen
+        versions = {subnet.version for network in nat for subnet in network.subnet}
+        session.chosen[f"NAT of {', '.join(n.name for n in nat)}"] = _asked(outside, versions)
     agents = {domain.vm for domain in session.domains if domain.image.agent}
     return list(services.pairs(plan, session.nics, promised, outside, agents))
+
+
+def _asked(outside: "Sequence[Address]", versions: Collection[int]) -> Chosen:
+    """Return by whom the way out is measured, and by which IP versions it cannot be."""
+    silent = sorted({*versions} - {a.version for a in outside})
+    lacks = "no router of this host's answers its ping"
+    if not outside:
+        return Chosen("not measured", lacks)
+    found = f"asked of {', '.join(map(str, outside))}"
+    why = "this host reaches it beyond its own networks"
+    if not silent:
+        return Chosen(found, why)
+    by = " and ".join(f"IPv{version}" for version in silent)
+    return Chosen(f"{found}, not measured by {by}", f"{why}; by {by} {lacks}")

@@ -22,11 +22,13 @@ TO_HOST = replace(
 )
 NAME = replace(TO_HOST, address=None, asked=spec("dns b.plan"))
 OUT = replace(TO_HOST, target=Endpoint("outside"), address=ip_address("10.99.0.254"))
-CAUSE, OWN, NAT = Finding("cause", "fix", about="mvl"), Finding("own", "fix"), Finding("nat", "fix")
+CAUSE, OWN = Finding("cause", "fix", about="mvl"), Finding("own", "fix")
+NAT, DHCP = Finding("nat", "fix"), Finding("dhcp", "fix")
 
 
-def told(*reasons: tuple[Evidence, Finding], nat: bool = False) -> list[str]:
-    return [x.what for x in by_host.shared(reasons, {"lan": NAT} if nat else {})]
+def told(*reasons: tuple[Evidence, Finding], nat: bool = False, dhcp: bool = False) -> list[str]:
+    drift = {"lan": NAT} if nat else {}, {"lan": DHCP} if dhcp else {}
+    return [x.what for x in by_host.shared(reasons, *drift)]
 
 
 @pytest.mark.parametrize("e", [NAME, OUT])
@@ -63,3 +65,9 @@ def test_nat_that_is_not_as_the_plan_says_keeps_from_the_way_out_alone() -> None
     ]
     assert told((OUT, replace(OWN, about="a")), nat=True) == ["own"]
     assert told((OUT, OWN)) == ["own"]
+
+
+def test_a_dnsmasq_that_is_not_as_the_plan_says_keeps_names_from_guests_alone() -> None:
+    names = (NAME, OWN), (replace(NAME, refused=True, source=B), OWN)
+    assert told(*names, (OUT, OWN), dhcp=True) == ["dhcp", "dhcp", "own"]
+    assert told((TO_HOST, CAUSE), (NAME, OWN), dhcp=True) == ["cause", "cause"]

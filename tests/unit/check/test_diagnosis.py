@@ -151,7 +151,7 @@ CAUSES = [
         replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED)),
         "what b sends to a is seen at the macvtap mvtb of b and never at the macvtap mvta of a",
     ),
-    (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED, BACK)), "and a did not take it"),
+    (replace(DEAD, **seen(ASKED, ARRIVED, ANSWERED, BACK)), "and a did not take them"),
     (DEAD, "a -> b (ping): no answer; no reason was found"),
 ]
 

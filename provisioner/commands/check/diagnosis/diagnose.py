@@ -62,15 +62,18 @@ class Diagnosis(EvidenceCollector):
         known |= {id(r): evidence for r, evidence in zip(some, followed, strict=True)}
         alike = [(e, diagnose(e)) for e in known.values() if e.listened]
         reasons |= {number: diagnose(e, alike) for number, e in known.items()}
-        told = by_host.shared([(known[id(r)], reasons[id(r)]) for r in violated], self._nat())
+        found = [(known[id(r)], reasons[id(r)]) for r in violated]
+        told = by_host.shared(found, self._drift_of("nat"), self._drift_of("dhcp"))
         reasons |= zip(map(id, violated), told, strict=True)
         reasons = dict(zip(reasons, merged(list(reasons.values())), strict=True))
         return [replace(r, finding=reasons.get(id(r))) for r in results]
 
-    def _nat(self) -> dict[str, Finding]:
-        """Return by network what `up` would do with its NAT."""
-        name, names = self.plan.name, (network.name for network in self.plan.networks)
-        titles = {x: f"nat {nftables.table_name(name, x)}" for x in names}
+    def _drift_of(self, kind: str) -> dict[str, Finding]:
+        """Return by network what `up` would do with its NAT, or its dnsmasq."""
+        plan, names = self.plan.name, [network.name for network in self.plan.networks]
+        titles = {
+            n: f"{kind} {nftables.table_name(plan, n) if kind == 'nat' else n}" for n in names
+        }
         return {
             name: finding
             for name, title in titles.items()
