@@ -213,7 +213,10 @@ class Dhcp(Resource):
     """A dnsmasq on the host's side of a switch: leases, static entries, names."""
 
     KIND: ClassVar[str] = "dhcp"
-    TEXTS: ClassVar[Mapping[str, Text]] = {"alive": "it has ended", **changed("config")}
+    TEXTS: ClassVar[Mapping[str, Text]] = {
+        "alive": "it has ended or is stopped",
+        **changed("config"),
+    }
 
     name: str  # of the network
     device: str

@@ -92,6 +92,16 @@ def test_one_that_was_killed_is_noticed_and_started_anew(served: Dhcp) -> None:
     assert dnsmasq.observe(Look("lab")) == [served]
 
 
+def test_one_that_is_stopped_is_noticed_and_started_anew(served: Dhcp) -> None:
+    dnsmasq.create(served)
+    own = pid_of(served)
+    os.kill(own, signal.SIGSTOP)
+    assert dnsmasq.observe(Look("lab")) == [replace(served, alive=False)]
+    dnsmasq.create(served)
+    assert dnsmasq.observe(Look("lab")) == [served]
+    assert pid_of(served) != own
+
+
 def test_it_starts_anew_with_its_switch_and_ends_no_other(served: Dhcp) -> None:
     dnsmasq.create(served)
     own = pid_of(served)

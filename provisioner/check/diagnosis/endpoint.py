@@ -27,8 +27,8 @@ def macvtap(end: Endpoint) -> Finding | None:
         return None
     node = f"/dev/tap of {end.vm}'s macvtap {end.link} is {end.node}: it is not that device"
     other_node = "" if end.node == "right" else node
-    differs = _gone(end) or _down(end) or end.other_mode or _other_link_mac(end) or other_node
-    return _differs(end, differs)
+    differs = _differs(end, _gone(end) or _down(end) or end.other_mode)
+    return differs or _other_link_mac(end) or _differs(end, other_node)
 
 
 def standing(end: Endpoint) -> Finding | None:
@@ -45,12 +45,14 @@ def _down(end: Endpoint) -> str:
     return "" if end.up else f"the macvtap {end.link} of {end.vm} is down"
 
 
-def _other_link_mac(end: Endpoint) -> str:
+def _other_link_mac(end: Endpoint) -> Finding | None:
     if end.link_mac in {"", end.mac}:
-        return ""
-    return (
+        return None
+    return Finding(
         f"the macvtap {end.link} of {end.vm} has the MAC {end.link_mac}, its NIC has {end.mac}: "
-        "nothing that is for the NIC comes to it"
+        "nothing that is for the NIC comes to it",
+        f"give it that MAC back: ip link set dev {end.link} address {end.mac}",
+        about=end.vm,
     )
 
 

@@ -24,7 +24,7 @@ _PATIENCE_S = 20
 
 
 def observe(look: Look) -> list[Dhcp]:
-    """List the servers of a plan; one whose process has ended is not `alive`."""
+    """List the servers of a plan; one whose process has ended or is stopped is not `alive`."""
     folder = _folder(look.plan)
     found = []
     for config in sorted(folder.glob("*.conf")) if look.has_home else ():
@@ -33,7 +33,8 @@ def observe(look: Look) -> list[Dhcp]:
             continue
         device = texts.device_of(config.read_text(encoding="ascii", errors="replace"))
         with _process(config) as process:
-            found.append(Dhcp(network, device, str(config), alive=process is not None))
+            alive = process is not None and not _is_stopped(config)
+            found.append(Dhcp(network, device, str(config), alive=alive))
     return found
 
 
@@ -140,6 +141,7 @@ def _end(config: Path) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 signal.pidfd_send_signal(process, number)
+                signal.pidfd_send_signal(process, signal.SIGCONT)  # if it is stopped
             except ProcessLookupError:
                 return
             # A pidfd becomes readable when its process has ended (pidfd_open(2)).
@@ -157,7 +159,7 @@ def _process(config: Path) -> Iterator[int | None]:
     Once it is proved, its number cannot become another's while the descriptor is open.
     """
     try:
-        pid = int(_pid_file(config).read_text(encoding="ascii"))
+        pid = _pid(config)
         process = os.pidfd_open(pid)
     except (OSError, ValueError):
         yield None
@@ -166,6 +168,18 @@ def _process(config: Path) -> Iterator[int | None]:
         yield process if _serves(pid, config) else None
     finally:
         os.close(process)
+
+
+def _pid(config: Path) -> int:
+    return int(_pid_file(config).read_text(encoding="ascii"))
+
+
+def _is_stopped(config: Path) -> bool:
+    try:
+        stat = Path(f"/proc/{_pid(config)}/stat").read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return False
+    return stat.rpartition(")")[2].split()[:1] == ["T"]
 
 
 def _serves(pid: int, config: Path) -> bool:

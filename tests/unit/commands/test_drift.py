@@ -20,7 +20,7 @@ def told(have: Iterable[Resource], want: Iterable[Resource]) -> list[tuple[str, 
 
 def test_what_goes_and_comes_again_is_told_once() -> None:
     assert told([replace(DHCP, alive=False)], [DHCP]) == [
-        ("create dhcp lan: it has ended", "run vmnet up")
+        ("create dhcp lan: it has ended or is stopped", "run vmnet up")
     ]
     assert told([DHCP], []) == [("delete dhcp lan: not in the plan", "run vmnet up")]
     assert told([], [DHCP]) == [("create dhcp lan: new", "run vmnet up")]
