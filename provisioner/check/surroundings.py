@@ -260,14 +260,26 @@ def of_addresses(reported: "Iterable[Reported]", told: Iterable[Finding]) -> Ite
                     (address,),
                 )
             elif nic.is_alien(address):
-                subnets = ", ".join(str(s) for s in nic.subnets if s.version == address.version)
-                yield Finding(
-                    f"{nic.vm} has the address {address}, which is outside the plan's subnet "
-                    f"{subnets}",
-                    f"take it away there, or write that subnet at its network; {look}",
-                    seen,
-                    nic.vm,
-                )
+                yield _alien(nic, address)
+
+
+def aliens(reported: "Iterable[Reported]") -> "dict[Address, Finding]":
+    """Return the same findings for addresses outside their subnets alone, by address.
+
+    They are the reason, too, where such an address is not reached, or reaches nobody.
+    """
+    return {a: _alien(nic, a) for nic in reported for a in nic.addresses if nic.is_alien(a)}
+
+
+def _alien(nic: "Reported", address: "Address") -> Finding:
+    subnets = ", ".join(str(s) for s in nic.subnets if s.version == address.version)
+    return Finding(
+        f"{nic.vm} has the address {address}, which is outside the plan's subnet {subnets}",
+        "take it away there, or write that subnet at its network; look inside: vmnet exec "
+        f"{nic.vm} -- ip addr",
+        (f"{nic.vm} says its NIC {nic.number} has {address}",),
+        nic.vm,
+    )
 
 
 def judged(

@@ -24,7 +24,9 @@ from tests.framework.lab import Lab, until
 from tests.framework.running import Ran
 from tests.framework.stage import Stage
 
-MODULES = tuple(f"tests.guests.test_breakages_{x}" for x in ("uplink", "switch", "isolation"))
+MODULES = tuple(
+    f"tests.guests.test_breakages_{x}" for x in ("uplink", "switch", "isolation", "leases")
+)
 INSIDE = (
     r"something inside|firewall of|such as its firewall"  # an accusation of a guest's own software
 )

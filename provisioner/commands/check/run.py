@@ -97,7 +97,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
         if last is None or last - time.monotonic() > _REASON_S:
             session.tell("not everything is as expected: looking for the reason")
             ends = replace(ends, facts=session.look().facts)
-            diagnosis = Diagnosis(ends, readiness, before, report.findings)
+            diagnosis = Diagnosis(ends, readiness, before, report.findings, around.aliens)
             results = diagnosis.explained(results)
         else:
             session.tell("not everything is as expected; --timeout leaves no time for the reason")

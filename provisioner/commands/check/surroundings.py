@@ -174,6 +174,8 @@ class Surroundings:
     notes: list[str] = field(default_factory=list)
     disputed: "dict[tuple[str, Address | None], Finding]" = field(default_factory=dict)
     """By network and address: who answers there is not known, and why."""
+    aliens: "dict[Address, Finding]" = field(default_factory=dict)
+    """By address: a guest has it, and it is outside of the plan's subnets."""
 
     def of_wires(self) -> tuple[Finding, ...]:
         """Ask and listen on all uplinks at once for about a second; return who should not be there.
@@ -189,6 +191,7 @@ class Surroundings:
         for what in answers.failed.values():
             self.tell(f"nobody could be asked for rivals: {what}")
         reported = list(self._reported(asked))
+        self.aliens = surroundings.aliens(reported)
         found: list[Finding] = []
         for wire, call in pending:
             try:

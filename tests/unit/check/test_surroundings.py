@@ -15,6 +15,7 @@ from provisioner.check.surroundings import (
     AddressOwner,
     Reported,
     WireHeard,
+    aliens,
     judged,
     notes,
     of_addresses,
@@ -248,6 +249,8 @@ def test_an_address_that_a_guest_should_not_have_is_told_of(more: str, said: str
     found = list(of_addresses([SAYS_A, has], []))
     assert [x.what for x in found] == ([said] if said else [])
     assert all(x.evidence == (f"b says its NIC 1 has {more}",) and x.about == "b" for x in found)
+    outside = {ip_address(more): x for x in found if "outside" in x.what}
+    assert aliens([SAYS_A, has]) == outside  # so cells of that address have the very same reason
 
 
 def test_an_address_outside_is_none_where_the_plan_knows_no_subnet_or_has_chosen_it() -> None:

@@ -54,9 +54,10 @@ class Diagnosis(EvidenceCollector):
             known[id(result)] = replace(known[id(result)], largest=largest)
         # A silence that is expected has a control, which has watched its frames already.
         # A size that was searched for has been asked for once more already.
-        unclear = [
-            r for r in violated if not (r.control or known[id(r)].largest or is_plain(known[id(r)]))
-        ]
+        plain = {id(r) for r in violated if is_plain(known[id(r)])}
+        alien = {id(r): x for r in violated if id(r) not in plain and (x := self._alien(r))}
+        clear = plain | alien.keys()
+        unclear = [r for r in violated if not (r.control or known[id(r)].largest or id(r) in clear)]
         some = _most_different(unclear)[:_FOLLOWED]
         followed = Follower(self).followed([(r, known[id(r)]) for r in some])
         known |= {id(r): evidence for r, evidence in zip(some, followed, strict=True)}
@@ -65,8 +66,15 @@ class Diagnosis(EvidenceCollector):
         found = [(known[id(r)], reasons[id(r)]) for r in violated]
         told = by_host.shared(found, self._drift_of("nat"), self._drift_of("dhcp"))
         reasons |= zip(map(id, violated), told, strict=True)
+        reasons |= alien
         reasons = dict(zip(reasons, merged(list(reasons.values())), strict=True))
         return [replace(r, finding=reasons.get(id(r))) for r in results]
+
+    def _alien(self, result: Result) -> Finding | None:
+        """Return that an end of a pair has an address outside of the plan's subnets, if it has."""
+        own = self.own_address(result.pair.source_key, _version(result))
+        ends = (end for end in (result.address, own) if end)
+        return next(filter(None, map(self.aliens.get, ends)), None)
 
     def _drift_of(self, kind: str) -> dict[str, Finding]:
         """Return by network what `up` would do with its NAT, or its dnsmasq."""

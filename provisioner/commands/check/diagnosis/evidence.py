@@ -47,6 +47,7 @@ class EvidenceCollector:
     readiness: Readiness
     dropped_before: Mapping[str, int]
     drift: "Sequence[Finding]" = ()  # what `up` would do
+    aliens: "Mapping[Address, Finding]" = field(default_factory=dict)  # outside their subnets
     claims: dict[str, dict[Address, tuple[str, ...]]] = field(default_factory=dict)
     inside: dict[str, dict[str, Inside]] = field(default_factory=dict)  # by VM and MAC
     reflects: dict[str, bool | None] = field(default_factory=dict)  # by uplink
