@@ -50,6 +50,8 @@ def guests(lab: Lab) -> Iterator[Stage]:
     addresses = ("10.90.0.254/24", "fd90::254/64")
     with cabled_nic(lab, *addresses, host=("10.90.0.253/24", "fd90::253/64")) as lan:
         lan.outside("ip", "link", "set", "lo", "up")
+        # As a managed NIC gets its addresses anew after it was down, this one keeps them.
+        lab.run("sysctl", "-qw", f"net.ipv6.conf.{lan.name}.keep_addr_on_down=1")
         plan = SharedPlan(lab, _PLAN.format(uplink=lan.name))
         stage = Stage(plan.up(), {"lan": lan})
         stage.look()

@@ -48,6 +48,8 @@ def _run(stage: Stage, scenario: GuestScenario) -> Judged:
                 undone.callback(fault.apply(stage))
         if amid:
             truths.append(asked.asked())
+        if scenario.faults:
+            asked.forget()
         report = _checked(stage, scenario, undone)
         truths.append(asked.asked())
         claims = [(cell, _claim(r)) for r in report for cell in _cells(r)]
@@ -81,7 +83,7 @@ def _cells(result: dict[str, Any]) -> list[Cell]:
 
 def _claim(result: dict[str, Any]) -> Claim:
     """Return what a result says of its cell."""
-    if result["observed"] in {"not shown", "not measured"}:
+    if result["observed"] in {"not shown", "not measured", "answered, but by whom?"}:
         return Claim.NOTHING
     if result["observed"] == "no answer":
         return Claim.ISOLATED if result["as_expected"] else Claim.SILENT

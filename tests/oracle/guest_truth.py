@@ -21,6 +21,7 @@ from tests.oracle.truth import Cell, Truth
 
 _ROUND_S: Final = 20.0  # three tries of a second, in an emulated guest on a busy host
 _HOST_S: Final = 1.5
+_FORGOTTEN_S: Final = 3.0
 _VERSIONS: Final = (4, 6)
 _ENDS: Final = range(len(VMS))
 _EVERYBODY: Final = (*_ENDS, LAN, HOST)
@@ -43,6 +44,8 @@ class GuestOracle:
         with host.entered():
             self._uplink = socket.if_nametoindex(stage.wire.name)
         self._macs = {_packed(stage.known[f"mac {vm}"]): end for end, vm in enumerate(VMS)}
+        host_mac = stage.host("cat /sys/class/net/<nic>/address").strip()
+        self._asked = {**self._macs, _packed(host_mac): HOST}
         self._consoles = [Console(stage.qemu(vm)) for vm in VMS]
         for vm in VMS:
             stage.inside(vm, script())
@@ -75,6 +78,17 @@ class GuestOracle:
             answers[end] = None if said is None else {ip_address(one) for one in said}
         return self._concluded(answers, self._at_host.since(), self._at_lan.since())
 
+    def forget(self) -> None:
+        """Empty all neighbour caches: what is known from before a fault hides it for a while."""
+        number = next(self._rounds)
+        for console in self._consoles:
+            console.types(f"sh /run/oracle.sh {number} 0")
+        for run in (self._stage.host, self._stage.lan):
+            run("ip neigh flush all")
+        until = time.monotonic() + _FORGOTTEN_S
+        for console in self._consoles:
+            console.pinged(number, until)
+
     def _by_host(self) -> set[Address]:
         head = b"\0\1\0\1"
         asked = {
@@ -86,12 +100,12 @@ class GuestOracle:
             return pings.answered(_HOST_S)
 
     def _knock(self) -> None:
-        """Ask each guest from the LAN for its MAC, alone and with everybody."""
+        """Ask each guest and the host from the LAN for its MAC, alone and with everybody."""
         told = _packed(STATION_MAC)
         with self._lan.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
             wire.bind(("far", 0))
             for _ in range(3):  # some may be lost
-                for mac, end in self._macs.items():
+                for mac, end in self._asked.items():
                     for version in _VERSIONS:
                         for asker, to in ((_STATION, mac), (_CRIER, EVERYBODY)):
                             target = self.address(end, version)
@@ -130,7 +144,7 @@ class GuestOracle:
         alive = {
             asker[4]: frozenset(
                 (end, version)
-                for end in _ENDS
+                for end in (*_ENDS, HOST)
                 for version in _VERSIONS
                 if (self.address(end, version), asker[version]) in returned
             )

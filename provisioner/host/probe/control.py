@@ -144,7 +144,8 @@ class _Answers:
                 if error.errno in {errno.ENETDOWN, errno.EINTR}:
                     continue
                 raise
-            if about[2] == socket.PACKET_OUTGOING:
+            # Where ARP is off, a guest sends to its own MAC: nobody gets that.
+            if about[2] == socket.PACKET_OUTGOING and frame[:6] != frame[6:12]:
                 yield from self._whose(about[0], frame)
 
     def _whose(self, device: str, frame: bytes) -> Iterator[Injected]:
