@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_address
 from typing import Final
 
+from tests.framework.lab import until
 from tests.framework.stage import Stage
 from tests.host_tools.namespace import Namespace
 from tests.oracle.capture import Capture, Heard, captured
@@ -47,8 +48,8 @@ class GuestOracle:
         host_mac = stage.host("cat /sys/class/net/<nic>/address").strip()
         self._asked = {**self._macs, _packed(host_mac): HOST}
         self._consoles = [Console(stage.qemu(vm)) for vm in VMS]
-        for vm in VMS:
-            stage.inside(vm, script())
+        for vm in VMS:  # an agent that a seed has stopped may take a moment
+            until(lambda: _is_written(stage, vm), f"the script is in {vm}")  # noqa: B023
 
     def close(self) -> None:
         """Hang up."""
@@ -196,6 +197,11 @@ def _entered(stack: ExitStack, name: str) -> Namespace:
     descriptor = os.open(f"/run/netns/{name}", os.O_RDONLY)
     stack.callback(os.close, descriptor)
     return Namespace(descriptor)
+
+
+def _is_written(stage: Stage, vm: str) -> bool:
+    words = ("exec", "-f", stage.plan.path, vm, "--", "sh", "-c", script())
+    return stage.lab.start(*words).finished(None).status == 0
 
 
 def _byte(end: int) -> int:
