@@ -1,6 +1,6 @@
 """A table of breakages: each fault, and the sentences that the check has to say about it.
 
-    python -m tests.framework.breakages [-k PART] [--open] [MODULE...]
+    python -m tests.framework.breakages [-k PART] [MODULE...]
 
 makes them one at a time and prints name, exit status, how good the verdict was, and the sentences.
 """
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -196,17 +196,10 @@ def table(opened: Opened, rows: Iterable[Breakage], folder: Path, *, trust: bool
     return outcomes
 
 
-def held(rows: Iterable[Breakage], opened: Collection[str]) -> list[Breakage]:
-    """Return the rows that tests hold: all but those that are open, which exist by name."""
-    every = list(rows)
-    return [row for row in every if str(row) not in opened]
-
-
 def main() -> int:
     """Print the table; return 1 when a promise was broken in silence, or somebody accused."""
     asked = argparse.ArgumentParser(prog="tests.framework.breakages", description=__doc__)
     asked.add_argument("-k", default="", help="those whose name has this pattern")
-    asked.add_argument("--open", action="store_true", help="those that no test holds yet")
     asked.add_argument("--trust", action="store_true", help="do not check that all is well again")
     asked.add_argument("modules", nargs="*", default=MODULES)
     words = asked.parse_args()
@@ -217,8 +210,6 @@ def main() -> int:
             tell(f"\n{name}")
             for opened, rows in module.STAGES:
                 asked_for = [row for row in rows if re.search(words.k, str(row))]
-                if words.open:
-                    asked_for = [row for row in asked_for if str(row) in module.OPEN]
                 if asked_for:
                     outcomes += table(opened, asked_for, Path(folder), trust=words.trust)
     counted = Counter(outcome.verdict for outcome in outcomes)
