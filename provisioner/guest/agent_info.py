@@ -58,7 +58,10 @@ class GuestInfo:
     @property
     def as_json(self) -> dict[str, object]:
         """Return it as the report's JSON has it."""
-        return asdict(self)
+        found = asdict(self)
+        for nic in found["nics"]:
+            del nic["interfaces"]
+        return found
 
 
 def read(answers: Mapping[str, object], loadavg: str = "", problem: str = "") -> GuestInfo:
