@@ -53,6 +53,12 @@ def at(*indexes: int) -> tuple[Link, ...]:
     return tuple(link_codec.link(message) for message in found if message)
 
 
+def named(name: str) -> Link | None:
+    """Read the link of that name, without its addresses; None when there is none."""
+    index = index_of(name)
+    return next(iter(at(index)), None) if index else None
+
+
 def counters(*indexes: int) -> dict[int, tuple[int, ...]]:
     """Read the counters of links as `link_codec.counters` returns them; some may be gone."""
     found = ask([link_codec.get(index) for index in indexes])

@@ -12,6 +12,7 @@ import math
 import os
 import select
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -102,7 +103,7 @@ def control(
 
 
 def _path(uplink: str, beyond: Beyond | None, *, asks: bool = False) -> UplinkPath:
-    link = next((x for x in links.every() if x.name == uplink), None)
+    link = links.named(uplink)
     if link is None:
         return UplinkPath(uplink)
     path = UplinkPath(uplink, True, link.up, link.carrier, None if beyond is None else "")  # noqa: FBT003
@@ -121,9 +122,9 @@ class _Answers:
     def __init__(self, stack: ExitStack, injected: Sequence[Injected]) -> None:
         program = filters.beginnings(of_others=False)
         with explained(None):
-            self._socket = stack.enter_context(packet_socket(program, every_device=True))
+            self.socket = stack.enter_context(packet_socket(program, every_device=True))
         self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
+        self._poll.register(self.socket, select.POLLIN)
         self._by_stranger: dict[bytes, list[Injected]] = {}
         self._by_target: dict[bytes, list[Injected]] = {}
         for one in injected:
@@ -137,7 +138,7 @@ class _Answers:
             return
         for _ in range(_BURST * 8):
             try:
-                frame, about = self._socket.recvfrom(2048)
+                frame, about = self.socket.recvfrom(2048)
             except OSError as error:
                 if error.errno in LOST:
                     return
@@ -185,7 +186,11 @@ def _answered(
         end = time.monotonic() + deadline_s
         asking.ask(alone, end - deadline_s / 2 if others else end)
         asking.ask(others, end)
-        return asking.found
+        # Closing it and deleting the wire wait for an RCU grace period each: side by side.
+        closing = threading.Thread(target=asking.answers.socket.close)
+        closing.start()
+    closing.join()
+    return asking.found
 
 
 class _Asking:
@@ -194,8 +199,8 @@ class _Asking:
     def __init__(self, stack: ExitStack, uplink: str, injected: Sequence[Injected]) -> None:
         self.found: dict[Injected, float] = {}
         self._first: dict[Injected, float] = {}
-        self._answers = _Answers(stack, injected)
-        self._wire = stack.enter_context(SyntheticWire(uplink))
+        self.answers = _Answers(stack, injected)
+        self._wire = stack.enter_context(SyntheticWire(uplink, self.answers.socket))
 
     def ask(self, injected: Sequence[Injected], end: float) -> None:
         """Put pings in again and again until all are answered, or it is too late."""
@@ -220,7 +225,7 @@ class _Asking:
         """Take answers until all that are awaited have come, or it is too late."""
         wanted = frozenset(awaited)
         while self._left(awaited) and (wait_s := until - time.monotonic()) > 0:
-            for one in self._answers.within(wait_s):
+            for one in self.answers.within(wait_s):
                 if one in wanted:
                     self.found.setdefault(one, time.monotonic() - self._first[one])
 
@@ -294,7 +299,7 @@ def _stations(uplink: str) -> list[Address]:
     answer enough: it need not be there.
     """
     found: dict[Address, None] = {}
-    link = next((x for x in links.every() if x.name == uplink), None)
+    link = links.named(uplink)
     if link is None:
         return []
     program = filters.beginnings(of_others=True)

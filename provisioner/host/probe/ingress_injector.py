@@ -19,7 +19,7 @@ from provisioner import naming
 from provisioner.host.netlink import ipv6, link_codec, links, tc_codec
 from provisioner.host.netlink.link_codec import IFF_NOARP, IFF_UP, new
 from provisioner.host.netlink.rtnetlink import write
-from provisioner.host.probe.packet_socket import LOST, Wire, explained, packet_socket
+from provisioner.host.probe.packet_socket import LOST, Wire, explained
 from provisioner.network.facts import Link
 from provisioner.network.resources import LeftWire
 from provisioner.reconcile.resources import Look
@@ -42,13 +42,10 @@ class SyntheticWire(Wire):
     Raises VmnetError where the kernel cannot do it, and as `Wire` does.
     """
 
-    def __init__(self, uplink: str) -> None:
-        super().__init__(uplink, anonymous=True, leaving=True)
+    def __init__(self, uplink: str, through: socket.socket | None = None) -> None:
+        super().__init__(uplink, anonymous=True, leaving=True, through=through)
         try:
             self._entry = _ENTRY + _create(uplink, self._open)
-            with explained(self._entry):
-                self._tx = self._open.enter_context(packet_socket())
-                self._tx.bind((self._entry, 0))
         except BaseException:
             self._open.close()
             raise
@@ -56,7 +53,7 @@ class SyntheticWire(Wire):
     def send(self, frame: bytes) -> None:
         """Put one frame in, or lose it when the queue is full."""
         with explained(self._entry, LOST):
-            self._tx.send(frame)
+            self._socket.sendto(frame, (self._entry, 0))
 
 
 def observe(look: Look) -> list[LeftWire]:

@@ -52,11 +52,20 @@ class Wire:
 
     With `anonymous` IPv4 addresses are asked for from 0.0.0.0, even where the device has one. With
     `leaving` those answers count that leave by the device, not those that arrive: guests on it send
-    them. Raises VmnetError without CAP_NET_RAW, and when the device is not there, not up or not
-    Ethernet; `send` and `answers` raise it when that happens later.
+    them. `through` is a packet socket of the caller's, who hears by it himself; closing one takes
+    an RCU grace period (net/packet/af_packet.c: packet_release). Raises VmnetError without
+    CAP_NET_RAW, and when the device is not there, not up or not Ethernet; `send` and `answers`
+    raise it when that happens later.
     """
 
-    def __init__(self, device: str, *, anonymous: bool = False, leaving: bool = False) -> None:
+    def __init__(
+        self,
+        device: str,
+        *,
+        anonymous: bool = False,
+        leaving: bool = False,
+        through: socket.socket | None = None,
+    ) -> None:
         self._device = device
         self._leaving = leaving
         with ExitStack() as stack, explained(device):
@@ -64,11 +73,12 @@ class Wire:
             self._raw_mac = _mac(device)
             self.mac = self._raw_mac.hex(":")
             self._own4 = None if anonymous else _ipv4(device)
-            self._socket = stack.enter_context(
+            if through is None:
                 # What leaves by this device is otherwise a guest's answer to somebody else.
-                packet_socket(filters.ANSWERS_ONLY, outgoing=leaving)
-            )
-            self._socket.bind((device, ALL_PROTOCOLS))  # last: nothing unfiltered is queued
+                own = packet_socket(filters.ANSWERS_ONLY, outgoing=leaving)
+                through = stack.enter_context(own)
+                own.bind((device, ALL_PROTOCOLS))  # last: nothing unfiltered is queued
+            self._socket = through
             self._poll = select.poll()
             self._poll.register(self._socket, select.POLLIN)
             self._open = stack.pop_all()

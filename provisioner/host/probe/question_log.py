@@ -9,9 +9,11 @@ import os
 import select
 import socket
 import threading
+from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Final, Self
 
 from provisioner.host.probe.packet_socket import LOST, packet_socket
@@ -21,12 +23,15 @@ from provisioner.plan.ip import Address
 
 _BUFFER: Final = 8 << 20  # bytes
 _SNAP_LENGTH: Final = 200  # bytes
-_MOST: Final = 200_000  # entries: a guest that invents addresses must not fill the memory
+_MOST: Final = 200_000  # frames: a guest that invents addresses must not fill the memory
+_ASKED: Final = b"\x08\x06\0\1\x08\0\6\4\0\1"  # an ARP request, from its EtherType on
+_BATCH_MS: Final = 20  # the buffer holds thousands of frames
 _MOST_AT_ONCE: Final = 512
 
 _ECHO_REPLY, _ECHO6_REPLY = 0, 129
 _FLAGS_AT, _ACK = 13, 0x10  # of TCP
 
+_Frame = tuple[str, bool, bytes]  # device, outgoing, the frame
 # device, outgoing, MAC (whose it is going out, whose it is for coming in), what, the address it is
 # of, and the MAC that a packet to that address has gone to
 _Entry = tuple[str, bool, str, "Said", bytes, str]
@@ -43,15 +48,17 @@ class Said(Enum):
 class QuestionLog:
     """Listen at `devices` from `with` until `stop`; then ask what was seen.
 
-    With `of_others` frames count that arrive at a device for others, as those do that come in by an
-    uplink. A flood loses frames: what was not seen may have been sent all the same. Raises OSError
-    without CAP_NET_RAW.
+    With `of_others` questions count that arrive at a device, for others too, as those do that come
+    in by an uplink. A flood loses frames: what was not seen may have been sent all the same. Raises
+    OSError without CAP_NET_RAW.
     """
 
     def __init__(self, devices: Collection[str], *, of_others: bool) -> None:
         self._devices = frozenset(devices)
         self._of_others = of_others
-        self._seen: set[_Entry] = set()
+        self._frames: set[_Frame] = set()
+        self._unread: deque[_Frame] = deque()  # parsed when they are asked for, not amid a mesh
+        self._entries: set[_Entry] = set()
         self._stack = ExitStack()
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -82,8 +89,9 @@ class QuestionLog:
 
         `mac` is who has sent it; for incoming ones "", whoever it was.
         """
+        seen = self._seen
         return any(
-            (device, outgoing, mac, said, address.packed, "") in self._seen
+            (device, outgoing, mac, said, address.packed, "") in seen
             for said in (Said.WHO_HAS, Said.TO)
         )
 
@@ -109,12 +117,14 @@ class QuestionLog:
         return (device, False, mac, Said.ANSWER, address.packed, "") in self._seen
 
     def _listen(self) -> None:
-        poll = select.poll()
+        poll, stop = select.poll(), select.poll()
         poll.register(self._socket, select.POLLIN)
-        poll.register(self._stop, select.POLLIN)
+        for one in (poll, stop):
+            one.register(self._stop, select.POLLIN)
         last = False
         while not last:
-            last = any(fd == self._stop for fd, _ in poll.poll())
+            # Many at once: who measures meanwhile shares the interpreter with this thread.
+            last = bool(poll.poll() and stop.poll(_BATCH_MS))
             while self._take_some():
                 pass
 
@@ -126,10 +136,25 @@ class QuestionLog:
             except OSError as error:
                 # A device that goes down is told once to all (ENETDOWN): the others go on.
                 return error.errno not in LOST
-            if about[0] in self._devices and len(self._seen) < _MOST:
-                outgoing = about[2] == socket.PACKET_OUTGOING
-                self._seen.update((about[0], outgoing, *said) for said in _said(frame, outgoing))
+            entry = about[0], about[2] == socket.PACKET_OUTGOING, frame
+            wanted = about[0] in self._devices and len(self._frames) < _MOST
+            # Whom a guest is asked by is of no account, and half of what a mesh sends.
+            wanted = wanted and (entry[1] or self._of_others or frame[12:22] != _ASKED)
+            if wanted and entry not in self._frames:
+                self._frames.add(entry)
+                self._unread.append(entry)
         return True
+
+    @property
+    def _seen(self) -> set[_Entry]:
+        while self._unread:
+            device, outgoing, frame = self._unread.popleft()
+            self._entries.update((device, outgoing, *said) for said in _said(frame, outgoing))
+        return self._entries
+
+
+# Most frames are seen at one device going out, and at another one coming in.
+_parsed = lru_cache(maxsize=512)(frames.parse)
 
 
 def _said(frame: bytes, outgoing: bool) -> Iterator[tuple[str, Said, bytes, str]]:  # noqa: FBT001
@@ -138,7 +163,7 @@ def _said(frame: bytes, outgoing: bool) -> Iterator[tuple[str, Said, bytes, str]
     to_one = bool(frame) and not frame[0] & 1
     to = frame[:6].hex(":") if to_one else ""
     end = own if outgoing else to
-    match frames.parse(frame):
+    match _parsed(frame):
         case Arp(operation=1) as arp if arp.sender != arp.target:
             yield own, Said.WHO_HAS, arp.target.packed, ""
         case Arp(operation=2) as arp if to_one:
