@@ -32,9 +32,8 @@ _ECHO_REPLY, _ECHO6_REPLY = 0, 129
 _FLAGS_AT, _ACK = 13, 0x10  # of TCP
 
 _Frame = tuple[str, bool, bytes]  # device, outgoing, the frame
-# device, outgoing, MAC (whose it is going out, whose it is for coming in), what, the address it is
-# of, and the MAC that a packet to that address has gone to
-_Entry = tuple[str, bool, str, "Said", bytes, str]
+# device, outgoing, MAC (whose it is going out, whom it is for coming in), what, about which address
+_Entry = tuple[str, bool, str, "Said", bytes]
 
 
 class Said(Enum):
@@ -59,6 +58,8 @@ class QuestionLog:
         self._frames: set[_Frame] = set()
         self._unread: deque[_Frame] = deque()  # parsed when they are asked for, not amid a mesh
         self._entries: set[_Entry] = set()
+        self._hops: dict[tuple[str, str, bytes], set[str]] = {}
+        self._speakers: set[tuple[str, str]] = set()
         self._stack = ExitStack()
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -91,22 +92,22 @@ class QuestionLog:
         """
         seen = self._seen
         return any(
-            (device, outgoing, mac, said, address.packed, "") in seen
+            (device, outgoing, mac, said, address.packed) in seen
             for said in (Said.WHO_HAS, Said.TO)
         )
 
     def spoke(self, device: str, mac: str) -> bool:
         """Return whether anything that `mac` has sent was seen to leave a device."""
-        return any(entry[:3] == (device, True, mac) for entry in self._seen)
+        return bool(self._seen) and (device, mac) in self._speakers
 
     def next_hops(self, device: str, mac: str, address: Address) -> frozenset[str]:
         """Return the MACs to which packets for an address have left a device, sent by `mac`."""
-        to = device, True, mac, Said.TO, address.packed
-        return frozenset(entry[-1] for entry in self._seen if entry[:-1] == to and entry[-1])
+        known = self._hops if self._seen else {}
+        return frozenset(known.get((device, mac, address.packed), ()))
 
     def asked_for_mac(self, device: str, mac: str, address: Address) -> bool:
         """Return whether who-has about an address left a device: without an answer, nothing can."""
-        return (device, True, mac, Said.WHO_HAS, address.packed, "") in self._seen
+        return (device, True, mac, Said.WHO_HAS, address.packed) in self._seen
 
     def answered(self, device: str, mac: str, address: Address) -> bool:
         """Return whether an answer of an address came in at a device for `mac`.
@@ -114,7 +115,7 @@ class QuestionLog:
         In mode source what comes from listed MACs comes in for whomever it is meant
         (drivers/net/macvlan.c: macvlan_forward_source).
         """
-        return (device, False, mac, Said.ANSWER, address.packed, "") in self._seen
+        return (device, False, mac, Said.ANSWER, address.packed) in self._seen
 
     def _listen(self) -> None:
         poll, stop = select.poll(), select.poll()
@@ -149,7 +150,13 @@ class QuestionLog:
     def _seen(self) -> set[_Entry]:
         while self._unread:
             device, outgoing, frame = self._unread.popleft()
-            self._entries.update((device, outgoing, *said) for said in _said(frame, outgoing))
+            for mac, said, address in _said(frame, outgoing):
+                self._entries.add((device, outgoing, mac, said, address))
+                if outgoing:
+                    self._speakers.add((device, mac))
+                if outgoing and said is Said.TO and not frame[0] & 1:
+                    hops = self._hops.setdefault((device, mac, address), set())
+                    hops.add(frame[:6].hex(":"))
         return self._entries
 
 
@@ -157,27 +164,24 @@ class QuestionLog:
 _parsed = lru_cache(maxsize=512)(frames.parse)
 
 
-def _said(frame: bytes, outgoing: bool) -> Iterator[tuple[str, Said, bytes, str]]:  # noqa: FBT001
-    """Return what a frame says: MAC, what, about which address, and where it has gone."""
+def _said(frame: bytes, outgoing: bool) -> Iterator[tuple[str, Said, bytes]]:  # noqa: FBT001
+    """Return what a frame says: MAC, what, and about which address."""
     own = frames.source_mac(frame) if outgoing else ""
     to_one = bool(frame) and not frame[0] & 1
-    to = frame[:6].hex(":") if to_one else ""
-    end = own if outgoing else to
+    end = own if outgoing else frame[:6].hex(":")
     match _parsed(frame):
         case Arp(operation=1) as arp if arp.sender != arp.target:
-            yield own, Said.WHO_HAS, arp.target.packed, ""
+            yield own, Said.WHO_HAS, arp.target.packed
         case Arp(operation=2) as arp if to_one:
-            yield end, Said.ANSWER, arp.sender.packed, ""
+            yield end, Said.ANSWER, arp.sender.packed
         case Nd() as nd if nd.solicits:
-            yield own, Said.WHO_HAS, nd.target.packed, ""
+            yield own, Said.WHO_HAS, nd.target.packed
         case Nd() as nd if to_one:
-            yield end, Said.ANSWER, nd.target.packed, ""
+            yield end, Said.ANSWER, nd.target.packed
         case Ip() as ip:
-            yield own, Said.TO, ip.destination.packed, ""
-            if outgoing and to_one:
-                yield own, Said.TO, ip.destination.packed, to
+            yield own, Said.TO, ip.destination.packed
             if to_one and _is_answer(ip):
-                yield end, Said.ANSWER, ip.source.packed, ""
+                yield end, Said.ANSWER, ip.source.packed
         case _:
             pass
 
