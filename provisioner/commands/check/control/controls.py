@@ -194,11 +194,12 @@ class Question:
 
     def has_gone_astray(self, address: "Address | None", own: "Address | None") -> str:
         """Say which packets between two guests have gone to a MAC that the other has not; or ""."""
-        ways = ((self._pair.source_key, self._pair.target_key, address),)
-        for sender, receiver, to in (*ways, (self._pair.target_key, self._pair.source_key, own)):
-            if to is None or not (self.from_guest and self.to_guest):
+        if not (self.from_guest and self.to_guest):
+            return ""
+        source, target, nics = self._pair.source_key, self._pair.target_key, self._ends.nics
+        for sender, receiver, to in ((source, target, address), (target, source, own)):
+            if to is None:
                 continue
-            nics = self._ends.nics
             theirs = {nic.mac for key, nic in nics.items() if key.vm == receiver.vm}
             hops = self._log.next_hops(self._ends.link(sender), nics[sender].mac, to)
             if hops and not hops & theirs:
