@@ -5,19 +5,8 @@ from typing import Annotated
 import typer
 
 from provisioner import __version__
-from provisioner.cli import (
-    access,
-    check,
-    console,
-    doctor,
-    explain,
-    image,
-    ip,
-    lifecycle,
-    link,
-    modes,
-    net,
-)
+from provisioner.cli import check, doctor, explain, image, lifecycle, modes, net
+from provisioner.cli.access import console, ip, link, ssh
 
 _TAKES_ARGV = {"ignore_unknown_options": True}
 
@@ -33,12 +22,12 @@ app.command()(check.check)
 app.command()(doctor.doctor)
 app.command(context_settings=_TAKES_ARGV)(explain.explain)
 app.command()(ip.ip)
-app.command()(access.ssh)
-app.command()(access.cp)
+app.command()(ssh.ssh)
+app.command()(ssh.cp)
 app.command(name="exec", context_settings=_TAKES_ARGV)(console.exec_)
 app.command()(console.console)
 app.command()(console.logs)
-app.add_typer(access.export, name="export")
+app.add_typer(ssh.export, name="export")
 app.command()(modes.modes)
 app.command()(link.link)
 app.command()(link.capture)
