@@ -2,6 +2,7 @@
 
 import random
 import types
+from collections.abc import Collection
 from dataclasses import Field, fields, replace
 from graphlib import TopologicalSorter
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
@@ -20,7 +21,6 @@ from provisioner.network.resources import (
     Device,
     Dhcp,
     Guard,
-    Impaired,
     Macvtap,
     Nat,
     Switch,
@@ -29,7 +29,7 @@ from provisioner.network.resources import (
 from provisioner.plan.choices import Mode
 from provisioner.plan.load.loader import load
 from provisioner.reconcile.desired import desired
-from provisioner.reconcile.diff import Step, Verb, diff
+from provisioner.reconcile.diff import Step, StepId, Verb, diff
 from provisioner.reconcile.resources import AnyResource
 from provisioner.resource import Key, Leftover, Resource, Resources, by_key
 from tests.builders.addresses import interfaces, networks
@@ -37,6 +37,7 @@ from tests.builders.addresses import interfaces, networks
 KINDS: tuple[type[Any], ...] = get_args(AnyResource)
 HOME = "/state/lab"
 LUCK = random.Random(1)  # noqa: S311  (only the order of steps hangs on it)
+FAILING = 0.25
 DEVICES = ("mvt0", "mvt1", "mvl0", "mvl1", "mvh0", "mvh1")
 UPLINKS = ("mvl0", "mvl1", "vlan0", "up0")
 
@@ -126,9 +127,19 @@ def states(draw: st.DrawFn, like: Resources | None = None) -> dict[Key, Resource
 
 @st.composite
 def changes(draw: st.DrawFn) -> tuple[dict[Key, Resource], dict[Key, Resource]]:
-    """Return what is wanted and what is there: alike as after an edit, or strangers."""
-    have = draw(states())
-    want = draw(states(like=have)) if draw(st.integers(0, 3)) else draw(states())
+    """Return what is wanted and what is there: alike as after an edit, or strangers.
+
+    Or what an edit and what a stranger's hand has made of one whole network with its guest.
+    """
+    match draw(st.integers(0, 5)):
+        case 0:
+            want, have = draw(states()), draw(states())
+        case 1 | 2:
+            whole_lab = lab(nics=draw(st.sampled_from((("mvt0",), ("mvt0", "mvt1")))))
+            want, have = draw(states(like=whole_lab)), draw(states(like=whole_lab))
+        case _:
+            have = draw(states())
+            want = draw(states(like=have))
     extra = draw(st.lists(st.sampled_from(KINDS).flatmap(of_kind), max_size=3))
     return whole(by_key(extra) | want), have
 
@@ -188,32 +199,116 @@ def test_the_steps_of_any_change_can_be_executed_in_any_order_they_allow(
     change: tuple[Resources, Resources], luck: random.Random
 ) -> None:
     want, have = change
-    execute_at_random(want, have, diff(want, have), luck)
+    state = execute_at_random(want, have, diff(want, have), luck)
+    assert {k: r for k, r in state.items() if not may_stay(r, have, want)} == want
+    assert diff(want, state) == []
+    execute_at_random({}, state, diff({}, state), luck)
+
+
+@settings(max_examples=150, deadline=None, phases=[Phase.generate])
+@given(changes(), st.randoms(use_true_random=False))
+def test_what_steps_that_fail_have_left_is_led_on_to_what_is_wanted(
+    change: tuple[Resources, Resources], luck: random.Random
+) -> None:
+    want, have = change
+    steps = diff(want, have)
+    failing = {s.id for s in steps if luck.random() < FAILING}
+    left = execute_at_random(want, have, steps, luck, failing)
+    state = execute_at_random(want, left, diff(want, left), luck)
+    assert diff(want, state) == []
+    assert want.items() <= state.items()
+
+
+@settings(max_examples=150, deadline=None, phases=[Phase.generate])
+@given(changes())
+def test_steps_touch_only_what_was_found_and_what_is_wanted(
+    change: tuple[Resources, Resources],
+) -> None:
+    want, have = change
+    for step in diff(want, have):
+        known = have if step.verb is Verb.DELETE else want
+        for resource in (step.resource, *step.together):
+            assert known[resource.key] is resource
+            assert step.verb is not Verb.UPDATE or resource.key in have
+
+
+@settings(max_examples=150, deadline=None, phases=[Phase.generate])
+@given(changes())
+@example((lab(NEW_DHCP, NAT, switch="gateway"), lab(OLD_DHCP)))
+@example((lab(), {k: r for k, r in lab().items() if k != ("macvtap", "mvt0")}))
+def test_only_what_cannot_change_and_what_depends_on_it_is_ended(
+    change: tuple[Resources, Resources],
+) -> None:
+    want, have = change
+    ended = {
+        r.key for s in diff(want, have) if s.verb is Verb.DELETE for r in (s.resource, *s.together)
+    }
+    must = must_end(want, have)
+    assert must <= ended
+    if not rivals(want, have, ended):
+        assert ended == must
+    for k in ended - must:  # of a circle, which only an update less can break
+        assert k in want
+        assert rivals(want, have, ended)
+
+
+def must_end(want: Resources, have: Resources) -> set[Key]:
+    """Return what cannot stay as it is, and what depends on that: nothing else has to go."""
+    gone = set()
+    for k, r in have.items():
+        if k in want:
+            found = dict(r.differences(want[k]))
+            if found and not r.can_become(want[k], found.keys()):
+                gone.add(k)
+        elif not r.stays:
+            gone.add(k)
+        if r.IS_GUEST and not {*r.still_needs(want.get(k))} <= have.keys():
+            gone.add(k)
+    while more := {
+        k for k, r in have.items() if k not in gone and gone & {*r.still_needs(want.get(k))}
+    }:
+        gone |= more
+    return gone
+
+
+def rivals(want: Resources, have: Resources, ended: set[Key]) -> bool:
+    """Return whether something is to be made that cannot be while another thing is there."""
+    coming = [r for k, r in want.items() if k not in have or k in ended]
+    return any(r.excludes(have[k]) for r in coming for k in ended)
 
 
 def execute_at_random(
-    want: Resources, have: Resources, steps: list[Step], luck: random.Random
-) -> None:
-    """Execute steps in one of the orders that they allow, to the state that is wanted."""
+    want: Resources,
+    have: Resources,
+    steps: list[Step],
+    luck: random.Random,
+    failing: Collection[StepId] = (),
+) -> dict[Key, Resource]:
+    """Execute steps in one of the orders that they allow; return the state that they lead to.
+
+    Steps that fail do nothing, and nor do those that wait for them.
+    """
     by_id = {s.id: s for s in steps}
     assert len(by_id) == len(steps)
     touched = [r.key for s in steps if s.verb is Verb.DELETE for r in (s.resource, *s.together)]
     assert len(touched) == len(set(touched))
     sorter = TopologicalSorter({i: s.after & by_id.keys() for i, s in by_id.items()})
     sorter.prepare()  # raises CycleError
-    state, ready = dict(have), list[Any]()
+    state, ready, broken = dict(have), list[Any](), set(failing)
     while sorter.is_active():
         ready += sorter.get_ready()
         now = ready.pop(luck.randrange(len(ready)))
-        perform(state, want, by_id[now])
+        if by_id[now].after & broken:
+            broken.add(now)
+        if now not in broken:
+            perform(state, want, by_id[now])
         sorter.done(now)
-    assert {k: r for k, r in state.items() if not may_stay(r, have, want)} == want
+    return state
 
 
 def may_stay(resource: Resource, have: Resources, want: Resources) -> bool:
-    """Return whether it is left as it was: rules of `vmnet link`, as long as their device is."""
-    tap = (Macvtap.KIND, str(resource.key[1]))
-    return isinstance(resource, Impaired) and resource.exists and (tap not in have or tap in want)
+    """Return whether it is left as it was: it may, as long as what it needs is there."""
+    return resource.stays and all(n not in have or n in want for n in resource.needs())
 
 
 def perform(state: dict[Key, Resource], want: Resources, step: Step) -> None:
