@@ -22,7 +22,7 @@ from provisioner.host.network import reservations
 from provisioner.host.system import paths
 from provisioner.host.system.plan_folders import foreign
 from provisioner.network import nftables
-from provisioner.network.facts import Facts, Live
+from provisioner.network.facts import LOST, Facts, Live
 from provisioner.preflight.warnings import warnings
 from provisioner.reconcile.desired import named
 from provisioner.reconcile.diff import Step, Verb, diff
@@ -90,8 +90,11 @@ def check(target: PlanTarget, run: CommandRun) -> Report:
         running = {d.vm for d in session.domains}
         missing = [vm.name for vm in target.plan.vms if vm.name not in running]
         if missing:
+            lost = [x for x in session.snapshot.facts.live if x.state == LOST]
+            found = "; ".join(f"libvirt has lost {x.vm}, its QEMU is process {x.pid}" for x in lost)
             raise VmnetError(
-                f"{', '.join(missing)} of the plan {'is' if len(missing) == 1 else 'are'} not up",
+                f"{', '.join(missing)} of the plan {'is' if len(missing) == 1 else 'are'} not up"
+                f"{': ' if found else ''}{found}",
                 fix="bring the plan up first: vmnet up",
                 status=Exit.CHECK_FAILED,
             )

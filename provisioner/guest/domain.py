@@ -269,6 +269,25 @@ class HalfStarted(Leftover):
 
 
 @dataclass(frozen=True, slots=True)
+class StrayDomain(Leftover):
+    """A guest whose QEMU runs, and which libvirt does not know any more."""
+
+    KIND: ClassVar[str] = "stray domain"
+    ID: ClassVar[str] = "pid"
+    GOES_FIRST: ClassVar[bool] = True
+    UNWANTED: ClassVar[str] = "its QEMU runs, and libvirt has lost it"
+
+    pid: int
+    plan: str = field(default="", compare=False)
+    vm: str = field(default="", compare=False)
+
+    @property
+    def label(self) -> str:
+        """Name the domain and its process."""
+        return f"{self.KIND} {self.plan}-{self.vm} (process {self.pid})"
+
+
+@dataclass(frozen=True, slots=True)
 class LeftDraft(Leftover):
     """A file that a killed vmnet had not written to its end."""
 
@@ -289,4 +308,4 @@ NAMESPACE = "urn:vmnet:domain:1"
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 
 
-GuestResource = Seed | Overlay | FileCopy | Domain | HalfStarted | LeftDraft
+GuestResource = Seed | Overlay | FileCopy | Domain | HalfStarted | StrayDomain | LeftDraft

@@ -9,9 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from provisioner import naming
-from provisioner.guest.domain import Domain, FileCopy, HalfStarted, LeftDraft, Overlay, Seed
+from provisioner.guest.domain import (
+    Domain,
+    FileCopy,
+    HalfStarted,
+    LeftDraft,
+    Overlay,
+    Seed,
+    StrayDomain,
+)
 from provisioner.host.domain import DomainDriver
-from provisioner.host.libvirt import half_started
+from provisioner.host.libvirt import half_started, stray
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import links
 from provisioner.host.network import (
@@ -138,6 +146,7 @@ def drivers(
         dict(
             [
                 _other(HalfStarted, half_started),
+                _other(StrayDomain, stray),
                 _other(LeftDraft, DraftDriver()),
                 _other(LeftNode, tap_node),
                 _other(LeftWire, ingress_injector),

@@ -15,6 +15,7 @@ from provisioner.check.readiness import AgentSeen, Sign, SignState
 from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
+from provisioner.guest.domain import StrayDomain
 from provisioner.host.drivers import drivers
 from provisioner.host.guest import agent_lookup, probes, queries
 from provisioner.host.guest.commands import Guests
@@ -24,7 +25,7 @@ from provisioner.host.netlink import ipv6, links, rtnetlink
 from provisioner.host.network import nftables
 from provisioner.host.system import file_errors, paths, plan_folders
 from provisioner.host.system.worker import Event, emit, limit
-from provisioner.network.facts import Chosen, Facts, Live
+from provisioner.network.facts import LOST, Chosen, Facts, Live
 from provisioner.plan.checks import Probe, What
 from provisioner.reconcile.diff import Step, Verb
 from provisioner.reconcile.resources import Look, Snapshot
@@ -84,10 +85,13 @@ class Machine:
         """
         found, routes = links.observe()
         running, foreign, live = self._libvirt.observe()
-        _refuse_other_namespace(live)
         tables = nftables.listing()
         has_home = plan_folders.is_marked(paths.home(self._plan), self._plan)
         look = Look(self._plan, found, routes, tables, tuple(running), has_home)
+        resources = drivers(self._libvirt).observe(look)
+        strays = [x for x in resources if isinstance(x, StrayDomain)]
+        live = [*live, *(Live(x.vm, LOST, x.pid, ()) for x in strays)]
+        _refuse_other_namespace(live)
         indexes = {x.name: x.index for x in found}
         taps_of = {d.vm: tuple((n.link, indexes.get(n.link, 0)) for n in d.nics) for d in running}
         facts = Facts(
@@ -101,7 +105,7 @@ class Machine:
             vhost=os.access("/dev/vhost-net", os.R_OK | os.W_OK),
             ipv6_locked=ipv6.locked(),
         )
-        return Snapshot(facts, by_key(drivers(self._libvirt).observe(look)))
+        return Snapshot(facts, by_key(resources))
 
     # A disk has 60 s of these, a guest that is given new addresses 70 s.
     @limit(180.0, "a step was not done")

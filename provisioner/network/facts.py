@@ -1,6 +1,7 @@
 """What was read from the host: values that rules and desires are decided from."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from provisioner.plan.ip import Interface, Subnet
 
@@ -67,6 +68,10 @@ class ForeignDomain:
 
     name: str
     uuid: str
+
+
+LOST: Final = "lost by libvirt"
+"""The state of a VM whose QEMU runs and which libvirt does not know."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A libvirt daemon that ends while vmnet uses it."""
+"""A libvirt daemon that ends while vmnet uses it, or while its guests run."""
 
 import subprocess
 from contextlib import ExitStack
@@ -7,7 +7,7 @@ from tests.framework.lab import Lab, until
 from tests.guests.test_daemon import PLAN, PRIVATE, _answers, _daemon
 
 
-def test_a_daemon_that_dies_during_up_is_told_and_the_next_up_goes_on(lab: Lab) -> None:
+def test_a_daemon_that_has_ended_is_told_and_what_runs_by_it_is_not_touched(lab: Lab) -> None:
     """Nothing is taken away on an old look: a DHCP server stays known, and is found again."""
     text = PLAN.replace("switch: true", "switch: {dhcp: true}")
     plan = lab.plan(text, "dies")
@@ -23,7 +23,15 @@ def test_a_daemon_that_dies_during_up_is_told_and_the_next_up_goes_on(lab: Lab) 
         assert ran.status in {4, 6}, ran.stderr
         assert "Traceback" not in ran.stderr
         assert "the libvirt daemon has ended" in ran.stderr
+        with _daemon(lab, "libvirtd"):
+            until(lambda: _answers(lab), "libvirtd answers again")
+            lab.vmnet("up", plan)
+        before, qemus = lab.snapshot(), lab.qemus()
+        for words in (("status", plan), ("up", plan), ("check", plan), ("down", plan)):
+            refused = lab.vmnet(*words, status=4).stderr
+            assert "VMs of this plan run, started by a libvirt daemon that does not" in refused
+            assert "systemctl start libvirtd" in refused
+        assert (lab.snapshot(), lab.qemus()) == (before, qemus)
         daemons.enter_context(_daemon(lab, "libvirtd"))
-        until(lambda: _answers(lab), "libvirtd answers again")
-        lab.vmnet("up", plan)
+        until(lambda: _answers(lab), "libvirtd answers once more")
         lab.vmnet("down", plan)

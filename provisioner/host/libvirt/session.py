@@ -13,7 +13,7 @@ from pathlib import Path
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain
-from provisioner.host.libvirt import domains, embedded, half_started
+from provisioner.host.libvirt import domains, embedded, half_started, stray
 from provisioner.host.libvirt.domains import Domains
 from provisioner.host.system import paths, plan_folders
 from provisioner.network.facts import Chosen, ForeignDomain, Live
@@ -53,6 +53,7 @@ class LibvirtSession:
         chosen = choose_connection(wish, self.plan)
         self.uri = chosen.what
         if self.is_embedded:
+            stray.refuse_absent_daemon(self.plan)
             self._made_root = not paths.libvirt_root(self.plan).exists()
             self.run_dir = embedded.prepare_root(self.plan) / "run"
             embedded.hide_useless_kvm()
