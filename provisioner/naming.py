@@ -42,6 +42,7 @@ _OF_WIRES: Final = frozenset({WIRE_END, WIRE_ENTRY})
 _LINK_INDEXES: Final = range(0x08000000, 0x10000000)
 _MACVTAP_INDEXES: Final = range(0x10000000, 0x7FFFFFF1)
 _DIGITS = 10
+_UNTIL: Final = " until "
 
 
 def digest(*parts: str, size: int = 5) -> str:
@@ -127,6 +128,19 @@ def altname(plan: str, vm: str, nic_index: int) -> str:
 def alias(plan: str, vm: str, nic_index: int) -> str:
     """Return the device's alias (IFLA_IFALIAS), which names its owner."""
     return f"vmnet:{plan}/{vm}/{nic_index}"
+
+
+def expiring(alias: str, until: int) -> str:
+    """Return a device's alias with the second (since 1970) until which its plan is up."""
+    return f"{alias}{_UNTIL}{until}" if until else alias
+
+
+def alias_and_expiry(alias: str) -> tuple[str, int]:
+    """Return a device's alias as it is without an expiry, and that expiry, 0 for none."""
+    plain, separator, until = alias.rpartition(_UNTIL)
+    if separator and until.isascii() and until.isdecimal():
+        return plain, int(until)
+    return alias, 0
 
 
 def domain(plan: str, vm: str) -> str:

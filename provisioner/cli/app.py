@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from provisioner import __version__
-from provisioner.cli import check, doctor, explain, image, lifecycle, modes, net
+from provisioner.cli import check, doctor, explain, image, inventory, lifecycle, modes, net
 from provisioner.cli.access import console, ip, link, ssh
 
 _TAKES_ARGV = {"ignore_unknown_options": True}
@@ -36,6 +36,7 @@ app.command()(lifecycle.down)
 app.command()(lifecycle.status)
 app.command(name="plan")(lifecycle.plan_)
 app.command()(lifecycle.render)
+app.command()(inventory.ls)
 
 
 def _version(*, wanted: bool) -> None:

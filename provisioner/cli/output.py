@@ -232,9 +232,13 @@ def print_table(made: "Table", width: int) -> None:
         sys.stdout.write(text.rstrip() + "\n")
 
 
-def print_rows(rows: Sequence[Sequence[str]]) -> None:
-    """Print a table of text; the first row are its titles."""
-    _lines(layout.table([[one_line(cell, _LONG) for cell in row] for row in rows], _width()))
+def print_rows(rows: Sequence[Sequence[str]], most: int = 0) -> None:
+    """Print a table of text; the first row are its titles.
+
+    Elsewhere than on a terminal it has at most `most` columns, any number when that is 0.
+    """
+    cells = [[one_line(cell, _LONG) for cell in row] for row in rows]
+    _lines(layout.table(cells, _width() or most))
 
 
 def _row(vm: "VmStatus") -> list[str]:

@@ -109,6 +109,7 @@ def plan_target(
         loaded.plan,
         loaded.places,
         folder=Path.cwd() if text else path.absolute().parent,
+        file="" if text else str(path.absolute()),
         uri=uri,
         digest=hashlib.sha256(written.encode()).hexdigest(),
         changed=tuple(one.partition("=")[0] for one in sets or ()),

@@ -48,12 +48,13 @@ LOGS: Final = Command("logs", needs_worker=False)
 CAPTURE: Final = Command("capture", needs_worker=False)
 IMAGE: Final = Command("image", needs_worker=False)
 NET: Final = Command("net", needs_worker=False)
+LS: Final = Command("ls")
 
 COMMANDS: Final = {
     command.name: command
     for command in (
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
-        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET),
+        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, LS),
     )
 }
 """All of them, by name."""

@@ -20,8 +20,9 @@ from provisioner.host.netlink import links
 from provisioner.host.network import reservations, vlan
 from provisioner.host.probe import address_claims
 from provisioner.host.storage import firmware
-from provisioner.host.system import locks, paths, plan_folders
+from provisioner.host.system import locks, paths, plan_folders, plan_marks
 from provisioner.host.system.worker import Worker
+from provisioner.inventory.plan_mark import PlanMark
 from provisioner.network.addressing import Nics
 from provisioner.network.devices import uplink_mac
 from provisioner.network.facts import Chosen
@@ -257,6 +258,15 @@ def begun(target: NameTarget | PlanTarget, run: CommandRun) -> Iterator[Any]:
         session.tidy()
 
 
+def mark_of(target: NameTarget | PlanTarget) -> PlanMark:
+    """Return what the folder of a plan is marked with when it is made now."""
+    return replace(
+        plan_marks.new(target.name),
+        file=target.file if isinstance(target, PlanTarget) else "",
+        connection="" if target.connection == "auto" else target.connection,
+    )
+
+
 def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
     """Return NICs with the MACs that are not the plan's: the host's, or of root's devices."""
     from provisioner.network.addressing import with_macs
@@ -268,7 +278,7 @@ def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
 def _opened(target: NameTarget | PlanTarget, run: CommandRun) -> HostSession:
     within_s = run.timeout_s or None
     opening = run.worker.within(within_s and max(within_s, _OPEN_S)).call(
-        MACHINE.open, target.name, target.connection
+        MACHINE.open, target.name, target.connection, mark_of(target)
     )
     nics: Nics = {}
     if isinstance(target, PlanTarget):  # meanwhile, on the other core

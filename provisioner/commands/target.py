@@ -57,6 +57,7 @@ class PlanTarget:
     plan: "Plan"
     positions: "Places"  # of its values, in its file
     folder: Path = Path()  # of the plan's file: what it names is looked for from there
+    file: str = ""  # that file; "" for a plan of the command line
     uri: str = ""  # of libvirt, when the operator names one: instead of the plan's
     digest: str = ""  # SHA-256 of its text, in UTF-8
     changed: tuple[str, ...] = ()  # the keys that --set has changed

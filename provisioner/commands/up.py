@@ -11,7 +11,7 @@ from provisioner.commands.check.run import When, checked
 from provisioner.commands.domain_xml import domain_xmls
 from provisioner.commands.execute import Outcome, execute
 from provisioner.commands.origin import origin
-from provisioner.commands.session import HostSession, Session, begun
+from provisioner.commands.session import HostSession, Session, begun, mark_of
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.guest.domain import Domain
@@ -60,6 +60,7 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
             kept.enter_context(session.claimed(changed))
             session.refuse_taken_addresses(changed)
             _warn(session)
+            session.worker.do(MACHINE.renew_mark, mark_of(target))
             began = time.monotonic()
             if not steps:
                 run.tell("nothing to do")

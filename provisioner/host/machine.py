@@ -23,8 +23,9 @@ from provisioner.host.libvirt import domains, embedded
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import ipv6, links, rtnetlink
 from provisioner.host.network import nftables
-from provisioner.host.system import file_errors, paths, plan_folders
+from provisioner.host.system import file_errors, paths, plan_folders, plan_marks
 from provisioner.host.system.worker import Event, emit, limit
+from provisioner.inventory.plan_mark import PlanMark
 from provisioner.network.facts import LOST, Chosen, Facts, Live
 from provisioner.plan.checks import Probe, What
 from provisioner.reconcile.diff import Step, Verb
@@ -57,6 +58,7 @@ class Machine:
 
     def __init__(self) -> None:
         self._plan = ""
+        self._mark: PlanMark | None = None
         self._libvirt = LibvirtSession("")
         self._agents = agent_lookup.AgentLooks(lambda vm: self._happened(vm, "agent"))
         self._events = 0
@@ -68,12 +70,14 @@ class Machine:
         return "MACHINE"
 
     @limit(120.0, "libvirt has not been opened")  # empty cache: libvirt asks QEMU for seconds
-    def open(self, plan: str, wish: str) -> Chosen:
+    def open(self, plan: str, wish: str, mark: PlanMark | None = None) -> Chosen:
         """Connect to libvirt for a plan; nothing of the plan is changed by it.
 
-        Raises VmnetError when libvirt cannot be reached.
+        `mark` is what its folder is marked with when a step makes it. Raises VmnetError when
+        libvirt cannot be reached.
         """
         self._plan = plan
+        self._mark = mark
         self._libvirt = LibvirtSession(plan, self._happened)
         return self._libvirt.choose(wish)
 
@@ -107,6 +111,18 @@ class Machine:
         )
         return Snapshot(facts, by_key(resources))
 
+    def renew_mark(self, mark: PlanMark) -> None:
+        """Bring the marks of the plan's folders up to date, as far as they are there.
+
+        Raises VmnetError when they cannot be written.
+        """
+        self._mark = mark
+        for folder in (paths.home(self._plan), paths.libvirt_root(self._plan)):
+            try:
+                plan_marks.renewed(folder, mark)
+            except OSError as error:
+                raise file_errors.converted(error, "cannot write", folder) from error
+
     # A disk has 60 s of these, a guest that is given new addresses 70 s.
     @limit(180.0, "a step was not done")
     def perform(self, step: Step, xml: str = "") -> None:
@@ -118,7 +134,7 @@ class Machine:
         try:
             if step.verb is not Verb.DELETE:
                 with self._making:
-                    plan_folders.make(home, self._plan)
+                    plan_folders.make(home, self._plan, self._mark)
             owner = self._libvirt.owner
             drivers(self._libvirt, owner, xml, self._await_agent).perform(step)
         except OSError as error:

@@ -6,7 +6,8 @@ import pytest
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.guest import host_keys
-from provisioner.host.system import paths, plan_folders
+from provisioner.host.system import paths, plan_folders, plan_marks
+from provisioner.inventory.plan_mark import PlanMark
 
 
 @pytest.fixture
@@ -59,6 +60,26 @@ def test_another_plans_mark_is_none(home: Path) -> None:
     plan_folders.make(home, "lab")
     assert plan_folders.is_marked(home, "lab")
     assert not plan_folders.is_marked(home, "la")
+
+
+def test_a_mark_is_renewed_and_keeps_its_first_time(home: Path) -> None:
+    plan_folders.make(home, "lab")
+    made = plan_marks.read(home)
+    assert made
+    assert made.made > 0
+    assert plan_marks.renewed(home, PlanMark("lab", made=1, until=7, file="/lab.yaml"))
+    assert plan_marks.read(home) == PlanMark("lab", made.made, 7, "/lab.yaml")
+    assert not plan_marks.renewed(home, PlanMark("other"))
+    plan_folders.clear("lab")
+    assert not home.exists()
+
+
+def test_a_killed_renewal_leaves_nothing_that_stays(home: Path) -> None:
+    plan_folders.make(home, "lab")
+    (home / ".vmnet.part").write_text("la")
+    assert list(plan_folders.foreign("lab")) == []
+    plan_folders.clear("lab")
+    assert not home.exists()
 
 
 def test_what_vmnet_made_goes_and_all_else_stays(home: Path) -> None:

@@ -21,7 +21,7 @@ from provisioner.host.libvirt.errors import converted, converting
 from provisioner.host.libvirt.qemu_process import age_s, process_state, read_pid
 from provisioner.network.facts import ForeignDomain, Live
 
-_STATES = (
+STATES = (
     "no state",
     "running",
     "blocked",
@@ -100,7 +100,7 @@ class Domains:
             every = self._conn.listAllDomains(0)
         for dom in every:
             try:
-                name, uuid, mark = dom.name(), dom.UUIDString(), _mark(dom)
+                name, uuid, mark = dom.name(), dom.UUIDString(), metadata(dom, NAMESPACE)
                 state = dom.state()[0]
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
@@ -109,7 +109,7 @@ class Domains:
             domain = from_mark(mark) if mark else None
             if domain and domain.plan == self._plan and domain.name == name:
                 pid = read_pid(self._run_dir / "qemu" / f"{name}.pid")
-                live.append(Live(domain.vm, _STATES[state], pid, ()))
+                live.append(Live(domain.vm, STATES[state], pid, ()))
                 # A domain that was defined by hand from ours, and is off, is still to be started.
                 if state not in {0, 5}:
                     ours.append(domain)
@@ -219,7 +219,7 @@ class Domains:
         stopped = pid if process_state(pid) in {"T", "t"} else 0
         try:
             found = self._conn.lookupByName(domain)
-            state = _STATES[found.state()[0]]
+            state = STATES[found.state()[0]]
             xml = ET.fromstring(found.XMLDesc(0))  # noqa: S314  (libvirt's own)
         except libvirt.libvirtError as error:
             return AgentSeen(answers=False, state="not there", error=str(error))
@@ -284,12 +284,12 @@ def _has_port_open(xml: ET.Element) -> bool:
     return any(port.get("state") == "connected" for port in ports)
 
 
-def _mark(dom: Any) -> str | None:
-    """Return the text of our element in a domain's metadata, None when there is none."""
+def metadata(dom: Any, namespace: str) -> str | None:
+    """Return the text of an element in a domain's metadata, None when there is none."""
     import libvirt
 
     try:
-        xml = dom.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, 0)
+        xml = dom.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, namespace, 0)
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
             return None

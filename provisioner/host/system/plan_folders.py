@@ -1,7 +1,7 @@
 """The folders and files of one plan: marked when vmnet makes them, and only then taken away.
 
-A folder holds a file `.vmnet` with the plan's name from its first moment: it is made under another
-name and renamed. A file NAME that a guest or a server uses has an empty `.NAME.own` beside it,
+A folder holds a file `.vmnet` (plan_marks.py) from its first moment: it is made under another name
+and renamed. A file NAME that a guest or a server uses has an empty `.NAME.own` beside it,
 which is made before it.
 """
 
@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Final, get_args
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.system import file_errors, paths
+from provisioner.host.system import file_errors, paths, plan_marks
+from provisioner.host.system.plan_marks import MARK
+from provisioner.inventory.plan_mark import PlanMark
 from provisioner.network import dnsmasq
 from provisioner.text import one_line
 
-MARK: Final = ".vmnet"
-_MOST_MARK: Final = 256
 _OWNED: Final = ("console", "seed", "disk", "boot")
 _FOLDERS: Final = get_args(paths.Folder)
-_FILES: Final = frozenset({MARK, "known_hosts", ".known_hosts.part"})
+_FILES: Final = frozenset({MARK, f"{MARK}.part", "known_hosts", ".known_hosts.part"})
+_MARKS: Final = frozenset({MARK, f"{MARK}.part"})
 _ROOT: Final = ("etc", "cache", "lib", "log", "run")
 _PAIR: Final = frozenset({"key", "key.pub"})
 _OWN: Final = ".own"
@@ -30,11 +31,8 @@ _OWN: Final = ".own"
 
 def is_marked(folder: Path, plan: str) -> bool:
     """Return whether vmnet made a folder for this plan."""
-    try:
-        with (folder / MARK).open("rb") as file:
-            return file.read(_MOST_MARK).strip() == plan.encode()
-    except OSError:
-        return False
+    mark = plan_marks.read(folder)
+    return mark is not None and mark.plan == plan
 
 
 def refuse_foreign(folder: Path, plan: str) -> None:
@@ -48,8 +46,8 @@ def refuse_foreign(folder: Path, plan: str) -> None:
         )
 
 
-def make(folder: Path, plan: str) -> None:
-    """Make a plan's folder with its mark in it; one that is there must have it.
+def make(folder: Path, plan: str, mark: PlanMark | None = None) -> None:
+    """Make a plan's folder with its mark in it, which may be given; one that is there must have it.
 
     Raises VmnetError when it cannot be made, or is not vmnet's.
     """
@@ -60,9 +58,9 @@ def make(folder: Path, plan: str) -> None:
     try:
         paths.make(folder.parent)
         draft.mkdir(exist_ok=True)
-        if _names(draft) - {MARK}:
+        if _names(draft) - _MARKS:
             refuse_foreign(draft, plan)
-        (draft / MARK).write_text(f"{plan}\n", encoding="ascii")
+        plan_marks.write(draft, mark or plan_marks.new(plan))
         draft.rename(folder)
     except OSError as error:
         raise file_errors.converted(error, "cannot make the folder", folder) from error
@@ -148,6 +146,7 @@ def clear_root(plan: str) -> None:
         return
     for name in _ROOT:
         _remove(root / name)
+    (root / f"{MARK}.part").unlink(missing_ok=True)
     if _names(root) == {MARK}:
         _put_away(root)
 
@@ -161,8 +160,9 @@ def _put_away(folder: Path) -> None:
 
 def _retire(draft: Path) -> None:
     with suppress(OSError):
-        if _names(draft) <= {MARK}:
-            (draft / MARK).unlink(missing_ok=True)
+        if _names(draft) <= _MARKS:
+            for name in _MARKS:
+                (draft / name).unlink(missing_ok=True)
             draft.rmdir()
 
 

@@ -1,0 +1,1 @@
+"""Commands about all plans of a host."""

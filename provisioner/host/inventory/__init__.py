@@ -1,0 +1,1 @@
+"""Reads all plans of a host at once: their folders, processes and devices."""

@@ -1,0 +1,95 @@
+"""The plans of a host as a table of at most 100 columns, and as JSON."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from provisioner.image.listing import size
+from provisioner.inventory.found import FoundPlan, FoundVm, Inventory
+from provisioner.inventory.times import span
+from provisioner.json_document import json_document
+from provisioner.text import one_line
+
+WIDTH: Final = 100
+_TITLES: Final = ("PLAN", "VMS", "DISKS", "MADE", "UNTIL")
+_NAMED: Final = 3  # VMs of one state that are named in the table
+
+
+def as_rows(inventory: Inventory, now: int) -> list[tuple[str, ...]]:
+    """Return the titles of a table of the plans, and its cells, row by row."""
+    return [_TITLES, *(_cells(plan, now) for plan in inventory.plans)]
+
+
+def notes(inventory: Inventory, now: int) -> Iterator[str]:
+    """Return what there is to say about plans beside the table, a line each."""
+    for plan in inventory.plans:
+        if plan.file:
+            yield f"{plan.name}: its plan is {plan.file}"
+        if plan.holder:
+            yield f"{plan.name}: {plan.holder} works on it"
+        if 0 < plan.until <= now:
+            yield f"{plan.name}: its time was over {span(now - plan.until)} ago"
+        yield from (f"{plan.name}: {note}" for note in plan.notes)
+    yield from (
+        f"left alone, not vmnet's: {one_line(str(x))} ({x.why})" for x in inventory.strangers
+    )
+    yield from (f"cannot be seen: {trouble}" for trouble in inventory.troubles)
+
+
+def as_json(inventory: Inventory, now: int) -> str:
+    """Return the plans as JSON."""
+    return json_document(
+        "ls",
+        plans=[plan_value(plan, now) for plan in inventory.plans],
+        strangers=[{"kind": x.kind, "name": x.name, "why": x.why} for x in inventory.strangers],
+        troubles=list(inventory.troubles),
+    )
+
+
+def plan_value(plan: FoundPlan, now: int) -> dict[str, Any]:
+    """Return a plan as what becomes JSON; times are seconds since 1970, null where unknown."""
+    holder = plan.holder
+    return {
+        "name": plan.name,
+        "vms": [_vm(vm) for vm in plan.vms],
+        "disks": [
+            {"path": d.path, "vm": d.vm, "bytes": d.size, "keep": d.keep} for d in plan.disks
+        ],
+        "made": plan.made or None,
+        "until": plan.until or None,
+        "expired": 0 < plan.until <= now,
+        "file": plan.file or None,
+        "connection": plan.connection or None,
+        "lock": holder and {"pid": holder.pid, "doing": holder.doing, "since": holder.since},
+        "has": [str(thing) for thing in plan.things],
+        "notes": list(plan.notes),
+    }
+
+
+def _vm(vm: FoundVm) -> dict[str, Any]:
+    return {"name": vm.name, "state": vm.state, "pid": vm.pid, "elsewhere": vm.is_elsewhere}
+
+
+def _cells(plan: FoundPlan, now: int) -> tuple[str, ...]:
+    count = len(plan.disks)
+    return (
+        plan.name,
+        "; ".join(_states(plan.vms)) or "-",
+        f"{count}, {size(plan.size)}" if count else "-",
+        f"{span(now - plan.made)} ago" if plan.made else "?",
+        _until(plan, now),
+    )
+
+
+def _until(plan: FoundPlan, now: int) -> str:
+    if not plan.until:
+        return "-"
+    return f"in {span(plan.until - now)}" if plan.until > now else "over"
+
+
+def _states(vms: Iterable[FoundVm]) -> Iterator[str]:
+    by_state: dict[str, list[str]] = {}
+    for vm in vms:
+        by_state.setdefault(vm.state, []).append(vm.name)
+    for state, names in by_state.items():
+        few = len(names) <= _NAMED
+        yield f"{' '.join(names)} {state}" if few else f"{len(names)} {state}"
