@@ -19,8 +19,9 @@ from provisioner.cli.options import (
     Sets,
     Timeout,
     Vm,
+    Yes,
 )
-from provisioner.cli.run import name_target, plan_target, read, reported, running
+from provisioner.cli.run import confirm, name_target, plan_target, read, reported, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 
@@ -82,16 +83,21 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     sets: Sets = None,
     *,
     name: Name = None,
+    disks: Annotated[
+        bool, typer.Option("--disks", help="Remove the disks too, with what guests have written.")
+    ] = False,
+    yes: Yes = False,
     connection: Connection = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Take away everything that vmnet made for a plan."""
+    """Take away everything that vmnet made for a plan, but the disks that guests have written."""
     with running(command.DOWN, ctx, json=json) as worker:
-        from provisioner.commands.up import down
+        from provisioner.commands.lifecycle.down import down
 
         target = _target(name, file or plan, sets, connection)
-        run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
+        doomed = _doomed(target.name, yes=yes) if disks else frozenset()
+        run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout, doomed=doomed)
         _end(reported(down, target, run), json=json)
 
 
@@ -145,6 +151,24 @@ def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowF
         from provisioner.commands.status import render
 
         typer.echo(render(plan_target(file, sets, allow_file=allow_file), vm), nl=False)
+
+
+def _doomed(plan: str, *, yes: bool) -> frozenset[str] | None:
+    """Return the disks that the user agrees to remove; None for all. Raises VmnetError."""
+    from provisioner.commands.lifecycle.down import written_disks
+
+    if yes:
+        return None
+    found = written_disks(plan)
+    if not found:
+        return frozenset()
+    output.line("\n".join(["this will be removed:", *(f"  * {disk}" for disk in found)]))
+    confirm(
+        "Remove it?",
+        "nothing has been taken away",
+        "if what guests have written may go, say so with --yes",
+    )
+    return frozenset(disk.path for disk in found)
 
 
 def _target(

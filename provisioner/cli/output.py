@@ -125,6 +125,7 @@ def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
     _lines(terminal.check(report, _width(), every=every))
     for failure in report.failed:
         errors(report.command, [failure.error], failure.error.status, json=False)
+    _kept(report)
     summary = report.summary
     if steps:
         for step in report.to_do:
@@ -134,6 +135,14 @@ def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
         typed(text)
     took = f" in {report.seconds:.1f} s" if report.seconds else ""
     typed(f"{report.plan}: {summary}{took}")
+
+
+def _kept(report: "Report") -> None:
+    """Print the disks that stay without a guest, and how to remove them."""
+    for disk in report.disks:
+        typed(f"kept: {disk}")
+    if report.disks:
+        typed(f"  to remove what is kept: vmnet down --name {report.plan} --disks")
 
 
 def _width() -> int:

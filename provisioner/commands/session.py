@@ -87,7 +87,7 @@ class HostSession:
         """
         if not self.run.command.changes_host:
             self.worker.do(MACHINE.abandon)
-        elif all(r.OF_HOST for r in self.snapshot.resources.values()):
+        elif all(r.OF_HOST or r.stays for r in self.snapshot.resources.values()):
             self.worker.do(MACHINE.tidy)
 
     def await_agents(self, vms: Collection[str], timeout_s: float) -> set[str]:

@@ -34,6 +34,7 @@ class CommandRun:
     pairs: str = "all"  # or "sample": a part of them that touches every guest
     idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
     wide: bool = False  # the guests are asked about themselves
+    doomed: frozenset[str] | None = frozenset()  # disks that down removes; None means all
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""up, down, plan and check: what is wanted against what is there."""
+"""up, plan and check: what is wanted against what is there."""
 
 import time
 from collections.abc import Iterable
@@ -6,27 +6,25 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from provisioner.commands import command
 from provisioner.commands.check import drift
 from provisioner.commands.check.run import When, checked
 from provisioner.commands.domain_xml import domain_xmls
 from provisioner.commands.execute import Outcome, execute
 from provisioner.commands.origin import origin
 from provisioner.commands.session import HostSession, Session, begun, mark_of
-from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
+from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import Exit, VmnetError, refuse
-from provisioner.guest.domain import Domain
+from provisioner.guest.domain import Domain, Overlay
 from provisioner.host.guest import console_log
 from provisioner.host.image import store_files
 from provisioner.host.machine import MACHINE
-from provisioner.host.network import reservations
 from provisioner.host.system import paths
 from provisioner.host.system.plan_folders import foreign
-from provisioner.network import nftables
 from provisioner.network.facts import LOST, Facts, Live
 from provisioner.preflight.warnings import warnings
-from provisioner.reconcile.desired import named
 from provisioner.reconcile.diff import Step, Verb, diff
-from provisioner.report.report import Failure, Report, VmStatus
+from provisioner.report.report import Failure, KeptDisk, Report, VmStatus
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -54,6 +52,7 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
         with store_files.held(paths.store(), run.tell):
             want = session.wanted()
             steps = diff(want, session.snapshot.resources)
+            _refuse_losses(steps)
             _refuse_restarts(steps, run)
             xmls = domain_xmls(target, steps)
             changed = _vms(steps, Verb.CREATE, Verb.UPDATE)
@@ -65,7 +64,7 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
             if not steps:
                 run.tell("nothing to do")
             end = began + run.timeout_s if run.timeout_s else None
-            outcome = _done(session, steps, xmls, end)
+            outcome = performed(session, steps, xmls, end)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
         fresh = _vms(outcome.done, Verb.CREATE)
@@ -80,6 +79,7 @@ def plan(target: PlanTarget, run: CommandRun) -> Report:
         session.refuse()
         _warn(session)
         steps = diff(session.wanted(build=False), session.snapshot.resources)
+        _refuse_losses(steps)
         domain_xmls(target, steps)
         return reported(session, Outcome(), steps)
 
@@ -105,26 +105,26 @@ def check(target: PlanTarget, run: CommandRun) -> Report:
         return checked(session, report, when)
 
 
-def down(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
-    """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
-    with begun(target, run) as session:
-        reservations.forget(target.name)  # of an up that was killed
-        found = session.snapshot.resources
-        if isinstance(target, PlanTarget):
-            found = named(target.plan, found)
-        steps = diff({}, found)
-        outcome = _done(session, steps, {})
-        for family, name in session.snapshot.facts.firewall.namesakes:
-            if name.startswith(nftables.prefix(target.name)):
-                table = f"the nftables table {one_line(name)} ({family})"
-                run.tell(f"left alone: {table} is not vmnet's")
-        left = diff({}, session.look().resources)
-        return reported(session, outcome, left)
-
-
 def _warn(session: Session) -> None:
     for warning in warnings(session.target.plan, session.snapshot.facts):
         session.tell(f"warning: {warning}")
+
+
+def _refuse_losses(steps: list[Step]) -> None:
+    """Raise Complaints about disks that would be made anew, and lose what is to be kept."""
+    refuse(
+        [
+            VmnetError(
+                f"{s.title} would have to be made anew ({s.cause}), and what its guest has written "
+                "would be lost",
+                fix="take the change back; to begin anew without it: vmnet down --disks, then "
+                "vmnet up",
+                status=Exit.CONFLICT,
+            )
+            for s in steps
+            if s.verb is Verb.DELETE and isinstance(s.resource, Overlay) and s.resource.stays
+        ]
+    )
 
 
 def _refuse_restarts(steps: list[Step], run: CommandRun) -> None:
@@ -149,7 +149,7 @@ def _vms(steps: Iterable[Step], *verbs: Verb) -> frozenset[str]:
     return frozenset(d.vm for d in domains if isinstance(d, Domain))
 
 
-def _done(
+def performed(
     session: HostSession, steps: list[Step], xmls: "Mapping[Key, str]", end: float | None = None
 ) -> Outcome:
     """Perform the steps; one that is not done at `end` (time.monotonic()) is given up."""
@@ -194,7 +194,22 @@ def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report
         to_do=tuple(map(str, left)),
         failed=failed,
         vms=_statuses(session, facts),
+        disks=_kept(session),
         origin=origin(session.target),
+    )
+
+
+def _kept(session: HostSession) -> tuple[KeptDisk, ...]:
+    """Return the disks that stay, though no guest of the plan has them now."""
+    used = {disk.path for domain in session.domains for disk in domain.disks}
+    if isinstance(session, Session) and session.run.command is not command.DOWN:
+        planned = {vm.name for vm in session.target.plan.vms}
+    else:
+        planned = set()
+    return tuple(
+        KeptDisk(r.vm, r.path, r.image, r.size, r.taken)
+        for r in session.snapshot.resources.values()
+        if isinstance(r, Overlay) and r.stays and r.path not in used and r.vm not in planned
     )
 
 

@@ -116,6 +116,14 @@ def firmware_of(vm: "Vm", image: Image) -> str:
     return _UEFI if image.boot and "bios" not in image.boot else "bios"
 
 
+def keeps(vm: "Vm", disk: "vm.Disk | None", image: Image) -> bool:
+    """Return whether `down` keeps what a guest has written to a disk."""
+    for wish in (disk.keep if disk else None, vm.keep):
+        if wish is not None:
+            return wish
+    return image.name != MICRO
+
+
 def cpu_of(vm: "Vm", image: Image, accel: str) -> str:
     """Return which CPU a guest gets; "" for the host's own, or the plainest there is."""
     return vm.cpu_model or ("" if accel == "kvm" else _LEAST_CPU.get(image.min_cpu, ""))
@@ -160,19 +168,30 @@ class _Files:
         path = f"{self._domain.home}/disk/{self._vm.name}.qcow2"
         image, wish = self._domain.image, self._vm.disk
         there = self._new.disks.get(path)
+        below, form = image.disk, image.format
+        if there and there.is_written and there.image == image.name:
+            # A newer image of that name is no reason to lose what the guest has written.
+            below, form = there.backing, there.backing_format
         size = wish.size_mib * _MIB if wish and wish.size_mib else 0
         if not size:
-            kept = there and there.backing == image.disk
-            size = there.size if there and kept else image.size
-        self.found.append(Overlay(path, size, image.disk, image.format))
+            size = there.size if there and there.backing == below else image.size
+        self.found.append(self._overlay(path, size, wish, below, form))
         cache, discard, _ = _how(wish)
-        return DomainDisk(path, "qcow2", image.disk, image.format, cache, discard)
+        return DomainDisk(path, "qcow2", below, form, cache, discard)
+
+    def _overlay(
+        self, path: str, size: int, wish: "vm.Disk | None", below: str = "", form: str = ""
+    ) -> Overlay:
+        image = self._domain.image
+        keep = keeps(self._vm, wish, image)
+        name = image.name if below else ""
+        return Overlay(path, size, below, form, keep, self._domain.plan, self._vm.name, name)
 
     def _extra(self, at: int, disk: "vm.Disk") -> DomainDisk:
         file = self._new.files.get((self._vm.name, f"disks/{at}"))
         if disk.size_mib:
             path = f"{self._domain.home}/disk/{self._vm.name}.{at + 1}.qcow2"
-            self.found.append(Overlay(path, disk.size_mib * _MIB))
+            self.found.append(self._overlay(path, disk.size_mib * _MIB, disk))
             return DomainDisk(path, "qcow2", "", "", *_how(disk))
         path = file.path if file else disk.path or disk.device or ""
         kind = "block" if disk.device else "file"

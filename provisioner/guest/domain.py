@@ -72,19 +72,31 @@ class Overlay(GuestFile):
     """A qcow2 file that is a guest's: laid over an image, or empty."""
 
     KIND: ClassVar[str] = "disk"
-    LIVE: ClassVar[frozenset[str]] = frozenset({"size"})
+    LIVE: ClassVar[frozenset[str]] = frozenset({"size", "keep"})
     TEXTS: ClassVar[Mapping[str, Text]] = {
         "size": lambda want, have: f"size is {have >> 20} MiB, want {want >> 20} MiB",
         "backing": "it lies over another image",
+        "keep": lambda want, _: f"down {'keeps' if want else 'removes'} it from now on",
     }
 
     size: int  # of the disk that the guest sees, in bytes
     backing: str = ""  # the image's file; "" for none
     backing_format: str = ""
+    keep: bool = True
+    plan: str = field(default="", compare=False)
+    vm: str = field(default="", compare=False)
+    image: str = field(default="", compare=False)  # what the plan called the image below it
+    is_written: bool = field(default=False, compare=False)  # a guest has written to it
+    taken: int = field(default=0, compare=False)  # bytes of the host's disk
+
+    @property
+    def stays(self) -> bool:
+        """Whether a guest has written what is to be kept."""
+        return self.keep and self.is_written
 
     def can_become(self, want: Self, changed: AbstractSet[str]) -> bool:
         """Return whether it only grows: a guest that got less would lose what is beyond."""
-        return changed <= self.LIVE and self.size < want.size
+        return changed <= self.LIVE and self.size <= want.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,12 @@ class FileCopy(GuestFile):
 
     source: str = field(default="", compare=False)
     digest: str = field(default="", compare=False)  # SHA-256 that the copy must have; "": any
+    keep: bool = field(default=False, compare=False)  # UEFI's variables of a disk that stays
+
+    @property
+    def stays(self) -> bool:
+        """Whether it belongs to a disk that stays."""
+        return self.keep
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.domain import StrayDomain
 from provisioner.host.drivers import drivers
-from provisioner.host.guest import agent_lookup, probes, queries
+from provisioner.host.guest import agent_lookup, host_keys, probes, queries
 from provisioner.host.guest.commands import Guests
 from provisioner.host.libvirt import domains, embedded
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import ipv6, links, rtnetlink
 from provisioner.host.network import nftables
+from provisioner.host.storage import disks
 from provisioner.host.system import file_errors, paths, plan_folders, plan_marks
 from provisioner.host.system.worker import Event, emit, limit
 from provisioner.inventory.plan_mark import PlanMark
@@ -243,9 +244,12 @@ class Machine:
         return self._libvirt.domains.terminal(naming.domain(self._plan, vm))
 
     def tidy(self) -> None:
-        """Delete the plan's own folders, after everything in them has ended."""
+        """Delete the plan's own folders, after everything in them has ended, but kept disks."""
         self._libvirt.close()
-        plan_folders.clear(self._plan)
+        kept = disks.kept(self._plan)
+        plan_folders.clear(self._plan, kept)
+        if any((path / "key.pub").exists() for path in kept):
+            host_keys.publish(paths.folder(self._plan, "keys"), self._plan)
         if self._libvirt.is_embedded:
             plan_folders.clear_root(self._plan)
         for parent in (paths.state(), paths.run()):

@@ -226,6 +226,19 @@ def _inside(header: Header, size: int) -> Iterator[VmnetError]:
             yield bad_input(f"it is cut off: its {what} would lie beyond its end", FETCH_AGAIN)
 
 
+def l1_bytes(header: Header) -> int:
+    """Return how long the L1 table is, at most what QEMU itself takes."""
+    return min(header.l1_size * 8, _MOST_L1)
+
+
+def is_written(header: Header, l1: bytes) -> bool:
+    """Return whether a disk holds anything of its own, by the bytes of its L1 table.
+
+    A table that is not whole counts as one that names something.
+    """
+    return len(l1) < l1_bytes(header) or any(l1) or bool(header.snapshots)
+
+
 def l2_tables(l1: bytes) -> list[int] | None:
     """Return the offsets of the L2 tables by the bytes of the L1 table, 0 for an absent one.
 

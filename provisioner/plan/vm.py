@@ -77,6 +77,7 @@ class Disk(Part):
     readonly: Flag = False
     cache: Annotated[Cache, word(Cache, "a way to cache")] | None = None
     discard: Flag = True
+    keep: Flag | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -138,6 +139,7 @@ class Vm(Part):
     cmdline: Command | None = None
     disk: Annotated[Disk | None, DEFAULTABLE] = None
     disks: Annotated[tuple[Disk, ...], Many] = ()
+    keep: Annotated[Flag | None, DEFAULTABLE] = None
     graphics: Annotated[Graphics, word(Graphics, "a choice of graphics"), DEFAULTABLE] = (
         Graphics.NONE
     )

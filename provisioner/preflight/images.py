@@ -83,7 +83,8 @@ def _shrinking(vm: "Vm", places: "Places", there: Mapping[str, Overlay]) -> Iter
                 f"{name} has {have.size // _MIB} MiB and would have to shrink: what the guest has "
                 "written at its end would be lost",
                 where=places.where("vms", vm.name, *path),
-                fix=f"write {have.size // _MIB}M or more; to begin anew: vmnet down, vmnet up",
+                fix=f"write {have.size // _MIB}M or more; to begin anew: vmnet down --disks, "
+                "vmnet up",
                 status=Exit.CONFLICT,
             )
 

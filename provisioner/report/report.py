@@ -7,6 +7,7 @@ from provisioner.check import isolation
 from provisioner.check.result import Finding, Result
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
+from provisioner.image.listing import size
 from provisioner.json_document import json_document
 from provisioner.network.facts import Chosen
 from provisioner.plan.checks import PING
@@ -23,6 +24,23 @@ class VmStatus:
     addresses: tuple[str, ...] = ()
     taps: tuple[str, ...] = ()  # /dev/tap<ifindex>
     guest: GuestInfo | None = None  # its own report, when it was asked for one
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDisk:
+    """A disk with what a guest has written, which stays though no guest has it now."""
+
+    vm: str
+    path: str
+    image: str  # what the plan called the image below it; "" for none
+    size: int  # in bytes, of the disk that the guest sees
+    taken: int  # of the host's disk
+
+    def __str__(self) -> str:
+        """Return a line about it, with its two sizes."""
+        name = self.path.rpartition("/")[2]
+        sizes = f"{size(self.size)}, {size(self.taken)} of them on this host's disk"
+        return f"disk {name} of {self.vm} ({sizes}): {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,7 @@ class Report:
     results: tuple[Result, ...] = ()
     findings: tuple[Finding, ...] = ()  # what concerns no single pair
     vms: tuple[VmStatus, ...] = ()
+    disks: tuple[KeptDisk, ...] = ()
     down: tuple[str, ...] = ()  # the VMs whose guests are not up, as a check has found
     consoles: tuple[tuple[str, str], ...] = ()  # of VMs that failed: name, last lines
     seconds: float = 0.0
@@ -127,6 +146,7 @@ def as_json(report: Report) -> str:
         to_do=report.to_do,
         failed=[{"step": f.step, "what": f.error.what, "fix": f.error.fix} for f in report.failed],
         vms=[_vm(vm) for vm in report.vms],
+        disks=[_disk(disk) for disk in report.disks],
         results=[_result(r) for r in report.results],
         findings=[_finding(f) for f in report.findings],
         consoles=dict(report.consoles),
@@ -156,6 +176,16 @@ def _vm(vm: VmStatus) -> dict[str, object]:
         "taps": list(vm.taps),
     }
     return entry | ({"guest": vm.guest.as_json} if vm.guest else {})
+
+
+def _disk(disk: KeptDisk) -> dict[str, object]:
+    return {
+        "vm": disk.vm,
+        "path": disk.path,
+        "image": disk.image,
+        "virtual_bytes": disk.size,
+        "host_bytes": disk.taken,
+    }
 
 
 def _result(r: Result) -> dict[str, object]:

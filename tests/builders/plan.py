@@ -13,9 +13,10 @@ KEYS = {
     "KEYS OF A NIC": "network, mode, mac, address, mtu, link, promisc, allow, spoof_guard, queues,"
     " vhost, txqueuelen",
     "KEYS OF A VM": "kernel, image, digest, memory, cpus, cpu_model, machine, boot, initrd,"
-    " cmdline, disk, disks, graphics, template, allow_xml, nics, user, ssh_keys, password_hash,"
-    " password, packages, run, files, cloud_init, ignition, ready, tpm, secure_boot, count",
-    "KEYS OF DEFAULTS": "image, memory, cpus, cpu_model, machine, boot, disk, graphics, user,"
+    " cmdline, disk, disks, keep, graphics, template, allow_xml, nics, user, ssh_keys,"
+    " password_hash, password, packages, run, files, cloud_init, ignition, ready, tpm,"
+    " secure_boot, count",
+    "KEYS OF DEFAULTS": "image, memory, cpus, cpu_model, machine, boot, disk, keep, graphics, user,"
     " ssh_keys, password_hash, packages, run, cloud_init, ready, accel, connection",
     "HOST ACCESS AND": "host access works in mode bridge only: the kernel lets nothing pass between"
     " the host and a guest of mode",

@@ -114,7 +114,7 @@ class Lab:
         finally:
             if self.snapshot() != self.before:
                 for plan in sorted(self.plans):
-                    self.start("down", "--name", plan).finished(None)
+                    self.start("down", "--name", plan, "--disks", "--yes").finished(None)
             left, before, self.before = self.snapshot(), self.before, outside
             if left != before:
                 self.evidence = self.seen()
@@ -288,7 +288,8 @@ def _swept(namespace: Path, lab: str) -> None:
         for path in Path("/", place).glob(f"{lab}*")
     }
     for plan in sorted(plans):
-        argv = [*enter, sys.executable, "-m", "provisioner", "down", "--name", plan]
+        words = ("down", "--name", plan, "--disks", "--yes")
+        argv = [*enter, sys.executable, "-m", "provisioner", *words]
         subprocess.run(argv, cwd=REPOSITORY, capture_output=True, check=False, timeout=PATIENCE_S)
     for pid in pids_in(namespace.stat().st_ino):
         with suppress(ProcessLookupError):

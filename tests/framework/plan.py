@@ -104,7 +104,7 @@ class SharedPlan:
     def end(self) -> None:
         """Take it down."""
         if self._up is not None:
-            self.lab.vmnet("down", self._up.path)
+            self.lab.vmnet("down", self._up.path, "--disks", "--yes")
             self._up = None
 
 

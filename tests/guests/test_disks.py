@@ -122,6 +122,31 @@ def test_recreate_keeps_what_a_guest_has_written(place: Place) -> None:
     ]
 
 
+def test_down_keeps_what_a_guest_has_written_until_it_is_told_otherwise(place: Place) -> None:
+    plan = brought_up(place.lab, place.text.replace("- {path:", "- 8M\n      - {path:"))
+    plan.inside("a", "echo kept > /dev/vda; sync")
+    gone = place.lab.vmnet("down", plan.path, "--json").report
+    (disk,) = gone["disks"]
+    path = plan.home / "disk/a.1.qcow2"
+    assert (disk["vm"], disk["path"], disk["virtual_bytes"]) == ("a", str(path), 64 << 20)
+    assert disk["host_bytes"] == path.stat().st_blocks * 512
+    # The other disk was never written to, and nothing else is left but the marks.
+    names = {file.name for file in plan.home.rglob("*") if file.is_file()}
+    assert names == {".vmnet", "a.1.qcow2", ".a.1.qcow2.own"}
+    again = place.lab.vmnet("down", plan.path)
+    assert "kept: disk a.1.qcow2 of a (64.0 MiB, " in again.stdout
+    assert f"vmnet down --name {plan.path.stem} --disks" in again.stdout
+    report = plan.up("--json").report
+    assert "create disk a.1.qcow2: new" not in report["done"]
+    assert plan.inside("a", "head -n 1 /dev/vda") == "kept\n"
+    refused = place.lab.vmnet("down", plan.path, "--disks", status=2)
+    assert "--yes" in refused.stderr
+    assert str(path) in refused.stderr
+    assert plan.lab.qemus()
+    place.lab.vmnet("down", plan.path, "--disks", "--yes")
+    assert not plan.home.exists()
+
+
 IGNITED = """\
 networks: {{lan: {{switch: true, subnet: 10.78.0.0/24}}}}
 vms:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import FileCopy
+from provisioner.host.storage import disks
 from provisioner.host.storage.files import FileDriver, write_whole
 from provisioner.host.system import paths
 from provisioner.text import one_line
@@ -45,7 +46,9 @@ class CopyDriver(FileDriver[FileCopy]):
 
     def found(self, plan: str) -> list[FileCopy]:
         """List the files in the plan's folder for copies."""
-        return [FileCopy(str(path)) for path in sorted(paths.folder(plan, "boot").glob("[!.]*"))]
+        found = sorted(paths.folder(plan, "boot").glob("[!.]*"))
+        kept = disks.kept(plan) if found else set()
+        return [FileCopy(str(path), keep=path in kept) for path in found]
 
     def make(self, file: FileCopy) -> None:
         """Copy a file that is still the one that was judged."""

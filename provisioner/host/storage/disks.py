@@ -1,18 +1,23 @@
 """Guests' disks: qcow2 files laid over an image, or empty."""
 
+import os
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.guest.domain import Overlay
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.storage.files import FileDriver, write_whole
-from provisioner.host.system import paths, programs
+from provisioner.host.system import paths, plan_folders, programs
 from provisioner.image import qcow2
 from provisioner.image.disk_kind import HEAD
+from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _DEADLINE_S = 60.0
 _MOST_PATH = 1023
+_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,12 @@ class DiskDriver(FileDriver[Overlay]):
     def found(self, plan: str) -> list[Overlay]:
         """List the files in the plan's folder for disks."""
         return [_read(path) for path in sorted(paths.folder(plan, "disk").glob("*.qcow2"))]
+
+    def record(self, file: Overlay) -> Mapping[str, object]:
+        """Return whose disk it is, over which image, since when, and whether it is to be kept."""
+        made = int(time.time())
+        of = {"plan": file.plan, "vm": file.vm, "image": file.image}
+        return {**of, "made": made, "keep": file.keep}
 
     def make(self, file: Overlay) -> None:
         """Create a disk, empty or over an image; VmnetError when there is no room.
@@ -40,7 +51,12 @@ class DiskDriver(FileDriver[Overlay]):
         )
 
     def update(self, file: Overlay) -> None:
-        """Let a disk grow, through the guest that runs on it if one does."""
+        """Let a disk grow, through the guest that runs on it if one does; record what it is for."""
+        have = _read(Path(file.path))
+        if have.keep != file.keep:
+            plan_folders.write_record(Path(file.path), {"keep": file.keep})
+        if have.size == file.size:
+            return
         if self.libvirt and (user := self.libvirt.user_of(file.path)):
             self.libvirt.domains.resize(user, file.path, file.size)
         else:
@@ -54,13 +70,31 @@ def _qemu_img(command: str, *words: str, fix: str) -> None:
 
 def _read(path: Path) -> Overlay:
     """Return the disk in a file, of size 0 if it is not a disk as `make` makes them."""
+    size, below, form, taken, is_written = 0, "", "", 0, False
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
+            found = os.fstat(file.fileno())
+            taken, is_written = found.st_blocks * _BLOCK, found.st_size > 0
+            if header := qcow2.read(head):
+                size, form = header.virtual_size, qcow2.backing_format(head)
+                below = one_line(qcow2.backing(head), _MOST_PATH)
+                l1 = os.pread(file.fileno(), qcow2.l1_bytes(header), header.l1_offset)
+                is_written = qcow2.is_written(header, l1)
     except OSError:
-        head = b""
-    header = qcow2.read(head)
-    if header is None:
-        return Overlay(str(path), 0)
-    below = one_line(qcow2.backing(head), _MOST_PATH)
-    return Overlay(str(path), header.virtual_size, below, qcow2.backing_format(head))
+        pass
+    of = plan_folders.record(path)
+    vm = of.vm or path.name.partition(".")[0]
+    return Overlay(str(path), size, below, form, of.keep, of.plan, vm, of.image, is_written, taken)
+
+
+def kept(plan: str) -> set[Path]:
+    """Return what stays when a plan goes: disks, and what their guests are the same ones by."""
+    home = paths.home(plan)
+    if not plan_folders.is_marked(home, plan):
+        return set()
+    disks = [disk for disk in DiskDriver().observe(Look(plan)) if disk.stays]
+    out = {Path(disk.path) for disk in disks}
+    for vm in {disk.vm for disk in disks}:
+        out |= {home / "boot" / f"{vm}.nvram", home / "keys" / vm}
+    return out | {home / "known_hosts"} if out else out

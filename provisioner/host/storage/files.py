@@ -6,7 +6,7 @@ read: 0600, and given to the user that QEMU runs as.
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
@@ -36,6 +36,11 @@ class FileDriver(ABC, Generic[_F]):
     def make(self, file: _F) -> None:
         """Make a file, whole or not at all. Raises OSError or VmnetError."""
 
+    def record(self, file: _F) -> Mapping[str, object]:
+        """Return what stands beside the file."""
+        del file
+        return {}
+
     def observe(self, look: Look) -> list[_F]:
         """List those that vmnet marked when it made them, in a folder that it made too."""
         found = self.found(look.plan) if look.has_home else ()
@@ -45,7 +50,7 @@ class FileDriver(ABC, Generic[_F]):
         """Make a file: the whole of it under its name, or nothing. Raises VmnetError."""
         path = Path(file.path)
         try:
-            plan_folders.own(path)
+            plan_folders.own(path, self.record(file))
             self.make(file)
         except OSError as error:
             raise file_errors.converted(error, self.DOING, path) from error

@@ -1,20 +1,22 @@
 """The folders and files of one plan: marked when vmnet makes them, and only then taken away.
 
 A folder holds a file `.vmnet` (plan_marks.py) from its first moment: it is made under another name
-and renamed. A file NAME that a guest or a server uses has an empty `.NAME.own` beside it,
-which is made before it.
+and renamed. A file NAME that a guest or a server uses has a `.NAME.own` beside it, which
+is made before it: empty, or a `FileRecord` as JSON.
 """
 
+import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.system import file_errors, paths, plan_marks
+from provisioner.host.system import file_errors, paths, plan_marks, whole_files
 from provisioner.host.system.plan_marks import MARK
 from provisioner.inventory.plan_mark import PlanMark
 from provisioner.network import dnsmasq
@@ -27,6 +29,18 @@ _MARKS: Final = frozenset({MARK, f"{MARK}.part"})
 _ROOT: Final = ("etc", "cache", "lib", "log", "run")
 _PAIR: Final = frozenset({"key", "key.pub"})
 _OWN: Final = ".own"
+_MOST_RECORD: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What stands in the mark beside a file of a guest's; an older vmnet has left it empty."""
+
+    plan: str = ""
+    vm: str = ""
+    image: str = ""  # what the plan called the image below a disk
+    made: int = 0  # in seconds since 1970
+    keep: bool = True  # what a guest has written is kept where nothing else is known
 
 
 def is_marked(folder: Path, plan: str) -> bool:
@@ -66,9 +80,14 @@ def make(folder: Path, plan: str, mark: PlanMark | None = None) -> None:
         raise file_errors.converted(error, "cannot make the folder", folder) from error
 
 
-def own(path: Path) -> None:
-    """Mark a file as vmnet's before it is made. Raises OSError; VmnetError when one is there."""
+def own(path: Path, values: Mapping[str, object] | None = None) -> None:
+    """Mark a file as vmnet's before it is made, with the values of its record.
+
+    Raises OSError; VmnetError when one is there.
+    """
     if is_own(path):
+        if values:
+            write_record(path, values)
         return
     if os.path.lexists(path):
         raise VmnetError(
@@ -77,7 +96,33 @@ def own(path: Path) -> None:
             status=Exit.CONFLICT,
         )
     paths.make(path.parent)
-    _mark(path).touch(0o600)
+    _mark(path).touch(0o600)  # first: its own draft is known by it
+    if values:
+        write_record(path, values)
+
+
+def record(path: Path) -> FileRecord:
+    """Return what was recorded of a file when it was made; what cannot be read is left out."""
+    found = _recorded(path)
+    text = {key: one_line(str(found.get(key, ""))) for key in ("plan", "vm", "image")}
+    made, keep = found.get("made", 0), found.get("keep", True)
+    return FileRecord(**text, made=made if isinstance(made, int) else 0, keep=keep is not False)
+
+
+def write_record(path: Path, values: Mapping[str, object]) -> None:
+    """Change values of the record of a file; the others stay. Raises OSError."""
+    found = _recorded(path)
+    if found != (changed := {**found, **values}):
+        whole_files.write_secret(_mark(path), json.dumps(changed).encode())
+
+
+def _recorded(path: Path) -> dict[str, object]:
+    try:
+        with _mark(path).open("rb") as file:
+            found = json.loads(file.read(_MOST_RECORD) or b"{}")
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def is_own(path: Path) -> bool:
@@ -93,14 +138,17 @@ def disown(path: Path) -> None:
 def drafts(home: Path) -> Iterator[Path]:
     """Return the drafts that a run left which was killed while it made a file."""
     for place in _OWNED:
-        for draft in sorted((home / place).glob(".*.part")):
+        for draft in sorted((home / place).glob(".*.part")):  # of a file, or of its mark
             if is_own(draft.with_name(_drafted(draft.name))):
                 yield draft
 
 
 def _drafted(name: str) -> str:
     """Return of which file of ours a draft is; a console log has a second file, LOG.1."""
-    return name.removeprefix(".").removesuffix(".part").removesuffix(".1")
+    own = name.removeprefix(".").removesuffix(".part")
+    if own.endswith(_OWN):  # the draft of its mark
+        return own.removeprefix(".").removesuffix(_OWN)
+    return own.removesuffix(".1")
 
 
 def foreign(plan: str) -> Iterator[Path]:
@@ -116,11 +164,11 @@ def foreign(plan: str) -> Iterator[Path]:
             yield path
 
 
-def clear(plan: str) -> None:
+def clear(plan: str, kept: Collection[Path] = ()) -> None:
     """Remove a plan's own folder, known names only, when all that it was made for has ended.
 
     A folder without vmnet's mark stays as it is, and so does whatever vmnet does not know in one
-    that has it.
+    that has it, and what is in `kept`, with its mark.
     """
     home = paths.home(plan)
     _retire(_draft(home))
@@ -129,11 +177,13 @@ def clear(plan: str) -> None:
     for place in _FOLDERS:
         known = [x for x in _below(home / place) if place != "node" and _is_known(x)]
         for path in sorted(known, key=lambda x: x.suffix == _OWN):  # a mark after its file
-            _remove(path)
+            if not {path, path.with_name(_drafted(path.name))} & {*kept}:
+                _remove(path)
         with suppress(OSError):
             (home / place).rmdir()
     for name in _FILES - {MARK}:
-        (home / name).unlink(missing_ok=True)
+        if home / name not in kept:
+            (home / name).unlink(missing_ok=True)
     if _names(home) == {MARK}:
         _put_away(home)
 

@@ -17,5 +17,5 @@ name: on-{naming.digest(uplink, size=3)}
 networks:
   lan: {{uplink: {json.dumps(uplink)}, mode: {json.dumps(mode)}, {addresses}}}
 vms:
-  vm: {{count: {count}, image: {json.dumps(image)}, nics: [lan]}}
+  vm: {{count: {count}, image: {json.dumps(image)}, keep: false, nics: [lan]}}
 """

@@ -128,6 +128,12 @@ def _extra_disk(path: Path, disk: Disk) -> Iterator[Problem]:
             "the format of a file is never guessed from its bytes: a guest may have written them",
             "write format: raw or format: qcow2",
         )
+    if disk.keep is not None and (disk.path or disk.device):
+        yield Problem(
+            (*path, "keep"),
+            "a file or a device of yours is never removed, whatever keep says",
+            "leave keep out",
+        )
     if disk.device and disk.format == DiskFormat.QCOW2:
         yield Problem((*path, "format"), "a device is raw", "leave format out")
 

@@ -1,6 +1,9 @@
 """What a guest boots and which disks it has, from the plan, the image and what is there."""
 
 from dataclasses import replace
+from typing import TypeVar
+
+import pytest
 
 from provisioner.guest.boot import BootFile, Loader, New
 from provisioner.guest.domain import Domain, DomainDisk, FileCopy, Image, Overlay, Seed
@@ -12,6 +15,7 @@ from provisioner.reconcile.desired import desired
 from provisioner.reconcile.diff import diff
 from provisioner.resource import Key, Resource
 
+R = TypeVar("R", bound=Resource)
 GIB = 1 << 30
 DEBIAN = Image(
     name="debian-12",
@@ -40,7 +44,7 @@ def domain(resources: dict[Key, Resource]) -> Domain:
     return next(r for r in resources.values() if isinstance(r, Domain))
 
 
-def of_kind(resources: dict[Key, Resource], kind: type[Resource]) -> list[Resource]:
+def of_kind(resources: dict[Key, Resource], kind: type[R]) -> list[R]:
     return [r for r in resources.values() if isinstance(r, kind)]
 
 
@@ -93,6 +97,38 @@ def test_another_image_under_the_same_name_waits_for_recreate() -> None:
     anew = wanted("image: debian-12", newer)
     have = kept | {("seed", str(old.seed)): Seed(str(old.seed))}
     assert "delete disk web.qcow2: it lies over another image" in map(str, diff(anew, have))
+
+
+def test_a_newer_image_of_the_name_takes_no_disk_that_a_guest_has_written_to() -> None:
+    newer = replace(DEBIAN, disk="/var/lib/vmnet/.images/sha256-bb")
+    there = Overlay(DISK, 9 * GIB, DEBIAN.disk, "qcow2", image="debian-12", is_written=True)
+    made = wanted("image: debian-12", newer, disks={DISK: there})
+    assert of_kind(made, Overlay) == [there]
+    assert domain(made).disks[0].backing == DEBIAN.disk
+    other = replace(newer, name="debian-13")
+    (anew,) = of_kind(wanted("image: debian-13", other, disks={DISK: there}), Overlay)
+    assert (anew.backing, anew.image, anew.size) == (newer.disk, "debian-13", newer.size)
+
+
+@pytest.mark.parametrize(
+    ("vm", "kept"),
+    [
+        ("image: debian-12, disks: [1G]", [True, True]),
+        ("image: debian-12, disks: [1G], keep: false", [False, False]),
+        ("image: debian-12, keep: false, disk: {keep: true}, disks: [1G]", [True, False]),
+        ("image: debian-12, disks: [{size: 1G, keep: false}]", [True, False]),
+        ("disks: [1G]", [False]),
+        ("disks: [1G], keep: true", [True]),
+        ("disks: [{size: 1G, keep: true}]", [True]),
+    ],
+)
+def test_what_down_keeps_is_said_by_the_disk_then_by_the_vm_then_by_the_image(
+    vm: str, kept: list[bool]
+) -> None:
+    image = DEBIAN if "debian" in vm else replace(DEBIAN, name="micro", disk="", cloud_init=False)
+    made = of_kind(wanted(vm, image), Overlay)
+    assert [disk.keep for disk in made] == kept
+    assert {disk.vm for disk in made} == {"web"}
 
 
 def test_another_image_by_name_is_a_change() -> None:

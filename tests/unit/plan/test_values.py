@@ -200,9 +200,12 @@ disks: [{device: /dev/../etc/shadow}]
 disks: [{device: /dev/sdb, format: qcow2}]
 -> 4:57 a device is raw
 -> fix: leave format out
+disks: [{path: /x/y, format: raw, keep: true}]
+-> 4:62 a file or a device of yours is never removed, whatever keep says
+-> fix: leave keep out
 disks: [{sice: 1G}]
 -> 4:31 unknown key "sice"
--> fix: did you mean "size"? known keys: size, path, device, format, readonly, cache, discard
+-> fix: did you mean "size"? known keys: size, path, device, format, readonly, cache, discard, keep
 password_hash: hunter2
 -> 4:37 this is not a password's hash
 -> fix: make one, and quote it: openssl passwd -6

@@ -89,7 +89,7 @@ def test_a_disk_that_would_shrink_keeps_what_the_guest_has_written() -> None:
         "has 20480 MiB and would have to shrink: what the guest has written at its end would be "
         "lost"
     )
-    fix = "write 20480M or more; to begin anew: vmnet down, vmnet up"
+    fix = "write 20480M or more; to begin anew: vmnet down --disks, vmnet up"
     assert told("image: debian-12, disk: 10G, disks: [5G]", there=there) == [
         (f"p:3:50: web.qcow2 {lost}", fix, Exit.CONFLICT),
         (f"p:3:63: web.1.qcow2 {lost}", fix, Exit.CONFLICT),

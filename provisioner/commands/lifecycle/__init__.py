@@ -1,0 +1,1 @@
+"""The life of guests: taken away, stopped, started."""

@@ -1,0 +1,66 @@
+"""down: everything of a plan goes, but what its guests have written and is to be kept."""
+
+from dataclasses import replace
+
+from provisioner.commands.session import begun
+from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
+from provisioner.commands.up import performed, reported
+from provisioner.guest.domain import FileCopy, Overlay
+from provisioner.host.network import reservations
+from provisioner.host.storage.disks import DiskDriver
+from provisioner.host.system import paths, plan_folders
+from provisioner.network import nftables
+from provisioner.reconcile.desired import named
+from provisioner.reconcile.diff import diff
+from provisioner.reconcile.resources import Look
+from provisioner.report.report import KeptDisk, Report
+from provisioner.resource import Resource, Resources
+from provisioner.text import one_line
+
+
+def down(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
+    """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
+    with begun(target, run) as session:
+        reservations.forget(target.name)  # of an up that was killed
+        found = _without(session.snapshot.resources, run.doomed)
+        if isinstance(target, PlanTarget):
+            found = named(target.plan, found)
+        steps = diff({}, found)
+        outcome = performed(session, steps, {})
+        for family, name in session.snapshot.facts.firewall.namesakes:
+            if name.startswith(nftables.prefix(target.name)):
+                table = f"the nftables table {one_line(name)} ({family})"
+                run.tell(f"left alone: {table} is not vmnet's")
+        left = diff({}, _without(session.look().resources, run.doomed))
+        return reported(session, outcome, left)
+
+
+def written_disks(plan: str) -> list[KeptDisk]:
+    """Return the disks of a plan that guests have written to, whether they are kept or not."""
+    if not plan_folders.is_marked(paths.home(plan), plan):
+        return []
+    return [
+        KeptDisk(disk.vm, disk.path, disk.image, disk.size, disk.taken)
+        for disk in DiskDriver().observe(Look(plan))
+        if disk.is_written
+    ]
+
+
+def _without(found: Resources, doomed: frozenset[str] | None) -> Resources:
+    """Return what is there, with nothing to be kept of the disks in `doomed`: None means all."""
+    goes = {
+        r.path
+        for r in found.values()
+        if isinstance(r, Overlay) and (doomed is None or r.path in doomed)
+    }
+    staying = {
+        r.vm for r in found.values() if isinstance(r, Overlay) and r.stays and r.path not in goes
+    }
+
+    def now(r: Resource) -> Resource:
+        if isinstance(r, Overlay) and r.path in goes:
+            return replace(r, keep=False)
+        vm = r.path.rpartition("/")[2].removesuffix(".nvram") if isinstance(r, FileCopy) else ""
+        return replace(r, keep=vm in staying) if isinstance(r, FileCopy) else r
+
+    return {k: now(r) for k, r in found.items()}
