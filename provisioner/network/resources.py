@@ -215,6 +215,9 @@ class Dhcp(Resource):
     KIND: ClassVar[str] = "dhcp"
     TEXTS: ClassVar[Mapping[str, Text]] = {
         "alive": "it has ended or is stopped",
+        "device": lambda want, have: (
+            f"device is {have}, want {want}" if have else "its files are gone"
+        ),
         **changed("config"),
     }
 

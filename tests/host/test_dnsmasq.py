@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -23,6 +24,7 @@ from provisioner.network.resources import Dhcp, Switch
 from provisioner.plan.load.loader import load
 from provisioner.reconcile.resources import Look
 from tests.builders.addresses import interfaces
+from tests.framework.lab import until
 from tests.host_tools.namespace import ip
 
 PLAN = """\
@@ -96,6 +98,7 @@ def test_one_that_is_stopped_is_noticed_and_started_anew(served: Dhcp) -> None:
     dnsmasq.create(served)
     own = pid_of(served)
     os.kill(own, signal.SIGSTOP)
+    until(lambda: ") T " in Path(f"/proc/{own}/stat").read_text(), "it is stopped")
     assert dnsmasq.observe(Look("lab")) == [replace(served, alive=False)]
     dnsmasq.create(served)
     assert dnsmasq.observe(Look("lab")) == [served]
@@ -120,6 +123,34 @@ def test_it_starts_anew_with_its_switch_and_ends_no_other(served: Dhcp) -> None:
     assert dnsmasq.observe(Look("lab")) == [here]
 
 
+@pytest.mark.parametrize("lost", [".pid", ".conf", ""])
+def test_it_is_found_and_ended_without_its_files(served: Dhcp, lost: str) -> None:
+    dnsmasq.create(served)
+    own, config = pid_of(served), Path(served.config)
+    if lost:
+        config.with_suffix(lost).unlink()
+    else:
+        shutil.rmtree(paths.home("lab"))
+    found = served if lost == ".pid" else replace(served, device="")
+    assert dnsmasq.observe(Look("lab")) == [found]
+    dnsmasq.create(served)
+    assert pid_of(served) != own
+    assert dnsmasq.observe(Look("lab")) == [served]
+    config.with_suffix(".pid").unlink()
+    dnsmasq.delete(served)
+    assert dnsmasq.observe(Look("lab")) == []
+
+
+def test_another_plans_server_and_programs_with_its_words_are_left_alone(served: Dhcp) -> None:
+    dnsmasq.create(served)
+    assert dnsmasq.observe(Look("la")) == []
+    word = f"--conf-file={served.config}"
+    with subprocess.Popen(["sh", "-c", "read x", "dnsmasq", word], stdin=subprocess.PIPE) as other:
+        dnsmasq.delete(served)
+        assert other.poll() is None
+        other.kill()
+
+
 def test_a_stranger_with_its_number_is_left_alone(served: Dhcp) -> None:
     dnsmasq.create(served)
     own = pid_of(served)
@@ -128,7 +159,7 @@ def test_a_stranger_with_its_number_is_left_alone(served: Dhcp) -> None:
         dnsmasq.delete(served)
         assert stranger.poll() is None
         stranger.kill()
-    os.kill(own, signal.SIGTERM)
+    assert not Path(f"/proc/{own}").exists() or "Z" in Path(f"/proc/{own}/stat").read_text()
 
 
 def test_nothing_is_left_of_it(served: Dhcp) -> None:

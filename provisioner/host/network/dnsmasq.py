@@ -1,4 +1,4 @@
-"""The dnsmasq of each switch with DHCP: found by its files, proved by its process, then signalled.
+"""The dnsmasq of each switch with DHCP: found in /proc by its configuration, then signalled.
 
 It goes into the background when it really serves (dnsmasq(8): the parent ends when the child has
 bound its sockets), so the end of the program that was started is the event to wait for.
@@ -8,8 +8,7 @@ import errno
 import os
 import select
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,17 +23,24 @@ _PATIENCE_S = 20
 
 
 def observe(look: Look) -> list[Dhcp]:
-    """List the servers of a plan; one whose process has ended or is stopped is not `alive`."""
+    """List the servers of a plan; one whose process has ended or is stopped is not `alive`.
+
+    One that runs on without its files is found too.
+    """
     folder = _folder(look.plan)
+    running = _running(folder)
+    written = set(folder.glob("*.conf")) if look.has_home else set()
     found = []
-    for config in sorted(folder.glob("*.conf")) if look.has_home else ():
+    for config in sorted({x for x in written if plan_folders.is_own(x)} | running.keys()):
         network = texts.network_of(config.name)
-        if not network or not plan_folders.is_own(config):
+        if not network:
             continue
-        device = texts.device_of(config.read_text(encoding="ascii", errors="replace"))
-        with _process(config) as process:
-            alive = process is not None and not _is_stopped(config)
-            found.append(Dhcp(network, device, str(config), alive=alive))
+        try:
+            text = config.read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            text = ""
+        alive = not all(map(_is_stopped, running.get(config, ())))
+        found.append(Dhcp(network, texts.device_of(text), str(config), alive=alive))
     return found
 
 
@@ -134,9 +140,22 @@ def _word(config: Path) -> str:
 
 
 def _end(config: Path) -> None:
-    """End the process that serves by this configuration, if there is one, and wait for its end."""
-    with _process(config) as process:
-        if process is None:
+    """End the processes that serve this configuration's network, if there are, and await it."""
+    network = texts.network_of(config.name)
+    running = _running(config.parent)
+    for other, pids in running.items():
+        for pid in pids if texts.network_of(other.name) == network else ():
+            _end_process(pid, other)
+
+
+def _end_process(pid: int, config: Path) -> None:
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        # Once it is proved, its number cannot become another's while the descriptor is open.
+        if _served_by(pid, config.parent) != config:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
@@ -147,46 +166,46 @@ def _end(config: Path) -> None:
             # A pidfd becomes readable when its process has ended (pidfd_open(2)).
             if select.select([process], [], [], _PATIENCE_S / 2)[0]:
                 return
+    finally:
+        os.close(process)
     raise VmnetError(
         f"the dnsmasq of {config.name} does not end", fix="look at it: ps -C dnsmasq -o pid,args"
     )
 
 
-@contextmanager
-def _process(config: Path) -> Iterator[int | None]:
-    """Open the process that serves by this configuration; None when there is none.
-
-    Once it is proved, its number cannot become another's while the descriptor is open.
-    """
+def _is_stopped(pid: int) -> bool:
     try:
-        pid = _pid(config)
-        process = os.pidfd_open(pid)
-    except (OSError, ValueError):
-        yield None
-        return
-    try:
-        yield process if _serves(pid, config) else None
-    finally:
-        os.close(process)
-
-
-def _pid(config: Path) -> int:
-    return int(_pid_file(config).read_text(encoding="ascii"))
-
-
-def _is_stopped(config: Path) -> bool:
-    try:
-        stat = Path(f"/proc/{_pid(config)}/stat").read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError):
-        return False
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True  # it has just ended
     return stat.rpartition(")")[2].split()[:1] == ["T"]
 
 
-def _serves(pid: int, config: Path) -> bool:
-    """Prove by its command line and its network namespace that a process is ours."""
+def _running(folder: Path) -> dict[Path, list[int]]:
+    """Return the processes that serve by configurations in a folder.
+
+    Not by their pid files: one is written some time after the process has been started, and can be
+    lost.
+    """
+    found: dict[Path, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal() and (config := _served_by(int(entry.name), folder)):
+            found.setdefault(config, []).append(int(entry.name))
+    return found
+
+
+def _served_by(pid: int, folder: Path) -> Path | None:
+    """Return by which configuration in a folder a process serves; None when it is not ours.
+
+    It is proved by its name, its command line and its network namespace.
+    """
+    process, prefix = Path("/proc", str(pid)), os.fsencode(_word(folder)) + b"/"
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        here, there = (Path(f"/proc/{x}/ns/net").stat().st_ino for x in ("thread-self", pid))
+        if (process / "comm").read_bytes() != b"dnsmasq\n":
+            return None
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        here, there = (Path("/proc", x, "ns/net").stat().st_ino for x in ("thread-self", str(pid)))
     except OSError:
-        return False
-    return os.fsencode(_word(config)) in words and here == there
+        return None
+    names = [word.removeprefix(prefix) for word in words if word.startswith(prefix)]
+    return folder / os.fsdecode(names[0]) if len(names) == 1 and here == there else None
