@@ -12,9 +12,11 @@ from provisioner.cli.options import (
     AllowFile,
     Connection,
     File,
+    Grace,
     Json,
     LockTimeout,
     Name,
+    Now,
     Plan,
     Sets,
     Timeout,
@@ -87,6 +89,8 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
         bool, typer.Option("--disks", help="Remove the disks too, with what guests have written.")
     ] = False,
     yes: Yes = False,
+    now: Now = False,
+    timeout: Grace = 30.0,
     connection: Connection = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
@@ -97,7 +101,8 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
 
         target = _target(name, file or plan, sets, connection)
         doomed = _doomed(target.name, yes=yes) if disks else frozenset()
-        run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout, doomed=doomed)
+        run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
+        run = replace(run, doomed=doomed, grace_s=0 if now else timeout)
         _end(reported(down, target, run), json=json)
 
 

@@ -46,6 +46,11 @@ Timeout = Annotated[
         show_default="120 for the guests; 600 with cloud-init",
     ),
 ]
+Grace = Annotated[
+    float,
+    typer.Option("--timeout", help="Seconds that guests have to shut down.", min=0),
+]
+Now = Annotated[bool, typer.Option("--now", help="End guests without letting them shut down.")]
 GuestTimeout = Annotated[float, typer.Option(help="Seconds to wait for the guest.", min=1)]
 Identity = Annotated[
     Path | None, typer.Option("--identity", "-i", help="The private key, instead of your own.")

@@ -19,7 +19,7 @@ class Outcome:
 
 def execute(
     steps: Iterable[Step],
-    perform: Callable[[Step], None],
+    perform: Callable[[Step], object],
     tell: Callable[[Step, VmnetError | None], None] = lambda _step, _error: None,
     jobs: int = 16,
 ) -> Outcome:

@@ -34,6 +34,7 @@ class CommandRun:
     pairs: str = "all"  # or "sample": a part of them that touches every guest
     idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
     wide: bool = False  # the guests are asked about themselves
+    grace_s: float = 30.0  # that guests with disks, or that are stopped, have to shut down
     doomed: frozenset[str] | None = frozenset()  # disks that down removes; None means all
 
 

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 
 _STEP_S = 2.0  # that each step has, however late it begins
+_GRACE_S = 120.0  # of shutting down that a step has room for by itself
+_END_S = 60.0  # that a step has beyond that
+_JOBS = 16
+_ENDS = frozenset({Verb.DELETE, Verb.STOP})  # guests that do not shut down wait side by side
 
 
 def up(target: PlanTarget, run: CommandRun) -> Report:
@@ -158,7 +162,11 @@ def performed(
         xml = xmls.get(step.resource.key, "")
         # What is left may be nothing: host.deadline gives each wait its least.
         within_s = None if end is None else max(_STEP_S, end - time.monotonic())
-        session.worker.within(within_s).do(MACHINE.perform, step, xml)
+        grace_s = session.run.grace_s
+        if within_s is None and grace_s > _GRACE_S:
+            within_s = grace_s + _END_S
+        if said := session.worker.within(within_s).do(MACHINE.perform, step, xml, grace_s):
+            session.tell(f"warning: {said}")
 
     ended = 0
     session.run.count(lambda: f"{ended} of {len(steps)} steps are done")
@@ -168,7 +176,8 @@ def performed(
         ended += 1
         session.tell(f"{step}" if error is None else f"FAILED {step}: {error.what}")
 
-    return execute(steps, perform, tell)
+    ends = sum(isinstance(s.resource, Domain) and s.verb in _ENDS for s in steps)
+    return execute(steps, perform, tell, jobs=max(_JOBS, ends))
 
 
 def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report:

@@ -229,6 +229,11 @@ class Domain(Resource):
     home: str = field(default="", compare=False)  # the folder of the plan's files
 
     @property
+    def can_write(self) -> bool:
+        """Whether it has a disk that it may have written to, and must be let shut down."""
+        return any(not disk.readonly for disk in self.disks)
+
+    @property
     def possible_cpus(self) -> int:
         """How many vCPUs the machine has room for: under TCG two at least.
 

@@ -1,5 +1,10 @@
-"""The driver of domains: guests started, changed while they run, and ended. Runs in the worker."""
+"""The driver of domains: guests started, changed while they run, shut down, and ended.
 
+Runs in the worker.
+"""
+
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,24 +18,30 @@ from provisioner.host.guest.commands import Guests
 from provisioner.host.libvirt import qemu_process
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import links
-from provisioner.host.network import tap_node
+from provisioner.host.network import macvtap, tap_node
 from provisioner.host.system import deadline, file_errors, paths, plan_folders
 from provisioner.plan.nic_settings import DEFAULT_MTU
 from provisioner.reconcile.resources import Look
 
 _AGENT_S = 30.0
+_ASKED_BY_AGENT = 0.5  # the share of its time after which the power button is pressed too
+Wait = Callable[[str, float], bool]
+"""Waits for something of a VM for so many seconds; returns whether it has come."""
 
 
 @dataclass(frozen=True, slots=True)
 class DomainDriver:
     """The driver of domains.
 
-    `xml` is what one is created from; `await_agent(vm, seconds)` waits for a guest's agent.
+    `xml` is what one is created from; `await_agent` waits for a guest's agent, `await_end` for its
+    end. A guest that is to end has `grace_s` seconds to shut down; with none it is not asked to.
     """
 
     libvirt: LibvirtSession
     xml: str = ""
-    await_agent: Callable[[str, float], bool] = lambda _vm, _within_s: False
+    await_agent: Wait = lambda _vm, _within_s: False
+    await_end: Wait = lambda _vm, _within_s: False
+    grace_s: float = 0.0
 
     def observe(self, look: Look) -> Sequence[Domain]:
         """List the plan's domains that run."""
@@ -76,8 +87,55 @@ class DomainDriver:
 
     def delete(self, domain: Domain) -> None:
         """End a guest and remove its console log; one that has ended already is fine."""
-        self.libvirt.domains.destroy(domain)
+        self.end(domain)
+
+    def end(self, domain: Domain) -> str:
+        """End a guest and remove its console log; one that has ended already is fine.
+
+        One that may have written to a disk is let shut down first. Returns what went wrong.
+        """
+        said = self._ended(domain) if domain.can_write else self._cut_off(domain)
         console_log.remove(Path(domain.console))
+        return said
+
+    def stop(self, domain: Domain) -> str:
+        """Shut a guest down; its devices, files and log stay. One that has ended already is fine.
+
+        Frames for a macvtap that nobody has open would go to the host's own stack, so they are
+        set down. Returns what went wrong. Raises VmnetError or OSError.
+        """
+        said = self._ended(domain)
+        for nic in domain.nics:
+            if not nic.granted and links.index_of(nic.link):
+                macvtap.plug(nic.link, up=False)
+        if plan_folders.is_own(Path(domain.console)):
+            plan_folders.write_record(Path(domain.console), {"stopped": int(time.time())})
+        return said
+
+    def _ended(self, domain: Domain) -> str:
+        """Let a guest shut down: by its agent, by its power button; in the end without it."""
+        grace_s = deadline.left_s(self.grace_s) if self.grace_s > 0 else 0.0
+        if not grace_s:
+            return self._cut_off(domain)
+        ask = self.libvirt.domains.ask_to_shut_down
+        end = time.monotonic() + grace_s
+        # libvirt answers when QEMU does, or the agent: neither has to.
+        _aside(lambda: ask(domain.name, self.libvirt.pid_file(domain.name), by_agent=True))
+        if self.await_end(domain.vm, grace_s * _ASKED_BY_AGENT):
+            return ""
+        _aside(lambda: ask(domain.name, self.libvirt.pid_file(domain.name), by_agent=False))
+        if self.await_end(domain.vm, end - time.monotonic()):
+            return ""
+        self._cut_off(domain)
+        return f"{domain.vm} has not shut down within {grace_s:g} s, and was ended"
+
+    def _cut_off(self, domain: Domain) -> str:
+        self.libvirt.domains.destroy(domain)
+        return ""
+
+
+def _aside(ask: Callable[[], None]) -> None:
+    threading.Thread(target=ask, daemon=True, name="shutdown").start()
 
 
 def _prove(nics: Sequence[DomainNic]) -> None:

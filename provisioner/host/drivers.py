@@ -4,7 +4,7 @@ Runs in the worker. A driver is found by the class of the resource; that every k
 is held by a test.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -85,6 +85,7 @@ class Drivers:
 
     makers: dict[type[Resource], Maker[Any]]
     others: dict[type[Resource], Driver[Any]]
+    guests: DomainDriver
 
     def observe(self, look: Look) -> list[Resource]:
         """List everything that vmnet made for a plan, or has left; reads only."""
@@ -92,21 +93,28 @@ class Drivers:
         every = {id(each): each for each in (*self.others.values(), *self.makers.values())}
         return [resource for driver in every.values() for resource in driver.observe(look)]
 
-    def perform(self, step: Step) -> None:
+    def perform(self, step: Step) -> str:
         """Do one step: the whole of it, or nothing that anybody would recognise.
 
-        Raises VmnetError or OSError.
+        Returns what is to be said about how it was done, mostly nothing. Raises VmnetError or
+        OSError.
         """
         kind = type(step.resource)
+        if isinstance(step.resource, Domain) and step.verb in {Verb.STOP, Verb.DELETE}:
+            stops = step.verb is Verb.STOP
+            return (self.guests.stop if stops else self.guests.end)(step.resource)
         match step.verb:
             case Verb.CREATE:
                 self._create(step.resource)
             case Verb.UPDATE:
                 self.makers[kind].update(step.resource)
+            case Verb.STOP:
+                pass  # only guests run
             case Verb.DELETE if step.together:
                 _delete_all([step.resource, *step.together])
             case Verb.DELETE:
                 (self.makers | self.others)[kind].delete(step.resource)
+        return ""
 
     def _create(self, resource: Resource) -> None:
         try:
@@ -118,19 +126,14 @@ class Drivers:
 
 
 def drivers(
-    libvirt: LibvirtSession,
-    owner: Owner | None = None,
-    xml: str = "",
-    await_agent: Callable[[str, float], bool] = lambda _vm, _within_s: False,
+    libvirt: LibvirtSession, owner: Owner | None = None, guests: DomainDriver | None = None
 ) -> Drivers:
-    """Return the table; `owner` is who QEMU runs as, where it has to own what it opens.
-
-    `xml` is what a domain is created from; `await_agent` is as for `DomainDriver`.
-    """
+    """Return the table; `owner` is who QEMU runs as, where it has to own what it opens."""
+    guests = guests or DomainDriver(libvirt)
     return Drivers(
         dict(
             [
-                _maker(Domain, DomainDriver(libvirt, xml, await_agent)),
+                _maker(Domain, guests),
                 _maker(Switch, switch),
                 _maker(Vlan, vlan),
                 _maker(HostAccess, host_access),
@@ -153,6 +156,7 @@ def drivers(
                 _other(Impaired, impairment),
             ]
         ),
+        guests,
     )
 
 

@@ -16,6 +16,7 @@ from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.domain import StrayDomain
+from provisioner.host.domain import DomainDriver
 from provisioner.host.drivers import drivers
 from provisioner.host.guest import agent_lookup, host_keys, probes, queries
 from provisioner.host.guest.commands import Guests
@@ -126,18 +127,19 @@ class Machine:
 
     # A disk has 60 s of these, a guest that is given new addresses 70 s.
     @limit(180.0, "a step was not done")
-    def perform(self, step: Step, xml: str = "") -> None:
+    def perform(self, step: Step, xml: str = "", grace_s: float = 0.0) -> str:
         """Do one step: the whole of it, or nothing that anybody would recognise.
 
-        `xml` is what a domain is created from. Raises VmnetError.
+        `xml` is what a domain is created from, `grace_s` what a guest has to shut down. Returns
+        what is to be said about how it was done. Raises VmnetError.
         """
         home = paths.home(self._plan)
         try:
-            if step.verb is not Verb.DELETE:
+            if step.verb in {Verb.CREATE, Verb.UPDATE}:
                 with self._making:
                     plan_folders.make(home, self._plan, self._mark)
-            owner = self._libvirt.owner
-            drivers(self._libvirt, owner, xml, self._await_agent).perform(step)
+            guests = DomainDriver(self._libvirt, xml, self._await_agent, self._await_end, grace_s)
+            return drivers(self._libvirt, self._libvirt.owner, guests).perform(step)
         except OSError as error:
             if error.filename is None:
                 raise
@@ -232,6 +234,19 @@ class Machine:
 
     def _await_agent(self, vm: str, within_s: float) -> bool:
         return bool(self.await_agents([vm], within_s))
+
+    def _await_end(self, vm: str, within_s: float) -> bool:
+        """Wait until a VM has no QEMU any more; libvirt's event says when to look."""
+        name, end = naming.domain(self._plan, vm), time.monotonic() + within_s
+        while True:
+            before = self._events
+            if not self._libvirt.domains.runs(name):
+                return True
+            left_s = end - time.monotonic()
+            if left_s <= 0:
+                return False
+            with self._event:
+                self._event.wait_for(lambda: self._events != before, left_s)  # noqa: B023
 
     def _happened(self, vm: str, kind: str, detail: str = "") -> None:
         with self._event:

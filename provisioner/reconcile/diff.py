@@ -18,6 +18,7 @@ class Verb(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    STOP = "stop"  # of a guest: its devices and files stay; no diff calls for it
 
 
 StepId = tuple[Verb, Key]

@@ -18,7 +18,7 @@ from provisioner.errors import VmnetError
 from provisioner.guest.domain import NAMESPACE, Domain
 from provisioner.guest.xml.render import from_mark
 from provisioner.host.libvirt.errors import converted, converting
-from provisioner.host.libvirt.qemu_process import age_s, process_state, read_pid
+from provisioner.host.libvirt.qemu_process import age_s, process_state, read_pid, wake
 from provisioner.network.facts import ForeignDomain, Live
 
 STATES = (
@@ -33,6 +33,7 @@ STATES = (
 )
 _AGENT_CONNECTED = 1
 _DETACH_S, _POLL_S = 20, 0.02
+_SHUTDOWN_AGENT_S = 5
 _STARTED_EVENT, _STOPPED_EVENT = 2, 5
 _STOP_REASONS = ("shut down", "destroyed", "crashed", "migrated", "saved", "failed", "restored")
 
@@ -135,6 +136,37 @@ class Domains:
                 libvirt.VIR_ERR_OPERATION_INVALID,
             }:
                 raise converted(error, f'ending VM "{domain.vm}"') from error
+
+    def runs(self, name: str) -> bool:
+        """Return whether a domain has a QEMU; QEMU itself is not asked."""
+        import libvirt
+
+        try:
+            return bool(self._conn.lookupByName(name).state()[0] != libvirt.VIR_DOMAIN_SHUTOFF)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return False
+            raise converted(error, f'looking for "{name}"') from error
+
+    def ask_to_shut_down(self, name: str, pid_file: Path, *, by_agent: bool) -> None:
+        """Ask a guest to shut down: by its agent if it has one, else by its power button.
+
+        One that is paused is resumed, since it would hear nothing. It may wait for QEMU or for the
+        agent until the guest has ended; nothing is said when they refuse.
+        """
+        import libvirt
+
+        wake(pid_file, name)
+        with suppress(libvirt.libvirtError):
+            dom = self._conn.lookupByName(name)
+            if dom.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+                dom.resume()
+            if by_agent and self.agent_connected(name):
+                dom.agentSetResponseTimeout(_SHUTDOWN_AGENT_S, 0)
+                with suppress(libvirt.libvirtError):
+                    dom.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT)
+                    return
+            dom.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
 
     def resize(self, name: str, path: str, size: int) -> None:
         """Let a running guest's disk grow to `size` bytes. Raises VmnetError when it cannot."""

@@ -101,6 +101,24 @@ def _killed(process: int, pid: int, domain: str, proof: str) -> str:
     return f"process {pid} {_STATES.get(state, f'runs (state {state})')}; it has been ended"
 
 
+def wake(pid_file: Path, domain: str) -> None:
+    """Let the QEMU of a domain go on, if a signal has stopped it."""
+    pid = read_pid(pid_file)
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        named = any(word.split(b",")[0] == b"guest=" + os.fsencode(domain) for word in argv)
+        if named and process_state(pid) == "T":
+            signal.pidfd_send_signal(process, signal.SIGCONT)
+    except OSError:
+        return  # it has just ended
+    finally:
+        os.close(process)
+
+
 def process_state(pid: int) -> str:
     """Return the state of a process as proc(5) has it ("R", "T" …), "" when there is none."""
     return next(iter(_stat(pid)), "")

@@ -40,6 +40,7 @@ class FileRecord:
     vm: str = ""
     image: str = ""  # what the plan called the image below a disk
     made: int = 0  # in seconds since 1970
+    stopped: int = 0  # of a console log: when vmnet has stopped the guest; 0 for never
     keep: bool = True  # what a guest has written is kept where nothing else is known
 
 
@@ -104,9 +105,10 @@ def own(path: Path, values: Mapping[str, object] | None = None) -> None:
 def record(path: Path) -> FileRecord:
     """Return what was recorded of a file when it was made; what cannot be read is left out."""
     found = _recorded(path)
-    text = {key: one_line(str(found.get(key, ""))) for key in ("plan", "vm", "image")}
-    made, keep = found.get("made", 0), found.get("keep", True)
-    return FileRecord(**text, made=made if isinstance(made, int) else 0, keep=keep is not False)
+    plan, vm, image = (one_line(str(found.get(key, ""))) for key in ("plan", "vm", "image"))
+    times = (found.get(key) for key in ("made", "stopped"))
+    made, stopped = (at if isinstance(at, int) else 0 for at in times)
+    return FileRecord(plan, vm, image, made, stopped, keep=found.get("keep") is not False)
 
 
 def write_record(path: Path, values: Mapping[str, object]) -> None:

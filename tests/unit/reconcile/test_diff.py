@@ -244,6 +244,8 @@ def perform(state: dict[Key, Resource], want: dict[Key, Resource], step: Step) -
                 changed = {have.mode, step.resource.mode}
                 assert len(changed) == 1 or "passthru" not in changed
             state[step.id[1]] = step.resource
+        case Verb.STOP:
+            raise AssertionError("no diff stops a guest")
         case Verb.DELETE:
             gone = {r.key for r in (step.resource, *step.together)}
             leaning = [r for k, r in state.items() if k not in gone and gone & set(r.needs())]

@@ -325,6 +325,8 @@ def perform(state: dict[Key, Resource], want: Resources, step: Step) -> None:
             assert state[k].can_become(resource, found)
             demand_what_is_needed(state, want, resource)
             state[k] = resource
+        case Verb.STOP:
+            pytest.fail("no diff stops a guest")
         case Verb.DELETE:
             gone = {r.key for r in (resource, *step.together)}
             demand_that_no_guest_loses_its_guard(state, want, gone)
