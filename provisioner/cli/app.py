@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from provisioner import __version__
-from provisioner.cli import check, doctor, explain, image, inventory, lifecycle, modes, net
+from provisioner.cli import (
+    check,
+    doctor,
+    explain,
+    image,
+    inventory,
+    lifecycle,
+    modes,
+    net,
+    snapshot,
+)
 from provisioner.cli.access import console, ip, link, ssh
 
 _TAKES_ARGV = {"ignore_unknown_options": True}
@@ -18,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(image.app, name="image")
 app.add_typer(net.app, name="net")
+app.add_typer(snapshot.app, name="snapshot")
 app.command()(check.check)
 app.command()(doctor.doctor)
 app.command(context_settings=_TAKES_ARGV)(explain.explain)

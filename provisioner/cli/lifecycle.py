@@ -23,9 +23,17 @@ from provisioner.cli.options import (
     Vm,
     Yes,
 )
-from provisioner.cli.run import confirm, name_target, plan_target, read, reported, running
+from provisioner.cli.run import (
+    agreement,
+    confirm,
+    name_target,
+    plan_target,
+    read,
+    reported,
+    running,
+)
 from provisioner.commands import command
-from provisioner.commands.target import CommandRun
+from provisioner.commands.target import CommandRun, SnapshotWish
 
 if TYPE_CHECKING:
     from provisioner.commands.target import NameTarget, PlanTarget
@@ -51,6 +59,13 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     recreate: Annotated[
         bool, typer.Option("--recreate", help="Restart VMs whose change needs it.")
     ] = False,
+    from_snapshot: Annotated[
+        str,
+        typer.Option(
+            "--from-snapshot", metavar="NAME", help="Start guests as they were in this snapshot."
+        ),
+    ] = "",
+    yes: Yes = False,
     every_row: All = False,
     timeout: Timeout = None,
     connection: Connection = None,
@@ -75,7 +90,10 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         )
         run = CommandRun(command.UP, worker, timeout or 0, lock_timeout)
         run = replace(run, recreate=recreate, idle=output.warm_up)
-        _end(reported(up, target, run), json=json, every=every_row)
+        if from_snapshot:
+            wish = SnapshotWish(from_snapshot, only_missing=True)
+            run = replace(run, snapshot=wish, agree=agreement(yes=yes))
+        end(reported(up, target, run), json=json, every=every_row)
 
 
 def down(  # noqa: PLR0913  (every one a word of the command line)
@@ -103,7 +121,7 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
         doomed = _doomed(target.name, yes=yes) if disks else frozenset()
         run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
         run = replace(run, doomed=doomed, grace_s=0 if now else timeout)
-        _end(reported(down, target, run), json=json)
+        end(reported(down, target, run), json=json)
 
 
 def status(  # noqa: PLR0913  (every one a word of the command line)
@@ -127,7 +145,7 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
 
         target = _target(name, file or plan, sets, connection, allow_file)
         run = CommandRun(command.STATUS, worker, lock_timeout_s=lock_timeout, wide=wide)
-        _end(reported(status, target, run), json=json, steps=True)
+        end(reported(status, target, run), json=json, steps=True)
 
 
 def plan_(  # noqa: PLR0913  (every one a word of the command line)
@@ -147,7 +165,7 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
 
         target = plan_target(file or plan, sets, connection=connection, allow_file=allow_file)
         run = CommandRun(command.PLAN, worker, lock_timeout_s=lock_timeout)
-        _end(reported(planned, target, run), json=json, steps=True)
+        end(reported(planned, target, run), json=json, steps=True)
 
 
 def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowFile = None) -> None:
@@ -188,7 +206,8 @@ def _target(
     return plan_target(path, sets, connection=connection, allow_file=allow_file)
 
 
-def _end(report: "Report", *, json: bool, steps: bool = False, every: bool = False) -> NoReturn:
+def end(report: "Report", *, json: bool, steps: bool = False, every: bool = False) -> NoReturn:
+    """Show the report of a command, and end with its status."""
     if json:
         from provisioner.report.report import as_json
 

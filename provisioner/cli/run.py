@@ -4,7 +4,7 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -184,6 +184,21 @@ def confirm(question: str, undone: str, fix: str) -> None:
         raise bad_input(f"{undone}: there is no terminal to ask on", fix)
     if not typer.confirm(question, err=True):
         raise VmnetError(undone, fix="answer y", status=Exit.INTERRUPTED)
+
+
+def agreement(*, yes: bool) -> Callable[[Sequence[str]], None]:
+    """Return what shows the user what will be lost, and raises VmnetError unless that is agreed."""
+
+    def agree(losses: Sequence[str]) -> None:
+        output.line("\n".join(losses))
+        if not yes:
+            confirm(
+                "Go on?",
+                f"nothing has been changed: {'; '.join(losses)}",
+                "if that may be lost, say so with --yes",
+            )
+
+    return agree
 
 
 def _end_at_once(worker: "Worker | None") -> NoReturn:

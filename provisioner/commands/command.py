@@ -41,6 +41,7 @@ EXEC: Final = Command("exec")
 CONSOLE: Final = Command("console")
 LINK: Final = Command("link")
 IP: Final = Command("ip")
+SNAPSHOT: Final = Command("snapshot", changes_host=True, judges_images=True)
 RENDER: Final = Command("render", needs_worker=False)
 EXPLAIN: Final = Command("explain", needs_worker=False)
 EXPORT: Final = Command("export", needs_worker=False)
@@ -54,7 +55,7 @@ COMMANDS: Final = {
     command.name: command
     for command in (
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
-        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, LS),
+        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, LS, SNAPSHOT),
     )
 }
 """All of them, by name."""

@@ -1,7 +1,7 @@
 """What every command begins with: the plan, the lock, the worker, and a look at the host."""
 
 import os
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -190,15 +190,18 @@ class Session(HostSession):
             found += conflicts.owned_elsewhere(here, network, owners)
         refuse(found)
 
-    def wanted(self, *, build: bool = True) -> Resources:
+    def wanted(
+        self, *, build: bool = True, restored: Mapping[str, Domain] | None = None
+    ) -> Resources:
         """Return what must exist for the plan to be up; without `build`, no image is made for it.
 
         VMs that run keep the image and the accelerator they were started with, unless they are to
-        be recreated: a newer vmnet is not a reason to restart a guest.
+        be recreated: a newer vmnet is not a reason to restart a guest. So do those in `restored`.
         """
         plan = self.target.plan
         have = self.domains
         kept = {} if self.run.recreate else {d.vm: d for d in have}
+        kept |= restored or {}
         there = self.snapshot.resources.values()
         disks = {r.path: r for r in there if isinstance(r, Overlay)}
         loader = firmware.loader()

@@ -1,6 +1,6 @@
 """What a command is about, and what it works with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 """Shows the user a line about something that happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotWish:
+    """Which snapshot guests are to be put back to."""
+
+    name: str
+    vms: tuple[str, ...] = ()  # all of it without
+    only_missing: bool = False  # when all of them run already, they stay as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,8 @@ class CommandRun:
     wide: bool = False  # the guests are asked about themselves
     grace_s: float = 30.0  # that guests with disks, or that are stopped, have to shut down
     doomed: frozenset[str] | None = frozenset()  # disks that down removes; None means all
+    snapshot: SnapshotWish | None = None
+    agree: Callable[[Sequence[str]], None] = lambda _: None  # asks the user; raises for a no
 
 
 @dataclass(frozen=True, slots=True)

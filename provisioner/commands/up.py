@@ -13,6 +13,8 @@ from provisioner.commands.domain_xml import domain_xmls
 from provisioner.commands.execute import Outcome, execute
 from provisioner.commands.origin import origin
 from provisioner.commands.session import HostSession, Session, begun, mark_of
+from provisioner.commands.snapshot import restore
+from provisioner.commands.snapshot.unfinished import go_on
 from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.guest.domain import Domain, Overlay
@@ -54,8 +56,10 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
         console_log.cap(paths.folder(target.name, "console"))
         # Until disks depend on them, nobody may remove images: vmnet image prune waits.
         with store_files.held(paths.store(), run.tell):
-            want = session.wanted()
-            steps = diff(want, session.snapshot.resources)
+            back = restore.begun(session, run.snapshot)
+            want = session.wanted(restored=back.domains if back else None)
+            goal = back.goal(session, want) if back else want
+            steps = diff(goal, session.snapshot.resources)
             _refuse_losses(steps)
             _refuse_restarts(steps, run)
             xmls = domain_xmls(target, steps)
@@ -68,7 +72,12 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
             if not steps:
                 run.tell("nothing to do")
             end = began + run.timeout_s if run.timeout_s else None
-            outcome = performed(session, steps, xmls, end)
+            go_on(session, back.running if back else ())
+            if back:
+                back.put(session)
+            outcome = performed(session, steps, xmls, end, back.memories if back else {})
+            if back:
+                back.resume(session, outcome.done)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
         fresh = _vms(outcome.done, Verb.CREATE)
@@ -154,18 +163,26 @@ def _vms(steps: Iterable[Step], *verbs: Verb) -> frozenset[str]:
 
 
 def performed(
-    session: HostSession, steps: list[Step], xmls: "Mapping[Key, str]", end: float | None = None
+    session: HostSession,
+    steps: list[Step],
+    xmls: "Mapping[Key, str]",
+    end: float | None = None,
+    memories: "Mapping[Key, str] | None" = None,
 ) -> Outcome:
-    """Perform the steps; one that is not done at `end` (time.monotonic()) is given up."""
+    """Perform the steps; one that is not done at `end` (time.monotonic()) is given up.
+
+    Domains are created from `xmls`, or restored from the files in `memories`.
+    """
+    memories = memories or {}
 
     def perform(step: Step) -> None:
-        xml = xmls.get(step.resource.key, "")
+        xml, memory = (x.get(step.resource.key, "") for x in (xmls, memories))
         # What is left may be nothing: host.deadline gives each wait its least.
         within_s = None if end is None else max(_STEP_S, end - time.monotonic())
         grace_s = session.run.grace_s
         if within_s is None and grace_s > _GRACE_S:
             within_s = grace_s + _END_S
-        if said := session.worker.within(within_s).do(MACHINE.perform, step, xml, grace_s):
+        if said := session.worker.within(within_s).do(MACHINE.perform, step, xml, grace_s, memory):
             session.tell(f"warning: {said}")
 
     ended = 0

@@ -15,7 +15,7 @@ from provisioner.guest.network_config import changed_nics
 from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
 from provisioner.host.guest.commands import Guests
-from provisioner.host.libvirt import qemu_process
+from provisioner.host.libvirt import memory, qemu_process
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import links
 from provisioner.host.network import macvtap, tap_node
@@ -33,8 +33,9 @@ Wait = Callable[[str, float], bool]
 class DomainDriver:
     """The driver of domains.
 
-    `xml` is what one is created from; `await_agent` waits for a guest's agent, `await_end` for its
-    end. A guest that is to end has `grace_s` seconds to shut down; with none it is not asked to.
+    `xml` is what one is created from, or `memory`, a file of a snapshot, what it is restored from;
+    `await_agent` waits for a guest's agent, `await_end` for its end. A guest that is to end has
+    `grace_s` seconds to shut down; with none it is not asked to.
     """
 
     libvirt: LibvirtSession
@@ -42,17 +43,21 @@ class DomainDriver:
     await_agent: Wait = lambda _vm, _within_s: False
     await_end: Wait = lambda _vm, _within_s: False
     grace_s: float = 0.0
+    memory: str = ""
 
     def observe(self, look: Look) -> Sequence[Domain]:
         """List the plan's domains that run."""
         return [replace(x, home=str(paths.home(look.plan))) for x in look.domains]
 
     def create(self, domain: Domain) -> None:
-        """Start a guest, whole or not at all. Raises VmnetError."""
+        """Start a guest, whole or not at all; one that is restored is paused. Raises VmnetError."""
         _prove(domain.nics)
         _own_log(Path(domain.console))
         with qemu_process.watched(domain, self.libvirt.pid_file(domain.name)):
-            self.libvirt.domains.create(domain, self.xml)
+            if self.memory:
+                memory.restore(self.libvirt.domains, domain, self.memory)
+            else:
+                self.libvirt.domains.create(domain, self.xml)
 
     def update(self, domain: Domain) -> None:
         """Give a running guest the NICs and the network that it should have.

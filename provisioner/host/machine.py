@@ -21,6 +21,7 @@ from provisioner.host.drivers import drivers
 from provisioner.host.guest import agent_lookup, host_keys, probes, queries
 from provisioner.host.guest.commands import Guests
 from provisioner.host.libvirt import domains, embedded
+from provisioner.host.libvirt.domains import Domains
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import ipv6, links, rtnetlink
 from provisioner.host.network import nftables
@@ -127,23 +128,32 @@ class Machine:
 
     # A disk has 60 s of these, a guest that is given new addresses 70 s.
     @limit(180.0, "a step was not done")
-    def perform(self, step: Step, xml: str = "", grace_s: float = 0.0) -> str:
+    def perform(self, step: Step, xml: str = "", grace_s: float = 0.0, memory: str = "") -> str:
         """Do one step: the whole of it, or nothing that anybody would recognise.
 
-        `xml` is what a domain is created from, `grace_s` what a guest has to shut down. Returns
-        what is to be said about how it was done. Raises VmnetError.
+        `xml` is what a domain is created from, or `memory` the file that it is restored from,
+        `grace_s` what a guest has to shut down. Returns what is to be said about how it was done.
+        Raises VmnetError.
         """
         home = paths.home(self._plan)
         try:
             if step.verb in {Verb.CREATE, Verb.UPDATE}:
                 with self._making:
                     plan_folders.make(home, self._plan, self._mark)
-            guests = DomainDriver(self._libvirt, xml, self._await_agent, self._await_end, grace_s)
+            wait = self._await_agent, self._await_end
+            guests = DomainDriver(self._libvirt, xml, *wait, grace_s, memory)
             return drivers(self._libvirt, self._libvirt.owner, guests).perform(step)
         except OSError as error:
             if error.filename is None:
                 raise
             raise file_errors.converted(error, "cannot use", home) from error
+
+    @limit(120.0, "libvirt has not answered")
+    def on_domains(
+        self, function: Callable[Concatenate[Domains, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call a function of the plan's domains."""
+        return function(self._libvirt.domains, *args, **kwargs)
 
     @limit(120.0, "the guest has not answered")  # a piece of a file has 35 s, a ping 15 s a try
     def guest(

@@ -17,14 +17,14 @@ _CONTENT = re.compile(r"sha256-([0-9a-f]{64})(?![0-9a-f])", re.ASCII)
 def in_use(state: Path) -> dict[str, tuple[str, ...]]:
     """Return the digests that disks below `state` (PLAN/disk/…) depend on, and their plans.
 
-    Drafts of disks count, too: an `up` may be making them. Raises VmnetError when a plan's disks
-    cannot be listed: then nothing is known to be free.
+    Drafts of disks count, too: an `up` may be making them; and those of snapshots. Raises
+    VmnetError when a plan's disks cannot be listed: then nothing is known to be free.
     """
     found: dict[str, set[str]] = {}
-    for folder in state.glob("*/disk"):
+    for folder in (*state.glob("*/disk"), *state.glob("*/snapshot/*/disk")):
         for disk in _disks(folder):
             for digest in _CONTENT.findall(qcow2.backing(_head(disk))):
-                found.setdefault(digest, set()).add(folder.parent.name)
+                found.setdefault(digest, set()).add(folder.relative_to(state).parts[0])
     return {digest: tuple(sorted(plans)) for digest, plans in found.items()}
 
 

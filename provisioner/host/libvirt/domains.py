@@ -92,6 +92,16 @@ class Domains:
         with suppress(libvirt.libvirtError):  # the daemon has ended
             self._conn.close()
 
+    @property
+    def connection(self) -> Any:
+        """The connection itself, for the modules beside this one."""
+        return self._conn
+
+    def lookup(self, name: str) -> Any:
+        """Return libvirt's handle of a domain. Raises VmnetError when it is not there."""
+        with converting(f"looking for {name}"):
+            return self._conn.lookupByName(name)
+
     def observe(self) -> tuple[list[Domain], list[ForeignDomain], list[Live]]:
         """List the plan's domains, everybody else's, and what the plan's are made of now."""
         import libvirt

@@ -28,7 +28,7 @@ class DiskDriver(FileDriver[Overlay]):
 
     def found(self, plan: str) -> list[Overlay]:
         """List the files in the plan's folder for disks."""
-        return [_read(path) for path in sorted(paths.folder(plan, "disk").glob("*.qcow2"))]
+        return [read(path) for path in sorted(paths.folder(plan, "disk").glob("*.qcow2"))]
 
     def record(self, file: Overlay) -> Mapping[str, object]:
         """Return whose disk it is, over which image, since when, and whether it is to be kept."""
@@ -52,7 +52,7 @@ class DiskDriver(FileDriver[Overlay]):
 
     def update(self, file: Overlay) -> None:
         """Let a disk grow, through the guest that runs on it if one does; record what it is for."""
-        have = _read(Path(file.path))
+        have = read(Path(file.path))
         if have.keep != file.keep:
             plan_folders.write_record(Path(file.path), {"keep": file.keep})
         if have.size == file.size:
@@ -68,7 +68,7 @@ def _qemu_img(command: str, *words: str, fix: str) -> None:
     programs.run(argv, timeout_s=_DEADLINE_S, fix=fix)
 
 
-def _read(path: Path) -> Overlay:
+def read(path: Path) -> Overlay:
     """Return the disk in a file, of size 0 if it is not a disk as `make` makes them."""
     size, below, form, taken, is_written = 0, "", "", 0, False
     try:

@@ -5,6 +5,7 @@ read: 0600, and given to the user that QEMU runs as.
 """
 
 import os
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -103,4 +104,8 @@ class DraftDriver:
 
     def delete(self, draft: LeftDraft) -> None:
         """Delete a draft; one that has gone already is fine."""
-        Path(draft.path).unlink(missing_ok=True)
+        path = Path(draft.path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)  # of a snapshot
+        else:
+            path.unlink(missing_ok=True)

@@ -14,10 +14,10 @@ _TRIES = 100
 
 _FOLDER_MODE = 0o755
 
-Folder = Literal["console", "seed", "disk", "boot", "dhcp", "keys", "node"]
+Folder = Literal["console", "seed", "disk", "boot", "dhcp", "keys", "node", "snapshot"]
 """Of a plan: console logs, seed images, disks that guests write to, copies of what QEMU starts them
 with, the DHCP server's files, the ssh host keys of guests (ours alone to read), a record of each
-/dev/tap node that vmnet, not the kernel, made."""
+/dev/tap node that vmnet, not the kernel, made, and the snapshots of its guests."""
 
 
 def make(folder: Path) -> Path:

@@ -22,7 +22,7 @@ from provisioner.inventory.plan_mark import PlanMark
 from provisioner.network import dnsmasq
 from provisioner.text import one_line
 
-_OWNED: Final = ("console", "seed", "disk", "boot")
+_OWNED: Final = ("console", "seed", "disk", "boot", "snapshot")
 _FOLDERS: Final = get_args(paths.Folder)
 _FILES: Final = frozenset({MARK, f"{MARK}.part", "known_hosts", ".known_hosts.part"})
 _MARKS: Final = frozenset({MARK, f"{MARK}.part"})
@@ -170,17 +170,16 @@ def clear(plan: str, kept: Collection[Path] = ()) -> None:
     """Remove a plan's own folder, known names only, when all that it was made for has ended.
 
     A folder without vmnet's mark stays as it is, and so does whatever vmnet does not know in one
-    that has it, and what is in `kept`, with its mark.
+    that has it, what is in `kept`, with its mark, and snapshots.
     """
     home = paths.home(plan)
     _retire(_draft(home))
     if not is_marked(home, plan):
         return
     for place in _FOLDERS:
-        known = [x for x in _below(home / place) if place != "node" and _is_known(x)]
-        for path in sorted(known, key=lambda x: x.suffix == _OWN):  # a mark after its file
+        for path in sorted(_cleared(home / place), key=lambda x: x.suffix == _OWN):
             if not {path, path.with_name(_drafted(path.name))} & {*kept}:
-                _remove(path)
+                _remove(path)  # a mark after its file
         with suppress(OSError):
             (home / place).rmdir()
     for name in _FILES - {MARK}:
@@ -188,6 +187,14 @@ def clear(plan: str, kept: Collection[Path] = ()) -> None:
             (home / name).unlink(missing_ok=True)
     if _names(home) == {MARK}:
         _put_away(home)
+
+
+def _cleared(folder: Path) -> list[Path]:
+    """Return what goes with a plan of what is in one of its folders; snapshots stay."""
+    found = _below(folder)
+    if folder.name == "node" or (folder.name == "snapshot" and any(map(is_own, found))):
+        return []
+    return [path for path in found if _is_known(path)]
 
 
 def clear_root(plan: str) -> None:

@@ -21,7 +21,9 @@ def parsers() -> dict[str, Any]:
 
 
 def options(name: str) -> set[str]:
-    return {word for param in parsers()[name].params for word in param.opts}
+    found = parsers()[name]
+    every = (found, *getattr(found, "commands", {}).values())  # its own commands, of a group
+    return {word for each in every for param in each.params for word in param.opts}
 
 
 def test_every_command_is_in_the_table() -> None:
@@ -60,7 +62,9 @@ def test_the_worker_is_started_for_those_that_need_it(argv: str, starts: bool) -
 
 
 def test_only_up_and_down_take_away_what_killed_runs_have_left() -> None:
-    assert {each for each in COMMANDS.values() if each.changes_host} == {command.UP, command.DOWN}
+    assert {each for each in COMMANDS.values() if each.changes_host} == {
+        *(command.UP, command.DOWN, command.SNAPSHOT)
+    }
 
 
 def test_the_table_is_read_without_typer() -> None:

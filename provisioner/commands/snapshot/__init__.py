@@ -1,0 +1,1 @@
+"""vmnet snapshot: guests saved at one moment, and put back to it."""
