@@ -10,16 +10,29 @@ from typing import Any, NoReturn
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Interrupt(KeyboardInterrupt):
+    """One of these signals has come: Ctrl-C, or what ends a program from outside."""
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status by which a shell tells that a signal has ended a program."""
+        return 128 + self.number
+
+
 class _Interrupts:
     """How many interrupts this command has had, and what to do at the second one."""
 
     count = 0
-    at_once: Callable[[], object] | None = None
+    at_once: Callable[[int], object] | None = None
 
 
 @contextmanager
-def handled(at_once: Callable[[], object]) -> Iterator[None]:
-    """Raise KeyboardInterrupt at the first interrupt, and call `at_once` at any later one.
+def handled(at_once: Callable[[int], object]) -> Iterator[None]:
+    """Raise Interrupt at the first interrupt, and call `at_once` with the number of any later one.
 
     The second may come anywhere: also while what the first one has raised waits for a step, a
     thread or a process. So `at_once` must end this process. Signals that are ignored, as under
@@ -38,15 +51,15 @@ def handled(at_once: Callable[[], object]) -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _obey(_number: int, _frame: FrameType | None) -> NoReturn:
-    _count()
-    raise KeyboardInterrupt
+def _obey(number: int, _frame: FrameType | None) -> NoReturn:
+    _count(number)
+    raise Interrupt(number)
 
 
-def _count() -> None:
+def _count(number: int) -> None:
     _Interrupts.count += 1
     if _Interrupts.count > 1 and _Interrupts.at_once:
-        _Interrupts.at_once()
+        _Interrupts.at_once(number)
 
 
 class Deferred:
@@ -74,7 +87,7 @@ def deferred() -> Iterator[Deferred]:
 
     def note(which: int, frame: FrameType | None) -> None:
         if pending.number is None:
-            _count()
+            _count(which)
             pending.number = signal.Signals(which)
         else:
             before[signal.Signals(which)](which, frame)

@@ -15,7 +15,7 @@ import typer
 from provisioner.cli import output
 from provisioner.errors import Complaints, Exit, VmnetError, bad_input
 from provisioner.host.system import children
-from provisioner.signals import handled
+from provisioner.signals import Interrupt, handled
 
 if TYPE_CHECKING:
     from provisioner.commands.command import Command
@@ -54,15 +54,15 @@ def running(
     one ends vmnet at once, whatever it waits for.
     """
     worker: Any = ctx and ctx.obj
-    with handled(lambda: _end_at_once(worker)):
+    with handled(lambda number: _end_at_once(worker, number)):
         try:
             yield worker
         except Complaints as complaints:
             output.errors(str(command), complaints.errors, complaints.status, json=json)
             raise typer.Exit(complaints.status) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             output.line(interrupted)
-            raise typer.Exit(Exit.INTERRUPTED) from None
+            raise typer.Exit(status_of(interrupt)) from None
         except BrokenPipeError:
             # Whoever read our output has gone: end quietly, as a shell's own SIGPIPE would.
             output.close_quietly()
@@ -201,9 +201,14 @@ def agreement(*, yes: bool) -> Callable[[Sequence[str]], None]:
     return agree
 
 
-def _end_at_once(worker: "Worker | None") -> NoReturn:
+def status_of(interrupt: KeyboardInterrupt) -> int:
+    """Return the exit status after an interrupt: 130 after Ctrl-C, 143 after SIGTERM."""
+    return interrupt.status if isinstance(interrupt, Interrupt) else Exit.INTERRUPTED
+
+
+def _end_at_once(worker: "Worker | None", number: int) -> NoReturn:
     """End vmnet and all that it has started but the guests, waiting for nothing."""
     output.last_line(_AT_ONCE)
     reaper = worker.kill() if worker else 0
     children.kill_programs(pid for pid in children.pids_of(os.getpid()) if pid != reaper)
-    os._exit(Exit.INTERRUPTED)
+    os._exit(128 + number)

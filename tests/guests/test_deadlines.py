@@ -187,7 +187,7 @@ def test_two_interrupts_end_a_program_that_hangs_with_vmnet(lab: Lab, tmp_path: 
     for number in (signal.SIGINT, signal.SIGTERM):
         assert running.runs_for(0.3)
         running.process.send_signal(number)
-    assert "interrupted again: ended at once" in running.finished(130, SLACK_S).stderr
+    assert "interrupted again: ended at once" in running.finished(143, SLACK_S).stderr
     until(lambda: "sleep" not in " ".join(lab.snapshot().processes), "it is gone")
     lab.vmnet("down", "--name", lab.name)
     assert lab.snapshot() == lab.before

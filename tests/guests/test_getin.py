@@ -222,7 +222,7 @@ def test_a_console_that_is_told_to_end_gives_the_terminal_back(here: Here) -> No
     with joined(here.plan.lab, here.plan.path, "far") as console:
         until(console.is_raw, "the terminal is raw")
         console.process.send_signal(signal.SIGTERM)
-        assert console.process.wait(PATIENCE_S) == 130
+        assert console.process.wait(PATIENCE_S) == 143
 
 
 def test_a_guest_learns_the_size_of_our_terminal_and_its_changes(here: Here) -> None:

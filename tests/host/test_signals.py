@@ -12,7 +12,7 @@ from provisioner.errors import VmnetError
 from provisioner.network.resources import Macvtap
 from provisioner.plan.choices import Mode
 from provisioner.reconcile.diff import Step, Verb
-from provisioner.signals import deferred, handled
+from provisioner.signals import Interrupt, deferred, handled
 
 
 def steps(count: int) -> list[Step]:
@@ -72,7 +72,7 @@ def test_a_second_interrupt_is_obeyed_at_once() -> None:
 def test_a_second_interrupt_ends_a_command_wherever_the_first_one_has_led() -> None:
     ended: list[int] = []
 
-    def last() -> None:
+    def last(_number: int) -> None:
         ended.append(1)
         raise EOFError  # as os._exit does, it does not return
 
@@ -91,12 +91,17 @@ def test_a_second_interrupt_ends_a_command_wherever_the_first_one_has_led() -> N
 
 
 def test_one_interrupt_is_counted_once_however_many_blocks_hold_it_back() -> None:
-    with pytest.raises(KeyboardInterrupt), handled(lambda: os._exit(77)), deferred(), deferred():
+    with (
+        pytest.raises(KeyboardInterrupt),
+        handled(lambda _number: os._exit(77)),
+        deferred(),
+        deferred(),
+    ):
         interrupt()
 
 
 def test_a_second_interrupt_ends_a_command_within_a_block_that_holds_it_back() -> None:
-    def last() -> None:
+    def last(_number: int) -> None:
         raise EOFError
 
     def twice() -> None:
@@ -162,3 +167,14 @@ def test_execute_ends_whenever_the_interrupt_comes() -> None:
             interrupted += 1
         assert ended in {0, 12}
     assert interrupted == 150
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_the_exit_status_tells_which_signal_it_was(number: signal.Signals, status: int) -> None:
+    with pytest.raises(Interrupt) as held_back, handled(lambda _number: None), deferred():
+        interrupt(number)
+    with pytest.raises(Interrupt) as at_once, handled(lambda _number: None):
+        interrupt(number)
+    assert (held_back.value.status, at_once.value.status) == (status, status)

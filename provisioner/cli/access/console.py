@@ -9,10 +9,9 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.options import Connection, File, GuestTimeout, Vm
-from provisioner.cli.run import plan_target, running
+from provisioner.cli.run import plan_target, running, status_of
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
-from provisioner.errors import Exit
 
 _CI = ("GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD")
 _READ = 1 << 16
@@ -100,8 +99,8 @@ def logs(
         if follow:
             try:
                 follow_log(log, size, write)
-            except KeyboardInterrupt:
-                raise typer.Exit(Exit.INTERRUPTED) from None
+            except KeyboardInterrupt as interrupt:
+                raise typer.Exit(status_of(interrupt)) from None
 
 
 def _input() -> bytes:
