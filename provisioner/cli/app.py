@@ -48,6 +48,8 @@ app.command()(lifecycle.status)
 app.command(name="plan")(lifecycle.plan_)
 app.command()(lifecycle.render)
 app.command()(inventory.ls)
+app.command()(inventory.gc)
+app.command()(inventory.extend)
 
 
 def _version(*, wanted: bool) -> None:

@@ -27,6 +27,7 @@ from provisioner.cli.run import (
     agreement,
     confirm,
     name_target,
+    optional_value,
     plan_target,
     read,
     reported,
@@ -56,6 +57,9 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     print_plan: Annotated[
         bool, typer.Option("--print-plan", help="Print the plan that the options stand for.")
     ] = False,
+    ttl: Annotated[
+        str, typer.Option(help="Let it be taken away after that time: 30m, 2h, 7d.", metavar="TIME")
+    ] = "",
     recreate: Annotated[
         bool, typer.Option("--recreate", help="Restart VMs whose change needs it.")
     ] = False,
@@ -84,12 +88,14 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
             typer.echo(text or read(file or plan), nl=False)
             return
         from provisioner.commands.up import up
+        from provisioner.inventory import times
 
         target = plan_target(
             file or plan, sets, text=text, connection=connection, allow_file=allow_file
         )
         run = CommandRun(command.UP, worker, timeout or 0, lock_timeout)
-        run = replace(run, recreate=recreate, idle=output.warm_up)
+        ttl_s = optional_value("--ttl", times.seconds, ttl, 0)
+        run = replace(run, recreate=recreate, idle=output.warm_up, ttl_s=ttl_s)
         if from_snapshot:
             wish = SnapshotWish(from_snapshot, only_missing=True)
             run = replace(run, snapshot=wish, agree=agreement(yes=yes))

@@ -50,12 +50,14 @@ CAPTURE: Final = Command("capture", needs_worker=False)
 IMAGE: Final = Command("image", needs_worker=False)
 NET: Final = Command("net", needs_worker=False)
 LS: Final = Command("ls")
+GC: Final = Command("gc", changes_host=True)
+EXTEND: Final = Command("extend")
 
 COMMANDS: Final = {
     command.name: command
     for command in (
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
-        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, LS, SNAPSHOT),
+        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, LS, GC, EXTEND, SNAPSHOT),
     )
 }
 """All of them, by name."""

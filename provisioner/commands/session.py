@@ -235,7 +235,7 @@ def begun(target: NameTarget | PlanTarget, run: CommandRun) -> Iterator[Any]:
     else:
         privileges.require()
     home, root = paths.home(target.name), paths.libvirt_root(target.name)
-    if run.command is command.DOWN:
+    if run.command in {command.DOWN, command.GC}:
         privileges.close_own_folders(home, root, paths.state(), paths.run())
     privileges.require_own_folders(paths.state(), home, paths.run(), root)
     if run.command is command.UP:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from provisioner.commands import defaults, plan_files
 from provisioner.commands.domain_xml import domain_xml
 from provisioner.commands.execute import Outcome
+from provisioner.commands.inventory import expiry
 from provisioner.commands.session import HostSession, Session, begun, domain, one
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.commands.up import reported
@@ -38,7 +39,7 @@ def status(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
         if isinstance(session, Session):
             want = dict(session.wanted(build=False))
         left = diff(want, have)
-        for line in _hindrances(session):
+        for line in (*_hindrances(session), *expiry.told(target.name)):
             run.tell(line)
         report = reported(session, Outcome(), left)
         return _with_guests(session, report) if run.wide else report

@@ -42,6 +42,7 @@ class CommandRun:
     recreate: bool = False
     pairs: str = "all"  # or "sample": a part of them that touches every guest
     idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
+    ttl_s: int = 0  # for how long the plan is brought up; 0 says nothing of it
     wide: bool = False  # the guests are asked about themselves
     grace_s: float = 30.0  # that guests with disks, or that are stopped, have to shut down
     doomed: frozenset[str] | None = frozenset()  # disks that down removes; None means all

@@ -11,8 +11,9 @@ from provisioner.commands.check import drift
 from provisioner.commands.check.run import When, checked
 from provisioner.commands.domain_xml import domain_xmls
 from provisioner.commands.execute import Outcome, execute
+from provisioner.commands.inventory import expiry
 from provisioner.commands.origin import origin
-from provisioner.commands.session import HostSession, Session, begun, mark_of
+from provisioner.commands.session import HostSession, Session, begun
 from provisioner.commands.snapshot import restore
 from provisioner.commands.snapshot.unfinished import go_on
 from provisioner.commands.target import CommandRun, PlanTarget
@@ -67,7 +68,8 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
             kept.enter_context(session.claimed(changed))
             session.refuse_taken_addresses(changed)
             _warn(session)
-            session.worker.do(MACHINE.renew_mark, mark_of(target))
+            mark, before = expiry.chosen(session), expiry.of(target.name)
+            session.worker.do(MACHINE.renew_mark, mark)
             began = time.monotonic()
             if not steps:
                 run.tell("nothing to do")
@@ -78,6 +80,8 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
             outcome = performed(session, steps, xmls, end, back.memories if back else {})
             if back:
                 back.resume(session, outcome.done)
+            if mark.until or before:
+                expiry.write(session, mark.until)
         left = diff(want, session.look().resources)
         report = reported(session, outcome, left)
         fresh = _vms(outcome.done, Verb.CREATE)
@@ -221,6 +225,7 @@ def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report
         failed=failed,
         vms=_statuses(session, facts),
         disks=_kept(session),
+        until=expiry.of(session.target.name),
         origin=origin(session.target),
     )
 

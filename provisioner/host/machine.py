@@ -24,7 +24,7 @@ from provisioner.host.libvirt import domains, embedded
 from provisioner.host.libvirt.domains import Domains
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import ipv6, links, rtnetlink
-from provisioner.host.network import nftables
+from provisioner.host.network import expiry, nftables
 from provisioner.host.storage import disks
 from provisioner.host.system import file_errors, paths, plan_folders, plan_marks
 from provisioner.host.system.worker import Event, emit, limit
@@ -125,6 +125,14 @@ class Machine:
                 plan_marks.renewed(folder, mark)
             except OSError as error:
                 raise file_errors.converted(error, "cannot write", folder) from error
+
+    def expire(self, until: int) -> None:
+        """Write on the plan's devices and domains until when it is up; 0 takes that away.
+
+        Raises VmnetError when the kernel or libvirt refuses.
+        """
+        expiry.put(self._plan, until)
+        self._libvirt.domains.expire(until)
 
     # A disk has 60 s of these, a guest that is given new addresses 70 s.
     @limit(180.0, "a step was not done")

@@ -39,6 +39,7 @@ class PlanFolder:
     holds_files: bool  # of guests; else it is the root of an embedded libvirt
     mark: PlanMark | None = None
     disks: tuple[DiskFile, ...] = ()
+    snapshots: tuple[str, ...] = ()
     domains: tuple[DomainRecord, ...] = ()
     trouble: str = ""  # why it cannot be read
 
@@ -94,6 +95,7 @@ class Reading:
     tables: Listing = field(default_factory=Listing)
     sockets: frozenset[str] = frozenset()  # the paths of this network namespace's Unix sockets
     locks: tuple[tuple[str, LockHolder], ...] = ()
+    free_locks: tuple[str, ...] = ()  # files of locks that nobody holds
     nodes: tuple[tuple[str, int], ...] = ()  # since when a macvtap's node is there, by its name
     troubles: tuple[str, ...] = ()  # what could not be read
 
@@ -106,7 +108,7 @@ class FoundVm:
     state: str
     pid: int = 0
     since: int = 0
-    is_elsewhere: bool = False  # in another network namespace
+    is_elsewhere: bool = False  # in another network namespace, or out of sight
     lives: bool = False  # a QEMU of it is there, whatever its guest does
 
 
@@ -135,13 +137,14 @@ class FoundPlan:
     connection: str = ""
     vms: tuple[FoundVm, ...] = ()
     disks: tuple[DiskFile, ...] = ()
+    snapshots: tuple[str, ...] = ()
     things: tuple[Thing, ...] = ()  # devices, tables, servers, folders
     holder: LockHolder | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether a part of it runs in another network namespace."""
+        """Whether a part of it runs where it cannot be reached from here."""
         return any(vm.is_elsewhere for vm in self.vms)
 
     @property

@@ -43,6 +43,7 @@ def gathered(reading: Reading) -> Inventory:
         host.take_link(link)
     host.take_unnamed_links()
     host.take_tables()
+    host.take_locks()
     plans = tuple(host.plans[name].found(reading) for name in sorted(host.plans))
     return Inventory(plans, tuple(host.strangers), tuple(host.ownerless), reading.troubles)
 
@@ -82,9 +83,12 @@ class _Plan:
         disks = tuple(disk for folder in self.folders for disk in folder.disks)
         names = sorted({*self.vms, *self.records, *self.qemus, *(d.vm for d in disks if d.vm)})
         vms = tuple(self._vm(name, reading) for name in names)
-        ages = [m.made for m in marks] or [vm.since for vm in vms]
-        ages += [thing.made for thing in self.things if not marks]
-        untils = [m.until for m in marks] if marks else self.untils
+        home = [f.mark for f in self.folders if f.mark and f.holds_files]
+        ages = [m.made for m in home]
+        if not home:
+            ages = [*(vm.since for vm in vms), *(thing.made for thing in self.things)]
+        # Roots of embedded libvirts come and go; devices tell what a folder that is gone has said.
+        untils = [m.until for m in home] or [*(m.until for m in marks), *self.untils]
         return FoundPlan(
             name=self.name,
             made=min(filter(None, ages), default=0),
@@ -95,6 +99,7 @@ class _Plan:
             or next((r.where for r in self.records.values() if r.where), ""),
             vms=vms,
             disks=disks,
+            snapshots=tuple(name for folder in self.folders for name in folder.snapshots),
             things=tuple(self.things),
             holder=dict(reading.locks).get(self.name),
             notes=(*self.notes, *self._notes(vms)),
@@ -116,7 +121,7 @@ class _Plan:
         if record and record.where:
             return FoundVm(name, record.state, lives=record.state in _ACTIVE)
         if _has_socket(naming.domain(self.name, name), reading.sockets):
-            return FoundVm(name, "running out of sight", lives=True)
+            return FoundVm(name, "running out of sight", is_elsewhere=True, lives=True)
         return FoundVm(name, "ended" if record else "off")
 
     def _notes(self, vms: Iterable[FoundVm]) -> Iterator[str]:
@@ -124,11 +129,13 @@ class _Plan:
             if folder.trouble:
                 yield f"{folder.path}: {folder.trouble}"
         away = next((vm for vm in vms if vm.is_elsewhere), None)
-        if away:
+        if away and away.pid:
             yield (
                 f"{away.name} runs in another network namespace, whose devices are not seen from "
                 f"here: nsenter -n -t {away.pid} vmnet ls"
             )
+        elif away:
+            yield f"{away.name} runs in another container, whose processes are not seen from here"
 
 
 @dataclass(slots=True)
@@ -144,7 +151,8 @@ class _Host:
 
     def take_folder(self, folder: PlanFolder) -> None:
         mark, name = folder.mark, PurePath(folder.path).name
-        if not mark or not is_plan_name(mark.plan) or (folder.holds_files and mark.plan != name):
+        is_named = mark and (not folder.holds_files or name in {mark.plan, f".{mark.plan}.new"})
+        if not mark or not is_named or not is_plan_name(mark.plan):
             why = folder.trouble or "it has no mark of a plan's"
             self.strangers.append(Thing("folder", folder.path, why=why))
             return
@@ -215,6 +223,11 @@ class _Host:
     def _take_device(self, plan: str, link: Link) -> None:
         made = dict(self.reading.nodes).get(link.name, 0)
         self.of(plan).things.append(Thing(link.kind, link.name, made))
+
+    def take_locks(self) -> None:
+        for path in self.reading.free_locks:
+            if PurePath(path).stem not in self.plans:
+                self.ownerless.append(Thing("lock", path))
 
     def _take_wire(self, link: Link) -> None:
         is_one = naming.is_wire(link.name, link.kind) and link.alias in {_WIRE_ALIAS, ""}

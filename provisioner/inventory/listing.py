@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from provisioner.image.listing import size
-from provisioner.inventory.found import FoundPlan, FoundVm, Inventory
+from provisioner.inventory.found import FoundPlan, FoundVm, Inventory, Thing
 from provisioner.inventory.times import span
 from provisioner.json_document import json_document
 from provisioner.text import one_line
@@ -24,10 +24,15 @@ def notes(inventory: Inventory, now: int) -> Iterator[str]:
     for plan in inventory.plans:
         if plan.file:
             yield f"{plan.name}: its plan is {plan.file}"
+        if plan.snapshots:
+            yield f"{plan.name}: it has the snapshots {', '.join(plan.snapshots)}"
         if plan.holder:
             yield f"{plan.name}: {plan.holder} works on it"
         if 0 < plan.until <= now:
-            yield f"{plan.name}: its time was over {span(now - plan.until)} ago"
+            yield (
+                f"{plan.name}: its time was over {span(now - plan.until)} ago: take it away "
+                f"with vmnet gc --expired, or keep it with vmnet extend {plan.name} 2h"
+            )
         yield from (f"{plan.name}: {note}" for note in plan.notes)
     yield from (
         f"left alone, not vmnet's: {one_line(str(x))} ({x.why})" for x in inventory.strangers
@@ -40,9 +45,15 @@ def as_json(inventory: Inventory, now: int) -> str:
     return json_document(
         "ls",
         plans=[plan_value(plan, now) for plan in inventory.plans],
-        strangers=[{"kind": x.kind, "name": x.name, "why": x.why} for x in inventory.strangers],
+        strangers=[thing_value(thing) for thing in inventory.strangers],
         troubles=list(inventory.troubles),
     )
+
+
+def thing_value(thing: Thing) -> dict[str, Any]:
+    """Return a thing as what becomes JSON."""
+    value = {"kind": thing.kind, "name": thing.name, "made": thing.made or None}
+    return value | ({"why": thing.why} if thing.why else {})
 
 
 def plan_value(plan: FoundPlan, now: int) -> dict[str, Any]:
@@ -54,6 +65,7 @@ def plan_value(plan: FoundPlan, now: int) -> dict[str, Any]:
         "disks": [
             {"path": d.path, "vm": d.vm, "bytes": d.size, "keep": d.keep} for d in plan.disks
         ],
+        "snapshots": list(plan.snapshots),
         "made": plan.made or None,
         "until": plan.until or None,
         "expired": 0 < plan.until <= now,

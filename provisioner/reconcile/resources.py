@@ -1,6 +1,6 @@
 """All kinds of resources together, and what is read from a host at one moment."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from provisioner import naming
 from provisioner.guest.domain import Domain, GuestResource
@@ -26,12 +26,12 @@ class Look:
 
     @property
     def ours(self) -> tuple[Link, ...]:
-        """The links that bear all marks of the plan.
+        """The links that bear all marks of the plan; the alias is told without its expiry.
 
         An alias is missing only when vmnet was killed between two messages of one call.
         """
         return tuple(
-            x
+            replace(x, alias=naming.alias_and_expiry(x.alias)[0])
             for x in self.links
             if x.group == naming.group(self.plan)
             and naming.are_ours(x.name, x.kind)

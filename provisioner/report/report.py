@@ -81,6 +81,7 @@ class Report:
     down: tuple[str, ...] = ()  # the VMs whose guests are not up, as a check has found
     consoles: tuple[tuple[str, str], ...] = ()  # of VMs that failed: name, last lines
     seconds: float = 0.0
+    until: int = 0  # the plan is up, in seconds since 1970; 0 without an expiry
     origin: ReportOrigin | None = None
 
     @property
@@ -151,6 +152,7 @@ def as_json(report: Report) -> str:
         findings=[_finding(f) for f in report.findings],
         consoles=dict(report.consoles),
         seconds=round(report.seconds, 3),
+        until=report.until or None,
         origin=asdict(report.origin) if report.origin else None,
     )
 

@@ -44,3 +44,38 @@ def test_ls_tells_what_each_plan_is_made_of(place: Lab) -> None:
     shown = place.vmnet("ls")
     assert shown.stdout.splitlines()[0].split() == ["PLAN", "VMS", "DISKS", "MADE", "UNTIL"]
     assert f"{place.name}: its plan is {plan}\n" in shown.stderr
+
+
+def alias_of(lab: Lab) -> str:
+    (tap,) = lab.macvtaps()
+    found = json.loads(lab.ip("-json", "link", "show", "dev", tap))
+    return str(found[0]["ifalias"])
+
+
+def mark_of(lab: Lab) -> str:
+    return (lab.root / "var/lib/vmnet" / lab.name / ".vmnet").read_text()
+
+
+def test_an_expiry_stands_on_everything_and_is_told_until_it_is_changed(place: Lab) -> None:
+    plan = place.plan(ONE)
+    report = place.vmnet("up", "--ttl", "2h", plan, "--json").report
+    ends = report["until"]
+    assert f"until: {ends}\n" in mark_of(place)
+    assert alias_of(place) == f"vmnet:{place.name}/a/0 until {ends}"
+    record = place.root / "run/vmnet" / place.name / "run/qemu" / f"{place.name}-a.xml"
+    assert f">{ends}<" in record.read_text()
+    # Again without a time, the expiry stays; nothing is different for it.
+    assert place.vmnet("up", plan, "--json").report["until"] == ends
+    assert place.vmnet("status", plan, "--json").report["to_do"] == []
+    assert "time: the plan is up for 1 h 59 min from now\n" in place.vmnet("status", plan).stderr
+    place.vmnet("extend", place.name, "3d")
+    later = listed(place)[place.name]["until"]
+    assert later - ends == pytest.approx(3 * 86400 - 7200, abs=60)
+    assert alias_of(place).endswith(f" until {later}")
+    place.vmnet("extend", place.name, "never")
+    assert alias_of(place) == f"vmnet:{place.name}/a/0"
+    assert "until" not in mark_of(place)
+    assert f">{later}<" not in record.read_text()
+    assert listed(place)[place.name]["until"] is None
+    unknown = place.vmnet("extend", "nobody", "2h", status=2).stderr
+    assert 'there is no plan "nobody" on this host' in unknown

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from provisioner.commands.session import begun
+from provisioner.commands.session import HostSession, begun
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.commands.up import performed, reported
 from provisioner.guest.domain import FileCopy, Overlay
@@ -21,18 +21,24 @@ from provisioner.text import one_line
 def down(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
     """Take away everything that vmnet made for the plan; doing it twice changes nothing."""
     with begun(target, run) as session:
-        reservations.forget(target.name)  # of an up that was killed
-        found = _without(session.snapshot.resources, run.doomed)
-        if isinstance(target, PlanTarget):
-            found = named(target.plan, found)
-        steps = diff({}, found)
-        outcome = performed(session, steps, {})
-        for family, name in session.snapshot.facts.firewall.namesakes:
-            if name.startswith(nftables.prefix(target.name)):
-                table = f"the nftables table {one_line(name)} ({family})"
-                run.tell(f"left alone: {table} is not vmnet's")
-        left = diff({}, _without(session.look().resources, run.doomed))
-        return reported(session, outcome, left)
+        return taken_away(session)
+
+
+def taken_away(session: HostSession) -> Report:
+    """Take away everything of the plan whose lock is held, but what is to be kept."""
+    target, run = session.target, session.run
+    reservations.forget(target.name)  # of an up that was killed
+    found = _without(session.snapshot.resources, run.doomed)
+    if isinstance(target, PlanTarget):
+        found = named(target.plan, found)
+    steps = diff({}, found)
+    outcome = performed(session, steps, {})
+    for family, name in session.snapshot.facts.firewall.namesakes:
+        if name.startswith(nftables.prefix(target.name)):
+            table = f"the nftables table {one_line(name)} ({family})"
+            run.tell(f"left alone: {table} is not vmnet's")
+    left = diff({}, _without(session.look().resources, run.doomed))
+    return reported(session, outcome, left)
 
 
 def written_disks(plan: str) -> list[KeptDisk]:

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import stat
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -11,12 +10,13 @@ from xml.etree import ElementTree as ET
 
 from provisioner.guest.domain import NAMESPACE
 from provisioner.guest.xml.render import from_mark
+from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.system import paths, plan_folders, plan_marks
 from provisioner.inventory.found import DiskFile, DomainRecord, LockHolder, PlanFolder
+from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _MOST_NOTE = 4096
-_BLOCK = 512  # what st_blocks counts in (stat(2))
 
 
 def places() -> list[tuple[Path, Path]]:
@@ -37,23 +37,32 @@ def read(state: Path, run: Path) -> Iterator[PlanFolder]:
             yield found
 
 
-def locks(run: Path) -> dict[str, LockHolder]:
-    """Return which plans' locks are held, and by whom. Each is tried for a moment."""
-    found = {}
+def locks(run: Path) -> tuple[dict[str, LockHolder], list[str]]:
+    """Return which plans' locks are held, and by whom, and the files of free ones.
+
+    Each is tried for a moment.
+    """
+    held, free = {}, []
     for path in _listed(run):
         if path.suffix == ".lock" and not path.name.startswith("."):
-            holder = _holder(path)
-            if holder:
-                found[path.stem] = holder
-    return found
+            try:
+                held[path.stem] = _holder(path)
+            except OSError:
+                continue  # it has just been given back, or is not for us to try
+            except LookupError:
+                free.append(str(path))
+    return held, free
 
 
 def _folders(place: Path) -> list[Path]:
-    return [
-        x
-        for x in _listed(place)
-        if not x.name.startswith(".") and x.is_dir() and not x.is_symlink()
-    ]
+    return [x for x in _listed(place) if x.is_dir() and not x.is_symlink() and _may_be_one(x)]
+
+
+def _may_be_one(folder: Path) -> bool:
+    """Return whether a folder may be a plan's; one that is made or removed has another name."""
+    if not folder.name.startswith("."):
+        return True
+    return folder.name.endswith(".new") and plan_marks.read(folder) is not None
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -67,20 +76,25 @@ def _read(folder: Path, *, holds_files: bool) -> PlanFolder:
     mark = plan_marks.read(folder)
     try:
         list(os.scandir(folder))
-        disks = tuple(_disks(folder / "disk")) if mark and holds_files else ()
+        # Another user's disks cannot be read.
+        disks = tuple(_disks(mark.plan)) if mark and folder == paths.home(mark.plan) else ()
+        snapshots = tuple(_snapshots(folder / "snapshot")) if mark and holds_files else ()
         domains = tuple(_domains(folder / "run" / "qemu")) if mark and not holds_files else ()
     except OSError as error:
         trouble = f"it cannot be read: {error.strerror}"
         return PlanFolder(str(folder), holds_files, mark, trouble=trouble)
-    return PlanFolder(str(folder), holds_files, mark, disks, domains)
+    return PlanFolder(str(folder), holds_files, mark, disks, snapshots, domains)
 
 
-def _disks(folder: Path) -> Iterator[DiskFile]:
-    for path in sorted(folder.glob("[!.]*")) if folder.is_dir() else ():
-        found = path.lstat()
-        if stat.S_ISREG(found.st_mode) and plan_folders.is_own(path):
-            vm = path.name.partition(".")[0]
-            yield DiskFile(str(path), vm, found.st_blocks * _BLOCK)
+def _disks(plan: str) -> Iterator[DiskFile]:
+    for disk in DiskDriver().observe(Look(plan)):
+        yield DiskFile(disk.path, disk.vm, disk.taken, disk.stays)
+
+
+def _snapshots(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not path.name.startswith(".") and plan_folders.is_own(path):
+            yield one_line(path.name)
 
 
 def _domains(folder: Path) -> Iterator[DomainRecord]:
@@ -104,18 +118,15 @@ def _domains(folder: Path) -> Iterator[DomainRecord]:
         )
 
 
-def _holder(path: Path) -> LockHolder | None:
-    """Return who holds a lock; None when nobody does, or that cannot be found out."""
-    try:
-        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
+def _holder(path: Path) -> LockHolder:
+    """Return who holds a lock. Raises OSError when it cannot be tried, LookupError when nobody."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(opened, "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return _noted(file.read(_MOST_NOTE))
-    return None
+    raise LookupError(path)
 
 
 def _noted(note: bytes) -> LockHolder:

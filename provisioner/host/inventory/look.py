@@ -22,8 +22,10 @@ def read() -> Reading:
     places = folders.places()
     # Locks before folders: what a command makes meanwhile is not taken for a leftover.
     locks: dict[str, LockHolder] = {}
+    free: list[str] = []
     for _, run in reversed(places):
-        locks |= folders.locks(run)
+        held, free = folders.locks(run)
+        locks |= held
     found = tuple(folder for state, run in places for folder in folders.read(state, run))
     every: tuple[Link, ...] = ()
     try:
@@ -44,6 +46,7 @@ def read() -> Reading:
         tables=tables,
         sockets=processes.sockets(),
         locks=tuple(locks.items()),
+        free_locks=tuple(free),
         nodes=tuple(_nodes(every)),
         troubles=tuple(troubles),
     )

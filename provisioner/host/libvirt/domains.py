@@ -31,6 +31,9 @@ STATES = (
     "crashed",
     "suspended",
 )
+EXPIRY = "urn:vmnet:expiry:1"
+"""The namespace of the element in a domain's metadata that says until when its plan is up."""
+
 _AGENT_CONNECTED = 1
 _DETACH_S, _POLL_S = 20, 0.02
 _SHUTDOWN_AGENT_S = 5
@@ -235,6 +238,18 @@ class Domains:
         with converting(f'marking VM "{domain.vm}"'):
             dom = self._conn.lookupByName(domain.name)
             dom.setMetadata(kind, xml, "vmnet", NAMESPACE, live)
+
+    def expire(self, until: int) -> None:
+        """Write into the metadata of the plan's domains until when it is up; 0 takes that away."""
+        import libvirt
+
+        kind, live = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
+        text = f"<until>{until}</until>" if until else None
+        with converting("writing the expiry of the plan's VMs"):
+            for domain in self.observe()[0]:
+                dom = self._conn.lookupByName(domain.name)
+                if (metadata(dom, EXPIRY) or "0") != str(until):
+                    dom.setMetadata(kind, text, "vmnet-expiry", EXPIRY, live)
 
     def agent_connected(self, domain: str) -> bool:
         """Return whether the guest agent has opened its port, and libvirt its own end."""

@@ -11,8 +11,6 @@ from provisioner.host.system.worker import limit
 from provisioner.inventory.found import DomainRecord
 from provisioner.text import one_line
 
-EXPIRY = "urn:vmnet:expiry:1"
-
 
 def daemon() -> str:
     """Return the URI of the daemon that answers here and sees our devices, "" when none does."""
@@ -36,7 +34,7 @@ def marked(uri: str) -> list[DomainRecord]:
             try:
                 name, state = dom.name(), domains.STATES[dom.state()[0]]
                 mark = domains.metadata(dom, NAMESPACE)
-                until = domains.metadata(dom, EXPIRY) or ""
+                until = domains.metadata(dom, domains.EXPIRY) or ""
             except (libvirt.libvirtError, ET.ParseError):
                 continue  # it has ended while we looked
             domain = from_mark(mark) if mark else None

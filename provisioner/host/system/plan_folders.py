@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, get_args
 
@@ -187,6 +187,16 @@ def clear(plan: str, kept: Collection[Path] = ()) -> None:
             (home / name).unlink(missing_ok=True)
     if _names(home) == {MARK}:
         _put_away(home)
+    else:
+        _end_expiry(home)
+
+
+def _end_expiry(home: Path) -> None:
+    """Take the expiry out of a mark: it was that of what was up, and what stays has none."""
+    mark = plan_marks.read(home)
+    if mark and mark.until:
+        with suppress(OSError):
+            plan_marks.write(home, replace(mark, until=0))
 
 
 def _cleared(folder: Path) -> list[Path]:

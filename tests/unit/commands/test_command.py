@@ -61,10 +61,9 @@ def test_the_worker_is_started_for_those_that_need_it(argv: str, starts: bool) -
     assert COMMANDS[words[0]].starts_worker(words) is starts
 
 
-def test_only_up_and_down_take_away_what_killed_runs_have_left() -> None:
-    assert {each for each in COMMANDS.values() if each.changes_host} == {
-        *(command.UP, command.DOWN, command.SNAPSHOT)
-    }
+def test_only_up_down_and_gc_take_away_what_killed_runs_have_left() -> None:
+    taking = {command.UP, command.DOWN, command.GC, command.SNAPSHOT}
+    assert {each for each in COMMANDS.values() if each.changes_host} == taking
 
 
 def test_the_table_is_read_without_typer() -> None:

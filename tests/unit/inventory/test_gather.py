@@ -21,6 +21,10 @@ from provisioner.network import impairment, nftables
 from provisioner.network.facts import Link
 from provisioner.network.nft_ruleset import Listing, Table
 
+OVER = (
+    "lab: its time was over 1 min ago: take it away with vmnet gc --expired, or keep it with "
+    "vmnet extend lab 2h"
+)
 NOW = 1_764_352_637
 HERE, ELSEWHERE = 11, 12
 HOME = "/var/lib/vmnet/lab"
@@ -106,7 +110,7 @@ def test_a_record_without_a_process_has_ended_unless_its_socket_is_there() -> No
     assert only(reading).vms == (FoundVm("a", "ended"),)
     path = "/run/vmnet/lab/lib/qemu/domain-1-lab-a/monitor.sock"
     alive = replace(reading, sockets=frozenset({path}))
-    assert only(alive).vms == (FoundVm("a", "running out of sight", lives=True),)
+    assert only(alive).vms == (FoundVm("a", "running out of sight", is_elsewhere=True, lives=True),)
     other = replace(reading, sockets=frozenset({path.replace("lab-a", "lab-ab")}))
     assert only(other).vms == (FoundVm("a", "ended"),)
 
@@ -202,6 +206,6 @@ def test_the_table_fits_and_tells_what_is_over() -> None:
     assert listing.as_rows(found, NOW)[1:] == [("lab", "4 running", "-", "2 h ago", "over")]
     assert list(listing.notes(found, NOW)) == [
         "lab: its plan is /srv/lab.yaml",
-        "lab: its time was over 1 min ago",
+        OVER,
     ]
     assert [p.name for p in found.only(["nobody"]).plans] == []

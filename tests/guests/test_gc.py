@@ -1,0 +1,146 @@
+"""vmnet gc: what dead plans have left goes, and nothing else; in places of the test's own."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from provisioner import naming
+from tests.framework.lab import ONE, Lab, until
+from tests.guests.test_inventory import OWN_PLACES, listed
+
+STATE, RUN = "var/lib/vmnet", "run/vmnet"
+
+
+@pytest.fixture
+def place(lab: Lab) -> Iterator[Lab]:
+    """A lab whose plans lie in places of its own."""
+    with lab.mounted(OWN_PLACES):
+        yield lab
+
+
+def gc(lab: Lab, *words: str) -> Any:  # noqa: ANN401  (JSON)
+    """Run vmnet gc; its report without the plans of other tests, whose QEMUs are seen in /proc."""
+    report = json.loads(lab.vmnet("gc", "--json", *words).stdout)
+    others = [x for x in report["left"] if not x["plan"].startswith(lab.name)]
+    assert all("runs in another network namespace" in x["why"] for x in others)
+    return report | {"left": [x for x in report["left"] if x not in others]}
+
+
+def left_by(lab: Lab, plan: str, mark: str = "") -> None:
+    """Make what a killed `up` leaves: the folder, a switch, a macvtap, a lock that nobody holds."""
+    home = lab.root / STATE / plan
+    home.mkdir(parents=True)
+    (home / ".vmnet").write_text(f"{plan}\n{mark}")
+    (lab.root / RUN / f"{plan}.lock").write_text("{}")
+    lower, peer = naming.switch_ends(plan, "lan")
+    lab.ip("link", "add", lower, "type", "veth", "peer", "name", peer)
+    tap = naming.macvtap(plan, "a", 0)
+    lab.ip("link", "add", "link", lower, "name", tap, "type", "macvtap", "mode", "private")
+    for device, of in ((lower, "lan"), (peer, "lan"), (tap, "a/0")):
+        group = str(naming.group(plan))
+        lab.ip("link", "set", device, "group", group, "alias", f"vmnet:{plan}/{of}")
+
+
+def kept_disk(lab: Lab, plan: str) -> None:
+    """Put a disk that a guest has written to into a plan's folder, as `down` leaves it."""
+    disk = lab.root / STATE / plan / "disk" / "a.qcow2"
+    disk.parent.mkdir()
+    (disk.parent / ".a.qcow2.own").write_text(json.dumps({"plan": plan, "vm": "a", "keep": True}))
+    lab.run("qemu-img", "create", "-q", "-f", "qcow2", f"/{STATE}/{plan}/disk/a.qcow2", "1M")
+    lab.run("qemu-io", "-f", "qcow2", "-c", "write 0 4k", f"/{STATE}/{plan}/disk/a.qcow2")
+
+
+def reasons(report: Any, part: str) -> dict[str, str]:  # noqa: ANN401  (JSON)
+    return {one["plan"]: one["why"] for one in report[part]}
+
+
+def test_eight_dead_plans_go_and_look_alikes_stay(place: Lab) -> None:
+    before = place.snapshot()
+    names = [f"{place.name}{part}" for part in "abcdefgh"]
+    for name in names:
+        left_by(place, name)
+    place.plans |= set(names)
+    kept, over = names[0], names[1]
+    kept_disk(place, kept)
+    mark = place.root / STATE / over / ".vmnet"
+    mark.write_text(f"{over}\nmade: 1000\nuntil: 2000\n")
+    # Neither a table, a device, nor a folder is vmnet's by its name; one folder is broken.
+    place.run("nft", "add", "table", "inet", f"vmnet_{place.name}_x")
+    place.ip("link", "add", "mine0", "type", "bridge")
+    place.ip("link", "set", "mine0", "group", str(naming.group(names[2])))
+    mine = place.root / STATE / "mine" / "thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    broken = place.root / STATE / "broken"
+    (broken / ".vmnet").mkdir(parents=True)
+
+    found = gc(place)
+    assert reasons(found, "left").keys() == {kept}
+    assert reasons(found, "left")[kept].endswith(", which only --disks takes")
+    assert reasons(found, "garbage").keys() == set(names) - {kept}
+    assert reasons(gc(place, "--older-than", "1h"), "garbage").keys() == {over}
+    shown = place.vmnet("gc", over)
+    assert "to take that away: vmnet gc --yes" in shown.stderr
+    assert all(len(line) <= 100 for line in shown.stdout.splitlines())
+
+    # Killed at work, it goes on from there.
+    running = place.start("gc", "--yes")
+    running.says("taking away")
+    running.process.kill()
+    running.finished(None)
+    until(lambda: not locked(place), "its processes have ended")
+    report = gc(place, "--yes")
+    assert [one["error"] for one in report["taken"]] == [None] * len(report["taken"])
+    assert plans(place).keys() == {kept}
+    assert {one["name"] for one in report["strangers"]} == {
+        *(f"/{STATE}/mine", f"/{STATE}/broken", "mine0", f"inet vmnet_{place.name}_x"),
+    }
+    assert mine.read_text() == "mine"
+    assert gc(place, "--yes", "--disks")["taken"][0]["error"] is None
+    shutil.rmtree(mine.parent)
+    shutil.rmtree(broken)
+    place.ip("link", "del", "mine0")
+    place.run("nft", "delete", "table", "inet", f"vmnet_{place.name}_x")
+    assert place.snapshot() == before
+
+
+def plans(lab: Lab) -> dict[str, Any]:
+    return {name: plan for name, plan in listed(lab).items() if name.startswith(lab.name)}
+
+
+def locked(lab: Lab) -> list[str]:
+    return [name for name, plan in plans(lab).items() if plan["lock"]]
+
+
+def test_a_plan_whose_time_is_over_goes_though_it_runs(place: Lab) -> None:
+    before = place.snapshot()
+    plan = place.plan(ONE)
+    place.vmnet("up", "--ttl", "1h", plan)
+    assert reasons(gc(place, "--yes"), "left") == {place.name: "a of it runs"}
+    mark = place.root / STATE / place.name / ".vmnet"
+    mark.write_text(mark.read_text().replace("until: ", "until: 1000\nwas: "))
+    told = "warning: the plan's time was over"
+    assert told in place.vmnet("status", plan).stderr
+    # From another network namespace its devices cannot be seen: it is left.
+    here, place.enter = place.enter, tuple(word for word in place.enter if word != "-n")
+    away = reasons(gc(place, "--expired", "--yes", place.name), "left")[place.name]
+    place.enter = here
+    assert away.startswith("a runs in another network namespace")
+    assert gc(place, "--expired", "--yes")["taken"][0]["error"] is None
+    assert place.snapshot() == before
+
+
+def test_devices_whose_folder_is_gone_tell_their_plan_themselves(place: Lab) -> None:
+    before = place.snapshot()
+    left_by(place, place.name)
+    shutil.rmtree(place.root / STATE / place.name)
+    (tap,) = place.macvtaps()
+    place.ip("link", "set", tap, "alias", f"vmnet:{place.name}/a/0 until 32503680000")
+    why = reasons(gc(place, "--yes"), "left")[place.name]
+    assert why.startswith("its time is over in ")
+    place.ip("link", "set", tap, "alias", f"vmnet:{place.name}/a/0 until 1000")
+    assert gc(place, "--yes", "--expired")["taken"][0]["error"] is None
+    assert place.snapshot() == before
