@@ -68,7 +68,8 @@ def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resour
 def _macvtap(plan: "Plan", key: NicId, nic: "Nic", nics: Nics, facts: Facts) -> Macvtap:
     network = plan.network(nic.network)
     how = settings_on(network, nic)
-    uplink = facts.link(uplink_of(plan.name, network)) or facts.link(network.uplink or "")
+    # A switch or a VLAN of the plan's may have another MTU now than it is to have.
+    uplink = facts.link(network.uplink or "")
     return Macvtap(
         name=naming.macvtap(plan.name, *key),
         uplink=uplink_of(plan.name, network),

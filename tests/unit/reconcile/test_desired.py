@@ -132,13 +132,13 @@ def test_a_macvtap_is_as_its_nic_wants_it(nic: str, facts: Facts, tap: Macvtap) 
     assert tap_of(plan_with(nic), facts) == tap
 
 
-def test_a_macvtap_on_a_vlan_is_as_large_as_the_vlan_or_the_nic_below() -> None:
+def test_a_macvtap_on_a_vlan_is_as_large_as_the_nic_below_as_the_vlan_will_be() -> None:
     plan = plan_with(lan="uplink: nic0, vlan: 42, addressing: none")
     name = naming.vlan("lab", "nic0", 42)
     there = replace(NIC, name=name, index=3, mtu=1400)
     assert tap_of(plan) == replace(PLAIN_TAP, uplink=name)
     both = replace(NO_GUARD, links=(NIC, there))
-    assert tap_of(plan, both) == replace(PLAIN_TAP, uplink=name, mtu=1400)
+    assert tap_of(plan, both) == replace(PLAIN_TAP, uplink=name)
 
 
 def test_each_nic_has_a_macvtap_of_its_number() -> None:
@@ -399,3 +399,13 @@ def test_a_nic_is_called_by_its_network_unless_two_are_on_it() -> None:
     seen += [replace(seen[0], name="mvt1", alias="vmnet:lab/old/0")]
     names = [tap.of for tap in named(plan, by_key(seen)).values() if isinstance(tap, Macvtap)]
     assert names == ["web.0", "web.dmz", "web.2", "old.0"]
+
+
+def test_a_macvtap_gets_the_mtu_that_its_switch_will_have_not_the_one_it_still_has() -> None:
+    plan = plan_with(lan="switch: true, subnet: 10.77.0.0/24")
+    lower, _ = naming.switch_ends("lab", "lan")
+    small = Link(lower, 9, "veth", "02:00:00:00:00:11", 1400, ethernet=True, up=True, carrier=True)
+    found = desired(plan, assign(plan), replace(FACTS, links=(NIC, small)), new())
+    tap = found["macvtap", TAP]
+    assert isinstance(tap, Macvtap)
+    assert tap.mtu == 1500
