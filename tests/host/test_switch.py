@@ -232,3 +232,9 @@ def test_an_address_that_a_router_gave_the_host_is_named_as_that_and_taken_away(
     assert have() == replace(HAIRPIN, ignores_routers=False)
     switches.update(HAIRPIN)
     assert have() == HAIRPIN
+
+
+def test_a_strangers_device_of_its_bridges_name_is_no_part_of_a_switch() -> None:
+    switches.create(PLAIN)
+    ip(f"link add {BRIDGE} type veth peer name other0")
+    assert have() == PLAIN

@@ -104,7 +104,8 @@ def _observed(lower: Link, found: Sequence[Link]) -> Switch:
     another setting or has been pulled out, makes the switch as good as down: `up` is false.
     """
     peer = next((x for x in found if x.index == lower.lower and x.lower == lower.index), None)
-    bridge = next((x for x in found if x.name == _bridge_of(lower.name)), None)
+    ours = _bridge_of(lower.name), "bridge", lower.group  # a name alone may be anybody's
+    bridge = next((x for x in found if (x.name, x.kind, x.group) == ours), None)
     parts = [x for x in (lower, peer, bridge) if x]
     host_side = bridge or peer
     return Switch(
