@@ -143,3 +143,15 @@ def test_a_record_is_whole_though_its_writer_is_killed(home: Path) -> None:
     before = os.stat(mark).st_ino  # noqa: PTH116
     plan_folders.write_record(Path(disk.path), {"keep": False})
     assert os.stat(mark).st_ino != before  # noqa: PTH116
+
+
+def test_a_disk_that_a_guest_has_written_to_since_it_was_looked_at_is_not_deleted(
+    home: Path,
+) -> None:
+    kept, thrown = make(home, "web"), make(home, "db", keep=False)
+    looked = seen()
+    for disk in (kept, thrown):
+        write(disk)
+    for found in looked.values():
+        DiskDriver().delete(found)
+    assert [Path(kept.path).exists(), Path(thrown.path).exists()] == [True, False]

@@ -50,6 +50,11 @@ class DiskDriver(FileDriver[Overlay]):
             lambda draft: _qemu_img("create", *below, str(draft), str(file.size), fix=fix),
         )
 
+    def delete(self, file: Overlay) -> None:
+        """Delete a disk; one that is to be kept stays if a guest has written to it meanwhile."""
+        if not (file.keep and read(Path(file.path)).is_written):
+            FileDriver.delete(self, file)
+
     def update(self, file: Overlay) -> None:
         """Let a disk grow, through the guest that runs on it if one does; record what it is for."""
         have = read(Path(file.path))
