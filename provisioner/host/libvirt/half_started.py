@@ -65,6 +65,8 @@ def others(plan: str) -> Iterator[tuple[Domain, Live]]:
         if domain and domain.plan == plan and domain.name == file.stem:
             pid = status.get("pid", "")
             number = int(pid) if pid.isdecimal() else 0
+            if not qemu_process.process_state(number):
+                continue  # libvirt will forget it as soon as it is opened
             yield domain, Live(domain.vm, status.get("state", ""), number, ())
 
 
