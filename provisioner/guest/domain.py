@@ -312,10 +312,11 @@ class StrayDomain(Leftover):
 
 @dataclass(frozen=True, slots=True)
 class LeftDraft(Leftover):
-    """A file that a killed vmnet had not written to its end."""
+    """A file that a killed vmnet had not written to its end, or the mark of one."""
 
     KIND: ClassVar[str] = "draft"
     ID: ClassVar[str] = "path"
+    GOES_FIRST: ClassVar[bool] = True
 
     path: str
 

@@ -178,3 +178,23 @@ def test_where_there_is_no_dnsmasq_the_package_is_named(
     with pytest.raises(VmnetError, match="dnsmasq is not installed") as refused:
         dnsmasq.create(served)
     assert "dnsmasq-base" in (refused.value.fix or "")
+
+
+def test_a_server_that_ends_is_not_started_anew_by_its_switch(served: Dhcp) -> None:
+    for _ in range(5):
+        dnsmasq.create(served)
+        with ThreadPoolExecutor(2) as pool:
+            ends = [
+                pool.submit(dnsmasq.restart, "lab", served.device),
+                pool.submit(dnsmasq.delete, served),
+            ]
+        for end in ends:
+            end.result()
+        assert dnsmasq.observe(Look("lab")) == []
+        assert not Path(served.config).exists()
+
+
+def test_a_server_that_cannot_start_leaves_nothing(served: Dhcp) -> None:
+    with pytest.raises(VmnetError):
+        dnsmasq.create(replace(served, text=f"{served.text}no-such-word\n"))
+    assert [x for x in Path(served.config).parent.iterdir() if x.suffix != ".leases"] == []

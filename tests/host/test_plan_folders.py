@@ -140,3 +140,35 @@ def test_the_root_of_libvirt_goes_only_when_vmnet_made_it(home: Path) -> None:
     plan_folders.clear_root("lab")
     assert not root.exists()
     assert not home.exists()
+
+
+def test_the_mark_of_a_file_that_was_never_made_is_found_and_taken_away(home: Path) -> None:
+    plan_folders.make(home, "lab")
+    disk, config = home / "disk/a.qcow2", home / "dhcp/lan-0123456789.conf"
+    lease = home / "dhcp/lan.leases"
+    for path in (disk, config, lease, home / "console/a.log"):
+        plan_folders.own(path)
+    marks = [disk.with_name(".a.qcow2.own"), config.with_name(f".{config.name}.own")]
+    assert list(plan_folders.drafts(home)) == marks
+    for mark in marks:
+        plan_folders.discard(mark)
+    assert not any(map(plan_folders.is_own, (disk, config, lease)))
+    assert plan_folders.is_own(home / "console/a.log")
+
+
+def test_the_mark_of_a_file_that_is_there_stays(home: Path) -> None:
+    plan_folders.make(home, "lab")
+    plan_folders.own(home / "disk/a.qcow2")
+    put(home / "disk/a.qcow2")
+    assert list(plan_folders.drafts(home)) == []
+    plan_folders.discard(home / "disk/.a.qcow2.own")
+    assert plan_folders.is_own(home / "disk/a.qcow2")
+
+
+def test_a_draft_goes_with_the_mark_of_the_file_that_it_never_became(home: Path) -> None:
+    plan_folders.make(home, "lab")
+    plan_folders.own(home / "seed/a.iso")
+    draft = put(home / "seed/.a.iso.part")
+    assert list(plan_folders.drafts(home)) == [draft]
+    plan_folders.discard(draft)
+    assert files(home / "seed") == set()

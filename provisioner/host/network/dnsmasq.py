@@ -8,6 +8,7 @@ import errno
 import os
 import select
 import signal
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _PATIENCE_S = 20
+_ALONE = threading.RLock()
+"""A switch that is changed starts anew a server that another step may just be ending."""
 
 
 def observe(look: Look) -> list[Dhcp]:
@@ -49,6 +52,11 @@ def create(dhcp: Dhcp) -> None:
 
     Raises VmnetError when dnsmasq is missing or does not start.
     """
+    with _ALONE:
+        _create(dhcp)
+
+
+def _create(dhcp: Dhcp) -> None:
     config = Path(dhcp.config)
     draft = config.with_suffix(".part")
     try:
@@ -58,10 +66,11 @@ def create(dhcp: Dhcp) -> None:
         draft.rename(config)
     except OSError as error:
         draft.unlink(missing_ok=True)
+        plan_folders.give_up(config)
         raise file_errors.converted(error, "cannot write", config) from error
     _end(config)
     if not programs.is_installed("dnsmasq"):
-        config.unlink(missing_ok=True)
+        _take_back(config)
         raise VmnetError(
             f'network "{dhcp.name}" wants DHCP, and dnsmasq is not installed',
             fix="apt-get install dnsmasq-base, or give the network addressing: static",
@@ -69,13 +78,18 @@ def create(dhcp: Dhcp) -> None:
     words = [_word(config), f"--pid-file={_pid_file(config)}", f"--dhcp-leasefile={_lease(config)}"]
     done = programs.run(["dnsmasq", *words], timeout_s=_PATIENCE_S, check=False)
     if done.returncode:
-        config.unlink(missing_ok=True)
+        _take_back(config)
         raise VmnetError(
             f'dnsmasq does not serve network "{dhcp.name}": '
             f"{one_line(programs.last_lines(done.stderr))}",
             fix=file_errors.no_space_fix(done.stderr, config)
             or f"see who else answers on {dhcp.device}: ss -lnup | grep -E ':(53|67) '",
         )
+
+
+def _take_back(config: Path) -> None:
+    config.unlink(missing_ok=True)
+    plan_folders.give_up(config)
 
 
 update = create
@@ -89,24 +103,32 @@ def restart(plan: str, device: str) -> None:
     device has its addresses again (dnsmasq 2.90, periodic_ra in radv.c): guests would lose their
     IPv6 default route three minutes later. Raises VmnetError as `create` does.
     """
-    for dhcp in observe(Look(plan)):
-        if dhcp.device == device and dhcp.alive:
-            create(replace(dhcp, text=Path(dhcp.config).read_text(encoding="ascii")))
+    with _ALONE:
+        for dhcp in observe(Look(plan)):
+            if dhcp.device == device and dhcp.alive:
+                create(replace(dhcp, text=Path(dhcp.config).read_text(encoding="ascii")))
 
 
 def delete(dhcp: Dhcp) -> None:
     """End the server and take its files away; what has gone already is fine."""
+    with _ALONE:
+        _delete(dhcp)
+
+
+def _delete(dhcp: Dhcp) -> None:
     config = Path(dhcp.config)
     _end(config)
+    # The configuration last: by it the rest is found again by whoever goes on after a kill.
+    # Another network of the plan may be taken down at this moment, and the folder with it.
+    with suppress(FileNotFoundError):
+        own = {x for x in config.parent.glob("*.conf") if plan_folders.is_own(x)}
+        left = {texts.network_of(x.name) for x in own - {config}}
+        if dhcp.name not in left and plan_folders.is_own(_lease(config)):
+            _lease(config).unlink(missing_ok=True)
+            plan_folders.disown(_lease(config))
     for path in (_pid_file(config), config):
         path.unlink(missing_ok=True)
     plan_folders.disown(config)
-    # Another network of the plan may be taken down at this moment, and the folder with it.
-    with suppress(FileNotFoundError):
-        left = {x.name for x in config.parent.glob("*.conf") if plan_folders.is_own(x)}
-        if dhcp.name not in map(texts.network_of, left) and plan_folders.is_own(_lease(config)):
-            _lease(config).unlink(missing_ok=True)
-            plan_folders.disown(_lease(config))
     try:
         config.parent.rmdir()
     except OSError as error:

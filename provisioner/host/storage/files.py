@@ -108,4 +108,4 @@ class DraftDriver:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)  # of a snapshot
         else:
-            path.unlink(missing_ok=True)
+            plan_folders.discard(path)

@@ -23,6 +23,8 @@ from provisioner.network import dnsmasq
 from provisioner.text import one_line
 
 _OWNED: Final = ("console", "seed", "disk", "boot", "snapshot")
+_MARKED: Final = {"seed": "*", "disk": "*", "boot": "*", "dhcp": "*.conf"}
+"""Files that are not made by others than vmnet once they have been marked, by folder."""
 _FOLDERS: Final = get_args(paths.Folder)
 _FILES: Final = frozenset({MARK, f"{MARK}.part", "known_hosts", ".known_hosts.part"})
 _MARKS: Final = frozenset({MARK, f"{MARK}.part"})
@@ -138,11 +140,41 @@ def disown(path: Path) -> None:
 
 
 def drafts(home: Path) -> Iterator[Path]:
-    """Return the drafts that a run left which was killed while it made a file."""
+    """Return what a run left which was killed while it made a file: drafts, marks of no file."""
     for place in _OWNED:
         for draft in sorted((home / place).glob(".*.part")):  # of a file, or of its mark
             if is_own(draft.with_name(_drafted(draft.name))):
                 yield draft
+    for place, files in _MARKED.items():
+        for mark in sorted((home / place).glob(f".{files}{_OWN}")):
+            file = mark.with_name(_drafted(mark.name))
+            if not os.path.lexists(file) and not file.with_name(f".{file.name}.part").exists():
+                yield mark
+
+
+def discard(draft: Path) -> None:
+    """Delete one of these; a file of that name which somebody makes then would not be vmnet's."""
+    if draft.suffix != _OWN:
+        draft.unlink(missing_ok=True)
+    give_up(draft.with_name(_drafted(draft.name)))
+
+
+def give_up(file: Path) -> None:
+    """Take away the mark of a file that has not been made, and what goes with it."""
+    if file.parent.name in _MARKED and not os.path.lexists(file):
+        if file.parent.name == "dhcp":
+            _discard_of_dhcp(file)
+        disown(file)
+
+
+def _discard_of_dhcp(config: Path) -> None:
+    for suffix in (".part", ".pid"):
+        config.with_suffix(suffix).unlink(missing_ok=True)
+    network = dnsmasq.network_of(config.name)
+    lease = config.with_name(f"{network}.leases")
+    left = {dnsmasq.network_of(x.name) for x in config.parent.glob("*.conf")}
+    if not lease.exists() and network not in left:
+        disown(lease)
 
 
 def _drafted(name: str) -> str:
