@@ -35,6 +35,10 @@ test-oracle: setup-tests ## break networks at random, and hold vmnet to what an 
 	@tools/as-root.sh .venv/bin/python -m tests.oracle $(ARGS) $(or $(SEED),0-499)
 	@$(if $(SEED),true,tools/as-root.sh .venv/bin/python -m tests.oracle --guests 0-49)
 
+.PHONY: test-simulation
+test-simulation: setup-tests ## live through 100000 stories of kills, failures, strangers on a model host (SEED=17)
+	@.venv/bin/python -m tests.simulation $(ARGS) $(or $(SEED),0-99999)
+
 .PHONY: test-release
 test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)
 	@tools/in-release.sh --tests '$(RELEASE)' make test ARGS='$(ARGS)'

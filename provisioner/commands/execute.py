@@ -30,7 +30,7 @@ def execute(
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
     outcome = Outcome()
-    order = _Order(steps, outcome)
+    order = Order(steps, outcome)
     running: dict[Future[bool], Step] = {}
     with deferred() as interrupt, ThreadPoolExecutor(jobs) as pool:
 
@@ -53,10 +53,11 @@ def execute(
     return outcome
 
 
-class _Order:
+class Order:
     """Which steps can begin, and what became of those that have ended."""
 
     def __init__(self, steps: Iterable[Step], outcome: Outcome) -> None:
+        """Begin with nothing done; `outcome` is told what becomes of each step."""
         from graphlib import TopologicalSorter
 
         self._by_id = {s.id: s for s in steps}
@@ -68,6 +69,7 @@ class _Order:
         self._outcome = outcome
 
     def is_active(self) -> bool:
+        """Return whether a step is still to end."""
         return self._sorter.is_active()
 
     def ready(self) -> Iterator[Step]:
@@ -82,6 +84,7 @@ class _Order:
                 yield step
 
     def ended(self, step: Step, error: VmnetError | None) -> None:
+        """Take down that a step has been done, or has failed."""
         if error is None:
             self._outcome.done.append(step)
         else:
