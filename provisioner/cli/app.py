@@ -50,6 +50,7 @@ app.command()(lifecycle.render)
 app.command()(inventory.ls)
 app.command()(inventory.gc)
 app.command()(inventory.extend)
+app.command()(inventory.adopt)
 
 
 def _version(*, wanted: bool) -> None:

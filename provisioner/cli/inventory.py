@@ -149,3 +149,21 @@ def extend(
         extend(name_target(plan, connection), ttl_s, run)
         span = f"is up for {times.span(ttl_s)} from now" if ttl_s else "has no expiry any more"
         output.typed(f"{plan}: {span}")
+
+
+def adopt(
+    ctx: typer.Context,
+    domains: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DOMAIN]...", help="Domains; all that run and have a macvtap."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="The plan's name.")] = "adopted",
+    connection: Connection = None,
+) -> None:
+    """Print a plan for running libvirt domains with macvtap NICs; touch nothing."""
+    with running(command.ADOPT, ctx) as worker:
+        from provisioner.commands.inventory.adopt import adopt
+
+        plan = name_target(name, connection)
+        text = adopt(worker, plan.name, tuple(domains or ()), plan.uri, output.line)
+        typer.echo(text, nl=False)

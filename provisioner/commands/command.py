@@ -51,13 +51,14 @@ IMAGE: Final = Command("image", needs_worker=False)
 NET: Final = Command("net", needs_worker=False)
 LS: Final = Command("ls")
 GC: Final = Command("gc", changes_host=True)
+ADOPT: Final = Command("adopt")
 EXTEND: Final = Command("extend")
 
 COMMANDS: Final = {
     command.name: command
     for command in (
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
-        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, LS, GC, EXTEND, SNAPSHOT),
+        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, LS, GC, EXTEND, ADOPT, SNAPSHOT),
     )
 }
 """All of them, by name."""

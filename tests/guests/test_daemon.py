@@ -137,6 +137,50 @@ def test_dead_and_half_dead_guests_are_told_over_a_daemon_too(host: Lab) -> None
     assert host.snapshot() == host.before
 
 
+STRANGER = """\
+<domain type='qemu'>
+  <name>Old Web&amp;Shop</name>
+  <memory unit='MiB'>128</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='q35'>hvm</type></os>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/><source file='/mnt/web.qcow2'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <interface type='direct'>
+      <mac address='52:54:00:00:00:01'/><source dev='up0' mode='private'/><model type='virtio'/>
+    </interface>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+
+
+def test_a_plan_is_written_for_a_domain_that_runs_on_a_macvtap(host: Lab) -> None:
+    links = host.snapshot().links
+    host.ip("link", "add", "up0", "type", "veth", "peer", "name", "up1")
+    host.run("qemu-img", "create", "-q", "-f", "qcow2", "/mnt/web.qcow2", "1M")
+    (host.root / "mnt/web.xml").write_text(STRANGER)
+    virsh(host, "create", "--paused", "/mnt/web.xml")
+    try:
+        adopted = host.vmnet("adopt", "--name", "taken").stdout
+        assert "left out" not in adopted
+        written = host.directory / "taken.yaml"
+        written.write_text(adopted)
+        rendered = host.vmnet("render", "-f", written, "web", status=2).stderr
+        assert "lies outside the folder of the plan" in rendered
+        assert 'up0-private: {uplink: "up0", mode: private' in adopted
+        assert '- {network: up0-private, mac: "52:54:00:00:00:01"}' in adopted
+        assert "  # the domain Old Web&Shop\n  old-web-shop:\n" in adopted
+        assert "has no domain nobody" in host.vmnet("adopt", "nobody", status=2).stderr
+    finally:
+        virsh(host, "destroy", "Old Web&Shop")
+        host.ip("link", "del", "up0")
+    assert host.snapshot().links == links
+
+
 def test_a_domain_of_somebody_else_is_not_touched(host: Lab) -> None:
     theirs = host.directory / "theirs.xml"
     name = f"{host.name}-a"

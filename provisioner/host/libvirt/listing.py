@@ -1,5 +1,6 @@
 """The domains of a libvirt daemon that bear vmnet's mark, of all plans; read only."""
 
+from collections.abc import Collection
 from xml.etree import ElementTree as ET
 
 from provisioner.guest.domain import NAMESPACE
@@ -47,3 +48,29 @@ def marked(uri: str) -> list[DomainRecord]:
     finally:
         connection.close()
     return found
+
+
+@limit(20.0, "libvirt has not described its domains")
+def described(uri: str, names: Collection[str]) -> list[tuple[str, str]]:
+    """Return the name and the XML of the domains that run, or of those with these names.
+
+    Raises VmnetError when libvirt cannot be asked. Passwords are not in it: it is read only.
+    """
+    import libvirt
+
+    domains.quiet()
+    with converting(f"opening {uri}"):
+        connection = libvirt.openReadOnly(uri)
+    found = []
+    try:
+        with converting("listing the domains"):
+            every = connection.listAllDomains(0)
+        for dom in every:
+            try:
+                if dom.name() in names or (not names and dom.isActive()):
+                    found.append((dom.name(), dom.XMLDesc(0)))
+            except libvirt.libvirtError:
+                continue  # it has ended while we looked
+    finally:
+        connection.close()
+    return sorted(found)
