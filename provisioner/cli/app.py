@@ -14,6 +14,7 @@ from provisioner.cli import (
     lifecycle,
     modes,
     net,
+    power,
     snapshot,
 )
 from provisioner.cli.access import console, ip, link, ssh
@@ -44,6 +45,11 @@ app.command()(link.link)
 app.command()(link.capture)
 app.command()(lifecycle.up)
 app.command()(lifecycle.down)
+app.command()(power.stop)
+app.command()(power.start)
+app.command()(power.restart)
+app.command()(power.pause)
+app.command()(power.resume)
 app.command()(lifecycle.status)
 app.command(name="plan")(lifecycle.plan_)
 app.command()(lifecycle.render)

@@ -35,8 +35,11 @@ from provisioner.cli.run import (
 )
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun, SnapshotWish
+from provisioner.errors import bad_input
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from provisioner.commands.target import NameTarget, PlanTarget
     from provisioner.report.report import Report
 
@@ -60,6 +63,10 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     ttl: Annotated[
         str, typer.Option(help="Let it be taken away after that time: 30m, 2h, 7d.", metavar="TIME")
     ] = "",
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Bring up this VM, and what it needs.", metavar="VM"),
+    ] = None,
     recreate: Annotated[
         bool, typer.Option("--recreate", help="Restart VMs whose change needs it.")
     ] = False,
@@ -99,12 +106,23 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         if from_snapshot:
             wish = SnapshotWish(from_snapshot, only_missing=True)
             run = replace(run, snapshot=wish, agree=agreement(yes=yes))
+        if only:
+            from provisioner.commands.session import named_vms
+
+            run = replace(run, only=named_vms(target, only))
         end(reported(up, target, run), json=json, every=every_row)
 
 
 def down(  # noqa: PLR0913  (every one a word of the command line)
     ctx: typer.Context,
-    plan: Plan = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help='The plan (a word with a "." or a "/"), and VMs if not all of it is meant.',
+            metavar="[PLAN] [VM]...",
+            show_default="vmnet.yaml",
+        ),
+    ] = None,
     file: File = None,
     sets: Sets = None,
     *,
@@ -123,10 +141,11 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.DOWN, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.down import down
 
-        target = _target(name, file or plan, sets, connection)
-        doomed = _doomed(target.name, yes=yes) if disks else frozenset()
+        plan, vms = _split(words or ())
+        target = by_name_or_file(name, file or plan, sets, connection)
+        doomed = _doomed(target.name, vms, yes=yes) if disks else frozenset()
         run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
-        run = replace(run, doomed=doomed, grace_s=0 if now else timeout)
+        run = replace(run, doomed=doomed, grace_s=0 if now else timeout, only=vms or None)
         end(reported(down, target, run), json=json)
 
 
@@ -149,7 +168,7 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.STATUS, ctx, json=json) as worker:
         from provisioner.commands.status import status
 
-        target = _target(name, file or plan, sets, connection, allow_file)
+        target = by_name_or_file(name, file or plan, sets, connection, allow_file)
         run = CommandRun(command.STATUS, worker, lock_timeout_s=lock_timeout, wide=wide)
         end(reported(status, target, run), json=json, steps=True)
 
@@ -182,13 +201,23 @@ def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowF
         typer.echo(render(plan_target(file, sets, allow_file=allow_file), vm), nl=False)
 
 
-def _doomed(plan: str, *, yes: bool) -> frozenset[str] | None:
+def _split(words: "Iterable[str]") -> tuple[Path | None, frozenset[str]]:
+    """Return the plan and the VMs among the words of `down`. Raises VmnetError for two plans."""
+    plans = [word for word in words if "." in word or "/" in word]
+    if len(plans) > 1:
+        raise bad_input(
+            f"{plans[0]} and {plans[1]} are two plans", "take one down after the other: vmnet down"
+        )
+    return Path(plans[0]) if plans else None, frozenset(words) - {*plans}
+
+
+def _doomed(plan: str, vms: frozenset[str], *, yes: bool) -> frozenset[str] | None:
     """Return the disks that the user agrees to remove; None for all. Raises VmnetError."""
     from provisioner.commands.lifecycle.down import written_disks
 
     if yes:
         return None
-    found = written_disks(plan)
+    found = [disk for disk in written_disks(plan) if not vms or disk.vm in vms]
     if not found:
         return frozenset()
     output.line("\n".join(["this will be removed:", *(f"  * {disk}" for disk in found)]))
@@ -200,13 +229,14 @@ def _doomed(plan: str, *, yes: bool) -> frozenset[str] | None:
     return frozenset(disk.path for disk in found)
 
 
-def _target(
+def by_name_or_file(
     name: str | None,
     path: Path | None,
     sets: list[str] | None,
     connection: str | None,
     allow_file: list[Path] | None = None,
 ) -> "PlanTarget | NameTarget":
+    """Return the plan by its name where one is given, else loaded from its file."""
     if name:
         return name_target(name, connection)
     return plan_target(path, sets, connection=connection, allow_file=allow_file)

@@ -15,6 +15,8 @@ class Command:
     alone: tuple[str, ...] = ()  # options with which it needs no worker
     uses_libvirt: bool = True  # in the worker
     changes_host: bool = False  # takes steps; all others only look
+    starts_guests: bool = False
+    ends_guests: bool = False  # also in folders that others could write to
     judges_images: bool = False  # refuses images that the plan cannot be brought up with
     lists_foreign: bool = False  # names files in the plan's folders that are not vmnet's
 
@@ -28,8 +30,15 @@ class Command:
         return self.name
 
 
-UP: Final = Command("up", alone=("--print-plan",), changes_host=True, judges_images=True)
-DOWN: Final = Command("down", changes_host=True, lists_foreign=True)
+UP: Final = Command(
+    "up", alone=("--print-plan",), changes_host=True, starts_guests=True, judges_images=True
+)
+DOWN: Final = Command("down", changes_host=True, ends_guests=True, lists_foreign=True)
+STOP: Final = Command("stop", changes_host=True, ends_guests=True)
+START: Final = Command("start", changes_host=True, starts_guests=True, judges_images=True)
+RESTART: Final = Command("restart", changes_host=True, starts_guests=True, judges_images=True)
+PAUSE: Final = Command("pause", changes_host=True)
+RESUME: Final = Command("resume", changes_host=True)
 PLAN: Final = Command("plan", judges_images=True)
 STATUS: Final = Command("status", lists_foreign=True)
 CHECK: Final = Command("check", alone=("--watch",))
@@ -50,7 +59,7 @@ CAPTURE: Final = Command("capture", needs_worker=False)
 IMAGE: Final = Command("image", needs_worker=False)
 NET: Final = Command("net", needs_worker=False)
 LS: Final = Command("ls")
-GC: Final = Command("gc", changes_host=True)
+GC: Final = Command("gc", changes_host=True, ends_guests=True)
 ADOPT: Final = Command("adopt")
 EXTEND: Final = Command("extend")
 
@@ -58,6 +67,7 @@ COMMANDS: Final = {
     command.name: command
     for command in (
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
+        *(STOP, START, RESTART, PAUSE, RESUME),
         *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, LS, GC, EXTEND, ADOPT, SNAPSHOT),
     )
 }

@@ -13,7 +13,7 @@ from provisioner.network.facts import Chosen
 from provisioner.plan.vm_scalars import NO_IMAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from provisioner.commands.target import PlanTarget
     from provisioner.guest.domain import Domain
@@ -25,15 +25,20 @@ NOT_BUILT = Image("/not-built-yet/vmlinux", "/not-built-yet/initrd")
 
 
 def images(
-    target: "PlanTarget", kept: "Mapping[str, Domain]", tell: "Callable[[str], None] | None"
+    target: "PlanTarget",
+    kept: "Mapping[str, Domain]",
+    tell: "Callable[[str], None] | None",
+    only: "Collection[str] | None" = None,
 ) -> dict[str, Image]:
-    """Return the image of each VM that does not run the one it wants already.
+    """Return the image of each VM, or of `only` these, that does not run the one it wants.
 
     With `tell` what is missing is built or fetched, and reported; without, what is not known
     of it is left out. Raises Complaints, each at its place, about images that cannot be had.
     """
     wanted: dict[tuple[str, str], list[str]] = {}
     for vm in target.plan.vms:
+        if only is not None and vm.name not in only:
+            continue
         old = kept.get(vm.name)
         if not old or old.image.name != source.shown(vm.image):
             wanted.setdefault((vm.image, vm.digest or ""), []).append(vm.name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from provisioner.commands import command, defaults, plan_files
+from provisioner.commands import defaults, plan_files
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget, Tell
 from provisioner.errors import VmnetError, bad_input, collected, refuse
 from provisioner.guest.boot import New
@@ -33,6 +33,7 @@ from provisioner.preflight.hosted_plan import HostedPlan
 from provisioner.reconcile.desired import desired
 from provisioner.reconcile.resources import Snapshot
 from provisioner.resource import Resource, Resources
+from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from provisioner.guest.boot import Files
@@ -105,7 +106,8 @@ class HostSession:
 
     def choose(self, what: str, chosen: Chosen) -> None:
         """Show the user what was chosen automatically, and keep it for the report."""
-        self.tell(f"{what} {chosen.what}: {chosen.why}")
+        if self.chosen.get(what) != chosen:
+            self.tell(f"{what} {chosen.what}: {chosen.why}")
         self.chosen[what] = chosen
 
 
@@ -198,18 +200,19 @@ class Session(HostSession):
         VMs that run keep the image and the accelerator they were started with, unless they are to
         be recreated: a newer vmnet is not a reason to restart a guest. So do those in `restored`.
         """
-        plan = self.target.plan
+        plan, only = self.target.plan, self.run.only
+        vms = [vm for vm in plan.vms if only is None or vm.name in only]
         have = self.domains
         kept = {} if self.run.recreate else {d.vm: d for d in have}
         kept |= restored or {}
         there = self.snapshot.resources.values()
         disks = {r.path: r for r in there if isinstance(r, Overlay)}
         loader = firmware.loader()
-        images = defaults.images(self.target, kept, self.tell if build else None)
+        images = defaults.images(self.target, kept, self.tell if build else None, only)
         if self.run.command.judges_images:
             refuse(imagerules.complaints(plan, self.target.positions, images, disks, loader))
         accel = Chosen("", "")
-        if any(vm.name not in kept for vm in plan.vms):
+        if any(vm.name not in kept for vm in vms):
             accel = defaults.accelerator(plan, images.values())
             self.choose("accel", accel)
         elif have:
@@ -235,10 +238,10 @@ def begun(target: NameTarget | PlanTarget, run: CommandRun) -> Iterator[Any]:
     else:
         privileges.require()
     home, root = paths.home(target.name), paths.libvirt_root(target.name)
-    if run.command in {command.DOWN, command.GC}:
+    if run.command.ends_guests:
         privileges.close_own_folders(home, root, paths.state(), paths.run())
     privileges.require_own_folders(paths.state(), home, paths.run(), root)
-    if run.command is command.UP:
+    if run.command.starts_guests:
         plan_folders.refuse_foreign(home, target.name)
     lock = locks.held(
         paths.lock_file(target.name),
@@ -288,7 +291,7 @@ def _opened(target: NameTarget | PlanTarget, run: CommandRun) -> HostSession:
         from provisioner.network.addressing import assign
 
         nics = assign(target.plan)
-        if run.command is command.UP:
+        if run.command.starts_guests:
             render.warm_up()
     chosen = opening.result()
     snapshot = run.worker.within(within_s).do(MACHINE.observe)
@@ -309,10 +312,20 @@ def one(target: PlanTarget, vm: str) -> str:
     raise no_vm(target.plan, vm)
 
 
+def named_vms(target: PlanTarget, vms: Collection[str]) -> frozenset[str]:
+    """Return VMs that a command line names. Raises VmnetError when one is not the plan's."""
+    return frozenset(one(target, vm) for vm in vms)
+
+
 def no_vm(plan: "Plan", vm: str) -> VmnetError:
     """Return the error for a VM that the plan does not have."""
-    what = f'the plan {plan.name} has no VM "{vm}"' if vm else "which VM?"
-    return bad_input(what, f"its VMs: {', '.join(v.name for v in plan.vms)}")
+    return unknown_vm(plan.name, vm, [v.name for v in plan.vms])
+
+
+def unknown_vm(plan: str, vm: str, known: Iterable[str]) -> VmnetError:
+    """Return the error for a VM that is not among those of a plan."""
+    what = f'the plan {plan} has no VM "{one_line(vm)}"' if vm else "which VM?"
+    return bad_input(what, f"its VMs: {', '.join(known)}")
 
 
 def domain(resources: Iterable[Resource], vm: str) -> Domain:

@@ -40,6 +40,7 @@ class CommandRun:
     tell: Tell = lambda _: None
     count: Callable[[Callable[[], str]], None] = lambda _: None  # takes what tells how far it is
     recreate: bool = False
+    only: frozenset[str] | None = None  # the VMs that it is about; None for the whole plan
     pairs: str = "all"  # or "sample": a part of them that touches every guest
     idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
     ttl_s: int = 0  # for how long the plan is brought up; 0 says nothing of it

@@ -1,7 +1,7 @@
 """up, plan and check: what is wanted against what is there."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,10 +24,13 @@ from provisioner.host.image import store_files
 from provisioner.host.machine import MACHINE
 from provisioner.host.system import paths
 from provisioner.host.system.plan_folders import foreign
-from provisioner.network.facts import LOST, Facts, Live
+from provisioner.network.facts import LOST, STOPPED, Facts, Live
+from provisioner.network.resources import Macvtap
 from provisioner.preflight.warnings import warnings
+from provisioner.reconcile import partial
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.report.report import Failure, KeptDisk, Report, VmStatus
+from provisioner.resource import Resources
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -51,18 +54,24 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
     VmnetError when the host cannot.
     """
     started = time.monotonic()
-    # Until its guests have been checked, they may not answer for their addresses themselves.
-    with begun(target, run) as session, ExitStack() as kept:
+    with begun(target, run) as session:
         session.refuse()
+        return brought_up(session, started)
+
+
+def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> Report:
+    """Bring up the plan, or only those VMs that the command names; then check it.
+
+    `done` are the steps that the command has taken before. Raises as `up` does.
+    """
+    target, run = session.target, session.run
+    # Until its guests have been checked, they may not answer for their addresses themselves.
+    with ExitStack() as kept:
         console_log.cap(paths.folder(target.name, "console"))
         # Until disks depend on them, nobody may remove images: vmnet image prune waits.
         with store_files.held(paths.store(), run.tell):
             back = restore.begun(session, run.snapshot)
-            want = session.wanted(restored=back.domains if back else None)
-            goal = back.goal(session, want) if back else want
-            steps = diff(goal, session.snapshot.resources)
-            _refuse_losses(steps)
-            _refuse_restarts(steps, run)
+            desired, steps = judged(session, back)
             xmls = domain_xmls(target, steps)
             changed = _vms(steps, Verb.CREATE, Verb.UPDATE)
             kept.enter_context(session.claimed(changed))
@@ -82,12 +91,36 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
                 back.resume(session, outcome.done)
             if mark.until or before:
                 expiry.write(session, mark.until)
-        left = diff(want, session.look().resources)
-        report = reported(session, outcome, left)
+        session.look()
+        report = reported(session, outcome, _steps(session, desired))
+        report = replace(report, done=(*map(str, done), *report.done))
         fresh = _vms(outcome.done, Verb.CREATE)
         if fresh:
             began = time.monotonic()
         return checked(session, report, When(began, started, fresh, end))
+
+
+def judged(
+    session: Session, back: "restore.Restoring | None" = None
+) -> tuple[Resources, list[Step]]:
+    """Return what the plan wants, and the steps to it for the VMs that the command names.
+
+    With `back` guests are put back to a snapshot.
+
+    Raises Complaints about steps that would lose what is to be kept, or end what runs unasked.
+    """
+    desired = session.wanted(restored=back.domains if back else None)
+    steps = _steps(session, back.goal(session, desired) if back else desired)
+    _refuse_losses(steps)
+    _refuse_others(steps, session.run)
+    _refuse_restarts(steps, session.run)
+    return desired, steps
+
+
+def _steps(session: Session, desired: Resources) -> list[Step]:
+    """Return what there is to do, for the VMs that the command names."""
+    observed, only = session.snapshot.resources, session.run.only
+    return diff(desired if only is None else partial.with_only(desired, observed, only), observed)
 
 
 def plan(target: PlanTarget, run: CommandRun) -> Report:
@@ -108,12 +141,17 @@ def check(target: PlanTarget, run: CommandRun) -> Report:
         running = {d.vm for d in session.domains}
         missing = [vm.name for vm in target.plan.vms if vm.name not in running]
         if missing:
+            stopped = [x.vm for x in session.snapshot.facts.live if x.state == STOPPED]
+            fix = "bring the plan up first: vmnet up"
+            if set(missing) <= set(stopped):
+                vms = " ".join(missing)
+                fix = f"start what was stopped: vmnet start {vms}"
             lost = [x for x in session.snapshot.facts.live if x.state == LOST]
             found = "; ".join(f"libvirt has lost {x.vm}, its QEMU is process {x.pid}" for x in lost)
             raise VmnetError(
                 f"{', '.join(missing)} of the plan {'is' if len(missing) == 1 else 'are'} not up"
                 f"{': ' if found else ''}{found}",
-                fix="bring the plan up first: vmnet up",
+                fix=fix,
                 status=Exit.CHECK_FAILED,
             )
         end = time.monotonic() + run.timeout_s if run.timeout_s else None
@@ -140,6 +178,24 @@ def _refuse_losses(steps: list[Step]) -> None:
             )
             for s in steps
             if s.verb is Verb.DELETE and isinstance(s.resource, Overlay) and s.resource.stays
+        ]
+    )
+
+
+def _refuse_others(steps: list[Step], run: CommandRun) -> None:
+    """Raise Complaints about VMs that would be touched, though the command does not name them."""
+    if run.only is None:
+        return
+    refuse(
+        [
+            VmnetError(
+                f'VM "{vm}" would be ended for that: {s.title} has to be made anew, {s.cause}',
+                fix="bring up the whole plan: vmnet up",
+                status=Exit.CONFLICT,
+            )
+            for s in steps
+            if s.verb is not Verb.UPDATE and isinstance(s.resource, Domain | Macvtap)
+            if (vm := partial.vm_of(s.resource, {})) not in run.only
         ]
     )
 

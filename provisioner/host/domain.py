@@ -117,6 +117,16 @@ class DomainDriver:
             plan_folders.write_record(Path(domain.console), {"stopped": int(time.time())})
         return said
 
+    def pause(self, domain: Domain) -> str:
+        """Halt a guest's processors. Raises VmnetError."""
+        self.libvirt.domains.pause(domain.name)
+        return ""
+
+    def resume(self, domain: Domain) -> str:
+        """Let a guest that is paused go on. Raises VmnetError."""
+        self.libvirt.domains.resume(domain.name)
+        return ""
+
     def _ended(self, domain: Domain) -> str:
         """Let a guest shut down: by its agent, by its power button; in the end without it."""
         grace_s = deadline.left_s(self.grace_s) if self.grace_s > 0 else 0.0

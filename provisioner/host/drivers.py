@@ -4,7 +4,7 @@ Runs in the worker. A driver is found by the class of the resource; that every k
 is held by a test.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -100,21 +100,30 @@ class Drivers:
         OSError.
         """
         kind = type(step.resource)
-        if isinstance(step.resource, Domain) and step.verb in {Verb.STOP, Verb.DELETE}:
-            stops = step.verb is Verb.STOP
-            return (self.guests.stop if stops else self.guests.end)(step.resource)
+        if isinstance(step.resource, Domain) and step.verb in self._led:
+            return self._led[step.verb](step.resource)
         match step.verb:
             case Verb.CREATE:
                 self._create(step.resource)
             case Verb.UPDATE:
                 self.makers[kind].update(step.resource)
-            case Verb.STOP:
+            case Verb.STOP | Verb.PAUSE | Verb.RESUME:
                 pass  # only guests run
             case Verb.DELETE if step.together:
                 _delete_all([step.resource, *step.together])
             case Verb.DELETE:
                 (self.makers | self.others)[kind].delete(step.resource)
         return ""
+
+    @property
+    def _led(self) -> Mapping[Verb, Callable[[Domain], str]]:
+        """Return what leads a guest's life, beyond what is done to any resource."""
+        return {
+            Verb.DELETE: self.guests.end,
+            Verb.STOP: self.guests.stop,
+            Verb.PAUSE: self.guests.pause,
+            Verb.RESUME: self.guests.resume,
+        }
 
     def _create(self, resource: Resource) -> None:
         try:

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.domain import StrayDomain
 from provisioner.host.domain import DomainDriver
 from provisioner.host.drivers import drivers
-from provisioner.host.guest import agent_lookup, host_keys, probes, queries
+from provisioner.host.guest import agent_lookup, console_log, host_keys, probes, queries
 from provisioner.host.guest.commands import Guests
 from provisioner.host.libvirt import domains, embedded
 from provisioner.host.libvirt.domains import Domains
@@ -29,11 +29,13 @@ from provisioner.host.storage import disks
 from provisioner.host.system import file_errors, paths, plan_folders, plan_marks
 from provisioner.host.system.worker import Event, emit, limit
 from provisioner.inventory.plan_mark import PlanMark
-from provisioner.network.facts import LOST, Chosen, Facts, Live
+from provisioner.network.facts import LOST, STOPPED, Chosen, Facts, Live
+from provisioner.network.resources import Macvtap
 from provisioner.plan.checks import Probe, What
+from provisioner.reconcile import partial
 from provisioner.reconcile.diff import Step, Verb
 from provisioner.reconcile.resources import Look, Snapshot
-from provisioner.resource import by_key
+from provisioner.resource import Resource, by_key
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,6 +103,10 @@ class Machine:
         _refuse_other_namespace(live)
         indexes = {x.name: x.index for x in found}
         taps_of = {d.vm: tuple((n.link, indexes.get(n.link, 0)) for n in d.nics) for d in running}
+        stopped = console_log.stopped(paths.folder(self._plan, "console")) if has_home else set()
+        for vm in sorted(stopped - {x.vm for x in live}):
+            live.append(Live(vm, STOPPED, 0, ()))
+            taps_of[vm] = _taps(resources, vm, indexes)
         facts = Facts(
             links=found,
             routes=routes,
@@ -301,6 +307,14 @@ class Machine:
 
 
 MACHINE: Final = Machine()
+
+
+def _taps(
+    resources: Sequence[Resource], vm: str, indexes: Mapping[str, int]
+) -> tuple[tuple[str, int], ...]:
+    """Return the macvtaps of a VM that has no domain, and their ifindexes."""
+    taps = [r for r in resources if isinstance(r, Macvtap) and partial.vm_of(r, {}) == vm]
+    return tuple((tap.name, indexes[tap.name]) for tap in taps)
 
 
 def _refuse_other_namespace(live: Sequence[Live]) -> None:

@@ -73,10 +73,13 @@ class ForeignDomain:
 LOST: Final = "lost by libvirt"
 """The state of a VM whose QEMU runs and which libvirt does not know."""
 
+STOPPED: Final = "stopped"
+"""The state of a VM that vmnet has stopped, until it is started."""
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a running VM is made of right now."""
+    """What a VM is made of right now, one that runs or was stopped."""
 
     vm: str
     state: str

@@ -18,7 +18,10 @@ class Verb(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
-    STOP = "stop"  # of a guest: its devices and files stay; no diff calls for it
+    # Of guests, which keep their devices and files; no diff calls for these.
+    STOP = "stop"
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 StepId = tuple[Verb, Key]

@@ -32,7 +32,7 @@ EXAMPLES = {
     "packet": "1400",
     "nic": "0",
     "path": "devices/rng",
-    **dict.fromkeys(("a", "b", "vm", "target", "name", "NAME", "granted"), "web"),
+    **dict.fromkeys(("a", "b", "vm", "vms", "target", "name", "NAME", "granted"), "web"),
     **dict.fromkeys(("plan", "owner"), "lab"),
     "uplink": "eno1",
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provisioner.host.system.worker import Worker
     from provisioner.network.facts import Facts
     from provisioner.plan.ip import Address
-    from provisioner.plan.model import Plan
+    from provisioner.plan.model import Network, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,18 @@ class Endpoints:
     started: Mapping[NicId, DomainNic]  # those that the running VMs were started with
     facts: "Facts"
     worker: "Worker"
+
+    @property
+    def networks(self) -> "list[Network]":
+        """The networks of the plan, but for switches that are not there and that nobody is on."""
+        used = {self.plan.nic(key).network for key in self.started if key in self.nics}
+        return [
+            network
+            for network in self.plan.networks
+            if network.name in used
+            or not network.switch
+            or self.facts.link(uplink_of(self.plan.name, network))
+        ]
 
     def who_has(self, addresses: "Mapping[NicId, Collection[Address]]", within_s: float) -> Answers:
         """Ask for the addresses of NICs, on all uplinks at once, by the LAN and a synthetic wire.

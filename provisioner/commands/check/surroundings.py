@@ -244,7 +244,7 @@ class Surroundings:
 
     def _wires(self) -> Iterator[Wired]:
         on: dict[str, list[Network]] = {}
-        for network in self.ends.plan.networks:
+        for network in self.ends.networks:
             if not network.granted:
                 on.setdefault(uplink_of(self.ends.plan.name, network), []).append(network)
         return (Wired(self.ends, self.readiness, *one) for one in on.items())
@@ -267,7 +267,7 @@ class Surroundings:
             if key in self.ends.nics and plan.nic(key).link == "up"
         ]
         uplinks: dict[str, Uplink] = {}
-        for network in plan.networks:
+        for network in self.ends.networks:
             if network.granted:
                 continue  # what its devices stand on is root's
             link = now.link(network.uplink or "")

@@ -70,6 +70,15 @@ def cap(folder: Path) -> None:
                 os.truncate(log, 0)
 
 
+def stopped(folder: Path) -> set[str]:
+    """Return the VMs that vmnet has stopped, as is recorded beside their logs."""
+    return {
+        log.stem
+        for log in folder.glob("[!.]*.log")
+        if plan_folders.is_own(log) and plan_folders.record(log).stopped
+    }
+
+
 def remove(log: Path) -> None:
     """Remove a log of vmnet's and what was cut off it."""
     if plan_folders.is_own(log):

@@ -181,6 +181,16 @@ class Domains:
                     return
             dom.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
 
+    def pause(self, name: str) -> None:
+        """Halt a domain's processors. Raises VmnetError."""
+        with converting(f'pausing "{name}"'):
+            self._conn.lookupByName(name).suspend()
+
+    def resume(self, name: str) -> None:
+        """Let a domain go on that is paused. Raises VmnetError."""
+        with converting(f'resuming "{name}"'):
+            self._conn.lookupByName(name).resume()
+
     def resize(self, name: str, path: str, size: int) -> None:
         """Let a running guest's disk grow to `size` bytes. Raises VmnetError when it cannot."""
         import libvirt

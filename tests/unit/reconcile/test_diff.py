@@ -244,7 +244,7 @@ def perform(state: dict[Key, Resource], want: dict[Key, Resource], step: Step) -
                 changed = {have.mode, step.resource.mode}
                 assert len(changed) == 1 or "passthru" not in changed
             state[step.id[1]] = step.resource
-        case Verb.STOP:
+        case Verb.STOP | Verb.PAUSE | Verb.RESUME:
             raise AssertionError("no diff stops a guest")
         case Verb.DELETE:
             gone = {r.key for r in (step.resource, *step.together)}

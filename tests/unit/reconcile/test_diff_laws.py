@@ -325,7 +325,7 @@ def perform(state: dict[Key, Resource], want: Resources, step: Step) -> None:
             assert state[k].can_become(resource, found)
             demand_what_is_needed(state, want, resource)
             state[k] = resource
-        case Verb.STOP:
+        case Verb.STOP | Verb.PAUSE | Verb.RESUME:
             pytest.fail("no diff stops a guest")
         case Verb.DELETE:
             gone = {r.key for r in (resource, *step.together)}
