@@ -84,9 +84,9 @@ def gc(  # noqa: PLR0913  (every one a word of the command line)
             run = CommandRun(command.GC, worker, lock_timeout_s=lock_timeout, tell=output.line)
             _reap(reap, connection, wish, replace(run, doomed=None if disks else frozenset()))
         found = listed(worker, wish, connection or "")
-        if not json:
-            _show(found)
         goes = bool(found.garbage or found.ownerless)
+        if not json and (goes or not yes):  # a timer that finds nothing says nothing
+            _show(found)
         if goes and not yes and not json and sys.stdin.isatty():
             confirm("Take that away?", "nothing has been taken away", "say so with --yes")
             yes = True

@@ -42,6 +42,7 @@ class PlanFolder:
     snapshots: tuple[str, ...] = ()
     domains: tuple[DomainRecord, ...] = ()
     trouble: str = ""  # why it cannot be read
+    is_others: bool = False  # another user's
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Reading:
     locks: tuple[tuple[str, LockHolder], ...] = ()
     free_locks: tuple[str, ...] = ()  # files of locks that nobody holds
     nodes: tuple[tuple[str, int], ...] = ()  # since when a macvtap's node is there, by its name
+    booted: frozenset[str] = frozenset()  # plans that come up when the host is started
     troubles: tuple[str, ...] = ()  # what could not be read
 
 
@@ -140,6 +142,8 @@ class FoundPlan:
     snapshots: tuple[str, ...] = ()
     things: tuple[Thing, ...] = ()  # devices, tables, servers, folders
     holder: LockHolder | None = None
+    is_others: bool = False  # another user's
+    is_booted: bool = False  # it comes up when the host is started
     notes: tuple[str, ...] = ()
 
     @property

@@ -102,6 +102,8 @@ class _Plan:
             snapshots=tuple(name for folder in self.folders for name in folder.snapshots),
             things=tuple(self.things),
             holder=dict(reading.locks).get(self.name),
+            is_others=bool(self.folders) and all(f.is_others for f in self.folders),
+            is_booted=self.name in reading.booted,
             notes=(*self.notes, *self._notes(vms)),
         )
 

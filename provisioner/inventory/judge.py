@@ -57,6 +57,8 @@ def verdict(plan: FoundPlan, now: int, wish: GcWish) -> PlanVerdict:
 def _why_left(plan: FoundPlan, now: int, wish: GcWish, *, is_over: bool) -> Iterator[str]:
     if plan.holder:
         yield f"{plan.holder} works on it"
+    if plan.is_others:
+        yield "it is another user's"
     if plan.is_elsewhere:
         yield plan.notes[-1] if plan.notes else "it runs in another namespace"
     if not is_over:
@@ -73,6 +75,8 @@ def _why_alive(plan: FoundPlan, now: int, wish: GcWish) -> Iterator[str]:
         yield f"{_named(alive)} of it {'runs' if len(alive) == 1 else 'run'}"
     if plan.until:
         yield f"its time is over in {span(plan.until - now)} only"
+    if plan.is_booted:
+        yield "it comes up when this host is started"
     if wish.only_expired:
         yield "it has no expiry"
 

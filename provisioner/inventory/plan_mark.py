@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from provisioner.plan import scalars
+
 _LINE = re.compile(r"([a-z][a-z-]*): (.*)")
 _MOST_DIGITS: Final = 13
 
@@ -57,9 +59,17 @@ def _with(mark: PlanMark, key: str, value: str) -> PlanMark:
         case "file":
             return replace(mark, file=value)
         case "connection":
-            return replace(mark, connection=value)
+            return replace(mark, connection=_uri(value))
         case _:
             return replace(mark, others=(*mark.others, (key, value)))
+
+
+def _uri(text: str) -> str:
+    """Return a connection that an operator could have given: another one runs programs as root."""
+    try:
+        return scalars.uri(text)
+    except scalars.BadValue:
+        return ""
 
 
 def _time(text: str) -> int:

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -17,6 +18,7 @@ from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _MOST_NOTE = 4096
+_BOOTED = Path("/etc/vmnet/plans")
 
 
 def places() -> list[tuple[Path, Path]]:
@@ -29,12 +31,18 @@ def places() -> list[tuple[Path, Path]]:
 
 def read(state: Path, run: Path) -> Iterator[PlanFolder]:
     """Read the plans' folders in one state and one run folder; what cannot be read says so."""
+    is_others = state != paths.state()
     for folder in _folders(state):
-        yield _read(folder, holds_files=True)
+        yield replace(_read(folder, holds_files=True), is_others=is_others)
     for folder in _folders(run):
         found = _read(folder, holds_files=False)
         if found.mark or found.trouble:  # others may have folders there
-            yield found
+            yield replace(found, is_others=is_others)
+
+
+def booted() -> frozenset[str]:
+    """Return the names of the plans that come up when this host is started."""
+    return frozenset(path.name.removesuffix(path.suffix) for path in _listed(_BOOTED))
 
 
 def locks(run: Path) -> tuple[dict[str, LockHolder], list[str]]:

@@ -48,6 +48,7 @@ def read() -> Reading:
         locks=tuple(locks.items()),
         free_locks=tuple(free),
         nodes=tuple(_nodes(every)),
+        booted=folders.booted(),
         troubles=tuple(troubles),
     )
 

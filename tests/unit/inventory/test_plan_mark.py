@@ -35,6 +35,13 @@ def test_a_time_that_is_none_is_not_known(line: str) -> None:
     assert parsed(f"lab\n{line}\n") == PlanMark("lab")
 
 
+@pytest.mark.parametrize(
+    "uri", ["qemu+ext:///system?command=/tmp/x", "qemu+ssh://h/system", "qemu:///embed?root=/tmp"]
+)
+def test_a_connection_that_runs_programs_or_leaves_the_host_is_none(uri: str) -> None:
+    assert parsed(f"lab\nconnection: {uri}\n") == PlanMark("lab")
+
+
 def test_a_path_that_could_end_a_line_is_not_written() -> None:
     assert str(PlanMark("lab", file="/a\nuntil: 1")) == "lab\n"
 
