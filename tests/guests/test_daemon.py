@@ -224,3 +224,26 @@ def test_a_daemon_shows_nothing_of_what_a_guest_is_told(host: Lab) -> None:
     read = host.vmnet("exec", "-f", plan, "b", "--", "cat", "/etc/a").stdout
     assert read == "hidden content"
     host.vmnet("down", plan)
+
+
+def test_a_snapshot_is_put_back_by_a_daemon_too(host: Lab) -> None:
+    plan = host.plan(PLAN.replace("a: {nics: [lan]}", "a: {nics: [lan], disks: [16M]}"), "s")
+    host.vmnet("up", plan)
+
+    def inside(script: str) -> str:
+        return host.vmnet("exec", "-f", plan, "a", "--", "sh", "-c", script).stdout
+
+    inside("echo before > /tmp/word; echo before > /dev/vda; sync")
+    host.vmnet("snapshot", "save", "first", "-f", plan)
+    inside("echo after > /tmp/word; echo after > /dev/vda; sync")
+    back = host.vmnet("snapshot", "restore", "first", "-f", plan, "--yes", "--json").report
+    assert (back["summary"], back["to_do"]) == ("all 6 measurements are as expected", [])
+    assert inside("cat /tmp/word; head -n 1 /dev/vda").split() == ["before", "before"]
+    host.vmnet("down", plan)
+    assert virsh(host, "list", "--all") == ""
+    back = host.vmnet("up", plan, "--from-snapshot", "first", "--yes", "--json").report
+    assert back["summary"] == "all 6 measurements are as expected"
+    assert inside("cat /tmp/word; head -n 1 /dev/vda").split() == ["before", "before"]
+    host.vmnet("down", plan)
+    host.vmnet("snapshot", "rm", "first", "-f", plan, "--yes")
+    assert host.snapshot() == host.before

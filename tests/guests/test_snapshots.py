@@ -18,7 +18,9 @@ PLAN = """\
 networks: {lan: {switch: {nat: true, dhcp: true}, subnet: 10.77.0.0/24}}
 vms:
   a: {nics: [lan], disks: [64M]}
-  b: {nics: [lan]}
+  b:
+    nics: [lan]
+    ssh_keys: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFvE9Yq0m3b0v0m8qJ0QW3b2m7yq1Y6v2Q0m1o9wqz7T
   c: {nics: [lan]}
 """
 WRITE = "dd if=/dev/zero of=/dev/vda bs=64k seek=16 count=$((n % 64)) 2> /dev/null"
@@ -38,6 +40,13 @@ def moved(plan: PlanUp) -> int:
 def cells(report: Any) -> set[tuple[str, str, str, bool]]:  # noqa: ANN401  (JSON)
     """Return what a report says of each pair, without how long its answer took."""
     return {(r["from"], r["to"], r["address"], r["as_expected"]) for r in report["results"]}
+
+
+def known(plan: PlanUp) -> dict[str, str]:
+    """Return what a guest is known by: the files of its keys, and the id of its boot."""
+    files = ("keys/b/key", "keys/b/key.pub", "known_hosts")
+    there = {name: (plan.home / name).read_text() for name in files}
+    return there | {"boot": plan.inside("b", "cat /proc/sys/kernel/random/boot_id")}
 
 
 def checked_disk(path: Path) -> None:
@@ -64,6 +73,7 @@ def test_guests_with_traffic_come_back_after_a_down_as_they_were(lab: Lab) -> No
     counter = plan.inside("a", f"ping -q {b} > /dev/null 2>&1 & {COUNT} & echo $!").split()[-1]
     plan.inside("b", f"ping -q {c} > /dev/null 2>&1 &")
     plan.inside("a", "echo before > /tmp/word; echo before > /dev/vda; sync")
+    identity = known(plan)
     before = moved(plan)
     saved = snapshot(plan, "save", "first", "--json").report
     after = moved(plan)
@@ -91,6 +101,7 @@ def test_guests_with_traffic_come_back_after_a_down_as_they_were(lab: Lab) -> No
     assert abs(int(date) - time.time()) < 4
     assert before <= moved(plan)
     assert plan.inside("a", f"test -d /proc/{counter} && echo counts") == "counts\n"
+    assert known(plan) == identity
     assert lab.vmnet("plan", plan.path, "--json").report["to_do"] == []
 
     again = lab.vmnet("up", plan.path, "--from-snapshot", "first")

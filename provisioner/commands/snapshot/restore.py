@@ -134,8 +134,8 @@ def begun(session: Session, wish: SnapshotWish | None) -> Restoring | None:
     guests = snapshot.chosen(saved, wish.vms)
     _end_half_started(session)
     running = _running(session, guests)
-    unfinished = set(session.worker.do(MACHINE.on_domains, memory.unfinished)) if running else set()
-    lost = [domain for domain in running if domain.name not in unfinished]
+    never_run = set(session.worker.do(MACHINE.on_domains, memory.never_run)) if running else set()
+    lost = [domain for domain in running if domain.name not in never_run]
     if wish.only_missing and lost:
         if len(lost) < len(guests):
             raise VmnetError(

@@ -9,7 +9,7 @@ from provisioner import __version__
 from provisioner.commands.session import Session, begun, no_vm
 from provisioner.commands.snapshot.unfinished import go_on
 from provisioner.commands.target import CommandRun, PlanTarget
-from provisioner.errors import VmnetError, refuse
+from provisioner.errors import VmnetError, collected, refuse
 from provisioner.guest import snapshot
 from provisioner.guest.domain import Domain
 from provisioner.guest.snapshot import SavedGuest, SavedPlan
@@ -88,16 +88,7 @@ def _saved(session: Session, draft: Draft, domains: Sequence[Domain]) -> tuple[S
         began, made = time.monotonic(), int(time.time())
         paused = worker.do(MACHINE.on_domains, memory.suspend, names)
         try:
-            slow = worker.within(_MEMORY_S)
-            calls = [
-                slow.call(MACHINE.on_domains, memory.save, d.name, str(draft.memory(d.vm)))
-                for d in domains
-            ]
-            for domain in domains:
-                for place in sorted(snapshot.written_places(domain)):
-                    draft.take(place)
-            for call in calls:
-                call.result()
+            _take_all(session, draft, domains)
         finally:
             worker.do(MACHINE.on_domains, memory.resume, paused)
         paused_s = time.monotonic() - began
@@ -108,3 +99,20 @@ def _saved(session: Session, draft: Draft, domains: Sequence[Domain]) -> tuple[S
         SavedPlan(plan, draft.name, made, __version__, found.libvirt, found.qemu, guests),
         paused_s,
     )
+
+
+def _take_all(session: Session, draft: Draft, domains: Sequence[Domain]) -> None:
+    """Save memories and copy what is written to, side by side; guests are not resumed before."""
+    slow = session.worker.within(_MEMORY_S)
+    calls = [
+        slow.call(MACHINE.on_domains, memory.save, d.name, str(draft.memory(d.vm))) for d in domains
+    ]
+    errors: list[VmnetError] = []
+    with collected(errors):
+        for domain in domains:
+            for place in sorted(snapshot.written_places(domain)):
+                draft.take(place)
+    for call in calls:
+        with collected(errors):
+            call.result()
+    refuse(errors)

@@ -20,7 +20,7 @@ def go_on(session: Session, but: Container[str] = ()) -> None:
     if not names or not (was_saving or is_any_paused):
         return
     call = session.worker.do
-    restored = [n for n in call(MACHINE.on_domains, memory.unfinished) if n in names]
+    restored = [n for n in call(MACHINE.on_domains, memory.left) if n in names]
     if restored:
         session.tell(f"resume {', '.join(restored)}: left by a restore that was killed")
         call(MACHINE.on_domains, memory.begin, restored)

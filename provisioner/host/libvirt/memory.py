@@ -4,7 +4,7 @@ Functions of a plan's domains, called in the worker. A guest is saved by an exte
 memory alone, so its QEMU goes on; its disks are copied while it is paused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,11 +16,12 @@ from provisioner.guest.xml.render import from_mark
 from provisioner.host.libvirt.domains import Domains
 from provisioner.host.libvirt.errors import converted, converting
 
-_UNFINISHED: Final = "urn:vmnet:restoring:1"
-"""The namespace of the mark of a guest that has been restored and never resumed."""
+_RESTORING: Final = "urn:vmnet:restoring:1"
+"""The namespace of the mark of a guest that is being restored: its text says how far it is."""
+
+_NEVER_RUN, _MAY_RUN = "paused", "resuming"
 
 _PAUSED: Final = 3
-_BY_USER: Final = 1  # VIR_DOMAIN_PAUSED_USER
 _ANNOUNCE: Final = (
     '{"execute": "announce-self", '
     '"arguments": {"initial": 20, "max": 300, "rounds": 4, "step": 60}}'
@@ -123,30 +124,36 @@ def restore(domains: Domains, domain: Domain, path: str) -> None:
         metadata = tree.find("metadata")
         if metadata is None:
             metadata = ET.SubElement(tree, "metadata")
-        metadata.append(ET.Element(f"{{{_UNFINISHED}}}restoring"))
+        ET.SubElement(metadata, f"{{{_RESTORING}}}restoring").text = _NEVER_RUN
         new = ET.tostring(tree, "unicode")
         domains.connection.restoreFlags(path, new, libvirt.VIR_DOMAIN_SAVE_PAUSED)
 
 
-def unfinished(domains: Domains) -> list[str]:
-    """Return the names of the plan's domains that were restored and never resumed."""
-    running, _, _ = domains.observe()
-    return [d.name for d in running if _is_unfinished(domains, d.name)]
+def never_run(domains: Domains) -> list[str]:
+    """Return the names of the plan's domains that were restored and not resumed since."""
+    return [name for name, mark in _restoring(domains) if mark == _NEVER_RUN]
+
+
+def left(domains: Domains) -> list[str]:
+    """Return the names of those that are paused because a restore was killed."""
+    return [name for name, _ in _restoring(domains)]
 
 
 def begin(domains: Domains, names: Sequence[str]) -> None:
-    """Let restored guests go on, together, and take away the marks that they have not run.
+    """Let restored guests go on, together, and take away their marks.
 
-    They announce themselves, so that switches learn where they are now. Raises VmnetError.
+    The marks first say that they may have run: whoever comes after a kill must not take one that
+    has run for one that has not. They announce themselves, so that switches learn where they are.
+    Raises VmnetError.
     """
     import libvirt
     import libvirt_qemu
 
-    resume(domains, names)
-    element, live = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
     for name in names:
-        with converting(f"marking {name}"):
-            domains.lookup(name).setMetadata(element, None, None, _UNFINISHED, live)
+        _mark(domains, name, f"<restoring>{_MAY_RUN}</restoring>")
+    resume(domains, names)
+    for name in names:
+        _mark(domains, name, None)
         # Of an old QEMU that does not know it: then the guest's own next packet does the same.
         with suppress(libvirt.libvirtError):
             libvirt_qemu.qemuMonitorCommand(domains.lookup(name), _ANNOUNCE, 0)
@@ -178,15 +185,25 @@ def _joined(domains: Domains, name: str) -> Any:  # (libvirt has no types)
     return dom
 
 
-def _is_unfinished(domains: Domains, name: str) -> bool:
+def _mark(domains: Domains, name: str, mark: str | None) -> None:
     import libvirt
 
-    try:
-        dom = _joined(domains, name)
-        state, reason = dom.state()
-        if state != _PAUSED or reason == _BY_USER:
-            return False
-        dom.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, _UNFINISHED, 0)
-    except (libvirt.libvirtError, VmnetError):
-        return False
-    return True
+    kind, live = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
+    with converting(f"marking {name}"):
+        domains.lookup(name).setMetadata(kind, mark, "vmnet-restoring", _RESTORING, live)
+
+
+def _restoring(domains: Domains) -> Iterator[tuple[str, str]]:
+    """Return the plan's paused domains that have such a mark, and what it says."""
+    import libvirt
+
+    running, _, _ = domains.observe()
+    for domain in running:
+        try:
+            dom = _joined(domains, domain.name)
+            if dom.state()[0] != _PAUSED:
+                continue
+            xml = dom.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, _RESTORING, 0)
+        except (libvirt.libvirtError, VmnetError):
+            continue  # it has none, or it has ended
+        yield domain.name, "".join(ET.fromstring(xml).itertext()).strip()  # noqa: S314
