@@ -200,3 +200,13 @@ def test_many_devices_change_at_once() -> None:
     assert {(told(x.name).mode, told(x.name).mtu, told(x.name).up) for x in many} == {
         ("vepa", 1400, False)
     }
+
+
+def test_a_strangers_device_of_its_name_is_left_as_it_is() -> None:
+    ip(f"link add {PLAIN.name} type veth peer name other0", f"link set {PLAIN.name} alias theirs")
+    before = told()
+    with pytest.raises(VmnetError) as refused:
+        macvtap.create(replace(PLAIN, plan="lab", vm="web"))
+    assert refused.value.status == Exit.CONFLICT
+    assert told() == before
+    links.delete(PLAIN.name)

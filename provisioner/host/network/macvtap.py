@@ -50,6 +50,10 @@ def create(tap: Macvtap) -> None:
     for index in naming.ifindexes(tap.plan, tap.vm, tap.nic):
         if not tap_node.is_free(index):
             continue  # another namespace's node, or one that somebody made: not ours to open
+        if links.index_of(tap.name):
+            # The kernel does the messages behind a creating one that it refuses, too: a stranger's
+            # device of this name would get our alias.
+            raise devices.taken(tap.name)
         try:
             create_at(tap, index)
         except FileExistsError as error:
