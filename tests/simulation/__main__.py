@@ -1,7 +1,9 @@
 """Live through the stories of seeds on the model of a host, and hold vmnet to its laws.
 
-    python -m tests.simulation [--jobs N] SEED|FIRST-LAST…
+    python -m tests.simulation [--jobs N] [--real] SEED|FIRST-LAST…
 
+With --real a part of each story is lived through on a real host at once, in a network namespace,
+and what is observed there is compared with the model's.
 Of one seed the story is told, step by step; of many only those that break a law. The status is 1
 when one does.
 """
@@ -10,18 +12,20 @@ import argparse
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.real_host import tell_on_both
 from tests.simulation.story import tell_story
 from tests.simulation.world import Broken
 
-_AT_ONCE = 100
+_AT_ONCE, _AT_ONCE_REAL = 100, 5
 
 
-def broken(seed: int) -> str:
+def broken(seed: int, story: Callable[[int], None] = tell_story) -> str:
     """Return what is wrong in the story of a seed; "" for nothing."""
     try:
-        tell_story(seed)
+        story(seed)
     except Broken as error:
         return str(error)
     except Exception:  # noqa: BLE001  (whatever the product raises there is a finding)
@@ -29,9 +33,19 @@ def broken(seed: int) -> str:
     return ""
 
 
+def unlike(seed: int) -> str:
+    """Return where the model and a real host differ in the story of a seed; "" for nowhere."""
+    return broken(seed, tell_on_both)
+
+
 def found(seeds: range) -> list[tuple[int, str]]:
     """Return the seeds that break a law, and how."""
     return [(seed, what) for seed in seeds if (what := broken(seed))]
+
+
+def found_unlike(seeds: range) -> list[tuple[int, str]]:
+    """Return the seeds in whose stories the model and a real host differ, and where."""
+    return [(seed, what) for seed in seeds if (what := unlike(seed))]
 
 
 def _say(line: str) -> None:
@@ -44,17 +58,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
     parser.add_argument("seeds", nargs="+", help="a seed, or the first and the last of many: 0-99")
+    parser.add_argument("--real", action="store_true", help="compare with a real host")
     words = parser.parse_args()
+    story, tried = (tell_on_both, found_unlike) if words.real else (tell_story, found)
+    at_once = _AT_ONCE_REAL if words.real else _AT_ONCE
     began, count, bad = time.monotonic(), 0, 0
     for word in words.seeds:
         first, _, last = word.partition("-")
         seeds = range(int(first), int(last or first) + 1)
         if len(seeds) == 1:
-            tell_story(seeds[0], _say)
+            story(seeds[0], _say)
             continue
-        parts = [seeds[at : at + _AT_ONCE] for at in range(0, len(seeds), _AT_ONCE)]
+        parts = [seeds[at : at + at_once] for at in range(0, len(seeds), at_once)]
         with ProcessPoolExecutor(words.jobs) as pool:
-            for part, wrong in zip(parts, pool.map(found, parts), strict=True):
+            for part, wrong in zip(parts, pool.map(tried, parts), strict=True):
                 count += len(part)
                 bad += len(wrong)
                 for seed, what in wrong:

@@ -190,7 +190,7 @@ class Command:
         running: dict[StepId, tuple[Step, Parts]] = {}
         while order.is_active():
             for step in order.ready():
-                running[step.id] = step, self._performed(step)
+                running[step.id] = step, self.performed(step)
             if not running:
                 continue
             step, parts = running[self.luck.choice(list(running))]
@@ -211,7 +211,8 @@ class Command:
                 del running[step.id]
                 order.ended(step, error)
 
-    def _performed(self, step: Step) -> Parts:
+    def performed(self, step: Step) -> Parts:
+        """Do one step, part by part."""
         if step.verb is not Verb.DELETE:
             parts = folders.make(self.world, self.model.home, self.name)
             yield from self.model.alone("the folder", parts)

@@ -650,6 +650,7 @@ class Model:
         yield "the old log goes"
         world.unlink(log)
         yield "libvirt's record"
+        world.opened(self.plan)  # by now it can be
         if domain.name in world.records:
             raise refusal(f"domain {domain.name} is there already")
         missing = [x.path for x in domain.disks if x.path not in world.files]

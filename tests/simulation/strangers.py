@@ -91,7 +91,7 @@ def _changes_a_device(world: World, luck: random.Random) -> str:
     if link.kind in {"bridge", "macvlan"}:
         changes |= {"addresses": ()}
     name = luck.choice(sorted(changes))
-    world.links[link.index] = replace(link, **{name: changes[name]})
+    world.set_link(link.index, **{name: changes[name]})
     return f"sets {name} of {link.name} to {changes[name]!r}"
 
 

@@ -123,6 +123,8 @@ class World:
         if link.kind in _UPPER:
             if link.lower not in self.links:
                 raise refusal("the uplink went away meanwhile")
+            if link.mtu > self.links[link.lower].mtu:
+                raise refusal("the kernel says Invalid argument")
             beside = [x for x in self.links.values() if x.lower == link.lower and x.kind in _UPPER]
             rivals = [x for x in beside if x.kind in _ON_ONE_MAC]
             if link.kind in _ON_ONE_MAC and (
@@ -147,7 +149,21 @@ class World:
         if index not in self.links:
             raise refusal("no such device")
         self._touched("link", index)
-        self.links[index] = replace(self.links[index], **changes)
+        link = replace(self.links[index], **changes)
+        under = self.links.get(link.lower)
+        if "mtu" in changes and link.kind in _UPPER and under and under.mtu < link.mtu:
+            raise refusal("the kernel says Invalid argument")
+        self.links[index] = link
+        if not link.up:
+            self.routes = [x for x in self.routes if x.device != link.name]
+        self._follow(link)
+
+    def _follow(self, under: Link) -> None:
+        """Make what sits on a link no larger than it is."""
+        for upper in list(self.links.values()):
+            if upper.lower == under.index and upper.kind in _UPPER and upper.mtu > under.mtu:
+                self.links[upper.index] = smaller = replace(upper, mtu=under.mtu)
+                self._follow(smaller)
 
     def delete_link(self, index: int, *, cascades: bool = False) -> None:
         """Delete a link with whatever sits on it, and the other end of a pair."""
@@ -156,6 +172,8 @@ class World:
             return
         if not cascades:
             self._touched("link", index)
+        if (bridge := self.links.get(link.master)) and bridge.kind == "bridge":
+            self.links[bridge.index] = replace(bridge, mtu=1500)  # it has no port any more
         self.foreign.discard(("link", index))
         self.renamed.discard(("link", index))
         self.arp_ignored.discard(index)
