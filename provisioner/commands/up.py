@@ -172,8 +172,8 @@ def _refuse_losses(steps: list[Step]) -> None:
             VmnetError(
                 f"{s.title} would have to be made anew ({s.cause}), and what its guest has written "
                 "would be lost",
-                fix="take the change back; to begin anew without it: vmnet down --disks, then "
-                "vmnet up",
+                fix="take the change back; to begin anew without it: "
+                f"vmnet down {s.resource.vm} --disks, then vmnet up",
                 status=Exit.CONFLICT,
             )
             for s in steps

@@ -41,6 +41,7 @@ class PlanFolder:
     disks: tuple[DiskFile, ...] = ()
     snapshots: tuple[str, ...] = ()
     domains: tuple[DomainRecord, ...] = ()
+    stopped: tuple[str, ...] = ()  # the VMs that vmnet stop has ended, to be started again
     trouble: str = ""  # why it cannot be read
     is_others: bool = False  # another user's
 

@@ -16,7 +16,7 @@ from provisioner.inventory.found import (
     Thing,
 )
 from provisioner.network import impairment, nft_ruleset, nftables
-from provisioner.network.facts import Link
+from provisioner.network.facts import STOPPED, Link
 from provisioner.plan.scalars import BadValue, is_vm_name, plan_name
 
 _STOPPED = frozenset({"T", "t"})
@@ -81,7 +81,10 @@ class _Plan:
     def found(self, reading: Reading) -> FoundPlan:
         marks = [folder.mark for folder in self.folders if folder.mark]
         disks = tuple(disk for folder in self.folders for disk in folder.disks)
-        names = sorted({*self.vms, *self.records, *self.qemus, *(d.vm for d in disks if d.vm)})
+        names = sorted(
+            {*self.vms, *self.records, *self.qemus, *self._stopped}
+            | {disk.vm for disk in disks if disk.vm}
+        )
         vms = tuple(self._vm(name, reading) for name in names)
         home = [f.mark for f in self.folders if f.mark and f.holds_files]
         ages = [m.made for m in home]
@@ -124,7 +127,13 @@ class _Plan:
             return FoundVm(name, record.state, lives=record.state in _ACTIVE)
         if _has_socket(naming.domain(self.name, name), reading.sockets):
             return FoundVm(name, "running out of sight", is_elsewhere=True, lives=True)
+        if name in self._stopped:
+            return FoundVm(name, STOPPED)
         return FoundVm(name, "ended" if record else "off")
+
+    @property
+    def _stopped(self) -> set[str]:
+        return {vm for folder in self.folders for vm in folder.stopped}
 
     def _notes(self, vms: Iterable[FoundVm]) -> Iterator[str]:
         for folder in self.folders:

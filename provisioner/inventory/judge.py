@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from provisioner.image.listing import size
 from provisioner.inventory.found import FoundPlan, Inventory, Thing
 from provisioner.inventory.times import span
+from provisioner.network.facts import STOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ def _why_alive(plan: FoundPlan, now: int, wish: GcWish) -> Iterator[str]:
     alive = [vm.name for vm in plan.vms if vm.lives]
     if alive:
         yield f"{_named(alive)} of it {'runs' if len(alive) == 1 else 'run'}"
+    if stopped := [vm.name for vm in plan.vms if vm.state == STOPPED]:
+        yield f"{_named(stopped)} of it was stopped, to be started again"
     if plan.until:
         yield f"its time is over in {span(plan.until - now)} only"
     if plan.is_booted:

@@ -261,7 +261,7 @@ name: on-95c40a
 networks:
   lan: {uplink: "eno1", mode: "bridge", subnet: "169.254.77.0/24"}
 vms:
-  vm: {count: 2, image: "micro", nics: [lan]}
+  vm: {count: 2, image: "micro", keep: false, nics: [lan]}
 """
     )
     (tmp_path / "vmnet.yaml").write_text(ran.out)

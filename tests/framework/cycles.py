@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 
 from tests.framework.breakages import tell
-from tests.framework.lab import Lab, Snapshot
-from tests.framework.plan import PlanUp, brought_up
+from tests.framework.lab import Lab, Snapshot, call
+from tests.framework.plan import brought_up
 
 PLAN = """\
 networks: {lan: {switch: {nat: true, dhcp: true}, subnet: 10.77.0.0/24}}
@@ -27,7 +27,9 @@ vms:
   c: {nics: [lan], disks: [{size: 8M, keep: true}]}
 checks: [a -> c, b -> c]
 """
-_COUNT = "n=$(head -n 1 /dev/vda | tr -cd 0-9); echo $((${n:-0} + 1)) > /dev/vda"
+_COUNT = (
+    "n=$(head -n 1 /dev/vda | tr -cd 0-9); echo $((${n:-0} + 1)) > /dev/vda; head -n 1 /dev/vda"
+)
 
 
 def cycles(lab: Lab, runs: int) -> list[float]:
@@ -40,21 +42,23 @@ def cycles(lab: Lab, runs: int) -> list[float]:
     for run in range(1, runs + 1):
         began = time.monotonic()
         plan = brought_up(lab, PLAN)
-        plan.inside("c", _COUNT)
+        assert plan.inside("c", _COUNT) == f"{run}\n"
         lab.vmnet("down", plan.path)
         took.append(time.monotonic() - began)
         assert bare(lab) == before, f"left by run {run}"
         left = sorted(x.name for x in plan.home.rglob("*") if x.is_file())
         assert left == [".c.1.qcow2.own", ".vmnet", "c.1.qcow2"], f"run {run}: {left}"
-    plan = brought_up(lab, PLAN)
-    assert counted(plan) == runs
-    lab.vmnet("down", plan.path, "--disks", "--yes")
+    path = lab.plan(PLAN)
+    assert counted(Path("/var/lib/vmnet", path.stem, "disk/c.1.qcow2")) == runs
+    lab.vmnet("down", path, "--disks", "--yes")
     return took
 
 
-def counted(plan: PlanUp) -> int:
-    """Return what stands on the disk."""
-    return int(plan.inside("c", "head -n 1 /dev/vda"))
+def counted(disk: Path) -> int:
+    """Return what stands on the disk, whose guest is down."""
+    with tempfile.NamedTemporaryFile() as raw:
+        call("qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(disk), raw.name)
+        return int(raw.readline())
 
 
 def bare(lab: Lab) -> Snapshot:

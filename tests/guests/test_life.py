@@ -5,6 +5,9 @@ import re
 import sys
 from pathlib import Path
 
+from provisioner.guest.domain import Overlay
+from provisioner.host.storage.disks import DiskDriver
+from provisioner.host.system import paths, plan_folders
 from tests.framework.cycles import cycles
 from tests.framework.lab import Lab
 from tests.framework.plan import brought_up
@@ -115,6 +118,27 @@ def test_a_stopped_guest_has_all_that_it_had_when_it_is_started_again(lab: Lab) 
     assert lab.qemus()[f"{lab.name}-b"] != other
     unknown = plan.run("stop", "c", status=2).stderr
     assert "its VMs: a, b" in unknown
+
+
+def test_a_disk_with_a_guests_data_is_never_made_anew_unasked(lab: Lab, tmp_path: Path) -> None:
+    path = lab.plan(PLAN)
+    home = paths.home(path.stem)
+    plan_folders.make(home, path.stem)
+    image = tmp_path / "image"
+    image.write_bytes(bytes(1 << 20))
+    disk = Overlay(f"{home}/disk/a.1.qcow2", 8 << 20, str(image), "raw", image="debian-12")
+    DiskDriver().create(disk)
+    assert "create disk a.1.qcow2" in lab.vmnet("plan", path).stdout
+    lab.run("qemu-io", "-f", "qcow2", "-c", "write 0 4k", disk.path)
+    for words in (("plan", path), ("up", path, "--recreate")):
+        refused = lab.vmnet(*words, status=3).stderr
+        assert "disk a.1.qcow2 would have to be made anew (it lies over another image" in refused
+        assert "vmnet down a --disks" in refused
+    assert lab.vmnet("down", path, "--disks", status=2).stderr.count("a.1.qcow2") == 2
+    lab.vmnet("down", path, "b", "--disks", "--yes")
+    assert Path(disk.path).exists()
+    lab.vmnet("down", path, "a", "--disks", "--yes")
+    assert not home.exists()
 
 
 TWO = """\

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 from provisioner.guest.domain import NAMESPACE
 from provisioner.guest.xml.render import from_mark
+from provisioner.host.guest import console_log
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.system import paths, plan_folders, plan_marks
 from provisioner.inventory.found import DiskFile, DomainRecord, LockHolder, PlanFolder
@@ -91,7 +92,10 @@ def _read(folder: Path, *, holds_files: bool) -> PlanFolder:
     except OSError as error:
         trouble = f"it cannot be read: {error.strerror}"
         return PlanFolder(str(folder), holds_files, mark, trouble=trouble)
-    return PlanFolder(str(folder), holds_files, mark, disks, snapshots, domains)
+    stopped = console_log.stopped(folder / "console") if mark and holds_files else set()
+    return PlanFolder(
+        str(folder), holds_files, mark, disks, snapshots, domains, tuple(sorted(stopped))
+    )
 
 
 def _disks(plan: str) -> Iterator[DiskFile]:

@@ -103,6 +103,11 @@ def test_a_stopped_process_and_one_elsewhere_are_told() -> None:
     assert not only(Reading(NOW, HERE, qemus=(hidden,))).is_elsewhere
 
 
+def test_a_guest_that_vmnet_has_stopped_is_told_from_one_that_is_off() -> None:
+    plan = only(Reading(NOW, HERE, folders=(replace(FOLDER, stopped=("b",)),), links=(TAP,)))
+    assert plan.vms == (FoundVm("a", "off"), FoundVm("b", "stopped"))
+
+
 def test_a_record_without_a_process_has_ended_unless_its_socket_is_there() -> None:
     record = DomainRecord("lab-a", "running", "lab", "a", 42)
     root = PlanFolder("/r/lab", holds_files=False, mark=PlanMark("lab"), domains=(record,))

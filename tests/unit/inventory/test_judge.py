@@ -14,6 +14,7 @@ FOLDER = Thing("folder", "/var/lib/vmnet/lab", NOW - 7200)
 TAP = Thing("macvtap", "mvt0123456789")
 DEAD = FoundPlan("lab", NOW - 7200, vms=(FoundVm("a", "ended"),), things=(FOLDER, TAP))
 RUNS = replace(DEAD, vms=(FoundVm("a", "running", 42, NOW - 60, lives=True),))
+STOPPED = replace(DEAD, vms=(FoundVm("a", "stopped"),))
 OVER, TO_COME = NOW - 90, NOW + 90
 KEPT = DiskFile("/var/lib/vmnet/lab/disk/a.qcow2", "a", 1 << 20)
 UNKEPT = replace(KEPT, keep=False)
@@ -26,6 +27,8 @@ ALL = GcWish()
     [
         (DEAD, ALL, True, "no VM of it runs, and nobody works on it"),
         (RUNS, ALL, False, "a of it runs"),
+        (STOPPED, ALL, False, "a of it was stopped, to be started again"),
+        (replace(STOPPED, until=OVER), ALL, True, "its time was over"),
         (replace(RUNS, until=OVER), ALL, True, "its time was over 1 min 30 s ago"),
         (replace(RUNS, until=TO_COME), ALL, False, "a of it runs"),
         (replace(DEAD, until=TO_COME), ALL, False, "its time is over in 1 min 30 s only"),
