@@ -145,12 +145,13 @@ class FoundPlan:
     holder: LockHolder | None = None
     is_others: bool = False  # another user's
     is_booted: bool = False  # it comes up when the host is started
+    serves_elsewhere: bool = False  # a dnsmasq of it runs in another network namespace
     notes: tuple[str, ...] = ()
 
     @property
     def is_elsewhere(self) -> bool:
         """Whether a part of it runs where it cannot be reached from here."""
-        return any(vm.is_elsewhere for vm in self.vms)
+        return self.serves_elsewhere or any(vm.is_elsewhere for vm in self.vms)
 
     @property
     def size(self) -> int:

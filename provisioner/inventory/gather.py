@@ -13,6 +13,7 @@ from provisioner.inventory.found import (
     PlanFolder,
     Qemu,
     Reading,
+    Server,
     Thing,
 )
 from provisioner.network import impairment, nft_ruleset, nftables
@@ -36,9 +37,7 @@ def gathered(reading: Reading) -> Inventory:
     for qemu in reading.qemus:
         host.take_qemu(qemu)
     for server in reading.servers:
-        if is_plan_name(server.plan):
-            # Of a server whose folder is gone nobody knows more than that.
-            host.of(server.plan).things.append(Thing("dnsmasq", f"pid {server.pid}"))
+        host.take_server(server)
     for link in reading.links:
         host.take_link(link)
     host.take_unnamed_links()
@@ -54,6 +53,11 @@ def is_plan_name(text: str) -> bool:
         return plan_name(text) == text
     except BadValue:
         return False
+
+
+def is_away(namespace: int, here: int) -> bool:
+    """Return whether a network namespace is another one than ours; 0 is hidden from us."""
+    return 0 not in {namespace, here} and namespace != here
 
 
 def owner_of(domain: str, uuid: str) -> tuple[str, str] | None:
@@ -77,6 +81,7 @@ class _Plan:
     things: list[Thing] = field(default_factory=list)
     untils: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    serves_elsewhere: bool = False
 
     def found(self, reading: Reading) -> FoundPlan:
         marks = [folder.mark for folder in self.folders if folder.mark]
@@ -107,6 +112,7 @@ class _Plan:
             holder=dict(reading.locks).get(self.name),
             is_others=bool(self.folders) and all(f.is_others for f in self.folders),
             is_booted=self.name in reading.booted,
+            serves_elsewhere=self.serves_elsewhere,
             notes=(*self.notes, *self._notes(vms)),
         )
 
@@ -119,8 +125,7 @@ class _Plan:
                 f"stopped (state {qemu.state})" if qemu.state in _STOPPED else state,
                 qemu.pid,
                 qemu.since,
-                is_elsewhere=0 not in {qemu.namespace, reading.here}
-                and qemu.namespace != reading.here,
+                is_elsewhere=is_away(qemu.namespace, reading.here),
                 lives=True,
             )
         if record and record.where:
@@ -192,6 +197,19 @@ class _Host:
         if owner := owner_of(qemu.domain, qemu.uuid):
             self.of(owner[0]).qemus[owner[1]] = qemu
             self.of(owner[0]).things.append(Thing("QEMU", f"{qemu.domain} (pid {qemu.pid})"))
+
+    def take_server(self, server: Server) -> None:
+        if not is_plan_name(server.plan):
+            return
+        plan = self.of(server.plan)
+        if is_away(server.namespace, self.reading.here):
+            plan.serves_elsewhere = True
+            plan.notes.append(
+                f"its dnsmasq runs in another network namespace: nsenter -n -t {server.pid} "
+                "vmnet ls"
+            )
+        else:
+            plan.things.append(Thing("dnsmasq", f"pid {server.pid}"))
 
     def take_link(self, link: Link) -> None:
         alias, until = naming.alias_and_expiry(link.alias)

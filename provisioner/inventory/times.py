@@ -20,6 +20,16 @@ def seconds(text: str) -> int:
     return value
 
 
+def until(now: int, ttl_s: int, before: int) -> int:
+    """Return until when a plan that is brought up now is up, in seconds since 1970; 0 for ever.
+
+    A new time begins now; without one, the expiry of before stays, but not one that is over.
+    """
+    if ttl_s:
+        return now + ttl_s
+    return before if before > now else 0
+
+
 def span(seconds: int) -> str:
     """Return a time for people, in its two largest units: 1 h 30 min."""
     left = max(0, seconds)

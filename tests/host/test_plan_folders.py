@@ -6,6 +6,7 @@ import pytest
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.guest import host_keys
+from provisioner.host.inventory import expired
 from provisioner.host.system import paths, plan_folders, plan_marks
 from provisioner.inventory.plan_mark import PlanMark
 
@@ -72,6 +73,17 @@ def test_a_mark_is_renewed_and_keeps_its_first_time(home: Path) -> None:
     assert not plan_marks.renewed(home, PlanMark("other"))
     plan_folders.clear("lab")
     assert not home.exists()
+
+
+def test_a_folder_has_its_expiry_from_its_first_moment_until_it_is_down(home: Path) -> None:
+    mark = PlanMark("lab", 5, 7, "/lab.yaml")
+    plan_folders.make(home, "lab", mark)
+    assert plan_marks.read(home) == mark
+    assert (expired.plans(6), expired.plans(7)) == ([], ["lab"])
+    put(home / "mine.txt")
+    plan_folders.clear("lab")
+    assert plan_marks.read(home) == PlanMark("lab", 5, 0, "/lab.yaml")
+    assert expired.plans(7) == []
 
 
 def test_a_killed_renewal_leaves_nothing_that_stays(home: Path) -> None:

@@ -9,6 +9,7 @@ from provisioner.commands.session import HostSession, mark_of
 from provisioner.host.inventory import expired
 from provisioner.host.machine import MACHINE
 from provisioner.host.system import paths, plan_marks
+from provisioner.inventory import times
 from provisioner.inventory.times import span
 
 if TYPE_CHECKING:
@@ -22,15 +23,11 @@ def of(plan: str) -> int:
 
 
 def chosen(session: HostSession) -> "PlanMark":
-    """Return the mark of a plan that is brought up now.
-
-    An expiry stays when `up` is run again without one; one that has passed is of a life before.
-    """
-    now, before, ttl_s = int(time.time()), of(session.target.name), session.run.ttl_s
-    until = now + ttl_s if ttl_s else before
-    if 0 < until <= now:
+    """Return the mark of a plan that is brought up now."""
+    now, before = int(time.time()), of(session.target.name)
+    until = times.until(now, session.run.ttl_s, before)
+    if before and not until:
         session.tell("warning: the plan's time was over: it has no expiry any more, but with --ttl")
-        until = 0
     if until:
         session.tell(f"time: the plan is up for {span(until - now)} from now")
     return replace(mark_of(session.target), until=until)

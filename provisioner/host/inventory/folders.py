@@ -4,11 +4,11 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from provisioner.errors import VmnetError
 from provisioner.guest.domain import NAMESPACE
 from provisioner.guest.xml.render import from_mark
 from provisioner.host.guest import console_log
@@ -24,9 +24,12 @@ _BOOTED = Path("/etc/vmnet/plans")
 
 def places() -> list[tuple[Path, Path]]:
     """Return where plans are: state and run folders, this user's and then root's."""
-    found = [(paths.state(), paths.run())]
     shared = (Path("/var/lib/vmnet"), Path("/run/vmnet"))
     moved = {"VMNET_STATE_DIR", "VMNET_RUN_DIR"} & os.environ.keys()
+    try:
+        found = [(paths.state(), paths.run())]
+    except VmnetError:  # a user without a login session has nothing that runs
+        found = [(paths.state(), paths.state() / "nothing")]
     return found if os.geteuid() == 0 or moved else [*found, shared]
 
 
@@ -34,11 +37,11 @@ def read(state: Path, run: Path) -> Iterator[PlanFolder]:
     """Read the plans' folders in one state and one run folder; what cannot be read says so."""
     is_others = state != paths.state()
     for folder in _folders(state):
-        yield replace(_read(folder, holds_files=True), is_others=is_others)
+        yield _read(folder, holds_files=True, is_others=is_others)
     for folder in _folders(run):
-        found = _read(folder, holds_files=False)
+        found = _read(folder, holds_files=False, is_others=is_others)
         if found.mark or found.trouble:  # others may have folders there
-            yield replace(found, is_others=is_others)
+            yield found
 
 
 def booted() -> frozenset[str]:
@@ -81,11 +84,12 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def _read(folder: Path, *, holds_files: bool) -> PlanFolder:
+def _read(folder: Path, *, holds_files: bool, is_others: bool) -> PlanFolder:
     mark = plan_marks.read(folder)
+    if is_others:  # what is in it is not for us to read
+        return PlanFolder(str(folder), holds_files, mark, is_others=True)
     try:
         list(os.scandir(folder))
-        # Another user's disks cannot be read.
         disks = tuple(_disks(mark.plan)) if mark and folder == paths.home(mark.plan) else ()
         snapshots = tuple(_snapshots(folder / "snapshot")) if mark and holds_files else ()
         domains = tuple(_domains(folder / "run" / "qemu")) if mark and not holds_files else ()

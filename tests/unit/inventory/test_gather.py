@@ -13,6 +13,7 @@ from provisioner.inventory.found import (
     PlanFolder,
     Qemu,
     Reading,
+    Server,
     Thing,
 )
 from provisioner.inventory.gather import gathered, owner_of
@@ -106,6 +107,15 @@ def test_a_stopped_process_and_one_elsewhere_are_told() -> None:
 def test_a_guest_that_vmnet_has_stopped_is_told_from_one_that_is_off() -> None:
     plan = only(Reading(NOW, HERE, folders=(replace(FOLDER, stopped=("b",)),), links=(TAP,)))
     assert plan.vms == (FoundVm("a", "off"), FoundVm("b", "stopped"))
+
+
+def test_a_dnsmasq_is_of_the_plan_in_whose_folder_its_configuration_is() -> None:
+    server = Server(7, f"{HOME}/dhcp/lan.conf", "lab", HERE)
+    plan = only(Reading(NOW, HERE, servers=(server,)))
+    assert ([str(x) for x in plan.things], plan.is_elsewhere) == (["dnsmasq pid 7"], False)
+    away = only(Reading(NOW, HERE, servers=(replace(server, namespace=ELSEWHERE),)))
+    assert (away.things, away.is_elsewhere) == ((), True)
+    assert "nsenter -n -t 7 vmnet ls" in away.notes[0]
 
 
 def test_a_record_without_a_process_has_ended_unless_its_socket_is_there() -> None:

@@ -28,3 +28,16 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 )
 def test_a_span_is_told_in_its_two_largest_units(seconds: int, text: str) -> None:
     assert times.span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("ttl_s", "before", "until"),
+    [
+        *[(0, 0, 0), (60, 0, 1060), (60, 5000, 1060), (60, 900, 1060)],
+        *[(0, 5000, 5000), (0, 1000, 0), (0, 900, 0)],
+    ],
+)
+def test_an_expiry_stays_unless_it_is_given_anew_or_is_over(
+    ttl_s: int, before: int, until: int
+) -> None:
+    assert times.until(1000, ttl_s, before) == until
