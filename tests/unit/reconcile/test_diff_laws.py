@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from provisioner.errors import Complaints
 from provisioner.guest.boot import New
-from provisioner.guest.domain import Domain, DomainNic, Image
+from provisioner.guest.domain import Domain, DomainNic, Image, Overlay
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Chosen, Facts
 from provisioner.network.resources import (
@@ -250,6 +250,14 @@ def test_only_what_cannot_change_and_what_depends_on_it_is_ended(
     for k in ended - must:  # of a circle, which only an update less can break
         assert k in want
         assert rivals(want, have, ended)
+
+
+@settings(max_examples=100, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(states())
+@example(by_key([Overlay(f"{HOME}/disk/0", 1, is_written=True)]))
+def test_no_disk_goes_that_a_guest_has_written_and_that_is_to_be_kept(have: Resources) -> None:
+    ended = {r for s in diff({}, have) for r in (s.resource, *s.together)}
+    assert not [r for r in ended if isinstance(r, Overlay) and r.keep and r.is_written]
 
 
 def must_end(want: Resources, have: Resources) -> set[Key]:
