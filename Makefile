@@ -38,6 +38,7 @@ test-oracle: setup-tests ## break networks at random, and hold vmnet to what an 
 .PHONY: test-simulation
 test-simulation: setup-tests ## live through 100000 stories of kills, failures, strangers on a model host (SEED=17)
 	@.venv/bin/python -m tests.simulation $(ARGS) $(or $(SEED),0-99999)
+	@$(if $(SEED),true,tools/as-root.sh .venv/bin/python -m tests.simulation --real --jobs 1 0-199)
 
 .PHONY: test-release
 test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)
