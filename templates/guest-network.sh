@@ -1,7 +1,7 @@
 # Run inside a guest by its agent: configure one network card, which may have just been plugged in.
-#   sh -c "$(this)" network MAC MTU DHCP(0|1) RA(0|2) [ADDRESS/PREFIX | via:ROUTER]...
-mac=$1 mtu=$2 dhcp=$3 ra=$4
-shift 4
+#   sh -c "$(this)" network MAC MTU [DHCP(0|1) RA(0|2) [ADDRESS/PREFIX | via:ROUTER]...]
+mac=$1 mtu=$2
+shift 2
 nic= tries=100
 while [ -z "$nic" ]; do
 	for path in /sys/class/net/*; do
@@ -11,6 +11,9 @@ while [ -z "$nic" ]; do
 	[ -n "$nic" ] || [ $tries -gt 0 ] || { echo "there is no network card $mac" >&2; exit 1; }
 	[ -n "$nic" ] || sleep 0.1
 done
+[ $# -gt 0 ] || exec ip link set dev "$nic" mtu "$mtu"
+dhcp=$1 ra=$2
+shift 2
 conf=/proc/sys/net/ipv6/conf/$nic
 [ ! -e "$conf" ] || { echo "$ra" > "$conf/accept_ra"; echo 0 > "$conf/accept_dad"; }
 for pid in /proc/[0-9]*; do # a DHCP client of this card would put its lease back

@@ -24,6 +24,7 @@ from provisioner.cli.options import (
     Yes,
 )
 from provisioner.cli.run import (
+    PLAN_FILE,
     agreement,
     confirm,
     name_target,
@@ -35,7 +36,8 @@ from provisioner.cli.run import (
 )
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun, SnapshotWish
-from provisioner.errors import bad_input
+from provisioner.errors import Exit, bad_input
+from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -159,6 +161,12 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     wide: Annotated[
         bool, typer.Option("--wide", help="Ask the guests too: name, OS, addresses, load, disks.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, and show what changes as soon as it does.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option(help="With --watch: seconds until it is looked at anyway.", min=1)
+    ] = 30.0,
     connection: Connection = None,
     allow_file: AllowFile = None,
     lock_timeout: LockTimeout = 30.0,
@@ -166,9 +174,17 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
 ) -> None:
     """Show what is there, and what `up` would do."""
     with running(command.STATUS, ctx, json=json) as worker:
+        target = by_name_or_file(name, file or plan, sets, connection, allow_file)
+        if watch:
+            words = ["--name", name] if name else ["--file", str(file or plan or PLAN_FILE)]
+            words += [word for one in sets or () for word in ("--set", one)]
+            words += [word for one in allow_file or () for word in ("--allow-file", str(one))]
+            words += ["--connection", connection] if connection else []
+            words += ["--wide"] if wide else []
+            words += ["--lock-timeout", str(lock_timeout)]
+            _watch(words, every, target, json=json)
         from provisioner.commands.status import status
 
-        target = by_name_or_file(name, file or plan, sets, connection, allow_file)
         run = CommandRun(command.STATUS, worker, lock_timeout_s=lock_timeout, wide=wide)
         end(reported(status, target, run), json=json, steps=True)
 
@@ -227,6 +243,26 @@ def _doomed(plan: str, vms: frozenset[str], *, yes: bool) -> frozenset[str] | No
         "if what guests have written may go, say so with --yes",
     )
     return frozenset(disk.path for disk in found)
+
+
+def _watch(
+    words: list[str], every: float, target: "PlanTarget | NameTarget", *, json: bool
+) -> NoReturn:
+    """Show each change, until somebody interrupts it: a block of lines, or a document on a line."""
+    from provisioner.commands.lifecycle import status_watch
+
+    before: status_watch.StatusLook | None = None
+    try:
+        with status_watch.Signals(target.name, target.connection) as signals:
+            for look in status_watch.looks(words, every, signals):
+                if json and (before is None or look.told != before.told):
+                    output.typed_now(look.document)
+                for line in () if json else status_watch.changes(before, look):
+                    output.typed_now(one_line(line, 2000))
+                before = look
+    except KeyboardInterrupt:
+        output.line("no more watching")
+    raise typer.Exit(Exit.INTERRUPTED)
 
 
 def by_name_or_file(

@@ -40,7 +40,7 @@ RESTART: Final = Command("restart", changes_host=True, starts_guests=True, judge
 PAUSE: Final = Command("pause", changes_host=True)
 RESUME: Final = Command("resume", changes_host=True)
 PLAN: Final = Command("plan", judges_images=True)
-STATUS: Final = Command("status", lists_foreign=True)
+STATUS: Final = Command("status", alone=("--watch",), lists_foreign=True)
 CHECK: Final = Command("check", alone=("--watch",))
 DOCTOR: Final = Command("doctor", alone=("--ci",))
 MODES: Final = Command("modes", uses_libvirt=False)

@@ -21,6 +21,7 @@ from provisioner.host.system import paths
 from provisioner.host.system.worker import Call
 from provisioner.network.facts import Chosen, Facts
 from provisioner.plan.nic_id import numbered
+from provisioner.preflight.warnings import of_uplinks
 from provisioner.reconcile.desired import desired
 from provisioner.reconcile.diff import diff
 from provisioner.report.report import Report
@@ -39,6 +40,9 @@ def status(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
         if isinstance(session, Session):
             want = dict(session.wanted(build=False))
         left = diff(want, have)
+        if isinstance(session, Session):
+            for line in of_uplinks(session.target.plan, session.snapshot.facts):
+                run.tell(f"warning: {line}")
         for line in (*_hindrances(session), *expiry.told(target.name)):
             run.tell(line)
         report = reported(session, Outcome(), left)

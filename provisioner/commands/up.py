@@ -19,16 +19,19 @@ from provisioner.commands.snapshot.unfinished import go_on
 from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.guest.domain import Domain, Overlay
+from provisioner.guest.domain_state import cut_off
 from provisioner.host.guest import console_log
 from provisioner.host.image import store_files
 from provisioner.host.machine import MACHINE
 from provisioner.host.system import paths
 from provisioner.host.system.plan_folders import foreign
+from provisioner.network.devices import half_marked
 from provisioner.network.facts import LOST, STOPPED, Facts, Live
 from provisioner.network.resources import Macvtap
 from provisioner.preflight.warnings import warnings
 from provisioner.reconcile import partial
 from provisioner.reconcile.diff import Step, Verb, diff
+from provisioner.reconcile.resources import Look
 from provisioner.report.report import Failure, KeptDisk, Report, VmStatus
 from provisioner.resource import Resources
 from provisioner.text import one_line
@@ -119,7 +122,7 @@ def judged(
 
 def _steps(session: Session, desired: Resources) -> list[Step]:
     """Return what there is to do, for the VMs that the command names."""
-    observed, only = session.snapshot.resources, session.run.only
+    observed, only = _restartable(session.snapshot.resources, session.run), session.run.only
     return diff(desired if only is None else partial.with_only(desired, observed, only), observed)
 
 
@@ -200,6 +203,16 @@ def _refuse_others(steps: list[Step], run: CommandRun) -> None:
     )
 
 
+def _restartable(found: Resources, run: CommandRun) -> Resources:
+    """Return what was found, its guests cut off from NICs that have lost their devices.
+
+    When guests may be started anew: one that releases no NIC could not be helped otherwise.
+    """
+    if not run.recreate:
+        return found
+    return {k: cut_off(r) if isinstance(r, Domain) else r for k, r in found.items()}
+
+
 def _refuse_restarts(steps: list[Step], run: CommandRun) -> None:
     """Raise Complaints about guests that would be ended, unless the user wants that."""
     created = set() if run.recreate else _vms(steps, Verb.CREATE)
@@ -211,7 +224,10 @@ def _refuse_restarts(steps: list[Step], run: CommandRun) -> None:
                 status=Exit.CONFLICT,
             )
             for s in steps
-            if isinstance(s.resource, Domain) and s.verb is Verb.DELETE and s.resource.vm in created
+            if isinstance(s.resource, Domain)
+            and s.verb is Verb.DELETE
+            and s.resource.vm in created
+            and not s.resource.has_ended
         ]
     )
 
@@ -269,6 +285,10 @@ def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report
     if session.run.command.lists_foreign:
         for path in foreign(session.target.name):
             notes.append(f"left alone, vmnet has not made it: {one_line(str(path))}")
+            session.tell(notes[-1])
+        ours = Look(session.target.name, facts.links).ours
+        for device in half_marked(session.target.name, facts.links, ours):
+            notes.append(f"left alone: {device}")
             session.tell(notes[-1])
     return Report(
         command=session.run.command.name,

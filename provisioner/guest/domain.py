@@ -6,15 +6,20 @@ What a kind needs, follows, changes while it exists, and how differences read: s
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, fields
-from typing import ClassVar, Self
+from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar, Final, Self
 
+from provisioner.guest import network_config
 from provisioner.image.traits import FirmwareName, ImageTraits
 from provisioner.network.resources import Dhcp, Guard, Macvtap, Nat
 from provisioner.resource import Key, Leftover, Resource, Text, changed, plain
 from provisioner.text import one_line
 
 _DIGEST = re.compile(r"-[0-9a-f]{8,}(?=(\.iso)?$)")
+
+RUNNING: Final = "running"
+CUT_OFF: Final = "cut off"
+"""The state of a guest that is started anew instead of being given its NICs again."""
 
 MICRO = "micro"
 """The image that boots from memory, and gets its network on the kernel's command line."""
@@ -142,6 +147,13 @@ class DomainNic:
     queues: int = 1
     vhost: bool = False
     granted: bool = False  # the device is root's work, not this plan's
+    is_dead: bool = False  # nothing is behind it any more: its device was deleted under it
+    is_absent: bool = False  # the domain, which was started with it, has it no more
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether the guest has it, and its device is behind it."""
+        return not (self.is_dead or self.is_absent)
 
 
 def _image(want: Image, have: Image) -> str:
@@ -160,7 +172,8 @@ def _nics(want: tuple[DomainNic, ...], have: tuple[DomainNic, ...]) -> str:
         for name in ("mac", "mtu", "queues", "vhost")
         if getattr(now[link], name) != getattr(nic, name)
     ]
-    come = [f"it has no NIC {link}" for link in then if link not in now]
+    different += [f"its NIC {link} has lost its device" for link, nic in now.items() if nic.is_dead]
+    come = [f"it has no NIC {x}" for x in then if x not in now or now[x].is_absent]
     gone = [f"its NIC {link} is not in the plan" for link in now if link not in then]
     return ", ".join([*different, *come, *gone]) or "its NICs are in another order"
 
@@ -189,15 +202,21 @@ class Domain(Resource):
     """A libvirt domain as vmnet wants it; the same value is kept in the domain's metadata."""
 
     KIND: ClassVar[str] = "domain"
-    LIVE: ClassVar[frozenset[str]] = frozenset({"nics", "network"})
+    LIVE: ClassVar[frozenset[str]] = frozenset({"nics", "network", "state", "is_persistent"})
+    FOUND: ClassVar[frozenset[str]] = frozenset({"state", "is_persistent"})
+    """The fields that are seen of it while it runs, and do not stand in its mark."""
     IS_GUEST: ClassVar[bool] = True
     TEXTS: ClassVar[Mapping[str, Text]] = {
         **changed("cmdline", "initrd", "kernel", "ignition", "template"),
         "user": "user-data has changed",
-        "network": "network configuration has changed",
+        "network": network_config.difference,
         "nics": _nics,
         "disks": _disks,
         "image": _image,
+        "state": lambda _, have: f"it is {have}",
+        "is_persistent": lambda want, _: (
+            "it is not defined in libvirt" if want else "it has been defined in libvirt"
+        ),
     }
 
     name: str
@@ -226,12 +245,19 @@ class Domain(Resource):
     ignition: str = ""  # path of what Ignition reads
     template: str = ""  # digest of the user's own template; "" for vmnet's
     login: str = "root"  # who logs in by ssh
+    state: str = RUNNING  # with its cause: guest.domain_state
+    is_persistent: bool = False  # libvirt keeps a definition of it
     home: str = field(default="", compare=False)  # the folder of the plan's files
 
     @property
     def can_write(self) -> bool:
         """Whether it has a disk that it may have written to, and must be let shut down."""
         return any(not disk.readonly for disk in self.disks)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its guest runs no more, though its QEMU may be left."""
+        return self.state in _ENDED
 
     @property
     def possible_cpus(self) -> int:
@@ -259,8 +285,12 @@ class Domain(Resource):
         )
 
     def still_needs(self, want: Resource | None) -> tuple[Key, ...]:
-        """Return what it needs but for NICs that can be taken away while it runs."""
-        return self.needs() if want is None else tuple(k for k in self.needs() if k in want.needs())
+        """Return what it needs but for NICs that can be taken away, or plugged in anew."""
+        if want is None:
+            return self.needs()
+        unfit = {(Macvtap.KIND, nic.link) for nic in self.nics if not nic.is_fit}
+        kept = {*want.needs()} - (set() if self.state == CUT_OFF else unfit)
+        return tuple(k for k in self.needs() if k in kept)
 
     def follows(self, others: Mapping[Key, Resource]) -> tuple[Key, ...]:
         """Return the guards of its NICs, and what serves or isolates the plan's switches."""
@@ -272,9 +302,17 @@ class Domain(Resource):
         )
 
     def can_become(self, want: Self, changed: AbstractSet[str]) -> bool:
-        """Return whether whole NICs come and go, and each that stays is as it was."""
-        before = {nic.link: nic for nic in self.nics}
-        return changed <= self.LIVE and all(before.get(nic.link, nic) == nic for nic in want.nics)
+        """Return whether whole NICs come and go, and each that stays is as it was.
+
+        One whose device was deleted is plugged in anew.
+        """
+        before = {nic.link: replace(nic, is_dead=False, is_absent=False) for nic in self.nics}
+        return (
+            changed <= self.LIVE
+            and not self.has_ended
+            and self.state != CUT_OFF
+            and all(before.get(nic.link, nic) == nic for nic in want.nics)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +365,8 @@ class LeftDraft(Leftover):
 
 
 NAMESPACE = "urn:vmnet:domain:1"
+
+_ENDED: Final = frozenset({"shutting down", "shut off", "crashed"})
 
 
 EMULATOR = "/usr/bin/qemu-system-x86_64"

@@ -3,19 +3,22 @@
 Runs in the worker.
 """
 
+import errno
+import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain, DomainNic
-from provisioner.guest.network_config import changed_nics
+from provisioner.guest.domain_state import PAUSED, is_full, with_dead_nics
+from provisioner.guest.network_config import changed_mtus, changed_nics, without
 from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
 from provisioner.host.guest.commands import Guests
-from provisioner.host.libvirt import memory, qemu_process
+from provisioner.host.libvirt import definitions, memory, qemu_process
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import links
 from provisioner.host.network import macvtap, tap_node
@@ -25,6 +28,7 @@ from provisioner.reconcile.resources import Look
 
 _AGENT_S = 30.0
 _ASKED_BY_AGENT = 0.5  # the share of its time after which the power button is pressed too
+_ROOM = 8 << 20  # bytes that must be free before a guest with a full disk runs on
 Wait = Callable[[str, float], bool]
 """Waits for something of a VM for so many seconds; returns whether it has come."""
 
@@ -51,6 +55,7 @@ class DomainDriver:
 
     def create(self, domain: Domain) -> None:
         """Start a guest, whole or not at all; one that is restored is paused. Raises VmnetError."""
+        definitions.clear(self.libvirt.domains, domain)
         _prove(domain.nics)
         _own_log(Path(domain.console))
         with qemu_process.watched(domain, self.libvirt.pid_file(domain.name)):
@@ -60,35 +65,75 @@ class DomainDriver:
                 self.libvirt.domains.create(domain, self.xml)
 
     def update(self, domain: Domain) -> None:
-        """Give a running guest the NICs and the network that it should have.
+        """Let a guest run on, and give it the NICs and the network that it should have.
 
         The mark comes last: when vmnet is killed before, the next run does it again. Raises
         VmnetError when libvirt or the guest refuses.
         """
-        running, _, _ = self.libvirt.domains.observe()
+        domains, pid_file = self.libvirt.domains, self.libvirt.pid_file(domain.name)
+        qemu_process.wake(pid_file, domain.name)
+        running, _, _ = domains.observe()
         have = next((d for d in running if d.name == domain.name), None)
         if have is None:
             raise VmnetError(f'VM "{domain.vm}" has ended', fix="run vmnet up again")
-        domains = self.libvirt.domains
-        there = domains.nics_of(domain.name)
-        for link in sorted(there - {nic.link for nic in domain.nics}):
-            domains.detach(domain, link)
-        coming = [nic for nic in domain.nics if nic.link not in there]
+        if have.state.startswith(PAUSED):
+            if is_full(have.state):
+                _prove_room(domain)
+            domains.resume(domain.name)
+        if have.is_persistent and not domain.is_persistent:
+            definitions.forget(domains, domain)
+        have = plugged(have, qemu_process.read_pid(pid_file), {x.name for x in links.every()})
+        known = self._replug(domain, have)
+        if different := changed_nics(known, domain.network):
+            self._configure(domain, different, changed_mtus(known, domain.network))
+        if replace(have, state=domain.state, is_persistent=domain.is_persistent) != domain:
+            self._mark(domain)
+
+    def _replug(self, domain: Domain, have: Domain) -> str:
+        """Take NICs away and give a guest others; return which network it knows of then.
+
+        It is written into the mark before: what is plugged in anew is to be configured anew.
+        """
+        fit = {nic.link for nic in have.nics if nic.is_fit}
+        coming = [nic for nic in domain.nics if nic.link not in fit]
+        wanted = {nic.link for nic in domain.nics}
+        known = without(have.network, {nic.mac for nic in coming})
+        if known != have.network and domain.image.agent:
+            self._mark(replace(domain, network=known))
+        for nic in have.nics:
+            if not nic.is_absent and (nic.is_dead or nic.link not in wanted):
+                self.libvirt.domains.detach(domain, nic.link)
         _prove(coming)
         for nic in coming:
-            domains.attach(domain, nic.link, render.rendered("interface.xml.j2", nic=nic))
-        if different := changed_nics(have.network, domain.network):
-            within_s = deadline.left_s(_AGENT_S)
-            if not self.await_agent(domain.vm, within_s):
-                raise VmnetError(
-                    f"the guest agent of {domain.name} has not answered after {within_s:g} s",
-                    fix="run vmnet up again when the guest is up, or: vmnet up --recreate",
-                )
-            guest = Guests(domains, domain.name)
-            mtus = {nic.mac: nic.mtu for nic in domain.nics}
-            for mac, config in different.items():
-                guest.reconfigure(mac, {"mtu": mtus.get(mac, DEFAULT_MTU)} | dict(config))
-        domains.mark(domain, render.rendered("mark.xml.j2", mark=render.to_mark(domain)))
+            xml = render.rendered("interface.xml.j2", nic=nic)
+            self.libvirt.domains.attach(domain, nic.link, xml)
+        return known if domain.image.agent else have.network
+
+    def _configure(
+        self,
+        domain: Domain,
+        different: Mapping[str, Mapping[str, object]],
+        alone: Collection[str],
+    ) -> None:
+        """Have the guest's agent configure NICs; of those in `alone` their MTU alone."""
+        within_s = deadline.left_s(_AGENT_S)
+        if not self.await_agent(domain.vm, within_s):
+            raise VmnetError(
+                f"the guest agent of {domain.name} has not answered after {within_s:g} s",
+                fix="run vmnet up again when the guest is up, or: vmnet up --recreate",
+            )
+        guest = Guests(self.libvirt.domains, domain.name)
+        mtus = {nic.mac: nic.mtu for nic in domain.nics}
+        for mac, config in different.items():
+            whole = {"mtu": mtus.get(mac, DEFAULT_MTU)} | dict(config)
+            if mac in alone:
+                guest.set_mtu(mac, int(str(whole["mtu"])))
+            else:
+                guest.reconfigure(mac, whole)
+
+    def _mark(self, domain: Domain) -> None:
+        xml = render.rendered("mark.xml.j2", mark=render.to_mark(domain))
+        self.libvirt.domains.mark(domain, xml)
 
     def delete(self, domain: Domain) -> None:
         """End a guest and remove its console log; one that has ended already is fine."""
@@ -130,7 +175,7 @@ class DomainDriver:
     def _ended(self, domain: Domain) -> str:
         """Let a guest shut down: by its agent, by its power button; in the end without it."""
         grace_s = deadline.left_s(self.grace_s) if self.grace_s > 0 else 0.0
-        if not grace_s:
+        if not grace_s or domain.has_ended:
             return self._cut_off(domain)
         ask = self.libvirt.domains.ask_to_shut_down
         end = time.monotonic() + grace_s
@@ -151,6 +196,30 @@ class DomainDriver:
 
 def _aside(ask: Callable[[], None]) -> None:
     threading.Thread(target=ask, daemon=True, name="shutdown").start()
+
+
+def plugged(domain: Domain, pid: int, devices: Collection[str]) -> Domain:
+    """Return a domain with the NICs marked whose macvtaps its QEMU has open no more.
+
+    `devices` are the names of those that are there.
+    """
+    opened = tap_node.opened_by(pid) if pid else None
+    there = set(devices) if opened is None else opened.intersection(devices)
+    own = [nic.link for nic in domain.nics if nic.mtu and not nic.is_absent]
+    return with_dead_nics(domain, [link for link in own if link not in there])
+
+
+def _prove_room(domain: Domain) -> None:
+    for disk in domain.disks:
+        try:
+            free = os.statvfs(disk.path)
+        except OSError:
+            continue  # a block device, or it has gone
+        if free.f_bavail * free.f_frsize < _ROOM:
+            raise VmnetError(
+                f"{domain.vm} is paused: there is no room for its disk {disk.path}",
+                fix=file_errors.fix_of(errno.ENOSPC, Path(disk.path)),
+            )
 
 
 def _prove(nics: Sequence[DomainNic]) -> None:

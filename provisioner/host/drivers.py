@@ -19,7 +19,8 @@ from provisioner.guest.domain import (
     StrayDomain,
 )
 from provisioner.host.domain import DomainDriver
-from provisioner.host.libvirt import half_started, stray
+from provisioner.host.libvirt import half_started
+from provisioner.host.libvirt.qemu import stray
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import links
 from provisioner.host.network import (

@@ -16,7 +16,7 @@ from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.domain import StrayDomain
-from provisioner.host.domain import DomainDriver
+from provisioner.host.domain import DomainDriver, plugged
 from provisioner.host.drivers import drivers
 from provisioner.host.guest import agent_lookup, console_log, host_keys, probes, queries
 from provisioner.host.guest.commands import Guests
@@ -94,6 +94,8 @@ class Machine:
         """
         found, routes = links.observe()
         running, foreign, live = self._libvirt.observe()
+        pids = {x.vm: x.pid for x in live}
+        running = [plugged(d, pids[d.vm], {x.name for x in found}) for d in running]
         tables = nftables.listing()
         has_home = plan_folders.is_marked(paths.home(self._plan), self._plan)
         look = Look(self._plan, found, routes, tables, tuple(running), has_home)
@@ -214,7 +216,7 @@ class Machine:
         One that is found only later, since its QEMU hangs or libvirt has just been opened, is an
         event.
         """
-        running, _, _ = self._libvirt.domains.observe()
+        running = self._libvirt.domains.running()
         domains = self._libvirt.domains
         return self._agents.connected(
             {d.vm: lambda name=d.name: domains.agent_connected(name) for d in running}  # type: ignore[misc]

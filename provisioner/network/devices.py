@@ -1,15 +1,16 @@
 """The devices that a network stands on, and what it needs on the host besides macvtaps."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import ip_interface, ip_network
 from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.network import dnsmasq, nftables
 from provisioner.network.addressing import Nics, met_at
-from provisioner.network.facts import Facts
+from provisioner.network.facts import ELSEWHERE, Facts, Link
 from provisioner.network.resources import HostAccess, NetworkResource, Switch, Vlan
 from provisioner.plan.nic_settings import DEFAULT_MTU
+from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Network, Plan
@@ -20,6 +21,42 @@ def uplink_of(plan: str, network: "Network") -> str:
     if network.uplink and network.vlan:
         return naming.vlan(plan, network.uplink, network.vlan)
     return network.uplink or network.granted or naming.switch_ends(plan, network.name)[0]
+
+
+def uplink_now(plan: "Plan", network: "Network", facts: Facts) -> str:
+    """Return what the device is called now that a network's macvtaps are on.
+
+    A NIC that was renamed still carries them; of one in another network namespace, where it carries
+    them too, the name is not known.
+    """
+    planned = uplink_of(plan.name, network)
+    if facts.link(planned) or not network.uplink or network.vlan:
+        return planned
+    for key, _ in plan.nics_on(network):
+        if tap := facts.link(naming.macvtap(plan.name, *key)):
+            lower = facts.link_at(tap.lower)
+            return lower.name if lower else ELSEWHERE
+    return planned
+
+
+def half_marked(plan: str, links: Iterable[Link], ours: Collection[Link]) -> Iterator[str]:
+    """Return the devices that bear a part of a plan's marks, and so are not proved to be its."""
+    for link in links:
+        marks = []
+        if naming.is_group(link.group) and link.group != naming.group(plan):
+            continue  # of a plan whose name begins with this one's
+        if link.group == naming.group(plan):
+            marks.append("its group")
+        if link.alias.startswith(f"vmnet:{plan}/"):
+            marks.append(f"the alias {one_line(link.alias)}")
+        if link.altname.startswith(f"vmnet-{plan}-"):
+            marks.append(f"the name {one_line(link.altname)}")
+        if marks and link.name not in {x.name for x in ours}:
+            name = one_line(link.name)
+            yield (
+                f"the {link.kind or 'device'} {name} bears {', '.join(marks)}, and other marks "
+                f"of it were changed: if it is this plan's, ip link del {name}"
+            )
 
 
 def host_device(plan: "Plan", network: "Network") -> str:
@@ -46,7 +83,7 @@ def uplink_mac(plan: "Plan", network: "Network", facts: Facts) -> str:
     """Return the MAC of the device that a network's macvtaps are put on, "" when not known."""
     if network.switch:
         return naming.switch_mac(plan.name, network.name)
-    link = facts.link(uplink_of(plan.name, network)) or facts.link(network.uplink or "")
+    link = facts.link(uplink_now(plan, network, facts)) or facts.link(network.uplink or "")
     return link.mac if link else ""
 
 

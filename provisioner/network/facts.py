@@ -77,6 +77,10 @@ STOPPED: Final = "stopped"
 """The state of a VM that vmnet has stopped, until it is started."""
 
 
+ELSEWHERE: Final = "?"
+"""What a macvtap's uplink is called that is in another network namespace."""
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """What a VM is made of right now, one that runs or was stopped."""

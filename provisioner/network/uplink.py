@@ -45,6 +45,16 @@ def missing(name: str, facts: Facts) -> Refusal:
     )
 
 
+def renamed(name: str, now: str) -> Refusal:
+    """Return that a device, which carries macvtaps, has been given another name."""
+    return Refusal(
+        f'the network device "{one_line(name)}" is called "{one_line(now)}" now',
+        f"write that name into the plan, or give it the old one: ip link set {one_line(now)} name "
+        f"{one_line(name)}",
+        Exit.BAD_INPUT,
+    )
+
+
 def device_problem(link: Link, facts: Facts, mine: Collection[str] = ()) -> Refusal | None:
     """Return why a device can carry no macvtap at all."""
     return lower_problem(link, facts) or _port(link, facts) or _taken(link, facts, mine)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.network import uplink
-from provisioner.network.facts import Link
+from provisioner.network.devices import uplink_now, uplink_of
+from provisioner.network.facts import ELSEWHERE, Link
 from provisioner.network.standalone import granted
 from provisioner.plan.choices import SpoofGuard, Vhost
 from provisioner.plan.nic_settings import decided_at, settings_on
@@ -43,6 +44,10 @@ def _uplink(on: HostedPlan, network: "Network") -> Iterator[VmnetError]:
     name, facts = network.uplink or "", on.facts
     link = facts.link(name)
     if not link:
+        now = uplink_now(on.plan, network, facts)
+        if now not in {uplink_of(on.plan.name, network), ELSEWHERE}:
+            yield uplink.renamed(name, now).error(where)
+            return
         missing = uplink.missing(name, facts)
         yield missing._replace(fix=f"{missing.fix}; or write `switch: true`").error(where)
         return

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provisioner.network import uplink
-from provisioner.network.facts import Facts
+from provisioner.network.devices import uplink_now, uplink_of
+from provisioner.network.facts import ELSEWHERE, Facts
 from provisioner.plan.choices import Addressing, SpoofGuard
 from provisioner.plan.nic_settings import settings_of
 from provisioner.text import one_line
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 def warnings(plan: "Plan", facts: Facts) -> list[str]:
     """List what will work otherwise than one may think, each once."""
-    found = [w for network in plan.networks for w in _network(network, facts)]
+    found = [*of_uplinks(plan, facts)]
+    found += [w for network in plan.networks for w in _network(network, facts)]
     if facts.ipv6_locked and any(not network.granted for network in plan.networks):
         found.append(
             f"{facts.ipv6_locked}: a router on the wire may give this host routes through vmnet's "
@@ -33,14 +35,34 @@ def warnings(plan: "Plan", facts: Facts) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def of_uplinks(plan: "Plan", facts: Facts) -> Iterator[str]:
+    """Return what has become of NICs that a plan's guests are on: down, gone, renamed, moved."""
+    for network in plan.networks:
+        if not network.uplink:
+            continue
+        link, who = facts.link(network.uplink), f"guests on {network.name}"
+        now = uplink_now(plan, network, facts)
+        if link and not (link.up and link.carrier):
+            what = "has no carrier" if link.up else "is down"
+            yield f"uplink {link.name} {what}: {who} reach nobody outside until it comes up"
+        elif link:
+            continue
+        elif now == ELSEWHERE:
+            yield f"uplink {network.uplink} is in another network namespace; {who} use it there"
+        elif now != uplink_of(plan.name, network):
+            yield (
+                f"uplink {network.uplink} is called {one_line(now)} now: {who} go on; write "
+                f"uplink: {one_line(now)}, or give it its name back"
+            )
+        else:
+            yield (
+                f"uplink {network.uplink} is gone: {who} are cut off; when it is there again, "
+                "vmnet up plugs them in anew"
+            )
+
+
 def _network(network: "Network", facts: Facts) -> Iterator[str]:
     link = facts.link(network.uplink) if network.uplink else None
-    if link and not (link.up and link.carrier):
-        what = "has no carrier" if link.up else "is down"
-        yield (
-            f"uplink {link.name} {what}: guests on {network.name} reach nobody outside "
-            f"until it comes up"
-        )
     if link and network.take_over and uplink.carries_default(link, facts):
         yield f"{link.name} carries this host's default route: the host loses it to the guest"
     if network.switch and not network.switch.nat and facts.firewall.no_filter:

@@ -11,8 +11,8 @@ from provisioner.guest.domain import MICRO, Domain, DomainNic, Seed
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
 from provisioner.network import addressing, nftables
 from provisioner.network.addressing import Nics
-from provisioner.network.devices import host_mac, of_network, uplink_of
-from provisioner.network.facts import Facts
+from provisioner.network.devices import host_mac, of_network, uplink_now
+from provisioner.network.facts import ELSEWHERE, Facts
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import granted
 from provisioner.plan.nic_id import NicId, numbered
@@ -68,11 +68,14 @@ def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resour
 def _macvtap(plan: "Plan", key: NicId, nic: "Nic", nics: Nics, facts: Facts) -> Macvtap:
     network = plan.network(nic.network)
     how = settings_on(network, nic)
+    name, on = naming.macvtap(plan.name, *key), uplink_now(plan, network, facts)
     # A switch or a VLAN of the plan's may have another MTU now than it is to have.
     uplink = facts.link(network.uplink or "")
+    if uplink is None and network.uplink:
+        uplink = facts.link(name if on == ELSEWHERE else on)  # moved or renamed
     return Macvtap(
-        name=naming.macvtap(plan.name, *key),
-        uplink=uplink_of(plan.name, network),
+        name=name,
+        uplink=on,
         mode=how.mode,
         mac=nics[key].mac,
         mtu=how.mtu or (uplink.mtu if uplink else DEFAULT_MTU),
@@ -103,7 +106,11 @@ def _guest(
 
     image = new.image_of(vm.name)
     old = new.kept.get(vm.name)
-    network = network_config([nics[key] for key, _ in numbered(vm.name, vm.nics)])
+    given = _nics(plan, vm, taps, facts, old)
+    # A guest knows the MTU that its NIC was started with; another one it has to be told.
+    told = {tap.mac: tap.mtu for tap, nic in zip(taps, given, strict=True) if nic.mtu != tap.mtu}
+    configs = [nics[key] for key, _ in numbered(vm.name, vm.nics)]
+    network = network_config([replace(c, mtu=told.get(c.mac, c.mtu)) for c in configs])
     accel = new.accel_of(vm.name, str(plan.accel))
     user = cloudinit.user_data(vm, image.user if image.cloud_init else None, new.texts)
     domain = Domain(
@@ -115,7 +122,7 @@ def _guest(
         cpus=vm.cpus,
         accel=accel,
         console=f"{facts.home}/console/{vm.name}.log",
-        nics=_nics(plan, vm, taps, facts, old),
+        nics=given,
         network=network,
         user=cloudinit.fingerprint(user),
         image=image,

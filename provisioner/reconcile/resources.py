@@ -26,7 +26,9 @@ class Look:
 
     @property
     def ours(self) -> tuple[Link, ...]:
-        """The links that bear all marks of the plan; the alias is told without its expiry.
+        """The links that bear all marks of the plan; a macvtap is proved without its name too.
+
+        Their aliases are told without their expiry.
 
         An alias is missing only when vmnet was killed between two messages of one call.
         """
@@ -34,8 +36,23 @@ class Look:
             replace(x, alias=naming.alias_and_expiry(x.alias)[0])
             for x in self.links
             if x.group == naming.group(self.plan)
-            and naming.are_ours(x.name, x.kind)
-            and (not x.alias or x.alias.startswith(f"vmnet:{self.plan}/"))
+            and (
+                (
+                    naming.are_ours(x.name, x.kind)
+                    and (not x.alias or x.alias.startswith(f"vmnet:{self.plan}/"))
+                )
+                or self._is_renamed(x)
+            )
+        )
+
+    def _is_renamed(self, link: Link) -> bool:
+        prefix, _, number = naming.alias_and_expiry(link.alias)[0].rpartition("/")
+        vm = prefix.removeprefix(f"vmnet:{self.plan}/")
+        return (
+            link.kind == naming.KINDS[naming.TAP]
+            and vm != prefix
+            and number.isdecimal()
+            and link.altname == naming.altname(self.plan, vm, int(number))
         )
 
     def name_of(self, index: int) -> str:

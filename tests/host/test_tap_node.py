@@ -121,3 +121,21 @@ def test_who_holds_a_tap_that_has_gone_does_not_hold_the_one_that_got_its_number
         finally:
             os.close(fd)
     pytest.fail("no macvtap got the device number of the one before it")
+
+
+def test_a_macvtap_that_was_made_anew_under_its_holder_is_not_open_in_it() -> None:
+    group = naming.group("taps")
+    made = Macvtap(NAME, "up0", Mode.BRIDGE, "02:01:23:45:67:89", 1500, group, "a", "b")
+    old = os.open(tap_node.path_of(INDEX), os.O_RDWR)
+    try:
+        assert tap_node.opened_by(os.getpid()) == frozenset({NAME})
+        links.delete(NAME)
+        assert tap_node.opened_by(os.getpid()) == frozenset()
+        macvtap.create_at(made, INDEX)  # of the same name and ifindex, and of the same number
+        assert tap_node.opened_by(os.getpid()) == frozenset()
+        new = os.open(tap_node.path_of(INDEX), os.O_RDWR)
+        assert tap_node.opened_by(os.getpid()) == frozenset({NAME})
+        os.close(new)
+    finally:
+        os.close(old)
+    assert tap_node.opened_by(1 << 22) is None  # no process has that number

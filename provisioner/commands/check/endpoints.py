@@ -1,11 +1,12 @@
 """What a check works on: a plan's NICs, what is behind them, and the worker."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import DomainNic
+from provisioner.guest.network_config import told_mtus
 from provisioner.host.probe import address_claims, mesh
 from provisioner.network.addressing import Nics
 from provisioner.network.devices import host_device, uplink_of
@@ -45,7 +46,7 @@ class Endpoints:
 
     plan: "Plan"
     nics: Nics
-    started: Mapping[NicId, DomainNic]  # those that the running VMs were started with
+    started: Mapping[NicId, DomainNic]  # of the running VMs, with the MTU that they know of
     facts: "Facts"
     worker: "Worker"
 
@@ -165,7 +166,12 @@ class Endpoints:
 
 def endpoints(session: "Session") -> Endpoints:
     """Return the NICs of a session's plan, and the macvtaps of those VMs that run."""
-    started = {key: nic for d in session.domains for key, nic in numbered(d.vm, d.nics)}
+    started: dict[NicId, DomainNic] = {}
+    for d in session.domains:
+        told = told_mtus(d.network)
+        started |= {
+            key: replace(nic, mtu=told.get(nic.mac, nic.mtu)) for key, nic in numbered(d.vm, d.nics)
+        }
     return Endpoints(
         session.target.plan, session.nics, started, session.snapshot.facts, session.worker
     )

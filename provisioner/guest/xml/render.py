@@ -65,8 +65,10 @@ def rendered(template: str, **values: object) -> str:
 
 def to_mark(domain: Domain) -> str:
     """Write a domain as the text kept in libvirt's metadata."""
-    compared = {f.name for f in fields(domain) if f.compare}
+    compared = {f.name for f in fields(domain) if f.compare} - domain.FOUND
     kept = {name: value for name, value in asdict(domain).items() if name in compared}
+    for nic in kept["nics"]:
+        del nic["is_dead"], nic["is_absent"]
     return json.dumps(kept, sort_keys=True)
 
 

@@ -129,6 +129,16 @@ class Guests(Agent):
         words = [mac, str(config["mtu"]), "1" if config["dhcp4"] else "0"]
         words += ["2" if config["accept-ra"] else "0", *config.get("addresses", ())]
         words += [f"via:{route['via']}" for route in config.get("routes", ())]
+        self._configure(mac, words)
+
+    def set_mtu(self, mac: str, mtu: int) -> None:
+        """Set the MTU of one NIC of a running guest; all else of it stays as it is.
+
+        Raises VmnetError as `reconfigure` does.
+        """
+        self._configure(mac, [mac, str(mtu)])
+
+    def _configure(self, mac: str, words: Sequence[str]) -> None:
         ran = self.run_script("guest-network.sh", _CONFIGURE_S, *words)
         if ran.status:
             why = one_line(ran.stderr.decode("utf-8", "replace").strip() or "no reason given")

@@ -16,24 +16,18 @@ from xml.etree import ElementTree as ET
 from provisioner.check.readiness import AgentSeen
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import NAMESPACE, Domain
+from provisioner.guest.domain_state import as_found
 from provisioner.guest.xml.render import from_mark
+from provisioner.host.libvirt import domain_look
+from provisioner.host.libvirt.domain_look import STATES
 from provisioner.host.libvirt.errors import converted, converting
 from provisioner.host.libvirt.qemu_process import age_s, process_state, read_pid, wake
 from provisioner.network.facts import ForeignDomain, Live
 
-STATES = (
-    "no state",
-    "running",
-    "blocked",
-    "paused",
-    "shutting down",
-    "shut off",
-    "crashed",
-    "suspended",
-)
 EXPIRY = "urn:vmnet:expiry:1"
 """The namespace of the element in a domain's metadata that says until when its plan is up."""
 
+_OFF = frozenset({"no state", "shut off"})
 _AGENT_CONNECTED = 1
 _DETACH_S, _POLL_S = 20, 0.02
 _SHUTDOWN_AGENT_S = 5
@@ -107,29 +101,50 @@ class Domains:
 
     def observe(self) -> tuple[list[Domain], list[ForeignDomain], list[Live]]:
         """List the plan's domains, everybody else's, and what the plan's are made of now."""
+        every, foreign = self._every()
+        # A domain that was defined by hand from ours, and is off, is still to be started.
+        live = [Live(domain.vm, state, 0, ()) for _, domain, state in every if state in _OFF]
+        asked = [(d, domain, self._pid(d)) for d, domain, state in every if state not in _OFF]
+        with converting("reading the domains"):
+            looks = domain_look.found([(d, pid) for d, _, pid in asked])
+        running = []
+        for (_, domain, pid), found in zip(asked, looks, strict=True):
+            if found is None:
+                continue  # it ended while we looked
+            seen = as_found(domain, found)
+            live.append(Live(domain.vm, seen.state, 0 if found.has_ended else pid, ()))
+            if not found.has_ended:
+                running.append(seen)
+        return running, foreign, live
+
+    def running(self) -> list[Domain]:
+        """List the plan's domains that run, as their marks tell them."""
+        return [domain for _, domain, state in self._every()[0] if state not in _OFF]
+
+    def _every(self) -> tuple[list[tuple[Any, Domain, str]], list[ForeignDomain]]:
+        """List the plan's domains with their marks and states, and everybody else's."""
         import libvirt
 
-        ours, foreign, live = [], [], []
+        ours, foreign = [], []
         with converting("listing the domains"):
             every = self._conn.listAllDomains(0)
         for dom in every:
             try:
                 name, uuid, mark = dom.name(), dom.UUIDString(), metadata(dom, NAMESPACE)
-                state = dom.state()[0]
+                state = STATES[dom.state()[0]]
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                     continue  # it ended while we looked
                 raise converted(error, "reading the domains") from error
             domain = from_mark(mark) if mark else None
             if domain and domain.plan == self._plan and domain.name == name:
-                pid = read_pid(self._run_dir / "qemu" / f"{name}.pid")
-                live.append(Live(domain.vm, STATES[state], pid, ()))
-                # A domain that was defined by hand from ours, and is off, is still to be started.
-                if state not in {0, 5}:
-                    ours.append(domain)
+                ours.append((dom, domain, state))
             else:
                 foreign.append(ForeignDomain(name, uuid))
-        return ours, foreign, live
+        return ours, foreign
+
+    def _pid(self, dom: Any) -> int:
+        return read_pid(self._run_dir / "qemu" / f"{dom.name()}.pid")
 
     def create(self, domain: Domain, xml: str) -> None:
         """Start a transient domain. Raises VmnetError with libvirt's reason."""
@@ -205,7 +220,7 @@ class Domains:
         Raises VmnetError when the domain is not there.
         """
         targets = self._description(name).iterfind("devices/interface/target")
-        return {target.get("dev", "") for target in targets if target.get("managed") == "no"}
+        return {target.get("dev", "") for target in targets} - {""}
 
     def attach(self, domain: Domain, link: str, xml: str) -> None:
         """Attach a NIC to a running domain. Raises VmnetError with libvirt's reason."""
@@ -223,7 +238,7 @@ class Domains:
         import libvirt
 
         doing = f'detaching the NIC on {link} from VM "{domain.vm}"'
-        nics = self._description(domain.name).iterfind("devices/interface[@type='ethernet']")
+        nics = self._description(domain.name).iterfind("devices/interface")
         found = next((x for x in nics if x.find(f"target[@dev='{link}']") is not None), None)
         if found is None:
             return

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 from provisioner.guest.domain import NAMESPACE
 from provisioner.guest.xml.render import from_mark
-from provisioner.host.libvirt import domains
+from provisioner.host.libvirt import domain_look, domains
 from provisioner.host.libvirt.errors import converting
 from provisioner.host.libvirt.session import is_embedded, offered
 from provisioner.host.system.worker import limit
@@ -33,7 +33,7 @@ def marked(uri: str) -> list[DomainRecord]:
             every = connection.listAllDomains(0)
         for dom in every:
             try:
-                name, state = dom.name(), domains.STATES[dom.state()[0]]
+                name, state = dom.name(), domain_look.STATES[dom.state()[0]]
                 mark = domains.metadata(dom, NAMESPACE)
                 until = domains.metadata(dom, domains.EXPIRY) or ""
             except (libvirt.libvirtError, ET.ParseError):

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain
-from provisioner.host.libvirt import domains, embedded, half_started, stray
+from provisioner.host.libvirt import domains, embedded, half_started
 from provisioner.host.libvirt.domains import Domains
+from provisioner.host.libvirt.qemu import stray
 from provisioner.host.system import paths, plan_folders
 from provisioner.network.facts import Chosen, ForeignDomain, Live
 from provisioner.reconcile.resources import Look
@@ -96,7 +97,7 @@ class LibvirtSession:
 
     def user_of(self, disk: str) -> str:
         """Return the name of the domain that runs on a disk, "" when none does."""
-        running, _, _ = self.domains.observe()
+        running = self.domains.running()
         return next((d.name for d in running if any(x.path == disk for x in d.disks)), "")
 
     def pid_file(self, domain: str) -> Path:

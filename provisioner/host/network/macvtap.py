@@ -19,7 +19,7 @@ from provisioner.host.netlink.message import Attribute, Message
 from provisioner.host.netlink.rtnetlink import ask, refused, transact, write
 from provisioner.host.network import devices, tap_node
 from provisioner.host.system import paths
-from provisioner.network.facts import Link
+from provisioner.network.facts import ELSEWHERE, Link
 from provisioner.network.readback import CARRIER, Difference, differences
 from provisioner.network.resources import Macvtap
 from provisioner.plan.choices import Mode
@@ -37,7 +37,7 @@ def observe(look: Look) -> list[Macvtap]:
     ours = [x for x in look.ours if x.kind == "macvtap"]
     nodes = tap_node.states_of({x.name: x.index for x in ours})
     return [
-        Macvtap.from_link(x, look.name_of(x.lower) or "?", plan=look.plan, node=nodes[x.name])
+        Macvtap.from_link(x, look.name_of(x.lower) or ELSEWHERE, plan=look.plan, node=nodes[x.name])
         for x in ours
     ]
 

@@ -7,6 +7,8 @@ number is compared with the one that sysfs gives for the link. libvirt opens thi
 """
 
 import ctypes
+import errno
+import fcntl
 import os
 import re
 import stat
@@ -14,14 +16,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.system import paths
+from provisioner.host.system import children, paths
 from provisioner.network.resources import LeftNode
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432  # the same on every architecture
 _FSCONFIG_CMD_CREATE = 6
-_GONE_NODE = re.compile(r"/dev/tap(\d+) \(deleted\)\Z")
+# What was opened in a mount namespace that is gone, as a vmnet's own, has lost its /dev.
+_TAP_NODE = re.compile(r".*/tap\d+( \(deleted\))?\Z")
+_TUNGETIFF, _IFREQ_SIZE = 0x800454D2, 40
+_GONE_NODE = re.compile(r".*/tap(\d+) \(deleted\)\Z")
 
 
 def path_of(index: int) -> Path:
@@ -224,6 +229,42 @@ def holders(taps: Mapping[str, int]) -> dict[str, list[int]]:
             if name is not None and (not gone or int(gone[1]) == taps[name]):
                 found.setdefault(name, []).append(int(entry.name))
     return found
+
+
+def opened_by(pid: int) -> frozenset[str] | None:
+    """Return the names of the macvtaps that a process has open; None when it cannot be known.
+
+    The kernel is asked for the device behind each descriptor: the node of one that was deleted
+    may have had the name, and the number, of the one that is there now.
+    """
+    names = set()
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        return None
+    try:
+        for fd in os.scandir(f"/proc/{pid}/fd"):
+            if _TAP_NODE.match(os.readlink(fd.path)):  # noqa: PTH115  (cheap)
+                names.add(_device_of(process, int(fd.name)))
+    except OSError:
+        return None  # it may not be traced, or has ended
+    finally:
+        os.close(process)
+    return frozenset(names) - {""}
+
+
+def _device_of(process: int, number: int) -> str:
+    """Return the macvtap that a descriptor of a process is of, "" when that was deleted."""
+    own = children.duplicated(process, number)
+    try:
+        answer = fcntl.ioctl(own, _TUNGETIFF, bytes(_IFREQ_SIZE))
+    except OSError as error:
+        if error.errno in {errno.ENOLINK, errno.ENODEV}:
+            return ""
+        raise
+    finally:
+        os.close(own)
+    return answer.partition(b"\0")[0].decode("ascii", "replace")
 
 
 def _open_devices(process: str) -> Iterable[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Child processes: bound to the life of their parent, found in /proc, ended at once."""
+"""Processes: children bound to their parent, found in /proc, ended; a descriptor of another's."""
 
 import ctypes
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+_SYS_PIDFD_GETFD: Final = 438  # the same on every architecture
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -31,6 +32,18 @@ def pids_of(pid: int) -> list[int]:
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             found += map(int, (task / "children").read_text(encoding="ascii").split())
+    return found
+
+
+def duplicated(process: int, number: int) -> int:
+    """Duplicate a descriptor of the process that a pidfd is of (pidfd_getfd(2)).
+
+    Raises OSError: who may do so is who may trace the process.
+    """
+    found = int(_LIBC.syscall(_SYS_PIDFD_GETFD, process, number, 0))
+    if found < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
     return found
 
 

@@ -26,6 +26,7 @@ from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Plan
 from provisioner.plan.nic_id import NicId
+from provisioner.preflight.warnings import of_uplinks
 from provisioner.reconcile.desired import desired, named
 from provisioner.resource import Resource, by_key
 
@@ -228,6 +229,39 @@ def test_the_mtu_of_a_running_nic_stays_as_long_as_the_guest_can_set_the_new_one
     old = replace(plain_domain(plan_with()), nics=(DomainNic(TAP, MAC, before),))
     domain = domain_of(plan_with(f"mtu: {wish}"), given=new(kept={"web": old}))
     assert [x.mtu for x in domain.nics] == [mtu]
+
+
+def test_a_running_guest_is_told_an_mtu_that_its_nic_was_not_started_with() -> None:
+    kept = {"web": replace(plain_domain(plan_with()), nics=(DomainNic(TAP, MAC, 9000),))}
+    lower = replace(NO_GUARD, links=(replace(NIC, mtu=1400),))
+    assert '"mtu":1400' in domain_of(plan_with(), lower, new(kept=kept)).network
+    assert '"mtu"' not in domain_of(plan_with(), given=new(kept=kept)).network
+    assert '"mtu"' not in domain_of(plan_with(), lower).network
+
+
+@pytest.mark.parametrize(
+    ("there", "below", "on"),
+    [
+        (replace(NIC, name="new0"), 2, "new0"),  # renamed
+        (NIC, 2, "nic0"),
+        (replace(NIC, index=9, name="other0"), 0, "?"),  # in another namespace
+        (replace(NIC, index=9, name="other0"), None, "nic0"),  # gone with its macvtaps
+    ],
+)
+def test_a_macvtap_stays_on_a_nic_that_was_renamed_or_moved(
+    there: Link, below: int | None, on: str
+) -> None:
+    plan = plan_with()
+    tap = replace(NIC, name=TAP, index=30, kind="macvtap", lower=below or 0, mtu=1300)
+    facts = replace(NO_GUARD, links=(there,) if below is None else (there, tap))
+    assert tap_of(plan, facts).uplink == on
+    said = list(of_uplinks(plan, facts))
+    words = {
+        "new0": "is called new0 now",
+        "?": "is in another network namespace",
+        "nic0": "is gone",
+    }
+    assert [words[on] in line for line in said] == ([] if there == NIC else [True])
 
 
 def test_a_nic_that_is_new_to_a_running_guest_has_its_own_mtu() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from provisioner import naming
+from provisioner.network.devices import half_marked
 from provisioner.network.facts import Link
 from provisioner.reconcile.resources import Look
 
@@ -27,6 +28,21 @@ def test_a_link_is_a_plans_by_its_group_name_kind_and_alias() -> None:
         replace(TAP, alias="XX"),
     )
     assert Look("lab", (*strangers, TAP, unnamed)).ours == (TAP, unnamed)
+
+
+def test_a_macvtap_that_was_renamed_is_proved_by_its_other_marks() -> None:
+    other = replace(TAP, name="foo0", altname="vmnet-lab-web-0")
+    assert Look("lab", (other,)).ours == (other,)
+    for stranger in (
+        replace(other, altname="vmnet-lab-web-1"),
+        replace(other, alias="vmnet:lab/web"),
+        replace(other, kind="macvlan"),
+        replace(other, group=0),
+    ):
+        assert Look("lab", (stranger,)).ours == ()
+        (line,) = half_marked("lab", (stranger, TAP), (TAP,))
+        assert line.startswith(f"the {stranger.kind} foo0 bears ")
+    assert list(half_marked("lab", (replace(TAP, group=naming.group("lab-x")),), ())) == []
 
 
 def test_a_link_is_named_by_its_ifindex() -> None:

@@ -18,7 +18,8 @@ from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import qemu_arguments
 from provisioner.guest.domain import StrayDomain
-from provisioner.host.libvirt import half_started, qemu_monitor, qemu_process
+from provisioner.host.libvirt import half_started, qemu_process
+from provisioner.host.libvirt.qemu import monitor as qemu_monitor
 from provisioner.host.system import paths
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line

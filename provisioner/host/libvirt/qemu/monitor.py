@@ -3,7 +3,6 @@
 The socket is reached by the descriptor that QEMU listens on: its name may have been removed.
 """
 
-import ctypes
 import fcntl
 import json
 import os
@@ -14,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-_SYS_PIDFD_GETFD: Final = 438  # the same on every architecture
+from provisioner.host.system import children
+
 _SIOCUNIXFILE: Final = 0x89E0  # unix(7): a descriptor of the file that a socket is bound to
 _ANSWER_S: Final = 5.0  # libvirt, if it does hold the monitor, keeps everybody else waiting
 _LISTENS_AT: Final = re.compile(r"socket,id=charmonitor,fd=(\d+),")
@@ -24,14 +24,20 @@ _MOST: Final = 1 << 20
 class Monitor:
     """A connection to a QEMU's monitor."""
 
-    def __init__(self, opened: socket.socket) -> None:
+    def __init__(self, opened: socket.socket, answer_s: float) -> None:
         self._socket = opened
+        self._answer_s = answer_s
         self._said = b""
 
-    def ask(self, command: str, within_s: float = _ANSWER_S) -> None:
-        """Have a command executed. Raises OSError when it is not answered in time."""
+    def ask(self, command: str) -> object:
+        """Have a command executed; return its answer. Raises OSError when there is none in time."""
         self._socket.sendall(json.dumps({"execute": command}).encode() + b"\n")
-        self._await({"return", "error"}, within_s)
+        return self._await({"return", "error"}, self._answer_s).get("return")
+
+    def run_state(self) -> str:
+        """Return what QEMU says that its guest does, as "running" or "io-error"."""
+        answer = self.ask("query-status")
+        return str(answer.get("status", "")) if isinstance(answer, dict) else ""
 
     def await_shutdown(self, within_s: float) -> None:
         """Wait until the guest has shut down. Raises OSError when it has not in time.
@@ -42,14 +48,14 @@ class Monitor:
 
     def greeted(self) -> None:
         """Take the greeting, and become able to ask. Raises OSError when there is none in time."""
-        self._await({"QMP"}, _ANSWER_S)
+        self._await({"QMP"}, self._answer_s)
         self.ask("qmp_capabilities")
 
-    def _await(self, wanted: set[str], within_s: float) -> None:
+    def _await(self, wanted: set[str], within_s: float) -> dict[str, Any]:
         end = time.monotonic() + within_s
         for message in self._messages(end):
             if wanted & message.keys() or message.get("event") in wanted:
-                return
+                return message
         raise TimeoutError("QEMU's monitor does not answer")
 
     def _messages(self, end: float) -> Iterator[dict[str, Any]]:
@@ -71,7 +77,7 @@ class Monitor:
 
 
 @contextmanager
-def opened(process: int, argv: Sequence[str]) -> Iterator[Monitor]:
+def opened(process: int, argv: Sequence[str], answer_s: float = _ANSWER_S) -> Iterator[Monitor]:
     """Open the monitor of a QEMU, by its pidfd and its command line.
 
     Raises OSError or ValueError when it cannot be reached: the user may not, it has ended, or
@@ -80,27 +86,17 @@ def opened(process: int, argv: Sequence[str]) -> Iterator[Monitor]:
     number = next((int(found[1]) for x in argv if (found := _LISTENS_AT.match(x))), None)
     if number is None:
         raise OSError("QEMU has no monitor")
-    listening = _duplicate(process, number)
+    listening = children.duplicated(process, number)
     try:
         file = fcntl.ioctl(listening, _SIOCUNIXFILE, 0)
     finally:
         os.close(listening)
     try:
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(_ANSWER_S)
+            client.settimeout(answer_s)
             client.connect(f"/proc/self/fd/{file}")
-            monitor = Monitor(client)
+            monitor = Monitor(client, answer_s)
             monitor.greeted()
             yield monitor
     finally:
         os.close(file)
-
-
-def _duplicate(process: int, number: int) -> int:
-    """Duplicate another process's descriptor (pidfd_getfd(2)). Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    found = int(libc.syscall(_SYS_PIDFD_GETFD, process, number, 0))
-    if found < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return found

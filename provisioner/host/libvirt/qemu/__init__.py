@@ -1,0 +1,1 @@
+"""QEMUs that no libvirt watches: found in /proc, asked and ended by their own monitors."""
