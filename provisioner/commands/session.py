@@ -264,12 +264,20 @@ def begun(target: NameTarget | PlanTarget, run: CommandRun) -> Iterator[Any]:
         session.tidy()
 
 
+def connection_of(target: NameTarget | PlanTarget) -> str:
+    """Return where libvirt is: what the operator names, or the plan; without a file, its mark."""
+    if isinstance(target, PlanTarget) or target.uri:
+        return target.connection
+    mark = plan_marks.read(paths.home(target.name))
+    return (mark and mark.connection) or target.connection
+
+
 def mark_of(target: NameTarget | PlanTarget) -> PlanMark:
     """Return what the folder of a plan is marked with when it is made now."""
     return replace(
         plan_marks.new(target.name),
         file=target.file if isinstance(target, PlanTarget) else "",
-        connection="" if target.connection == "auto" else target.connection,
+        connection="" if connection_of(target) == "auto" else connection_of(target),
     )
 
 
@@ -284,7 +292,7 @@ def on_host(plan: "Plan", nics: "Nics", facts: "Facts") -> "Nics":
 def _opened(target: NameTarget | PlanTarget, run: CommandRun) -> HostSession:
     within_s = run.timeout_s or None
     opening = run.worker.within(within_s and max(within_s, _OPEN_S)).call(
-        MACHINE.open, target.name, target.connection, mark_of(target)
+        MACHINE.open, target.name, connection_of(target), mark_of(target)
     )
     nics: Nics = {}
     if isinstance(target, PlanTarget):  # meanwhile, on the other core

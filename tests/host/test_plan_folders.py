@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.commands.session import connection_of
+from provisioner.commands.target import NameTarget
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.guest import host_keys
 from provisioner.host.inventory import expired
@@ -84,6 +86,13 @@ def test_a_folder_has_its_expiry_from_its_first_moment_until_it_is_down(home: Pa
     plan_folders.clear("lab")
     assert plan_marks.read(home) == PlanMark("lab", 5, 0, "/lab.yaml")
     assert expired.plans(7) == []
+
+
+def test_a_plan_without_its_file_is_looked_for_where_its_libvirt_was(home: Path) -> None:
+    assert connection_of(NameTarget("lab")) == "auto"
+    plan_folders.make(home, "lab", PlanMark("lab", connection="qemu:///session"))
+    assert connection_of(NameTarget("lab")) == "qemu:///session"
+    assert connection_of(NameTarget("lab", "qemu:///system")) == "qemu:///system"
 
 
 def test_a_killed_renewal_leaves_nothing_that_stays(home: Path) -> None:

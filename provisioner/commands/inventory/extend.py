@@ -21,8 +21,7 @@ def extend(target: NameTarget, ttl_s: int, run: CommandRun) -> int:
     if found is None or found.plan != target.name:
         raise _nothing(target.name)
     until = int(time.time()) + ttl_s if ttl_s else 0
-    wanted = NameTarget(target.name, target.uri or found.connection)
-    with begun(wanted, run) as session:
+    with begun(target, run) as session:
         mark = plan_marks.read(paths.home(target.name))
         if mark is None:  # it was taken down while the lock was waited for
             raise _nothing(target.name)

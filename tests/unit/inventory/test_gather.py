@@ -21,6 +21,7 @@ from provisioner.inventory.plan_mark import PlanMark
 from provisioner.network import impairment, nftables
 from provisioner.network.facts import Link
 from provisioner.network.nft_ruleset import Listing, Table
+from provisioner.reconcile.resources import Look
 
 OVER = (
     "lab: its time was over 1 min ago: take it away with vmnet gc --expired, or keep it with "
@@ -140,6 +141,13 @@ def test_devices_without_a_folder_tell_their_plan_and_its_end() -> None:
     # A mark knows better: it is what is renewed first.
     kept = only(replace(reading, folders=(FOLDER,)))
     assert (kept.made, kept.until) == (FOLDER.mark.made if FOLDER.mark else 0, 0)
+
+
+def test_no_plan_differs_by_the_expiry_of_its_devices() -> None:
+    tap = replace(TAP, alias=naming.expiring(TAP.alias, NOW))
+    assert Look("lab", links=(tap,)).ours == (TAP,)
+    assert naming.alias_and_expiry(TAP.alias) == (TAP.alias, 0)
+    assert naming.alias_and_expiry("mine until noon") == ("mine until noon", 0)
 
 
 def test_an_unnamed_device_is_of_the_plan_whose_group_it_is_in() -> None:
