@@ -1,4 +1,4 @@
-"""What stopping and starting a guest costs beside a boot; docs/benchmarks.md says how to read it.
+"""What the verbs of a guest's life cost beside a boot; docs/benchmarks.md says how to read it.
 
 Run it as root, with the Python that has vmnet's libraries: python benchmarks/life.py
 """
@@ -34,14 +34,15 @@ class Vmnet:
         self.took: dict[str, list[float]] = {}
 
     def run(self, *words: str) -> None:
-        """Run a command, and keep how long it took by its first word."""
+        """Run a command, and keep how long it took by its name."""
         began = time.monotonic()
         self.quietly(*words)
-        self.took.setdefault(words[0], []).append(time.monotonic() - began)
+        name = " ".join(words[: 2 if words[0] == "snapshot" else 1])
+        self.took.setdefault(name, []).append(time.monotonic() - began)
 
     def quietly(self, *words: str) -> None:
         """Run a command that is not of interest."""
-        argv = [sys.executable, "-m", "provisioner", words[0], "-f", str(self._plan), *words[1:]]
+        argv = [sys.executable, "-m", "provisioner", *words, "-f", str(self._plan)]
         ran = subprocess.run(
             argv,
             cwd=HOUSE,
@@ -69,7 +70,19 @@ def life(vmnet: Vmnet) -> None:
     vmnet.run("down", "--disks", "--yes")
 
 
-ROUNDS: tuple[Round, ...] = (life,)
+def snapshots(vmnet: Vmnet) -> None:
+    """One round more: guests saved while they run, and put back after all of them have gone."""
+    vmnet.quietly("up")
+    try:
+        vmnet.run("snapshot", "save", "bench")
+        vmnet.quietly("down", "--disks", "--yes", "--now")
+        vmnet.run("snapshot", "restore", "bench", "--yes")
+        vmnet.quietly("down", "--disks", "--yes", "--now")
+    finally:
+        vmnet.run("snapshot", "rm", "bench", "--yes")
+
+
+ROUNDS: tuple[Round, ...] = (life, snapshots)
 
 
 def main() -> int:
@@ -119,7 +132,7 @@ def _tell(took: dict[str, list[float]], *, as_json: bool) -> None:
         return
     for name, seconds in took.items():
         print(
-            f"{name:8} {min(seconds):6.2f} to {max(seconds):6.2f} s, median "
+            f"{name:16} {min(seconds):6.2f} to {max(seconds):6.2f} s, median "
             f"{median(seconds):6.2f} s: {median(seconds) / boot:.2f} boots"
         )
 
