@@ -634,7 +634,8 @@ class Model:
         for suffix in (".part", ".pid"):
             world.unlink(config.removesuffix(".conf") + suffix)
         lease, network = self._lease(config), dnsmasq.network_of(config.rsplit("/", 1)[-1])
-        if lease not in world.files and network not in self._networks():
+        if network not in self._networks() and folders.is_own(world, lease):
+            world.unlink(lease)
             folders.disown(world, lease)
         folders.disown(world, config)
 

@@ -63,6 +63,7 @@ class World:
     links: dict[int, Link] = field(default_factory=dict)
     minors: dict[int, int] = field(default_factory=dict)  # of macvtaps, by ifindex
     nodes: dict[int, int] = field(default_factory=dict)  # /dev/tapN: N to the number it has
+    sized: set[int] = field(default_factory=set)  # bridges whose MTU somebody has chosen
     routes: list[Route] = field(default_factory=list)
     arp_ignored: set[int] = field(default_factory=set)
     tables: dict[tuple[str, str], Table] = field(default_factory=dict)
@@ -153,6 +154,8 @@ class World:
         under = self.links.get(link.lower)
         if "mtu" in changes and link.kind in _UPPER and under and under.mtu < link.mtu:
             raise refusal("the kernel says Invalid argument")
+        if link.kind == "bridge" and link.mtu != self.links[index].mtu:
+            self.sized.add(index)
         self.links[index] = link
         if not link.up:
             self.routes = [x for x in self.routes if x.device != link.name]
@@ -172,11 +175,13 @@ class World:
             return
         if not cascades:
             self._touched("link", index)
-        if (bridge := self.links.get(link.master)) and bridge.kind == "bridge":
+        bridge = self.links.get(link.master)
+        if bridge and bridge.kind == "bridge" and bridge.index not in self.sized:
             self.links[bridge.index] = replace(bridge, mtu=1500)  # it has no port any more
         self.foreign.discard(("link", index))
         self.renamed.discard(("link", index))
         self.arp_ignored.discard(index)
+        self.sized.discard(index)
         self.routes = [x for x in self.routes if x.device != link.name]
         if self.minors.pop(index, None) and self.devtmpfs:
             self.nodes.pop(index, None)

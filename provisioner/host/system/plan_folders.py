@@ -173,7 +173,8 @@ def _discard_of_dhcp(config: Path) -> None:
     network = dnsmasq.network_of(config.name)
     lease = config.with_name(f"{network}.leases")
     left = {dnsmasq.network_of(x.name) for x in config.parent.glob("*.conf")}
-    if not lease.exists() and network not in left:
+    if network not in left and is_own(lease):
+        lease.unlink(missing_ok=True)
         disown(lease)
 
 
