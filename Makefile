@@ -40,6 +40,11 @@ test-simulation: setup-tests ## live through 100000 stories of kills, failures, 
 	@.venv/bin/python -m tests.simulation $(ARGS) $(or $(SEED),0-99999)
 	@$(if $(SEED),true,tools/as-root.sh .venv/bin/python -m tests.simulation --real --jobs 1 0-199)
 
+.PHONY: test-crash
+test-crash: setup-tests ## kill vmnet before and after each thing it does (hours; ARGS="--sample 100 --seed 1")
+	@test -s crash-cases.jsonl || tools/as-root.sh .venv/bin/python -m tests.crash --list crash-cases.jsonl
+	@tools/as-root.sh .venv/bin/python -m tests.crash crash-cases.jsonl crash-log.jsonl $(ARGS)
+
 .PHONY: test-release
 test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)
 	@tools/in-release.sh --tests '$(RELEASE)' make test ARGS='$(ARGS)'
