@@ -11,6 +11,7 @@ from provisioner.cli.options import (
     All,
     AllowFile,
     Connection,
+    ExitCode,
     File,
     Grace,
     Json,
@@ -79,6 +80,10 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         ),
     ] = "",
     yes: Yes = False,
+    all_or_nothing: Annotated[
+        bool,
+        typer.Option("--all-or-nothing", help="Take away what this run has made if a step fails."),
+    ] = False,
     every_row: All = False,
     timeout: Timeout = None,
     connection: Connection = None,
@@ -104,7 +109,8 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         )
         run = CommandRun(command.UP, worker, timeout or 0, lock_timeout)
         ttl_s = optional_value("--ttl", times.seconds, ttl, 0)
-        run = replace(run, recreate=recreate, idle=output.warm_up, ttl_s=ttl_s)
+        run = replace(run, recreate=recreate, all_or_nothing=all_or_nothing, ttl_s=ttl_s)
+        run = replace(run, idle=output.warm_up)
         if from_snapshot:
             wish = SnapshotWish(from_snapshot, only_missing=True)
             run = replace(run, snapshot=wish, agree=agreement(yes=yes))
@@ -158,6 +164,7 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     sets: Sets = None,
     *,
     name: Name = None,
+    exit_code: ExitCode = False,
     wide: Annotated[
         bool, typer.Option("--wide", help="Ask the guests too: name, OS, addresses, load, disks.")
     ] = False,
@@ -186,7 +193,7 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.status import status
 
         run = CommandRun(command.STATUS, worker, lock_timeout_s=lock_timeout, wide=wide)
-        end(reported(status, target, run), json=json, steps=True)
+        end(reported(status, target, run), json=json, steps=True, exit_code=exit_code)
 
 
 def plan_(  # noqa: PLR0913  (every one a word of the command line)
@@ -195,6 +202,7 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
     file: File = None,
     sets: Sets = None,
     *,
+    exit_code: ExitCode = False,
     connection: Connection = None,
     allow_file: AllowFile = None,
     lock_timeout: LockTimeout = 30.0,
@@ -206,7 +214,7 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
 
         target = plan_target(file or plan, sets, connection=connection, allow_file=allow_file)
         run = CommandRun(command.PLAN, worker, lock_timeout_s=lock_timeout)
-        end(reported(planned, target, run), json=json, steps=True)
+        end(reported(planned, target, run), json=json, steps=True, exit_code=exit_code)
 
 
 def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowFile = None) -> None:
@@ -278,8 +286,20 @@ def by_name_or_file(
     return plan_target(path, sets, connection=connection, allow_file=allow_file)
 
 
-def end(report: "Report", *, json: bool, steps: bool = False, every: bool = False) -> NoReturn:
-    """Show the report of a command, and end with its status."""
+def end(
+    report: "Report",
+    *,
+    json: bool,
+    steps: bool = False,
+    every: bool = False,
+    exit_code: bool = False,
+) -> NoReturn:
+    """Show the report of a command, and end with its status.
+
+    `exit_code`: that is CHECK_FAILED when all went well and there is something to do.
+    """
+    if exit_code and report.to_do and report.status is Exit.DONE:
+        report = replace(report, status=Exit.CHECK_FAILED)
     if json:
         from provisioner.report.report import as_json
 

@@ -51,6 +51,9 @@ Grace = Annotated[
     typer.Option("--timeout", help="Seconds that guests have to shut down.", min=0),
 ]
 Now = Annotated[bool, typer.Option("--now", help="End guests without letting them shut down.")]
+ExitCode = Annotated[
+    bool, typer.Option("--exit-code", help="End with 5 when there is something to do.")
+]
 GuestTimeout = Annotated[float, typer.Option(help="Seconds to wait for the guest.", min=1)]
 Identity = Annotated[
     Path | None, typer.Option("--identity", "-i", help="The private key, instead of your own.")

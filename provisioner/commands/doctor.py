@@ -8,6 +8,7 @@ from provisioner.commands.target import Tell
 from provisioner.doctor import host, network
 from provisioner.doctor import kernel as doctorkernel
 from provisioner.doctor.findings import Item, Severity
+from provisioner.host import room
 from provisioner.host.doctor import host as doctor
 from provisioner.host.doctor import network as nics
 from provisioner.host.libvirt import embedded, privileges, trial
@@ -49,7 +50,7 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
 
 def _around(facts: "Facts", held: frozenset[str], uplink: str) -> "Iterator[Item]":
     yield from map(host.free_space, doctor.free_space())
-    yield host.memory(doctor.memory())
+    yield host.memory(room.memory())
     found = nics.nics([(x.name, x.index) for x in facts.links])
     yield from network.uplinks(facts, found, nics.dmi(), uplink)
     yield from network.firewall(facts, bridge_filter=nics.bridge_filter())

@@ -41,6 +41,7 @@ class CommandRun:
     count: Callable[[Callable[[], str]], None] = lambda _: None  # takes what tells how far it is
     recreate: bool = False
     only: frozenset[str] | None = None  # the VMs that it is about; None for the whole plan
+    all_or_nothing: bool = False  # what it has created goes again when a step fails
     pairs: str = "all"  # or "sample": a part of them that touches every guest
     idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
     ttl_s: int = 0  # for how long the plan is brought up; 0 says nothing of it

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.commands import command
@@ -28,10 +29,12 @@ from provisioner.host.system.plan_folders import foreign
 from provisioner.network.devices import half_marked
 from provisioner.network.facts import LOST, STOPPED, Facts, Live
 from provisioner.network.resources import Macvtap
+from provisioner.preflight import room
 from provisioner.preflight.warnings import warnings
 from provisioner.reconcile import partial
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.reconcile.resources import Look
+from provisioner.reconcile.undo import undo
 from provisioner.report.report import Failure, KeptDisk, Report, VmStatus
 from provisioner.resource import Resources
 from provisioner.text import one_line
@@ -94,6 +97,10 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
                 back.resume(session, outcome.done)
             if mark.until or before:
                 expiry.write(session, mark.until)
+            if outcome.failed and run.all_or_nothing:
+                outcome = _undone(session, outcome)
+                session.look()
+                return reported(session, outcome, _steps(session, desired))
         session.look()
         report = reported(session, outcome, _steps(session, desired))
         report = replace(report, done=(*map(str, done), *report.done))
@@ -117,6 +124,7 @@ def judged(
     _refuse_losses(steps)
     _refuse_others(steps, session.run)
     _refuse_restarts(steps, session.run)
+    _refuse_shortage(session, steps)
     return desired, steps
 
 
@@ -133,6 +141,7 @@ def plan(target: PlanTarget, run: CommandRun) -> Report:
         _warn(session)
         steps = diff(session.wanted(build=False), session.snapshot.resources)
         _refuse_losses(steps)
+        _refuse_shortage(session, steps)
         domain_xmls(target, steps)
         return reported(session, Outcome(), steps)
 
@@ -232,10 +241,26 @@ def _refuse_restarts(steps: list[Step], run: CommandRun) -> None:
     )
 
 
+def _refuse_shortage(session: Session, steps: list[Step]) -> None:
+    """Raise Complaints when the host has not the memory or the disk space for these steps."""
+    target, facts = session.target, session.snapshot.facts
+    sizes = {file.path: Path(file.source).stat().st_size for file in room.copied(steps)}
+    refuse(room.complaints(target.plan, target.positions, steps, facts, sizes))
+
+
 def _vms(steps: Iterable[Step], *verbs: Verb) -> frozenset[str]:
     """Return the VMs whose domain is created, updated … by steps."""
     domains = (s.resource for s in steps if s.verb in verbs)
     return frozenset(d.vm for d in domains if isinstance(d, Domain))
+
+
+def _undone(session: Session, outcome: Outcome) -> Outcome:
+    """Take away what a run has created; return its failures, and those of doing so."""
+    session.tell("a step has failed: what this run has made is taken away again")
+    back = performed(session, undo(outcome.done, session.look().resources), {})
+    gone = {r.key for s in back.done for r in (s.resource, *s.together)}
+    done = [s for s in outcome.done if s.verb is not Verb.CREATE or s.resource.key not in gone]
+    return Outcome(done, [*outcome.failed, *back.failed], outcome.skipped)
 
 
 def performed(

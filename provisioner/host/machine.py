@@ -16,6 +16,7 @@ from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.domain import StrayDomain
+from provisioner.host import room
 from provisioner.host.domain import DomainDriver, plugged
 from provisioner.host.drivers import drivers
 from provisioner.host.guest import agent_lookup, console_log, host_keys, probes, queries
@@ -119,6 +120,8 @@ class Machine:
             firewall=nftables.firewall(tables),
             vhost=os.access("/dev/vhost-net", os.R_OK | os.W_OK),
             ipv6_locked=ipv6.locked(),
+            memory_mib=room.memory() >> 20,
+            rooms=room.rooms(),
         )
         return Snapshot(facts, by_key(resources))
 

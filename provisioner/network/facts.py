@@ -103,6 +103,18 @@ class Firewall:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What is free in a folder that vmnet writes to."""
+
+    place: str
+    variable: str  # of the environment, which moves it
+    free_bytes: int
+    free_files: int  # -1 where the file system does not count them
+    is_of_guests: bool = False  # the files of guests lie there, not locks and sockets alone
+    is_read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The host as far as a plan can depend on it."""
 
@@ -116,6 +128,8 @@ class Facts:
     vhost: bool = False  # /dev/vhost-net can be used
     no_vlan: str = ""  # why VLANs cannot be made; asked for a plan that has some
     ipv6_locked: str = ""  # why the host's IPv6 cannot be switched off on new devices
+    memory_mib: int = 0  # that programs can still have; 0 when that is not known
+    rooms: tuple[Room, ...] = ()
 
     def link(self, name: str) -> Link | None:
         """Find a link by its name."""

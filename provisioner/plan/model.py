@@ -181,6 +181,7 @@ class Plan(Part):
     ] = (user_checks.AUTO,)
     connection: Annotated[str, Read(scalars.connection), DEFAULTABLE] = "auto"
     accel: Annotated[AnyAccel, DEFAULTABLE] = Accel.AUTO
+    overcommit: Flag = False
 
     @field_validator("vms")
     @classmethod

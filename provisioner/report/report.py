@@ -95,16 +95,22 @@ class Report:
                 f"{len(self.to_do)} left to do"
             )
         match self.status:
+            case Exit.CHECK_FAILED if broken:
+                return f"{broken} of {count} are not as expected"
             case Exit.CHECK_FAILED:
-                if broken:
-                    return f"{broken} of {count} are not as expected"
-                return self.findings[0].what if self.findings else "a guest is not up"
+                return _not_well(self)
             case Exit.PARTLY_DONE:
                 return f"{_steps(len(self.to_do))} left to do: run it again"
             case _ if self.results:
                 return f"all {count} are as expected"
             case _:
                 return "done" if self.done else "nothing to do"
+
+
+def _not_well(report: Report) -> str:
+    if report.findings:
+        return report.findings[0].what
+    return f"{_steps(len(report.to_do))} to do" if report.to_do else "a guest is not up"
 
 
 def causes(report: Report) -> Iterator[tuple[str, Finding]]:

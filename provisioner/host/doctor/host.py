@@ -100,12 +100,6 @@ def free_space() -> list[FreeSpace]:
     ]
 
 
-def memory() -> int:
-    """Return the memory that programs can still have, in bytes (proc(5), MemAvailable)."""
-    found = (x for x in _lines(Path("/proc/meminfo")) if x.startswith("MemAvailable:"))
-    return int(next(found, "- 0").split()[1]) * 1024
-
-
 def container() -> str:
     """Return what contains this process; "" on a host or in a virtual machine."""
     for mark, name in _MARKS.items():

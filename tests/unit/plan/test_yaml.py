@@ -81,11 +81,11 @@ upllnk: x
 version: 99
 include: a
 -> 5:1 unknown key "upllnk"
--> fix: known keys: name, networks, vms, hosts, checks, connection, accel, defaults
+-> fix: known keys: name, networks, vms, hosts, checks, connection, accel, overcommit, defaults
 -> 6:1 unknown key "version"
--> fix: known keys: name, networks, vms, hosts, checks, connection, accel, defaults
+-> fix: known keys: name, networks, vms, hosts, checks, connection, accel, overcommit, defaults
 -> 7:1 unknown key "include"
--> fix: known keys: name, networks, vms, hosts, checks, connection, accel, defaults
+-> fix: known keys: name, networks, vms, hosts, checks, connection, accel, overcommit, defaults
 
 # a list as a key
 ? [a]
