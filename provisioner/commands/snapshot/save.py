@@ -9,10 +9,11 @@ from provisioner import __version__
 from provisioner.commands.session import Session, begun, no_vm
 from provisioner.commands.snapshot.unfinished import go_on
 from provisioner.commands.target import CommandRun, PlanTarget
-from provisioner.errors import VmnetError, collected, refuse
+from provisioner.errors import Exit, VmnetError, collected, refuse
 from provisioner.guest import snapshot
 from provisioner.guest.domain import Domain
 from provisioner.guest.snapshot import SavedGuest, SavedPlan
+from provisioner.guest.xml.render import to_mark
 from provisioner.host.libvirt import memory
 from provisioner.host.machine import MACHINE
 from provisioner.host.storage import snapshots
@@ -93,6 +94,7 @@ def _saved(session: Session, draft: Draft, domains: Sequence[Domain]) -> tuple[S
             worker.do(MACHINE.on_domains, memory.resume, paused)
         paused_s = time.monotonic() - began
     session.tell(f"saved {', '.join(d.vm for d in domains)}: paused for {paused_s:.1f} s")
+    _refuse_changed(session, draft, domains)
     guests = tuple(draft.guest(SavedGuest(domain, 0)) for domain in domains)
     plan = draft.plan
     return (
@@ -116,3 +118,22 @@ def _take_all(session: Session, draft: Draft, domains: Sequence[Domain]) -> None
         with collected(errors):
             call.result()
     refuse(errors)
+
+
+def _refuse_changed(session: Session, draft: Draft, domains: Sequence[Domain]) -> None:
+    """Raise Complaints about guests that somebody has changed: they could not be restored."""
+    found = [
+        (d, session.worker.do(MACHINE.on_domains, memory.described, str(draft.memory(d.vm))))
+        for d in domains
+    ]
+    refuse(
+        [
+            VmnetError(
+                f"{domain.vm} is not what its mark says, so it could not be put back",
+                fix="mend it first (vmnet up), then save it again",
+                status=Exit.CONFLICT,
+            )
+            for domain, saved in found
+            if saved is None or to_mark(saved) != to_mark(domain)
+        ]
+    )

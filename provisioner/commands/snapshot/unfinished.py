@@ -3,6 +3,7 @@
 from collections.abc import Container
 
 from provisioner.commands.session import Session
+from provisioner.guest.domain_state import PAUSED
 from provisioner.host.libvirt import memory
 from provisioner.host.machine import MACHINE
 from provisioner.host.storage import snapshots
@@ -16,7 +17,7 @@ def go_on(session: Session, but: Container[str] = ()) -> None:
     """
     names = [d.name for d in session.domains if d.name not in but]
     was_saving = snapshots.left(session.target.name)
-    is_any_paused = any(live.state == "paused" for live in session.snapshot.facts.live)
+    is_any_paused = any(live.state.startswith(PAUSED) for live in session.snapshot.facts.live)
     if not names or not (was_saving or is_any_paused):
         return
     call = session.worker.do
