@@ -27,6 +27,7 @@ from provisioner.plan.nic_settings import DEFAULT_MTU
 from provisioner.reconcile.resources import Look
 
 _AGENT_S = 30.0
+_CUT_OFF_S = 5.0  # that ending a guest may take: libvirt waits for its QEMU for 2 s
 _ASKED_BY_AGENT = 0.5  # the share of its time after which the power button is pressed too
 _ROOM = 8 << 20  # bytes that must be free before a guest with a full disk runs on
 Wait = Callable[[str, float], bool]
@@ -174,9 +175,12 @@ class DomainDriver:
 
     def _ended(self, domain: Domain) -> str:
         """Let a guest shut down: by its agent, by its power button; in the end without it."""
-        grace_s = deadline.left_s(self.grace_s) if self.grace_s > 0 else 0.0
-        if not grace_s or domain.has_ended:
+        if not self.grace_s or domain.has_ended:
             return self._cut_off(domain)
+        grace_s = deadline.left_s(self.grace_s + _CUT_OFF_S) - _CUT_OFF_S
+        if grace_s <= 0:
+            self._cut_off(domain)
+            return f"{domain.vm} had no time to shut down, and was ended"
         ask = self.libvirt.domains.ask_to_shut_down
         end = time.monotonic() + grace_s
         # libvirt answers when QEMU does, or the agent: neither has to.

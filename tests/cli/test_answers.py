@@ -273,7 +273,7 @@ def test_a_value_given_by_set_is_complained_about_in_its_place(folder: Path) -> 
     assert ran.err.startswith('--set networks.lan.mode=bridg:1:19: "bridg" is not a macvtap mode\n')
 
 
-@pytest.mark.parametrize("words", [("status",), ("down",), ("plan",)])
+@pytest.mark.parametrize("words", [("status",), ("down",), ("plan",), ("stop",), ("pause",)])
 def test_commands_that_change_nothing_leave_nothing(folder: Path, words: tuple[str, ...]) -> None:
     assert vmnet(*words, cwd=folder).status == 0
 
@@ -290,6 +290,21 @@ def test_an_unknown_vm_is_answered_with_those_there_are(folder: Path) -> None:
     for words in (("exec", "b", "--", "true"), ("console", "b"), ("logs", "b"), ("render", "b")):
         ran = vmnet(*words, cwd=folder)
         assert (ran.status, ran.err) == (2, 'the plan answers has no VM "b"\n  fix: its VMs: a\n')
+
+
+@pytest.mark.parametrize("command", ["stop", "start", "down"])
+def test_a_command_about_vms_that_the_plan_lacks_touches_nothing(
+    folder: Path, command: str
+) -> None:
+    ran = vmnet(command, "a", "b", cwd=folder)
+    assert ran.status == 2
+    assert ran.err.endswith('the plan answers has no VM "b"\n  fix: its VMs: a\n')
+
+
+def test_of_the_words_of_down_one_can_be_a_plan(folder: Path) -> None:
+    ran = vmnet("down", "./vmnet.yaml", "b.yaml", "a", cwd=folder)
+    assert (ran.status, ran.err.splitlines()[0]) == (2, "./vmnet.yaml and b.yaml are two plans")
+    assert vmnet("down", "./vmnet.yaml", "a", cwd=folder).status == 0
 
 
 def test_a_reader_that_goes_away_ends_vmnet_quietly(folder: Path) -> None:
