@@ -13,6 +13,7 @@ from provisioner.host.network import reservations
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.system import paths, plan_folders
 from provisioner.network import nftables
+from provisioner.network.facts import STOPPED
 from provisioner.reconcile import partial
 from provisioner.reconcile.desired import named
 from provisioner.reconcile.diff import Step, diff
@@ -34,6 +35,10 @@ def taken_away(session: HostSession) -> Report:
     reservations.forget(target.name)  # of an up that was killed
     gone = meant(session, run.only) if run.only else set()
     steps = _steps(target, session.snapshot.resources, run, gone)
+    # By these logs, which go with the plan's folder, the report would call them stopped still.
+    for vm in (x.vm for x in session.snapshot.facts.live if x.state == STOPPED):
+        if not gone or vm in gone:
+            console_log.remove(paths.folder(target.name, "console") / f"{vm}.log")
     outcome = performed(session, steps, {})
     for family, name in session.snapshot.facts.firewall.namesakes:
         if name.startswith(nftables.prefix(target.name)):
