@@ -6,6 +6,7 @@ import typer
 
 from provisioner import __version__
 from provisioner.cli import (
+    boot,
     check,
     doctor,
     explain,
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(image.app, name="image")
 app.add_typer(net.app, name="net")
 app.add_typer(snapshot.app, name="snapshot")
+app.add_typer(boot.app, name="boot")
 app.command()(check.check)
 app.command()(doctor.doctor)
 app.command(context_settings=_TAKES_ARGV)(explain.explain)

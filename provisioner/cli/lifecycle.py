@@ -88,6 +88,9 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     timeout: Timeout = None,
     connection: Connection = None,
     allow_file: AllowFile = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the files that the plan names are, if not beside it.")
+    ] = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -105,7 +108,11 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.inventory import times
 
         target = plan_target(
-            file or plan, sets, text=text, connection=connection, allow_file=allow_file
+            *(file or plan, sets),
+            text=text,
+            connection=connection,
+            allow_file=allow_file,
+            folder=folder,
         )
         run = CommandRun(command.UP, worker, timeout or 0, lock_timeout)
         ttl_s = optional_value("--ttl", times.seconds, ttl, 0)

@@ -1,5 +1,6 @@
 """vmnet net: devices without a plan, for people who bring their own VMs."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -165,6 +166,15 @@ def rm(
             )
         gone = net.remove(devices or (), output.line, uplink=uplink, force=force)
         output.typed("\n".join(f"{name} is gone" for name in gone) or "nothing to remove")
+
+
+@app.command(hidden=True)
+def restore(path: Annotated[Path, typer.Argument(help="What boot install --net wrote.")]) -> None:
+    """Make devices again after a boot of the host: for the unit of vmnet boot install --net."""
+    with running("net restore"):
+        from provisioner.commands import net
+
+        _print("net restore", net.restore(path, output.line))
 
 
 def _print(

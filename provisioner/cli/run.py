@@ -91,11 +91,13 @@ def plan_target(
     text: str | None = None,
     connection: str | None = None,
     allow_file: list[Path] | None = None,
+    folder: Path | None = None,
 ) -> "PlanTarget":
     """Load the plan in a file, or in `text` when the command line stands for one.
 
     `connection` and `allow_file` are what a plan cannot allow itself: another libvirt, and files
-    from outside its folder. Raises Complaints, all at once, or VmnetError when there is no file.
+    from outside its folder, which is `folder` where the plan was stored elsewhere. Raises
+    Complaints, all at once, or VmnetError when there is no file.
     """
     from provisioner.commands.target import PlanTarget
     from provisioner.plan.load import loader
@@ -108,7 +110,7 @@ def plan_target(
         loaded.plan.name,
         loaded.plan,
         loaded.places,
-        folder=Path.cwd() if text else path.absolute().parent,
+        folder=(folder or (Path.cwd() if text else path.parent)).absolute(),
         file="" if text else str(path.absolute()),
         uri=uri,
         digest=hashlib.sha256(written.encode()).hexdigest(),

@@ -3,16 +3,17 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from provisioner.commands.target import Tell
 from provisioner.errors import Exit, VmnetError, bad_input, refuse
 from provisioner.host.libvirt import privileges
 from provisioner.host.netlink import links
 from provisioner.host.network import macvtap, standalone, tap_node
-from provisioner.host.system import accounts, locks, paths
+from provisioner.host.system import accounts, locks, paths, systemd
 from provisioner.network.facts import Facts, Link
 from provisioner.network.resources import Macvtap
-from provisioner.network.standalone import device, rules
+from provisioner.network.standalone import device, rules, saved
 from provisioner.network.standalone.device import Change, Mark, Wish, changed, is_ours, mark_of
 from provisioner.network.standalone.output import Counters, Holder, NetDevice
 from provisioner.text import one_line
@@ -35,17 +36,41 @@ def create(wish: Wish, tell: Tell) -> list[NetDevice]:
         uplink = _existing(facts, wish.uplink)
         for warning in rules.warnings(wish, uplink):
             tell(f"warning: {warning}")
-        wanted = device.planned(wish, uplink, taken)
-        made = standalone.create(
-            wanted, [x.index for x in facts.links], paths.folder(_PLACE, "node")
-        )
-        try:
-            for name, index in made.items() if wish.owner else ():
-                tap_node.give(name, index, wish.owner)
-        except BaseException:
-            standalone.remove(made, paths.folder(_PLACE, "node"))
-            raise
-        return _described([x for x in links.at(*made.values()) if x.name in made], facts)
+        return _made(device.planned(wish, uplink, taken), facts)
+
+
+def restore(path: Path, tell: Tell) -> list[NetDevice]:
+    """Make the devices again that are written down in a file, but for those that are there.
+
+    Raises VmnetError when the file cannot be read, an uplink is not there, or a name is taken.
+    """
+    with _alone("net restore", tell):
+        text = systemd.read(path)
+        if text is None:
+            raise bad_input(f"there is no {path}", "write it: vmnet boot install --net")
+        facts = _facts()
+        ours = {x.name for x in facts.links if is_ours(x)}
+        missing = [tap for tap in saved.from_json(text, str(path)) if tap.name not in ours]
+        for tap in missing:
+            if facts.link(tap.uplink) is None:
+                raise VmnetError(
+                    f'the NIC "{one_line(tap.uplink)}" of {tap.name} is not there',
+                    fix="see what NICs there are: ip link; then: vmnet boot install --net",
+                )
+        return _made(missing, facts)
+
+
+def _made(wanted: Sequence[Macvtap], facts: Facts) -> list[NetDevice]:
+    """Make devices and give them to their owners: all of them, or none."""
+    made = standalone.create(wanted, [x.index for x in facts.links], paths.folder(_PLACE, "node"))
+    owners = {tap.name: mark.owner for tap in wanted if (mark := mark_of(tap.alias)) and mark.owner}
+    try:
+        for name, owner in owners.items():
+            tap_node.give(name, made[name], owner)
+    except BaseException:
+        standalone.remove(made, paths.folder(_PLACE, "node"))
+        raise
+    return _described([x for x in links.at(*made.values()) if x.name in made], facts)
 
 
 def listed(uplink: str = "") -> list[NetDevice]:

@@ -58,7 +58,7 @@ class DomainDriver:
         """Start a guest, whole or not at all; one that is restored is paused. Raises VmnetError."""
         definitions.clear(self.libvirt.domains, domain)
         _prove(domain.nics)
-        _own_log(Path(domain.console))
+        own_log(Path(domain.console))
         with qemu_process.watched(domain, self.libvirt.pid_file(domain.name)):
             if self.memory:
                 memory.restore(self.libvirt.domains, domain, self.memory)
@@ -231,8 +231,8 @@ def _prove(nics: Sequence[DomainNic]) -> None:
     tap_node.prove_usable({n.link: indexes.get(n.link, 0) for n in nics})
 
 
-def _own_log(path: Path) -> None:
-    """Begin a console log anew, in a place that is vmnet's."""
+def own_log(path: Path) -> None:
+    """Begin a console log anew, in a place that is vmnet's. Raises VmnetError when it cannot."""
     try:
         plan_folders.own(path)
         console_log.remove(path)

@@ -27,21 +27,32 @@ _DEFAULT_MEMORY_MIB = 128
 
 def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> dict[Key, Resource]:
     """Return everything that must exist for `plan` to be up."""
+    resources: list[Resource] = [*desired_network(plan, nics, facts).values()]
+    for vm in plan.vms:
+        resources += _guest(plan, vm, _taps(plan, vm, nics, facts), nics, facts, new)
+    return by_key(resources)
+
+
+def desired_network(plan: "Plan", nics: Nics, facts: Facts) -> dict[Key, Resource]:
+    """Return what must exist on the host before the guests of `plan` can be started."""
     resources: list[Resource] = []
-    given = granted.devices(plan, facts)
     for network in plan.networks:
         resources += of_network(plan, network, nics, facts)
     for vm in plan.vms:
-        taps = [
-            Macvtap.from_link(given[key], uplink="")
-            if key in given
-            else _macvtap(plan, key, nic, nics, facts)
-            for key, nic in numbered(vm.name, vm.nics)
-        ]
+        taps = _taps(plan, vm, nics, facts)
         resources += [tap for tap in taps if tap.group == naming.group(plan.name)]
         resources += _guards(plan, vm, nics, facts)
-        resources += _guest(plan, vm, taps, nics, facts, new)
     return by_key(resources)
+
+
+def _taps(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> list[Macvtap]:
+    given = granted.devices(plan, facts)
+    return [
+        Macvtap.from_link(given[key], uplink="")
+        if key in given
+        else _macvtap(plan, key, nic, nics, facts)
+        for key, nic in numbered(vm.name, vm.nics)
+    ]
 
 
 def named(plan: "Plan", observed: Resources) -> Resources:

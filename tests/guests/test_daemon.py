@@ -3,65 +3,28 @@
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.framework.lab import Lab, call, until
+from tests.framework.libvirtd import PRIVATE, SYSTEM, running
 from tests.framework.terminal import typed
 
-# A daemon of the lab's own: its files are where every daemon has them, but nobody else sees them.
-# /dev/kvm is covered: where QEMU's user may not open it, libvirt 9.0 probes QEMU for a minute.
-# Its own mount namespaces for QEMU, which a covered device confuses, are switched off for that.
-PRIVATE = """\
-mount -t tmpfs tmpfs /mnt
-cp -a /etc/libvirt /mnt/etc
-rm -rf /mnt/etc/qemu/networks/autostart
-echo 'namespaces = []' >> /mnt/etc/qemu.conf
-mkdir -p /mnt/lib /mnt/cache /mnt/log /mnt/run/lock /mnt/run/libvirt
-if [ -d /var/cache/vmnet/libvirt/qemu ]; then cp -a /var/cache/vmnet/libvirt/qemu /mnt/cache/; fi
-for x in lib cache log; do mount --bind /mnt/$x /var/$x/libvirt; done
-mount --bind /mnt/etc /etc/libvirt
-mount --rbind /mnt/run /run
-: > /run/no-kvm; chmod 600 /run/no-kvm
-if [ -e /dev/kvm ]; then mount --bind /run/no-kvm /dev/kvm; fi
-"""
 PLAN = """\
 accel: tcg
 networks: {lan: {switch: true, subnet: 10.77.0.0/24}}
 vms: {a: {nics: [lan]}, b: {nics: [lan]}}
 """
-SYSTEM = "qemu:///system"
 
 
 @pytest.fixture(scope="module")
 def host(shared_lab: Lab) -> Iterator[Lab]:
     """A host with a libvirt daemon, in the network namespace that vmnet is run in."""
-    with shared_lab.mounted(PRIVATE), ExitStack() as daemons:
-        for name in ("virtlogd", "libvirtd"):
-            daemons.enter_context(_daemon(shared_lab, name))
-        until(lambda: _answers(shared_lab), "libvirtd answers")
-        with shared_lab.settled():
-            yield shared_lab
-
-
-@contextmanager
-def _daemon(lab: Lab, name: str) -> Iterator[None]:
-    log = (lab.directory / f"{name}.log").open("wb")
-    with log, subprocess.Popen([*lab.enter, name], stdout=log, stderr=log) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
-def _answers(lab: Lab) -> bool:
-    argv = [*lab.enter, "virsh", "-c", SYSTEM, "list"]
-    return subprocess.run(argv, capture_output=True, check=False, timeout=60).returncode == 0
+    with shared_lab.mounted(PRIVATE), running(shared_lab), shared_lab.settled():
+        yield shared_lab
 
 
 def virsh(lab: Lab, *words: str) -> str:

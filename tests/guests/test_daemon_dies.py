@@ -4,7 +4,8 @@ import subprocess
 from contextlib import ExitStack
 
 from tests.framework.lab import Lab, until
-from tests.guests.test_daemon import PLAN, PRIVATE, _answers, _daemon
+from tests.framework.libvirtd import PRIVATE, answers, daemon
+from tests.guests.test_daemon import PLAN
 
 
 def test_a_daemon_that_has_ended_is_told_and_what_runs_by_it_is_not_touched(lab: Lab) -> None:
@@ -12,10 +13,10 @@ def test_a_daemon_that_has_ended_is_told_and_what_runs_by_it_is_not_touched(lab:
     text = PLAN.replace("switch: true", "switch: {dhcp: true}")
     plan = lab.plan(text, "dies")
     with lab.mounted(PRIVATE), ExitStack() as daemons:
-        daemons.enter_context(_daemon(lab, "virtlogd"))
+        daemons.enter_context(daemon(lab, "virtlogd"))
         log = (lab.directory / "dying.log").open("wb")
         with log, subprocess.Popen([*lab.enter, "libvirtd"], stdout=log, stderr=log) as dying:
-            until(lambda: _answers(lab), "libvirtd answers")
+            until(lambda: answers(lab), "libvirtd answers")
             up = lab.start("up", plan)
             up.says("create dhcp")
             dying.kill()
@@ -23,8 +24,8 @@ def test_a_daemon_that_has_ended_is_told_and_what_runs_by_it_is_not_touched(lab:
         assert ran.status in {4, 6}, ran.stderr
         assert "Traceback" not in ran.stderr
         assert "the libvirt daemon has ended" in ran.stderr
-        with _daemon(lab, "libvirtd"):
-            until(lambda: _answers(lab), "libvirtd answers again")
+        with daemon(lab, "libvirtd"):
+            until(lambda: answers(lab), "libvirtd answers again")
             lab.vmnet("up", plan)
         before, qemus = lab.snapshot(), lab.qemus()
         for words in (("status", plan), ("up", plan), ("check", plan), ("down", plan)):
@@ -32,6 +33,6 @@ def test_a_daemon_that_has_ended_is_told_and_what_runs_by_it_is_not_touched(lab:
             assert "VMs of this plan run, started by a libvirt daemon that does not" in refused
             assert "systemctl start libvirtd" in refused
         assert (lab.snapshot(), lab.qemus()) == (before, qemus)
-        daemons.enter_context(_daemon(lab, "libvirtd"))
-        until(lambda: _answers(lab), "libvirtd answers once more")
+        daemons.enter_context(daemon(lab, "libvirtd"))
+        until(lambda: answers(lab), "libvirtd answers once more")
         lab.vmnet("down", plan)

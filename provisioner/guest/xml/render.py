@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import asdict, fields
+from xml.etree import ElementTree as ET
 
 from provisioner.guest.domain import (
     EMULATOR,
@@ -16,6 +17,8 @@ from provisioner.guest.domain import (
 
 # x86's COMMAND_LINE_SIZE is 2048 bytes (arch/x86/include/asm/setup.h), with the closing NUL.
 MAX_CMDLINE = 2047
+
+_MOST_XML = 1 << 20
 
 
 def with_network(cmdline: str, network: str) -> str:
@@ -70,6 +73,22 @@ def to_mark(domain: Domain) -> str:
     for nic in kept["nics"]:
         del nic["is_dead"], nic["is_absent"]
     return json.dumps(kept, sort_keys=True)
+
+
+def mark_in(xml: str) -> Domain | None:
+    """Find vmnet's mark in the XML of a domain, as libvirt passes it on; None without one.
+
+    The XML may be anybody's: one with a document type, or longer than libvirt's own, has none.
+    """
+    if "<!DOCTYPE" in xml or len(xml) > _MOST_XML:
+        return None
+    try:
+        root = ET.fromstring(xml)  # noqa: S314  (no document type, so no entities)
+    except ET.ParseError:
+        return None
+    mark = root.find(f"metadata/{{{NAMESPACE}}}domain")
+    domain = from_mark((mark.text or "").strip()) if mark is not None else None
+    return domain if domain and domain.name == root.findtext("name") else None
 
 
 def from_mark(text: str) -> Domain | None:

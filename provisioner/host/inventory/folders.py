@@ -13,13 +13,12 @@ from provisioner.guest.domain import NAMESPACE
 from provisioner.guest.xml.render import from_mark
 from provisioner.host.guest import console_log
 from provisioner.host.storage.disks import DiskDriver
-from provisioner.host.system import paths, plan_folders, plan_marks
+from provisioner.host.system import paths, plan_folders, plan_marks, systemd
 from provisioner.inventory.found import DiskFile, DomainRecord, LockHolder, PlanFolder
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _MOST_NOTE = 4096
-_BOOTED = Path("/etc/vmnet/plans")
 
 
 def places() -> list[tuple[Path, Path]]:
@@ -46,7 +45,7 @@ def read(state: Path, run: Path) -> Iterator[PlanFolder]:
 
 def booted() -> frozenset[str]:
     """Return the names of the plans that come up when this host is started."""
-    return frozenset(path.name.removesuffix(path.suffix) for path in _listed(_BOOTED))
+    return frozenset(systemd.plans())
 
 
 def locks(run: Path) -> tuple[dict[str, LockHolder], list[str]]:

@@ -3,10 +3,11 @@
 from provisioner.guest.domain import Domain
 from provisioner.host.libvirt.domains import Domains
 from provisioner.host.libvirt.errors import converting
+from provisioner.host.system import systemd
 
 
 def clear(domains: Domains, domain: Domain) -> None:
-    """End what libvirt still has of a domain that has ended, and forget its definition.
+    """End what libvirt still has of a domain that has ended, and forget an unwanted definition.
 
     The UUID is derived from the plan and the VM, so nobody else's is meant. Raises VmnetError.
     """
@@ -21,7 +22,8 @@ def clear(domains: Domains, domain: Domain) -> None:
             raise
         if dom.isActive():
             domains.destroy(domain)
-    forget(domains, domain)
+    if not systemd.has_hook_for(domain.plan):
+        forget(domains, domain)
 
 
 def forget(domains: Domains, domain: Domain) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -22,6 +23,7 @@ from provisioner.host.libvirt import domain_look
 from provisioner.host.libvirt.domain_look import STATES
 from provisioner.host.libvirt.errors import converted, converting
 from provisioner.host.libvirt.qemu_process import age_s, process_state, read_pid, wake
+from provisioner.host.system import systemd
 from provisioner.network.facts import ForeignDomain, Live
 
 EXPIRY = "urn:vmnet:expiry:1"
@@ -108,10 +110,12 @@ class Domains:
         with converting("reading the domains"):
             looks = domain_look.found([(d, pid) for d, _, pid in asked])
         running = []
+        may_define = systemd.has_hook_for(self._plan)  # a domain may stay defined, then
         for (_, domain, pid), found in zip(asked, looks, strict=True):
             if found is None:
                 continue  # it ended while we looked
-            seen = as_found(domain, found)
+            kept = found.is_persistent and not may_define
+            seen = as_found(domain, replace(found, is_persistent=kept))
             live.append(Live(domain.vm, seen.state, 0 if found.has_ended else pid, ()))
             if not found.has_ended:
                 running.append(seen)

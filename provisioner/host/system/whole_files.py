@@ -2,8 +2,10 @@
 
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from provisioner.errors import Exit, VmnetError
 
@@ -19,15 +21,29 @@ def write_secret(
     `owner` gets it, None leaves it to whoever vmnet runs as. One that is not `durable` may be gone
     when the host loses its power. Raises OSError.
     """
+    with _drafted(path, durable=durable) as stream:
+        if owner:
+            os.fchown(stream.fileno(), *owner)
+        stream.write(data)
+
+
+def write_public(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file that everybody may read, whole or not at all. Raises OSError."""
+    with _drafted(path, durable=True) as stream:
+        os.fchmod(stream.fileno(), mode)
+        stream.write(text.encode())
+
+
+@contextmanager
+def _drafted(path: Path, *, durable: bool) -> Iterator[BinaryIO]:
+    """Open a draft of a file, 0600, which gets its name when the block has filled it."""
     draft = path.with_name(f".{path.name}.part")
-    draft.unlink(missing_ok=True)  # of a run that was killed: the plan's lock is held
+    draft.unlink(missing_ok=True)  # of a run that was killed: whoever writes holds a lock
     try:
         # Never a chmod afterwards: whoever has opened a file keeps it open.
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(file, "wb") as stream:
-            if owner:
-                os.fchown(stream.fileno(), *owner)
-            stream.write(data)
+            yield stream
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())

@@ -1,0 +1,144 @@
+"""vmnet boot: plans, and devices of vmnet net, that come back when the host boots."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provisioner.cli import output
+from provisioner.cli.options import AllowFile, Connection, File, Json, Name, Plan, Sets, Timeout
+from provisioner.cli.run import PLAN_FILE, name_target, plan_target, read, running
+from provisioner.errors import Exit, bad_input
+
+if TYPE_CHECKING:
+    from provisioner.commands.boot.install import BootPlan
+
+app = typer.Typer(
+    no_args_is_help=True, help="Plans that are brought up, and guests ended well, by systemd."
+)
+
+_TITLES = ("plan", "unit", "at boot", "now", "from")
+_MOST_XML = 1 << 20
+
+Net = Annotated[bool, typer.Option("--net", help="The devices of vmnet net, instead of a plan.")]
+
+
+@app.command()
+def install(  # noqa: PLR0913  (every one a word of the command line)
+    plan: Plan = None,
+    file: File = None,
+    sets: Sets = None,
+    *,
+    net: Net = False,
+    now: Annotated[bool, typer.Option("--now", help="Start its unit now, too.")] = False,
+    timeout: Timeout = None,
+    connection: Connection = None,
+    allow_file: AllowFile = None,
+    json: Json = False,
+) -> None:
+    """Bring a plan up at each boot, and end its guests well at each shutdown."""
+    with running("boot install", json=json):
+        from provisioner.commands.boot import install as boot
+
+        if net:
+            _refuse_plan(plan or file)
+            _install_net()
+            return
+        path = file or plan or PLAN_FILE
+        target = plan_target(path, sets, connection=connection, allow_file=allow_file)
+        options = [word for one in sets or () for word in ("--set", one)]
+        options += [word for one in target.allowed for word in ("--allow-file", str(one))]
+        options += ["--timeout", f"{timeout:g}"] if timeout else []
+        found = boot.install(target, read(path), path.absolute(), options, output.line)
+        if now:
+            boot.start(target.name)
+        _print("boot install", [found], json=json)
+
+
+@app.command()
+def remove(
+    plan: Plan = None,
+    file: File = None,
+    *,
+    name: Name = None,
+    net: Net = False,
+) -> None:
+    """Bring a plan up at boot no more; it stays as it is now, up or down."""
+    with running("boot remove"):
+        from provisioner.commands.boot import install as boot
+
+        if net:
+            _refuse_plan(plan or file or name)
+            gone = boot.remove_net(output.line)
+        else:
+            target = name_target(name, None) if name else plan_target(file or plan)
+            gone = boot.remove(target.name, output.line)
+        output.typed("done" if gone else "nothing to do")
+
+
+@app.command()
+def status(plan: Plan = None, *, json: Json = False) -> None:
+    """Show which plans are brought up at boot, and whether their files have changed since."""
+    with running("boot status", json=json):
+        from provisioner.commands.boot import install as boot
+
+        found = boot.status()
+        if plan:
+            name = plan_target(plan).name
+            found = [one for one in found if one.name == name]
+        _print("boot status", found, json=json)
+
+
+@app.command(hidden=True)
+def devices(
+    domain: Annotated[str, typer.Argument(help="The domain that libvirt is about to start.")],
+) -> None:
+    """Make the macvtaps of a domain whose XML is on standard input: for libvirt's hook."""
+    with running("boot devices"):
+        from provisioner.commands.boot import devices as boot
+
+        del domain
+        xml = sys.stdin.read(_MOST_XML + 1)
+        if path := boot.stored_plan(xml):
+            boot.ensure(plan_target(path), xml, output.line)
+
+
+def _install_net() -> None:
+    from provisioner.commands import net
+    from provisioner.commands.boot import install as boot
+    from provisioner.network.standalone import saved
+
+    found = net.listed()
+    if not found:
+        raise bad_input(
+            "there is no device of vmnet net that could come back",
+            "make some first: vmnet net create --uplink eno1 --mode bridge",
+        )
+    boot.install_net(saved.as_json(found), [one.uplink for one in found], output.line)
+    output.typed(f"{len(found)} {'device comes' if len(found) == 1 else 'devices come'} back")
+
+
+def _refuse_plan(given: object) -> None:
+    if given:
+        raise bad_input(
+            "--net is about the devices of vmnet net, which are of no plan",
+            "leave out the plan, or --net",
+        )
+
+
+def _print(command: str, found: "list[BootPlan]", *, json: bool) -> None:
+    if json:
+        from dataclasses import asdict
+
+        from provisioner.json_document import json_document
+
+        typer.echo(json_document(command, Exit.DONE, plans=[asdict(one) for one in found]))
+    elif found:
+        output.print_rows([_TITLES, *map(_row, found)])
+    else:
+        output.typed("no plan is brought up at boot")
+
+
+def _row(one: "BootPlan") -> tuple[str, ...]:
+    source = f"{one.source} (changed since: vmnet boot install)" if one.changed else one.source
+    return one.name, one.unit, "yes" if one.enabled else "no", one.state or "-", source

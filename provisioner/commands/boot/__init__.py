@@ -1,0 +1,1 @@
+"""vmnet boot: plans that come back when the host boots."""
