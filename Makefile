@@ -49,6 +49,10 @@ test-crash: setup-tests ## kill vmnet before and after each thing it does (hours
 test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)
 	@tools/in-release.sh --tests '$(RELEASE)' make test ARGS='$(ARGS)'
 
+.PHONY: test-nested
+test-nested: setup-tests ## reboot a guest that is a host of vmnet's, and see its guests come back
+	@tools/as-root.sh .venv/bin/python -m tests.nested
+
 .PHONY: mutate
 mutate: setup-tests ## change the code that decides, and count what its unit tests notice (ARGS="check plan/rules")
 	@tools/mutate.sh $(ARGS)
