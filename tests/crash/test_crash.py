@@ -1,18 +1,16 @@
-"""A few cases of the crash matrix, others for each day; `make test-crash` tries them all."""
+"""A few cases of the crash matrix, drawn by a seed; `make test-crash` tries them all."""
 
 import random
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.crash.matrix import MISSED, WHO, Case, Matrix, opened
+from tests.crash.matrix import WHO, Case, Matrix, opened
 
-SEED = int(time.time()) // 86400  # the day: a failure tells its cases
-LUCK = random.Random(SEED)  # noqa: S311
+LUCK = random.Random(16)  # noqa: S311
 CASES = [
-    Case("up", f"worker {LUCK.randrange(20, 180)}", LUCK.choice(WHO)),
-    Case("down", f"worker {LUCK.randrange(5, 60)}", LUCK.choice(WHO)),
+    Case("up", f"worker {LUCK.randrange(20, 120)}", LUCK.choice(WHO)),
+    Case("down", f"worker {LUCK.randrange(5, 30)}", LUCK.choice(WHO)),
 ]
 
 
@@ -25,4 +23,4 @@ def matrix() -> Iterator[Matrix]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_after_a_kill_up_and_down_lead_where_they_always_do(matrix: Matrix, case: Case) -> None:
-    assert matrix.tried(case) in ([], [MISSED])  # it may have done less today
+    assert matrix.tried(case) == []
