@@ -19,6 +19,7 @@ from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
 from provisioner.host.guest.commands import Guests
 from provisioner.host.libvirt import definitions, memory, qemu_process
+from provisioner.host.libvirt.qemu import stray
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import links
 from provisioner.host.network import macvtap, tap_node
@@ -146,6 +147,7 @@ class DomainDriver:
         One that may have written to a disk is let shut down first. Returns what went wrong.
         """
         said = self._ended(domain) if domain.can_write else self._cut_off(domain)
+        stray.end(domain.plan, domain.vm)
         console_log.remove(Path(domain.console))
         return said
 
@@ -156,6 +158,7 @@ class DomainDriver:
         set down. Returns what went wrong. Raises VmnetError or OSError.
         """
         said = self._ended(domain)
+        stray.end(domain.plan, domain.vm)
         for nic in domain.nics:
             if not nic.granted and links.index_of(nic.link):
                 macvtap.plug(nic.link, up=False)

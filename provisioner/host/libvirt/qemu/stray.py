@@ -66,6 +66,16 @@ def delete(stray: StrayDomain) -> None:
         os.close(process)
 
 
+def end(plan: str, vm: str) -> None:
+    """End what runs of a VM that libvirt has just ended, or does not know any more.
+
+    libvirt may lose a guest while vmnet works. Raises VmnetError when one does not end.
+    """
+    for found in qemus(plan):
+        if found.vm == vm:
+            delete(StrayDomain(found.pid, plan, vm))
+
+
 def refuse_absent_daemon(plan: str) -> None:
     """Raise VmnetError when VMs of the plan run that another libvirt than the embedded started.
 
