@@ -6,6 +6,7 @@ from ipaddress import IPv6Address
 from provisioner.check.diagnosis.fixes import UP_AGAIN, inside
 from provisioner.check.evidence import Endpoint, Evidence
 from provisioner.check.result import Finding
+from provisioner.guest.domain_state import FROZEN
 from provisioner.plan.ip import Address, Interface
 
 
@@ -13,8 +14,10 @@ def vm_state(end: Endpoint) -> Finding | None:
     """Blame a VM that does not run."""
     if not end.is_guest or end.state in {"running", ""}:
         return None
+    # Of a process that is stopped libvirt knows nothing.
+    said = "its QEMU shows that" if end.state == FROZEN else "libvirt says"
     return Finding(
-        f"{end.vm} is not running: libvirt says it is {end.state}",
+        f"{end.vm} is not running: {said} it is {end.state}",
         f"look at what it said: vmnet logs {end.vm}; then: vmnet up",
         (f"state of {end.vm}: {end.state}",),
         end.vm,

@@ -6,6 +6,7 @@ from provisioner.check.result import Finding
 from provisioner.commands.session import Session
 from provisioner.errors import Complaints, VmnetError
 from provisioner.guest.domain import Domain
+from provisioner.guest.domain_state import FROZEN
 from provisioner.reconcile.diff import Step, Verb, diff
 from provisioner.resource import Leftover
 
@@ -36,6 +37,8 @@ def of_steps(steps: Iterable[Step]) -> Iterable[Finding]:
         if isinstance(resource, Leftover):  # of a killed vmnet: it changes no measurement
             continue
         if step.verb is Verb.DELETE and all(r.key in made for r in (resource, *step.together)):
+            continue
+        if step.cause == f"it is {FROZEN}":  # it is not up, and that says why
             continue
         vm = resource.vm if isinstance(resource, Domain) else ""
         restart = " --recreate" if vm and resource.key in gone else ""

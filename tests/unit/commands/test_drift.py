@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from provisioner.commands.check.drift import of_steps
+from provisioner.guest.domain_state import FROZEN
 from provisioner.network.resources import Dhcp
 from provisioner.reconcile.diff import diff
 from provisioner.resource import Resource
@@ -31,3 +32,9 @@ def test_a_guest_that_has_to_be_started_anew_needs_the_word() -> None:
     assert (what.partition(":")[0], fix) == ("create domain lab-web", "run vmnet up --recreate")
     ((what, fix),) = told([WEB_TAP, WEB], [WEB_TAP])
     assert (what.partition(":")[0], fix) == ("delete domain lab-web", "run vmnet up --recreate")
+
+
+def test_a_guest_that_is_frozen_is_told_by_its_own_finding_a_paused_one_by_what_mends_it() -> None:
+    assert told([WEB_TAP, replace(WEB, state=FROZEN)], [WEB_TAP, WEB]) == []
+    ((what, _),) = told([WEB_TAP, replace(WEB, state="paused")], [WEB_TAP, WEB])
+    assert what == "update domain lab-web: it is paused"
