@@ -129,7 +129,9 @@ ALONE = (
         faults.panicked("q"), r"\bq\b.*(panic|no sign of|does not answer|is not up)", never=DEAD
     ),
     Breakage(
-        faults.frozen("q"), r"\bq\b.*(stopped|no sign of|does not answer|is not up)", never=DEAD
+        faults.frozen("q"),
+        r"\bq\b.*(stopped|frozen|no sign of|does not answer|is not up)",
+        never=DEAD,
     ),
     Breakage(unicast_leak(), r"p reaches q, which it must not|sends frames back"),
     Breakage(

@@ -87,7 +87,7 @@ GUESTS = (
     Breakage(
         faults.panicked("a"), r"\ba\b.*(panic|no sign of|does not answer|is not up)", never=DEAD
     ),
-    Breakage(faults.powered_off("b"), B_ENDED),
+    Breakage(faults.powered_off("b"), B_ENDED, also=DRIFT),
     Breakage(
         faults.agent_stopped("a"),
         r"a: its guest agent does not answer",
