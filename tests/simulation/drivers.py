@@ -350,6 +350,8 @@ class Model:
             raise devices.taken(name)
         yield "the bridge"
         if made.bridge and not here:
+            if world.named(name):  # a stranger has been quicker: the kernel refuses
+                raise devices.taken(name)
             index = next(x for x in naming.link_indexes(name) if x not in world.links)
             here = self._new(name, "bridge", index, made, mac=made.host_mac)
             world.add_link(here)
