@@ -1,14 +1,20 @@
 """libvirt inside our own process: its root, its settings, and who its QEMUs run as."""
 
 import ctypes
+import fcntl
 import grp
 import os
 import pwd
+import select
+import struct
+import time
 from pathlib import Path
 
 from provisioner.host.system import file_errors, paths, plan_folders, programs
 
 _TEST_S = 5.0
+_RELEASE_S = 10.0
+_FLOCK = "@hhqqi4x"  # struct flock
 _CLONE_NEWNS, _MS_BIND, _MS_REC, _MS_SLAVE = 0x20000, 0x1000, 0x4000, 1 << 19
 _READ_WRITE = 0o6
 
@@ -108,6 +114,35 @@ def prepare_root(plan: str) -> Path:
             fix="vmnet needs a writable /run and /var/cache, or VMNET_RUN_DIR and VMNET_CACHE_DIR",
         ) from error
     return root
+
+
+def await_release(plan: str) -> None:
+    """Wait until the worker of a vmnet that was killed has let go of the plan's libvirt.
+
+    It dies with its vmnet, but may be in the middle of a call: a moment later a domain that it was
+    starting would be found half started, by a libvirt that is open. libvirt locks a file for
+    as long as it is open (virPidFileAcquirePath); who holds the lock the kernel tells
+    (fcntl(2), F_GETLK).
+    """
+    end = time.monotonic() + _RELEASE_S
+    try:
+        with (paths.libvirt_root(plan) / "run" / "qemu" / "driver.pid").open("rb") as file:
+            while (left_s := end - time.monotonic()) > 0:
+                wish = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+                kind, *_, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, wish))
+                if kind == fcntl.F_UNLCK:
+                    return
+                _await_end(pid, left_s)
+    except OSError:
+        return  # no libvirt was open there, or its process has just ended
+
+
+def _await_end(pid: int, within_s: float) -> None:
+    process = os.pidfd_open(pid)
+    try:
+        select.select([process], [], [], within_s)
+    finally:
+        os.close(process)
 
 
 def _write_once(path: Path, text: str) -> None:
