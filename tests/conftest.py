@@ -8,11 +8,13 @@ import pytest
 pytest.register_assert_rewrite("tests.framework")
 
 # Files that take long go first, so that none is left alone at the end. Minutes on two idle cores:
-# 12 breakages, 3 truth table, 2 Debian, 1 the others here.
+# 12 breakages, 3 truth table, 2 Debian, lives and snapshots, 1 the others here.
 LONGEST = (
     *("test_breakages_uplink", "test_breakages_switch", "test_breakages_isolation"),
     *("test_debian", "test_truth_table", "test_debian_boot", "test_wiring"),
+    *("test_life", "test_snapshots", "test_drift", "test_boot", "test_inventory", "test_crash"),
     *("test_deadlines", "test_checks", "test_trouble", "test_getin", "test_machines"),
+    *("test_simulation", "test_uplink_changes"),
 )
 
 
@@ -31,6 +33,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _rank(path: Path) -> int:
-    if path.parent.name != "guests":
-        return len(LONGEST) + 1
-    return LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST)
+    if path.stem in LONGEST:
+        return LONGEST.index(path.stem)
+    return len(LONGEST) + (path.parent.name != "guests")
