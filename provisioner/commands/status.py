@@ -56,6 +56,11 @@ def _with_guests(session: HostSession, report: Report) -> Report:
     end = time.monotonic() + _ALL_S
     calls = {vm: session.worker.call(MACHINE.info, vm) for vm in sorted(agents)}
     silent = dict.fromkeys(running - agents, GuestInfo(problem="its guest agent does not answer"))
+    silent |= {
+        vm.name: GuestInfo(problem=f"it is {vm.state}")
+        for vm in report.vms
+        if vm.pid and vm.state != _RUNS
+    }
     guests = silent | {vm: _guest(call, end) for vm, call in calls.items()}
     return replace(report, vms=tuple(replace(vm, guest=guests.get(vm.name)) for vm in report.vms))
 

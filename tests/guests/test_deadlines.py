@@ -148,7 +148,7 @@ def test_a_wide_status_does_not_wait_for_a_stopped_guest(paused: Up) -> None:
         "status", paused.plan, "--wide", "--json", within_s=10 + SLACK_S
     ).report
     asked = {vm["name"]: vm["guest"] for vm in report["vms"]}
-    assert asked["a"]["problem"] == "its guest agent does not answer"
+    assert asked["a"]["problem"] == "it is frozen (its process is in state T)"
     assert not asked["b"]["problem"]
 
 

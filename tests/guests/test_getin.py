@@ -245,7 +245,7 @@ def test_what_no_terminal_gets_from_a_console_is_harmless(here: Here) -> None:
         )
     finally:
         running.process.terminate()
-    out = running.finished(130).stdout
+    out = running.finished(143).stdout
     assert "\\x1b]0;x\\x07" in out
     assert "\x1b" not in out
 
