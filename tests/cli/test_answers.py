@@ -105,7 +105,7 @@ vmnet.yaml:3:29: "bridg" is not a macvtap mode
 vmnet.yaml:6:1: unknown key "colour"
 colour: red
 ^
-  fix: known keys: name, networks, vms, hosts, checks, connection, accel, defaults
+  fix: known keys: name, networks, vms, hosts, checks, connection, accel, overcommit, defaults
 """,
     )
 
