@@ -385,7 +385,7 @@ def frozen(vm: str) -> Fault:
 def powered_off(vm: str) -> Fault:
     @contextmanager
     def breaking(stage: Stage) -> Iterator[None]:
-        stage.inside(vm, "(sleep 0.2; poweroff -f) > /dev/null 2>&1 &")
+        stage.inside(vm, "(sleep 1; poweroff -f) > /dev/null 2>&1 &")
         _says(stage, vm, b"Power down")
         yield
         stage.again()
