@@ -31,6 +31,7 @@ class Start:
     vmnet: Sequence[str]  # the words that run vmnet
     stored: str  # path of the plan as it was installed
     folder: str  # where the files that it names are looked for
+    places: Sequence[str] = ()  # of vmnet itself and of its files: their file systems are needed
     options: Sequence[str] = ()  # of `vmnet up`, as they were given at the installation
     connection: Sequence[str] = ()  # where libvirt is, of all commands
     environment: Mapping[str, str] | None = None  # where vmnet's files are, if not where usual
@@ -58,6 +59,9 @@ def plan_part(plan: "Plan", start: Start) -> str:
     lines = [f"{MARK} for the plan {plan.name}", "[Unit]"]
     if devices:
         lines += [f"Wants={devices}", f"After={devices}"]
+    # At shutdown, too, a file system is not unmounted before what needs it has been stopped.
+    if start.places:
+        lines.append(f"RequiresMountsFor={' '.join(map(quoted, start.places))}")
     lines.append("[Service]")
     for name, value in sorted((start.environment or {}).items()):
         lines.append(f"Environment={quoted(f'{name}={value}')}")

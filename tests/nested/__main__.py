@@ -57,6 +57,8 @@ vms:
       - mkdir -p /var/cache/vmnet
       - cp -a /opt/vmnet/images /var/cache/vmnet/
       - sh /opt/vmnet/install
+      - mkdir -p /var/log/journal
+      - journalctl --flush
 """
 # Python's own way to a package that lies elsewhere; a unit's Python reads it, isolated or not.
 INSTALL = """\
@@ -199,6 +201,7 @@ def run(lab: Lab, image: BuiltImage) -> None:
     assert kept == WRITTEN, kept
     told = host.inside("journalctl -b -1 -o cat --no-pager -u vmnet@inner | tail -20")
     say(f"at the shutdown before: {told.strip()}")
+    assert "stop domain inner-b: vmnet stop" in told, "its guests were not shut down by its unit"
     status = json.loads(host.inside(f"vmnet status {path} --json", timeout_s=300))
     assert status["to_do"] == [], status
     for line in lab.vmnet("logs", "-f", plan, "host").stdout.splitlines()[-20:]:

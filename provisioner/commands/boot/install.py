@@ -48,7 +48,16 @@ def install(
             tell(f"warning: the unit runs {path} as root, and others than root may change it")
         where = _stored(target.name)
         uri = ("--connection", target.uri) if target.uri else ()
-        start = Start(vmnet, str(where), str(target.folder), options, uri, _environment())
+        places = (vmnet[0], Path(__file__).parents[2], target.folder, paths.state(), paths.cache())
+        start = Start(
+            vmnet,
+            str(where),
+            str(target.folder),
+            tuple(dict.fromkeys(map(str, places))),
+            options,
+            uri,
+            _environment(),
+        )
         unit = units.unit_of(target.name)
         written = [
             (where, units.stored(text, str(source)), 0o600),

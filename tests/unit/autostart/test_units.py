@@ -28,6 +28,7 @@ def test_the_part_of_a_plan_waits_for_its_nics_and_says_how_it_starts_and_ends()
         ("/opt/vm net/python", "-m", "provisioner"),
         "/etc/vmnet/plans/my-lab.yaml",
         "/srv/50% $HOME",
+        ("/opt/vm net/python", "/srv/50% $HOME"),
         ("--set", 'vms.a.description="x\\y"'),
         ("--connection", "qemu:///system"),
         {"VMNET_STATE_DIR": "/srv/$state"},
@@ -37,6 +38,7 @@ def test_the_part_of_a_plan_waits_for_its_nics_and_says_how_it_starts_and_ends()
         "[Unit]",
         r"Wants=sys-subsystem-net-devices-br\x2d0.7.device sys-subsystem-net-devices-eno1.device",
         r"After=sys-subsystem-net-devices-br\x2d0.7.device sys-subsystem-net-devices-eno1.device",
+        'RequiresMountsFor="/opt/vm net/python" "/srv/50%% $HOME"',
         "[Service]",
         'Environment="VMNET_STATE_DIR=/srv/$state"',
         *(
