@@ -549,7 +549,8 @@ class Model:
             world.unlink(lease)
             yield "their mark goes"
             folders.disown(world, lease)
-        for path in (config.removesuffix(".conf") + ".pid", config):
+        stem = config.removesuffix(".conf")
+        for path in (f"{stem}.pid", f"{stem}.part", config):
             yield f"{path} goes"
             world.unlink(path)
         yield "its mark goes"

@@ -126,7 +126,7 @@ def _delete(dhcp: Dhcp) -> None:
         if dhcp.name not in left and plan_folders.is_own(_lease(config)):
             _lease(config).unlink(missing_ok=True)
             plan_folders.disown(_lease(config))
-    for path in (_pid_file(config), config):
+    for path in (_pid_file(config), config.with_suffix(".part"), config):
         path.unlink(missing_ok=True)
     plan_folders.disown(config)
     try:
