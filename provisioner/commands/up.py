@@ -16,7 +16,7 @@ from provisioner.commands.inventory import expiry
 from provisioner.commands.origin import origin
 from provisioner.commands.session import HostSession, Session, begun
 from provisioner.commands.snapshot import restore
-from provisioner.commands.snapshot.unfinished import go_on
+from provisioner.commands.snapshot.unfinished import end_half_started, go_on
 from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.guest.domain import Domain, Overlay
@@ -76,6 +76,7 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
         console_log.cap(paths.folder(target.name, "console"))
         # Until disks depend on them, nobody may remove images: vmnet image prune waits.
         with store_files.held(paths.store(), run.tell):
+            done = [*done, *end_half_started(session)]
             back = restore.begun(session, run.snapshot)
             desired, steps = judged(session, back)
             xmls = domain_xmls(target, steps)

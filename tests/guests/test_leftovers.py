@@ -1,6 +1,7 @@
 """What a killed vmnet leaves: plan and status show it and touch nothing; up and down remove it."""
 
 import os
+import re
 import signal
 import stat
 from collections.abc import Callable, Iterator
@@ -150,6 +151,24 @@ def test_a_guest_that_was_being_started_is_shown_and_ended_by_up_and_down(
     done = lab.vmnet(command, plan, "--json").report["done"]
     assert done[0] == line
     assert pid not in lab.qemus().values()
+
+
+def test_a_guest_that_was_being_started_does_not_hide_one_that_is_paused(lab: Lab) -> None:
+    plan = lab.plan(ONE.replace("lan]}}", "lan]}, b: {nics: [lan]}}"))
+    lab.vmnet("up", plan)
+    lab.vmnet("pause", "-f", plan, "b")
+    pid = lab.qemus()[f"{lab.name}-b"]
+    record = Path("/run/vmnet", lab.name, "run", "qemu", f"{lab.name}-a.xml")
+    # As a killed vmnet leaves it, which a kill at the right moment alone would do.
+    booted = re.compile(r"(?<=reason=')booted(?=')")
+    text, times = booted.subn("starting up", record.read_text(), count=1)
+    assert times == 1
+    record.write_text(text)
+    report = lab.vmnet("up", plan, "--json").report
+    assert report["done"][0] == f"delete half-started domain {lab.name}-a: {CAUSE}"
+    assert report["summary"] == "all 6 measurements are as expected"
+    assert lab.qemus()[f"{lab.name}-b"] == pid
+    lab.vmnet("down", plan)
 
 
 def test_rules_of_vmnet_link_stay_with_their_device_and_go_with_it(lab: Lab) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from provisioner.commands.session import Session
+from provisioner.commands.snapshot.unfinished import end_half_started
 from provisioner.commands.target import SnapshotWish
 from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.guest import snapshot
-from provisioner.guest.domain import Domain, HalfStarted
+from provisioner.guest.domain import Domain
 from provisioner.guest.snapshot import SavedGuest, SavedPlan
 from provisioner.host.guest.commands import Guests
 from provisioner.host.libvirt import embedded, memory
@@ -132,7 +133,7 @@ def begun(session: Session, wish: SnapshotWish | None) -> Restoring | None:
     name = snapshot.checked_name(wish.name)
     saved = snapshots.read(plan, name)
     guests = snapshot.chosen(saved, wish.vms)
-    _end_half_started(session)
+    end_half_started(session)
     running = _running(session, guests)
     never_run = set(session.worker.do(MACHINE.on_domains, memory.never_run)) if running else set()
     lost = [domain for domain in running if domain.name not in never_run]
@@ -161,17 +162,6 @@ def begun(session: Session, wish: SnapshotWish | None) -> Restoring | None:
     back = Restoring(saved, guests, [domain.name for domain in running])
     _imagine(session, back)
     return back
-
-
-def _end_half_started(session: Session) -> None:
-    """Take away what a killed run has half started: until then libvirt cannot be asked."""
-    half = [r for r in session.snapshot.resources.values() if isinstance(r, HalfStarted)]
-    for one in half:
-        step = Step(Verb.DELETE, one, one.UNWANTED)
-        session.worker.do(MACHINE.perform, step)
-        session.tell(str(step))
-    if half:
-        session.look()
 
 
 def _running(session: Session, guests: Sequence[SavedGuest]) -> list[Domain]:

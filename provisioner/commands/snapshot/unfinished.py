@@ -1,12 +1,29 @@
-"""Guests that a killed run of `snapshot` has left paused: they go on."""
+"""Guests that a killed run has left half started, or paused for a snapshot."""
 
 from collections.abc import Container
 
 from provisioner.commands.session import Session
+from provisioner.guest.domain import HalfStarted
 from provisioner.guest.domain_state import PAUSED
 from provisioner.host.libvirt import memory
 from provisioner.host.machine import MACHINE
 from provisioner.host.storage import snapshots
+from provisioner.reconcile.diff import Step, Verb
+
+
+def end_half_started(session: Session) -> list[Step]:
+    """Take away what a killed run has half started: until then libvirt cannot be asked.
+
+    Returns what was done. Raises VmnetError.
+    """
+    half = [r for r in session.snapshot.resources.values() if isinstance(r, HalfStarted)]
+    steps = [Step(Verb.DELETE, one, one.UNWANTED) for one in half]
+    for step in steps:
+        session.worker.do(MACHINE.perform, step)
+        session.tell(str(step))
+    if steps:
+        session.look()
+    return steps
 
 
 def go_on(session: Session, but: Container[str] = ()) -> None:
