@@ -12,6 +12,7 @@ from provisioner.commands.check.endpoints import Endpoints
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Image
 from provisioner.host.guest.commands import Guests
+from provisioner.host.libvirt import qemu_process
 from provisioner.host.machine import MACHINE
 from provisioner.host.probe import tcp
 from provisioner.reachability.ssh_route import Routes
@@ -77,7 +78,9 @@ class ReadinessProbes:
         try:
             seen = asked.result()
         except VmnetError as error:
-            seen = AgentSeen(answers=False, state="", error=error.what)
+            pid = next((x.pid for x in self.ends.facts.live if x.vm == vm), 0)
+            stopped = qemu_process.stopped(pid)  # libvirt may hang on it, and has said nothing
+            seen = AgentSeen(answers=False, state="", stopped=stopped, error=error.what)
         boots = boots or (seen.is_awaited and seen.age_s <= _BOOTED_S)
         if wire is None:
             wire = WireSeen() if seen.answers or boots else self.on_wire({vm})[vm]

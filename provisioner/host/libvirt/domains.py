@@ -22,7 +22,7 @@ from provisioner.guest.xml.render import from_mark
 from provisioner.host.libvirt import domain_look
 from provisioner.host.libvirt.domain_look import STATES
 from provisioner.host.libvirt.errors import converted, converting
-from provisioner.host.libvirt.qemu_process import age_s, process_state, read_pid, wake
+from provisioner.host.libvirt.qemu_process import age_s, read_pid, stopped, wake
 from provisioner.host.system import systemd
 from provisioner.network.facts import ForeignDomain, Live
 
@@ -302,7 +302,6 @@ class Domains:
         import libvirt
 
         pid = read_pid(self._run_dir / "qemu" / f"{domain}.pid")
-        stopped = pid if process_state(pid) in {"T", "t"} else 0
         try:
             found = self._conn.lookupByName(domain)
             state = STATES[found.state()[0]]
@@ -311,7 +310,11 @@ class Domains:
             return AgentSeen(answers=False, state="not there", error=str(error))
         connected = _has_port_open(xml)
         return AgentSeen(
-            answers=False, connected=connected, state=state, stopped=stopped, age_s=age_s(pid)
+            answers=False,
+            connected=connected,
+            state=state,
+            stopped=stopped(pid),
+            age_s=age_s(pid),
         )
 
     def limit_agent(self, domain: str, timeout_s: int) -> None:

@@ -119,6 +119,11 @@ def wake(pid_file: Path, domain: str) -> None:
         os.close(process)
 
 
+def stopped(pid: int) -> int:
+    """Return a process's pid when it is stopped, 0 when it runs or has ended."""
+    return pid if process_state(pid) in {"T", "t"} else 0
+
+
 def process_state(pid: int) -> str:
     """Return the state of a process as proc(5) has it ("R", "T" …), "" when there is none."""
     return next(iter(_stat(pid)), "")
