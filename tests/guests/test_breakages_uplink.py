@@ -219,7 +219,8 @@ LANS = (
         faults.proxy_arp(),
         r"answers for addresses that are not its own \(proxy ARP\): .* of b",
         # Whose answer comes first is another one each time.
-        also=r"sends what is for 10\.90\.0\.\d+ of \w+ to the MAC|did not reach gateway at",
+        also=r"sends what is for 10\.90\.0\.\d+ of \w+ to the MAC|did not reach gateway at"
+        r"|went to the MAC [0-9a-f:]+, which \w+ does not have",
     ),
     # These guests have all their addresses from the plan, and listen to no router.
     harmless(faults.rogue_dnsmasq("a rogue DHCP server", "--dhcp-range=10.90.0.210,10.90.0.220")),
