@@ -41,9 +41,10 @@ test-simulation: setup-tests ## live through 100000 stories of kills, failures, 
 	@$(if $(SEED),true,tools/as-root.sh .venv/bin/python -m tests.simulation --real --jobs 1 0-199)
 
 .PHONY: test-crash
-test-crash: setup-tests ## kill vmnet before and after each thing it does (hours; ARGS="--sample 100 --seed 1")
-	@test -s crash-cases.jsonl || tools/as-root.sh .venv/bin/python -m tests.crash --list crash-cases.jsonl
-	@tools/as-root.sh .venv/bin/python -m tests.crash crash-cases.jsonl crash-log.jsonl $(ARGS)
+CASES ?= crash-cases.jsonl
+test-crash: setup-tests ## kill vmnet before and after each of its steps (hours; ARGS="--sample 100 --seed 1")
+	@test -s $(CASES) || tools/as-root.sh .venv/bin/python -m tests.crash --list $(CASES) $(LIST)
+	@tools/as-root.sh .venv/bin/python -m tests.crash $(CASES) $(CASES:.jsonl=-log.jsonl) $(ARGS)
 
 .PHONY: test-release
 test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)

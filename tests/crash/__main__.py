@@ -1,6 +1,6 @@
 """Try the cases of the crash matrix.
 
-    python -m tests.crash --list FILE [COMMAND…]     write all cases down, one JSON line each
+    python -m tests.crash --list FILE [COMMAND…] [--inside]   write the cases down, as JSON lines
     python -m tests.crash FILE LOG [--sample N] [--seed S]
 
 Each result is a line of JSON in LOG; cases that are in LOG already are passed over, so that a run
@@ -23,6 +23,7 @@ def main() -> int:
     """Run what the command line asks for; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--list", action="store_true", help="write the cases down")
+    parser.add_argument("--inside", action="store_true", help="list what steps do, too")
     parser.add_argument("--sample", type=int, default=0, help="so many cases, chosen by --seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", default="0/1", help="the cases whose number leaves 0 of 1")
@@ -32,7 +33,7 @@ def main() -> int:
     words = parser.parse_args()
     if words.list:
         with opened() as matrix:
-            cases = all_cases(matrix, words.more or list(COMMANDS))
+            cases = all_cases(matrix, words.more or list(COMMANDS), inside=words.inside)
         words.file.write_text("".join(f"{json.dumps(asdict(x))}\n" for x in cases))
         _say(f"{len(cases)} cases")
         return 0

@@ -5,8 +5,8 @@
 Every event is written to LOG, one a line: which process, what, which one of that name. With
 CRASH_AT, a line of such a log or "worker 57" for that process's 57th, it is killed there: all of
 it, or "main", "worker" or "reaper" alone.
-An event is before a call of the system that Python tells of (sys.addaudithook), or before or after
-a message to the kernel's netlink or a call of libvirt.
+An event is before or after a step of a plan, a message to the kernel's netlink or a call of
+libvirt, or before a call of the system that Python tells of (sys.addaudithook).
 """
 
 import os
@@ -18,7 +18,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from provisioner.reconcile.diff import Step
 
 TOLD: Final = frozenset(
     {
@@ -36,6 +39,10 @@ CALLS: Final = {
     ),
 }
 KILLED: Final = "killed\n"
+STEP: Final = re.compile(r"\w+ (before|after) step ")
+"""Begins the name of an event before or after a step of a plan."""
+LOOKS: Final = re.compile(r"netlink \d|/proc/sys/net|'(--terse|--check|-j)'")
+"""In the name of an event of a look at the host, or of a question to a LAN."""
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _LEAST_NETLINK: Final = 40  # bytes: shorter ones only ask
 
@@ -106,7 +113,7 @@ class Harness:
 def normal(what: str) -> str:
     """Return an event's name without what differs from run to run."""
     what = re.sub(r"\bnic\d\w+", "NIC", what)
-    what = re.sub(r"\bt\d+x\d{3}\w*", "PLAN", what)
+    what = re.sub(r"(?<![a-z0-9])t\d+x\d{3}", "PLAN", what)
     what = re.sub(r"(?<=\bmv[a-z])[0-9a-f]{10}|(?<=-)[0-9a-f]{10,}", "N", what)
     what = re.sub(r"0x[0-9a-f]+|(?<=[^\w])\d{4,}|(?<=fd/)\d+", "N", what)
     what = re.sub(r"\.[a-z0-9_]{8}(?=['\"])", ".TMP", what)
@@ -141,7 +148,15 @@ def main() -> None:
     socket.socket.send = sent  # type: ignore[method-assign,assignment]
     sys.addaudithook(harness.told)
     from provisioner.__main__ import main as vmnet
+    from provisioner.host.drivers import Drivers
 
+    perform = Drivers.perform
+
+    def performed(self: Drivers, step: "Step") -> str:
+        titles = ", ".join(sorted(step.title.split(", ")))
+        return str(harness.around(perform, f"step {step.verb} {titles}")(self, step))
+
+    Drivers.perform = performed  # type: ignore[method-assign]
     sys.argv = ["vmnet", *words]
     vmnet()
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.harness import KILLED
+from tests.crash.harness import KILLED, LOOKS, STEP
 from tests.crash.state import differences, seen
 from tests.framework.lab import Lab
 from tests.framework.wire import CabledNic, cabled_nic
@@ -48,9 +48,14 @@ class Killed:
     guard: str = "mac"
     more: str = "lan"
     before: tuple[tuple[str, ...], ...] = ()  # commands that are run, and not killed
+    has_steps: bool = True  # all that it does to the machine it does in steps of the plan
 
 
 _SAVE = "snapshot", "save", "s1"
+_RESTORE = "snapshot", "restore", "s1", "--yes"
+_EXPIRED = ("up", "--ttl", "1s")
+_GC = "gc", "--expired", "--yes"
+_REAP = "gc", "--expired", "--yes", "--json", "--reap"  # what gc runs for each dead plan
 COMMANDS = {
     one.name: one
     for one in (
@@ -60,9 +65,10 @@ COMMANDS = {
         Killed("hotplug", ("up",), begins_up=True, more="lan, wan"),
         Killed("stop", ("stop",), begins_up=True),
         Killed("start", ("start",), begins_up=True, before=(("stop",),)),
-        Killed("save", _SAVE, begins_up=True),
-        Killed("restore", ("snapshot", "restore", "s1"), begins_up=True, before=(_SAVE,)),
-        Killed("gc", ("gc", "--yes", "--older-than", "0s"), begins_up=True),
+        Killed("save", _SAVE, begins_up=True, has_steps=False),
+        Killed("restore", _RESTORE, begins_up=True, before=(_SAVE,), has_steps=False),
+        Killed("gc", _GC, begins_up=True, before=(_EXPIRED,), has_steps=False),
+        Killed("reap", _REAP, begins_up=True, before=(_EXPIRED,)),
     )
 }
 
@@ -93,7 +99,7 @@ class Matrix:
         """Return the events of a command that nobody kills, in order."""
         one = COMMANDS[command]
         self._begin(one)
-        log = self._run(one, "all", "")
+        log = self._run(one, "all", "", status=0)
         self.end()
         return log
 
@@ -154,25 +160,35 @@ class Matrix:
     def _plan(self, one: Killed) -> Path:
         return self._lab.plan(_PLAN.format(nic=self._nic.name, guard=one.guard, more=one.more))
 
-    def _run(self, one: Killed, who: str, event: str) -> list[str]:
+    def _run(self, one: Killed, who: str, event: str, status: int | None = None) -> list[str]:
         plan = self._plan(one)
-        words = [*one.words, *([] if one.words[0] == "gc" else ["--file", str(plan)])]
+        of = [self._lab.name] if one.words[0] == "gc" else ["--file", str(plan)]
+        words = [*one.words, *of]
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder, "events")
             argv = self._lab.argv(*words)
             at = argv.index("-m")
             argv[at : at + 2] = ["-m", "tests.crash.harness", str(log), who]
             environment = self._lab.environment | {"CRASH_AT": event}
-            self._lab.running(argv, environment).finished(None)
+            self._lab.running(argv, environment).finished(status)
             return log.read_text().splitlines() if log.exists() else []
 
 
-def all_cases(matrix: Matrix, commands: Sequence[str]) -> list[Case]:
-    """List every case of commands."""
+def all_cases(matrix: Matrix, commands: Sequence[str], *, inside: bool = False) -> list[Case]:
+    """List the cases of commands: before and after each step, or also `inside` of steps.
+
+    A command that does not all in steps is killed at each thing that it does, but for looks.
+    """
+
+    def is_meant(command: str, event: str) -> bool:
+        of_step = STEP.match(event) or not (COMMANDS[command].has_steps or LOOKS.search(event))
+        return inside or bool(of_step)
+
     return [
         Case(command, event, who)
         for command in commands
         for event in matrix.events(command)
+        if is_meant(command, event)
         for who in WHO
     ]
 
