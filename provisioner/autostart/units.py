@@ -55,7 +55,7 @@ def plan_part(plan: "Plan", start: Start) -> str:
     """Return what the unit of one plan has besides: its NICs, and the commands that it runs."""
     devices = " ".join(device_units(n.uplink for n in plan.networks if n.uplink))
     up = ("up", start.stored, "--folder", start.folder, *start.options, *start.connection)
-    stop = ("stop", "--name", plan.name, "--timeout", str(STOP_S), *start.connection)
+    stop = ("stop", "--name", plan.name, "--grace", str(STOP_S), *start.connection)
     lines = [f"{MARK} for the plan {plan.name}", "[Unit]"]
     if devices:
         lines += [f"Wants={devices}", f"After={devices}"]

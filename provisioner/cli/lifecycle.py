@@ -147,7 +147,7 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     ] = False,
     yes: Yes = False,
     now: Now = False,
-    timeout: Grace = 30.0,
+    grace: Grace = 30.0,
     connection: Connection = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
@@ -160,7 +160,7 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
         target = by_name_or_file(name, file or plan, sets, connection)
         doomed = _doomed(target.name, vms, yes=yes) if disks else frozenset()
         run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
-        run = replace(run, doomed=doomed, grace_s=0 if now else timeout, only=vms or None)
+        run = replace(run, doomed=doomed, grace_s=0 if now else grace, only=vms or None)
         end(reported(down, target, run), json=json)
 
 

@@ -48,7 +48,7 @@ Timeout = Annotated[
 ]
 Grace = Annotated[
     float,
-    typer.Option("--timeout", help="Seconds that guests have to shut down.", min=0),
+    typer.Option("--grace", help="Seconds that guests have to shut down.", min=0),
 ]
 Now = Annotated[bool, typer.Option("--now", help="End guests without letting them shut down.")]
 ExitCode = Annotated[

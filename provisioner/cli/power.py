@@ -45,7 +45,7 @@ def stop(  # noqa: PLR0913  (every one a word of the command line)
     *,
     name: Name = None,
     now: Now = False,
-    timeout: Grace = 30.0,
+    grace: Grace = 30.0,
     connection: Connection = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
@@ -56,7 +56,7 @@ def stop(  # noqa: PLR0913  (every one a word of the command line)
 
         target = by_name_or_file(name, file, sets, connection)
         run = CommandRun(command.STOP, worker, lock_timeout_s=lock_timeout)
-        run = replace(run, grace_s=0 if now else timeout)
+        run = replace(run, grace_s=0 if now else grace)
         end(reported(_of(stop, vms), target, run), json=json)
 
 
@@ -91,10 +91,7 @@ def restart(  # noqa: PLR0913  (every one a word of the command line)
     *,
     now: Now = False,
     every_row: All = False,
-    grace: Annotated[
-        float,
-        typer.Option("--grace", help="Seconds that guests have to shut down.", min=0),
-    ] = 30.0,
+    grace: Grace = 30.0,
     timeout: Timeout = None,
     connection: Connection = None,
     allow_file: AllowFile = None,

@@ -28,7 +28,7 @@ def test_down_lets_guests_with_disks_shut_down_and_waits_for_none_for_ever(lab: 
     plan = brought_up(lab, PLAN)
     plan.inside("a", "echo written > /dev/vda")  # and not synced
     plan.inside("b", f"echo synced > /dev/vda; sync; {DEAF}")
-    said = lab.vmnet("down", plan.path, "--timeout", "6").stderr
+    said = lab.vmnet("down", plan.path, "--grace", "6").stderr
     assert "warning: b has not shut down within 6 s, and was ended" in said
     assert "warning: a has" not in said
     assert said.index(f"delete domain {lab.name}-a") < said.index(f"delete domain {lab.name}-b")

@@ -18,7 +18,7 @@ vms: {a: {nics: [lan, dmz, lab]}}
 """
 STOP = (
     'ExecStop="/opt/vm net/python" "-m" "provisioner" "stop" "--name" "my-lab" '
-    '"--timeout" "90" "--connection" "qemu:///system"'
+    '"--grace" "90" "--connection" "qemu:///system"'
 )
 
 
