@@ -148,6 +148,19 @@ def test_a_run_killed_while_it_makes_or_removes_a_folder_leaves_nothing(
     assert list(home.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_what_somebody_writes_into_a_folder_that_is_put_away_is_found_where_it_was(
+    home: Path, *, marked: bool
+) -> None:
+    draft = home.with_name(".lab.new")  # as it is between the two renames
+    put(draft / "mine")
+    if marked:
+        (draft / ".vmnet").write_text("lab\n")
+    plan_folders.clear("lab")
+    there = home if marked else draft
+    assert files(home.parent) == {there / "mine", *([there / ".vmnet"] if marked else [])}
+
+
 def test_the_root_of_libvirt_goes_only_when_vmnet_made_it(home: Path) -> None:
     root = paths.libvirt_root("lab")
     put(root / "etc" / "qemu.conf")

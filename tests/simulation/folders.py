@@ -117,7 +117,8 @@ def clear(world: World, plan: str, kept: Collection[str] = ()) -> Parts:
             world.unlink(path)
         if world.below(folder) == [f"{folder}/.vmnet"]:
             yield f"{folder} goes"
-            world.unlink(f"{folder}/.vmnet")
+            if world.below(folder) == [f"{folder}/.vmnet"]:
+                world.unlink(f"{folder}/.vmnet")
 
 
 def _is_known(world: World, folder: str, path: str) -> bool:  # noqa: PLR0911  (one a place)

@@ -206,7 +206,7 @@ def clear(plan: str, kept: Collection[Path] = ()) -> None:
     that has it, what is in `kept`, with its mark, and snapshots.
     """
     home = paths.home(plan)
-    _retire(_draft(home))
+    _retire(home)
     if not is_marked(home, plan):
         return
     for place in _FOLDERS:
@@ -243,7 +243,7 @@ def _cleared(folder: Path) -> list[Path]:
 def clear_root(plan: str) -> None:
     """Remove the root of a plan's embedded libvirt, if vmnet made it."""
     root = paths.libvirt_root(plan)
-    _retire(_draft(root))
+    _retire(root)
     if not is_marked(root, plan):
         return
     for name in _ROOT:
@@ -257,15 +257,20 @@ def _put_away(folder: Path) -> None:
     """Remove a folder that holds its mark only; killed in between, the next run knows the rest."""
     with suppress(OSError):
         folder.rename(_draft(folder))
-        _retire(_draft(folder))
+        _retire(folder)
 
 
-def _retire(draft: Path) -> None:
+def _retire(folder: Path) -> None:
+    """Remove the draft of a folder; one that somebody has written into becomes the folder again."""
+    draft = _draft(folder)
     with suppress(OSError):
-        if _names(draft) <= _MARKS:
+        names = _names(draft)
+        if names <= _MARKS:
             for name in _MARKS:
                 (draft / name).unlink(missing_ok=True)
             draft.rmdir()
+        elif MARK in names and not folder.exists():
+            draft.rename(folder)
 
 
 def _draft(folder: Path) -> Path:
