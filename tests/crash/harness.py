@@ -116,6 +116,7 @@ def normal(what: str) -> str:
     what = re.sub(r"(?<![a-z0-9])t\d+x\d{3}", "PLAN", what)
     what = re.sub(r"(?<=\bmv[a-z])[0-9a-f]{10}|(?<=-)[0-9a-f]{10,}", "N", what)
     what = re.sub(r"0x[0-9a-f]+|(?<=[^\w])\d{4,}|(?<=fd/)\d+", "N", what)
+    what = re.sub(r"(?<=os.truncate )\(.*\)", "(N, N)", what)
     what = re.sub(r"\.[a-z0-9_]{8}(?=['\"])", ".TMP", what)
     return what.replace("\n", " ")
 
