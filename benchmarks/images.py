@@ -25,7 +25,6 @@ sys.path.insert(0, str(HOUSE))
 from provisioner.commands.execute import execute  # noqa: E402
 from provisioner.guest.domain import Overlay, Seed  # noqa: E402
 from provisioner.host.drivers import drivers  # noqa: E402
-from provisioner.host.libvirt import embedded  # noqa: E402
 from provisioner.host.libvirt.session import LibvirtSession  # noqa: E402
 from provisioner.host.system import paths  # noqa: E402
 from provisioner.reconcile.diff import Step, Verb  # noqa: E402
@@ -105,7 +104,7 @@ def making(folder: Path, count: int, rounds: int) -> Measured:
         subprocess.run(["genisoimage", *image, *map(str, sources)], check=True)
 
     def ours() -> None:
-        table = drivers(LibvirtSession("bench"), embedded.owner())
+        table = drivers(LibvirtSession("bench"))
         done = execute(steps, table.perform).done
         assert len(done) == len(steps)  # noqa: S101  (a benchmark of what fails says nothing)
 

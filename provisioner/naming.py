@@ -153,6 +153,11 @@ def domain_uuid(plan: str, vm: str) -> str:
     return str(uuid5(_NAMESPACE, f"{plan}/{vm}"))
 
 
+def guest_uid(plan: str, vm: str, uids: range) -> int:
+    """Return the number of the user that a VM's QEMU runs as; the first of `uids` is nobody's."""
+    return uids[1 + int(digest("user", plan, vm, size=8), 16) % (len(uids) - 1)]
+
+
 def ifindexes(plan: str, vm: str, nic_index: int) -> Iterator[int]:
     """Return interface indexes to try for the macvtap, in the same order on every run, endlessly.
 

@@ -11,9 +11,10 @@ from provisioner.doctor.findings import Item, Severity
 from provisioner.host import room
 from provisioner.host.doctor import host as doctor
 from provisioner.host.doctor import network as nics
-from provisioner.host.libvirt import embedded, privileges, trial
+from provisioner.host.jail import users
+from provisioner.host.libvirt import privileges, trial
 from provisioner.host.storage import firmware
-from provisioner.host.system import programs
+from provisioner.host.system import accounts, programs
 from provisioner.host.system.worker import Worker
 
 if TYPE_CHECKING:
@@ -41,11 +42,19 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
         version, trouble = qemu.result()
         found += [
             doctorkernel.kvm(kvm.result(), kernel.container),
-            host.qemu(version, trouble, embedded.run_user()[0]),
+            host.qemu(version, trouble, _runs_as()),
             host.libvirt(libvirt.result()),
             *host.tools(programs.is_installed, uefi=firmware.loader() is not None),
         ]
     return found
+
+
+def _runs_as() -> str:
+    """Return whom guests run as, in words."""
+    found = users.available()
+    if found is None:
+        return f"the user {accounts.name_of(users.shared()[0])}, all of them"
+    return f"a user of its own each, of {found.uids[0]}-{found.uids[-1]}"
 
 
 def _around(facts: "Facts", held: frozenset[str], uplink: str) -> "Iterator[Item]":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from provisioner.errors import VmnetError, collected, refuse
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml import render
+from provisioner.guest.xml.label import labelled
 from provisioner.reconcile.diff import Step, Verb
 from provisioner.resource import Key
 
@@ -35,7 +36,7 @@ def domain_xml(target: "PlanTarget", domain: Domain) -> str:
     """
     vm = target.plan.vm(domain.vm)
     if not vm.template:
-        return render.domain_xml(domain)
+        return labelled(render.domain_xml(domain), domain)
     # Heavy, and needed by those who write templates only.
     from provisioner.guest.xml import check
     from provisioner.host.template import fill
@@ -44,4 +45,4 @@ def domain_xml(target: "PlanTarget", domain: Domain) -> str:
     refuse([error.at(allowed) for error in check.unusable(vm.allow_xml)])
     where = target.positions.where("vms", vm.name, "template")
     template = fill.read(target.fence, vm.template, where)
-    return fill.domain_xml(template, domain, vm.allow_xml)
+    return labelled(fill.domain_xml(template, domain, vm.allow_xml), domain)

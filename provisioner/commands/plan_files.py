@@ -5,7 +5,7 @@ Passwords are hashed here, too: what becomes of both is in the guests' seeds.
 
 import hashlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from provisioner.guest.boot import BootFile
 from provisioner.guest.userdata import Own, Texts
 from provisioner.host.libvirt import embedded
 from provisioner.host.system import accounts, plan_files
+from provisioner.host.system.whole_files import Owner
 from provisioner.image import source
 from provisioner.text import one_line
 
@@ -96,14 +97,21 @@ def _digest(found: plan_files.OpenedFile, kind: str, shown: str) -> str:
         ) from error
 
 
-def denied(target: "PlanTarget", found: "Files") -> set[tuple[str, int]]:
-    """Return the disks, by VM and number, that the user whom embedded QEMUs run as cannot open."""
+def denied(
+    target: "PlanTarget", found: "Files", owners: Mapping[str, Owner]
+) -> dict[tuple[str, int], str]:
+    """Return the disks, by VM and number, that the user whom its QEMU runs as cannot open.
+
+    With that user's name or number; `owners` are those users, by VM.
+    """
     return {
-        (vm.name, at)
+        (vm.name, at): accounts.name_of(owners[vm.name][0])
         for vm in target.plan.vms
         for at, disk in enumerate(vm.disks)
         if disk.path or disk.device
-        if not embedded.can_open(found[vm.name, f"disks/{at}"].path, write=not disk.readonly)
+        if not embedded.can_open(
+            found[vm.name, f"disks/{at}"].path, owners[vm.name], write=not disk.readonly
+        )
     }
 
 

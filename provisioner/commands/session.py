@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from provisioner.commands import defaults, plan_files
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget, Tell
 from provisioner.errors import VmnetError, bad_input, collected, refuse
+from provisioner.guest import user
 from provisioner.guest.boot import New
 from provisioner.guest.domain import Domain, Overlay
+from provisioner.guest.user import GuestUsers
 from provisioner.guest.xml import render
-from provisioner.host.libvirt import embedded, privileges
+from provisioner.host.jail import users
+from provisioner.host.libvirt import privileges
 from provisioner.host.libvirt.session import is_embedded
 from provisioner.host.machine import MACHINE
 from provisioner.host.netlink import links
@@ -21,6 +24,7 @@ from provisioner.host.network import reservations, vlan
 from provisioner.host.probe import address_claims
 from provisioner.host.storage import firmware
 from provisioner.host.system import locks, paths, plan_folders, plan_marks
+from provisioner.host.system.whole_files import Owner
 from provisioner.host.system.worker import Worker
 from provisioner.inventory.plan_mark import PlanMark
 from provisioner.network.addressing import Nics
@@ -135,11 +139,52 @@ class Session(HostSession):
             facts = replace(facts, no_vlan=self.worker.do(vlan.missing))
         found = host.complaints(self._hosted(facts), self.snapshot.resources)
         if self.is_embedded:
-            denied = plan_files.denied(self.target, files)
-            found += imagerules.unopenable(plan, positions, denied, embedded.run_user()[0])
+            denied = plan_files.denied(self.target, files, self._owners())
+            found += imagerules.unopenable(plan, positions, denied)
         with collected(found):
             _ = self.texts
         refuse(found)
+
+    def _owners(self) -> dict[str, Owner]:
+        """Return whom the QEMU of each VM runs as now, or will."""
+        guests, shared = self.users, users.shared()
+        owners = {
+            vm.name: guests.of(self.target.name, vm.name, "") if guests else shared
+            for vm in self.target.plan.vms
+        }
+        if not self.run.recreate:
+            owners |= {d.vm: (d.uid, d.gid) if d.uid else shared for d in self.domains}
+        return owners
+
+    @cached_property
+    def users(self) -> GuestUsers | None:
+        """The users that guests are started as; None where there is one for all.
+
+        Raises VmnetError when /etc/vmnet/config.yaml cannot be used.
+        """
+        found = users.available()
+        return found if self.is_embedded else users.of_daemon(found)
+
+    @property
+    def shared(self) -> set[str]:
+        """The VMs that have no user of their own: a daemon gives the user's disks to its one."""
+        if self.is_embedded:
+            return set()
+        return {vm.name for vm in self.target.plan.vms if any(d.path or d.device for d in vm.disks)}
+
+    def _with_user(self, saved: Domain) -> Domain:
+        uid, gid = 0, 0
+        if self.users and saved.vm not in self.shared:
+            uid, gid = self.users.of(saved.plan, saved.vm, saved.accel)
+        return replace(saved, uid=uid, gid=gid)
+
+    def _refuse_taken_users(self, fresh: Iterable[str]) -> None:
+        if not self.users:
+            return
+        plan = self.target.name
+        uids = {vm: self.users.of(plan, vm, "")[0] for vm in fresh if vm not in self.shared}
+        known = {d.vm: d.uid for d in self.domains if d.uid and d.vm not in uids}
+        refuse([*user.collisions({**known, **uids}, users.taken(uids, plan))])
 
     def _hosted(self, facts: "Facts") -> HostedPlan:
         return HostedPlan(self.target.plan, self.target.positions, self.nics, facts)
@@ -204,7 +249,11 @@ class Session(HostSession):
         vms = [vm for vm in plan.vms if only is None or vm.name in only]
         have = self.domains
         kept = {} if self.run.recreate else {d.vm: d for d in have}
-        kept |= restored or {}
+        for name, domain in (restored or {}).items():
+            # Its memory is taken up by a new QEMU.
+            kept[name] = self._with_user(domain)
+        if self.run.command.judges_images:
+            self._refuse_taken_users(v.name for v in vms if v.name not in {d.vm for d in have})
         there = self.snapshot.resources.values()
         disks = {r.path: r for r in there if isinstance(r, Overlay)}
         loader = firmware.loader()
@@ -217,7 +266,9 @@ class Session(HostSession):
             self.choose("accel", accel)
         elif have:
             self.choose("accel", Chosen(have[0].accel, "the VMs that run use it"))
-        new = New(images, accel, kept, disks, self.files, loader, self.texts)
+        new = New(
+            images, accel, kept, disks, self.files, loader, self.texts, self.users, self.shared
+        )
         return desired(plan, self.nics, self.snapshot.facts, new)
 
 

@@ -14,6 +14,7 @@ from provisioner.commands.up import reported
 from provisioner.errors import VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.boot import New
+from provisioner.host.jail import users
 from provisioner.host.machine import MACHINE
 from provisioner.host.network import impairment, nftables
 from provisioner.host.storage import firmware
@@ -106,6 +107,7 @@ def render(target: PlanTarget, vm: str) -> str:
     accel = Chosen("tcg" if plan.accel == "auto" else str(plan.accel), "for show")
     images = defaults.images(target, {}, None)
     texts = plan_files.texts(target)
-    new = New(images, accel, files=plan_files.files(target), loader=firmware.loader(), texts=texts)
+    files, loader = plan_files.files(target), firmware.loader()
+    new = New(images, accel, files=files, loader=loader, texts=texts, users=users.available())
     want = desired(plan, assign(plan), facts, new)
     return domain_xml(target, domain(want.values(), one(target, vm)))

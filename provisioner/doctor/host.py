@@ -46,7 +46,7 @@ def rights(missing: Iterable[tuple[str, str]], user: str) -> Item:
 
 def qemu(version: str, trouble: str, user: str) -> Item:
     """Check QEMU; `user` is who it will run as."""
-    good = f"{version}; guests run as the user {user}"
+    good = f"{version}; guests run as {user}"
     fix = "apt-get install qemu-system-x86"
     return first("virtualisation", good, (trouble, trouble, Severity.BAD, fix))
 

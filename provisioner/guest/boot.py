@@ -1,6 +1,6 @@
 """What a guest boots, and the disks it has: its image, files of the plan's, what lies over them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from provisioner.guest.domain import (
     Image,
     Overlay,
 )
+from provisioner.guest.user import GuestUsers
 from provisioner.guest.userdata import Texts
 from provisioner.network.facts import Chosen
 
@@ -62,6 +63,19 @@ class New:
     files: Files = field(default_factory=dict)
     loader: Loader | None = None  # UEFI's, where the host has it
     texts: Texts = field(default_factory=Texts)
+    users: GuestUsers | None = None  # whom new guests run as; None for one user for all
+    shared: Collection[str] = ()  # VMs that run as that one nevertheless
+
+    def user_of(self, plan: str, vm: str, accel: str) -> tuple[int, int]:
+        """Return the user and the group of a VM's QEMU, 0 for those that libvirt has for all.
+
+        A guest that runs keeps those that it was started with.
+        """
+        if old := self.kept.get(vm):
+            return old.uid, old.gid
+        if self.users is None or vm in self.shared:
+            return 0, 0
+        return self.users.of(plan, vm, accel)
 
     def image_of(self, vm: str) -> Image:
         """Return the image that a VM boots, or has booted, from."""

@@ -246,6 +246,8 @@ class Domain(Resource):
     template: str = ""  # digest of the user's own template; "" for vmnet's
     login: str = "root"  # who logs in by ssh
     state: str = RUNNING  # with its cause: guest.domain_state
+    uid: int = 0  # of the user whom its QEMU runs as; 0 for the one that libvirt has for all
+    gid: int = 0
     is_persistent: bool = False  # libvirt keeps a definition of it
     home: str = field(default="", compare=False)  # the folder of the plan's files
 

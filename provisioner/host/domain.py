@@ -18,6 +18,7 @@ from provisioner.guest.network_config import changed_mtus, changed_nics, without
 from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
 from provisioner.host.guest.commands import Guests
+from provisioner.host.jail import folders, users
 from provisioner.host.libvirt import definitions, memory, qemu_process
 from provisioner.host.libvirt.qemu import stray
 from provisioner.host.libvirt.session import LibvirtSession
@@ -60,11 +61,17 @@ class DomainDriver:
         definitions.clear(self.libvirt.domains, domain)
         _prove(domain.nics)
         own_log(Path(domain.console))
+        users.hand_over(domain, self.libvirt.owner)
         with qemu_process.watched(domain, self.libvirt.pid_file(domain.name)):
             if self.memory:
                 memory.restore(self.libvirt.domains, domain, self.memory)
             else:
                 self.libvirt.domains.create(domain, self.xml)
+            # Before its first instruction: later, QEMU could have put links there.
+            if domain.uid or self.libvirt.is_embedded:
+                folders.take_domains(self.libvirt.lib_dir, domain.name)
+            if not self.memory:
+                self.libvirt.domains.resume(domain.name)
 
     def update(self, domain: Domain) -> None:
         """Let a guest run on, and give it the NICs and the network that it should have.

@@ -39,7 +39,6 @@ from provisioner.host.storage.copies import CopyDriver
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.storage.files import DraftDriver
 from provisioner.host.storage.seeds import SeedDriver
-from provisioner.host.system.whole_files import Owner
 from provisioner.network.resources import (
     Device,
     Dhcp,
@@ -135,10 +134,8 @@ class Drivers:
             raise
 
 
-def drivers(
-    libvirt: LibvirtSession, owner: Owner | None = None, guests: DomainDriver | None = None
-) -> Drivers:
-    """Return the table; `owner` is who QEMU runs as, where it has to own what it opens."""
+def drivers(libvirt: LibvirtSession, guests: DomainDriver | None = None) -> Drivers:
+    """Return the table."""
     guests = guests or DomainDriver(libvirt)
     return Drivers(
         dict(
@@ -151,9 +148,9 @@ def drivers(
                 _maker(Guard, nftables),
                 _maker(Nat, nftables),
                 _maker(Dhcp, dnsmasq),
-                _maker(Seed, SeedDriver(owner)),
-                _maker(Overlay, DiskDriver(owner, libvirt)),
-                _maker(FileCopy, CopyDriver(owner)),
+                _maker(Seed, SeedDriver()),
+                _maker(Overlay, DiskDriver(libvirt)),
+                _maker(FileCopy, CopyDriver()),
             ]
         ),
         dict(

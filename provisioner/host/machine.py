@@ -161,7 +161,7 @@ class Machine:
                     plan_folders.make(home, self._plan, self._mark)
             wait = self._await_agent, self._await_end
             guests = DomainDriver(self._libvirt, xml, *wait, grace_s, memory)
-            return drivers(self._libvirt, self._libvirt.owner, guests).perform(step)
+            return drivers(self._libvirt, guests).perform(step)
         except OSError as error:
             if error.filename is None:
                 raise

@@ -1,6 +1,6 @@
 """What images demand of the VMs that boot them, and why QEMU could not use a disk."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from provisioner.errors import Exit, VmnetError
@@ -90,12 +90,12 @@ def _shrinking(vm: "Vm", places: "Places", there: Mapping[str, Overlay]) -> Iter
 
 
 def unopenable(
-    plan: "Plan", places: "Places", denied: Collection[tuple[str, int]], user: str
+    plan: "Plan", places: "Places", denied: Mapping[tuple[str, int], str]
 ) -> Iterator[VmnetError]:
-    """List the disks, by VM and number in `denied`, that the user whom QEMU runs as cannot open."""
+    """List the disks in `denied`, by VM and number, that the user named there cannot open."""
     for vm in plan.vms:
         for number, disk in enumerate(vm.disks):
-            if (vm.name, number) not in denied:
+            if (user := denied.get((vm.name, number))) is None:
                 continue
             path = one_line(disk.path or disk.device or "")
             yield VmnetError(

@@ -123,6 +123,7 @@ def _guest(
     configs = [nics[key] for key, _ in numbered(vm.name, vm.nics)]
     network = network_config([replace(c, mtu=told.get(c.mac, c.mtu)) for c in configs])
     accel = new.accel_of(vm.name, str(plan.accel))
+    uid, gid = new.user_of(plan.name, vm.name, accel)
     user = cloudinit.user_data(vm, image.user if image.cloud_init else None, new.texts)
     domain = Domain(
         name=naming.domain(plan.name, vm.name),
@@ -141,6 +142,8 @@ def _guest(
         cpu_model=boot.cpu_of(vm, image, accel),
         graphics=str(vm.graphics),
         login=vm.user or image.user,
+        uid=uid,
+        gid=gid,
         home=facts.home,
     )
     domain, files = boot.with_boot(domain, vm, new)

@@ -160,7 +160,7 @@ def test_a_guest_that_was_being_started_does_not_hide_one_that_is_paused(lab: La
     pid = lab.qemus()[f"{lab.name}-b"]
     record = Path("/run/vmnet", lab.name, "run", "qemu", f"{lab.name}-a.xml")
     # As a killed vmnet leaves it, which a kill at the right moment alone would do.
-    booted = re.compile(r"(?<=reason=')booted(?=')")
+    booted = re.compile(r"(?<=reason=')unpaused(?=')")
     text, times = booted.subn("starting up", record.read_text(), count=1)
     assert times == 1
     record.write_text(text)

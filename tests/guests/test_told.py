@@ -1,7 +1,6 @@
 """A guest that is told files, lines and a host key; and who else can read of them."""
 
 import base64
-import pwd
 import re
 import subprocess
 from pathlib import Path
@@ -88,7 +87,10 @@ def test_ssh_knows_the_guest_and_takes_no_other_for_it(plan_up: PlanUp, key: Pat
 def test_only_qemu_can_read_the_seed_and_only_root_the_keys(plan_up: PlanUp) -> None:
     (seed,) = (plan_up.home / "seed").glob("*.iso")
     found = seed.stat()
-    assert (pwd.getpwuid(found.st_uid).pw_name, S_IMODE(found.st_mode)) == ("libvirt-qemu", 0o600)
+    qemus = plan_up.lab.qemus()
+    users = {vm[-1]: Path(f"/proc/{pid}").stat().st_uid for vm, pid in qemus.items()}
+    assert (found.st_uid, S_IMODE(found.st_mode)) == (users["a"], 0o600)
+    assert len({*users.values(), 0}) == len(users) + 1
     keys = plan_up.home / "keys"
     private, known = keys / "a" / "key", plan_up.home / "known_hosts"
     modes = [S_IMODE(path.stat().st_mode) for path in (keys, keys / "a", private, known)]

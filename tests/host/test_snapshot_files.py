@@ -123,7 +123,7 @@ def test_files_are_put_back_by_a_rename_and_marked(home: Path) -> None:
     disk = home / PLACE
     before = disk.read_bytes()
     disk.write_bytes(b"written since")
-    drafts = snapshots.put_aside(saved, saved.guests, None)
+    drafts = snapshots.put_aside(saved, saved.guests)
     assert disk.read_bytes() == b"written since"
     snapshots.put_back(saved, saved.guests, drafts)
     assert disk.read_bytes() == before
@@ -136,7 +136,7 @@ def test_files_of_somebody_else_are_not_replaced(home: Path) -> None:
     plan_folders.disown(home / PLACE)
     (home / PLACE).write_text("theirs")
     with pytest.raises(VmnetError, match="is in the way: vmnet has not made it"):
-        snapshots.put_aside(saved, saved.guests, None)
+        snapshots.put_aside(saved, saved.guests)
     assert (home / PLACE).read_text() == "theirs"
 
 
@@ -148,7 +148,7 @@ def test_a_guest_gets_the_host_key_back_that_it_had(home: Path) -> None:
     (keys / "key.pub").write_text("ssh-ed25519 AAAA web\n")
     saved = made(home)
     (keys / "key").write_text("another")
-    snapshots.put_back(saved, saved.guests, snapshots.put_aside(saved, saved.guests, None))
+    snapshots.put_back(saved, saved.guests, snapshots.put_aside(saved, saved.guests))
     assert (keys / "key").read_text() == "private"
     assert "ssh-ed25519 AAAA" in (home / "known_hosts").read_text()
 

@@ -14,7 +14,6 @@ from provisioner.host.storage.copies import CopyDriver
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.storage.files import DraftDriver
 from provisioner.host.system import paths, plan_folders
-from provisioner.host.system.whole_files import Owner
 from provisioner.reconcile.resources import Look
 
 MIB = 1 << 20
@@ -36,11 +35,11 @@ def image(folder: Path, form: str = "qcow2") -> Path:
     return made
 
 
-def create(file: Overlay | FileCopy, owner: Owner | None = None) -> None:
+def create(file: Overlay | FileCopy) -> None:
     if isinstance(file, Overlay):
-        DiskDriver(owner).create(file)
+        DiskDriver().create(file)
     else:
-        CopyDriver(owner).create(file)
+        CopyDriver().create(file)
 
 
 def observe() -> list[Overlay | FileCopy]:
@@ -59,7 +58,7 @@ def test_a_disk_lies_over_its_image_and_says_its_format(
 ) -> None:
     below = image(tmp_path, form)
     disk = Overlay(str(home / "disk" / "web.qcow2"), 20 * MIB, str(below), form)
-    create(disk, NOBODY)
+    create(disk)
     info = told_by_qemu(Path(disk.path))
     assert info["virtual-size"] == 20 * MIB
     assert (info["backing-filename"], info["backing-filename-format"]) == (str(below), form)
@@ -68,20 +67,22 @@ def test_a_disk_lies_over_its_image_and_says_its_format(
 
 def test_an_empty_disk_lies_over_nothing(home: Path) -> None:
     disk = Overlay(str(home / "disk" / "web.1.qcow2"), 5 * MIB)
-    create(disk, None)
+    create(disk)
     assert "backing-filename" not in told_by_qemu(Path(disk.path))
     assert observe() == [disk]
 
 
-def test_disks_and_copies_are_qemus_alone(home: Path, tmp_path: Path) -> None:
+def test_disks_and_copies_are_roots_until_their_guest_is_started(
+    home: Path, tmp_path: Path
+) -> None:
     (tmp_path / "kernel").write_bytes(b"kernel")
     (tmp_path / "kernel").chmod(0o644)
     disk = Overlay(str(home / "disk" / "web.qcow2"), MIB)
     copy = FileCopy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel"))
     for file in (disk, copy):
-        create(file, NOBODY)
+        create(file)
         found = Path(file.path).stat()
-        assert (oct(found.st_mode & 0o7777), found.st_uid, found.st_gid) == ("0o600", *NOBODY)
+        assert (oct(found.st_mode & 0o7777), found.st_uid) == ("0o600", os.geteuid())
     assert Path(copy.path).read_bytes() == b"kernel"
 
 
@@ -100,17 +101,17 @@ def test_a_file_that_is_not_the_one_that_was_judged_is_not_copied(
             source.write_text(now)
     judged = hashlib.sha256(b"kernel").hexdigest()
     with pytest.raises(VmnetError, match="changed after it was looked at"):
-        create(FileCopy(f"{home}/boot/kernel-ab", str(source), judged), None)
+        create(FileCopy(f"{home}/boot/kernel-ab", str(source), judged))
     assert list((home / "boot").iterdir()) == []
     source.unlink()
     source.write_bytes(b"kernel")
-    create(FileCopy(f"{home}/boot/kernel-ab", str(source), judged), None)
+    create(FileCopy(f"{home}/boot/kernel-ab", str(source), judged))
     assert (home / "boot" / "kernel-ab").read_bytes() == b"kernel"
 
 
 def test_a_disk_grows_and_keeps_what_lies_below(home: Path, tmp_path: Path) -> None:
     disk = Overlay(str(home / "disk" / "web.qcow2"), 20 * MIB, str(image(tmp_path)), "qcow2")
-    create(disk, None)
+    create(disk)
     larger = Overlay(disk.path, 40 * MIB, disk.backing, disk.backing_format)
     DiskDriver().update(larger)
     assert observe() == [larger]
@@ -140,7 +141,7 @@ def test_a_link_put_in_a_drafts_place_is_not_followed(home: Path, tmp_path: Path
     path = home / "disk" / "web.qcow2"
     path.parent.mkdir(parents=True)
     (path.parent / ".web.qcow2.part").symlink_to(victim)
-    create(Overlay(str(path), MIB), None)
+    create(Overlay(str(path), MIB))
     assert victim.read_text() == "precious"
     assert not path.is_symlink()
 
@@ -151,7 +152,7 @@ def test_a_full_disk_is_told_and_nothing_stays(home: Path, tmp_path: Path) -> No
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", str(home)], check=True)
     try:
         with pytest.raises(VmnetError) as caught:
-            create(FileCopy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")), None)
+            create(FileCopy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel")))
         left = [p for p in home.rglob("*") if p.is_file()]
     finally:
         subprocess.run(["umount", str(home)], check=True)
@@ -166,7 +167,7 @@ def test_a_file_that_somebody_else_put_there_is_neither_listed_nor_overwritten(h
     path.write_bytes(b"mine")
     assert observe() == []
     with pytest.raises(VmnetError, match="is in the way: vmnet has not made it") as refused:
-        create(Overlay(str(path), MIB), None)
+        create(Overlay(str(path), MIB))
     assert (refused.value.status, path.read_bytes()) == (Exit.CONFLICT, b"mine")
 
 

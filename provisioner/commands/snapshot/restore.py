@@ -1,6 +1,5 @@
 """A plan's guests put back to a snapshot, as a part of bringing the plan up."""
 
-import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from provisioner.guest import snapshot
 from provisioner.guest.domain import Domain
 from provisioner.guest.snapshot import SavedGuest, SavedPlan
 from provisioner.host.guest.commands import Guests
-from provisioner.host.libvirt import embedded, memory
+from provisioner.host.libvirt import memory
 from provisioner.host.machine import MACHINE
 from provisioner.host.storage import snapshots
 from provisioner.host.system import paths
@@ -67,6 +66,7 @@ class Restoring:
             new = want[old.key]
             if not isinstance(new, Domain):
                 continue
+            old = replace(old, uid=new.uid, gid=new.gid)  # noqa: PLW2901  (its QEMU is a new one)
             if changes := snapshot.changes(old, new):
                 session.tell(
                     f"{old.vm} comes back as it was, the plan has changed since: {changes}"
@@ -85,8 +85,7 @@ class Restoring:
 
         All are copied before the first guest is ended: a run that is killed before changes nothing.
         """
-        owner = embedded.owner() if session.is_embedded and not os.geteuid() else None
-        self._drafts = snapshots.put_aside(self.saved, self.guests, owner)
+        self._drafts = snapshots.put_aside(self.saved, self.guests)
         try:
             calls = [
                 session.worker.call(MACHINE.on_domains, memory.end, name) for name in self.running

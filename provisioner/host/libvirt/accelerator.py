@@ -1,16 +1,15 @@
 """Which accelerator guests run under, found out by booting one: /dev/kvm may exist and hang."""
 
-import grp
 import json
 import os
-import pwd
 import shutil
 from pathlib import Path
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import EMULATOR
-from provisioner.host.libvirt import embedded
-from provisioner.host.system import paths, programs
+from provisioner.host.jail import users
+from provisioner.host.system import accounts, paths, programs
+from provisioner.host.system.whole_files import Owner
 from provisioner.network.facts import Chosen
 
 _KVM = Path("/dev/kvm")
@@ -48,9 +47,8 @@ def choose(wish: str, kernel: Path | None, cache: Path) -> Chosen:
 
 def test(kernel: Path, cache: Path) -> str:
     """Boot one under KVM now, whatever is known, and keep the outcome: why it fails, or ""."""
-    user, group = embedded.run_user()
-    outcome = _test_boot(kernel, user, group)
-    _write(cache / "accel.json", {_key(user, group): outcome})
+    outcome = _test_boot(kernel, users.prober())
+    _write(cache / "accel.json", {_key(users.prober()): outcome})
     return outcome
 
 
@@ -60,25 +58,24 @@ def _trouble(kernel: Path | None, cache: Path) -> str:
         return "there is no /dev/kvm on this host"
     if kernel is None:
         return "there is no kernel to try KVM with (vmnet image build micro makes one)"
-    key = _key(*embedded.run_user())
+    key = _key(users.prober())
     known = _read(cache / "accel.json")
     return known[key] if key in known else test(kernel, cache)
 
 
-def _key(user: str, group: str) -> str:
+def _key(owner: Owner) -> str:
     """Return all that the outcome depends on."""
     kvm, qemu, uname = _KVM.stat(), Path(EMULATOR).stat(), os.uname()
     parts = (uname.release, uname.version, kvm.st_mode, kvm.st_gid, kvm.st_uid)
-    return " ".join(map(str, (*parts, qemu.st_size, qemu.st_mtime_ns, user, group)))
+    return " ".join(map(str, (*parts, qemu.st_size, qemu.st_mtime_ns, *owner)))
 
 
-def _test_boot(kernel: Path, user: str, group: str) -> str:
+def _test_boot(kernel: Path, owner: Owner) -> str:
     argv = [EMULATOR, *_MACHINE, "-kernel", str(kernel), "-append", _CMDLINE]
-    owner = pwd.getpwnam(user)
     if os.geteuid() == 0 and (setpriv := shutil.which("setpriv")):
-        groups = {owner.pw_gid, grp.getgrnam(group).gr_gid}
-        ids = [f"--reuid={owner.pw_uid}", f"--regid={grp.getgrnam(group).gr_gid}"]
-        argv = [setpriv, *ids, f"--groups={','.join(map(str, groups))}", *argv]
+        groups = ",".join(map(str, users.groups_of(owner)))
+        ids = [f"--reuid={owner[0]}", f"--regid={owner[1]}", f"--groups={groups}"]
+        argv = [setpriv, *ids, *argv]
     try:
         ran = programs.run(argv, timeout_s=_DEADLINE_S, check=False, cwd=Path("/"))
     except VmnetError:
@@ -86,7 +83,7 @@ def _test_boot(kernel: Path, user: str, group: str) -> str:
     if _KNOWN_POINT in ran.stdout:
         return ""
     why = programs.last_lines(ran.stderr or ran.stdout)
-    return f"/dev/kvm exists, but a test boot under it fails as {user}: {why}"
+    return f"/dev/kvm exists, but a test boot under it fails as {accounts.name_of(owner[0])}: {why}"
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -151,9 +151,11 @@ class Domains:
         return read_pid(self._run_dir / "qemu" / f"{dom.name()}.pid")
 
     def create(self, domain: Domain, xml: str) -> None:
-        """Start a transient domain. Raises VmnetError with libvirt's reason."""
+        """Start a transient domain, paused. Raises VmnetError with libvirt's reason."""
+        import libvirt
+
         with converting(f'starting VM "{domain.vm}"'):
-            self._conn.createXML(xml, 0)
+            self._conn.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
 
     def destroy(self, domain: Domain) -> None:
         """End a domain at once; one that has ended already is fine."""

@@ -2,14 +2,13 @@
 
 import ctypes
 import fcntl
-import grp
 import os
-import pwd
 import select
 import struct
 import time
 from pathlib import Path
 
+from provisioner.host.jail import folders, users
 from provisioner.host.system import file_errors, paths, plan_folders, programs
 
 _TEST_S = 5.0
@@ -25,8 +24,8 @@ stdio_handler = "file"
 security_driver = "none"
 cgroup_controllers = []
 namespaces = []
-user = "{user}"
-group = "{group}"
+user = "+{user}"
+group = "+{group}"
 dynamic_ownership = 0
 remember_owner = 0
 """
@@ -44,46 +43,26 @@ def has_vms(plan: str) -> bool:
     return any((paths.libvirt_root(plan) / "run" / "qemu").glob("*.xml"))
 
 
-def run_user() -> tuple[str, str]:
-    """Return the user and the group that embedded QEMUs run as: never root."""
-    if os.geteuid():
-        mine = pwd.getpwuid(os.geteuid())
-        return mine.pw_name, grp.getgrgid(mine.pw_gid).gr_name
-    user = next((u for u in ("libvirt-qemu", "qemu", "nobody") if _exists(u)), "nobody")
-    try:
-        group = grp.getgrnam("kvm").gr_name
-    except KeyError:
-        group = grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
-    return user, group
-
-
 def owner() -> tuple[int, int] | None:
-    """Return the numbers of who must own what embedded QEMUs read; None where that is us anyway."""
-    if os.geteuid():
-        return None
-    user, group = run_user()
-    return pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
+    """Return who must own what embedded QEMUs read that have no user of their own.
+
+    None where that is us anyway.
+    """
+    return None if os.geteuid() else users.shared()
 
 
-def can_open(path: str, *, write: bool) -> bool:
-    """Return whether embedded QEMUs can open a file that vmnet has not made."""
+def can_open(path: str, as_user: tuple[int, int], *, write: bool) -> bool:
+    """Return whether QEMUs of a user and a group can open a file that vmnet has not made."""
     if os.geteuid():
         return os.access(path, os.R_OK | (os.W_OK if write else 0))
-    user, group = run_user()
     # Asked as that user, with its groups: modes alone do not tell (ACLs, folders on the way).
-    argv = ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups", "--", "test"]
+    groups = ",".join(map(str, users.groups_of(as_user)))
+    ids = [f"--reuid={as_user[0]}", f"--regid={as_user[1]}", f"--groups={groups}"]
+    argv = ["setpriv", *ids, "--", "test"]
     able = programs.run([*argv, "-r", path], timeout_s=_TEST_S, check=False)
     if write and able.returncode == 0:
         able = programs.run([*argv, "-w", path], timeout_s=_TEST_S, check=False)
     return able.returncode == 0
-
-
-def _exists(user: str) -> bool:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True
 
 
 def prepare_root(plan: str) -> Path:
@@ -94,7 +73,7 @@ def prepare_root(plan: str) -> Path:
     """
     root = paths.libvirt_root(plan)
     shared = paths.cache() / "libvirt"
-    user, group = run_user()
+    user, group = users.prober()
     plan_folders.make(root, plan)
     try:
         paths.make(root / "etc")
@@ -106,6 +85,7 @@ def prepare_root(plan: str) -> Path:
             (root / "cache").symlink_to(shared)
         conf = _OWN_CONF if os.geteuid() else _QEMU_CONF.format(user=user, group=group)
         _write_once(root / "etc" / "qemu.conf", conf)
+        take_back_folders(plan)
     except OSError as error:
         raise file_errors.converted(
             error,
@@ -114,6 +94,12 @@ def prepare_root(plan: str) -> Path:
             fix="vmnet needs a writable /run and /var/cache, or VMNET_RUN_DIR and VMNET_CACHE_DIR",
         ) from error
     return root
+
+
+def take_back_folders(plan: str) -> None:
+    """Give root the folders that libvirt gives to a user for QEMU when it is opened."""
+    if not os.geteuid():
+        folders.take_back(paths.libvirt_root(plan) / "lib" / "qemu")
 
 
 def await_release(plan: str) -> None:
@@ -173,9 +159,8 @@ def hide_useless_kvm() -> None:
     virQEMUCapsIsValid). Without the right to do so the start is slower, not wrong.
     """
     kvm = Path("/dev/kvm")
-    user, group = run_user()
     try:
-        if not kvm.exists() or _may_use(kvm, user, group):
+        if not kvm.exists() or _may_use(kvm):
             return
         cover = paths.run() / ".no-kvm"
         paths.make(cover.parent)
@@ -187,9 +172,8 @@ def hide_useless_kvm() -> None:
     cover.unlink(missing_ok=True)
 
 
-def _may_use(device: Path, user: str, group: str) -> bool:
-    found = device.stat()
-    owner = pwd.getpwnam(user)
-    groups = {*os.getgrouplist(user, owner.pw_gid), grp.getgrnam(group).gr_gid}
-    shift = 6 if found.st_uid == owner.pw_uid else 3 if found.st_gid in groups else 0
+def _may_use(device: Path) -> bool:
+    found, owner = device.stat(), users.prober()
+    groups = users.groups_of(owner)
+    shift = 6 if found.st_uid == owner[0] else 3 if found.st_gid in groups else 0
     return bool(found.st_mode >> shift & _READ_WRITE == _READ_WRITE)

@@ -12,7 +12,8 @@ from xml.etree import ElementTree as ET
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import NAMESPACE, Domain
-from provisioner.guest.xml.render import from_mark
+from provisioner.guest.xml.label import labelled
+from provisioner.guest.xml.render import from_mark, to_mark
 from provisioner.host.libvirt.domains import Domains
 from provisioner.host.libvirt.errors import converted, converting
 
@@ -125,7 +126,12 @@ def restore(domains: Domains, domain: Domain, path: str) -> None:
         if metadata is None:
             metadata = ET.SubElement(tree, "metadata")
         ET.SubElement(metadata, f"{{{_RESTORING}}}restoring").text = _NEVER_RUN
-        new = ET.tostring(tree, "unicode")
+        mark = tree.find(f"metadata/{{{NAMESPACE}}}domain")
+        if mark is not None:
+            mark.text = to_mark(domain)  # its user may be another one than then
+        for label in tree.findall("seclabel[@model='dac']"):
+            tree.remove(label)
+        new = labelled(ET.tostring(tree, "unicode"), domain)
         domains.connection.restoreFlags(path, new, libvirt.VIR_DOMAIN_SAVE_PAUSED)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import EMULATOR
-from provisioner.host.libvirt import embedded
+from provisioner.host.jail import users
 
 Capability = tuple[int, str, str]
 """Of capability(7): its bit, its name, what vmnet needs it for."""
@@ -135,10 +135,11 @@ def _is_expected(path: Path, *, in_root: bool) -> bool:
         # Written anew before libvirt reads it; and dnsmasq's, which vmnet only takes a name from.
         harmless = path.parts[-2:] == ("etc", "qemu.conf") or path.parent.name == "dhcp"
         return not is_file or not found.st_mode & _OTHERS_WRITE or harmless
-    qemu = embedded.owner()
-    if qemu and found.st_uid == qemu[0]:
-        # In libvirt's root QEMU's user has folders of its own, and nothing beside root's files.
-        of_qemu = path.parent.lstat().st_uid == found.st_uid
+    if users.is_guests(found.st_uid):
+        # In libvirt's root QEMU's user has its own in the folder of its domain, which is root's
+        # since it was started, and nothing beside files that libvirt obeys.
+        is_domains = path.parent.name.startswith("domain-") and not path.is_symlink()
+        of_qemu = is_domains or path.parent.lstat().st_uid == found.st_uid
         return stat.S_ISDIR(found.st_mode) or of_qemu or (is_file and not in_root)
     return is_file and path.parent.name == "dhcp" and path.suffix == ".pid"
 

@@ -46,6 +46,12 @@ class LibvirtSession:
         """Who must own what QEMU opens; None where a daemon sees to that, or that is us anyway."""
         return embedded.owner() if self.is_embedded else None
 
+    @property
+    def lib_dir(self) -> Path:
+        """Return where libvirt has the folders of its domains."""
+        root = paths.libvirt_root(self.plan) if self.is_embedded else Path("/var")
+        return root / "lib" / ("qemu" if self.is_embedded else "libvirt/qemu")
+
     def choose(self, wish: str) -> Chosen:
         """Choose the connection, and open it unless domains are half started in it.
 
@@ -84,6 +90,8 @@ class LibvirtSession:
                 if self.is_embedded:
                     half_started.refuse(self.plan)
                 self._domains = Domains(self.uri, self.plan, self.run_dir, self.on_event)
+                if self.is_embedded:
+                    embedded.take_back_folders(self.plan)
             return self._domains
 
     def observe(self) -> tuple[Sequence[Domain], Sequence[ForeignDomain], Sequence[Live]]:

@@ -52,4 +52,4 @@ class CopyDriver(FileDriver[FileCopy]):
 
     def make(self, file: FileCopy) -> None:
         """Copy a file that is still the one that was judged."""
-        write_whole(Path(file.path), self.owner, lambda draft: _write(file, draft))
+        write_whole(Path(file.path), lambda draft: _write(file, draft))

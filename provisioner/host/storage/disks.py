@@ -46,7 +46,6 @@ class DiskDriver(FileDriver[Overlay]):
         fix = f"free some space or fix the permissions under {path.parent}"
         write_whole(
             path,
-            self.owner,
             lambda draft: _qemu_img("create", *below, str(draft), str(file.size), fix=fix),
         )
 

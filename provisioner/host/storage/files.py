@@ -1,7 +1,7 @@
 """What the drivers of guests' files share: seed images, disks, copies of what QEMU starts with.
 
 Each is made under a draft's name that no observer takes for a whole one, and is nobody else's to
-read: 0600, and given to the user that QEMU runs as.
+read: 0600. It is given to the user that its guest's QEMU runs as when that is started.
 """
 
 import os
@@ -14,7 +14,6 @@ from typing import ClassVar, Generic, TypeVar
 
 from provisioner.guest.domain import GuestFile, LeftDraft
 from provisioner.host.system import file_errors, paths, plan_folders, whole_files
-from provisioner.host.system.whole_files import Owner
 from provisioner.reconcile.resources import Look
 
 _F = TypeVar("_F", bound=GuestFile)
@@ -22,12 +21,10 @@ _F = TypeVar("_F", bound=GuestFile)
 
 @dataclass(frozen=True, slots=True)
 class FileDriver(ABC, Generic[_F]):
-    """The driver of one kind of files; `owner` gets what it makes, None leaves it to vmnet."""
+    """The driver of one kind of files."""
 
     DOING: ClassVar[str] = "cannot write"
     """How the error begins when a file cannot be made."""
-
-    owner: Owner | None = None
 
     @abstractmethod
     def found(self, plan: str) -> Iterable[_F]:
@@ -70,7 +67,7 @@ class FileDriver(ABC, Generic[_F]):
         plan_folders.disown(path)
 
 
-def write_whole(path: Path, owner: Owner | None, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a draft, which gets its name when it is whole and on the disk.
 
     Raises OSError, and what `write` raises.
@@ -83,8 +80,6 @@ def write_whole(path: Path, owner: Owner | None, write: Callable[[Path], object]
         write(draft)
         handle = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            if owner:
-                os.fchown(handle, *owner)
             os.fsync(handle)
         finally:
             os.close(handle)

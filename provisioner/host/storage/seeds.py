@@ -35,7 +35,7 @@ class SeedDriver(FileDriver[Seed]):
             files.append(("vendor-data", host_key.vendor_data(key, file.host_key)))
         path = Path(file.path)
         paths.make(path.parent)
-        whole_files.write_secret(path, iso(files), self.owner)
+        whole_files.write_secret(path, iso(files))
 
 
 def iso(files: Sequence[tuple[str, str]]) -> bytes:

@@ -17,7 +17,6 @@ from provisioner.host.guest import host_keys
 from provisioner.host.storage import disks
 from provisioner.host.storage.sparse_copy import copy, sync
 from provisioner.host.system import file_errors, paths, plan_folders, whole_files
-from provisioner.host.system.whole_files import Owner
 from provisioner.resource import Resource
 
 _FOLDER_MODE: Final = 0o700
@@ -203,9 +202,7 @@ def absent(saved: SavedPlan, guests: Iterable[SavedGuest]) -> VmnetError | None:
     return None
 
 
-def put_aside(
-    saved: SavedPlan, guests: Sequence[SavedGuest], owner: Owner | None
-) -> list[tuple[Path, Path]]:
+def put_aside(saved: SavedPlan, guests: Sequence[SavedGuest]) -> list[tuple[Path, Path]]:
     """Copy the files of guests beside those of the plan; return each draft and its place.
 
     Nothing of the plan is changed by it; a run that is killed leaves drafts. Raises VmnetError.
@@ -221,7 +218,7 @@ def put_aside(
                 plan_folders.own(final)
                 draft.unlink(missing_ok=True)
                 done.append((draft, final))
-                copy(folder / place, draft, owner)
+                copy(folder / place, draft)
                 sync(draft)
     except BaseException:
         drop(done)

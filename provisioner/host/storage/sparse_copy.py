@@ -6,13 +6,11 @@ import os
 from pathlib import Path
 from typing import Final
 
-from provisioner.host.system.whole_files import Owner
-
 _FICLONE: Final = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _PIECE: Final = 1 << 20
 
 
-def copy(source: Path, to: Path, owner: Owner | None = None) -> None:
+def copy(source: Path, to: Path) -> None:
     """Copy a regular file, its holes as holes, for its owner's eyes only; `to` must not be there.
 
     On a file system that can, both share their blocks. Raises OSError.
@@ -21,8 +19,6 @@ def copy(source: Path, to: Path, owner: Owner | None = None) -> None:
     try:
         made = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
-            if owner:
-                os.fchown(made, *owner)
             try:
                 fcntl.ioctl(made, _FICLONE, handle)
             except OSError:

@@ -13,17 +13,12 @@ Owner = tuple[int, int]
 """A user's and a group's number."""
 
 
-def write_secret(
-    path: Path, data: bytes, owner: Owner | None = None, *, durable: bool = True
-) -> None:
+def write_secret(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a file with mode 0600, whole or not at all; its name appears when it is on the disk.
 
-    `owner` gets it, None leaves it to whoever vmnet runs as. One that is not `durable` may be gone
-    when the host loses its power. Raises OSError.
+    One that is not `durable` may be gone when the host loses its power. Raises OSError.
     """
     with _drafted(path, durable=durable) as stream:
-        if owner:
-            os.fchown(stream.fileno(), *owner)
         stream.write(data)
 
 

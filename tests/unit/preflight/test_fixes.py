@@ -356,5 +356,5 @@ def test_granted_devices_are_not_missed_a_guard() -> None:
 def test_a_disk_that_cannot_be_opened_is_shown_on_one_line() -> None:
     text = 'disks: [{path: "a\\nb", format: raw}]'
     about = loaded(vm=f"image: none, kernel: k, {text}")
-    (error,) = unopenable(about.plan, about.places, {("web", 0)}, "qemu")
+    (error,) = unopenable(about.plan, about.places, {("web", 0): "qemu"})
     assert "\n" not in error.what

@@ -20,7 +20,9 @@ WALK = "and walk through the folders above it (see: namei -l)"
 def test_only_denied_disks_are_named_with_what_their_user_needs() -> None:
     loaded = load(PLAN, "p")
     found = list(
-        images.unopenable(loaded.plan, loaded.places, {("web", 0), ("web", 2)}, "libvirt-qemu")
+        images.unopenable(
+            loaded.plan, loaded.places, {("web", 0): "libvirt-qemu", ("web", 2): "2001000001"}
+        )
     )
     assert [(str(e.where), e.what, e.fix) for e in found] == [
         (
@@ -30,8 +32,8 @@ def test_only_denied_disks_are_named_with_what_their_user_needs() -> None:
         ),
         (
             "p:9:9",
-            'the disk "/dev/sdb" cannot be opened by libvirt-qemu, whom QEMU runs as',
-            f"let libvirt-qemu read it, {WALK}",
+            'the disk "/dev/sdb" cannot be opened by 2001000001, whom QEMU runs as',
+            f"let 2001000001 read it, {WALK}",
         ),
     ]
-    assert list(images.unopenable(loaded.plan, loaded.places, set(), "nobody")) == []
+    assert list(images.unopenable(loaded.plan, loaded.places, {})) == []

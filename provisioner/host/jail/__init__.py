@@ -1,0 +1,1 @@
+"""What keeps a guest's QEMU from other guests and from the host."""
