@@ -270,6 +270,8 @@ class Model:
             txqueuelen=tap.txqueuelen,
             alias=tap.alias,
         )
+        # A stranger who has renamed it meanwhile has left it all its marks but the name again.
+        self.world.renamed.discard(("link", index))
         yield from self._activate(index, tap)
         yield from self._node(index)
 
