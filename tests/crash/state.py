@@ -51,7 +51,8 @@ def _files(lab: Lab) -> Iterator[str]:
                         continue  # whole, or a draft that the next run takes away
                     # Of dnsmasq's and libvirt's own making, when they come to it.
                     if not name.endswith((".pid", ".leases")) and "/capabilities/" not in name:
-                        yield name
+                        about = path.lstat()
+                        yield f"{name} {about.st_mode:o} of {about.st_uid}:{about.st_gid}"
 
 
 def _processes(lab: Lab) -> Iterator[str]:
