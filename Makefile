@@ -46,6 +46,10 @@ test-crash: setup-tests ## kill vmnet before and after each of its steps (hours;
 	@test -s $(CASES) || tools/as-root.sh .venv/bin/python -m tests.crash --list $(CASES) $(LIST)
 	@tools/as-root.sh .venv/bin/python -m tests.crash $(CASES) $(CASES:.jsonl=-log.jsonl) $(ARGS)
 
+.PHONY: test-hostile
+test-hostile: setup-tests ## give 200 plans of somebody hostile to plan and up, each alone
+	@tools/as-root.sh .venv/bin/python -m tests.hostile
+
 .PHONY: test-release
 test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)
 	@tools/in-release.sh --tests '$(RELEASE)' make test ARGS='$(ARGS)'

@@ -100,7 +100,7 @@ def collected(errors: list[VmnetError], where: Where | None = None) -> Iterator[
     try:
         yield
     except Complaints as complaints:
-        errors += complaints.errors
+        errors += [error.at(error.where or where) for error in complaints.errors]
     except VmnetError as error:
         errors.append(error.at(error.where or where))
 

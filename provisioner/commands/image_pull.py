@@ -12,6 +12,7 @@ from provisioner.errors import VmnetError, bad_input
 from provisioner.guest.domain import Image
 from provisioner.host.download import fetch
 from provisioner.host.download import proof as proofs
+from provisioner.host.download.limits import OF_PLAN, Limits
 from provisioner.host.image import store
 from provisioner.host.image.copy import Progress
 from provisioner.host.system import paths, plan_files
@@ -19,6 +20,7 @@ from provisioner.host.system.plan_files import Fence
 from provisioner.image import catalogue, record
 from provisioner.image import source as sources
 from provisioner.image.digest import Digest
+from provisioner.image.http import too_near
 from provisioner.image.record import Origin, Stored
 from provisioner.image.source import LocalFile, Named, Remote
 from provisioner.image.traits import ImageTraits
@@ -28,7 +30,15 @@ _UNKNOWN = ImageTraits(boot=("bios", "uefi"))
 _RECIPES = ("debian-12", "debian-13")
 
 
-def pull(what: str, tell: Tell, progress: Progress, *, name: str = "", pin: str = "") -> Stored:
+def pull(
+    what: str,
+    tell: Tell,
+    progress: Progress,
+    *,
+    name: str = "",
+    pin: str = "",
+    limits: Limits = Limits(),  # noqa: B008  (a frozen value)
+) -> Stored:
     """Fetch what the catalogue or an address names, prove it, and take it into the store.
 
     Two that want the same file fetch it once. Raises VmnetError or Complaints.
@@ -48,7 +58,7 @@ def pull(what: str, tell: Tell, progress: Progress, *, name: str = "", pin: str 
             if not source.digest:
                 tell(f"nothing proves {source.urls[0]} but the TLS certificate of its host")
             named = record.require_name(name or record.name_from(source.urls[0].file_name))
-            return _fetched(named, source, _UNKNOWN, tell, progress)
+            return _fetched(named, source, _UNKNOWN, tell, progress, limits)
 
 
 def _pull_known(source: Named, tell: Tell, progress: Progress) -> Stored:
@@ -64,7 +74,12 @@ def _pull_known(source: Named, tell: Tell, progress: Progress) -> Stored:
 
 
 def _fetched(
-    name: str, remote: Remote, traits: ImageTraits, tell: Tell, progress: Progress
+    name: str,
+    remote: Remote,
+    traits: ImageTraits,
+    tell: Tell,
+    progress: Progress,
+    limits: Limits = Limits(),  # noqa: B008  (a frozen value)
 ) -> Stored:
     into = paths.cache() / "downloads" / f"{_mark(remote, 8)}-{one_line(name, 40)}"
 
@@ -74,7 +89,12 @@ def _fetched(
         return kept.path if kept and same else None
 
     with fetch.fetching(
-        remote, into, tell=tell, progress=lambda done, all_: progress(done, all_ or 0), there=there
+        remote,
+        into,
+        limits=limits,
+        tell=tell,
+        progress=lambda done, all_: progress(done, all_ or 0),
+        there=there,
     ) as got:
         digest = remote.digest or got.digests[0]
         added = add(got.path, Origin(name, got.shown_url, traits, digest), tell, progress)
@@ -103,10 +123,12 @@ def image(fence: Fence, text: str, pin: str, tell: Tell | None) -> Image:
         case LocalFile():
             name = _imported(fence, source, tell)
         case _:
+            if refused := too_near(source.urls[0]):
+                raise refused
             named = record.name_from(source.urls[0].file_name)[:40] or "image"
             name = f"{named}-{_mark(source, 4)}"
             if tell and not stored(name):
-                pull(text, tell, _no_bar, name=name, pin=pin)
+                pull(text, tell, _no_bar, name=name, pin=pin, limits=OF_PLAN)
     return _image(sources.shown(text), stored(name), _UNKNOWN)
 
 

@@ -14,10 +14,14 @@ from provisioner.errors import VmnetError, Where, bad_input, collected, refuse, 
 from provisioner.guest import ignition, userdata
 from provisioner.guest.boot import BootFile
 from provisioner.guest.userdata import Own, Texts
+from provisioner.host.image import copy, source_file
 from provisioner.host.libvirt import embedded
 from provisioner.host.system import accounts, plan_files
 from provisioner.host.system.whole_files import Owner
-from provisioner.image import source
+from provisioner.image import qcow2, source
+from provisioner.image.disk_header import about
+from provisioner.image.disk_kind import HEAD
+from provisioner.plan.choices import DiskFormat
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -57,7 +61,8 @@ def _named(vm: "Vm") -> Iterator[tuple[str, str, str]]:
             yield key, path, key
     for at, disk in enumerate(vm.disks):
         if disk.path:
-            yield f"disks/{at}", disk.path, "disk"
+            kind = "qcow2" if disk.format == DiskFormat.QCOW2 else "disk"
+            yield f"disks/{at}", disk.path, kind
         elif disk.device:
             yield f"disks/{at}", disk.device, "device"
 
@@ -70,7 +75,7 @@ def _where(places: "Places", vm: str, key: str) -> Where:
 def _file(fence: plan_files.Fence, kind: str, path: str) -> BootFile:
     """Look at one file, and digest what will be copied. QEMU itself opens disks, by their path."""
     shown = one_line(path)
-    with plan_files.opened(fence, kind, path) as found:
+    with plan_files.opened(fence, "disk" if kind == "qcow2" else kind, path) as found:
         if kind == "device" and not stat.S_ISBLK(found.stat.st_mode):
             raise bad_input(
                 f'the device "{shown}" is not a block device',
@@ -78,8 +83,25 @@ def _file(fence: plan_files.Fence, kind: str, path: str) -> BootFile:
             )
         if kind != "device" and not stat.S_ISREG(found.stat.st_mode):
             raise bad_input(f'the {kind} "{shown}" is not a regular file', "name a file")
+        _judge_header(found, kind, shown)
         digest = _digest(found, kind, shown) if kind in _MOST else ""
         return BootFile(str(found.real), digest)
+
+
+def _judge_header(found: plan_files.OpenedFile, kind: str, shown: str) -> None:
+    """Refuse disks and images whose header would lead QEMU to other files, or to the network."""
+    if kind == "qcow2":
+        try:
+            with found.itself.open("rb") as file:
+                head = file.read(HEAD)
+        except OSError as error:
+            raise bad_input(
+                f'the disk "{shown}" cannot be read: {error.strerror}', "fix its permissions"
+            ) from error
+        refuse(about(f'the disk "{shown}"', qcow2.leading_elsewhere(head)))
+    elif kind == "image":
+        with source_file.opened(found.itself, shown=shown) as given:
+            refuse(about(f'the image "{shown}"', copy.check_early(given, raw=False)))
 
 
 def _digest(found: plan_files.OpenedFile, kind: str, shown: str) -> str:

@@ -8,13 +8,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import urljoin
 
-from provisioner.errors import VmnetError
+from provisioner.errors import Exit, VmnetError
 from provisioner.image import source
 from provisioner.image.source import Url
 from provisioner.text import one_line
 
 MOST_REDIRECTS: Final = 5
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain"})
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 _DIGITS = re.compile(r"\d{1,19}")
@@ -151,6 +152,28 @@ def may_meet(first: Scope, now: Scope) -> bool:
     metadata service of a cloud on it, are only for downloads that began there.
     """
     return now is Scope.PUBLIC or now is first or (now is Scope.PRIVATE and first > Scope.PUBLIC)
+
+
+def too_near(url: Url) -> VmnetError | None:
+    """Return the complaint about an address in a plan that is this host's, or of its link.
+
+    Root would ask there what the plan's author cannot: services for this host alone, or a cloud's
+    metadata. None when it is neither, or a name, whose address is judged when it is connected to.
+    """
+    try:
+        here = Scope.HOST if url.host.rstrip(".") in LOCAL_NAMES else scope(url.host)
+    except ValueError:
+        return None
+    return near(url) if here >= Scope.LINK else None
+
+
+def near(url: Url) -> VmnetError:
+    """Return the error for an address in a plan that leads to this host or its link."""
+    return VmnetError(
+        f"{url} leads to this host or its own link, and a plan cannot have vmnet ask there",
+        fix="if you trust it, fetch it yourself with vmnet image pull, and give the plan its name",
+        status=Exit.BAD_INPUT,
+    )
 
 
 def follow(here: Url, location: str | None, hops: int) -> Url:

@@ -120,6 +120,19 @@ def complaints(head: bytes, size: int) -> list[VmnetError]:
     ]
 
 
+def leading_elsewhere(head: bytes) -> list[VmnetError]:
+    """Return why a disk of the user's, which a guest may be writing to, does not stand alone.
+
+    QEMU opens whatever its header names: other files of the host, addresses of the network.
+    """
+    header = read(head)
+    if header is None:
+        return [bad_input("it is not a qcow2 disk of version 2 or 3", "write format: raw if it is")]
+    named = any(kind == _DATA_FILE_NAME for kind, _ in _extensions(header, head))
+    data = replace(header, incompatible=header.incompatible | (_DATA_FILE if named else 0))
+    return [*_foreign(replace(data, snapshots=0, snapshots_offset=0), head)]
+
+
 def _shape(header: Header) -> Iterator[VmnetError]:
     if header.cluster_bits not in _CLUSTER_BITS:
         yield bad_input(f"its clusters would be 2^{header.cluster_bits} bytes large", FETCH_AGAIN)

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from provisioner.errors import VmnetError, bad_input
 from provisioner.image.digest import Digest, digest
+from provisioner.plan.ip import is_address
 from provisioner.plan.scalars import quoted
 from provisioner.text import hides, one_line
 
@@ -14,6 +15,7 @@ _PINNED = re.compile(r"(?P<source>.*)@(?P<digest>(?:sha256|sha512):[^@/?]*)", re
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]+")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _NOT_CI = frozenset({"", "0", "false", "no", "off"})
 _FORMS = "write a name of the catalogue, file:./disk.qcow2, or https://host/disk.qcow2"
 
@@ -151,7 +153,8 @@ def address(text: str, *, plain: bool = False) -> Url:
     scheme = parts.scheme.lower()
     if scheme not in {"http", "https"}:
         raise bad_input(f"{name}: vmnet does not fetch by {quoted(scheme)}", _FORMS)
-    if not _HOST.fullmatch(parts.hostname or "") or port == 0 or "\\" in text or " " in text:
+    host = parts.hostname or ""
+    if not _HOST.fullmatch(host) or _is_odd(host) or port == 0 or "\\" in text or " " in text:
         raise bad_input(
             f"{name} is not a valid address",
             "write https://host/path; names in other letters than ASCII in their xn-- form",
@@ -162,10 +165,17 @@ def address(text: str, *, plain: bool = False) -> Url:
             "use https, or give the digest as well: SOURCE@sha256:HEX",
         )
     user, at, _ = parts.netloc.rpartition("@")
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    place = f"{user}{at}{host}" + (f":{port}" if port else "")
+    place = f"{user}{at}{f'[{host}]' if ':' in host else host}" + (f":{port}" if port else "")
     path = parts.path or "/"
     return Url(parts._replace(scheme=scheme, netloc=place, path=path, fragment="").geturl())
+
+
+def _is_odd(host: str) -> bool:
+    """Return whether a host ends like an IPv4 address and is none in the usual form.
+
+    2130706433, 0x7f.1 and 127.1 are this host to whoever resolves them (inet_aton(3)).
+    """
+    return bool(_NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2])) and not is_address(host)
 
 
 def shown(text: str) -> str:

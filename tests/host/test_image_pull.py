@@ -13,6 +13,7 @@ from provisioner.host.image import store
 from provisioner.host.system import paths
 from provisioner.host.system.plan_files import Fence
 from tests.host_tools.http_server import serving, whole
+from tests.host_tools.namespace import Namespace, ip
 
 MIB = 1 << 20
 pytestmark = pytest.mark.usefixtures("trusted")
@@ -78,8 +79,15 @@ def test_a_first_use_without_a_digest_tells_it_and_ci_refuses_it(
     assert "this is a CI job" in caught.value.what
 
 
-def test_a_plan_fetches_its_image_once_and_finds_it_again(home: Path) -> None:
-    with serving(whole(DISK)) as server:
+@pytest.fixture
+def private(namespace: Namespace) -> str:  # noqa: ARG001  (the test is in it)
+    """An address of a private network, where a plan may have its image from."""
+    ip("addr add 10.9.8.7/32 dev lo")
+    return "10.9.8.7"
+
+
+def test_a_plan_fetches_its_image_once_and_finds_it_again(home: Path, private: str) -> None:
+    with serving(whole(DISK), private) as server:
         url = server.url("/disk.img")
         unknown = image_pull.image(Fence(home), url, DIGEST, None)
         first = image_pull.image(Fence(home), url, DIGEST, lambda _: None)
@@ -91,8 +99,17 @@ def test_a_plan_fetches_its_image_once_and_finds_it_again(home: Path) -> None:
     assert (first.format, first.size, first.name) == ("raw", MIB, url)
 
 
-def test_what_is_secret_in_an_address_is_in_no_name_and_no_record() -> None:
+@pytest.mark.parametrize("host", [None, "localhost", "[::ffff:127.0.0.1]"])
+def test_a_plan_has_no_image_from_this_host(home: Path, host: str | None) -> None:
     with serving(whole(DISK)) as server:
+        with pytest.raises(VmnetError, match="leads to this host or its own link") as caught:
+            image_pull.image(Fence(home), server.url(host=host), DIGEST, lambda _: None)
+        assert server.connections == 0
+    assert caught.value.status is Exit.BAD_INPUT
+
+
+def test_what_is_secret_in_an_address_is_in_no_name_and_no_record(private: str) -> None:
+    with serving(whole(DISK), private) as server:
         url = server.url("/disk.img?token=s3cret").replace("https://", "https://me:s3cret@")
         found = image_pull.image(Fence(Path()), url, DIGEST, lambda _: None)
     (kept,) = store.every(paths.store())

@@ -76,6 +76,9 @@ def test_what_is_no_regular_file_is_no_kernel(tmp_path: Path, kind: str) -> None
     assert status is Exit.BAD_INPUT
 
 
+SECRET_DISK = bytes(446) + bytes([0x80, 0, 0, 0, 0x83, 0, 0, 0, 1, 0, 0, 0, 1]) + bytes(3)
+SECRET_DISK = SECRET_DISK.ljust(510, b"\0") + b"\x55\xaa" + bytes(1024)
+
 KINDS = {
     "kernel": "kernel: {}",
     "initrd": "kernel: k, initrd: {}",
@@ -94,7 +97,7 @@ def test_no_file_is_taken_from_outside_the_plans_folder(
     folder = tmp_path / "plan"
     folder.mkdir()
     secret = tmp_path / "secret"
-    secret.write_text("secret")
+    secret.write_bytes(SECRET_DISK)
     (folder / "k").write_text("kernel")
     (folder / "link").symlink_to(secret)
     (folder / "folder").symlink_to("..")

@@ -29,11 +29,19 @@ from urllib3.util import make_headers, parse_url
 
 from provisioner.errors import VmnetError
 from provisioner.host.download.limits import AttemptFailed, Limits, Pace, failed
-from provisioner.image.http import REDIRECTS, Scope, follow, may_meet, refused, scope
+from provisioner.image.http import (
+    LOCAL_NAMES,
+    REDIRECTS,
+    Scope,
+    follow,
+    may_meet,
+    near,
+    refused,
+    scope,
+)
 from provisioner.image.source import Url
 
 _CHUNK = 1 << 18
-_LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
 
 @dataclass(slots=True)
@@ -65,7 +73,7 @@ def get(url: Url, headers: Mapping[str, str], pace: Pace) -> Iterator[Reply]:
     The head is complete, the body has yet to come, undecoded. Raises AttemptFailed for everything
     that keeps vmnet from having a reply, redirects that lead astray among it.
     """
-    guard = _RedirectGuard()
+    guard = _RedirectGuard(near=pace.limits.near)
     here, hops = url, 0
     while True:
         login = url.login if here.origin == url.origin else ""
@@ -139,13 +147,16 @@ def _why(error: Exception, limits: Limits) -> tuple[str, bool]:
 class _RedirectGuard:
     """Refuses addresses that redirects have no business with; the first address decides."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, near: bool) -> None:
+        self._near = near
         self._first: Scope | None = None
 
     def check(self, url: Url, address: str) -> None:
         """Check an address that is connected to. Raises AttemptFailed, ValueError for a name."""
         here = scope(address)
         if self._first is None:
+            if not self._near and here >= Scope.LINK:
+                raise AttemptFailed(near(url))
             self._first = here
         elif not may_meet(self._first, here):
             what = f"is where a redirect led, and {address} is not a public address"
@@ -155,7 +166,7 @@ class _RedirectGuard:
         """Check what a proxy will be asked for; where a name leads, only the proxy knows."""
         host = url.host.rstrip(".")
         try:
-            self.check(url, "127.0.0.1" if host in _LOCAL_NAMES else host)
+            self.check(url, "127.0.0.1" if host in LOCAL_NAMES else host)
         except ValueError:
             self._first = self._first or Scope.PUBLIC
 

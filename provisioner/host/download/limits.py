@@ -15,7 +15,8 @@ _FIX = "try again later, or name another mirror"
 class Limits:
     """What a download may take at most: bytes, seconds, and connections that went on.
 
-    A server that sends less than `least_bytes` in `idle_s` seconds counts as silent.
+    A server that sends less than `least_bytes` in `idle_s` seconds counts as silent. Without `near`
+    the first address, too, may be neither this host's nor of its link (169.254.169.254).
     """
 
     max_bytes: int = 32 << 30
@@ -24,10 +25,14 @@ class Limits:
     least_bytes: int = 4096
     total_s: float = 4 * 3600
     tries: int = 20
+    near: bool = True
 
 
 SMALL: Final = Limits(max_bytes=1 << 20, idle_s=20, least_bytes=1, total_s=60)
 """For digest lists and signatures."""
+
+OF_PLAN: Final = Limits(near=False)
+"""For what a plan names: somebody else may have written it."""
 
 
 class AttemptFailed(Exception):  # noqa: N818  (not an error to show: another mirror may have it)

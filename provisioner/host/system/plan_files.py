@@ -17,19 +17,18 @@ _MAX_BYTES = 5 << 20
 def read(path: Path) -> str:
     """Return the text of a plan file.
 
-    Raises VmnetError when it is not there, not a regular file, larger than 5 MiB or not UTF-8.
+    Raises VmnetError when it is not there, not a regular file, larger than 5 MiB or not UTF-8, and
+    when its name is a link out of its folder: complaints would quote the lines of another file.
     """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise bad_input(
-                f"{path} is not a regular file", "give the path of a plan: vmnet up FILE"
-            )
-        if found.st_size > _MAX_BYTES:
-            raise bad_input(
-                f"{path} is larger than 5 MiB", "a plan is a page of text: is it this one?"
-            )
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        # A pipe that nobody writes to opens at once this way, and is refused.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _judge_plan(path, file)
+            data = Path(f"/proc/self/fd/{file}").read_bytes()
+        finally:
+            os.close(file)
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError as error:
         raise bad_input(
             f"there is no plan {path}",
@@ -47,6 +46,21 @@ def read(path: Path) -> str:
         raise bad_input(
             f"cannot read {path}: {error.strerror}", "fix its permissions or its path"
         ) from error
+
+
+def _judge_plan(path: Path, file: int) -> None:
+    """Raise VmnetError when what was opened is no plan's file, or lies elsewhere than its name."""
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode):
+        raise bad_input(f"{path} is not a regular file", "give the path of a plan: vmnet up FILE")
+    if found.st_size > _MAX_BYTES:
+        raise bad_input(f"{path} is larger than 5 MiB", "a plan is a page of text: is it this one?")
+    real = Path(f"/proc/self/fd/{file}").readlink()
+    if path.is_symlink() and not real.is_relative_to(path.parent.resolve()):
+        raise bad_input(
+            f"the plan {path} is a link that leads out of its folder",
+            f"if that is what you mean, name the file itself: {one_line(str(real))}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
