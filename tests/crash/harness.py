@@ -41,8 +41,8 @@ CALLS: Final = {
 KILLED: Final = "killed\n"
 STEP: Final = re.compile(r"\w+ (before|after) step ")
 """Begins the name of an event before or after a step of a plan."""
-LOOKS: Final = re.compile(r"netlink \d|/proc/sys/net|'(--terse|--check|-j)'")
-"""In the name of an event of a look at the host, or of a question to a LAN."""
+LOOKS: Final = re.compile(r"netlink \d|/proc/sys/net|'(--terse|--check|-j)'|os.ch(mod|own) ")
+"""In the name of an event of a look at the host, a question to a LAN, or rights made sure of."""
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _LEAST_NETLINK: Final = 40  # bytes: shorter ones only ask
 
