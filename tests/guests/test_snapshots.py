@@ -1,7 +1,10 @@
 """Guests put back to the moment of a snapshot: memory, disks, clocks, and who reaches whom."""
 
 import json
+import os
+import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -181,6 +184,30 @@ def two(lab: Lab) -> PlanUp:
     plan = brought_up(lab, TWO)
     plan.inside("a", "echo before > /tmp/word; echo before > /dev/vda; sync")
     return plan
+
+
+def test_what_was_to_be_written_when_vmnet_was_killed_is_given_up(two: PlanUp) -> None:
+    (path,) = Path("/run/vmnet", two.lab.name, "lib/qemu").glob("domain-*-b/monitor.sock")
+    read, write = os.pipe()
+    with socket.socket(socket.AF_UNIX) as monitor, os.fdopen(read, "rb") as memory:
+        # As libvirt does just before it has QEMU write: qemuMonitorMigrateToFd.
+        monitor.connect(str(path))
+        passed = {"execute": "getfd", "arguments": {"fdname": "migrate"}}
+        for command, fds in (({"execute": "qmp_capabilities"}, []), (passed, [write])):
+            socket.send_fds(monitor, [json.dumps(command).encode()], fds)
+        os.close(write)
+        said = b""
+        while said.count(b'"return"') < 2:
+            said += monitor.recv(1 << 16)
+        monitor.close()
+        draft = two.home / "snapshot" / ".s1.part"
+        draft.mkdir(parents=True)
+        (draft.parent / ".s1.own").touch()
+        two.up()
+        closed, _, _ = select.select([memory], [], [], 10)
+        assert closed
+        assert memory.read() == b""
+    assert not draft.exists()
 
 
 def test_whatever_is_killed_the_next_run_converges(two: PlanUp) -> None:

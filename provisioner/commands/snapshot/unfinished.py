@@ -43,5 +43,8 @@ def go_on(session: Session, but: Container[str] = ()) -> None:
         session.tell(f"resume {', '.join(restored)}: left by a restore that was killed")
         call(MACHINE.on_domains, memory.begin, restored)
     others = [n for n in names if n not in restored]
-    if was_saving and (resumed := call(MACHINE.on_domains, memory.resume, others)):
+    if not was_saving:
+        return
+    call(MACHINE.on_domains, memory.give_up, names)
+    if resumed := call(MACHINE.on_domains, memory.resume, others):
         session.tell(f"resumed {', '.join(resumed)}: left by a snapshot that was killed")

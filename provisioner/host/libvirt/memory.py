@@ -27,6 +27,8 @@ _ANNOUNCE: Final = (
     '{"execute": "announce-self", '
     '"arguments": {"initial": 20, "max": 300, "rounds": 4, "step": 60}}'
 )
+_DROP: Final = '{"execute": "closefd", "arguments": {"fdname": "migrate"}}'
+"""libvirt passes QEMU a descriptor of that name before it has it write (qemuMonitorMigrateToFd)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,20 @@ def save(domains: Domains, name: str, path: str) -> None:
             ET.SubElement(disks, "disk", {"name": target.get("dev", ""), "snapshot": "no"})
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
         dom.snapshotCreateXML(ET.tostring(snapshot, "unicode"), flags)
+
+
+def give_up(domains: Domains, names: Sequence[str]) -> None:
+    """Have QEMUs close the files that a killed run was about to have them write their memory to.
+
+    The program of libvirt's that writes them waits for that; otherwise it does until the guest's
+    end.
+    """
+    import libvirt
+    import libvirt_qemu
+
+    for name in names:
+        with suppress(libvirt.libvirtError):  # it has none, or has closed it
+            libvirt_qemu.qemuMonitorCommand(domains.lookup(name), _DROP, 0)
 
 
 def described(domains: Domains, path: str) -> Domain | None:
