@@ -9,6 +9,7 @@ from provisioner.errors import VmnetError, bad_input, collected, refuse
 from provisioner.host.image import in_use, micro, source_file, store, store_files
 from provisioner.host.image.copy import Progress
 from provisioner.host.image.store import Removable, StoredImage
+from provisioner.host.libvirt import privileges
 from provisioner.host.system import paths
 from provisioner.image import catalogue
 from provisioner.image import record as images
@@ -55,6 +56,7 @@ def add(file: Path, origin: Origin, tell: Tell, progress: Progress, *, shown: st
     where that is not its path.
     """
     images.require_name(origin.name)
+    privileges.require_own_folders(paths.state(), paths.store(), paths.cache())
     algorithm = origin.digest.algorithm if origin.digest else "sha256"
     before = {k.record.name: k.record.digest for k in store.every(paths.store())}
     with source_file.opened(file, algorithm, shown=shown) as given:
@@ -110,6 +112,7 @@ def build(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str] = ()
     """
     from provisioner.host.image.debian import recipe
 
+    privileges.require_own_folders(paths.cache())
     suites = recipe.suites()
     if name != "micro" and name not in {_OWN, *suites}:
         known = ", ".join(f'"{each}"' for each in ("micro", _OWN, *suites))

@@ -291,7 +291,7 @@ def begun(target: NameTarget | PlanTarget, run: CommandRun) -> Iterator[Any]:
     home, root = paths.home(target.name), paths.libvirt_root(target.name)
     if run.command.ends_guests:
         privileges.close_own_folders(home, root, paths.state(), paths.run())
-    privileges.require_own_folders(paths.state(), home, paths.run(), root)
+    privileges.require_own_folders(paths.state(), home, paths.run(), root, paths.cache())
     if run.command.starts_guests:
         plan_folders.refuse_foreign(home, target.name)
     lock = locks.held(

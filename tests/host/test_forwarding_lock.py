@@ -20,4 +20,5 @@ def test_a_plan_of_the_locks_name_does_not_wait_for_itself() -> None:
     lock = paths.lock_file(name)
     with locks.held(lock, f"up {name}", timeout_s=0, notify=pytest.fail), forwarding.alone():
         held = {file.name for file in paths.run().iterdir()}
-    assert held == {f"{name}.lock"}
+    assert held == {f"{name}.lock", ".claims"}
+    assert not paths.claims().exists()

@@ -72,7 +72,7 @@ def test_an_image_is_stored_read_only_under_its_digest_for_all_to_read(
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*")}
     assert modes == {
         content.name: 0o444,
-        "lock": 0o644,
+        "lock": 0o600,
         "names": 0o755,
         "debian-12.json": 0o644,
     }

@@ -1,8 +1,9 @@
 """How images are built: by one builder at a time, on the cache's disk, whole or not at all."""
 
-import fcntl
+import os
 import shutil
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,11 @@ from provisioner.errors import VmnetError
 from provisioner.host.image import built, packages
 from provisioner.host.image.built import BuiltImage
 from provisioner.host.image.packages import Package
-from provisioner.host.system import file_errors
+from provisioner.host.system import file_errors, locks
 
 _MIB = 1 << 20
 _NEARLY_NOTHING_MIB = 8
+_BUILD_S = 3600.0  # that another build may take
 
 
 @dataclass
@@ -96,13 +98,12 @@ class ImageBuilder(ABC):
                 if not made.is_dir():
                     made.mkdir(parents=True, exist_ok=True)
                     made.chmod(0o755)  # QEMU, another user, must come through
-            with (self._images / f"build-{self.name}.lock").open("ab") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    self.tell(f"waiting for another vmnet that builds {self.what}")
-                    fcntl.flock(lock, fcntl.LOCK_EX)
+            lock = locks.private(self._images / f"build-{self.name}.lock")
+            try:
+                self._await_others(lock)
                 yield
+            finally:
+                os.close(lock)
         except OSError as error:
             where = error.filename or self.cache
             if error.errno in file_errors.FULL:
@@ -111,6 +112,16 @@ class ImageBuilder(ABC):
                 f"cannot write the cache: {where}: {error.strerror}",
                 fix=f"make {self.cache} writable for you, or name another cache folder",
             ) from error
+
+    def _await_others(self, lock: int) -> None:
+        if locks.lock_until(lock, 0):
+            return
+        self.tell(f"waiting for another vmnet that builds {self.what}")
+        if not locks.lock_until(lock, time.monotonic() + _BUILD_S):
+            raise VmnetError(
+                f"another vmnet still builds {self.what} after {_BUILD_S / 60:g} minutes",
+                fix="end it, then run the command again",
+            )
 
     @contextmanager
     def _work_folder(self) -> Iterator[Path]:

@@ -54,16 +54,14 @@ def held(store: Path, tell: Tell, *, alone: bool = False) -> Iterator[None]:
     """Hold the store: together with others so that nothing goes, or alone to take things away.
 
     An `up` holds it from choosing an image until its disks name the image. A store that is not
-    there has nothing that could go. Raises VmnetError when others still hold it after 30 s.
+    there has nothing that could go. Nobody but its owner can hold the lock. Raises VmnetError when
+    others still hold it after 30 s.
     """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-    if os.access(store, os.W_OK):
-        flags |= os.O_CREAT
-    try:
-        handle = os.open(store / _LOCK, flags, 0o644)
-    except FileNotFoundError:
+    if not os.access(store, os.W_OK):  # not there, or somebody else's: it is not locked by us
         yield
         return
+    try:
+        handle = locks.private(store / _LOCK)
     except OSError as error:
         raise VmnetError(
             f"cannot use the image store {store}: {error.strerror}",

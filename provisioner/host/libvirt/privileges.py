@@ -54,21 +54,55 @@ def require_for_devices() -> None:
 
 
 def require_own_folders(*folders: Path) -> None:
-    """Raise VmnetError when others could put files or links into a folder of vmnet's."""
+    """Raise VmnetError when others could put files or links into a folder of vmnet's.
+
+    Nor may they exchange it: in those above it they must not write, or only to what is their own.
+    """
     for folder in folders:
         try:
             found = folder.lstat()
         except FileNotFoundError:
+            _require_own_parents(folder)
             continue  # it will be made, as ours
         if not stat.S_ISDIR(found.st_mode):
             raise _no_folder(folder)
-        ours = stat.S_ISDIR(found.st_mode) and found.st_uid in {0, os.geteuid()}
-        if not ours or found.st_mode & stat.S_IWOTH:
+        shared = found.st_mode & stat.S_IWGRP and found.st_gid not in {0, os.getegid()}
+        if found.st_uid not in {0, os.geteuid()} or found.st_mode & stat.S_IWOTH or shared:
             raise VmnetError(
                 f"others than you could change what is in {folder} ({stat.filemode(found.st_mode)},"
                 f" owner {found.st_uid})",
-                fix=f"see who did that, then: chown {os.geteuid()} {folder}; chmod o-w {folder}",
+                fix=f"see who did that, then: chown {os.geteuid()} {folder}; chmod "
+                f"{'g' if shared else ''}o-w {folder}",
             )
+        _require_own_parents(folder)
+
+
+def _require_own_parents(folder: Path) -> None:
+    for parent in folder.absolute().parents:
+        try:
+            found = parent.stat()
+        except OSError:
+            continue  # it will be made, or cannot be gone through
+        theirs = found.st_uid not in {0, os.geteuid()} and not _is_unmapped(found.st_uid)
+        loose = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+        if theirs or loose:
+            raise VmnetError(
+                f"others than you could exchange {folder}: {parent} is {_whose(found, theirs)}",
+                fix="set VMNET_STATE_DIR, VMNET_RUN_DIR and VMNET_CACHE_DIR to places of your own"
+                + ("" if theirs else f", or: chmod o-w {parent}"),
+            )
+
+
+def _whose(found: os.stat_result, theirs: object) -> str:
+    return f"of user {found.st_uid}" if theirs else f"for all to write ({found.st_mode & 0o7777:o})"
+
+
+def _is_unmapped(uid: int) -> bool:
+    """Return whether a number stands for users whom this user namespace does not know."""
+    outside = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    if outside == ["0", "0", str((1 << 32) - 1)]:
+        return False
+    return uid == int(Path("/proc/sys/kernel/overflowuid").read_text(encoding="ascii"))
 
 
 def close_own_folders(home: Path, root: Path, *above: Path) -> None:

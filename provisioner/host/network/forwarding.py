@@ -4,7 +4,6 @@
 vmnet's own tables (network/nft_ruleset.py), which go when the namespace goes; no file can be stale.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import Final
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.netlink import links
-from provisioner.host.system import locks
+from provisioner.host.system import locks, paths
 from provisioner.network.facts import Link
 from provisioner.network.standalone import device
 
 _SWITCHES: Final = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
 _IPV6: Final = 6
-_PATIENCE_S: Final = 30
+_PATIENCE_S: Final = 30.0
 _NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 _FROM_ROUTER = 0x00010000 | 0x00040000
 """RTF_DEFAULT and RTF_ADDRCONF (linux/ipv6_route.h): a default route that the kernel itself has
@@ -32,15 +31,12 @@ _ALWAYS: Final = "2"  # accept_ra: even while forwarding (ip-sysctl.rst)
 def alone() -> Iterator[None]:
     """Keep other plans from switching forwarding in this namespace meanwhile.
 
-    The namespace itself is locked: a vmnet that is killed leaves no file behind, and no plan can
-    have the name of one. Raises VmnetError when another plan does not end in time.
+    The lock lies among the claims of plans, where no plan has its name; `down` takes away what a
+    killed vmnet leaves of it. The namespace itself anybody in it could lock. Raises VmnetError when
+    another plan does not end in time.
     """
-    with _NAMESPACE.open("rb") as namespace:
-        if not locks.lock_until(namespace, time.monotonic() + _PATIENCE_S):
-            raise VmnetError(
-                f"another plan has been switching forwarding here for {_PATIENCE_S} s",
-                fix="wait for its vmnet command or end it, then run the command again",
-            )
+    lock = paths.claims() / f".lock-forwarding-{_NAMESPACE.stat().st_ino}"
+    with locks.held(lock, "up", timeout_s=_PATIENCE_S, notify=lambda _: None):
         yield
 
 

@@ -23,10 +23,6 @@ _LOCK_S: Final = 30.0
 _MOST_BYTES: Final = 1 << 20
 
 
-def _folder() -> Path:
-    return paths.run() / ".claims"  # no plan's name begins with a dot
-
-
 @contextmanager
 def held(
     plan: str, claims: Collection[Reservation], say: Callable[[str], None]
@@ -39,8 +35,8 @@ def held(
     if not claims:
         yield {}
         return
-    path = _folder() / plan
-    with locks.held(_folder() / ".lock", f"up {plan}", timeout_s=_LOCK_S, notify=say):
+    path = paths.claims() / plan
+    with locks.held(paths.claims() / ".lock", f"up {plan}", timeout_s=_LOCK_S, notify=say):
         here = _namespace()
         others = dict(_others(plan))
         taken = {claim: others[here, claim] for claim in claims if (here, claim) in others}
@@ -56,19 +52,19 @@ def held(
 def forget(plan: str) -> None:
     """Remove the claims of a plan whose lock is held: nobody else has made them.
 
-    With them goes the lock over all claims, if a command that held it was killed.
+    With them go the lock over all claims and that on forwarding (host/network/forwarding.py), if a
+    command that held one was killed.
     """
     with suppress(FileNotFoundError):
-        (_folder() / plan).unlink()
-    lock = _folder() / ".lock"
-    if lock.exists():
+        (paths.claims() / plan).unlink()
+    for lock in sorted(paths.claims().glob(".lock*")):
         with (
-            suppress(VmnetError),  # another command is at the claims, and removes it
+            suppress(VmnetError),  # another command holds it, and removes it
             locks.held(lock, f"down {plan}", timeout_s=0, notify=lambda _: None),
         ):
             pass
     with suppress(OSError):  # another plan's claims are in it
-        _folder().rmdir()
+        paths.claims().rmdir()
 
 
 def _namespace() -> int:
@@ -91,7 +87,7 @@ def _written(path: Path, plan: str, here: int, claims: Collection[Reservation]) 
 
 def _others(plan: str) -> Iterator[tuple[tuple[int, Reservation], str]]:
     """Return what other plans have claimed, in any network namespace, and who they are."""
-    for path in sorted(_folder().iterdir()):
+    for path in sorted(paths.claims().iterdir()):
         if path.name.startswith(".") or path.name == plan:
             continue
         try:

@@ -14,6 +14,9 @@ from provisioner.host.system import file_errors, paths
 from provisioner.text import one_line
 
 _POLL_S = 0.1
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+# Whoever can open a lock's file, if only to read it, can hold the lock for ever (flock(2)).
+_FOR_US = 0o600
 
 
 @contextmanager
@@ -50,7 +53,7 @@ def _acquired(path: Path, timeout_s: float, notify: Callable[[str], None]) -> It
     notified = False
     while True:
         try:
-            file = path.open("a+", encoding="utf-8")
+            file = os.fdopen(os.open(path, _FLAGS, _FOR_US), "a+", encoding="utf-8")
         except FileNotFoundError:
             paths.make(path.parent)
             continue
@@ -71,6 +74,20 @@ def _acquired(path: Path, timeout_s: float, notify: Callable[[str], None]) -> It
                     f"{holder} has not ended after {timeout_s:g} s",
                     fix="wait for it or end it, then run the command again",
                 )
+
+
+def private(path: Path) -> int:
+    """Open the file of a lock that stays, as one that nobody else can open; return its descriptor.
+
+    An older vmnet has left one that others can read, and hold: it is made anew. Raises OSError.
+    """
+    while True:
+        file = os.open(path, _FLAGS, _FOR_US)
+        found = os.fstat(file)
+        if found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+            return file
+        os.close(file)
+        path.unlink(missing_ok=True)
 
 
 def lock_until(file: IO[str] | IO[bytes] | int, end: float, how: int = fcntl.LOCK_EX) -> bool:

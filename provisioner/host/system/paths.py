@@ -75,6 +75,11 @@ def run() -> Path:
     return Path(own, "vm")  # short: see _MAX_ROOT
 
 
+def claims() -> Path:
+    """Return where running commands keep what they have claimed; no plan can have its name."""
+    return run() / ".claims"
+
+
 def shared_cache() -> Path:
     """Where root keeps what everybody may use."""
     return Path("/var/cache/vmnet")
