@@ -35,6 +35,7 @@ from provisioner.host.network import (
     vlan,
 )
 from provisioner.host.probe import ingress_injector
+from provisioner.host.storage import disks
 from provisioner.host.storage.copies import CopyDriver
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.storage.files import DraftDriver
@@ -126,6 +127,8 @@ class Drivers:
         }
 
     def _create(self, resource: Resource) -> None:
+        if isinstance(resource, Domain):
+            disks.prove(resource)
         try:
             self.makers[type(resource)].create(resource)
         except FileExistsError as error:

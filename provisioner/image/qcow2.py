@@ -133,6 +133,24 @@ def leading_elsewhere(head: bytes) -> list[VmnetError]:
     return [*_foreign(replace(data, snapshots=0, snapshots_offset=0), head)]
 
 
+def unfit(head: bytes, below: str) -> str:
+    """Return why a file cannot be a disk that vmnet has made over the file `below`, "" when it can.
+
+    Whoever has written to it as a guest's QEMU may have written a header, too.
+    """
+    header = read(head)
+    kinds = {kind for kind, _ in _extensions(header, head)} if header else set()
+    if header is None:
+        return "it is no qcow2 any more"
+    if header.incompatible & _DATA_FILE or _DATA_FILE_NAME in kinds:
+        return "its data would lie in another file"
+    if header.crypt_method or _ENCRYPTION in kinds:
+        return "it says that it is encrypted"
+    if (named := backing(head)) != below:
+        return f'it lies over "{one_line(named, 120)}", not over "{one_line(below, 120)}"'
+    return ""
+
+
 def _shape(header: Header) -> Iterator[VmnetError]:
     if header.cluster_bits not in _CLUSTER_BITS:
         yield bad_input(f"its clusters would be 2^{header.cluster_bits} bytes large", FETCH_AGAIN)

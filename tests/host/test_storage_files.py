@@ -4,17 +4,23 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from provisioner import naming
 from provisioner.errors import Exit, VmnetError
-from provisioner.guest.domain import FileCopy, Overlay
+from provisioner.guest.domain import DomainDisk, FileCopy, Overlay
+from provisioner.guest.user import DEFAULT
+from provisioner.host.storage import disks
 from provisioner.host.storage.copies import CopyDriver
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.storage.files import DraftDriver
 from provisioner.host.system import paths, plan_folders
 from provisioner.reconcile.resources import Look
+from tests.builders.domain import WEB
 
 MIB = 1 << 20
 NOBODY = (65534, 65534)
@@ -72,18 +78,89 @@ def test_an_empty_disk_lies_over_nothing(home: Path) -> None:
     assert observe() == [disk]
 
 
-def test_disks_and_copies_are_roots_until_their_guest_is_started(
+def test_disks_are_their_users_and_copies_roots_until_their_guest_is_started(
     home: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "kernel").write_bytes(b"kernel")
     (tmp_path / "kernel").chmod(0o644)
     disk = Overlay(str(home / "disk" / "web.qcow2"), MIB)
     copy = FileCopy(str(home / "boot" / "kernel-ab"), str(tmp_path / "kernel"))
-    for file in (disk, copy):
+    for file, uid in ((disk, naming.guest_uid("", "", DEFAULT)), (copy, os.geteuid())):
         create(file)
         found = Path(file.path).stat()
-        assert (oct(found.st_mode & 0o7777), found.st_uid) == ("0o600", os.geteuid())
+        assert (oct(found.st_mode & 0o7777), found.st_uid) == ("0o600", uid)
     assert Path(copy.path).read_bytes() == b"kernel"
+
+
+def data_file(disk: Path) -> None:
+    """Do what a QEMU that a guest has taken over can do: name a file for the disk's data."""
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file=secret", "o.qcow2", "1M"]
+    subprocess.run(argv, cwd=disk.parent, check=True)
+    disk.write_bytes((disk.parent / "o.qcow2").read_bytes())
+
+
+def backing(disk: Path) -> None:
+    argv = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", "secret", str(disk)]
+    subprocess.run(argv, cwd=disk.parent, check=True)
+
+
+def nothing(disk: Path) -> None:
+    disk.write_bytes(b"secret" * 999)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (data_file, "its data would lie in another file"),
+        (backing, 'it lies over "secret", not over ""'),
+        (nothing, "it is no qcow2 any more"),
+    ],
+)
+def test_a_disk_whose_header_a_guest_has_written_is_neither_resized_nor_started_with(
+    home: Path, change: Callable[[Path], None], said: str
+) -> None:
+    disk = Overlay(str(home / "disk" / "web.qcow2"), MIB, plan="lab", vm="web")
+    create(disk)
+    path = Path(disk.path)
+    secret = path.with_name("secret")
+    change(path)
+    secret.write_bytes(b"root's")
+    guest = replace(WEB, home=str(home), disks=(DomainDisk(disk.path, "qcow2"),))
+    with pytest.raises(VmnetError, match="is not as vmnet has made it: ") as caught:
+        disks.prove(guest)
+    assert caught.value.what.endswith(said)
+    if change is not backing:
+        with pytest.raises(VmnetError, match="is not as vmnet has made it: "):
+            disks._grow(replace(disk, size=2 * MIB), disk)
+    assert secret.read_bytes() == b"root's"
+
+
+def test_a_disk_over_what_is_no_image_is_not_started_with(home: Path, tmp_path: Path) -> None:
+    disk = Overlay(str(home / "disk" / "web.qcow2"), 4 * MIB, str(image(tmp_path)), "qcow2")
+    create(disk)
+    over = DomainDisk(disk.path, "qcow2", disk.backing, "qcow2")
+    with pytest.raises(VmnetError, match="which is no image"):
+        disks.prove(replace(WEB, home=str(home), disks=(over,)))
+
+
+def test_qemu_img_is_run_as_the_disks_user(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = home.parent / "seen"
+    seen.mkdir(mode=0o777)
+    seen.chmod(0o777)
+    tools = home.parent / "bin"
+    tools.mkdir()
+    (tools / "qemu-img").write_text(f"#!/bin/sh\ncat /proc/self/status > {seen}/$1\n")
+    for path in (tools, tools / "qemu-img", home.parent, *home.parents[1:-2]):
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    disk = Overlay(str(home / "disk" / "web.qcow2"), MIB, plan="lab", vm="web")
+    create(disk)
+    status = (seen / "create").read_text()
+    uid = naming.guest_uid("lab", "web", DEFAULT)
+    assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n" in status
+    assert "CapEff:\t0000000000000000\n" in status
+    assert "NoNewPrivs:\t1\n" in status
+    assert "Groups:\t \n" in status
 
 
 @pytest.mark.parametrize("now", ["another kernel", "", "link", "pipe"])

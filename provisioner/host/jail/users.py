@@ -105,6 +105,20 @@ def shared() -> Owner:
     return uid, _gid_of_kvm() or gid
 
 
+def owner_of(plan: str, vm: str) -> Owner:
+    """Return the user and the group of a VM whose QEMU is not under KVM, as it is started now."""
+    found = available()
+    return found.of(plan, vm, "") if found else shared()
+
+
+def without_rights(owner: Owner) -> list[str]:
+    """Return what stands before a command line that is to be run as a user, without any rights."""
+    if os.geteuid():
+        return []
+    ids = [f"--reuid={owner[0]}", f"--regid={owner[1]}", "--clear-groups"]
+    return ["setpriv", *ids, "--no-new-privs", "--"]
+
+
 def prober() -> Owner:
     """Return whom libvirt asks QEMU as what it can do: where guests have their own, none of them.
 

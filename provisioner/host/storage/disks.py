@@ -1,12 +1,17 @@
 """Guests' disks: qcow2 files laid over an image, or empty."""
 
+import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from provisioner.guest.domain import Overlay
+from provisioner.errors import Exit, VmnetError
+from provisioner.guest.domain import Domain, Overlay
+from provisioner.host.jail import users
 from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.storage.files import FileDriver, write_whole
 from provisioner.host.system import paths, plan_folders, programs
@@ -42,12 +47,15 @@ class DiskDriver(FileDriver[Overlay]):
         The format of the image is given, so that nothing is guessed from what a guest wrote.
         """
         path = Path(file.path)
-        below = ("-F", file.backing_format, "-b", file.backing) if file.backing else ()
+        # -u: the image itself is not opened.
+        below = ("-u", "-F", file.backing_format, "-b", file.backing) if file.backing else ()
         fix = f"free some space or fix the permissions under {path.parent}"
-        write_whole(
-            path,
-            lambda draft: _qemu_img("create", *below, str(draft), str(file.size), fix=fix),
-        )
+
+        def fill(draft: Path) -> None:
+            with _opened(draft, file) as (name, run):
+                run("create", "-q", "-f", "qcow2", *below, name, str(file.size), fix=fix)
+
+        write_whole(path, fill)
 
     def delete(self, file: Overlay) -> None:
         """Delete a disk; one that is to be kept stays if a guest has written to it meanwhile."""
@@ -64,12 +72,76 @@ class DiskDriver(FileDriver[Overlay]):
         if self.libvirt and (user := self.libvirt.user_of(file.path)):
             self.libvirt.domains.resize(user, file.path, file.size)
         else:
-            _qemu_img("resize", file.path, str(file.size), fix="give its guest back its old size")
+            _grow(file, have)
 
 
-def _qemu_img(command: str, *words: str, fix: str) -> None:
-    argv = ["qemu-img", command, "-q", "-f", "qcow2", *words]
-    programs.run(argv, timeout_s=_DEADLINE_S, fix=fix)
+def prove(domain: Domain) -> None:
+    """Prove that a guest's disks are as vmnet has made them, before QEMU opens them.
+
+    Raises VmnetError when a header names other files than the plan.
+    """
+    known = (paths.store(), paths.shared_store(), paths.cache(), paths.shared_cache())
+    for disk in domain.disks:
+        path = Path(disk.path)
+        if domain.home and path.is_relative_to(domain.home):
+            below = Path(disk.backing)
+            if disk.backing and not any(below.is_relative_to(place) for place in known):
+                raise _changed(path, f"it lies over {one_line(disk.backing)}, which is no image")
+            with path.open("rb") as file:
+                _prove(path, file.fileno(), disk.backing)
+
+
+def _grow(file: Overlay, have: Overlay) -> None:
+    path = Path(file.path)
+    with _opened(path, file) as (name, run):
+        # Nothing that the header names is opened: it was the guest's QEMU to write.
+        _prove(path, int(name.rpartition("/")[2]), have.backing)
+        disk = {"driver": "file", "filename": name}
+        alone = json.dumps({"driver": "qcow2", "file": disk, "backing": None})
+        fix = "give its guest back its old size"
+        run("resize", "-q", f"json:{alone}", str(file.size), fix=fix)
+
+
+def _prove(path: Path, file: int, below: str) -> None:
+    if trouble := qcow2.unfit(os.pread(file, HEAD, 0), below):
+        raise _changed(path, trouble)
+
+
+def _changed(path: Path, trouble: str) -> VmnetError:
+    return VmnetError(
+        f"{path} is not as vmnet has made it: {trouble}",
+        fix="its guest's QEMU has written that: look at it without QEMU, and begin anew without "
+        "it: vmnet down --disks",
+        status=Exit.CONFLICT,
+    )
+
+
+@contextmanager
+def _opened(path: Path, file: Overlay) -> Iterator[tuple[str, "_QemuImg"]]:
+    """Open a disk; give its name for qemu-img, and qemu-img as the disk's user, without rights.
+
+    What is opened is what qemu-img gets, whatever the name comes to mean.
+    """
+    opened = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(opened)
+        owner = (found.st_uid, found.st_gid)
+        if not os.geteuid() and not found.st_uid:
+            owner = users.owner_of(file.plan, file.vm)
+            os.fchown(opened, *owner)
+
+        def run(*words: str, fix: str) -> None:
+            argv = [*users.without_rights(owner), "qemu-img", *words]
+            programs.run(argv, timeout_s=_DEADLINE_S, fix=fix, files=[opened], cwd=Path("/"))
+
+        yield f"/proc/self/fd/{opened}", run
+    finally:
+        os.close(opened)
+
+
+class _QemuImg(Protocol):
+    def __call__(self, *words: str, fix: str) -> None:
+        """Run a command of qemu-img."""
 
 
 def read(path: Path) -> Overlay:

@@ -47,13 +47,14 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
     input: str | None = None,  # noqa: A002  (subprocess's own word)
     check: bool = True,
     fix: str | None = None,
+    files: Sequence[int] = (),
 ) -> Finished:
     """Run a program to its end, its messages in English.
 
-    `env` is laid over our own environment. `check=False` hands every exit status back. Raises
-    VmnetError when the program is missing, when it is not done after `timeout_s` seconds (fewer
-    when the request that it is a part of ends before), or, with `check`, when it fails; `fix`
-    replaces the stock advice of that last case.
+    `files` are descriptors that it gets, by their numbers; `env` is laid over our own environment.
+    `check=False` hands every exit status back. Raises VmnetError when the program is missing, when
+    it is not done after `timeout_s` seconds (fewer when the request that it is a part of ends
+    before), or, with `check`, when it fails; `fix` replaces the stock advice of that last case.
     """
     timeout_s = deadline.left_s(timeout_s)
     program = shutil.which(argv[0])
@@ -72,6 +73,7 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
             encoding="utf-8",
             errors="replace",
             process_group=0,
+            pass_fds=files,
         )
     except OSError as error:
         raise not_started(program, error) from error
