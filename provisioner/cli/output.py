@@ -122,6 +122,7 @@ def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
         print_rows([("VM", "state", "pid", "addresses", "taps"), *map(_row, report.vms)])
     if guests := [(vm.name, *agent_info.cells(vm.guest)) for vm in report.vms if vm.guest]:
         print_rows([("VM", *_GUEST_TITLES), *guests])
+    _walls(report)
     _lines(terminal.check(report, _width(), every=every))
     for failure in report.failed:
         errors(report.command, [failure.error], failure.error.status, json=False)
@@ -135,6 +136,12 @@ def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
         typed(text)
     took = f" in {report.seconds:.1f} s" if report.seconds else ""
     typed(f"{report.plan}: {summary}{took}")
+
+
+def _walls(report: "Report") -> None:
+    for vm in report.vms:
+        if vm.walls:
+            typed(f"walls of {vm.name}: {vm.walls}")
 
 
 def _kept(report: "Report") -> None:

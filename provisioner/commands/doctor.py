@@ -1,6 +1,7 @@
 """vmnet doctor: looks at everything that can be wrong before `up`, side by side."""
 
 import getpass
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from provisioner.doctor.findings import Item, Severity
 from provisioner.host import room
 from provisioner.host.doctor import host as doctor
 from provisioner.host.doctor import network as nics
-from provisioner.host.jail import users
+from provisioner.host.jail import settings, users, walls
 from provisioner.host.libvirt import privileges, trial
 from provisioner.host.storage import firmware
 from provisioner.host.system import accounts, programs
@@ -44,6 +45,7 @@ def look(worker: Worker, tell: Tell, uplink: str = "") -> list[Item]:
             doctorkernel.kvm(kvm.result(), kernel.container),
             host.qemu(version, trouble, _runs_as()),
             host.libvirt(libvirt.result()),
+            *_walls(),
             *host.tools(programs.is_installed, uefi=firmware.loader() is not None),
         ]
     return found
@@ -54,7 +56,14 @@ def _runs_as() -> str:
     found = users.available()
     if found is None:
         return f"the user {accounts.name_of(users.shared()[0])}, all of them"
-    return f"a user of its own each, of {found.uids[0]}-{found.uids[-1]}"
+    return "a user of its own each"
+
+
+def _walls() -> "Iterator[Item]":
+    found = users.available()
+    of = f"{found.uids[0]}-{found.uids[-1]}" if found else ""
+    alone = "vmnet is not root" if os.geteuid() else f"{settings.place()}, or too few users here"
+    return host.walls(of, alone, walls.module(), "the embedded libvirt makes none")
 
 
 def _around(facts: "Facts", held: frozenset[str], uplink: str) -> "Iterator[Item]":

@@ -14,7 +14,8 @@ from provisioner.commands.up import reported
 from provisioner.errors import VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.boot import New
-from provisioner.host.jail import users
+from provisioner.guest.walls import Walls, judged
+from provisioner.host.jail import users, walls
 from provisioner.host.machine import MACHINE
 from provisioner.host.network import impairment, nftables
 from provisioner.host.storage import firmware
@@ -63,7 +64,19 @@ def _with_guests(session: HostSession, report: Report) -> Report:
         if vm.pid and vm.state != _RUNS
     }
     guests = silent | {vm: _guest(call, end) for vm, call in calls.items()}
-    return replace(report, vms=tuple(replace(vm, guest=guests.get(vm.name)) for vm in report.vms))
+    own = {domain.vm: domain.uid for domain in session.domains}
+    return replace(
+        report,
+        vms=tuple(
+            replace(vm, guest=guests.get(vm.name), walls=_walls(vm.pid, own.get(vm.name, 0)))
+            for vm in report.vms
+        ),
+    )
+
+
+def _walls(pid: int, user: int) -> Walls | None:
+    found = walls.seen(pid) if pid else None
+    return judged(found, user) if found else None
 
 
 def _guest(call: Call[GuestInfo], end: float) -> GuestInfo:

@@ -51,6 +51,36 @@ def qemu(version: str, trouble: str, user: str) -> Item:
     return first("virtualisation", good, (trouble, trouble, Severity.BAD, fix))
 
 
+def walls(users: str, alone: str, label: str, groups: str) -> Iterator[Item]:
+    """Say which walls stand between guests, and between them and the host.
+
+    `users` are those that guests have one each of, or `alone` says why they share one; `label` is
+    the security module that confines QEMU, `groups` why a cgroup of their own is not made.
+    """
+    area = "walls"
+    if users:
+        yield Item(area, f"each guest's QEMU runs as a user of its own, of {users}")
+    else:
+        what = f"all guests' QEMUs run as one user: {alone}; they can reach each other's files"
+        yield Item(area, what, Severity.NOTE, "see docs/guest-users.md")
+    yield Item(
+        area,
+        "QEMU has no capabilities, no new privileges, seccomp; no core dumps, limited processes",
+    )
+    if label:
+        yield Item(
+            area, f"{label}: a libvirt daemon confines QEMU by it, the embedded one does not"
+        )
+    else:
+        what = "no AppArmor or SELinux: users are the wall between QEMU and the host's files"
+        yield Item(area, what, Severity.NOTE, "boot with one, and run a libvirt daemon")
+    if groups:
+        what = f"no cgroup of a guest's own: {groups}; QEMU's own memory is not limited"
+        yield Item(
+            area, what, Severity.NOTE, "run a libvirt daemon, which makes one for each guest"
+        )
+
+
 def tools(is_there: Callable[[str], object], *, uefi: bool) -> Iterator[Item]:
     """Check the programs that only some plans need; `uefi`: OVMF is on the host."""
     missing = [

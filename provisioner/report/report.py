@@ -7,6 +7,7 @@ from provisioner.check import isolation
 from provisioner.check.result import Finding, Result
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
+from provisioner.guest.walls import Walls
 from provisioner.image.listing import size
 from provisioner.json_document import json_document
 from provisioner.network.facts import Chosen
@@ -24,6 +25,7 @@ class VmStatus:
     addresses: tuple[str, ...] = ()
     taps: tuple[str, ...] = ()  # /dev/tap<ifindex>
     guest: GuestInfo | None = None  # its own report, when it was asked for one
+    walls: Walls | None = None  # that its QEMU stands behind, when they were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,9 @@ def _vm(vm: VmStatus) -> dict[str, object]:
         "addresses": list(vm.addresses),
         "taps": list(vm.taps),
     }
-    return entry | ({"guest": vm.guest.as_json} if vm.guest else {})
+    walls = {"has": list(vm.walls.has), "lacks": list(vm.walls.lacks)} if vm.walls else None
+    entry |= {"guest": vm.guest.as_json} if vm.guest else {}
+    return entry | ({"walls": walls} if walls else {})
 
 
 def _disk(disk: KeptDisk) -> dict[str, object]:

@@ -24,6 +24,10 @@ stdio_handler = "file"
 security_driver = "none"
 cgroup_controllers = []
 namespaces = []
+seccomp_sandbox = 1
+max_core = 0
+max_files = {files}
+max_processes = {processes}
 user = "+{user}"
 group = "+{group}"
 dynamic_ownership = 0
@@ -35,7 +39,15 @@ remember_owner = 0
 _OWN_CONF = """\
 stdio_handler = "file"
 security_driver = "none"
+seccomp_sandbox = 1
+max_core = 0
 """
+
+# A guest of many queues and disks has some hundred files. QEMU makes up to 64 threads for each
+# disk; where all guests are one user, its limit is that of all together.
+_MOST_FILES = 8192
+_MOST_THREADS = 2048
+_MOST_OF_ALL = 32768
 
 
 def has_vms(plan: str) -> bool:
@@ -83,7 +95,10 @@ def prepare_root(plan: str) -> Path:
         root.chmod(0o755)
         if not (root / "cache").is_symlink():
             (root / "cache").symlink_to(shared)
-        conf = _OWN_CONF if os.geteuid() else _QEMU_CONF.format(user=user, group=group)
+        most = _MOST_THREADS if users.available() else _MOST_OF_ALL
+        conf = _OWN_CONF
+        if not os.geteuid():
+            conf = _QEMU_CONF.format(user=user, group=group, files=_MOST_FILES, processes=most)
         _write_once(root / "etc" / "qemu.conf", conf)
         take_back_folders(plan)
     except OSError as error:
