@@ -58,6 +58,10 @@ test-release: ## run them on another release of Debian, in a root of its own (RE
 test-nested: setup-tests ## reboot a guest that is a host of vmnet's, and see its guests come back
 	@tools/as-root.sh .venv/bin/python -m tests.nested
 
+.PHONY: test-walls
+test-walls: setup-tests ## play a QEMU that its guest has taken over, with the walls and without them
+	@tools/as-root.sh .venv/bin/python -m tests.walls
+
 .PHONY: mutate
 mutate: setup-tests ## change the code that decides, and count what its unit tests notice (ARGS="check plan/rules")
 	@tools/mutate.sh $(ARGS)

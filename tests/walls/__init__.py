@@ -1,0 +1,1 @@
+"""What a QEMU that its guest has taken over can do to others."""
