@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from provisioner.commands import defaults, plan_files
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget, Tell
 from provisioner.errors import VmnetError, bad_input, collected, refuse
-from provisioner.guest import user
 from provisioner.guest.boot import New
 from provisioner.guest.domain import Domain, Overlay
-from provisioner.guest.user import GuestUsers
+from provisioner.guest.jail import user
+from provisioner.guest.jail.user import GuestUsers
 from provisioner.guest.xml import render
 from provisioner.host.jail import users
 from provisioner.host.libvirt import privileges

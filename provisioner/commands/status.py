@@ -14,7 +14,7 @@ from provisioner.commands.up import reported
 from provisioner.errors import VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.boot import New
-from provisioner.guest.walls import Walls, judged
+from provisioner.guest.jail.walls import Walls, judged
 from provisioner.host.jail import users, walls
 from provisioner.host.machine import MACHINE
 from provisioner.host.network import impairment, nftables

@@ -13,7 +13,7 @@ from provisioner.guest.domain import (
     Image,
     Overlay,
 )
-from provisioner.guest.user import GuestUsers
+from provisioner.guest.jail.user import GuestUsers
 from provisioner.guest.userdata import Texts
 from provisioner.network.facts import Chosen
 

@@ -7,7 +7,7 @@ from provisioner.check import isolation
 from provisioner.check.result import Finding, Result
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
-from provisioner.guest.walls import Walls
+from provisioner.guest.jail.walls import Walls
 from provisioner.image.listing import size
 from provisioner.json_document import json_document
 from provisioner.network.facts import Chosen

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from provisioner import naming
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain, DomainDisk
-from provisioner.guest.user import DEFAULT, GuestUsers
+from provisioner.guest.jail.user import DEFAULT, GuestUsers
 from provisioner.host.jail import folders, users
 from tests.builders.domain import WEB
 
@@ -20,12 +21,18 @@ UID, OTHER = 2_001_000_007, 2_001_000_008
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("VMNET_STATE_DIR", str(tmp_path))
-    monkeypatch.setenv("VMNET_CONFIG", str(tmp_path / "config.yaml"))
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    return tmp_path / "lab"
+def place() -> Iterator[Path]:
+    """A folder that everybody may walk through, which pytest's own are not."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def home(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VMNET_STATE_DIR", str(place))
+    monkeypatch.setenv("VMNET_CONFIG", str(place / "config.yaml"))
+    return place / "lab"
 
 
 def may(uid: int, what: str, path: Path) -> bool:
@@ -65,10 +72,10 @@ def test_a_guests_files_are_its_users_alone_and_a_shared_kernel_is_read_by_both(
 
 
 def test_what_is_not_below_the_plans_folder_and_what_is_a_link_is_not_given_away(
-    home: Path, tmp_path: Path
+    home: Path, place: Path
 ) -> None:
     domain = guest(home, UID)
-    other = tmp_path / "elsewhere"
+    other = place / "elsewhere"
     other.touch(0o600)
     users.hand_over(replace(domain, seed=str(other)), None)
     assert other.stat().st_uid == 0
@@ -133,11 +140,9 @@ def test_the_range_is_roots_choice_and_a_file_of_anybodys_is_not_read(home: Path
 
 
 def test_libvirts_folders_belong_to_root_and_no_link_of_a_guests_is_followed(
-    tmp_path: Path,
+    place: Path,
 ) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    lib, victim = tmp_path / "lib" / "qemu", tmp_path / "victim"
+    lib, victim = place / "lib" / "qemu", place / "victim"
     target = lib / "channel" / "target"
     victim.mkdir(0o750)
     for folder in (target / "domain-1-lab-web", lib / "domain-1-lab-web", lib / "save"):

@@ -7,13 +7,14 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.domain import DomainDisk, FileCopy, Overlay
-from provisioner.guest.user import DEFAULT
+from provisioner.guest.jail.user import DEFAULT
 from provisioner.host.storage import disks
 from provisioner.host.storage.copies import CopyDriver
 from provisioner.host.storage.disks import DiskDriver
@@ -144,18 +145,16 @@ def test_a_disk_over_what_is_no_image_is_not_started_with(home: Path, tmp_path: 
 
 
 def test_qemu_img_is_run_as_the_disks_user(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = home.parent / "seen"
-    seen.mkdir(mode=0o777)
-    seen.chmod(0o777)
-    tools = home.parent / "bin"
-    tools.mkdir()
-    (tools / "qemu-img").write_text(f"#!/bin/sh\ncat /proc/self/status > {seen}/$1\n")
-    for path in (tools, tools / "qemu-img", home.parent, *home.parents[1:-2]):
-        path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    disk = Overlay(str(home / "disk" / "web.qcow2"), MIB, plan="lab", vm="web")
-    create(disk)
-    status = (seen / "create").read_text()
+    with TemporaryDirectory() as place:  # pytest's own folders are for root alone
+        tools, seen = Path(place, "bin"), Path(place, "seen")
+        for folder, mode in ((Path(place), 0o755), (tools, 0o755), (seen, 0o777)):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+        (tools / "qemu-img").write_text(f"#!/bin/sh\ncat /proc/self/status > {seen}/$1\n")
+        (tools / "qemu-img").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+        create(Overlay(str(home / "disk" / "web.qcow2"), MIB, plan="lab", vm="web"))
+        status = (seen / "create").read_text()
     uid = naming.guest_uid("lab", "web", DEFAULT)
     assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n" in status
     assert "CapEff:\t0000000000000000\n" in status

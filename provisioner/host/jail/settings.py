@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from provisioner.errors import VmnetError, Where, bad_input
-from provisioner.guest import user
+from provisioner.guest.jail import user
 from provisioner.text import one_line
 
 _PLACE: Final = Path("/etc/vmnet/config.yaml")

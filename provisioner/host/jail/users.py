@@ -15,7 +15,7 @@ from typing import Final
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain
-from provisioner.guest.user import DEFAULT, LEAST, SMALL, GuestUsers
+from provisioner.guest.jail.user import DEFAULT, LEAST, SMALL, GuestUsers
 from provisioner.host.jail import settings
 from provisioner.host.system import file_errors, paths
 from provisioner.host.system.whole_files import Owner

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from provisioner.guest.walls import Seen
+from provisioner.guest.jail.walls import QemuSeen
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def seen(pid: int) -> Seen | None:
+def seen(pid: int) -> QemuSeen | None:
     """Return it; None when the process has ended."""
     process = Path("/proc", str(pid))
     try:
@@ -16,7 +16,7 @@ def seen(pid: int) -> Seen | None:
     except OSError:
         return None
     own = next((x.removeprefix("0::/") for x in cgroup.splitlines() if x.startswith("0::/")), "")
-    return Seen(
+    return QemuSeen(
         status,
         limits,
         _text(process / "attr" / "current"),

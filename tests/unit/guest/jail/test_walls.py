@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.guest.walls import Seen, judged
+from provisioner.guest.jail.walls import QemuSeen, judged
 
 STATUS = """\
 Name:\tqemu-system-x86
@@ -20,7 +20,7 @@ Limit                     Soft Limit           Hard Limit           Units
 Max core file size        0                    0                    bytes
 Max processes             2048                 2048                 processes
 """
-WELL = Seen(STATUS, LIMITS, "libvirt-1234 (enforce)\n", "268435456\n")
+WELL = QemuSeen(STATUS, LIMITS, "libvirt-1234 (enforce)\n", "268435456\n")
 
 
 def test_a_qemu_behind_all_walls_lacks_none() -> None:
@@ -47,10 +47,10 @@ def test_a_qemu_behind_all_walls_lacks_none() -> None:
         (replace(WELL, memory="max\n"), 1, "a memory limit (cgroup)"),
     ],
 )
-def test_each_wall_that_is_missing_is_named(seen: Seen, user: int, lacks: str) -> None:
+def test_each_wall_that_is_missing_is_named(seen: QemuSeen, user: int, lacks: str) -> None:
     assert lacks in judged(seen, user).lacks
     assert lacks not in judged(WELL, 2_001_000_007).lacks
 
 
 def test_a_process_of_which_nothing_is_known_stands_behind_nothing() -> None:
-    assert judged(Seen(""), 0).has == ()
+    assert judged(QemuSeen(""), 0).has == ()

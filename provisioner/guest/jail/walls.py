@@ -12,7 +12,7 @@ _UNCONFINED: Final = frozenset({"", "unconfined", "kernel"})
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class QemuSeen:
     """What /proc says of a QEMU: `status`, `limits` and `attr/current` of its process."""
 
     status: str
@@ -34,7 +34,7 @@ class Walls:
         return f"{', '.join(self.has)}{lacks}"
 
 
-def judged(seen: Seen, user: int) -> Walls:
+def judged(seen: QemuSeen, user: int) -> Walls:
     """Return the walls of a QEMU that was started with a user of its own, 0 for without."""
     found = dict(_FIELD.findall(seen.status))
     limits = dict(_LIMIT.findall(seen.limits))

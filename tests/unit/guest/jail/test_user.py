@@ -4,7 +4,7 @@ import pytest
 
 from provisioner import naming
 from provisioner.errors import VmnetError
-from provisioner.guest.user import DEFAULT, SMALL, GuestUsers, collisions, read_range
+from provisioner.guest.jail.user import DEFAULT, SMALL, GuestUsers, collisions, read_range
 
 USERS = GuestUsers(range(2_001_000_000, 2_001_002_000))
 
