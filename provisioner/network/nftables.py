@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from provisioner import naming
 from provisioner.network.resources import Guard, Nat
+from provisioner.network.spoofing import strict
+from provisioner.network.spoofing.wire import KnownWire
 from provisioner.plan.choices import SpoofGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from provisioner.network.addressing import NicConfig
     from provisioner.plan.ip import Subnet
@@ -28,15 +29,10 @@ RECORD: Final = "record"
 DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _ABOUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_NOBODY: Final = str(IPv4Address(0))
 _FIELDS: Final = {4: "ip", 6: "ip6"}
 _FAMILIES: Final = {4: "ipv4", 6: "ipv6"}
 _SWITCH_SIDES: Final = (f"{naming.PEER}*", f"{naming.BRIDGE}*")
 """The devices on which the host meets the guests of any switch."""
-
-_TARGET: Final = "@th,64"
-"""Where the target of a neighbour message begins (RFC 4861, 4.3 and 4.4), in bits; the kernel's
-transport header is behind all extension headers. nft has a keyword for it only since 1.0.8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +59,23 @@ _LEAVING: Final = Hook("nat", "postrouting", "", 100, "accept")
 _PASSING: Final = Hook("filter", "forward", "", 0, "accept")
 
 
-def guard(plan: str, tap: str, config: NicConfig, level: SpoofGuard) -> Guard:
+def guard(
+    plan: str,
+    tap: str,
+    config: NicConfig,
+    level: SpoofGuard,
+    wire: KnownWire = KnownWire(),  # noqa: B008  (frozen)
+) -> Guard:
     """Return the table that holds a guest to its own MAC, and at level strict to its addresses.
 
-    Egress of the macvtap is what its guest sends, before the kernel copies it to siblings. With
-    `config.dhcp` and no IPv4 address, a server that vmnet does not run gives one. Nobody knows it
-    then: IPv4 and ARP senders are free, and of strict only ARP's MAC, the DHCP server's and the
-    router's silence and IPv6 are left. With `config.ra` the guest makes its own IPv6 addresses,
-    temporary ones too, so every unicast source and every advertised address is let through. Raises
-    ValueError for text that is not a device.
+    Egress of the macvtap is what its guest sends, before the kernel copies it to siblings. Where
+    a foreign DHCP server or router gives addresses, nobody knows them: what is left of strict
+    then says `spoofing.wire.left_open`. Raises ValueError for text that is not a device.
     """
     table = table_name(plan, tap)
     hook = Hook("filter", "egress", checked(DEVICE, tap), 0, "accept")
-    strict = _strict(config) if level == SpoofGuard.STRICT else ()
-    rules = (f"ether saddr != {config.mac} counter drop", *strict)
+    beyond = strict.rules(config, wire) if level == SpoofGuard.STRICT else ()
+    rules = (f"ether saddr != {config.mac} counter drop", *beyond)
     marks, text = _marked(plan, "netdev", table, Chain("egress", hook, rules))
     return Guard(table, "netdev", tap, marks, text)
 
@@ -154,33 +153,6 @@ def chain_mark(plan: str, table: str, chain: str, hook: Hook | None) -> str:
 def comment(mark: str) -> str:
     """Return the comment of the rule or the table with that digest."""
     return f"vmnet:{mark}"
-
-
-def _strict(config: NicConfig) -> Iterator[str]:
-    # Once each, in order: nft refuses a set whose members overlap.
-    own = dict.fromkeys(address.ip for address in config.addresses)
-    four = [str(one) for one in own if isinstance(one, IPv4Address)]
-    six = [one for one in own if isinstance(one, IPv6Address) and not one.is_link_local]
-    yield "ether type { 0x8100, 0x88a8, 0x9100, 0x9200 } counter drop"  # VLANs, one or stacked
-    yield f"arp saddr ether != {config.mac} counter drop"
-    if four or not config.dhcp:
-        yield f"arp saddr ip != {_any_of([_NOBODY, *four])} counter drop"
-        yield f"ip saddr != {_any_of([_NOBODY, *four])} counter drop"
-    yield f"ip saddr {_NOBODY} udp dport != 67 counter drop"
-    yield f"ip saddr {_NOBODY} meta l4proto != {{ udp, igmp }} counter drop"
-    yield "udp sport { 67, 547 } counter drop"
-    yield "icmpv6 type { nd-router-advert, nd-redirect } counter drop"
-    # Only duplicate address detection and MLD have the unspecified source.
-    yield "ip6 saddr :: meta l4proto != ipv6-icmp counter drop"
-    if config.ra:
-        yield "ip6 saddr ff00::/8 counter drop"
-        return
-    yield f"ip6 saddr != {_any_of(['::', 'fe80::/10', *map(str, six)])} counter drop"
-    targets = " ".join(f"{_TARGET},128 != {int(one):#034x}" for one in six)
-    elsewhere = f"{_TARGET},10 != 0x3fa {targets}".rstrip()
-    yield f"icmpv6 type nd-neighbor-advert {elsewhere} counter drop"
-    # Who claims an address of others as new keeps them from getting it (RFC 4862, 5.4.3).
-    yield f"ip6 saddr :: icmpv6 type nd-neighbor-solicit {elsewhere} counter drop"
 
 
 def _reflected(device: str, own: str) -> tuple[str, ...]:

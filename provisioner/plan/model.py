@@ -31,6 +31,7 @@ from provisioner.plan.types import (
     AnyGuard,
     AnyMode,
     AnyVhost,
+    EtherTypes,
     Flag,
     Interfaces,
     Many,
@@ -116,6 +117,7 @@ class Network(Part):
     ] = None
     vlan: Annotated[Vlan | None, LAYOUT] = None
     spoof_guard: AnyGuard = SpoofGuard.MAC
+    ether_types: EtherTypes = ()
     queues: Queues = 1
     vhost: AnyVhost = Vhost.AUTO
     txqueuelen: QueueLength = 500

@@ -32,6 +32,7 @@ class NicSettings:
     promisc: bool
     allow: tuple[str, ...]  # MACs, vm:NAME and "host", as the plan has them
     spoof_guard: SpoofGuard
+    ether_types: tuple[str, ...]  # that strict lets through besides, as nft reads them
     queues: int
     vhost: Vhost
     txqueuelen: int  # frames
@@ -54,6 +55,7 @@ def settings_on(network: Network, nic: Nic) -> NicSettings:
         promisc=_first(nic.promisc, network.promisc) or not mode.is_exclusive,
         allow=_first(nic.allow, network.allow) if mode.has_source_list else (),
         spoof_guard=_first(nic.spoof_guard, network.spoof_guard),
+        ether_types=_first(nic.ether_types, network.ether_types),
         queues=_first(nic.queues, network.queues),
         vhost=_first(nic.vhost, network.vhost),
         txqueuelen=_first(nic.txqueuelen, network.txqueuelen),

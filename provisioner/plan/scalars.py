@@ -29,6 +29,25 @@ _REMOTE = ("qemu+ssh", "qemu+libssh", "qemu+libssh2", "qemu+tls", "qemu+tcp", "q
 _LOCAL_KEYS = frozenset({"socket", "mode"})
 _CHOICES = "auto, qemu:///system or qemu:///session"
 
+_ETHER_TYPES = {
+    "aoe": "0x88a2",
+    "eapol": "0x888e",
+    "ethercat": "0x88a4",
+    "llc": "0x0000-0x05dc",  # lengths: 802.2, as STP has
+    "lldp": "0x88cc",
+    "macsec": "0x88e5",
+    "mpls": "0x8847",
+    "pppoe": "0x8864",
+    "pppoe-discovery": "0x8863",
+    "profinet": "0x8892",
+    "ptp": "0x88f7",
+    "qinq": "0x88a8",
+    "rarp": "0x8035",
+    "vlan": "0x8100",
+}
+_ALWAYS_OPEN = frozenset({0x0800, 0x0806, 0x86DD})
+_LEAST_ETHER_TYPE = 0x0600  # IEEE 802.3, 3.2.6
+
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,8}) ?(?:([MGT])(?:i|iB)?)?")
 _MIB = {None: 1, "M": 1, "G": 1024, "T": 1024 * 1024}
@@ -254,6 +273,26 @@ def allowed(value: object) -> str:
     if not is_vm_name(text.removeprefix("vm:")):
         raise BadValue(f"{quoted(text)} names no VM", "write it like vm:web1, or give a MAC")
     return text
+
+
+def ether_type(value: object) -> str:
+    """Return an EtherType by its name or number, as nft reads it: "0x88cc", "0x0000-0x05dc"."""
+    text = scalar(value)
+    known = ", ".join(_ETHER_TYPES)
+    if text in _ETHER_TYPES:
+        return _ETHER_TYPES[text]
+    if not re.fullmatch(r"0x[0-9a-fA-F]{4}", text):
+        raise BadValue(
+            f"{quoted(text)} is not an EtherType", f"write one of {known}, or a number as 0x88cc"
+        )
+    number = int(text, 16)
+    if number in _ALWAYS_OPEN:
+        raise BadValue(
+            f"{quoted(text)} is open in any case, and held to the guest's addresses", "leave it out"
+        )
+    if number < _LEAST_ETHER_TYPE:
+        raise BadValue(f"{quoted(text)} is a length, not an EtherType", "write llc for such frames")
+    return f"{number:#06x}"
 
 
 def mac(value: object) -> Mac:

@@ -21,6 +21,7 @@ from provisioner.plan.types import (
     AnyMode,
     AnyVhost,
     Command,
+    EtherTypes,
     Flag,
     Interfaces,
     Many,
@@ -51,6 +52,7 @@ class Nic(Part):
     promisc: Flag | None = None
     allow: Allow | None = None
     spoof_guard: AnyGuard | None = None
+    ether_types: EtherTypes | None = None
     queues: Queues | None = None
     vhost: AnyVhost | None = None
     txqueuelen: QueueLength | None = None

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provisioner.network import uplink
+from provisioner.network.addressing import assign
 from provisioner.network.devices import uplink_now, uplink_of
 from provisioner.network.facts import ELSEWHERE, Facts
-from provisioner.plan.choices import Addressing, SpoofGuard
+from provisioner.network.spoofing.wire import left_open
+from provisioner.plan.choices import SpoofGuard
 from provisioner.plan.nic_settings import settings_of
+from provisioner.reconcile.known_wire import wire_of
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ def warnings(plan: "Plan", facts: Facts) -> list[str]:
             )
         for number, nic in enumerate(vm.nics):
             found += (f"{vm.name}, NIC {number}: {w}" for w in _nic(vm, nic, plan, facts))
+    found += _left_open(plan)
     return list(dict.fromkeys(found))
 
 
@@ -95,12 +99,19 @@ def _nic(vm: "Vm", nic: "Nic", plan: "Plan", facts: Facts) -> Iterator[str]:
         )
     if how.spoof_guard is SpoofGuard.MAC and facts.firewall.no_guard and not network.granted:
         yield f"nothing keeps it from forging MACs: {facts.firewall.no_guard}"
-    foreign_dhcp = network.addressing is Addressing.DHCP and not network.serves_dhcp
-    if how.spoof_guard is SpoofGuard.STRICT and foreign_dhcp and not nic.address:
-        yield (
-            "spoof_guard: strict does not know the addresses that a foreign DHCP server gives: "
-            "only MACs, DHCP answers and router advertisements are held to what they should be"
-        )
+
+
+def _left_open(plan: "Plan") -> Iterator[str]:
+    """Return what guests can forge all the same at strict."""
+    strict = [k for k, nic in plan.nics() if settings_of(plan, nic).spoof_guard == "strict"]
+    nics = assign(plan) if strict else {}
+    for key in strict:
+        open_to = left_open(nics[key], wire_of(plan, key, nics))
+        if open_to and not plan.network_of(key).granted:
+            yield (
+                f"{key.vm}, NIC {key.number}: spoof_guard: strict leaves it {' and '.join(open_to)}"
+                "; never one that the plan knows as another's"
+            )
 
 
 def _sources(network: "Network", how: "NicSettings", facts: Facts) -> Iterator[str]:

@@ -17,6 +17,7 @@ from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import granted
 from provisioner.plan.nic_id import NicId, numbered
 from provisioner.plan.nic_settings import DEFAULT_MTU, settings_on
+from provisioner.reconcile.known_wire import wire_of
 from provisioner.resource import Key, Resource, Resources, by_key
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _guards(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> Iterator[Resour
         if level == "off" or network.granted:
             continue
         tap = naming.macvtap(plan.name, *key)
-        yield nftables.guard(plan.name, tap, nics[key], level)
+        yield nftables.guard(plan.name, tap, nics[key], level, wire_of(plan, key, nics))
 
 
 def _macvtap(plan: "Plan", key: NicId, nic: "Nic", nics: Nics, facts: Facts) -> Macvtap:

@@ -19,6 +19,7 @@ from provisioner.plan.mac import Mac
 from provisioner.reconcile.resources import Look
 from tests.host_tools.namespace import fresh_namespace, ip
 
+GOLDEN = Path(__file__).parents[1] / "unit" / "network" / "golden"
 pytestmark = pytest.mark.usefixtures("namespace")
 
 TAP, MAC = "mvt0123456789", Mac("02:00:00:00:00:01")
@@ -198,6 +199,18 @@ def test_the_table_of_an_older_vmnet_is_known_by_the_marks_of_its_rules() -> Non
     assert "comment" not in told("list", "ruleset").splitlines()[1]
     assert observed() == [made]
     nft.delete(made)
+
+
+def test_the_guard_of_an_older_vmnet_is_changed_in_place() -> None:
+    wanted = guard("strict")
+    told((GOLDEN / "guard_older.nft").read_text())
+    (older,) = observed()
+    assert older != wanted
+    assert isinstance(older, Guard)
+    assert {name for name, _ in older.differences(wanted)} <= wanted.LIVE
+    nft.update(wanted)
+    assert observed() == [wanted]
+    nft.delete(wanted)
 
 
 def test_a_link_is_not_made_worse_with_the_table_of_somebody_else() -> None:

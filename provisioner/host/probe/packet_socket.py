@@ -18,6 +18,7 @@ from typing import Final, Protocol, Self
 
 from provisioner.errors import VmnetError
 from provisioner.network import filters, frames
+from provisioner.network.spoofing.strict import PROBE_MARK
 from provisioner.plan.ip import Address
 from provisioner.text import one_line
 
@@ -176,8 +177,9 @@ def packet_socket(
             opened.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, fprog)
         if not outgoing:
             opened.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
-        if room:
-            with suppress(PermissionError):
+        with suppress(PermissionError):
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, PROBE_MARK)
+            if room:
                 opened.setsockopt(socket.SOL_SOCKET, _FORCE_BUFFER, room)
     except BaseException:
         opened.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provisioner.plan.choices import Mode
+from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.nic_settings import decided_at, settings_on
 from provisioner.plan.problem import Path, Problem
 from provisioner.plan.scalars import meant, quoted
@@ -108,6 +108,8 @@ def _nic(one: Placed) -> Iterator[Problem]:
         yield _useless((*path, "promisc"), "promisc: false", Mode.PASSTHRU, mode)
     if nic.allow is not None and not mode.has_source_list:
         yield _useless((*path, "allow"), "a list of sources", Mode.SOURCE, mode)
+    if nic.ether_types and one.how.spoof_guard is not SpoofGuard.STRICT:
+        yield _opens_nothing((*path, "ether_types"), one.how.spoof_guard)
     if one.network.host_access is not None and not mode.reaches_host_access:
         yield Problem(
             decided_at(one.key, nic, "mode"),
@@ -129,6 +131,17 @@ def _network(network: Network, there: Sequence[Placed]) -> Iterator[Problem]:
         yield _useless((*home, "take_over"), "take_over", Mode.PASSTHRU, network.mode)
     if network.allow and Mode.SOURCE not in modes:
         yield _useless((*home, "allow"), "a list of sources", Mode.SOURCE, network.mode)
+    guards = {network.spoof_guard, *(one.how.spoof_guard for one in there)}
+    if network.ether_types and SpoofGuard.STRICT not in guards:
+        yield _opens_nothing((*home, "ether_types"), network.spoof_guard)
+
+
+def _opens_nothing(path: Path, guard: SpoofGuard) -> Problem:
+    return Problem(
+        path,
+        f"ether_types opens nothing: spoof_guard: {guard} lets every EtherType through",
+        "use spoof_guard: strict, or leave ether_types out",
+    )
 
 
 def _useless(path: Path, what: str, wanted: Mode, mode: Mode) -> Problem:

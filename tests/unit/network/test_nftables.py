@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from provisioner.network import nftables
 from provisioner.network.addressing import NicConfig
 from provisioner.network.nftables import Hook
 from provisioner.network.resources import Guard, Nat
+from provisioner.network.spoofing.wire import KnownWire
 from provisioner.plan.choices import SpoofGuard
 from provisioner.plan.mac import Mac
 
@@ -23,8 +24,11 @@ def config(*addresses: str, dhcp: bool = False, ra: bool = False) -> NicConfig:
     return NicConfig(mac, tuple(map(ip_interface, addresses)), (), (), None, dhcp, ra)
 
 
-def guard(level: SpoofGuard, nic: NicConfig) -> Guard:
-    return nftables.guard("lab", "mvt0123456789", nic, level)
+def guard(level: SpoofGuard, nic: NicConfig, wire: KnownWire = KnownWire()) -> Guard:  # noqa: B008
+    return nftables.guard("lab", "mvt0123456789", nic, level, wire)
+
+
+OTHERS = tuple(map(ip_address, ("10.0.0.1", "10.0.0.6", "fd00::1", "fe80::1")))
 
 
 def nat(device: str, *subnets: str) -> Nat:
@@ -38,6 +42,18 @@ TABLES: dict[str, Callable[[], Guard | Nat]] = {
     "guard_lease": lambda: guard(SpoofGuard.STRICT, config("10.0.0.5/24", dhcp=True)),
     "guard_dhcp": lambda: guard(SpoofGuard.STRICT, config(dhcp=True, ra=True)),
     "guard_without_address": lambda: guard(SpoofGuard.STRICT, config()),
+    "guard_known_image": lambda: guard(
+        SpoofGuard.STRICT, config(*ADDRESSES), KnownWire(OTHERS, eui64=True)
+    ),
+    "guard_beside_others": lambda: guard(SpoofGuard.STRICT, config(*ADDRESSES), KnownWire(OTHERS)),
+    "guard_dhcp_beside_others": lambda: guard(
+        SpoofGuard.STRICT, config(dhcp=True, ra=True), KnownWire(OTHERS, eui64=True)
+    ),
+    "guard_advertised": lambda: guard(
+        SpoofGuard.STRICT,
+        config("10.0.0.5/24", "fd00::5/64", dhcp=True, ra=True),
+        KnownWire(OTHERS, eui64=True, advertised=True, ether_types=("0x0000-0x05dc", "0x88cc")),
+    ),
     "nat_reflecting": lambda: nat("mvb0", "fd01::/64", "10.1.0.0/24", "10.2.0.0/24", "10.1.0.0/24"),
     "nat_ipv4": lambda: nat("mvh0", "10.1.0.0/24"),
     "isolation": lambda: nftables.isolation("lab", "lan", "mvh0"),

@@ -155,6 +155,18 @@ uplink: eno1, take_over: true
 uplink: eno1, allow: [02:00:00:00:00:01]
 -> 3:23 a list of sources means nothing in mode bridge
 -> fix: use mode: source, or leave allow out
+uplink: eno1, ether_types: lldp
+-> 3:36 ether_types opens nothing: spoof_guard: mac lets every EtherType through
+-> fix: use spoof_guard: strict, or leave ether_types out
+uplink: eno1, spoof_guard: strict, ether_types: [lldp, 0x88B5, ldp, 88cc, 0x0806, 0x0026]
+-> 3:72 "ldp" is not an EtherType
+-> fix: write one of ETHER TYPES, or a number as 0x88cc
+-> 3:77 "88cc" is not an EtherType
+-> fix: write one of ETHER TYPES, or a number as 0x88cc
+-> 3:83 "0x0806" is open in any case, and held to the guest's addresses
+-> fix: leave it out
+-> 3:91 "0x0026" is a length, not an EtherType
+-> fix: write llc for such frames
 uplink: eno1, mode: source, allow: [vm:wbe, vm:web, host, vm:db]
 -> 3:45 there is no VM "wbe"
 -> fix: did you mean "web"? VMs of this plan: web
@@ -239,6 +251,7 @@ switch: {nat: true}, subnet: 10.77.0.0/24, gateway: 10.78.0.1
 
 WORKING = [
     "uplink: eno1, mode: passthrough, promisc: false, take_over: true",
+    "uplink: eno1, spoof_guard: strict, ether_types: [lldp, llc, vlan, 0x88B5]",
     "uplink: eno1, mode: source, allow: [vm:web, host, 02-00-00-00-00-01]",
     "uplink: eno1, mode: source",
     "uplink: eno1, vlan: 42, mode: vepa",

@@ -308,15 +308,6 @@ def test_the_mac_of_a_maker_is_warned_of() -> None:
     assert warnings(loaded(nic="mac: 02:16:3e:00:00:01").plan, READY) == []
 
 
-def test_what_a_strict_guard_cannot_know_is_warned_of() -> None:
-    strict = "spoof_guard: strict"
-    assert [line[:47] for line in warnings(loaded(f"uplink: nic0, {strict}").plan, READY)] == [
-        "web, NIC 0: spoof_guard: strict does not know t"
-    ]
-    known = loaded(f"uplink: nic0, {strict}, subnet: 10.0.0.0/24")
-    assert warnings(known.plan, READY) == []
-
-
 def test_sources_that_are_missing_or_said_twice_are_warned_of() -> None:
     assert warnings(loaded("uplink: nic0, mode: source").plan, READY) == [
         (

@@ -28,6 +28,7 @@ from provisioner.plan.model import Plan
 from provisioner.plan.nic_id import NicId
 from provisioner.preflight.warnings import of_uplinks
 from provisioner.reconcile.desired import desired, named
+from provisioner.reconcile.known_wire import wire_of
 from provisioner.resource import Resource, by_key
 
 HOME = "/state/lab"
@@ -154,7 +155,9 @@ def test_each_nic_has_a_macvtap_of_its_number() -> None:
 def test_a_guard_holds_a_nic_to_its_configuration(level: str) -> None:
     plan = plan_with(f"spoof_guard: {level}")
     (guard,) = (x for x in wanted(plan, FACTS) if isinstance(x, Guard))
-    assert guard == nftables.guard("lab", TAP, assign(plan)[NicId("web", 0)], SpoofGuard(level))
+    key, nics = NicId("web", 0), assign(plan)
+    wire = wire_of(plan, key, nics)
+    assert guard == nftables.guard("lab", TAP, nics[key], SpoofGuard(level), wire)
 
 
 def test_there_is_no_guard_where_none_is_wanted_or_none_can_be() -> None:
