@@ -18,6 +18,7 @@ class Command:
     starts_guests: bool = False
     ends_guests: bool = False  # also in folders that others could write to
     judges_images: bool = False  # refuses images that the plan cannot be brought up with
+    keeps_guards: bool = True  # puts back rules that a reload of the firewall has taken away
     lists_foreign: bool = False  # names files in the plan's folders that are not vmnet's
 
     def starts_worker(self, argv: Iterable[str]) -> bool:
@@ -31,17 +32,24 @@ class Command:
 
 
 UP: Final = Command(
-    "up", alone=("--print-plan",), changes_host=True, starts_guests=True, judges_images=True
+    "up",
+    alone=("--print-plan",),
+    changes_host=True,
+    starts_guests=True,
+    judges_images=True,
+    keeps_guards=False,  # as one of its steps
 )
-DOWN: Final = Command("down", changes_host=True, ends_guests=True, lists_foreign=True)
+DOWN: Final = Command(
+    "down", changes_host=True, ends_guests=True, keeps_guards=False, lists_foreign=True
+)
 STOP: Final = Command("stop", changes_host=True, ends_guests=True)
 START: Final = Command("start", changes_host=True, starts_guests=True, judges_images=True)
 RESTART: Final = Command("restart", changes_host=True, starts_guests=True, judges_images=True)
 PAUSE: Final = Command("pause", changes_host=True)
 RESUME: Final = Command("resume", changes_host=True)
-PLAN: Final = Command("plan", judges_images=True)
-STATUS: Final = Command("status", alone=("--watch",), lists_foreign=True)
-CHECK: Final = Command("check", alone=("--watch",))
+PLAN: Final = Command("plan", judges_images=True, keeps_guards=False)
+STATUS: Final = Command("status", alone=("--watch",), keeps_guards=False, lists_foreign=True)
+CHECK: Final = Command("check", alone=("--watch",), keeps_guards=False)
 DOCTOR: Final = Command("doctor", alone=("--ci",))
 MODES: Final = Command("modes", uses_libvirt=False)
 SSH: Final = Command("ssh")
@@ -59,7 +67,7 @@ CAPTURE: Final = Command("capture", needs_worker=False)
 IMAGE: Final = Command("image", needs_worker=False)
 NET: Final = Command("net", needs_worker=False)
 LS: Final = Command("ls")
-GC: Final = Command("gc", changes_host=True, ends_guests=True)
+GC: Final = Command("gc", changes_host=True, ends_guests=True, keeps_guards=False)
 ADOPT: Final = Command("adopt")
 EXTEND: Final = Command("extend")
 BOOT: Final = Command("boot", needs_worker=False)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from provisioner.commands import defaults, plan_files
+from provisioner.commands.guards import kept
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget, Tell
 from provisioner.errors import VmnetError, bad_input, collected, refuse
 from provisioner.guest.boot import New
@@ -304,6 +305,9 @@ def begun(target: NameTarget | PlanTarget, run: CommandRun) -> Iterator[Any]:
     # The worker ends first: whoever waits for the lock finds libvirt free to be opened.
     with lock, closing(run.worker):
         session = _opened(target, run)
+        if isinstance(session, Session) and run.command.keeps_guards:
+            plan, nics = session.target.plan, session.nics
+            session.snapshot = kept.put_back(plan, nics, session.snapshot, run)
         try:
             yield session
         except BaseException:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from provisioner.commands import defaults, plan_files
 from provisioner.commands.domain_xml import domain_xml
 from provisioner.commands.execute import Outcome
+from provisioner.commands.guards import kept
 from provisioner.commands.inventory import expiry
 from provisioner.commands.session import HostSession, Session, begun, domain, one
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.commands.up import reported
-from provisioner.errors import VmnetError
+from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.boot import New
 from provisioner.guest.jail.walls import Walls, judged
@@ -48,6 +49,12 @@ def status(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
         for line in (*_hindrances(session), *expiry.told(target.name)):
             run.tell(line)
         report = reported(session, Outcome(), left)
+        if isinstance(session, Session):
+            known = session.target.plan, session.nics, session.snapshot
+            found = tuple(kept.findings(*known, want))
+            report = replace(report, findings=found)
+            if found and report.status is Exit.DONE:
+                report = replace(report, status=Exit.CHECK_FAILED)
         return _with_guests(session, report) if run.wide else report
 
 

@@ -136,8 +136,12 @@ def _of_switch(
     )
     yield switch
     if network.switch.nat:
-        yield nftables.nat(plan.name, network.name, switch.host_side, network.subnet)
+        forwards, services = facts.firewall.forwards, network.switch.host_services
+        subnets = network.subnet
+        where = plan.name, network.name, switch.host_side
+        yield nftables.nat(*where, subnets, forwards, services)
     elif not facts.firewall.no_filter:  # else preflight.warnings has warned of it
-        yield nftables.isolation(plan.name, network.name, switch.host_side)
+        services = network.switch.host_services
+        yield nftables.isolation(plan.name, network.name, switch.host_side, services)
     if network.switch.dhcp:
         yield dnsmasq.served(plan, network, switch.host_side, nics, facts.home)

@@ -99,6 +99,7 @@ class Firewall:
     no_nat: str = ""  # why addresses cannot be translated
     drops: tuple[str, ...] = ()  # chains of others that drop what this host forwards
     no_filter: str = ""  # why nothing can keep this host from forwarding
+    forwards: tuple[int, ...] = ()  # IP versions that this host forwards without vmnet
     namesakes: tuple[tuple[str, str], ...] = ()  # others' tables with vmnet's names: family, name
 
 

@@ -7,6 +7,7 @@ a guard that has lost its device must not look whole.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from provisioner.errors import Exit, VmnetError, Where
@@ -175,13 +176,44 @@ def before(tables: Iterable[Table]) -> dict[int, int]:
     return found
 
 
-def given_up(tables: Iterable[Table], name: str, keeps: Iterable[int]) -> dict[int, int]:
-    """Return what is to be restored when a NAT's table goes, or stays for the versions `keeps`.
+def forwarded_before(
+    tables: Iterable[Table], remembered: Mapping[int, int], now: Mapping[int, int]
+) -> dict[int, int]:
+    """Return what forwarding was before vmnet, by both records, else what it is now."""
+    noted = before(tables)
+    return {
+        version: max(noted.get(version, 0), remembered.get(version, 0))
+        if version in noted or version in remembered
+        else value
+        for version, value in now.items()
+    }
 
-    What another table of vmnet needs stays; that one bears the same record.
+
+def left_on(plan: str, tables: Iterable[Table], remembered: Mapping[int, int]) -> dict[int, int]:
+    """Return what a plan that goes has to restore though its tables are gone already.
+
+    `remembered` is its own record beside the tables; what another plan's table needs stays.
     """
     tables = tuple(tables)
-    mine = before(t for t in tables if t.name == name)
+    if any(x.forwards for x in own(plan, tables) if isinstance(x, Nat)):
+        return {}
+    needed = before(tables)
+    return {version: was for version, was in remembered.items() if version not in needed}
+
+
+def given_up(
+    tables: Iterable[Table],
+    name: str,
+    keeps: Iterable[int],
+    remembered: Mapping[int, int] = MappingProxyType({}),
+) -> dict[int, int]:
+    """Return what is to be restored when a NAT's table goes, or stays for the versions `keeps`.
+
+    What another table of vmnet needs stays; that one bears the same record. `remembered` is the
+    plan's record beside the tables, for one that somebody has emptied.
+    """
+    tables = tuple(tables)
+    mine = {**remembered, **before(t for t in tables if t.name == name)}
     others = before(t for t in tables if t.name != name)
     return {v: was for v, was in mine.items() if v not in others and v not in set(keeps)}
 

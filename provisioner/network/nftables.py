@@ -18,7 +18,7 @@ from provisioner.network.spoofing.wire import KnownWire
 from provisioner.plan.choices import SpoofGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from provisioner.network.addressing import NicConfig
     from provisioner.plan.ip import Subnet
@@ -31,6 +31,11 @@ _PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _ABOUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _FIELDS: Final = {4: "ip", 6: "ip6"}
 _FAMILIES: Final = {4: "ipv4", 6: "ipv6"}
+_OF_ROUTERS: Final = '{ "bridge", "tun", "wireguard", "vxlan", "ipvlan", "ppp" }'
+"""The kinds of devices for which others make a host forward: containers, guests, VPNs. Cards have
+none, and neither VLANs nor bonds are among them."""
+
+_SERVED: Final = {"dhcp": ("udp", ("67", "547")), "dns": ("both", ("53",))}
 _SWITCH_SIDES: Final = (f"{naming.PEER}*", f"{naming.BRIDGE}*")
 """The devices on which the host meets the guests of any switch."""
 
@@ -55,6 +60,7 @@ class Chain:
     rules: tuple[str, ...]
 
 
+_OF_HOST: Final = Hook("filter", "input", "", 0, "accept")
 _LEAVING: Final = Hook("nat", "postrouting", "", 100, "accept")
 _PASSING: Final = Hook("filter", "forward", "", 0, "accept")
 
@@ -80,13 +86,21 @@ def guard(
     return Guard(table, "netdev", tap, marks, text)
 
 
-def nat(plan: str, network: str, device: str, subnets: Iterable[Subnet]) -> Nat:
+def nat(
+    plan: str,
+    network: str,
+    device: str,
+    subnets: Iterable[Subnet],
+    routed: Collection[int] = (4, 6),
+    services: Sequence[str] | None = None,
+) -> Nat:
     """Return the table that lets a switch's guests out under the host's addresses.
 
     From outside only answers come in. The guests do not get into another switch of vmnet, nor out
     under addresses that are not of `subnets`, nor (unless a bridge reflects their frames anyway)
     through the host to each other. An accept of this table does not overrule a drop in another one.
-    Raises ValueError for text that is not a device.
+    `routed` are the IP versions that the host forwards without vmnet: of any other it is a router
+    for its switches alone. For `services` see `isolation`. Raises ValueError for what is no device.
     """
     table = table_name(plan, network)
     own = f'"{checked(DEVICE, device)}"'
@@ -105,28 +119,38 @@ def nat(plan: str, network: str, device: str, subnets: Iterable[Subnet]) -> Nat:
         *(f'iifname {own} oifname "{side}" counter drop' for side in _SWITCH_SIDES),
         *(_only_from(own, version, by_version.get(version, [])) for version in _FIELDS),
     )
-    chains = Chain("leaving", _LEAVING, leaving), Chain("passing", _PASSING, passing)
+    strangers = [version for version in sorted(by_version) if version not in routed]
+    chains = [Chain("leaving", _LEAVING, leaving), Chain("passing", _PASSING, passing)]
+    if strangers:
+        chains.append(Chain("others", _PASSING, tuple(_no_router(strangers))))
+    chains += _entering(own, services)
     marks, text = _marked(plan, "inet", table, *chains)
     return Nat(table, "inet", device, marks, text, forwards=tuple(sorted(by_version)))
 
 
-def isolation(plan: str, network: str, device: str) -> Nat:
+def isolation(plan: str, network: str, device: str, services: Sequence[str] | None = None) -> Nat:
     """Return the table that keeps a switch without NAT apart, whoever makes this host forward.
 
     Nothing is forwarded from its guests or to them; what they and the host send to each other is
-    not forwarded, and passes. Raises ValueError for text that is not a device.
+    not forwarded, and passes; with `services`, which may be none, guests get answers, those
+    services and ICMP from the host, and nothing else. Raises ValueError for what is no device.
     """
     table = table_name(plan, network)
     own = f'"{checked(DEVICE, device)}"'
     drops = f"iifname {own} counter drop", f"oifname {own} counter drop"
     passing = Chain("passing", _PASSING, (*_reflected(device, own), *drops))
-    marks, text = _marked(plan, "inet", table, passing)
+    marks, text = _marked(plan, "inet", table, passing, *_entering(own, services))
     return Nat(table, "inet", device, marks, text, forwards=(), translates=False)
 
 
 def prefix(plan: str) -> str:
     """Return what the names of a plan's tables begin with; no plan's name holds an underscore."""
     return f"vmnet_{plan}_"
+
+
+def plan_of(table: str) -> str:
+    """Return the plan that a table of vmnet's is of, by its name."""
+    return table.split("_", 2)[1] if is_named_as_ours(table) else ""
 
 
 def is_named_as_ours(table: str) -> bool:
@@ -153,6 +177,29 @@ def chain_mark(plan: str, table: str, chain: str, hook: Hook | None) -> str:
 def comment(mark: str) -> str:
     """Return the comment of the rule or the table with that digest."""
     return f"vmnet:{mark}"
+
+
+def _no_router(versions: Iterable[int]) -> Iterator[str]:
+    """Drop what goes from one card of the host to another one: it was no router before."""
+    for way in ("iif", "oif"):
+        yield f'{way}name "mv*" accept'
+        yield f"meta {way}kind {_OF_ROUTERS} accept"
+    yield from (f"meta nfproto {_FAMILIES[version]} counter drop" for version in versions)
+
+
+def _entering(own: str, services: Sequence[str] | None) -> Iterator[Chain]:
+    """Return the chain that closes the host to a switch's guests, but for some services."""
+    if services is None:
+        return
+    rules = [
+        f"iifname {own} ct state established,related accept",
+        f"iifname {own} meta l4proto {{ icmp, igmp, ipv6-icmp }} accept",
+    ]
+    for service in services:
+        protocol, ports = _SERVED[service]
+        protocols = ("tcp", "udp") if protocol == "both" else (protocol,)
+        rules += (f"iifname {own} {one} dport {_any_of(ports)} accept" for one in protocols)
+    yield Chain("entering", _OF_HOST, (*rules, f"iifname {own} counter drop"))
 
 
 def _reflected(device: str, own: str) -> tuple[str, ...]:

@@ -48,11 +48,15 @@ from provisioner.plan.vm import Nic, Vm
 __all__ = ["Network", "Nic", "Plan", "Switch", "Vm"]
 
 
+Services = Annotated[tuple[Annotated[str, Read(scalars.host_service)], ...], Many]
+
+
 class Switch(Part):
     """An isolated uplink that vmnet makes: a veth pair whose far side is the host's.
 
     `host` are the far side's own addresses. With `hairpin` a bridge there sends frames back, with
-    `nat` guests get out through the host, with `dhcp` a dnsmasq answers DHCP and DNS.
+    `nat` guests get out through the host, with `dhcp` a dnsmasq answers DHCP and DNS; with
+    `host_services` they get nothing else from the host.
 
     switch: {host: 10.77.0.1/24, hairpin: true, nat: true, dhcp: true}
     """
@@ -61,6 +65,7 @@ class Switch(Part):
     hairpin: Flag = False
     nat: Flag = False
     dhcp: Flag = False
+    host_services: Services | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -45,6 +45,7 @@ _ETHER_TYPES = {
     "rarp": "0x8035",
     "vlan": "0x8100",
 }
+_HOST_SERVICES = ("dhcp", "dns")
 _ALWAYS_OPEN = frozenset({0x0800, 0x0806, 0x86DD})
 _LEAST_ETHER_TYPE = 0x0600  # IEEE 802.3, 3.2.6
 
@@ -272,6 +273,17 @@ def allowed(value: object) -> str:
         )
     if not is_vm_name(text.removeprefix("vm:")):
         raise BadValue(f"{quoted(text)} names no VM", "write it like vm:web1, or give a MAC")
+    return text
+
+
+def host_service(value: object) -> str:
+    """Return a service that vmnet has on a switch's host side: dhcp or dns."""
+    text = scalar(value)
+    if text not in _HOST_SERVICES:
+        known = " and ".join(_HOST_SERVICES)
+        raise BadValue(
+            f"{quoted(text)} is no service of the host's", f"list {known}, or write [] for none"
+        )
     return text
 
 

@@ -138,6 +138,13 @@ def _datapaths(on: HostedPlan) -> Iterator[VmnetError]:
                 f'network "{network.name}" wants NAT: {firewall.no_nat}',
                 "fix that, or leave nat out",
             )
+        closes = network.switch is not None and network.switch.host_services is not None
+        if closes and firewall.no_filter:
+            yield on.error(
+                ("networks", network.name, "switch", "host_services"),
+                f'network "{network.name}" closes this host to its guests: {firewall.no_filter}',
+                "fix that, or leave host_services out",
+            )
         for key, nic in on.plan.nics_on(network):
             how = settings_on(network, nic)
             if how.spoof_guard is SpoofGuard.STRICT and firewall.no_guard:

@@ -27,6 +27,7 @@ EXAMPLES = {
     "command": "ip addr",
     "mac": "02:00:00:00:00:01",
     "mode": "bridge",
+    "said": "strict",
     "wanted": "source, allow: [host]",
     "mtu": "1400",
     "packet": "1400",

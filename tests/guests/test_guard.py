@@ -1,13 +1,14 @@
 """A guest that forges frames: what leaves it with the guard off, at mac, and strict."""
 
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.framework.lab import Lab
+from tests.framework.lab import Lab, until
 from tests.framework.plan import PlanUp
 
 PLAN = """\
@@ -77,6 +78,25 @@ def test_what_a_guest_forges_reaches_wire_and_sibling_only_where_it_may(
     pinged = [line for line in at_sibling if f"{FORGED_IP} > 10.77.0.99: ICMP echo req" in line]
     assert bool(pinged) == ip_passes
     assert plan.as_at_first
+
+
+def test_a_reload_of_the_firewall_is_told_and_mended(plan_restored: PlanUp) -> None:
+    plan, lab = plan_restored, plan_restored.lab
+    before = lab.run("nft", "--stateless", "list", "ruleset")
+    watch = lab.start("status", plan.path, "--watch", "--every", "600")
+    try:
+        until(lambda: "a: running" in watch.stdout, f"it has looked: {watch.stdout}")
+        lab.run("nft", "flush", "ruleset")
+        until(lambda: "up would: create guard of a.lan: missing" in watch.stdout, "it tells")
+    finally:
+        watch.process.send_signal(signal.SIGINT)
+        watch.finished(130)
+    told = lab.vmnet("status", plan.path, status=5)
+    assert "is gone while guests run" in told.stdout + told.stderr
+    assert lab.run("nft", "list", "ruleset") == ""
+    plan.run("exec", "a", "--", "true")
+    assert lab.run("nft", "--stateless", "list", "ruleset") == before
+    lab.vmnet("status", plan.path)
 
 
 def test_a_guard_that_somebody_has_taken_away_is_put_back(plan_restored: PlanUp) -> None:

@@ -1,10 +1,18 @@
 """A switch without NAT on a host that forwards: nothing gets out of it, nothing comes in."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from socket import (
+    AF_INET,
+    SO_REUSEADDR,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    create_connection,
+    socket,
+)
 
 import pytest
 
@@ -37,8 +45,9 @@ HOST, MACHINE = ("10.77.0.1", "fd77::1"), ("10.0.0.2", "fd00::2")
 
 
 @pytest.fixture(autouse=True)
-def machine(guest: Namespace) -> Namespace:
+def machine(guest: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Namespace:
     """The host is a router between its LAN and whatever else it has; a machine there knows it."""
+    monkeypatch.setenv("VMNET_RUN_DIR", str(tmp_path / "run"))
     ip("addr add 10.0.0.1/24 dev near", "addr add fd00::1/64 dev near nodad")
     for version in (4, 6):
         forwarding.put(version, 1)
@@ -126,6 +135,80 @@ def test_guests_of_one_switch_do_not_meet_through_the_host_either() -> None:
         nft.create(isolation(PLAIN))
         with a.entered():
             assert answered(*OTHER, within_s=0.5) == []
+
+
+@pytest.fixture
+def listening() -> Iterator[dict[str, int]]:
+    """The host answers on some ports of all its addresses."""
+    with ExitStack() as stack:
+        ports = {"dns": 53, "ssh": 2222}
+        for port in ports.values():
+            server = stack.enter_context(socket(AF_INET, SOCK_STREAM))
+            server.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+            server.bind(("", port))
+            server.listen()
+        yield ports
+
+
+def connects(address: str, port: int) -> bool:
+    try:
+        with create_connection((address, port), timeout=0.4):
+            return True
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.parametrize("nat", [True, False], ids=["nat", "isolated"])
+@pytest.mark.parametrize("services", [None, (), ("dhcp", "dns")], ids=["open", "closed", "served"])
+def test_a_host_is_closed_to_guests_but_for_what_is_listed(
+    listening: dict[str, int],
+    nat: bool,  # noqa: FBT001
+    services: tuple[str, ...] | None,
+) -> None:
+    switches.create(PLAIN)
+    where = "lab", "lan", PLAIN.host_side
+    subnets = [ip_network("10.77.0.0/24")]
+    made = (
+        nftables.nat(*where, subnets, (4, 6), services)
+        if nat
+        else nftables.isolation(*where, services)
+    )
+    nft.create(made)
+    assert observed() == [made]
+    with attached("a", GUEST) as a:
+        assert answered(*GUEST) == sorted(GUEST)  # what the host asks is answered
+        with a.entered():
+            assert answered(*HOST) == sorted(HOST)
+            for address in (HOST[0], "10.0.0.1"):  # on the LAN, too
+                found = {name: connects(address, port) for name, port in listening.items()}
+                is_open = services is None
+                assert found == {"dns": is_open or "dns" in (services or ()), "ssh": is_open}
+    nft.delete(made)
+
+
+@pytest.mark.parametrize("routed", [(), (4, 6)], ids=["no router before", "a router before"])
+def test_nat_makes_the_host_a_router_for_its_own_switch_alone(
+    machine: Namespace, routed: tuple[int, ...]
+) -> None:
+    switches.create(PLAIN)
+    with far_namespace() as dmz:
+        ip(
+            f"link add dmz0 type veth peer name dmz1 netns {dmz.path}",
+            "link set dmz0 up",
+            "addr add 10.5.0.1/24 dev dmz0",
+        )
+        with dmz.entered():
+            ip("link set dmz1 up", "addr add 10.5.0.2/24 dev dmz1")
+            ip("route add default via 10.5.0.1")
+        with machine.entered():
+            ip("route add 10.5.0.0/24 via 10.0.0.1")
+            assert answered("10.5.0.2") == ["10.5.0.2"]  # the control: it forwards
+        subnets = [ip_network("10.77.0.0/24"), ip_network("fd77::/64")]
+        nft.create(nftables.nat("lab", "lan", PLAIN.host_side, subnets, routed))
+        with machine.entered():
+            assert answered("10.5.0.2", within_s=0.5) == (["10.5.0.2"] if routed else [])
+        with attached("a", GUEST) as a, a.entered():
+            assert answered("10.5.0.2", MACHINE[0]) == [MACHINE[0], "10.5.0.2"]
 
 
 def test_an_isolation_is_read_back_as_it_was_made() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Exit, VmnetError
+from provisioner.host.netlink.link_events import RuleEvents
 from provisioner.host.network import forwarding, impairment
 from provisioner.host.network import nftables as nft
 from provisioner.network import nftables
@@ -23,6 +24,12 @@ GOLDEN = Path(__file__).parents[1] / "unit" / "network" / "golden"
 pytestmark = pytest.mark.usefixtures("namespace")
 
 TAP, MAC = "mvt0123456789", Mac("02:00:00:00:00:01")
+
+
+@pytest.fixture(autouse=True)
+def run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("VMNET_RUN_DIR", str(tmp_path / "run"))
+    return tmp_path / "run"
 
 
 def told(*words: str) -> str:
@@ -113,6 +120,88 @@ def test_forwarding_that_was_on_before_stays_on() -> None:
     nft.create(made)
     nft.delete(made)
     assert (forwarding.value(4), forwarding.value(6)) == (1, 0)
+
+
+def test_forwarding_is_put_back_though_all_rules_were_flushed(run_folder: Path) -> None:
+    nft.create(nat("one", 1))
+    told("flush", "ruleset")
+    assert (forwarding.value(4), forwarding.value(6)) == (1, 1)
+    assert nft.put_back("lab") == (4, 6)
+    assert (forwarding.value(4), forwarding.value(6)) == (0, 0)
+    assert nft.put_back("lab") == ()
+    assert list(run_folder.iterdir()) == []
+
+
+def test_what_stood_before_outlives_a_flush_and_another_up(run_folder: Path) -> None:
+    made = nat("one", 1)
+    nft.create(made)
+    told("flush", "ruleset")
+    nft.create(made)
+    assert nft.put_back("lab") == ()  # it is needed
+    nft.delete(made)
+    assert (forwarding.value(4), forwarding.value(6)) == (0, 0)
+    assert list(run_folder.iterdir()) == []
+
+
+def test_an_emptied_table_is_no_reason_to_go_on_forwarding() -> None:
+    made = nat("one", 1)
+    nft.create(made)
+    told("flush", "table", made.family, made.name)
+    (found,) = observed()
+    nft.delete(found)
+    assert (forwarding.value(4), forwarding.value(6)) == (0, 0)
+
+
+def test_a_flush_takes_no_other_plan_its_forwarding() -> None:
+    mine, device = nat("one", 1), "mvh0000000009"
+    ip(f"link add {device} type veth peer name p9")
+    nft.create(mine)
+    told("flush", "ruleset")
+    nft.create(nftables.nat("other", "two", device, [ip_network("10.9.0.0/24")]))
+    assert nft.put_back("lab") == (6,)
+    assert (forwarding.value(4), forwarding.value(6)) == (1, 0)
+    (theirs,) = observed("other")
+    nft.delete(theirs)
+    assert forwarding.value(4) == 0
+
+
+@pytest.mark.parametrize("name", [".forwarding-lab.part", ".forwarding-lab.json"])
+def test_what_a_killed_run_or_another_boot_has_left_of_a_record_goes(
+    run_folder: Path, name: str
+) -> None:
+    run_folder.mkdir()
+    (run_folder / name).write_text('{"here": "another", "was": {"4": 1}}')
+    assert nft.put_back("lab") == ()
+    assert list(run_folder.iterdir()) == []
+    assert forwarding.value(4) == 0
+
+
+def test_the_second_record_is_of_one_namespace() -> None:
+    nft.create(nat("one", 1))
+    assert forwarding.remembered() == {4: 0, 6: 0}
+    with fresh_namespace():
+        assert forwarding.remembered() == {}
+
+
+def test_a_host_that_forwarded_before_is_known_as_one() -> None:
+    assert nft.firewall().forwards == ()
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    made = nat("one", 1)
+    for _ in range(2):
+        assert nft.firewall().forwards == (4,)
+        nft.create(made)
+        assert nft.firewall().forwards == (4,)
+        told("flush", "ruleset")
+
+
+def test_the_kernel_tells_of_a_flush() -> None:
+    nft.create(guard("mac"))
+    with RuleEvents() as events:
+        nft.listing()
+        assert not events.happened()
+        told("flush", "ruleset")
+        assert events.happened()
+        assert not events.happened()
 
 
 def test_a_nat_that_does_not_forward_is_another_one() -> None:
@@ -244,7 +333,5 @@ def test_one_plan_at_a_time_switches_forwarding_in_a_namespace(
             pass
         with fresh_namespace(), forwarding.alone():
             pass  # another one's forwarding is its own
-        # Whatever a kill leaves behind is there now.
-        assert list(tmp_path.iterdir()) == []
     with forwarding.alone():
         pass

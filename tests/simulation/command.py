@@ -163,6 +163,7 @@ class Command:
             return
         yield "looks"
         yield from self._execute(diff({}, self._doomed(self.look().resources)))
+        yield from self.model.put_back()
         yield from self._ended({})
 
     def _doomed(self, found: Resources) -> Resources:

@@ -21,8 +21,9 @@ from provisioner.guest.domain import (
     StrayDomain,
 )
 from provisioner.host.network import devices, host_access, impairment, switch, vlan
-from provisioner.network import dnsmasq, nft_ruleset
+from provisioner.network import dnsmasq, nft_ruleset, nftables
 from provisioner.network.facts import Link, Route
+from provisioner.network.nft_ruleset import Table
 from provisioner.network.resources import (
     Device,
     Dhcp,
@@ -452,10 +453,12 @@ class Model:
             )
             return
         tables = tuple(world.tables.values())
-        before = nft_ruleset.before(tables)
-        was = {v: before.get(v, world.forwarding[v]) for v in rules.forwards}
-        yield "forwarding goes back"
-        world.forwarding.update(nft_ruleset.given_up(tables, rules.name, rules.forwards))
+        noted: dict[int, int] = {}
+        for one in world.noted.values():
+            noted |= {version: max(on, noted.get(version, 0)) for version, on in one.items()}
+        now = {v: world.forwarding[v] for v in rules.forwards}
+        was = nft_ruleset.forwarded_before(tables, noted, now)
+        yield from self._give_up(tables, rules, was)
         yield "the table"
         record = nft_ruleset.record(rules, was)
         world.put_table(rules.family, rules.name, text + record, anew=anew)
@@ -463,11 +466,29 @@ class Model:
             yield "forwarding"
             world.forwarding[version] = 1
 
+    def _give_up(self, tables: tuple[Table, ...], rules: Nat, was: dict[int, int]) -> Parts:
+        yield "forwarding goes back"
+        mine = self.world.noted.get(self.plan, {})
+        gone = nft_ruleset.given_up(tables, rules.name, rules.forwards, mine)
+        self.world.forwarding.update(gone)
+        yield "its second record"
+        own = (t for t in tables if t.name != rules.name and nftables.plan_of(t.name) == self.plan)
+        self.world.noted[self.plan] = was | nft_ruleset.before(own)
+
+    def put_back(self) -> Parts:
+        """Restore what forwarding was, when the tables that tell it are gone."""
+        if noted := self.world.noted.get(self.plan):
+            tables = self.world.tables.values()
+            yield "what is left of forwarding goes back"
+            if left := nft_ruleset.left_on(self.plan, tables, noted):
+                self.world.forwarding.update(left)
+                del self.world.noted[self.plan]
+
     def delete_rules(self, rules: Guard | Nat) -> Parts:
         if isinstance(rules, Nat) and rules.translates:
-            yield "forwarding goes back"
-            gone = nft_ruleset.given_up(tuple(self.world.tables.values()), rules.name, ())
-            self.world.forwarding.update(gone)
+            yield from self._give_up(
+                tuple(self.world.tables.values()), replace(rules, forwards=()), {}
+            )
         yield "the table goes"
         self.world.delete_table(rules.family, rules.name)
 

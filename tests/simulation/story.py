@@ -313,7 +313,7 @@ def _nothing_is_left(  # noqa: C901, PLR0912  (one kind of thing after the other
     for index in world.nodes:
         if ("node", index) not in world.foreign:
             raise Broken(f"down left /dev/tap{index}")
-    if any(world.forwarding.values()) and not world.has_lost_rules:
+    if any(world.forwarding.values()):
         raise Broken(f"down left forwarding as {world.forwarding}")
     if world.routes:
         raise Broken(f"down left a route: {world.routes[0]}")

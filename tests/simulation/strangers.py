@@ -127,7 +127,6 @@ def _flushes_the_rules(world: World, luck: random.Random) -> str:
     if not world.tables:
         return ""
     world.tables.clear()
-    world.has_lost_rules = True
     world.foreign = {x for x in world.foreign if x[0] != "table"}
     return "flushes all rules"
 
@@ -141,13 +140,11 @@ def _changes_a_table(world: World, luck: random.Random) -> str:
     match luck.choice(("goes", "sleeps", "rule", "emptied")):
         case "goes":
             del world.tables[key]
-            world.has_lost_rules = True
             return f"deletes the table {' '.join(key)}"
         case "sleeps":
             world.tables[key] = replace(table, dormant=True)
             return f"switches the table {' '.join(key)} off"
         case "emptied":
-            world.has_lost_rules = True
             world.tables[key] = replace(table, chains=())
             return f"flushes the table {' '.join(key)}"
         case _:

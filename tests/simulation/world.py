@@ -79,7 +79,7 @@ class World:
     actor: str = "stranger"
     may_lose: bool = False  # what guests have written and is to be kept
     acts: int = 0  # of strangers
-    has_lost_rules: bool = False  # and with them what forwarding was before vmnet
+    noted: dict[str, dict[int, int]] = field(default_factory=dict)  # what it was, by plan
     _last: int = 100  # number that was given to a process, a link or a node
 
     @contextmanager
@@ -297,6 +297,7 @@ class World:
         self.records.clear()
         self.tables.clear()
         self.forwarding = {4: 0, 6: 0}
+        self.noted.clear()
         for link in list(self.links.values()):
             if link.kind and link.name != UPLINK:
                 self.delete_link(link.index)

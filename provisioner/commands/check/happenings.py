@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from provisioner.host.guest import agent_pulse
 from provisioner.host.libvirt.qemu_process import process_state
-from provisioner.host.netlink.link_events import LinkEvents, LinkState, states
+from provisioner.host.netlink.link_events import LinkEvents, LinkState, RuleEvents, states
+from provisioner.host.network import nftables
+from provisioner.network import nft_ruleset
 from provisioner.network.devices import uplink_of
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class Happenings:
         self._uplinks = tuple(uplinks)
         self._stack = ExitStack()
         self._links = LinkEvents()
+        self._rules = None if os.geteuid() else RuleEvents()
+        self._tables: set[str] = set()  # of the plan's, at the last look
         self._states: dict[str, LinkState] = {}
         self._taps: dict[str, str] = {}  # macvtap to VM
         self._processes: dict[int, WatchedVm] = {}  # by pidfd
@@ -52,6 +56,8 @@ class Happenings:
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self._links)
+        if self._rules:
+            self._stack.enter_context(self._rules)
         self._stack.callback(self._let_go)
         self._states, _ = states()
         return self
@@ -62,6 +68,7 @@ class Happenings:
     def watch(self, vms: Iterable[WatchedVm], silent: Collection[str]) -> None:
         """Watch these VMs from now on; of the `silent` ones it is known already."""
         self._let_go()
+        self._tables = self._own_tables()
         _, names = states()
         self._taps = {}
         for vm in vms:
@@ -78,12 +85,15 @@ class Happenings:
         `until` is a descriptor that ends the wait when it can be read.
         """
         poll = select.poll()
-        for each in (self._links.fileno(), *self._processes, *([] if until is None else [until])):
+        kernel = [self._links.fileno(), *([self._rules.fileno()] if self._rules else [])]
+        for each in (*kernel, *self._processes, *([] if until is None else [until])):
             poll.register(each, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(max(0.0, wait_s) * 1000)}
         told = list(self._of_processes(ready))
         if self._links.happened():
             told += self._of_links()
+        if self._rules and self._rules.happened():
+            told += self._of_rules()
         return told
 
     def silences(self) -> list[str]:
@@ -115,6 +125,18 @@ class Happenings:
                 self._stopped ^= {vm.pid}
                 how = "is stopped (state T)" if is_stopped else "runs on"
                 yield f"{vm.name}: its QEMU, process {vm.pid}, {how}"
+
+    def _of_rules(self) -> Iterator[str]:
+        before, self._tables = self._tables, self._own_tables()
+        if lost := before - self._tables:
+            number = f"{len(lost)} table{'s'[: len(lost) > 1]}"
+            yield f"somebody has taken {number} of the plan's rules away: vmnet up"
+
+    def _own_tables(self) -> set[str]:
+        if not self._rules:
+            return set()
+        own = nft_ruleset.own(self._plan, nftables.listing().tables)
+        return {rules.name for rules in own}
 
     def _of_links(self) -> Iterator[str]:
         before, (self._states, _) = self._states, states()

@@ -9,6 +9,7 @@ from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.commands.up import performed, reported
 from provisioner.guest.domain import FileCopy, Overlay
 from provisioner.host.guest import console_log, host_keys
+from provisioner.host.network import nftables as nft
 from provisioner.host.network import reservations
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.system import paths, plan_folders
@@ -44,6 +45,9 @@ def taken_away(session: HostSession) -> Report:
         if name.startswith(nftables.prefix(target.name)):
             table = f"the nftables table {one_line(name)} ({family})"
             run.tell(f"left alone: {table} is not vmnet's")
+    if not gone and not session.snapshot.facts.user:
+        for version in session.worker.do(nft.put_back, target.name):
+            run.tell(f"IPv{version} is forwarded no more, as before the plan: its rules were gone")
     left = _steps(target, session.look().resources, run, gone)
     _forget(session, gone)
     return reported(session, outcome, left)

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from provisioner.errors import VmnetError
 from provisioner.host.libvirt import records
 from provisioner.host.libvirt.qemu_process import process_state
-from provisioner.host.netlink.link_events import LinkEvents
+from provisioner.host.netlink.link_events import LinkEvents, RuleEvents
 from provisioner.host.system import programs
 from provisioner.host.system.programs import Background, Finished
 from provisioner.text import one_line
@@ -48,12 +48,12 @@ class StatusLook:
 
 
 class Signals:
-    """Tells that something may have changed: a link, a QEMU, what libvirt has written down."""
+    """Tells that something may have changed: a link, a rule, a QEMU, what libvirt has written."""
 
     def __init__(self, plan: str, connection: str) -> None:
         self._plan = plan
         self._connection = connection
-        self._links = LinkEvents()
+        self._kernel = [LinkEvents(), *([] if os.geteuid() else [RuleEvents()])]
         self._processes: dict[int, int] = {}  # pid by pidfd
         self._seen: tuple[object, ...] = ()
         self._monitors: object = None
@@ -64,11 +64,12 @@ class Signals:
 
     def __exit__(self, *_: object) -> None:
         self._let_go()
-        self._links.__exit__(None, None, None)
+        for events in self._kernel:
+            events.__exit__(None, None, None)
 
     def begin(self) -> None:
         """Take what is there now for what the look that begins will see."""
-        self._links.happened()
+        self._told()
         self._seen = self._now()
 
     def watch(self, pids: Collection[int]) -> None:
@@ -88,12 +89,17 @@ class Signals:
         `until` is a descriptor that ends the wait when it can be read.
         """
         poll = select.poll()
-        for each in (self._links.fileno(), *self._processes, *([] if until is None else [until])):
+        told_by = (*(x.fileno() for x in self._kernel), *self._processes)
+        for each in (*told_by, *([] if until is None else [until])):
             poll.register(each, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(max(0.0, wait_s) * 1000)}
-        links = self._links.happened()
+        told = self._told()
         ended = bool(ready & self._processes.keys())
-        return links or ended or self._now() != self._seen
+        return told or ended or self._now() != self._seen
+
+    def _told(self) -> bool:
+        told = [events.happened() for events in self._kernel]
+        return any(told)
 
     def _now(self) -> tuple[object, ...]:
         written = records.digest(self._plan)

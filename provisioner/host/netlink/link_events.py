@@ -4,11 +4,13 @@ import errno
 import socket
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from provisioner.host.netlink import links
 
 _GROUP_LINK: Final = 1  # RTMGRP_LINK of <linux/rtnetlink.h>
+_NETLINK_NETFILTER: Final = 12  # <linux/netlink.h>
+_GROUP_NFTABLES: Final = 1 << 6  # NFNLGRP_NFTABLES, 7, of <linux/netfilter/nfnetlink.h>
 _READ: Final = 1 << 16
 
 
@@ -27,11 +29,14 @@ class LinkEvents:
     buffer was full.
     """
 
+    PROTOCOL: ClassVar[int] = socket.NETLINK_ROUTE
+    GROUPS: ClassVar[int] = _GROUP_LINK
+
     def __init__(self) -> None:
         self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, self.PROTOCOL
         )
-        self._socket.bind((0, _GROUP_LINK))
+        self._socket.bind((0, self.GROUPS))
 
     def __enter__(self) -> Self:
         return self
@@ -57,6 +62,13 @@ class LinkEvents:
                 if error.errno != errno.ENOBUFS:  # there were more than it could keep
                     raise
                 found = True
+
+
+class RuleEvents(LinkEvents):
+    """The same of the rules of nftables; only root is told of them."""
+
+    PROTOCOL: ClassVar[int] = _NETLINK_NETFILTER
+    GROUPS: ClassVar[int] = _GROUP_NFTABLES
 
 
 def states() -> tuple[dict[str, LinkState], dict[int, str]]:

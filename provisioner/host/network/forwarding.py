@@ -1,29 +1,36 @@
 """Whether this network namespace forwards packets: read, switched on, put back.
 
 /proc/sys/net shows the namespace of the thread that opens it. What stood before is recorded in
-vmnet's own tables (network/nft_ruleset.py), which go when the namespace goes; no file can be stale.
+vmnet's own tables (network/nft_ruleset.py), which go when the namespace goes. A second record is a
+file, for when somebody flushes all rules: it says its boot and its namespace, so none is stale.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import json
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from provisioner import naming
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.netlink import links
-from provisioner.host.system import locks, paths
+from provisioner.host.system import file_errors, locks, paths
 from provisioner.network.facts import Link
 from provisioner.network.standalone import device
 
 _SWITCHES: Final = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
 _IPV6: Final = 6
 _PATIENCE_S: Final = 30.0
+_NAME: Final = ".forwarding-"
+_DRAFT: Final = ".part"
 _NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 _FROM_ROUTER = 0x00010000 | 0x00040000
 """RTF_DEFAULT and RTF_ADDRCONF (linux/ipv6_route.h): a default route that the kernel itself has
 learned from a router advertisement."""
 _ROUTE_FIELDS: Final = 10
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_SO_NETNS_COOKIE: Final = 71  # asm-generic/socket.h; since Linux 5.14
 _ALWAYS: Final = "2"  # accept_ra: even while forwarding (ip-sysctl.rst)
 
 
@@ -61,6 +68,58 @@ def put(version: int, wanted: int) -> None:
             fix=f"run it by hand where that is allowed: sysctl -w {_sysctl(path)}={wanted}"
             " (in a container: on its host, or with --privileged)",
         ) from error
+
+
+def remember(plan: str, was: Mapping[int, int]) -> None:
+    """Write down for a plan what stood before, by IP version; nothing when `was` is empty.
+
+    Raises VmnetError when the file cannot be written.
+    """
+    path = _record(plan)
+    try:
+        draft = path.with_suffix(_DRAFT)
+        if not was:
+            path.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
+            return
+        paths.make(path.parent)
+        text = json.dumps({"here": _here(), "was": {str(v): one for v, one in was.items()}})
+        draft.write_text(text, encoding="ascii")
+        draft.replace(path)
+    except OSError as error:
+        raise file_errors.converted(error, "cannot write", path) from error
+
+
+def is_noted(plan: str) -> bool:
+    """Return whether there is a file about a plan, or what a killed run has left of one."""
+    path = _record(plan)
+    return path.exists() or path.with_suffix(_DRAFT).exists()
+
+
+def remembered(plan: str = "") -> dict[int, int]:
+    """Return what stood before by the file of a plan, or of all: then 1 before 0."""
+    found: dict[int, int] = {}
+    for path in [_record(plan)] if plan else paths.run().glob(f"{_NAME}*.json"):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            known = json.loads(path.read_text(encoding="ascii"))
+            if known["here"] == _here():
+                for version, was in known["was"].items():
+                    found[int(version)] = max(int(was), found.get(int(version), 0))
+    return {version: was for version, was in found.items() if version in _SWITCHES}
+
+
+def _record(plan: str) -> Path:
+    return paths.run() / f"{_NAME}{plan}.json"  # no plan's name begins with a dot
+
+
+def _here() -> str:
+    """Return what tells this namespace of this boot from every other one."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+        try:
+            cookie = one.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8).hex()
+        except OSError:
+            cookie = str(_NAMESPACE.stat().st_ino)
+    return f"{_BOOT.read_text(encoding='ascii').strip()} {cookie}"
 
 
 def prove_possible(versions: Iterable[int]) -> None:

@@ -85,7 +85,11 @@ def firewall(known: Listing | None = None) -> Firewall:
     if not no_nat and not forwarding.value(4) and not forwarding.is_writable(4):
         no_nat = "this host does not forward packets, and /proc/sys/net cannot be written"
     drops = (*nft_ruleset.drops(known.tables), *_legacy_drops())
-    return Firewall(no_guard, no_nat, drops, no_filter, nft_ruleset.namesakes(known.tables))
+    now = {version: forwarding.value(version) for version in (4, 6)}
+    was = nft_ruleset.forwarded_before(known.tables, forwarding.remembered(), now)
+    forwards = tuple(version for version, on in was.items() if on)
+    names = nft_ruleset.namesakes(known.tables)
+    return Firewall(no_guard, no_nat, drops, no_filter, forwards, names)
 
 
 def dropped() -> dict[str, int]:
@@ -128,7 +132,9 @@ def delete(rules: Guard | Nat) -> None:
     match rules:
         case Nat(name=name, translates=True):
             with forwarding.alone():
-                _restore(_tables(), name, ())
+                tables = _tables()
+                _restore(tables, name, ())
+                _remember(tables, name, {})
                 _change(rules, nftables.deletion(rules.family, rules.name))
         case _:
             _change(rules, nftables.deletion(rules.family, rules.name))
@@ -149,17 +155,44 @@ def _put_nat(nat: Nat, first: str) -> None:
     with forwarding.alone():
         tables = _tables()
         forwarding.prove_possible(nat.forwards)
-        before = nft_ruleset.before(tables)
-        was = {v: before.get(v, forwarding.value(v)) for v in nat.forwards}
+        now = {v: forwarding.value(v) for v in nat.forwards}
+        was = nft_ruleset.forwarded_before(tables, forwarding.remembered(), now)
         _restore(tables, nat.name, nat.forwards)
+        _remember(tables, nat.name, was)
         _change(nat, first + nat.text + nft_ruleset.record(nat, was))
         for version in nat.forwards:
             forwarding.put(version, 1)
 
 
+def put_back(plan: str) -> tuple[int, ...]:
+    """Restore what forwarding was before a plan that is gone, when its tables went without vmnet.
+
+    Return the IP versions that were. Raises VmnetError when that is not allowed.
+    """
+    if not forwarding.is_noted(plan):
+        return ()
+    with forwarding.alone():
+        remembered = forwarding.remembered(plan)
+        left = nft_ruleset.left_on(plan, listing().tables, remembered)
+        changed = tuple(v for v, was in left.items() if forwarding.value(v) != was)
+        for version, was in left.items():
+            forwarding.put(version, was)
+        if left or not remembered:
+            forwarding.remember(plan, {})
+    return changed
+
+
+def _remember(tables: tuple[Table, ...], name: str, was: dict[int, int]) -> None:
+    """Note it a second time for the plan of a table, with what its other tables note."""
+    plan = nftables.plan_of(name)
+    own = (t for t in tables if t.name != name and nftables.plan_of(t.name) == plan)
+    forwarding.remember(plan, was | nft_ruleset.before(own))
+
+
 def _restore(tables: tuple[Table, ...], name: str, keeps: tuple[int, ...]) -> None:
     """Put forwarding back before its record goes: after a kill in between it is done again."""
-    for version, was in nft_ruleset.given_up(tables, name, keeps).items():
+    remembered = forwarding.remembered(nftables.plan_of(name))
+    for version, was in nft_ruleset.given_up(tables, name, keeps, remembered).items():
         forwarding.put(version, was)
 
 

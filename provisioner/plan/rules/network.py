@@ -155,6 +155,13 @@ def _services(network: Network) -> Iterator[Problem]:
                     f"{name} needs a subnet, and network {network.name} has none",
                     "add one, as in subnet: 10.77.0.0/24",
                 )
+    if switch.dhcp and switch.host_services is not None and "dhcp" not in switch.host_services:
+        yield Problem(
+            ("switch", "host_services"),
+            "dhcp: true has guests ask this host for addresses, and host_services closes that",
+            "write host_services: [dhcp], or [dhcp, dns]",
+            ("switch", "dhcp"),
+        )
     if switch.dhcp and network.subnet and not network.subnet_of(4):
         yield from _served_without_ipv4(network)
 

@@ -91,7 +91,7 @@ def test_a_switch_with_everything_has_a_bridge_nat_and_a_server() -> None:
     network, bridge = plan.network("lan"), naming.bridge("lab", "lan")
     assert needed(plan) == [
         replace(SWITCH, bridge=bridge, mtu=1400),
-        nftables.nat("lab", "lan", bridge, network.subnet),
+        nftables.nat("lab", "lan", bridge, network.subnet, routed=()),
         dnsmasq.served(plan, network, bridge, assign(plan), "/state/lab"),
     ]
     assert devices.host_device(plan, network) == bridge

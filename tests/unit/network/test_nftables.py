@@ -56,6 +56,10 @@ TABLES: dict[str, Callable[[], Guard | Nat]] = {
     ),
     "nat_reflecting": lambda: nat("mvb0", "fd01::/64", "10.1.0.0/24", "10.2.0.0/24", "10.1.0.0/24"),
     "nat_ipv4": lambda: nat("mvh0", "10.1.0.0/24"),
+    "nat_alone": lambda: nftables.nat(
+        "lab", "lan", "mvh0", [ip_network("10.1.0.0/24"), ip_network("fd01::/64")], (6,), ("dns",)
+    ),
+    "isolation_closed": lambda: nftables.isolation("lab", "lan", "mvh0", ("dhcp", "dns")),
     "isolation": lambda: nftables.isolation("lab", "lan", "mvh0"),
     "isolation_reflecting": lambda: nftables.isolation("lab", "lan", "mvb0"),
 }
@@ -111,6 +115,8 @@ def test_nat_says_for_which_ip_versions_the_host_must_forward() -> None:
     assert [(x.forwards, x.translates) for x in made if isinstance(x, Nat)] == [
         ((4, 6), True),
         ((4,), True),
+        ((4, 6), True),
+        ((), False),
         ((), False),
         ((), False),
     ]

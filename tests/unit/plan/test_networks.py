@@ -58,7 +58,7 @@ switch: false, subnet: 10.0.0.0/24
 -> fix: write switch: true, or switch: {host: 10.77.0.1/24}
 switch: {hst: 10.77.0.1}, subnet: 10.77.0.0/24
 -> 3:18 unknown key "hst"
--> fix: did you mean "host"? known keys: host, hairpin, nat, dhcp
+-> fix: did you mean "host"? known keys: host, hairpin, nat, dhcp, host_services
 switch: {host: 10.78.0.1}, subnet: 10.77.0.0/24
 -> 3:24 switch host 10.78.0.1 is not inside subnet 10.77.0.0/24
 -> fix: choose one inside the subnet
@@ -155,6 +155,12 @@ uplink: eno1, take_over: true
 uplink: eno1, allow: [02:00:00:00:00:01]
 -> 3:23 a list of sources means nothing in mode bridge
 -> fix: use mode: source, or leave allow out
+switch: {host_services: [dhcp, ssh]}
+-> 3:40 "ssh" is no service of the host's
+-> fix: list dhcp and dns, or write [] for none
+switch: {dhcp: true, host_services: [dns]}, subnet: 10.77.0.0/24
+-> 3:30 dhcp: true has guests ask this host for addresses, and host_services closes that: see 3:24
+-> fix: write host_services: [dhcp], or [dhcp, dns]
 uplink: eno1, ether_types: lldp
 -> 3:36 ether_types opens nothing: spoof_guard: mac lets every EtherType through
 -> fix: use spoof_guard: strict, or leave ether_types out

@@ -277,6 +277,14 @@ def test_nat_needs_nft() -> None:
     ]
 
 
+def test_a_host_is_closed_to_guests_by_nft_alone() -> None:
+    about = loaded("switch: {host_services: []}, subnet: 10.0.0.0/24, spoof_guard: off")
+    facts = replace(READY, firewall=replace(NO_NFT, no_filter="nft is not installed"))
+    assert told(about, facts) == [
+        (4, 'p:3:18 network "lan" closes this host to its guests: nft is not installed')
+    ]
+
+
 @pytest.mark.parametrize(
     ("switch", "what"),
     [

@@ -1,0 +1,70 @@
+"""Guards, NAT and isolation that are gone while guests run: put back by most commands.
+
+A reload of a firewall takes all tables away, vmnet's too (`flush ruleset`). `status` and `check`,
+which change nothing, tell. What is changed, not
+gone, is left to `up`: the plan may have been edited since.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from provisioner.check.result import Finding
+from provisioner.commands.target import CommandRun
+from provisioner.host.machine import MACHINE
+from provisioner.network.nft_ruleset import DORMANT
+from provisioner.network.resources import Guard, Nat, Switch
+from provisioner.reconcile.desired import desired_network
+from provisioner.reconcile.diff import Step, diff
+from provisioner.reconcile.resources import Snapshot
+
+if TYPE_CHECKING:
+    from provisioner.network.addressing import Nics
+    from provisioner.plan.model import Plan
+    from provisioner.resource import Resources
+
+
+def gone(plan: "Plan", nics: "Nics", now: Snapshot, want: "Resources | None" = None) -> list[Step]:
+    """Return the steps that put back what guards the guests that run now."""
+    have, facts = now.resources, now.facts
+    indexes = {index for x in facts.live if x.pid for _, index in x.taps}
+    if facts.user or not indexes:
+        return []
+    devices = {x.name for x in facts.links if x.index in indexes}
+    devices |= {x.host_side for x in have.values() if isinstance(x, Switch)}
+    want = want or desired_network(plan, nics, facts)
+    missing = {
+        key: rules
+        for key, rules in want.items()
+        if isinstance(rules, Guard | Nat) and rules.device in devices
+        if not _is_there(have.get(key))
+    }
+    return diff(missing, {key: have[key] for key in missing.keys() & have.keys()})
+
+
+def put_back(plan: "Plan", nics: "Nics", now: Snapshot, run: CommandRun) -> Snapshot:
+    """Put back what is gone, and say so; return the host as it is then.
+
+    Raises VmnetError when the kernel refuses.
+    """
+    steps = gone(plan, nics, now)
+    for step in steps:
+        run.worker.do(MACHINE.perform, step)
+        run.tell(f"warning: put back, somebody took it away: {step.resource.label}")
+    return run.worker.do(MACHINE.observe) if steps else now
+
+
+def findings(
+    plan: "Plan", nics: "Nics", now: Snapshot, want: "Resources | None" = None
+) -> Iterator[Finding]:
+    """Return what is gone, as a status tells it."""
+    called = want or {}
+    for step in gone(plan, nics, now, want):
+        yield Finding(
+            f"{step.resource.called(called)} is gone while guests run: somebody has flushed the "
+            "rules of nftables",
+            "vmnet up",
+        )
+
+
+def _is_there(rules: object) -> bool:
+    return isinstance(rules, Guard | Nat) and DORMANT not in rules.marks
