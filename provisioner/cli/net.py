@@ -9,7 +9,7 @@ from provisioner.cli import output
 from provisioner.cli.options import Json
 from provisioner.cli.run import option_value, optional_value, running
 from provisioner.errors import bad_input
-from provisioner.plan.choices import Mode
+from provisioner.plan.choices import Mode, SpoofGuard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,9 @@ def create(  # noqa: PLR0913  (every one a word of the command line)
     txqueuelen: Length = "500",
     allow: Allow = None,
     promisc: Promisc = None,
+    spoof_guard: Annotated[
+        SpoofGuard, typer.Option(help="What the user of a device cannot forge.")
+    ] = SpoofGuard.MAC,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="passthru on the NIC of the host's default route.")
     ] = False,
@@ -80,6 +83,7 @@ def create(  # noqa: PLR0913  (every one a word of the command line)
             txqueuelen=option_value("--txqueuelen", scalars.txqueuelen, txqueuelen),
             sources=_macs(allow),
             nopromisc=promisc is False,
+            spoof_guard=spoof_guard,
             take_over=take_over,
         )
         _print("net create", net.create(wish, output.line), json=json, libvirt=libvirt, qemu=qemu)

@@ -1,21 +1,24 @@
 """vmnet net: devices without a plan, for people who bring their own VMs."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from provisioner.commands.target import Tell
 from provisioner.errors import Exit, VmnetError, bad_input, refuse
 from provisioner.host.libvirt import privileges
 from provisioner.host.netlink import links
-from provisioner.host.network import macvtap, standalone, tap_node
+from provisioner.host.network import macvtap, net_guards, nftables, standalone, tap_node
 from provisioner.host.system import accounts, locks, paths, systemd
 from provisioner.network.facts import Facts, Link
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import device, rules, saved
 from provisioner.network.standalone.device import Change, Mark, Wish, changed, is_ours, mark_of
 from provisioner.network.standalone.output import Counters, Holder, NetDevice
+from provisioner.plan.choices import SpoofGuard
 from provisioner.text import one_line
 
 _PLACE = ".net"  # no plan can have this name
@@ -34,9 +37,24 @@ def create(wish: Wish, tell: Tell) -> list[NetDevice]:
         taken = _names(facts)
         refuse(rules.complaints(wish, facts, taken))
         uplink = _existing(facts, wish.uplink)
+        wish = _guardable(wish, tell)
         for warning in rules.warnings(wish, uplink):
             tell(f"warning: {warning}")
         return _made(device.planned(wish, uplink, taken), facts)
+
+
+def _guardable(wish: Wish, tell: Tell) -> Wish:
+    """Return a wish without a guard where the kernel has none, unless it is to be strict."""
+    no_guard = nftables.firewall().no_guard if wish.spoof_guard is not SpoofGuard.OFF else ""
+    if not no_guard:
+        return wish
+    if wish.spoof_guard is SpoofGuard.STRICT:
+        raise VmnetError(
+            f"--spoof-guard strict cannot be kept here: {no_guard}",
+            fix="fix that, or say --spoof-guard off and know that its user can forge frames",
+        )
+    tell(f"warning: nothing keeps their users from forging MACs: {no_guard}")
+    return replace(wish, spoof_guard=SpoofGuard.OFF)
 
 
 def restore(path: Path, tell: Tell) -> list[NetDevice]:
@@ -63,14 +81,24 @@ def restore(path: Path, tell: Tell) -> list[NetDevice]:
 def _made(wanted: Sequence[Macvtap], facts: Facts) -> list[NetDevice]:
     """Make devices and give them to their owners: all of them, or none."""
     made = standalone.create(wanted, [x.index for x in facts.links], paths.folder(_PLACE, "node"))
+    try:
+        net_guards.put(g for tap in wanted if (g := device.guard_of(tap.name, tap.alias)))
+    except BaseException:
+        _unmade(made)
+        raise
     owners = {tap.name: mark.owner for tap in wanted if (mark := mark_of(tap.alias)) and mark.owner}
     try:
         for name, owner in owners.items():
             tap_node.give(name, made[name], owner)
     except BaseException:
-        standalone.remove(made, paths.folder(_PLACE, "node"))
+        _unmade(made)
         raise
     return _described([x for x in links.at(*made.values()) if x.name in made], facts)
+
+
+def _unmade(made: Mapping[str, int]) -> None:
+    standalone.remove(made, paths.folder(_PLACE, "node"))
+    net_guards.remove(made)
 
 
 def listed(uplink: str = "") -> list[NetDevice]:
@@ -100,6 +128,7 @@ def change(names: Sequence[str], wish: Change, tell: Tell) -> list[NetDevice]:
             tell(f"warning: {warning}")
         wanted = [(want, x) for (_, want), x in zip(pairs, found, strict=True)]
         _refuse_partly(wanted, macvtap.update_all(wanted))
+        net_guards.put(g for x in found if (g := device.guard_of(x.name, x.alias)))
         if wish.owner is not None:
             for link in found:
                 tap_node.give(link.name, link.index, wish.owner)
@@ -118,7 +147,7 @@ def remove(names: Sequence[str], tell: Tell, *, uplink: str = "", force: bool = 
         doomed = {x.name: x.index for x in _chosen(facts, names, uplink)}
         if not force:
             _refuse_held(doomed)
-        standalone.remove(doomed, paths.folder(_PLACE, "node"))
+        _unmade(doomed)
         return list(doomed)
 
 
@@ -225,6 +254,8 @@ def _described(
         states, held = tap_node.states_of(indexes), _holders(indexes)
     except VmnetError:  # a user who may not look behind /sys sees what netlink answers all the same
         states, held = dict.fromkeys(indexes, "unknown"), {}
+    guards = {x.name: g for x in found if (g := device.guard_of(x.name, x.alias))}
+    gone = net_guards.gone(guards.values()) if guards and not os.geteuid() else set()
     devices = []
     for link in sorted(found, key=_by_number):
         mark = mark_of(link.alias) or Mark("")
@@ -244,6 +275,9 @@ def _described(
                 owner=accounts.name_of(mark.owner),
                 uid=mark.owner,
                 label=one_line(mark.label),
+                guard=mark.guard,
+                guard_state="gone" if link.name in gone else "unknown" if os.geteuid() else "right",
+                born_mac=mark.mac,
                 nopromisc=link.nopromisc,
                 sources=link.sources,
                 queues=link.queues,

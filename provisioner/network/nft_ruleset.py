@@ -153,6 +153,13 @@ def own(plan: str, tables: Iterable[Table]) -> list[Guard | Nat]:
     return found
 
 
+def is_whole(guard: Guard, table: Table) -> bool:
+    """Return whether a table is the guard of a device of `vmnet net` as it was made."""
+    hook = next((chain.hook for chain in table.chains if chain.hook), None)
+    same = hook is not None and hook.device == guard.device
+    return same and tuple(_marks("", table)) == guard.marks
+
+
 def record(nat: Nat, was: Mapping[int, int]) -> str:
     """Write what stood before a NAT was made, as further lines of its script."""
     notes = [f"about {nat.device}"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from provisioner import naming
+from provisioner.network.addressing import NicConfig
 from provisioner.network.resources import Guard, Nat
 from provisioner.network.spoofing import strict
 from provisioner.network.spoofing.wire import KnownWire
@@ -20,8 +21,8 @@ from provisioner.plan.choices import SpoofGuard
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from provisioner.network.addressing import NicConfig
     from provisioner.plan.ip import Subnet
+    from provisioner.plan.mac import Mac
 
 RECORD: Final = "record"
 """A chain without a hook, where host/network/forwarding.py notes what was before; no marks."""
@@ -78,7 +79,28 @@ def guard(
     a foreign DHCP server or router gives addresses, nobody knows them: what is left of strict
     then says `spoofing.wire.left_open`. Raises ValueError for text that is not a device.
     """
-    table = table_name(plan, tap)
+    return _guard(plan, table_name(plan, tap), tap, (config, level, wire))
+
+
+def net_guard(device: str, mac: Mac, level: SpoofGuard) -> Guard:
+    """Return the guard of a device of `vmnet net`, whose guest has addresses that nobody knows.
+
+    It is by the MAC that root has made it with, whatever its user gives it since. Raises ValueError
+    for text that is not a device.
+    """
+    config = NicConfig(mac, (), (), (), None, dhcp=True, ra=True)
+    return _guard("", net_table(device), device, (config, level, KnownWire()))
+
+
+def net_table(device: str) -> str:
+    """Return the name of that guard's table; no plan's begins so."""
+    return f"vmnetnet_{checked(DEVICE, device)}"
+
+
+def _guard(
+    plan: str, table: str, tap: str, held_to: tuple[NicConfig, SpoofGuard, KnownWire]
+) -> Guard:
+    config, level, wire = held_to
     hook = Hook("filter", "egress", checked(DEVICE, tap), 0, "accept")
     beyond = strict.rules(config, wire) if level == SpoofGuard.STRICT else ()
     rules = (f"ether saddr != {config.mac} counter drop", *beyond)

@@ -9,6 +9,7 @@ from provisioner.network import uplink
 from provisioner.network.devices import uplink_now, uplink_of
 from provisioner.network.facts import ELSEWHERE, Link
 from provisioner.network.standalone import granted
+from provisioner.network.standalone.device import mark_of
 from provisioner.plan.choices import SpoofGuard, Vhost
 from provisioner.plan.nic_settings import decided_at, settings_on
 from provisioner.plan.rules.network import least_mtu
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from provisioner.plan.choices import Mode
     from provisioner.plan.model import Network
     from provisioner.plan.problem import Path
+
+
+_GUARDS = tuple(map(str, SpoofGuard))
 
 
 def complaints(on: HostedPlan, owned: Resources) -> list[VmnetError]:
@@ -194,4 +198,19 @@ def _granted(on: HostedPlan) -> Iterator[VmnetError]:
                 f'{"" if have == 1 else "s"} labelled "{network.granted}" may be used by this user',
                 "let root make them: vmnet net create --uplink NIC --mode MODE --owner USER "
                 f"--label {network.granted} --count {want - have}",
+            )
+    given = granted.devices(on.plan, on.facts)
+    for key, nic in on.plan.nics():
+        network = on.plan.network_of(key)
+        said = nic.spoof_guard or network.spoof_guard
+        asked = nic.spoof_guard is not None or "spoof_guard" in network.model_fields_set
+        mark = mark_of(given[key].alias) if key in given else None
+        if asked and mark and _GUARDS.index(mark.guard or "off") < _GUARDS.index(said):
+            yield on.error(
+                decided_at(key, nic, "spoof_guard"),
+                f"spoof_guard: {said} is for root to set on granted devices, and "
+                f"{given[key].name} has {mark.guard or 'none'}",
+                "leave spoof_guard out, or let root make the device with it: vmnet net create "
+                f"--uplink NIC --mode MODE --owner USER --label {network.granted} "
+                f"--spoof-guard {said}",
             )

@@ -15,6 +15,7 @@ from provisioner.network.devices import host_mac, of_network, uplink_now
 from provisioner.network.facts import ELSEWHERE, Facts
 from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import granted
+from provisioner.network.standalone.device import born_mac
 from provisioner.plan.nic_id import NicId, numbered
 from provisioner.plan.nic_settings import DEFAULT_MTU, settings_on
 from provisioner.reconcile.known_wire import wire_of
@@ -49,7 +50,7 @@ def desired_network(plan: "Plan", nics: Nics, facts: Facts) -> dict[Key, Resourc
 def _taps(plan: "Plan", vm: "Vm", nics: Nics, facts: Facts) -> list[Macvtap]:
     given = granted.devices(plan, facts)
     return [
-        Macvtap.from_link(given[key], uplink="")
+        replace(Macvtap.from_link(given[key], uplink=""), mac=born_mac(given[key]))
         if key in given
         else _macvtap(plan, key, nic, nics, facts)
         for key, nic in numbered(vm.name, vm.nics)

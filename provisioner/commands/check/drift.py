@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from provisioner.check.result import Finding
+from provisioner.commands.guards import kept
 from provisioner.commands.session import Session
 from provisioner.errors import Complaints, VmnetError
 from provisioner.guest.domain import Domain
@@ -19,7 +20,7 @@ def findings(session: Session) -> tuple[Finding, ...]:
         return tuple(map(_unknown, complaints.errors))
     except VmnetError as error:
         return (_unknown(error),)
-    return tuple(of_steps(steps))
+    return (*of_steps(steps), *kept.changed_macs(session.target.plan, session.snapshot))
 
 
 def of_steps(steps: Iterable[Step]) -> Iterable[Finding]:

@@ -13,6 +13,7 @@ from provisioner.commands.target import CommandRun
 from provisioner.host.machine import MACHINE
 from provisioner.network.nft_ruleset import DORMANT
 from provisioner.network.resources import Guard, Nat, Switch
+from provisioner.network.standalone import granted
 from provisioner.reconcile.desired import desired_network
 from provisioner.reconcile.diff import Step, diff
 from provisioner.reconcile.resources import Snapshot
@@ -56,7 +57,7 @@ def put_back(plan: "Plan", nics: "Nics", now: Snapshot, run: CommandRun) -> Snap
 def findings(
     plan: "Plan", nics: "Nics", now: Snapshot, want: "Resources | None" = None
 ) -> Iterator[Finding]:
-    """Return what is gone, as a status tells it."""
+    """Return what is gone, as a status tells it, and granted devices whose MAC has changed."""
     called = want or {}
     for step in gone(plan, nics, now, want):
         yield Finding(
@@ -64,6 +65,13 @@ def findings(
             "rules of nftables",
             "vmnet up",
         )
+    yield from changed_macs(plan, now)
+
+
+def changed_macs(plan: "Plan", now: Snapshot) -> Iterator[Finding]:
+    """Return the granted devices whose MAC their user has changed."""
+    for what in granted.changed_macs(plan, now.facts):
+        yield Finding(what, "let root make the device anew: vmnet net rm, then vmnet net create")
 
 
 def _is_there(rules: object) -> bool:

@@ -12,9 +12,11 @@ from itertools import count, islice
 from typing import Final, TypeVar
 
 from provisioner import naming
+from provisioner.network import nftables
 from provisioner.network.facts import Link
-from provisioner.network.resources import Macvtap
-from provisioner.plan.choices import Mode
+from provisioner.network.resources import Guard, Macvtap
+from provisioner.plan.choices import Mode, SpoofGuard
+from provisioner.plan.mac import Mac, is_mac
 from provisioner.plan.scalars import BadValue, quoted, scalar
 
 _T = TypeVar("_T")
@@ -33,19 +35,40 @@ class Mark:
     uplink: str
     owner: int = _ROOT  # the user who may open its node
     label: str = ""  # a name under which plans may ask for it
+    guard: str = ""  # its spoof guard: mac or strict; "" for none
+    mac: str = ""  # that it was made with: its user may change it; "" of an older vmnet's
 
     @property
     def alias(self) -> str:
         """The text that the kernel keeps."""
-        return f"{_ALIAS}{self.uplink}/{self.owner}/{self.label}"
+        made = f"/{self.guard}/{self.mac}" if self.mac else ""
+        return f"{_ALIAS}{self.uplink}/{self.owner}/{self.label}{made}"
 
 
 def mark_of(alias: str) -> Mark | None:
     """Parse an alias; None when it is not of `vmnet net`."""
     parts = alias.removeprefix(_ALIAS).split("/")
-    if not alias.startswith(_ALIAS) or len(parts) != 3 or not parts[1].isdecimal():  # noqa: PLR2004
+    if not alias.startswith(_ALIAS) or len(parts) not in {3, 5} or not parts[1].isdecimal():
         return None
-    return Mark(parts[0], int(parts[1]), parts[2])
+    if len(parts) == 3:  # noqa: PLR2004
+        return Mark(parts[0], int(parts[1]), parts[2])
+    if parts[3] not in {"", "mac", "strict"} or not is_mac(parts[4]):
+        return None
+    return Mark(parts[0], int(parts[1]), *parts[2:])
+
+
+def born_mac(link: Link) -> str:
+    """Return the MAC that a device was made with, which is its guest's."""
+    mark = mark_of(link.alias)
+    return (mark and mark.mac) or link.mac
+
+
+def guard_of(name: str, alias: str) -> Guard | None:
+    """Return the guard that a device should have, None for none."""
+    mark = mark_of(alias)
+    if mark is None or not mark.guard:
+        return None
+    return nftables.net_guard(name, Mac(mark.mac), SpoofGuard(mark.guard))
 
 
 def is_ours(link: Link) -> bool:
@@ -74,6 +97,7 @@ class Wish:
     txqueuelen: int = 500
     sources: tuple[str, ...] = ()
     nopromisc: bool = False
+    spoof_guard: SpoofGuard = SpoofGuard.MAC
     take_over: bool = False  # passthru, even on the NIC that the host's default route goes through
 
 
@@ -118,24 +142,28 @@ def free_names(name: str, number: int, taken: Collection[str]) -> Iterator[str]:
 
 def planned(wish: Wish, uplink: Link, taken: Collection[str]) -> tuple[Macvtap, ...]:
     """Return the devices that a wish stands for."""
-    mark = Mark(uplink.name, wish.owner, wish.label)
     given_mac = uplink.mac if wish.mode.takes_uplink_mac else wish.mac
+    macs = {
+        name: given_mac or naming.net_mac(uplink.mac, name)
+        for name in free_names(wish.name, wish.count, taken)
+    }
+    guard = "" if wish.spoof_guard is SpoofGuard.OFF else str(wish.spoof_guard)
     return tuple(
         Macvtap(
             name=name,
             uplink=uplink.name,
             mode=wish.mode,
-            mac=given_mac or naming.net_mac(uplink.mac, name),
+            mac=mac,
             mtu=wish.mtu or uplink.mtu,
             group=naming.NET_GROUP,
-            alias=mark.alias,
+            alias=Mark(uplink.name, wish.owner, wish.label, guard, mac).alias,
             altname="",
             nopromisc=wish.nopromisc,
             sources=wish.sources,
             queues=wish.queues,
             txqueuelen=wish.txqueuelen,
         )
-        for name in free_names(wish.name, wish.count, taken)
+        for name, mac in macs.items()
     )
 
 

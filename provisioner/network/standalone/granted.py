@@ -32,9 +32,19 @@ def devices(plan: "Plan", facts: Facts) -> dict[NicId, Link]:
 def as_granted(nics: "Nics", found: Mapping[NicId, Link]) -> "dict[NicId, NicConfig]":
     """Return NICs with the MACs of their devices, which are not the plan's to choose."""
     return {
-        key: replace(nic, mac=Mac(found[key].mac)) if key in found else nic
+        key: replace(nic, mac=Mac(device.born_mac(found[key]))) if key in found else nic
         for key, nic in nics.items()
     }
+
+
+def changed_macs(plan: "Plan", facts: Facts) -> list[str]:
+    """Return the NICs whose device has another MAC than root has made it with."""
+    return [
+        f"the device {link.name} of {plan.nic_name(key)} has the MAC {link.mac}, and was made with "
+        f"{device.born_mac(link)}: whoever may open it has changed it, and the guest hears nothing"
+        for key, link in devices(plan, facts).items()
+        if device.born_mac(link) != link.mac
+    ]
 
 
 def labelled(label: str, facts: Facts) -> list[Link]:

@@ -45,6 +45,9 @@ class NetDevice:
     owner: str
     uid: int
     label: str = ""
+    guard: str = ""  # mac or strict; "" for none
+    guard_state: str = "right"  # or gone, or unknown to a user who may not look
+    born_mac: str = ""  # that it was made with; "" where an older vmnet made it
     nopromisc: bool = False
     sources: tuple[str, ...] = ()
     queues: int = 1
@@ -62,20 +65,33 @@ def as_json(command: str, devices: Sequence[NetDevice]) -> str:
 def as_rows(devices: Sequence[NetDevice]) -> list[tuple[str, ...]]:
     """Return the titles of a table of devices, and its cells, row by row."""
     rows: list[tuple[str, ...]] = [
-        ("device", "mode", "on", "MAC", "MTU", "node", "state", "in use by", "owner", "label")
+        (
+            "device",
+            "mode",
+            "on",
+            "MAC",
+            "MTU",
+            "node",
+            "state",
+            "in use by",
+            "owner",
+            "label",
+            "guard",
+        )
     ]
     return rows + [
         (
             device.name,
             _mode(device),
             device.uplink,
-            device.mac,
+            _mac(device),
             str(device.mtu),
             _node(device),
             _state(device),
             " ".join(str(x.pid) for x in device.holders) or "-",
             device.owner,
             device.label or "-",
+            _guarded(device),
         )
         for device in devices
     ]
@@ -88,7 +104,8 @@ def as_text(device: NetDevice) -> str:
         "mode": _mode(device),
         "on": device.uplink,
         "state": _state(device),
-        "MAC": device.mac,
+        "MAC": _mac(device),
+        "guard": _guarded(device) if device.guard else "",
         "MTU": str(device.mtu),
         "hears": (" ".join(device.sources) or "nobody") if device.mode == "source" else "",
         "queues": str(device.queues),
@@ -108,6 +125,18 @@ def as_text(device: NetDevice) -> str:
 
 def _mode(device: NetDevice) -> str:
     return f"{device.mode} nopromisc" if device.nopromisc else device.mode
+
+
+def _mac(device: NetDevice) -> str:
+    """Return its MAC, and the one that it was made with when its user has changed it."""
+    if device.born_mac in {"", device.mac}:
+        return device.mac
+    return f"{device.mac} (changed by its user, was {device.born_mac})"
+
+
+def _guarded(device: NetDevice) -> str:
+    state = "" if device.guard_state in {"right", "unknown"} else f" {device.guard_state}"
+    return f"{device.guard}{state}" if device.guard else "-"
 
 
 def _node(device: NetDevice) -> str:

@@ -15,7 +15,19 @@ from provisioner.plan.choices import Mode
 COMMAND = "net boot"
 """What the document says that it is of."""
 
-_KEPT = ("name", "uplink", "mode", "mac", "mtu", "uid", "label", "nopromisc", "sources")
+_KEPT = (
+    "name",
+    "uplink",
+    "mode",
+    "mac",
+    "mtu",
+    "uid",
+    "label",
+    "nopromisc",
+    "sources",
+    "guard",
+    "born_mac",
+)
 _NUMBERS = ("queues", "txqueuelen")
 
 
@@ -54,6 +66,8 @@ def _macvtap(  # noqa: PLR0913  (the keys of one device)
     queues: int,
     txqueuelen: int,
     up: bool,
+    guard: str = "",
+    born_mac: str = "",
 ) -> Macvtap:
     if kernel_name(name) != name:
         raise ValueError(name)
@@ -61,10 +75,10 @@ def _macvtap(  # noqa: PLR0913  (the keys of one device)
         name=name,
         uplink=uplink,
         mode=Mode(mode),
-        mac=mac,
+        mac=born_mac or mac,
         mtu=mtu,
         group=NET_GROUP,
-        alias=Mark(uplink, uid, label).alias,
+        alias=Mark(uplink, uid, label, guard, born_mac).alias,
         altname="",
         nopromisc=nopromisc,
         sources=tuple(sources),

@@ -46,6 +46,20 @@ def test_nics_get_devices_in_the_order_of_both_names() -> None:
     assert granted.devices(PLAN, replace(facts, links=(TWO,))) == {("a", 1): TWO}
 
 
+def test_a_mac_that_its_user_has_changed_is_told_and_not_taken_over() -> None:
+    made = replace(ONE, alias="vmnet-net:nic0/1000/lan/mac/02:00:00:00:00:70")
+    other = replace(made, mac="02:00:00:00:00:99")
+    assert granted.changed_macs(PLAN, Facts(links=(made, TWO), user=1000)) == []
+    assert granted.changed_macs(PLAN, Facts(links=(other, TWO), user=1000)) == [
+        (
+            "the device mvn0 of a.lan has the MAC 02:00:00:00:00:99, and was made with "
+            "02:00:00:00:00:70: whoever may open it has changed it, and the guest hears nothing"
+        )
+    ]
+    nics = granted.as_granted(assign(PLAN), {NicId("a", 1): other})
+    assert nics[NicId("a", 1)].mac == "02:00:00:00:00:70"
+
+
 def test_a_nic_has_the_mac_of_its_device() -> None:
     nics = assign(PLAN)
     found = granted.as_granted(nics, {NicId("a", 1): ONE})

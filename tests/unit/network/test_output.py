@@ -41,20 +41,42 @@ FULL = replace(
 
 def test_devices_are_listed_in_columns() -> None:
     assert output.as_rows([PLAIN, FULL, replace(PLAIN, up=False)]) == [
-        ("device", "mode", "on", "MAC", "MTU", "node", "state", "in use by", "owner", "label"),
+        (
+            "device",
+            "mode",
+            "on",
+            "MAC",
+            "MTU",
+            "node",
+            "state",
+            "in use by",
+            "owner",
+            "label",
+            "guard",
+        ),
         (
             *("mvn0", "bridge", "nic0", "02:00:00:00:00:01", "1500", "/dev/tap7", "up"),
-            *("-", "root", "-"),
+            *("-", "root", "-", "-"),
         ),
         (
             *("mvn1", "passthru nopromisc", "nic0", "02:00:00:00:00:01", "1400"),
-            *("/dev/tap7 missing", "no carrier", "7 8", "ann", "lan"),
+            *("/dev/tap7 missing", "no carrier", "7 8", "ann", "lan", "-"),
         ),
         (
             *("mvn0", "bridge", "nic0", "02:00:00:00:00:01", "1500", "/dev/tap7", "down"),
-            *("-", "root", "-"),
+            *("-", "root", "-", "-"),
         ),
     ]
+
+
+def test_a_guard_that_is_gone_and_a_mac_that_was_changed_are_told() -> None:
+    changed = replace(PLAIN, guard="mac", guard_state="gone", born_mac="02:00:00:00:00:02")
+    row = output.as_rows([changed])[1]
+    assert (row[3], row[-1]) == (
+        "02:00:00:00:00:01 (changed by its user, was 02:00:00:00:00:02)",
+        "mac gone",
+    )
+    assert "  guard      mac gone\n" in output.as_text(changed)
 
 
 def test_all_of_a_device_is_a_line_each() -> None:

@@ -74,13 +74,34 @@ def test_what_cannot_name_a_device_is_refused(name: str) -> None:
         device.given_name(name)
 
 
-@pytest.mark.parametrize("mark", [Mark("nic0"), Mark("nic0", 1000, "lan"), Mark("a.b@c", 0, "x")])
+MAC = "02:00:00:00:00:70"
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        Mark("nic0"),
+        Mark("nic0", 1000, "lan"),
+        Mark("a.b@c", 0, "x"),
+        Mark("nic0", 1000, "lan", "strict", MAC),
+        Mark("nic0", 0, "", "", MAC),
+    ],
+)
 def test_an_alias_tells_the_mark_that_it_was_made_of(mark: Mark) -> None:
     assert device.mark_of(mark.alias) == mark
 
 
 @pytest.mark.parametrize(
-    "alias", ["", "vmnet-net:", "vmnet-net:nic0/x/", "vmnet-net:a/0/b/c", "other:nic0/0/"]
+    "alias",
+    [
+        "",
+        "vmnet-net:",
+        "vmnet-net:nic0/x/",
+        "vmnet-net:a/0/b/c",
+        "vmnet-net:a/0/b/all/02:00:00:00:00:70",
+        "vmnet-net:a/0/b/mac/x",
+        "other:nic0/0/",
+    ],
 )
 def test_the_alias_of_somebody_else_is_no_mark(alias: str) -> None:
     assert device.mark_of(alias) is None
@@ -104,7 +125,8 @@ def test_devices_of_one_wish_differ_in_name_and_mac_only() -> None:
     made = device.planned(wish, NIC, ("mvn1",))
     assert [tap.name for tap in made] == ["mvn0", "mvn2", "mvn3"]
     assert len({tap.mac for tap in made}) == 3
-    assert {replace(tap, name="", mac="") for tap in made} == {
+    assert [tap.alias for tap in made] == [f"vmnet-net:nic0/1000/lan/mac/{x.mac}" for x in made]
+    assert {replace(tap, name="", mac="", alias="vmnet-net:nic0/1000/lan") for tap in made} == {
         replace(
             made[0], name="", mac="", alias="vmnet-net:nic0/1000/lan", group=NET_GROUP, mtu=1500
         )
@@ -392,7 +414,9 @@ def test_a_wish_for_one_device_is_the_device_as_a_whole() -> None:
     )
     assert device.planned(wish, NIC, ()) == (
         Macvtap(
-            *("mvn-web", "nic0", Mode.SOURCE, MAC, 1400, NET_GROUP, "vmnet-net:nic0/7/lan", ""),
+            *("mvn-web", "nic0", Mode.SOURCE, MAC, 1400, NET_GROUP),
+            alias=f"vmnet-net:nic0/7/lan/mac/{MAC}",
+            altname="",
             nopromisc=True,
             sources=(OURS.mac,),
             queues=2,

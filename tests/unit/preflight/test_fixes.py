@@ -116,6 +116,22 @@ def test_granted_devices_are_counted(devices: tuple[Link, ...], have: str) -> No
     assert found == ([(4, f"p:3:18 {few}")] if have else [])
 
 
+@pytest.mark.parametrize(("guard", "refused"), [("mac", True), ("strict", False)])
+@pytest.mark.parametrize("nic", [True, False])
+def test_what_granted_devices_are_guarded_with_is_for_root_to_set(
+    guard: str,
+    refused: bool,  # noqa: FBT001
+    nic: bool,  # noqa: FBT001
+) -> None:
+    strict = "spoof_guard: strict"
+    text = f"name: lab\nnetworks: {{lan: {{granted: lab{'' if nic else ', ' + strict}}}}}\n"
+    text += f"vms: {{web: {{nics: [{{network: lan{', ' + strict if nic else ''}}}]}}}}\n"
+    alias = Mark("nic0", 1000, "lab", guard, "02:00:00:00:00:70").alias
+    found = told(load(text, "p"), replace(READY, links=(NIC, granted_device(0, alias=alias))))
+    what = "spoof_guard: strict is for root to set on granted devices, and mvn0 has mac"
+    assert [line.partition(" ")[2] for _, line in found] == ([what] if refused else [])
+
+
 TWO = """\
 name: lab
 networks:
