@@ -73,8 +73,11 @@ def _take(folder: Path, mode: int) -> bool:
     except OSError:
         return False
     try:
-        os.fchown(opened, os.geteuid(), os.getegid())
-        os.fchmod(opened, mode)
+        found, me = os.fstat(opened), (os.geteuid(), os.getegid())
+        if (found.st_uid, found.st_gid) != me:
+            os.fchown(opened, *me)
+        if stat.S_IMODE(found.st_mode) != mode:
+            os.fchmod(opened, mode)
     finally:
         os.close(opened)
     return True
