@@ -235,7 +235,7 @@ def test_a_named_libvirt_that_does_not_answer_is_answered_at_once(folder: Path) 
 def test_an_image_that_cannot_be_built_says_why_and_nothing_is_touched(folder: Path) -> None:
     hidden = "mount --bind /dev/null /usr/bin/apt-get; mount --bind /dev/null /usr/bin/apt-cache; "
     # What root has built is for everybody to use: it is hidden as well.
-    hidden += "mkdir -p /var/cache/vmnet; mount -t tmpfs none /var/cache/vmnet"
+    hidden += "mkdir -p /var/cache/vmnet; mount -t tmpfs -o mode=755 none /var/cache/vmnet"
     cache = ("env", f"VMNET_CACHE_DIR={folder}/cache")
     ran = vmnet("up", cwd=folder, before=hidden, inside=cache)
     assert ran.status == 4

@@ -198,7 +198,7 @@ def test_two_that_import_one_file_at_once_both_end_well(room: Room) -> None:
 def test_a_full_disk_is_told_and_nothing_stays_on_it(room: Room) -> None:
     (room.path / "disk.img").write_bytes(disk(16 * MIB))
     (room.path / "state").mkdir()
-    small = f"mount -t tmpfs -o size=4m none {room.path}/state"
+    small = f"mount -t tmpfs -o size=4m,mode=755 none {room.path}/state"
     look = f'trap "ls -A {room.path}/state/.images" EXIT; "$@"; exit $?'
     out, err = room.image("import", "disk.img", status=4, before=f"{small}\n{look}")
     assert err.splitlines() == [
