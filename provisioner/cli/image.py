@@ -120,7 +120,8 @@ def verify(
 
         with output.bar("verify") as (tell, progress):
             for good in image.verify(name, tell, progress):
-                output.typed_now(f"{good}: as it was imported")
+                made = "built" if good == "micro" else "imported"
+                output.typed_now(f"{good}: as it was {made}")
 
 
 @app.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from provisioner.errors import VmnetError, bad_input, collected, refuse
-from provisioner.host.image import in_use, micro, source_file, store, store_files
+from provisioner.host.image import built, in_use, micro, source_file, store, store_files
 from provisioner.host.image.copy import Progress
 from provisioner.host.image.store import Removable, StoredImage
 from provisioner.host.libvirt import privileges
@@ -69,11 +69,17 @@ def add(file: Path, origin: Origin, tell: Tell, progress: Progress, *, shown: st
 def verify(name: str, tell: Tell, progress: Progress) -> Iterator[str]:
     """Hash an image's content anew, or those of all without a name; yield the names of good ones.
 
+    That includes micro, which is in the cache.
+
     Raises Complaints about all that are not what was imported, after the last.
     """
     errors: list[VmnetError] = []
     with store_files.held(paths.store(), tell):
-        for kept in _every(name):
+        if name in {"", *images.BUILT_IN} and (image := micro.installed()):
+            with collected(errors):
+                built.verify(image.folder)
+                yield "micro"
+        for kept in _every(name) if name not in images.BUILT_IN else ():
             with collected(errors):
                 store.verify(kept, progress)
                 yield kept.record.name

@@ -213,11 +213,28 @@ def _path(text: str) -> str:
 
 def require_digest_in_ci(remote: Remote, environment: Mapping[str, str]) -> None:
     """Raise VmnetError for a download without a digest in a CI job, where all systems set CI."""
-    if remote.digest is None and environment.get("CI", "").strip().lower() not in _NOT_CI:
+    if remote.digest is None and _is_on(environment, "CI"):
         raise bad_input(
             f"nothing proves {remote.urls[0]}: no digest is given, and this is a CI job",
             "fetch it once by hand, and write the digest that vmnet prints: SOURCE@sha256:HEX",
         )
+
+
+def require_voucher_in_ci(name: str, why: str, environment: Mapping[str, str]) -> None:
+    """Raise VmnetError for an image of the catalogue that only a connection proves, in a CI job.
+
+    `why` says so. VMNET_ALLOW_UNSIGNED is for jobs whose owner takes that.
+    """
+    if _is_on(environment, "CI") and not _is_on(environment, "VMNET_ALLOW_UNSIGNED"):
+        raise bad_input(
+            f"{name}: {why}; this is a CI job, where nobody would see that it is another image",
+            f"pin it: vmnet image pull {name} --digest HEX; or take it as it comes: "
+            "VMNET_ALLOW_UNSIGNED=true",
+        )
+
+
+def _is_on(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").strip().lower() not in _NOT_CI
 
 
 def pin_notice(shown_url: str, found: Digest) -> str:

@@ -12,6 +12,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.host.image import store
 from provisioner.host.system import paths
 from provisioner.host.system.plan_files import Fence
+from provisioner.image import catalogue
 from tests.host_tools.http_server import serving, whole
 from tests.host_tools.namespace import Namespace, ip
 
@@ -84,6 +85,34 @@ def private(namespace: Namespace) -> str:  # noqa: ARG001  (the test is in it)
     """An address of a private network, where a plan may have its image from."""
     ip("addr add 10.9.8.7/32 dev lo")
     return "10.9.8.7"
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_only_a_connection_vouches_for_is_refused_in_ci(
+    monkeypatch: pytest.MonkeyPatch, *, allowed: bool
+) -> None:
+    with serving(whole(DISK)) as server:
+        image, sums = server.url("/disk.img"), server.url("/SUMS")
+        entry = catalogue.read(
+            f"images: [{{name: vendor-1, title: V, urls: ['{image}'], boot: [bios], user: me,"
+            f" min_memory: 512M, digests: {{url: '{sums}', form: bare}}}}]"
+        ).images[0]
+        server.script = lambda talk: whole(
+            f"{DIGEST}\n".encode() if talk.asked.path == "/SUMS" else DISK
+        )(talk)
+        monkeypatch.setattr(catalogue, "packaged", lambda: catalogue.Catalogue(images=(entry,)))
+        monkeypatch.setenv("CI", "true")
+        if allowed:
+            monkeypatch.setenv("VMNET_ALLOW_UNSIGNED", "true")
+            image_pull.pull("vendor-1", lambda _: None, ignored)
+            assert names() == ["vendor-1"]
+            return
+        with pytest.raises(VmnetError) as caught:
+            image_pull.pull("vendor-1", lambda _: None, ignored)
+        assert [asked.path for asked in server.asked] == ["/SUMS"]
+    assert caught.value.status is Exit.BAD_INPUT
+    assert "VMNET_ALLOW_UNSIGNED=true" in str(caught.value.fix)
+    assert names() == []
 
 
 def test_a_plan_fetches_its_image_once_and_finds_it_again(home: Path, private: str) -> None:

@@ -1,5 +1,7 @@
 """Signatures of digest lists, made by gpg, verified by gpgv."""
 
+import re
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +10,11 @@ import pytest
 
 from provisioner.errors import VmnetError
 from provisioner.host.download import signature as signatures
+from provisioner.image import catalogue
+from provisioner.image.catalogue import CatalogueEntry
 from tests.host_tools.signing import Signer
 
+HOUSE = Path(__file__).parents[2]
 LIST = b"aa  disk.qcow2\n- a line that begins with a dash\n"
 
 
@@ -122,3 +127,22 @@ def test_keyrings_are_looked_for_by_name(tmp_path: Path, monkeypatch: pytest.Mon
     assert signatures.keyring(["a.gpg", "b.gpg"]) == tmp_path / "b.gpg"
     monkeypatch.delenv("VMNET_KEYRINGS")
     assert signatures.keyring(["no-vendor-has-this.gpg"]) is None
+
+
+def test_the_keyrings_that_come_with_the_catalogue_are_the_documented_ones(home: Path) -> None:
+    text = (HOUSE / "docs" / "images.md").read_text()
+    rows = dict(re.findall(r"`([a-z0-9.-]+\.gpg)` \| ((?:`[0-9A-F]{40}`(?:, )?)+) ", text))
+    found = {}
+    for ring in signatures.SHIPPED.iterdir():
+        argv = ["gpg", "--homedir", str(home), "--show-keys", "--with-colons", str(ring)]
+        said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        keys = re.findall(r"^pub:.*\n(?:[^p].*\n)*?fpr:+([0-9A-F]{40}):", said, re.MULTILINE)
+        found[ring.name] = ", ".join(f"`{key}`" for key in keys)
+    assert found == rows
+
+
+@pytest.mark.parametrize("entry", catalogue.packaged().images, ids=lambda entry: entry.name)
+def test_each_signed_list_has_a_keyring_here(entry: CatalogueEntry) -> None:
+    if entry.digests and (signature := entry.digests.signature):
+        assert any((signatures.SHIPPED / name).is_file() for name in signature.keyrings)
+        assert signatures.keyring(signature.keyrings)

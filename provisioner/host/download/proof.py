@@ -18,10 +18,15 @@ _FIX = "give the digest yourself: SOURCE@sha256:HEX"
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The digest that an image must have, and a message about what it rests on."""
+    """The digest that an image must have, and a message about what it rests on.
+
+    `is_vouched` is whether that is more than the connection to the vendor's host: a digest of the
+    catalogue's, or a signature of the vendor's.
+    """
 
     digest: Digest | None
     message: str
+    is_vouched: bool = True
 
 
 def of_entry(
@@ -36,31 +41,31 @@ def of_entry(
     wanted = entry.digests
     tell(f"fetching the digest list {wanted.url}")
     content = _read(wanted.url, limits)
-    listed, message = _verified(content, wanted, limits)
+    listed, message, is_vouched = _verified(content, wanted, limits)
     try:
         text = listed.decode("utf-8")
     except UnicodeDecodeError as error:
         raise VmnetError(f"the digest list {wanted.url} is not text", fix=_FIX) from error
     name = entry.urls[0].file_name
     found = digest.listed(text, name, form=wanted.form, list_name=str(wanted.url))
-    return Proof(found, message)
+    return Proof(found, message, is_vouched)
 
 
-def _verified(content: bytes, wanted: DigestList, limits: Limits) -> tuple[bytes, str]:
-    """Return the part of a list that counts, and a message about what it rests on."""
+def _verified(content: bytes, wanted: DigestList, limits: Limits) -> tuple[bytes, str, bool]:
+    """Return the part of a list that counts, what it rests on, and whether that is a signature."""
     only = f"checksum only, over https from {wanted.url.host}"
     if wanted.signature is None:
-        return content, f"{only}: the vendor does not sign it, or not verifiably"
+        return content, f"{only}: the vendor does not sign it, or not verifiably", False
     ring = signatures.keyring(wanted.signature.keyrings)
     if ring is None:
         names = " or ".join(wanted.signature.keyrings)
-        return content, f"{only}: there is no keyring {names} to verify it with"
+        return content, f"{only}: there is no keyring {names} to verify it with", False
     if not programs.is_installed("gpgv"):
-        return content, f"{only}: gpgv is not installed"
+        return content, f"{only}: gpgv is not installed", False
     by = wanted.signature.url
     signature = _read(by, limits) if by else None
     signed = signatures.verified(content, signature, ring, str(wanted.url))
-    return signed.text, f"signed by {signed.signer} ({signed.fingerprint}, in {ring})"
+    return signed.text, f"signed by {signed.signer} ({signed.fingerprint}, in {ring})", True
 
 
 def _read(url: Url, limits: Limits) -> bytes:

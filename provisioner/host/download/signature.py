@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,10 @@ FOLDERS: Final = (
     Path("/etc/apt/keyrings"),
     Path("/usr/local/share/keyrings"),
 )
-"""Where Debian's packages, and administrators, put keyrings."""
+"""Where Debian's packages, and administrators, put keyrings: they may be newer than ours."""
+
+SHIPPED: Final = Path(str(files("provisioner"))) / "images" / "keyrings"
+"""Those that come with the catalogue; docs/images.md has their fingerprints."""
 
 _TIMEOUT_S = 30
 _LARGEST_KEYRING = 8 << 20
@@ -44,9 +48,9 @@ class Signed:
 
 
 def keyring(names: Sequence[str]) -> Path | None:
-    """Return the first of these keyrings in VMNET_KEYRINGS or where the system keeps such."""
+    """Return the first of these keyrings in VMNET_KEYRINGS, or of the system's and vmnet's own."""
     own = os.environ.get("VMNET_KEYRINGS")
-    folders = [Path(own)] if own else list(FOLDERS)
+    folders = [Path(own)] if own else [*FOLDERS, SHIPPED]
     places = (folder / name for name in names for folder in folders)
     return next((path for path in places if path.is_file()), None)
 

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from provisioner.errors import Exit, VmnetError
 from provisioner.host.image import packages
 from provisioner.host.image.packages import Package
 from provisioner.host.system.whole_files import sync
@@ -99,6 +101,29 @@ def load(folder: Path) -> BuiltImage | None:
         return BuiltImage(digest=digest, **traits)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def verify(folder: Path) -> None:
+    """Hash the files of a built image anew. Raises VmnetError when one is not what was built."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        for part in (manifest[key] for key in _FILES if key != "disk" or key in manifest):
+            with (folder / part["name"]).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != part["sha256"]:
+                raise _changed(folder, f"{part['name']} has changed: its SHA-256 is {found}")
+    except OSError as error:
+        raise _changed(folder, f"{error.filename} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _changed(folder, f"its {_MANIFEST} is damaged") from error
+
+
+def _changed(folder: Path, what: str) -> VmnetError:
+    return VmnetError(
+        f"the image in {folder}: {what}",
+        fix=f"delete it (rm -r {shlex.quote(str(folder))}); the next up builds it",
+        status=Exit.CHECK_FAILED,
+    )
 
 
 def put_in_place(image: BuiltImage, wanted: Iterable[Package], made: Path, final: Path) -> None:

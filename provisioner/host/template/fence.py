@@ -16,11 +16,27 @@ _NOBODY = 65534
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 
-# x86-64's numbers of: read write close fstat lseek mmap mprotect munmap brk rt_sigaction
-# rt_sigprocmask rt_sigreturn mremap madvise exit sigaltstack futex clock_gettime exit_group
-# getrandom
-_COMPUTING = (0, 1, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15, 25, 28, 60, 131, 202, 228, 231, 318)
-_X86_64 = 0xC000003E  # linux/audit.h
+_COMPUTING = (
+    *("read", "write", "close", "fstat", "lseek", "mmap", "mprotect", "munmap", "brk"),
+    *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "mremap", "madvise", "exit"),
+    *("sigaltstack", "futex", "clock_gettime", "exit_group", "getrandom"),
+)
+_GENERIC = (
+    *(63, 64, 57, 80, 62, 222, 226, 215, 214, 134),
+    *(135, 139, 216, 233, 93, 132, 98, 113, 94, 278),
+)
+_POWER = (3, 4, 6, 108, 19, 90, 125, 91, 45, 173, 174, 172, 163, 205, 1, 185, 221, 246, 234, 359)
+_S390 = (3, 4, 6, 108, 19, 90, 125, 91, 45, 174, 175, 173, 163, 219, 1, 186, 238, 260, 248, 349)
+_X86 = (0, 1, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15, 25, 28, 60, 131, 202, 228, 231, 318)
+ARCHITECTURES = {
+    "x86_64": (0xC000003E, _X86),
+    "aarch64": (0xC00000B7, _GENERIC),
+    "riscv64": (0xC00000F3, _GENERIC),
+    "loongarch64": (0xC0000102, _GENERIC),
+    "ppc64le": (0xC0000015, _POWER),
+    "s390x": (0x80000016, _S390),
+}
+"""By what uname calls a machine: its number in linux/audit.h, and those of the calls above."""
 
 
 def limit_ourselves() -> None:
@@ -60,11 +76,11 @@ def give_up_the_rest() -> None:
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after setresuid, which clears it
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if os.uname().machine == "x86_64":
-        _only_compute(libc)
+    if os.uname().machine in ARCHITECTURES:
+        _only_compute(libc, *ARCHITECTURES[os.uname().machine])
 
 
-def _only_compute(libc: ctypes.CDLL) -> None:
+def _only_compute(libc: ctypes.CDLL, architecture: int, calls: tuple[int, ...]) -> None:
     """Have the kernel refuse (EPERM) every system call that is not in the list: seccomp(2)."""
 
     def step(code: int, jump_true: int, jump_false: int, value: int) -> bytes:
@@ -72,13 +88,13 @@ def _only_compute(libc: ctypes.CDLL) -> None:
 
     load, equal, give = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
     allow, refuse, kill = 0x7FFF0000, 0x00050001, 0x80000000
-    number = len(_COMPUTING)
+    number = len(calls)
     steps = [
         step(load, 0, 0, 4),  # the architecture: a 32-bit call has other numbers
-        step(equal, 1, 0, _X86_64),
+        step(equal, 1, 0, architecture),
         step(give, 0, 0, kill),
         step(load, 0, 0, 0),  # the number of the call
-        *(step(equal, number - at, 0, call) for at, call in enumerate(_COMPUTING)),
+        *(step(equal, number - at, 0, call) for at, call in enumerate(calls)),
         step(give, 0, 0, refuse),
         step(give, 0, 0, allow),
     ]
