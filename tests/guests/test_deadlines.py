@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,21 +159,23 @@ vms: {a: {nics: [lan], disks: [{size: 64M}]}}
 """
 
 
-def with_hanging(lab: Lab, directory: Path, program: str) -> dict[str, str]:
-    """Return an environment in which a program never ends."""
-    path = directory / "bin" / program
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("#!/bin/sh\nsleep 1000000\n")
-    path.chmod(0o755)
-    return lab.environment | {"PATH": f"{path.parent}:{os.environ['PATH']}"}
+@contextmanager
+def with_hanging(lab: Lab, program: str) -> Iterator[dict[str, str]]:
+    """Give an environment in which a program never ends, whoever runs it."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, program)
+        path.write_text("#!/bin/sh\nsleep 1000000\n")
+        for each in (path, path.parent):
+            each.chmod(0o755)
+        yield lab.environment | {"PATH": f"{directory}:{os.environ['PATH']}"}
 
 
 @pytest.mark.parametrize("program", ["nft", "dnsmasq", "qemu-img"])
-def test_a_program_that_hangs_is_ended_and_named(lab: Lab, tmp_path: Path, program: str) -> None:
+def test_a_program_that_hangs_is_ended_and_named(lab: Lab, program: str) -> None:
     plan = lab.plan(SERVED)
-    environment = with_hanging(lab, tmp_path, program)
-    running = lab.running(lab.argv("up", plan, "--timeout", "4"), environment)
-    ran = running.finished(None, 4 + SLACK_S)
+    with with_hanging(lab, program) as environment:
+        running = lab.running(lab.argv("up", plan, "--timeout", "4"), environment)
+        ran = running.finished(None, 4 + SLACK_S)
     assert ran.status in {4, 6}
     said = ran.stdout + ran.stderr
     assert re.search(rf"{program} .*was not done after [\d.]+ s, and has been ended", said), said
@@ -180,14 +183,14 @@ def test_a_program_that_hangs_is_ended_and_named(lab: Lab, tmp_path: Path, progr
     assert "sleep" not in " ".join(lab.snapshot().processes)
 
 
-def test_two_interrupts_end_a_program_that_hangs_with_vmnet(lab: Lab, tmp_path: Path) -> None:
-    environment = with_hanging(lab, tmp_path, "qemu-img")
-    running = lab.running(lab.argv("up", lab.plan(SERVED)), environment)
-    until(lambda: "sleep" in " ".join(lab.snapshot().processes), "qemu-img runs")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        assert running.runs_for(0.3)
-        running.process.send_signal(number)
-    assert "interrupted again: ended at once" in running.finished(143, SLACK_S).stderr
+def test_two_interrupts_end_a_program_that_hangs_with_vmnet(lab: Lab) -> None:
+    with with_hanging(lab, "qemu-img") as environment:
+        running = lab.running(lab.argv("up", lab.plan(SERVED)), environment)
+        until(lambda: "sleep" in " ".join(lab.snapshot().processes), "qemu-img runs")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            assert running.runs_for(0.3)
+            running.process.send_signal(number)
+        assert "interrupted again: ended at once" in running.finished(143, SLACK_S).stderr
     until(lambda: "sleep" not in " ".join(lab.snapshot().processes), "it is gone")
     lab.vmnet("down", "--name", lab.name)
     assert lab.snapshot() == lab.before

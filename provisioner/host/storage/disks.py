@@ -131,8 +131,14 @@ def _opened(path: Path, file: Overlay) -> Iterator[tuple[str, "_QemuImg"]]:
             os.fchown(opened, *owner)
 
         def run(*words: str, fix: str) -> None:
-            argv = [*users.without_rights(owner), "qemu-img", *words]
-            programs.run(argv, timeout_s=_DEADLINE_S, fix=fix, files=[opened], cwd=Path("/"))
+            programs.run(
+                ["qemu-img", *words],
+                timeout_s=_DEADLINE_S,
+                fix=fix,
+                files=[opened],
+                cwd=Path("/"),
+                through=users.without_rights(owner),
+            )
 
         yield f"/proc/self/fd/{opened}", run
     finally:

@@ -14,7 +14,7 @@ from provisioner.host.system import file_errors, paths
 from provisioner.text import one_line
 
 _POLL_S = 0.1
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 # Whoever can open a lock's file, if only to read it, can hold the lock for ever (flock(2)).
 _FOR_US = 0o600
 

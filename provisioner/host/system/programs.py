@@ -48,10 +48,12 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
     check: bool = True,
     fix: str | None = None,
     files: Sequence[int] = (),
+    through: Sequence[str] = (),
 ) -> Finished:
     """Run a program to its end, its messages in English.
 
-    `files` are descriptors that it gets, by their numbers; `env` is laid over our own environment.
+    `files` are descriptors that it gets, by their numbers; `env` is laid over our own environment;
+    `through` is another program, with its words, that takes away rights and then becomes this one.
     `check=False` hands every exit status back. Raises VmnetError when the program is missing, when
     it is not done after `timeout_s` seconds (fewer when the request that it is a part of ends
     before), or, with `check`, when it fails; `fix` replaces the stock advice of that last case.
@@ -64,7 +66,7 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
         )
     try:
         child = subprocess.Popen(
-            [program, *argv[1:]],
+            [*through, program, *argv[1:]],
             cwd=cwd,
             env={**os.environ, "LC_ALL": "C", **(env or {})},
             stdin=subprocess.PIPE,
@@ -76,7 +78,7 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
             pass_fds=files,
         )
     except OSError as error:
-        raise not_started(program, error) from error
+        raise not_started(through[0] if through else program, error) from error
     with child:
         try:
             stdout, stderr = child.communicate(input, timeout=timeout_s)
