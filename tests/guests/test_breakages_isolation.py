@@ -184,12 +184,12 @@ def leaking(shared_lab: Lab) -> Iterator[Stage]:
 @pytest.mark.parametrize("breakage", ALONE, ids=str)
 def test_isolation_is_not_shown_by_silence(alone: Stage, breakage: Breakage) -> None:
     outcome = broken(alone, breakage)
-    assert outcome.verdict is Verdict.RIGHT, outcome
+    assert outcome.verdict is Verdict.RIGHT, str(outcome)
     healthy(alone)
 
 
 @pytest.mark.parametrize("breakage", LEAKING, ids=str)
 def test_what_leaks_when_well_is_never_isolated(leaking: Stage, breakage: Breakage) -> None:
     outcome = broken(leaking, breakage)
-    assert outcome.verdict is Verdict.RIGHT, outcome
+    assert outcome.verdict is Verdict.RIGHT, str(outcome)
     healthy(leaking)

@@ -288,7 +288,7 @@ def stage(shared_lab: Lab) -> Iterator[Stage]:
 @pytest.mark.parametrize("breakage", TABLE, ids=str)
 def test_a_breakage_is_told_by_its_cause_and_undone(stage: Stage, breakage: Breakage) -> None:
     outcome = broken(stage, breakage)
-    assert outcome.verdict is Verdict.RIGHT, outcome
+    assert outcome.verdict is Verdict.RIGHT, str(outcome)
     healthy(stage)
 
 
