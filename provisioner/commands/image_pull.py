@@ -69,8 +69,8 @@ def _pull_known(source: Named, tell: Tell, progress: Progress) -> Stored:
     if digest is None:
         proof = proofs.of_entry(entry, tell=tell)
         tell(f"{entry.name}: {proof.message}")
-        if not proof.is_vouched:
-            sources.require_voucher_in_ci(entry.name, proof.message, os.environ)
+        if not proof.is_proved:
+            sources.require_signed_in_ci(entry.name, proof.message, os.environ)
         digest = proof.digest
     return _fetched(entry.name, Remote(entry.urls, digest), entry.traits, tell, progress)
 

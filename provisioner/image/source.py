@@ -220,7 +220,7 @@ def require_digest_in_ci(remote: Remote, environment: Mapping[str, str]) -> None
         )
 
 
-def require_voucher_in_ci(name: str, why: str, environment: Mapping[str, str]) -> None:
+def require_signed_in_ci(name: str, why: str, environment: Mapping[str, str]) -> None:
     """Raise VmnetError for an image of the catalogue that only a connection proves, in a CI job.
 
     `why` says so. VMNET_ALLOW_UNSIGNED is for jobs whose owner takes that.

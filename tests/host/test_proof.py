@@ -105,7 +105,7 @@ def test_without_the_keyring_the_armour_is_taken_off_and_it_is_said(
         SHA256,
         "checksum only, over https from 127.0.0.1: "
         "there is no keyring vendor.gpg to verify it with",
-        is_vouched=False,
+        is_proved=False,
     )
 
 

@@ -15,12 +15,12 @@ def main() -> bool:
     with tempfile.TemporaryDirectory(prefix="vmnet-hostile-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        bait = table.fill(folder)
+        canary = table.fill(folder)
         for number, row in enumerate(rows):
             file = folder / "plan" / f"{number}.yaml"
             file.write_text(row.text, encoding="utf-8")
         asked = [(word, f"{n}.yaml") for n in range(len(rows)) for word in COMMANDS]
-        outcome = run(folder / "plan", asked, [bait])
+        outcome = run(folder / "plan", asked, [canary])
     wrong = [*_wrong(outcome, rows)]
     print("\n".join([*wrong, f"{len(rows)} plans, {len(asked)} runs, {len(wrong)} wrong"]))  # noqa: T201
     return bool(wrong)

@@ -1,9 +1,10 @@
 """Many runs of vmnet in one fresh namespace, by forks of one process: `python -m` this, as root.
 
-Standard input is JSON: `runs`, each a folder and the words of a command line; `baits`, files that
-nobody may open. Standard output is JSON: of each run its status and what it wrote; which baits were
-opened, whoever did it (inotify(7); O_PATH does not count); and whether anybody has connected to
-port 8999 of this host. Each run has everything that `python -m provisioner` does, but the imports.
+Standard input is JSON: `runs`, each a folder and the words of a command line; `canaries`, files
+that nobody may open. Standard output is JSON: of each run its status and what it wrote; which
+canaries were opened, whoever did it (inotify(7); O_PATH does not count); and whether anybody has
+connected to port 8999 of this host. Each run has everything that `python -m provisioner` does, but
+the imports.
 """
 
 import ctypes
@@ -33,7 +34,7 @@ def main() -> None:
     servers = [_server(family) for family in (socket.AF_INET, socket.AF_INET6)]
     libc = ctypes.CDLL(None, use_errno=True)
     watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    names = {libc.inotify_add_watch(watch, b.encode(), _OPENED): b for b in asked["baits"]}
+    names = {libc.inotify_add_watch(watch, b.encode(), _OPENED): b for b in asked["canaries"]}
     _import_all()
     runs = _run_all(asked["runs"])
     opened = sorted({names[event] for event in _events(watch)})

@@ -21,16 +21,19 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All runs, the baits that somebody has opened, and whether anybody has connected."""
+    """All runs, the canaries that somebody has opened, and whether anybody has connected."""
 
     runs: list[Ran]
     opened: list[str]
     connected: bool
 
 
-def run(folder: Path, words: Sequence[Sequence[str]], baits: Sequence[Path]) -> Outcome:
+def run(folder: Path, words: Sequence[Sequence[str]], canaries: Sequence[Path]) -> Outcome:
     """Run vmnet with each of these words in the folder; see many_runs.py."""
-    asked = {"runs": [[str(folder), one] for one in words], "baits": [str(one) for one in baits]}
+    asked = {
+        "runs": [[str(folder), one] for one in words],
+        "canaries": [str(one) for one in canaries],
+    }
     ran = subprocess.run(
         ["unshare", "-mn", sys.executable, "-m", "tests.hostile.many_runs"],
         cwd=HOUSE,

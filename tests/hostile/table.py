@@ -27,7 +27,7 @@ MARK = "«"
 BAD_INPUT = 2  # the exit status of a plan that is refused before anything is touched
 HOUSE = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("plans.txt")
-SECRET = "hunter2"  # noqa: S105  (stands in the bait, and nowhere else)
+SECRET = "hunter2"  # noqa: S105  (stands in the canary, and nowhere else)
 TEMPLATES = {  # what stands in a template that is otherwise vmnet's own, before an element's end
     "commandline": (
         "</domain>",
@@ -120,27 +120,28 @@ def refused(text: str, file: str, place: str) -> bool:
 
 
 def fill(folder: Path) -> Path:
-    """Make the files that the plans name, in the folder `plan`; return the bait, which is not."""
+    """Make the files that the plans name, in the folder `plan`; return the canary, which is not."""
     plan = folder / "plan"
     (plan / "folder").mkdir(parents=True)
-    bait = folder / "bait"
-    bait.write_text(f"#cloud-config\nuser: {SECRET}\n")
-    (plan / "link").symlink_to(bait)
+    canary = folder / "canary"
+    canary.write_text(f"#cloud-config\nuser: {SECRET}\n")
+    (plan / "link").symlink_to(canary)
     (plan / "folder-link").symlink_to(folder)
-    (plan / "elsewhere.yaml").symlink_to(bait)
+    (plan / "elsewhere.yaml").symlink_to(canary)
     (plan / "ok").write_text("a kernel, as far as is looked at here")
     os.mkfifo(plan / "pipe")
     for name, backing, data_bit, data_name, size in (
-        ("leaning", str(bait), False, "", 1 << 20),
+        ("leaning", str(canary), False, "", 1 << 20),
         ("remote", "nbd://127.0.0.1:8999/disk", False, "", 1 << 20),
-        ("data", "", True, str(bait), 1 << 20),
+        ("data", "", True, str(canary), 1 << 20),
         ("data-without-bit", "", False, "nbd://127.0.0.1:8999/disk", 1 << 20),
         ("huge", "", False, "", 1 << 56),
     ):
         content = qcow2(backing, data_name, size, data_bit=data_bit)
         (plan / f"{name}.qcow2").write_bytes(content)
     (plan / "text.vmdk").write_text(
-        f'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 2048 FLAT "{bait}" 0\n'
+        f'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\n'
+        f'RW 2048 FLAT "{canary}" 0\n'
     )
     (plan / "deep.json").write_text("[" * 9999 + "]" * 9999)
     bomb = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 2)}]\n" for n in range(1, 3))
@@ -151,7 +152,7 @@ def fill(folder: Path) -> Path:
     for name, (before, piece) in TEMPLATES.items():
         (plan / f"{name}.xml.j2").write_text(own.replace(before, f"{piece}\n{before}"))
     (plan / "entity.xml.j2").write_text(ENTITY)
-    return bait
+    return canary
 
 
 def qcow2(backing: str, data_name: str, size: int, *, data_bit: bool) -> bytes:

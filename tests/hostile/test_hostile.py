@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 def outcome(folder: Path, *words: tuple[str, ...]) -> Outcome:
     """Run vmnet; nobody has read what lies beside the plan's folder, or connected to anybody."""
-    found = run(folder, words, [folder.parent / "bait"])
+    found = run(folder, words, [folder.parent / "canary"])
     assert found.opened == []
     assert not found.connected
     assert [ran.err for ran in found.runs if "Traceback" in ran.err] == []
@@ -95,7 +95,7 @@ def test_a_plan_that_is_a_link_out_of_its_folder_is_not_read(folder: Path, comma
     assert ran.status == table.BAD_INPUT
     assert table.SECRET not in ran.out + ran.err
     assert "the plan elsewhere.yaml is a link that leads out of its folder" in ran.err
-    assert f"name the file itself: {folder.parent / 'bait'}" in ran.err
+    assert f"name the file itself: {folder.parent / 'canary'}" in ran.err
 
 
 def outcome_of_link(folder: Path, command: str) -> list[Ran]:

@@ -1,11 +1,11 @@
-"""The whole siege: `make test-walls`. With walls through the life of others, and without them."""
+"""The whole attack: `make test-walls`. With walls through the life of others, and without them."""
 
 import os
 import tempfile
 from pathlib import Path
 
 from tests.framework.lab import Lab
-from tests.walls.siege import Siege
+from tests.walls.attack import Attack
 
 _MANY = 20
 
@@ -23,11 +23,11 @@ def victim(folder: Path) -> Path:
     return there
 
 
-def plant(siege: Siege, to: Path) -> int:
+def plant(attack: Attack, to: Path) -> int:
     """Plant a link wherever the attacker can; return in how many places."""
-    uid = int(siege.attackers["Uid"][0])
+    uid = int(attack.attackers["Uid"][0])
     planted = 0
-    for plan in (siege.plan(siege.own.stem), siege.plan(siege.other.stem)):
+    for plan in (attack.plan(attack.own.stem), attack.plan(attack.other.stem)):
         for name, folder in plan.items():
             if name not in {"kind", "name", "next", "lock"}:
                 planted += _planted(uid, to, Path(folder) / plan["next"])
@@ -51,28 +51,28 @@ def _planted(uid: int, to: Path, link: Path) -> int:
 def with_walls(lab: Lab, folder: Path) -> int:
     """Attack between all that is done to the others; return how many tries got through."""
     there = victim(folder)
-    siege = Siege(lab)
+    attack = Attack(lab)
     broken = 0
     steps: tuple[tuple[str, tuple[object, ...]], ...] = (
-        ("up", ("up", siege.other)),
-        ("check", ("check", siege.other)),
-        ("snapshot", ("snapshot", "save", "-f", siege.own, "one", "b")),
-        ("restore", ("snapshot", "restore", "-f", siege.own, "one", "b", "--yes")),
-        ("recreate", ("up", "--recreate", siege.other)),
-        ("restart", ("restart", "-f", siege.own, "b")),
-        ("rm", ("snapshot", "rm", "-f", siege.own, "one", "--yes")),
+        ("up", ("up", attack.other)),
+        ("check", ("check", attack.other)),
+        ("snapshot", ("snapshot", "save", "-f", attack.own, "one", "b")),
+        ("restore", ("snapshot", "restore", "-f", attack.own, "one", "b", "--yes")),
+        ("recreate", ("up", "--recreate", attack.other)),
+        ("restart", ("restart", "-f", attack.own, "b")),
+        ("rm", ("snapshot", "rm", "-f", attack.own, "one", "--yes")),
     )
     for name, words in steps:
-        planted = plant(siege, there)
+        planted = plant(attack, there)
         lab.vmnet(*words)  # type: ignore[arg-type]
-        done, count = siege.attacked()
+        done, count = attack.attacked()
         found = there.stat()
         kept = (found.st_uid, found.st_mode & 0o777, (there / "file").read_text())
         followed = kept != (0, 0o755, "root's")
         say(f"{name}: {len(done)} of {count} got through, {planted} links planted {done}")
         broken += len(done) + planted + followed
-    lab.vmnet("down", siege.other)
-    lab.vmnet("down", siege.own)
+    lab.vmnet("down", attack.other)
+    lab.vmnet("down", attack.own)
     return broken
 
 
@@ -81,7 +81,7 @@ def without_walls(lab: Lab, folder: Path) -> int:
     config = folder / "config.yaml"
     config.write_text("guest_users: off\n")
     lab.enter = (*lab.enter, "env", f"VMNET_CONFIG={config}")
-    done, count = Siege(lab).attacked()
+    done, count = Attack(lab).attacked()
     say(f"without walls: {len(done)} of {count} got through")
     for name in done:
         say(f"  {name}")

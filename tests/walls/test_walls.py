@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.framework.lab import Lab
-from tests.walls.siege import Siege
+from tests.walls.attack import Attack
 
 LEAST = 100
 """Of the tries, so that none is lost when the list is changed."""
@@ -19,18 +19,18 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_nothing_of_others_is_read_written_signalled_or_attached(lab: Lab) -> None:
-    siege = Siege(lab)
-    done, count = siege.attacked()
+    attack = Attack(lab)
+    done, count = attack.attacked()
     assert done == []
     assert count > LEAST
     listens = lab.run("ss", "-Hltn")
     assert "127.0.0.1" not in listens
-    screen = Path(siege.victims()[0]["screen"])
+    screen = Path(attack.victims()[0]["screen"])
     assert (screen.is_socket(), screen.stat().st_mode & 0o777) == (True, 0o600)
-    said = lab.vmnet("status", siege.own, "--wide").stdout
-    user = siege.attackers["Uid"][0]
+    said = lab.vmnet("status", attack.own, "--wide").stdout
+    user = attack.attackers["Uid"][0]
     walls = f"walls of a: a user of its own ({user}), no capabilities, no new privileges, seccomp, "
     assert f"{walls}no core dumps, limited processes" in said
     qemus = lab.qemus().values()
-    assert len({siege.status(pid)["Uid"][0] for pid in qemus}) == len(qemus)
-    assert {siege.status(pid)["Seccomp"][0] for pid in qemus} == {"2"}
+    assert len({attack.status(pid)["Uid"][0] for pid in qemus}) == len(qemus)
+    assert {attack.status(pid)["Seccomp"][0] for pid in qemus} == {"2"}

@@ -20,13 +20,13 @@ _FIX = "give the digest yourself: SOURCE@sha256:HEX"
 class Proof:
     """The digest that an image must have, and a message about what it rests on.
 
-    `is_vouched` is whether that is more than the connection to the vendor's host: a digest of the
+    `is_proved` is whether that is more than the connection to the vendor's host: a digest of the
     catalogue's, or a signature of the vendor's.
     """
 
     digest: Digest | None
     message: str
-    is_vouched: bool = True
+    is_proved: bool = True
 
 
 def of_entry(
@@ -41,14 +41,14 @@ def of_entry(
     wanted = entry.digests
     tell(f"fetching the digest list {wanted.url}")
     content = _read(wanted.url, limits)
-    listed, message, is_vouched = _verified(content, wanted, limits)
+    listed, message, is_proved = _verified(content, wanted, limits)
     try:
         text = listed.decode("utf-8")
     except UnicodeDecodeError as error:
         raise VmnetError(f"the digest list {wanted.url} is not text", fix=_FIX) from error
     name = entry.urls[0].file_name
     found = digest.listed(text, name, form=wanted.form, list_name=str(wanted.url))
-    return Proof(found, message, is_vouched)
+    return Proof(found, message, is_proved)
 
 
 def _verified(content: bytes, wanted: DigestList, limits: Limits) -> tuple[bytes, str, bool]:

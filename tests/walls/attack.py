@@ -26,7 +26,7 @@ vms:
 IDS = ("Uid", "Gid", "Groups", "CapEff", "CapPrm", "CapAmb", "NoNewPrivs", "Seccomp")
 
 
-class Siege:
+class Attack:
     """Two plans that are up: a and b of one, c of the other; a's QEMU is the attacker's."""
 
     def __init__(self, lab: Lab) -> None:
