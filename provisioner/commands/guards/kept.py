@@ -1,8 +1,8 @@
 """Guards, NAT and isolation that are gone while guests run: put back by most commands.
 
 A reload of a firewall takes all tables away, vmnet's too (`flush ruleset`). `status` and `check`,
-which change nothing, tell. What is changed, not
-gone, is left to `up`: the plan may have been edited since.
+which change nothing, tell. What is changed, not gone, is left to `up`: the plan may have been
+edited since.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def put_back(plan: "Plan", nics: "Nics", now: Snapshot, run: CommandRun) -> Snap
     steps = gone(plan, nics, now)
     for step in steps:
         run.worker.do(MACHINE.perform, step)
-        run.tell(f"warning: put back, somebody took it away: {step.resource.label}")
+        run.tell(f"warning: it was gone while guests ran, and is put back: {step.resource.label}")
     return run.worker.do(MACHINE.observe) if steps else now
 
 
@@ -61,8 +61,8 @@ def findings(
     called = want or {}
     for step in gone(plan, nics, now, want):
         yield Finding(
-            f"{step.resource.called(called)} is gone while guests run: somebody has flushed the "
-            "rules of nftables",
+            f"{step.resource.called(called)} is gone while guests run: nftables has no table of "
+            "it that is in force",
             "vmnet up",
         )
     yield from changed_macs(plan, now)
