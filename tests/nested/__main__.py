@@ -28,7 +28,7 @@ T = TypeVar("T")
 BOOT_S = 900.0
 UNIT_S = 1500.0  # of the unit's start: three guests, emulated twice
 CHECK_S = 900.0
-GRACE_S = 400.0  # for its units to stop its guests
+GRACE_S = 900.0  # for its units to stop its guests
 PAUSE_S = 5.0
 PACKAGES = (
     *("python3", "qemu-system-x86", "qemu-utils", "libvirt-daemon-system"),
@@ -83,6 +83,7 @@ vms:
   c: {{nics: [nic], memory: 96M}}
 """
 WRITTEN = "written before the reboot"
+FILES = "ls -liR --time-style=full-iso /var/lib/vmnet/inner"
 
 
 class HostBuilder(DebianBuilder):
@@ -176,10 +177,12 @@ def run(lab: Lab, image: BuiltImage) -> None:
     say("the unit of the inner plan has been installed and started")
     first = host.unit_ends_its_start()
     say(f"inner up: {first.strip().splitlines()[-1]}")
-    host.inside(
-        f"echo '{WRITTEN}' | vmnet exec -f {path} --timeout 240 b -- dd of=/dev/vda conv=fsync",
-        timeout_s=300,
-    )
+    write = f"vmnet exec -f {path} --timeout 240 b -- dd of=/dev/vda conv=fsync"
+    say(host.inside(f"echo '{WRITTEN}' | {write} 2>&1", timeout_s=300).strip())
+    read = f"vmnet exec -f {path} --timeout 240 b -- head -c {len(WRITTEN)} /dev/vda"
+    kept = host.inside(read, timeout_s=300)
+    assert kept == WRITTEN, f"before the restart: {kept!r}"
+    say(host.inside(FILES).strip())
     boot = host.inside("cat /proc/sys/kernel/random/boot_id")
     began = time.monotonic()
     words = ("restart", "-f", plan, "--grace", f"{GRACE_S:g}", "--timeout", f"{BOOT_S:g}")
@@ -193,12 +196,11 @@ def run(lab: Lab, image: BuiltImage) -> None:
         f"vmnet check {path} 2>&1 | tail -1", lambda said: "are as expected" in said, CHECK_S
     )
     say("the matrix is as the plan promises")
-    kept = host.inside(
-        f"vmnet exec -f {path} --timeout 240 b -- head -c {len(WRITTEN)} /dev/vda", timeout_s=300
-    )
-    assert kept == WRITTEN, kept
-    told = host.inside("journalctl -b -1 -o cat --no-pager -u vmnet@inner | tail -20")
+    told = host.inside("journalctl -b -1 -o short-monotonic --no-pager -u vmnet@inner | tail -30")
     say(f"at the shutdown before: {told.strip()}")
+    say(host.inside(FILES).strip())
+    kept = host.inside(read, timeout_s=300)
+    assert kept == WRITTEN, f"after the restart: {kept!r}"
     assert "stop domain inner-b: vmnet stop" in told, "its guests were not shut down by its unit"
     status = json.loads(host.inside(f"vmnet status {path} --json", timeout_s=300))
     assert status["to_do"] == [], status
