@@ -206,3 +206,14 @@ def test_a_draft_goes_with_the_mark_of_the_file_that_it_never_became(home: Path)
     assert list(plan_folders.drafts(home)) == [draft]
     plan_folders.discard(draft)
     assert files(home / "seed") == set()
+
+
+def test_the_draft_of_a_configuration_goes_and_the_configuration_in_use_stays(home: Path) -> None:
+    plan_folders.make(home, "lab")
+    config = home / "dhcp/lan-1.conf"
+    plan_folders.own(config)
+    put(config)
+    draft = put(plan_folders.draft_of(config))
+    assert list(plan_folders.drafts(home)) == [draft]
+    plan_folders.discard(draft)
+    assert files(home / "dhcp") == {config, config.with_name(f".{config.name}.own")}

@@ -20,6 +20,12 @@ def drafted(name: str) -> str:
     return name.removeprefix(".").removesuffix(".part").removesuffix(".1")
 
 
+def draft_of(path: str) -> str:
+    """Return where a file is written before it gets its name."""
+    folder, name = path.rsplit("/", 1)
+    return f"{folder}/.{name}.part"
+
+
 def of_draft(path: str) -> str:
     """Return the path of the file that a draft, or a mark, is of."""
     folder, name = path.rsplit("/", 1)

@@ -58,7 +58,7 @@ def create(dhcp: Dhcp) -> None:
 
 def _create(dhcp: Dhcp) -> None:
     config = Path(dhcp.config)
-    draft = config.with_suffix(".part")
+    draft = plan_folders.draft_of(config)
     try:
         plan_folders.own(config)
         plan_folders.own(_lease(config))
@@ -126,7 +126,7 @@ def _delete(dhcp: Dhcp) -> None:
         if dhcp.name not in left and plan_folders.is_own(_lease(config)):
             _lease(config).unlink(missing_ok=True)
             plan_folders.disown(_lease(config))
-    for path in (_pid_file(config), config.with_suffix(".part"), config):
+    for path in (_pid_file(config), plan_folders.draft_of(config), config):
         path.unlink(missing_ok=True)
     plan_folders.disown(config)
     try:

@@ -72,7 +72,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises OSError, and what `write` raises.
     """
-    draft = path.with_name(f".{path.name}.part")
+    draft = plan_folders.draft_of(path)
     try:
         paths.make(path.parent)
         draft.unlink(missing_ok=True)

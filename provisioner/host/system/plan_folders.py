@@ -22,7 +22,7 @@ from provisioner.inventory.plan_mark import PlanMark
 from provisioner.network import dnsmasq
 from provisioner.text import one_line
 
-_OWNED: Final = ("console", "seed", "disk", "boot", "snapshot")
+_OWNED: Final = ("console", "seed", "disk", "boot", "dhcp", "snapshot")
 _MARKED: Final = {"seed": "*", "disk": "*", "boot": "*", "dhcp": "*.conf"}
 """Files that are not made by others than vmnet once they have been marked, by folder."""
 _FOLDERS: Final = get_args(paths.Folder)
@@ -148,8 +148,13 @@ def drafts(home: Path) -> Iterator[Path]:
     for place, files in _MARKED.items():
         for mark in sorted((home / place).glob(f".{files}{_OWN}")):
             file = mark.with_name(_drafted(mark.name))
-            if not os.path.lexists(file) and not file.with_name(f".{file.name}.part").exists():
+            if not os.path.lexists(file) and not draft_of(file).exists():
                 yield mark
+
+
+def draft_of(file: Path) -> Path:
+    """Return where a file is written before it gets its name."""
+    return file.with_name(f".{file.name}.part")
 
 
 def discard(draft: Path) -> None:
@@ -168,8 +173,8 @@ def give_up(file: Path) -> None:
 
 
 def _discard_of_dhcp(config: Path) -> None:
-    for suffix in (".part", ".pid"):
-        config.with_suffix(suffix).unlink(missing_ok=True)
+    for path in (draft_of(config), config.with_suffix(".pid")):
+        path.unlink(missing_ok=True)
     network = dnsmasq.network_of(config.name)
     lease = config.with_name(f"{network}.leases")
     left = {dnsmasq.network_of(x.name) for x in config.parent.glob("*.conf")}
