@@ -317,8 +317,11 @@ class Macvtap(UpperDevice):
     def excludes(self, other: Resource) -> bool:
         """Return whether `other` is in the way on the uplink, in /dev, or at a device of its name.
 
-        The node of an earlier macvtap may have the number that this one will have.
+        The node of an earlier macvtap may have the number that this one will have. One that has
+        been renamed keeps the alternative name.
         """
+        if isinstance(other, Macvtap) and other.altname == self.altname:
+            return True
         named = isinstance(other, Impaired) and other.name == self.name
         return named or isinstance(other, LeftNode) or UpperDevice.excludes(self, other)
 

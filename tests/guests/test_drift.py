@@ -76,6 +76,23 @@ def test_a_qemu_that_is_stopped_and_a_tap_that_is_dead_are_named_and_mended(
     assert states["a"] in {"ended", "not there"}
 
 
+def test_a_macvtap_that_was_renamed_gives_way_to_one_of_its_name(plan_restored: PlanUp) -> None:
+    plan, tap = plan_restored, plan_restored.tap("b")
+    plan.lab.ip("link", "set", tap, "down")
+    plan.lab.ip("link", "set", tap, "name", "other0")
+    plan.lab.ip("link", "set", "other0", "up")
+    to_do, _ = told(plan)
+    lines = [
+        f"update domain {plan.path.stem}-b: its NIC b.lan has lost its device",
+        "create macvtap b.lan: missing",
+        "delete macvtap b.0: not in the plan",
+        "update guard of b.lan: device is none, want b.lan",
+    ]
+    assert sorted(to_do) == sorted(lines)
+    assert sorted(mended(plan)) == sorted(lines)
+    assert "other0" not in plan.lab.ip("-br", "link")
+
+
 def test_a_guest_paused_by_a_full_disk_is_told_and_runs_on_when_there_is_room(lab: Lab) -> None:
     place = "/var/lib/vmnet"
     script = f"mkdir -p {place}; mount -t tmpfs -o mode=755,size=24M none {place}"

@@ -210,3 +210,18 @@ def test_a_strangers_device_of_its_name_is_left_as_it_is() -> None:
     assert refused.value.status == Exit.CONFLICT
     assert told() == before
     links.delete(PLAIN.name)
+
+
+def test_one_that_was_renamed_is_deleted_by_its_other_marks_and_by_nothing_less() -> None:
+    macvtap.create_at(PLAIN, 90)
+    ip(f"link set {PLAIN.name} down", f"link set {PLAIN.name} name other0")
+    renamed = replace(PLAIN, name="other0", plan="lab", vm="web")
+    for other in (
+        replace(renamed, alias="vmnet:lab/db/0"),
+        replace(renamed, altname="vmnet-lab-db-0"),
+        replace(renamed, group=PLAIN.group + 1),
+    ):
+        macvtap.delete(other)
+        assert told("other0").altname == PLAIN.altname
+    macvtap.delete(renamed)
+    assert "other0" not in {x.name for x in links.every()}

@@ -45,7 +45,7 @@ from tests.simulation import folders
 from tests.simulation.world import STATE, Process, Record, World, refusal
 
 Parts = Generator[str, None, None]
-_OWNED = ("console", "seed", "disk", "boot")
+_OWNED = ("console", "seed", "disk", "boot", "dhcp")
 
 
 @dataclass(slots=True)
@@ -157,8 +157,8 @@ class Model:
                     yield LeftDraft(path)
             elif name.startswith(".") and name.endswith(".own"):
                 of, place = folders.of_draft(path), folder.removeprefix(f"{home}/")
-                draft = f"{folder}/.{of.rsplit('/', 1)[1]}.part"
-                if folders.may_be_litter(place, of) and not {of, draft} & files.keys():
+                is_written = bool({of, folders.draft_of(of)} & files.keys())
+                if folders.may_be_litter(place, of) and not is_written:
                     yield LeftDraft(path)
 
     def _running(self) -> dict[str, list[int]]:
@@ -293,8 +293,7 @@ class Model:
 
     def delete_device(self, device: Switch | Vlan | HostAccess | Macvtap) -> Parts:
         for link in list(self.world.links.values()):
-            ours = link.group == device.group and naming.are_ours(link.name, link.kind)
-            if link.name in device.parts and ours:
+            if link.name in device.parts and devices.is_part(link, device):
                 yield f"{link.name} goes"
                 self.world.delete_link(link.index)
 
@@ -521,7 +520,7 @@ class Model:
 
     def _create_dhcp(self, dhcp: Dhcp) -> Parts:
         world, config = self.world, dhcp.config
-        draft, lease = config.removesuffix(".conf") + ".part", self._lease(config)
+        draft, lease = folders.draft_of(config), self._lease(config)
         yield from folders.own(world, config)
         yield from folders.own(world, lease)
         try:
@@ -572,8 +571,8 @@ class Model:
             world.unlink(lease)
             yield "their mark goes"
             folders.disown(world, lease)
-        stem = config.removesuffix(".conf")
-        for path in (f"{stem}.pid", f"{stem}.part", config):
+        pid = config.removesuffix(".conf") + ".pid"
+        for path in (pid, folders.draft_of(config), config):
             yield f"{path} goes"
             world.unlink(path)
         yield "its mark goes"
@@ -587,8 +586,7 @@ class Model:
 
     def create_file(self, file: Seed | Overlay | FileCopy) -> Parts:
         world, path = self.world, file.path
-        folder, name = path.rsplit("/", 1)
-        draft = f"{folder}/.{name}.part"
+        draft = folders.draft_of(path)
         text, record = "whole", ""
         if isinstance(file, Overlay):
             text = f"{file.size} {file.backing} {file.backing_format}"
@@ -657,8 +655,8 @@ class Model:
         world = self.world
         if config in world.files:
             return
-        for suffix in (".part", ".pid"):
-            world.unlink(config.removesuffix(".conf") + suffix)
+        world.unlink(folders.draft_of(config))
+        world.unlink(config.removesuffix(".conf") + ".pid")
         lease, network = self._lease(config), dnsmasq.network_of(config.rsplit("/", 1)[-1])
         if network not in self._networks() and folders.is_own(world, lease):
             world.unlink(lease)
