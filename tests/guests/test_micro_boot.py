@@ -160,6 +160,10 @@ def test_the_command_line_wins_and_the_seed_still_brings_the_keys(
         )
         until(lambda: guest.run(SSH) == "2\n", "ssh listens for both IP versions")
         assert guest.run("cat /root/.ssh/authorized_keys").split() == KEY.split()
+        # Its disks come first: what is written to /dev/vda before would be a file in memory.
+        seen = guest.run("dmesg | sed -n 's/^\\[ *\\([0-9.]*\\)].*\\[vda\\] .*blocks.*/\\1/p'")
+        *_, ready = said(guest)
+        assert 0 < float(seen) < float(ready.partition("uptime=")[2])
         shutdown = {"execute": "guest-shutdown"}
         guest.agent.sendall(json.dumps(shutdown).encode() + b"\n")
         assert guest.qemu.wait(TIMEOUT_S) == 0
