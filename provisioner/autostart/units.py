@@ -18,6 +18,7 @@ MARK: Final = "# Made by vmnet boot install"
 
 NET_UNIT: Final = "vmnet-net.service"
 TEMPLATE_UNIT: Final = "vmnet@.service"
+WATCH_TEMPLATE: Final = "vmnet-watch@.service"
 
 _UNIT_STOP_S = STOP_S + 30  # vmnet's own time besides: its start, libvirt's, the last QEMU's end
 _PLAIN = re.compile(r"[A-Za-z0-9:_.]")
@@ -35,11 +36,17 @@ class Start:
     options: Sequence[str] = ()  # of `vmnet up`, as they were given at the installation
     connection: Sequence[str] = ()  # where libvirt is, of all commands
     environment: Mapping[str, str] | None = None  # where vmnet's files are, if not where usual
+    sets: Sequence[str] = ()  # those of the options that change what the plan says
 
 
 def unit_of(plan: str) -> str:
     """Return the unit of a plan; what a plan may be called, an instance may be called too."""
     return f"vmnet@{plan}.service"
+
+
+def watch_of(plan: str) -> str:
+    """Return the unit that puts back what a reload of the firewall takes from a plan."""
+    return f"vmnet-watch@{plan}.service"
 
 
 def template_unit() -> str:
@@ -51,26 +58,42 @@ def template_unit() -> str:
     )
 
 
+def watch_template() -> str:
+    """Return the text of the unit that keeps the guards of a plan, of all plans."""
+    return template("boot/vmnet-watch@.service")
+
+
+def watch_part(plan: str, start: Start, writable: str) -> str:
+    """Return what that unit has besides for one plan; `writable` is the folder of its lock."""
+    watch = ("watch", start.stored, *start.sets)
+    lines = [f"{MARK} for the plan {plan}", "[Service]", *_environment(start)]
+    lines += [f"ReadWritePaths={quoted(writable)}", f"ExecStart={command(*start.vmnet, *watch)}"]
+    return "\n".join(lines) + "\n"
+
+
 def plan_part(plan: "Plan", start: Start) -> str:
     """Return what the unit of one plan has besides: its NICs, and the commands that it runs."""
     devices = " ".join(device_units(n.uplink for n in plan.networks if n.uplink))
     up = ("up", start.stored, "--folder", start.folder, *start.options, *start.connection)
     stop = ("stop", "--name", plan.name, "--grace", str(STOP_S), *start.connection)
-    lines = [f"{MARK} for the plan {plan.name}", "[Unit]"]
+    lines = [f"{MARK} for the plan {plan.name}", "[Unit]", f"Wants={watch_of(plan.name)}"]
     if devices:
         lines += [f"Wants={devices}", f"After={devices}"]
     # At shutdown, too, a file system is not unmounted before what needs it has been stopped.
     if start.places:
         lines.append(f"RequiresMountsFor={' '.join(map(quoted, start.places))}")
-    lines.append("[Service]")
-    for name, value in sorted((start.environment or {}).items()):
-        lines.append(f"Environment={quoted(f'{name}={value}')}")
+    lines += ["[Service]", *_environment(start)]
     lines += [
         f"ExecStart={command(*start.vmnet, *up)}",
         f"ExecReload={command(*start.vmnet, *up)}",
         f"ExecStop={command(*start.vmnet, *stop)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _environment(start: Start) -> list[str]:
+    found = sorted((start.environment or {}).items())
+    return [f"Environment={quoted(f'{name}={value}')}" for name, value in found]
 
 
 def net_unit(vmnet: Sequence[str], saved: str, uplinks: Iterable[str]) -> str:

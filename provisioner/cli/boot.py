@@ -8,7 +8,9 @@ import typer
 from provisioner.cli import output
 from provisioner.cli.options import AllowFile, Connection, File, Json, Name, Plan, Sets, Timeout
 from provisioner.cli.run import PLAN_FILE, name_target, plan_target, read, running
+from provisioner.commands.command import WATCH
 from provisioner.errors import Exit, bad_input
+from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from provisioner.commands.boot.install import BootPlan
@@ -17,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Plans that are brought up, and guests ended well, by systemd."
 )
 
-_TITLES = ("plan", "unit", "at boot", "now", "from")
+_TITLES = ("plan", "unit", "at boot", "now", "watch", "from")
 _MOST_XML = 1 << 20
 
 Net = Annotated[bool, typer.Option("--net", help="The devices of vmnet net, instead of a plan.")]
@@ -46,10 +48,11 @@ def install(  # noqa: PLR0913  (every one a word of the command line)
             return
         path = file or plan or PLAN_FILE
         target = plan_target(path, sets, connection=connection, allow_file=allow_file)
-        options = [word for one in sets or () for word in ("--set", one)]
+        changes = [word for one in sets or () for word in ("--set", one)]
+        options = [*changes]
         options += [word for one in target.allowed for word in ("--allow-file", str(one))]
         options += ["--timeout", f"{timeout:g}"] if timeout else []
-        found = boot.install(target, read(path), path.absolute(), options, output.line)
+        found = boot.install(target, read(path), path.absolute(), options, output.line, changes)
         if now:
             boot.start(target.name)
         _print("boot install", [found], json=json)
@@ -103,6 +106,16 @@ def devices(
             boot.ensure(plan_target(path), xml, output.line)
 
 
+def watch(plan: Plan = None, file: File = None, sets: Sets = None) -> None:
+    """Put back guards, NAT and isolation as soon as a reload of the firewall takes them away."""
+    with running(WATCH, interrupted="no more watching"):
+        from provisioner.commands.boot.watch import watch
+
+        path = file or plan or PLAN_FILE
+        for line in watch(lambda: plan_target(path, sets), path):
+            output.typed_now(one_line(line, 2000))
+
+
 def _install_net() -> None:
     from provisioner.commands import net
     from provisioner.commands.boot import install as boot
@@ -141,4 +154,5 @@ def _print(command: str, found: "list[BootPlan]", *, json: bool) -> None:
 
 def _row(one: "BootPlan") -> tuple[str, ...]:
     source = f"{one.source} (changed since: vmnet boot install)" if one.changed else one.source
-    return one.name, one.unit, "yes" if one.enabled else "no", one.state or "-", source
+    enabled = "yes" if one.enabled else "no"
+    return one.name, one.unit, enabled, one.state or "-", one.watch or "-", source

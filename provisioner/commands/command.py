@@ -71,13 +71,14 @@ GC: Final = Command("gc", changes_host=True, ends_guests=True, keeps_guards=Fals
 ADOPT: Final = Command("adopt")
 EXTEND: Final = Command("extend")
 BOOT: Final = Command("boot", needs_worker=False)
+WATCH: Final = Command("watch", needs_worker=False)
 
 COMMANDS: Final = {
     command.name: command
     for command in (
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
         *(STOP, START, RESTART, PAUSE, RESUME),
-        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, BOOT, LS, GC, EXTEND, ADOPT, SNAPSHOT),
+        *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, BOOT, WATCH, LS, GC, EXTEND, ADOPT, SNAPSHOT),
     )
 }
 """All of them, by name."""

@@ -114,7 +114,11 @@ def test_the_units_are_as_systemd_wants_them_and_go_again(host: Lab) -> None:
     plan = host.plan(PLAN)
     host.vmnet("boot", "install", plan, "--set", "vms.b.memory=128M")
     unit = f"vmnet@{host.name}.service"
-    assert complaints(host, unit) == ""
+    watch = f"vmnet-watch@{host.name}.service"
+    assert complaints(host, unit) + complaints(host, watch) == ""
+    (words,) = command_lines(host, watch, "ExecStart")
+    assert words[-4] == "watch"
+    assert words[-2:] == ["--set", "vms.b.memory=128M"]
     assert host.run("systemctl", "is-enabled", unit) == "enabled\n"
     (shown,) = json.loads(host.vmnet("boot", "status", "--json").stdout)["plans"]
     assert (shown["name"], shown["enabled"], shown["changed"]) == (host.name, True, False)
@@ -153,6 +157,34 @@ def test_after_a_boot_the_unit_alone_brings_everything_back(host: Lab) -> None:
     assert host.qemus() == {}
     run_unit(host, unit, "ExecReload")
     assert sorted(host.qemus()) == [f"{host.name}-a", f"{host.name}-b"]
+    _is_watched_until_it_is_down(host, plan)
+
+
+def _is_watched_until_it_is_down(host: Lab, plan: Path) -> None:
+    """The plan's other unit puts back what a flush takes away, and nothing of what `down` takes."""
+    tables = _tables(host)
+    (argv,) = command_lines(host, f"vmnet-watch@{host.name}.service", "ExecStart")
+    rights = "-all,+net_admin,+chown,+dac_override"  # as its unit has them
+    held = ["setpriv", "--bounding-set", rights, "--no-new-privs"]
+    watch = host.running([*host.enter, *held, *argv], {"PATH": os.environ["PATH"]})
+    try:
+        host.run("nft", "flush", "ruleset")
+        until(lambda: _tables(host) == tables, "it is put back", within_s=20)
+        host.run("nft", "flush", "ruleset")
+        host.vmnet("down", plan)
+        assert watch.runs_for(0.5)
+    finally:
+        watch.process.send_signal(signal.SIGTERM)
+        ended = watch.finished(143)
+    assert "no more watching" in ended.stderr
+    assert ended.stdout.count("was gone, and is put back") >= len(tables), ended.stdout
+    assert _tables(host) == []
+    assert host.run("cat", "/proc/sys/net/ipv4/ip_forward") == "0\n"
+
+
+def _tables(host: Lab) -> list[str]:
+    rules = host.run("nft", "--stateless", "list", "ruleset")
+    return sorted(filter(None, re.split(r"(?m)^(?=table )", rules)))
 
 
 def test_devices_of_vmnet_net_come_back_as_they_were(host: Lab) -> None:

@@ -1,14 +1,16 @@
 """A switch with everything: it reflects, translates addresses, and a dnsmasq answers there."""
 
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.framework.lab import Lab
+from tests.framework.lab import Lab, until
 from tests.framework.plan import PlanUp, brought_up
 from tests.framework.wire import CabledNic, cabled_nic
 from tests.host_tools.router import PREFIX, advertisement
@@ -107,11 +109,45 @@ def test_a_guest_gets_out_and_the_world_does_not_get_in(
 ) -> None:
     assert "2 packets received" in plan_up.inside("a", f"ping -c 2 -W 5 {there}")
     six = ":" in there
+    assert ", 0 received" in _from_the_lan(wire, plan_up, six=six)()
+
+
+def _from_the_lan(wire: CabledNic, plan: PlanUp, *, six: bool) -> Callable[[], str]:
+    """Return what pings a guest from the LAN, by a route that somebody there may well set."""
     route, host = ("fd79::/64", "fd99::1") if six else ("10.79.0.0/24", "10.99.0.1")
     wire.outside("ip", "-6" if six else "-4", "route", "replace", route, "via", host)
-    shown = plan_up.inside("a", "ip -o addr show scope global")
+    shown = plan.inside("a", "ip -o addr show scope global")
     inside = next(w.partition("/")[0] for w in shown.split() if "/" in w and (":" in w) == six)
-    assert "0 received" in wire.outside("sh", "-c", f"ping -n -c 2 -i 0.3 -W 1 {inside} || true")
+    ping = f"ping -n -c 2 -i 0.3 -W 1 {inside} || true"
+    return lambda: wire.outside("sh", "-c", ping)
+
+
+def test_what_a_reload_of_the_firewall_opens_a_watch_closes_at_once(
+    wire: CabledNic, plan_restored: PlanUp
+) -> None:
+    plan, lab = plan_restored, plan_restored.lab
+    pinged = _from_the_lan(wire, plan, six=False)
+    lab.run("nft", "flush", "ruleset")
+    assert ", 2 received" in pinged(), "so it is without a watch"
+    assert not _guarded(lab)
+    watch = lab.start("watch", plan.path)
+    try:
+        until(lambda: _guarded(lab), "it begins with a look")
+        for _ in range(5):
+            lab.run("nft", "flush", "ruleset")
+            until(lambda: _guarded(lab), f"all is put back: {watch.stdout}", within_s=6)
+        assert ", 0 received" in pinged()
+        until(lambda: "again and again" in watch.stdout, "it tells that it waits longer")
+    finally:
+        watch.process.send_signal(signal.SIGINT)
+        told = watch.finished(130).stdout
+    put_back = re.findall(r"(?m)^\d\d:\d\d:\d\d (\w+) .* was gone, and is put back$", told)
+    assert sorted(put_back) == ["guard"] * 12 + ["nat"] * 6
+
+
+def _guarded(lab: Lab) -> bool:
+    rules = lab.run("nft", "list", "ruleset")
+    return (rules.count("table netdev "), rules.count("masquerade")) == (2, 2)
 
 
 def test_a_nic_with_two_queues_has_them_in_the_guest_and_in_qemu(plan_up: PlanUp) -> None:

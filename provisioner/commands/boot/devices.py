@@ -97,18 +97,7 @@ def _network(target: "PlanTarget", facts: Facts) -> Resources:
 
 
 def _steps(target: "PlanTarget") -> list[Step]:
-    found, routes = links.observe()
-    tables = nftables.listing()
-    has_home = plan_folders.is_marked(paths.home(target.name), target.name)
-    look = Look(target.name, found, routes, tables, (), has_home)
-    facts = Facts(
-        links=found,
-        routes=routes,
-        home=str(paths.home(target.name)),
-        user=os.geteuid(),
-        firewall=nftables.firewall(tables),
-    )
-    want = _network(target, facts)
+    want, look = network_look(target)
     every = by_key(drivers(LibvirtSession(target.name)).observe(look))
     have = {key: resource for key, resource in every.items() if key in want}
     return [
@@ -116,3 +105,21 @@ def _steps(target: "PlanTarget") -> list[Step]:
         for step in diff(want, have)
         if step.verb is Verb.CREATE and step.resource.key not in have
     ]
+
+
+def network_look(target: "PlanTarget") -> tuple[Resources, Look]:
+    """Return what a plan must have on the host for its guests, and a look at the host for that.
+
+    Asks no libvirt. Raises VmnetError when the kernel does not answer.
+    """
+    found, routes = links.observe()
+    tables = nftables.listing()
+    has_home = plan_folders.is_marked(paths.home(target.name), target.name)
+    facts = Facts(
+        links=found,
+        routes=routes,
+        home=str(paths.home(target.name)),
+        user=os.geteuid(),
+        firewall=nftables.firewall(tables),
+    )
+    return _network(target, facts), Look(target.name, found, routes, tables, (), has_home)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.autostart import units
-from provisioner.autostart.units import MARK, NET_UNIT, TEMPLATE_UNIT, Start
+from provisioner.autostart.units import MARK, NET_UNIT, TEMPLATE_UNIT, WATCH_TEMPLATE, Start
 from provisioner.commands.target import PlanTarget, Tell
 from provisioner.errors import VmnetError
 from provisioner.host.system import locks, paths, systemd
@@ -32,15 +32,22 @@ class BootPlan:
     source: str  # the file that it was stored from
     stored: str
     changed: bool  # that file says something else by now, or is gone
+    watch: str = ""  # what systemd says of the unit that keeps its guards
 
 
 def install(
-    target: PlanTarget, text: str, source: Path, options: Sequence[str], tell: Tell
+    target: PlanTarget,
+    text: str,
+    source: Path,
+    options: Sequence[str],
+    tell: Tell,
+    sets: Sequence[str] = (),
 ) -> BootPlan:
     """Store a plan, and have systemd bring it up at each boot; doing it twice changes nothing.
 
     `text` is the plan as it was written, `options` are those of `vmnet up` that it is to be brought
-    up with. Raises VmnetError when it cannot be; what has no mark of vmnet's stays as it is.
+    up with, `sets` those of them that change the plan. Raises VmnetError when it cannot be; what
+    has no mark of vmnet's stays as it is.
     """
     with _alone("boot install", tell):
         vmnet = _vmnet()
@@ -57,12 +64,19 @@ def install(
             options,
             uri,
             _environment(),
+            sets,
         )
         unit = units.unit_of(target.name)
         written = [
             (where, units.stored(text, str(source)), 0o600),
             (_part(target.name), units.plan_part(target.plan, start), 0o600),
             (systemd.UNITS / TEMPLATE_UNIT, units.template_unit(), 0o644),
+            (
+                _watch_part(target.name),
+                units.watch_part(target.name, start, str(paths.run().parent)),
+                0o600,
+            ),
+            (systemd.UNITS / WATCH_TEMPLATE, units.watch_template(), 0o644),
         ]
         if _LIBVIRT.is_dir():
             written.append((systemd.HOOK, units.hook(shlex.join(vmnet)), 0o755))
@@ -89,10 +103,12 @@ def remove(plan: str, tell: Tell) -> bool:
         if not any(MARK in (systemd.read(path) or "") for path in known):
             return False
         systemd.disable(units.unit_of(plan))
-        for path in (_part(plan), _stored(plan)):
+        systemd.stop(units.watch_of(plan))
+        for path in (_part(plan), _watch_part(plan), _stored(plan)):
             systemd.remove(path, MARK)
         if not systemd.plans():
             systemd.remove(systemd.UNITS / TEMPLATE_UNIT, MARK)
+            systemd.remove(systemd.UNITS / WATCH_TEMPLATE, MARK)
             systemd.remove(systemd.HOOK, MARK)
         systemd.reload()
         return True
@@ -129,6 +145,7 @@ def start(plan: str) -> None:
             fix="bring the plan up yourself: vmnet up",
         )
     systemd.start(units.unit_of(plan))
+    systemd.start(units.watch_of(plan))  # one that was active before wants it from now on
 
 
 def status() -> list[BootPlan]:
@@ -148,6 +165,7 @@ def _boot_plan(name: str) -> BootPlan:
         source,
         str(_stored(name)),
         changed=now is None or now.rstrip() != text.rstrip(),
+        watch=systemd.state(units.watch_of(name)),
     )
 
 
@@ -157,6 +175,10 @@ def _stored(plan: str) -> Path:
 
 def _part(plan: str) -> Path:
     return systemd.UNITS / f"{units.unit_of(plan)}.d" / "plan.conf"
+
+
+def _watch_part(plan: str) -> Path:
+    return systemd.UNITS / f"{units.watch_of(plan)}.d" / "plan.conf"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ which change nothing, tell. What is changed, not gone, is left to `up`: the plan
 edited since.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
 from provisioner.check.result import Finding
@@ -32,14 +32,18 @@ def gone(plan: "Plan", nics: "Nics", now: Snapshot, want: "Resources | None" = N
         return []
     devices = {x.name for x in facts.links if x.index in indexes}
     devices |= {x.host_side for x in have.values() if isinstance(x, Switch)}
-    want = want or desired_network(plan, nics, facts)
-    missing = {
+    return missing(want or desired_network(plan, nics, facts), have, devices)
+
+
+def missing(want: "Resources", have: "Resources", devices: Container[str]) -> list[Step]:
+    """Return the steps that put back rules about some devices that are gone, or not in force."""
+    found = {
         key: rules
         for key, rules in want.items()
         if isinstance(rules, Guard | Nat) and rules.device in devices
         if not _is_there(have.get(key))
     }
-    return diff(missing, {key: have[key] for key in missing.keys() & have.keys()})
+    return diff(found, {key: have[key] for key in found.keys() & have.keys()})
 
 
 def put_back(plan: "Plan", nics: "Nics", now: Snapshot, run: CommandRun) -> Snapshot:

@@ -103,6 +103,12 @@ def start(unit: str) -> None:
     _systemctl("start", "--no-block", unit)
 
 
+def stop(unit: str) -> None:
+    """Stop a unit, where systemd runs; one that is not there is fine."""
+    if state(unit) not in {"", "inactive"}:
+        _systemctl("stop", unit)
+
+
 def state(unit: str) -> str:
     """Return what systemd says of a unit: active, failed …; "" where it does not run."""
     if not is_running():

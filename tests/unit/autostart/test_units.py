@@ -1,5 +1,6 @@
 """The texts of `vmnet boot`: words that systemd reads back as they were, and whole units."""
 
+import re
 import subprocess
 
 import pytest
@@ -36,6 +37,7 @@ def test_the_part_of_a_plan_waits_for_its_nics_and_says_how_it_starts_and_ends()
     assert units.plan_part(plan, start).splitlines() == [
         "# Made by vmnet boot install for the plan my-lab",
         "[Unit]",
+        "Wants=vmnet-watch@my-lab.service",
         r"Wants=sys-subsystem-net-devices-br\x2d0.7.device sys-subsystem-net-devices-eno1.device",
         r"After=sys-subsystem-net-devices-br\x2d0.7.device sys-subsystem-net-devices-eno1.device",
         'RequiresMountsFor="/opt/vm net/python" "/srv/50%% $HOME"',
@@ -54,8 +56,21 @@ def test_the_part_of_a_plan_waits_for_its_nics_and_says_how_it_starts_and_ends()
 def test_a_plan_on_a_switch_of_vmnets_waits_for_no_nic() -> None:
     text = "name: x\nnetworks: {n: {switch: true, subnet: 10.7.0.0/24}}\nvms: {a: {nics: [n]}}\n"
     part = units.plan_part(loader.load(text, "x", ()).plan, Start(("vmnet",), "/x", "/"))
-    assert "Wants=" not in part
+    assert "device" not in part
     assert "After=" not in part
+
+
+def test_the_part_of_a_watch_has_the_plan_as_it_is_brought_up_and_its_lock_writable() -> None:
+    changes = ("--set", "networks.lan.spoof_guard=off")
+    options = (*changes, "--timeout", "9")
+    start = Start(("vmnet",), "/etc/x.yaml", "/", (), options, environment={"A": "%"}, sets=changes)
+    assert units.watch_part("x", start, "/run").splitlines() == [
+        "# Made by vmnet boot install for the plan x",
+        "[Service]",
+        'Environment="A=%%"',
+        'ReadWritePaths="/run"',
+        'ExecStart="vmnet" "watch" "/etc/x.yaml" "--set" "networks.lan.spoof_guard=off"',
+    ]
 
 
 @pytest.mark.parametrize("name", ["eno1", "br-lan", "wlan0.5", "a_b:1", "x-ü", "enx~1"])
@@ -82,9 +97,11 @@ def test_every_file_has_the_mark_by_which_it_is_removed() -> None:
     texts = (
         units.template_unit(),
         units.plan_part(plan, Start(("vmnet",), "/x", "/")),
+        units.watch_template(),
+        units.watch_part("my-lab", Start(("vmnet",), "/x", "/"), "/run"),
         units.net_unit(("vmnet",), "/etc/vmnet/net.json", ["eno1"]),
         units.hook("vmnet"),
         units.stored(PLAN, "/x"),
     )
     assert [units.MARK in text for text in texts] == [True] * len(texts)
-    assert all("@" not in text.replace("vmnet@", "") for text in texts)
+    assert all("@" not in re.sub("vmnet(-watch)?@", "", text) for text in texts)
