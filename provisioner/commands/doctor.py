@@ -14,8 +14,9 @@ from provisioner.host.doctor import host as doctor
 from provisioner.host.doctor import network as nics
 from provisioner.host.jail import settings, users, walls
 from provisioner.host.libvirt import privileges, trial
+from provisioner.host.network import dnsmasq
 from provisioner.host.storage import firmware
-from provisioner.host.system import accounts, programs
+from provisioner.host.system import accounts, paths, programs
 from provisioner.host.system.worker import Worker
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def _walls() -> "Iterator[Item]":
     found = users.available()
     of = f"{found.uids[0]}-{found.uids[-1]}" if found else ""
     alone = "vmnet is not root" if os.geteuid() else f"{settings.place()}, or too few users here"
-    return host.walls(of, alone, walls.module(), "the embedded libvirt makes none")
+    served = dnsmasq.shared(paths.state())
+    return host.walls(of, alone, served, walls.module(), "the embedded libvirt makes none")
 
 
 def _around(facts: "Facts", held: frozenset[str], uplink: str) -> "Iterator[Item]":

@@ -51,11 +51,12 @@ def qemu(version: str, trouble: str, user: str) -> Item:
     return first("virtualisation", good, (trouble, trouble, Severity.BAD, fix))
 
 
-def walls(users: str, alone: str, label: str, groups: str) -> Iterator[Item]:
+def walls(users: str, alone: str, served: str, label: str, groups: str) -> Iterator[Item]:
     """Say which walls stand between guests, and between them and the host.
 
-    `users` are those that guests have one each of, or `alone` says why they share one; `label` is
-    the security module that confines QEMU, `groups` why a cgroup of their own is not made.
+    `users` are those that guests have one each of, or `alone` says why they share one, and `served`
+    why the servers of DHCP do; `label` is the security module that confines QEMU, `groups` why a
+    cgroup of their own is not made.
     """
     area = "walls"
     if users:
@@ -63,6 +64,11 @@ def walls(users: str, alone: str, label: str, groups: str) -> Iterator[Item]:
     else:
         what = f"all guests' QEMUs run as one user: {alone}; they can reach each other's files"
         yield Item(area, what, Severity.NOTE, "see docs/guest-users.md")
+    if served:
+        what = f"each switch's dnsmasq runs as its package's user, nobody mostly: {served}"
+        yield Item(area, what, Severity.NOTE, "see docs/guest-users.md")
+    else:
+        yield Item(area, "each switch's dnsmasq runs as a user of its own, and never as root")
     yield Item(
         area,
         "QEMU has no capabilities, no new privileges, seccomp; no core dumps, limited processes",

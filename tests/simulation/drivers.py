@@ -541,9 +541,8 @@ class Model:
             world.unlink(config)
             self._give_up_server(config)
             raise
-        pid = world.spawn(Process("dnsmasq", config))
-        world.files[config.removesuffix(".conf") + ".pid"] = str(pid)
         world.files.setdefault(lease, "")
+        world.spawn(Process("dnsmasq", config))
 
     def _end(self, config: str) -> Parts:
         network = dnsmasq.network_of(config.rsplit("/", 1)[-1])

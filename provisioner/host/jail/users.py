@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from provisioner import naming
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.guest.jail.user import DEFAULT, LEAST, SMALL, GuestUsers
@@ -111,12 +112,23 @@ def owner_of(plan: str, vm: str) -> Owner:
     return found.of(plan, vm, "") if found else shared()
 
 
-def without_rights(owner: Owner) -> list[str]:
-    """Return what stands before a command line that is to be run as a user, without any rights."""
+def of_server(plan: str, network: str) -> int:
+    """Return the user of a network's DHCP server; no VM has a name with a slash."""
+    found = available()
+    return naming.guest_uid(plan, f"dhcp/{network}", found.uids) if found else os.geteuid()
+
+
+def without_rights(owner: Owner, *, but: str = "") -> list[str]:
+    """Return what stands before a command line that is to be run as a user, without any rights.
+
+    `but` are capabilities that it has all the same, as setpriv spells them.
+    """
     if os.geteuid():
         return []
-    ids = [f"--reuid={owner[0]}", f"--regid={owner[1]}", "--clear-groups"]
-    return ["setpriv", *ids, "--no-new-privs", "--"]
+    words = ["setpriv", f"--reuid={owner[0]}", f"--regid={owner[1]}", "--clear-groups"]
+    if but:
+        words += [f"--{kind}-caps=-all,{but}" for kind in ("inh", "ambient")]
+    return [*words, "--no-new-privs", "--"]
 
 
 def prober() -> Owner:
@@ -162,7 +174,7 @@ def taken(uids: Mapping[str, int], plan: str) -> dict[int, str]:
 
 
 def _processes(plan: str) -> Iterable[tuple[int, str]]:
-    """List the users of all processes but those of a plan's own QEMUs."""
+    """List the users of all processes but those of a plan's own QEMUs and dnsmasqs."""
     for entry in os.scandir("/proc"):
         with suppress(OSError):  # it has just ended
             uid = entry.stat().st_uid
@@ -171,10 +183,13 @@ def _processes(plan: str) -> Iterable[tuple[int, str]]:
 
 
 def _is_of_plan(pid: str, plan: str) -> bool:
-    """Return whether a process is a QEMU of this plan's, which libvirt may have lost, or ends."""
+    """Return whether a process is of a plan of this name, in any namespace, or ends.
+
+    It may be a QEMU that libvirt has lost.
+    """
     line = Path(f"/proc/{pid}/cmdline").read_bytes()
-    words = line.split(b"\0")
-    return not line or any(word.startswith(f"guest={plan}-".encode()) for word in words)
+    own = re.compile(rb"guest=%b-|--conf-file=.*/%b/dhcp/" % ((re.escape(plan.encode()),) * 2))
+    return not line or any(map(own.match, line.split(b"\0")))
 
 
 def _subordinate(file: Path) -> Iterable[tuple[int, int, str]]:

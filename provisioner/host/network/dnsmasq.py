@@ -2,19 +2,25 @@
 
 It goes into the background when it really serves (dnsmasq(8): the parent ends when the child has
 bound its sockets), so the end of the program that was started is the event to wait for.
+
+It is never root: it is started as a user of its own, which may write to its lease file alone.
 """
 
 import errno
 import os
 import select
 import signal
+import stat
 import threading
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
-from provisioner.errors import VmnetError
+from provisioner.errors import Exit, VmnetError
+from provisioner.host.jail import users
 from provisioner.host.system import file_errors, paths, plan_folders, programs
+from provisioner.host.system.whole_files import Owner
 from provisioner.network import dnsmasq as texts
 from provisioner.network.resources import Dhcp
 from provisioner.reconcile.resources import Look
@@ -23,6 +29,10 @@ from provisioner.text import one_line
 _PATIENCE_S = 20
 _ALONE = threading.RLock()
 """A switch that is changed starts anew a server that another step may just be ending."""
+
+_MOST_LEASES: Final = 32 << 20  # bytes that are read of a file, which its server may have filled
+_SERVING: Final = "+net_admin,+net_raw,+net_bind_service"
+"""What dnsmasq keeps of root's rights, too, when it is started as root."""
 
 
 def observe(look: Look) -> list[Dhcp]:
@@ -69,22 +79,89 @@ def _create(dhcp: Dhcp) -> None:
         plan_folders.give_up(config)
         raise file_errors.converted(error, "cannot write", config) from error
     _end(config)
-    if not programs.is_installed("dnsmasq"):
+    try:
+        _serve(dhcp, config)
+    except VmnetError:
         _take_back(config)
+        raise
+
+
+def _serve(dhcp: Dhcp, config: Path) -> None:
+    if not programs.is_installed("dnsmasq"):
         raise VmnetError(
             f'network "{dhcp.name}" wants DHCP, and dnsmasq is not installed',
             fix="apt-get install dnsmasq-base, or give the network addressing: static",
         )
-    words = [_word(config), f"--pid-file={_pid_file(config)}", f"--dhcp-leasefile={_lease(config)}"]
-    done = programs.run(["dnsmasq", *words], timeout_s=_PATIENCE_S, check=False)
+    owner = _owner(config)
+    _give(_lease(config), owner or (os.geteuid(), os.getegid()))
+    done = programs.run(
+        ["dnsmasq", _word(config), "--pid-file", f"--dhcp-leasefile={_lease(config)}"],
+        timeout_s=_PATIENCE_S,
+        check=False,
+        through=users.without_rights(owner, but=_SERVING) if owner else (),
+    )
     if done.returncode:
-        _take_back(config)
         raise VmnetError(
             f'dnsmasq does not serve network "{dhcp.name}": '
             f"{one_line(programs.last_lines(done.stderr))}",
             fix=file_errors.no_space_fix(done.stderr, config)
             or f"see who else answers on {dhcp.device}: ss -lnup | grep -E ':(53|67) '",
         )
+
+
+def _owner(config: Path) -> Owner | None:
+    """Return the user and the group of the server, None where `shared` says why it has none.
+
+    Raises VmnetError when somebody else has them.
+    """
+    plan, network = config.parents[1].name, texts.network_of(config.name)
+    if shared(config.parent):
+        return None
+    uid = users.of_server(plan, network)
+    if other := users.taken({network: uid}, plan).get(uid):
+        raise VmnetError(
+            f'the user {uid}, whom the dnsmasq of network "{network}" would run as, is that of '
+            f"{other}",
+            fix="rename the network or the plan, or have such users taken from another range: "
+            "guest_users in /etc/vmnet/config.yaml",
+            status=Exit.CONFLICT,
+        )
+    return uid, uid
+
+
+def shared(folder: Path) -> str:
+    """Return why servers with files in a folder are run as dnsmasq's own user, "" if they are not.
+
+    That is whom its package has chosen: nobody, mostly.
+    """
+    if not users.available():
+        return "there are no users for guests"
+    for one in (folder, *folder.parents):
+        with suppress(FileNotFoundError):
+            if not one.stat().st_mode & stat.S_IXOTH:
+                return f"only some users may walk through {one}"
+    return ""
+
+
+def _give(lease: Path, owner: Owner) -> None:
+    """Let one user alone write to the lease file, which is made if it is not there.
+
+    Raises VmnetError when something else is in its place.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        file = os.open(lease, flags, 0o600)
+        try:
+            found = os.fstat(file)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+                raise OSError(errno.ELOOP, "it is not a file of its own")
+            os.fchown(file, *owner)
+            os.fchmod(file, 0o600)
+        finally:
+            os.close(file)
+    except OSError as error:
+        fix = f"see who has put it there (ls -l {lease}), remove it and run the command again"
+        raise file_errors.converted(error, "cannot use the lease file", lease, fix=fix) from error
 
 
 def _take_back(config: Path) -> None:
@@ -140,8 +217,18 @@ def leases(plan: str) -> dict[str, str]:
     """Return the IPv4 address that each MAC holds, of all networks of a plan."""
     found: dict[str, str] = {}
     for file in sorted(_folder(plan).glob("*.leases")):
-        found |= texts.leased(file.read_text(encoding="ascii", errors="replace"))
+        found |= texts.leased(_written(file))
     return found
+
+
+def _written(lease: Path) -> str:
+    """Return what its server has written into a lease file, "" when something else is there."""
+    with suppress(OSError):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(lease, flags), "rb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read(_MOST_LEASES).decode("ascii", "replace")
+    return ""
 
 
 def _folder(plan: str) -> Path:
@@ -149,6 +236,7 @@ def _folder(plan: str) -> Path:
 
 
 def _pid_file(config: Path) -> Path:
+    """Return where an older vmnet has had the number of the process written."""
     return config.with_suffix(".pid")
 
 
