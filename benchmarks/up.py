@@ -38,6 +38,7 @@ class Timed:
     floor_s: tuple[float, ...]
     vmnet_s: tuple[float, ...]
     peak_mib: float
+    other_s: tuple[float, ...] = ()  # of --against
 
     @property
     def ratio(self) -> float:
@@ -48,6 +49,18 @@ class Timed:
     def ratio_of_minima(self) -> float:
         """The same with the quickest round of each: less of the host's other work is in it."""
         return min(self.vmnet_s) / min(self.floor_s)
+
+    @property
+    def against(self) -> str:
+        """Say how much longer one `vmnet up` takes than the other vmnet's."""
+        by_median, by_minimum = (
+            (of(self.vmnet_s) / of(self.other_s) - 1) * 100 for of in (median, min)
+        )
+        return (
+            f"{self.guests:6}   the other {min(self.other_s):.2f} s min, "
+            f"{median(self.other_s):.2f} s median; this one takes {by_median:+.1f} % "
+            f"(of minima {by_minimum:+.1f} %)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of each, taking turns")
     parser.add_argument("--accel", default="auto", choices=("auto", "kvm", "tcg"))
     parser.add_argument("--vmnet", type=Path, default=beside if beside.exists() else None)
+    parser.add_argument("--against", type=Path, help="another vmnet, which takes turns with it")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
@@ -102,10 +116,17 @@ def _vmnet(options: argparse.Namespace) -> tuple[str, ...]:
     return (sys.executable, "-m", "provisioner")
 
 
+def _other(options: argparse.Namespace) -> tuple[str, ...]:
+    return (str(options.against.absolute()),) if options.against else ()
+
+
 def _outside(options: argparse.Namespace) -> int:
     """Run this program again in a network namespace of its own."""
     # Here, since there is no way out of the namespace to fetch what an image is made of.
-    subprocess.run([*_vmnet(options), "image", "build", "micro"], check=True, stdout=sys.stderr)
+    for vmnet in (_vmnet(options), _other(options)):
+        if vmnet:
+            build = [*vmnet, "image", "build", "micro"]
+            subprocess.run(build, check=True, stdout=sys.stderr)
     name = f"vmnet-bench-{os.getpid()}"
     argv = ["ip", "netns", "exec", name, sys.executable, str(HERE), *sys.argv[1:]]
     # Everything vmnet leaves goes here, and the caches stay the user's own. In /run, since the
@@ -146,13 +167,15 @@ def _inside(options: argparse.Namespace) -> int:
     folder.mkdir()
     vmnet = _vmnet(options)
     _say(f"load {os.getloadavg()[0]:.2f} on {os.cpu_count()} processors; warming the caches")
-    vmnetruns.up_and_down(vmnet, vmnetruns.write_plan(folder, 1, options.accel))
+    other = _other(options)
+    for each in filter(None, (vmnet, other)):
+        vmnetruns.up_and_down(each, vmnetruns.write_plan(folder, 1, options.accel))
     _say("the start of vmnet and of typer")
     version_s, typer_s = vmnetruns.version_and_typer_s(vmnet, sys.executable, folder)
     timed = []
     for count in options.guests:
         plan = vmnetruns.write_plan(folder, count, options.accel)
-        timed.append(_timed(vmnet, plan, options.rounds, folder))
+        timed.append(_timed(vmnet, plan, options.rounds, folder, other))
     goals = _goals(timed, version_s / typer_s)
     if options.json:
         _write_json(timed, version_s, typer_s, goals)
@@ -161,16 +184,21 @@ def _inside(options: argparse.Namespace) -> int:
     return 0
 
 
-def _timed(vmnet: Sequence[str], plan: Path, rounds: int, folder: Path) -> Timed:
+def _timed(
+    vmnet: Sequence[str], plan: Path, rounds: int, folder: Path, other: Sequence[str]
+) -> Timed:
     """Measure one plan: weigh vmnet and learn QEMU's command lines, then the rounds."""
     _say(f"{plan.stem}: weighing vmnet")
     weighed = vmnetruns.up_and_down(vmnet, plan, weigh=True)
-    floor_s, vmnet_s = [], []
+    floor_s, vmnet_s, other_s = [], [], []
     for number in range(1, rounds + 1):
         floor_s.append(rawqemu.round_s(weighed.guests, folder))
         vmnet_s.append(vmnetruns.up_and_down(vmnet, plan).seconds)
+        if other:
+            other_s.append(vmnetruns.up_and_down(other, plan).seconds)
         _say(f"{plan.stem}: round {number}: raw {floor_s[-1]:.2f} s, vmnet {vmnet_s[-1]:.2f} s")
-    return Timed(len(weighed.guests), tuple(floor_s), tuple(vmnet_s), weighed.peak_mib)
+    times = tuple(floor_s), tuple(vmnet_s)
+    return Timed(len(weighed.guests), *times, weighed.peak_mib, tuple(other_s))
 
 
 def _goals(timed: Sequence[Timed], typers: float) -> list[Goal]:
@@ -199,6 +227,9 @@ def _write_table(
         f"vmnet --version {version_s * 1000:.0f} ms, two lines of typer --help "
         f"{typer_s * 1000:.0f} ms, ratio {version_s / typer_s:.2f}"
     )
+    for each in timed:
+        if each.other_s:
+            print(each.against)
     print("goals: " + "; ".join(map(str, goals)))
 
 
