@@ -107,7 +107,12 @@ def _left_open(plan: "Plan") -> Iterator[str]:
     nics = assign(plan) if strict else {}
     for key in strict:
         open_to = left_open(nics[key], wire_of(plan, key, nics))
-        if open_to and not plan.network_of(key).granted:
+        if plan.network_of(key).granted:
+            yield (
+                f"{key.vm}, NIC {key.number}: spoof_guard: strict leaves it any address on a "
+                "granted device, since root has not said which are its own"
+            )
+        elif open_to:
             yield (
                 f"{key.vm}, NIC {key.number}: spoof_guard: strict leaves it {' and '.join(open_to)}"
                 "; never one that the plan knows as another's"

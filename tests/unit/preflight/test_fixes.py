@@ -398,6 +398,14 @@ def test_what_a_strict_guard_leaves_open_is_warned_of(
     assert found == ([told] if open_to else [])
 
 
+def test_a_strict_guard_of_roots_pins_no_addresses_and_that_is_warned_of() -> None:
+    (told,) = warnings(loaded("granted: lab, spoof_guard: strict").plan, READY)
+    assert told == (
+        "web, NIC 0: spoof_guard: strict leaves it any address on a granted device, since root has "
+        "not said which are its own"
+    )
+
+
 def test_granted_devices_are_not_missed_a_guard() -> None:
     assert warnings(loaded("granted: lab").plan, replace(READY, firewall=NO_NFT)) == []
 
