@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +133,19 @@ def change(names: Sequence[str], wish: Change, tell: Tell) -> list[NetDevice]:
             for link in found:
                 tap_node.give(link.name, link.index, wish.owner)
         return _described(links.at(*(x.index for x in found)), facts)
+
+
+def keep_guards(names: Collection[str], tell: Tell) -> list[str]:
+    """Put back the guards that devices were made with and that are gone; return whose were.
+
+    Raises VmnetError when the kernel refuses.
+    """
+    with _alone("net set", tell):
+        ours = [x for x in _facts().links if x.name in names and is_ours(x)]
+        guards = {x.name: g for x in ours if (g := device.guard_of(x.name, x.alias))}
+        gone = net_guards.gone(guards.values())
+        net_guards.put(guards[name] for name in sorted(gone))
+        return sorted(gone)
 
 
 def remove(names: Sequence[str], tell: Tell, *, uplink: str = "", force: bool = False) -> list[str]:

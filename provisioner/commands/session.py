@@ -305,7 +305,7 @@ def begun(target: NameTarget | PlanTarget, run: CommandRun) -> Iterator[Any]:
     # The worker ends first: whoever waits for the lock finds libvirt free to be opened.
     with lock, closing(run.worker):
         session = _opened(target, run)
-        if isinstance(session, Session) and run.command.keeps_guards:
+        if isinstance(session, Session):
             plan, nics = session.target.plan, session.nics
             session.snapshot = kept.put_back(plan, nics, session.snapshot, run)
         try:

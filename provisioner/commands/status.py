@@ -51,6 +51,8 @@ def status(target: PlanTarget | NameTarget, run: CommandRun) -> Report:
         report = reported(session, Outcome(), left)
         if isinstance(session, Session):
             known = session.target.plan, session.nics, session.snapshot
+            for line in kept.unseen(session.target.plan, session.snapshot.facts):
+                run.tell(line)
             found = tuple(kept.findings(*known, want))
             report = replace(report, findings=found)
             if found and report.status is Exit.DONE:

@@ -1,13 +1,14 @@
 """A user without any right brings a plan up on devices that root has made for him."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.framework.lab import REPOSITORY, Lab
+from tests.framework.lab import REPOSITORY, Lab, until
 from tests.framework.running import Running
 from tests.framework.wire import cabled_nic
 
@@ -76,3 +77,31 @@ def test_without_granted_devices_the_user_is_told_what_root_must_do(lab: Lab, fo
     refused = as_nobody(lab, folder, "up").finished(4)
     assert 'network "lan" has 2 NICs, and no devices labelled "lan"' in refused.stderr
     assert "vmnet net create --uplink NIC --mode MODE --owner USER --label lan" in refused.stderr
+
+
+def test_a_device_that_has_lost_roots_guard_is_told_and_put_back(lab: Lab, folder: Path) -> None:
+    lab.directory = folder
+    with cabled_nic(lab) as wire, lab.settled():
+        words = ("--mode", "bridge", "--owner", str(NOBODY), "--label", "lan", "--count", "2")
+        lab.vmnet("net", "create", "--uplink", wire.name, *words)
+        guards = lab.run("nft", "--stateless", "list", "ruleset")
+        watch = lab.start("watch")
+        try:
+            until(lambda: watch.runs_for(2), "it has looked")
+            lab.run("nft", "flush", "ruleset")
+            until(
+                lambda: guards == lab.run("nft", "--stateless", "list", "ruleset"), "both are back"
+            )
+        finally:
+            watch.process.send_signal(signal.SIGINT)
+            said = watch.finished(130).stdout
+        assert said.count("guard of mvn0 was gone, and is put back") == 1
+        lab.run("nft", "flush", "ruleset")
+        told = lab.vmnet("status", status=5).stdout
+        assert "the guard of the device mvn0, which root has made, is gone or not whole" in told
+        assert "fix: vmnet net set mvn0 --up" in told
+        seen = as_nobody(lab, folder, "status").finished(0).stderr
+        assert "only root sees whether mvn0, mvn1 are still guarded: vmnet net ls" in seen
+        assert "is put back: guard of mvn0" in lab.start("stop").finished(None).stderr
+        assert guards == lab.run("nft", "--stateless", "list", "ruleset")
+        lab.vmnet("net", "rm", "--all")

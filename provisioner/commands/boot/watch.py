@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from provisioner.commands import net
 from provisioner.commands.boot import devices
 from provisioner.commands.guards import kept
 from provisioner.errors import VmnetError, collected
 from provisioner.host.libvirt import privileges
+from provisioner.host.netlink import links
 from provisioner.host.netlink.link_events import RuleEvents
 from provisioner.host.network import macvtap, nftables, switch
 from provisioner.host.system import locks, paths
+from provisioner.network.facts import Facts
 from provisioner.network.resources import Guard, Nat
 from provisioner.reconcile.diff import Verb
 from provisioner.resource import by_key
@@ -87,6 +90,11 @@ def put_back(target: "PlanTarget", errors: list[VmnetError]) -> list[str]:
     for long.
     """
     done: list[str] = []
+    if any(network.granted for network in target.plan.networks):
+        with collected(errors):
+            names = kept.granted_gone(target.plan, Facts(links=links.every()))
+            if names:
+                done += (f"guard of {x}" for x in net.keep_guards(names, lambda _: None))
     if not _gone(target):
         return done
     lock, doing = paths.lock_file(target.name), f"watch {target.name}"

@@ -20,7 +20,10 @@ def findings(session: Session) -> tuple[Finding, ...]:
         return tuple(map(_unknown, complaints.errors))
     except VmnetError as error:
         return (_unknown(error),)
-    return (*of_steps(steps), *kept.changed_macs(session.target.plan, session.snapshot))
+    plan, facts = session.target.plan, session.snapshot.facts
+    for line in kept.unseen(plan, facts):
+        session.tell(line)
+    return (*of_steps(steps), *kept.of_granted(plan, facts))
 
 
 def of_steps(steps: Iterable[Step]) -> Iterable[Finding]:

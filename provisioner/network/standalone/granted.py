@@ -14,6 +14,7 @@ from provisioner.plan.nic_id import NicId
 
 if TYPE_CHECKING:
     from provisioner.network.addressing import NicConfig, Nics
+    from provisioner.network.resources import Guard
     from provisioner.plan.model import Plan
 
 _ROOT = 0
@@ -45,6 +46,12 @@ def changed_macs(plan: "Plan", facts: Facts) -> list[str]:
         for key, link in devices(plan, facts).items()
         if device.born_mac(link) != link.mac
     ]
+
+
+def guards(plan: "Plan", facts: Facts) -> "dict[str, Guard]":
+    """Return what root has had the plan's devices guarded with, by device."""
+    found = ((x.name, device.guard_of(x.name, x.alias)) for x in devices(plan, facts).values())
+    return {name: guard for name, guard in found if guard}
 
 
 def labelled(label: str, facts: Facts) -> list[Link]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from provisioner.naming import NET_GROUP
 from provisioner.network.addressing import assign
 from provisioner.network.facts import Facts, Link
-from provisioner.network.standalone import granted
+from provisioner.network.standalone import device, granted
 from provisioner.plan.load.loader import load
 from provisioner.plan.nic_id import NicId
 
@@ -58,6 +58,12 @@ def test_a_mac_that_its_user_has_changed_is_told_and_not_taken_over() -> None:
     ]
     nics = granted.as_granted(assign(PLAN), {NicId("a", 1): other})
     assert nics[NicId("a", 1)].mac == "02:00:00:00:00:70"
+
+
+def test_what_root_has_had_a_device_guarded_with_stands_in_its_alias() -> None:
+    guarded = replace(ONE, alias="vmnet-net:nic0/1000/lan/strict/02:00:00:00:00:70")
+    found = granted.guards(PLAN, Facts(links=(guarded, TWO), user=0))
+    assert found == {"mvn0": device.guard_of("mvn0", guarded.alias)}
 
 
 def test_a_nic_has_the_mac_of_its_device() -> None:
