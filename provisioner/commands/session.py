@@ -226,16 +226,15 @@ class Session(HostSession):
                 wanted = {address: self.nics[key].mac for address, key in keys.items()}
                 call = self.worker.call(address_claims.claims, link.name, wanted, _PROBE_S)
                 asked.append((network, keys, call))
-        own: dict[str, set[str]] = {}
-        for key, config in self.nics.items():
-            own.setdefault(key.vm, set()).add(config.mac)
+        own = conflicts.own_macs(self.snapshot.resources, self.nics, fresh)
         found: list[VmnetError] = []
         for network, keys, pending in asked:
             claims = pending.result()
             if claims.unreached:
                 self.tell(f"other plans' guests on {network.uplink} not asked: {claims.unreached}")
-            owners = claims.others({address: own[key.vm] for address, key in keys.items()})
-            found += conflicts.owned_elsewhere(here, network, owners)
+            found += conflicts.owned_elsewhere(
+                here, network, claims.others(dict.fromkeys(keys, own))
+            )
         refuse(found)
 
     def wanted(

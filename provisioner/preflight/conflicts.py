@@ -9,6 +9,7 @@ from provisioner.network import nftables
 from provisioner.network.addressing import Reservation
 from provisioner.network.devices import uplink_of
 from provisioner.network.nft_ruleset import taken
+from provisioner.network.resources import Macvtap
 from provisioner.plan.choices import SpoofGuard
 from provisioner.plan.nic_settings import settings_of, settings_on
 from provisioner.plan.problem import Path
@@ -17,6 +18,7 @@ from provisioner.resource import Key, Resources
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
+    from provisioner.network.addressing import Nics
     from provisioner.network.facts import Link
     from provisioner.plan.ip import Address
     from provisioner.plan.model import Network, Plan
@@ -163,6 +165,16 @@ def held_by_host(links: "Iterable[Link]", wanted: "Collection[Address]") -> "dic
             if address.ip in wanted:
                 found.setdefault(address.ip, link)
     return found
+
+
+def own_macs(resources: Resources, nics: "Nics", fresh: Container[str]) -> set[str]:
+    """Return the MACs of guests of the plan that may answer now for an address which is to be free.
+
+    They are started anew, or lose the NIC: an address may go from one guest to another.
+    """
+    taps = {x.mac for x in resources.values() if isinstance(x, Macvtap)}
+    staying = {config.mac for key, config in nics.items() if key.vm not in fresh}
+    return taps.union(config.mac for config in nics.values()) - staying
 
 
 def owned_elsewhere(

@@ -128,3 +128,22 @@ def test_claims_end_with_the_command_that_was_killed(lab: Lab) -> None:
         lab.vmnet("up", second)
         lab.vmnet("down", second)
         assert not CLAIMS.exists() or not list(CLAIMS.glob(f"{lab.name}*"))
+
+
+def test_an_address_that_another_guest_of_the_plan_gives_up_is_free(lab: Lab) -> None:
+    with cabled_nic(lab, "10.78.0.1/24") as nic:
+
+        def written(**addresses: str) -> Path:
+            nics = (
+                f"{vm}: {{nics: [{{network: lan, address: {x}}}]}}" for vm, x in addresses.items()
+            )
+            lan = f"{{uplink: {nic.name}, mode: bridge, subnet: 10.78.0.0/24}}"
+            return lab.plan(f"networks: {{lan: {lan}}}\nvms: {{{', '.join(nics)}}}\n")
+
+        lab.vmnet("up", written(a="10.78.0.7", b="10.78.0.8"))
+        report = lab.vmnet("up", written(a="10.78.0.8", b="10.78.0.7"), "--json").report
+        assert report["summary"].startswith("all ")
+        refused = lab.vmnet("up", written(b="10.78.0.1"), status=3)
+        assert "the address 10.78.0.1 is taken" in refused.stderr
+        lab.vmnet("up", written(b="10.78.0.8"))
+        lab.vmnet("down", "--name", lab.name, "--disks", "--yes")
