@@ -63,11 +63,13 @@ def watch_template() -> str:
     return template("boot/vmnet-watch@.service")
 
 
-def watch_part(plan: str, start: Start, writable: str) -> str:
-    """Return what that unit has besides for one plan; `writable` is the folder of its lock."""
+def watch_part(plan: str, start: Start, *writable: str) -> str:
+    """Return what that unit has besides for one plan; `writable` are folders, of its lock first."""
     watch = ("watch", start.stored, *start.sets)
     lines = [f"{MARK} for the plan {plan}", "[Service]", *_environment(start)]
-    lines += [f"ReadWritePaths={quoted(writable)}", f"ExecStart={command(*start.vmnet, *watch)}"]
+    # With "-" systemd passes over a folder that is not there.
+    lines += [f"ReadWritePaths={quoted(f'-{folder}')}" for folder in writable]
+    lines += [f"ExecStart={command(*start.vmnet, *watch)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -122,7 +122,7 @@ def _from_the_lan(wire: CabledNic, plan: PlanUp, *, six: bool) -> Callable[[], s
     return lambda: wire.outside("sh", "-c", ping)
 
 
-def test_what_a_reload_of_the_firewall_opens_a_watch_closes_at_once(
+def test_what_a_reload_of_the_firewall_opens_a_watch_closes_at_once_and_logs_stay_short(
     wire: CabledNic, plan_restored: PlanUp
 ) -> None:
     plan, lab = plan_restored, plan_restored.lab
@@ -130,9 +130,13 @@ def test_what_a_reload_of_the_firewall_opens_a_watch_closes_at_once(
     lab.run("nft", "flush", "ruleset")
     assert ", 2 received" in pinged(), "so it is without a watch"
     assert not _guarded(lab)
+    log = lab.root / "var/lib/vmnet" / plan.path.stem / "console/a.log"
+    with log.open("ab") as file:
+        file.write(b"without end\n" * (3 << 19))
     watch = lab.start("watch", plan.path)
     try:
         until(lambda: _guarded(lab), "it begins with a look")
+        until(lambda: log.stat().st_size < 1 << 20, "its log is cut short")
         for _ in range(5):
             lab.run("nft", "flush", "ruleset")
             until(lambda: _guarded(lab), f"all is put back: {watch.stdout}", within_s=6)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.commands.boot.watch import cut_logs
 from provisioner.host.guest import console_log
-from provisioner.host.system import plan_folders
+from provisioner.host.system import locks, paths, plan_folders
 
 MIB = 1 << 20
 
@@ -43,6 +44,23 @@ def test_a_log_that_is_too_large_is_cut_short_under_its_writer(log: Path, writer
     assert kept.stat().st_size == 4 * MIB
     assert kept.stat().st_mode & 0o777 == 0o600
     assert console_log.last_lines(log, 2).split() == [str(17 * 1024 - 1), "goes", "on"]
+
+
+def test_a_watch_cuts_it_short_but_not_while_another_command_has_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMNET_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("VMNET_RUN_DIR", str(tmp_path / "run"))
+    log = paths.folder("lab", "console") / "web.log"
+    plan_folders.own(log)
+    log.write_bytes(bytes(17 * MIB))
+    lock = paths.lock_file("lab")
+    with locks.held(lock, "down lab", timeout_s=1, notify=lambda _: None):
+        cut_logs("lab")
+        assert log.stat().st_size == 17 * MIB
+    cut_logs("lab")
+    assert log.stat().st_size == 0
+    assert not lock.exists()
 
 
 def test_a_log_of_a_usual_size_stays(log: Path, writer: int) -> None:

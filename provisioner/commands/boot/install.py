@@ -73,7 +73,9 @@ def install(
             (systemd.UNITS / TEMPLATE_UNIT, units.template_unit(), 0o644),
             (
                 _watch_part(target.name),
-                units.watch_part(target.name, start, str(paths.run().parent)),
+                units.watch_part(
+                    target.name, start, *map(str, (paths.run().parent, paths.state()))
+                ),
                 0o600,
             ),
             (systemd.UNITS / WATCH_TEMPLATE, units.watch_template(), 0o644),

@@ -1,12 +1,13 @@
 """Put back what a reload of the firewall takes away, as soon as the kernel tells: vmnet watch.
 
 It asks no libvirt and holds the plan's lock only while something is missing: what `up` and `down`
-take apart and put together is none of its business.
+take apart and put together is none of its business. Console logs are kept short, too.
 """
 
 import select
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from provisioner.commands import net
 from provisioner.commands.boot import devices
 from provisioner.commands.guards import kept
 from provisioner.errors import VmnetError, collected
+from provisioner.host.guest import console_log
 from provisioner.host.libvirt import privileges
 from provisioner.host.netlink import links
 from provisioner.host.netlink.link_events import RuleEvents
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _LOCK_S: Final = 600.0  # that another command may take; then it is tried again
 _ANYWAY_S: Final = 60.0  # after which it is looked without an event
+_LOGS_S: Final = 5.0  # a log that has grown too long has no event: each byte has one
 _LEAST_S: Final = 0.2
 _MOST_S: Final = 30.0
 _CALM_S: Final = 60.0
@@ -80,7 +83,11 @@ def watch(load: Callable[[], "PlanTarget"], path: Path) -> Iterator[str]:
                     told.append(f"again and again: nothing is put back for {pace.pause_s:.0f} s")
             yield from (f"{time.strftime('%H:%M:%S')} {line}" for line in told)
             select.select([], [], [], pace.pause_s if told else _LEAST_S)
-            poll.poll(0 if errors else _ANYWAY_S * 1000)
+            left_s = 0 if errors else _ANYWAY_S
+            cut_logs(target.name)
+            while left_s > 0 and not poll.poll(_LOGS_S * 1000):
+                left_s -= _LOGS_S
+                cut_logs(target.name)
 
 
 def put_back(target: "PlanTarget", errors: list[VmnetError]) -> list[str]:
@@ -105,6 +112,18 @@ def put_back(target: "PlanTarget", errors: list[VmnetError]) -> list[str]:
                 (nftables.create if verb is Verb.CREATE else nftables.update)(rules)
                 done.append(name)
     return done
+
+
+def cut_logs(name: str) -> None:
+    """Cut the console logs of a plan short that are too long, unless another command has its lock.
+
+    That one may just be removing them.
+    """
+    folder = paths.folder(name, "console")
+    if any(console_log.too_long(folder)):
+        lock, doing = paths.lock_file(name), f"watch {name}"
+        with suppress(VmnetError), locks.held(lock, doing, timeout_s=0, notify=lambda _: None):
+            console_log.cap(folder)
 
 
 def _gone(target: "PlanTarget") -> list[tuple[str, Verb, Guard | Nat]]:

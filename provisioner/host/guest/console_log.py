@@ -1,11 +1,11 @@
 """What a guest writes to its serial line, in the log that QEMU keeps of it.
 
 Nothing bounds that log: the embedded libvirt lets QEMU write it itself. QEMU appends to it, so it
-may be cut short underneath, which `cap` does in `vmnet up`.
+may be cut short underneath, which `cap` does in `vmnet up` and `vmnet watch`.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -62,12 +62,19 @@ def cap(folder: Path) -> None:
 
     What a guest writes in between is lost. A disk that is full is not a reason to leave it so.
     """
+    for log in too_long(folder):
+        with suppress(OSError):  # it has just gone
+            with suppress(OSError):
+                whole_files.write_secret(kept(log), _end(log, _KEPT))
+            os.truncate(log, 0)
+
+
+def too_long(folder: Path) -> Iterator[Path]:
+    """List the logs that `cap` would cut short."""
     for log in filter(plan_folders.is_own, folder.glob("*.log")):
         with suppress(OSError):  # it has just gone, or is another user's
             if log.lstat().st_blocks * _BLOCK > MOST:
-                with suppress(OSError):
-                    whole_files.write_secret(kept(log), _end(log, _KEPT))
-                os.truncate(log, 0)
+                yield log
 
 
 def stopped(folder: Path) -> set[str]:

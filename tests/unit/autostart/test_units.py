@@ -60,15 +60,18 @@ def test_a_plan_on_a_switch_of_vmnets_waits_for_no_nic() -> None:
     assert "After=" not in part
 
 
-def test_the_part_of_a_watch_has_the_plan_as_it_is_brought_up_and_its_lock_writable() -> None:
+def test_the_part_of_a_watch_has_the_plan_as_it_is_brought_up_and_may_write_its_lock_and_logs() -> (
+    None
+):
     changes = ("--set", "networks.lan.spoof_guard=off")
     options = (*changes, "--timeout", "9")
     start = Start(("vmnet",), "/etc/x.yaml", "/", (), options, environment={"A": "%"}, sets=changes)
-    assert units.watch_part("x", start, "/run").splitlines() == [
+    assert units.watch_part("x", start, "/run", "/logs").splitlines() == [
         "# Made by vmnet boot install for the plan x",
         "[Service]",
         'Environment="A=%%"',
-        'ReadWritePaths="/run"',
+        'ReadWritePaths="-/run"',
+        'ReadWritePaths="-/logs"',
         'ExecStart="vmnet" "watch" "/etc/x.yaml" "--set" "networks.lan.spoof_guard=off"',
     ]
 
