@@ -15,7 +15,7 @@ from provisioner.network.addressing import resolvers
 from provisioner.network.nftables import DEVICE, checked
 from provisioner.network.resources import Dhcp
 from provisioner.plan import pools
-from provisioner.plan.ip import is_address
+from provisioner.plan.ip import ANY_DOMAIN, is_address, is_domain
 from provisioner.plan.mac import is_mac
 
 if TYPE_CHECKING:
@@ -32,6 +32,15 @@ _ADVERTISED_EVERY: Final = 60
 
 _RA_PREFIX: Final = 64  # dnsmasq advertises no other length; SLAAC has no other (RFC 4862, 5.5.3)
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_UNREGISTERED: Final = (
+    *("home.arpa", "internal", "local", "localdomain", "lan", "home", "corp", "private"),
+    *("intranet", "localhost"),
+)
+"""Domains for private networks (RFC 8375, RFC 6762 appendix G, ICANN 2024): nobody can have a name
+there that the world resolves, so none rebinds."""
+
+_STOP_REBIND: Final = "stop-dns-rebind"
+_OWN_DOMAINS: Final = 16  # of the host's, that are let through
 _NETWORK = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _FILE = re.compile(r"(?P<network>[a-z0-9][a-z0-9_-]*)-(?P<digest>[0-9a-f]{10})\.conf")
 
@@ -62,6 +71,25 @@ def network_of(file: str) -> str:
     return found["network"] if found else ""
 
 
+def own_domains(text: str, resolv_conf: str) -> list[str]:
+    """Return the words that let the host's own domains through, where a configuration forwards.
+
+    They are no part of it: a host that moves to another LAN needs no other plan. A domain without
+    a dot would be a whole part of the world's.
+    """
+    if _STOP_REBIND not in text.splitlines():
+        return []
+    found: list[str] = []
+    for line in resolv_conf.splitlines():
+        match line.split():
+            case ["search" | "domain", *names]:  # the last one counts (resolv.conf(5))
+                found = [name.lower().removesuffix(".") for name in names]
+            case _:
+                continue
+    own = [name for name in found if "." in name and is_domain(name)]
+    return [f"--{_rebinding(own[:_OWN_DOMAINS])}"] if own else []
+
+
 def device_of(text: str) -> str:
     """Return the device that a configuration is bound to, "" when it names none."""
     found = re.search(r"^interface=(\S+)$", text, re.MULTILINE)
@@ -86,6 +114,13 @@ def leased(text: str) -> dict[str, str]:
     return found
 
 
+def _rebinding(names: Iterable[str]) -> str:
+    every = tuple(names)
+    if not all(map(is_domain, every)):
+        raise ValueError(every)
+    return f"rebind-domain-ok=/{'/'.join(every)}/"
+
+
 def _of_server(plan: Plan, network: Network, device: str) -> Iterator[str]:
     domain = checked(_LABEL, plan.name)
     yield f"interface={checked(DEVICE, device)}"
@@ -96,13 +131,23 @@ def _of_server(plan: Plan, network: Network, device: str) -> Iterator[str]:
     yield f"local=/{domain}/"
     yield "domain-needed"
     yield "bogus-priv"
-    if not _is_router(network):
+    if _is_router(network):
+        yield from _of_forwarding(network)
+    else:
         yield "no-resolv"
     yield "dhcp-authoritative"
     yield "dhcp-ignore-names"  # a guest does not name itself after another one
     yield f"dhcp-lease-max={_MOST_LEASES}"
     yield "no-ping"
     yield from ("quiet-dhcp", "quiet-dhcp6", "quiet-ra")
+
+
+def _of_forwarding(network: Network) -> Iterator[str]:
+    """Keep names of strangers from leading guests to private addresses, the host's among them."""
+    let = network.switch.rebind_domains if network.switch else ()
+    if ANY_DOMAIN not in let:
+        yield _STOP_REBIND
+        yield _rebinding(dict.fromkeys((*_UNREGISTERED, *let)))
 
 
 def _of_ranges(network: Network, device: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
-"""IP values of a plan: text in, address, subnet or pool out, or a complaint and its fix."""
+"""IP values of a plan: text in, address, subnet, pool or domain out, or a complaint and its fix."""
 
+import re
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -18,10 +19,31 @@ Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 Subnet = IPv4Network | IPv6Network
 
+ANY_DOMAIN = "any"
+"""The word for every domain."""
+
+_DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LONGEST_DOMAIN = 253  # RFC 1035, 2.3.4, as text
 LEAST_MTU_OF_IPV6 = 1280  # bytes: RFC 8200, 5
 
 _LONGEST = {4: 30, 6: 126}
 _SHORTEST = 8
+
+
+def is_domain(text: str) -> bool:
+    """Return whether a text is a domain of DNS and nothing else, in small letters, no dot last."""
+    return len(text) <= _LONGEST_DOMAIN and bool(_DOMAIN.fullmatch(text))
+
+
+def domain(value: object) -> str:
+    """Return a domain of DNS in small letters, or the word for all of them."""
+    text = scalar(value).lower()
+    if not is_domain(text):
+        raise BadValue(
+            f"{quoted(text)} is not a domain",
+            f"write it as home.example.org, one in other letters as xn--…; {ANY_DOMAIN} for all",
+        )
+    return text
 
 
 def subnet(value: object) -> Subnet:

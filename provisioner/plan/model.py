@@ -49,6 +49,7 @@ __all__ = ["Network", "Nic", "Plan", "Switch", "Vm"]
 
 
 Services = Annotated[tuple[Annotated[str, Read(scalars.host_service)], ...], Many]
+Domains = Annotated[tuple[Annotated[str, Read(ip.domain)], ...], Many]
 
 
 class Switch(Part):
@@ -56,7 +57,8 @@ class Switch(Part):
 
     `host` are the far side's own addresses. With `hairpin` a bridge there sends frames back, with
     `nat` guests get out through the host, with `dhcp` a dnsmasq answers DHCP and DNS; with
-    `host_services` they get nothing else from the host.
+    `host_services` they get nothing else from the host. Names of `rebind_domains` may be answered
+    from outside with private addresses.
 
     switch: {host: 10.77.0.1/24, hairpin: true, nat: true, dhcp: true}
     """
@@ -66,6 +68,7 @@ class Switch(Part):
     nat: Flag = False
     dhcp: Flag = False
     host_services: Services | None = None
+    rebind_domains: Domains = ()
 
     @model_validator(mode="before")
     @classmethod

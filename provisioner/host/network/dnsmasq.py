@@ -30,6 +30,8 @@ _PATIENCE_S = 20
 _ALONE = threading.RLock()
 """A switch that is changed starts anew a server that another step may just be ending."""
 
+_RESOLV_CONF: Final = Path("/etc/resolv.conf")
+_MOST_RESOLV_CONF: Final = 64 << 10
 _MOST_LEASES: Final = 32 << 20  # bytes that are read of a file, which its server may have filled
 _SERVING: Final = "+net_admin,+net_raw,+net_bind_service"
 """What dnsmasq keeps of root's rights, too, when it is started as root."""
@@ -94,8 +96,9 @@ def _serve(dhcp: Dhcp, config: Path) -> None:
         )
     owner = _owner(config)
     _give(_lease(config), owner or (os.geteuid(), os.getegid()))
+    words = [_word(config), "--pid-file", f"--dhcp-leasefile={_lease(config)}"]
     done = programs.run(
-        ["dnsmasq", _word(config), "--pid-file", f"--dhcp-leasefile={_lease(config)}"],
+        ["dnsmasq", *words, *texts.own_domains(dhcp.text, _resolv_conf())],
         timeout_s=_PATIENCE_S,
         check=False,
         through=users.without_rights(owner, but=_SERVING) if owner else (),
@@ -219,6 +222,12 @@ def leases(plan: str) -> dict[str, str]:
     for file in sorted(_folder(plan).glob("*.leases")):
         found |= texts.leased(_written(file))
     return found
+
+
+def _resolv_conf() -> str:
+    with suppress(OSError), _RESOLV_CONF.open("rb") as file:
+        return file.read(_MOST_RESOLV_CONF).decode("ascii", "replace")
+    return ""
 
 
 def _written(lease: Path) -> str:

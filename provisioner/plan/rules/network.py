@@ -162,6 +162,12 @@ def _services(network: Network) -> Iterator[Problem]:
             "write host_services: [dhcp], or [dhcp, dns]",
             ("switch", "dhcp"),
         )
+    if switch.rebind_domains and not (switch.dhcp and switch.nat):
+        yield Problem(
+            ("switch", "rebind_domains"),
+            "rebind_domains is about names that dnsmasq asks others for, which takes dhcp and nat",
+            "add dhcp: true and nat: true, or leave rebind_domains out",
+        )
     if switch.dhcp and network.subnet and not network.subnet_of(4):
         yield from _served_without_ipv4(network)
 

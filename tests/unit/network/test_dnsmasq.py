@@ -81,6 +81,34 @@ def test_a_name_that_would_be_another_directive_is_refused(changed: object, what
         dnsmasq.served(changed, network, "mvh0", assign(PLAN), "/state/lab")  # type: ignore[arg-type]
 
 
+def test_a_domain_that_would_be_another_directive_is_refused() -> None:
+    network = PLAN.network("lan")
+    assert network.switch
+    switch = network.switch.model_copy(update={"rebind_domains": ("lan/\nserver=192.0.2.1",)})
+    changed = network.model_copy(update={"switch": switch})
+    with pytest.raises(ValueError, match="server"):
+        dnsmasq.served(PLAN, changed, "mvh0", assign(PLAN), "/state/lab")
+
+
+@pytest.mark.parametrize(
+    ("resolv_conf", "words"),
+    [
+        ("", []),
+        ("search lan com\n", []),
+        ("#search a.b\nsearch a.b\nsearch\tC.d. e.f\n", ["--rebind-domain-ok=/c.d/e.f/"]),
+        ("domain a.b/#/c a..b -a.b a.b\0 .\ndomain x.y/", []),
+        (f"search {' '.join(f'{n}.a' for n in range(99))}", None),
+    ],
+)
+def test_the_hosts_own_domains_are_let_through_as_words(
+    resolv_conf: str, words: list[str] | None
+) -> None:
+    if words is None:
+        words = [f"--rebind-domain-ok=/{'/'.join(f'{n}.a' for n in range(16))}/"]
+    assert dnsmasq.own_domains(served("lan").text, resolv_conf) == words
+    assert dnsmasq.own_domains(served("dmz").text, resolv_conf) == []
+
+
 def test_leases_are_read_up_to_those_of_ipv6() -> None:
     text = """\
 1700000000 02:00:00:00:00:01 10.77.0.9 web 01:02

@@ -158,7 +158,7 @@ vms:
 -> 3:12 "Lan" cannot name a network
 -> fix: use a-z, 0-9, _ and -, a letter first, at most 32 characters (this has 3)
 -> 3:27 unknown key "hst"
--> fix: did you mean "host"? known keys: host, hairpin, nat, dhcp, host_services
+-> fix: did you mean "host"? known keys: host, hairpin, nat, dhcp, host_services, rebind_domains
 -> 5:3 "a_b" cannot name a VM
 -> fix: use a-z, 0-9 and -, a letter first, no - at the end, at most 40 characters (this has 3)
 -> 5:22 one value is wanted here, not a list

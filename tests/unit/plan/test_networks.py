@@ -58,7 +58,7 @@ switch: false, subnet: 10.0.0.0/24
 -> fix: write switch: true, or switch: {host: 10.77.0.1/24}
 switch: {hst: 10.77.0.1}, subnet: 10.77.0.0/24
 -> 3:18 unknown key "hst"
--> fix: did you mean "host"? known keys: host, hairpin, nat, dhcp, host_services
+-> fix: did you mean "host"? known keys: host, hairpin, nat, dhcp, host_services, rebind_domains
 switch: {host: 10.78.0.1}, subnet: 10.77.0.0/24
 -> 3:24 switch host 10.78.0.1 is not inside subnet 10.77.0.0/24
 -> fix: choose one inside the subnet
@@ -161,6 +161,14 @@ switch: {host_services: [dhcp, ssh]}
 switch: {dhcp: true, host_services: [dns]}, subnet: 10.77.0.0/24
 -> 3:30 dhcp: true has guests ask this host for addresses, and host_services closes that: see 3:24
 -> fix: write host_services: [dhcp], or [dhcp, dns]
+switch: {dhcp: true, rebind_domains: lan}, subnet: 10.77.0.0/24
+-> 3:46 rebind_domains is about names that dnsmasq asks others for, which takes dhcp and nat
+-> fix: add dhcp: true and nat: true, or leave rebind_domains out
+switch: {dhcp: true, nat: true, rebind_domains: [Lan., a/b]}, subnet: 10.77.0.0/24
+-> 3:58 "lan." is not a domain
+-> fix: write it as home.example.org, one in other letters as xn--…; any for all
+-> 3:64 "a/b" is not a domain
+-> fix: write it as home.example.org, one in other letters as xn--…; any for all
 uplink: eno1, ether_types: lldp
 -> 3:36 ether_types opens nothing: spoof_guard: mac lets every EtherType through
 -> fix: use spoof_guard: strict, or leave ether_types out
