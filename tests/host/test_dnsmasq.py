@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -30,9 +31,9 @@ from provisioner.network.resources import Dhcp, Switch
 from provisioner.plan.load.loader import load
 from provisioner.reconcile.resources import Look
 from tests.builders.addresses import interfaces
-from tests.framework.lab import until
+from tests.framework.lab import call, until
 from tests.host_tools import forged_frames
-from tests.host_tools.namespace import ip
+from tests.host_tools.namespace import far_namespace, ip
 
 PLAN = """\
 name: lab
@@ -269,6 +270,22 @@ def test_another_plans_server_and_programs_with_its_words_are_left_alone(served:
         dnsmasq.delete(served)
         assert other.poll() is None
         other.kill()
+
+
+OBSERVE = """\
+from provisioner.host.network import dnsmasq
+from provisioner.reconcile.resources import Look
+print(*(one.alive for one in dnsmasq.observe(Look("lab"))))
+"""
+
+
+def test_it_is_found_by_a_root_that_may_trace_nobody(served: Dhcp) -> None:
+    dnsmasq.create(served)
+    Path(served.config).unlink()
+    words = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]  # as in Docker
+    assert call(*words, sys.executable, "-c", OBSERVE) == "True\n"
+    with far_namespace() as elsewhere, elsewhere.entered():
+        assert call(*words, sys.executable, "-c", OBSERVE) == "\n"
 
 
 def test_nothing_is_left_of_it(served: Dhcp) -> None:

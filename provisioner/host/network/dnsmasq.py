@@ -32,7 +32,9 @@ _ALONE = threading.RLock()
 
 _RESOLV_CONF: Final = Path("/etc/resolv.conf")
 _MOST_RESOLV_CONF: Final = 64 << 10
-_MOST_LEASES: Final = 32 << 20  # bytes that are read of a file, which its server may have filled
+_MOST_LEASES: Final = 96 << 20
+"""Bytes that are read of a lease file, which a server may have filled: all the leases that it gives
+(network/dnsmasq.py), each with a client-id of 255 octets."""
 _SERVING: Final = "+net_admin,+net_raw,+net_bind_service"
 """What dnsmasq keeps of root's rights, too, when it is started as root."""
 
@@ -316,14 +318,16 @@ def _running(folder: Path) -> dict[Path, list[int]]:
 def _served_by(pid: int, folder: Path) -> Path | None:
     """Return by which configuration in a folder a process serves; None when it is not ours.
 
-    It is proved by its name, its command line and its network namespace.
+    It is proved by its name, its command line and its network namespace: what /proc shows of that
+    is an inode of its own, for everybody, while `ns/net` of another user's process is shown to
+    those alone who may trace it, and Docker gives no CAP_SYS_PTRACE.
     """
     process, prefix = Path("/proc", str(pid)), os.fsencode(_word(folder)) + b"/"
     try:
         if (process / "comm").read_bytes() != b"dnsmasq\n":
             return None
         words = (process / "cmdline").read_bytes().split(b"\0")
-        here, there = (Path("/proc", x, "ns/net").stat().st_ino for x in ("thread-self", str(pid)))
+        here, there = (Path("/proc", x, "net/dev").stat().st_ino for x in ("thread-self", str(pid)))
     except OSError:
         return None
     names = [word.removeprefix(prefix) for word in words if word.startswith(prefix)]
