@@ -34,6 +34,7 @@ from tests.builders.addresses import interfaces
 from tests.framework.lab import call, until
 from tests.host_tools import forged_frames
 from tests.host_tools.namespace import far_namespace, ip
+from tests.host_tools.processes import pid_with
 
 PLAN = """\
 name: lab
@@ -81,10 +82,7 @@ def asked(name: str) -> bytes:
 
 
 def pid_of(dhcp: Dhcp) -> int:
-    word = os.fsencode(f"--conf-file={dhcp.config}")
-    found = [x for x in Path("/proc").glob("[0-9]*/cmdline") if word in x.read_bytes().split(b"\0")]
-    (process,) = found
-    return int(process.parent.name)
+    return pid_with(f"--conf-file={dhcp.config}")
 
 
 def user_of(dhcp: Dhcp) -> dict[str, str]:

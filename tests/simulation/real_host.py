@@ -34,6 +34,7 @@ from provisioner.reconcile.resources import Look, Snapshot
 from provisioner.resource import Key, Resource, Resources, by_key
 from tests.framework.lab import call
 from tests.host_tools.namespace import fresh_namespace, ip
+from tests.host_tools.processes import pid_with
 from tests.simulation.command import LOADER, MICRO, Command, loaded
 from tests.simulation.plans import plan
 from tests.simulation.story import fresh
@@ -263,7 +264,7 @@ def _killed(pid: int, config: str) -> Act:
     real = paths.home(_NAME) / config.removeprefix(f"{STATE}/{_NAME}/")
 
     def kill() -> None:
-        process = os.pidfd_open(int(real.with_suffix(".pid").read_text()))
+        process = os.pidfd_open(pid_with(f"--conf-file={real}"))
         signal.pidfd_send_signal(process, signal.SIGKILL)
         select.select([process], [], [], 10)
         os.close(process)
