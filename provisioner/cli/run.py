@@ -14,7 +14,7 @@ import typer
 
 from provisioner.cli import output
 from provisioner.errors import Complaints, Exit, VmnetError, bad_input
-from provisioner.host.system import children
+from provisioner.host.system import processes
 from provisioner.signals import Interrupt, handled
 
 if TYPE_CHECKING:
@@ -212,5 +212,5 @@ def _end_at_once(worker: "Worker | None", number: int) -> NoReturn:
     """End vmnet and all that it has started but the guests, waiting for nothing."""
     output.last_line(_AT_ONCE)
     reaper = worker.kill() if worker else 0
-    children.kill_programs(pid for pid in children.pids_of(os.getpid()) if pid != reaper)
+    processes.kill_programs(pid for pid in processes.pids_of(os.getpid()) if pid != reaper)
     os._exit(128 + number)

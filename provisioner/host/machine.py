@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from provisioner import naming
@@ -27,7 +26,7 @@ from provisioner.host.libvirt.session import LibvirtSession
 from provisioner.host.netlink import ipv6, links, rtnetlink
 from provisioner.host.network import expiry, nftables
 from provisioner.host.storage import disks
-from provisioner.host.system import file_errors, paths, plan_folders, plan_marks
+from provisioner.host.system import file_errors, paths, plan_folders, plan_marks, processes
 from provisioner.host.system.worker import Event, emit, limit
 from provisioner.inventory.plan_mark import PlanMark
 from provisioner.network.facts import LOST, STOPPED, Chosen, Facts, Live
@@ -323,10 +322,10 @@ def _taps(
 
 
 def _refuse_other_namespace(live: Sequence[Live]) -> None:
-    here = Path("/proc/self/ns/net").stat().st_ino
+    here = processes.network_namespace()
     for vm in live:
         try:
-            there = Path(f"/proc/{vm.pid}/ns/net").stat().st_ino if vm.pid else here
+            there = processes.network_namespace(vm.pid) if vm.pid else here
         except OSError:
             continue  # it ended meanwhile
         if there != here:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import Exit, VmnetError, Where
-from provisioner.host.system import children, deadline, programs, worker
+from provisioner.host.system import deadline, processes, programs, worker
 from provisioner.host.system.worker import Event, Worker
 
 HOUSE = Path(__file__).parents[2]
@@ -172,7 +172,7 @@ def test_a_worker_whose_call_never_returns_is_ended_and_its_orphans_live_on(hand
     running = hands.call(run_long)
     with pytest.raises(TimeoutError):
         hands.call(hang).result(0.1)
-    (program,) = [each for each in children.pids_of(pid) if each != child]
+    (program,) = [each for each in processes.pids_of(pid) if each != child]
     began = time.monotonic()
     hands.close()
     assert time.monotonic() - began < 8  # a worker that is well has 15 s to finish

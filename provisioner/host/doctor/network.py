@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from provisioner.doctor.network import UNMANAGED, Others, SysfsNic
+from provisioner.host.system import processes
 
 _DMI: Final = ("sys_vendor", "product_name", "board_vendor", "bios_vendor", "chassis_asset_tag")
 _LOOKING: Final = frozenset({"NetworkManager", "systemd-network", "dhcpcd", "connmand"})
@@ -54,7 +55,7 @@ def _nic(place: Path, index: int) -> SysfsNic:
 
 
 def _running() -> frozenset[str]:
-    here = os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116  (a magic link, not a path)
+    here = processes.network_namespace()
     found: set[str] = set()
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
@@ -62,7 +63,7 @@ def _running() -> frozenset[str]:
         name = _text(Path(entry.path, "comm")).strip()
         if name in _LOOKING:
             with suppress(OSError):
-                if os.stat(f"{entry.path}/ns/net").st_ino == here:  # noqa: PTH116  (the same)
+                if processes.network_namespace(entry.name) == here:
                     found.add(name)
     return frozenset(found)
 

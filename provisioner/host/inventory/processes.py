@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from provisioner.host.libvirt import qemu_process
+from provisioner.host.system.processes import network_namespace
 from provisioner.inventory.found import Qemu, Server
 
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -22,7 +23,7 @@ def here() -> int:
 def namespace(process: int | str) -> int:
     """Return the number of a process's network namespace, 0 when it is hidden from us."""
     try:
-        return Path(f"/proc/{process}/ns/net").stat().st_ino
+        return network_namespace(process)
     except OSError:
         return 0
 

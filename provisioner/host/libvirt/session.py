@@ -3,7 +3,6 @@
 It is chosen, opened when it is asked, and closed again, in the worker.
 """
 
-import os
 import socket
 import struct
 import threading
@@ -16,7 +15,7 @@ from provisioner.guest.domain import Domain
 from provisioner.host.libvirt import domains, embedded, half_started
 from provisioner.host.libvirt.domains import Domains
 from provisioner.host.libvirt.qemu import stray
-from provisioner.host.system import paths, plan_folders
+from provisioner.host.system import paths, plan_folders, processes
 from provisioner.network.facts import Chosen, ForeignDomain, Live
 from provisioner.reconcile.resources import Look
 
@@ -174,10 +173,9 @@ def _listener(path: str) -> int | None:
 
 def _same_network(pid: int) -> bool:
     try:
-        ours, theirs = (os.stat(f"/proc/{p}/ns/net") for p in ("self", pid))  # noqa: PTH116
+        return processes.network_namespace(pid) == processes.network_namespace()
     except OSError:
         return True  # hidden from us: libvirt itself reports what is wrong
-    return ours.st_ino == theirs.st_ino
 
 
 def is_embedded(uri: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Final
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.jail import users
-from provisioner.host.system import file_errors, paths, plan_folders, programs
+from provisioner.host.system import file_errors, paths, plan_folders, processes, programs
 from provisioner.host.system.whole_files import Owner
 from provisioner.network import dnsmasq as texts
 from provisioner.network.resources import Dhcp
@@ -318,17 +318,15 @@ def _running(folder: Path) -> dict[Path, list[int]]:
 def _served_by(pid: int, folder: Path) -> Path | None:
     """Return by which configuration in a folder a process serves; None when it is not ours.
 
-    It is proved by its name, its command line and its network namespace: what /proc shows of that
-    is an inode of its own, for everybody, while `ns/net` of another user's process is shown to
-    those alone who may trace it, and Docker gives no CAP_SYS_PTRACE.
+    It is proved by its name, its command line and its network namespace.
     """
     process, prefix = Path("/proc", str(pid)), os.fsencode(_word(folder)) + b"/"
     try:
         if (process / "comm").read_bytes() != b"dnsmasq\n":
             return None
         words = (process / "cmdline").read_bytes().split(b"\0")
-        here, there = (Path("/proc", x, "net/dev").stat().st_ino for x in ("thread-self", str(pid)))
+        is_here = processes.network_namespace(pid) == processes.network_namespace()
     except OSError:
         return None
     names = [word.removeprefix(prefix) for word in words if word.startswith(prefix)]
-    return folder / os.fsdecode(names[0]) if len(names) == 1 and here == there else None
+    return folder / os.fsdecode(names[0]) if len(names) == 1 and is_here else None

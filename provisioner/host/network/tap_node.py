@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from provisioner.errors import Exit, VmnetError
-from provisioner.host.system import children, paths
+from provisioner.host.system import paths, processes
 from provisioner.network.resources import LeftNode
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
@@ -255,7 +255,7 @@ def opened_by(pid: int) -> frozenset[str] | None:
 
 def _device_of(process: int, number: int) -> str:
     """Return the macvtap that a descriptor of a process is of, "" when that was deleted."""
-    own = children.duplicated(process, number)
+    own = processes.duplicated(process, number)
     try:
         answer = fcntl.ioctl(own, _TUNGETIFF, bytes(_IFREQ_SIZE))
     except OSError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 from provisioner.errors import VmnetError
-from provisioner.host.system import children, deadline, file_errors, umask
+from provisioner.host.system import deadline, file_errors, processes, umask
 from provisioner.signals import deferred
 
 _NOBODY = 65534
@@ -125,7 +125,7 @@ class Background:
                     stdout=self._out,
                     stderr=self._err,
                     process_group=0,
-                    preexec_fn=partial(children.die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (whoever enters this has no other threads)
+                    preexec_fn=partial(processes.die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (whoever enters this has no other threads)
                 )
                 self.pidfd = os.pidfd_open(self._child.pid)
                 self._stack.callback(self._end)
@@ -224,7 +224,7 @@ def follow(
         encoding="utf-8",
         errors="replace",
         process_group=0,  # a Ctrl-C is for us: the program is then asked to finish
-        preexec_fn=partial(children.die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (whoever calls this has no other threads)
+        preexec_fn=partial(processes.die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (whoever calls this has no other threads)
     ) as child:
         stderr = _followed(child, line, duration_s)
     return Finished("", stderr, child.returncode)
@@ -257,7 +257,7 @@ def stream(argv: Sequence[str], piece: Callable[[bytes], None]) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         process_group=0,
-        preexec_fn=partial(children.die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (whoever calls this has no other threads)
+        preexec_fn=partial(processes.die_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509  (whoever calls this has no other threads)
     ) as child:
         assert child.stdout  # noqa: S101  (it is piped; for the type checker)
         try:

@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 from provisioner.errors import VmnetError
-from provisioner.host.system import children, deadline
+from provisioner.host.system import deadline, processes
 from provisioner.signals import deferred
 
 P = ParamSpec("P")
@@ -246,9 +246,9 @@ class Worker:
             self._channel.send(None)
         with self._lock:
             stuck = any(call.given_up for call in self._pending.values())
-        if not children.ended(self._reaper, _CLOSE_STUCK_S if stuck else _CLOSE_S):
+        if not processes.ended(self._reaper, _CLOSE_STUCK_S if stuck else _CLOSE_S):
             self.kill()
-            children.ended(self._reaper, _FINISH_S)
+            processes.ended(self._reaper, _FINISH_S)
         self._closed = True
         os.close(self._pid_pipe)
         self._channel.close()
@@ -264,15 +264,15 @@ class Worker:
         pid = os.read(self._pid_pipe, _PID.size) if readable else b""
         if len(pid) == _PID.size:
             (worker,) = _PID.unpack(pid)
-            programs = children.pids_of(worker)
-            children.kill([worker])
-            children.kill_programs(programs)
+            programs = processes.pids_of(worker)
+            processes.kill([worker])
+            processes.kill_programs(programs)
             # The reaper ends when it has reaped the worker: only then is libvirt's root free.
             with suppress(ProcessLookupError):
                 os.kill(self._reaper, signal.SIGCONT)
-            if children.ended(self._reaper, _REAPED_S):
+            if processes.ended(self._reaper, _REAPED_S):
                 return self._reaper
-        children.kill([self._reaper])
+        processes.kill([self._reaper])
         return self._reaper
 
 
@@ -301,12 +301,12 @@ def _reap(sock: socket.socket, serve: Serve, parent: int, pid_write: int) -> NoR
     """Be the subreaper: fork the worker and reap whatever is orphaned below, at once."""
     # A session of its own: Ctrl-C is for vmnet, which then lets the worker finish its step.
     os.setsid()
-    children.die_with(parent)
-    children.adopt_orphans()
+    processes.die_with(parent)
+    processes.adopt_orphans()
     me = os.getpid()
     worker = os.fork()
     if worker == 0:
-        children.die_with(me)
+        processes.die_with(me)
         _work(Channel(sock), serve)
         os._exit(0)
     sock.close()

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from provisioner.host.system import children
+from provisioner.host.system import processes
 
 _SIOCUNIXFILE: Final = 0x89E0  # unix(7): a descriptor of the file that a socket is bound to
 _ANSWER_S: Final = 5.0  # libvirt, if it does hold the monitor, keeps everybody else waiting
@@ -86,7 +86,7 @@ def opened(process: int, argv: Sequence[str], answer_s: float = _ANSWER_S) -> It
     number = next((int(found[1]) for x in argv if (found := _LISTENS_AT.match(x))), None)
     if number is None:
         raise OSError("QEMU has no monitor")
-    listening = children.duplicated(process, number)
+    listening = processes.duplicated(process, number)
     try:
         file = fcntl.ioctl(listening, _SIOCUNIXFILE, 0)
     finally:

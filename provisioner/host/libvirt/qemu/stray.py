@@ -20,7 +20,7 @@ from provisioner.guest import qemu_arguments
 from provisioner.guest.domain import StrayDomain
 from provisioner.host.libvirt import half_started, qemu_process
 from provisioner.host.libvirt.qemu import monitor as qemu_monitor
-from provisioner.host.system import paths
+from provisioner.host.system import paths, processes
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
@@ -126,12 +126,11 @@ def qemus(plan: str) -> Iterator[PlanQemu]:
 
 def _is_here(plan: str, pid: int, argv: Sequence[str]) -> bool:
     try:
-        here, there = (Path(f"/proc/{x}/ns/net").stat().st_ino for x in ("thread-self", pid))
+        if processes.network_namespace(pid) == processes.network_namespace():
+            return True
         mine, its = (Path(f"/proc/{x}/root").stat() for x in ("thread-self", pid))
     except OSError:
         return os.geteuid() == 0  # hidden from us: a user's own are not; or it has just ended
-    if here == there:
-        return True
     folders = (f"{paths.libvirt_root(plan)}/", f"{paths.home(plan)}/")
     is_same_root = (mine.st_dev, mine.st_ino) == (its.st_dev, its.st_ino)
     return is_same_root and any(folder in word for word in argv for folder in folders)
