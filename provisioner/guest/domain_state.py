@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from provisioner import naming
 from provisioner.guest.domain import CUT_OFF, RUNNING, Domain, DomainNic
 from provisioner.text import one_line
 
@@ -71,6 +72,19 @@ def as_found(domain: Domain, found: SeenDomain) -> Domain:
         is_persistent=found.is_persistent,
         nics=(*kept, *added),
     )
+
+
+def own_links(domain: Domain) -> list[str]:
+    """Return the devices of the NICs that vmnet has given a domain, as far as it still has them.
+
+    Those of an `up` that was killed, or failed, before it wrote them into the mark are known by
+    their names.
+    """
+    return [
+        nic.link
+        for nic in domain.nics
+        if not nic.is_absent and (nic.mtu or naming.are_ours(nic.link, naming.KINDS[naming.TAP]))
+    ]
 
 
 def with_dead_nics(domain: Domain, dead: Sequence[str]) -> Domain:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain, DomainNic
-from provisioner.guest.domain_state import PAUSED, is_full, with_dead_nics
+from provisioner.guest.domain_state import PAUSED, is_full, own_links, with_dead_nics
 from provisioner.guest.network_config import changed_mtus, changed_nics, without
 from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
@@ -219,8 +219,7 @@ def plugged(domain: Domain, pid: int, devices: Collection[str]) -> Domain:
     """
     opened = tap_node.opened_by(pid) if pid else None
     there = set(devices) if opened is None else opened.intersection(devices)
-    own = [nic.link for nic in domain.nics if nic.mtu and not nic.is_absent]
-    return with_dead_nics(domain, [link for link in own if link not in there])
+    return with_dead_nics(domain, [link for link in own_links(domain) if link not in there])
 
 
 def _prove_room(domain: Domain) -> None:

@@ -713,7 +713,9 @@ class Model:
     def update_domain(self, domain: Domain) -> Parts:
         world = self.world
         self._there(domain)
-        for link in sorted(set(world.records[domain.name].nics) - {x.link for x in domain.nics}):
+        record = self._there(domain)
+        dead = {x for x in record.nics if not self._is_open(record, x)}
+        for link in sorted((set(record.nics) - {x.link for x in domain.nics}) | dead):
             yield f"{link} is detached"
             record = self._there(domain)
             nics = tuple(x for x in record.nics if x != link)
@@ -733,6 +735,12 @@ class Model:
         self._there(domain)
         yield "the mark"
         world.records[domain.name] = replace(self._there(domain), domain=domain)
+
+    def _is_open(self, record: Record, name: str) -> bool:
+        """Return whether a domain's QEMU has the macvtap of this name open."""
+        tap = self.world.named(name)
+        minor = self.world.minors.get(tap.index) if tap else None
+        return minor is not None and minor in self.world.processes[record.pid].taps
 
     def _there(self, domain: Domain) -> Record:
         record = self.world.records.get(domain.name)

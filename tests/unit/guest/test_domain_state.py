@@ -13,6 +13,7 @@ from provisioner.guest.domain_state import (
     as_found,
     cut_off,
     is_full,
+    own_links,
     state_of,
     with_dead_nics,
 )
@@ -105,6 +106,17 @@ def test_a_nic_whose_device_was_deleted_is_plugged_in_anew_after_it_is_there() -
         assert sorted(map(str, steps)) == [*made, text]
         (update,) = (s for s in steps if s.resource == WEB)
         assert update.after == frozenset(s.id for s in steps if s != update)
+
+
+def test_a_nic_that_a_killed_run_has_plugged_in_is_plugged_in_anew_when_it_is_dead() -> None:
+    # The mark does not have it yet; a stranger's NIC is none of vmnet's business.
+    begun = SeenNic("mvt0123456789", "02:00:00:00:00:0c"), SeenNic("vnet0", "52:54:00:00:00:01")
+    have = as_found(WEB, replace(WELL, nics=(*THERE, *begun)))
+    assert own_links(have) == [NIC.link, "mvt0123456789"]
+    want = replace(WEB, nics=(NIC, replace(NIC, link=begun[0].link, mac=begun[0].mac)))
+    dead = with_dead_nics(have, [begun[0].link])
+    assert [nic.link for nic in dead.nics if not nic.is_fit] == [begun[0].link]
+    assert "has lost its device" in ", ".join(dict(dead.differences(want)).values())
 
 
 def test_a_guest_that_may_be_started_anew_is_not_plugged() -> None:
