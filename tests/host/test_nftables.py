@@ -258,6 +258,8 @@ def test_a_table_of_others_with_a_name_of_ours_is_left_alone(
     before = told("list", "ruleset")
     assert observed() == []
     assert nft.firewall().namesakes == ((wanted.family, wanted.name),)
+    with pytest.raises(VmnetError):
+        nft.update(wanted)
     with pytest.raises(VmnetError) as caught:
         nft.create(wanted)
     assert caught.value.status == Exit.CONFLICT

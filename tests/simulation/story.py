@@ -140,6 +140,8 @@ def _is_true(command: Command) -> None:  # noqa: C901  (one law after the other)
                 if step.verb is Verb.DELETE:
                     again = (Verb.CREATE, resource.key) in redone
                     again |= isinstance(resource, LeftDraft)  # the same file was begun anew
+                    # A guest has written to a disk since: it stays, as the report tells.
+                    again |= resource.key in there and there[resource.key].stays
                     if resource.key in there and not again and resource.key not in failed:
                         raise Broken(f"done, and still there: {step}")
                 elif resource.key not in left and there.get(resource.key) != resource:

@@ -200,9 +200,9 @@ class World:
     # Rules.
 
     def put_table(self, family: str, name: str, text: str, *, anew: bool) -> None:
-        """Make a table from its script; replace it, or refuse where `anew` and one is there."""
+        """Make a table from its script; replace vmnet's, or refuse where one is there."""
         if (family, name) in self.tables:
-            if anew:
+            if anew or ("table", (family, name)) in self.foreign:
                 raise nft_ruleset.taken(family, name, "rename the plan")
             self._touched("table", (family, name))
         self.tables[family, name] = parsed(text)

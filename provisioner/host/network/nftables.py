@@ -117,8 +117,10 @@ def create(rules: Guard | Nat) -> None:
 def update(rules: Guard | Nat) -> None:
     """Make a table of vmnet's what it should be, in one transaction: no frame sees a gap.
 
-    Raises VmnetError as `create` does.
+    Raises VmnetError as `create` does; somebody may have put a table of that name in its place.
     """
+    if (rules.family, rules.name) in nft_ruleset.namesakes(listing().tables):
+        raise nft_ruleset.taken(rules.family, rules.name, "rename the plan")
     _put(rules, nftables.deletion(rules.family, rules.name))
 
 
