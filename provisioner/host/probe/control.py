@@ -37,7 +37,8 @@ _EVERY_S: Final = 0.2
 _BURST: Final = 128
 _BURST_S: Final = 0.005
 _BEYOND_S: Final = 1.0
-_STATIONS_S: Final = 0.5
+_STATIONS_S: Final = 1.2
+"""One that has just asked for our address, in vain, asks again after 1 s (RFC 4861, 10)."""
 _MOST_STATIONS: Final = 8
 _ARP_COMPLETE: Final = 0x2  # linux/if_arp.h: ATF_COM
 _ALL: Final = 3
