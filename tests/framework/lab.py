@@ -47,12 +47,12 @@ def until(found: Callable[[], T], what: str, within_s: float = PATIENCE_S) -> T:
     return answer
 
 
-def call(*argv: str) -> str:
+def call(*argv: str, statuses: tuple[int, ...] = (0,)) -> str:
     """Run a program of the host; return its standard output."""
     ran = subprocess.run(
         argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
     )
-    assert ran.returncode == 0, f"{argv}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+    assert ran.returncode in statuses, f"{argv}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
     return ran.stdout
 
 
@@ -210,9 +210,9 @@ class Lab:
         self.macvtaps()
         return ran
 
-    def run(self, *argv: str) -> str:
+    def run(self, *argv: str, statuses: tuple[int, ...] = (0,)) -> str:
         """Run another program where vmnet runs, and return its standard output."""
-        return call(*self.enter, *argv)
+        return call(*self.enter, *argv, statuses=statuses)
 
     def ip(self, *words: str) -> str:
         """Run iproute2 on the namespace."""

@@ -92,6 +92,7 @@ def test_a_device_that_has_lost_roots_guard_is_told_and_put_back(lab: Lab, folde
             until(
                 lambda: guards == lab.run("nft", "--stateless", "list", "ruleset"), "both are back"
             )
+            until(lambda: "guard of mvn1 was gone" in watch.stdout, "it tells what it has done")
         finally:
             watch.process.send_signal(signal.SIGINT)
             said = watch.finished(130).stdout
