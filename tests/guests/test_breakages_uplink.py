@@ -218,9 +218,9 @@ LANS = (
     Breakage(
         faults.proxy_arp(),
         r"answers for addresses that are not its own \(proxy ARP\): .* of b",
-        # Whose answer comes first is another one each time.
+        # Whose answer comes first is another one each time: the gateway's, too.
         also=r"sends what is for 10\.90\.0\.\d+ of \w+ to the MAC|did not reach \w+ at"
-        r"|went to the MAC [0-9a-f:]+, which \w+ does not have",
+        r"|went to the MAC [0-9a-f:]+, which \w+ does not have|pings from \w+ to gateway were lost",
     ),
     # These guests have all their addresses from the plan, and listen to no router.
     harmless(faults.rogue_dnsmasq("a rogue DHCP server", "--dhcp-range=10.90.0.210,10.90.0.220")),
