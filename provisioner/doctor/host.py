@@ -71,7 +71,8 @@ def walls(users: str, alone: str, served: str, label: str, groups: str) -> Itera
         yield Item(area, "each switch's dnsmasq runs as a user of its own, and never as root")
     yield Item(
         area,
-        "QEMU has no capabilities, no new privileges, seccomp; no core dumps, limited processes",
+        "QEMU has no capabilities, no new privileges, seccomp; no core dumps, limited processes; "
+        "a /dev of its own, where libvirt may make one: vmnet status --wide",
     )
     if label:
         yield Item(

@@ -7,18 +7,20 @@ from typing import Final
 _FILTER: Final = "2"  # prctl(2), PR_GET_SECCOMP
 _FIELD = re.compile(r"^(\w+):[ \t]*(.*)$", re.MULTILINE)
 _LIMIT = re.compile(r"^(Max [a-z ]+?) {2,}(\S+)", re.MULTILINE)
+_OWN_DEV = re.compile(r" /dev [^\n]*- tmpfs devfs ")  # as libvirt mounts it
 _UNLIMITED: Final = "unlimited"
 _UNCONFINED: Final = frozenset({"", "unconfined", "kernel"})
 
 
 @dataclass(frozen=True, slots=True)
 class QemuSeen:
-    """What /proc says of a QEMU: `status`, `limits` and `attr/current` of its process."""
+    """What /proc says of a QEMU: files of its process, as they are named there."""
 
     status: str
     limits: str = ""
     label: str = ""
     memory: str = "max"  # memory.max of its cgroup
+    mounts: str = ""  # its mountinfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ def judged(seen: QemuSeen, user: int) -> Walls:
         (found.get("Seccomp") == _FILTER, "seccomp", ""),
         (limits.get("Max core file size") == "0", "no core dumps", ""),
         (limits.get("Max processes", _UNLIMITED) != _UNLIMITED, "limited processes", ""),
+        (_OWN_DEV.search(seen.mounts) is not None, "a /dev of its own", ""),
         (
             label.partition(" ")[0] not in _UNCONFINED,
             f"label {label}",

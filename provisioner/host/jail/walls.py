@@ -21,6 +21,7 @@ def seen(pid: int) -> QemuSeen | None:
         limits,
         _text(process / "attr" / "current"),
         _text(_CGROUPS / own / "memory.max") or "max",
+        _text(process / "mountinfo"),
     )
 
 

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import select
+import stat
 import struct
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ _TEST_S = 5.0
 _RELEASE_S = 10.0
 _FLOCK = "@hhqqi4x"  # struct flock
 _CLONE_NEWNS, _MS_BIND, _MS_REC, _MS_SLAVE = 0x20000, 0x1000, 0x4000, 1 << 19
+_MS_NOSUID, _MNT_DETACH = 2, 2
 _READ_WRITE = 0o6
 
 # Why each line, measured with libvirt 9.0: without stdio_handler virtlogd is needed; without
@@ -23,7 +25,7 @@ _QEMU_CONF = """\
 stdio_handler = "file"
 security_driver = "none"
 cgroup_controllers = []
-namespaces = []
+namespaces = [{namespaces}]
 seccomp_sandbox = 1
 max_core = 0
 max_files = {files}
@@ -98,7 +100,14 @@ def prepare_root(plan: str) -> Path:
         most = _MOST_THREADS if users.available() else _MOST_OF_ALL
         conf = _OWN_CONF
         if not os.geteuid():
-            conf = _QEMU_CONF.format(user=user, group=group, files=_MOST_FILES, processes=most)
+            hide_useless_kvm()
+            conf = _QEMU_CONF.format(
+                user=user,
+                group=group,
+                files=_MOST_FILES,
+                processes=most,
+                namespaces='"mount"' if _can_make_dev(root / "etc") else "",
+            )
         _write_once(root / "etc" / "qemu.conf", conf)
         take_back_folders(plan)
     except OSError as error:
@@ -109,6 +118,32 @@ def prepare_root(plan: str) -> Path:
             fix="vmnet needs a writable /run and /var/cache, or VMNET_RUN_DIR and VMNET_CACHE_DIR",
         ) from error
     return root
+
+
+def _can_make_dev(folder: Path) -> bool:
+    """Return whether libvirt can give each QEMU a /dev of its own, with what its guest needs alone.
+
+    It mounts a tmpfs and makes the nodes there, which containers mostly may not; and it moves what
+    is mounted below /dev, which fails for a file, as podman mounts devices, and where one mount
+    hides another (libvirt 9.0, qemuDomainBuildNamespace: EINVAL). It is tried over `folder`, in the
+    worker's own mount namespace: nothing has to be made on a disk that may be full.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        below = [place for line in lines if (place := line.split()[4]).startswith("/dev/")]
+        if len(set(below)) < len(below) or not all(Path(place).is_dir() for place in below):
+            return False
+        if libc.mount(b"dev", bytes(folder), b"tmpfs", _MS_NOSUID, None) != 0:
+            return False
+        try:
+            os.mknod(folder / "null", stat.S_IFCHR | 0o600, Path("/dev/null").stat().st_rdev)
+            (folder / "null").read_bytes()
+        finally:
+            libc.umount2(bytes(folder), _MNT_DETACH)
+    except OSError:
+        return False
+    return True
 
 
 def take_back_folders(plan: str) -> None:

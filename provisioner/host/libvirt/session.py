@@ -63,7 +63,6 @@ class LibvirtSession:
             self._made_root = not paths.libvirt_root(self.plan).exists()
             self.run_dir = embedded.prepare_root(self.plan) / "run"
             embedded.await_release(self.plan)
-            embedded.hide_useless_kvm()
         domains.quiet()
         domains.run_events()
         if not self._is_blocked():

@@ -28,7 +28,6 @@ def opened() -> Libvirt:
         why = f"{'qemu:///embed' if inside else chosen.what} ({chosen.why})"
         if inside:
             embedded.prepare_root(trial)
-            embedded.hide_useless_kvm()
         domains.quiet()
         domains.run_events()
         conn = libvirt.open(chosen.what)

@@ -20,7 +20,12 @@ Limit                     Soft Limit           Hard Limit           Units
 Max core file size        0                    0                    bytes
 Max processes             2048                 2048                 processes
 """
-WELL = QemuSeen(STATUS, LIMITS, "libvirt-1234 (enforce)\n", "268435456\n")
+MOUNTS = """\
+21 28 0:20 / /proc rw,relatime - proc proc rw
+40 28 0:31 / /dev rw,nosuid - tmpfs devfs rw,size=64k,mode=755
+41 40 0:22 / /dev/pts rw,relatime - devpts devpts rw
+"""
+WELL = QemuSeen(STATUS, LIMITS, "libvirt-1234 (enforce)\n", "268435456\n", MOUNTS)
 
 
 def test_a_qemu_behind_all_walls_lacks_none() -> None:
@@ -28,7 +33,8 @@ def test_a_qemu_behind_all_walls_lacks_none() -> None:
     assert walls.lacks == ()
     assert str(walls) == (
         "a user of its own (2001000007), no capabilities, no new privileges, seccomp, "
-        "no core dumps, limited processes, label libvirt-1234 (enforce), limited memory"
+        "no core dumps, limited processes, a /dev of its own, label libvirt-1234 (enforce), "
+        "limited memory"
     )
 
 
@@ -42,6 +48,8 @@ def test_a_qemu_behind_all_walls_lacks_none() -> None:
         (replace(WELL, status=STATUS.replace("comp:\t2", "comp:\t0")), 1, "seccomp"),
         (replace(WELL, limits=LIMITS.replace(" 0  ", " unlimited")), 1, "no core dumps"),
         (replace(WELL, limits=LIMITS.replace("2048", "unlimited")), 1, "limited processes"),
+        (replace(WELL, mounts=MOUNTS.replace("devfs", "dev")), 1, "a /dev of its own"),
+        (replace(WELL, mounts=""), 1, "a /dev of its own"),
         (replace(WELL, label="unconfined\n"), 1, "a label (AppArmor, SELinux)"),
         (replace(WELL, label=""), 1, "a label (AppArmor, SELinux)"),
         (replace(WELL, memory="max\n"), 1, "a memory limit (cgroup)"),
