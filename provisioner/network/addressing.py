@@ -179,4 +179,6 @@ def source_macs(allow: tuple[str, ...], nics: Nics, host: str) -> tuple[str, ...
     """
     vms = {one.removeprefix("vm:") for one in allow if one.startswith("vm:")}
     macs = {host if one == "host" else one for one in allow if not one.startswith("vm:")}
-    return tuple(sorted(macs | {nic.mac for key, nic in nics.items() if key.vm in vms}))
+    if vms:
+        macs |= {nic.mac for key, nic in nics.items() if key.vm in vms}
+    return tuple(sorted(macs))

@@ -229,11 +229,18 @@ class Plan(Part):
 
     def nics_on(self, network: Network) -> Iterator[tuple[NicId, Nic]]:
         """Return the NICs of a network with their identities, in the order of the file."""
-        return ((key, nic) for key, nic in self.nics() if nic.network == network.name)
+        return iter(self._on.get(network.name, ()))
 
     @cached_property
     def _networks(self) -> dict[str, Network]:
         return {network.name: network for network in self.networks}
+
+    @cached_property
+    def _on(self) -> dict[str, list[tuple[NicId, Nic]]]:
+        found: dict[str, list[tuple[NicId, Nic]]] = {}
+        for key, nic in self.nics():
+            found.setdefault(nic.network, []).append((key, nic))
+        return found
 
     @cached_property
     def _vms(self) -> dict[str, Vm]:

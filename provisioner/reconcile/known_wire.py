@@ -43,10 +43,13 @@ def wire_of(plan: Plan, key: NicId, nics: Nics) -> KnownWire:
 
 def _others(plan: Plan, key: NicId, nics: Nics) -> Iterator[Address]:
     """Return whom the plan knows on the wire of a NIC, that NIC itself too."""
-    there = uplink_of(plan.name, plan.network_of(key))
+    mine = plan.network_of(key)
+    there = uplink_of(plan.name, mine)
     for network in plan.networks:
-        if network.granted or uplink_of(plan.name, network) != there:
+        if network.granted:
             continue
+        if network != mine and (network.switch or uplink_of(plan.name, network) != there):
+            continue  # each switch is a wire of its own
         yield from gateways_of(network)
         yield from network.switch_addresses
         if network.switch:
