@@ -48,7 +48,7 @@ def _others(plan: Plan, key: NicId, nics: Nics) -> Iterator[Address]:
     for network in plan.networks:
         if network.granted:
             continue
-        if network != mine and (network.switch or uplink_of(plan.name, network) != there):
+        if network is not mine and (network.switch or uplink_of(plan.name, network) != there):
             continue  # each switch is a wire of its own
         yield from gateways_of(network)
         yield from network.switch_addresses
