@@ -22,10 +22,12 @@ def execute(
     perform: Callable[[Step], object],
     tell: Callable[[Step, VmnetError | None], None] = lambda _step, _error: None,
     jobs: int = 16,
+    halted: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Call `perform` on every step, in parallel where `after` allows; `tell` of each end.
 
-    An interrupt lets the steps that have begun finish, begins no other, and is obeyed then.
+    An interrupt lets the steps that have begun finish, begins no other, and is obeyed then. When
+    `halted` says so, no other is begun either.
     """
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -34,13 +36,16 @@ def execute(
     running: dict[Future[bool], Step] = {}
     with deferred() as interrupt, ThreadPoolExecutor(jobs) as pool:
 
+        def is_over() -> bool:
+            return interrupt.number is not None or halted()
+
         def begin(step: Step) -> bool:
-            if interrupt.number is not None:  # it came while the step waited for a thread
+            if is_over():  # since a moment, while the step waited for a thread
                 return False
             perform(step)
             return True
 
-        while order.is_active() and (running or interrupt.number is None):
+        while order.is_active() and (running or not is_over()):
             running |= {pool.submit(begin, step): step for step in order.ready()}
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 step = running.pop(future)

@@ -22,7 +22,6 @@ from provisioner.host.libvirt.session import is_embedded
 from provisioner.host.machine import MACHINE
 from provisioner.host.netlink import links
 from provisioner.host.network import reservations, vlan
-from provisioner.host.probe import address_claims
 from provisioner.host.storage import firmware
 from provisioner.host.system import locks, paths, plan_folders, plan_marks
 from provisioner.host.system.whole_files import Owner
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from provisioner.network.facts import Facts
     from provisioner.plan.model import Plan
 
-_PROBE_S = 0.8  # of asking a LAN who has an address; RFC 5227 waits for seconds, LANs answer in ms
 _LOOK_S: Final = 60.0  # that a look at the agents may take, as any call
 _OPEN_S = 10.0  # that libvirt has at least: with an empty cache it asks QEMU what it can do
 
@@ -138,7 +136,7 @@ class Session(HostSession):
         files = self.files
         if any(network.vlan for network in plan.networks):
             facts = replace(facts, no_vlan=self.worker.do(vlan.missing))
-        found = host.complaints(self._hosted(facts), self.snapshot.resources)
+        found = host.complaints(self.hosted(facts), self.snapshot.resources)
         if self.is_embedded:
             denied = plan_files.denied(self.target, files, self._owners())
             found += imagerules.unopenable(plan, positions, denied)
@@ -187,7 +185,9 @@ class Session(HostSession):
         known = {d.vm: d.uid for d in self.domains if d.uid and d.vm not in uids}
         refuse([*user.collisions({**known, **uids}, users.taken(uids, plan))])
 
-    def _hosted(self, facts: "Facts") -> HostedPlan:
+    def hosted(self, facts: "Facts | None" = None) -> HostedPlan:
+        """Return the plan on this host, as `facts` or the last look tell of it."""
+        facts = facts or self.snapshot.facts
         return HostedPlan(self.target.plan, self.target.positions, self.nics, facts)
 
     @contextmanager
@@ -197,45 +197,17 @@ class Session(HostSession):
         Raises Complaints when another plan's `up` is giving one of their addresses or MACs to its
         own guests, or has made a device with such a MAC since the host was looked at.
         """
-        plan, here = self.target.plan, self._hosted(self.snapshot.facts)
+        plan, here = self.target.plan, self.hosted()
         wanted = conflicts.claims(here, fresh)
         with reservations.held(plan.name, wanted, self.tell) as taken:
             found = list(conflicts.claimed_elsewhere(here, taken, wanted))
             if wanted and not found:
-                here = self._hosted(replace(here.facts, links=self.worker.do(links.every)))
+                here = self.hosted(replace(here.facts, links=self.worker.do(links.every)))
                 for network in plan.networks:
                     if network.uplink and not network.granted:
                         found += host.macs_taken(here, network)
             refuse(found)
             yield
-
-    def refuse_taken_addresses(self, fresh: Container[str]) -> None:
-        """Raise Complaints when a machine on a LAN has an address that a guest would take.
-
-        `fresh` are the VMs that will be started or get new addresses; all others have theirs.
-        """
-        plan, here = self.target.plan, self._hosted(self.snapshot.facts)
-        asked = []
-        for network in plan.networks:
-            link = here.device_of(network)
-            if not network.uplink or link is None or not (link.up and link.carrier):
-                continue
-            static = here.static_addresses(network)
-            keys = {address: key for address, key in static.items() if key.vm in fresh}
-            if keys:
-                wanted = {address: self.nics[key].mac for address, key in keys.items()}
-                call = self.worker.call(address_claims.claims, link.name, wanted, _PROBE_S)
-                asked.append((network, keys, call))
-        own = conflicts.own_macs(self.snapshot.resources, self.nics, fresh)
-        found: list[VmnetError] = []
-        for network, keys, pending in asked:
-            claims = pending.result()
-            if claims.unreached:
-                self.tell(f"other plans' guests on {network.uplink} not asked: {claims.unreached}")
-            found += conflicts.owned_elsewhere(
-                here, network, claims.others(dict.fromkeys(keys, own))
-            )
-        refuse(found)
 
     def wanted(
         self, *, build: bool = True, restored: Mapping[str, Domain] | None = None

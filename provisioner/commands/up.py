@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.commands import command
+from provisioner.commands.addresses.question import AddressQuestion
+from provisioner.commands.addresses.silent_start import SilentStart
 from provisioner.commands.check import drift
 from provisioner.commands.check.run import When, checked
 from provisioner.commands.domain_xml import domain_xmls
@@ -18,7 +20,7 @@ from provisioner.commands.session import HostSession, Session, begun
 from provisioner.commands.snapshot import restore
 from provisioner.commands.snapshot.unfinished import end_half_started, go_on
 from provisioner.commands.target import CommandRun, PlanTarget
-from provisioner.errors import Exit, VmnetError, refuse
+from provisioner.errors import Complaints, Exit, VmnetError, refuse
 from provisioner.guest.domain import Domain, Overlay
 from provisioner.guest.domain_state import cut_off
 from provisioner.host.guest import console_log
@@ -80,9 +82,10 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
             back = restore.begun(session, run.snapshot)
             desired, steps = judged(session, back)
             xmls = domain_xmls(target, steps)
-            changed = _vms(steps, Verb.CREATE, Verb.UPDATE)
+            changed = _vms(steps, Verb.CREATE, Verb.UPDATE) | _silent(session, steps)
             kept.enter_context(session.claimed(changed))
-            session.refuse_taken_addresses(changed)
+            question = AddressQuestion(session, changed)
+            silent = SilentStart(session, question, steps, can_be_undone=back is None)
             _warn(session)
             mark, before = expiry.chosen(session), expiry.of(target.name)
             session.worker.do(MACHINE.renew_mark, mark)
@@ -93,13 +96,15 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
             go_on(session, back.running if back else ())
             if back:
                 back.put(session)
-            outcome = performed(session, steps, xmls, end, back.memories if back else {})
+            memories = back.memories if back else {}
+            with silent.answering():
+                outcome = performed(session, steps, xmls, end, memories, silent)
             if back:
                 back.resume(session, outcome.done)
             if mark.until or before:
                 expiry.write(session, mark.until)
-            if outcome.failed and run.all_or_nothing:
-                outcome = _undone(session, outcome)
+            if silent.refused or (outcome.failed and run.all_or_nothing):
+                outcome = _undone(session, outcome, silent.refused)
                 session.look()
                 return reported(session, outcome, _steps(session, desired))
         session.look()
@@ -255,11 +260,27 @@ def _vms(steps: Iterable[Step], *verbs: Verb) -> frozenset[str]:
     return frozenset(d.vm for d in domains if isinstance(d, Domain))
 
 
-def _undone(session: Session, outcome: Outcome) -> Outcome:
-    """Take away what a run has created; return its failures, and those of doing so."""
-    session.tell("a step has failed: what this run has made is taken away again")
+def _silent(session: Session, steps: Iterable[Step]) -> frozenset[str]:
+    """Return the VMs whose guests get a NIC that was down: they were killed while it was silent."""
+    there = session.snapshot.resources
+    changed = (s.resource for s in steps if s.verb is Verb.UPDATE)
+    taps = (r for r in changed if isinstance(r, Macvtap) and r.up)
+    return frozenset(t.vm for t in taps if not getattr(there[t.key], "up", True))
+
+
+def _undone(session: Session, outcome: Outcome, refused: Complaints | None) -> Outcome:
+    """Take away what a run has created; return its failures, and those of doing so.
+
+    Raises `refused` then, if there is that.
+    """
+    why = "an address is taken" if refused else "a step has failed"
+    session.tell(f"{why}: what this run has made is taken away again")
+    if refused:
+        session.run = replace(session.run, grace_s=0.0)  # its guests have just been started
     back = performed(session, undo(outcome.done, session.look().resources), {})
     gone = {r.key for s in back.done for r in (s.resource, *s.together)}
+    if refused:
+        raise refused
     done = [s for s in outcome.done if s.verb is not Verb.CREATE or s.resource.key not in gone]
     return Outcome(done, [*outcome.failed, *back.failed], outcome.skipped)
 
@@ -270,14 +291,17 @@ def performed(
     xmls: "Mapping[Key, str]",
     end: float | None = None,
     memories: "Mapping[Key, str] | None" = None,
+    silent: SilentStart | None = None,
 ) -> Outcome:
     """Perform the steps; one that is not done at `end` (time.monotonic()) is given up.
 
-    Domains are created from `xmls`, or restored from the files in `memories`.
+    Domains are created from `xmls`, or restored from the files in `memories`. With `silent`, no
+    other step is begun once an address is known to be taken.
     """
     memories = memories or {}
 
     def perform(step: Step) -> None:
+        step = silent.begun(step) if silent else step
         xml, memory = (x.get(step.resource.key, "") for x in (xmls, memories))
         # What is left may be nothing: host.deadline gives each wait its least.
         within_s = None if end is None else max(_STEP_S, end - time.monotonic())
@@ -286,6 +310,8 @@ def performed(
             within_s = grace_s + _END_S
         if said := session.worker.within(within_s).do(MACHINE.perform, step, xml, grace_s, memory):
             session.tell(f"warning: {said}")
+        if silent:
+            silent.done(step)
 
     ended = 0
     session.run.count(lambda: f"{ended} of {len(steps)} steps are done")
@@ -296,7 +322,8 @@ def performed(
         session.tell(f"{step}" if error is None else f"FAILED {step}: {error.what}")
 
     ends = sum(isinstance(s.resource, Domain) and s.verb in _ENDS for s in steps)
-    return execute(steps, perform, tell, jobs=max(_JOBS, ends))
+    halted = (lambda: silent.refused is not None) if silent else (lambda: False)
+    return execute(steps, perform, tell, max(_JOBS, ends), halted)
 
 
 def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report:

@@ -4,6 +4,8 @@ The switch is a bridge in a network namespace of its own; its own addresses are 
 """
 
 import itertools
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,3 +60,20 @@ def cabled_nic(lab: Lab, *addresses: str, host: tuple[str, ...] = ()) -> Iterato
         lab.ip("link", "del", made.name)
     finally:
         call("ip", "netns", "del", made.lan)
+
+
+@contextmanager
+def heard(behind: CabledNic, *macs: str) -> Iterator[list[str]]:
+    """Listen on the LAN to all frames from these MACs; afterwards the list holds them."""
+    sources = " or ".join(f"ether src {mac}" for mac in macs)
+    argv = ["ip", "netns", "exec", behind.lan, "tcpdump", "-Z", "root", "-lenni", "sw", sources]
+    frames: list[str] = []
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    ) as dump:
+        assert dump.stderr
+        while "listening on" not in (line := dump.stderr.readline()):
+            assert line, "tcpdump has ended"
+        yield frames
+        dump.send_signal(signal.SIGINT)
+        frames += filter(None, dump.communicate(timeout=30)[0].splitlines())

@@ -3,15 +3,12 @@
 import os
 import re
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.framework.lab import Lab, until
-from tests.framework.wire import CabledNic, cabled_nic
+from tests.framework.wire import cabled_nic, heard
 
 MACS = {"": "02:00:00:00:aa:01", "z": "02:00:00:00:aa:02"}
 CLAIMS = Path("/run/vmnet/.claims")
@@ -24,23 +21,6 @@ def plan(lab: Lab, nic: str, part: str, address: str, mac: str) -> Path:
         f'vms: {{a: {{nics: [{{network: lan, address: {address}, mac: "{mac}"}}]}}}}\n',
         part,
     )
-
-
-@contextmanager
-def heard(behind: CabledNic, *macs: str) -> Iterator[list[str]]:
-    """Listen on the LAN to all frames from these MACs; afterwards the list holds them."""
-    sources = " or ".join(f"ether src {mac}" for mac in macs)
-    argv = ["ip", "netns", "exec", behind.lan, "tcpdump", "-Z", "root", "-lenni", "sw", sources]
-    frames: list[str] = []
-    with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-    ) as dump:
-        assert dump.stderr
-        while "listening on" not in (line := dump.stderr.readline()):
-            assert line, "tcpdump has ended"
-        yield frames
-        dump.send_signal(signal.SIGINT)
-        frames += dump.communicate(timeout=30)[0].splitlines()
 
 
 def of(plan: str) -> bool:

@@ -1,6 +1,8 @@
 """What a macvtap can be told, on real devices: made, changed, read back."""
 
 import json
+import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +16,9 @@ from provisioner.host.network import macvtap
 from provisioner.network.facts import Link
 from provisioner.network.resources import Macvtap
 from provisioner.plan.choices import Mode
+from provisioner.plan.mac import Mac
 from tests.host_tools.namespace import Namespace, ip
+from tests.host_tools.tap_peer import opened
 
 INDEX = 0x6ABCDE00
 A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
@@ -29,6 +33,10 @@ PLAIN = Macvtap(
     altname="vmnet-lab-web-0",
 )
 LOOSE = ("private", "vepa", "bridge", "source")
+
+
+HEADER = bytes(10)  # struct virtio_net_hdr, which a macvtap's node takes before each frame
+FRAME = b"\xff" * 6 + Mac(PLAIN.mac).packed + b"\x88\xb5" + bytes(46)
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +84,21 @@ def test_a_device_can_be_born_down_and_be_set_up_and_down() -> None:
     assert told().up
     macvtap.update_from(replace(PLAIN, up=False), told())
     assert not told().up
+
+
+def test_nothing_that_a_guest_sends_leaves_a_device_that_is_down() -> None:
+    macvtap.create_at(replace(PLAIN, up=False), INDEX)
+    with (
+        os.fdopen(opened(PLAIN.name, INDEX), "r+b", 0) as tap,
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire,
+    ):
+        wire.bind(("up1", 0x88B5))  # of this frame alone: the host's IPv6 is on the wire, too
+        wire.settimeout(5)
+        for number, up in enumerate((False, True, False, True)):
+            macvtap.plug(PLAIN.name, up=up)
+            tap.write(HEADER + FRAME + bytes([number]))
+        heard = [wire.recv(2048)[len(FRAME)] for _ in range(2)]
+    assert heard == [1, 3]
 
 
 def test_all_twelve_changes_of_mode_keep_the_device() -> None:
