@@ -12,7 +12,7 @@ from provisioner.doctor.findings import Item, Severity
 from provisioner.host import room
 from provisioner.host.doctor import host as doctor
 from provisioner.host.doctor import network as nics
-from provisioner.host.jail import settings, users, walls
+from provisioner.host.jail import scope, settings, users, walls
 from provisioner.host.libvirt import privileges, trial
 from provisioner.host.network import dnsmasq
 from provisioner.host.storage import firmware
@@ -65,7 +65,8 @@ def _walls() -> "Iterator[Item]":
     of = f"{found.uids[0]}-{found.uids[-1]}" if found else ""
     alone = "vmnet is not root" if os.geteuid() else f"{settings.place()}, or too few users here"
     served = dnsmasq.shared(paths.state())
-    return host.walls(of, alone, served, walls.module(), "the embedded libvirt makes none")
+    groups = "vmnet is not root" if os.geteuid() else scope.why_none()
+    return host.walls(of, alone, served, walls.module(), groups)
 
 
 def _around(facts: "Facts", held: frozenset[str], uplink: str) -> "Iterator[Item]":

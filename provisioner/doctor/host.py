@@ -83,9 +83,10 @@ def walls(users: str, alone: str, served: str, label: str, groups: str) -> Itera
         yield Item(area, what, Severity.NOTE, "boot with one, and run a libvirt daemon")
     if groups:
         what = f"no cgroup of a guest's own: {groups}; QEMU's own memory is not limited"
-        yield Item(
-            area, what, Severity.NOTE, "run a libvirt daemon, which makes one for each guest"
-        )
+        fix = "use a host whose init is systemd, or run a libvirt daemon, which makes one"
+        yield Item(area, what, Severity.NOTE, fix)
+    else:
+        yield Item(area, "each guest's QEMU has a cgroup of its own, with a limit of its memory")
 
 
 def tools(is_there: Callable[[str], object], *, uefi: bool) -> Iterator[Item]:

@@ -18,7 +18,7 @@ from provisioner.guest.network_config import changed_mtus, changed_nics, without
 from provisioner.guest.xml import render
 from provisioner.host.guest import console_log
 from provisioner.host.guest.commands import Guests
-from provisioner.host.jail import folders, users
+from provisioner.host.jail import folders, scope, users
 from provisioner.host.libvirt import definitions, memory, qemu_process
 from provisioner.host.libvirt.qemu import stray
 from provisioner.host.libvirt.session import LibvirtSession
@@ -70,6 +70,7 @@ class DomainDriver:
             # Before its first instruction: later, QEMU could have put links there.
             if domain.uid or self.libvirt.is_embedded:
                 folders.take_domains(self.libvirt.lib_dir, domain.name)
+            self._limit(domain)
             if not self.memory:
                 self.libvirt.domains.resume(domain.name)
 
@@ -88,6 +89,7 @@ class DomainDriver:
         if have.state.startswith(PAUSED):
             if is_full(have.state):
                 _prove_room(domain)
+            self._limit(domain)  # vmnet was killed before it did
             domains.resume(domain.name)
         if have.is_persistent and not domain.is_persistent:
             definitions.forget(domains, domain)
@@ -97,6 +99,11 @@ class DomainDriver:
             self._configure(domain, different, changed_mtus(known, domain.network))
         if replace(have, state=domain.state, is_persistent=domain.is_persistent) != domain:
             self._mark(domain)
+
+    def _limit(self, domain: Domain) -> None:
+        """Have a guest's QEMU limited as a whole; a libvirt daemon does so itself."""
+        if self.libvirt.is_embedded and not os.geteuid():
+            scope.enter(domain, qemu_process.read_pid(self.libvirt.pid_file(domain.name)))
 
     def _replug(self, domain: Domain, have: Domain) -> str:
         """Take NICs away and give a guest others; return which network it knows of then.

@@ -82,6 +82,13 @@ vms:
   b: {{nics: [lab], memory: 96M, disks: [16M], keep: true}}
   c: {{nics: [nic], memory: 96M}}
 """
+# By vmnet's own libvirt, whose QEMUs have the limits that vmnet gives them.
+ALONE = """\
+name: alone
+networks: {lab: {switch: true, subnet: 10.78.0.0/24}}
+vms: {d: {nics: [lab], memory: 96M}}
+checks: []
+"""
 WRITTEN = "written before the reboot"
 FILES = "ls -liR --time-style=full-iso /var/lib/vmnet/inner"
 
@@ -149,6 +156,26 @@ class Nested:
             say(f"  {command}: {said[-100:]}")
             self.inside(f"sleep {PAUSE_S:g}", status=None)
 
+    def limits_a_qemu_of_its_own(self) -> None:
+        """See systemd limit the QEMU of a guest of the embedded libvirt, until that ends."""
+        path = "/root/alone.yaml"
+        self.inside(f"cat >{path} <<'END'\n{ALONE}END")
+        self.inside("systemctl stop 'libvirtd*.socket' libvirtd.service")
+        self.inside(f"vmnet up {path} --timeout {UNIT_S:g}", timeout_s=UNIT_S)
+        told = self.inside(f"vmnet status {path} --wide", timeout_s=300)
+        say("\n".join(line for line in told.splitlines() if "walls of" in line))
+        assert "limited memory" in told, told
+        group = "/sys/fs/cgroup/machine.slice/vmnet-alone.d.scope"
+        files = " ".join(f"{group}/{name}" for name in ("memory.max", "pids.max", "cgroup.procs"))
+        memory, tasks, pid = self.inside(f"cat {files}").split()
+        say(f"memory.max {memory}, pids.max {tasks}")
+        assert (int(memory), tasks) == ((96 + 512 + 1024) << 20, "2048")
+        assert "guest=alone-d" in self.inside(f"tr '\\0' '\\n' </proc/{pid}/cmdline")
+        assert "vmnet@alone.service" in self.inside("systemctl show -P Before vmnet-alone.d.scope")
+        self.inside(f"vmnet down {path}", timeout_s=300)
+        assert self.inside(f"test -e {group} || echo gone").strip() == "gone"
+        self.inside("systemctl start libvirtd.socket libvirtd.service")
+
     def unit_ends_its_start(self) -> str:
         """Wait for the unit of the inner plan; return what its start has said."""
         self.until(
@@ -171,6 +198,7 @@ def run(lab: Lab, image: BuiltImage) -> None:
     say(f"the host is up after {time.monotonic() - began:.0f} s")
     host = Nested(lab, plan)
     nic = host.inside("ls /sys/class/net | grep -v lo | head -1").strip()
+    host.limits_a_qemu_of_its_own()
     path = "/root/inner.yaml"
     host.inside(f"cat >{path} <<'END'\n{INNER.format(nic=nic)}END")
     host.inside(f"vmnet boot install {path} --timeout {UNIT_S:g} --now", timeout_s=300)
