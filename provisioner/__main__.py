@@ -8,7 +8,7 @@ def main() -> None:
     """Run vmnet.
 
     The worker imports libvirt and pyroute2 on one core while this process imports the rest on the
-    other. It has to be forked before there are threads anyway.
+    other; what both need is imported before. It has to be forked before there are threads anyway.
     """
     argv = sys.argv[1:]
     if argv == ["--version"]:
@@ -26,9 +26,9 @@ def main() -> None:
         from provisioner.host.system import worker as workers
 
         worker = workers.start(_serve if command.uses_libvirt else nullcontext)
-    from provisioner.cli.app import app
+    from provisioner.cli import app
 
-    app(obj=worker)
+    app.run(argv, worker)
 
 
 def _serve() -> AbstractContextManager[None]:

@@ -1,8 +1,11 @@
 """The command line of vmnet: registers every command."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer.main import get_command_name
+from typer.models import CommandInfo
 
 from provisioner import __version__
 from provisioner.cli import (
@@ -76,3 +79,20 @@ def _root(
     ] = False,
 ) -> None:
     del version
+
+
+def run(argv: Sequence[str], worker: object) -> None:
+    """Run a command line.
+
+    typer builds each command that it knows of before it looks which is meant, which takes longer
+    than to read a plan; so it is told of the one that is named, unless none is.
+    """
+    commands = [x for x in app.registered_commands if _name(x) in argv[:1]]
+    groups = [x for x in app.registered_groups if x.name in argv[:1]]
+    if commands or groups:
+        app.registered_commands, app.registered_groups = commands, groups
+    app(obj=worker)
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or get_command_name(getattr(command.callback, "__name__", ""))

@@ -154,23 +154,28 @@ def _kept(report: "Report") -> None:
 
 def _width() -> int:
     """Return how many columns standard output has; 0 when it is no terminal."""
+    if not sys.stdout.isatty():
+        return 0
     from rich.console import Console
 
-    return Console().width if sys.stdout.isatty() else 0
+    return Console().width
 
 
 def _lines(found: "Iterable[Line]") -> None:
     """Print lines that fit as they are, in colours on a terminal."""
+    for line in found:
+        parts = [(_ascii(sanitize(part.text)), _STYLES.get(part.style, "")) for part in line]
+        if sys.stdout.isatty():
+            _in_colours(parts)
+        else:
+            sys.stdout.write("".join(text for text, _ in parts).rstrip() + "\n")
+
+
+def _in_colours(parts: "list[tuple[str, str]]") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False) if sys.stdout.isatty() else None
-    for line in found:
-        parts = [(_ascii(sanitize(part.text)), _STYLES.get(part.style, "")) for part in line]
-        if console:
-            console.print(Text.assemble(*parts), soft_wrap=True)
-        else:
-            sys.stdout.write("".join(text for text, _ in parts).rstrip() + "\n")
+    Console(highlight=False).print(Text.assemble(*parts), soft_wrap=True)
 
 
 def _ascii(text: str) -> str:

@@ -11,7 +11,6 @@ from provisioner.commands import command
 from provisioner.commands.addresses.question import AddressQuestion
 from provisioner.commands.addresses.silent_start import SilentStart
 from provisioner.commands.check import drift
-from provisioner.commands.check.run import When, checked
 from provisioner.commands.domain_xml import domain_xmls
 from provisioner.commands.execute import Outcome, execute
 from provisioner.commands.inventory import expiry
@@ -72,6 +71,8 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
 
     `done` are the steps that the command has taken before. Raises as `up` does.
     """
+    from provisioner.commands.check.run import When, checked
+
     target, run = session.target, session.run
     # Until its guests have been checked, they may not answer for their addresses themselves.
     with ExitStack() as kept:
@@ -154,6 +155,8 @@ def plan(target: PlanTarget, run: CommandRun) -> Report:
 
 def check(target: PlanTarget, run: CommandRun) -> Report:
     """Measure who reaches whom among the VMs that run."""
+    from provisioner.commands.check.run import When, checked
+
     started = time.monotonic()
     with begun(target, run) as session:
         running = {d.vm for d in session.domains}

@@ -246,12 +246,15 @@ def test_no_device_is_up_before_it_is_out_of_the_host_s_ipv6(
     assert [x.name for x in mine if x.learns] == []
 
 
+_RTM_NEWLINK = 16  # linux/rtnetlink.h
+
+
 def _told(monitor: socket) -> Iterator[Link]:
     """Read what the kernel has told of links, message by message."""
     with suppress(BlockingIOError):
         while data := monitor.recv(1 << 17):
             for message in pyroute2_codec.parse(data):
-                if message["event"] == "RTM_NEWLINK":
+                if message["header"]["type"] == _RTM_NEWLINK:
                     yield link_codec.link(message)
 
 

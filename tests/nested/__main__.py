@@ -87,7 +87,6 @@ ALONE = """\
 name: alone
 networks: {lab: {switch: true, subnet: 10.78.0.0/24}}
 vms: {d: {nics: [lab], memory: 96M}}
-checks: []
 """
 WRITTEN = "written before the reboot"
 FILES = "ls -liR --time-style=full-iso /var/lib/vmnet/inner"
@@ -161,7 +160,9 @@ class Nested:
         path = "/root/alone.yaml"
         self.inside(f"cat >{path} <<'END'\n{ALONE}END")
         self.inside("systemctl stop 'libvirtd*.socket' libvirtd.service")
-        self.inside(f"vmnet up {path} --timeout {UNIT_S:g}", timeout_s=UNIT_S)
+        # Emulated twice, a guest may be later than a check waits for it: it runs all the same.
+        up = f"vmnet up {path} --timeout {UNIT_S:g} || test $? = 5"
+        self.inside(up, timeout_s=UNIT_S)
         told = self.inside(f"vmnet status {path} --wide", timeout_s=300)
         say("\n".join(line for line in told.splitlines() if "walls of" in line))
         assert "limited memory" in told, told

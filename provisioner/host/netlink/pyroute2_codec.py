@@ -8,21 +8,24 @@ from collections.abc import Iterator
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
-from pyroute2.netlink import (
+from provisioner.host.netlink.message import Message
+from provisioner.host.netlink.pyroute2_parts import (
     NLM_F_ACK,
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REQUEST,
     NLMSG_NOOP,
+    Marshal,
+    ifaddrmsg,
+    ifinfbase,
+    ndmsg,
     nla,
     nla_slot,
     nlmsg,
+    rtmsg,
     rtnl,
+    tcmsg,
 )
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfbase, ifinfmsg
-from pyroute2.netlink.rtnl.marshal import MarshalRtnl
-
-from provisioner.host.netlink.message import Message
 
 _READ_NAMES: Final = (
     *("ADDRESS", "IFNAME", "IFALIAS", "PROP_LIST", "MTU", "TXQLEN", "NUM_TX_QUEUES", "CARRIER"),
@@ -81,9 +84,19 @@ class LinkMessage(ifinfbase, nlmsg):
             offset += max(length + 3 & ~3, 4)
 
 
-_MARSHAL: Final = MarshalRtnl()
+_MESSAGES: Final = {
+    **dict.fromkeys(("LINK", "LINKPROP"), LinkMessage),
+    "ADDR": ifaddrmsg,
+    "ROUTE": rtmsg,
+    "NEIGH": ndmsg,
+    **dict.fromkeys(("QDISC", "TFILTER"), tcmsg),
+}
+_MARSHAL: Final = Marshal()
 _MARSHAL.msg_map = {
-    number: LinkMessage if made is ifinfmsg else made for number, made in _MARSHAL.msg_map.items()
+    number: made
+    for kind, made in _MESSAGES.items()
+    for verb in ("NEW", "DEL", "GET")
+    if (number := getattr(rtnl, f"RTM_{verb}{kind}", None)) is not None
 }
 
 
