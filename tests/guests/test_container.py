@@ -1,7 +1,11 @@
 """What containers lack: a /dev that the kernel fills, a /sys of their own network."""
 
 import re
+import shlex
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.framework.lab import ONE, Lab
 
@@ -41,6 +45,32 @@ def test_where_sys_shows_another_network_the_devices_are_found_all_the_same(lab:
     assert report["summary"] == "all 2 measurements are as expected"
     (name,) = lab.macvtaps()
     assert not re.search(name, lab.run("ls", "/sys/class/net"))
+
+
+# As PID 1: a shell, which waits for every child, and what containers of CI jobs mostly have.
+RUN_EACH = """\
+import subprocess
+for command in ({up!r}, {ps!r}, {down!r}, {ps!r}):
+    subprocess.run(command, shell=True, check=True)
+"""
+INITS = {
+    "waits": ("bash", "-c", "{up}; {ps}; {down}; {ps}"),
+    "never waits": (sys.executable, "-c", RUN_EACH),
+}
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_whatever_init_does_a_guest_that_ends_is_no_zombie(lab: Lab, init: str) -> None:
+    plan = lab.plan(ONE)
+    up, down = (shlex.join(lab.argv(x, str(plan))) + " >&2" for x in ("up", "down"))
+    ps = "echo -; ps -ww -eo stat=,args="
+    program = (word.format(up=up, down=down, ps=ps) for word in INITS[init])
+    ran = lab.run("unshare", "--pid", "--fork", "--mount-proc", *program)
+    _, with_guest, without = ran.split("-\n")
+    assert "guest=" in with_guest
+    assert ("vmnet: waits for guests to end" in with_guest) is (init == "never waits")
+    assert "vmnet: waits" not in without
+    assert "qemu" not in without
 
 
 def _host_links() -> list[str]:

@@ -4,6 +4,9 @@ import ctypes
 import os
 import select
 import signal
+import struct
+import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +14,12 @@ from typing import Final
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _SYS_PIDFD_GETFD: Final = 438  # the same on every architecture
+_PID: Final = struct.Struct("=i")
+_END_S: Final = 1.0
+_REAPED_S: Final = 0.1  # an init that waits for its children does so in a millisecond
+_POLL_MS: Final = 2
+_WAIT: Final = "import os\ntry:\n    while 1: os.wait()\nexcept ChildProcessError: pass"
+_LABEL: Final = "vmnet: waits for guests to end, since init does not"
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -21,9 +30,14 @@ def die_with(parent: int, number: int = signal.SIGKILL) -> None:
         os._exit(1)  # it ended before the kernel could be asked
 
 
-def adopt_orphans() -> None:
-    """Make this process the parent of all that is orphaned below it, instead of init."""
-    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def outlive_parent() -> None:
+    """Take back `die_with`."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
+
+
+def adopt_orphans(*, wanted: bool = True) -> None:
+    """Make this process the parent of all that is orphaned below it, instead of init; or not."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
 
 
 def pids_of(pid: int) -> list[int]:
@@ -87,3 +101,68 @@ def ended(pid: int, within_s: float) -> bool:
     with suppress(ChildProcessError):  # somebody else has reaped it
         os.waitpid(pid, 0)
     return True
+
+
+def stay_for_children() -> None:
+    """Become a small program that waits for our children, if there are any and init would not.
+
+    A process that has ended stays a zombie until its parent has waited for it, and libvirt takes a
+    zombie for a QEMU that does not end: it looks for 15 s, and more than once in a command
+    (virProcessKillPainfullyDelay). The parent of an orphan is init, or the nearest subreaper. That
+    of a container may wait every other second, or never: many run `tail -f /dev/null`.
+
+    Must be called by a process without threads; it returns when nobody has to stay.
+    """
+    with suppress(OSError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        if _init_reaps():
+            return
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(null, number)
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", _WAIT, _LABEL])  # noqa: S606
+
+
+def _init_reaps() -> bool:
+    """Return whether an orphan of ours is waited for when it ends."""
+    adopt_orphans(wanted=False)
+    orphan = _orphan()
+    try:
+        handle = os.pidfd_open(orphan)
+    except ProcessLookupError:
+        return True
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    poll.poll(_END_S * 1000)
+    end = time.monotonic() + _REAPED_S
+    pause = select.poll()
+    while time.monotonic() < end:
+        try:
+            signal.pidfd_send_signal(handle, 0)
+        except ProcessLookupError:
+            return True
+        pause.poll(_POLL_MS)  # to be reaped has no event
+    adopt_orphans()
+    return False
+
+
+def _orphan() -> int:
+    """Start a process that ends when its parent, a child of ours, has ended; return its pid."""
+    read, write = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        end_read, end_write = os.pipe()
+        orphan = os.fork()
+        if orphan == 0:
+            os.close(end_write)
+            os.read(end_read, 1)
+            os._exit(0)
+        os.write(write, _PID.pack(orphan))
+        os._exit(0)
+    os.waitpid(parent, 0)
+    os.close(write)
+    (pid,) = _PID.unpack(os.read(read, _PID.size))
+    os.close(read)
+    return int(pid)

@@ -246,9 +246,9 @@ class Worker:
             self._channel.send(None)
         with self._lock:
             stuck = any(call.given_up for call in self._pending.values())
-        if not processes.ended(self._reaper, _CLOSE_STUCK_S if stuck else _CLOSE_S):
+        if not self._has_ended(_CLOSE_STUCK_S if stuck else _CLOSE_S):
             self.kill()
-            processes.ended(self._reaper, _FINISH_S)
+            self._has_ended(_FINISH_S)
         self._closed = True
         os.close(self._pid_pipe)
         self._channel.close()
@@ -267,13 +267,22 @@ class Worker:
             programs = processes.pids_of(worker)
             processes.kill([worker])
             processes.kill_programs(programs)
-            # The reaper ends when it has reaped the worker: only then is libvirt's root free.
+            # Only when the reaper has reaped the worker is libvirt's root free.
             with suppress(ProcessLookupError):
                 os.kill(self._reaper, signal.SIGCONT)
-            if processes.ended(self._reaper, _REAPED_S):
+            if self._has_ended(_REAPED_S):
                 return self._reaper
         processes.kill([self._reaper])
         return self._reaper
+
+    def _has_ended(self, within_s: float) -> bool:
+        """Wait at most `within_s` seconds until the reaper has reaped the worker, or has ended."""
+        poll = select.poll()
+        poll.register(self._pid_pipe, 0)
+        ended = bool(poll.poll(within_s * 1000))  # POLLHUP: the reaper has let go of the other end
+        with suppress(ChildProcessError):
+            os.waitpid(self._reaper, os.WNOHANG)
+        return ended
 
 
 Serve = Callable[[], AbstractContextManager[object]]
@@ -306,6 +315,7 @@ def _reap(sock: socket.socket, serve: Serve, parent: int, pid_write: int) -> NoR
     me = os.getpid()
     worker = os.fork()
     if worker == 0:
+        os.close(pid_write)
         processes.die_with(me)
         _work(Channel(sock), serve)
         os._exit(0)
@@ -314,7 +324,11 @@ def _reap(sock: socket.socket, serve: Serve, parent: int, pid_write: int) -> NoR
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == worker:
-            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+            break
+    processes.outlive_parent()
+    os.close(pid_write)  # vmnet waits for it
+    processes.stay_for_children()
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
 def _work(channel: Channel, serve: Serve) -> None:
