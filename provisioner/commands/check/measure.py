@@ -55,32 +55,30 @@ class Measuring:
         self._vms = {key.vm for key in ends.nics}
         self._targets = Counter(p.source for p in pairs for _ in p.addresses if p.asked == PING)
         self._frames = NicFrames(ends, readiness.addresses)
-        self._began: dict[str, float] = {}  # by source: its last batch, by time.time()
+        # When the last batch of a source began (of the host the first: they overlap), time.time()
+        self._began: dict[str, float] = {}
 
     def start(self) -> list[threading.Thread]:
         """Begin, a thread for each source; they end when all their pairs are settled."""
         sources = dict.fromkeys(p.source for p in self._pairs)
-        threads = [
-            threading.Thread(
-                target=self._readiness.guarded, args=(self._measure, source), daemon=True
-            )
-            for source in sources
-        ]
-        for thread in threads:
-            thread.start()
-        return threads
+        return [self._thread(self._measure, source) for source in sources]
+
+    def _thread(self, work: Callable[..., None], *args: object) -> threading.Thread:
+        guarded = self._readiness.guarded
+        thread = threading.Thread(target=guarded, args=(work, *args), daemon=True)
+        thread.start()
+        return thread
 
     def _measure(self, source: str) -> None:
+        beside: list[threading.Thread] = []
         for batch in self._batches(source):
-            self._began[source] = time.time()
+            if source != HOST or HOST not in self._began:
+                self._began[source] = time.time()
             pings = [(p, a) for p, a in batch if a and p.asked == PING]
             others = [t for t in batch if t[0].asked != PING]
             if source == HOST:
-                guests = [t for t in pings if t[0].target in self._vms]
-                for name in dict.fromkeys(pair.network for pair, _ in guests):
-                    self._add(self._from_host(name, [t for t in guests if t[0].network == name]))
-                self._add(_to_machines([t for t in pings if t not in guests]))
-                self._add(_of_host(target) for target in others)
+                # Its questions cost nothing: those about one guest do not wait for silent ones.
+                beside.append(self._thread(self._by_host, pings, others))
                 continue
             if machine := self._ends.plan.hosts.get(source):
                 self._add(self._from_machine(machine, pings))
@@ -93,6 +91,15 @@ class Measuring:
                 self._add(self._frames.judged(source, self._by_agent(source, part)))
             # One after another: they are work.
             self._add(self._in_guest(target) for target in others)
+        for thread in beside:
+            thread.join()
+
+    def _by_host(self, pings: Sequence[Ping], others: Sequence[Target]) -> None:
+        guests = [t for t in pings if t[0].target in self._vms]
+        for name in dict.fromkeys(pair.network for pair, _ in guests):
+            self._add(self._from_host(name, [t for t in guests if t[0].network == name]))
+        self._add(_to_machines([t for t in pings if t not in guests]))
+        self._add(_of_host(target) for target in others)
 
     def _by_agent(self, vm: str, batch: Sequence[Ping]) -> Iterable[Result]:
         if not batch:

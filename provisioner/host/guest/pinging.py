@@ -12,6 +12,7 @@ from provisioner.plan.ip import Address
 
 _SMALL: Final = 56  # bytes in a ping by default
 _EVERY_S, _COUNT_EVERY_S = 0.05, 0.1  # between pings that are not answered
+_AT_ONCE: Final = 2
 _NONE: Final = Loss(1, 0)
 
 Size = tuple[Address, int]
@@ -85,23 +86,31 @@ class Pinging:
         """Return how many pings of each size go out after so many tries."""
         wanted: dict[Size, int] = {}
         for address, most in self.targets.items():
-            if tries >= most:
+            if tries >= (1 if self._goes_at_once(address) else most):
                 continue
-            counted = address in self.counts and not tries
-            number = self.counts[address].at_first if counted else 1
+            number = self._sent(address, tries) if not tries else 1
             sizes = self._missing(address)
             if tries and address not in self._best:
                 sizes.add((address, ip_header(address) + ICMP_HEADER + _SMALL))
             wanted |= dict.fromkeys(sizes, number)
         return wanted
 
+    def _goes_at_once(self, address: Address) -> bool:
+        """Whether all its pings are sent in one go: nobody waits longer for an expected silence."""
+        return address not in self.counts and self.targets[address] <= _AT_ONCE
+
+    def _sent(self, address: Address, tries: int) -> int:
+        """Return how many pings of a size an address has been sent after so many tries before."""
+        if address in self.counts and not tries:
+            return self.counts[address].at_first
+        return self.targets[address] if self._goes_at_once(address) else 1 + tries
+
     def _take(self, pings: Pings, tries: int) -> None:
         """Take the largest that each address has answered."""
         for (address, size), times in pings.replies.items():
             self._came.add((address, size))
             if address not in self._best or self._best[address].size < size:
-                counted = address in self.counts and not tries
-                sent = self.counts[address].at_first if counted else 1 + tries
+                sent = self._sent(address, tries)
                 loss = Loss(sent, max(0, sent - len(times)))
                 self._best[address] = Pinged(median(times.values()), size, tries + 1, loss)
 
