@@ -4,7 +4,8 @@ import json
 import queue
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -93,6 +94,17 @@ class Running:
         for reader in self._readers:
             reader.join(PATIENCE_S)
         out, err = ("".join(self._said[name]) for name in ("stdout", "stderr"))
-        told = f"status {self.process.returncode}, expected {status}\n{out}\n{err}"
+        ended = f"status {self.process.returncode}, expected {status}"
+        told = "\n".join((ended, *_wrong(out), err, out))  # who reads it may get the beginning only
         assert status is None or self.process.returncode == status, told
         return Ran(self.process.returncode, out, err)
+
+
+def _wrong(out: str) -> Iterator[str]:
+    """Return what a report, if it is one, tells of what is not as expected."""
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        report = json.loads(out)
+        for result in report["results"]:
+            if not result["as_expected"]:
+                yield json.dumps(result)
+        yield json.dumps({"findings": report["findings"], "failed": report["failed"]})
