@@ -43,6 +43,9 @@ class GuestFile(Resource):
         return isinstance(other, LeftDraft)
 
 
+_OF_SWITCHES = frozenset({Nat.KIND, Dhcp.KIND})
+
+
 @dataclass(frozen=True, slots=True)
 class Seed(GuestFile):
     """A NoCloud seed image; its path holds a digest of its content, so a name never lies.
@@ -298,9 +301,10 @@ class Domain(Resource):
         """Return the guards of its NICs, and what serves or isolates the plan's switches."""
         links = {nic.link for nic in self.nics}
         return tuple(
-            k
+            k  # by their kinds: each domain of a plan looks at all that the plan has
             for k, r in others.items()
-            if isinstance(r, Nat | Dhcp) or (isinstance(r, Guard) and r.device in links)
+            if (kind := k[0]) in _OF_SWITCHES
+            or (kind == Guard.KIND and isinstance(r, Guard) and r.device in links)
         )
 
     def can_become(self, want: Self, changed: AbstractSet[str]) -> bool:

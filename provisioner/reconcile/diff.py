@@ -6,6 +6,7 @@ What a kind of resource needs, follows, excludes and can change stands on its va
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from provisioner.errors import VmnetError
 from provisioner.network.resources import Device, Macvtap
@@ -23,6 +24,9 @@ class Verb(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
 
+
+_NEW, _MISSING = "new", "missing"
+_NAMELESS: Final = frozenset({_NEW, _MISSING})  # causes that name nothing
 
 StepId = tuple[Verb, Key]
 
@@ -139,7 +143,7 @@ class _Steps:
             self._step(
                 Verb.CREATE,
                 self._desired[k],
-                self._stale.get(k, "missing" if k in self._lost else "new"),
+                self._stale.get(k, _MISSING if k in self._lost else _NEW),
                 self._before(k) | self._before_create(k),
             )
             for k in self._desired
@@ -149,8 +153,9 @@ class _Steps:
 
     def _step(self, verb: Verb, resource: Resource, cause: str, after: frozenset[StepId]) -> Step:
         after = after if resource.GOES_FIRST else after | self._first
-        for label, name in self._called.items():
-            cause = cause.replace(label, name)
+        if cause not in _NAMELESS:
+            for label, name in self._called.items():
+                cause = cause.replace(label, name)
         return Step(
             verb, resource, cause, after, names=self._known[resource.key].called(self._known)
         )

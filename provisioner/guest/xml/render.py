@@ -3,6 +3,8 @@
 import base64
 import json
 from dataclasses import asdict, fields
+from functools import cache
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from provisioner.guest.domain import (
@@ -14,6 +16,9 @@ from provisioner.guest.domain import (
     DomainNic,
     Image,
 )
+
+if TYPE_CHECKING:
+    import jinja2
 
 # x86's COMMAND_LINE_SIZE is 2048 bytes (arch/x86/include/asm/setup.h), with the closing NUL.
 MAX_CMDLINE = 2047
@@ -52,9 +57,15 @@ def template_values(domain: Domain) -> dict[str, Domain | str]:
 
 def rendered(template: str, **values: object) -> str:
     """Fill a template of vmnet's own; every value is escaped unless the template says otherwise."""
+    return _templates().get_template(template).render(**values)
+
+
+@cache
+def _templates() -> "jinja2.Environment":
+    """Return what compiles each template once."""
     import jinja2
 
-    environment = jinja2.Environment(
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("provisioner", "templates"),
         # Always on: jinja2 would go by the file's ending, and ".j2" is not one that it knows.
         autoescape=True,
@@ -62,8 +73,8 @@ def rendered(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,
     )
-    return environment.get_template(template).render(**values)
 
 
 def to_mark(domain: Domain) -> str:

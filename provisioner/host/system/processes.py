@@ -16,7 +16,9 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _SYS_PIDFD_GETFD: Final = 438  # the same on every architecture
 _PID: Final = struct.Struct("=i")
 _END_S: Final = 1.0
-_REAPED_S: Final = 0.1  # an init that waits for its children does so in a millisecond
+_REAPED_S: Final = (
+    0.5  # an init that waits for its children does so in a millisecond, if it is not held up
+)
 _POLL_MS: Final = 2
 _WAIT: Final = "import os\ntry:\n    while 1: os.wait()\nexcept ChildProcessError: pass"
 _LABEL: Final = "vmnet: waits for guests to end, since init does not"
@@ -103,8 +105,17 @@ def ended(pid: int, within_s: float) -> bool:
     return True
 
 
+def has_children() -> bool:
+    """Return whether there is a child that has not ended; reap those that have."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return True
+    return False
+
+
 def stay_for_children() -> None:
-    """Become a small program that waits for our children, if there are any and init would not.
+    """Become a small program that waits for our children, if init would not.
 
     A process that has ended stays a zombie until its parent has waited for it, and libvirt takes a
     zombie for a QEMU that does not end: it looks for 15 s, and more than once in a command
@@ -114,8 +125,6 @@ def stay_for_children() -> None:
     Must be called by a process without threads; it returns when nobody has to stay.
     """
     with suppress(OSError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
         if _init_reaps():
             return
         os.chdir("/")

@@ -31,6 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PID = struct.Struct("=i")
+_STAYS: Final = b" stays"
 _LIMIT_S: Final = 60.0
 _FINISH_S: Final = 10.0  # for changes that are under way when vmnet ends
 _CLOSE_S: Final = 15.0
@@ -150,7 +151,7 @@ class Worker:
         self._pending: dict[int, Call[Any]] = {}
         self._lock = threading.Lock()
         self._next = 0
-        self._gone = self._closed = False
+        self._gone = self._is_over = self._closed = False
         self._listener: threading.Thread | None = None
 
     def within(self, within_s: float | None) -> Caller:
@@ -277,12 +278,16 @@ class Worker:
 
     def _has_ended(self, within_s: float) -> bool:
         """Wait at most `within_s` seconds until the reaper has reaped the worker, or has ended."""
+        if self._is_over:
+            return True
         poll = select.poll()
         poll.register(self._pid_pipe, 0)
-        ended = bool(poll.poll(within_s * 1000))  # POLLHUP: the reaper has let go of the other end
-        with suppress(ChildProcessError):
-            os.waitpid(self._reaper, os.WNOHANG)
-        return ended
+        if not poll.poll(within_s * 1000):  # POLLHUP: the reaper has let go of the other end
+            return False
+        self._is_over = True
+        if not os.read(self._pid_pipe, _PID.size + len(_STAYS)).endswith(_STAYS):
+            processes.ended(self._reaper, _REAPED_S)
+        return True
 
 
 Serve = Callable[[], AbstractContextManager[object]]
@@ -325,9 +330,11 @@ def _reap(sock: socket.socket, serve: Serve, parent: int, pid_write: int) -> NoR
         pid, status = os.waitpid(-1, 0)
         if pid == worker:
             break
-    processes.outlive_parent()
-    os.close(pid_write)  # vmnet waits for it
-    processes.stay_for_children()
+    if processes.has_children():
+        processes.outlive_parent()
+        os.write(pid_write, _STAYS)
+        os.close(pid_write)  # vmnet waits for it
+        processes.stay_for_children()
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
