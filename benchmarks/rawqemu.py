@@ -16,15 +16,13 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 from pathlib import Path
 
+from harness import FailedError
+
 HOST = "10.90.0.1/24"
 _UPLINK, _FAR = "uplink", "far"
 _DEADLINE_S = 120.0
 _ASK_EVERY_S = 0.05
 _HIGH = 0x40000000  # above what the kernel gives by itself: /dev/tapN is there once per host
-
-
-class FailedError(Exception):
-    """Something that was to be measured did not run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,10 @@ Run it as root, with the Python that has vmnet's libraries: python benchmarks/up
 import argparse
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -20,14 +18,14 @@ HERE = Path(__file__).resolve()
 HOUSE = HERE.parent.parent
 sys.path.insert(0, str(HOUSE))  # an editable install has it, a bare set of libraries does not
 
+import harness  # noqa: E402
 import rawqemu  # noqa: E402
 import vmnetruns  # noqa: E402
-from rawqemu import FailedError  # noqa: E402
+from harness import INSIDE, FailedError, Goal, say  # noqa: E402
 
 _MOST_TIMES = {1: 1.6, 4: 1.3, 10: 1.25}
 _MOST_MIB = 150
 _MOST_TYPERS = 1.3
-_INSIDE = "VMNET_BENCH_INSIDE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +61,6 @@ class Timed:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """Something measured, and the most that it should be."""
-
-    what: str
-    measured: float
-    most: float
-
-    def __str__(self) -> str:
-        met = "met" if self.measured <= self.most else "MISSED"
-        return f"{self.what} {self.measured:.2f} <= {self.most:g} {met}"
-
-
 def main() -> int:
     """Measure, inside a network namespace that is gone afterwards; give the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -86,7 +71,7 @@ def main() -> int:
         print("benchmarks/up.py makes network devices: run it as root", file=sys.stderr)
         return 1
     try:
-        return _inside(options) if _INSIDE in os.environ else _outside(options)
+        return _inside(options) if INSIDE in os.environ else _outside(options)
     except (FailedError, OSError, subprocess.SubprocessError) as error:
         print(f"benchmarks/up.py: {error}", file=sys.stderr)
         return 1
@@ -122,55 +107,21 @@ def _other(options: argparse.Namespace) -> tuple[str, ...]:
 
 def _outside(options: argparse.Namespace) -> int:
     """Run this program again in a network namespace of its own."""
-    # Here, since there is no way out of the namespace to fetch what an image is made of.
-    for vmnet in (_vmnet(options), _other(options)):
-        if vmnet:
-            build = [*vmnet, "image", "build", "micro"]
-            subprocess.run(build, check=True, stdout=sys.stderr)
-    name = f"vmnet-bench-{os.getpid()}"
-    argv = ["ip", "netns", "exec", name, sys.executable, str(HERE), *sys.argv[1:]]
-    # Everything vmnet leaves goes here, and the caches stay the user's own. In /run, since the
-    # user that QEMU runs as must reach it, and a Unix socket's path is short.
-    folder = Path("/run", name)
-    with ExitStack() as stack:
-        folder.mkdir(mode=0o755)
-        stack.callback(shutil.rmtree, folder)
-        subprocess.run(["ip", "netns", "add", name], check=True)
-        stack.callback(subprocess.run, ["ip", "netns", "del", name], check=True)
-        stack.callback(_end_all_in, name)
-        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
-        # A session of its own: Ctrl-C is for us, and reaches it once.
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        places = {"VMNET_RUN_DIR": str(folder), "VMNET_STATE_DIR": str(folder / "state")}
-        environment |= {**places, _INSIDE: name}
-        with subprocess.Popen(argv, env=environment, start_new_session=True) as inside:
-            try:
-                return inside.wait()
-            except KeyboardInterrupt:
-                inside.send_signal(signal.SIGINT)
-                inside.wait()
-                raise
-
-
-def _end_all_in(namespace: str) -> None:
-    """End what is left in our own namespace, when a run was cut short."""
-    listed = subprocess.run(
-        ["ip", "netns", "pids", namespace], check=True, capture_output=True, text=True
+    both = (_vmnet(options), _other(options))
+    return harness.in_namespace(
+        HERE, [[*vmnet, "image", "build", "micro"] for vmnet in both if vmnet]
     )
-    for pid in map(int, listed.stdout.split()):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def _inside(options: argparse.Namespace) -> int:
     folder = Path(os.environ["VMNET_RUN_DIR"], "raw")
     folder.mkdir()
     vmnet = _vmnet(options)
-    _say(f"load {os.getloadavg()[0]:.2f} on {os.cpu_count()} processors; warming the caches")
+    say(f"load {os.getloadavg()[0]:.2f} on {os.cpu_count()} processors; warming the caches")
     other = _other(options)
     for each in filter(None, (vmnet, other)):
         vmnetruns.up_and_down(each, vmnetruns.write_plan(folder, 1, options.accel))
-    _say("the start of vmnet and of typer")
+    say("the start of vmnet and of typer")
     version_s, typer_s = vmnetruns.version_and_typer_s(vmnet, sys.executable, folder)
     timed = []
     for count in options.guests:
@@ -188,7 +139,7 @@ def _timed(
     vmnet: Sequence[str], plan: Path, rounds: int, folder: Path, other: Sequence[str]
 ) -> Timed:
     """Measure one plan: weigh vmnet and learn QEMU's command lines, then the rounds."""
-    _say(f"{plan.stem}: weighing vmnet")
+    say(f"{plan.stem}: weighing vmnet")
     weighed = vmnetruns.up_and_down(vmnet, plan, weigh=True)
     floor_s, vmnet_s, other_s = [], [], []
     for number in range(1, rounds + 1):
@@ -196,7 +147,7 @@ def _timed(
         vmnet_s.append(vmnetruns.up_and_down(vmnet, plan).seconds)
         if other:
             other_s.append(vmnetruns.up_and_down(other, plan).seconds)
-        _say(f"{plan.stem}: round {number}: raw {floor_s[-1]:.2f} s, vmnet {vmnet_s[-1]:.2f} s")
+        say(f"{plan.stem}: round {number}: raw {floor_s[-1]:.2f} s, vmnet {vmnet_s[-1]:.2f} s")
     times = tuple(floor_s), tuple(vmnet_s)
     return Timed(len(weighed.guests), *times, weighed.peak_mib, tuple(other_s))
 
@@ -246,10 +197,6 @@ def _write_json(
             {"up": rows, "version_s": version_s, "typer_help_s": typer_s, "goals": told}, indent=2
         )
     )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

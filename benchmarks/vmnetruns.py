@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rawqemu import FailedError, Guest
+from harness import FailedError
+from rawqemu import Guest
 
 _WEIGH_EVERY_S = 0.02
 _TIMEOUT_S = 300

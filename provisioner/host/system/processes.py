@@ -125,12 +125,12 @@ def stay_for_children() -> None:
     Must be called by a process without threads; it returns when nobody has to stay.
     """
     with suppress(OSError):
-        if _init_reaps():
-            return
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDWR)
-        for number in range(3):
+        for number in range(3):  # whoever reads what the command writes waits for its end
             os.dup2(null, number)
+        if _init_reaps():
+            return
         os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", _WAIT, _LABEL])  # noqa: S606
 
 
