@@ -104,7 +104,8 @@ class DomainDriver:
     def _limit(self, domain: Domain) -> None:
         """Have a guest's QEMU limited as a whole; a libvirt daemon does so itself."""
         if self.libvirt.is_embedded and not os.geteuid():
-            scope.enter(domain, qemu_process.read_pid(self.libvirt.pid_file(domain.name)))
+            pid = qemu_process.read_pid(self.libvirt.pid_file(domain.name))
+            scope.enter(domain, pid, self.libvirt.domains.max_memory(domain.name))
 
     def _replug(self, domain: Domain, have: Domain) -> str:
         """Take NICs away and give a guest others; return which network it knows of then.

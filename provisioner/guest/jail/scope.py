@@ -29,17 +29,22 @@ def scope_of(plan: str, vm: str) -> str:
     return f"vmnet-{plan}.{vm}.scope"
 
 
-def memory_max(domain: Domain) -> int:
-    """Return what a guest's QEMU may take at most, in bytes: more is a leak, or an attack."""
-    own = _QEMU_MIB + (_TCG_MIB if domain.accel == "tcg" else 0)
-    return (domain.memory_mib + own) << 20
+def memory_max(guest: int, accel: str) -> int:
+    """Return what a guest's QEMU may take at most, in bytes: more is a leak, or an attack.
+
+    `guest` is what the guest may have, as libvirt tells it: a user's own template may give it more
+    than the plan says.
+    """
+    own = _QEMU_MIB + (_TCG_MIB if accel == "tcg" else 0)
+    return guest + (own << 20)
 
 
-def start_words(domain: Domain, pid: int, plan_unit: str) -> list[str]:
+def start_words(domain: Domain, pid: int, memory: int, plan_unit: str) -> list[str]:
     """Return the words of busctl that have systemd put a process into a scope of its own.
 
-    Equal weights: a guest of many busy processors leaves the others theirs. At a shutdown of the
-    host the scope is ended after `plan_unit`, which lets the plan's guests shut down.
+    `memory` is the guest's, in bytes. Equal weights: a guest of many busy processors leaves the
+    others theirs. At a shutdown of the host the scope is ended after `plan_unit`, which lets the
+    plan's guests shut down.
     """
     properties = (
         ("PIDs", "au", "1", str(pid)),
@@ -47,7 +52,7 @@ def start_words(domain: Domain, pid: int, plan_unit: str) -> list[str]:
         ("Slice", "s", "machine.slice"),
         ("Before", "as", "1", plan_unit),
         ("CollectMode", "s", "inactive-or-failed"),
-        ("MemoryMax", "t", str(memory_max(domain))),
+        ("MemoryMax", "t", str(memory_max(memory, domain.accel))),
         ("TasksMax", "t", str(_MOST_TASKS)),
         ("CPUWeight", "t", "100"),
         ("IOWeight", "t", "100"),

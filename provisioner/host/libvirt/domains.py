@@ -212,6 +212,11 @@ class Domains:
         with converting(f'resuming "{name}"'):
             self._conn.lookupByName(name).resume()
 
+    def max_memory(self, name: str) -> int:
+        """Return how much memory a domain may have, in bytes. Raises VmnetError."""
+        with converting(f'asking for the memory of "{name}"'):
+            return int(self._conn.lookupByName(name).maxMemory()) << 10
+
     def resize(self, name: str, path: str, size: int) -> None:
         """Let a running guest's disk grow to `size` bytes. Raises VmnetError when it cannot."""
         import libvirt
