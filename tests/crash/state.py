@@ -2,11 +2,14 @@
 
 import os
 import re
+import select
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.framework.lab import Lab
 
+_DECIDED_S = 5.0
 _SYSCTLS = ("forwarding", "accept_ra", "disable_ipv6", "arp_ignore")
 _TIMERS = re.compile(r"\w+_timer +[\d.]+|(?<=qlen 1000)\\")  # of bridges: they count
 _WORDS_OF_QEMU = re.compile(r"guest=([^,]+)")
@@ -56,6 +59,17 @@ def _files(lab: Lab) -> Iterator[str]:
 
 
 def _processes(lab: Lab) -> Iterator[str]:
+    """Tell the processes; whether one waits for guests depends on init and on who was killed.
+
+    Until it knows of init, it is called as the command that has left it.
+    """
+    end = time.monotonic() + _DECIDED_S
+    while time.monotonic() < end and any(" -m provisioner " in x for x in _told(lab)):
+        select.select([], [], [], 0.05)
+    yield from (x for x in _told(lab) if "vmnet: waits for guests" not in x)
+
+
+def _told(lab: Lab) -> Iterator[str]:
     for pid in lab.pids():
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
