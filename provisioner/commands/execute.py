@@ -40,7 +40,7 @@ def execute(
             return interrupt.number is not None or halted()
 
         def begin(step: Step) -> bool:
-            if is_over():  # since a moment, while the step waited for a thread
+            if is_over():  # it became so while the step waited for a thread
                 return False
             perform(step)
             return True

@@ -105,7 +105,7 @@ class DomainDriver:
         """Have a guest's QEMU limited as a whole; a libvirt daemon does so itself."""
         if self.libvirt.is_embedded and not os.geteuid():
             pid = qemu_process.read_pid(self.libvirt.pid_file(domain.name))
-            scope.enter(domain, pid, self.libvirt.domains.max_memory(domain.name))
+            scope.enter(domain, pid, lambda: self.libvirt.domains.max_memory(domain.name))
 
     def _replug(self, domain: Domain, have: Domain) -> str:
         """Take NICs away and give a guest others; return which network it knows of then.

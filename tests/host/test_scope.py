@@ -15,7 +15,7 @@ def test_a_scope_is_made_only_where_systemd_runs_and_can_be_asked() -> None:
 
 def test_a_process_without_a_scope_stays_where_it_is() -> None:
     before = Path("/proc/self/cgroup").read_text()
-    scope.enter(WEB, 0, 1 << 28)
+    scope.enter(WEB, 0, lambda: 1 << 28)
     if scope.why_none():
-        scope.enter(WEB, os.getpid(), 1 << 28)
+        scope.enter(WEB, os.getpid(), lambda: 1 << 28)
     assert Path("/proc/self/cgroup").read_text() == before

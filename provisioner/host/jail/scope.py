@@ -6,6 +6,7 @@ CGROUP_DELEGATION.md). Without systemd, QEMU's limits are those of its process.
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -27,16 +28,16 @@ def why_none() -> str:
     return "" if programs.is_installed("busctl") else "busctl is not installed"
 
 
-def enter(domain: Domain, pid: int, memory: int) -> None:
-    """Put a guest's QEMU into its scope, if it is not there; `memory` is the guest's, in bytes.
+def enter(domain: Domain, pid: int, memory: Callable[[], int]) -> None:
+    """Put a guest's QEMU into its scope, if it is not there; `memory` tells the guest's, in bytes.
 
     A guest without is not refused: `vmnet status --wide` tells that its memory is not limited.
     """
     scope = scope_of(domain.plan, domain.vm)
     if not pid or why_none() or _is_in(pid, scope):
         return
-    words = start_words(domain, pid, memory, unit_of(domain.plan))
     try:
+        words = start_words(domain, pid, memory(), unit_of(domain.plan))
         programs.run(["busctl", *words], timeout_s=_CALL_S)
     except VmnetError:
         return

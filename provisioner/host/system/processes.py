@@ -16,9 +16,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _SYS_PIDFD_GETFD: Final = 438  # the same on every architecture
 _PID: Final = struct.Struct("=i")
 _END_S: Final = 1.0
-_REAPED_S: Final = (
-    0.5  # an init that waits for its children does so in a millisecond, if it is not held up
-)
+_REAPED_S: Final = 0.5  # an init that waits for orphans does so in a millisecond, on an idle host
 _POLL_MS: Final = 2
 _WAIT: Final = "import os\ntry:\n    while 1: os.wait()\nexcept ChildProcessError: pass"
 _LABEL: Final = "vmnet: waits for guests to end, since init does not"
