@@ -100,6 +100,8 @@ class Lab:
                 yield self
         finally:
             self.is_open = False
+            for command in self._commands:
+                command.end()
             call("ip", "netns", "del", self.name)
 
     @contextmanager

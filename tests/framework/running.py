@@ -77,6 +77,12 @@ class Running:
             if line.startswith(text):
                 return line
 
+    @property
+    def is_stopped(self) -> bool:
+        """Return whether a signal has stopped it (SIGSTOP)."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
+        return stat.rpartition(") ")[2].startswith("T")
+
     def runs_for(self, seconds: float) -> bool:
         """Let it run on; return whether it still does."""
         try:
@@ -85,14 +91,19 @@ class Running:
             return True
         return False
 
+    def end(self) -> None:
+        """Kill it if it still runs, as it does for a test that has failed."""
+        self.process.kill()  # nothing, when it has ended
+        self.process.wait()
+        for reader in self._readers:
+            reader.join(PATIENCE_S)
+
     def finished(self, status: int | None = 0, within_s: float = PATIENCE_S) -> Ran:
         """Wait for its end, with that status (None: any)."""
         try:
             self.process.wait(within_s)
         finally:
-            self.process.kill()  # nothing, when it has ended
-        for reader in self._readers:
-            reader.join(PATIENCE_S)
+            self.end()
         out, err = ("".join(self._said[name]) for name in ("stdout", "stderr"))
         ended = f"status {self.process.returncode}, expected {status}"
         told = "\n".join((ended, *_wrong(out), err, out))  # who reads it may get the beginning only

@@ -12,6 +12,18 @@ from tests.framework.wire import cabled_nic, heard
 
 MACS = {"": "02:00:00:00:aa:01", "z": "02:00:00:00:aa:02"}
 CLAIMS = Path("/run/vmnet/.claims")
+STOPS_ONCE_CLAIMED = """
+import os, signal, sys
+from provisioner.__main__ import main
+stops = [os.getpid()]
+def hook(event, args):
+    if event == "os.rmdir" and str(args[0]).endswith("/.claims") and stops == [os.getpid()]:
+        os.kill(stops.pop(), signal.SIGSTOP)
+sys.addaudithook(hook)
+main()
+"""
+"""vmnet that stops itself when its claims are written: it tries to remove their folder then, which
+follows the end of the lock on it."""
 
 
 def plan(lab: Lab, nic: str, part: str, address: str, mac: str) -> Path:
@@ -70,10 +82,14 @@ def test_what_a_plan_that_comes_up_has_claimed_is_refused_with_its_name(
         first = plan(lab, nic.name, "", "10.78.0.7", MACS[""])
         other = ("10.78.0.7", MACS["z"]) if same == "address" else ("10.78.0.8", MACS[""])
         second = plan(lab, nic.name, "z", *other)
-        up = lab.start("up", first)
-        until(lambda: claimed(lab.name), "its claims are made; nothing else of it is")
-        up.process.send_signal(signal.SIGSTOP)
+        argv = lab.argv("up", first)
+        at = argv.index("-m")
+        argv[at : at + 2] = ["-c", STOPS_ONCE_CLAIMED]
+        up = lab.running(argv, lab.environment)
         try:
+            until(lambda: up.is_stopped, "its claims are made; nothing else of it is")
+            assert claimed(lab.name)
+            assert lab.macvtaps() == {}
             ran = lab.vmnet("up", second, status=3)
         finally:
             up.process.send_signal(signal.SIGCONT)

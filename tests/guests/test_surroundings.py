@@ -77,6 +77,8 @@ def rival(wire: CabledNic, mac: str, address: str) -> Iterator[None]:
     wire.outside("ip", "link", "add", *pair)
     try:
         wire.outside("ip", "link", "set", "r0", "master", "sw", "up")
+        # It does not answer for the addresses of the machine that it is a part of here.
+        wire.outside("sysctl", "-qw", "net.ipv4.conf.r1.arp_ignore=1")
         wire.outside("ip", "link", "set", "r1", "up")
         wire.outside("ip", "addr", "add", f"{address}/32", "dev", "r1")
         yield
