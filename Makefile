@@ -54,6 +54,10 @@ test-hostile: setup-tests ## give 200 plans of somebody hostile to plan and up, 
 test-release: ## run them on another release of Debian, in a root of its own (RELEASE=trixie ARGS=...)
 	@tools/in-release.sh --tests '$(RELEASE)' make test ARGS='$(ARGS)'
 
+.PHONY: index
+index: setup-tests ## write anew what completion and --help know of the commands
+	@.venv/bin/python tools/index.py
+
 .PHONY: test-nested
 test-nested: setup-tests ## reboot a guest that is a host of vmnet's, and see its guests come back
 	@tools/as-root.sh .venv/bin/python -m tests.nested

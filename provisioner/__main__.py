@@ -1,5 +1,6 @@
 """The entry point: starts the worker before anything heavy is loaded, then the command line."""
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
@@ -16,6 +17,12 @@ def main() -> None:
 
         print(f"vmnet {__version__}")  # noqa: T201  (typer's import would take ten times as long)
         return
+    if "_VMNET_COMPLETE" in os.environ:
+        from provisioner.cli.completion.answer import answered
+
+        if answer := answered(os.environ):
+            sys.stdout.write(answer[0])
+            raise SystemExit(answer[1])
     from provisioner.commands.command import COMMANDS
     from provisioner.host.system import umask
 

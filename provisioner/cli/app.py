@@ -1,68 +1,61 @@
-"""The command line of vmnet: registers every command."""
+"""The command line of vmnet: builds the command that is named, or the list of all."""
 
-from collections.abc import Sequence
-from typing import Annotated
+import importlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Final
 
 import typer
-from typer.main import get_command_name
-from typer.models import CommandInfo
+from typer.core import TyperCommand, TyperGroup
 
 from provisioner import __version__
-from provisioner.cli import (
-    boot,
-    check,
-    doctor,
-    explain,
-    image,
-    inventory,
-    lifecycle,
-    modes,
-    net,
-    power,
-    snapshot,
-)
-from provisioner.cli.access import console, ip, link, ssh
+from provisioner.cli.completion import index
 
-_TAKES_ARGV = {"ignore_unknown_options": True}
+COMMANDS: Final = {
+    "watch": "boot.watch",
+    "check": "check.check",
+    "doctor": "doctor.doctor",
+    "explain": "explain.explain",
+    "ip": "access.ip.ip",
+    "ssh": "access.ssh.ssh",
+    "cp": "access.ssh.cp",
+    "exec": "access.console.exec_",
+    "console": "access.console.console",
+    "logs": "access.console.logs",
+    "modes": "modes.modes",
+    "link": "access.link.link",
+    "capture": "access.link.capture",
+    "up": "lifecycle.up",
+    "down": "lifecycle.down",
+    "stop": "power.stop",
+    "start": "power.start",
+    "restart": "power.restart",
+    "pause": "power.pause",
+    "resume": "power.resume",
+    "status": "lifecycle.status",
+    "plan": "lifecycle.plan_",
+    "render": "lifecycle.render",
+    "ls": "inventory.ls",
+    "gc": "inventory.gc",
+    "extend": "inventory.extend",
+    "adopt": "inventory.adopt",
+    "image": "image.app",
+    "net": "net.app",
+    "snapshot": "snapshot.app",
+    "boot": "boot.app",
+    "export": "access.ssh.export",
+}
+"""Where each command, or group of commands, is in provisioner.cli."""
+_TAKE_ARGV: Final = ("exec", "explain")
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Boot networked VMs on macvtap devices, and prove who reaches whom.",
-)
-app.add_typer(image.app, name="image")
-app.add_typer(net.app, name="net")
-app.add_typer(snapshot.app, name="snapshot")
-app.add_typer(boot.app, name="boot")
-app.command()(boot.watch)
-app.command()(check.check)
-app.command()(doctor.doctor)
-app.command(context_settings=_TAKES_ARGV)(explain.explain)
-app.command()(ip.ip)
-app.command()(ssh.ssh)
-app.command()(ssh.cp)
-app.command(name="exec", context_settings=_TAKES_ARGV)(console.exec_)
-app.command()(console.console)
-app.command()(console.logs)
-app.add_typer(ssh.export, name="export")
-app.command()(modes.modes)
-app.command()(link.link)
-app.command()(link.capture)
-app.command()(lifecycle.up)
-app.command()(lifecycle.down)
-app.command()(power.stop)
-app.command()(power.start)
-app.command()(power.restart)
-app.command()(power.pause)
-app.command()(power.resume)
-app.command()(lifecycle.status)
-app.command(name="plan")(lifecycle.plan_)
-app.command()(lifecycle.render)
-app.command()(inventory.ls)
-app.command()(inventory.gc)
-app.command()(inventory.extend)
-app.command()(inventory.adopt)
+
+class _Listing(TyperGroup):
+    """All commands by name and help alone, for what names them and runs none."""
+
+    def __init__(self, **words: Any) -> None:  # noqa: ANN401
+        super().__init__(**words)
+        entries = index.read()
+        self.commands = {name: TyperCommand(name, help=entries[name]["help"]) for name in COMMANDS}
 
 
 def _version(*, wanted: bool) -> None:
@@ -71,7 +64,6 @@ def _version(*, wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     *,
     version: Annotated[
@@ -81,18 +73,33 @@ def _root(
     del version
 
 
+def built(names: Iterable[str] = COMMANDS, group: type[TyperGroup] = TyperGroup) -> typer.Typer:
+    """Return the command line with the commands of these names."""
+    app = typer.Typer(
+        cls=group,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Boot networked VMs on macvtap devices, and prove who reaches whom.",
+    )
+    app.callback()(_root)
+    for name in names:
+        module, _, attribute = COMMANDS[name].rpartition(".")
+        found = getattr(importlib.import_module(f"provisioner.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            settings = {"ignore_unknown_options": True} if name in _TAKE_ARGV else None
+            app.command(name=name, context_settings=settings)(found)
+    return app
+
+
 def run(argv: Sequence[str], worker: object) -> None:
-    """Run a command line.
-
-    typer builds each command that it knows of before it looks which is meant, which takes longer
-    than to read a plan; so it is told of the one that is named, unless none is.
-    """
-    commands = [x for x in app.registered_commands if _name(x) in argv[:1]]
-    groups = [x for x in app.registered_groups if x.name in argv[:1]]
-    if commands or groups:
-        app.registered_commands, app.registered_groups = commands, groups
-    app(obj=worker)
-
-
-def _name(command: CommandInfo) -> str:
-    return command.name or get_command_name(getattr(command.callback, "__name__", ""))
+    """Run a command line, with no command imported but the one that it names."""
+    named = [word for word in argv[:2] if word != "--"][:1]
+    if named and named[0] in COMMANDS:
+        built(named)(obj=worker)
+    elif "_VMNET_COMPLETE" in os.environ:  # of a shell that completion/answer.py does not know
+        built()()
+    else:
+        built((), _Listing)()

@@ -38,6 +38,7 @@ from provisioner.cli.run import (
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun, SnapshotWish
 from provisioner.errors import Exit, bad_input
+from provisioner.plan.choices import Mode
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     sets: Sets = None,
     *,
     uplink: Annotated[str | None, typer.Option(help="Without a plan: the host's NIC.")] = None,
-    mode: Annotated[str, typer.Option(help="Without a plan: the macvtap mode.")] = "bridge",
+    mode: Annotated[
+        str, typer.Option(help="Without a plan: the macvtap mode.", metavar=f"[{'|'.join(Mode)}]")
+    ] = "bridge",
     image: Annotated[str, typer.Option(help="Without a plan: the image.")] = "micro",
     count: Annotated[int, typer.Option(help="Without a plan: how many VMs.", min=1)] = 1,
     subnet: Annotated[

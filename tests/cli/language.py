@@ -13,7 +13,7 @@ from typing import Any, Final
 import typer
 from pydantic import BaseModel
 
-from provisioner.cli.app import app
+from provisioner.cli.app import built
 from provisioner.errors import Complaints
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
@@ -21,7 +21,7 @@ from provisioner.plan.vm import Disk, File
 
 HOUSE: Final = Path(__file__).parents[2]
 _USAGE: Any = typer.BadParameter.__bases__[0]
-_ROOT: Any = typer.main.get_command(app)
+_ROOT: Any = typer.main.get_command(built())
 
 
 def _words(text: str) -> frozenset[str]:

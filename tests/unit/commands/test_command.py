@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import typer
 
-from provisioner.cli.app import app
+from provisioner.cli.app import built
 from provisioner.commands.command import COMMANDS
 
 HOUSE = Path(__file__).parents[3]
 
 
 def parsers() -> dict[str, Any]:
-    root: Any = typer.main.get_command(app)
+    root: Any = typer.main.get_command(built())
     return dict(root.commands)
 
 

@@ -1,0 +1,89 @@
+"""The index of vmnet's command line, index.json: commands, their options and what each is for.
+
+It is made from the commands themselves, `make index`, so that what only has to name them need not
+import and build all of them, which takes longer than to read a plan.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from enum import EnumType
+from pathlib import Path
+from typing import Any, Final, TypedDict
+
+FILE: Final = Path(__file__).with_name("index.json")
+
+
+class Option(TypedDict):
+    """An option: its first words of help, whether a value follows, the values when they are few."""
+
+    help: str
+    valued: bool
+    choices: list[str]
+    repeats: bool
+
+
+class Entry(TypedDict):
+    """A command or a group of commands, with its whole help.
+
+    `arguments` are the values of each argument in turn, none where they are free.
+    """
+
+    help: str
+    options: dict[str, Option]
+    arguments: list[list[str]]
+    commands: list[str]
+
+
+Index = Mapping[str, Entry]
+"""Entries by the words behind "vmnet": "", "up", "image build"."""
+
+
+def read() -> Index:
+    """Return the index that was made."""
+    index: Index = json.loads(FILE.read_text(encoding="utf-8"))
+    return index
+
+
+def made(root: Any) -> Index:  # noqa: ANN401  (typer keeps click's classes to itself)
+    """Return the index of a command line, of which `root` is the outermost group."""
+    return dict(_entries(root, ()))
+
+
+def written(index: Index) -> str:
+    """Return the text of index.json."""
+    return json.dumps(index, indent=1, ensure_ascii=False) + "\n"
+
+
+def _entries(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:  # noqa: ANN401
+    nested = getattr(command, "commands", {})
+    options: dict[str, Option] = {}
+    arguments = []
+    for param in command.params:
+        if param.param_type_name == "argument":
+            arguments.append(_choices(param))
+        elif not param.hidden:
+            option = Option(
+                help=(param.help or "").partition(". ")[0].removesuffix("."),
+                valued=not (param.is_flag or param.count),
+                choices=_choices(param),
+                repeats=bool(param.multiple),
+            )
+            options |= dict.fromkeys((*param.opts, *param.secondary_opts), option)
+    options.setdefault("--help", Option(help="Help", valued=False, choices=[], repeats=False))
+    yield (
+        " ".join(path),
+        Entry(help=command.help or "", options=options, arguments=arguments, commands=list(nested)),
+    )
+    for name, each in nested.items():
+        yield from _entries(each, (*path, name))
+
+
+def _choices(param: Any) -> list[str]:  # noqa: ANN401
+    """Return the values that help tells all of: an enumeration's, or [up|down]."""
+    kind = param.type_descriptor.annotation
+    if isinstance(kind, EnumType):
+        values: list[Any] = list(kind)
+        return [str(each.value) for each in values]
+    words = (param.metavar or "").strip("[]")
+    return words.split("|") if re.fullmatch(r"[a-z-]+(\|[a-z-]+)+", words) else []
