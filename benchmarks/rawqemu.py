@@ -9,7 +9,7 @@ import random
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -38,7 +38,7 @@ class Guest:
         """The MAC of its one network card."""
         found = [
             fields["mac"]
-            for option, value in _options(self.argv)
+            for option, value in options(self.argv)
             if option == "-device" and "mac" in (fields := _fields(value))
         ]
         if len(found) != 1:
@@ -53,7 +53,7 @@ def raw_argv(argv: Sequence[str], tap: int, agent: int, console: Path) -> list[s
     `agent`, and its serial line ends in the file `console`.
     """
     raw = [argv[0]]
-    for option, value in _options(argv):
+    for option, value in options(argv):
         match option:
             case "-S" | "-mon" | "-add-fd":  # the pause, the monitor, and handed-over descriptors
                 continue
@@ -80,8 +80,8 @@ def _chardev(name: str, agent: int, console: Path) -> list[str]:
     raise FailedError(f"libvirt's QEMU has a character device that nobody knows here: {name}")
 
 
-def _options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give each option with its value; "" for one without."""
+def options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Return each option of QEMU's with its value; "" for one without."""
     words = [*argv[1:], "-"]
     for word, after in pairwise(words):
         if word.startswith("-"):
@@ -99,32 +99,46 @@ def _fields(value: str) -> dict[str, str]:
 
 def round_s(guests: Sequence[Guest], folder: Path) -> float:
     """Give the seconds from nothing until every guest has answered ARP; leave nothing behind."""
-    first = random.randrange(_HIGH, 2 * _HIGH - len(guests))  # noqa: S311  (a number that is free)
-    batch = "\n".join(_devices(guests, first)).encode()
     with ExitStack() as stack:
         stack.callback(subprocess.run, ["ip", "link", "del", _UPLINK], check=True)
         begun = time.monotonic()
-        subprocess.run(["ip", "-batch", "-"], input=batch, check=True)
-        started = [
-            _start(guest, number, first + number, folder, stack)
-            for number, guest in enumerate(guests)
-        ]
+        qemus = started(guests, _UPLINK, folder, stack, _uplink())
         seconds = _all_answer(guests, begun)
         if seconds is None:
-            raise FailedError(_why(guests, started, folder))
+            raise FailedError(_why(guests, qemus, folder))
     return seconds
 
 
-def _devices(guests: Sequence[Guest], first: int) -> Iterator[str]:
+def started(
+    guests: Sequence[Guest], uplink: str, folder: Path, stack: ExitStack, before: Iterable[str] = ()
+) -> list[subprocess.Popen[bytes]]:
+    """Start the guests on macvtaps of an uplink, which `before`, lines for `ip -batch`, may make.
+
+    `stack` takes QEMUs and macvtaps away again.
+    """
+    first = random.randrange(_HIGH, 2 * _HIGH - len(guests))  # noqa: S311  (a number that is free)
+    batch = "\n".join((*before, *_devices(guests, uplink, first))).encode()
+    removal = "\n".join(f"link del tap{number}" for number in range(len(guests))).encode()
+    stack.callback(subprocess.run, ["ip", "-batch", "-"], input=removal, check=True)
+    subprocess.run(["ip", "-batch", "-"], input=batch, check=True)
+    return [
+        _start(guest, number, first + number, folder, stack) for number, guest in enumerate(guests)
+    ]
+
+
+def _uplink() -> Iterator[str]:
     yield f"link add {_UPLINK} type veth peer name {_FAR}"
     for end in (_UPLINK, _FAR):
         yield f"link set dev {end} addrgenmode none"
         yield f"link set dev {end} up"
     yield f"address add {HOST} dev {_FAR}"
+
+
+def _devices(guests: Sequence[Guest], uplink: str, first: int) -> Iterator[str]:
     for number, guest in enumerate(guests):
         name = f"tap{number}"
         yield (
-            f"link add link {_UPLINK} name {name} index {first + number} address {guest.mac} "
+            f"link add link {uplink} name {name} index {first + number} address {guest.mac} "
             "type macvtap mode bridge"
         )
         yield f"link set dev {name} addrgenmode none"
