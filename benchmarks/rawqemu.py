@@ -46,11 +46,24 @@ class Guest:
         return found[0]
 
 
-def raw_argv(argv: Sequence[str], tap: int, agent: int, console: Path) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What a guest's network card is on: QEMU's words for it, and the files that they name."""
+
+    words: str  # "tap,fd=7"
+    files: tuple[int, ...] = ()
+
+    @property
+    def queues(self) -> int:
+        """How many queues the card has: one for each file."""
+        return max(1, len(self.files))
+
+
+def raw_argv(argv: Sequence[str], backend: Backend, agent: int, console: Path) -> list[str]:
     """Translate libvirt's command line into one that needs no libvirt: the same machine.
 
-    Its network card is on the open file `tap`, its agent's channel on the listening Unix socket
-    `agent`, and its serial line ends in the file `console`.
+    Its network card is on `backend`, its agent's channel on the listening Unix socket `agent`, and
+    its serial line ends in the file `console`.
     """
     raw = [argv[0]]
     for option, value in options(argv):
@@ -62,7 +75,10 @@ def raw_argv(argv: Sequence[str], tap: int, agent: int, console: Path) -> list[s
             case "-netdev":
                 fields = _fields(value)
                 vhost = ",vhost=on" if fields.get("vhost") in {"on", "True"} else ""
-                raw += [option, f"tap,id={fields['id']},fd={tap}{vhost}"]
+                raw += [option, f"{backend.words},id={fields['id']}{vhost}"]
+            case "-device" if backend.queues > 1 and '"virtio-net-pci"' in value:
+                many = {"mq": True, "vectors": 2 * backend.queues + 2}
+                raw += [option, json.dumps(json.loads(value) | many)]
             case "-chardev":
                 raw += _chardev(_fields(value)["id"], agent, console)
             case _:
@@ -148,29 +164,41 @@ def _devices(guests: Sequence[Guest], uplink: str, first: int) -> Iterator[str]:
 def _start(
     guest: Guest, number: int, index: int, folder: Path, stack: ExitStack
 ) -> subprocess.Popen[bytes]:
+    tap = opened(f"tap{number}", index, folder, stack)
+    return launched(guest, Backend(f"tap,fd={tap}", (tap,)), folder, stack)[0]
+
+
+def opened(name: str, index: int, folder: Path, stack: ExitStack) -> int:
+    """Open the node of a macvtap with that ifindex, until `stack` ends; return the descriptor."""
     from provisioner.host.network import tap_node
 
-    name = f"tap{number}"
     if tap_node.state_of(name, index) == "missing":  # a container without a devtmpfs of its own
         tap_node.make_node(name, index, folder)
         stack.callback(tap_node.remove_node, index, folder)
     tap = os.open(tap_node.path_of(index), os.O_RDWR)
     stack.callback(os.close, tap)
-    agent = _agent(folder / f"{guest.name}.agent", stack)
+    return tap
+
+
+def launched(
+    guest: Guest, backend: Backend, folder: Path, stack: ExitStack
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a guest's QEMU until `stack` ends; return it, and the socket of the guest's agent."""
+    agent, connected = _agent(folder / f"{guest.name}.agent", stack)
     said = stack.enter_context((folder / f"{guest.name}.qemu").open("wb"))
     process = subprocess.Popen(
-        raw_argv(guest.argv, tap, agent, folder / f"{guest.name}.console"),
-        pass_fds=[tap, agent],
+        raw_argv(guest.argv, backend, agent, folder / f"{guest.name}.console"),
+        pass_fds=[*backend.files, agent],
         stdin=subprocess.DEVNULL,
         stdout=said,
         stderr=said,
     )
     stack.callback(process.wait)
     stack.callback(process.kill)
-    return process
+    return process, connected
 
 
-def _agent(path: Path, stack: ExitStack) -> int:
+def _agent(path: Path, stack: ExitStack) -> tuple[int, socket.socket]:
     """Listen for QEMU, and be connected from the start as libvirt is: the guest sees the same."""
     listening = stack.enter_context(socket.socket(socket.AF_UNIX))
     connected = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -178,7 +206,7 @@ def _agent(path: Path, stack: ExitStack) -> int:
     listening.bind(str(path))
     listening.listen(1)
     connected.connect(str(path))
-    return listening.fileno()
+    return listening.fileno(), connected
 
 
 def _all_answer(guests: Sequence[Guest], begun: float) -> float | None:
