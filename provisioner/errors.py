@@ -3,9 +3,10 @@
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 
+from provisioner.dataclass import dataclass
 from provisioner.text import one_line, sanitize
 
 

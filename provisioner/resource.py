@@ -6,8 +6,10 @@ Its driver in host/ observes, creates, updates and deletes it; host/drivers.py j
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, ClassVar, Self
+
+from provisioner.dataclass import dataclass
 
 Key = tuple[str, str]
 """What identifies a resource among all others of a plan: its kind and its name or path."""

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from provisioner.dataclass import dataclass
 from provisioner.template_files import template
 
 if TYPE_CHECKING:

@@ -1,9 +1,10 @@
 """From where the addresses of a NIC are known, and what is wrong with what was observed."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from provisioner.check.result import Finding
+from provisioner.dataclass import dataclass
 from provisioner.plan.ip import Address
 
 

@@ -3,12 +3,12 @@
 Everything here was observed; None, "" and an empty tuple stand for what nobody could look at.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from provisioner.check.isolation import Control
 from provisioner.check.stack import Stack
+from provisioner.dataclass import dataclass
 from provisioner.network.exchange import FrameKind
 from provisioner.network.nft_ruleset import DropChain
 from provisioner.plan.checks import HOST, CheckSpec

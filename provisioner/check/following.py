@@ -5,10 +5,10 @@ another address than the asker's, or goes to another one, is somebody else's.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from provisioner.check.evidence import Heading, Point, Sighting
+from provisioner.dataclass import dataclass
 from provisioner.network import frames
 from provisioner.network.exchange import Exchange, FrameKind
 from provisioner.network.frames import Ip

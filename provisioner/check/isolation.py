@@ -5,8 +5,9 @@ counts as isolated only when its question was seen to leave, when both ends took
 sent after it, and when frames passed the uplink both ways. What nobody has seen counts as missing.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from provisioner.dataclass import dataclass
 
 
 class ControlBy(StrEnum):

@@ -5,9 +5,10 @@ are so many sent to that target that the limit can be judged.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from math import ceil
 from typing import Final, TypeVar
+
+from provisioner.dataclass import dataclass
 
 _ENOUGH: Final = 20  # 30 % of loss, one way, spares all of them once in 1,250 times
 _LEAST: Final = 2

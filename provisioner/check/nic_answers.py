@@ -7,10 +7,11 @@ meet, and not by which NICs. The frames at their macvtaps show it: what is sent 
 at one NIC, and the answer to who-has leaves by the NIC that was asked.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provisioner.check.result import Result, Vantage
+from provisioner.dataclass import dataclass
 from provisioner.reachability.pairs import Expected
 
 if TYPE_CHECKING:

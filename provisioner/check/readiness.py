@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Final
 
+from provisioner.dataclass import dataclass
 from provisioner.guest import agent_info
 from provisioner.text import one_line
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from provisioner.check.isolation import NOT_LOOKED, Lack, lack
+from provisioner.dataclass import dataclass
 from provisioner.plan.checks import What
 from provisioner.reachability.pairs import Expected, Pair
 

@@ -7,9 +7,9 @@ and not by the protocol above.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.plan.checks import CheckSpec, What
 from provisioner.text import one_line
 

@@ -4,7 +4,7 @@ A table of green cells says nothing of a wire that may fail at any moment, or th
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ from provisioner.check.diagnosis import endpoint
 from provisioner.check.diagnosis.path import uplink_state
 from provisioner.check.evidence import Endpoint, Uplink
 from provisioner.check.result import Finding, Result
+from provisioner.dataclass import dataclass
 from provisioner.network.overheard import Overheard, Router
 
 if TYPE_CHECKING:

@@ -1,9 +1,10 @@
 """The commands of vmnet: what has to be known of each before its modules are imported."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
+
+from provisioner.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """What a command is about, and what it works with."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.commands.command import Command
+from provisioner.dataclass import dataclass
 from provisioner.host.system.plan_files import Fence
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
 """Findings of vmnet doctor about a host, each with its fix, and their summary."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
 import yaml
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
 from provisioner.template_files import template

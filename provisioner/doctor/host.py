@@ -1,9 +1,9 @@
 """What the host has to have besides its kernel: rights, QEMU, libvirt, free space."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.doctor.findings import Item, Severity, first, table
 
 _MIB: Final = 1 << 20

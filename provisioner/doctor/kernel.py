@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.doctor.findings import Item, Severity, first, table
 
 AREA: Final = "kernel"

@@ -6,11 +6,12 @@ drop frames with MACs that they did not give out. The active test decides.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from typing import Final
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.doctor.findings import Item, Severity, table
 from provisioner.errors import Exit
 from provisioner.network import uplink

@@ -5,10 +5,11 @@ Any answer of any type gives a value; what the agent's protocol does not have is
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from ipaddress import ip_address
 from typing import Any, Final
 
+from provisioner.dataclass import dataclass
 from provisioner.json_document import strict
 from provisioner.plan.mac import is_mac
 from provisioner.text import one_line

@@ -1,9 +1,10 @@
 """What a guest boots, and the disks it has: its image, files of the plan's, what lies over them."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.guest.domain import (
     MICRO,
     Domain,

@@ -6,9 +6,10 @@ What a kind needs, follows, changes while it exists, and how differences read: s
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import ClassVar, Final, Self
 
+from provisioner.dataclass import dataclass
 from provisioner.guest import network_config
 from provisioner.image.traits import FirmwareName, ImageTraits
 from provisioner.network.resources import Dhcp, Guard, Macvtap, Nat

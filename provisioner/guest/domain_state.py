@@ -1,10 +1,11 @@
 """A running domain as it is found: what differs from what its mark says it was started with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.guest.domain import CUT_OFF, RUNNING, Domain, DomainNic
 from provisioner.text import one_line
 

@@ -1,9 +1,10 @@
 """The key that a guest's ssh server is known by: how the guest and ssh get it."""
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.guest.userdata import cloud_config, encoded_file
 
 CLOUD_INIT: Final = "cloud-init"

@@ -7,10 +7,10 @@ hands. The user's own configuration and known_hosts have no part in it; keys and
 import re
 import shlex
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input
 from provisioner.guest import host_key
 

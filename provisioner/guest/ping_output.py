@@ -6,9 +6,10 @@ all pings that run, and lose some when there are many; the kernel counts each on
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.plan.ip import Address
 
 # busybox writes "64 bytes from ADDRESS: seq=0", iputils "64 bytes from NAME (ADDRESS): icmp_seq=1".

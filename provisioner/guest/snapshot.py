@@ -7,10 +7,11 @@ it, and copies of the guests' files, in folders that are called as the plan's ow
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, bad_input
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml.render import from_mark, to_mark

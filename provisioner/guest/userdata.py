@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.plan.load import yaml_tree
 from provisioner.plan.load.yaml_tree import Mapping as MappingNode
 from provisioner.plan.load.yaml_tree import Scalar, Sequence

@@ -8,10 +8,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain, DomainNic
 from provisioner.guest.domain_state import PAUSED, is_full, own_links, with_dead_nics
@@ -215,13 +216,15 @@ class DomainDriver:
     def _cut_off(self, domain: Domain) -> str:
         """End a guest at once.
 
-        libvirt asks QEMU to end, so that it writes what it has in its caches, and looks every 0.2 s
-        whether it has (virProcessKillPainfully). Without a disk there is nothing to write.
+        libvirt asks QEMU to end, so that it writes what it has in its caches. Without a disk there
+        is nothing to write.
         """
-        if not domain.can_write:
-            uuid = naming.domain_uuid(domain.plan, domain.vm)
-            qemu_process.kill(self.libvirt.pid_file(domain.name), domain.name, uuid)
-        self.libvirt.domains.destroy(domain)
+        if domain.can_write:
+            self.libvirt.domains.destroy(domain)
+            return ""
+        uuid = naming.domain_uuid(domain.plan, domain.vm)
+        with qemu_process.killed(self.libvirt.pid_file(domain.name), domain.name, uuid):
+            self.libvirt.domains.destroy(domain)
         return ""
 
 

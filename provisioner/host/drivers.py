@@ -5,10 +5,10 @@ is held by a test.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.guest.domain import (
     Domain,
     FileCopy,

@@ -4,9 +4,9 @@ Only qcow2 and raw disks may, and only such as depend on nothing else. Everythin
 refused: QEMU would follow what a header names, to files of the host and to the network.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input
 from provisioner.image import qcow2
 from provisioner.image.disk_kind import RAW, end_of_raw, kind

@@ -1,9 +1,9 @@
 """The output of `vmnet image`: the images there are, as a table and as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from provisioner.dataclass import dataclass
 from provisioner.image.record import Stored
 from provisioner.json_document import json_document
 from provisioner.text import one_line

@@ -1,10 +1,11 @@
 """What is known of an image in the store: the record that stands beside its content."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import bad_input
 from provisioner.image.digest import Digest
 from provisioner.image.traits import ImageTraits

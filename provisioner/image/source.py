@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import unquote, urlsplit
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input
 from provisioner.image.digest import Digest, digest
 from provisioner.plan.ip import is_address

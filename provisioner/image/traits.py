@@ -1,7 +1,8 @@
 """What is known of an image's guests, by a catalogue, a recipe or a user."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from provisioner.dataclass import dataclass
 
 FirmwareName = Literal["bios", "uefi"]
 

@@ -6,8 +6,8 @@ without a DTD and without characters that hide.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from provisioner.dataclass import dataclass
 from provisioner.guest.xml.parse import Element, parsed
 from provisioner.network.facts import Link
 from provisioner.plan.choices import Cache, DiskFormat, Mode

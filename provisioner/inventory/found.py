@@ -1,8 +1,9 @@
 """What is read of a host about all of its plans, and what a plan is found to have."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from provisioner.dataclass import dataclass
 from provisioner.inventory.plan_mark import PlanMark
 from provisioner.network.facts import Link
 from provisioner.network.nft_ruleset import Listing

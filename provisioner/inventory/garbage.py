@@ -1,9 +1,9 @@
 """What dead plans have left, as a table of at most 100 columns, as notes and as JSON."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit
 from provisioner.inventory.found import Inventory, Thing
 from provisioner.inventory.judge import PlanVerdict

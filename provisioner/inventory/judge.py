@@ -1,8 +1,8 @@
 """Whether a plan lives, or what it has on the host is nobody's any more."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from provisioner.dataclass import dataclass
 from provisioner.image.listing import size
 from provisioner.inventory.found import FoundPlan, Inventory, Thing
 from provisioner.inventory.times import span

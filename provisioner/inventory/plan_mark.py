@@ -6,9 +6,10 @@ Its first line is the plan's name, all that an older vmnet has written; below st
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.plan import scalars
 
 _LINE = re.compile(r"([a-z][a-z-]*): (.*)")

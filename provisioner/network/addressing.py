@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_interface
 from math import gcd
 from typing import TYPE_CHECKING
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.plan import pools
 from provisioner.plan.mac import Mac
 from provisioner.plan.nic_id import NicId, numbered

@@ -4,10 +4,10 @@ ARP (RFC 826, 5227), neighbour discovery (RFC 4861, 4862), a DHCP server's ACK (
 source of plain packets. What is cut short, tagged or absurd claims nothing.
 """
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.network import frames
 from provisioner.network.frames import Arp, Ip, Nd
 from provisioner.plan.ip import Address

@@ -3,9 +3,9 @@
 Frames come from hosts that nobody vouches for: what is cut short or tagged is not part of it.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from provisioner.dataclass import dataclass
 from provisioner.network import frames
 from provisioner.network.frames import Arp, Ip, Nd
 from provisioner.plan.ip import Address

@@ -1,8 +1,8 @@
 """What was read from the host: values that rules and desires are decided from."""
 
-from dataclasses import dataclass
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.plan.ip import Interface, Subnet
 
 

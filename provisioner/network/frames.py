@@ -5,11 +5,11 @@ nobody vouches for, so everything that is not exactly an answer is not an answer
 """
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
+from provisioner.dataclass import dataclass
 from provisioner.plan.ip import Address
 from provisioner.plan.mac import Mac
 

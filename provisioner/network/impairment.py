@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.network.nft_ruleset import Table, is_marked, packets
 from provisioner.network.nftables import Chain, Hook, definition, deletion
 from provisioner.plan import units

@@ -6,10 +6,10 @@ a guard that has lost its device must not look whole.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, Where
 from provisioner.network.nftables import (
     RECORD,

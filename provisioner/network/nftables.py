@@ -8,10 +8,10 @@ again from what nft shows: together they show whether a table is still what it w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.network.addressing import NicConfig
 from provisioner.network.resources import Guard, Nat
 from provisioner.network.spoofing import strict

@@ -4,10 +4,10 @@ Frames come from machines that nobody vouches for: what is cut short, tagged or 
 """
 
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.network import frames
 from provisioner.network.frames import Ip
 from provisioner.plan.mac import Mac

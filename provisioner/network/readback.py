@@ -1,8 +1,8 @@
 """A macvtap as it was asked for against the device that is there."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from provisioner.dataclass import dataclass
 from provisioner.network.facts import Link
 from provisioner.network.resources import Macvtap
 from provisioner.text import one_line

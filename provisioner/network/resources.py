@@ -5,9 +5,10 @@ What a kind needs, follows, changes while it exists and how differences read: se
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Self
 
+from provisioner.dataclass import dataclass
 from provisioner.network.facts import Link
 from provisioner.plan.choices import Mode
 from provisioner.plan.ip import Interface, Subnet

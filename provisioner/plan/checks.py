@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.plan import units
 from provisioner.plan.ip import Address
 from provisioner.plan.scalars import BadValue, meant, quoted

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from provisioner.dataclass import dataclass
 from provisioner.plan.ip import Address, Subnet, address, is_address
 from provisioner.plan.scalars import BadValue, many, meant, quoted, scalar, vm_name
 

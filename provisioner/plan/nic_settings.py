@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.plan.mac import Mac
 
 if TYPE_CHECKING:

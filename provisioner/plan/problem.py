@@ -1,6 +1,6 @@
 """A complaint about a path of the plan, before anybody knows the line that it stands on."""
 
-from dataclasses import dataclass
+from provisioner.dataclass import dataclass
 
 Path = tuple[str | int, ...]
 

@@ -1,11 +1,11 @@
 """What the models of a plan are made of: how each value is read."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
 
+from provisioner.dataclass import dataclass
 from provisioner.plan import ip, scalars, vm_scalars
 from provisioner.plan.choices import Accel, Addressing, Mode, SpoofGuard, Vhost
 

@@ -6,11 +6,11 @@ behind the switch.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from itertools import combinations_with_replacement
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
 from provisioner.plan.choices import Mode

@@ -4,10 +4,10 @@ Where frames pass is what reachability.mode_table says; here it is put into word
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
 from provisioner.network import addressing
 from provisioner.network.addressing import Nics

@@ -8,9 +8,9 @@ A switch that vmnet makes has the host at its far end: there the host is `OUTSID
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
+from provisioner.dataclass import dataclass
 from provisioner.plan.choices import Mode
 
 

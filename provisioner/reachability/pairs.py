@@ -1,12 +1,12 @@
 """What the modes of a plan promise: who must reach whom, and who must not."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import permutations, product
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.network import addressing
 from provisioner.network.addressing import Nics, met_at
 from provisioner.network.devices import host_mac, uplink_of

@@ -4,10 +4,10 @@ Nothing here is measured: it is what the modes promise (reachability.pairs).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.plan.checks import HOST
 from provisioner.plan.nic_id import NicId, numbered

@@ -1,9 +1,9 @@
 """What a real switch is asked, what it has answered, and what that means for guests."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
 from provisioner.plan.ip import Address

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import product
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.plan.checks import AUTO, GATEWAY, HOST, PING, Check, What
 from provisioner.plan.ip import is_address
 from provisioner.plan.nic_id import NicId

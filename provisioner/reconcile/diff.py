@@ -4,10 +4,11 @@ What a kind of resource needs, follows, excludes and can change stands on its va
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.network.resources import Device, Macvtap
 from provisioner.resource import Key, Resource, Resources

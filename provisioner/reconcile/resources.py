@@ -1,8 +1,9 @@
 """All kinds of resources together, and what is read from a host at one moment."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.guest.domain import Domain, GuestResource
 from provisioner.network.facts import Facts, Link, Route
 from provisioner.network.nft_ruleset import Listing

@@ -2,8 +2,9 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from provisioner.dataclass import dataclass
 
 ELLIPSIS: Final = "…"
 _GAP: Final = 2  # columns between two cells

@@ -1,10 +1,11 @@
 """Who reaches whom, as a grid for each network: sources down, targets across."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from provisioner.check.result import Result
+from provisioner.dataclass import dataclass
 from provisioner.reachability.pairs import Expected
 
 NOT_SHOWN: Final = "not shown"

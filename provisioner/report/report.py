@@ -1,10 +1,11 @@
 """What a command found and did: one value, shown as text or as JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 
 from provisioner.check import isolation
 from provisioner.check.result import Finding, Result
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.jail.walls import Walls

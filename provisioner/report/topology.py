@@ -5,9 +5,9 @@ So no two texts can lie on each other, and a plan grows downwards, which fits a 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from provisioner.dataclass import dataclass
 from provisioner.network.devices import uplink_of
 from provisioner.plan.checks import GATEWAY, HOST
 from provisioner.plan.choices import LinkState

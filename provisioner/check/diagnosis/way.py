@@ -7,10 +7,10 @@ have been dropped by a filter at that place's ingress (host/probe/trace.py).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from provisioner.check.evidence import Endpoint, Evidence, Heading, Point
+from provisioner.dataclass import dataclass
 from provisioner.network.exchange import FrameKind
 from provisioner.network.nft_ruleset import DropChain
 from provisioner.plan.choices import Mode

@@ -5,10 +5,10 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Concatenate, Final, ParamSpec, TypeVar
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input
 from provisioner.host.guest.agent import READ
 from provisioner.host.guest.commands import Guests

@@ -4,12 +4,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner import naming
 from provisioner.commands.session import begun, domain, one
 from provisioner.commands.target import CommandRun, PlanTarget
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.guest import console_log
 from provisioner.host.guest import terminal as terminals

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provisioner import naming
 from provisioner.commands.session import begun, no_vm
 from provisioner.commands.target import CommandRun, PlanTarget
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, bad_input
 from provisioner.host.netlink import links
 from provisioner.host.network import impairment, macvtap

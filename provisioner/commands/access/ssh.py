@@ -6,7 +6,6 @@ macvtaps in the kernel are enough, unless an address has to be found out.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from provisioner import naming
 from provisioner.commands.access import ip
 from provisioner.commands.session import on_host, one
 from provisioner.commands.target import CommandRun, PlanTarget
+from provisioner.dataclass import dataclass
 from provisioner.errors import Complaints, VmnetError, bad_input
 from provisioner.guest import host_key, openssh
 from provisioner.guest.openssh import SshLogin

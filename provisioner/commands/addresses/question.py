@@ -1,11 +1,11 @@
 """The question to a LAN whether somebody has the addresses of guests already."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from provisioner import naming
 from provisioner.commands.session import Session
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, refuse
 from provisioner.host.probe import address_claims
 from provisioner.preflight import conflicts

@@ -5,12 +5,12 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.autostart import units
 from provisioner.autostart.units import MARK, NET_UNIT, TEMPLATE_UNIT, WATCH_TEMPLATE, Start
 from provisioner.commands.target import PlanTarget, Tell
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.system import locks, paths, systemd
 

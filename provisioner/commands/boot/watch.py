@@ -8,13 +8,13 @@ import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from provisioner.commands import net
 from provisioner.commands.boot import devices
 from provisioner.commands.guards import kept
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, collected
 from provisioner.host.guest import console_log
 from provisioner.host.libvirt import privileges

@@ -1,9 +1,10 @@
 """What a check works on: a plan's NICs, what is behind them, and the worker."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import DomainNic
 from provisioner.guest.network_config import told_mtus

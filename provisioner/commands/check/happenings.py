@@ -9,9 +9,9 @@ import select
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from provisioner.dataclass import dataclass
 from provisioner.host.guest import agent_pulse
 from provisioner.host.libvirt.qemu_process import process_state
 from provisioner.host.netlink.link_events import LinkEvents, LinkState, RuleEvents, states

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.check.readiness_probes import ReadinessProbes
 from provisioner.commands.check.surroundings import Surroundings, of_services
 from provisioner.commands.session import Session
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.guest import console_log
 from provisioner.host.lab import switch_probe

@@ -5,11 +5,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from provisioner.check.readiness import NO_AGENT
 from provisioner.commands.check.happenings import Happenings, WatchedVm
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.system import programs
 from provisioner.host.system.programs import Background, Finished

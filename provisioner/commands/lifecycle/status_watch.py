@@ -12,9 +12,9 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.libvirt import records
 from provisioner.host.libvirt.qemu_process import process_state

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from provisioner.commands.session import begun
 from provisioner.commands.snapshot.save import Saved
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.guest import snapshot
 from provisioner.guest.snapshot import SavedPlan

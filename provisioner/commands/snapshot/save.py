@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from provisioner import __version__
 from provisioner.commands.session import Session, begun, no_vm
 from provisioner.commands.snapshot.unfinished import go_on
 from provisioner.commands.target import CommandRun, PlanTarget
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, collected, refuse
 from provisioner.guest import snapshot
 from provisioner.guest.domain import Domain

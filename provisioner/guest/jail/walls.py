@@ -1,8 +1,9 @@
 """The walls between a guest's QEMU and others, by what the kernel says of its process."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from provisioner.dataclass import dataclass
 
 _FILTER: Final = "2"  # prctl(2), PR_GET_SECCOMP
 _FIELD = re.compile(r"^(\w+):[ \t]*(.*)$", re.MULTILINE)

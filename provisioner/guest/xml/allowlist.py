@@ -7,9 +7,9 @@ into the plan (`allow_xml`), where it can be seen.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
+from provisioner.dataclass import dataclass
 from provisioner.template_files import template
 
 _YOUR_PLAN = "take it out and use the plan"

@@ -5,8 +5,8 @@ are listed here; what the plan has no key for is left to the template.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
+from provisioner.dataclass import dataclass
 from provisioner.guest.xml.parse import Element
 from provisioner.plan.scalars import quoted
 from provisioner.text import one_line

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, Where, bad_input, unquoted
 from provisioner.guest.domain import Domain, DomainNic
 from provisioner.guest.xml import render

@@ -6,10 +6,10 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.download.limits import AttemptFailed, Limits, Pace, failed
 from provisioner.host.download.part_file import SPACE_FULL, PartFile

@@ -1,9 +1,9 @@
 """What a download may take, and how the failure of one attempt is reported."""
 
 import time
-from dataclasses import dataclass
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.image.source import Url
 from provisioner.text import one_line

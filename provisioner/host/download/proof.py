@@ -1,8 +1,8 @@
 """What proves an image before it is downloaded: a pinned digest, or the vendor's list of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.download import signature as signatures
 from provisioner.host.download.limits import SMALL, AttemptFailed, Limits, Pace, failed

@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
 
 from provisioner.check.loss import PingCount
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input
 from provisioner.guest import agent_info
 from provisioner.guest.agent_info import AgentNic

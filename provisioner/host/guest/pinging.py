@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from statistics import median
 from typing import Final
 
 from provisioner.check.loss import Loss, PingCount, proven, suspect
+from provisioner.dataclass import dataclass
 from provisioner.guest.ping_output import ICMP_HEADER, Pings, ip_header, parsed
 from provisioner.plan.ip import Address
 

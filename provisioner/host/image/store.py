@@ -10,9 +10,10 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Complaints, Exit, VmnetError, bad_input
 from provisioner.host.image import copy, store_files
 from provisioner.host.image.copy import Progress

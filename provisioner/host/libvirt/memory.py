@@ -6,10 +6,10 @@ memory alone, so its QEMU goes on; its disks are copied while it is paused.
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import NAMESPACE, Domain
 from provisioner.guest.xml.label import labelled

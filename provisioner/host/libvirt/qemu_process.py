@@ -1,11 +1,13 @@
 """The process of a domain's QEMU, by its pid file: proved, ended, watched while it is started."""
 
+import ctypes
 import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,10 @@ side by side, so the slowest of them has waited 5 s on one core."""
 
 _END_S: Final = 10.0
 """Seconds that a killed QEMU has to be gone: one that waits for a disk goes when that answers."""
+
+_REAPED_S, _REAPED_POLL_MS = 0.1, 2
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_PIDFD_GETFD: Final = 438  # on every architecture (asm-generic/unistd.h)
 
 _START_TIME: Final = 19  # the place of starttime behind the name, in clock ticks since the boot
 
@@ -69,26 +75,58 @@ def kill(pid_file: Path, domain: str, proof: str) -> str:
 
     The process must be proved by the domain's name and by `proof` on its command line.
     """
+    with killed(pid_file, domain, proof) as said:
+        return said
+
+
+@contextmanager
+def killed(pid_file: Path, domain: str, proof: str) -> Iterator[str]:
+    """Kill the QEMU of a domain as `kill` does; libvirt does not hear of it until the block ends.
+
+    libvirt looks every 0.2 s whether a QEMU has gone that has closed its monitor, or that is to be
+    ended, and begins before it can have been waited for (virProcessKillPainfullyDelay). So in the
+    block, in which it is told to end it, its end of the monitor is open still, and itself has gone.
+    """
     pid = read_pid(pid_file)
-    try:
-        process = os.pidfd_open(pid)
-    except OSError:  # 0 is no pid either
-        return "it has no process"
-    try:
-        return _killed(process, pid, domain, proof)
-    finally:
-        os.close(process)
+    with ExitStack() as stack:
+        try:
+            process = os.pidfd_open(pid)
+        except OSError:  # 0 is no pid either
+            yield "it has no process"
+            return
+        stack.callback(os.close, process)
+        if wrong := _other(pid, domain, proof):
+            yield wrong
+            return
+        for file in _sockets(process, pid):
+            stack.callback(os.close, file)
+        yield _ended(process, pid)
 
 
-def _killed(process: int, pid: int, domain: str, proof: str) -> str:
+def _other(pid: int, domain: str, proof: str) -> str:
+    """Return why a process is not to be killed for a domain's, "" when it is proved."""
     try:
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return "it has no process"
-    state = process_state(pid)
     named = any(word.split(b",")[0] == b"guest=" + os.fsencode(domain) for word in argv)
     if not named or not any(os.fsencode(proof) in word for word in argv):
         return f"process {pid}, which its pid file names, is another program"
+    return ""
+
+
+def _sockets(process: int, pid: int) -> Iterator[int]:
+    """Yield copies of a process's sockets, of those that can be had (pidfd_getfd(2))."""
+    with suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            if Path(entry.path).readlink().name.startswith("socket:"):
+                copy = _LIBC.syscall(_PIDFD_GETFD, process, int(entry.name), 0)
+                if copy >= 0:
+                    yield copy
+
+
+def _ended(process: int, pid: int) -> str:
+    state = process_state(pid)
     try:
         signal.pidfd_send_signal(process, signal.SIGKILL)
     except ProcessLookupError:
@@ -98,7 +136,15 @@ def _killed(process: int, pid: int, domain: str, proof: str) -> str:
     poll = select.poll()
     poll.register(process, select.POLLIN)
     poll.poll(_END_S * 1000)
+    _await_reaped(pid)
     return f"process {pid} {_STATES.get(state, f'runs (state {state})')}; it has been ended"
+
+
+def _await_reaped(pid: int) -> None:
+    """Wait until a process that has ended is waited for by its parent; nothing tells when."""
+    end, pause = time.monotonic() + _REAPED_S, select.poll()
+    while process_state(pid) == "Z" and time.monotonic() < end:
+        pause.poll(_REAPED_POLL_MS)
 
 
 def wake(pid_file: Path, domain: str) -> None:

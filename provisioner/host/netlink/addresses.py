@@ -5,12 +5,13 @@ Names are those of linux/if_addr.h and linux/rtnetlink.h.
 
 import errno
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv6Interface, IPv6Network, ip_address, ip_interface, ip_network
 from socket import AF_INET, AF_INET6, if_indextoname
 from typing import Any, Final
 
 from provisioner.check.evidence import NOWHERE
+from provisioner.dataclass import dataclass
 from provisioner.host.netlink.message import Attribute, Message
 from provisioner.host.netlink.rtnetlink import ask, dump
 from provisioner.plan.ip import Address, Interface, Subnet

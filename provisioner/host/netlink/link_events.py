@@ -2,10 +2,10 @@
 
 import errno
 import socket
-from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
+from provisioner.dataclass import dataclass
 from provisioner.host.netlink import links
 
 _GROUP_LINK: Final = 1  # RTMGRP_LINK of <linux/rtnetlink.h>

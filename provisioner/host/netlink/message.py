@@ -1,8 +1,10 @@
 """A request to the kernel's rtnetlink as a value: nothing of it is encoded yet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from provisioner.dataclass import dataclass
 
 Attribute = tuple[str, Any]
 

@@ -2,11 +2,11 @@
 
 import errno
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv6Interface
 from typing import Final
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.netlink import ipv6, link_codec, links
 from provisioner.host.netlink.addresses import (

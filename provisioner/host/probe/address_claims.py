@@ -9,9 +9,10 @@ import select
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.probe.ingress_injector import SyntheticWire
 from provisioner.host.probe.neighbours import watch

@@ -16,13 +16,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum, auto
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
 from provisioner.check.isolation import Path as UplinkPath
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.netlink import links
 from provisioner.host.probe import mesh

@@ -7,9 +7,9 @@ import select
 import socket
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.host.probe.packet_socket import LOST, explained, packet_socket
 from provisioner.network import claims, frames
 from provisioner.network.claims import Claim

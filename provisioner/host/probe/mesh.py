@@ -21,11 +21,11 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import zip_longest
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.probe.neighbours import Seen, Sought
 from provisioner.host.probe.packet_socket import LOST, explained, index_when_up, packet_socket

@@ -13,9 +13,9 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.host.probe.packet_socket import LOST, explained, packet_socket
 from provisioner.network import filters, frames
 from provisioner.network.frames import Ip

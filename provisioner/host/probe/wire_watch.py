@@ -12,10 +12,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.probe.ingress_injector import SyntheticWire
 from provisioner.host.probe.packet_socket import (

@@ -5,10 +5,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.domain import Domain, Overlay
 from provisioner.host.jail import users

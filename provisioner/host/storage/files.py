@@ -8,10 +8,10 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
+from provisioner.dataclass import dataclass
 from provisioner.guest.domain import GuestFile, LeftDraft
 from provisioner.host.system import file_errors, paths, plan_folders, whole_files
 from provisioner.reconcile.resources import Look

@@ -5,10 +5,11 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import snapshot
 from provisioner.guest.domain import FileCopy, Overlay, Seed

@@ -5,9 +5,9 @@ import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, Where, bad_input
 from provisioner.text import one_line, place_of
 

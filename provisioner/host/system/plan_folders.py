@@ -11,10 +11,11 @@ import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, get_args
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.system import file_errors, paths, plan_marks, whole_files
 from provisioner.host.system.plan_marks import MARK

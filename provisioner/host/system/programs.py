@@ -9,11 +9,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, Self
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.system import deadline, file_errors, processes, umask
 from provisioner.signals import deferred

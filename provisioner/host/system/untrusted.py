@@ -7,8 +7,8 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
+from provisioner.dataclass import dataclass
 from provisioner.host.system.programs import not_started
 
 

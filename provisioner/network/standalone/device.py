@@ -7,11 +7,12 @@ written by root alone and read by everybody, so it tells a user which devices we
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count, islice
 from typing import Final, TypeVar
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.network import nftables
 from provisioner.network.facts import Link
 from provisioner.network.resources import Guard, Macvtap

@@ -2,8 +2,9 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
 from provisioner.plan.nic_settings import DEFAULT_MTU

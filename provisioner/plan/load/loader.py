@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Complaints, VmnetError, Where
 
 if TYPE_CHECKING:

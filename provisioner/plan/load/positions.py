@@ -1,8 +1,8 @@
 """Where the values of a plan stand in its file."""
 
 from collections.abc import Mapping as Map
-from dataclasses import dataclass
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import Where
 from provisioner.plan.load.yaml_tree import Mapping, Node, Scalar, Sequence
 from provisioner.plan.vm import Disk, Vm

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.nic_settings import decided_at, settings_on
 from provisioner.plan.problem import Path, Problem

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provisioner.check.evidence import Endpoint, Evidence, Point
@@ -13,6 +13,7 @@ from provisioner.check.result import Result, Vantage
 from provisioner.check.stack import StackReading, between
 from provisioner.commands.check.diagnosis.evidence import EvidenceCollector
 from provisioner.commands.check.nic_frames import NicFrames
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.guest import queries
 from provisioner.host.guest.commands import Guests

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.image import packages
 from provisioner.host.image.debian.recipe import DebianRecipe

@@ -1,7 +1,8 @@
 """What lies where on the disk, and what its two boot loaders read; nothing is written here."""
 
 import uuid
-from dataclasses import dataclass
+
+from provisioner.dataclass import dataclass
 
 MIB = 1 << 20
 _SECTOR = 512

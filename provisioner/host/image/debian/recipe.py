@@ -1,8 +1,8 @@
 """Read recipe.toml of the Debian image; its hooks and files are found beside it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from provisioner.dataclass import dataclass
 from provisioner.host.image import built
 
 HOOKS = built.recipe_folder("debian") / "hooks"
