@@ -16,10 +16,9 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import rawqemu
-from harness import HOUSE, FailedError
+from harness import HOUSE, NIC, FailedError
 from rawqemu import Guest
 
-NIC = "nic0"
 SYSTEM = "qemu:///system"
 _SOCKET = Path("/run/libvirt/libvirt-sock")
 _TIMEOUT_S = 300

@@ -30,12 +30,10 @@ import harness  # noqa: E402
 import rawqemu  # noqa: E402
 import vmnetruns  # noqa: E402
 from barchart import svg  # noqa: E402
-from harness import INSIDE, FailedError, say  # noqa: E402
+from harness import INSIDE, LAN, NIC, STATION, FailedError, say  # noqa: E402
 from rawqemu import Backend, Guest  # noqa: E402
 
 _VMNET = (sys.executable, "-m", "provisioner")
-_LAN = f"{os.environ.get(INSIDE, '')}-lan"  # a network namespace
-_NIC, _STATION = "nic0", "10.90.0.1"
 _PORT = 5001
 _PLAN = """\
 name: datapath
@@ -149,10 +147,10 @@ def _medians(every: Sequence[Rates]) -> Rates:
 def _started(way: Way, guests: Sequence[Guest], folder: Path) -> Iterator[list["GuestAgent"]]:
     """Run the guests that way until the end of the block; wait until their agents answer."""
     with ExitStack() as stack:
-        _cable(stack, reflects=way.kind == "vepa")
+        stack.enter_context(harness.cabled_nic(reflects=way.kind == "vepa"))
         if way.kind == "tap":
             _ip("link add br0 type bridge forward_delay 0\nlink set br0 up")
-            _ip(f"link set {_NIC} master br0")
+            _ip(f"link set {NIC} master br0")
             stack.callback(_ip, "link del br0")
         agents = []
         for number, guest in enumerate(guests if way.siblings else guests[:1]):
@@ -164,30 +162,13 @@ def _started(way: Way, guests: Sequence[Guest], folder: Path) -> Iterator[list["
         yield agents
 
 
-def _cable(stack: ExitStack, *, reflects: bool) -> None:
-    """Cable the NIC to a switch in a network namespace of its own, where the station is."""
-    subprocess.run(["ip", "netns", "add", _LAN], check=True)
-    stack.callback(subprocess.run, ["ip", "netns", "del", _LAN], check=True)
-    for line in (
-        f"ip link add {_NIC} type veth peer name far netns {_LAN}",
-        f"ip -n {_LAN} link add sw type bridge forward_delay 0",
-        f"ip -n {_LAN} link set far master sw addrgenmode none up",
-        f"ip -n {_LAN} link set far type bridge_slave hairpin {'on' if reflects else 'off'}",
-        f"ip -n {_LAN} link set sw addrgenmode none up",
-        f"ip -n {_LAN} address add {_STATION}/24 dev sw",
-        f"ip link set {_NIC} addrgenmode none up",
-    ):
-        subprocess.run(line.split(), check=True)
-    stack.callback(_ip, f"link del {_NIC}")  # it would go with the namespace, but some time later
-
-
 def _ip(batch: str) -> None:
     subprocess.run(["ip", "-batch", "-"], input=batch, text=True, check=True)
 
 
 def _backend(way: Way, guest: Guest, number: int, folder: Path, stack: ExitStack) -> Backend:
     if way.kind == "user":
-        return Backend(f"user,net=10.90.0.0/24,host={_STATION}")
+        return Backend(f"user,net=10.90.0.0/24,host={STATION}")
     name = f"tap{number}"
     if way.kind == "tap":
         files = [_tun(name, stack)]
@@ -195,7 +176,7 @@ def _backend(way: Way, guest: Guest, number: int, folder: Path, stack: ExitStack
     else:
         index = _HIGH + os.getpid() * _MOST_FILES + number
         _ip(
-            f"link add link {_NIC} name {name} index {index} address {guest.mac} "
+            f"link add link {NIC} name {name} index {index} address {guest.mac} "
             f"numrxqueues {way.queues} numtxqueues {way.queues} type macvtap mode {way.kind}\n"
             f"link set dev {name} addrgenmode none\n"
             f"link set dev {name} allmulticast on arp off up"
@@ -275,7 +256,7 @@ def _rates(
     way: Way, agents: Sequence[GuestAgent], guests: Sequence[Guest], seconds: float
 ) -> Rates:
     first = agents[0]
-    pinged = first.run(f"ping -c 2 {_STATION} >&2; ping -c 20 -i 0.1 {_STATION}")
+    pinged = first.run(f"ping -c 2 {STATION} >&2; ping -c 20 -i 0.1 {STATION}")
     times = [float(x) for x in re.findall(r"time=([\d.]+)", pinged)]
     if not times:
         raise FailedError(f"{way.name}: no answer to ping:\n{pinged}")
@@ -292,7 +273,7 @@ def _out(way: Way, agent: GuestAgent, seconds: float) -> float:
         assert peer.stdout  # noqa: S101
         if peer.stdout.readline() != "ready\n":
             raise FailedError("the station does not listen")
-        agent.begin(f"dd if=/dev/zero bs=64k | nc {_STATION} {_PORT}")
+        agent.begin(f"dd if=/dev/zero bs=64k | nc {STATION} {_PORT}")
         return float(peer.stdout.readline())
 
 
@@ -317,7 +298,7 @@ def _sibling(sender: GuestAgent, taker: GuestAgent, to: Guest, seconds: float) -
 
 @contextmanager
 def _station(way: Way, *words: str) -> Iterator[subprocess.Popen[str]]:
-    where = [] if way.kind == "user" else ["ip", "netns", "exec", _LAN]
+    where = [] if way.kind == "user" else ["ip", "netns", "exec", LAN]
     argv = [*where, sys.executable, str(HERE.with_name("stream.py")), *words]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as peer:
         try:
@@ -328,7 +309,7 @@ def _station(way: Way, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 def _lan(*argv: str) -> str:
     ran = subprocess.run(
-        ["ip", "netns", "exec", _LAN, *argv], check=True, capture_output=True, text=True
+        ["ip", "netns", "exec", LAN, *argv], check=True, capture_output=True, text=True
     )
     return ran.stdout
 

@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 HOUSE = Path(__file__).resolve().parent.parent
 INSIDE = "VMNET_BENCH_INSIDE"
+NIC, STATION = "nic0", "10.90.0.1"
+LAN = f"{os.environ.get(INSIDE, '')}-lan"
 
 
 class FailedError(Exception):
@@ -107,6 +109,32 @@ def _end_all_in(namespace: str) -> None:
     for pid in map(int, listed.stdout.split()):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def cabled_nic(*, reflects: bool = False) -> Iterator[str]:
+    """Cable a NIC to a switch in the network namespace LAN; a machine there has STATION.
+
+    Yields the NIC's name. `reflects`: the switch sends frames back to where they came from.
+    """
+    subprocess.run(["ip", "netns", "add", LAN], check=True)
+    try:
+        for line in (
+            f"ip link add {NIC} type veth peer name far netns {LAN}",
+            f"ip -n {LAN} link add sw type bridge forward_delay 0",
+            f"ip -n {LAN} link set far master sw addrgenmode none up",
+            f"ip -n {LAN} link set far type bridge_slave hairpin {'on' if reflects else 'off'}",
+            f"ip -n {LAN} link set sw addrgenmode none up",
+            f"ip -n {LAN} address add {STATION}/24 dev sw",
+            f"ip link set {NIC} addrgenmode none up",
+        ):
+            subprocess.run(line.split(), check=True)
+        try:
+            yield NIC
+        finally:  # it would go with the namespace, but some time later
+            subprocess.run(["ip", "link", "del", NIC], check=True)
+    finally:
+        subprocess.run(["ip", "netns", "del", LAN], check=True)
 
 
 def say(text: str) -> None:

@@ -23,19 +23,18 @@ sys.path.insert(0, str(HERE.parent.parent))  # an editable install has it, bare 
 import contenders  # noqa: E402
 import harness  # noqa: E402
 import vmnetruns  # noqa: E402
-from contenders import NIC, SYSTEM, Contender  # noqa: E402
-from harness import INSIDE, FailedError, Goal, say  # noqa: E402
+from contenders import SYSTEM, Contender  # noqa: E402
+from harness import INSIDE, LAN, NIC, FailedError, Goal, say  # noqa: E402
 from rawqemu import Guest  # noqa: E402
 
 from tests.framework.libvirtd import PRIVATE  # noqa: E402
 
 _APART = "VMNET_BENCH_APART"  # in a mount namespace, too
-_LAN = "lan"  # a network namespace: what is on the other end of the NIC
 _VMNET = (sys.executable, "-m", "provisioner")
 _DEADLINE_S = 120
 _PLAN = """\
-name: {name}
-networks: {{lan: {{uplink: {nic}, mode: bridge, subnet: 10.90.0.0/24, gateway: 10.90.0.1}}}}
+name: peers{count}
+networks: {{lan: {{uplink: {nic}, mode: bridge, subnet: 10.90.0.0/24, gateway: {gateway}}}}}
 vms: {{g: {{count: {count}, nics: [lan]}}}}
 """
 _MOST_REMOVAL_S = {1: 0.28, 4: 0.30, 10: 0.38}
@@ -105,7 +104,7 @@ def _rows(options: argparse.Namespace) -> Iterator[Row]:
     folder = Path(os.environ["VMNET_RUN_DIR"], "peers")
     folder.mkdir()
     folder.chmod(0o755)
-    with _nic(), _libvirtd(folder):
+    with harness.cabled_nic(), _libvirtd(folder):
         wanted = options.tools.split(",") if options.tools else None
         for count in options.guests:
             (place := folder / str(count)).mkdir()
@@ -118,7 +117,7 @@ def _prepared(
 ) -> tuple[Sequence[Guest], list[Contender]]:
     """Return the guests as vmnet starts them, and the tools that can be run here."""
     plan = folder / "peers.yaml"
-    plan.write_text(_PLAN.format(name=f"peers{count}", nic=NIC, count=count))
+    plan.write_text(_PLAN.format(count=count, nic=NIC, gateway=harness.STATION))
     with contenders.without_daemon():
         guests = vmnetruns.up_and_down(_VMNET, plan).guests
     tools: list[Contender] = [
@@ -168,9 +167,9 @@ def _measured(guests: Sequence[Guest], tools: Sequence[Contender], rounds: int) 
 
 
 def _round(tool: Contender, guests: Sequence[Guest]) -> Round:
-    argv = ["ip", "netns", "exec", _LAN, sys.executable, str(HERE.with_name("arpwatch.py"))]
+    argv = ["ip", "netns", "exec", LAN, sys.executable, str(HERE.with_name("arpwatch.py"))]
     with subprocess.Popen(
-        [*argv, "far", str(_DEADLINE_S)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*argv, "sw", str(_DEADLINE_S)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as watch:
         assert watch.stdin  # noqa: S101  (for the type checker)
         assert watch.stdout  # noqa: S101
@@ -212,23 +211,6 @@ def _nothing_is_left(tool: str) -> None:
 
 def _asked(*argv: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-
-
-@contextmanager
-def _nic() -> Iterator[None]:
-    """Cable a NIC to a LAN in a network namespace of its own, where a host has an address."""
-    for line in (
-        f"ip netns add {_LAN}",
-        f"ip link add {NIC} type veth peer name far netns {_LAN}",
-        f"ip link set {NIC} addrgenmode none up",
-        f"ip -n {_LAN} link set far addrgenmode none up",
-        f"ip -n {_LAN} address add 10.90.0.1/24 dev far",
-    ):
-        subprocess.run(line.split(), check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["ip", "netns", "del", _LAN], check=True)
 
 
 @contextmanager

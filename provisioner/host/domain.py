@@ -71,7 +71,8 @@ class DomainDriver:
                 self.libvirt.domains.create(domain, self.xml)
             # Before its first instruction: later, QEMU could have put links there.
             if domain.uid or self.libvirt.is_embedded:
-                folders.take_domains(self.libvirt.lib_dir, domain.name)
+                number = self.libvirt.domains.number(domain.name)
+                folders.take_started(self.libvirt.lib_dir, number)
             self._limit(domain)
             if not self.memory:
                 self.libvirt.domains.resume(domain.name)

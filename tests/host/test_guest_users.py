@@ -160,9 +160,10 @@ def test_libvirts_folders_belong_to_root_and_no_link_of_a_guests_is_followed(
 
 def test_only_the_folders_of_the_domain_that_was_started_are_taken(tmp_path: Path) -> None:
     lib = tmp_path / "qemu"
-    names = ("domain-1-lab-web", "domain-12-lab-web-long-name", "domain-3-lab-web2")
+    # libvirt's numbers and names, which it cuts short: siblings that are started side by side.
+    names = ("domain-1-lab-web1", "domain-12-lab-web10", "domain-3-lab-web", "domain-2-lab-web10")
     for name in names:
         (lib / name).mkdir(parents=True)
         os.chown(lib / name, UID, UID)
-    folders.take_domains(lib, "lab-web-long-name-that-was-cut")
-    assert [(lib / name).stat().st_uid for name in names] == [0, 0, UID]
+    folders.take_started(lib, 12)
+    assert [(lib / name).stat().st_uid for name in names] == [UID, 0, UID, UID]

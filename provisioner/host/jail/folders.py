@@ -33,13 +33,16 @@ def take_back(lib: Path) -> None:
         _take(folder, _CLOSED)
 
 
-def take_domains(lib: Path, domain: str) -> None:
-    """Take back the folders of one domain that has just been started, by its name."""
+def take_started(lib: Path, number: int) -> None:
+    """Take back the folders of the domain that has just been started, by libvirt's number for it.
+
+    Not by its name: libvirt cuts a long one short, and that of a sibling begins like it.
+    """
     for folder in _below(lib):
-        if _is_of(folder, domain):
+        if _is_of(folder, number):
             take_domain(folder)
     for folder in _below(lib / "channel" / "target"):
-        if _is_of(folder, domain):
+        if _is_of(folder, number):
             _take(folder, _CLOSED)
 
 
@@ -54,11 +57,8 @@ def take_domain(folder: Path) -> None:
                 path.chmod(_OWN)
 
 
-def _is_of(folder: Path, domain: str) -> bool:
-    # domain-ID-NAME, where libvirt cuts a long name short.
-    _, _, rest = folder.name.partition("domain-")
-    number, _, name = rest.partition("-")
-    return number.isdecimal() and bool(name) and domain.startswith(name)
+def _is_of(folder: Path, number: int) -> bool:
+    return folder.name.startswith(f"domain-{number}-")
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -212,6 +212,11 @@ class Domains:
         with converting(f'resuming "{name}"'):
             self._conn.lookupByName(name).resume()
 
+    def number(self, name: str) -> int:
+        """Return libvirt's number for a domain that runs. Raises VmnetError."""
+        with converting(f'asking for the number of "{name}"'):
+            return int(self._conn.lookupByName(name).ID())
+
     def max_memory(self, name: str) -> int:
         """Return how much memory a domain may have, in bytes. Raises VmnetError."""
         with converting(f'asking for the memory of "{name}"'):
