@@ -25,6 +25,7 @@ _END_S: Final = 10.0
 
 _REAPED_S, _REAPED_POLL_MS = 0.1, 2
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_MOST_SOCKETS: Final = 32  # its monitor is among the first
 _PIDFD_GETFD: Final = 438  # on every architecture (asm-generic/unistd.h)
 
 _START_TIME: Final = 19  # the place of starttime behind the name, in clock ticks since the boot
@@ -115,14 +116,20 @@ def _other(pid: int, domain: str, proof: str) -> str:
     return ""
 
 
-def _sockets(process: int, pid: int) -> Iterator[int]:
-    """Yield copies of a process's sockets, of those that can be had (pidfd_getfd(2))."""
-    with suppress(OSError):
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            if Path(entry.path).readlink().name.startswith("socket:"):
-                copy = _LIBC.syscall(_PIDFD_GETFD, process, int(entry.name), 0)
-                if copy >= 0:
-                    yield copy
+def _sockets(process: int, pid: int) -> list[int]:
+    """Return copies of a process's first sockets, of those that can be had (pidfd_getfd(2)).
+
+    Few: a QEMU that its guest has taken over may have opened more than we may have.
+    """
+    copies: list[int] = []
+    with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as files:
+        for file in files:
+            if len(copies) == _MOST_SOCKETS:
+                break
+            if Path(file.path).readlink().name.startswith("socket:"):
+                copy = _LIBC.syscall(_PIDFD_GETFD, process, int(file.name), 0)
+                copies += [copy] if copy >= 0 else []
+    return copies
 
 
 def _ended(process: int, pid: int) -> str:
