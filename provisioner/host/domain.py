@@ -220,12 +220,10 @@ class DomainDriver:
         libvirt asks QEMU to end, so that it writes what it has in its caches. Without a disk there
         is nothing to write.
         """
-        if domain.can_write:
-            self.libvirt.domains.destroy(domain)
-            return ""
-        uuid = naming.domain_uuid(domain.plan, domain.vm)
-        with qemu_process.killed(self.libvirt.pid_file(domain.name), domain.name, uuid):
-            self.libvirt.domains.destroy(domain)
+        if not domain.can_write:
+            uuid = naming.domain_uuid(domain.plan, domain.vm)
+            qemu_process.kill(self.libvirt.pid_file(domain.name), domain.name, uuid)
+        self.libvirt.domains.destroy(domain)
         return ""
 
 

@@ -74,34 +74,24 @@ def watched(domain: Domain, pid_file: Path) -> Iterator[None]:
 def kill(pid_file: Path, domain: str, proof: str) -> str:
     """Kill the QEMU of a domain, and wait until its files are closed; return what it was doing.
 
-    The process must be proved by the domain's name and by `proof` on its command line.
-    """
-    with killed(pid_file, domain, proof) as said:
-        return said
-
-
-@contextmanager
-def killed(pid_file: Path, domain: str, proof: str) -> Iterator[str]:
-    """Kill the QEMU of a domain as `kill` does; libvirt does not hear of it until the block ends.
-
-    libvirt looks every 0.2 s whether a QEMU has gone that has closed its monitor, or that is to be
-    ended, and begins before it can have been waited for (virProcessKillPainfullyDelay). So in the
-    block, in which it is told to end it, its end of the monitor is open still, and itself has gone.
+    The process must be proved by the domain's name and by `proof` on its command line. libvirt
+    hears of it when the process has been waited for: it ends a domain whose monitor closes, and one
+    that it finds not waited for yet it looks at again after 0.2 s (virProcessKillPainfullyDelay).
+    So QEMU's end of the monitor is kept open as long as that.
     """
     pid = read_pid(pid_file)
     with ExitStack() as stack:
         try:
             process = os.pidfd_open(pid)
         except OSError:  # 0 is no pid either
-            yield "it has no process"
-            return
+            return "it has no process"
         stack.callback(os.close, process)
         if wrong := _other(pid, domain, proof):
-            yield wrong
-            return
+            return wrong
+        # Not longer: libvirt may wait for an answer there, and would for ever.
         for file in _sockets(process, pid):
             stack.callback(os.close, file)
-        yield _ended(process, pid)
+        return _ended(process, pid)
 
 
 def _other(pid: int, domain: str, proof: str) -> str:
