@@ -20,6 +20,7 @@ from tests.oracle.light_lab import HOST, LAN
 from tests.oracle.truth import Cell, Truth
 
 _NAMES = {"host": HOST, "gateway": LAN} | {vm: end for end, vm in enumerate(VMS)}
+_AGAIN = 3
 _CHECK_S = 180.0
 
 
@@ -54,7 +55,9 @@ def _run(stage: Stage, scenario: GuestScenario) -> Judged:
         truths.append(asked.asked())
         claims = [(cell, _claim(r)) for r in report for cell in _cells(r)]
         wrong = disagreements(claims, truths, broken=bool(scenario.faults))
-        if wrong:  # a busy machine loses a ping now and then
+        for _ in range(_AGAIN):  # a busy machine loses a ping now and then, or a neighbour
+            if not wrong:
+                break
             truths.append(asked.asked())
             wrong = disagreements(claims, truths, broken=bool(scenario.faults))
     return Judged(tuple(claims), tuple(wrong))
