@@ -1,7 +1,7 @@
 """`dataclass(frozen=True, slots=True)`, with methods that are made when they are first needed.
 
-The standard library compiles six methods of each data class while it is defined, which takes 1 ms;
-vmnet has 270 of them, most of which a command never makes an instance of. So the class is defined
+The standard library compiles six methods of each data class while it is defined, which takes
+0.65 ms; vmnet has 270 of them, and a command makes instances of few. So the class is defined
 without them, and the library makes them at the first instance. For type checkers it is the
 library's own decorator.
 """

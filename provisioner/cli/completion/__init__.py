@@ -1,1 +1,1 @@
-"""Completion for shells, which must be there before a finger is off the key."""
+"""Completion for shells, from an index of the commands: typer's import would take too long."""
