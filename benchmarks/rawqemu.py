@@ -12,16 +12,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise
 from pathlib import Path
 
+import arpwatch
 from harness import FailedError
 
 HOST = "10.90.0.1/24"
 _UPLINK, _FAR = "uplink", "far"
 _DEADLINE_S = 120.0
-_ASK_EVERY_S = 0.05
 _HIGH = 0x40000000  # above what the kernel gives by itself: /dev/tapN is there once per host
 
 
@@ -210,31 +210,10 @@ def _agent(path: Path, stack: ExitStack) -> tuple[int, socket.socket]:
 
 
 def _all_answer(guests: Sequence[Guest], begun: float) -> float | None:
-    """Give the seconds from `begun` until the last guest answered, None when one never does.
-
-    Each is asked by itself, not by broadcast: those would wake all guests at every question, and
-    so make the floor higher than it is.
-    """
-    from provisioner.host.probe.packet_socket import Wire
-    from provisioner.plan.mac import Mac
-
-    silent = {guest.address: guest.mac for guest in guests}
-    with Wire(_FAR) as wire:
-        questions = {a: Mac(mac).packed + wire.request(a)[6:] for a, mac in silent.items()}
-        asked = 0.0
-        while (now := time.monotonic()) < begun + _DEADLINE_S:
-            if now - asked >= _ASK_EVERY_S:
-                asked = now
-                for address in silent:
-                    wire.send(questions[address])
-            for answer in wire.answers(max(0.0, asked + _ASK_EVERY_S - time.monotonic())):
-                if isinstance(answer.address, IPv4Address) and answer.mac == silent.get(
-                    answer.address
-                ):
-                    del silent[answer.address]
-            if not silent:
-                return time.monotonic() - begun
-    return None
+    """Return the seconds from `begun` until the last guest answered, None when one never does."""
+    silent: dict[IPv4Address | IPv6Address, str] = {guest.address: guest.mac for guest in guests}
+    found = list(arpwatch.answers(_FAR, silent, begun + _DEADLINE_S - time.monotonic()))
+    return time.monotonic() - begun if len(found) == len(guests) else None
 
 
 def _why(guests: Sequence[Guest], started: Sequence[subprocess.Popen[bytes]], folder: Path) -> str:
