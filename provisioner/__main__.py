@@ -9,7 +9,7 @@ def main() -> None:
     """Run vmnet.
 
     The worker imports libvirt and pyroute2 on one core while this process imports the rest on the
-    other; what both need is imported before. It has to be forked before there are threads anyway.
+    other. It has to be forked before there are threads anyway.
     """
     argv = sys.argv[1:]
     if argv == ["--version"]:
