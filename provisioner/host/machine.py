@@ -173,7 +173,7 @@ class Machine:
         """Call a function of the plan's domains."""
         return function(self._libvirt.domains, *args, **kwargs)
 
-    @limit(120.0, "the guest has not answered")  # a piece of a file has 35 s, a ping 15 s a try
+    @limit(120.0, "the guest has not answered")  # a piece of a file has 35 s, all pings 60 s
     def guest(
         self,
         vm: str,

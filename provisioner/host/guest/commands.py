@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -23,7 +24,8 @@ from provisioner.text import one_line
 _FIRST_POLL_S, _POLL_S = 0.004, 0.02
 _LARGE_S = 30  # of an answer that may be large
 _NO_STATUS = 255  # of a program whose agent did not report it
-_PING_S = 15.0  # a busy host stretches a second of an emulated guest
+_PINGS_S = 60.0  # a host that boots others stretches seconds of an emulated guest; it is not dead
+_LEAST_PINGS_S = 5.0
 _CONFIGURE_S = 40.0
 _CLOCK_S = 10.0
 _MAX_OUTPUT = 1 << 22
@@ -178,10 +180,12 @@ class Guests(Agent):
         with the next: the answer to the largest counts. `sources` has the guest's own address that
         each is pinged from, where the guest is not to choose: a source that it does not have gets
         no answer. Those in `counts` are sent more than one at first; where one of these is not
-        answered, the losses are counted.
+        answered, the losses are counted. All of it has a minute beside its waits: an agent that
+        answers shows a guest that works on it.
         """
+        end = time.monotonic() + _PINGS_S
         return Pinging(
-            send=self._pings,
+            send=partial(self._pings, end),
             targets=targets,
             sizes=sizes or {},
             sources=sources or {},
@@ -190,10 +194,12 @@ class Guests(Agent):
 
     def sizes_answered(self, address: Address, sizes: Sequence[int]) -> set[int]:
         """Ping an address with IP packets of several sizes in bytes; return those answered."""
-        return Pinging(send=self._pings, targets={address: 1}).sized(address, sizes)
+        send = partial(self._pings, time.monotonic() + _PINGS_S)
+        return Pinging(send=send, targets={address: 1}).sized(address, sizes)
 
-    def _pings(self, words: list[str], takes_s: float) -> bytes:
-        return self.run_script("guest-probe.sh", _PING_S + takes_s, "pings", *words).stdout
+    def _pings(self, end: float, words: list[str], takes_s: float) -> bytes:
+        left_s = max(_LEAST_PINGS_S, end - time.monotonic())
+        return self.run_script("guest-probe.sh", left_s + takes_s, "pings", *words).stdout
 
     def all_addresses(self) -> frozenset[Address]:
         """Return all addresses that the guest has, whatever device they are on.
