@@ -44,7 +44,8 @@ class DomainDriver:
 
     `xml` is what one is created from, or `memory`, a file of a snapshot, what it is restored from;
     `await_agent` waits for a guest's agent, `await_end` for its end. A guest that is to end has
-    `grace_s` seconds to shut down; with none it is not asked to.
+    `grace_s` seconds to shut down; with none it is not asked to. `let_go` has one that was created
+    run, at once or when its turn comes.
     """
 
     libvirt: LibvirtSession
@@ -53,6 +54,7 @@ class DomainDriver:
     await_end: Wait = lambda _vm, _within_s: False
     grace_s: float = 0.0
     memory: str = ""
+    let_go: Callable[[Domain], None] | None = None
 
     def observe(self, look: Look) -> Sequence[Domain]:
         """List the plan's domains that run."""
@@ -75,7 +77,7 @@ class DomainDriver:
                 folders.take_started(self.libvirt.lib_dir, number)
             self._limit(domain)
             if not self.memory:
-                self.libvirt.domains.resume(domain.name)
+                (self.let_go or self.resume)(domain)
 
     def update(self, domain: Domain) -> None:
         """Let a guest run on, and give it the NICs and the network that it should have.

@@ -14,12 +14,13 @@ from provisioner.check.readiness import AgentSeen, Sign, SignState
 from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
-from provisioner.guest.domain import StrayDomain
+from provisioner.guest.domain import RUNNING, StrayDomain
 from provisioner.host import room
 from provisioner.host.domain import DomainDriver, plugged
 from provisioner.host.drivers import drivers
 from provisioner.host.guest import agent_lookup, console_log, host_keys, probes, queries
 from provisioner.host.guest.commands import Guests
+from provisioner.host.guest.start_queue import StartQueue
 from provisioner.host.libvirt import domains, embedded
 from provisioner.host.libvirt.domains import Domains
 from provisioner.host.libvirt.session import LibvirtSession
@@ -69,6 +70,7 @@ class Machine:
         self._events = 0
         self._event = threading.Condition()
         self._making = threading.Lock()
+        self._starts = StartQueue(self._let_go, lambda vm, why: self._happened(vm, "held", why))
 
     def __reduce__(self) -> str:
         """Pickle as a name, so that a call names the machine of the process that it is done in."""
@@ -93,7 +95,10 @@ class Machine:
         Nothing is changed: what killed runs have left is observed too.
         """
         found, routes = links.observe()
+        waiting = self._starts.waiting()
         running, foreign, live = self._libvirt.observe()
+        running = [replace(d, state=RUNNING) if d.vm in waiting else d for d in running]
+        live = [replace(x, state=RUNNING) if x.vm in waiting else x for x in live]
         pids = {x.vm: x.pid for x in live}
         running = [plugged(d, pids[d.vm], {x.name for x in found}) for d in running]
         tables = nftables.listing()
@@ -159,7 +164,7 @@ class Machine:
                 with self._making:
                     plan_folders.make(home, self._plan, self._mark)
             wait = self._await_agent, self._await_end
-            guests = DomainDriver(self._libvirt, xml, *wait, grace_s, memory)
+            guests = DomainDriver(self._libvirt, xml, *wait, grace_s, memory, self._starts.add)
             return drivers(self._libvirt, guests).perform(step)
         except OSError as error:
             if error.filename is None:
@@ -276,10 +281,15 @@ class Machine:
             with self._event:
                 self._event.wait_for(lambda: self._events != before, left_s)  # noqa: B023
 
+    def _let_go(self, name: str) -> None:
+        self._libvirt.domains.resume(name)
+
     def _happened(self, vm: str, kind: str, detail: str = "") -> None:
         with self._event:
             self._events += 1
             self._event.notify_all()
+        if kind != "started":
+            self._starts.is_up(vm)
         emit(Event(vm, kind, detail))
 
     def terminal(self, vm: str) -> str:
@@ -306,7 +316,8 @@ class Machine:
         self._libvirt.abandon()
 
     def close(self) -> None:
-        """Close libvirt; the guests run on."""
+        """Close libvirt; the guests run on, also those whose turn to start has not come."""
+        self._starts.empty()
         self._libvirt.close()
 
 

@@ -215,6 +215,8 @@ class Readiness:
                 self._opened.add(event.vm)
                 if self.state(event.vm) is GuestState.AWAITED:
                     self._ping(event.vm)
+            case "held":
+                self._down(event.vm, GuestReadiness(GuestState.DOWN, event.detail))
             case _:
                 why = f"it has ended ({event.detail})"
                 self._down(event.vm, GuestReadiness(GuestState.DOWN, why))

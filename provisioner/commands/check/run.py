@@ -39,6 +39,7 @@ _CONSOLE_LINES = 40
 _MEASURE_S = 4.0  # after --timeout: for measuring those that are up, and for the reasons
 _REASON_S = 2.5  # what looking for reasons needs: wires are asked for a second, twice
 _READY_S, _CLOUD_INIT_S = 120.0, 600.0  # a distribution takes its time, most of all without KVM
+_EACH_S = 5.0  # more for each that was just started: emulated ones boot one after another
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
         threads = measuring.start()
         threading.Thread(target=session.run.idle, daemon=True).start()
         patience = _CLOUD_INIT_S if any(image.cloud_init for image in images.values()) else _READY_S
+        patience += _EACH_S * len(when.fresh)
         left_s = patience if when.end is None else max(0.0, when.end - time.monotonic())
         readiness.settle(up_now, left_s, when.ready_since, when.fresh)
         rivals = around.of_wires()

@@ -44,7 +44,10 @@ _GRACE_S: Final = 1.0  # for what was given up inside the worker to be reported 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a VM: "started", "agent" (its guest agent came up), "stopped"."""
+    """Something that happened to a VM.
+
+    "started", "agent" (its guest agent came up), "stopped", "held" (it could not be let go).
+    """
 
     vm: str
     kind: str
