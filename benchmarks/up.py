@@ -24,7 +24,7 @@ import vmnetruns  # noqa: E402
 from harness import INSIDE, FailedError, Goal, say  # noqa: E402
 
 _MOST_TIMES = {1: 1.6, 4: 1.3, 10: 1.25}
-_MOST_MIB = 150
+_MOST_MIB = 120
 _MOST_TYPERS = 1.3
 
 

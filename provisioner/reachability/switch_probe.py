@@ -54,6 +54,14 @@ class SwitchProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignMac:
+    """Whether the network lets a new MAC pass, as one machine has shown that answers the uplink."""
+
+    peer: Address
+    passes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchAnswer:
     """What was found; None for what could not be tested, and then `untestable` is why."""
 

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.framework.lab import Lab, until
+from tests.framework.lab import Lab
 from tests.framework.running import Running
 
 PLAN = """\

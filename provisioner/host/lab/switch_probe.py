@@ -8,6 +8,7 @@ import os
 import select
 import struct
 import time
+from collections.abc import Sequence
 from functools import partial
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, Final
@@ -44,6 +45,7 @@ from provisioner.reachability.switch_probe import (
     PEER_WAIT_S,
     REFLECTION_TRIES,
     REFLECTION_WAIT_S,
+    ForeignMac,
     SwitchAnswer,
     SwitchProbe,
 )
@@ -90,22 +92,32 @@ def ask(probe: SwitchProbe) -> SwitchAnswer:
     reflects = _reflected(probe.uplink, probe.mac)
     if probe.peer is None:
         return SwitchAnswer(probe, reflects, None, probe.untestable)
-    control = partial(_answers, probe.uplink, probe.peer)
-    silent = (
-        f"{probe.peer} does not answer the uplink's own MAC either: name a machine on that wire "
-        "which does, with --peer ADDRESS"
-    )
-    if not control():
-        return SwitchAnswer(probe, reflects, None, silent)
     try:
-        if _foreign_answers(probe, probe.peer):
-            return SwitchAnswer(probe, reflects, passes_foreign=True)
+        told = passes_foreign(probe, [probe.peer])
     except VmnetError as error:
         return SwitchAnswer(probe, reflects, None, f"{error.what} ({error.fix})")
+    if told is None:
+        silent = (
+            f"{probe.peer} does not answer the uplink's own MAC either: name a machine on that "
+            "wire which does, with --peer ADDRESS"
+        )
+        return SwitchAnswer(probe, reflects, None, silent)
+    return SwitchAnswer(probe, reflects, passes_foreign=told.passes)
+
+
+def passes_foreign(probe: SwitchProbe, peers: Sequence["Address"]) -> ForeignMac | None:
+    """Ask the first of several machines that answers the uplink whether it answers a new MAC too.
+
+    Returns None where nobody answers the uplink's own MAC, or not any more. Raises VmnetError when
+    the new MAC cannot be had.
+    """
+    peer = _answering(probe.uplink, peers)
+    if peer is None:
+        return None
+    if _foreign_answers(probe, peer):
+        return ForeignMac(peer, passes=True)
     # It may have gone silent meanwhile: only one who answers now has kept silent to the new MAC.
-    if control():
-        return SwitchAnswer(probe, reflects, passes_foreign=False)
-    return SwitchAnswer(probe, reflects, None, silent)
+    return ForeignMac(peer, passes=False) if _answering(probe.uplink, [peer]) else None
 
 
 def _machine(peer: str, link: "Link") -> "Address":
@@ -162,20 +174,22 @@ def _reflected(uplink: str, mac: Mac) -> bool:
     return False
 
 
-def _answers(device: str, peer: "Address") -> bool:
-    """Return whether a machine answers the MAC of a device.
+def _answering(device: str, peers: Sequence["Address"]) -> "Address | None":
+    """Return the first of several machines that answers the MAC of a device, all asked at once.
 
     The sender is nobody (RFC 5227) or link-local: the device's addresses make no difference.
     """
+    wanted = {peer.packed: peer for peer in peers}
     with Wire(device, anonymous=True) as wire:
-        request = wire.request(peer)
         for _ in range(PEER_TRIES):
-            wire.send(request)
+            for peer in peers:
+                wire.send(wire.request(peer))
             end = time.monotonic() + PEER_WAIT_S
             while (wait_s := end - time.monotonic()) > 0:
-                if any(a.address.packed == peer.packed for a in wire.answers(wait_s)):
-                    return True
-    return False
+                for answer in wire.answers(wait_s):
+                    if answer.address.packed in wanted:
+                        return wanted[answer.address.packed]
+    return None
 
 
 def _foreign_answers(probe: SwitchProbe, peer: "Address") -> bool:
@@ -195,7 +209,7 @@ def _foreign_answers(probe: SwitchProbe, peer: "Address") -> bool:
                 ipv6.disable(_DEVICE)
                 on = IFF_UP | IFF_NOARP | IFF_ALLMULTI
                 write(doing, [silence(_NAMED), new(_NAMED, on=on)])
-                return _answers(_DEVICE, peer)
+                return _answering(_DEVICE, [peer]) is not None
             finally:
                 # The namespace would take it away too, but at a time of its own.
                 links.delete(_DEVICE)

@@ -30,10 +30,10 @@ from provisioner.reachability.pairs import Expected
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Network, Plan
-    from provisioner.reachability.switch_probe import SwitchAnswer
+    from provisioner.reachability.switch_probe import ForeignMac
 
 _CLAIM_S = 1.0
-_MOST_OUTSIDE = 4  # machines that are asked for foreign MACs, some 3 s each where all are silent
+_MOST_OUTSIDE = 4  # machines that are asked whether foreign MACs pass, all at once
 
 
 @dataclass
@@ -51,7 +51,7 @@ class EvidenceCollector:
     claims: dict[str, dict[Address, tuple[str, ...]]] = field(default_factory=dict)
     inside: dict[str, dict[str, Inside]] = field(default_factory=dict)  # by VM and MAC
     reflects: dict[str, bool | None] = field(default_factory=dict)  # by uplink
-    foreign: "dict[tuple[str, Address], SwitchAnswer]" = field(default_factory=dict)
+    foreign: "dict[tuple[str, Address], ForeignMac]" = field(default_factory=dict)
 
     @property
     def plan(self) -> "Plan":
@@ -114,21 +114,16 @@ class EvidenceCollector:
                 found.setdefault(uplink, set()).add(address)
         return found
 
-    def _ask_outside(self, uplink: str, addresses: Iterable[Address]) -> None:
-        """Ask machines outside from the uplink's own MAC and from a new one, until one tells.
-
-        One after the other: two devices with that new MAC cannot be on one uplink.
-        """
+    def _ask_outside(self, uplink: str, addresses: Collection[Address]) -> None:
+        """Ask machines outside from the uplink's own MAC, and the first that answers from a new."""
         asked = sorted(addresses, key=lambda x: (x.version, x))[:_MOST_OUTSIDE]
-        for address in asked:
-            try:
-                probe = self.ends.worker.do(switch_probe.prepare, uplink, str(address))
-                answer = self.ends.worker.do(switch_probe.ask, probe)
-            except VmnetError:
-                return  # the uplink may be down: nobody can be asked
-            if answer.passes_foreign is not None:
-                self.foreign |= dict.fromkeys(((uplink, one) for one in addresses), answer)
-                return
+        try:
+            probe = self.ends.worker.do(switch_probe.prepare, uplink, str(asked[0]))
+            told = self.ends.worker.do(switch_probe.passes_foreign, probe, asked)
+        except VmnetError:
+            return  # the uplink may be down: nobody can be asked
+        if told:
+            self.foreign |= dict.fromkeys(((uplink, one) for one in addresses), told)
 
     def own_address(self, key: NicId, version: int) -> Address | None:
         """Return a guest's first address of an IP version; None for the host and machines."""
@@ -145,7 +140,7 @@ class EvidenceCollector:
             return Uplink(name, exists=False, own_switch=own, wanted_reflects=wanted)
         foreign = self.foreign.get((name, address)) if address else None
         # What this host itself drops there says nothing of the network behind it.
-        if foreign and not foreign.passes_foreign and self.drop_chains((name,)):
+        if foreign and not foreign.passes and self.drop_chains((name,)):
             foreign = None
         return Uplink(
             name,
@@ -159,8 +154,8 @@ class EvidenceCollector:
             serves_dhcp=network.serves_dhcp,
             reflects=self.reflects.get(name),
             wanted_reflects=wanted,
-            passes_foreign=foreign.passes_foreign if foreign else None,
-            control=str(foreign.probe.peer) if foreign else "",
+            passes_foreign=foreign.passes if foreign else None,
+            control=str(foreign.peer) if foreign else "",
         )
 
     def _broken(self, network: "Network") -> str:
