@@ -7,7 +7,7 @@ from socket import if_nametoindex
 from typing import Final
 
 from provisioner.errors import VmnetError
-from provisioner.host.network import forwarding
+from provisioner.host.network import forwarding, nft_transaction
 from provisioner.host.system import programs
 from provisioner.network import nft_ruleset, nftables
 from provisioner.network.facts import Firewall
@@ -212,13 +212,13 @@ def _change(rules: Guard | Nat, script: str) -> None:
         raise VmnetError(
             f"cannot set up {about}: nft is not installed", fix="apt-get install nftables"
         )
-    done = programs.run(["nft", "-f", "-"], timeout_s=_PATIENCE_S, input=script, check=False)
-    if not done.returncode:
+    said = nft_transaction.executed(script)
+    if not said:
         return
-    if script.startswith("create") and "File exists" in done.stderr:
+    if script.startswith("create") and "File exists" in said:
         raise nft_ruleset.taken(rules.family, rules.name, "rename the plan")
     raise VmnetError(
-        f"cannot set up {about}: {_complaint(done.stderr)}",
+        f"cannot set up {about}: {_complaint(said)}",
         fix="run vmnet as root on a kernel with nf_tables; see what is there: nft list ruleset",
     )
 
