@@ -19,6 +19,7 @@ from provisioner.check import loss
 from provisioner.check.readiness import NO_AGENT, GuestState, WireSeen
 from provisioner.check.result import Probed, Result, Vantage, no_address
 from provisioner.commands.check import in_place
+from provisioner.commands.check.batches import Batches
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.in_place import untested
 from provisioner.commands.check.nic_frames import NicFrames, by_nic
@@ -266,14 +267,7 @@ class Measuring:
 
     def _batches(self, source: str) -> Iterator[list[Target]]:
         """Return what can be measured from `source`, whenever there is something new."""
-        left = [p for p in self._pairs if p.source == source]
-        ready = self._readiness
-        while left:
-            with ready.news:
-                while not (self._measurable(left) or self._lost(left)):
-                    ready.news.wait()
-                lost, now = self._lost(left), self._measurable(left)
-            left = [p for p in left if p not in now and p not in lost]
+        for lost, now in Batches(source, self._pairs, self._vms, self._readiness):
             self._add(self._not_up(p, a) for p in lost for a in p.addresses or (None,))
             for pair in now:
                 self._add(self._without(pair))
@@ -301,17 +295,6 @@ class Measuring:
     def _addresses(self, pair: Pair) -> tuple[Address | None, ...]:
         learned = self._readiness.learned.get(pair.target_key, ())
         return pair.addresses or tuple(a for a in learned if pair.version in {0, a.version})
-
-    def _is_up(self, end: str) -> bool:
-        """Return whether an end can be measured; nobody waits for what is not a VM of the plan."""
-        return self._readiness.state(end).is_up or end not in self._vms
-
-    def _measurable(self, pairs: Iterable[Pair]) -> list[Pair]:
-        return [p for p in pairs if self._is_up(p.source) and self._is_up(p.target)]
-
-    def _lost(self, pairs: Iterable[Pair]) -> list[Pair]:
-        state = self._readiness.state
-        return [p for p in pairs if state(p.source).is_down or state(p.target).is_down]
 
     def _not_up(self, pair: Pair, address: Address | None) -> Result:
         is_target = self._readiness.state(pair.target).is_down

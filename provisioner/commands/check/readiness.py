@@ -91,6 +91,11 @@ class Readiness:
         """Return how far a guest is."""
         return self.guests.get(vm, GuestReadiness()).state
 
+    @property
+    def awaited(self) -> int:
+        """How many guests may still come up."""
+        return len(self._in(GuestState.AWAITED))
+
     def settle(
         self, vms: Iterable[str], timeout_s: float, started: float, fresh: frozenset[str]
     ) -> None:
