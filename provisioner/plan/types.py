@@ -84,4 +84,4 @@ class Part(BaseModel):
     """A frozen part of a plan that knows its keys and no other."""
 
     # validators are compiled once, inside the plan's, instead of once more per class
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

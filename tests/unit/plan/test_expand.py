@@ -53,6 +53,13 @@ vms: {web: {nics: [lan]}}
 -> 3:1 the plan has no networks
 -> fix: add one, as in lan: {uplink: eno1}
 
+# a name of the model's own in place of a key
+name: lab
+networks: {lan: {uplink: eno1}}
+vms: {web: {image: debian-12, memory_mib: 512M, nics: [lan]}}
+-> 4:31 unknown key "memory_mib"
+-> fix: did you mean "memory"? known keys: KEYS OF A VM
+
 # an empty network
 name: lab
 networks: {lan: }

@@ -218,7 +218,7 @@ def test_no_connection_runs_a_program_or_leaves_this_host(uri: str, said: str) -
 
 def test_a_plan_survives_json() -> None:
     made = plan((EXAMPLES / "homelab.yaml").read_text())
-    assert Plan.model_validate_json(made.model_dump_json()) == made
+    assert Plan.model_validate_json(made.model_dump_json(by_alias=True)) == made
 
 
 def test_a_plan_cannot_be_changed() -> None:
