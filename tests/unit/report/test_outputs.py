@@ -8,10 +8,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import fastjsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft7Validator, ValidationError
 
 from provisioner.check.result import Probed, Result
 from provisioner.errors import Exit, VmnetError
@@ -40,9 +40,9 @@ from tests.builders.report import (
 )
 
 HERE = Path(__file__).parent
-SCHEMA = json.loads((HERE.parents[2] / "docs" / "report.schema.json").read_text())
+SCHEMA = json.loads((HERE.parents[2] / "templates" / "report.schema.json").read_text())
 hostile = st.sampled_from(HOSTILE) | st.text(max_size=40)
-is_valid = fastjsonschema.compile(SCHEMA)
+is_valid = Draft7Validator(SCHEMA).validate
 
 
 def parsed(text: str) -> ET.Element:
@@ -209,7 +209,7 @@ def test_json_of_errors_keeps_its_schema_too() -> None:
 def test_the_schema_refuses_what_is_not_a_report() -> None:
     found = json.loads(as_json(report(GOOD)))
     found["results"][0]["expected"] = "maybe"
-    with pytest.raises(fastjsonschema.JsonSchemaValueException, match="expected"):
+    with pytest.raises(ValidationError, match="expected"):
         is_valid(found)
 
 
