@@ -58,6 +58,10 @@ test-release: ## run them on another release of Debian, in a root of its own (RE
 index: setup-tests ## write anew what completion and --help know of the commands
 	@.venv/bin/python tools/index.py
 
+.PHONY: schema
+schema: setup-tests ## write anew the JSON Schema of plans, docs/plan.schema.json
+	@.venv/bin/vmnet schema plan >docs/plan.schema.json
+
 .PHONY: test-nested
 test-nested: setup-tests ## reboot a guest that is a host of vmnet's, and see its guests come back
 	@tools/as-root.sh .venv/bin/python -m tests.nested

@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "snapshot": "snapshot.app",
     "boot": "boot.app",
     "export": "access.ssh.export",
+    "schema": "plan_file.schema.app",
 }
 """Where each command, or group of commands, is in provisioner.cli."""
 _TAKE_ARGV: Final = ("exec", "explain")

@@ -73,6 +73,7 @@ ADOPT: Final = Command("adopt")
 EXTEND: Final = Command("extend")
 BOOT: Final = Command("boot", needs_worker=False)
 WATCH: Final = Command("watch", needs_worker=False)
+SCHEMA: Final = Command("schema", needs_worker=False)
 
 COMMANDS: Final = {
     command.name: command
@@ -80,6 +81,7 @@ COMMANDS: Final = {
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
         *(STOP, START, RESTART, PAUSE, RESUME),
         *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, BOOT, WATCH, LS, GC, EXTEND, ADOPT, SNAPSHOT),
+        SCHEMA,
     )
 }
 """All of them, by name."""

@@ -16,9 +16,11 @@ GATEWAY: Final = "gateway"
 _HOW = "write it as in: web1 -> web2; web1 -/> db; web* -> 192.168.1.1 tcp/22"
 _ARROW = re.compile(r"^(?P<source>[^\s<>]*?)\s*(?P<arrow>-/>|->)\s*(?P<rest>\S.*)$")
 _NAME = re.compile(r"[A-Za-z0-9*?(\[][A-Za-z0-9*?.:()\[\]_-]{0,252}")
-_PORT = re.compile(r"(tcp|udp)/(\d{1,5})")
-_URL = re.compile(r"https?://([^/\s:\[\]]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[\x21-\x7e]*)?")
+_PORT = re.compile(r"(tcp|udp)/([0-9]{1,5})")
+_URL = re.compile(r"https?://([^/\s:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[\x21-\x7e]*)?")
 _DNS = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
+_STATUS = re.compile(r"[1-5][0-9]{2}")
+_BYTES = re.compile(r"[0-9]{1,5}")
 _LEAST_MTU, _MOST_MTU = 68, 65535
 _MOST_WITHIN_S = 600.0
 _LIMITS = {
@@ -28,6 +30,28 @@ _LIMITS = {
 }
 _ASKED = ("tcp/22", "udp/53", "http://", "dns", "mtu", *_LIMITS)
 _WORDS = (*_ASKED, "ipv4", "ipv6", "on", "within", "status", "or refused")
+_WORD = "|".join(
+    (
+        _PORT.pattern,
+        _URL.pattern,
+        "ipv4|ipv6|or\\s+refused",
+        rf"dns\s+{_DNS.pattern}",
+        rf"status\s+{_STATUS.pattern}",
+        rf"on\s+{_NAME.pattern}",
+        rf"within\s+{units.TIME.pattern}",
+        rf"mtu\s+{_BYTES.pattern}",
+        r"throughput\s+>\s*[0-9.]+[kKmMgG][bB][iI][tT](?:/[sS])?",
+        rf"latency\s+<\s*{units.TIME.pattern}",
+        rf"loss\s+<\s*{units.PERCENT.pattern}",
+    )
+)
+LINE: Final = (
+    rf"\s*(?:{AUTO}|(?:{_NAME.pattern})?\s*-/?>\s*"
+    rf"(?:{_URL.pattern}|dns\s+{_DNS.pattern}|(?!dns(?:\s|\Z)){_NAME.pattern})"
+    rf"(?:\s+(?:{_WORD}))*)\s*"
+)
+"""The pattern of every line that can be read; it matches some that cannot, which ask for two things
+or go beyond a limit."""
 _CAN_REFUSE = frozenset({"tcp", "udp", "http"})
 
 
@@ -217,7 +241,7 @@ class _Words:
             raise BadValue(
                 "status goes with a URL", "write it as in: web1 -> http://10.0.0.1/ status 200"
             )
-        number = float(self._next("status", re.compile(r"[1-5]\d\d"), "status 200"))
+        number = float(self._next("status", _STATUS, "status 200"))
         self.asked = CheckSpec(What.HTTP, number, self.asked.text)
 
     def _set(self, asked: CheckSpec) -> None:
@@ -228,7 +252,7 @@ class _Words:
         self.asked = asked
 
     def _mtu(self) -> float:
-        value = int(self._next("mtu", re.compile(r"\d{1,5}"), "mtu 1500"))
+        value = int(self._next("mtu", _BYTES, "mtu 1500"))
         if not _LEAST_MTU <= value <= _MOST_MTU:
             raise BadValue(f"mtu {value} is not a valid packet size", "write mtu 68 to mtu 65535")
         return value

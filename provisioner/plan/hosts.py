@@ -7,14 +7,14 @@ from provisioner.dataclass import dataclass
 from provisioner.plan.ip import Address, Subnet, address, is_address
 from provisioner.plan.scalars import BadValue, many, meant, quoted, scalar, vm_name
 
-_KEYS = ("address", "ssh")
+KEYS = ("address", "ssh")
 _FORM = "write nas: 192.168.1.9, or nas: {address: 192.168.1.9, ssh: admin@192.168.1.9}"
 _SSH = "write it like admin@192.168.1.9, admin@nas:2222, admin@[fd00::9]:22, or a Host of ~/.ssh"
 # Narrower than ssh: nothing here can be read as an option, or by a shell.
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
-_PLACE = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
-_MOST_PORT = 65535
+USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
+_PLACE = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+MOST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,13 @@ def login(value: object) -> Login:
     user, at, place = text.rpartition("@")
     whole = f"[{place}]" if is_address(place) else place  # an IPv6 address has colons of its own
     found = _PLACE.fullmatch(whole)
-    if not found or (at and not _USER.fullmatch(user)):
+    if not found or (at and not USER.fullmatch(user)):
         raise BadValue(f"{quoted(text)} is nobody to log in to by ssh", _SSH)
     host = found["host"].removeprefix("[").removesuffix("]")
     port = int(found["port"] or 0)
-    if not (is_address(host) or _HOST.fullmatch(host)):
+    if not (is_address(host) or HOST.fullmatch(host)):
         raise BadValue(f"{quoted(text)} is nobody to log in to by ssh", _SSH)
-    if found["port"] and not 0 < port <= _MOST_PORT:
+    if found["port"] and not 0 < port <= MOST_PORT:
         raise BadValue(f"{quoted(text)} names no port", "ports are 1 to 65535")
     return Login(host, user, port)
 
@@ -83,10 +83,10 @@ def login(value: object) -> Login:
 def _machine(name: str, given: object) -> ExternalHost:
     keys = given if isinstance(given, dict) else {"address": given}
     for key in keys:
-        if key not in _KEYS:
+        if key not in KEYS:
             raise BadValue(
                 f"unknown key {quoted(key)} of host {quoted(name)}",
-                f"{meant(str(key), _KEYS)}known keys: {', '.join(_KEYS)}",
+                f"{meant(str(key), KEYS)}known keys: {', '.join(KEYS)}",
             )
     addresses = tuple(address(one) for one in many(keys.get("address", ())))
     if not addresses:

@@ -22,17 +22,17 @@ Subnet = IPv4Network | IPv6Network
 ANY_DOMAIN = "any"
 """The word for every domain."""
 
-_DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_LONGEST_DOMAIN = 253  # RFC 1035, 2.3.4, as text
+DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+LONGEST_DOMAIN = 253  # RFC 1035, 2.3.4, as text
 LEAST_MTU_OF_IPV6 = 1280  # bytes: RFC 8200, 5
 
-_LONGEST = {4: 30, 6: 126}
-_SHORTEST = 8
+LONGEST_PREFIX = {4: 30, 6: 126}
+SHORTEST_PREFIX = 8
 
 
 def is_domain(text: str) -> bool:
     """Return whether a text is a domain of DNS and nothing else, in small letters, no dot last."""
-    return len(text) <= _LONGEST_DOMAIN and bool(_DOMAIN.fullmatch(text))
+    return len(text) <= LONGEST_DOMAIN and bool(DOMAIN.fullmatch(text))
 
 
 def domain(value: object) -> str:
@@ -58,11 +58,11 @@ def subnet(value: object) -> Subnet:
         raise BadValue(f"{quoted(text)} is not a subnet", "write it like 10.77.0.0/24 or fd77::/64")
     if str(ip_address(head)) != str(loose.network_address):
         raise BadValue(f"{quoted(text)} is an address inside a subnet", f"write {loose}")
-    longest = _LONGEST[loose.version]
-    if not _SHORTEST <= loose.prefixlen <= longest:
+    longest = LONGEST_PREFIX[loose.version]
+    if not SHORTEST_PREFIX <= loose.prefixlen <= longest:
         raise BadValue(
             f"{quoted(text)} is not a size for a subnet",
-            f"use a prefix from /{_SHORTEST} to /{longest}",
+            f"use a prefix from /{SHORTEST_PREFIX} to /{longest}",
         )
     _usable(text, loose.network_address)
     return loose

@@ -63,12 +63,24 @@ class Switch(Part):
     switch: {host: 10.77.0.1/24, hairpin: true, nat: true, dhcp: true}
     """
 
-    host: Interfaces = ()
-    hairpin: Flag = False
-    nat: Flag = False
-    dhcp: Flag = False
-    host_services: Services | None = None
-    rebind_domains: Domains = ()
+    host: Interfaces = Field(
+        (), description="The host's addresses on it: ADDRESS/PREFIX, one or a list."
+    )
+    hairpin: Flag = Field(
+        default=False,
+        description="Whether a bridge at the far end sends frames back, as vepa wants it.",
+    )
+    nat: Flag = Field(default=False, description="Whether guests get out through the host.")
+    dhcp: Flag = Field(
+        default=False,
+        description="Whether a dnsmasq gives leases, router advertisements and names.",
+    )
+    host_services: Services | None = Field(
+        None, description="What guests get from this host; all that listens when left out."
+    )
+    rebind_domains: Domains = Field(
+        (), description="Domains whose names may have private addresses in answers from outside."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -102,33 +114,61 @@ class Network(Part):
       lab: {switch: {nat: true, dhcp: true}, subnet: [10.77.0.0/24, "fd77::/64"]}
     """
 
-    name: NetworkName
-    uplink: Annotated[UplinkName | None, LAYOUT] = None
-    subnet: Annotated[tuple[OneSubnet, ...], Many, LAYOUT] = ()
-    switch: Annotated[Switch | None, LAYOUT] = None
-    granted: Annotated[NetworkName | None, LAYOUT] = None
-    mode: AnyMode = Mode.BRIDGE
-    gateway: Addresses = ()
-    pool: Annotated[tuple[OneAddress, OneAddress], Read(ip.pool)] | None = None
+    name: NetworkName = Field(description="The network's name.")
+    uplink: Annotated[UplinkName | None, LAYOUT] = Field(
+        None, description="A NIC of the host that it stands on; instead of switch or granted."
+    )
+    subnet: Annotated[tuple[OneSubnet, ...], Many, LAYOUT] = Field(
+        (), description="One IPv4 and/or one IPv6 subnet, as 10.77.0.0/24."
+    )
+    switch: Annotated[Switch | None, LAYOUT] = Field(
+        None, description="An isolated uplink that vmnet makes: true, or its keys."
+    )
+    granted: Annotated[NetworkName | None, LAYOUT] = Field(
+        None, description="The label of devices that root has made with vmnet net create."
+    )
+    mode: AnyMode = Field(Mode.BRIDGE, description="Who reaches whom: the macvtap mode of NICs.")
+    gateway: Addresses = Field((), description="The guests' gateway, one per IP version.")
+    pool: Annotated[tuple[OneAddress, OneAddress], Read(ip.pool)] | None = Field(
+        None, description="FIRST-LAST: the addresses that guests' own are derived from."
+    )
     addressing: Annotated[AnyAddressing, LAYOUT] = Field(
         default_factory=lambda known: _usual_addressing(known["subnet"], known["switch"]),
+        description="Where guests' addresses come from.",
     )
-    slaac: Flag = Field(default_factory=lambda known: known["addressing"] in {"dhcp", "slaac"})
-    mtu: Mtu | None = None
-    max_loss: Annotated[float, Read(scalars.share)] = 0.05
-    dns: Addresses = ()
-    promisc: Flag = True
-    allow: Allow = ()
-    take_over: Flag = False
+    slaac: Flag = Field(
+        default_factory=lambda known: known["addressing"] in {"dhcp", "slaac"},
+        description="Whether guests make themselves IPv6 addresses from router advertisements.",
+    )
+    mtu: Mtu | None = Field(None, description="The MTU in bytes; the uplink's when left out.")
+    max_loss: Annotated[float, Read(scalars.share)] = Field(
+        0.05, description="The share of pings that may be lost, 0% to 100%; 5% when left out."
+    )
+    dns: Addresses = Field((), description="The guests' DNS servers.")
+    promisc: Flag = Field(
+        default=True, description="With mode passthru: whether the uplink becomes promiscuous."
+    )
+    allow: Allow = Field(
+        (), description="With mode source: whom guests hear: MACs, vm:NAME and host."
+    )
+    take_over: Flag = Field(
+        default=False, description="With mode passthru: whether it may be the host's own way out."
+    )
     host_access: Annotated[
         tuple[OneAddress, ...] | None, PlainValidator(ip.host_access), LAYOUT
-    ] = None
-    vlan: Annotated[Vlan | None, LAYOUT] = None
-    spoof_guard: AnyGuard = SpoofGuard.MAC
-    ether_types: EtherTypes = ()
-    queues: Queues = 1
-    vhost: AnyVhost = Vhost.AUTO
-    txqueuelen: QueueLength = 500
+    ] = Field(None, description="A way between host and bridge guests: true, or an address.")
+    vlan: Annotated[Vlan | None, LAYOUT] = Field(
+        None, description="The VLAN of the uplink that guests are in, 1 to 4094."
+    )
+    spoof_guard: AnyGuard = Field(SpoofGuard.MAC, description="What guests cannot forge.")
+    ether_types: EtherTypes = Field(
+        (), description="With spoof_guard strict: EtherTypes that pass besides."
+    )
+    queues: Queues = Field(1, description="Queues of each NIC.")
+    vhost: AnyVhost = Field(
+        Vhost.AUTO, description="Whether the kernel moves the frames instead of QEMU."
+    )
+    txqueuelen: QueueLength = Field(500, description="Frames that wait for the guest to read them.")
 
     @property
     def switch_addresses(self) -> tuple[ip.Address, ...]:
@@ -177,21 +217,37 @@ class Plan(Part):
     checks: [auto, web -> db tcp/5432]
     """
 
-    name: Annotated[str, Read(scalars.plan_name)] = Field(examples=["name: lab"])
-    networks: tuple[Network, ...] = Field(
-        examples=["networks: {lan: {switch: true, subnet: 10.77.0.0/24}}"]
+    name: Annotated[str, Read(scalars.plan_name)] = Field(
+        examples=["name: lab"],
+        description="The plan's name, which marks everything that vmnet makes.",
     )
-    vms: tuple[Vm, ...] = Field(examples=["vms: {web: {nics: [lan]}}"])
+    networks: tuple[Network, ...] = Field(
+        examples=["networks: {lan: {switch: true, subnet: 10.77.0.0/24}}"],
+        description="What the VMs are attached to, by name.",
+    )
+    vms: tuple[Vm, ...] = Field(
+        examples=["vms: {web: {nics: [lan]}}"], description="The guests, by name."
+    )
     hosts: Annotated[Mapping[str, machines.ExternalHost], PlainValidator(machines.machines)] = (
-        Field(default_factory=dict)
+        Field(default_factory=dict, description="Other machines, which checks may name.")
     )
     checks: Annotated[
         tuple[Annotated[user_checks.Check | str, PlainValidator(user_checks.line)], ...],
         Read(scalars.many),
-    ] = (user_checks.AUTO,)
-    connection: Annotated[str, Read(scalars.connection), DEFAULTABLE] = "auto"
-    accel: Annotated[AnyAccel, DEFAULTABLE] = Accel.AUTO
-    overcommit: Flag = False
+    ] = Field(
+        (user_checks.AUTO,),
+        description="What is measured: auto for all that the modes imply, and lines of your own.",
+    )
+    connection: Annotated[str, Read(scalars.connection), DEFAULTABLE] = Field(
+        "auto", description="Where libvirt is."
+    )
+    accel: Annotated[AnyAccel, DEFAULTABLE] = Field(
+        Accel.AUTO, description="Who executes the guests' instructions: KVM or TCG."
+    )
+    overcommit: Flag = Field(
+        default=False,
+        description="Whether guests start though the host has too little memory for them.",
+    )
 
     @field_validator("vms")
     @classmethod

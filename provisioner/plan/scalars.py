@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
+from provisioner.dataclass import dataclass
 from provisioner.plan import units
 from provisioner.plan.mac import Mac
 from provisioner.text import one_line
 
 _LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-_UPLINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_KEY_TYPES = (
+UPLINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+KEY_TYPES = (
     "ssh-ed25519",
     "ssh-rsa",
     "ecdsa-sha2-nistp256",
@@ -23,13 +24,13 @@ _KEY_TYPES = (
     "sk-ssh-ed25519@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
-_FOR_PLANS = ("auto", "qemu:///system", "qemu:///session")
+FOR_PLANS = ("auto", "qemu:///system", "qemu:///session")
 _LOCAL = ("qemu", "qemu+unix")
 _REMOTE = ("qemu+ssh", "qemu+libssh", "qemu+libssh2", "qemu+tls", "qemu+tcp", "qemu+ext")
 _LOCAL_KEYS = frozenset({"socket", "mode"})
 _CHOICES = "auto, qemu:///system or qemu:///session"
 
-_ETHER_TYPES = {
+ETHER_TYPES = {
     "aoe": "0x88a2",
     "eapol": "0x888e",
     "ethercat": "0x88a4",
@@ -45,16 +46,16 @@ _ETHER_TYPES = {
     "rarp": "0x8035",
     "vlan": "0x8100",
 }
-_HOST_SERVICES = ("dhcp", "dns")
-_ALWAYS_OPEN = frozenset({0x0800, 0x0806, 0x86DD})
-_LEAST_ETHER_TYPE = 0x0600  # IEEE 802.3, 3.2.6
+HOST_SERVICES = ("dhcp", "dns")
+ALWAYS_OPEN = frozenset({0x0800, 0x0806, 0x86DD})
+LEAST_ETHER_TYPE = 0x0600  # IEEE 802.3, 3.2.6
 
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,8}) ?(?:([MGT])(?:i|iB)?)?")
 _MIB = {None: 1, "M": 1, "G": 1024, "T": 1024 * 1024}
-_LEAST_MEMORY_MIB, _MOST_MEMORY_MIB = 96, 1024 * 1024
+LEAST_MEMORY_MIB, MOST_MEMORY_MIB = 96, 1024 * 1024
 
-_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _IFNAMSIZ = 16
 _LONGEST_VM = 40
 _FEW_DIGITS = 6
@@ -117,42 +118,44 @@ def one_of(value: object, known: Iterable[str], kind: str) -> str:
     return word
 
 
-def matching(
-    pattern: str, what: str, fix: str, text_of: Callable[[object], str] = scalar
-) -> Callable[[object], str]:
-    """Return a reader of text that matches the whole pattern.
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """The reader of text that matches the whole pattern, in ASCII's classes; `.` is any character.
 
     `what` and `fix` are the two sentences of its BadValue; {text} is the text, quoted, {size} its
     length. `text_of` is what takes the text out of a value, another reader for example.
     """
-    form = re.compile(pattern, re.DOTALL)
 
-    def read(value: object) -> str:
-        text = text_of(value)
-        if not form.fullmatch(text):
+    pattern: str
+    what: str
+    fix: str
+    text_of: Callable[[object], str] = scalar
+
+    def __call__(self, value: object) -> str:
+        """Return the text. Raises BadValue."""
+        text = self.text_of(value)
+        if not re.fullmatch(self.pattern, text, re.DOTALL | re.ASCII):
             known = {"text": quoted(text), "size": len(text)}
-            raise BadValue(what.format(**known), fix.format(**known))
+            raise BadValue(self.what.format(**known), self.fix.format(**known))
         return text
-
-    return read
 
 
 _LABEL_FIX = (
     "use a-z, 0-9 and -, a letter first, no - at the end, at most %d characters (this has {size})"
 )
-plan_name = matching(
+plan_name = Matching(
     rf"(?=.{{1,32}}\Z){_LABEL.pattern}", "{text} cannot name a plan", _LABEL_FIX % 32
 )
 """A DNS label of at most 32 characters."""
 
-vm_name = matching(
+vm_name = Matching(
     rf"(?=.{{1,{_LONGEST_VM}}}\Z){_LABEL.pattern}",
     "{text} cannot name a VM",
     _LABEL_FIX % _LONGEST_VM,
 )
 """A DNS label of at most 40 characters; it becomes the guest's hostname."""
 
-network_name = matching(
+network_name = Matching(
     r"[a-z][a-z0-9_-]{0,31}",
     "{text} cannot name a network",
     "use a-z, 0-9, _ and -, a letter first, at most 32 characters (this has {size})",
@@ -164,25 +167,30 @@ def is_vm_name(name: str) -> bool:
     return len(name) <= _LONGEST_VM and bool(_LABEL.fullmatch(name))
 
 
-def whole(what: str, low: int, high: int) -> Callable[[object], int]:
-    """Return a reader of whole numbers from `low` to `high`, written in plain decimal digits."""
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The reader of whole numbers from `low` to `high`, written in plain decimal digits."""
 
-    def read(value: object) -> int:
+    what: str
+    low: int
+    high: int
+
+    def __call__(self, value: object) -> int:
+        """Return the number. Raises BadValue."""
         text = scalar(value)
-        if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
+        if not _WHOLE.fullmatch(text) or not self.low <= int(text) <= self.high:
             raise BadValue(
-                f"{quoted(text)} is not {what}", f"write a whole number from {low} to {high}"
+                f"{quoted(text)} is not {self.what}",
+                f"write a whole number from {self.low} to {self.high}",
             )
         return int(text)
 
-    return read
 
-
-cpus = whole("a number of CPUs", 1, 64)
-mtu = whole("an MTU", 68, 65535)  # from IPv4's least (RFC 791) to the most that a macvtap takes
-vlan = whole("a VLAN", 1, 4094)  # 0 and 4095 are reserved (IEEE 802.1Q, 9.6)
-queues = whole("a number of queues", 1, 256)  # libvirt's and macvtap's limit (linux/if_tap.h)
-txqueuelen = whole("a queue length", 1, 1_000_000)  # frames
+cpus = Whole("a number of CPUs", 1, 64)
+mtu = Whole("an MTU", 68, 65535)  # from IPv4's least (RFC 791) to the most that a macvtap takes
+vlan = Whole("a VLAN", 1, 4094)  # 0 and 4095 are reserved (IEEE 802.1Q, 9.6)
+queues = Whole("a number of queues", 1, 256)  # libvirt's and macvtap's limit (linux/if_tap.h)
+txqueuelen = Whole("a queue length", 1, 1_000_000)  # frames
 
 
 def share(value: object) -> float:
@@ -212,11 +220,11 @@ def memory_mib(value: object) -> int:
             "write it like 128M, 512MiB or 1G; a number alone counts MiB",
         )
     mib = found[0]
-    if mib < _LEAST_MEMORY_MIB:
-        fix = f"give at least {_LEAST_MEMORY_MIB}M: less does not boot"
+    if mib < LEAST_MEMORY_MIB:
+        fix = f"give at least {LEAST_MEMORY_MIB}M: less does not boot"
         raise BadValue(f"{quoted(text)} is too little memory", fix)
-    if mib > _MOST_MEMORY_MIB:
-        fix = f"give at most {_MOST_MEMORY_MIB // 1024}G"
+    if mib > MOST_MEMORY_MIB:
+        fix = f"give at most {MOST_MEMORY_MIB // 1024}G"
         raise BadValue(f"{quoted(text)} is too much memory", fix)
     return mib
 
@@ -234,7 +242,7 @@ def uplink(value: object) -> str:
             f"{quoted(name)} cannot name an uplink",
             f"the kernel allows at most {_IFNAMSIZ - 1} bytes (this has {size})",
         )
-    if not _UPLINK.fullmatch(name):
+    if not UPLINK.fullmatch(name):
         raise BadValue(
             f"{quoted(name)} cannot name an uplink",
             "use letters, digits, . _ and -, a letter or digit first; `ip link` lists your NICs",
@@ -252,14 +260,14 @@ def flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
     word = scalar(value)
-    if word.lower() not in _FLAGS:
+    if word.lower() not in FLAGS:
         raise BadValue(f"{quoted(word)} is neither true nor false", "write true or false")
-    return _FLAGS[word.lower()]
+    return FLAGS[word.lower()]
 
 
 def is_flag(value: object) -> bool:
     """Return whether `flag` would take a value."""
-    return isinstance(value, bool) or (isinstance(value, str) and value.lower() in _FLAGS)
+    return isinstance(value, bool) or (isinstance(value, str) and value.lower() in FLAGS)
 
 
 def allowed(value: object) -> str:
@@ -279,8 +287,8 @@ def allowed(value: object) -> str:
 def host_service(value: object) -> str:
     """Return a service that vmnet has on a switch's host side: dhcp or dns."""
     text = scalar(value)
-    if text not in _HOST_SERVICES:
-        known = " and ".join(_HOST_SERVICES)
+    if text not in HOST_SERVICES:
+        known = " and ".join(HOST_SERVICES)
         raise BadValue(
             f"{quoted(text)} is no service of the host's", f"list {known}, or write [] for none"
         )
@@ -290,19 +298,19 @@ def host_service(value: object) -> str:
 def ether_type(value: object) -> str:
     """Return an EtherType by its name or number, as nft reads it: "0x88cc", "0x0000-0x05dc"."""
     text = scalar(value)
-    known = ", ".join(_ETHER_TYPES)
-    if text in _ETHER_TYPES:
-        return _ETHER_TYPES[text]
+    known = ", ".join(ETHER_TYPES)
+    if text in ETHER_TYPES:
+        return ETHER_TYPES[text]
     if not re.fullmatch(r"0x[0-9a-fA-F]{4}", text):
         raise BadValue(
             f"{quoted(text)} is not an EtherType", f"write one of {known}, or a number as 0x88cc"
         )
     number = int(text, 16)
-    if number in _ALWAYS_OPEN:
+    if number in ALWAYS_OPEN:
         raise BadValue(
             f"{quoted(text)} is open in any case, and held to the guest's addresses", "leave it out"
         )
-    if number < _LEAST_ETHER_TYPE:
+    if number < LEAST_ETHER_TYPE:
         raise BadValue(f"{quoted(text)} is a length, not an EtherType", "write llc for such frames")
     return f"{number:#06x}"
 
@@ -338,7 +346,7 @@ def ssh_key(value: object) -> str:
     if "PRIVATE KEY" in line:
         raise BadValue("this is a private key: whoever reads the plan could use it", fix)
     words = line.split(" ", 2)
-    if not line.isprintable() or words[0] not in _KEY_TYPES or len(words) == 1:
+    if not line.isprintable() or words[0] not in KEY_TYPES or len(words) == 1:
         raise BadValue(f"{quoted(line)} is not a public key of OpenSSH", fix)
     kind = words[0].encode()
     try:
@@ -351,13 +359,13 @@ def ssh_key(value: object) -> str:
 
 
 def connection(value: object) -> str:
-    """Return the libvirt connection that a plan may choose: one of `_FOR_PLANS`.
+    """Return the libvirt connection that a plan may choose: one of `FOR_PLANS`.
 
     A libvirt URI can name a socket, a host with the keys to log into it, or a folder whose settings
     libvirt obeys as root: a plan that somebody else wrote must not choose any of them.
     """
     text = scalar(value)
-    if text in _FOR_PLANS:
+    if text in FOR_PLANS:
         return text
     uri(text)
     raise BadValue(
@@ -368,7 +376,7 @@ def connection(value: object) -> str:
 
 def uri(text: str) -> str:
     """Return `auto` or a URI of libvirt's QEMU driver on this host, as an operator may give it."""
-    if text in _FOR_PLANS:
+    if text in FOR_PLANS:
         return text
     try:
         parts = urlsplit(text)

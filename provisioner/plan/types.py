@@ -1,7 +1,7 @@
 """What the models of a plan are made of: how each value is read."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
 
@@ -48,21 +48,35 @@ Read = BeforeValidator
 
 Many = Read(scalars.many)
 
+PASSTHROUGH: Final = "passthrough"
+"""What libvirt calls the mode that iproute2 and the kernel call passthru."""
 
-def _mode(value: object) -> str:
-    return (
-        Mode.PASSTHRU if value == "passthrough" else scalars.one_of(value, Mode, "a macvtap mode")
-    )
+
+def macvtap_mode(value: object) -> str:
+    """Return a mode of a macvtap; libvirt's word for passthru is one, too."""
+    return Mode.PASSTHRU if value == PASSTHROUGH else scalars.one_of(value, Mode, "a macvtap mode")
+
+
+@dataclass(frozen=True, slots=True)
+class OneWord:
+    """The reader of one of a few words; `kind` says what they are."""
+
+    words: type[StrEnum]
+    kind: str
+
+    def __call__(self, value: object) -> str:
+        """Return the word. Raises BadValue."""
+        return scalars.one_of(value, self.words, self.kind)
 
 
 def word(words: type[StrEnum], kind: str) -> Read:
-    """Return the reader of one of a few words; `kind` says what they are."""
-    return Read(lambda value: scalars.one_of(value, words, kind))
+    """Return how one of a few words is read."""
+    return Read(OneWord(words, kind))
 
 
 Path = Annotated[str, Read(vm_scalars.path)]
 Command = Annotated[str, Read(vm_scalars.command)]
-AnyMode = Annotated[Mode, Read(_mode)]
+AnyMode = Annotated[Mode, Read(macvtap_mode)]
 Flag = Annotated[bool, Read(scalars.flag)]
 Allow = Annotated[tuple[Annotated[str, Read(scalars.allowed)], ...], Many]
 EtherTypes = Annotated[tuple[Annotated[str, Read(scalars.ether_type)], ...], Many]
@@ -82,6 +96,9 @@ Interfaces = Annotated[tuple[OneInterface, ...], Many]
 
 class Part(BaseModel):
     """A frozen part of a plan that knows its keys and no other."""
+
+    SHORT: ClassVar[str] = ""
+    """The key that a value without keys stands for, in parts that may be written so."""
 
     # validators are compiled once, inside the plan's, instead of once more per class
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

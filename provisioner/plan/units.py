@@ -2,10 +2,10 @@
 
 import re
 
-_NUMBER = r"(\d{1,9}(?:\.\d{1,3})?)"
+_NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,3})?)"
 _RATE = re.compile(_NUMBER + r"([kmg])bit(?:/s)?", re.IGNORECASE)
-_TIME = re.compile(_NUMBER + r"(us|ms|s)")
-_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?)%")
+TIME = re.compile(_NUMBER + r"(us|ms|s)")
+PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
 _BIT = {"k": 1e3, "m": 1e6, "g": 1e9}
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
@@ -18,11 +18,11 @@ def rate_bit(text: str) -> float | None:
 
 def seconds(text: str) -> float | None:
     """Parse 20ms, 1.5s or 100us to seconds; None for other text."""
-    found = _TIME.fullmatch(text)
+    found = TIME.fullmatch(text)
     return float(found[1]) * _SECONDS[found[2]] if found else None
 
 
 def share(text: str) -> float | None:
     """Parse 5% or 0.1% to a share of 1; None for other text, the sign left out among it."""
-    found = _PERCENT.fullmatch(text)
+    found = PERCENT.fullmatch(text)
     return float(found[1]) / 100 if found else None

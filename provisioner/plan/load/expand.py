@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from provisioner.errors import VmnetError, Where
 
-_count = scalars.whole("a number of VMs", 1, MOST_VMS)
+COUNT = scalars.Whole("a number of VMs", 1, MOST_VMS)
+"""The reader of `count`, which only the file has."""
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ def _names(key: str, node: Node, shaped: Shaped) -> list[str]:
     if not scalars.is_vm_name(key):
         return [key]  # its model complains
     try:
-        count = _count(plain(written))
+        count = COUNT(plain(written))
         scalars.vm_name(f"{key}{count}")
     except scalars.BadValue as error:
         shaped.complain(written.where, error.what, error.fix)

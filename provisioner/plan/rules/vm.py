@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from provisioner.plan.vm import Disk, File, Vm
 
-_MOST_DISKS = 16
+MOST_DISKS = 16
 _WITH_KERNEL = ("initrd", "cmdline")
 _NOT_IN_MEMORY = ("disk", "boot", "kernel")
 _ACCOUNT = ("user", "password", "password_hash")
@@ -37,8 +37,8 @@ def vm_problems(vm: Vm) -> Iterator[Problem]:
             f'the image "{vm.image}" is known by its name: its digest was taken at its import',
             "leave digest out",
         )
-    if len(vm.disks) > _MOST_DISKS:
-        yield Problem(("disks",), f"{len(vm.disks)} disks", f"use at most {_MOST_DISKS}")
+    if len(vm.disks) > MOST_DISKS:
+        yield Problem(("disks",), f"{len(vm.disks)} disks", f"use at most {MOST_DISKS}")
     for at, disk in enumerate(vm.disks):
         yield from _extra_disk(("disks", at), disk)
     if vm.disk and (vm.disk.path or vm.disk.device or vm.disk.format or vm.disk.readonly):

@@ -1,0 +1,1 @@
+"""Commands that help to write a plan file, and look at nothing else."""
