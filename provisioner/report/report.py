@@ -168,10 +168,14 @@ def as_json(report: Report) -> str:
 
 def errors_as_json(command: str, errors: Sequence[VmnetError], status: Exit) -> str:
     """Format what stopped a command before it had a report, in the same shape."""
-    found = [
+    return json_document(command, status, errors=errors_as_data(errors))
+
+
+def errors_as_data(errors: Sequence[VmnetError]) -> list[dict[str, str | None]]:
+    """Return what JSON has of errors."""
+    return [
         {"what": e.what, "where": str(e.where) if e.where else None, "fix": e.fix} for e in errors
     ]
-    return json_document(command, status, errors=found)
 
 
 def _steps(count: int) -> str:

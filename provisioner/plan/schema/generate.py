@@ -20,7 +20,7 @@ from provisioner.plan.types import DEFAULTABLE, Part, keys
 _ABOUT = (
     "The keys of a plan file, and the form of each value, in YAML 1.2. Rules among keys are not "
     "judged here, for example that a NIC names a network of the plan, or that an address lies in "
-    "its subnet: vmnet itself judges them."
+    "its subnet: vmnet validate judges them."
 )
 _COUNT_ABOUT = "Makes NAME1 to NAMEn of it."
 _DEFAULTS_ABOUT = "What holds for every VM, and for the plan, that does not say otherwise."
