@@ -33,6 +33,7 @@ also_copy=
     examples
     images
     templates
+    provisioner/examples
     provisioner/images
     provisioner/templates
     README.md

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "gc": "inventory.gc",
     "extend": "inventory.extend",
     "adopt": "inventory.adopt",
+    "init": "plan_file.init.init",
     "validate": "plan_file.validate.validate",
     "image": "image.app",
     "net": "net.app",

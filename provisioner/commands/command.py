@@ -75,6 +75,7 @@ BOOT: Final = Command("boot", needs_worker=False)
 WATCH: Final = Command("watch", needs_worker=False)
 SCHEMA: Final = Command("schema", needs_worker=False)
 VALIDATE: Final = Command("validate", needs_worker=False)
+INIT: Final = Command("init", needs_worker=False)
 
 COMMANDS: Final = {
     command.name: command
@@ -82,7 +83,7 @@ COMMANDS: Final = {
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
         *(STOP, START, RESTART, PAUSE, RESUME),
         *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, BOOT, WATCH, LS, GC, EXTEND, ADOPT, SNAPSHOT),
-        *(SCHEMA, VALIDATE),
+        *(SCHEMA, VALIDATE, INIT),
     )
 }
 """All of them, by name."""

@@ -69,11 +69,14 @@ def files_in(folder: Path) -> set[str]:
     return {str(path.relative_to(HOUSE)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_wheel_holds_every_template_and_recipe_and_nothing_but_the_product(wheel: Path) -> None:
+def test_the_wheel_holds_every_template_recipe_and_example_and_nothing_but_the_product(
+    wheel: Path,
+) -> None:
     held = set(ZipFile(wheel).namelist())
-    handed = files_in(HOUSE / "templates") | files_in(HOUSE / "images")
+    folders = (HOUSE / name for name in ("templates", "images", "examples"))
+    handed = set().union(*map(files_in, folders))
     assert "images/micro/recipe.toml" in handed
-    assert "templates/domain.xml.j2" in handed
+    assert {"templates/domain.xml.j2", "examples/pair.yaml"} <= handed
     assert {f"provisioner/{name}" for name in handed} - held == set()
     about = f"vmnet_provisioner-{VERSION}.dist-info"
     assert {name.split("/")[0] for name in held} == {"provisioner", about}
@@ -89,6 +92,14 @@ def test_the_installed_wheel_finds_its_templates_from_any_folder(
 ) -> None:
     (tmp_path / "vmnet.yaml").write_text(PLAN)
     assert "<name>lab-web</name>" in ran(installed_wheel, "render", "web", cwd=tmp_path)
+
+
+def test_the_installed_wheel_has_the_examples_and_judges_them(
+    installed_wheel: Path, tmp_path: Path
+) -> None:
+    ran(installed_wheel, "init", "--example", "pair", cwd=tmp_path)
+    told = ran(installed_wheel, "validate", cwd=tmp_path)
+    assert told == "vmnet.yaml: 2 VMs, 1 network: valid\n"
 
 
 def test_the_installed_wheel_brings_a_plan_up_from_any_folder(

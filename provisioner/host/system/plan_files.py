@@ -32,7 +32,7 @@ def read(path: Path) -> str:
     except FileNotFoundError as error:
         raise bad_input(
             f"there is no plan {path}",
-            "write one (see examples/pair.yaml), name another file, "
+            "write one (begin with an example: vmnet init --list), name another file, "
             "or go without: vmnet up --uplink NIC",
         ) from error
     except UnicodeDecodeError as error:
@@ -45,6 +45,21 @@ def read(path: Path) -> str:
     except OSError as error:
         raise bad_input(
             f"cannot read {path}: {error.strerror}", "fix its permissions or its path"
+        ) from error
+
+
+def create(path: Path, text: str) -> None:
+    """Write a new plan file. Raises VmnetError when something is there, or it cannot be written."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise bad_input(
+            f"there is a file {path} already", "name another one: --file other.vmnet.yaml"
+        ) from error
+    except OSError as error:
+        raise bad_input(
+            f"cannot write {path}: {error.strerror}", "name another place: --file PATH"
         ) from error
 
 

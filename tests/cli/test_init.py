@@ -1,0 +1,92 @@
+"""vmnet init: each of the examples becomes a plan, and no file is lost to it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from provisioner.plan.load.loader import load
+
+HOUSE = Path(__file__).parents[2]
+NAMES = sorted(path.stem for path in (HOUSE / "examples").glob("*.yaml"))
+
+
+def init(*words: str, cwd: Path) -> tuple[int, str, str]:
+    ran = subprocess.run(
+        [sys.executable, "-m", "provisioner", "init", *words],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HOUSE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def test_there_are_a_dozen_examples() -> None:
+    assert len(NAMES) == 12
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_becomes_the_plan_of_the_folder(name: str, tmp_path: Path) -> None:
+    assert init("--example", name, cwd=tmp_path) == (0, f"vmnet.yaml: the example {name}\n", "")
+    written = (tmp_path / "vmnet.yaml").read_text()
+    example = (HOUSE / "examples" / f"{name}.yaml").read_text()
+    assert example == f"# yaml-language-server: $schema=../docs/plan.schema.json\n{written}"
+    assert load(written, "vmnet.yaml").plan.name == name
+
+
+def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "vmnet.yaml").write_text("mine")
+    (tmp_path / "link.yaml").symlink_to("elsewhere.yaml")
+    assert init("--example", "pair", cwd=tmp_path) == (
+        2,
+        "",
+        "there is a file vmnet.yaml already\n  fix: name another one: --file other.vmnet.yaml\n",
+    )
+    assert init("--example", "pair", "-f", "link.yaml", cwd=tmp_path)[0] == 2
+    assert (tmp_path / "vmnet.yaml").read_text() == "mine"
+    assert not (tmp_path / "elsewhere.yaml").exists()
+
+
+def test_it_can_be_written_elsewhere(tmp_path: Path) -> None:
+    assert init("--example", "ipv6", "-f", "six.vmnet.yaml", cwd=tmp_path)[0] == 0
+    assert load((tmp_path / "six.vmnet.yaml").read_text(), "p").plan.name == "ipv6"
+    status, _, told = init("--example", "ipv6", "-f", "no/six.yaml", cwd=tmp_path)
+    assert (status, told.splitlines()[0]) == (
+        2,
+        "cannot write no/six.yaml: No such file or directory",
+    )
+
+
+def test_the_list_has_every_example_and_what_it_is(tmp_path: Path) -> None:
+    status, listed, _ = init("--list", cwd=tmp_path)
+    title, *rows = listed.splitlines()
+    assert (status, title.split()) == (0, ["example", "what", "it", "is"])
+    assert [row.split()[0] for row in rows] == NAMES
+    assert all(row.endswith(".") and len(row.split()) > 8 for row in rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+NO_EXAMPLE = """\
+there is no example "homelap"
+  fix: did you mean "homelab"? see: vmnet init --list
+"""
+NO_WISH = """\
+vmnet init wants either --example or --list
+  fix: list them with vmnet init --list, then name one: vmnet init --example pair
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--example", "homelap"), NO_EXAMPLE),
+        ((), NO_WISH),
+        (("--list", "--example", "pair"), NO_WISH),
+    ],
+)
+def test_what_it_cannot_do_is_answered(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    assert init(*words, cwd=tmp_path) == (2, "", told)
+    assert list(tmp_path.iterdir()) == []
