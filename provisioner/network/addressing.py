@@ -98,8 +98,14 @@ def gateways_of(network: Network) -> tuple[Address, ...]:
 
 
 def resolvers(network: Network) -> tuple[Address, ...]:
-    """Return guests' name servers: the plan's, or the host where vmnet's dnsmasq answers there."""
-    return network.dns or (network.switch_addresses if network.serves_dhcp else ())
+    """Return guests' name servers: the plan's, or the host where vmnet's dnsmasq answers there.
+
+    A switch whose `host_services` leave DNS out keeps guests' questions from it.
+    """
+    if network.dns or not (network.switch and network.serves_dhcp):
+        return network.dns
+    services = network.switch.host_services
+    return network.switch_addresses if services is None or "dns" in services else ()
 
 
 def met_at(plan: Plan) -> dict[str, tuple[Address, ...]]:

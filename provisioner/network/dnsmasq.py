@@ -177,10 +177,11 @@ def _of_options(network: Network) -> Iterator[str]:
         yield "dhcp-option=option:router"  # without a value: guests get none
     if network.mtu is not None:
         yield f"dhcp-option=option:mtu,{network.mtu}"
-    if four:
-        yield f"dhcp-option=option:dns-server,{','.join(four)}"
-    if six:
-        yield f"dhcp-option=option6:dns-server,{','.join(f'[{one}]' for one in six)}"
+    # Without a value guests get none; without the line, dnsmasq would name itself.
+    if four or not six:
+        yield f"dhcp-option=option:dns-server{''.join(f',{one}' for one in four)}"
+    if six or not four:
+        yield f"dhcp-option=option6:dns-server{''.join(f',[{one}]' for one in six)}"
 
 
 def _of_guest(plan: str, vm: str, config: NicConfig) -> Iterator[str]:

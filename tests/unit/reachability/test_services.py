@@ -75,8 +75,12 @@ def test_a_guest_that_is_alone_resolves_its_own_name() -> None:
         ("  a: {nics: [lab]}", "  a: {nics: [lab, {network: lab}]}"),
         ("  a: {nics: [lab]}", "  a: {nics: [{network: lab, address: 10.0.0.9}]}"),
         ("switch: {nat: true, dhcp: true}", "dns: 192.0.2.53, switch: {nat: true, dhcp: true}"),
+        (
+            "switch: {nat: true, dhcp: true}",
+            "switch: {nat: true, dhcp: true, host_services: [dhcp]}",
+        ),
     ],
-    ids=["by another NIC", "by no lease", "by the network"],
+    ids=["by another NIC", "by no lease", "by the network", "by nobody"],
 )
 def test_a_guest_that_may_ask_another_resolver_is_asked_for_no_name(was: str, then: str) -> None:
     assert "a" not in {pair.source for pair in found(PLAN.replace(was, then), outside=False)}
