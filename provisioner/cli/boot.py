@@ -7,12 +7,22 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.options import AllowFile, Connection, File, Json, Name, Plan, Sets, Timeout
-from provisioner.cli.run import PLAN_FILE, name_target, plan_target, read, running
+from provisioner.cli.run import (
+    name_target,
+    plan_paths,
+    plan_target,
+    read,
+    rereadable,
+    running,
+)
 from provisioner.commands.command import WATCH
 from provisioner.errors import Exit, bad_input
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from provisioner.commands.boot.install import BootPlan
 
 app = typer.Typer(
@@ -46,13 +56,14 @@ def install(  # noqa: PLR0913  (every one a word of the command line)
             _refuse_plan(plan or file)
             _install_net()
             return
-        path = file or plan or PLAN_FILE
-        target = plan_target(path, sets, connection=connection, allow_file=allow_file)
+        path = _one_file(plan_paths(file, plan))
+        target = plan_target([path], sets, connection=connection, allow_file=allow_file)
         changes = [word for one in sets or () for word in ("--set", one)]
         options = [*changes]
         options += [word for one in target.allowed for word in ("--allow-file", str(one))]
         options += ["--timeout", f"{timeout:g}"] if timeout else []
-        found = boot.install(target, read(path), path.absolute(), options, output.line, changes)
+        ((_, text),) = read([path])
+        found = boot.install(target, text, path.absolute(), options, output.line, changes)
         if now:
             boot.start(target.name)
         _print("boot install", [found], json=json)
@@ -74,7 +85,7 @@ def remove(
             _refuse_plan(plan or file or name)
             gone = boot.remove_net(output.line)
         else:
-            target = name_target(name, None) if name else plan_target(file or plan)
+            target = name_target(name, None) if name else plan_target(plan_paths(file, plan))
             gone = boot.remove(target.name, output.line)
         output.typed("done" if gone else "nothing to do")
 
@@ -87,7 +98,7 @@ def status(plan: Plan = None, *, json: Json = False) -> None:
 
         found = boot.status()
         if plan:
-            name = plan_target(plan).name
+            name = plan_target([plan]).name
             found = [one for one in found if one.name == name]
         _print("boot status", found, json=json)
 
@@ -103,7 +114,7 @@ def devices(
         del domain
         xml = sys.stdin.read(_MOST_XML + 1)
         if path := boot.stored_plan(xml):
-            boot.ensure(plan_target(path), xml, output.line)
+            boot.ensure(plan_target([path]), xml, output.line)
 
 
 def watch(plan: Plan = None, file: File = None, sets: Sets = None) -> None:
@@ -111,8 +122,8 @@ def watch(plan: Plan = None, file: File = None, sets: Sets = None) -> None:
     with running(WATCH, interrupted="no more watching"):
         from provisioner.commands.boot.watch import watch
 
-        path = file or plan or PLAN_FILE
-        for line in watch(lambda: plan_target(path, sets), path):
+        paths = rereadable(plan_paths(file, plan))
+        for line in watch(lambda: plan_target(paths, sets), paths):
             output.typed_now(one_line(line, 2000))
 
 
@@ -129,6 +140,19 @@ def _install_net() -> None:
         )
     boot.install_net(saved.as_json(found), [one.uplink for one in found], output.line)
     output.typed(f"{len(found)} {'device comes' if len(found) == 1 else 'devices come'} back")
+
+
+def _one_file(paths: "Sequence[Path]") -> "Path":
+    """Return the one file that a plan is in. Raises VmnetError when it is in several, or in none.
+
+    It is stored as it is written, and compared with its file later.
+    """
+    if len(paths) > 1 or str(paths[0]) == "-":
+        raise bad_input(
+            "a plan that is brought up at boot is one file",
+            "write it into one, and install that: vmnet up --print-plan",
+        )
+    return paths[0]
 
 
 def _refuse_plan(given: object) -> None:

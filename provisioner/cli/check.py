@@ -18,7 +18,14 @@ from provisioner.cli.options import (
     Sets,
     Timeout,
 )
-from provisioner.cli.run import PLAN_FILE, plan_target, reported, running
+from provisioner.cli.run import (
+    file_words,
+    plan_paths,
+    plan_target,
+    reported,
+    rereadable,
+    running,
+)
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 from provisioner.errors import Exit, bad_input
@@ -55,17 +62,18 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
     """Measure who reaches whom among the VMs that run, and why not."""
     with running(command.CHECK, ctx, json=json) as worker:
         _refuse(pairs, watch=watch, tap=tap, json=json)
+        paths = plan_paths(file, plan)
         if watch:
             argv = ["--pairs", pairs, "--lock-timeout", str(lock_timeout)]
             argv += ["--timeout", str(timeout)] if timeout else []
             argv += [word for one in sets or () for word in ("--set", one)]
-            argv += ["--file", str(file or plan or PLAN_FILE)]
+            argv += file_words(rereadable(paths))
             argv += ["--connection", connection] if connection else []
             argv += [w for o, p in (("--junit", junit), ("--html", html)) if p for w in (o, str(p))]
-            _watch(argv, every, plan_target(file or plan, sets, connection=connection))
+            _watch(argv, every, plan_target(paths, sets, connection=connection))
         from provisioner.commands import up
 
-        target = plan_target(file or plan, sets, connection=connection)
+        target = plan_target(paths, sets, connection=connection)
         run = CommandRun(command.CHECK, worker, timeout or 0, lock_timeout)
         report = reported(up.check, target, replace(run, pairs=pairs, idle=output.warm_up))
         write(report, target, junit, html)

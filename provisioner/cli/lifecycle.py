@@ -25,14 +25,16 @@ from provisioner.cli.options import (
     Yes,
 )
 from provisioner.cli.run import (
-    PLAN_FILE,
     agreement,
     confirm,
+    file_words,
     name_target,
     optional_value,
+    plan_paths,
     plan_target,
     read,
     reported,
+    rereadable,
     running,
 )
 from provisioner.commands import command
@@ -42,7 +44,7 @@ from provisioner.plan.choices import Mode
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from provisioner.commands.target import NameTarget, PlanTarget
     from provisioner.report.report import Report
@@ -104,14 +106,18 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
             from provisioner.plan.load.oneshot import plan_text
 
             text = plan_text(uplink, mode, image, count, subnet)
+        paths = () if text else plan_paths(file, plan)
         if print_plan:
-            typer.echo(text or read(file or plan), nl=False)
+            from provisioner.plan.load.loader import printed
+
+            written = [("the command line", text)] if text else read(paths)
+            typer.echo(printed(written, sets or ()), nl=False)
             return
         from provisioner.commands.up import up
         from provisioner.inventory import times
 
         target = plan_target(
-            *(file or plan, sets),
+            *(paths, sets),
             text=text,
             connection=connection,
             allow_file=allow_file,
@@ -160,7 +166,7 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.lifecycle.down import down
 
         plan, vms = _split(words or ())
-        target = by_name_or_file(name, file or plan, sets, connection)
+        target = by_name_or_file(name, () if name else plan_paths(file, plan), sets, connection)
         doomed = _doomed(target.name, vms, yes=yes) if disks else frozenset()
         run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
         run = replace(run, doomed=doomed, grace_s=0 if now else grace, only=vms or None)
@@ -191,9 +197,10 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
 ) -> None:
     """Show what is there, and what `up` would do."""
     with running(command.STATUS, ctx, json=json) as worker:
-        target = by_name_or_file(name, file or plan, sets, connection, allow_file)
+        paths = () if name else plan_paths(file, plan)
+        words = ["--name", name] if name else file_words(rereadable(paths) if watch else paths)
+        target = by_name_or_file(name, paths, sets, connection, allow_file)
         if watch:
-            words = ["--name", name] if name else ["--file", str(file or plan or PLAN_FILE)]
             words += [word for one in sets or () for word in ("--set", one)]
             words += [word for one in allow_file or () for word in ("--allow-file", str(one))]
             words += ["--connection", connection] if connection else []
@@ -222,7 +229,8 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.PLAN, ctx, json=json) as worker:
         from provisioner.commands.up import plan as planned
 
-        target = plan_target(file or plan, sets, connection=connection, allow_file=allow_file)
+        paths = plan_paths(file, plan)
+        target = plan_target(paths, sets, connection=connection, allow_file=allow_file)
         run = CommandRun(command.PLAN, worker, lock_timeout_s=lock_timeout)
         end(reported(planned, target, run), json=json, steps=True, exit_code=exit_code)
 
@@ -237,7 +245,7 @@ def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowF
 
 def _split(words: "Iterable[str]") -> tuple[Path | None, frozenset[str]]:
     """Return the plan and the VMs among the words of `down`. Raises VmnetError for two plans."""
-    plans = [word for word in words if "." in word or "/" in word]
+    plans = [word for word in words if "." in word or "/" in word or word == "-"]
     if len(plans) > 1:
         raise bad_input(
             f"{plans[0]} and {plans[1]} are two plans", "take one down after the other: vmnet down"
@@ -285,15 +293,15 @@ def _watch(
 
 def by_name_or_file(
     name: str | None,
-    path: Path | None,
+    paths: "Sequence[Path] | None",
     sets: list[str] | None,
     connection: str | None,
     allow_file: list[Path] | None = None,
 ) -> "PlanTarget | NameTarget":
-    """Return the plan by its name where one is given, else loaded from its file."""
+    """Return the plan by its name where one is given, else loaded from its files."""
     if name:
         return name_target(name, connection)
-    return plan_target(path, sets, connection=connection, allow_file=allow_file)
+    return plan_target(paths, sets, connection=connection, allow_file=allow_file)
 
 
 def end(

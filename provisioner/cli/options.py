@@ -1,12 +1,25 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-Plan = Annotated[Path | None, typer.Argument(help="The plan.", show_default="vmnet.yaml")]
-File = Annotated[Path | None, typer.Option("--file", "-f", help="The plan.")]
+FILE_VARIABLE: Final = "VMNET_FILE"
+
+Plan = Annotated[
+    Path | None,
+    typer.Argument(help="The plan; - is standard input.", show_default="vmnet.yaml or vmnet.yml"),
+]
+File = Annotated[
+    list[Path] | None,
+    typer.Option(
+        *("--file", "-f", "--plan", "-p"),
+        metavar="PLAN",
+        envvar=FILE_VARIABLE,
+        help="The plan; - is standard input. Repeatable: later ones change earlier ones.",
+    ),
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a value: networks.lan.mode=vepa. Repeatable."),

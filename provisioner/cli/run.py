@@ -4,7 +4,7 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import typer
 
 from provisioner.cli import output
+from provisioner.cli.options import FILE_VARIABLE
 from provisioner.errors import Complaints, Exit, VmnetError, bad_input
 from provisioner.host.system import processes
 from provisioner.signals import Interrupt, handled
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _D = TypeVar("_D")
 
-PLAN_FILE: Final = Path("vmnet.yaml")
-"""The plan when none is named."""
+_INPUT: Final = Path("-")
 
 _GOES_ON = (
     "interrupted: what was begun is finished; vmnet up goes on from here, vmnet down takes it away"
@@ -84,8 +84,45 @@ def reported(
         return command(target, replace(run, tell=tell, count=count))
 
 
+def plan_paths(file: Sequence[Path] | None, plan: Path | None = None) -> tuple[Path, ...]:
+    """Return the plans that a command line names, as `--file` and as a word of their own.
+
+    Without any that is vmnet.yaml or vmnet.yml. Raises VmnetError where it is not plain which:
+    only of files that the environment names (typer does not tell) a word of its own is taken first.
+    """
+    from provisioner.host.system import plan_files
+
+    implied = os.environ.get(FILE_VARIABLE, "").split(os.pathsep)
+    if plan and file == [Path(name) for name in implied]:
+        file = None
+    if file and plan:
+        raise bad_input(
+            f"{plan} and --file {file[0]} both name the plan",
+            "leave one out, or merge them: name each with --file, what changes the others last",
+        )
+    paths = (plan,) if plan else tuple(file or ())
+    if paths.count(_INPUT) > 1:
+        raise bad_input("standard input is named twice", "name it once: it can be read once")
+    return paths or (plan_files.usual(),)
+
+
+def rereadable(paths: Sequence[Path]) -> Sequence[Path]:
+    """Return the plans again. Raises VmnetError if one of them can be read once only."""
+    if _INPUT in paths:
+        raise bad_input(
+            "the plan is read again and again here, and standard input can be read once",
+            "store the plan in a file, and name that",
+        )
+    return paths
+
+
+def file_words(paths: Iterable[Path]) -> list[str]:
+    """Return the words that name these plans on another command line."""
+    return [word for path in paths for word in ("--file", str(path))]
+
+
 def plan_target(
-    path: Path | None,
+    paths: Sequence[Path] | None,
     sets: list[str] | None = None,
     *,
     text: str | None = None,
@@ -93,8 +130,9 @@ def plan_target(
     allow_file: list[Path] | None = None,
     folder: Path | None = None,
 ) -> "PlanTarget":
-    """Load the plan in a file, or in `text` when the command line stands for one.
+    """Load the plan in files that are merged, or in `text` when the command line stands for one.
 
+    The first file names the folder that the plan's relative paths begin at.
     `connection` and `allow_file` are what a plan cannot allow itself: another libvirt, and files
     from outside its folder, which is `folder` where the plan was stored elsewhere. Raises
     Complaints, all at once, or VmnetError when there is no file.
@@ -103,17 +141,18 @@ def plan_target(
     from provisioner.plan.load import loader
 
     uri = _uri(connection)
-    path = path or PLAN_FILE
-    written = text or read(path)
-    loaded = loader.load(written, "the command line" if text else str(path), sets or ())
+    files = () if text else plan_paths(paths)
+    written = [("the command line", text)] if text else read(files)
+    loaded = loader.load_merged(written, sets or ())
+    first = None if text or files[0] == _INPUT else files[0]
     return PlanTarget(
         loaded.plan.name,
         loaded.plan,
         loaded.places,
-        folder=(folder or (Path.cwd() if text else path.parent)).absolute(),
-        file="" if text else str(path.absolute()),
+        folder=(folder or (first.parent if first else Path.cwd())).absolute(),
+        file=str(first.absolute()) if first else "",
         uri=uri,
-        digest=hashlib.sha256(written.encode()).hexdigest(),
+        digest=hashlib.sha256("".join(text for _, text in written).encode()).hexdigest(),
         changed=tuple(one.partition("=")[0] for one in sets or ()),
         allowed=tuple(one.resolve() for one in allow_file or ()),
     )
@@ -148,11 +187,16 @@ def _uri(connection: str | None) -> str:
     return optional_value("--connection", scalars.uri, connection or "", "")
 
 
-def read(path: Path | None) -> str:
-    """Return a plan's text."""
+def read(paths: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return the name and the text of each file of a plan. Raises VmnetError as plan_files does."""
     from provisioner.host.system import plan_files
 
-    return plan_files.read(path or PLAN_FILE)
+    return [
+        (plan_files.INPUT, plan_files.read_input())
+        if path == _INPUT
+        else (str(path), plan_files.read(path))
+        for path in paths
+    ]
 
 
 def _actionable(error: VmnetError | OSError) -> VmnetError:

@@ -23,6 +23,7 @@ from provisioner.commands import command
 from provisioner.commands.target import CommandRun, SnapshotWish
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from provisioner.commands.target import NameTarget, PlanTarget
@@ -139,8 +140,11 @@ def rm(  # noqa: PLR0913  (every one a word of the command line)
 
 
 def _target(
-    name: str | None, path: "Path | None", sets: list[str] | None, connection: str | None = None
+    name: str | None,
+    paths: "Sequence[Path] | None",
+    sets: list[str] | None,
+    connection: str | None = None,
 ) -> "NameTarget | PlanTarget":
     if name:
         return name_target(name, connection)
-    return plan_target(path, sets, connection=connection)
+    return plan_target(paths, sets, connection=connection)

@@ -9,7 +9,7 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.options import Connection, File, GuestTimeout, Vm
-from provisioner.cli.run import plan_target, running, status_of
+from provisioner.cli.run import file_words, plan_paths, plan_target, rereadable, running, status_of
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 
@@ -63,8 +63,9 @@ def console(
         from provisioner.commands.access.console import console
         from provisioner.guest import console as guest_console
 
-        key, target = guest_console.escape_byte(escape), plan_target(file, connection=connection)
-        argv = ["-f", str(file)] if file else []
+        paths = plan_paths(file)
+        argv = file_words(rereadable(paths) if resize else paths)
+        key, target = guest_console.escape_byte(escape), plan_target(paths, connection=connection)
         argv += ["--connection", connection] if connection else []
         if sys.stdin.isatty():
             output.line(f"the console; {escape} leaves it" if key else "the console")

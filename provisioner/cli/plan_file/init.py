@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.run import PLAN_FILE, running
+from provisioner.cli.run import running
 from provisioner.errors import bad_input
 from provisioner.text import one_line
 
@@ -32,7 +32,7 @@ def init(
         if listed:
             _list()
         else:
-            _write(example, file or PLAN_FILE)
+            _write(example, file)
 
 
 def _list() -> None:
@@ -42,7 +42,7 @@ def _list() -> None:
     output.print_rows([("example", "what it is"), *rows], _WIDE)
 
 
-def _write(name: str, path: Path) -> None:
+def _write(name: str, file: Path | None) -> None:
     from provisioner.host.system import plan_files
     from provisioner.plan.scalars import meant, quoted
     from provisioner.template_files import examples
@@ -52,6 +52,7 @@ def _write(name: str, path: Path) -> None:
         raise bad_input(
             f"there is no example {quoted(name)}", f"{meant(name, known)}see: vmnet init --list"
         )
+    path = file or plan_files.usual()
     # Its first line names the schema in the folder of the examples.
     plan_files.create(path, known[name].partition("\n")[2])
     output.typed(f"{one_line(str(path))}: the example {name}")

@@ -7,7 +7,7 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.options import Json
-from provisioner.cli.run import PLAN_FILE, read, running
+from provisioner.cli.run import plan_paths, read, running
 from provisioner.errors import Complaints, Exit, VmnetError, collected
 from provisioner.text import one_line
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def validate(
     plans: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PLAN]...", help="The plans.", show_default="vmnet.yaml"),
+        typer.Argument(
+            metavar="[PLAN]...", help="The plans.", show_default="vmnet.yaml or vmnet.yml"
+        ),
     ] = None,
     *,
     file: Annotated[
@@ -32,7 +34,7 @@ def validate(
     """
     with running("validate", json=json):
         errors: list[VmnetError] = []
-        paths = [*(file or ()), *(plans or ())] or [PLAN_FILE]
+        paths = [*(file or ()), *(plans or ())] or plan_paths(None)
         valid: list[tuple[Path, Plan]] = []
         for path in paths:
             with collected(errors):
@@ -50,7 +52,7 @@ def validate(
 def _loaded(path: Path) -> "Plan":
     from provisioner.plan.load import loader
 
-    return loader.load(read(path), str(path)).plan
+    return loader.load_merged(read([path])).plan
 
 
 def _counted(plan: "Plan") -> str:

@@ -6,7 +6,7 @@ take apart and put together is none of its business. Console logs are kept short
 
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -53,15 +53,15 @@ class WatchPace:
         return WatchPace(min(2 * self.pause_s, _MOST_S) if soon else _LEAST_S, now)
 
 
-def watch(load: Callable[[], "PlanTarget"], path: Path) -> Iterator[str]:
+def watch(load: Callable[[], "PlanTarget"], files: Sequence[Path]) -> Iterator[str]:
     """Put back the guards, NAT and isolations of a plan that go; yield a line about each.
 
-    `load` reads the plan, again whenever its file at `path` has changed. It goes on until an
+    `load` reads the plan, again whenever one of its files has changed. It goes on until an
     interrupt. Raises VmnetError when rights are missing, or the plan cannot be used at first.
     """
     privileges.require_for_devices()
     privileges.require_own_folders(paths.run())
-    target, seen, pace = load(), _signature(path), WatchPace()
+    target, seen, pace = load(), _signatures(files), WatchPace()
     with RuleEvents() as events:
         poll = select.poll()
         poll.register(events.fileno(), select.POLLIN)
@@ -70,7 +70,8 @@ def watch(load: Callable[[], "PlanTarget"], path: Path) -> Iterator[str]:
             told: list[str] = []
             errors: list[VmnetError] = []
             with collected(errors):
-                if (now := _signature(path)) and now != seen:
+                now = _signatures(files)
+                if () not in now and now != seen:
                     seen = now
                     target = load()
             with collected(errors):
@@ -137,6 +138,10 @@ def _gone(target: "PlanTarget") -> list[tuple[str, Verb, Guard | Nat]]:
         for step in kept.missing(want, have, about)
         if isinstance(step.resource, Guard | Nat)
     ]
+
+
+def _signatures(files: Sequence[Path]) -> list[tuple[int, ...]]:
+    return [_signature(path) for path in files]
 
 
 def _signature(path: Path) -> tuple[int, ...]:

@@ -3,15 +3,32 @@
 import os
 import shlex
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, Where, bad_input
 from provisioner.text import one_line, place_of
 
+INPUT: Final = "<stdin>"
+"""What complaints call a plan that was read from standard input."""
+
+_USUAL: Final = (Path("vmnet.yaml"), Path("vmnet.yml"))
 _MAX_BYTES = 5 << 20
+
+
+def usual() -> Path:
+    """Return the plan of the working folder, there or not. Raises VmnetError when there are two."""
+    there = [path for path in _USUAL if os.path.lexists(path)]
+    if len(there) > 1:
+        raise bad_input(
+            f"there are a {there[0]} and a {there[1]}, and only one can be meant",
+            "remove one of them, or name the one that is meant with --file",
+        )
+    return there[0] if there else _USUAL[0]
 
 
 def read(path: Path) -> str:
@@ -28,24 +45,51 @@ def read(path: Path) -> str:
             data = Path(f"/proc/self/fd/{file}").read_bytes()
         finally:
             os.close(file)
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError as error:
         raise bad_input(
             f"there is no plan {path}",
             "write one (begin with an example: vmnet init --list), name another file, "
             "or go without: vmnet up --uplink NIC",
         ) from error
-    except UnicodeDecodeError as error:
-        raise VmnetError(
-            f"the byte 0x{error.object[error.start]:02x} is not UTF-8 text",
-            where=Where(str(path), *place_of(error)),
-            fix="save the plan as UTF-8",
-            status=Exit.BAD_INPUT,
-        ) from error
     except OSError as error:
         raise bad_input(
             f"cannot read {path}: {error.strerror}", "fix its permissions or its path"
         ) from error
+    return _decoded(str(path), data)
+
+
+def read_input() -> str:
+    """Return the text of a plan on standard input.
+
+    Raises VmnetError when there is none, or it is larger than 5 MiB or not UTF-8.
+    """
+    if sys.stdin is None:
+        raise bad_input("standard input is closed: there is no plan on it", "name a file instead")
+    try:
+        data = sys.stdin.buffer.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise bad_input(
+            f"cannot read standard input: {error.strerror}", "pipe a plan to it"
+        ) from error
+    if len(data) > _MAX_BYTES:
+        raise _too_large("what stands on standard input")
+    return _decoded(INPUT, data)
+
+
+def _decoded(name: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise VmnetError(
+            f"the byte 0x{error.object[error.start]:02x} is not UTF-8 text",
+            where=Where(name, *place_of(error)),
+            fix="save the plan as UTF-8",
+            status=Exit.BAD_INPUT,
+        ) from error
+
+
+def _too_large(what: str) -> VmnetError:
+    return bad_input(f"{what} is larger than 5 MiB", "a plan is a page of text: is it this one?")
 
 
 def create(path: Path, text: str) -> None:
@@ -69,7 +113,7 @@ def _judge_plan(path: Path, file: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise bad_input(f"{path} is not a regular file", "give the path of a plan: vmnet up FILE")
     if found.st_size > _MAX_BYTES:
-        raise bad_input(f"{path} is larger than 5 MiB", "a plan is a page of text: is it this one?")
+        raise _too_large(str(path))
     real = Path(f"/proc/self/fd/{file}").readlink()
     if path.is_symlink() and not real.is_relative_to(path.parent.resolve()):
         raise bad_input(

@@ -28,23 +28,70 @@ def load(text: str, file: str, overrides: Sequence[str] = ()) -> Loaded:
 
     Raises Complaints with everything that is wrong, status BAD_INPUT; `file` is named in them.
     """
+    return load_merged([(file, text)], overrides)
+
+
+def load_merged(texts: Sequence[tuple[str, str]], overrides: Sequence[str] = ()) -> Loaded:
+    """Parse a plan that is in several files, each given by its name and its text.
+
+    A later one changes what the earlier ones say. Raises Complaints as `load` does.
+    """
     from provisioner.plan.load.expand import shape
     from provisioner.plan.load.positions import Places
     from provisioner.plan.load.validate import judge
 
-    root, complaints = _tree(text, file, overrides)
+    files = [file for file, _ in texts]
+    root, complaints = _tree(texts, overrides)
     placed = {error.where for error in complaints}
     shaped = shape(root)
     places = Places(root, shaped.entries)
     plan, judged = judge(shaped, places)
     found = [error for error in (*shaped.complaints, *judged) if error.where not in placed]
     if complaints or found or plan is None:
-        raise Complaints(_in_order((*complaints, *found), file))
+        raise Complaints(_in_order((*complaints, *found), files))
     return Loaded(plan, places)
 
 
-def _tree(text: str, file: str, overrides: Sequence[str]) -> tuple[Mapping, list[VmnetError]]:
+def printed(texts: Sequence[tuple[str, str]], overrides: Sequence[str] = ()) -> str:
+    """Return a plan as one text: the file as it is where it is one and nothing changes it.
+
+    Only what cannot be merged is judged. Raises Complaints about that.
+    """
+    if len(texts) == 1 and not overrides:
+        return texts[0][1]
+    import yaml
+
+    from provisioner.plan.load.expand import plain
+
+    root, complaints = _tree(texts, overrides)
+    if complaints:
+        raise Complaints(_in_order(complaints, [file for file, _ in texts]))
+    text: str = yaml.safe_dump(plain(root), sort_keys=False, allow_unicode=True, width=1000)
+    return text
+
+
+def _tree(
+    texts: Sequence[tuple[str, str]], overrides: Sequence[str]
+) -> tuple[Mapping, list[VmnetError]]:
+    from provisioner.plan.load import merge
     from provisioner.plan.load import overrides as changes
+
+    roots: list[Mapping] = []
+    complaints: list[VmnetError] = []
+    for file, text in texts:
+        root, found = _root(text, file)
+        roots += [root] if root else []
+        complaints += found
+    if len(roots) < len(texts):
+        raise Complaints(_in_order(complaints, [file for file, _ in texts]))
+    for later in roots[1:]:
+        merge.into(roots[0], later)
+    for override in overrides:
+        complaints += changes.apply(roots[0], override)
+    return roots[0], complaints
+
+
+def _root(text: str, file: str) -> tuple[Mapping | None, list[VmnetError]]:
     from provisioner.plan.load.yaml_tree import Mapping, read
     from provisioner.source_text import Source, complaint
 
@@ -56,22 +103,19 @@ def _tree(text: str, file: str, overrides: Sequence[str]) -> tuple[Mapping, list
     elif root is not None and not isinstance(root, Mapping):
         fix = "write keys and values: name: lab, networks: ..., vms: ..."
         complaints.append(complaint(root.where, "the plan is not made of keys and values", fix))
-    if not isinstance(root, Mapping):
-        raise Complaints(_in_order(complaints, file))
-    for override in overrides:
-        complaints += changes.apply(root, override)
-    return root, complaints
+    return root if isinstance(root, Mapping) else None, complaints
 
 
-def _in_order(errors: Iterable[VmnetError], file: str) -> list[VmnetError]:
-    """Return each complaint once, in the order of the file, then those about overrides."""
+def _in_order(errors: Iterable[VmnetError], files: Sequence[str]) -> list[VmnetError]:
+    """Return each complaint once, in the order of the files, then those about overrides."""
     once: dict[tuple[Where | None, str], VmnetError] = {}
     for error in errors:
         once.setdefault((error.where, error.what), error)
     nowhere = Where("", 0, 0)
+    ranks = {file: rank for rank, file in enumerate(files)}
 
-    def place(error: VmnetError) -> tuple[bool, str, int, int]:
+    def place(error: VmnetError) -> tuple[int, str, int, int]:
         where = error.where or nowhere
-        return where.file != file, where.file, where.line, where.column
+        return ranks.get(where.file, len(ranks)), where.file, where.line, where.column
 
     return sorted(once.values(), key=place)
