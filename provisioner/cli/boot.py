@@ -16,7 +16,7 @@ from provisioner.cli.run import (
     running,
 )
 from provisioner.commands.command import WATCH
-from provisioner.errors import Exit, bad_input
+from provisioner.errors import Exit, bad_input, refuse
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provisioner.commands.boot.install import BootPlan
+    from provisioner.commands.target import PlanTarget
 
 app = typer.Typer(
     no_args_is_help=True, help="Plans that are brought up, and guests ended well, by systemd."
@@ -58,6 +59,7 @@ def install(  # noqa: PLR0913  (every one a word of the command line)
             return
         path = _one_file(plan_paths(file, plan))
         target = plan_target([path], sets, connection=connection, allow_file=allow_file)
+        _refuse_variables(target)
         changes = [word for one in sets or () for word in ("--set", one)]
         options = [*changes]
         options += [word for one in target.allowed for word in ("--allow-file", str(one))]
@@ -153,6 +155,19 @@ def _one_file(paths: "Sequence[Path]") -> "Path":
             "write it into one, and install that: vmnet up --print-plan",
         )
     return paths[0]
+
+
+def _refuse_variables(target: "PlanTarget") -> None:
+    """Raise Complaints about variables that have a value now and have none at boot."""
+    refuse(
+        [
+            bad_input(
+                f"the variable {name} is set now, and is not set when the host boots",
+                "write its value out",
+            ).at(where)
+            for name, where in target.variables.items()
+        ]
+    )
 
 
 def _refuse_plan(given: object) -> None:

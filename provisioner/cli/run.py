@@ -143,7 +143,7 @@ def plan_target(
     uri = _uri(connection)
     files = () if text else plan_paths(paths)
     written = [("the command line", text)] if text else read(files)
-    loaded = loader.load_merged(written, sets or ())
+    loaded = loader.load_merged(written, sets or (), os.environ)
     first = None if text or files[0] == _INPUT else files[0]
     return PlanTarget(
         loaded.plan.name,
@@ -155,6 +155,7 @@ def plan_target(
         digest=hashlib.sha256("".join(text for _, text in written).encode()).hexdigest(),
         changed=tuple(one.partition("=")[0] for one in sets or ()),
         allowed=tuple(one.resolve() for one in allow_file or ()),
+        variables=loaded.variables,
     )
 
 

@@ -1,6 +1,7 @@
 """What a command is about, and what it works with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from provisioner.dataclass import dataclass
 from provisioner.host.system.plan_files import Fence
 
 if TYPE_CHECKING:
+    from provisioner.errors import Where
     from provisioner.host.system.worker import Worker
     from provisioner.plan.load.positions import Places
     from provisioner.plan.model import Plan
@@ -78,6 +80,7 @@ class PlanTarget:
     digest: str = ""  # SHA-256 of its text, in UTF-8
     changed: tuple[str, ...] = ()  # the keys that --set has changed
     allowed: tuple[Path, ...] = ()  # outside that folder, by the operator: files, or whole folders
+    variables: "Mapping[str, Where]" = field(default_factory=dict)  # set in the environment
 
     @property
     def connection(self) -> str:

@@ -9,6 +9,7 @@ from provisioner.errors import Complaints
 from provisioner.inventory.adopted import AdoptedDisk, AdoptedNic, AdoptedVm
 from provisioner.plan.choices import Mode
 from provisioner.plan.load import loader
+from provisioner.plan.load.variables import literal
 from provisioner.text import one_line
 
 _LONGEST_VM: Final = 40
@@ -182,4 +183,4 @@ def _comment(text: str, indent: int = 0) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(literal(text), ensure_ascii=False)

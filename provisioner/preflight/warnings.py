@@ -30,8 +30,8 @@ def warnings(plan: "Plan", facts: Facts) -> list[str]:
     for vm in plan.vms:
         if vm.password:
             found.append(
-                f"{vm.name}: its password stands in the plan in the clear, for whoever reads the "
-                "plan: password_hash would do (openssl passwd -6), or ssh_keys alone"
+                f"{vm.name}: its password is given in the clear, for whoever reads the plan or "
+                "its variable: password_hash would do (openssl passwd -6), or ssh_keys alone"
             )
         for number, nic in enumerate(vm.nics):
             found += (f"{vm.name}, NIC {number}: {w}" for w in _nic(vm, nic, plan, facts))

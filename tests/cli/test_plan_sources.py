@@ -250,3 +250,35 @@ def test_a_plan_that_comes_up_at_boot_is_one_file(words: str, folder: Path) -> N
 def test_a_plan_on_standard_input_is_told_from_vms(folder: Path) -> None:
     broken = vmnet("down", "-", "a", cwd=folder, typed="name: Lab\n")
     assert (broken.status, broken.what) == (2, "<stdin>:1:1: the plan has no networks")
+
+
+# --- variables ------------------------------------------------------------------------------------
+
+
+def test_variables_come_from_the_environment_of_the_command(folder: Path) -> None:
+    (folder / "var.yaml").write_text("networks: {lan: {mode: '${MODE:-vepa}'}}\n")
+    words = (*QUESTION, "-f", "lab.yaml", "-f", "var.yaml")
+    assert vmnet(*words, cwd=folder).verdict.startswith(CUT_OFF)
+    assert vmnet(*words, cwd=folder, MODE="bridge").verdict == REACHES
+    broken = vmnet(*words, cwd=folder, MODE="bridg\nx")
+    assert broken.what == 'var.yaml:1:24: "bridg\\nx" is not a macvtap mode'
+
+
+def test_a_plan_is_printed_with_its_variables_as_they_are(folder: Path) -> None:
+    (folder / "var.yaml").write_text("vms: {a: {password: '${DB_PASSWORD}'}}\n")
+    words = ("up", "--print-plan", "-f", "lab.yaml", "-f", "var.yaml")
+    printed = vmnet(*words, cwd=folder, DB_PASSWORD="hunter2").out  # noqa: S106
+    assert "password: ${DB_PASSWORD}" in printed
+
+
+def test_a_variable_that_is_set_now_is_not_set_at_boot(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "vmnet.yaml").write_text(PLAN.replace("a: {", "a: {cpus: '${N:-1}', "))
+    refused = vmnet("boot", "install", cwd=folder, N="2")
+    assert (refused.status, refused.what) == (
+        2,
+        "vmnet.yaml:3:17: the variable N is set now, and is not set when the host boots",
+    )
+    monkeypatch.delenv("N", raising=False)
+    assert run.plan_target([folder / "vmnet.yaml"]).variables == {}  # its default holds at boot too

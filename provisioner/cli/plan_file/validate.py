@@ -1,5 +1,6 @@
 """vmnet validate: judges plan files by themselves, for editors, hooks and CI."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +53,7 @@ def validate(
 def _loaded(path: Path) -> "Plan":
     from provisioner.plan.load import loader
 
-    return loader.load_merged(read([path])).plan
+    return loader.load_merged(read([path]), environment=os.environ).plan
 
 
 def _counted(plan: "Plan") -> str:

@@ -9,6 +9,7 @@ from provisioner.errors import Complaints, VmnetError, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping as Map
 
     from provisioner.plan.load.positions import Places
     from provisioner.plan.load.yaml_tree import Mapping
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A plan, and where its values stand in the file."""
+    """A plan, where its values stand in the file, and what it has of the environment."""
 
     plan: Plan
     places: Places
+    variables: Map[str, Where]  # that the environment has a value for, and where they stand
 
 
 def load(text: str, file: str, overrides: Sequence[str] = ()) -> Loaded:
@@ -31,17 +33,25 @@ def load(text: str, file: str, overrides: Sequence[str] = ()) -> Loaded:
     return load_merged([(file, text)], overrides)
 
 
-def load_merged(texts: Sequence[tuple[str, str]], overrides: Sequence[str] = ()) -> Loaded:
+def load_merged(
+    texts: Sequence[tuple[str, str]],
+    overrides: Sequence[str] = (),
+    environment: Map[str, str] | None = None,
+) -> Loaded:
     """Parse a plan that is in several files, each given by its name and its text.
 
-    A later one changes what the earlier ones say. Raises Complaints as `load` does.
+    A later one changes what the earlier ones say; then variables are filled in from `environment`.
+    Raises Complaints as `load` does.
     """
+    from provisioner.plan.load import variables
     from provisioner.plan.load.expand import shape
     from provisioner.plan.load.positions import Places
     from provisioner.plan.load.validate import judge
 
     files = [file for file, _ in texts]
     root, complaints = _tree(texts, overrides)
+    used, bad = variables.fill(root, environment or {})
+    complaints += bad
     placed = {error.where for error in complaints}
     shaped = shape(root)
     places = Places(root, shaped.entries)
@@ -49,13 +59,13 @@ def load_merged(texts: Sequence[tuple[str, str]], overrides: Sequence[str] = ())
     found = [error for error in (*shaped.complaints, *judged) if error.where not in placed]
     if complaints or found or plan is None:
         raise Complaints(_in_order((*complaints, *found), files))
-    return Loaded(plan, places)
+    return Loaded(plan, places, used)
 
 
 def printed(texts: Sequence[tuple[str, str]], overrides: Sequence[str] = ()) -> str:
     """Return a plan as one text: the file as it is where it is one and nothing changes it.
 
-    Only what cannot be merged is judged. Raises Complaints about that.
+    Variables stay variables. Only what cannot be merged is judged. Raises Complaints about that.
     """
     if len(texts) == 1 and not overrides:
         return texts[0][1]

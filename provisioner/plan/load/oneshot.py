@@ -3,6 +3,7 @@
 import json
 
 from provisioner import naming
+from provisioner.plan.load.variables import literal
 
 
 def plan_text(uplink: str, mode: str, image: str, count: int, subnet: str) -> str:
@@ -11,11 +12,15 @@ def plan_text(uplink: str, mode: str, image: str, count: int, subnet: str) -> st
     `subnet` is one to derive addresses from, or "dhcp". Values are written as JSON strings, which
     are YAML: what they hold is checked when it is loaded.
     """
-    addresses = "addressing: dhcp" if subnet == "dhcp" else f"subnet: {json.dumps(subnet)}"
+    addresses = "addressing: dhcp" if subnet == "dhcp" else f"subnet: {_quoted(subnet)}"
     return f"""\
 name: on-{naming.digest(uplink, size=3)}
 networks:
-  lan: {{uplink: {json.dumps(uplink)}, mode: {json.dumps(mode)}, {addresses}}}
+  lan: {{uplink: {_quoted(uplink)}, mode: {_quoted(mode)}, {addresses}}}
 vms:
-  vm: {{count: {count}, image: {json.dumps(image)}, keep: false, nics: [lan]}}
+  vm: {{count: {count}, image: {_quoted(image)}, keep: false, nics: [lan]}}
 """
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(literal(text), ensure_ascii=False)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _DEEPEST = 12
 _MOST_NODES = 200_000
 _MOST_COMPLAINTS = 20
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
 @dataclass(slots=True)
@@ -33,6 +33,7 @@ class Scalar:
 
     where: Where
     text: str
+    is_plain: bool = True  # without quotes
 
 
 @dataclass(slots=True)
@@ -149,7 +150,8 @@ class _Reader:
                     event, f"the text holds the character {one_line(character)}", "take it out"
                 )
                 break
-        return Scalar(self._where(event), "" if not event.style and text in _NULLS else text)
+        is_plain = not event.style
+        return Scalar(self._where(event), "" if is_plain and text in NULLS else text, is_plain)
 
     def _sequence(self, event: Event, depth: int) -> Sequence:
         sequence = Sequence(self._where(event))
@@ -187,9 +189,9 @@ class _Reader:
         if len(self.complaints) >= _MOST_COMPLAINTS:
             raise _EnoughError
 
-    def _raw(self, where: Where) -> str:
-        """Return what stands in the source from a place on, secrets too."""
-        line, column = where.line - 1, where.column - 1 - self.source.shift
+    def _raw(self, where: Where, more: int = 0) -> str:
+        """Return what stands in the source from a place on, or `more` columns on; secrets too."""
+        line, column = where.line - 1, max(0, where.column - 1 - self.source.shift + more)
         return self.source.lines[line][column:] if line < len(self.source.lines) else ""
 
     def _syntax(self, error: YAMLError) -> VmnetError:
@@ -201,6 +203,12 @@ class _Reader:
         rest = self._raw(where)
         if rest.startswith("\t"):
             return complaint(where, "a tab stands where YAML wants spaces", "indent with spaces")
+        if rest.startswith("{") and self._raw(where, -1).startswith("$"):
+            return complaint(
+                where,
+                "within { } and [ ] the braces of a variable are taken for the YAML's own",
+                'put it in quotes: "${NAME}"',
+            )
         problem = getattr(error, "problem", None) or "it cannot be read"
         if "cannot start any token" in problem:
             first = quoted(rest[:1])

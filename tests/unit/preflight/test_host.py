@@ -227,8 +227,8 @@ def test_a_password_in_the_clear_is_warned_of_and_not_repeated() -> None:
     about = loaded(vm="image: debian-12, password: secret words")
     (warning,) = warnings(about.plan, READY)
     assert warning == (
-        "web: its password stands in the plan in the clear, for whoever reads the plan: "
-        "password_hash would do (openssl passwd -6), or ssh_keys alone"
+        "web: its password is given in the clear, for whoever reads the plan or "
+        "its variable: password_hash would do (openssl passwd -6), or ssh_keys alone"
     )
 
 
