@@ -23,8 +23,15 @@ def main() -> None:
         if answer := answered(os.environ):
             sys.stdout.write(answer[0])
             raise SystemExit(answer[1])
-    from provisioner.commands.command import COMMANDS
+    from provisioner.commands.command import COMMANDS, unaliased
     from provisioner.host.system import umask
+
+    argv = unaliased(argv)
+    if argv and argv[0] not in COMMANDS and not argv[0].startswith("-"):
+        from provisioner.cli.help import mistyped
+
+        sys.stderr.write(mistyped.answer(argv[0]))
+        raise SystemExit(2)
 
     umask.set_own()  # before the worker is forked, which libvirt makes its folders in
     worker = None

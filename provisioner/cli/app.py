@@ -10,55 +10,78 @@ from typer.core import TyperCommand, TyperGroup
 
 from provisioner import __version__
 from provisioner.cli.completion import index
+from provisioner.cli.help.commands import HelpCommand, HelpGroup
+from provisioner.commands.command import unaliased
 
-COMMANDS: Final = {
-    "watch": "boot.watch",
-    "check": "check.check",
-    "doctor": "doctor.doctor",
-    "explain": "explain.explain",
-    "ip": "access.ip.ip",
-    "ssh": "access.ssh.ssh",
-    "cp": "access.ssh.cp",
-    "exec": "access.console.exec_",
-    "console": "access.console.console",
-    "logs": "access.console.logs",
-    "modes": "modes.modes",
-    "link": "access.link.link",
-    "capture": "access.link.capture",
-    "up": "lifecycle.up",
-    "down": "lifecycle.down",
-    "stop": "power.stop",
-    "start": "power.start",
-    "restart": "power.restart",
-    "pause": "power.pause",
-    "resume": "power.resume",
-    "status": "lifecycle.status",
-    "plan": "lifecycle.plan_",
-    "render": "lifecycle.render",
-    "ls": "inventory.ls",
-    "gc": "inventory.gc",
-    "extend": "inventory.extend",
-    "adopt": "inventory.adopt",
-    "init": "plan_file.init.init",
-    "validate": "plan_file.validate.validate",
-    "image": "image.app",
-    "net": "net.app",
-    "snapshot": "snapshot.app",
-    "boot": "boot.app",
-    "export": "access.ssh.export",
-    "schema": "plan_file.schema.app",
+PANELS: Final = {
+    "Bring up": {
+        "init": "plan_file.init.init",
+        "validate": "plan_file.validate.validate",
+        "up": "lifecycle.up",
+        "plan": "lifecycle.plan_",
+        "down": "lifecycle.down",
+        "stop": "power.stop",
+        "start": "power.start",
+        "restart": "power.restart",
+        "pause": "power.pause",
+        "resume": "power.resume",
+        "extend": "inventory.extend",
+        "snapshot": "snapshot.app",
+    },
+    "Look": {
+        "status": "lifecycle.status",
+        "ls": "inventory.ls",
+        "ip": "access.ip.ip",
+        "logs": "access.console.logs",
+        "render": "lifecycle.render",
+        "schema": "plan_file.schema.app",
+    },
+    "Get in": {
+        "ssh": "access.ssh.ssh",
+        "cp": "access.ssh.cp",
+        "exec": "access.console.exec_",
+        "console": "access.console.console",
+        "export": "access.ssh.export",
+    },
+    "Prove": {
+        "check": "check.check",
+        "explain": "explain.explain",
+        "modes": "modes.modes",
+        "link": "access.link.link",
+        "capture": "access.link.capture",
+    },
+    "Host": {
+        "doctor": "doctor.doctor",
+        "watch": "boot.watch",
+        "gc": "inventory.gc",
+        "adopt": "inventory.adopt",
+        "net": "net.app",
+        "boot": "boot.app",
+    },
+    "Images": {
+        "image": "image.app",
+    },
 }
-"""Where each command, or group of commands, is in provisioner.cli."""
+"""Where each command, or group of commands, is in provisioner.cli; by what people do with it.
+
+Groups stand last, as typer lists them.
+"""
+COMMANDS: Final = {name: place for panel in PANELS.values() for name, place in panel.items()}
+_PANEL_OF: Final = {name: title for title, panel in PANELS.items() for name in panel}
 _TAKE_ARGV: Final = ("exec", "explain")
 
 
-class _Listing(TyperGroup):
-    """All commands by name and help alone, for what names them and runs none."""
+class _Listing(HelpGroup):
+    """All commands by name, panel and help alone, for what names them and runs none."""
 
     def __init__(self, **words: Any) -> None:  # noqa: ANN401
         super().__init__(**words)
         entries = index.read()
-        self.commands = {name: TyperCommand(name, help=entries[name]["help"]) for name in COMMANDS}
+        self.commands = {name: _listed(name, entries[name]) for name in COMMANDS}
+
+
+def _listed(name: str, entry: index.Entry) -> TyperCommand:
+    return TyperCommand(name, help=entry["help"], rich_help_panel=entry["panel"])
 
 
 def _version(*, wanted: bool) -> None:
@@ -76,7 +99,7 @@ def _root(
     del version
 
 
-def built(names: Iterable[str] = COMMANDS, group: type[TyperGroup] = TyperGroup) -> typer.Typer:
+def built(names: Iterable[str] = COMMANDS, group: type[TyperGroup] = HelpGroup) -> typer.Typer:
     """Return the command line with the commands of these names."""
     app = typer.Typer(
         cls=group,
@@ -90,19 +113,27 @@ def built(names: Iterable[str] = COMMANDS, group: type[TyperGroup] = TyperGroup)
         module, _, attribute = COMMANDS[name].rpartition(".")
         found = getattr(importlib.import_module(f"provisioner.cli.{module}"), attribute)
         if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name)
+            for one in found.registered_commands:
+                one.cls = HelpCommand
+            app.add_typer(found, name=name, cls=HelpGroup, rich_help_panel=_PANEL_OF[name])
         else:
             settings = {"ignore_unknown_options": True} if name in _TAKE_ARGV else None
-            app.command(name=name, context_settings=settings)(found)
+            app.command(
+                name=name,
+                cls=HelpCommand,
+                context_settings=settings,
+                rich_help_panel=_PANEL_OF[name],
+            )(found)
     return app
 
 
 def run(argv: Sequence[str], worker: object) -> None:
     """Run a command line, with no command imported but the one that it names."""
+    argv = unaliased(argv)
     named = [word for word in argv[:2] if word != "--"][:1]
     if named and named[0] in COMMANDS:
-        built(named)(obj=worker)
+        built(named)(argv, obj=worker)
     elif "_VMNET_COMPLETE" in os.environ:  # of a shell that completion/answer.py does not know
         built()()
     else:
-        built((), _Listing)()
+        built((), _Listing)(argv)

@@ -49,7 +49,10 @@ def install(  # noqa: PLR0913  (every one a word of the command line)
     allow_file: AllowFile = None,
     json: Json = False,
 ) -> None:
-    """Bring a plan up at each boot, and end its guests well at each shutdown."""
+    """Bring a plan up at each boot, and end its guests well at each shutdown.
+
+    Example: vmnet boot install lab.yaml --now
+    """
     with running("boot install", json=json):
         from provisioner.commands.boot import install as boot
 
@@ -79,7 +82,10 @@ def remove(
     name: Name = None,
     net: Net = False,
 ) -> None:
-    """Bring a plan up at boot no more; it stays as it is now, up or down."""
+    """Bring a plan up at boot no more; it stays as it is now, up or down.
+
+    Example: vmnet boot remove --name lab
+    """
     with running("boot remove"):
         from provisioner.commands.boot import install as boot
 
@@ -94,7 +100,10 @@ def remove(
 
 @app.command()
 def status(plan: Plan = None, *, json: Json = False) -> None:
-    """Show which plans are brought up at boot, and whether their files have changed since."""
+    """Show which plans are brought up at boot, and whether their files have changed since.
+
+    Example: vmnet boot status
+    """
     with running("boot status", json=json):
         from provisioner.commands.boot import install as boot
 
@@ -120,7 +129,10 @@ def devices(
 
 
 def watch(plan: Plan = None, file: File = None, sets: Sets = None) -> None:
-    """Put back guards, NAT and isolation as soon as a reload of the firewall takes them away."""
+    """Put back guards, NAT and isolation as soon as a reload of the firewall takes them away.
+
+    Example: vmnet watch lab.yaml
+    """
     with running(WATCH, interrupted="no more watching"):
         from provisioner.commands.boot.watch import watch
 

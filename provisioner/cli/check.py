@@ -59,7 +59,10 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Measure who reaches whom among the VMs that run, and why not."""
+    """Measure who reaches whom among the VMs that run, and why not.
+
+    Example: vmnet check --all --junit report.xml
+    """
     with running(command.CHECK, ctx, json=json) as worker:
         _refuse(pairs, watch=watch, tap=tap, json=json)
         paths = plan_paths(file, plan)

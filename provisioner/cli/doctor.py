@@ -33,6 +33,8 @@ def doctor(
     """Look for everything that would keep plans from coming up on this host, with its fix.
 
     Nothing is changed, and nothing is sent unless --uplink is given; then it is shown before.
+
+    Example: vmnet doctor --uplink eno1
     """
     with running(command.DOCTOR, ctx, json=json) as worker:
         if uplink is None and (peer is not None or yes):

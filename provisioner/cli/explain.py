@@ -33,7 +33,10 @@ def explain(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Write a Mermaid flowchart.")] = False,
     json: Json = False,
 ) -> None:
-    """Explain how a frame gets from A to B and back: VM, VM.NIC, host, gateway, or an address."""
+    """Explain how a frame gets from A to B and back: VM, VM.NIC, host, gateway, or an address.
+
+    Example: vmnet explain web db
+    """
     with running(command.EXPLAIN, json=json):
         from provisioner.network.addressing import assign
         from provisioner.reachability import explain, explain_text

@@ -31,7 +31,10 @@ _FIRMWARE: "dict[str, FirmwareName]" = {"bios": "bios", "uefi": "uefi"}
 
 @app.command()
 def ls(*, json: Json = False) -> None:
-    """List the images there are, and those that can be had."""
+    """List the images there are, and those that can be had.
+
+    Example: vmnet image ls
+    """
     with running("image ls", json=json):
         from provisioner.commands import image
         from provisioner.image import listing
@@ -58,7 +61,10 @@ def import_(  # noqa: PLR0913  (each an option of the command line)
         bool, typer.Option("--raw", help="It is a raw disk, even if nothing in it is recognised.")
     ] = False,
 ) -> None:
-    """Take a copy of an image file into the store, hashed, checked and read-only."""
+    """Take a copy of an image file into the store, hashed, checked and read-only.
+
+    Example: vmnet image import disk.qcow2 --name web
+    """
     with running("image import", interrupted=_NOTHING_KEPT):
         from provisioner.commands import image
         from provisioner.image.digest import sha256 as parsed
@@ -85,7 +91,10 @@ def pull(
     name: Annotated[str, typer.Option(help="How plans name it.", show_default="by WHAT")] = "",
     digest: Annotated[str, typer.Option(help="Its SHA-256 or SHA-512.")] = "",
 ) -> None:
-    """Fetch an image of the catalogue, or from an https address, prove it, and keep it."""
+    """Fetch an image of the catalogue, or from an https address, prove it, and keep it.
+
+    Example: vmnet image pull debian-12
+    """
     with running("image pull", interrupted="interrupted: the next pull goes on from here"):
         from provisioner.commands import image_pull
         from provisioner.image.listing import summary
@@ -101,6 +110,8 @@ def build(name: Name = "micro", mirror: Mirrors = None) -> None:
 
     "debian" is the one of this host's own release, from the mirror of its apt; another release
     (debian-12, debian-13) comes from the mirror that is named.
+
+    Example: vmnet image build debian-12
     """
     with running("image build"):
         from provisioner.commands import image
@@ -112,9 +123,12 @@ def build(name: Name = "micro", mirror: Mirrors = None) -> None:
 
 @app.command()
 def verify(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="All without.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="All without.")] = "",
 ) -> None:
-    """Hash what is in the store anew, and report whether it is what was imported."""
+    """Hash what is in the store anew, and report whether it is what was imported.
+
+    Example: vmnet image verify
+    """
     with running("image verify"):
         from provisioner.commands import image
 
@@ -125,8 +139,11 @@ def verify(
 
 
 @app.command()
-def rm(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Images.")]) -> None:
-    """Remove images; the content goes with its last name, unless a plan's disks depend on it."""
+def rm(names: Annotated[list[str], typer.Argument(metavar="NAME", help="Images.")]) -> None:
+    """Remove images; the content goes with its last name, unless a plan's disks depend on it.
+
+    Example: vmnet image rm web
+    """
     with running("image rm"):
         from provisioner.commands import image
         from provisioner.image.listing import size
@@ -138,7 +155,10 @@ def rm(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Image
 
 @app.command()
 def prune(*, yes: Yes = False) -> None:
-    """Remove all images of the store that no plan's disks depend on."""
+    """Remove all images of the store that no plan's disks depend on.
+
+    Example: vmnet image prune
+    """
     with running("image prune"):
         from provisioner.commands import image
 

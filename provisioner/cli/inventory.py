@@ -26,13 +26,16 @@ _TO_TAKE = "to take that away: vmnet gc --yes"
 def ls(
     ctx: typer.Context,
     plans: Annotated[
-        list[str] | None, typer.Argument(metavar="[PLAN]...", help="Plans, by name; all of them.")
+        list[str] | None, typer.Argument(metavar="PLAN", help="Plans, by name; all of them.")
     ] = None,
     connection: Connection = None,
     *,
     json: Json = False,
 ) -> None:
-    """List the plans of this host: what runs of them, what they keep, until when."""
+    """List the plans of this host: what runs of them, what they keep, until when.
+
+    Example: vmnet ls
+    """
     with running(command.LS, ctx, json=json) as worker:
         from provisioner.commands.inventory.read import read
         from provisioner.inventory import listing
@@ -53,7 +56,7 @@ def ls(
 def gc(  # noqa: PLR0913  (every one a word of the command line)
     ctx: typer.Context,
     plans: Annotated[
-        list[str] | None, typer.Argument(metavar="[PLAN]...", help="Plans, by name; all of them.")
+        list[str] | None, typer.Argument(metavar="PLAN", help="Plans, by name; all of them.")
     ] = None,
     *,
     expired: Annotated[
@@ -72,7 +75,10 @@ def gc(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 5.0,
     json: Json = False,
 ) -> None:
-    """List what dead plans have left on this host; with --yes, take it away."""
+    """List what dead plans have left on this host; with --yes, take it away.
+
+    Example: vmnet gc --yes
+    """
     with running(command.GC, ctx, json=json, interrupted=_GOES_ON) as worker:
         from provisioner.commands.inventory.gc import listed
         from provisioner.inventory import garbage, times
@@ -139,7 +145,10 @@ def extend(
     connection: Connection = None,
     lock_timeout: LockTimeout = 30.0,
 ) -> None:
-    """Give a plan more time, or less, until it may be taken away."""
+    """Give a plan more time, or less, until it may be taken away.
+
+    Example: vmnet extend lab 2h
+    """
     with running(command.EXTEND, ctx) as worker:
         from provisioner.commands.inventory.extend import extend
         from provisioner.inventory import times
@@ -155,12 +164,15 @@ def adopt(
     ctx: typer.Context,
     domains: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DOMAIN]...", help="Domains; all that run and have a macvtap."),
+        typer.Argument(metavar="DOMAIN", help="Domains; all that run and have a macvtap."),
     ] = None,
     name: Annotated[str, typer.Option(help="The plan's name.")] = "adopted",
     connection: Connection = None,
 ) -> None:
-    """Print a plan for running libvirt domains with macvtap NICs; touch nothing."""
+    """Print a plan for running libvirt domains with macvtap NICs; touch nothing.
+
+    Example: vmnet adopt --name lab
+    """
     with running(command.ADOPT, ctx) as worker:
         from provisioner.commands.inventory.adopt import adopt
 

@@ -99,7 +99,10 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Bring a plan up, and measure that it holds."""
+    """Bring a plan up, and measure that it holds.
+
+    Example: vmnet up -f lab.yaml
+    """
     with running(command.UP, ctx, json=json) as worker:
         text = None
         if uplink:
@@ -143,7 +146,7 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
         list[str] | None,
         typer.Argument(
             help='The plan (a word with a "." or a "/"), and VMs if not all of it is meant.',
-            metavar="[PLAN] [VM]...",
+            metavar="PLAN|VM",
             show_default="vmnet.yaml",
         ),
     ] = None,
@@ -161,7 +164,10 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Take away everything that vmnet made for a plan, but the disks that guests have written."""
+    """Take away everything that vmnet made for a plan, but the disks that guests have written.
+
+    Example: vmnet down lab.yaml
+    """
     with running(command.DOWN, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.down import down
 
@@ -195,7 +201,10 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Show what is there, and what `up` would do."""
+    """Show what is there, and what `up` would do.
+
+    Example: vmnet status --wide
+    """
     with running(command.STATUS, ctx, json=json) as worker:
         paths = () if name else plan_paths(file, plan)
         words = ["--name", name] if name else file_words(rereadable(paths) if watch else paths)
@@ -225,7 +234,10 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Show what `up` would do; touch nothing."""
+    """Show what `up` would do; touch nothing.
+
+    Example: vmnet plan lab.yaml --set networks.lan.mode=vepa
+    """
     with running(command.PLAN, ctx, json=json) as worker:
         from provisioner.commands.up import plan as planned
 
@@ -236,7 +248,10 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
 
 
 def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowFile = None) -> None:
-    """Print the libvirt XML of a VM."""
+    """Print the libvirt XML of a VM.
+
+    Example: vmnet render web -f lab.yaml
+    """
     with running(command.RENDER):
         from provisioner.commands.status import render
 

@@ -39,6 +39,8 @@ def modes(
 
     Nothing is made in your own network namespace. With --uplink a few frames are sent through a
     NIC, after saying which, to learn whether its switch reflects and lets foreign MACs pass.
+
+    Example: vmnet modes vepa
     """
     gone = "interrupted: what was made for the measurement is gone"
     with running(command.MODES, ctx, json=json, interrupted=gone) as worker:

@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 
-Devices = Annotated[list[str], typer.Argument(metavar="DEV...", help="Devices, by name.")]
+Devices = Annotated[list[str], typer.Argument(metavar="DEV", help="Devices, by name.")]
 Mtu = Annotated[str, typer.Option(help="In bytes; the uplink's when left out.")]
 Length = Annotated[str, typer.Option(help="Frames that wait for the reader.")]
 Allow = Annotated[
@@ -63,7 +63,10 @@ def create(  # noqa: PLR0913  (every one a word of the command line)
     libvirt: Libvirt = False,
     qemu: Qemu = False,
 ) -> None:
-    """Make devices: all of them, or none."""
+    """Make devices: all of them, or none.
+
+    Example: vmnet net create --uplink eno1 --mode bridge --count 2
+    """
     with running("net create", json=json):
         from provisioner.commands import net
         from provisioner.network.standalone import device
@@ -95,7 +98,10 @@ def ls_(
     *,
     json: Json = False,
 ) -> None:
-    """List the devices that are there."""
+    """List the devices that are there.
+
+    Example: vmnet net ls --uplink eno1
+    """
     with running("net ls", json=json):
         from provisioner.commands import net
 
@@ -106,7 +112,10 @@ def ls_(
 def show(
     devices: Devices, *, json: Json = False, libvirt: Libvirt = False, qemu: Qemu = False
 ) -> None:
-    """Show all that is known of devices: node, holders, counters, drops."""
+    """Show all that is known of devices: node, holders, counters, drops.
+
+    Example: vmnet net show mvn0
+    """
     with running("net show", json=json):
         from provisioner.commands import net
         from provisioner.network.standalone.output import as_text
@@ -131,7 +140,10 @@ def set_(  # noqa: PLR0913  (every one a word of the command line)
     up: Annotated[bool | None, typer.Option("--up/--down", help="Let frames pass or not.")] = None,
     json: Json = False,
 ) -> None:
-    """Change devices while VMs run on them."""
+    """Change devices while VMs run on them.
+
+    Example: vmnet net set mvn0 --mode vepa
+    """
     with running("net set", json=json):
         from provisioner.commands import net
         from provisioner.network.standalone.device import Change
@@ -152,14 +164,17 @@ def set_(  # noqa: PLR0913  (every one a word of the command line)
 @app.command()
 def rm(
     devices: Annotated[
-        list[str] | None, typer.Argument(metavar="[DEV...]", help="Devices, by name.")
+        list[str] | None, typer.Argument(metavar="DEV", help="Devices, by name.")
     ] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All that vmnet net made.")] = False,
     uplink: Annotated[str, typer.Option(help="All that are on this NIC.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Also those that a VM holds.")] = False,
 ) -> None:
-    """Remove devices. What vmnet net did not make is never touched."""
+    """Remove devices. What vmnet net did not make is never touched.
+
+    Example: vmnet net rm mvn0
+    """
     with running("net rm"):
         from provisioner.commands import net
 

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     Begun = Callable[[PlanTarget | NameTarget, CommandRun], Report]
     Led = Callable[[PlanTarget | NameTarget, CommandRun, Collection[str]], Report]
 
-Vms = Annotated[
-    list[str] | None, typer.Argument(help="The VMs.", metavar="[VM]...", show_default="all")
-]
+Vms = Annotated[list[str] | None, typer.Argument(help="The VMs.", metavar="VM", show_default="all")]
 
 
 def stop(  # noqa: PLR0913  (every one a word of the command line)
@@ -50,7 +48,10 @@ def stop(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Shut guests down; their devices, addresses and disks stay for a later start."""
+    """Shut guests down; their devices, addresses and disks stay for a later start.
+
+    Example: vmnet stop web db
+    """
     with running(command.STOP, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.power import stop
 
@@ -73,7 +74,10 @@ def start(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Start guests that were stopped, and what they need; then check them."""
+    """Start guests that were stopped, and what they need; then check them.
+
+    Example: vmnet start web
+    """
     with running(command.START, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.power import start
 
@@ -98,7 +102,10 @@ def restart(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Shut guests down and start them again, as the plan has them now; then check them."""
+    """Shut guests down and start them again, as the plan has them now; then check them.
+
+    Example: vmnet restart web --now
+    """
     with running(command.RESTART, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.power import restart
 
@@ -119,7 +126,10 @@ def pause(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Halt guests where they are, until they are resumed."""
+    """Halt guests where they are, until they are resumed.
+
+    Example: vmnet pause --name lab
+    """
     with running(command.PAUSE, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.power import pause
 
@@ -139,7 +149,10 @@ def resume(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Let paused guests go on."""
+    """Let paused guests go on.
+
+    Example: vmnet resume --name lab
+    """
     with running(command.RESUME, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.power import resume
 

@@ -34,7 +34,7 @@ app = typer.Typer(
 
 Snapshot = Annotated[str, typer.Argument(metavar="NAME", help="The snapshot.")]
 Vms = Annotated[
-    list[str] | None, typer.Argument(metavar="[VM]...", help="The VMs; all of them without.")
+    list[str] | None, typer.Argument(metavar="VM", help="The VMs; all of them without.")
 ]
 _NOTHING_KEPT = "interrupted: there is no new snapshot, and the guests run on"
 
@@ -51,7 +51,10 @@ def save(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Save the memory and the disks of guests, all of one moment; they are paused meanwhile."""
+    """Save the memory and the disks of guests, all of one moment; they are paused meanwhile.
+
+    Example: vmnet snapshot save clean
+    """
     with running(command.SNAPSHOT, ctx, json=json, interrupted=_NOTHING_KEPT) as worker:
         from provisioner.commands.snapshot import listing
         from provisioner.commands.snapshot.save import save
@@ -79,7 +82,10 @@ def restore(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Bring the plan up with guests as they were in a snapshot, and measure that it holds."""
+    """Bring the plan up with guests as they were in a snapshot, and measure that it holds.
+
+    Example: vmnet snapshot restore clean
+    """
     with running(command.SNAPSHOT, ctx, json=json) as worker:
         from provisioner.cli.lifecycle import end
         from provisioner.commands.up import up
@@ -103,7 +109,10 @@ def ls(
     name: Name = None,
     json: Json = False,
 ) -> None:
-    """List the snapshots of a plan."""
+    """List the snapshots of a plan.
+
+    Example: vmnet snapshot ls --name lab
+    """
     with running("snapshot ls", json=json):
         from provisioner.commands.snapshot import listing
 
@@ -119,7 +128,7 @@ def ls(
 @app.command()
 def rm(  # noqa: PLR0913  (every one a word of the command line)
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Snapshots.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Snapshots.")],
     file: File = None,
     sets: Sets = None,
     *,
@@ -128,7 +137,10 @@ def rm(  # noqa: PLR0913  (every one a word of the command line)
     connection: Connection = None,
     lock_timeout: LockTimeout = 30.0,
 ) -> None:
-    """Remove snapshots."""
+    """Remove snapshots.
+
+    Example: vmnet snapshot rm clean
+    """
     with running(command.SNAPSHOT, ctx) as worker:
         from provisioner.commands.snapshot import listing
 

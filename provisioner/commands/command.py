@@ -1,6 +1,6 @@
 """The commands of vmnet: what has to be known of each before its modules are imported."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Final
 
@@ -87,3 +87,18 @@ COMMANDS: Final = {
     )
 }
 """All of them, by name."""
+
+ALIASES: Final = {
+    "apply": "up",
+    "deploy": "up",
+    "destroy": "down",
+    "list": "ls",
+    "ps": "status",
+}
+"""Words of other tools, and the commands that they stand for; help and completion list none."""
+
+
+def unaliased(argv: Sequence[str]) -> list[str]:
+    """Return a command line with the command's own name in it."""
+    at = 1 if argv[:1] == ["--"] else 0
+    return [ALIASES.get(word, word) if n == at else word for n, word in enumerate(argv)]

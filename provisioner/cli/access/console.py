@@ -22,7 +22,7 @@ def exec_(
     vm: str,
     argv: Annotated[
         list[str],
-        typer.Argument(metavar="COMMAND...", help="The program and its arguments, after --."),
+        typer.Argument(metavar="COMMAND", help="The program and its arguments, after --."),
     ],
     file: File = None,
     connection: Connection = None,
@@ -31,6 +31,8 @@ def exec_(
     """Run a program inside a VM, through its guest agent; end with its exit status.
 
     It gets standard input when that is not a terminal, 16 MiB at most.
+
+    Example: vmnet exec web -- cat /etc/os-release
     """
     with running(command.EXEC, ctx) as worker:
         from provisioner.commands.access.console import execute
@@ -58,7 +60,10 @@ def console(
         bool, typer.Option("--resize", help="Let the agent tell the guest our terminal's size.")
     ] = False,
 ) -> None:
-    """Join a VM's console; Ctrl-] leaves it."""
+    """Join a VM's console; Ctrl-] leaves it.
+
+    Example: vmnet console web
+    """
     with running(command.CONSOLE, ctx) as worker:
         from provisioner.commands.access.console import console
         from provisioner.guest import console as guest_console
@@ -84,7 +89,10 @@ def logs(
     raw: Annotated[bool, typer.Option("--raw", help="The bytes as the guest sent them.")] = False,
     qemu: Annotated[bool, typer.Option("--qemu", help="QEMU's own log instead.")] = False,
 ) -> None:
-    """Print what a VM has said on its console."""
+    """Print what a VM has said on its console.
+
+    Example: vmnet logs web --follow
+    """
     with running(command.LOGS):
         from provisioner.commands.access.console import find_log, follow_log
         from provisioner.host.guest import console_log

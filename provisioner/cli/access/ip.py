@@ -29,7 +29,10 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
-    """Find the addresses that guests have, with nothing inside them; of one VM, for scripts."""
+    """Find the addresses that guests have, with nothing inside them; of one VM, for scripts.
+
+    Example: vmnet ip web
+    """
     with running(command.IP, ctx, json=json) as worker:
         from provisioner.commands.access import ip as addresses
 

@@ -17,7 +17,7 @@ from provisioner.errors import bad_input
 def link(  # noqa: PLR0913  (every one a word of the command line)
     ctx: typer.Context,
     nic: Nic,
-    state: Annotated[str | None, typer.Argument(help="up or down.", metavar="[up|down]")] = None,
+    state: Annotated[str | None, typer.Argument(help="up or down.", metavar="up|down")] = None,
     file: File = None,
     *,
     loss: Annotated[str | None, typer.Option(help="Lose a share of the frames: 5%.")] = None,
@@ -31,6 +31,8 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
     """Set a guest's link down or up, or impair it; without options show how it is.
 
     vmnet up sets links up again; vmnet down takes everything away.
+
+    Example: vmnet link web --loss 5% --delay 20ms
     """
     with running(command.LINK, ctx) as worker:
         from provisioner.commands.access import link
@@ -77,7 +79,10 @@ def capture(  # noqa: PLR0913  (every one a word of the command line)
     duration: Annotated[float | None, typer.Option(help="End after so many s.", min=0.1)] = None,
     snaplen: Annotated[int, typer.Option(help="Bytes of each frame.", min=64, max=262144)] = 262144,
 ) -> None:
-    """Show the frames of a guest's NIC, both ways, or write them as pcap; Ctrl-C ends it."""
+    """Show the frames of a guest's NIC, both ways, or write them as pcap; Ctrl-C ends it.
+
+    Example: vmnet capture web -w web.pcap icmp
+    """
     with running(command.CAPTURE):
         from provisioner.commands.access import link
         from provisioner.host.probe import capture

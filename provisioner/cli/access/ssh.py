@@ -25,7 +25,7 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
     vm: str,
     argv: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[COMMAND]...", help="A program and its arguments, after --."),
+        typer.Argument(metavar="COMMAND", help="A program and its arguments, after --."),
     ] = None,
     file: File = None,
     *,
@@ -34,7 +34,10 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
     connection: Connection = None,
     timeout: GuestTimeout = 5.0,
 ) -> None:
-    """Log into a VM by ssh, over whichever network lets this host in."""
+    """Log into a VM by ssh, over whichever network lets this host in.
+
+    Example: vmnet ssh web -- uname -a
+    """
     with running(command.SSH, ctx) as worker:
         from provisioner.commands.access.ssh import SshOptions, ssh
 
@@ -58,7 +61,10 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
     connection: Connection = None,
     timeout: GuestTimeout = 30.0,
 ) -> None:
-    """Copy a file into a VM or out of it: by ssh where the host reaches it, else by its agent."""
+    """Copy a file into a VM or out of it: by ssh where the host reaches it, else by its agent.
+
+    Example: vmnet cp app.conf web:/etc/app.conf
+    """
     with running(command.CP, ctx) as worker:
         from provisioner.commands.access.cp import cp
         from provisioner.commands.access.ssh import SshOptions
@@ -80,7 +86,10 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
 
 @export.command(name="ssh-config")
 def ssh_config(file: File = None, *, identity: Identity = None) -> None:
-    """Print a ssh_config for a plan's guests: ssh -F FILE VM."""
+    """Print a ssh_config for a plan's guests: ssh -F FILE VM.
+
+    Example: vmnet export ssh-config -f lab.yaml
+    """
     with running(command.EXPORT) as worker:
         from provisioner.commands.access.ssh import ssh_config
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from provisioner.cli.completion import index
 from provisioner.cli.completion.index import Entry, Index
+from provisioner.commands.command import unaliased
 
 
 def answered(environment: Mapping[str, str]) -> tuple[str, int] | None:
@@ -89,7 +90,7 @@ def matching(of: Index, before: Sequence[str], begun: str) -> dict[str, str]:
 def _reached(of: Index, before: Sequence[str]) -> tuple[Entry, list[str]]:
     """Return the entry of the command that the words name, and the arguments given to it."""
     path, given, skipped = "", list[str](), False
-    for word in before:
+    for word in unaliased(before):
         entry = of[path]
         if skipped:
             skipped = False

@@ -24,12 +24,13 @@ class Option(TypedDict):
 
 
 class Entry(TypedDict):
-    """A command or a group of commands, with its whole help.
+    """A command or a group of commands, with its whole help and the panel that lists it.
 
     `arguments` are the values of each argument in turn, none where they are free.
     """
 
     help: str
+    panel: str
     options: dict[str, Option]
     arguments: list[list[str]]
     commands: list[str]
@@ -73,7 +74,13 @@ def _entries(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Entry]]
     options.setdefault("--help", Option(help="Help", valued=False, choices=[], repeats=False))
     yield (
         " ".join(path),
-        Entry(help=command.help or "", options=options, arguments=arguments, commands=list(nested)),
+        Entry(
+            help=command.help or "",
+            panel=getattr(command, "rich_help_panel", None) or "",
+            options=options,
+            arguments=arguments,
+            commands=[name for name, each in nested.items() if not each.hidden],
+        ),
     )
     for name, each in nested.items():
         yield from _entries(each, (*path, name))

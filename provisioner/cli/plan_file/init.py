@@ -22,7 +22,10 @@ def init(
         typer.Option("--file", "-f", help="Where to write it.", show_default="vmnet.yaml"),
     ] = None,
 ) -> None:
-    """Write one of the examples to vmnet.yaml, which must not be there yet."""
+    """Write one of the examples to vmnet.yaml, which must not be there yet.
+
+    Example: vmnet init --example pair
+    """
     with running("init"):
         if listed == bool(example):
             raise bad_input(

@@ -9,7 +9,10 @@ app = typer.Typer(no_args_is_help=True, help="JSON Schemas of what vmnet reads a
 
 @app.command("plan")
 def plan_() -> None:
-    """Print the schema of plan files, for editors and linters."""
+    """Print the schema of plan files, for editors and linters.
+
+    Example: vmnet schema plan
+    """
     with running("schema plan"):
         from provisioner.plan.schema.generate import as_text, plan_schema
 
@@ -18,7 +21,10 @@ def plan_() -> None:
 
 @app.command()
 def report() -> None:
-    """Print the schema of what --json writes: a report, or the errors instead of one."""
+    """Print the schema of what --json writes: a report, or the errors instead of one.
+
+    Example: vmnet schema report
+    """
     with running("schema report"):
         from provisioner.template_files import template
 

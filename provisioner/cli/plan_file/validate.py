@@ -32,6 +32,8 @@ def validate(
     """Say what is wrong with plans, without any right and without a look at this host.
 
     The files that they name are not looked for, nor NICs, images or libvirt: that is for plan.
+
+    Example: vmnet validate lab.yaml
     """
     with running("validate", json=json):
         errors: list[VmnetError] = []

@@ -1,0 +1,1 @@
+"""How --help shows commands, options and their values."""
