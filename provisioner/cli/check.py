@@ -14,14 +14,15 @@ from provisioner.cli.options import (
     File,
     Json,
     LockTimeout,
+    MadeName,
     Plan,
     Sets,
     Timeout,
 )
 from provisioner.cli.run import (
     file_words,
+    known_target,
     plan_paths,
-    plan_target,
     reported,
     rereadable,
     running,
@@ -45,6 +46,7 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
     file: File = None,
     sets: Sets = None,
     *,
+    name: MadeName = None,
     pairs: Annotated[
         str, typer.Option(help="all, or sample: a part that touches every guest.")
     ] = "all",
@@ -65,18 +67,18 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
     """
     with running(command.CHECK, ctx, json=json) as worker:
         _refuse(pairs, watch=watch, tap=tap, json=json)
-        paths = plan_paths(file, plan)
+        paths = () if name else plan_paths(file, plan)
         if watch:
             argv = ["--pairs", pairs, "--lock-timeout", str(lock_timeout)]
             argv += ["--timeout", str(timeout)] if timeout else []
             argv += [word for one in sets or () for word in ("--set", one)]
-            argv += file_words(rereadable(paths))
+            argv += ["--name", name] if name else file_words(rereadable(paths))
             argv += ["--connection", connection] if connection else []
             argv += [w for o, p in (("--junit", junit), ("--html", html)) if p for w in (o, str(p))]
-            _watch(argv, every, plan_target(paths, sets, connection=connection))
+            _watch(argv, every, known_target(name, paths, sets, connection=connection))
         from provisioner.commands import up
 
-        target = plan_target(paths, sets, connection=connection)
+        target = known_target(name, paths, sets, connection=connection)
         run = CommandRun(command.CHECK, worker, timeout or 0, lock_timeout)
         report = reported(up.check, target, replace(run, pairs=pairs, idle=output.warm_up))
         write(report, target, junit, html)

@@ -1,11 +1,13 @@
 """vmnet up, down, status, plan and render: a plan brought up, taken away, looked at."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from provisioner import redaction
 from provisioner.cli import output
 from provisioner.cli.options import (
     All,
@@ -29,6 +31,7 @@ from provisioner.cli.run import (
     confirm,
     file_words,
     name_target,
+    option_value,
     optional_value,
     plan_paths,
     plan_target,
@@ -48,6 +51,9 @@ if TYPE_CHECKING:
 
     from provisioner.commands.target import NameTarget, PlanTarget
     from provisioner.report.report import Report
+
+
+_IS_UP = (Exit.DONE, Exit.CHECK_FAILED, Exit.PARTLY_DONE)
 
 
 def up(  # noqa: PLR0913  (every one a word of the command line)
@@ -104,11 +110,12 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     Example: vmnet up -f lab.yaml
     """
     with running(command.UP, ctx, json=json) as worker:
-        text = None
+        text, words = None, ""
         if uplink:
-            from provisioner.plan.load.oneshot import plan_text
+            from provisioner.plan.load import oneshot
 
-            text = plan_text(uplink, mode, image, count, subnet)
+            text = oneshot.plan_text(uplink, mode, image, count, subnet)
+            words = "" if sets else oneshot.words(uplink, mode, image, count, subnet)
         paths = () if text else plan_paths(file, plan)
         if print_plan:
             from provisioner.plan.load.loader import printed
@@ -126,6 +133,7 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
             allow_file=allow_file,
             folder=folder,
         )
+        target = replace(target, words="" if redaction.are_in(words) else words)
         run = CommandRun(command.UP, worker, timeout or 0, lock_timeout)
         ttl_s = optional_value("--ttl", times.seconds, ttl, 0)
         run = replace(run, recreate=recreate, all_or_nothing=all_or_nothing, ttl_s=ttl_s)
@@ -137,7 +145,19 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
             from provisioner.commands.session import named_vms
 
             run = replace(run, only=named_vms(target, only))
-        end(reported(up, target, run), json=json, every=every_row)
+        report = reported(up, target, run)
+        end(report, json=json, every=every_row, next_line=_how_to_go_on(target, uplink))
+
+
+def _how_to_go_on(target: "PlanTarget", uplink: str | None) -> str:
+    """Return the commands for a plan that has no file; nothing about one that has."""
+    if not uplink:
+        return ""
+    vm = target.plan.vms[0].name
+    into = f"vmnet console --name {target.name} {vm}" if target.words else ""
+    nic = shlex.quote(uplink)
+    away = f"vmnet down --uplink {nic}"
+    return "; ".join([*([f"get in: {into}"] if into else []), f"take it away: {away}"])
 
 
 def down(  # noqa: PLR0913  (every one a word of the command line)
@@ -154,6 +174,9 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     sets: Sets = None,
     *,
     name: Name = None,
+    uplink: Annotated[
+        str | None, typer.Option(help="The plan that up --uplink has made on this NIC.")
+    ] = None,
     disks: Annotated[
         bool, typer.Option("--disks", help="Remove the disks too, with what guests have written.")
     ] = False,
@@ -172,6 +195,8 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.lifecycle.down import down
 
         plan, vms = _split(words or ())
+        if uplink:
+            name = _name_on(uplink, name or plan or file)
         target = by_name_or_file(name, () if name else plan_paths(file, plan), sets, connection)
         doomed = _doomed(target.name, vms, yes=yes) if disks else frozenset()
         run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
@@ -258,6 +283,19 @@ def render(vm: Vm = "", file: File = None, sets: Sets = None, allow_file: AllowF
         typer.echo(render(plan_target(file, sets, allow_file=allow_file), vm), nl=False)
 
 
+def _name_on(uplink: str, other: object) -> str:
+    """Return the name of the plan on a NIC. Raises VmnetError when the words name another, too."""
+    from provisioner.plan import scalars
+    from provisioner.plan.load import oneshot
+
+    if other:
+        raise bad_input(
+            "--uplink says which plan is meant, and so does another word",
+            "leave one of them out",
+        )
+    return oneshot.name_of(option_value("--uplink", scalars.uplink, uplink))
+
+
 def _split(words: "Iterable[str]") -> tuple[Path | None, frozenset[str]]:
     """Return the plan and the VMs among the words of `down`. Raises VmnetError for two plans."""
     plans = [word for word in words if "." in word or "/" in word or word == "-"]
@@ -326,8 +364,9 @@ def end(
     steps: bool = False,
     every: bool = False,
     exit_code: bool = False,
+    next_line: str = "",
 ) -> NoReturn:
-    """Show the report of a command, and end with its status.
+    """Show the report of a command, and end with its status; `next_line` says how to go on.
 
     `exit_code`: that is CHECK_FAILED when all went well and there is something to do.
     """
@@ -339,4 +378,6 @@ def end(
         typer.echo(as_json(report))
     else:
         output.show(report, steps=steps, every=every)
+        if next_line and report.status in _IS_UP:
+            output.line(next_line)
     raise typer.Exit(report.status)

@@ -27,6 +27,9 @@ Sets = Annotated[
 Name = Annotated[
     str | None, typer.Option("--name", help="The plan's name, when there is no file any more.")
 ]
+MadeName = Annotated[
+    str | None, typer.Option("--name", help="The name of a plan that up --uplink has made.")
+]
 Vm = Annotated[str, typer.Argument(help="The VM; may be left out when there is one only.")]
 Nic = Annotated[str, typer.Argument(help="VM, VM.NUMBER or VM.NETWORK.", metavar="VM[.NIC]")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -165,6 +166,34 @@ def name_target(name: str, connection: str | None) -> "NameTarget":
     from provisioner.plan import scalars
 
     return NameTarget(option_value("--name", scalars.plan_name, name), _uri(connection))
+
+
+def known_target(
+    name: str | None,
+    paths: Sequence[Path] | None,
+    sets: list[str] | None = None,
+    *,
+    connection: str | None = None,
+) -> "PlanTarget":
+    """Load a plan of files, or by its name where `vmnet up --uplink` has made it.
+
+    Raises Complaints and VmnetError as `plan_target` does, and when the name says too little.
+    """
+    if not name:
+        return plan_target(paths, sets, connection=connection)
+    from provisioner.host.system import paths as places
+    from provisioner.host.system import plan_marks
+    from provisioner.plan.load import oneshot
+
+    plan = name_target(name, connection).name
+    mark = plan_marks.read(places.home(plan))
+    if text := mark and mark.plan == plan and oneshot.text_of(mark.words):
+        return plan_target((), sets, text=text, connection=connection or mark.connection or None)
+    where = f"name its file: --file {shlex.quote(mark.file)}" if mark and mark.file else ""
+    raise bad_input(
+        f"the name {plan} alone does not say what the plan is",
+        where or "name its file with --file, or see which plans there are: vmnet ls",
+    )
 
 
 def option_value(option: str, parse: Callable[[str], _T], text: str) -> _T:

@@ -303,6 +303,7 @@ def mark_of(target: NameTarget | PlanTarget) -> PlanMark:
     return replace(
         plan_marks.new(target.name),
         file=target.file if isinstance(target, PlanTarget) else "",
+        words=target.words if isinstance(target, PlanTarget) else "",
         connection="" if connection_of(target) == "auto" else connection_of(target),
     )
 

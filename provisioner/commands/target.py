@@ -76,6 +76,7 @@ class PlanTarget:
     positions: "Places"  # of its values, in its file
     folder: Path = Path()  # of the plan's file: what it names is looked for from there
     file: str = ""  # that file; "" for a plan of the command line
+    words: str = ""  # of that command line, by which the plan is found again; no secret is in them
     uri: str = ""  # of libvirt, when the operator names one: instead of the plan's
     digest: str = ""  # SHA-256 of its text, in UTF-8
     changed: tuple[str, ...] = ()  # the keys that --set has changed

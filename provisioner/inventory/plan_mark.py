@@ -25,6 +25,7 @@ class PlanMark:
     until: int = 0  # what is up is nobody's from then on
     file: str = ""  # the plan's own file
     connection: str = ""  # another libvirt than vmnet would choose
+    words: str = ""  # of the command line that it stands for, where it has no file
     others: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
@@ -35,7 +36,8 @@ class PlanMark:
         for key, number in (("made", self.made), ("until", self.until)):
             if number:
                 yield key, str(number)
-        for key, text in (("file", self.file), ("connection", self.connection)):
+        texts = {"file": self.file, "connection": self.connection, "words": self.words}
+        for key, text in texts.items():
             if text and text.isprintable() and text == text.strip():
                 yield key, text
         yield from self.others
@@ -59,6 +61,8 @@ def _with(mark: PlanMark, key: str, value: str) -> PlanMark:
             return replace(mark, until=_time(value))
         case "file":
             return replace(mark, file=value)
+        case "words":
+            return replace(mark, words=value)
         case "connection":
             return replace(mark, connection=_uri(value))
         case _:

@@ -282,3 +282,33 @@ def test_a_variable_that_is_set_now_is_not_set_at_boot(
     )
     monkeypatch.delenv("N", raising=False)
     assert run.plan_target([folder / "vmnet.yaml"]).variables == {}  # its default holds at boot too
+
+
+# --- plans without a file -------------------------------------------------------------------------
+
+
+def test_a_name_without_words_is_answered_with_the_file_of_the_plan(folder: Path) -> None:
+    (folder / "state" / "lab").mkdir(parents=True)
+    mark = folder / "state" / "lab" / ".vmnet"
+    mark.write_text("lab\nfile: /srv/my plans/lab.yaml\n")
+    ran = vmnet("logs", "a", "--name", "lab", cwd=folder, VMNET_STATE_DIR=str(folder / "state"))
+    assert ran == Ran(
+        2,
+        "",
+        "the name lab alone does not say what the plan is\n"
+        "  fix: name its file: --file '/srv/my plans/lab.yaml'\n",
+    )
+
+
+def test_down_takes_one_word_for_its_plan(folder: Path) -> None:
+    for other in (["--name", "lab"], ["lab.yaml"], ["-f", "lab.yaml"]):
+        ran = vmnet("down", "--uplink", "eno1", *other, cwd=folder)
+        assert (ran.status, ran.what) == (
+            2,
+            "--uplink says which plan is meant, and so does another word",
+        )
+
+
+def test_down_takes_a_nic_that_can_be_one(folder: Path) -> None:
+    ran = vmnet("down", "--uplink", "no/nic", cwd=folder)
+    assert (ran.status, ran.what) == (2, '--uplink: "no/nic" cannot name an uplink')

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.plan.load.oneshot import name_of
 from tests.framework.lab import Lab
 from tests.framework.wire import cabled_nic
 
@@ -86,3 +87,65 @@ def test_another_mode_is_set_while_the_guests_run(uplink: Uplink) -> None:
     assert apart == {("vm1", "vm2"), ("vm2", "vm1"), ("host", "vm1"), ("host", "vm2")}
     assert (report["status"], modes) == (0, {"private"})
     assert now == (uplink.taps, uplink.qemus)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a plan of the command line said at its end, and what was left when it was gone."""
+
+    name: str
+    nic: str
+    up: str
+    inside: str
+    addresses: str
+    log: str
+    check: Any
+    down: str
+    left: tuple[dict[str, int], dict[str, int]]
+
+
+@pytest.fixture(scope="module")
+def ended(shared_lab: Lab) -> Iterator[Ended]:
+    """A guest on a NIC of its own, got at by its plan's name, and taken away by its NIC."""
+    lab = shared_lab
+    with cabled_nic(lab) as wire, lab.settled():
+        before = lab.macvtaps(), lab.qemus()
+        plan = name_of(wire.name)
+        lab.plans.add(plan)
+        named = ("--name", plan)
+        up = lab.vmnet("up", "--uplink", wire.name)
+        inside = lab.vmnet("exec", *named, "vm1", "--", "hostname").stdout
+        addresses = lab.vmnet("ip", *named, "vm1", status=None).stdout
+        log = lab.vmnet("logs", *named, "vm1").stdout
+        check = lab.vmnet("check", *named, "--json").report
+        down = lab.vmnet("down", "--uplink", wire.name)
+        now = lab.macvtaps(), lab.qemus()
+        taps, qemus = (
+            {name: number for name, number in after.items() if name not in first}
+            for first, after in zip(before, now, strict=True)
+        )
+        told = (up.stderr, inside, addresses, log, check, down.stdout)
+        yield Ended(plan, wire.name, *told, (taps, qemus))
+
+
+def test_the_last_line_of_a_plan_without_a_file_says_how_to_go_on(ended: Ended) -> None:
+    assert ended.up.splitlines()[-1] == (
+        f"get in: vmnet console --name {ended.name} vm1; "
+        f"take it away: vmnet down --uplink {ended.nic}"
+    )
+
+
+def test_the_guests_of_a_plan_without_a_file_are_reached_by_its_name(ended: Ended) -> None:
+    assert (ended.inside, ended.check["status"]) == ("vm1\n", 0)
+    assert ended.addresses.startswith("169.254.77.")
+    assert ended.log
+
+
+def test_a_plan_without_a_file_is_taken_away_by_its_nic(ended: Ended) -> None:
+    assert ended.left == ({}, {})
+    assert ended.down.startswith(f"{ended.name}: ")
+
+
+def test_the_name_of_a_plan_that_is_gone_says_too_little(ended: Ended, shared_lab: Lab) -> None:
+    told = shared_lab.vmnet("exec", "--name", ended.name, "vm1", "--", "true", status=2).stderr
+    assert told.splitlines()[0] == f"the name {ended.name} alone does not say what the plan is"

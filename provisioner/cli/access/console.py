@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.options import Connection, File, GuestTimeout, Vm
-from provisioner.cli.run import file_words, plan_paths, plan_target, rereadable, running, status_of
+from provisioner.cli.options import Connection, File, GuestTimeout, MadeName, Vm
+from provisioner.cli.run import file_words, known_target, plan_paths, rereadable, running, status_of
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 
@@ -17,7 +17,7 @@ _CI = ("GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD")
 _READ = 1 << 16
 
 
-def exec_(
+def exec_(  # noqa: PLR0913  (every one a word of the command line)
     ctx: typer.Context,
     vm: str,
     argv: Annotated[
@@ -25,6 +25,8 @@ def exec_(
         typer.Argument(metavar="COMMAND", help="The program and its arguments, after --."),
     ],
     file: File = None,
+    *,
+    name: MadeName = None,
     connection: Connection = None,
     timeout: GuestTimeout = 60.0,
 ) -> None:
@@ -37,8 +39,9 @@ def exec_(
     with running(command.EXEC, ctx) as worker:
         from provisioner.commands.access.console import execute
 
+        target = known_target(name, file, connection=connection)
         run = CommandRun(command.EXEC, worker, timeout)
-        ran = execute(plan_target(file, connection=connection), run, vm, argv, _input())
+        ran = execute(target, run, vm, argv, _input())
         output.foreign(ran.stdout, sys.stdout)
         output.foreign(ran.stderr, sys.stderr)
         if ran.truncated:
@@ -49,11 +52,12 @@ def exec_(
         raise typer.Exit(ran.status)
 
 
-def console(
+def console(  # noqa: PLR0913  (every one a word of the command line)
     ctx: typer.Context,
     vm: Vm = "",
     file: File = None,
     *,
+    name: MadeName = None,
     connection: Connection = None,
     escape: Annotated[str, typer.Option(help="The key that leaves it; none for no key.")] = "^]",
     resize: Annotated[
@@ -68,9 +72,10 @@ def console(
         from provisioner.commands.access.console import console
         from provisioner.guest import console as guest_console
 
-        paths = plan_paths(file)
-        argv = file_words(rereadable(paths) if resize else paths)
-        key, target = guest_console.escape_byte(escape), plan_target(paths, connection=connection)
+        paths = () if name else plan_paths(file)
+        argv = ["--name", name] if name else file_words(rereadable(paths) if resize else paths)
+        key = guest_console.escape_byte(escape)
+        target = known_target(name, paths, connection=connection)
         argv += ["--connection", connection] if connection else []
         if sys.stdin.isatty():
             output.line(f"the console; {escape} leaves it" if key else "the console")
@@ -78,10 +83,11 @@ def console(
         console(target, run, vm, escape=key, resize=argv if resize else None)
 
 
-def logs(
+def logs(  # noqa: PLR0913  (every one a word of the command line)
     vm: Vm = "",
     file: File = None,
     *,
+    name: MadeName = None,
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines.", min=1)] = 1000,
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on as the guest does, until it or Ctrl-C ends it.")
@@ -97,7 +103,7 @@ def logs(
         from provisioner.commands.access.console import find_log, follow_log
         from provisioner.host.guest import console_log
 
-        log = find_log(plan_target(file), vm, qemu=qemu)
+        log = find_log(known_target(name, file), vm, qemu=qemu)
         size = log.path.stat().st_size
         write = _writer(raw=raw)
         if raw:

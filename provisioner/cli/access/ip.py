@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.options import Connection, File, Json, LockTimeout
-from provisioner.cli.run import plan_target, running
+from provisioner.cli.options import Connection, File, Json, LockTimeout, MadeName
+from provisioner.cli.run import known_target, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 from provisioner.errors import Exit
@@ -24,6 +24,7 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
     nic: Annotated[str, typer.Argument(help="VM, VM.NUMBER or VM.NETWORK.")] = "",
     file: File = None,
     *,
+    name: MadeName = None,
     timeout: Annotated[float, typer.Option(help="Seconds to look for addresses.", min=0.2)] = 3.0,
     connection: Connection = None,
     lock_timeout: LockTimeout = 30.0,
@@ -37,7 +38,7 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.access import ip as addresses
 
         run = CommandRun(command.IP, worker, timeout, lock_timeout)
-        found = addresses.find(plan_target(file, connection=connection), run, nic)
+        found = addresses.find(known_target(name, file, connection=connection), run, nic)
         if json:
             output.typed(json_document("ip", nics=[asdict(one) for one in found]))
         else:

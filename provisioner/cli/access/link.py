@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.options import Connection, File, LockTimeout, Nic
-from provisioner.cli.run import plan_target, running
+from provisioner.cli.options import Connection, File, LockTimeout, MadeName, Nic
+from provisioner.cli.run import known_target, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 from provisioner.errors import bad_input
@@ -20,6 +20,7 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
     state: Annotated[str | None, typer.Argument(help="up or down.", metavar="up|down")] = None,
     file: File = None,
     *,
+    name: MadeName = None,
     loss: Annotated[str | None, typer.Option(help="Lose a share of the frames: 5%.")] = None,
     delay: Annotated[str | None, typer.Option(help="Delay what the guest sends: 20ms.")] = None,
     jitter: Annotated[str | None, typer.Option(help="Vary the delay: 5ms.")] = None,
@@ -51,7 +52,7 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
                 "--clear does not go with what it would take away", "leave one of them out"
             )
         found = link.link(
-            plan_target(file, connection=connection),
+            known_target(name, file, connection=connection),
             CommandRun(command.LINK, worker, lock_timeout_s=lock_timeout),
             nic,
             up=None if state is None else state == "up",
@@ -71,6 +72,7 @@ def capture(  # noqa: PLR0913  (every one a word of the command line)
     ] = None,
     file: File = None,
     *,
+    name: MadeName = None,
     write: Annotated[
         Path | None, typer.Option("--write", "-w", help="Write packets to this file; - is stdout.")
     ] = None,
@@ -88,7 +90,7 @@ def capture(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.host.probe import capture
 
         limits = ["-s", str(snaplen), *(["-c", str(count)] if count else [])]
-        target = plan_target(file)
+        target = known_target(name, file)
         into = None
         if write is not None:
             link.tcpdump(target, nic, (), None, ())  # before a file is made

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.options import Connection, File, GuestTimeout, Identity, Jump
-from provisioner.cli.run import plan_target, running
+from provisioner.cli.options import Connection, File, GuestTimeout, Identity, Jump, MadeName
+from provisioner.cli.run import known_target, plan_target, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 from provisioner.errors import bad_input
@@ -29,6 +29,7 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
     ] = None,
     file: File = None,
     *,
+    name: MadeName = None,
     identity: Identity = None,
     jump: Jump = "",
     connection: Connection = None,
@@ -43,7 +44,8 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
 
         how = SshOptions(_key(identity), jump)
         run = CommandRun(command.SSH, worker, timeout, tell=output.line)
-        _become(worker, ssh(plan_target(file, connection=connection), run, vm, argv or (), how))
+        target = known_target(name, file, connection=connection)
+        _become(worker, ssh(target, run, vm, argv or (), how))
 
 
 def cp(  # noqa: PLR0913  (every one a word of the command line)
@@ -52,6 +54,7 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
     destination: Annotated[str, typer.Argument(help="VM:PATH, or a file of this host.")],
     file: File = None,
     *,
+    name: MadeName = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Copy a folder; by ssh only.")
     ] = False,
@@ -72,7 +75,7 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
         if way not in {"auto", "ssh", "agent"}:
             raise bad_input(f'"{way}" is not a way to copy', "write ssh, agent or auto")
         argv = cp(
-            plan_target(file, connection=connection),
+            known_target(name, file, connection=connection),
             CommandRun(command.CP, worker, timeout, tell=output.line),
             (source, destination),
             how=SshOptions(_key(identity), jump),

@@ -12,6 +12,7 @@ made: 1764352637
 until: 1764359837
 file: /srv/my plans/lab.yaml
 connection: qemu:///session
+words: --uplink eno1 --count 2
 colour: blue
 """
 
@@ -25,6 +26,7 @@ def test_every_line_of_a_mark_is_read_and_written_again() -> None:
     mark = parsed(FULL)
     assert mark == PlanMark(
         *("lab", 1764352637, 1764359837, "/srv/my plans/lab.yaml", "qemu:///session"),
+        words="--uplink eno1 --count 2",
         others=(("colour", "blue"),),
     )
     assert str(mark) == FULL
