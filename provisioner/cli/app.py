@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from provisioner import __version__
 from provisioner.cli.completion import index
 from provisioner.cli.help.commands import HelpCommand, HelpGroup
+from provisioner.cli.help.screen import COLORS, SCREEN, VARIABLE
 from provisioner.commands.command import unaliased
 
 PANELS: Final = {
@@ -130,6 +131,9 @@ def built(names: Iterable[str] = COMMANDS, group: type[TyperGroup] = HelpGroup) 
 def run(argv: Sequence[str], worker: object) -> None:
     """Run a command line, with no command imported but the one that it names."""
     argv = unaliased(argv)
+    color = os.environ.get(VARIABLE, "")
+    if color in COLORS and not any(word.startswith("--color") for word in argv):
+        SCREEN.choose(color)  # --help acts before the option is read
     named = [word for word in argv[:2] if word != "--"][:1]
     if named and named[0] in COMMANDS:
         built(named)(argv, obj=worker)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
+from provisioner.cli.help.screen import SCREEN
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest import agent_info
 from provisioner.report import consoles, layout, matrix, terminal
@@ -59,16 +60,15 @@ def progress(command: str) -> Iterator[tuple[Callable[[str], None], Count]]:
     Yields what prints a line, and what takes a function that returns how far things are: it is
     called again and again, in another thread. Elsewhere than on a terminal it never is.
     """
-    if not sys.stderr.isatty():
+    if not SCREEN.is_live():
         yield line, lambda _counted: None
         return
-    from rich.console import Console
     from rich.live import Live
     from rich.markup import escape
     from rich.spinner import Spinner
     from rich.text import Text
 
-    console = Console(stderr=True, highlight=False)
+    console = SCREEN.console(sys.stderr)
     spinner = Spinner("dots")
     counts: list[Callable[[], str]] = [lambda: "…"]
 
@@ -90,10 +90,9 @@ def bar(what: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int],
 
     Lines that are printed meanwhile go above the bar.
     """
-    if not sys.stderr.isatty():
+    if not SCREEN.is_live():
         yield line, lambda _done, _all: None
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.progress import (
         BarColumn,
@@ -105,7 +104,7 @@ def bar(what: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int],
     )
 
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    console = Console(stderr=True, highlight=False)
+    console = SCREEN.console(sys.stderr)
     with Progress(
         TextColumn("{task.description}"), *columns, console=console, transient=True
     ) as shown:
@@ -165,17 +164,16 @@ def _lines(found: "Iterable[Line]") -> None:
     """Print lines that fit as they are, in colours on a terminal."""
     for line in found:
         parts = [(_ascii(sanitize(part.text)), _STYLES.get(part.style, "")) for part in line]
-        if sys.stdout.isatty():
+        if SCREEN.is_coloured(sys.stdout):
             _in_colours(parts)
         else:
             sys.stdout.write("".join(text for text, _ in parts).rstrip() + "\n")
 
 
 def _in_colours(parts: "list[tuple[str, str]]") -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    Console(highlight=False).print(Text.assemble(*parts), soft_wrap=True)
+    SCREEN.console(sys.stdout).print(Text.assemble(*parts), soft_wrap=True)
 
 
 def _ascii(text: str) -> str:
@@ -240,10 +238,8 @@ def table(*titles: str) -> "Table":
 
 def print_table(made: "Table", width: int) -> None:
     """Print a table, elsewhere than on a terminal at most `width` columns wide."""
-    from rich.console import Console
-
     terminal = sys.stdout.isatty()
-    console = Console(highlight=False, width=None if terminal else width)
+    console = SCREEN.console(sys.stdout, width=None if terminal else width)
     if terminal:
         console.print(made)
         return

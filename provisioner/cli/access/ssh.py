@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner.cli import output
+from provisioner.cli.help.screen import SCREEN
 from provisioner.cli.options import Connection, File, GuestTimeout, Identity, Jump, MadeName
 from provisioner.cli.run import known_target, plan_target, running
 from provisioner.commands import command
@@ -119,7 +120,7 @@ def _key(identity: Path | None) -> str:
 
 def _progress() -> Callable[[int, int], None]:
     """Return what shows how far a copy is, where there is a terminal to show it on."""
-    if not sys.stderr.isatty():
+    if not SCREEN.is_live():
         return lambda _done, _all: None
 
     def show(done: int, of: int) -> None:

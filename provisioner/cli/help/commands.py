@@ -4,6 +4,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from provisioner.cli.help import shared
 from provisioner.cli.help.values import called
 
 _EXAMPLE = "Example: "
@@ -17,6 +18,8 @@ class HelpCommand(TyperCommand):
         if found:
             words |= {"help": text, "epilog": _EXAMPLE + example}
         super().__init__(name, **words)
+        if name != "exec":  # whose words may be a program's: ls --color=always
+            self.params += shared.options()
 
     def get_params(self, ctx: Any) -> Any:  # noqa: ANN401  (typer keeps click's classes to itself)
         """Return the options and arguments, --help among them."""
