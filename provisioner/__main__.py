@@ -41,8 +41,17 @@ def main() -> None:
 
         worker = workers.start(_serve if command.uses_libvirt else nullcontext)
     from provisioner.cli import app
+    from provisioner.cli.help.screen import SCREEN
 
-    app.run(argv, worker)
+    try:
+        app.run(argv, worker)
+    except Exception as error:
+        if SCREEN.debug or os.environ.get("VMNET_DEBUG", "0") not in {"", "0"}:
+            raise
+        from provisioner.cli.help import bug
+
+        sys.stderr.write(bug.told(error))
+        raise SystemExit(bug.STATUS) from None
 
 
 def _serve() -> AbstractContextManager[None]:

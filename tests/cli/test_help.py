@@ -89,7 +89,7 @@ def test_a_flag_shows_nothing_and_a_value_what_it_is() -> None:
 def test_options_of_the_environment_name_their_variable(name: str) -> None:
     command = LEAVES[name]
     context = command.make_context("vmnet", [], resilient_parsing=True)
-    known = {"VMNET_FILE", "VMNET_CONNECTION", "VMNET_COLOR"}
+    known = {"VMNET_FILE", "VMNET_CONNECTION", "VMNET_COLOR", "VMNET_DEBUG"}
     found = {param.envvar for param in command.get_params(context) if getattr(param, "envvar", "")}
     assert found <= known
     assert all(param.show_envvar for param in command.params if param.param_type_name == "option")

@@ -1,4 +1,4 @@
-"""What the user wants to be shown: colours, and how far things are."""
+"""What the user wants to be shown: colours, how far things are, tracebacks of bugs."""
 
 import os
 import sys
@@ -15,10 +15,11 @@ AUTO, ALWAYS, NEVER = COLORS
 
 @dataclass(slots=True)
 class Screen:
-    """What is shown of colours and progress; a command line sets it before its command begins."""
+    """What is shown besides the report itself; a command line sets it before its command begins."""
 
     color: str = AUTO
     progress: bool = True
+    debug: bool = False
 
     def choose(self, color: str) -> None:
         """Take one of COLORS; typer's own texts, help and usage, are as coloured as ours."""

@@ -1,4 +1,4 @@
-"""The options of all commands about what they show: colours, and how far they are."""
+"""The options of all commands about what they show: colours, how far they are, bugs."""
 
 import sys
 from typing import Annotated, Any
@@ -25,6 +25,11 @@ def _set_progress(*, value: bool) -> bool:
     return value
 
 
+def _set_debug(*, value: bool) -> bool:
+    SCREEN.debug = value
+    return value
+
+
 def _options(
     *,
     color: Annotated[
@@ -47,8 +52,18 @@ def _options(
             help="Do not show how far it is; a log has none of it anyway.",
         ),
     ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            envvar="VMNET_DEBUG",
+            is_eager=True,
+            callback=_set_debug,
+            help="Show the traceback of a bug of vmnet's own (exit status 1).",
+        ),
+    ] = False,
 ) -> None:
-    del color, no_progress
+    del color, no_progress, debug
 
 
 def options() -> list[Any]:
