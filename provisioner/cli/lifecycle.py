@@ -9,6 +9,7 @@ import typer
 
 from provisioner import redaction
 from provisioner.cli import output
+from provisioner.cli.help.screen import SCREEN
 from provisioner.cli.options import (
     All,
     AllowFile,
@@ -378,6 +379,6 @@ def end(
         typer.echo(as_json(report))
     else:
         output.show(report, steps=steps, every=every)
-        if next_line and report.status in _IS_UP:
+        if next_line and report.status in _IS_UP and not SCREEN.quiet:
             output.line(next_line)
     raise typer.Exit(report.status)

@@ -60,6 +60,9 @@ def progress(command: str) -> Iterator[tuple[Callable[[str], None], Count]]:
     Yields what prints a line, and what takes a function that returns how far things are: it is
     called again and again, in another thread. Elsewhere than on a terminal it never is.
     """
+    if SCREEN.quiet:
+        yield lambda _text: None, lambda _counted: None
+        return
     if not SCREEN.is_live():
         yield line, lambda _counted: None
         return
@@ -117,24 +120,31 @@ def bar(what: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int],
 
 def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
     """Print a report for people; `steps` are what there is to do, `every` shows all rows."""
-    if report.vms and (every or report.command != "check"):
-        print_rows([("VM", "state", "pid", "addresses", "taps"), *map(_row, report.vms)])
-    if guests := [(vm.name, *agent_info.cells(vm.guest)) for vm in report.vms if vm.guest]:
-        print_rows([("VM", *_GUEST_TITLES), *guests])
-    _walls(report)
-    _lines(terminal.check(report, _width(), every=every))
+    if not SCREEN.quiet:
+        _vms(report, every=every)
+    if not SCREEN.quiet or report.status is not Exit.DONE:
+        _lines(terminal.check(report, _width(), every=every))
     for failure in report.failed:
         errors(report.command, [failure.error], failure.error.status, json=False)
-    _kept(report)
+    if not SCREEN.quiet:
+        _kept(report)
     summary = report.summary
     if steps:
-        for step in report.to_do:
+        for step in () if SCREEN.quiet else report.to_do:
             typed(step)
         summary = f"{len(report.to_do)} steps to do" if report.to_do else summary
     for text in consoles.shown(report, _width()):
         typed(text)
     took = f" in {report.seconds:.1f} s" if report.seconds else ""
     typed(f"{report.plan}: {summary}{took}")
+
+
+def _vms(report: "Report", *, every: bool) -> None:
+    if report.vms and (every or report.command != "check"):
+        print_rows([("VM", "state", "pid", "addresses", "taps"), *map(_row, report.vms)])
+    if guests := [(vm.name, *agent_info.cells(vm.guest)) for vm in report.vms if vm.guest]:
+        print_rows([("VM", *_GUEST_TITLES), *guests])
+    _walls(report)
 
 
 def _walls(report: "Report") -> None:

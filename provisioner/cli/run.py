@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import typer
 
 from provisioner.cli import output
+from provisioner.cli.help.screen import SCREEN
 from provisioner.cli.options import FILE_VARIABLE
 from provisioner.errors import Complaints, Exit, VmnetError, bad_input
 from provisioner.host.system import processes
@@ -82,7 +83,7 @@ def reported(
 ) -> "Report":
     """Run a command and show the lines of its progress; return its report."""
     with output.progress(run.command.name) as (tell, count):
-        return command(target, replace(run, tell=tell, count=count))
+        return command(target, replace(run, tell=tell, count=count, timed=SCREEN.timed))
 
 
 def plan_paths(file: Sequence[Path] | None, plan: Path | None = None) -> tuple[Path, ...]:

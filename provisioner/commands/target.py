@@ -41,6 +41,7 @@ class CommandRun:
     lock_timeout_s: float = 30.0
     tell: Tell = lambda _: None
     count: Callable[[Callable[[], str]], None] = lambda _: None  # takes what tells how far it is
+    timed: bool = False  # how long each step took is told with it
     recreate: bool = False
     only: frozenset[str] | None = None  # the VMs that it is about; None for the whole plan
     all_or_nothing: bool = False  # what it has created goes again when a step fails

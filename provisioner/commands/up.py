@@ -33,7 +33,7 @@ from provisioner.network.resources import Macvtap
 from provisioner.preflight import room
 from provisioner.preflight.warnings import warnings
 from provisioner.reconcile import partial
-from provisioner.reconcile.diff import Step, Verb, diff
+from provisioner.reconcile.diff import Step, StepId, Verb, diff
 from provisioner.reconcile.resources import Look
 from provisioner.reconcile.undo import undo
 from provisioner.report.report import Failure, KeptDisk, Report, VmStatus
@@ -302,8 +302,10 @@ def performed(
     other step is begun once an address is known to be taken.
     """
     memories = memories or {}
+    begun: dict[StepId, float] = {}
 
     def perform(step: Step) -> None:
+        begun[step.id] = time.monotonic()
         step = silent.begun(step) if silent else step
         xml, memory = (x.get(step.resource.key, "") for x in (xmls, memories))
         # What is left may be nothing: host.deadline gives each wait its least.
@@ -322,7 +324,8 @@ def performed(
     def tell(step: Step, error: VmnetError | None) -> None:
         nonlocal ended
         ended += 1
-        session.tell(f"{step}" if error is None else f"FAILED {step}: {error.what}")
+        took = f" ({time.monotonic() - begun[step.id]:.2f} s)" if session.run.timed else ""
+        session.tell(f"{step}{took}" if error is None else f"FAILED {step}{took}: {error.what}")
 
     ends = sum(isinstance(s.resource, Domain) and s.verb in _ENDS for s in steps)
     halted = (lambda: silent.refused is not None) if silent else (lambda: False)

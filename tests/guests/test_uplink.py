@@ -1,5 +1,6 @@
 """Guests on a NIC of the host, without a plan file; and a plan that changes live."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def ended(shared_lab: Lab) -> Iterator[Ended]:
         plan = name_of(wire.name)
         lab.plans.add(plan)
         named = ("--name", plan)
-        up = lab.vmnet("up", "--uplink", wire.name)
+        up = lab.vmnet("up", "-v", "--uplink", wire.name)
         inside = lab.vmnet("exec", *named, "vm1", "--", "hostname").stdout
         addresses = lab.vmnet("ip", *named, "vm1", status=None).stdout
         log = lab.vmnet("logs", *named, "vm1").stdout
@@ -135,9 +136,18 @@ def test_the_last_line_of_a_plan_without_a_file_says_how_to_go_on(ended: Ended) 
     )
 
 
+def test_each_step_says_how_long_it_took_when_that_is_asked_for(
+    ended: Ended, uplink: Uplink
+) -> None:
+    steps = [line for line in ended.up.splitlines() if line.startswith("create ")]
+    assert any(line.startswith("create domain") for line in steps)
+    assert all(re.search(r": new \(\d+\.\d\d s\)$", line) for line in steps)
+    assert "s)" not in uplink.lab.vmnet("plan", uplink.plan).stdout
+
+
 def test_the_guests_of_a_plan_without_a_file_are_reached_by_its_name(ended: Ended) -> None:
     assert (ended.inside, ended.check["status"]) == ("vm1\n", 0)
-    assert ended.addresses.startswith("169.254.77.")
+    assert any(line.startswith("169.254.77.") for line in ended.addresses.splitlines())
     assert ended.log
 
 

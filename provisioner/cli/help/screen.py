@@ -19,6 +19,8 @@ class Screen:
 
     color: str = AUTO
     progress: bool = True
+    quiet: bool = False  # of a report the failures and the last line, and nothing on the way
+    timed: bool = False  # with how long each step took
     debug: bool = False
 
     def choose(self, color: str) -> None:

@@ -1,4 +1,4 @@
-"""The options of all commands about what they show: colours, how far they are, bugs."""
+"""The options of all commands about what they show: colours, how far they are, how much."""
 
 import sys
 from typing import Annotated, Any
@@ -22,6 +22,16 @@ def _set_color(value: str) -> str:
 
 def _set_progress(*, value: bool) -> bool:
     SCREEN.progress = not value
+    return value
+
+
+def _set_quiet(*, value: bool) -> bool:
+    SCREEN.quiet = value
+    return value
+
+
+def _set_verbose(*, value: bool) -> bool:
+    SCREEN.timed = value
     return value
 
 
@@ -52,6 +62,24 @@ def _options(
             help="Do not show how far it is; a log has none of it anyway.",
         ),
     ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            *("--quiet", "-q"),
+            is_eager=True,
+            callback=_set_quiet,
+            help="Of a command on a plan, print failures and the last line alone.",
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            *("--verbose", "-v"),
+            is_eager=True,
+            callback=_set_verbose,
+            help="Say how long each step took.",
+        ),
+    ] = False,
     debug: Annotated[
         bool,
         typer.Option(
@@ -63,7 +91,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    del color, no_progress, debug
+    del color, no_progress, quiet, verbose, debug
 
 
 def options() -> list[Any]:
