@@ -54,6 +54,11 @@ def shared(name: str) -> Json:
     return {"$ref": f"#/$defs/{name}"}
 
 
+def or_variable(form: Json) -> Json:
+    """Return the form of a value, or of text that variables of the environment make one."""
+    return form if form == {"type": "string"} else {"anyOf": [form, shared("variable")]}
+
+
 def many(item: Json, least: int = 0, most: int | None = None) -> Json:
     """Return the form of one value or a list of them."""
     sizes = {"minItems": least or None, "maxItems": most}
@@ -184,6 +189,11 @@ _port = rf"tcp/0*{number(1, vm_scalars.MOST_PORT)}"
 _ready = rf"{'|'.join(vm_scalars.READY_SIGNS)}|{_port}|command\s.*\S.*"
 
 SHARED: Final[dict[str, Json]] = {
+    "variable": {
+        "description": "Text with variables of the environment: ${NAME} or ${NAME:-DEFAULT}.",
+        "type": "string",
+        "pattern": r"\$\{",
+    },
     "flag": _flag(),
     "address": text(rf"{IPV4}|{IPV6}"),
     "interface": text(_interfaces),

@@ -115,7 +115,7 @@ class _Parts:
         if scalars.many in readers:
             return forms.many(self._of(inner[0]), least, most)
         if readers:
-            return forms.of(readers[0])
+            return forms.or_variable(forms.of(readers[0]))
         if get_origin(kind) is Annotated:
             return self._of(inner[0], kind.__metadata__)
         if get_origin(kind) in {Union, UnionType, tuple} and len(inner) == 1:
@@ -136,7 +136,10 @@ class _Parts:
         is_named = "name" in model.model_fields
         properties = self.properties(model, without="name" if is_named else "")
         if issubclass(model, Vm):
-            properties["count"] = {"description": _COUNT_ABOUT, **forms.of(COUNT)}
+            properties["count"] = {
+                "description": _COUNT_ABOUT,
+                **forms.or_variable(forms.of(COUNT)),
+            }
         required = [key for key in _required(model) if key != "name"]
         found = forms.keys(properties, required)
         short = getattr(model, "SHORT", "")

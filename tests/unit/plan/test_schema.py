@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from pydantic import Field, create_model
 
 from provisioner.errors import Complaints
-from provisioner.plan.load.loader import load
+from provisioner.plan.load.loader import load, load_merged
 from provisioner.plan.model import Plan, Vm
 from provisioner.plan.schema.generate import as_text, plan_schema
 from provisioner.plan.types import Flag, Read
@@ -58,7 +58,7 @@ def complaints(plan: Any) -> list[str]:  # noqa: ANN401  (what YAML gives)
 
 def is_loaded(text: str) -> bool:
     try:
-        load(text, "p")
+        load_merged([("p", text)], (), {"WEB_PASSWORD": "$6$salt$" + "a" * 86})
     except Complaints:
         return False
     return True
@@ -220,6 +220,22 @@ def test_what_is_wrong_in_one_value_both_refuse(text: str) -> None:
         load(text, "p")
 
 
+@pytest.mark.parametrize(
+    ("with_variable", "without"),
+    [
+        ("memory: '${MEM:-256M}'", "memory: MEM"),
+        ("cpus: '${CPUS:-2}'", "cpus: CPUS"),
+        ("keep: '${KEEP:-false}'", "keep: KEEP"),
+        ("ready: ['${SIGN:-agent}']", "ready: [SIGN]"),
+    ],
+)
+def test_any_value_may_be_a_variable(with_variable: str, without: str) -> None:
+    assert complaints(yaml.safe_load(with_vm(with_variable))) == []
+    assert is_loaded(with_vm(with_variable))
+    assert complaints(yaml.safe_load(with_vm(without)))
+    assert not is_loaded(with_vm(without))
+
+
 def test_rules_among_keys_are_the_loaders_alone() -> None:
     for text in (with_name("lab").replace("[lan]", "[wan]"), with_nic("address: 192.168.1.5/24")):
         assert complaints(typed(text)) == []
@@ -270,7 +286,7 @@ def test_a_key_that_is_added_to_a_model_is_in_the_schema() -> None:
     found = more("colour", Flag | None)
     assert found["$defs"]["vm"]["properties"]["colour"] == {
         "description": "A key that is new.",
-        "$ref": "#/$defs/flag",
+        "anyOf": [{"$ref": "#/$defs/flag"}, {"$ref": "#/$defs/variable"}],
     }
     text = yaml.safe_load(with_vm("colour: true"))
     assert Draft202012Validator(found).is_valid(text)
