@@ -164,7 +164,8 @@ def _pairs(guest: Guest, name: str, pairs: int, folder: Path) -> list[tuple[Boot
 
 
 def _boot(guest: Guest, has_agent: bool, folder: Path) -> Boot:  # noqa: FBT001
-    with ExitStack() as stack, harness.cabled_nic() as nic:
+    with ExitStack() as stack:
+        nic = stack.enter_context(harness.cabled_nic())
         index = 0x50000000 + os.getpid()
         batch = (
             f"link add link {nic} name tap0 index {index} address {guest.mac} "
