@@ -111,8 +111,7 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
         session.look()
         report = reported(session, outcome, _steps(session, desired))
         report = replace(report, done=(*map(str, done), *report.done))
-        fresh = _vms(outcome.done, Verb.CREATE)
-        if fresh:
+        if fresh := _vms(outcome.done, Verb.CREATE):
             began = time.monotonic()
         return checked(session, report, When(began, started, fresh, end))
 
@@ -307,7 +306,7 @@ def performed(
     def perform(step: Step) -> None:
         begun[step.id] = time.monotonic()
         step = silent.begun(step) if silent else step
-        xml, memory = (x.get(step.resource.key, "") for x in (xmls, memories))
+        xml, memory = (x.get(step.resource.key, "") for x in (xmls, memories or {}))
         # What is left may be nothing: host.deadline gives each wait its least.
         within_s = None if end is None else max(_STEP_S, end - time.monotonic())
         grace_s = session.run.grace_s
@@ -327,9 +326,10 @@ def performed(
         took = f" ({time.monotonic() - begun[step.id]:.2f} s)" if session.run.timed else ""
         session.tell(f"{step}{took}" if error is None else f"FAILED {step}{took}: {error.what}")
 
-    ends = sum(isinstance(s.resource, Domain) and s.verb in _ENDS for s in steps)
+    verbs = [s.verb for s in steps if isinstance(s.resource, Domain)]
+    session.worker.do(MACHINE.expect_starts, verbs.count(Verb.CREATE))
     halted = (lambda: silent.refused is not None) if silent else (lambda: False)
-    return execute(steps, perform, tell, max(_JOBS, ends), halted)
+    return execute(steps, perform, tell, max(_JOBS, sum(x in _ENDS for x in verbs)), halted)
 
 
 def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report:

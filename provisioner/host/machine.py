@@ -171,6 +171,10 @@ class Machine:
                 raise
             raise file_errors.converted(error, "cannot use", home) from error
 
+    def expect_starts(self, number: int) -> None:
+        """Take note of how many guests the next steps start."""
+        self._starts.expect(number)
+
     @limit(120.0, "libvirt has not answered")
     def on_domains(
         self, function: Callable[Concatenate[Domains, P], R], *args: P.args, **kwargs: P.kwargs

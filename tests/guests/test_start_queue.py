@@ -14,6 +14,7 @@ vms:
   a: {memory: 96M, nics: [lan]}
   b: {memory: 96M, nics: [lan]}
   c: {memory: 96M, nics: [lan]}
+  d: {memory: 96M, nics: [lan]}
 """
 
 
@@ -29,7 +30,7 @@ def up_with_one_core(lab: Lab) -> Iterator[Running]:
     """Begin to bring the plan up on one core, and wait until all is made and some wait for it."""
     argv = ["taskset", "--cpu-list", "0", *lab.argv("up", lab.plan(PLAN), "--json")]
     running = lab.running(argv, lab.environment)
-    for _ in "abc":
+    for _ in "abcd":
         running.says("create domain")
     assert {"paused", "running"} <= set(states(lab))
     yield running
@@ -38,7 +39,7 @@ def up_with_one_core(lab: Lab) -> Iterator[Running]:
 def is_as_planned(lab: Lab) -> None:
     plan = lab.directory / f"{lab.name}.yaml"
     assert lab.vmnet("plan", plan, "--json").report["to_do"] == []
-    assert states(lab) == ["running"] * 3
+    assert states(lab) == ["running"] * 4
 
 
 def test_on_one_core_guests_boot_one_after_another_and_are_told_so(lab: Lab) -> None:
@@ -46,7 +47,7 @@ def test_on_one_core_guests_boot_one_after_another_and_are_told_so(lab: Lab) -> 
         first = re.match(r"(\w) is up after", running.says(""))
         while first is None:
             first = re.match(r"(\w) is up after", running.says(""))
-        assert "paused" in states(lab)  # the last boots when the second is up
+        assert "paused" in states(lab)  # the last two boot when the second is up
         report = running.finished().report
     assert {vm["state"] for vm in report["vms"]} == {"running"}
     assert report["to_do"] == []

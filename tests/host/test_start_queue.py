@@ -52,8 +52,9 @@ def host() -> Host:
     return Host()
 
 
-def queue_of(host: Host, cores: int, *vms: str) -> StartQueue:
+def queue_of(host: Host, cores: int, *vms: str, more: int = 9) -> StartQueue:
     queue = StartQueue(host.run, host.fail, cores)
+    queue.expect(len(vms) + more)
     for vm in vms:
         queue.add(guest(vm))
     return queue
@@ -75,6 +76,20 @@ def test_the_next_runs_when_one_is_up_or_has_ended(host: Host) -> None:
     queue.is_up("a")
     assert host.sees(lambda: len(host.ran) == 4)
     assert queue.waiting() == frozenset()
+
+
+def test_the_last_go_together(host: Host) -> None:
+    queue = queue_of(host, 2, *"abcdef", more=0)
+    assert host.ran == ["lab-a", "lab-b"]
+    queue.is_up("a")
+    assert host.sees(lambda: host.ran == ["lab-a", "lab-b", "lab-c"])
+    queue.is_up("b")
+    assert host.sees(lambda: len(host.ran) == 6)
+
+
+def test_few_go_at_once(host: Host) -> None:
+    queue_of(host, 2, *"abcd", more=0)
+    assert host.sees(lambda: len(host.ran) == 4)
 
 
 def test_one_that_comes_late_does_not_pass_those_that_wait(host: Host) -> None:
@@ -123,7 +138,7 @@ def test_one_that_cannot_run_is_told_and_keeps_no_other_waiting(host: Host) -> N
 
 def test_one_that_cannot_run_now_is_an_error_and_keeps_no_core(host: Host) -> None:
     host.stuck = frozenset({"lab-a"})
-    queue = StartQueue(host.run, host.fail, 1)
+    queue = queue_of(host, 1)
     with pytest.raises(VmnetError, match="lab-a hangs"):
         queue.add(guest("a"))
     queue.add(guest("b"))

@@ -21,8 +21,9 @@ class StartQueue:
     """Emulated guests whose QEMUs are there, paused; `let_go` has a domain run, by its name.
 
     Each keeps its core until its agent answers, until it has ended, or for 20 seconds. Nobody waits
-    for one whose agent would not tell, nor for one that KVM runs. `failed(vm, why)` is called for a
-    guest that could not be let go later.
+    for one whose agent would not tell, nor for one that KVM runs. The last of all go together, as
+    many as there are cores beside those that boot: nobody comes after them who would be kept
+    waiting. `failed(vm, why)` is called for a guest that could not be let go later.
     """
 
     def __init__(
@@ -35,21 +36,29 @@ class StartQueue:
         self._failed = failed
         self._cores = len(os.sched_getaffinity(0)) if cores is None else cores
         self._change = threading.Condition()
+        self._coming = 0
         self._waiting: dict[str, str] = {}  # VM and domain, the first first
         self._booting: dict[str, float] = {}  # VM, and when nobody waits for it any more
         self._thread: threading.Thread | None = None
 
+    def expect(self, number: int) -> None:
+        """Take note of how many guests will be added."""
+        with self._change:
+            self._coming = number
+
     def add(self, domain: Domain) -> None:
         """Let a guest go now, or when its turn comes. Raises VmnetError when it cannot be now."""
-        if domain.accel != "tcg" or not domain.image.agent:
-            self._let_go(domain.name)
-            return
+        boots = domain.accel == "tcg" and domain.image.agent
         with self._change:
-            if self._waiting or not self._has_core():
+            waits = boots and (bool(self._waiting) or not self._has_core())
+            self._coming = max(0, self._coming - 1)
+            self._change.notify_all()
+            if waits:
                 self._waiting[domain.vm] = domain.name
                 self._work()
                 return
-            self._booting[domain.vm] = time.monotonic() + _BOOT_S
+            if boots:
+                self._booting[domain.vm] = time.monotonic() + _BOOT_S
         try:
             self._let_go(domain.name)
         except VmnetError:
@@ -77,7 +86,8 @@ class StartQueue:
     def _has_core(self) -> bool:
         now = time.monotonic()
         self._booting = {vm: end for vm, end in self._booting.items() if end > now}
-        return len(self._booting) < self._cores
+        are_last = len(self._waiting) + self._coming <= self._cores
+        return len(self._booting) < self._cores or are_last
 
     def _work(self) -> None:
         # libvirt tells of agents in the thread that it also answers in: nothing is asked there.
