@@ -30,8 +30,9 @@ class NicAddresses:
 
 @dataclass(slots=True)
 class NicObservations:
-    """What was observed of one NIC, before it is judged."""
+    """What was observed of one NIC, before it is judged; `planned` are the plan's addresses."""
 
+    planned: Collection[Address] = ()
     claims: dict[Address, list[str]] = field(default_factory=dict)  # by the NIC's own MAC
     answers: dict[Address, Sequence[str]] = field(default_factory=dict)  # all MACs that answered
     others: set[str] = field(default_factory=set)  # other MACs that have left its macvtap
@@ -39,27 +40,29 @@ class NicObservations:
 
     @property
     def has_real(self) -> bool:
-        """Whether the NIC has an address that is not link-local."""
-        return not all(address.is_link_local for address in self.claims)
+        """Whether the NIC has an address that is not link-local, or has that from the plan."""
+        return any(not one.is_link_local or one in self.planned for one in self.claims)
 
 
-def judged(
-    nic: NicAddresses, observed: NicObservations, planned: Collection[Address], *, has_subnet: bool
-) -> NicAddresses:
+def judged(nic: NicAddresses, observed: NicObservations, *, has_subnet: bool) -> NicAddresses:
     """Return a NIC with its addresses, and with what is wrong with it.
 
     An address counts only when the NIC's own MAC claims it. `has_subnet` is whether guests of its
     network are meant to have an address that is not link-local.
     """
     claims = sorted(
-        observed.claims.items(), key=lambda one: (one[0].is_link_local, -len(set(one[1])))
+        observed.claims.items(),
+        key=lambda one: (
+            one[0].is_link_local and one[0] not in observed.planned,
+            -len(set(one[1])),
+        ),
     )
     return replace(
         nic,
         addresses=tuple(Known(str(address), tuple(dict.fromkeys(how))) for address, how in claims),
         findings=(
             *_other_macs(nic, observed),
-            *_used_twice(nic, observed, planned),
+            *_used_twice(nic, observed),
             *_without_address(nic, observed, has_subnet=has_subnet),
         ),
     )
@@ -77,12 +80,10 @@ def _other_macs(nic: NicAddresses, observed: NicObservations) -> Iterator[Findin
         )
 
 
-def _used_twice(
-    nic: NicAddresses, observed: NicObservations, planned: Collection[Address]
-) -> Iterator[Finding]:
+def _used_twice(nic: NicAddresses, observed: NicObservations) -> Iterator[Finding]:
     for address, macs in observed.answers.items():
         rivals = [mac for mac in macs if mac != nic.mac]
-        if rivals and (nic.mac in macs or address in planned):
+        if rivals and (nic.mac in macs or address in observed.planned):
             also = "too" if nic.mac in macs else f"and {nic.vm} does not"
             yield Finding(
                 f"{address} of {nic.vm} is used twice: {', '.join(rivals)} answers for it {also}",

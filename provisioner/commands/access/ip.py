@@ -51,7 +51,8 @@ class _Search:
             raise VmnetError("none of these VMs is up", fix="bring the plan up: vmnet up")
         self._links = {key: self._ends.link(key) for key in self._wanted}
         self._macs = {key: session.nics[key].mac for key in self._wanted}
-        self._observed = {key: NicObservations() for key in self._wanted}
+        static = {key: session.nics[key].static for key in self._wanted}
+        self._observed = {key: NicObservations(static[key]) for key in self._wanted}
         self._by_mac: dict[str, NicId] = {mac: key for key, mac in self._macs.items()}
 
     def run(self, seconds: float) -> list[NicAddresses]:
@@ -153,4 +154,4 @@ class _Search:
         heard.frames = self._worker.do(links.sent, self._links[key])
         config = self._session.nics[key]
         nic = NicAddresses(*key, network.name, config.mac)
-        return judged(nic, heard, config.static, has_subnet=bool(network.subnet))
+        return judged(nic, heard, has_subnet=bool(network.subnet))

@@ -1,5 +1,6 @@
 """vmnet ip: what is known of a NIC's addresses, and what is wrong with what was observed."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 from provisioner.check.discovery import Known, NicAddresses, NicObservations, judged
@@ -15,15 +16,16 @@ RIVAL = "give web another address, or find that machine and take the address fro
 def found(
     observed: NicObservations, planned: tuple[Address, ...] = (), *, has_subnet: bool = True
 ) -> tuple[Finding, ...]:
-    return judged(NIC, observed, planned, has_subnet=has_subnet).findings
+    return judged(NIC, replace(observed, planned=planned), has_subnet=has_subnet).findings
 
 
 def test_the_surest_address_comes_first_and_link_local_ones_last() -> None:
     observed = NicObservations(
+        (),
         {LOCAL: ["x", "y", "z"], B: ["seen", "seen", "seen"], A: ["seen", "lease", "seen"]},
         frames=9,
     )
-    assert judged(NIC, observed, (), has_subnet=True) == NicAddresses(
+    assert judged(NIC, observed, has_subnet=True) == NicAddresses(
         "web",
         0,
         "lan",
@@ -37,12 +39,12 @@ def test_the_surest_address_comes_first_and_link_local_ones_last() -> None:
 
 
 def test_a_nic_with_its_address_has_no_findings() -> None:
-    assert not found(NicObservations({A: ["seen"]}, {A: [MAC]}, frames=9), (A,))
+    assert not found(NicObservations((), {A: ["seen"]}, {A: [MAC]}, frames=9), (A,))
 
 
 def test_a_guest_that_sends_from_other_macs_receives_no_answer() -> None:
     third = "02:00:00:00:00:77"
-    observed = NicObservations({A: ["its lease"]}, others={third, OTHER}, frames=9)
+    observed = NicObservations((), {A: ["its lease"]}, others={third, OTHER}, frames=9)
     assert found(observed) == (
         Finding(
             f"web sends frames from {OTHER}, {third}, its NIC has {MAC}: it receives no answer to "
@@ -56,7 +58,7 @@ def test_a_guest_that_sends_from_other_macs_receives_no_answer() -> None:
 
 def test_an_address_that_others_answer_for_too_is_reported_with_their_macs() -> None:
     third = "02:00:00:00:00:77"
-    assert found(NicObservations({A: ["seen"]}, {A: [MAC, OTHER, third]}, frames=9)) == (
+    assert found(NicObservations((), {A: ["seen"]}, {A: [MAC, OTHER, third]}, frames=9)) == (
         Finding(
             f"10.0.0.2 of web is used twice: {OTHER}, {third} answers for it too",
             RIVAL,
@@ -67,7 +69,7 @@ def test_an_address_that_others_answer_for_too_is_reported_with_their_macs() -> 
 
 
 def test_a_planned_address_that_only_an_impostor_answers_for_is_reported() -> None:
-    assert found(NicObservations({B: ["seen"]}, {A: [OTHER]}, frames=9), (A,)) == (
+    assert found(NicObservations((), {B: ["seen"]}, {A: [OTHER]}, frames=9), (A,)) == (
         Finding(
             f"10.0.0.2 of web is used twice: {OTHER} answers for it and web does not",
             RIVAL,
@@ -78,7 +80,7 @@ def test_a_planned_address_that_only_an_impostor_answers_for_is_reported() -> No
 
 
 def test_an_address_of_somebody_else_is_nobodys_business() -> None:
-    assert not found(NicObservations({A: ["seen"]}, {B: [OTHER]}, frames=9))
+    assert not found(NicObservations((), {A: ["seen"]}, {B: [OTHER]}, frames=9))
 
 
 def test_a_guest_that_has_never_sent_a_frame_is_reported() -> None:
@@ -90,11 +92,11 @@ def test_a_guest_that_has_never_sent_a_frame_is_reported() -> None:
         ),
     )
     assert not found(NicObservations(frames=1))
-    assert not found(NicObservations({A: ["seen"]}))
+    assert not found(NicObservations((), {A: ["seen"]}))
 
 
 def test_a_guest_with_a_link_local_address_only_lacks_a_server() -> None:
-    observed = NicObservations({LOCAL: ["seen"]}, frames=9)
+    observed = NicObservations((), {LOCAL: ["seen"]}, frames=9)
     assert found(observed) == (
         Finding(
             "web has a link-local address only: nobody has given it another",
@@ -103,3 +105,18 @@ def test_a_guest_with_a_link_local_address_only_lacks_a_server() -> None:
         ),
     )
     assert not found(observed, has_subnet=False)
+
+
+def test_a_link_local_address_of_the_plans_is_an_address() -> None:
+    planned = ip_address("169.254.77.9")
+    observed = NicObservations((), {LOCAL: ["x", "y"], planned: ["the agent"]}, frames=9)
+    assert found(observed, (planned,)) == ()
+    known = judged(NIC, replace(observed, planned=(planned,)), has_subnet=True).addresses
+    assert [one.address for one in known] == [str(planned), str(LOCAL)]
+    assert found(observed, ()) == (
+        Finding(
+            "web has a link-local address only: nobody has given it another",
+            "look at the DHCP server and the router advertisements of that network",
+            about="web",
+        ),
+    )
