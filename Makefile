@@ -62,6 +62,11 @@ index: setup-tests ## write anew what completion and --help know of the commands
 schema: setup-tests ## write anew the JSON Schema of plans, docs/plan.schema.json
 	@.venv/bin/vmnet schema plan >docs/plan.schema.json
 
+.PHONY: man
+man: setup-tests ## write the manual pages, from the commands and the schema of plans, into build/man
+	@.venv/bin/python tools/manpages.py build/man
+	@printf '%s\n' 'read them: man -l build/man/vmnet.1'
+
 .PHONY: test-nested
 test-nested: setup-tests ## reboot a guest that is a host of vmnet's, and see its guests come back
 	@tools/as-root.sh .venv/bin/python -m tests.nested

@@ -163,7 +163,7 @@ def test_running_takes_nothing_that_only_the_tests_need(programs: Path, services
     assert {"qemu-system-x86", "libvirt-daemon-driver-qemu", "mmdebstrap"} <= to_run
     assert to_test - to_run == {
         *("chromium", "git", "gnupg", "iputils-arping", "iputils-ping", "libvirt-clients"),
-        *("libvirt-daemon-system", "libxml2-utils", "openssh-server", "ovmf", "tcpdump"),
+        *("libvirt-daemon-system", "libxml2-utils", "mandoc", "openssh-server", "ovmf", "tcpdump"),
     }
 
 

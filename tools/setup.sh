@@ -47,6 +47,7 @@ openssh-server              tests: a machine on the LAN that is logged in to
 ovmf                        tests: UEFI firmware for a guest
 git                         tests: lists the files of this project
 chromium                    tests: shows the page of a check
+mandoc                      tests: judges the manual pages
 LIST
 }
 
