@@ -1,7 +1,7 @@
 """Guests that are let go one after another, as many at a time as the cores can carry.
 
 An emulated guest takes a core to itself while it boots. Ten at once on two cores are all up at the
-end; one after another the first is up after a tenth of that, and the last no later.
+end; two at a time the first are up long before that, and the last no later.
 """
 
 import os
