@@ -14,7 +14,8 @@ from provisioner.check.readiness import AgentSeen, Sign, SignState
 from provisioner.check.result import Probed
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
-from provisioner.guest.domain import RUNNING, StrayDomain
+from provisioner.guest.domain import RUNNING, Domain, StrayDomain
+from provisioner.guest.domain_state import PAUSED
 from provisioner.host import room
 from provisioner.host.domain import DomainDriver, plugged
 from provisioner.host.drivers import drivers
@@ -40,6 +41,7 @@ from provisioner.resource import Resource, by_key
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_Found = TypeVar("_Found", Domain, Live)
 
 
 @contextmanager
@@ -97,8 +99,9 @@ class Machine:
         found, routes = links.observe()
         waiting = self._starts.waiting()
         running, foreign, live = self._libvirt.observe()
-        running = [replace(d, state=RUNNING) if d.vm in waiting else d for d in running]
-        live = [replace(x, state=RUNNING) if x.vm in waiting else x for x in live]
+        # One that is paused because its turn has not come will run; one that has died will not.
+        running = [_as_begun(x, waiting) for x in running]
+        live = [_as_begun(x, waiting) for x in live]
         pids = {x.vm: x.pid for x in live}
         running = [plugged(d, pids[d.vm], {x.name for x in found}) for d in running]
         tables = nftables.listing()
@@ -326,6 +329,12 @@ class Machine:
 
 
 MACHINE: Final = Machine()
+
+
+def _as_begun(found: _Found, waiting: Collection[str]) -> _Found:
+    """Return what was found of a VM, running where it is paused only until its turn comes."""
+    is_held = found.vm in waiting and found.state == PAUSED
+    return replace(found, state=RUNNING) if is_held else found
 
 
 def _taps(
