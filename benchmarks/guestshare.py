@@ -85,6 +85,13 @@ def _on_the_root_bus(argv: Argv) -> Argv:
     return found
 
 
+def _twice_the_memory(argv: Argv) -> Argv:
+    at = argv.index("-m") + 1
+    mib = int(argv[at])
+    bigger = _replaced(f'"size":{mib << 20}', f'"size":{mib << 21}')
+    return bigger([*argv[:at], str(2 * mib), *argv[at + 1 :]])
+
+
 def _kernel_word(word: str) -> Callable[[Argv], Argv]:
     """Return what leaves out a word of the kernel's command line."""
 
@@ -112,7 +119,7 @@ _CHANGES: dict[str, Callable[[Argv], Argv]] = {
     "no seccomp": _without("-sandbox", "on"),
     "room for one vCPU": _replaced("maxcpus=2,sockets=2", "maxcpus=1,sockets=1"),
     "-cpu max": _replaced("qemu64", "max"),
-    "twice the memory": _both(_replaced("134217728", "268435456"), _replaced("128", "256")),
+    "twice the memory": _twice_the_memory,
     "without quiet": _kernel_word("quiet"),
     "without cryptomgr.notests": _kernel_word("cryptomgr.notests"),
     "without noreplace-smp": _kernel_word("noreplace-smp"),
