@@ -1,7 +1,9 @@
 """What is made of an agent's answers, given by a plain function in libvirt's place."""
 
 import base64
+import itertools
 import json
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from provisioner.host.libvirt.domains import Domains
 
 NIC = {"name": "e", "hardware-address": "02:00:00:00:00:01", "ip-addresses": [{}, 5, None]}
+
+
+LASTS_S = 1.5
 
 
 class Answering:
@@ -100,3 +105,22 @@ def test_a_guest_that_answers_nonsense_has_no_words_and_a_problem() -> None:
     words = queries.info(guest(lambda _command, _arguments: '{"return": 1e999}'))
     assert words.hostname == ""
     assert "gave an invalid answer to guest-get-host-name" in words.problem
+
+
+def test_an_agent_is_asked_the_less_often_the_longer_its_program_runs() -> None:
+    began = time.monotonic()
+    asked: list[float] = []
+
+    def answer(command: str, _arguments: dict[str, object]) -> str:
+        if command == "guest-exec":
+            return json.dumps({"return": {"pid": 7}})
+        asked.append(time.monotonic() - began)
+        ended = {"exited": True, "exitcode": 3} if asked[-1] > LASTS_S else {"exited": False}
+        return json.dumps({"return": ended})
+
+    assert guest(answer).run(["/bin/program"], 10).status == 3
+    gaps = [after - before for before, after in itertools.pairwise(asked)]
+    assert asked[1] < 0.1  # most programs end at once
+    assert len(gaps) < LASTS_S / 0.04  # however quick the start
+    assert gaps[-1] > 5 * min(gaps)
+    assert asked[-1] < LASTS_S + 1  # and its end is seen soon
