@@ -1,6 +1,6 @@
 """What a full mesh costs vmnet, beside a ping or arping process for each pair.
 
-docs/benchmarks.md says how to read it. Run it as root, with the Python that has vmnet's libraries:
+benchmarks.md says how to read it. Run it as root, with the Python that has vmnet's libraries:
 python benchmarks/check.py
 """
 

@@ -1,7 +1,7 @@
 """What real guests move over macvtaps in each mode, beside a tap on a bridge and user networking.
 
 Run it as root, with the Python that has vmnet's libraries: python benchmarks/datapath.py
-docs/performance.md has its table, and its picture by --svg FILE.
+docs/explanation/performance.md has its table, and its picture by --svg FILE.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What a macvtap costs vmnet, beside ip and bare netlink; docs/benchmarks.md says how to read it.
+"""What a macvtap costs vmnet, beside ip and bare netlink; benchmarks.md says how to read it.
 
 Run it as root, with the Python that has vmnet's libraries: python benchmarks/devices.py
 """

@@ -1,4 +1,4 @@
-"""What images cost vmnet, beside the plain programs; docs/benchmarks.md says how to read it.
+"""What images cost vmnet, beside the plain programs; benchmarks.md says how to read it.
 
 Run it with the Python that has vmnet's libraries: python benchmarks/images.py
 """

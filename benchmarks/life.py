@@ -1,4 +1,4 @@
-"""What the verbs of a guest's life cost beside a boot; docs/benchmarks.md says how to read it.
+"""What the verbs of a guest's life cost beside a boot; benchmarks.md says how to read it.
 
 Run it as root, with the Python that has vmnet's libraries: python benchmarks/life.py
 """

@@ -1,4 +1,4 @@
-"""What vmnet takes when there is nothing to do; docs/benchmarks.md says more.
+"""What vmnet takes when there is nothing to do; docs/explanation/benchmarks.md says more.
 
 Run it as root, with the Python that has vmnet's libraries: python benchmarks/noop.py
 """

@@ -1,4 +1,4 @@
-"""How long tools take to bring guests up on a NIC, and away; docs/performance.md says more.
+"""How long tools take to bring guests up on a NIC, and away; performance.md says more.
 
 Run it as root, with the Python that has vmnet's libraries: python benchmarks/peers.py
 What is not installed is named and left out: virtinst, vagrant-libvirt (Debian), kcli (Python).

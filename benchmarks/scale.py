@@ -1,4 +1,4 @@
-"""What plans of 20 to 2,000 NICs cost before anything is touched; docs/benchmarks.md says more.
+"""What plans of 20 to 2,000 NICs cost before anything is touched; benchmarks.md says more.
 
 Run it as root, with the Python that has vmnet's libraries: python benchmarks/scale.py
 """

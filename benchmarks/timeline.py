@@ -1,4 +1,4 @@
-"""Where the time of one `vmnet up` goes; docs/performance.md shows it.
+"""Where the time of one `vmnet up` goes; docs/explanation/performance.md shows it.
 
 Run it as root, with the Python that has vmnet's libraries: python benchmarks/timeline.py
 Every call to the process that touches the machine is taken down, with the times of its beginning

@@ -1,4 +1,4 @@
-"""What `vmnet up` costs beyond the guests themselves; docs/benchmarks.md says how to read it.
+"""What `vmnet up` costs beyond the guests themselves; benchmarks.md says how to read it.
 
 Run it as root, with the Python that has vmnet's libraries: python benchmarks/up.py
 """

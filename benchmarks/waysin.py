@@ -1,6 +1,6 @@
 """What finding the ways into the guests of a large plan costs, beside rendering that plan.
 
-docs/benchmarks.md says how to read it. No guest is started and no right is needed:
+docs/explanation/benchmarks.md says how to read it. No guest is started and no right is needed:
 python benchmarks/waysin.py
 """
 

@@ -63,10 +63,10 @@ def walls(users: str, alone: str, served: str, label: str, groups: str) -> Itera
         yield Item(area, f"each guest's QEMU runs as a user of its own, of {users}")
     else:
         what = f"all guests' QEMUs run as one user: {alone}; they can reach each other's files"
-        yield Item(area, what, Severity.NOTE, "see docs/guest-users.md")
+        yield Item(area, what, Severity.NOTE, "see docs/explanation/guest-users.md")
     if served:
         what = f"each switch's dnsmasq runs as its package's user, nobody mostly: {served}"
-        yield Item(area, what, Severity.NOTE, "see docs/guest-users.md")
+        yield Item(area, what, Severity.NOTE, "see docs/explanation/guest-users.md")
     else:
         yield Item(area, "each switch's dnsmasq runs as a user of its own, and never as root")
     yield Item(

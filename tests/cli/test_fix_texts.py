@@ -16,7 +16,7 @@ from tests.cli.advice import CLOSE, HOUSE, OPEN, Text, texts
 from tests.cli.language import FOREIGN, commands_in, not_loaded, options, pairs_in
 
 SOURCES = sorted(p for p in (HOUSE / "provisioner").rglob("*.py") if not p.is_symlink())
-PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
+PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").rglob("*.md"))]
 EXAMPLES = {
     "mtu or 1400": "1400",
     "source": "web1",
@@ -171,7 +171,7 @@ def accident(code: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(HOUSE)))
 def test_every_command_line_in_the_docs_is_taken_by_the_parser(page: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", (HOUSE / "Makefile").read_text(), re.MULTILINE))
     found = []

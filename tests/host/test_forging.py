@@ -1,10 +1,10 @@
-"""What leaves a guest that forges frames is what docs/spoof-guard.md says, and no more."""
+"""What leaves a guest that forges frames is what the page spoof-guard.md says, and no more."""
 
 from pathlib import Path
 
 from tests.host_tools import forging
 
-DOCUMENTED = Path(__file__).parents[2] / "docs" / "spoof-guard.md"
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "explanation" / "spoof-guard.md"
 
 
 def test_what_passes_each_guard_is_what_is_documented() -> None:

@@ -130,7 +130,7 @@ def test_keyrings_are_looked_for_by_name(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_keyrings_that_come_with_the_catalogue_are_the_documented_ones(home: Path) -> None:
-    text = (HOUSE / "docs" / "images.md").read_text()
+    text = (HOUSE / "docs" / "reference" / "images.md").read_text()
     rows = dict(re.findall(r"`([a-z0-9.-]+\.gpg)` \| ((?:`[0-9A-F]{40}`(?:, )?)+) ", text))
     found = {}
     for ring in signatures.SHIPPED.iterdir():

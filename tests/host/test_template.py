@@ -115,7 +115,7 @@ def test_a_template_that_adds_to_vmnet_s_own_is_filled_in_and_libvirt_finds_it_g
 
 
 def test_the_template_of_the_docs_does_what_the_docs_say(tmp_path: Path) -> None:
-    page = (HOUSE / "docs" / "templates.md").read_text()
+    page = (HOUSE / "docs" / "reference" / "templates.md").read_text()
     text = page.partition("```jinja\n")[2].partition("```")[0]
     xml = fill.domain_xml(template(text), SEEDED, ())
     assert "<title>web of lab</title>" in xml

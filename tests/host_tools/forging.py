@@ -1,7 +1,7 @@
 """Every forged frame, put in by a guest's tap, under each guard: what of it leaves.
 
 The macvtaps and the guard are real; instead of QEMU the test writes to the tap. Run as a module
-it prints the table of docs/spoof-guard.md.
+it prints the table of docs/explanation/spoof-guard.md.
 """
 
 import os

@@ -111,7 +111,10 @@ def _texts(kind: str, message: str, parts: Mapping[str, str]) -> tuple[str, str]
     """Return the message and the fix for a kind of failure, as the child named it."""
     names = ", ".join(sorted(parts))
     texts = {
-        "syntax": (f"this is not a template: {message}", "docs/templates.md has an example"),
+        "syntax": (
+            f"this is not a template: {message}",
+            "docs/reference/templates.md has an example",
+        ),
         "undefined": (f"the template asks for what there is not: {message}", _known()),
         "part": (
             f"the template asks for the file {quoted(message)}",

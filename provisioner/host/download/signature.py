@@ -24,7 +24,7 @@ FOLDERS: Final = (
 """Where Debian's packages, and administrators, put keyrings: they may be newer than ours."""
 
 SHIPPED: Final = Path(str(files("provisioner"))) / "images" / "keyrings"
-"""Those that come with the catalogue; docs/images.md has their fingerprints."""
+"""Those that come with the catalogue; docs/reference/images.md has their fingerprints."""
 
 _TIMEOUT_S = 30
 _LARGEST_KEYRING = 8 << 20

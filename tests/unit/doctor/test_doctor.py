@@ -332,7 +332,7 @@ def test_a_manager_leaves_our_links_alone_once_every_kind_of_them_is_named(left_
 
 
 def test_the_page_about_the_doctor_lists_every_kind_of_our_links() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "doctor.md").read_text()
     rows = re.findall(r"^\| ((?:`mv\w`(?:, )?)+) \| (\w+) \|", page, re.MULTILINE)
     listed = {prefix: kind for cell, kind in rows for prefix in re.findall(r"mv\w", cell)}
     assert listed == naming.KINDS

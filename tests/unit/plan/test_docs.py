@@ -10,7 +10,7 @@ from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
 from provisioner.plan.schema.generate import plan_schema
 from provisioner.plan.vm import Disk, File
 
-PAGE = "\n" + (Path(__file__).parents[3] / "docs" / "plan.md").read_text()
+PAGE = "\n" + (Path(__file__).parents[3] / "docs" / "reference" / "plan.md").read_text()
 SCHEMA = plan_schema()
 # What stands in the file and not in the model: both are merged into the VMs.
 OF_THE_FILE = {"defaults", "count"}

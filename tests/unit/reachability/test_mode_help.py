@@ -41,7 +41,7 @@ Note:
 
 In a plan:  lab: {switch: {hairpin: true}, mode: vepa, subnet: 10.77.0.0/24}
 
-More: docs/modes/vepa.md. Measured on this kernel: vmnet modes"""
+More: docs/explanation/modes/vepa.md. Measured on this kernel: vmnet modes"""
 
 
 def test_a_page_has_drawing_table_needs_notes_and_a_plan() -> None:

@@ -398,7 +398,7 @@ def test_a_guest_whose_new_card_must_wait_for_its_old_one_is_started_anew() -> N
     assert [s.verb for s in guest] == [Verb.DELETE, Verb.CREATE]
 
 
-# The changes that docs/plan.md promises to make under running guests, each with every other.
+# The changes that plan.md promises to make under running guests, each with every other.
 
 FACTS = Facts(home=HOME, links=(), vhost=False)
 BASE: dict[str, str] = {
