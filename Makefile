@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PLAN ?= examples/pair.yaml
+PREFIX ?= /usr/local
 
 .PHONY: help
 help: ## say what can be made
@@ -25,6 +26,16 @@ down: ## take the plan down, leaving the host as it was
 	@test -x .venv/bin/vmnet || { printf '%s\n' 'vmnet: nothing is installed here that could take $(PLAN) down' \
 	  '  where: .venv is missing' '  fix: if its VMs are still there: make setup down' >&2; exit 4; }
 	@tools/as-root.sh .venv/bin/vmnet down $(PLAN)
+
+.PHONY: install
+install: setup ## put the command vmnet, manual pages and completion into PREFIX=/usr/local (DESTDIR=...)
+	@$(if $(DESTDIR),,tools/as-root.sh) .venv/bin/python tools/install.py install '$(PREFIX)' \
+	  --destdir '$(or $(DESTDIR),/)'
+
+.PHONY: uninstall
+uninstall: ## take away what make install has put there
+	@$(if $(DESTDIR),,tools/as-root.sh) python3 tools/install.py uninstall '$(PREFIX)' \
+	  --destdir '$(or $(DESTDIR),/)'
 
 .PHONY: test
 test: setup-tests ## run all tests, lint and types among them (ARGS=tests/unit -k mac)

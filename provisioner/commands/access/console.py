@@ -1,6 +1,5 @@
 """vmnet exec, console and logs: programs inside a guest, and its serial console."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from provisioner.host.guest import console_log
 from provisioner.host.guest import terminal as terminals
 from provisioner.host.guest.commands import Guests, Ran
 from provisioner.host.machine import MACHINE
-from provisioner.host.system import paths, programs
+from provisioner.host.system import paths, processes, programs
 
 _LEAST_S = 1.0  # for a program whose agent came at the last moment
 _ANSWER_S = 2.0  # for the agent to report that a program is not done
@@ -59,7 +58,7 @@ class _Resizing:
     """
 
     def __init__(self, vm: str, argv: Sequence[str]) -> None:
-        self._argv = [sys.executable, "-m", "provisioner", "exec", *argv, vm, "--"]
+        self._argv = [*processes.vmnet(), "exec", *argv, vm, "--"]
         self._lock = threading.Lock()
         self._busy = False
         self._next: tuple[int, int] | None = None

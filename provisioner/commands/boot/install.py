@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from provisioner.autostart.units import MARK, NET_UNIT, TEMPLATE_UNIT, WATCH_TEM
 from provisioner.commands.target import PlanTarget, Tell
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
-from provisioner.host.system import locks, paths, systemd
+from provisioner.host.system import locks, paths, processes, systemd
 
 _LOCK = ".boot"  # no plan can have this name
 _LOCK_S = 30.0
@@ -50,7 +49,7 @@ def install(
     has no mark of vmnet's stays as it is.
     """
     with _alone("boot install", tell):
-        vmnet = _vmnet()
+        vmnet = processes.vmnet()
         for path in _others_may_change(Path(vmnet[0]), Path(__file__)):
             tell(f"warning: the unit runs {path} as root, and others than root may change it")
         where = _stored(target.name)
@@ -119,7 +118,7 @@ def remove(plan: str, tell: Tell) -> bool:
 def install_net(saved: str, uplinks: Sequence[str], tell: Tell) -> None:
     """Have systemd make devices of `vmnet net` again at each boot; `saved` is their JSON."""
     with _alone("boot install", tell):
-        unit = units.net_unit(_vmnet(), str(systemd.NET_DEVICES), uplinks)
+        unit = units.net_unit(processes.vmnet(), str(systemd.NET_DEVICES), uplinks)
         systemd.write(systemd.NET_DEVICES, saved, '"net boot"', mode=0o600)
         systemd.write(systemd.UNITS / NET_UNIT, unit, MARK)
         systemd.reload()
@@ -188,11 +187,6 @@ def _alone(doing: str, tell: Tell) -> Iterator[None]:
     systemd.require()
     with locks.held(paths.lock_file(_LOCK), doing, timeout_s=_LOCK_S, notify=tell):
         yield
-
-
-def _vmnet() -> tuple[str, ...]:
-    """Return the words that run this very vmnet; nothing of its environment changes what runs."""
-    return sys.executable, "-I", "-m", "provisioner"
 
 
 def _environment() -> dict[str, str]:

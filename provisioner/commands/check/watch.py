@@ -1,7 +1,6 @@
 """Measure again and again, and at once when something happens; report what has changed."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from provisioner.check.readiness import NO_AGENT
 from provisioner.commands.check.happenings import Happenings, WatchedVm
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
-from provisioner.host.system import programs
+from provisioner.host.system import processes, programs
 from provisioner.host.system.programs import Background, Finished
 from provisioner.text import one_line
 
@@ -44,7 +43,7 @@ def news(words: Sequence[str], every_s: float, happenings: Happenings) -> Iterat
     when a round prints no report.
     """
     due = time.monotonic()
-    argv = [sys.executable, "-m", "provisioner", "check", "--json", *words]
+    argv = [*processes.vmnet(), "check", "--json", *words]
     running: Background | None = None
     with ExitStack() as stack:
         while True:

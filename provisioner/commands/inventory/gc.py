@@ -6,7 +6,6 @@ Each plan is taken away in a vmnet process of its own, under the plan's lock, by
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -16,7 +15,7 @@ from provisioner.commands.session import HostSession, begun
 from provisioner.commands.target import CommandRun, NameTarget, Tell
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.inventory import ownerless
-from provisioner.host.system import programs
+from provisioner.host.system import processes, programs
 from provisioner.inventory.garbage import Listed, Taken
 from provisioner.inventory.judge import GcWish, PlanVerdict, verdict, verdicts
 
@@ -80,7 +79,7 @@ def reap(
 
 
 def _reaped(plan: str, connection: str, wish: GcWish) -> Taken:
-    argv = [sys.executable, "-m", "provisioner", "gc", "--reap", plan, "--yes", "--json"]
+    argv = [*processes.vmnet(), "gc", "--reap", plan, "--yes", "--json"]
     argv += ["--disks"] if wish.disks else []
     argv += ["--expired"] if wish.only_expired else []
     argv += ["--connection", connection] if connection else []

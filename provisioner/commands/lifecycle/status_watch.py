@@ -8,7 +8,6 @@ good: after an overrun of the kernel's messages all is looked at, as after any.
 import json
 import os
 import select
-import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,7 +18,7 @@ from provisioner.errors import VmnetError
 from provisioner.host.libvirt import records
 from provisioner.host.libvirt.qemu_process import process_state
 from provisioner.host.netlink.link_events import LinkEvents, RuleEvents
-from provisioner.host.system import programs
+from provisioner.host.system import processes, programs
 from provisioner.host.system.programs import Background, Finished
 from provisioner.text import one_line
 
@@ -124,7 +123,7 @@ def looks(words: Sequence[str], every_s: float, signals: Signals) -> Iterator[St
 
     Raises VmnetError when a look prints no report.
     """
-    argv = [sys.executable, "-m", "provisioner", "status", "--json", *words]
+    argv = [*processes.vmnet(), "status", "--json", *words]
     due, last = time.monotonic(), 0.0
     running: Background | None = None
     again = False

@@ -23,6 +23,18 @@ _LABEL: Final = "vmnet: waits for guests to end, since init does not"
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
+def vmnet() -> tuple[str, ...]:
+    """Return the words that run this very vmnet; nothing of its environment changes what runs.
+
+    `make install` and the Debian package have its packages in a folder of their own, which Python
+    runs as it is; any other installation is in the Python that runs now.
+    """
+    folder = Path(__file__).parents[3]
+    if (folder / "__main__.py").is_file():
+        return sys.executable, "-I", str(folder)
+    return sys.executable, "-I", "-m", "provisioner"
+
+
 def die_with(parent: int, number: int = signal.SIGKILL) -> None:
     """Have the kernel send this process a signal when `parent` ends; exit if it has already."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
