@@ -11,7 +11,7 @@ pytest.register_assert_rewrite("tests.framework")
 # 12 breakages, 3 truth table, 2 Debian, lives and snapshots, 1 the others here.
 LONGEST = (
     *("test_breakages_uplink", "test_breakages_switch", "test_breakages_isolation"),
-    *("test_debian", "test_truth_table", "test_debian_boot", "test_wiring"),
+    *("test_debian", "test_truth_table", "test_wiring"),
     *("test_life", "test_snapshots", "test_drift", "test_boot", "test_inventory", "test_crash"),
     *("test_deadlines", "test_checks", "test_trouble", "test_getin", "test_machines"),
     *("test_simulation", "test_uplink_changes"),

@@ -17,7 +17,7 @@ logged in to (`sshd.sshd`), a terminal (`terminal.joined`), a bare QEMU (`bare.b
 
 What is varied, and where: mode, IP version and hairpin in test_truth_table; the spoof guard in
 test_guard; libvirt embedded or as a daemon in test_daemon; a user's rights in test_rootless; Debian
-instead of the micro image, by BIOS, by UEFI and by its kernel, in test_debian and test_debian_boot;
+instead of the micro image, by BIOS, by UEFI and by its kernel, in test_debian;
 a file system like that of a container in test_container. All use KVM where they can.
 
 Of a test that fails, a folder in pytest's temporary directory keeps the console logs, QEMU's log,
