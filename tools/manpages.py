@@ -11,25 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import typer
+import described
 
 from provisioner import __version__
-from provisioner.cli.app import PANELS, built
-from provisioner.cli.help.values import called
-from provisioner.errors import Exit
+from provisioner.cli.app import PANELS
 from provisioner.plan.schema.generate import plan_schema
 
 _WIDTH: Final = 78  # columns of a line of source
-_STATUSES: Final = {
-    f"{Exit.DONE:d}": "Done.",
-    "1": "A bug of vmnet's own.",
-    f"{Exit.BAD_INPUT:d}": "Bad input; nothing was touched.",
-    f"{Exit.CONFLICT:d}": "A conflict with something that is not vmnet's.",
-    f"{Exit.HOST_CANNOT:d}": "The host cannot.",
-    f"{Exit.CHECK_FAILED:d}": "A check failed.",
-    f"{Exit.PARTLY_DONE:d}": "Partly done.",
-    "130, 143, 129": "Ended by Ctrl-C, SIGTERM, SIGHUP.",
-}
 _PLACES: Final = {
     "VMNET_STATE_DIR": "Disks, logs and marks of plans, instead of /var/lib/vmnet.",
     "VMNET_RUN_DIR": "Locks and the embedded libvirt, instead of /run/vmnet.",
@@ -51,26 +39,17 @@ Json = dict[str, Any]
 def main(folder: Path, date: str) -> None:
     """Write all pages into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    root: Any = typer.main.get_command(built())
-    for words, command in _commands(root, ("vmnet",)):
+    for words, command in described.commands():
         name = "-".join(words)
         (folder / f"{name}.1").write_text(_page(name, words, command, date), encoding="utf-8")
     (folder / "vmnet.yaml.5").write_text(_plan_page(date), encoding="utf-8")
-
-
-def _commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401
-    if command.hidden:
-        return
-    yield words, command
-    for name, nested in getattr(command, "commands", {}).items():
-        yield from _commands(nested, (*words, name))
 
 
 def _page(name: str, words: Sequence[str], command: Any, date: str) -> str:  # noqa: ANN401
     said = (command.help or "").strip()
     lines = [
         _title(name, 1, date, "User Commands"),
-        *_section("NAME", f"{_plain(name)} \\- {_text(_first(said))}"),
+        *_section("NAME", f"{_plain(name)} \\- {_text(described.first(said))}"),
         *_section("SYNOPSIS", *_synopsis(words, command)),
         *_section("DESCRIPTION", *_paragraphs(said)),
         *_nested(words, command),
@@ -78,7 +57,7 @@ def _page(name: str, words: Sequence[str], command: Any, date: str) -> str:  # n
         *_variables(command),
         *_example(command),
         ".SH EXIT STATUS",
-        *(line for status, what in _STATUSES.items() for line in _entry(f"\\fB{status}\\fR", what)),
+        *_statuses(),
         *_section("SEE ALSO", _see_also(words)),
     ]
     return "\n".join(lines) + "\n"
@@ -96,11 +75,9 @@ def _synopsis(words: Sequence[str], command: Any) -> Iterator[str]:  # noqa: ANN
     parts = [f"\\fB{_plain(' '.join(words))}\\fR", "[\\fIOPTIONS\\fR]"]
     if hasattr(command, "commands"):
         parts.append("\\fICOMMAND\\fR")
-    for param in command.params:
-        if param.param_type_name == "argument":
-            value = f"\\fI{_plain(_value(param))}\\fR"
-            more = " ..." if param.nargs == -1 else ""
-            parts.append(f"{value}{more}" if param.required else f"[{value}{more}]")
+    for name, is_needed, repeats in described.synopsis(command):
+        value = f"\\fI{_plain(name)}\\fR{' ...' if repeats else ''}"
+        parts.append(value if is_needed else f"[{value}]")
     yield " ".join(parts)
 
 
@@ -114,45 +91,23 @@ def _nested(words: Sequence[str], command: Any) -> Iterator[str]:  # noqa: ANN40
         for name in names:
             page = f"\\fB{_plain('-'.join((*words, name)))}\\fR(1)"
             yield from _entry(
-                f"\\fB{_plain(name)}\\fR", _first(known[name].help or ""), f"See {page}."
+                f"\\fB{_plain(name)}\\fR", described.first(known[name].help or ""), f"See {page}."
             )
 
 
 def _options(command: Any) -> Iterator[str]:  # noqa: ANN401
-    shown = [p for p in command.params if not getattr(p, "hidden", False) and p.help]
+    shown = described.shown(command)
     if shown:
         yield ".SH OPTIONS"
     for param in shown:
-        yield from _entry(_heading(param), _about(param))
+        yield from _entry(_heading(param), described.about(param))
 
 
 def _heading(param: Any) -> str:  # noqa: ANN401
     if param.param_type_name == "argument":
-        return f"\\fI{_plain(_value(param))}\\fR"
-    names = sorted((*param.opts, *param.secondary_opts), key=lambda x: (x.startswith("--"), x))
-    value = "" if param.is_flag or param.count else f" \\fI{_plain(_value(param))}\\fR"
-    return ", ".join(f"\\fB{_plain(one)}\\fR" for one in names) + value
-
-
-def _about(param: Any) -> str:  # noqa: ANN401
-    said = f"{param.help.rstrip('.')}."
-    if default := _default(param):
-        said += f" Default: {default}."
-    if param.envvar:
-        said += f" From {param.envvar}, too."
-    return said
-
-
-def _default(param: Any) -> str:  # noqa: ANN401
-    """Return the value that is taken when none is given, "" where there is none to name."""
-    if isinstance(param.show_default, str):
-        return param.show_default
-    is_value = isinstance(param.default, str | float | int) and not getattr(param, "is_flag", False)
-    return str(param.default) if is_value else ""
-
-
-def _value(param: Any) -> str:  # noqa: ANN401
-    return str(param.metavar or called(param.name or "")).strip("[]. ")
+        return f"\\fI{_plain(described.value(param))}\\fR"
+    value = f" \\fI{_plain(described.value(param))}\\fR" if described.takes_value(param) else ""
+    return ", ".join(f"\\fB{_plain(one)}\\fR" for one in described.names(param)) + value
 
 
 def _variables(command: Any) -> Iterator[str]:  # noqa: ANN401
@@ -165,8 +120,13 @@ def _variables(command: Any) -> Iterator[str]:  # noqa: ANN401
 
 
 def _example(command: Any) -> Iterator[str]:  # noqa: ANN401
-    if epilog := (command.epilog or "").removeprefix("Example: "):
-        yield from _section("EXAMPLES", f".B {_plain(epilog)}")
+    if line := described.example(command):
+        yield from _section("EXAMPLES", f".B {_plain(line)}")
+
+
+def _statuses() -> Iterator[str]:
+    for status, what in described.STATUSES.items():
+        yield from _entry(f"\\fB{status}\\fR", what)
 
 
 def _see_also(words: Sequence[str]) -> str:
@@ -238,10 +198,6 @@ def _paragraphs(text: str) -> Iterator[str]:
         if number:
             yield ".PP"
         yield from _filled(_text(" ".join(paragraph.split())))
-
-
-def _first(text: str) -> str:
-    return text.partition("\n\n")[0].replace("\n", " ").strip()
 
 
 def _text(text: str) -> str:
