@@ -78,6 +78,15 @@ man: setup-tests ## write the manual pages, from the commands and the schema of 
 	@.venv/bin/python tools/manpages.py build/man
 	@printf '%s\n' 'read them: man -l build/man/vmnet.1'
 
+.PHONY: docs
+docs: setup-tests ## build the documentation into build/site; a dead link fails the build
+	@.venv/bin/python -m mkdocs build --quiet --strict
+	@printf '%s\n' 'read it: build/site/index.html'
+
+.PHONY: pictures
+pictures: setup-tests ## draw anew what vmnet prints in the documentation, from guests that run
+	@tools/as-root.sh .venv/bin/python tools/pictures.py
+
 .PHONY: test-nested
 test-nested: setup-tests ## reboot a guest that is a host of vmnet's, and see its guests come back
 	@tools/as-root.sh .venv/bin/python -m tests.nested

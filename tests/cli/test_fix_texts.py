@@ -16,7 +16,7 @@ from tests.cli.advice import CLOSE, HOUSE, OPEN, Text, texts
 from tests.cli.language import FOREIGN, commands_in, not_loaded, options, pairs_in
 
 SOURCES = sorted(p for p in (HOUSE / "provisioner").rglob("*.py") if not p.is_symlink())
-PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").rglob("*.md"))]
+PAGES = [*sorted(HOUSE.glob("*.md")), *sorted((HOUSE / "docs").rglob("*.md"))]
 EXAMPLES = {
     "mtu or 1400": "1400",
     "source": "web1",
