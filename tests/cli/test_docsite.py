@@ -149,6 +149,27 @@ def test_the_page_of_the_environment_has_each_variable_that_vmnet_reads() -> Non
     assert not sorted(name for name in told if name.startswith("VMNET_") and name not in read)
 
 
+def told_by_the_product() -> str:
+    """Return the source and its tables, each text in one piece, what is filled in as "…"."""
+    files = [*(HOUSE / "provisioner").rglob("*.py"), *(HOUSE / "templates").rglob("*.yaml")]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    return re.sub(r"\{[^{}\n]*\}", "…", re.sub(r"""["']\s*\n\s*f?["']""", "", source))
+
+
+def test_each_symptom_is_in_words_that_vmnet_really_says() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| (.+?) \| .*\|$", page, re.MULTILINE)
+    quoted = [x for cell in shown for x in re.findall(r"`([^`]+)`", cell) if is_said(x)]
+    said = told_by_the_product()
+    assert len(quoted) > 20
+    assert not [x for x in quoted if x not in said]
+
+
+def is_said(code: str) -> bool:
+    """Tell what vmnet says from what a reader types."""
+    return not re.match(r"vmnet |/dev/", code)
+
+
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda p: p.stem)
 def test_a_picture_is_shown_somewhere_and_can_be_read(picture: Path) -> None:
     assert ET.parse(picture).getroot().tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314
