@@ -27,6 +27,8 @@ _ABOUT: Final = (
     "What `--help` says of each command, made from the program itself. "
     "See also [exit statuses](exit-statuses.md) and [environment](environment.md)."
 )
+_ROW: Final = re.compile(r"^\|.*$", re.MULTILINE)
+_CODE: Final = re.compile(r"`[^`]+`")
 _LOG: Final = logging.getLogger("mkdocs.hooks.docsite")  # strict: a warning fails the build
 
 
@@ -47,7 +49,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:  # noqa: ANN401
-    """Let links lead to where the site has what they mean in the repository."""
+    """Write a page as MkDocs reads it: links lead to where the site has what they mean."""
     place = _place(page.file.src_uri)
     here = posixpath.dirname(page.file.src_uri) or "."
 
@@ -57,7 +59,12 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:  # noqa: ANN40
             _LOG.warning("%s links to %s, which is no file", place, found[0])
         return posixpath.relpath(_in_site(target), here)
 
-    return _LINK.sub(led, markdown)
+    return _ROW.sub(_bars, _LINK.sub(led, markdown))
+
+
+def _bars(row: re.Match[str]) -> str:
+    """Take away the backslashes that bars in code of a table need in the repository alone."""
+    return _CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0])
 
 
 def _place(src_uri: str) -> str:
@@ -121,7 +128,7 @@ def _section(words: described.Words, command: Any, told: set[str]) -> Iterator[s
 
 
 def _table(params: Sequence[Any]) -> str:
-    rows = [f"| `{_cell(_heading(p))}` | {_cell(described.about(p))} |" for p in params]
+    rows = [f"| `{_heading(p)}` | {_cell(described.about(p))} |" for p in params]
     return "\n".join(["| option | |", "|---|---|", *rows]) if rows else ""
 
 

@@ -91,6 +91,13 @@ def test_the_site_fetches_nothing_from_another_host(site: Path) -> None:
     assert not [p for p in pages if fetched.search(p.read_text(encoding="utf-8"))]
 
 
+def test_a_bar_in_the_code_of_a_table_is_shown_without_its_backslash(site: Path) -> None:
+    assert r"`--spoof-guard mac\|strict\|off`" in (DOCS / "reference" / "net.md").read_text()
+    shown = (site / "reference" / "net.html").read_text(encoding="utf-8")
+    assert "<code>--spoof-guard mac|strict|off</code>" in shown
+    assert not [page for page in site.rglob("*.html") if r"\|" in page.read_text(encoding="utf-8")]
+
+
 def test_the_reference_has_each_command_and_each_of_its_options(site: Path) -> None:
     text = (site / "reference" / "commands.html").read_text(encoding="utf-8")
     parts = re.split(r"<h2 id=\"[^\"]+\">", text)
