@@ -24,7 +24,8 @@ def main() -> None:
             sys.stdout.write(answer[0])
             raise SystemExit(answer[1])
     from provisioner.commands.command import COMMANDS, unaliased
-    from provisioner.host.system import umask
+    from provisioner.distribution import HERE
+    from provisioner.host.system import paths, umask
 
     argv = unaliased(argv)
     if argv and argv[0] not in COMMANDS and not argv[0].startswith("-"):
@@ -34,6 +35,8 @@ def main() -> None:
         raise SystemExit(2)
 
     umask.set_own()  # before the worker is forked, which libvirt makes its folders in
+    paths.complete()
+    HERE.os_release = paths.os_release
     worker = None
     command = COMMANDS.get(argv[0]) if argv else None
     if command and command.starts_worker(argv):

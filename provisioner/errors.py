@@ -7,6 +7,7 @@ from dataclasses import replace
 from enum import IntEnum
 
 from provisioner.dataclass import dataclass
+from provisioner.distribution import HERE
 from provisioner.text import one_line, sanitize
 
 
@@ -118,7 +119,7 @@ def explain(error: VmnetError) -> str:
         if error.where.text:
             lines += _shown(error.where)
     if error.fix:
-        lines.append(f"  fix: {sanitize(error.fix)}")
+        lines.append(f"  fix: {sanitize(HERE.spoken(error.fix))}")
     return "\n".join(lines)
 
 

@@ -113,7 +113,7 @@ def test_setup_says_so_where_there_is_no_apt(programs: Path) -> None:
     status, told = ran(HOUSE / "tools/setup.sh", programs=programs)
     assert status == 4
     assert re.fullmatch(
-        "setup: this is not Debian or a relative of it, .*\n  where: .+\n  fix: .+\n", told
+        "setup: make setup does not know the packages of .*\n  where: .+\n  fix: .+\n", told
     )
 
 
@@ -162,9 +162,49 @@ def test_running_takes_nothing_that_only_the_tests_need(programs: Path, services
     assert to_run < to_test
     assert {"qemu-system-x86", "libvirt-daemon-driver-qemu", "mmdebstrap"} <= to_run
     assert to_test - to_run == {
-        *("chromium", "git", "gnupg", "iputils-arping", "iputils-ping", "libvirt-clients"),
-        *("libvirt-daemon-system", "libxml2-utils", "mandoc", "openssh-server", "ovmf", "tcpdump"),
+        *("binutils", "chromium", "git", "gnupg", "iputils-arping", "iputils-ping"),
+        *("libvirt-clients", "libvirt-daemon-system", "libxml2-utils", "lintian", "mandoc"),
+        *("openssh-server", "ovmf", "tcpdump"),
     }
+
+
+@pytest.mark.parametrize(
+    ("os_release", "packager", "wanted"),
+    [
+        ("ID=fedora", "dnf", {"qemu-system-x86-core", "libvirt-devel", "openssh-clients"}),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"', "dnf", {"qemu-img", "iproute", "nftables"}),
+        ("ID=arch", "pacman", {"qemu-system-x86", "libvirt", "python", "dnsmasq"}),
+        ("ID=linuxmint\nID_LIKE='ubuntu debian'", "apt-get", {"qemu-utils", "libvirt-dev"}),
+    ],
+)
+def test_setup_asks_each_distributions_packages_by_their_names_there(
+    programs: Path, services: str, os_release: str, packager: str, wanted: set[str]
+) -> None:
+    (programs / "os-release").write_text(f"{os_release}\n")
+    for name in ("rpm", "dpkg-query"):
+        add(programs, name, "exit 1")
+    asked = r"""case "$1" in -Qq) exit 1 ;; install | -S) echo "asked: $*"; exit 100 ;; esac"""
+    add(programs, packager, asked)
+    there = f"mount --bind {programs}/os-release /etc/os-release; {services}"
+    status, told = setup(programs=programs, services=there)
+    assert status == 4
+    (line,) = re.findall(r"^asked: (.*)$", told, re.MULTILINE)
+    names = set(line.split())
+    assert wanted <= names
+    told_of = re.findall(r"^setup: [a-z]+: (\S+) \(", told, re.MULTILINE)
+    assert len(told_of) == len(set(told_of)) > 15
+    assert set(told_of) <= names
+    assert f"setup: {packager.removesuffix('-get')} could not install " in told
+
+
+def test_setup_knows_no_packages_of_a_distribution_that_the_table_lacks(
+    programs: Path, services: str
+) -> None:
+    (programs / "os-release").write_text('ID=nixos\nPRETTY_NAME="NixOS 26.05"\n')
+    add(programs, "apt-get", "exit 100")
+    there = f"mount --bind {programs}/os-release /etc/os-release; {services}"
+    status, told = setup(programs=programs, services=there)
+    assert (status, told.splitlines()[1]) == (4, "  where: NixOS 26.05")
 
 
 def test_nothing_is_started_or_enabled_by_installing(programs: Path, services: str) -> None:

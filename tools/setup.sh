@@ -6,54 +6,33 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What each Debian package is for. Those it depends on come along, those it recommends do not.
-packages_to_run() {
-    cat <<'LIST'
-qemu-system-x86             runs the VMs
-qemu-utils                  qemu-img, which makes their disks
-libvirt-daemon-driver-qemu  libvirt's QEMU driver, which vmnet loads without a daemon
-zstd                        vmnet image build micro: unpacks the kernel of Debian 13
-mmdebstrap                  vmnet image build debian-*: installs the guest's packages into a folder
-e2fsprogs                   vmnet image build debian-*: mke2fs, its file system
-fdisk                       vmnet image build debian-*: sfdisk, its partitions
-dosfstools                  vmnet image build debian-*: mkfs.vfat, the partition that it boots from
-mtools                      vmnet image build debian-*: mcopy, which writes there without a mount
-syslinux                    vmnet image build debian-*: its boot loader for BIOS
-syslinux-common             vmnet image build debian-*: the boot sector that starts it
-iproute2                    ip, which vmnet's advice is written with
-nftables                    nft: address translation, and the guard against forged frames
-dnsmasq-base                DHCP and DNS on switches that vmnet makes
-gpgv                        verifies the vendors' signatures of their lists of digests
-openssh-client              ssh-keygen, which makes the key that a guest's ssh server is known by
-openssl                     hashes passwords that a plan holds in the clear
-libvirt-dev                 builds libvirt-python
-pkg-config                  builds libvirt-python: finds libvirt-dev
-gcc                         builds libvirt-python: compiles it
-python3-dev                 builds libvirt-python: Python's headers
-python3-venv                makes the virtual environment
-LIST
+# What packages are called here, and what each is for, stands in templates/platforms.txt. Those they
+# depend on come along, those they recommend do not.
+family() { # the column of this distribution, or of a relative of it; nothing for an unknown one
+    local ID='' ID_LIKE='' word
+    # shellcheck disable=SC1091
+    [ ! -r /etc/os-release ] || . /etc/os-release
+    for word in $ID $ID_LIKE; do
+        case $word in
+            debian | ubuntu | fedora | arch) echo "$word" ;;
+            rhel | centos) echo fedora ;;
+            *) continue ;;
+        esac
+        return
+    done
 }
 
-packages_to_test() {
-    cat <<'LIST'
-libvirt-daemon-system       tests: a libvirt daemon, which a plan may use instead of the driver alone
-libvirt-clients             tests: virt-xml-validate, libvirt's own judge of a VM's XML
-libxml2-utils               tests: xmllint, which virt-xml-validate calls
-tcpdump                     tests: shows what is really on a wire
-iputils-ping                tests: a machine on the LAN that pings guests
-iputils-arping              tests: a machine on the LAN that asks who has an address
-gnupg                       tests: a vendor who signs a list of digests
-openssh-server              tests: a machine on the LAN that is logged in to
-ovmf                        tests: UEFI firmware for a guest
-git                         tests: lists the files of this project
-chromium                    tests: shows the page of a check
-mandoc                      tests: judges the manual pages
-LIST
+rows() { # rows USES: of this distribution, what Debian calls it, what it is called here, and why
+    awk -F ' [|] ' -v column="$family" -v uses="$1" '
+        $1 == "use" { for (i = 3; i < NF; i++) if ($i == column) at = i }
+        at && NF > 3 && index(" " uses " ", " " $1 " ") && $at != "-" { print $2 "|" $at "|" $NF }
+    ' templates/platforms.txt
 }
 
-apt_packages() {
-    packages_to_run
-    [ -z "$tests" ] || packages_to_test
+fact() { rows fact | awk -F '|' -v what="$1" '$1 == what { print $2 }'; }
+
+wanted_packages() { # a line for each: its name, what it is for
+    rows "run build $tests" | awk -F '|' '!there[$2]++ { print $2, $3 }'
 }
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -63,17 +42,23 @@ fail() { # fail WHAT WHERE FIX
     exit 4
 }
 
-missing_apt_packages() {
+installed() { # installed NAME...: those of the names that are
+    # Each complains about names it has never heard of: those are missing, that is all.
+    case $manager in
+        apt-get) dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" | sed -n 's/ installed$//p' ;;
+        dnf) for name; do ! rpm -q --quiet --whatprovides "$name" || echo "$name"; done ;;
+        pacman) pacman -Qq "$@" ;;
+    esac 2>/dev/null || true
+}
+
+missing_packages() {
     local -A here=()
-    local name word
-    # dpkg-query complains about names it has never heard of: those are missing, that is all.
-    while read -r name word; do
-        [ "$word" != installed ] || here[$name]=yes
-    done < <(apt_packages | awk '{print $1}' |
-        xargs dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null)
-    while read -r name word; do
-        [ -n "${here[$name]-}" ] || printf '%s %s\n' "$name" "$word"
-    done < <(apt_packages)
+    local name why names=()
+    while read -r name why; do names+=("$name"); done < <(wanted_packages)
+    while read -r name; do here[$name]=yes; done < <(installed "${names[@]}")
+    while read -r name why; do
+        [ -n "${here[$name]-}" ] || printf '%s %s\n' "$name" "$why"
+    done < <(wanted_packages)
 }
 
 # While packages are installed, this machine's services are left as they are, in the packages' own two
@@ -106,49 +91,49 @@ let_services_be() {
     trap - EXIT
 }
 
-# VMs run as the account that Debian's libvirt uses. Debian 13 makes it with the driver, Debian 12 only
-# with the daemon, which nobody needs here: it is made as there, so that the daemon finds it.
-make_account() {
+give_account() {
     getent passwd libvirt-qemu >/dev/null && return
     say "account: libvirt-qemu, which VMs run as"
-    # shellcheck disable=SC2016  # expanded by that shell
-    tools/as-root.sh sh -c 'set -e
-        own=64055 # reserved for it by Debian
-        getent group kvm || groupadd --system kvm
-        getent group libvirt-qemu || groupadd --system --gid $own libvirt-qemu ||
-            groupadd --system libvirt-qemu
-        ! getent passwd $own || own=""
-        useradd --system ${own:+--uid $own} --gid kvm --groups libvirt-qemu --comment "Libvirt Qemu" \
-            --home-dir /var/lib/libvirt --no-create-home --shell /usr/sbin/nologin libvirt-qemu
-    ' >/dev/null
+    tools/as-root.sh sh -ec '. packaging/account.sh; make_account' >/dev/null
     changed=yes
 }
 
-install_apt_packages() {
-    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-        fail "this is not Debian or a relative of it, and make setup knows no other packages" \
+run_manager() { # run_manager NAME...: installs them
+    case $manager in
+        apt-get)
+            export DEBIAN_FRONTEND=noninteractive
+            # Old lists name files that the mirror no longer has. If fresh ones cannot be had, the old
+            # ones may still do, so only the second step decides.
+            tools/as-root.sh apt-get update -qq || true
+            tools/as-root.sh apt-get install -qq --no-install-recommends -o DPkg::Lock::Timeout=120 \
+                -o Dpkg::Use-Pty=0 "$@" </dev/null
+            ;;
+        dnf) tools/as-root.sh dnf install -y --setopt=install_weak_deps=False "$@" </dev/null ;;
+        pacman) tools/as-root.sh pacman -S --needed --noconfirm "$@" </dev/null ;;
+    esac
+}
+
+install_packages() {
+    if [ -z "$manager" ] || ! command -v "$manager" >/dev/null; then
+        # shellcheck disable=SC1091
+        fail "make setup does not know the packages of this distribution" \
             "$(. /etc/os-release 2>/dev/null && echo "${PRETTY_NAME-}" || uname -s)" \
             "use Debian 12 or newer, a VM or a container of it will do"
     fi
     local missing name reason names=()
-    missing=$(missing_apt_packages)
+    missing=$(missing_packages)
     [ -n "$missing" ] || return 0
     while read -r name reason; do
-        say "apt: $name ($reason)"
+        say "${manager%-get}: $name ($reason)"
         names+=("$name")
     done <<<"$missing"
-    export DEBIAN_FRONTEND=noninteractive
-    # Old lists name files that the mirror no longer has. If fresh ones cannot be had, the old ones
-    # may still do, so only the second step decides.
-    tools/as-root.sh apt-get update -qq || true
     trap let_services_be EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
     keep_services_off
-    tools/as-root.sh apt-get install -qq --no-install-recommends -o DPkg::Lock::Timeout=120 \
-        -o Dpkg::Use-Pty=0 "${names[@]}" </dev/null || fail "apt could not install ${names[*]}" \
-        "apt-get install, whose own words stand above" \
-        "see that this machine reaches its package mirror (apt-get update), then again: make setup"
+    run_manager "${names[@]}" || fail "${manager%-get} could not install ${names[*]}" \
+        "$(fact install), whose own words stand above" \
+        "see that this machine reaches its package mirror, then again: make setup"
     let_services_be
     changed=yes
 }
@@ -161,9 +146,11 @@ find_python() {
             return
         fi
     done
+    local second
+    second=$(fact python)
     fail "vmnet needs Python 3.11 or newer" \
         "/usr/bin/python3 is $(/usr/bin/python3 -V 2>/dev/null || echo not there), none other in PATH" \
-        "use Debian 12 or newer, or put a python3.11 with its headers into PATH"
+        "${second:+$(fact install) $second, or }put a python3.11 with its headers into PATH"
 }
 
 # A virtual environment is good for one Python, one place and one set of locks.
@@ -237,6 +224,10 @@ install_vmnet() {
 }
 
 build_image() {
+    if [ "$manager" != apt-get ]; then
+        say "image: micro is made of Debian's packages, docs/installing.md says how it comes here"
+        return
+    fi
     # vmnet itself knows best whether the image is good, but asks apt, which takes seconds.
     is_stamped image && return
     if ! tools/as-root.sh .venv/bin/vmnet image build micro; then
@@ -251,13 +242,15 @@ build_image() {
 changed='' tests=''
 case "$*" in
     '') ;;
-    --tests) tests=yes ;;
+    --tests) tests=test ;;
     *) fail "\"$*\" is not an option" "tools/setup.sh" "tools/setup.sh, or: tools/setup.sh --tests" ;;
 esac
+family=$(family)
+manager=$(fact manager)
 exec 9<Makefile
 flock 9 # two runs at once would build one .venv together
-install_apt_packages
-make_account
+install_packages
+give_account
 make_venv
 [ -z "$tests" ] || add_test_packages
 install_vmnet

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from provisioner.commands.target import Tell
+from provisioner.distribution import HERE, fact
 from provisioner.doctor import host, network
 from provisioner.doctor import kernel as doctorkernel
 from provisioner.doctor.findings import Item, Severity
@@ -66,7 +67,8 @@ def _walls() -> "Iterator[Item]":
     alone = "vmnet is not root" if os.geteuid() else f"{settings.place()}, or too few users here"
     served = dnsmasq.shared(paths.state())
     groups = "vmnet is not root" if os.geteuid() else scope.why_none()
-    return host.walls(of, alone, served, walls.module(), groups)
+    usual = fact("label").get(HERE.family, "")
+    return host.walls(of, alone, served, walls.module(), groups, usual)
 
 
 def _around(facts: "Facts", held: frozenset[str], uplink: str) -> "Iterator[Item]":

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from provisioner.dataclass import dataclass
+from provisioner.distribution import HERE
 from provisioner.errors import Exit
 from provisioner.json_document import json_document
 from provisioner.template_files import template
@@ -65,7 +66,7 @@ def lines(items: Sequence[Item]) -> Iterator[str]:
         for item in (i for i in items if i.area == area):
             yield f"  {item.state:<8} {one_line(item.what, 400)}"
             if item.fix:
-                yield f"  {'':<8} fix: {one_line(item.fix, 600)}"
+                yield f"  {'':<8} fix: {one_line(HERE.spoken(item.fix), 600)}"
     yield summary(items)
 
 
@@ -81,6 +82,7 @@ def summary(items: Sequence[Item]) -> str:
 def as_json(items: Sequence[Item]) -> str:
     """Format the findings as JSON."""
     found = [
-        {"area": i.area, "state": str(i.state), "what": i.what, "fix": i.fix or None} for i in items
+        {"area": i.area, "state": str(i.state), "what": i.what, "fix": HERE.spoken(i.fix) or None}
+        for i in items
     ]
     return json_document("doctor", status(items), summary=summary(items), findings=found)

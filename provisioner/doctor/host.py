@@ -51,12 +51,14 @@ def qemu(version: str, trouble: str, user: str) -> Item:
     return first("virtualisation", good, (trouble, trouble, Severity.BAD, fix))
 
 
-def walls(users: str, alone: str, served: str, label: str, groups: str) -> Iterator[Item]:
+def walls(
+    users: str, alone: str, served: str, label: str, groups: str, usual: str = ""
+) -> Iterator[Item]:
     """Say which walls stand between guests, and between them and the host.
 
     `users` are those that guests have one each of, or `alone` says why they share one, and `served`
     why the servers of DHCP do; `label` is the security module that confines QEMU, `groups` why a
-    cgroup of their own is not made.
+    cgroup of their own is not made, `usual` the security module of this distribution.
     """
     area = "walls"
     if users:
@@ -80,7 +82,9 @@ def walls(users: str, alone: str, served: str, label: str, groups: str) -> Itera
         )
     else:
         what = "no AppArmor or SELinux: users are the wall between QEMU and the host's files"
-        yield Item(area, what, Severity.NOTE, "boot with one, and run a libvirt daemon")
+        yield Item(
+            area, what, Severity.NOTE, f"boot with {usual or 'one'}, and run a libvirt daemon"
+        )
     if groups:
         what = f"no cgroup of a guest's own: {groups}; QEMU's own memory is not limited"
         fix = "use a host whose init is systemd, or run a libvirt daemon, which makes one"

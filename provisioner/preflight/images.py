@@ -56,7 +56,7 @@ def _image(
         yield VmnetError(
             f"{vm.name} boots by UEFI, and there is no OVMF on this host",
             where=places.where("vms", vm.name, "boot" if vm.boot else "image"),
-            fix="install it: apt-get install ovmf (edk2-ovmf on Fedora and Arch)",
+            fix="install it: apt-get install ovmf",
         )
     size = vm.disk.size_mib if vm.disk else None
     if image.disk and size and size * _MIB < image.size:

@@ -6,6 +6,7 @@ from dataclasses import asdict, field
 from provisioner.check import isolation
 from provisioner.check.result import Finding, Result
 from provisioner.dataclass import dataclass
+from provisioner.distribution import HERE
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.jail.walls import Walls
@@ -154,7 +155,9 @@ def as_json(report: Report) -> str:
         warnings=report.warnings,
         done=report.done,
         to_do=report.to_do,
-        failed=[{"step": f.step, "what": f.error.what, "fix": f.error.fix} for f in report.failed],
+        failed=[
+            {"step": f.step, "what": f.error.what, "fix": _fix(f.error)} for f in report.failed
+        ],
         vms=[_vm(vm) for vm in report.vms],
         disks=[_disk(disk) for disk in report.disks],
         results=[_result(r) for r in report.results],
@@ -174,8 +177,12 @@ def errors_as_json(command: str, errors: Sequence[VmnetError], status: Exit) -> 
 def errors_as_data(errors: Sequence[VmnetError]) -> list[dict[str, str | None]]:
     """Return what JSON has of errors."""
     return [
-        {"what": e.what, "where": str(e.where) if e.where else None, "fix": e.fix} for e in errors
+        {"what": e.what, "where": str(e.where) if e.where else None, "fix": _fix(e)} for e in errors
     ]
+
+
+def _fix(error: VmnetError) -> str | None:
+    return HERE.spoken(error.fix) if error.fix else None
 
 
 def _steps(count: int) -> str:

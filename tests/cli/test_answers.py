@@ -219,10 +219,18 @@ def test_missing_qemu_is_answered_with_the_package(folder: Path) -> None:
     )
 
 
+def test_on_fedora_missing_qemu_is_answered_with_fedoras_package(folder: Path) -> None:
+    (folder / "os-release").write_text("ID=fedora\n")
+    hidden = "mount --bind /dev/null /usr/bin/qemu-system-x86_64; "
+    ran = vmnet("up", cwd=folder, before=f"{hidden}mount --bind os-release /etc/os-release")
+    assert ran.err.endswith("\n  fix: install it: dnf install qemu-system-x86-core\n")
+
+
 def test_a_missing_libvirt_driver_is_answered_with_the_package(folder: Path) -> None:
     ran = vmnet("up", cwd=folder, before=f"mount --bind /dev/null {DRIVER}")
     assert ran.status == 4
-    assert "fix: reinstall the Debian package libvirt-daemon-driver-qemu" in ran.err
+    fix = "fix: install libvirt's QEMU driver again: apt-get install libvirt-daemon-driver-qemu"
+    assert fix in ran.err
 
 
 def test_a_named_libvirt_that_does_not_answer_is_answered_at_once(folder: Path) -> None:

@@ -20,7 +20,10 @@ _FIXES = (
     ("Cannot access storage file", "the file must be readable for the user that QEMU runs as"),
     ("Permission denied", "the file must be readable for the user that QEMU runs as"),
     ("already exists with uuid", "another domain has this name: rename the plan or the VM"),
-    ("connection-driver", "reinstall the Debian package libvirt-daemon-driver-qemu"),
+    (
+        "connection-driver",
+        "install libvirt's QEMU driver again: apt-get install libvirt-daemon-driver-qemu",
+    ),
     (
         "no connection driver",
         "install libvirt's QEMU driver: apt-get install libvirt-daemon-driver-qemu",

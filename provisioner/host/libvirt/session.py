@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from provisioner.distribution import fact
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain
 from provisioner.host.libvirt import domains, embedded, half_started
@@ -18,8 +19,6 @@ from provisioner.host.libvirt.qemu import stray
 from provisioner.host.system import paths, plan_folders, processes
 from provisioner.network.facts import Chosen, ForeignDomain, Live
 from provisioner.reconcile.resources import Look
-
-_SOCKETS = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
 
 
 @dataclass(slots=True)
@@ -144,7 +143,8 @@ def choose_connection(wish: str, plan: str) -> Chosen:
 
 def offered(inside: str) -> Chosen:
     """Return the URI for a plan that has no VMs yet; `inside` is that of its embedded libvirt."""
-    for path in _SOCKETS:
+    # That of one driver first: where both are, the other leads to it (virtproxyd).
+    for path in sorted({*fact("socket").values()}, reverse=True):
         pid = _listener(path)
         if pid is None:
             continue

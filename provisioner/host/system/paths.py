@@ -1,6 +1,7 @@
 """Where vmnet keeps its files; each place can be moved by an environment variable."""
 
 import os
+from contextlib import suppress
 from hashlib import blake2s
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,20 @@ Folder = Literal["console", "seed", "disk", "boot", "dhcp", "keys", "node", "sna
 """Of a plan: console logs, seed images, disks that guests write to, copies of what QEMU starts them
 with, the DHCP server's files, the ssh host keys of guests (ours alone to read), a record of each
 /dev/tap node that vmnet, not the kernel, made, and the snapshots of its guests."""
+
+
+def os_release() -> str:
+    """Return the text that says which distribution this is (os-release(5)), "" without one."""
+    for file in (Path("/etc/os-release"), Path("/usr/lib/os-release")):
+        with suppress(OSError):
+            return file.read_text(encoding="utf-8", errors="replace")
+    return ""
+
+
+def complete() -> None:
+    """Add the folders of administration to PATH: those of users, and of `su`, lack them."""
+    found = os.environ.get("PATH", os.defpath).split(":")
+    os.environ["PATH"] = ":".join(dict.fromkeys([*found, "/usr/sbin", "/sbin"]))
 
 
 def make(folder: Path) -> Path:

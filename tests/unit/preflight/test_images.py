@@ -61,7 +61,7 @@ def test_an_image_that_does_not_boot_that_way() -> None:
 
 def test_uefi_without_its_firmware_on_the_host() -> None:
     lacks = "web boots by UEFI, and there is no OVMF on this host"
-    fix = "install it: apt-get install ovmf (edk2-ovmf on Fedora and Arch)"
+    fix = "install it: apt-get install ovmf"
     alone = replace(BOTH, boot=("uefi",))
     for words, image, place in (("both, boot: uefi", BOTH, "3:45"), ("both", alone, "3:33")):
         found = told(f"image: {words}", image, loader=None)

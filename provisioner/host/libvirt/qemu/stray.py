@@ -91,7 +91,7 @@ def refuse_absent_daemon(plan: str) -> None:
     run = folder.removesuffix(f"/{plan}/lib/qemu")
     if folder == _SYSTEM:
         who = "a libvirt daemon that does not answer"
-        fix = "start it again (systemctl start libvirtd, or virtqemud), then run this once more"
+        fix = "start it again (systemctl start libvirtd), then run this once more"
     elif run != folder:
         who = f"an embedded libvirt under {one_line(run)}"
         fix = f"run vmnet as it was run then: VMNET_RUN_DIR={one_line(run)}"
