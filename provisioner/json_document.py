@@ -1,30 +1,36 @@
 """The envelope of every JSON document that vmnet prints; the strict parser of those of others."""
 
+import dataclasses
 import json
 import math
-from typing import Any, Final, NoReturn
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, NoReturn, TypedDict
 
 from provisioner.text import one_line, sanitize
 
-FORMAT = 1  # changes only when a reader of the old one would be misled
+FORMAT: Final = 1  # changes only when a reader of the old one would be misled
 _MOST_DIGITS: Final = 20  # of a whole number: 64 bits have no more
 
 
-def json_document(command: str = "", status: int | None = None, /, **fields: object) -> str:
-    """Return a document of a command, with its exit status if it has one, every string sanitised.
+class Envelope(TypedDict):
+    """What every document begins with."""
 
-    `fields` hold what json.dumps takes.
+    format: Annotated[Literal[1], "Changes only when a reader of the old one would be misled."]
+    command: Annotated[str, "The command that has written it."]
+    status: Annotated[int, "Its exit status."]
+
+
+def json_document(command: str, status: int, document: Mapping[str, object]) -> str:
+    """Return a document of a command in its envelope, every string sanitised.
+
+    `document` holds what json.dumps takes.
     """
-    envelope: dict[str, object] = {"format": FORMAT}
-    if command:
-        envelope["command"] = command
-    if status is not None:
-        envelope["status"] = int(status)
-    return json.dumps(sanitized(envelope | fields), indent=2)
+    envelope = Envelope(format=FORMAT, command=command, status=int(status))
+    return json.dumps(sanitized({**envelope, **document}), indent=2)
 
 
 def sanitized(value: object) -> object:
-    """Return a value with every string in its dictionaries, lists and tuples sanitised."""
+    """Return a value as what becomes JSON, with every string in it sanitised."""
     match value:
         case str():
             return sanitize(value)
@@ -32,6 +38,8 @@ def sanitized(value: object) -> object:
             return {sanitize(str(key)): sanitized(item) for key, item in value.items()}
         case list() | tuple():
             return [sanitized(item) for item in value]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return sanitized(dataclasses.asdict(value))
         case _:
             return value
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import field, replace
+from typing import TypedDict
 
 from provisioner.check.result import Finding
 from provisioner.dataclass import dataclass
@@ -26,6 +27,58 @@ class NicAddresses:
     mac: str
     addresses: tuple[Known, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+
+class NicFindingValue(TypedDict):
+    """What is wrong with a NIC, and how to fix it."""
+
+    what: str
+    fix: str
+    evidence: Sequence[str]
+    about: str
+    addresses: list[str]
+
+
+class NicAddressesValue(TypedDict):
+    """What was found out about one NIC; link-local addresses come last."""
+
+    vm: str
+    nic: int
+    network: str
+    mac: str
+    addresses: Sequence[Known]
+    findings: list[NicFindingValue]
+
+
+class IpDocument(TypedDict):
+    """The addresses that guests really have."""
+
+    nics: list[NicAddressesValue]
+
+
+def as_document(found: Sequence[NicAddresses]) -> IpDocument:
+    """Return what JSON has of NICs."""
+    return IpDocument(nics=[_value(one) for one in found])
+
+
+def _value(found: NicAddresses) -> NicAddressesValue:
+    return NicAddressesValue(
+        vm=found.vm,
+        nic=found.nic,
+        network=found.network,
+        mac=found.mac,
+        addresses=found.addresses,
+        findings=[
+            NicFindingValue(
+                what=one.what,
+                fix=one.fix,
+                evidence=one.evidence,
+                about=one.about,
+                addresses=list(map(str, one.addresses)),
+            )
+            for one in found.findings
+        ],
+    )
 
 
 @dataclass(slots=True)

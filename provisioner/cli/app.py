@@ -35,7 +35,7 @@ PANELS: Final = {
         "ip": "access.ip.ip",
         "logs": "access.console.logs",
         "render": "lifecycle.render",
-        "schema": "plan_file.schema.app",
+        "schema": "plan_file.schema.schema",
     },
     "Get in": {
         "ssh": "access.ssh.ssh",

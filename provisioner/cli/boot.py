@@ -192,11 +192,10 @@ def _refuse_plan(given: object) -> None:
 
 def _print(command: str, found: "list[BootPlan]", *, json: bool) -> None:
     if json:
-        from dataclasses import asdict
-
+        from provisioner.commands.boot.install import BootDocument
         from provisioner.json_document import json_document
 
-        typer.echo(json_document(command, Exit.DONE, plans=[asdict(one) for one in found]))
+        typer.echo(json_document(command, Exit.DONE, BootDocument(plans=found)))
     elif found:
         output.print_rows([_TITLES, *map(_row, found)])
     else:

@@ -100,7 +100,7 @@ def _refuse(pairs: str, *, watch: bool, tap: bool, json: bool) -> None:
 def show(report: "Report", *, tap: bool, json: bool, every: bool = False) -> None:
     """Print the report, with `every` row or not; in a GitHub job, with annotations."""
     if json:
-        from provisioner.report.report import as_json
+        from provisioner.report.document import as_json
 
         typer.echo(as_json(report))
     elif tap:

@@ -10,7 +10,7 @@ from provisioner.cli import output
 from provisioner.cli.options import File, Json
 from provisioner.cli.run import plan_target, running
 from provisioner.commands import command
-from provisioner.errors import bad_input
+from provisioner.errors import Exit, bad_input
 from provisioner.json_document import json_document
 
 _ARROW = re.compile(r"\s*(\S+?)\s*-/?>\s*([^\s>]+)\s*")
@@ -45,7 +45,7 @@ def explain(
         plan = plan_target(file).plan
         path = explain.explain(plan, assign(plan), source, to, reflects=hairpin)
         if json:
-            output.typed(json_document(**asdict(path)))
+            output.typed(json_document("explain", Exit.DONE, asdict(path)))
         else:
             output.typed(
                 (explain_text.as_mermaid if mermaid else explain_text.as_text)(path).rstrip("\n")

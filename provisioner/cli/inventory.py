@@ -131,7 +131,7 @@ def _reap(plan: str, connection: str | None, wish: "GcWish", run: CommandRun) ->
     """Take one plan away, in the process that a gc has started for it."""
     from provisioner.commands.inventory.gc import reap
     from provisioner.commands.lifecycle.down import taken_away
-    from provisioner.report.report import as_json
+    from provisioner.report.document import as_json
 
     report = reap(name_target(plan, connection), wish, run, taken_away)
     typer.echo(as_json(report))

@@ -374,7 +374,7 @@ def end(
     if exit_code and report.to_do and report.status is Exit.DONE:
         report = replace(report, status=Exit.CHECK_FAILED)
     if json:
-        from provisioner.report.report import as_json
+        from provisioner.report.document import as_json
 
         typer.echo(as_json(report))
     else:

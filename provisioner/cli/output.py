@@ -131,7 +131,7 @@ def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
     summary = report.summary
     if steps:
         for step in () if SCREEN.quiet else report.to_do:
-            typed(step)
+            typed(str(step))
         summary = f"{len(report.to_do)} steps to do" if report.to_do else summary
     for text in consoles.shown(report, _width()):
         typed(text)
@@ -209,7 +209,7 @@ def errors(command: str, found: Sequence[VmnetError], status: Exit, *, json: boo
     from provisioner.errors import explain
 
     if json:
-        from provisioner.report.report import errors_as_json
+        from provisioner.report.document import errors_as_json
 
         typed(errors_as_json(command, found, status))
         return

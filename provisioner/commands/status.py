@@ -9,9 +9,9 @@ from provisioner.commands.domain_xml import domain_xml
 from provisioner.commands.execute import Outcome
 from provisioner.commands.guards import kept
 from provisioner.commands.inventory import expiry
+from provisioner.commands.reporting.reported import reported
 from provisioner.commands.session import HostSession, Session, begun, domain, one
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
-from provisioner.commands.up import reported
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.boot import New

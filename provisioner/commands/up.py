@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.commands import command
 from provisioner.commands.addresses.question import AddressQuestion
 from provisioner.commands.addresses.silent_start import SilentStart
 from provisioner.commands.check import drift
 from provisioner.commands.domain_xml import domain_xmls
 from provisioner.commands.execute import Outcome, execute
 from provisioner.commands.inventory import expiry
-from provisioner.commands.origin import origin
+from provisioner.commands.reporting.reported import of_steps, reported
 from provisioner.commands.session import HostSession, Session, begun
 from provisioner.commands.snapshot import restore
 from provisioner.commands.snapshot.unfinished import end_half_started, go_on
@@ -26,24 +25,19 @@ from provisioner.host.guest import console_log
 from provisioner.host.image import store_files
 from provisioner.host.machine import MACHINE
 from provisioner.host.system import paths
-from provisioner.host.system.plan_folders import foreign
-from provisioner.network.devices import half_marked
-from provisioner.network.facts import LOST, STOPPED, Facts, Live
+from provisioner.network.facts import LOST, STOPPED
 from provisioner.network.resources import Macvtap
 from provisioner.preflight import room
 from provisioner.preflight.warnings import warnings
 from provisioner.reconcile import partial
 from provisioner.reconcile.diff import Step, StepId, Verb, diff
-from provisioner.reconcile.resources import Look
 from provisioner.reconcile.undo import undo
-from provisioner.report.report import Failure, KeptDisk, Report, VmStatus
+from provisioner.report.report import Report
 from provisioner.resource import Resources
-from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provisioner.network.addressing import Nics
     from provisioner.resource import Key
 
 
@@ -110,7 +104,7 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
                 return reported(session, outcome, _steps(session, desired))
         session.look()
         report = reported(session, outcome, _steps(session, desired))
-        report = replace(report, done=(*map(str, done), *report.done))
+        report = replace(report, done=(*of_steps(session, done), *report.done))
         if fresh := _vms(outcome.done, Verb.CREATE):
             began = time.monotonic()
         return checked(session, report, When(began, started, fresh, end))
@@ -330,71 +324,3 @@ def performed(
     session.worker.do(MACHINE.expect_starts, verbs.count(Verb.CREATE))
     halted = (lambda: silent.refused is not None) if silent else (lambda: False)
     return execute(steps, perform, tell, max(_JOBS, sum(x in _ENDS for x in verbs)), halted)
-
-
-def reported(session: HostSession, outcome: Outcome, left: list[Step]) -> Report:
-    """Return what is known after the steps, before anything has been measured."""
-    failed = tuple(Failure(str(step), error) for step, error in outcome.failed)
-    status = Exit.DONE
-    if failed:
-        some = outcome.done or session.snapshot.resources
-        status = Exit.PARTLY_DONE if some else failed[0].error.status
-    facts = session.snapshot.facts
-    notes = list(warnings(session.target.plan, facts)) if isinstance(session, Session) else []
-    if session.run.command.lists_foreign:
-        for path in foreign(session.target.name):
-            notes.append(f"left alone, vmnet has not made it: {one_line(str(path))}")
-            session.tell(notes[-1])
-        ours = Look(session.target.name, facts.links).ours
-        for device in half_marked(session.target.name, facts.links, ours):
-            notes.append(f"left alone: {device}")
-            session.tell(notes[-1])
-    return Report(
-        command=session.run.command.name,
-        plan=session.target.name,
-        status=status,
-        chosen=dict(session.chosen),
-        warnings=tuple(notes),
-        done=tuple(map(str, outcome.done)),
-        to_do=tuple(map(str, left)),
-        failed=failed,
-        vms=_statuses(session, facts),
-        disks=_kept(session),
-        until=expiry.of(session.target.name),
-        origin=origin(session.target),
-    )
-
-
-def _kept(session: HostSession) -> tuple[KeptDisk, ...]:
-    """Return the disks that stay, though no guest of the plan has them now."""
-    used = {disk.path for domain in session.domains for disk in domain.disks}
-    if isinstance(session, Session) and session.run.command is not command.DOWN:
-        planned = {vm.name for vm in session.target.plan.vms}
-    else:
-        planned = set()
-    return tuple(
-        KeptDisk(r.vm, r.path, r.image, r.size, r.taken)
-        for r in session.snapshot.resources.values()
-        if isinstance(r, Overlay) and r.stays and r.path not in used and r.vm not in planned
-    )
-
-
-def _statuses(session: HostSession, facts: Facts) -> tuple[VmStatus, ...]:
-    """Return what each VM, of the plan or left over from it, is made of now."""
-    live = {x.vm: x for x in facts.live}
-    planned = [vm.name for vm in session.target.plan.vms] if isinstance(session, Session) else []
-    every = [*planned, *(vm for vm in sorted(live) if vm not in planned)]
-    return tuple(
-        VmStatus(
-            vm.vm,
-            vm.state,
-            vm.pid,
-            _addresses(session.nics, vm.vm),
-            tuple(f"/dev/tap{index}" for _, index in vm.taps),
-        )
-        for vm in (live.get(name, Live(name, "not there", 0, ())) for name in every)
-    )
-
-
-def _addresses(nics: "Nics", vm: str) -> tuple[str, ...]:
-    return tuple(str(a) for key, nic in nics.items() if key.vm == vm for a in nic.addresses)

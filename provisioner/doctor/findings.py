@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import yaml
 
@@ -79,10 +79,27 @@ def summary(items: Sequence[Item]) -> str:
     return f"doctor: {', '.join(counts)}; {end}"
 
 
+class ItemValue(TypedDict):
+    """One thing that was looked at."""
+
+    area: str
+    state: Severity
+    what: str
+    fix: str | None
+
+
+class DoctorDocument(TypedDict):
+    """What would keep plans from coming up on this host."""
+
+    summary: str
+    findings: Annotated[list[ItemValue], "All that was looked at, what is well too."]
+
+
 def as_json(items: Sequence[Item]) -> str:
     """Format the findings as JSON."""
     found = [
-        {"area": i.area, "state": str(i.state), "what": i.what, "fix": HERE.spoken(i.fix) or None}
+        ItemValue(area=i.area, state=i.state, what=i.what, fix=HERE.spoken(i.fix) or None)
         for i in items
     ]
-    return json_document("doctor", status(items), summary=summary(items), findings=found)
+    document = DoctorDocument(summary=summary(items), findings=found)
+    return json_document("doctor", status(items), document)

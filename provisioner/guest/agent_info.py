@@ -5,7 +5,6 @@ Any answer of any type gives a value; what the agent's protocol does not have is
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -55,14 +54,6 @@ class GuestInfo:
     disks: tuple[GuestDisk, ...] = ()
     users: tuple[str, ...] = ()
     problem: str = ""  # why it reported nothing, or not all
-
-    @property
-    def as_json(self) -> dict[str, object]:
-        """Return it as the report's JSON has it."""
-        found = asdict(self)
-        for nic in found["nics"]:
-            del nic["interfaces"]
-        return found
 
 
 def read(answers: Mapping[str, object], loadavg: str = "", problem: str = "") -> GuestInfo:

@@ -1,10 +1,12 @@
 """The output of `vmnet image`: the images there are, as a table and as JSON."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 
 from provisioner.dataclass import dataclass
+from provisioner.errors import Exit
 from provisioner.image.record import Stored
+from provisioner.image.traits import FirmwareName
 from provisioner.json_document import json_document
 from provisioner.text import one_line
 
@@ -27,6 +29,31 @@ class Row:
     plans: tuple[str, ...] = ()
 
 
+class ImageValue(TypedDict):
+    """One image; all but its name and state of those in a store alone."""
+
+    name: str
+    state: str
+    image_format: NotRequired[Literal["qcow2", "raw"]]
+    sha256: NotRequired[str]
+    virtual_size: NotRequired[int]
+    size: NotRequired[int]
+    source: NotRequired[str]
+    imported: NotRequired[str]
+    boot: NotRequired[Sequence[FirmwareName]]
+    user: NotRequired[str]
+    min_memory_mib: NotRequired[int]
+    agent: NotRequired[bool]
+    cloud_init: NotRequired[bool]
+    plans: NotRequired[Sequence[str]]
+
+
+class ImagesDocument(TypedDict):
+    """The images of this host, and those that can be pulled; sizes are in bytes."""
+
+    images: list[ImageValue]
+
+
 def size(octets: int) -> str:
     """Return a number of bytes for people."""
     unit = min(max(octets.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
@@ -40,7 +67,9 @@ def as_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 def as_json(rows: Sequence[Row]) -> str:
     """Return the images as JSON."""
-    return json_document("image ls", images=[_value(row) for row in rows])
+    return json_document(
+        "image ls", Exit.DONE, ImagesDocument(images=[_value(row) for row in rows])
+    )
 
 
 def summary(record: Stored) -> str:
@@ -68,12 +97,13 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _value(row: Row) -> dict[str, Any]:
-    value: dict[str, Any] = {"name": row.name, "state": row.state}
+def _value(row: Row) -> ImageValue:
     if (record := row.record) is None:
-        return value
+        return {"name": row.name, "state": row.state}
     traits = record.traits
-    return value | {
+    return {
+        "name": row.name,
+        "state": row.state,
         "image_format": record.format,
         "sha256": record.digest,
         "virtual_size": record.virtual_size,

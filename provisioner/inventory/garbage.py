@@ -1,13 +1,13 @@
 """What dead plans have left, as a table of at most 100 columns, as notes and as JSON."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Annotated, Final, TypedDict
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit
 from provisioner.inventory.found import Inventory, Thing
 from provisioner.inventory.judge import PlanVerdict
-from provisioner.inventory.listing import thing_value
+from provisioner.inventory.listing import ThingValue, thing_value
 from provisioner.inventory.times import span
 from provisioner.json_document import json_document
 from provisioner.text import one_line
@@ -46,6 +46,42 @@ class Taken:
     status: Exit = Exit.DONE
 
 
+class GarbageValue(TypedDict):
+    """A plan that goes, and what there is of it."""
+
+    plan: str
+    why: str
+    made: Annotated[int | None, "In seconds since 1970; null where that is not known."]
+    until: Annotated[int | None, "In seconds since 1970; null without an expiry."]
+    things: list[ThingValue]
+
+
+class LeftValue(TypedDict):
+    """A plan that stays."""
+
+    plan: str
+    why: str
+
+
+class TakenValue(TypedDict):
+    """What became of a plan or a thing that was to be taken away."""
+
+    name: str
+    done: list[str]
+    error: str | None
+
+
+class GcDocument(TypedDict):
+    """What dead plans have left, and what became of it."""
+
+    garbage: list[GarbageValue]
+    left: list[LeftValue]
+    ownerless: list[ThingValue]
+    strangers: list[ThingValue]
+    taken: list[TakenValue]
+    troubles: list[str]
+
+
 def as_rows(found: Listed) -> list[tuple[str, ...]]:
     """Return the titles of a table of what goes, and its cells: plan after plan, thing by thing."""
     rows: list[tuple[str, ...]] = [_TITLES]
@@ -71,24 +107,23 @@ def notes(found: Listed) -> Iterator[str]:
 def as_json(found: Listed, taken: Sequence[Taken]) -> str:
     """Return what was found, and what became of it, as JSON."""
     status = Exit.PARTLY_DONE if any(one.status for one in taken) else Exit.DONE
-    return json_document(
-        "gc",
-        status,
+    document = GcDocument(
         garbage=[
-            {
-                "plan": one.plan.name,
-                "why": one.why,
-                "made": one.plan.made or None,
-                "until": one.plan.until or None,
-                "things": [thing_value(thing) for thing in one.things],
-            }
+            GarbageValue(
+                plan=one.plan.name,
+                why=one.why,
+                made=one.plan.made or None,
+                until=one.plan.until or None,
+                things=[thing_value(thing) for thing in one.things],
+            )
             for one in found.garbage
         ],
-        left=[{"plan": one.plan.name, "why": one.why} for one in found.left],
+        left=[LeftValue(plan=one.plan.name, why=one.why) for one in found.left],
         ownerless=[thing_value(thing) for thing in found.ownerless],
         strangers=[thing_value(thing) for thing in found.inventory.strangers],
         taken=[
-            {"name": one.name, "done": list(one.done), "error": one.error or None} for one in taken
+            TakenValue(name=one.name, done=list(one.done), error=one.error or None) for one in taken
         ],
         troubles=list(found.inventory.troubles),
     )
+    return json_document("gc", status, document)

@@ -1,10 +1,11 @@
 """The plans of a host as a table of at most 100 columns, and as JSON."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Annotated, Final, NotRequired, TypedDict
 
+from provisioner.errors import Exit
 from provisioner.image.listing import size
-from provisioner.inventory.found import FoundPlan, FoundVm, Inventory, Thing
+from provisioner.inventory.found import FoundPlan, FoundVm, Inventory, LockHolder, Thing
 from provisioner.inventory.times import span
 from provisioner.json_document import json_document
 from provisioner.text import one_line
@@ -12,6 +13,66 @@ from provisioner.text import one_line
 WIDTH: Final = 100
 _TITLES: Final = ("PLAN", "VMS", "DISKS", "MADE", "UNTIL")
 _NAMED: Final = 3  # VMs of one state that are named in the table
+
+
+class ThingValue(TypedDict):
+    """A thing on this host: a device, a domain, a file, a process."""
+
+    kind: str
+    name: str
+    made: Annotated[int | None, "In seconds since 1970; null where that is not known."]
+    why: NotRequired[Annotated[str, "Why it is not vmnet's."]]
+
+
+class FoundVmValue(TypedDict):
+    """A VM of a plan."""
+
+    name: str
+    state: str
+    pid: int
+    elsewhere: Annotated[bool, "It runs in another network namespace."]
+
+
+class FoundDiskValue(TypedDict):
+    """A disk in a plan's folder."""
+
+    path: str
+    vm: str
+    bytes: int
+    keep: bool
+
+
+class LockValue(TypedDict):
+    """The command that works on a plan now."""
+
+    pid: int
+    doing: str
+    since: str
+
+
+class FoundPlanValue(TypedDict):
+    """A plan of this host; times are seconds since 1970, null where unknown."""
+
+    name: str
+    vms: list[FoundVmValue]
+    disks: list[FoundDiskValue]
+    snapshots: list[str]
+    made: int | None
+    until: int | None
+    expired: bool
+    file: str | None
+    connection: str | None
+    lock: LockValue | None
+    has: list[str]
+    notes: list[str]
+
+
+class LsDocument(TypedDict):
+    """The plans of this host."""
+
+    plans: list[FoundPlanValue]
+    strangers: Annotated[list[ThingValue], "What bears a mark of vmnet's and is not vmnet's."]
+    troubles: Annotated[list[str], "What could not be seen."]
 
 
 def as_rows(inventory: Inventory, now: int) -> list[tuple[str, ...]]:
@@ -44,19 +105,24 @@ def as_json(inventory: Inventory, now: int) -> str:
     """Return the plans as JSON."""
     return json_document(
         "ls",
-        plans=[plan_value(plan, now) for plan in inventory.plans],
-        strangers=[thing_value(thing) for thing in inventory.strangers],
-        troubles=list(inventory.troubles),
+        Exit.DONE,
+        LsDocument(
+            plans=[plan_value(plan, now) for plan in inventory.plans],
+            strangers=[thing_value(thing) for thing in inventory.strangers],
+            troubles=list(inventory.troubles),
+        ),
     )
 
 
-def thing_value(thing: Thing) -> dict[str, Any]:
+def thing_value(thing: Thing) -> ThingValue:
     """Return a thing as what becomes JSON."""
-    value = {"kind": thing.kind, "name": thing.name, "made": thing.made or None}
-    return value | ({"why": thing.why} if thing.why else {})
+    value = ThingValue(kind=thing.kind, name=thing.name, made=thing.made or None)
+    if thing.why:
+        value["why"] = thing.why
+    return value
 
 
-def plan_value(plan: FoundPlan, now: int) -> dict[str, Any]:
+def plan_value(plan: FoundPlan, now: int) -> FoundPlanValue:
     """Return a plan as what becomes JSON; times are seconds since 1970, null where unknown."""
     holder = plan.holder
     return {
@@ -71,13 +137,17 @@ def plan_value(plan: FoundPlan, now: int) -> dict[str, Any]:
         "expired": 0 < plan.until <= now,
         "file": plan.file or None,
         "connection": plan.connection or None,
-        "lock": holder and {"pid": holder.pid, "doing": holder.doing, "since": holder.since},
+        "lock": _lock(holder) if holder else None,
         "has": [str(thing) for thing in plan.things],
         "notes": list(plan.notes),
     }
 
 
-def _vm(vm: FoundVm) -> dict[str, Any]:
+def _lock(holder: LockHolder) -> LockValue:
+    return LockValue(pid=holder.pid, doing=holder.doing, since=holder.since)
+
+
+def _vm(vm: FoundVm) -> FoundVmValue:
     return {"name": vm.name, "state": vm.state, "pid": vm.pid, "elsewhere": vm.is_elsewhere}
 
 

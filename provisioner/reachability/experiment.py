@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from itertools import combinations_with_replacement
+from typing import Annotated, TypedDict
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit
@@ -200,20 +201,53 @@ class Verdict:
         return f"{outcome} {'from what is' if differing else 'as'} documented ({extent})"
 
 
+_Ends = TypedDict("_Ends", {"from": str, "to": str})
+
+
+class PingValue(_Ends):
+    """One ping of a lab."""
+
+    documented: bool
+    measured: Annotated[dict[str, bool], "By ipv4 and ipv6."]
+    as_documented: bool
+    why: str
+
+
+class LabValue(TypedDict):
+    """One or two ends on an uplink whose switch reflects or does not."""
+
+    a: LabMode
+    b: LabMode | None
+    hairpin: bool
+    pings: list[PingValue]
+
+
+class ModesDocument(TypedDict):
+    """Who reaches whom in which mode on this kernel."""
+
+    summary: str
+    kernel: str
+    ip_versions: tuple[int, ...]
+    pairs: list[LabValue]
+    seconds: float
+
+
 def as_json(verdict: Verdict) -> str:
     """Return the table as JSON."""
     return json_document(
         "modes",
         verdict.status,
-        summary=verdict.summary,
-        kernel=verdict.measured.kernel,
-        ip_versions=verdict.measured.versions,
-        pairs=[_pair(verdict, lab) for lab in labs()],
-        seconds=round(verdict.seconds, 3),
+        ModesDocument(
+            summary=verdict.summary,
+            kernel=verdict.measured.kernel,
+            ip_versions=verdict.measured.versions,
+            pairs=[_pair(verdict, lab) for lab in labs()],
+            seconds=round(verdict.seconds, 3),
+        ),
     )
 
 
-def _pair(verdict: Verdict, lab: Lab) -> dict[str, object]:
+def _pair(verdict: Verdict, lab: Lab) -> LabValue:
     return {
         "a": lab.a,
         "b": lab.b,

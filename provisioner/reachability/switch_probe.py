@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from typing import Annotated, TypedDict
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit
@@ -109,16 +110,30 @@ class SwitchAnswer:
                 return f"foreign MACs: cannot be tested; {self.untestable}"
 
 
+class SwitchDocument(TypedDict):
+    """What the switch behind an uplink does."""
+
+    uplink: str
+    peer: Annotated[str | None, "The machine that was asked; null for none."]
+    sent: tuple[str, ...]
+    reflects: bool
+    passes_foreign_macs: bool | None
+    untestable: Annotated[str | None, "Why foreign MACs could not be tested."]
+    verdicts: tuple[str, ...]
+
+
 def as_json(answer: SwitchAnswer) -> str:
     """Return the answer as JSON."""
     return json_document(
         "modes",
         answer.status,
-        uplink=answer.probe.uplink,
-        peer=str(answer.probe.peer) if answer.probe.peer else None,
-        sent=answer.probe.to_send,
-        reflects=answer.reflects,
-        passes_foreign_macs=answer.passes_foreign,
-        untestable=answer.untestable or None,
-        verdicts=answer.lines,
+        SwitchDocument(
+            uplink=answer.probe.uplink,
+            peer=str(answer.probe.peer) if answer.probe.peer else None,
+            sent=answer.probe.to_send,
+            reflects=answer.reflects,
+            passes_foreign_macs=answer.passes_foreign,
+            untestable=answer.untestable or None,
+            verdicts=answer.lines,
+        ),
     )

@@ -1,20 +1,88 @@
 """What a command found and did: one value, shown as text or as JSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, field
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+from enum import StrEnum
 
 from provisioner.check import isolation
 from provisioner.check.result import Finding, Result
 from provisioner.dataclass import dataclass
-from provisioner.distribution import HERE
 from provisioner.errors import Exit, VmnetError
 from provisioner.guest.agent_info import GuestInfo
 from provisioner.guest.jail.walls import Walls
 from provisioner.image.listing import size
-from provisioner.json_document import json_document
 from provisioner.network.facts import Chosen
 from provisioner.plan.checks import PING
+from provisioner.reconcile.diff import Verb
 from provisioner.report import cells
+
+
+class StepState(StrEnum):
+    """What has become of a step."""
+
+    DONE = "done"
+    FAILED = "failed"
+    TO_DO = "to do"
+
+
+@dataclass(frozen=True, slots=True)
+class StepThing:
+    """A resource that a step is about."""
+
+    kind: str
+    name: str  # or path
+    vm: str = ""  # that it is of; "" for what is of a network
+
+
+@dataclass(frozen=True, slots=True)
+class ReportStep:
+    """A step, as reports tell of it; several things may go in one."""
+
+    action: Verb
+    things: tuple[StepThing, ...]
+    cause: str
+    line: str  # for people
+
+    def __str__(self) -> str:
+        """Return the line that people read."""
+        return self.line
+
+
+@dataclass(frozen=True, slots=True)
+class NicStatus:
+    """A NIC of a VM: what the plan says, and the device that is behind it."""
+
+    name: str  # VM.NETWORK, or VM.NUMBER
+    network: str | None  # null where the plan's file was not read
+    uplink: str | None  # the device that its macvtap is on
+    mode: str | None
+    mac: str | None
+    device: str  # its macvtap
+    tap: str | None  # /dev/tap<ifindex>; null when there is none
+    addresses: tuple[str, ...]  # with their prefixes
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkStatus:
+    """A network of the plan, and the device that it stands on."""
+
+    name: str
+    kind: str  # uplink, switch or granted
+    uplink: str  # the device that macvtaps are on
+    vlan: int | None
+    mode: str
+    addressing: str
+    subnets: tuple[str, ...]
+    gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatus:
+    """An image that VMs of the plan boot from."""
+
+    name: str
+    disk: str | None  # the file below the guests' own disks; null where that is not known, or none
+    vms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +96,8 @@ class VmStatus:
     taps: tuple[str, ...] = ()  # /dev/tap<ifindex>
     guest: GuestInfo | None = None  # its own report, when it was asked for one
     walls: Walls | None = None  # that its QEMU stands behind, when they were asked for
+    nics: tuple[NicStatus, ...] = ()
+    image: str = ""  # what the plan calls it; "" where that is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +121,7 @@ class KeptDisk:
 class Failure:
     """Something that did not work: what, and how to fix it."""
 
-    step: str
+    step: ReportStep
     error: VmnetError
 
 
@@ -75,12 +145,14 @@ class Report:
     status: Exit = Exit.DONE
     chosen: Mapping[str, Chosen] = field(default_factory=dict)  # by what it was chosen for
     warnings: tuple[str, ...] = ()
-    done: tuple[str, ...] = ()
-    to_do: tuple[str, ...] = ()
+    done: tuple[ReportStep, ...] = ()
+    to_do: tuple[ReportStep, ...] = ()
     failed: tuple[Failure, ...] = ()
     results: tuple[Result, ...] = ()
     findings: tuple[Finding, ...] = ()  # what concerns no single pair
     vms: tuple[VmStatus, ...] = ()
+    networks: tuple[NetworkStatus, ...] = ()
+    images: tuple[ImageStatus, ...] = ()
     disks: tuple[KeptDisk, ...] = ()
     down: tuple[str, ...] = ()  # the VMs whose guests are not up, as a check has found
     consoles: tuple[tuple[str, str], ...] = ()  # of VMs that failed: name, last lines
@@ -144,94 +216,5 @@ def control(result: Result) -> tuple[str, ...]:
     return isolation.seen(result.pair.source, result.pair.target, result.control)
 
 
-def as_json(report: Report) -> str:
-    """Format a report as JSON."""
-    return json_document(
-        report.command,
-        plan=report.plan,
-        status=int(report.status),
-        summary=report.summary,
-        chosen={of: {"value": one.what, "why": one.why} for of, one in report.chosen.items()},
-        warnings=report.warnings,
-        done=report.done,
-        to_do=report.to_do,
-        failed=[
-            {"step": f.step, "what": f.error.what, "fix": _fix(f.error)} for f in report.failed
-        ],
-        vms=[_vm(vm) for vm in report.vms],
-        disks=[_disk(disk) for disk in report.disks],
-        results=[_result(r) for r in report.results],
-        findings=[_finding(f) for f in report.findings],
-        consoles=dict(report.consoles),
-        seconds=round(report.seconds, 3),
-        until=report.until or None,
-        origin=asdict(report.origin) if report.origin else None,
-    )
-
-
-def errors_as_json(command: str, errors: Sequence[VmnetError], status: Exit) -> str:
-    """Format what stopped a command before it had a report, in the same shape."""
-    return json_document(command, status, errors=errors_as_data(errors))
-
-
-def errors_as_data(errors: Sequence[VmnetError]) -> list[dict[str, str | None]]:
-    """Return what JSON has of errors."""
-    return [
-        {"what": e.what, "where": str(e.where) if e.where else None, "fix": _fix(e)} for e in errors
-    ]
-
-
-def _fix(error: VmnetError) -> str | None:
-    return HERE.spoken(error.fix) if error.fix else None
-
-
 def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
-
-
-def _vm(vm: VmStatus) -> dict[str, object]:
-    entry: dict[str, object] = {
-        "name": vm.name,
-        "state": vm.state,
-        "pid": vm.pid,
-        "addresses": list(vm.addresses),
-        "taps": list(vm.taps),
-    }
-    walls = {"has": list(vm.walls.has), "lacks": list(vm.walls.lacks)} if vm.walls else None
-    entry |= {"guest": vm.guest.as_json} if vm.guest else {}
-    return entry | ({"walls": walls} if walls else {})
-
-
-def _disk(disk: KeptDisk) -> dict[str, object]:
-    return {
-        "vm": disk.vm,
-        "path": disk.path,
-        "image": disk.image,
-        "virtual_bytes": disk.size,
-        "host_bytes": disk.taken,
-    }
-
-
-def _result(r: Result) -> dict[str, object]:
-    return {
-        "network": r.pair.network,
-        "from": r.pair.source_label,
-        "to": r.pair.target_label,
-        "address": str(r.address or ""),
-        "expected": str(r.pair.expected),
-        "why": r.pair.why,
-        "observed": r.observed,
-        "as_expected": r.met,
-        "milliseconds": None if r.seconds is None else round(r.seconds * 1000, 3),
-        "note": r.note,
-        "asked": str(r.pair.asked),
-        "by": str(r.by) if r.by else None,
-        "tries": r.tries,
-        "loss": {"sent": r.loss.sent, "lost": r.loss.lost} if r.loss else None,
-        "control": list(control(r)),
-        "finding": _finding(r.finding) if r.finding else None,
-    }
-
-
-def _finding(f: Finding) -> dict[str, object]:
-    return {"what": f.what, "fix": f.fix, "about": f.about, "evidence": list(f.evidence)}

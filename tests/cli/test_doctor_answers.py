@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.builders.documents import valid
+
 HOUSE = Path(__file__).parents[2]
 NIC = """
 ip link add nic0 type veth peer name far0
@@ -43,7 +45,7 @@ def vmnet(*words: str, before: str = "", after: str = "", user: int = 0) -> Ran:
 
 def test_a_host_that_can_run_all_these_tests_is_found_fit() -> None:
     ran = vmnet("--json", before=NIC)
-    told = json.loads(ran.out)
+    told = valid(json.loads(ran.out), "doctor")
     assert (ran.status, told["status"]) == (0, 0), ran.out
     whats = {f["what"] for f in told["findings"]}
     for driver in ("macvlan", "macvtap", "veth", "bridge", "clsact"):

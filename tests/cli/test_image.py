@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders.documents import valid
 from tests.cli.test_answers import HOUSE, VMNET
 
 MIB = 1 << 20
@@ -60,7 +61,7 @@ class Room:
 
     def listed(self) -> Any:  # noqa: ANN401  (JSON)
         """List what is here; the catalogue has many more that could be."""
-        images = json.loads(self.image("ls", "--json")[0])["images"]
+        images = valid(json.loads(self.image("ls", "--json")[0]), "image ls")["images"]
         return [one for one in images if one["state"] != "can be pulled"]
 
     def contents(self) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from provisioner.cli import modes
 from provisioner.reachability.experiment import Measured, Verdict, labs
+from tests.builders.documents import valid
 
 HOUSE = Path(__file__).parents[2]
 NIC = """
@@ -75,7 +76,7 @@ def test_the_whole_table_is_measured_in_seconds() -> None:
 
 def test_the_table_comes_as_json_too() -> None:
     ran = vmnet("--json")
-    told = json.loads(ran.out)
+    told = valid(json.loads(ran.out), "modes")
     pings = [ping for pair in told["pairs"] for ping in pair["pings"]]
     assert (ran.status, told["status"], len(pings)) == (0, 0, 316)
     assert all(ping["as_documented"] for ping in pings)
@@ -171,6 +172,6 @@ def test_on_a_terminal_the_user_is_asked(answer: bytes, status: int, told: str) 
 
 def test_a_yes_on_the_command_line_asks_nobody() -> None:
     ran = vmnet("--uplink", "nic0", "--yes", "--json", before=NIC)
-    told = json.loads(ran.out)
+    told = valid(json.loads(ran.out), "modes")
     assert (ran.status, told["reflects"], told["passes_foreign_macs"]) == (4, False, None)
     assert told["untestable"].startswith("nic0 leads to no default gateway")

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.builders.documents import valid
 from tests.cli.test_answers import HOUSE, VMNET
 
 
@@ -27,7 +28,7 @@ class Room:
         return ran
 
     def listed(self) -> Any:  # noqa: ANN401  (JSON)
-        return json.loads(self.net("ls", "--json").stdout)["devices"]
+        return valid(json.loads(self.net("ls", "--json").stdout), "net ls")["devices"]
 
     def run(self, *argv: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         ran = subprocess.run(
@@ -74,6 +75,15 @@ def test_two_hundred_devices_are_made_read_back_changed_and_removed(room: Room) 
     room.net("rm", *names)
     assert room.listed() == []
     assert [one["node"] for one in first if Path(one["node"]).exists()] == []
+
+
+def test_what_is_made_shown_and_changed_comes_as_json_too(room: Room) -> None:
+    words = ("create", "--uplink", "nic0", "--mode", "source", "--allow", "02:00:00:00:00:07")
+    (made,) = valid(json.loads(room.net(*words, "--json").stdout), "net create")["devices"]
+    for verb, more in (("show", ()), ("set", ("--mtu", "1400"))):
+        told = json.loads(room.net(verb, made["name"], *more, "--json").stdout)
+        (device,) = valid(told, f"net {verb}")["devices"]
+        assert (device["name"], device["sources"]) == (made["name"], ["02:00:00:00:00:07"])
 
 
 def test_an_owner_and_nobody_else_may_open_the_node(room: Room) -> None:

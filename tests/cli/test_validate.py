@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from jsonschema import Draft7Validator
+from jsonschema import Draft202012Validator
+
+from provisioner.cli.plan_file.documents import schema
 
 HOUSE = Path(__file__).parents[2]
 EXAMPLES = sorted((HOUSE / "examples").glob("*.yaml"))
@@ -104,7 +106,7 @@ def test_each_of_several_files_is_judged(folder: Path) -> None:
 def test_json_has_the_valid_plans_and_the_errors(folder: Path) -> None:
     ran = vmnet("validate", "vmnet.yaml", "bad.yaml", "--json", cwd=folder)
     told = json.loads(ran.out)
-    Draft7Validator(json.loads((HOUSE / "templates/report.schema.json").read_text())).validate(told)
+    Draft202012Validator(schema("validate")).validate(told)
     assert (ran.status, ran.err, told["command"], told["status"]) == (2, "", "validate", 2)
     assert told["plans"] == [{"file": "vmnet.yaml", "plan": "lab", "vms": 2, "networks": 1}]
     assert [error["where"] for error in told["errors"]] == ["bad.yaml:2:38", "bad.yaml:4:1"]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.documents import valid
 from tests.framework import libvirtd
 from tests.framework.lab import Lab, until
 from tests.framework.libvirtd import SYSTEM
@@ -120,9 +121,12 @@ def test_the_units_are_as_systemd_wants_them_and_go_again(host: Lab) -> None:
     assert words[-4] == "watch"
     assert words[-2:] == ["--set", "vms.b.memory=128M"]
     assert host.run("systemctl", "is-enabled", unit) == "enabled\n"
-    (shown,) = json.loads(host.vmnet("boot", "status", "--json").stdout)["plans"]
+    document = host.vmnet("boot", "status", "--json").report
+    (shown,) = valid(document, "boot status")["plans"]
     assert (shown["name"], shown["enabled"], shown["changed"]) == (host.name, True, False)
-    assert not host.vmnet("boot", "install", plan).stderr.count("daemon that runs")
+    again = host.vmnet("boot", "install", plan, "--json")
+    assert not again.stderr.count("daemon that runs")
+    assert valid(again.report, "boot install")["plans"] == [{**shown, "changed": False}]
 
     plan.write_text(plan.read_text().replace("96M", "112M"))
     assert "changed since" in host.vmnet("boot", "status").stdout

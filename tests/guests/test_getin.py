@@ -6,7 +6,6 @@ does not; `near` has a NIC there too, of mode bridge, as has `beside`, which onl
 
 import fcntl
 import hashlib
-import json
 import os
 import signal
 import struct
@@ -19,7 +18,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.framework.lab import REPOSITORY, Lab, call, until
+from provisioner.cli.plan_file.documents import schema
+from tests.framework.lab import Lab, call, until
 from tests.framework.plan import PlanUp
 from tests.framework.running import PATIENCE_S
 from tests.framework.terminal import joined
@@ -280,8 +280,7 @@ def test_a_log_of_20_mib_is_cut_short_and_goes_on(here: Here) -> None:
 
 def test_the_guests_own_words_are_in_the_wide_status(here: Here) -> None:
     report = here.plan.lab.vmnet("status", here.plan.path, "--wide", "--json").report
-    schema = (REPOSITORY / "templates/report.schema.json").read_text()
-    jsonschema.validate(report, json.loads(schema))
+    jsonschema.validate(report, schema("status"))
     guests = {vm["name"]: vm["guest"] for vm in report["vms"]}
     assert {name: guest["hostname"] for name, guest in guests.items()} == {
         "near": "near",

@@ -9,7 +9,7 @@ from provisioner.distribution import HERE, fact, family, spoken, table
 from provisioner.doctor import findings
 from provisioner.doctor.host import qemu
 from provisioner.errors import VmnetError, explain
-from provisioner.report.report import errors_as_data
+from provisioner.report.document import errors_as_data
 
 REPOSITORY = Path(__file__).parents[2]
 DEBIAN_12 = """\

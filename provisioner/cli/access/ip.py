@@ -1,7 +1,6 @@
 """vmnet ip: which addresses guests have, as people or scripts want it."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,15 +38,18 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
 
         run = CommandRun(command.IP, worker, timeout, lock_timeout)
         found = addresses.find(known_target(name, file, connection=connection), run, nic)
+        bad = any(one.findings or not one.addresses for one in found)
+        status = Exit.CHECK_FAILED if bad else Exit.DONE
         if json:
-            output.typed(json_document("ip", nics=[asdict(one) for one in found]))
+            from provisioner.check.discovery import as_document
+
+            output.typed(json_document("ip", status, as_document(found)))
         else:
             for line in (line for one in found for line in _lines(one, bare=bool(nic))):
                 output.typed(sanitize(line))
         for finding in (finding for one in found for finding in one.findings):
             output.line(f"{finding.what}; fix: {finding.fix}")
-        bad = any(one.findings or not one.addresses for one in found)
-        raise typer.Exit(Exit.CHECK_FAILED if bad else Exit.DONE)
+        raise typer.Exit(status)
 
 
 def _lines(found: "NicAddresses", *, bare: bool) -> Iterator[str]:

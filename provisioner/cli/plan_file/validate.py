@@ -65,10 +65,11 @@ def _counted(plan: "Plan") -> str:
 
 def _as_json(valid: "list[tuple[Path, Plan]]", errors: list[VmnetError], status: Exit) -> str:
     from provisioner.json_document import json_document
-    from provisioner.report.report import errors_as_data
+    from provisioner.report.document import ValidateDocument, ValidPlan, errors_as_data
 
     found = [
-        {"file": str(path), "plan": plan.name, "vms": len(plan.vms), "networks": len(plan.networks)}
+        ValidPlan(file=str(path), plan=plan.name, vms=len(plan.vms), networks=len(plan.networks))
         for path, plan in valid
     ]
-    return json_document("validate", status, plans=found, errors=errors_as_data(errors))
+    document = ValidateDocument(plans=found, errors=errors_as_data(errors))
+    return json_document("validate", status, document)

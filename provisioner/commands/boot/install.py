@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict
 
 from provisioner.autostart import units
 from provisioner.autostart.units import MARK, NET_UNIT, TEMPLATE_UNIT, WATCH_TEMPLATE, Start
@@ -32,6 +33,12 @@ class BootPlan:
     stored: str
     changed: bool  # that file says something else by now, or is gone
     watch: str = ""  # what systemd says of the unit that keeps its guards
+
+
+class BootDocument(TypedDict):
+    """The plans that are brought up at boot."""
+
+    plans: Sequence[BootPlan]
 
 
 def install(

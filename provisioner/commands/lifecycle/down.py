@@ -4,9 +4,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from provisioner.commands.lifecycle.meant import meant
+from provisioner.commands.reporting.reported import reported
 from provisioner.commands.session import HostSession, begun
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
-from provisioner.commands.up import performed, reported
+from provisioner.commands.up import performed
 from provisioner.guest.domain import FileCopy, Overlay
 from provisioner.host.guest import console_log, host_keys
 from provisioner.host.network import nftables as nft

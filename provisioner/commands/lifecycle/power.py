@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from provisioner.commands.execute import Outcome
 from provisioner.commands.lifecycle.meant import meant
+from provisioner.commands.reporting.reported import reported
 from provisioner.commands.session import HostSession, begun
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
-from provisioner.commands.up import brought_up, judged, performed, reported, up
+from provisioner.commands.up import brought_up, judged, performed, up
 from provisioner.guest.domain import Domain
 from provisioner.network.facts import Live
 from provisioner.network.resources import Macvtap

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from typing import Annotated, TypedDict
 
 from provisioner.commands.session import begun
 from provisioner.commands.snapshot.save import Saved
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.dataclass import dataclass
-from provisioner.errors import VmnetError
+from provisioner.errors import Exit, VmnetError
 from provisioner.guest import snapshot
 from provisioner.guest.snapshot import SavedPlan
 from provisioner.host.storage import snapshots
@@ -23,6 +24,49 @@ class ListedSnapshot:
     name: str
     saved: SavedPlan | None = None
     error: str = ""
+
+
+class SavedVmValue(TypedDict):
+    """A guest in a snapshot."""
+
+    name: str
+    memory: Annotated[int, "Bytes of the file of its memory."]
+    disks: list[str]
+    macs: list[str]
+
+
+class SnapshotValue(TypedDict):
+    """A snapshot of a plan."""
+
+    name: str
+    plan: str
+    made: Annotated[int, "In seconds since 1970."]
+    bytes: int
+    vmnet: str
+    libvirt: str
+    qemu: str
+    vms: list[SavedVmValue]
+
+
+class UnusableSnapshot(TypedDict):
+    """A snapshot that cannot be used, and why."""
+
+    name: str
+    error: str
+
+
+class SnapshotsDocument(TypedDict):
+    """The snapshots of a plan, the oldest first."""
+
+    snapshots: list[SnapshotValue | UnusableSnapshot]
+
+
+class SavedDocument(TypedDict):
+    """The snapshot that was made, and for how long its guests were paused."""
+
+    snapshot: SnapshotValue
+    paused_s: float
+    seconds: float
 
 
 def listed(plan: str) -> list[ListedSnapshot]:
@@ -52,8 +96,10 @@ def as_rows(rows: Sequence[ListedSnapshot]) -> list[tuple[str, ...]]:
 
 def as_json(rows: Sequence[ListedSnapshot]) -> str:
     """Return the same as JSON."""
-    every = [_as_json(r.saved) if r.saved else {"name": r.name, "error": r.error} for r in rows]
-    return json_document("snapshot ls", 0, snapshots=every)
+    every = [
+        _value(r.saved) if r.saved else UnusableSnapshot(name=r.name, error=r.error) for r in rows
+    ]
+    return json_document("snapshot ls", Exit.DONE, SnapshotsDocument(snapshots=every))
 
 
 def saved_line(saved: Saved) -> str:
@@ -70,10 +116,12 @@ def saved_json(saved: Saved) -> str:
     """Return the same as JSON."""
     return json_document(
         "snapshot save",
-        0,
-        snapshot=_as_json(saved.plan),
-        paused_s=round(saved.paused_s, 3),
-        seconds=round(saved.took_s, 3),
+        Exit.DONE,
+        SavedDocument(
+            snapshot=_value(saved.plan),
+            paused_s=round(saved.paused_s, 3),
+            seconds=round(saved.took_s, 3),
+        ),
     )
 
 
@@ -102,7 +150,7 @@ def _shown(one: ListedSnapshot) -> str:
     return f"{vms} as of {when(one.saved.made)}, {size(one.saved.size)}"
 
 
-def _as_json(saved: SavedPlan) -> dict[str, object]:
+def _value(saved: SavedPlan) -> SnapshotValue:
     return {
         "name": saved.name,
         "plan": saved.plan,

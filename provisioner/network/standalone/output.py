@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
+from typing import TypedDict
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit
@@ -57,10 +57,16 @@ class NetDevice:
     counters: Counters | None = None
 
 
+class NetDocument(TypedDict):
+    """Devices without a plan."""
+
+    warnings: Sequence[str]
+    devices: Sequence[NetDevice]
+
+
 def as_json(command: str, devices: Sequence[NetDevice]) -> str:
     """Write devices as JSON for scripts."""
-    found = [asdict(device) for device in devices]
-    return json_document(command, Exit.DONE, warnings=[], devices=found)
+    return json_document(command, Exit.DONE, NetDocument(warnings=[], devices=devices))
 
 
 def as_rows(devices: Sequence[NetDevice]) -> list[tuple[str, ...]]:

@@ -37,7 +37,7 @@ def as_json(devices: Sequence[NetDevice]) -> str:
         {name: value for name, value in asdict(one).items() if name in {*_KEPT, *_NUMBERS, "up"}}
         for one in devices
     ]
-    return json_document(COMMAND, Exit.DONE, warnings=[], devices=kept)
+    return json_document(COMMAND, Exit.DONE, {"warnings": [], "devices": kept})
 
 
 def from_json(text: str, path: str) -> list[Macvtap]:

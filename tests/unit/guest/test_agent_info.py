@@ -1,6 +1,7 @@
 """What a guest's agent answers is hostile: it never breaks anything, and never grows."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -115,7 +116,7 @@ def test_whatever_is_answered_gives_words_of_a_bounded_size(
     answers: dict[str, object], loadavg: str
 ) -> None:
     words = agent_info.read(answers, loadavg)
-    text = json.dumps(words.as_json, allow_nan=False)
+    text = json.dumps(asdict(words), allow_nan=False)
     assert len(text) < 1 << 20
     assert not any(hides(character) for cell in agent_info.cells(words) for character in cell)
 

@@ -13,6 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import Field, create_model
 
+from provisioner.cli.plan_file.documents import schema
 from provisioner.errors import Complaints
 from provisioner.plan.load.loader import load, load_merged
 from provisioner.plan.model import Plan, Vm
@@ -76,13 +77,14 @@ def test_the_file_in_the_docs_is_the_schema_of_these_models() -> None:
     assert written == as_text(SCHEMA), "write it anew: make schema"
 
 
-def test_the_commands_print_both_schemas() -> None:
+def test_the_command_prints_the_schema_of_plans_and_those_of_documents() -> None:
     asked = {
         "plan": as_text(SCHEMA),
-        "report": (HOUSE / "templates/report.schema.json").read_text(),
+        "report": as_text(schema("report")),
+        "net ls": as_text(schema("net ls")),
     }
     for what, text in asked.items():
-        argv = [sys.executable, "-m", "provisioner", "schema", what]
+        argv = [sys.executable, "-m", "provisioner", "schema", *what.split()]
         ran = subprocess.run(argv, cwd=HOUSE, capture_output=True, text=True, check=True)
         assert ran.stdout == text
 

@@ -11,17 +11,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft7Validator, ValidationError
+from jsonschema import Draft202012Validator, ValidationError
 
 from provisioner.check.result import Probed, Result
+from provisioner.cli.plan_file.documents import schema
 from provisioner.errors import Exit, VmnetError
 from provisioner.network.resources import Guard
 from provisioner.plan.checks import CheckSpec, What
 from provisioner.reconcile.diff import Step, Verb
 from provisioner.report import github, matrix
+from provisioner.report.document import as_json, errors_as_json
 from provisioner.report.html import as_html
 from provisioner.report.junit import as_junit
-from provisioner.report.report import Failure, Report, as_json, causes, errors_as_json
+from provisioner.report.report import Failure, Report, ReportStep, causes
 from provisioner.report.tap14 import as_tap
 from provisioner.text import sanitize
 from tests.builders.controls import SHOWN
@@ -40,9 +42,9 @@ from tests.builders.report import (
 )
 
 HERE = Path(__file__).parent
-SCHEMA = json.loads((HERE.parents[2] / "templates" / "report.schema.json").read_text())
 hostile = st.sampled_from(HOSTILE) | st.text(max_size=40)
-is_valid = Draft7Validator(SCHEMA).validate
+is_valid = Draft202012Validator(schema("report")).validate
+STEP = ReportStep(Verb.CREATE, (), "new", "x")
 
 
 def parsed(text: str) -> ET.Element:
@@ -187,9 +189,9 @@ def test_the_summary_counts_what_failed(done: int, failed: int, left: int, said:
             "up",
             "lab",
             status,
-            done=("x",) * done,
-            to_do=("x",) * left,
-            failed=(Failure("x", VmnetError("x")),) * failed,
+            done=(STEP,) * done,
+            to_do=(STEP,) * left,
+            failed=(Failure(STEP, VmnetError("x")),) * failed,
         )
         assert made.summary == said
 

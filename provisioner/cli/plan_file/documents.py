@@ -1,0 +1,57 @@
+"""The type of the document that each command writes with --json."""
+
+from collections.abc import Mapping
+
+from provisioner.json_document import Envelope
+from provisioner.json_schema import Json, document_schema
+
+_REPORTS = ("up", "down", "stop", "start", "restart", "pause", "resume", "status", "check")
+_NET = ("net create", "net ls", "net show", "net set")
+_IGNORE = "Keys that are not here may be added: readers pass over them (docs/reference/json.md)."
+REPORT = "report"
+
+
+def documents() -> Mapping[str, tuple[type, ...]]:
+    """Return the types of what each command writes, besides errors, by its words.
+
+    `report` is what `vmnet plan` writes, as the schema "plan" is that of plan files.
+    """
+    from provisioner.check.discovery import IpDocument
+    from provisioner.commands.boot.install import BootDocument
+    from provisioner.commands.snapshot.listing import SavedDocument, SnapshotsDocument
+    from provisioner.doctor.findings import DoctorDocument
+    from provisioner.image.listing import ImagesDocument
+    from provisioner.inventory.garbage import GcDocument
+    from provisioner.inventory.listing import LsDocument
+    from provisioner.network.standalone.output import NetDocument
+    from provisioner.reachability.experiment import ModesDocument
+    from provisioner.reachability.explain import Explanation
+    from provisioner.reachability.switch_probe import SwitchDocument
+    from provisioner.report.document import ReportDocument, ValidateDocument
+
+    return {
+        **dict.fromkeys((REPORT, *_REPORTS, "snapshot restore"), (ReportDocument,)),
+        **dict.fromkeys(_NET, (NetDocument,)),
+        "boot install": (BootDocument,),
+        "boot status": (BootDocument,),
+        "doctor": (DoctorDocument,),
+        "explain": (Explanation,),
+        "gc": (GcDocument,),
+        "image ls": (ImagesDocument,),
+        "ip": (IpDocument,),
+        "ls": (LsDocument,),
+        "modes": (ModesDocument, SwitchDocument),
+        "snapshot ls": (SnapshotsDocument,),
+        "snapshot save": (SavedDocument,),
+        "validate": (ValidateDocument,),
+    }
+
+
+def schema(name: str) -> Json:
+    """Return the JSON Schema of what a command writes. Raises KeyError for another name."""
+    from provisioner.report.document import ErrorsDocument
+
+    what = "a report" if name == REPORT else f"vmnet {name}"
+    title = f"What {what} is with --json" if name == REPORT else f"What {what} --json writes"
+    kinds = (*documents()[name], ErrorsDocument)
+    return document_schema(name, f"{title}. {_IGNORE}", Envelope, kinds)
