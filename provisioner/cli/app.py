@@ -42,7 +42,7 @@ PANELS: Final = {
         "cp": "access.ssh.cp",
         "exec": "access.console.exec_",
         "console": "access.console.console",
-        "export": "access.ssh.export",
+        "export": "access.export.app",
     },
     "Prove": {
         "check": "check.check",

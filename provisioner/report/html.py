@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _FEW: Final = 4  # observations of a cause that are in sight
 _MOST: Final = 24  # characters of a name above a column
-_KINDS: Final = {"✓": "kept", "·": "kept", "~": "kept", "○": "unknown", "?": "unknown"}
+KINDS: Final = {"✓": "kept", "·": "kept", "~": "kept", "○": "unknown", "?": "unknown"}
 """The style of a cell by its symbol; all others are broken."""
 
 
@@ -47,7 +47,8 @@ def as_html(report: Report, plan: "Plan") -> str:
         targets = [(short, name) for name, short in heads.items()]
         grids.append((sanitize(grid.network), targets, rows))
     there = {cell.symbol for grid in matrix.grids(report.results) for cell in grid.cells.values()}
-    style, script = template("check.css"), template("check.js")
+    style = template("drawing.css") + template("check.css")
+    script = template("check.js")
     return rendered(
         "check.html.j2",
         plan=sanitize(report.plan),
@@ -57,7 +58,7 @@ def as_html(report: Report, plan: "Plan") -> str:
         grids=grids,
         cells=sanitized(cells),
         legend=[(symbol, word) for symbol, word in matrix.MEANING.items() if symbol in there],
-        kinds=_KINDS,
+        kinds=KINDS,
         drawing=drawing(plan, report.results),
         causes=sanitized([(pairs, f.what, f.fix, f.evidence) for pairs, f in causes(report)]),
         few=_FEW,

@@ -5,6 +5,7 @@ So no two texts can lie on each other, and a plan grows downwards, which fits a 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from provisioner.dataclass import dataclass
@@ -53,6 +54,7 @@ class Attachment:
     loose: bool = False  # nothing passes there
     mark: str = ""  # the symbol of all that was asked about it: matrix.MEANING
     detail: str = ""
+    told: str = ""  # of the detail, what stands in sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,25 @@ class _Joint(NamedTuple):
     detail: str = ""
 
 
-def drawing(plan: "Plan", results: "Sequence[Result]" = ()) -> Drawing:
-    """Return where everything is drawn, with marks of what was measured."""
-    found = [(kind, name, joints) for kind, name, joints in _ends(plan, results) if joints]
+Details = Mapping[tuple[str, int], str]
+"""What is known of NICs, by VM and number."""
+
+
+def drawing(
+    plan: "Plan",
+    results: "Sequence[Result]" = (),
+    *,
+    details: Details | None = None,
+    ends: Mapping[str, str] = MappingProxyType({}),
+) -> Drawing:
+    """Return where everything is drawn, with marks of what was measured.
+
+    `details` of NICs stand in sight; without, addresses that were measured are kept for a pointer.
+    `ends` are marks of ends on all their networks, where there are no `results`.
+    """
+    known = _addresses(results) if details is None else details
+    found = [(kind, name, joints) for kind, name, joints in _ends(plan, known) if joints]
+    aside = int(max(map(len, (details or {}).values()), default=0) * _SMALL)
     names = [name for _, name, _ in found]
     networks = [network.name for network in plan.networks]
     heads = [(n.name, *subtitle(plan, n)) for n in plan.networks]
@@ -103,7 +121,7 @@ def drawing(plan: "Plan", results: "Sequence[Result]" = ()) -> Drawing:
         name: Rail(
             number=at,
             sign=SIGNS[at % len(SIGNS)],
-            x=_LEFT + box + _STEP * (at + 1),
+            x=_LEFT + box + aside + _STEP * (at + 1),
             # The last one begins at the top: titles stand left of their lines, and above others.
             top=_TOP + _HEAD * (len(heads) - at - 1),
             bottom=bottom - _GAP,
@@ -122,14 +140,15 @@ def drawing(plan: "Plan", results: "Sequence[Result]" = ()) -> Drawing:
                 y + _LINE // 2 + _LINE * at,
                 joint.label,
                 joint.loose,
-                marks.get((name, joint.network), ""),
+                marks.get((name, joint.network), ends.get(name, "")),
                 joint.detail,
+                joint.detail if details and kind == "vm" else "",
             )
             for at, joint in enumerate(joints)
         )
         stations.append(Station(kind, short[name], name, y, _LINE * len(joints), wires))
         y += _LINE * len(joints) + _GAP
-    width = _LEFT + box + _STEP * len(networks) + _SIGN
+    width = _LEFT + box + aside + _STEP * len(networks) + _SIGN
     return Drawing(width, bottom, _LEFT, box, tuple(rails.values()), tuple(stations))
 
 
@@ -154,7 +173,7 @@ def subtitle(plan: "Plan", network: "Network") -> tuple[str, str]:
     return on, ", ".join(map(str, network.subnet)) or str(network.addressing)
 
 
-def _ends(plan: "Plan", results: "Sequence[Result]") -> Iterator[tuple[str, str, list[_Joint]]]:
+def _ends(plan: "Plan", addresses: Details) -> Iterator[tuple[str, str, list[_Joint]]]:
     """Return who is there, and on which networks: this host and others before the VMs."""
     yield "host", HOST, [_Joint(n.name, *_of_host(n)) for n in plan.networks]
     gateway = f"({GATEWAY})" if any(vm.name == GATEWAY for vm in plan.vms) else GATEWAY
@@ -164,7 +183,6 @@ def _ends(plan: "Plan", results: "Sequence[Result]") -> Iterator[tuple[str, str,
     for name, machine in plan.hosts.items():
         on = [(n.name, machine.on(n.subnet)) for n in plan.networks if n.uplink]
         yield "machine", name, [_Joint(n, "machine", detail=str(at[0])) for n, at in on if at]
-    addresses = _addresses(results)
     for vm in plan.vms:
         joints = []
         for number, nic in enumerate(vm.nics):

@@ -1,4 +1,4 @@
-"""vmnet ssh, cp and export: ways into guests over the network."""
+"""vmnet ssh and cp: ways into guests over the network."""
 
 import sys
 from collections.abc import Callable
@@ -10,15 +10,13 @@ import typer
 from provisioner.cli import output
 from provisioner.cli.help.screen import SCREEN
 from provisioner.cli.options import Connection, File, GuestTimeout, Identity, Jump, MadeName
-from provisioner.cli.run import known_target, plan_target, running
+from provisioner.cli.run import known_target, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 from provisioner.errors import bad_input
 
 if TYPE_CHECKING:
     from provisioner.host.system.worker import Worker
-
-export = typer.Typer(no_args_is_help=True, help="Write a plan down for other programs.")
 
 
 def ssh(  # noqa: PLR0913  (every one a word of the command line)
@@ -43,7 +41,7 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.SSH, ctx) as worker:
         from provisioner.commands.access.ssh import SshOptions, ssh
 
-        how = SshOptions(_key(identity), jump)
+        how = SshOptions(private_key(identity), jump)
         run = CommandRun(command.SSH, worker, timeout, tell=output.line)
         target = known_target(name, file, connection=connection)
         _become(worker, ssh(target, run, vm, argv or (), how))
@@ -79,26 +77,13 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
             known_target(name, file, connection=connection),
             CommandRun(command.CP, worker, timeout, tell=output.line),
             (source, destination),
-            how=SshOptions(_key(identity), jump),
+            how=SshOptions(private_key(identity), jump),
             way=way,
             folders=recursive,
             progress=_progress(),
         )
         if argv:
             _become(worker, argv)
-
-
-@export.command(name="ssh-config")
-def ssh_config(file: File = None, *, identity: Identity = None) -> None:
-    """Print a ssh_config for a plan's guests: ssh -F FILE VM.
-
-    Example: vmnet export ssh-config -f lab.yaml
-    """
-    with running(command.EXPORT) as worker:
-        from provisioner.commands.access.ssh import ssh_config
-
-        run = CommandRun(command.EXPORT, worker, tell=output.line)
-        output.typed(ssh_config(plan_target(file), run, _key(identity)).rstrip("\n"))
 
 
 def _become(worker: "Worker", argv: list[str]) -> None:
@@ -108,7 +93,8 @@ def _become(worker: "Worker", argv: list[str]) -> None:
     programs.become(argv, "openssh-client")
 
 
-def _key(identity: Path | None) -> str:
+def private_key(identity: Path | None) -> str:
+    """Return the path of a private key's file, "" without one. Raises VmnetError."""
     if identity is None:
         return ""
     if not identity.is_file():

@@ -63,6 +63,10 @@ class SshAccess:
         there = any(link.alias == alias for link in self.facts.links)
         return there or any(self.plan.network(n.network).granted for n in self.plan.vm(vm).nics)
 
+    def ways(self, vm: str) -> list[Way]:
+        """Return the ways from this host into a VM, as its modes promise them; the surest first."""
+        return self._routes.ways(vm)
+
     def login(self, vm: str, source: str = HOST) -> SshLogin:
         """Return how ssh gets from `source` to a VM. Raises VmnetError when no way leads there."""
         ways = self._routes.ways(vm, source)
