@@ -1,6 +1,7 @@
 """vmnet check: the measurements as a grid, as TAP, JUnit, JSON or HTML, once or again."""
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from provisioner.report.report import Report
 
 Junit = Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")]
+Prom = Annotated[
+    Path | None,
+    typer.Option(help="Write metrics for node_exporter's textfile collector to this file."),
+]
 Html = Annotated[Path | None, typer.Option(help="Write one self-contained page to this file.")]
 
 
@@ -54,6 +59,7 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
     every: Annotated[float, typer.Option(help="With --watch: seconds between.", min=0.5)] = 5.0,
     junit: Junit = None,
     html: Html = None,
+    prom: Prom = None,
     tap: Annotated[bool, typer.Option("--tap", help="Write TAP on standard output.")] = False,
     every_row: All = False,
     timeout: Timeout = None,
@@ -74,14 +80,15 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
             argv += [word for one in sets or () for word in ("--set", one)]
             argv += ["--name", name] if name else file_words(rereadable(paths))
             argv += ["--connection", connection] if connection else []
-            argv += [w for o, p in (("--junit", junit), ("--html", html)) if p for w in (o, str(p))]
+            files = (("--junit", junit), ("--html", html), ("--prom", prom))
+            argv += [word for option, path in files if path for word in (option, str(path))]
             _watch(argv, every, known_target(name, paths, sets, connection=connection))
         from provisioner.commands import up
 
         target = known_target(name, paths, sets, connection=connection)
         run = CommandRun(command.CHECK, worker, timeout or 0, lock_timeout)
         report = reported(up.check, target, replace(run, pairs=pairs, idle=output.warm_up))
-        write(report, target, junit, html)
+        write(report, target, junit, html, prom)
         show(report, tap=tap, json=json, every=every_row)
         raise typer.Exit(report.status)
 
@@ -124,7 +131,13 @@ def _annotate(report: "Report") -> None:
         whole_files.append_report(Path(path), github.summary(report))
 
 
-def write(report: "Report", target: "PlanTarget", junit: Path | None, html: Path | None) -> None:
+def write(
+    report: "Report",
+    target: "PlanTarget",
+    junit: Path | None,
+    html: Path | None,
+    prom: Path | None = None,
+) -> None:
     """Write the files that were asked for. Raises VmnetError when one cannot be written."""
     from provisioner.host.system import whole_files
 
@@ -136,6 +149,10 @@ def write(report: "Report", target: "PlanTarget", junit: Path | None, html: Path
         from provisioner.report.html import as_html
 
         whole_files.write_report(html, as_html(report, target.plan))
+    if prom:
+        from provisioner.report.prometheus import as_metrics
+
+        whole_files.write_report(prom, as_metrics(report, time.time()))
 
 
 def _watch(argv: list[str], every: float, target: "PlanTarget") -> NoReturn:

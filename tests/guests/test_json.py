@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.builders.documents import valid
 from tests.framework.lab import Lab
 from tests.framework.plan import PlanUp
@@ -91,9 +93,19 @@ def test_what_an_up_has_done_is_told_step_by_step(plan_up: PlanUp) -> None:
     assert len(told["steps"]) == len(told["done"])
 
 
-def test_what_is_done_to_guests_is_a_report(plan_restored: PlanUp) -> None:
+def test_what_is_done_to_guests_is_a_report(plan_restored: PlanUp, tmp_path: Path) -> None:
     named = ("-f", plan_restored.path)
-    for words in (("check",), ("pause",), ("resume",), ("stop", "--now"), ("start",)):
+    metrics = tmp_path / "lab.prom"
+    told = document(plan_restored, "check", *named, "--prom", metrics)
+    (found,) = (
+        one
+        for one in text_string_to_metric_families(metrics.read_text())
+        if one.name == "vmnet_check_as_expected"
+    )
+    ends = {(one.labels["source"], one.labels["target"]): one.value for one in found.samples}
+    assert ends == {(one["from"], one["to"]): 1.0 for one in told["results"]}
+    assert ([*tmp_path.iterdir()], metrics.stat().st_mode & 0o777) == ([metrics], 0o644)
+    for words in (("pause",), ("resume",), ("stop", "--now"), ("start",)):
         told = document(plan_restored, words[0], *named, *words[1:])
         assert (told["command"], told["status"]) == (words[0], 0)
     told = document(plan_restored, "restart", *named, "--now")
