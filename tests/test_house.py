@@ -29,6 +29,7 @@ DOORS = {
 
 # Names of classes that more than one module has, and why. Nothing may be added without a reason.
 SAME_NAME = {
+    "Lab": "a plan, as users of the API call it; the namespaces that vmnet modes measures in",
     "LinkState": "up or down in a plan; what vmnet link shows of a NIC",
     "Switch": "as a plan has it; as a resource of the host",
 }

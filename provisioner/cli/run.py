@@ -1,6 +1,5 @@
 """How a command is run: its plan loaded, its errors turned into messages and exit statuses."""
 
-import hashlib
 import os
 import shlex
 import signal
@@ -70,7 +69,9 @@ def running(
             output.close_quietly()
             raise typer.Exit(128 + signal.SIGPIPE) from None
         except (VmnetError, OSError) as error:
-            found = _actionable(error)
+            from provisioner.host.system import file_errors
+
+            found = file_errors.actionable(error)
             output.errors(str(command), [found], found.status, json=json)
             raise typer.Exit(found.status) from None
         finally:
@@ -139,25 +140,17 @@ def plan_target(
     from outside its folder, which is `folder` where the plan was stored elsewhere. Raises
     Complaints, all at once, or VmnetError when there is no file.
     """
-    from provisioner.commands.target import PlanTarget
-    from provisioner.plan.load import loader
+    from provisioner.commands.loading import texts
 
     uri = _uri(connection)
     files = () if text else plan_paths(paths)
     written = [("the command line", text)] if text else read(files)
-    loaded = loader.load_merged(written, sets or (), os.environ)
     first = None if text or files[0] == _INPUT else files[0]
-    return PlanTarget(
-        loaded.plan.name,
-        loaded.plan,
-        loaded.places,
-        folder=(folder or (first.parent if first else Path.cwd())).absolute(),
-        file=str(first.absolute()) if first else "",
+    return texts.loaded(
+        *(written, sets or (), first),
         uri=uri,
-        digest=hashlib.sha256("".join(text for _, text in written).encode()).hexdigest(),
-        changed=tuple(one.partition("=")[0] for one in sets or ()),
-        allowed=tuple(one.resolve() for one in allow_file or ()),
-        variables=loaded.variables,
+        folder=folder,
+        allowed=allow_file or (),
     )
 
 
@@ -228,17 +221,6 @@ def read(paths: Iterable[Path]) -> list[tuple[str, str]]:
         else (str(path), plan_files.read(path))
         for path in paths
     ]
-
-
-def _actionable(error: VmnetError | OSError) -> VmnetError:
-    """Return what the user can act on: an OSError must name a file. Raises any other one again."""
-    from provisioner.host.system import file_errors
-
-    if isinstance(error, VmnetError):
-        return error
-    if error.filename is None and file_errors.fix_of(error.errno, Path()) == "":
-        raise error
-    return file_errors.converted(error, "cannot use", Path(str(error.filename or ".")))
 
 
 def confirm_probe(probe: "SwitchProbe", *, yes: bool) -> None:

@@ -23,6 +23,15 @@ def converted(error: OSError, doing: str, path: Path, *, fix: str = "") -> Vmnet
     )
 
 
+def actionable(error: VmnetError | OSError) -> VmnetError:
+    """Return what the user can act on: an OSError must name a file. Raises any other one again."""
+    if isinstance(error, VmnetError):
+        return error
+    if error.filename is None and fix_of(error.errno, Path()) == "":
+        raise error
+    return converted(error, "cannot use", Path(str(error.filename or ".")))
+
+
 def fix_of(number: int | None, path: Path) -> str:
     """Return the fix for a file system that is full or read-only, "" for any other error."""
     elsewhere = _elsewhere(path)

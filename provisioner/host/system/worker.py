@@ -299,22 +299,28 @@ Serve = Callable[[], AbstractContextManager[object]]
 
 def start(serve: Serve) -> Worker:
     """Fork the reaper and the worker. Must be called before this process has threads."""
-    ours, theirs = socket.socketpair()
-    # A worker that is stopped reads nothing: nobody waits for it to do so for ever.
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_S, 0))
+    ours, theirs = sockets()
     pid_read, pid_write = os.pipe()
     me = os.getpid()
     reaper = os.fork()
     if reaper == 0:
         ours.close()
         os.close(pid_read)
-        _reap(theirs, serve, me, pid_write)
+        reap(theirs, serve, me, pid_write)
     theirs.close()
     os.close(pid_write)
     return Worker(Channel(ours), reaper, pid_read)
 
 
-def _reap(sock: socket.socket, serve: Serve, parent: int, pid_write: int) -> NoReturn:
+def sockets() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends of a channel, the first for vmnet itself."""
+    ours, theirs = socket.socketpair()
+    # A worker that is stopped reads nothing: nobody waits for it to do so for ever.
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_S, 0))
+    return ours, theirs
+
+
+def reap(sock: socket.socket, serve: Serve, parent: int, pid_write: int) -> NoReturn:
     """Be the subreaper: fork the worker and reap whatever is orphaned below, at once."""
     # A session of its own: Ctrl-C is for vmnet, which then lets the worker finish its step.
     os.setsid()

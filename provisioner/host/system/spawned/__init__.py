@@ -1,0 +1,1 @@
+"""Programs of vmnet's own that are started where vmnet is a library: nothing is forked there."""
