@@ -1,4 +1,4 @@
-"""Programs of vmnet's own that are started where it is a library: a worker."""
+"""Programs of vmnet's own that are started where it is a library: a worker, a guard."""
 
 import os
 import subprocess
@@ -10,8 +10,8 @@ import pytest
 
 from provisioner.errors import VmnetError
 from provisioner.host import machine_program
-from provisioner.host.system import umask
-from provisioner.host.system.spawned import interpreter
+from provisioner.host.system import processes, umask
+from provisioner.host.system.spawned import guard, interpreter
 from tests.framework.lab import REPOSITORY, until
 
 
@@ -79,3 +79,27 @@ def test_blocks_with_our_umask_give_back_the_programs_own_at_the_last_end() -> N
         assert os.umask(0o077) == 0o077
     finally:
         os.umask(before)
+
+
+def test_a_guard_takes_away_what_is_left_and_nothing_else() -> None:
+    lines = [
+        '{"plan": "a", "connection": "", "watched": true}',
+        '{"plan": "b", "connection": "qemu:///system", "watched": true}',
+        '{"plan": "c", "connection": "", "watched": true}',
+        '{"plan": "a", "watched": false}',
+        '{"plan": "c", "connection": "", "watched": true}',
+    ]
+    plans = guard.left(lines)
+    assert plans == {"b": "qemu:///system", "c": ""}
+    words = [argv[len(interpreter.argv("provisioner")) :] for argv in guard.commands(plans)]
+    down = ["down", "--disks", "--yes", "--now", "--name"]
+    assert words == [[*down, "b", "--connection", "qemu:///system"], [*down, "c"]]
+
+
+def test_a_guard_outlives_ctrl_c_and_ends_when_its_pipe_is_closed() -> None:
+    with guard.PlanGuard() as watching:
+        assert os.getsid(watching.pid) == watching.pid
+        watching.watch("nothing-of-that-name")
+        watching.leave("nothing-of-that-name")
+        assert not processes.ended(watching.pid, 0.2)
+    assert not Path("/proc", str(watching.pid)).exists()

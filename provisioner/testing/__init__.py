@@ -1,0 +1,1 @@
+"""vmnet for pytest: labs in fixtures, and why a test has failed in its report."""
