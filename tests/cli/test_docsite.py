@@ -85,6 +85,16 @@ def test_each_link_of_the_readme_leads_somewhere(site: Path) -> None:
             assert anchor in anchors(page), f"{target}#{anchor}"
 
 
+def test_no_page_shows_markdown_that_the_repository_shows_as_lists_tables_or_code(
+    site: Path,
+) -> None:
+    # A list without an empty line before it, or code inside of a list, is none for MkDocs.
+    left = re.compile(r"^ *(?:[-*] |\d+\. |\||```)", re.MULTILINE)
+    for page in site.rglob("*.html"):
+        text = re.sub(r"<pre.*?</pre>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not left.search(text), f"{page.name}: {left.search(text)}"
+
+
 def test_the_site_fetches_nothing_from_another_host(site: Path) -> None:
     fetched = re.compile(r'<(?:script|img|iframe)[^>]*src="(?:https?:)?//|<link[^>]*href="https?:')
     pages = [*site.rglob("*.html"), *PICTURES]
