@@ -37,6 +37,15 @@ uninstall: ## take away what make install has put there
 	@$(if $(DESTDIR),,tools/as-root.sh) python3 tools/install.py uninstall '$(PREFIX)' \
 	  --destdir '$(or $(DESTDIR),/)'
 
+.PHONY: deb
+deb: setup ## make a Debian package of it, build/vmnet_VERSION_ARCHITECTURE.deb (PYTHONS="3.11 3.13")
+	@tools/deb.sh $(PYTHONS)
+
+.PHONY: test-deb
+test-deb: deb ## install, try, remove and purge that package in clean roots of Debian 12 and 13
+	@printf '%s\n' bookworm trixie | xargs -P 2 -I RELEASE tools/in-release.sh \
+	  --package build/vmnet_*.deb RELEASE sh -c 'exec tools/try-deb.sh /srv/*.deb'
+
 .PHONY: test
 test: setup-tests ## run all tests, lint and types among them (ARGS=tests/unit -k mac)
 	@tools/test.sh $(ARGS)

@@ -72,11 +72,11 @@ def test_a_script_can_be_run_and_stops_at_its_first_error(script: Path) -> None:
     assert re.search(r"^set -euo pipefail$", script.read_text(), re.MULTILINE)
 
 
-def test_ci_ends_with_make_test_and_tries_the_other_release_first() -> None:
+def test_ci_ends_with_make_test_and_tries_the_other_release_and_the_package_first() -> None:
     lines = (HOUSE / ".ci" / "run").read_text().splitlines()
     assert lines[-1] == "exec make test"
     other = "tools/in-release.sh \"$other\" bash -ec 'make setup; make up; make down'"
-    assert lines[-2] == other
+    assert lines[-3:-1] == [other, "make test-deb"]
     assert lines.index("make setup") < lines.index(other)
 
 

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Runs a command on another release of Debian: in a clean minimal root of it, made for this run, in a
 # copy of this tree where `make setup` has been run.
-#   tools/in-release.sh [--tests] RELEASE COMMAND [ARGUMENT...]
+#   tools/in-release.sh [--tests | --package FILE] RELEASE COMMAND [ARGUMENT...]
 #
 # The command has mount, PID, IPC, UTS and network namespaces of its own: whatever it starts or mounts
 # ends with it, and it reaches its loopback interface only. `make setup` before it has this machine's
 # network, which leads to the packages. With --tests it is `make setup-tests`, and the command has
 # this machine's network too: tests build images from packages, and their own traffic stays in
 # namespaces that they make, here as anywhere.
+#
+# With --package FILE nothing is installed before the command, which has this machine's network and
+# apt's fetched packages, too: FILE is there in /srv, for a command that installs it.
 #
 # The root is made by mmdebstrap from this machine's mirror (or MIRROR=URI) and kept as an archive
 # in /var/cache/vmnet-releases (VMNET_RELEASES_DIR), beside the packages that were fetched. The
@@ -58,13 +61,17 @@ fi
 
 # --- arguments, rights, programs -----------------------------------------------------------------
 
-usage() { (fail "$1" "$0" "tools/in-release.sh [--tests] trixie|bookworm COMMAND [ARGUMENT...]") || exit 2; }
+usage() { (fail "$1" "$0" "tools/in-release.sh [--tests | --package FILE] trixie|bookworm COMMAND [ARGUMENT...]") || exit 2; }
 
 target=setup
 arguments=("$@")
 if [ "${1-}" = --tests ]; then
     target=setup-tests
     shift
+elif [ "${1-}" = --package ]; then
+    target='' package=$(readlink -e "${2-}") || usage "\"${2-}\" is no file"
+    arguments[1]=$package
+    shift 2
 fi
 release=${1-}
 [[ $release =~ ^[a-z]+$ ]] || usage "\"$release\" is not the name of a release of Debian"
@@ -250,6 +257,12 @@ cat >>"$work/bound" <<LIST
 $cache/packages-$release /var/cache/apt/archives rw
 $cache/pip /var/cache/pip rw
 LIST
+if [ -z "$target" ]; then
+    cp "$package" "$root/srv/"
+    say "$release: $*"
+    inside '' "$@"
+    exit
+fi
 say "$release: make $target"
 inside '' bash -c "make $target && apt-get -qq autoclean" >&2 || {
     status=$?
