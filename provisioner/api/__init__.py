@@ -1,4 +1,4 @@
-"""vmnet for Python programs: a plan brought up, asked, and taken away. See docs/reference/testing.md.
+"""vmnet for Python programs: a plan brought up, asked, taken away (docs/reference/testing.md).
 
 What is named here is kept: names, parameters and attributes change only with a new major version,
 and what is added has a default. Everything else of the package may change at any time.

@@ -70,7 +70,7 @@ class LabReport:
     @property
     def json(self) -> str:
         """The report as `--json` prints it."""
-        from provisioner.report.report import as_json
+        from provisioner.report.document import as_json
 
         return as_json(self.source)
 
