@@ -172,12 +172,13 @@ def _of_ranges(network: Network, device: str) -> Iterator[str]:
 
 
 def _of_options(network: Network) -> Iterator[str]:
+    # Without a value guests get none; without the line, dnsmasq would name itself.
     four, six = _by_version(resolvers(network))
-    if not _is_router(network):
-        yield "dhcp-option=option:router"  # without a value: guests get none
+    if network.gateway or not _is_router(network):
+        routers, _ = _by_version(network.gateway)
+        yield f"dhcp-option=option:router{''.join(f',{one}' for one in routers)}"
     if network.mtu is not None:
         yield f"dhcp-option=option:mtu,{network.mtu}"
-    # Without a value guests get none; without the line, dnsmasq would name itself.
     if four or not six:
         yield f"dhcp-option=option:dns-server{''.join(f',{one}' for one in four)}"
     if six or not four:

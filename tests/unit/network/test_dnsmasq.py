@@ -20,6 +20,8 @@ networks:
   dmz: {switch: {dhcp: true}, subnet: [10.78.0.0/30, "fd78::/80"], addressing: none}
   six: {switch: {dhcp: true}, subnet: ["fd79::/64", 10.79.0.0/24], slaac: true}
   odd: {switch: {dhcp: true}, subnet: [10.80.0.0/24, "fd80::/64"], slaac: false}
+  off: {switch: {dhcp: true}, subnet: 10.81.0.0/24, gateway: 10.81.0.254}
+  out: {switch: {nat: true, dhcp: true}, subnet: 10.82.0.0/24, gateway: 10.82.0.254}
 vms:
   web:
     nics:
@@ -38,6 +40,18 @@ def served(network: str) -> Dhcp:
 @pytest.mark.parametrize("network", ["lan", "dmz", "six", "odd"])
 def test_a_network_is_served_by_its_golden_configuration(network: str) -> None:
     assert served(network).text == (GOLDEN / f"dnsmasq_{network}.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("network", "routers"),
+    [("lan", []), ("dmz", [""]), ("off", [",10.81.0.254"]), ("out", [",10.82.0.254"])],
+)
+def test_leases_name_the_router_of_the_plan_or_with_nat_alone_the_host(
+    network: str, routers: list[str]
+) -> None:
+    told = [x for x in served(network).text.splitlines() if "option:router" in x]
+    # dnsmasq names itself where nothing is said, nobody where no address is.
+    assert told == [f"dhcp-option=option:router{addresses}" for addresses in routers]
 
 
 def test_a_server_has_a_file_that_is_named_after_its_network_and_content() -> None:
