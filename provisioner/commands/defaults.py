@@ -1,22 +1,25 @@
-"""The defaults for new guests: their image and their accelerator."""
+"""The defaults for new guests: their image, their accelerator, and whose ssh keys they take."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.errors import VmnetError, refuse
 from provisioner.guest.domain import MICRO, Image
+from provisioner.host.guest import login_keys
+from provisioner.host.guest.login_keys import LoginKeys
 from provisioner.host.image import micro
 from provisioner.host.libvirt import accelerator as accel
-from provisioner.host.system import paths, plan_files
+from provisioner.host.system import paths, plan_files, plan_folders
 from provisioner.image import source
 from provisioner.network.facts import Chosen
-from provisioner.plan.vm_scalars import NO_IMAGE
+from provisioner.plan.vm_scalars import AUTO_KEYS, NO_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from provisioner.commands.target import PlanTarget
     from provisioner.guest.domain import Domain
+    from provisioner.inventory.plan_mark import PlanMark
     from provisioner.plan.model import Plan
 
 _HOSTS = Path("/boot")
@@ -77,6 +80,21 @@ def micro_image(tell: "Callable[[str], None] | None") -> Image:
         tell("building the micro image: there is none for this version yet")
         found = micro.build(paths.cache(), tell)
     return Image(found.kernel, found.initrd, found.cmdline, found.min_memory_mib)
+
+
+def keys(target: "PlanTarget", mark: "PlanMark | None") -> LoginKeys | None:
+    """Return what `ssh_keys: auto` stands for; None where no VM of the plan says so.
+
+    With `mark`, which the plan's folder is marked with, the choice is kept there; without, nothing
+    is touched. Raises VmnetError when it cannot be kept.
+    """
+    if not any(AUTO_KEYS in vm.ssh_keys and not vm.ignition for vm in target.plan.vms):
+        return None
+    home = paths.home(target.name)
+    if not mark:
+        return login_keys.expected(home)
+    plan_folders.make(home, target.name, mark)
+    return login_keys.chosen(home)
 
 
 def accelerator(plan: "Plan", chosen: "Iterable[Image]") -> Chosen:

@@ -238,10 +238,17 @@ class Session(HostSession):
             self.choose("accel", accel)
         elif have:
             self.choose("accel", Chosen(have[0].accel, "the VMs that run use it"))
-        new = New(
-            images, accel, kept, disks, self.files, loader, self.texts, self.users, self.shared
-        )
+        own = (self.users, self.shared, self._login_keys(any(v.name not in kept for v in vms)))
+        new = New(images, accel, kept, disks, self.files, loader, self.texts, *own)
         return desired(plan, self.nics, self.snapshot.facts, new)
+
+    def _login_keys(self, for_new: bool) -> tuple[str, ...]:  # noqa: FBT001
+        """Return what `ssh_keys: auto` stands for; it is told where a guest will get them."""
+        starts = self.run.command.judges_images and self.run.command.changes_host
+        found = defaults.keys(self.target, mark_of(self.target) if starts else None)
+        if found and for_new:
+            self.choose("ssh_keys", Chosen(found.whose, found.why))
+        return found.keys if found else ()
 
 
 @overload

@@ -66,6 +66,7 @@ class New:
     texts: Texts = field(default_factory=Texts)
     users: GuestUsers | None = None  # whom new guests run as; None for one user for all
     shared: Collection[str] = ()  # VMs that run as that one nevertheless
+    login_keys: tuple[str, ...] = ()  # what `ssh_keys: auto` stands for
 
     def user_of(self, plan: str, vm: str, accel: str) -> tuple[int, int]:
         """Return the user and the group of a VM's QEMU, 0 for those that libvirt has for all.

@@ -9,6 +9,7 @@ from provisioner.guest import host_key as hostkey
 from provisioner.guest import userdata
 from provisioner.guest.domain import Seed
 from provisioner.guest.userdata import cloud_config, encoded_file
+from provisioner.plan.vm_scalars import AUTO_KEYS
 
 if TYPE_CHECKING:
     from provisioner.guest.userdata import Texts
@@ -40,9 +41,21 @@ def user_data(vm: Vm, login: str | None, texts: Texts) -> str:
     return userdata.mime_archive(cloud_config(ours), own)
 
 
+def with_keys(vm: Vm, auto: tuple[str, ...]) -> Vm:
+    """Return a VM whose ssh keys are written out: `auto` are what auto stands for."""
+    if AUTO_KEYS not in vm.ssh_keys:
+        return vm
+    return vm.model_copy(update={"ssh_keys": tuple(dict.fromkeys((*_written(vm), *auto)))})
+
+
+def _written(vm: Vm) -> list[str]:
+    """Return the keys that stand in the plan; auto alone is none."""
+    return [key for key in vm.ssh_keys if key != AUTO_KEYS]
+
+
 def host_key(vm: Vm) -> str:
     """Return how a VM takes the key of its ssh server, "" when nobody could log in there."""
-    if vm.ignition or (vm.image == "micro" and not vm.ssh_keys):
+    if vm.ignition or (vm.image == "micro" and not _written(vm)):
         return ""
     return hostkey.DROPBEAR if vm.image == "micro" else hostkey.CLOUD_INIT
 
@@ -73,8 +86,8 @@ def seed(home: str, plan: str, vm: str, documents: tuple[str, str], host_key: st
 
 def _ours(vm: Vm, login: str | None, texts: Texts) -> dict[str, object]:
     out: dict[str, object] = {}
-    if vm.ssh_keys:
-        out["ssh_authorized_keys"] = list(vm.ssh_keys)
+    if keys := _written(vm):
+        out["ssh_authorized_keys"] = keys
     out |= _account(vm, login, vm.password_hash or texts.hashes.get(vm.name, ""))
     if vm.packages:
         out |= {"package_update": True, "packages": list(vm.packages)}
@@ -110,8 +123,8 @@ def _account(vm: Vm, login: str | None, hashed: str) -> dict[str, object]:
 def _micro(vm: Vm, texts: Texts) -> dict[str, object]:
     """Return the same in the keys that the micro image's reader supports: text as base64 only."""
     out: dict[str, object] = {}
-    if vm.ssh_keys:
-        out["ssh_authorized_keys"] = list(vm.ssh_keys)
+    if keys := _written(vm):
+        out["ssh_authorized_keys"] = keys
     files = [_encoded(file, texts) for file in vm.files]
     if vm.run:
         script = "".join(f"{line}\n" for line in vm.run)

@@ -20,6 +20,17 @@ _CONNECT_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """The private keys that ssh is told of; none leaves it to ssh, whose agent is asked anyway."""
+
+    files: tuple[str, ...] = ()
+    alone: bool = False  # no other key is offered, not the agent's either
+
+
+ANY: Final = Identity()
+
+
+@dataclass(frozen=True, slots=True)
 class SshLogin:
     """A guest as an ssh destination: the alias of its host key, its user, its address."""
 
@@ -56,21 +67,24 @@ def knows(known_hosts: str, name: str) -> bool:
     )
 
 
-def options(to: SshLogin, identity: str = "", jump: SshLogin | None = None) -> list[str]:
+def options(to: SshLogin, identity: Identity = ANY, jump: SshLogin | None = None) -> list[str]:
     """Return the options that ssh, scp and sftp have in common."""
     settings = _known_by(to) | {"ConnectTimeout": f"{_CONNECT_S}"}
-    if identity:
+    if identity.alone:
         settings["IdentitiesOnly"] = "yes"
     if jump:
         settings["ProxyCommand"] = _through(jump, identity)
     argv = ["-F", "none"]
     for key, value in settings.items():
         argv += ["-o", f"{key}={value}"]
-    return [*argv, "-i", identity] if identity else argv
+    return argv + [word for file in identity.files for word in ("-i", file)]
 
 
 def ssh(
-    to: SshLogin, command: Sequence[str] = (), identity: str = "", jump: SshLogin | None = None
+    to: SshLogin,
+    command: Sequence[str] = (),
+    identity: Identity = ANY,
+    jump: SshLogin | None = None,
 ) -> list[str]:
     """Return the command line of ssh.
 
@@ -127,7 +141,7 @@ def _inside(argument: str, vms: Collection[str]) -> tuple[str, str] | None:
 def scp(
     to: SshLogin,
     copy: CopySpec,
-    identity: str = "",
+    identity: Identity = ANY,
     jump: SshLogin | None = None,
     *,
     folders: bool = False,
@@ -140,7 +154,7 @@ def scp(
 
 
 def config(
-    logins: Iterable[tuple[SshLogin, str]], left_out: Iterable[str], identity: str = ""
+    logins: Iterable[tuple[SshLogin, str]], left_out: Iterable[str], identity: Identity = ANY
 ) -> str:
     """Write a ssh_config: a Host for each guest, as VM and as PLAN-VM, with its jump if any.
 
@@ -150,11 +164,12 @@ def config(
     for to, jump in logins:
         lines += ["", f"Host {to.vm} {to.plan}-{to.vm}"]
         values = {"HostName": to.address, "User": to.user} | _known_by(to)
-        if identity:
-            values |= {"IdentityFile": _file(identity), "IdentitiesOnly": "yes"}
+        if identity.alone:
+            values["IdentitiesOnly"] = "yes"
         if jump:
             values["ProxyJump"] = f"{to.plan}-{jump}"
         lines += [f"    {key} {value}" for key, value in values.items()]
+        lines += [f"    IdentityFile {_file(file)}" for file in identity.files]
     lines += [f"\n# {why}" for why in left_out]
     return "\n".join(lines) + "\n"
 
@@ -170,7 +185,7 @@ def _known_by(to: SshLogin) -> dict[str, str]:
     }
 
 
-def _through(jump: SshLogin, identity: str) -> str:
+def _through(jump: SshLogin, identity: Identity) -> str:
     """Return ProxyCommand, a line for the shell: ssh writes %h and %p out, and %% as a percent."""
     plain = ssh(jump, (), identity)
     at = plain.index("--")

@@ -3,7 +3,6 @@
 YAML never guesses a type here: `on`, `1e3` and a MAC stay text until one of these reads them.
 """
 
-import binascii
 import re
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import parse_qsl, urlsplit
@@ -15,15 +14,6 @@ from provisioner.text import one_line
 
 _LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 UPLINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-KEY_TYPES = (
-    "ssh-ed25519",
-    "ssh-rsa",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-)
 FOR_PLANS = ("auto", "qemu:///system", "qemu:///session")
 _LOCAL = ("qemu", "qemu+unix")
 _REMOTE = ("qemu+ssh", "qemu+libssh", "qemu+libssh2", "qemu+tls", "qemu+tcp", "qemu+ext")
@@ -337,25 +327,6 @@ def _unicast(text: str, form: str, instead: str, way_out: str) -> Mac:
             f"make the first octet even, as in 02:00:00:00:00:01, or {way_out}",
         )
     return found
-
-
-def ssh_key(value: object) -> str:
-    """Return one line of a .pub file of OpenSSH: type, key, comment; options are refused."""
-    line = scalar(value).strip()
-    fix = "paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home"
-    if "PRIVATE KEY" in line:
-        raise BadValue("this is a private key: whoever reads the plan could use it", fix)
-    words = line.split(" ", 2)
-    if not line.isprintable() or words[0] not in KEY_TYPES or len(words) == 1:
-        raise BadValue(f"{quoted(line)} is not a public key of OpenSSH", fix)
-    kind = words[0].encode()
-    try:
-        body = binascii.a2b_base64(words[1], strict_mode=True)
-    except ValueError:
-        body = b""
-    if not body.startswith(len(kind).to_bytes(4, "big") + kind):
-        raise BadValue(f"the {words[0]} key is damaged: its body does not hold one", fix)
-    return line
 
 
 def connection(value: object) -> str:

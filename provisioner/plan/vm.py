@@ -153,7 +153,7 @@ Memory = Annotated[int, Read(scalars.memory_mib)]
 Package = Annotated[str, Read(vm_scalars.package)]
 PasswordHash = Annotated[str, Read(vm_scalars.password_hash)]
 Ready = Annotated[str, Read(vm_scalars.ready)]
-SshKey = Annotated[str, Read(scalars.ssh_key)]
+SshKey = Annotated[str, Read(vm_scalars.ssh_key)]
 XmlPath = Annotated[str, Read(vm_scalars.xml_path)]
 _no_tpm = vm_scalars.Unsupported("TPM", "leave tpm out: nothing here emulates one")
 _no_secure_boot = vm_scalars.Unsupported(
@@ -218,8 +218,9 @@ class Vm(Part):
     user: Annotated[Login | None, DEFAULTABLE] = Field(
         None, description="The login that gets the keys; the image's own when left out."
     )
-    ssh_keys: Annotated[tuple[SshKey, ...], Many, DEFAULTABLE] = Field(
-        (), description="Public keys of OpenSSH for that user."
+    ssh_keys: Annotated[tuple[SshKey, ...], Many, Read(vm_scalars.key_list), DEFAULTABLE] = Field(
+        (vm_scalars.AUTO_KEYS,),
+        description="Public keys of OpenSSH for that user; auto: the caller's own; or none.",
     )
     password_hash: Annotated[PasswordHash | None, DEFAULTABLE] = Field(
         None, description="Its password, as openssl passwd -6 prints it."

@@ -1,5 +1,7 @@
 """What a plan says of a guest's inside and its disks: text in, value out, or a complaint."""
 
+import binascii
+
 from provisioner.dataclass import dataclass
 from provisioner.plan.scalars import BadValue, Matching, amount_mib, flag, is_flag, quoted, scalar
 
@@ -7,6 +9,18 @@ NO_IMAGE = "none"
 """The image of a guest that has none: it boots a kernel of the plan's."""
 
 LEAST_DISK_MIB, MOST_DISK_MIB = 1, 16 * 1024 * 1024
+AUTO_KEYS, NO_KEYS = "auto", "none"
+"""Stand among ssh_keys for the keys of whoever brings the guest up, and for no key at all."""
+
+KEY_TYPES = (
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+)
 READY_SIGNS = ("started", "agent", "address", "ssh", "cloud-init")
 """The signs that a guest is ready which are one word."""
 
@@ -78,6 +92,32 @@ xml_path = Matching(  # of an element in a domain's XML
     "write it like devices/rng",
 )
 _octal = Matching(r"0?[0-7]{3}", "{text} are not permissions", "write them in octal, as in 0644")
+
+
+def key_list(value: object) -> object:
+    """Return the ssh keys of a guest as a list: `none` is an empty one."""
+    return [] if value in (NO_KEYS, [NO_KEYS]) else value
+
+
+def ssh_key(value: object) -> str:
+    """Return `auto`, or a line of a .pub file of OpenSSH: type, key, comment; no options."""
+    line = scalar(value).strip()
+    if line == AUTO_KEYS:
+        return line
+    fix = "paste the one line of a .pub file, as in: ssh-ed25519 AAAA… me@home"
+    if "PRIVATE KEY" in line:
+        raise BadValue("this is a private key: whoever reads the plan could use it", fix)
+    words = line.split(" ", 2)
+    if not line.isprintable() or words[0] not in KEY_TYPES or len(words) == 1:
+        raise BadValue(f"{quoted(line)} is not a public key of OpenSSH", fix)
+    kind = words[0].encode()
+    try:
+        body = binascii.a2b_base64(words[1], strict_mode=True)
+    except ValueError:
+        body = b""
+    if not body.startswith(len(kind).to_bytes(4, "big") + kind):
+        raise BadValue(f"the {words[0]} key is damaged: its body does not hold one", fix)
+    return line
 
 
 def size_mib(value: object) -> int:

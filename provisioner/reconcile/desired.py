@@ -24,6 +24,7 @@ from provisioner.resource import Key, Resource, Resources, by_key
 if TYPE_CHECKING:
     from provisioner.plan.model import Nic, Plan, Vm
 _MOST_MTU = 65535
+_ANY_KEYS = ("of whoever brings the guest up",)
 _DEFAULT_MEMORY_MIB = 128
 
 
@@ -126,7 +127,9 @@ def _guest(
     network = network_config([replace(c, mtu=told.get(c.mac, c.mtu)) for c in configs])
     accel = new.accel_of(vm.name, str(plan.accel))
     uid, gid = new.user_of(plan.name, vm.name, accel)
-    user = cloudinit.user_data(vm, image.user if image.cloud_init else None, new.texts)
+    login = image.user if image.cloud_init else None
+    user = _user_data(vm, login, new, new.login_keys)
+    known = _fingerprint(vm, login, new, old)
     domain = Domain(
         name=naming.domain(plan.name, vm.name),
         uuid=naming.domain_uuid(plan.name, vm.name),
@@ -138,7 +141,7 @@ def _guest(
         console=f"{facts.home}/console/{vm.name}.log",
         nics=given,
         network=network,
-        user=cloudinit.fingerprint(user),
+        user=known,
         image=image,
         machine=str(vm.machine),
         cpu_model=boot.cpu_of(vm, image, accel),
@@ -151,7 +154,7 @@ def _guest(
     domain, files = boot.with_boot(domain, vm, new)
     micro = image.name == MICRO
     seed = None
-    if old and old.user == cloudinit.fingerprint(user):
+    if old and old.user == known:
         # What it booted with stays: its agent changes its network while it runs.
         seed = Seed(old.seed) if old.seed else None
     elif vm.ignition:
@@ -159,11 +162,31 @@ def _guest(
     elif user or not micro or len(with_network(domain.cmdline, network)) > MAX_CMDLINE:
         # The command line saves the guest a disk to look for and to mount; what does not fit
         # there, or is more than a network, goes the way every cloud image understands.
-        key = cloudinit.host_key(vm) if micro or image.cloud_init else ""
+        key = (
+            cloudinit.host_key(cloudinit.with_keys(vm, new.login_keys))
+            if micro or image.cloud_init
+            else ""
+        )
         seed = cloudinit.seed(facts.home, plan.name, vm.name, (user, network), key)
     if seed:
         return [seed, *files, replace(domain, seed=seed.path)]
     return [*files, domain]
+
+
+def _user_data(vm: "Vm", login: str | None, new: New, auto: tuple[str, ...]) -> str:
+    return cloudinit.user_data(cloudinit.with_keys(vm, auto), login, new.texts)
+
+
+def _fingerprint(vm: "Vm", login: str | None, new: New, old: Domain | None) -> str:
+    """Return by what a guest's user-data is known again.
+
+    Whose keys `auto` stands for is no part of it: a guest keeps those that it was started with,
+    whoever runs the next command. One that an older vmnet has started has none, and keeps that.
+    """
+    plain = cloudinit.fingerprint(_user_data(vm, login, new, ()))
+    if not new.login_keys or (old and old.user == plain):
+        return plain
+    return cloudinit.fingerprint(_user_data(vm, login, new, _ANY_KEYS))
 
 
 def _nics(

@@ -28,7 +28,7 @@ PLAN = """\
 networks:
   lan: {{switch: true, subnet: [10.93.0.0/24, "fd93::/64"]}}
   nic: {{uplink: up0, mode: bridge, subnet: 10.94.0.0/24}}
-defaults: {{memory: 128M, ssh_keys: ["{key}"]}}
+defaults: {{memory: 128M, ssh_keys: [auto, "{key}"]}}
 vms:
   near: {{nics: [lan, nic], ready: [ssh, "command test -e /etc/inittab"]}}
   far: {{nics: [{{network: nic, mode: private}}]}}
@@ -91,6 +91,15 @@ def test_ssh_hands_over_words_as_they_are_and_the_exit_status(here: Here) -> Non
     )
     assert ran.stdout == "a b|$HOME|'\"|"
     assert [p.read_bytes() for p in [Path.home() / ".ssh/known_hosts"] if p.exists()] == before
+
+
+def test_ssh_works_at_once_with_a_key_of_the_plans_where_the_caller_has_none(
+    here: Here, tmp_path: Path
+) -> None:
+    lab, no_keys = here.plan.lab, {"HOME": str(tmp_path), "SSH_AUTH_SOCK": ""}
+    argv = lab.argv("ssh", "-f", here.plan.path, "near", "--", "hostname")
+    ran = lab.running(argv, lab.environment | no_keys).finished()
+    assert ran.stdout == "near\n"
 
 
 def test_another_host_key_than_the_known_one_is_refused(here: Here) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from provisioner.commands.access.agent_copy import AgentCopy
-from provisioner.commands.access.ssh import SshAccess, SshOptions, logins
+from provisioner.commands.access.ssh import SshAccess, SshOptions, identity, logins
 from provisioner.commands.session import begun, domain
 from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import Exit, VmnetError
@@ -38,7 +38,8 @@ def cp(  # noqa: PLR0913  (what the command line says, word by word)
         else:
             through = f" through {jump.vm}" if jump else ""
             run.tell(f"by ssh, to {login.user}@{login.address}{through}")
-            return openssh.scp(login, copied, how.identity, jump, folders=folders)
+            key = identity(target.name, how.identity)
+            return openssh.scp(login, copied, key, jump, folders=folders)
     if folders:
         raise VmnetError(
             "the guest agent copies files one by one, no folders",

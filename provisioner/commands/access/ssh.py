@@ -16,7 +16,8 @@ from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.dataclass import dataclass
 from provisioner.errors import Complaints, VmnetError, bad_input
 from provisioner.guest import host_key, openssh
-from provisioner.guest.openssh import SshLogin
+from provisioner.guest.openssh import Identity, SshLogin
+from provisioner.host.guest import login_keys
 from provisioner.host.netlink import links
 from provisioner.host.network import dnsmasq
 from provisioner.host.probe import tcp
@@ -174,12 +175,22 @@ def ssh(
 ) -> list[str]:
     """Return the command line of ssh into a VM. Raises VmnetError when no network leads there."""
     login, jump = logins(SshAccess(target, run), one(target, vm), how)
-    return openssh.ssh(login, argv, how.identity, jump)
+    return openssh.ssh(login, argv, identity(target.name, how.identity), jump)
 
 
-def ssh_config(target: PlanTarget, run: CommandRun, identity: str) -> str:
-    """Return a ssh_config for a plan's guests."""
-    return openssh.config(*SshAccess(target, run).logins(), identity)
+def ssh_config(target: PlanTarget, run: CommandRun, key: str) -> str:
+    """Return a ssh_config for a plan's guests; `key` is a private key's file, "" for the usual."""
+    return openssh.config(*SshAccess(target, run).logins(), identity(target.name, key))
+
+
+def identity(plan: str, key: str) -> Identity:
+    """Return the private keys for a plan's guests: the one that is named, or the caller's own.
+
+    A key that vmnet has made for the plan is among those.
+    """
+    if key:
+        return Identity((key,), alone=True)
+    return Identity(login_keys.private_files(paths.home(plan)))
 
 
 def logins(access: SshAccess, vm: str, how: SshOptions) -> tuple[SshLogin, SshLogin | None]:

@@ -53,8 +53,9 @@ def publish(folder: Path, plan: str) -> Path:
                 host_key.known_host(plan, pair.parent.name, _text(pair))
                 for pair in sorted(folder.glob("[!.]*/key.pub"))
             ]
+            # Public keys: whoever uses an exported ssh_config has to read them.
             # Not durable: the guests do not outlive the host either, and it is soon made again.
-            whole_files.write_secret(path, "".join(lines).encode(), durable=False)
+            whole_files.write_public(path, "".join(lines), durable=False)
     except OSError as error:
         raise file_errors.converted(error, "cannot write", path) from error
     return path

@@ -179,4 +179,4 @@ def kept(plan: str) -> set[Path]:
     out = {Path(disk.path) for disk in disks}
     for vm in {disk.vm for disk in disks}:
         out |= {home / "boot" / f"{vm}.nvram", home / "keys" / vm}
-    return out | {home / "known_hosts"} if out else out
+    return out | {home / x for x in ("known_hosts", *paths.LOGIN_FILES)} if out else out

@@ -1,8 +1,12 @@
 """Accounts of this host by name and number, and passwords hashed as crypt(3) keeps them."""
 
+import os
 import pwd
+import stat
+from pathlib import Path
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.errors import bad_input
 from provisioner.host.system import programs
 from provisioner.text import one_line
@@ -10,6 +14,56 @@ from provisioner.text import one_line
 _MOST_UID = 0xFFFFFFFE  # chown(2) takes the number above it for "leave it"
 _TIMEOUT_S = 30.0
 _MOST_BYTES = 256  # openssl cuts off the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of this host: their numbers, name and home."""
+
+    uid: int
+    gid: int
+    name: str
+    home: Path
+
+
+def caller() -> Account:
+    """Return whoever runs vmnet: under sudo the user behind it, not root.
+
+    sudo itself sets SUDO_UID; it is asked for as root alone, who may become anybody anyway.
+    """
+    uid = os.geteuid()
+    behind = os.environ.get("SUDO_UID", "")
+    if uid == 0 and behind.isascii() and behind.isdecimal() and int(behind) <= _MOST_UID:
+        try:
+            found = pwd.getpwuid(int(behind))
+        except KeyError:
+            pass
+        else:
+            return Account(found.pw_uid, found.pw_gid, found.pw_name, Path(found.pw_dir))
+    return Account(uid, os.getegid(), name_of(uid), Path.home())
+
+
+def own_text(path: Path, of: Account, most_bytes: int) -> str | None:
+    """Return the text of a file that is its caller's own; None of any other, or of none.
+
+    Whatever the name leads to is judged before it is opened for reading, which by itself could do
+    something to a device, or wait for ever.
+    """
+    try:
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != of.uid:
+            return None
+        if found.st_size > most_bytes:
+            return None
+        return Path(f"/proc/self/fd/{handle}").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
 
 
 def uid_of(user: str) -> int:

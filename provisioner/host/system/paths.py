@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from hashlib import blake2s
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from provisioner.errors import VmnetError
 
@@ -19,6 +19,15 @@ Folder = Literal["console", "seed", "disk", "boot", "dhcp", "keys", "node", "sna
 """Of a plan: console logs, seed images, disks that guests write to, copies of what QEMU starts them
 with, the DHCP server's files, the ssh host keys of guests (ours alone to read), a record of each
 /dev/tap node that vmnet, not the kernel, made, and the snapshots of its guests."""
+
+
+AUTHORIZED_KEYS: Final = "authorized_keys"
+LOGIN_KEY: Final = "ssh_key"
+LOGIN_FILES: Final = (
+    *(AUTHORIZED_KEYS, f".{AUTHORIZED_KEYS}.part"),
+    *(LOGIN_KEY, f".{LOGIN_KEY}.part", f".{LOGIN_KEY}.part.pub"),
+)
+"""What a plan's folder may have of host/guest/login_keys.py, drafts of a killed run among them."""
 
 
 def os_release() -> str:

@@ -27,7 +27,9 @@ _OWNED: Final = ("console", "seed", "disk", "boot", "dhcp", "snapshot")
 _MARKED: Final = {"seed": "*", "disk": "*", "boot": "*", "dhcp": "*.conf"}
 """Files that are not made by others than vmnet once they have been marked, by folder."""
 _FOLDERS: Final = get_args(paths.Folder)
-_FILES: Final = frozenset({MARK, f"{MARK}.part", "known_hosts", ".known_hosts.part"})
+_FILES: Final = frozenset(
+    {MARK, f"{MARK}.part", "known_hosts", ".known_hosts.part", *paths.LOGIN_FILES}
+)
 _MARKS: Final = frozenset({MARK, f"{MARK}.part"})
 _ROOT: Final = ("etc", "cache", "lib", "log", "run")
 _PAIR: Final = frozenset({"key", "key.pub"})

@@ -22,9 +22,9 @@ def write_secret(path: Path, data: bytes, *, durable: bool = True) -> None:
         stream.write(data)
 
 
-def write_public(path: Path, text: str, mode: int = 0o644) -> None:
+def write_public(path: Path, text: str, mode: int = 0o644, *, durable: bool = True) -> None:
     """Write a file that everybody may read, whole or not at all. Raises OSError."""
-    with _drafted(path, durable=True) as stream:
+    with _drafted(path, durable=durable) as stream:
         os.fchmod(stream.fileno(), mode)
         stream.write(text.encode())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provisioner.plan.choices import DiskFormat, Firmware, MachineType
 from provisioner.plan.problem import Path, Problem
 from provisioner.plan.scalars import quoted
-from provisioner.plan.vm_scalars import NO_IMAGE
+from provisioner.plan.vm_scalars import AUTO_KEYS, NO_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,7 @@ _NOT_IN_MEMORY = ("disk", "boot", "kernel")
 _ACCOUNT = ("user", "password", "password_hash")
 _NOT_IN_MICRO = (*_ACCOUNT, "packages", "cloud_init", "ignition")
 _IN_CLOUD_INIT = (*_ACCOUNT, "ssh_keys", "packages", "run", "files", "cloud_init")
+_UNASKED = (AUTO_KEYS,)  # ssh_keys where nobody has written them
 _MICRO_PATH = re.compile(r"/[A-Za-z0-9_.+@%:,=/-]+")
 
 
@@ -76,7 +77,8 @@ def _pointless(vm: Vm) -> Iterator[Problem]:
         ),
     ):
         if applies:
-            yield from (Problem((key,), what.format(key), fix) for key in keys if getattr(vm, key))
+            asked = (key for key in keys if getattr(vm, key) not in (_UNASKED, (), None, ""))
+            yield from (Problem((key,), what.format(key), fix) for key in asked)
 
 
 def _booting(vm: Vm) -> Iterator[Problem]:

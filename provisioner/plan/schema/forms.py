@@ -137,13 +137,14 @@ def _prefix(low: int, high: int) -> str:
 def _ssh_key() -> Json:
     """Return the form of a key: its body begins with the length and the text of its type."""
     kinds = []
-    for name in scalars.KEY_TYPES:
+    for name in vm_scalars.KEY_TYPES:
         head = len(name).to_bytes(4, "big") + name.encode()
         head = head[: len(head) // 3 * 3]  # what stands in whole groups of four letters
         begins = re.escape(binascii.b2a_base64(head, newline=False).decode())
         kinds.append(f"{re.escape(name)} {begins}")
     pattern = f"(?:{'|'.join(kinds)})[A-Za-z0-9+/]*={{0,2}}(?: .*)?"
-    return text(rf"\s*{pattern.replace(chr(92) + '-', '-')}\s*")
+    words = f"{vm_scalars.AUTO_KEYS}|{vm_scalars.NO_KEYS}"
+    return text(rf"\s*(?:{words}|{pattern.replace(chr(92) + '-', '-')})\s*")
 
 
 def _ether_type() -> Json:
@@ -215,7 +216,7 @@ _READERS: Final[Mapping[object, Json]] = {
     scalars.mac: shared("mac"),
     scalars.memory_mib: _memory(),
     scalars.share: text(r"(?:0{0,2}[0-9]|0?[1-9][0-9])(?:\.[0-9]{1,3})?%|100(?:\.0{1,3})?%"),
-    scalars.ssh_key: shared("ssh_key"),
+    vm_scalars.ssh_key: shared("ssh_key"),
     scalars.uplink: text(rf"(?!(?:lo|all|default)\Z)(?=.{{1,15}}\Z){scalars.UPLINK.pattern}"),
     vm_scalars.content: {"anyOf": [text(vm_scalars.content.pattern), {"type": "null"}]},
     vm_scalars.digest: text(vm_scalars.digest.pattern.replace("a-f", "a-fA-F")),

@@ -8,7 +8,7 @@ import pytest
 
 from provisioner.errors import VmnetError
 from provisioner.guest import host_key, openssh
-from provisioner.guest.openssh import CopySpec, SshLogin
+from provisioner.guest.openssh import CopySpec, Identity, SshLogin
 
 WEB = SshLogin("lab", "web", "root", "10.77.0.9", "/var/lib/vmnet/lab/ssh/known_hosts")
 SIX = SshLogin("lab", "six", "debian", "fd77::9", "/a 100% folder/known_hosts")
@@ -32,12 +32,12 @@ def test_ssh_is_told_whom_to_expect_and_each_word_is_quoted() -> None:
 
 
 def test_a_key_of_the_users_choice_is_the_only_one_that_is_offered() -> None:
-    argv = openssh.ssh(WEB, (), "/k")
+    argv = openssh.ssh(WEB, (), Identity(("/k",), alone=True))
     assert argv[1 : argv.index("-l")] == [*STRICT, "-o", "IdentitiesOnly=yes", "-i", "/k"]
 
 
 def test_the_guest_that_is_jumped_through_is_checked_too() -> None:
-    argv = openssh.ssh(SIX, (), "", WEB)
+    argv = openssh.ssh(SIX, (), jump=WEB)
     told = understood(*argv[1:])
     assert told["hostkeyalias"] == "vmnet:lab:six"
     assert told["userknownhostsfile"] == "/a 100% folder/known_hosts" or "100" in str(told)

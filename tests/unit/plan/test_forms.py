@@ -152,6 +152,13 @@ def test_a_public_key_is_one_line() -> None:
     assert vm(f"ssh_keys: ['{KEY}']").ssh_keys == (KEY,)
 
 
+def test_keys_that_nobody_has_written_are_the_callers_and_none_are_none() -> None:
+    assert vm("memory: 128M").ssh_keys == vm("ssh_keys: auto").ssh_keys == ("auto",)
+    assert vm(f"ssh_keys: [auto, {KEY}]").ssh_keys == ("auto", KEY)
+    for none in ("none", "[none]", "[]"):
+        assert vm(f"ssh_keys: {none}").ssh_keys == ()
+
+
 @pytest.mark.parametrize("uri", ["auto", "qemu:///system", "qemu:///session"])
 def test_a_plan_may_choose_between_the_usual_connections(uri: str) -> None:
     assert plan(with_name("lab") + f"connection: {uri}\n").connection == uri

@@ -37,7 +37,7 @@ READERS: dict[str, Callable[[object], object]] = {
         one.__name__: one
         for one in (
             *(scalars.flag, scalars.allowed, scalars.connection, scalars.ether_type, scalars.mac),
-            *(scalars.host_service, scalars.memory_mib, scalars.share, scalars.ssh_key),
+            *(scalars.host_service, scalars.memory_mib, scalars.share, vm_scalars.ssh_key),
             *(scalars.uplink, vm_scalars.file_mode, vm_scalars.ready, vm_scalars.size_mib),
             *(ip.address, ip.domain, ip.host_access, ip.interface, ip.pool, ip.subnet),
             *(macvtap_mode, checks.line),

@@ -32,6 +32,8 @@ from provisioner.reconcile.known_wire import wire_of
 from provisioner.resource import Resource, by_key
 
 HOME = "/state/lab"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA me"
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBB you"
 NIC = Link("nic0", 2, "", "02:00:00:00:00:10", 9000, ethernet=True, up=True, carrier=True)
 FACTS = Facts(links=(NIC,), home=HOME, vhost=True)
 NO_GUARD = replace(FACTS, firewall=Firewall(no_guard="nft is not installed"))
@@ -446,3 +448,37 @@ def test_a_macvtap_gets_the_mtu_that_its_switch_will_have_not_the_one_it_still_h
     tap = found["macvtap", TAP]
     assert isinstance(tap, Macvtap)
     assert tap.mtu == 1500
+
+
+def started_with(*keys: str, written: str = "") -> Domain:
+    """Return a guest of Debian's as it was started, with these keys for `auto`."""
+    plan = plan_with(vm=f"image: debian-12{written and ', '}{written}")
+    return domain_of(plan, given=new(DEBIAN, login_keys=keys))
+
+
+def test_a_guest_takes_the_keys_of_whoever_starts_it() -> None:
+    given = new(DEBIAN, login_keys=(KEY,))
+    (seed,) = (x for x in wanted(plan_with(vm="image: debian-12"), given=given) if x.KIND == "seed")
+    assert KEY in dict(seed.files)["user-data"]  # type: ignore[attr-defined]
+    both = wanted(plan_with(vm=f"image: debian-12, ssh_keys: [auto, {OTHER}]"), given=given)
+    (seed,) = (x for x in both if x.KIND == "seed")
+    assert f'["{OTHER}","{KEY}"]' in dict(seed.files)["user-data"].replace(", ", ",")  # type: ignore[attr-defined]
+
+
+def test_a_guest_keeps_the_keys_it_has_whoever_runs_the_next_command() -> None:
+    old = started_with(KEY)
+    given = new(DEBIAN, login_keys=(OTHER,), kept={"web": old})
+    assert domain_of(plan_with(vm="image: debian-12"), given=given) == old
+
+
+def test_a_guest_that_an_older_vmnet_has_started_without_keys_is_left_alone() -> None:
+    old = started_with()
+    given = new(DEBIAN, login_keys=(KEY,), kept={"web": old})
+    assert domain_of(plan_with(vm="image: debian-12"), given=given) == old
+
+
+@pytest.mark.parametrize("keys", ["none", "[]", f"'{OTHER}'"])
+def test_keys_that_the_plan_takes_away_are_taken_away(keys: str) -> None:
+    old = started_with(KEY)
+    plan = plan_with(vm=f"image: debian-12, ssh_keys: {keys}")
+    assert domain_of(plan, given=new(DEBIAN, login_keys=(KEY,), kept={"web": old})) != old
