@@ -72,9 +72,9 @@ def uplinks(
 ) -> Iterator[Item]:
     """Check each NIC that guests could be put on; `wanted` is one that must do."""
     if wanted and not facts.link(wanted):
-        fix = f"the NICs here: {', '.join(x.name for x in facts.links if _may_be(x))}"
+        fix = f"the NICs here: {', '.join(x.name for x in facts.links if may_carry(x))}"
         yield Item("uplinks", f'there is no NIC "{one_line(wanted)}"', Severity.BAD, fix)
-    found = [x for x in facts.links if x.name == wanted or (not wanted and _may_be(x))]
+    found = [x for x in facts.links if x.name == wanted or (not wanted and may_carry(x))]
     for link in found:
         yield from _uplink(link, facts, nics.get(link.name, SysfsNic()), dmi, must=bool(wanted))
     if not found and not wanted:
@@ -82,7 +82,8 @@ def uplinks(
         yield Item("uplinks", what, Severity.NOTE, "write `switch: true` in place of `uplink:`")
 
 
-def _may_be(link: Link) -> bool:
+def may_carry(link: Link) -> bool:
+    """Return whether a device is one that guests may be meant to be put on."""
     ours = link.alias.startswith("vmnet") or link.kind in {"macvtap", "macvlan", "ipvlan", "ipvtap"}
     container_end = link.kind == "veth" and link.master
     return link.ethernet and link.name != "lo" and not ours and not container_end

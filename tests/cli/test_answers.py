@@ -69,7 +69,7 @@ def test_no_plan_file_is_answered_with_ways_out(tmp_path: Path) -> None:
         2,
         "",
         "there is no plan vmnet.yaml\n"
-        "  fix: write one (begin with an example: vmnet init --list), name another file, "
+        "  fix: have one written: vmnet init, name another file, "
         "or go without: vmnet up --uplink NIC\n",
     )
 

@@ -1,5 +1,6 @@
-"""vmnet init: each of the examples becomes a plan, and no file is lost to it."""
+"""vmnet init: a plan for this host, or an example; it is the caller's, and no file is lost."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,11 +41,9 @@ def test_an_example_becomes_the_plan_of_the_folder(name: str, tmp_path: Path) ->
 def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
     (tmp_path / "vmnet.yaml").write_text("mine")
     (tmp_path / "link.yaml").symlink_to("elsewhere.yaml")
-    assert init("--example", "pair", cwd=tmp_path) == (
-        2,
-        "",
-        "there is a file vmnet.yaml already\n  fix: name another one: --file other.vmnet.yaml\n",
-    )
+    there, fix = "there is a file vmnet.yaml already", "name another one: --output other.vmnet.yaml"
+    told = f"{there}\n  fix: {fix}, or replace it: --force\n"
+    assert init("--example", "pair", cwd=tmp_path) == (2, "", told)
     assert init("--example", "pair", "-f", "link.yaml", cwd=tmp_path)[0] == 2
     assert (tmp_path / "vmnet.yaml").read_text() == "mine"
     assert not (tmp_path / "elsewhere.yaml").exists()
@@ -74,7 +73,7 @@ there is no example "homelap"
   fix: did you mean "homelab"? see: vmnet init --list
 """
 NO_WISH = """\
-vmnet init wants either --example or --list
+vmnet init takes either --example or --list
   fix: list them with vmnet init --list, then name one: vmnet init --example pair
 """
 
@@ -83,10 +82,33 @@ vmnet init wants either --example or --list
     ("words", "told"),
     [
         (("--example", "homelap"), NO_EXAMPLE),
-        ((), NO_WISH),
         (("--list", "--example", "pair"), NO_WISH),
     ],
 )
 def test_what_it_cannot_do_is_answered(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
     assert init(*words, cwd=tmp_path) == (2, "", told)
     assert list(tmp_path.iterdir()) == []
+
+
+NICS = """\
+ip link add up0 type veth peer name far0
+ip link set up0 up; ip link set far0 up; ip addr add 10.81.0.9/24 dev up0
+ip route add default via 10.81.0.1
+"""
+
+
+def test_a_plan_that_fits_the_host_is_written_and_kept(tmp_path: Path) -> None:
+    """In a network namespace of its own, which goes with the shell."""
+    vmnet = f"{sys.executable} -m provisioner init"
+    argv = ["unshare", "-n", "sh", "-ec", f"{NICS}{vmnet}; {vmnet} || {vmnet} --force"]
+    environment = {**os.environ, "PYTHONPATH": str(HOUSE), "SUDO_UID": "65534"}
+    ran = subprocess.run(
+        argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    told = "vmnet.yaml: a plan for this host: vmnet plan, vmnet up\n"
+    assert (ran.returncode, ran.stdout) == (0, told * 2)
+    assert ran.stderr.startswith("there is a file vmnet.yaml already\n")
+    (network,) = load((tmp_path / "vmnet.yaml").read_text(), "vmnet.yaml").plan.networks
+    assert network.pool
+    assert (network.uplink, str(network.pool[0])) == ("up0", "10.81.0.239")
+    assert (tmp_path / "vmnet.yaml").stat().st_uid == 65534

@@ -1,4 +1,4 @@
-"""vmnet init: a plan to begin with, one of the examples."""
+"""vmnet init: a plan to begin with, one for this host or one of the examples."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,27 +15,36 @@ _WIDE = 160  # columns of a table that goes to a file
 
 def init(
     *,
-    example: Annotated[str, typer.Option(help="Which one: see --list.")] = "",
+    example: Annotated[str, typer.Option(help="One of the examples instead: see --list.")] = "",
     listed: Annotated[bool, typer.Option("--list", help="List the examples.")] = False,
     file: Annotated[
         Path | None,
-        typer.Option("--file", "-f", help="Where to write it.", show_default="vmnet.yaml"),
+        typer.Option(
+            *("--output", "--file", "-f"), help="Where to write it.", show_default="vmnet.yaml"
+        ),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Write one of the examples to vmnet.yaml, which must not be there yet.
+    """Write a plan that fits this host, or one of the examples, to vmnet.yaml.
 
-    Example: vmnet init --example pair
+    It asks nothing: the NIC is the one that leads out, and comments say why each value.
+
+    Example: vmnet init
     """
     with running("init"):
-        if listed == bool(example):
+        if listed and example:
             raise bad_input(
-                "vmnet init wants either --example or --list",
+                "vmnet init takes either --example or --list",
                 "list them with vmnet init --list, then name one: vmnet init --example pair",
             )
         if listed:
             _list()
+        elif example:
+            _write(file, _example(example), f"the example {example}", force=force)
         else:
-            _write(example, file)
+            from provisioner.commands.plan_file.init import written
+
+            _write(file, written(), "a plan for this host: vmnet plan, vmnet up", force=force)
 
 
 def _list() -> None:
@@ -45,8 +54,7 @@ def _list() -> None:
     output.print_rows([("example", "what it is"), *rows], _WIDE)
 
 
-def _write(name: str, file: Path | None) -> None:
-    from provisioner.host.system import plan_files
+def _example(name: str) -> str:
     from provisioner.plan.scalars import meant, quoted
     from provisioner.template_files import examples
 
@@ -55,7 +63,13 @@ def _write(name: str, file: Path | None) -> None:
         raise bad_input(
             f"there is no example {quoted(name)}", f"{meant(name, known)}see: vmnet init --list"
         )
-    path = file or plan_files.usual()
     # Its first line names the schema in the folder of the examples.
-    plan_files.create(path, known[name].partition("\n")[2])
-    output.typed(f"{one_line(str(path))}: the example {name}")
+    return known[name].partition("\n")[2]
+
+
+def _write(file: Path | None, text: str, what: str, *, force: bool) -> None:
+    from provisioner.host.system import plan_files
+
+    path = file or plan_files.usual()
+    plan_files.create(path, text, force=force)
+    output.typed(f"{one_line(str(path))}: {what}")

@@ -13,7 +13,7 @@ from provisioner.errors import VmnetError, bad_input
 from provisioner.host.guest.agent import READ
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
-from provisioner.host.system import umask
+from provisioner.host.system import accounts, umask
 from provisioner.host.system.worker import Worker
 from provisioner.text import one_line
 
@@ -82,6 +82,7 @@ class AgentCopy:
                     self._receive(handle, there, file)
                     file.flush()
                     os.fchmod(file.fileno(), 0o666 & ~umask.of_user())
+                    accounts.hand_over(file.fileno())
                     os.fsync(file.fileno())
                 draft.replace(final)
             finally:

@@ -7,25 +7,29 @@ from pathlib import Path
 from typing import Final
 
 from provisioner.errors import Exit, VmnetError, bad_input
-from provisioner.host.system import programs
+from provisioner.host.system import accounts, programs
 
 _BAD_FILTER: Final = ("syntax error", "can't parse filter", "expression rejected", "unknown")
 
 
 def opened(path: Path, *, force: bool) -> int:
-    """Make the file that packets go into, for its owner alone; never through a link.
+    """Make the file that packets go into, for whoever runs vmnet alone; never through a link.
 
     Raises VmnetError when it is there already, without `force`, or cannot be made.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_TRUNC if force else os.O_EXCL)
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(path, flags, 0o600)
+        if force and os.path.lexists(path):
+            return os.open(path, flags | os.O_TRUNC)
+        made = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        accounts.hand_over(made)
     except FileExistsError as error:
         fix = "give another name to -w, or overwrite it with --force"
         raise bad_input(f"{path} is there already", fix) from error
     except OSError as error:
         what = f"cannot write {path}: {error.strerror}"
         raise bad_input(what, "give another place to -w") from error
+    return made
 
 
 def run(

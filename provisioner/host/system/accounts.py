@@ -43,6 +43,15 @@ def caller() -> Account:
     return Account(uid, os.getegid(), name_of(uid), Path.home())
 
 
+def hand_over(file: int) -> None:
+    """Give an open file, which has just been made, to whoever runs vmnet: under sudo not to root.
+
+    Raises OSError.
+    """
+    if os.geteuid() == 0 and (who := caller()).uid:
+        os.fchown(file, who.uid, who.gid)
+
+
 def own_text(path: Path, of: Account, most_bytes: int) -> str | None:
     """Return the text of a file that is its caller's own; None of any other, or of none.
 

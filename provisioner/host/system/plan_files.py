@@ -11,6 +11,7 @@ from typing import Final
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, Where, bad_input
+from provisioner.host.system import accounts, whole_files
 from provisioner.text import one_line, place_of
 
 INPUT: Final = "<stdin>"
@@ -48,8 +49,7 @@ def read(path: Path) -> str:
     except FileNotFoundError as error:
         raise bad_input(
             f"there is no plan {path}",
-            "write one (begin with an example: vmnet init --list), name another file, "
-            "or go without: vmnet up --uplink NIC",
+            "have one written: vmnet init, name another file, or go without: vmnet up --uplink NIC",
         ) from error
     except OSError as error:
         raise bad_input(
@@ -92,18 +92,26 @@ def _too_large(what: str) -> VmnetError:
     return bad_input(f"{what} is larger than 5 MiB", "a plan is a page of text: is it this one?")
 
 
-def create(path: Path, text: str) -> None:
-    """Write a new plan file. Raises VmnetError when something is there, or it cannot be written."""
+def create(path: Path, text: str, *, force: bool = False) -> None:
+    """Write a new plan file, which belongs to whoever runs vmnet.
+
+    Raises VmnetError when something is there, unless `force`, or when it cannot be written.
+    """
+    if force:
+        whole_files.write_report(path, text)
+        return
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
+            accounts.hand_over(file.fileno())
     except FileExistsError as error:
         raise bad_input(
-            f"there is a file {path} already", "name another one: --file other.vmnet.yaml"
+            f"there is a file {path} already",
+            "name another one: --output other.vmnet.yaml, or replace it: --force",
         ) from error
     except OSError as error:
         raise bad_input(
-            f"cannot write {path}: {error.strerror}", "name another place: --file PATH"
+            f"cannot write {path}: {error.strerror}", "name another place: --output PATH"
         ) from error
 
 

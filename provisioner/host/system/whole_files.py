@@ -5,9 +5,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from provisioner.errors import Exit, VmnetError
+from provisioner.host.system import accounts
 
 Owner = tuple[int, int]
 """A user's and a group's number."""
@@ -67,8 +68,9 @@ def write_report(path: Path, text: str) -> None:
             "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as file:
             file.write(text)
+            os.fchmod(file.fileno(), 0o644)
+            accounts.hand_over(file.fileno())
         try:
-            Path(file.name).chmod(0o644)
             os.replace(file.name, path)  # noqa: PTH105  (both are in one directory)
         except OSError:
             Path(file.name).unlink(missing_ok=True)
@@ -80,10 +82,20 @@ def write_report(path: Path, text: str) -> None:
 def append_report(path: Path, text: str) -> None:
     """Add to a file that others add to as well. Raises VmnetError when it cannot be."""
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with _appending(path) as file:
             file.write(text)
     except OSError as error:
         raise _refusal(path, error) from error
+
+
+def _appending(path: Path) -> TextIO:
+    """Open a file to add to; one that is made for that belongs to whoever runs vmnet."""
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError:
+        return path.open("a", encoding="utf-8")
+    accounts.hand_over(file.fileno())
+    return file
 
 
 def _refusal(path: Path, error: OSError) -> VmnetError:

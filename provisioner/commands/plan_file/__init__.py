@@ -1,0 +1,1 @@
+"""Plans that are written for a host."""
