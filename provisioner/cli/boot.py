@@ -63,6 +63,7 @@ def install(  # noqa: PLR0913  (every one a word of the command line)
         path = _one_file(plan_paths(file, plan))
         target = plan_target([path], sets, connection=connection, allow_file=allow_file)
         _refuse_variables(target)
+        _refuse_own_defaults(target)
         changes = [word for one in sets or () for word in ("--set", one)]
         options = [*changes]
         options += [word for one in target.allowed for word in ("--allow-file", str(one))]
@@ -178,6 +179,22 @@ def _refuse_variables(target: "PlanTarget") -> None:
                 "write its value out",
             ).at(where)
             for name, where in target.variables.items()
+        ]
+    )
+
+
+def _refuse_own_defaults(target: "PlanTarget") -> None:
+    """Raise Complaints about defaults of a user's, which nobody reads when the host boots."""
+    from provisioner.host.jail import settings
+
+    refuse(
+        [
+            bad_input(
+                f"the default {key} is your own, and does not count when the host boots",
+                f"write it into the plan's defaults, or into {settings.place()}",
+            ).at(where)
+            for key, where in target.inherited.items()
+            if where.file != str(settings.place())
         ]
     )
 

@@ -40,6 +40,7 @@ from provisioner.cli.run import (
     reported,
     rereadable,
     running,
+    tell_inherited,
 )
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun, SnapshotWish
@@ -146,6 +147,7 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
             from provisioner.commands.session import named_vms
 
             run = replace(run, only=named_vms(target, only))
+        tell_inherited(target)
         report = reported(up, target, run)
         end(report, json=json, every=every_row, next_line=_how_to_go_on(target, uplink))
 
@@ -269,6 +271,7 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
 
         paths = plan_paths(file, plan)
         target = plan_target(paths, sets, connection=connection, allow_file=allow_file)
+        tell_inherited(target)
         run = CommandRun(command.PLAN, worker, lock_timeout_s=lock_timeout)
         end(reported(planned, target, run), json=json, steps=True, exit_code=exit_code)
 

@@ -18,6 +18,7 @@ from provisioner.cli.options import FILE_VARIABLE
 from provisioner.errors import Complaints, Exit, VmnetError, bad_input
 from provisioner.host.system import processes
 from provisioner.signals import Interrupt, handled
+from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from provisioner.commands.command import Command
@@ -152,6 +153,12 @@ def plan_target(
         folder=folder,
         allowed=allow_file or (),
     )
+
+
+def tell_inherited(target: "PlanTarget") -> None:
+    """Show which defaults are not the plan's, and where they stand."""
+    for key, where in target.inherited.items():
+        output.line(one_line(f"default {key}: from {where}", 4200))
 
 
 def name_target(name: str, connection: str | None) -> "NameTarget":

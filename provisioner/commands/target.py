@@ -83,6 +83,7 @@ class PlanTarget:
     changed: tuple[str, ...] = ()  # the keys that --set has changed
     allowed: tuple[Path, ...] = ()  # outside that folder, by the operator: files, or whole folders
     variables: "Mapping[str, Where]" = field(default_factory=dict)  # set in the environment
+    inherited: "Mapping[str, Where]" = field(default_factory=dict)  # defaults from outside it
 
     @property
     def connection(self) -> str:

@@ -26,9 +26,10 @@ def loaded(
     Complaints, all at once.
     """
     from provisioner.commands.target import PlanTarget
+    from provisioner.host.jail import settings
     from provisioner.plan.load import loader
 
-    plan = loader.load_merged(written, sets, os.environ)
+    plan = loader.load_merged(written, sets, os.environ, settings.defaults())
     return PlanTarget(
         plan.plan.name,
         plan.plan,
@@ -40,4 +41,5 @@ def loaded(
         changed=tuple(one.partition("=")[0] for one in sets),
         allowed=tuple(one.resolve() for one in allowed),
         variables=plan.variables,
+        inherited=plan.inherited,
     )

@@ -13,6 +13,7 @@ from provisioner.text import one_line
 
 _MOST_UID = 0xFFFFFFFE  # chown(2) takes the number above it for "leave it"
 _TIMEOUT_S = 30.0
+_OTHERS = 0o002  # may write
 _MOST_BYTES = 256  # openssl cuts off the rest
 
 
@@ -40,7 +41,11 @@ def caller() -> Account:
             pass
         else:
             return Account(found.pw_uid, found.pw_gid, found.pw_name, Path(found.pw_dir))
-    return Account(uid, os.getegid(), name_of(uid), Path.home())
+    try:
+        home = Path.home()
+    except RuntimeError:  # no HOME, and no entry in the user database
+        home = Path("/nonexistent")
+    return Account(uid, os.getegid(), name_of(uid), home)
 
 
 def hand_over(file: int) -> None:
@@ -53,7 +58,7 @@ def hand_over(file: int) -> None:
 
 
 def own_text(path: Path, of: Account, most_bytes: int) -> str | None:
-    """Return the text of a file that is its caller's own; None of any other, or of none.
+    """Return the text of a file that its owner alone, or a group, may change; else None.
 
     Whatever the name leads to is judged before it is opened for reading, which by itself could do
     something to a device, or wait for ever.
@@ -64,7 +69,7 @@ def own_text(path: Path, of: Account, most_bytes: int) -> str | None:
         return None
     try:
         found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != of.uid:
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != of.uid or found.st_mode & _OTHERS:
             return None
         if found.st_size > most_bytes:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from provisioner.dataclass import dataclass
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from collections.abc import Mapping as Map
 
+    from provisioner.plan.load.inherited import DefaultsFile
     from provisioner.plan.load.positions import Places
     from provisioner.plan.load.yaml_tree import Mapping
     from provisioner.plan.model import Plan
@@ -23,6 +25,7 @@ class Loaded:
     plan: Plan
     places: Places
     variables: Map[str, Where]  # that the environment has a value for, and where they stand
+    inherited: Map[str, Where] = field(default_factory=dict)  # defaults from outside the plan
 
 
 def load(text: str, file: str, overrides: Sequence[str] = ()) -> Loaded:
@@ -37,19 +40,24 @@ def load_merged(
     texts: Sequence[tuple[str, str]],
     overrides: Sequence[str] = (),
     environment: Map[str, str] | None = None,
+    outside: Sequence[DefaultsFile] = (),
 ) -> Loaded:
     """Parse a plan that is in several files, each given by its name and its text.
 
-    A later one changes what the earlier ones say; then variables are filled in from `environment`.
+    A later one changes what the earlier ones say; then defaults that none of
+    them has are taken from `outside`, and variables are filled in from `environment`.
     Raises Complaints as `load` does.
     """
     from provisioner.plan.load import variables
     from provisioner.plan.load.expand import shape
+    from provisioner.plan.load.inherited import inherit
     from provisioner.plan.load.positions import Places
     from provisioner.plan.load.validate import judge
 
     files = [file for file, _ in texts]
     root, complaints = _tree(texts, overrides)
+    inherited, found = inherit(root, outside)
+    complaints += found
     used, bad = variables.fill(root, environment or {})
     complaints += bad
     placed = {error.where for error in complaints}
@@ -59,7 +67,7 @@ def load_merged(
     found = [error for error in (*shaped.complaints, *judged) if error.where not in placed]
     if complaints or found or plan is None:
         raise Complaints(_in_order((*complaints, *found), files))
-    return Loaded(plan, places, used)
+    return Loaded(plan, places, used, inherited)
 
 
 def printed(texts: Sequence[tuple[str, str]], overrides: Sequence[str] = ()) -> str:
