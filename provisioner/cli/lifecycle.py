@@ -145,8 +145,10 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
             run = replace(run, snapshot=wish, agree=agreement(yes=yes))
         if only:
             from provisioner.commands.session import named_vms
+            from provisioner.reconcile.start_order import with_those_before
 
-            run = replace(run, only=named_vms(target, only))
+            named = named_vms(target, only)
+            run = replace(run, only=with_those_before(target.plan, named))
         tell_inherited(target)
         report = reported(up, target, run)
         end(report, json=json, every=every_row, next_line=_how_to_go_on(target, uplink))

@@ -23,11 +23,14 @@ def execute(
     tell: Callable[[Step, VmnetError | None], None] = lambda _step, _error: None,
     jobs: int = 16,
     halted: Callable[[], bool] = lambda: False,
+    may_begin: Callable[[Step, Callable[[], bool]], bool] = lambda _step, _is_over: True,
 ) -> Outcome:
     """Call `perform` on every step, in parallel where `after` allows; `tell` of each end.
 
     An interrupt lets the steps that have begun finish, begins no other, and is obeyed then. When
-    `halted` says so, no other is begun either.
+    `halted` says so, no other is begun either. `may_begin` waits for what a step needs besides
+    other steps, for which it has a thread; it returns False when what it is given says that all is
+    over. Raising VmnetError it fails the step.
     """
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -40,7 +43,8 @@ def execute(
             return interrupt.number is not None or halted()
 
         def begin(step: Step) -> bool:
-            if is_over():  # it became so while the step waited for a thread
+            # It may have become so while the step waited for a thread.
+            if is_over() or not may_begin(step, is_over):
                 return False
             perform(step)
             return True

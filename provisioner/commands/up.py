@@ -1,10 +1,9 @@
 """up, plan and check: what is wanted against what is there."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.commands.addresses.question import AddressQuestion
@@ -17,9 +16,10 @@ from provisioner.commands.reporting.reported import of_steps, reported
 from provisioner.commands.session import HostSession, Session, begun
 from provisioner.commands.snapshot import restore
 from provisioner.commands.snapshot.unfinished import end_half_started, go_on
+from provisioner.commands.steps import refusals
 from provisioner.commands.target import CommandRun, PlanTarget
-from provisioner.errors import Complaints, Exit, VmnetError, refuse
-from provisioner.guest.domain import Domain, Overlay
+from provisioner.errors import Complaints, Exit, VmnetError
+from provisioner.guest.domain import Domain
 from provisioner.guest.domain_state import cut_off
 from provisioner.host.guest import console_log
 from provisioner.host.image import store_files
@@ -27,10 +27,10 @@ from provisioner.host.machine import MACHINE
 from provisioner.host.system import paths
 from provisioner.network.facts import LOST, STOPPED
 from provisioner.network.resources import Macvtap
-from provisioner.preflight import room
 from provisioner.preflight.warnings import warnings
 from provisioner.reconcile import partial
 from provisioner.reconcile.diff import Step, StepId, Verb, diff
+from provisioner.reconcile.start_order import awaited_by, ordered
 from provisioner.reconcile.undo import undo
 from provisioner.report.report import Report
 from provisioner.resource import Resources
@@ -77,7 +77,7 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
             back = restore.begun(session, run.snapshot)
             desired, steps = judged(session, back)
             xmls = domain_xmls(target, steps)
-            changed = _vms(steps, Verb.CREATE, Verb.UPDATE) | _silent(session, steps)
+            changed = refusals.vms_of(steps, Verb.CREATE, Verb.UPDATE) | _silent(session, steps)
             kept.enter_context(session.claimed(changed))
             question = AddressQuestion(session, changed)
             silent = SilentStart(session, question, steps, can_be_undone=back is None)
@@ -105,7 +105,7 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
         session.look()
         report = reported(session, outcome, _steps(session, desired))
         report = replace(report, done=(*of_steps(session, done), *report.done))
-        if fresh := _vms(outcome.done, Verb.CREATE):
+        if fresh := refusals.vms_of(outcome.done, Verb.CREATE):
             began = time.monotonic()
         return checked(session, report, When(began, started, fresh, end))
 
@@ -121,17 +121,18 @@ def judged(
     """
     desired = session.wanted(restored=back.domains if back else None)
     steps = _steps(session, back.goal(session, desired) if back else desired)
-    _refuse_losses(steps)
-    _refuse_others(steps, session.run)
-    _refuse_restarts(steps, session.run)
-    _refuse_shortage(session, steps)
+    refusals.refuse_losses(steps)
+    refusals.refuse_others(steps, session.run)
+    refusals.refuse_restarts(steps, session.run)
+    refusals.refuse_shortage(session, steps)
     return desired, steps
 
 
 def _steps(session: Session, desired: Resources) -> list[Step]:
     """Return what there is to do, for the VMs that the command names."""
     observed, only = _restartable(session.snapshot.resources, session.run), session.run.only
-    return diff(desired if only is None else partial.with_only(desired, observed, only), observed)
+    wanted = desired if only is None else partial.with_only(desired, observed, only)
+    return ordered(diff(wanted, observed), session.target.plan)
 
 
 def plan(target: PlanTarget, run: CommandRun) -> Report:
@@ -140,8 +141,9 @@ def plan(target: PlanTarget, run: CommandRun) -> Report:
         session.refuse()
         _warn(session)
         steps = diff(session.wanted(build=False), session.snapshot.resources)
-        _refuse_losses(steps)
-        _refuse_shortage(session, steps)
+        steps = ordered(steps, target.plan)
+        refusals.refuse_losses(steps)
+        refusals.refuse_shortage(session, steps)
         domain_xmls(target, steps)
         return reported(session, Outcome(), steps)
 
@@ -179,41 +181,6 @@ def _warn(session: Session) -> None:
         session.tell(f"warning: {warning}")
 
 
-def _refuse_losses(steps: list[Step]) -> None:
-    """Raise Complaints about disks that would be made anew, and lose what is to be kept."""
-    refuse(
-        [
-            VmnetError(
-                f"{s.title} would have to be made anew ({s.cause}), and what its guest has written "
-                "would be lost",
-                fix="take the change back; to begin anew without it: "
-                f"vmnet down {s.resource.vm} --disks, then vmnet up",
-                status=Exit.CONFLICT,
-            )
-            for s in steps
-            if s.verb is Verb.DELETE and isinstance(s.resource, Overlay) and s.resource.stays
-        ]
-    )
-
-
-def _refuse_others(steps: list[Step], run: CommandRun) -> None:
-    """Raise Complaints about VMs that would be touched, though the command does not name them."""
-    if run.only is None:
-        return
-    refuse(
-        [
-            VmnetError(
-                f'VM "{vm}" would be ended for that: {s.title} has to be made anew, {s.cause}',
-                fix="bring up the whole plan: vmnet up",
-                status=Exit.CONFLICT,
-            )
-            for s in steps
-            if s.verb is not Verb.UPDATE and isinstance(s.resource, Domain | Macvtap)
-            if (vm := partial.vm_of(s.resource, {})) not in run.only
-        ]
-    )
-
-
 def _restartable(found: Resources, run: CommandRun) -> Resources:
     """Return what was found, its guests cut off from NICs that have lost their devices.
 
@@ -222,38 +189,6 @@ def _restartable(found: Resources, run: CommandRun) -> Resources:
     if not run.recreate:
         return found
     return {k: cut_off(r) if isinstance(r, Domain) else r for k, r in found.items()}
-
-
-def _refuse_restarts(steps: list[Step], run: CommandRun) -> None:
-    """Raise Complaints about guests that would be ended, unless the user wants that."""
-    created = set() if run.recreate else _vms(steps, Verb.CREATE)
-    refuse(
-        [
-            VmnetError(
-                f'VM "{s.resource.vm}" runs and would have to be started anew: {s.cause}',
-                fix="run vmnet up --recreate, or take the change back",
-                status=Exit.CONFLICT,
-            )
-            for s in steps
-            if isinstance(s.resource, Domain)
-            and s.verb is Verb.DELETE
-            and s.resource.vm in created
-            and not s.resource.has_ended
-        ]
-    )
-
-
-def _refuse_shortage(session: Session, steps: list[Step]) -> None:
-    """Raise Complaints when the host has not the memory or the disk space for these steps."""
-    target, facts = session.target, session.snapshot.facts
-    sizes = {file.path: Path(file.source).stat().st_size for file in room.copied(steps)}
-    refuse(room.complaints(target.plan, target.positions, steps, facts, sizes))
-
-
-def _vms(steps: Iterable[Step], *verbs: Verb) -> frozenset[str]:
-    """Return the VMs whose domain is created, updated … by steps."""
-    domains = (s.resource for s in steps if s.verb in verbs)
-    return frozenset(d.vm for d in domains if isinstance(d, Domain))
 
 
 def _silent(session: Session, steps: Iterable[Step]) -> frozenset[str]:
@@ -320,7 +255,19 @@ def performed(
         took = f" ({time.monotonic() - begun[step.id]:.2f} s)" if session.run.timed else ""
         session.tell(f"{step}{took}" if error is None else f"FAILED {step}{took}: {error.what}")
 
+    plan = session.target.plan if isinstance(session, Session) else None
+
+    def may_begin(step: Step, is_over: Callable[[], bool]) -> bool:
+        vm = awaited_by(step, plan) if plan else ""
+        if not vm or not isinstance(session, Session):
+            return True
+        from provisioner.commands.check.awaited import await_ready
+
+        return await_ready(session, vm, end, is_over)
+
     verbs = [s.verb for s in steps if isinstance(s.resource, Domain)]
     session.worker.do(MACHINE.expect_starts, verbs.count(Verb.CREATE))
     halted = (lambda: silent.refused is not None) if silent else (lambda: False)
-    return execute(steps, perform, tell, max(_JOBS, sum(x in _ENDS for x in verbs)), halted)
+    waiting = sum(bool(plan and awaited_by(s, plan)) for s in steps)  # each in its own thread
+    jobs = max(_JOBS, sum(x in _ENDS for x in verbs)) + waiting
+    return execute(steps, perform, tell, jobs, halted, may_begin)

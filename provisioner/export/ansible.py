@@ -22,7 +22,7 @@ def inventory(
     plan: "Plan",
     logins: "Sequence[tuple[SshLogin, str]]",
     left_out: Iterable[str],
-    identity: str = "",
+    identity: openssh.Identity = openssh.ANY,
 ) -> str:
     """Write an inventory: a group for the plan, in it one for each network with its guests.
 
@@ -41,7 +41,9 @@ def inventory(
     return "\n".join(lines) + "\n" + _yaml({"all": {"children": {_group(plan.name): group}}})
 
 
-def _variables(to: "SshLogin", jump: "SshLogin | None", identity: str) -> "dict[str, _Text]":
+def _variables(
+    to: "SshLogin", jump: "SshLogin | None", identity: openssh.Identity
+) -> "dict[str, _Text]":
     found = {
         "ansible_host": to.address,
         "ansible_user": to.user,

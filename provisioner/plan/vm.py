@@ -153,6 +153,7 @@ Memory = Annotated[int, Read(scalars.memory_mib)]
 Package = Annotated[str, Read(vm_scalars.package)]
 PasswordHash = Annotated[str, Read(vm_scalars.password_hash)]
 Ready = Annotated[str, Read(vm_scalars.ready)]
+OtherVm = Annotated[str, Read(scalars.vm_name)]
 SshKey = Annotated[str, Read(vm_scalars.ssh_key)]
 XmlPath = Annotated[str, Read(vm_scalars.xml_path)]
 _no_tpm = vm_scalars.Unsupported("TPM", "leave tpm out: nothing here emulates one")
@@ -243,6 +244,9 @@ class Vm(Part):
     ignition: Path | None = Field(None, description="An Ignition file, instead of cloud-init.")
     ready: Annotated[tuple[Ready, ...], Many, DEFAULTABLE] = Field(
         (), description="What shows that it is up: agent, ssh, tcp/PORT, command PROGRAM ..."
+    )
+    after: Annotated[tuple[OtherVm, ...], Many] = Field(
+        (), description="VMs that have to be ready before this one is started."
     )
     tpm: Annotated[bool, Read(_no_tpm)] = Field(
         default=False, description="Only false: there is none."

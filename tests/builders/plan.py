@@ -14,7 +14,7 @@ KEYS = {
     " ether_types, queues, vhost, txqueuelen",
     "KEYS OF A VM": "kernel, image, digest, memory, cpus, cpu_model, machine, boot, initrd,"
     " cmdline, disk, disks, keep, graphics, template, allow_xml, nics, user, ssh_keys,"
-    " password_hash, password, packages, run, files, cloud_init, ignition, ready, tpm,"
+    " password_hash, password, packages, run, files, cloud_init, ignition, ready, after, tpm,"
     " secure_boot, count",
     "KEYS OF DEFAULTS": "image, memory, cpus, cpu_model, machine, boot, disk, keep, graphics, user,"
     " ssh_keys, password_hash, packages, run, cloud_init, ready, accel, connection",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from provisioner.commands.access.ssh import SshAccess
+from provisioner.commands.access.ssh import SshAccess, identity
 from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import bad_input
 from provisioner.export import ansible, graph, picture
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from provisioner.plan.nic_id import NicId
 
 
-def inventory(target: PlanTarget, run: CommandRun, identity: str) -> str:
-    """Return an inventory of Ansible for a plan's guests."""
+def inventory(target: PlanTarget, run: CommandRun, key: str) -> str:
+    """Return an inventory of Ansible for a plan's guests; `key` is as of `ssh_config`."""
     access = SshAccess(target, run)
-    return ansible.inventory(target.plan, *access.logins(), identity)
+    return ansible.inventory(target.plan, *access.logins(), identity(target.name, key))
 
 
 def hosts(target: PlanTarget, run: CommandRun) -> str:

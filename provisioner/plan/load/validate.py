@@ -14,6 +14,7 @@ from provisioner.plan.load.expand import Shaped, unknown
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
 from provisioner.plan.rules.checks import check_problems
 from provisioner.plan.rules.network import network_problems
+from provisioner.plan.rules.order import order_problems
 from provisioner.plan.rules.plan import plan_problems
 from provisioner.plan.rules.vm import vm_problems
 from provisioner.plan.scalars import BadValue, nearest, quoted
@@ -73,7 +74,7 @@ class _Judge:
             self.data["vms"][at] = self._vm(self.names["vms"][at], at, data)
         plan = self._held(Plan, (), self.data, self._take_out_of_plan, lambda _: ())
         if plan and self.whole:
-            problems = (*plan_problems(plan), *check_problems(plan))
+            problems = (*plan_problems(plan), *check_problems(plan), *order_problems(plan))
             self._refuse(one for one in problems if not self._is_spoiled(one.path))
         return plan
 

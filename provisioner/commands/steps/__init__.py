@@ -1,0 +1,1 @@
+"""The steps of a command, judged before the first is taken."""
