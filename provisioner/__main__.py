@@ -3,6 +3,10 @@
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provisioner.host.system.worker import Worker
 
 
 def main() -> None:
@@ -34,6 +38,7 @@ def main() -> None:
         sys.stderr.write(mistyped.answer(argv[0]))
         raise SystemExit(2)
 
+    _open_log(argv)
     umask.set_own()  # before the worker is forked, which libvirt makes its folders in
     paths.complete()
     HERE.os_release = paths.os_release
@@ -43,18 +48,53 @@ def main() -> None:
         from provisioner.host.system import worker as workers
 
         worker = workers.start(_serve if command.uses_libvirt else nullcontext)
+    _run(argv, worker)
+
+
+def _run(argv: list[str], worker: "Worker | None") -> None:
+    """Run a command line; what nobody has foreseen is told in a line, or raised for who asks."""
     from provisioner.cli import app
     from provisioner.cli.help.screen import SCREEN
+    from provisioner.event_log import LOG
 
     try:
         app.run(argv, worker)
+    except SystemExit as end:
+        LOG.write("info", "ended", status=end.code)
+        raise
     except Exception as error:
+        LOG.write("info", "failed", error=repr(error), traceback=_traceback())
         if SCREEN.debug or os.environ.get("VMNET_DEBUG", "0") not in {"", "0"}:
             raise
         from provisioner.cli.help import bug
 
         sys.stderr.write(bug.told(error))
         raise SystemExit(bug.STATUS) from None
+
+
+def _open_log(argv: list[str]) -> None:
+    """Begin the log that VMNET_LOG asks for; end vmnet with a message where it cannot be."""
+    from provisioner import event_log
+
+    wish = os.environ.get(event_log.VARIABLE, "")
+    if not wish:
+        return
+    from provisioner.errors import bad_input, explain
+    from provisioner.host.system import accounts
+
+    try:
+        event_log.began(argv, accounts.hand_over)
+    except OSError as error:
+        what = f"VMNET_LOG: cannot write to {wish}: {error.strerror}"
+        told = bad_input(what, "set it to info, debug, or a file that can be written to")
+        sys.stderr.write(explain(told) + "\n")
+        raise SystemExit(told.status) from None
+
+
+def _traceback() -> str:
+    import traceback
+
+    return traceback.format_exc()
 
 
 def _serve() -> AbstractContextManager[None]:

@@ -180,3 +180,18 @@ def masked(line: str, parts: Sequence[tuple[int, int]], column: int) -> tuple[st
             moved = len(out) - len(MASK)
         at = end
     return out + line[at:], moved
+
+
+def masked_text(text: str) -> str:
+    """Return a YAML text with its secrets masked; so is each line by its looks."""
+    parts = hidden(text)
+    lines = (
+        masked(line, parts.get(number, ()), 0)[0] for number, line in enumerate(_BREAK.split(text))
+    )
+    return "\n".join(lines)
+
+
+def masked_line(line: str) -> str:
+    """Return a line of a log, of which no parser knows more, with what looks secret masked."""
+    spans = [match.span(match.lastgroup or 0) for match in _LEXICAL.finditer(line)]
+    return masked(line, list(_merged(spans)), 0)[0] if spans else line

@@ -53,6 +53,7 @@ PANELS: Final = {
     },
     "Host": {
         "doctor": "doctor.doctor",
+        "support": "support.bundle.support",
         "watch": "boot.watch",
         "gc": "inventory.gc",
         "adopt": "inventory.adopt",

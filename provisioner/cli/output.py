@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from provisioner.cli.help.screen import SCREEN
 from provisioner.errors import Exit, VmnetError
+from provisioner.event_log import LOG
 from provisioner.guest import agent_info
 from provisioner.report import consoles, layout, matrix, terminal
 from provisioner.text import one_line, sanitize
@@ -39,6 +40,7 @@ def warm_up() -> None:
 
 def line(text: str) -> None:
     """Print one thing that happened."""
+    LOG.write("info", "told", text=text)
     sys.stderr.write(sanitize(text) + "\n")
     sys.stderr.flush()
 

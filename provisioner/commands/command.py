@@ -76,6 +76,7 @@ WATCH: Final = Command("watch", needs_worker=False)
 SCHEMA: Final = Command("schema", needs_worker=False)
 VALIDATE: Final = Command("validate", needs_worker=False)
 INIT: Final = Command("init", needs_worker=False)
+SUPPORT: Final = Command("support", needs_worker=False)
 
 COMMANDS: Final = {
     command.name: command
@@ -83,7 +84,7 @@ COMMANDS: Final = {
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
         *(STOP, START, RESTART, PAUSE, RESUME),
         *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, BOOT, WATCH, LS, GC, EXTEND, ADOPT, SNAPSHOT),
-        *(SCHEMA, VALIDATE, INIT),
+        *(SCHEMA, VALIDATE, INIT, SUPPORT),
     )
 }
 """All of them, by name."""

@@ -23,7 +23,8 @@ def told(error: BaseException) -> str:
     found = VmnetError(
         f"vmnet itself has failed, which is a bug of its own: {one_line(what, _MOST)}{_at(error)}",
         fix="say --debug, or VMNET_DEBUG=1 in the environment, and report the Traceback that it "
-        "prints; vmnet up goes on with what was begun, vmnet down takes it away",
+        "prints, with the file of vmnet support; vmnet up goes on with what was begun, vmnet down "
+        "takes it away",
     )
     return explain(found) + "\n"
 

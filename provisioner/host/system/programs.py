@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -15,6 +16,7 @@ from typing import NoReturn, Self
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
+from provisioner.event_log import LOG
 from provisioner.host.system import deadline, file_errors, processes, umask
 from provisioner.signals import deferred
 
@@ -58,7 +60,7 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
     it is not done after `timeout_s` seconds (fewer when the request that it is a part of ends
     before), or, with `check`, when it fails; `fix` replaces the stock advice of that last case.
     """
-    timeout_s = deadline.left_s(timeout_s)
+    timeout_s, started = deadline.left_s(timeout_s), time.monotonic()
     program = shutil.which(argv[0])
     if program is None:
         raise VmnetError(
@@ -91,6 +93,8 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
         except BaseException:  # a Ctrl-C does not reach a process group of its own
             _killed(child)
             raise
+    took = round(time.monotonic() - started, 3)
+    LOG.write("debug", "program", argv=argv, status=child.returncode, seconds=took)
     if check and child.returncode != 0:
         raise VmnetError(
             f"{_shown(argv)} failed with status {child.returncode}: {last_lines(stderr or stdout)}",

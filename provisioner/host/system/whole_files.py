@@ -79,6 +79,17 @@ def write_report(path: Path, text: str) -> None:
         raise _refusal(path, error) from error
 
 
+def write_bundle(path: Path, data: bytes) -> None:
+    """Write a new file, 0600, for whoever runs vmnet. Raises VmnetError when it cannot be."""
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(file, "wb") as stream:
+            accounts.hand_over(stream.fileno())
+            stream.write(data)
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
 def append_report(path: Path, text: str) -> None:
     """Add to a file that others add to as well. Raises VmnetError when it cannot be."""
     try:

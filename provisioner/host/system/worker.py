@@ -24,6 +24,7 @@ from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
+from provisioner.event_log import LOG
 from provisioner.host.system import deadline, processes
 from provisioner.signals import deferred
 
@@ -373,6 +374,7 @@ def _perform(channel: Channel, request: Any) -> None:
     number, function, args, kwargs, within_s = request
     value: object = None
     error: Exception | None = None
+    began = time.monotonic()
     deadline.begin(within_s)
     try:
         value = function(*args, **kwargs)
@@ -380,6 +382,8 @@ def _perform(channel: Channel, request: Any) -> None:
         error = caught
     except Exception:  # noqa: BLE001  (raised in vmnet's own process, with its traceback)
         error = RuntimeError(traceback.format_exc())
+    took, said = round(time.monotonic() - began, 3), f"{error}" if error else ""
+    LOG.write("debug", "call", function=function.__qualname__, seconds=took, error=said)
     with suppress(OSError):  # vmnet may be gone: there is nobody to answer
         channel.send((number, value, error))
 

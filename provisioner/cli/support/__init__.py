@@ -1,0 +1,1 @@
+"""What is passed on to whoever mends a bug."""
