@@ -82,8 +82,7 @@ def _on_nic(link: Link, facts: Facts, around: HostNetworks) -> Iterator[str]:
         yield f"# It is one of {found.name}, which often drops frames from MACs that it did not"
         yield f"# give out. Ask the switch: vmnet doctor --uplink {name}"
     yield f"uplink: {_quoted(link.name)}"
-    yield "# Guests reach the LAN and each other; the kernel keeps them from this host, unless you"
-    yield "# write host_access: true. What other modes do: vmnet modes"
+    yield "# Guests reach the LAN and each other. What other modes do: vmnet modes"
     if passthru := uplink.passthru_problem(link, facts):
         yield f"# Not passthru: {passthru.what}."
     else:
@@ -96,7 +95,8 @@ def _addressing(link: Link, around: HostNetworks) -> Iterator[str]:
     own = next((one for one in link.addresses if isinstance(one, IPv4Interface)), None)
     if link.name in around.leased:
         yield "# This host has a lease there, so there is a DHCP server; what it gives out only it"
-        yield "# knows. Guests take leases too. Fixed addresses need a pool outside its range."
+        yield "# knows. Guests take leases too. The kernel keeps them from this host, unless they get"
+        yield "# fixed addresses, of a pool outside the server's range, and host_access: true."
         yield "addressing: dhcp"
     elif own is None:
         yield "# This host has no IPv4 address there: guests get link-local ones among themselves."
@@ -109,6 +109,9 @@ def _addressing(link: Link, around: HostNetworks) -> Iterator[str]:
         yield "# The last ones that this host has met nobody at. If a DHCP server is there, compare"
         yield "# them with its range. vmnet up asks for each before it gives it to a guest."
         yield f"pool: {pool}"
+        yield "# The kernel keeps guests and their host apart on a NIC. This adds a macvlan beside it,"
+        yield "# with an address of the pool, so that vmnet ssh works; take it out to keep them apart."
+        yield "host_access: true"
     else:
         yield f"# {own.network} has no room for fixed addresses: guests ask for leases."
         yield "addressing: dhcp"

@@ -48,12 +48,14 @@ def test_where_the_host_has_a_fixed_address_guests_get_the_last_free_ones() -> N
     assert found.subnet == (ip_network("192.168.1.0/24"),)
     assert found.gateway == (ip_address("192.168.1.1"),)
     assert found.pool == (ip_address("192.168.1.234"), ip_address("192.168.1.249"))
+    assert found.host_access is not None  # vmnet ssh works at once
 
 
 def test_where_the_host_has_a_lease_guests_ask_for_leases_too() -> None:
     text = first_plan(Facts(links=(ENO1,), routes=(OUT,)), replace(FIXED, leased={"eno1"}))
     found = network(text)
     assert (found.addressing, found.subnet, found.pool) == ("dhcp", (), None)
+    assert found.host_access is None
     assert "there is a DHCP server; what it gives out only it knows" in why(text)
 
 
