@@ -47,6 +47,7 @@ with Lab(sys.argv[1], sets={"vms.a.cpus": 1, "networks.lan.mtu": 1400}) as lab:
     reach = lab.reaches("a", "b")
     told["reaches"] = [bool(reach), repr(reach), str(reach)]
     told["isolated"] = repr(lab.isolated("a", "b"))
+    told["at once again"] = [bool(lab.isolated(*ends)) for ends in (("a", "b"), ("b", "a"))]
     told["host"] = repr(lab.reaches("a", "host"))
     told["not isolated"] = repr(lab.isolated("a", "host"))
     told["check"] = [bool(lab.check()), lab.check().junit[:38]]
@@ -119,6 +120,12 @@ def test_two_guests_that_the_mode_keeps_apart_do_not_reach_each_other_and_it_say
     assert text.startswith(f"a reaches b: no: {why}\n  a -> b (10.77.0.")
     assert "✗ the switch of network lan: does not send frames back (hairpin off)" in text
     assert told["isolated"] == f"<a is isolated from b: yes: {why}>"
+
+
+def test_isolation_is_shown_while_guests_still_look_for_each_other_after_the_question_before(
+    told: dict[str, Any],
+) -> None:
+    assert told["at once again"] == [True, True]
 
 
 def test_what_is_reached_is_true_and_not_isolated(told: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from provisioner.check import isolation
 from provisioner.check.isolation import Control, ControlBy, EndControl
-from provisioner.check.result import Result
+from provisioner.check.result import Result, Vantage
 from provisioner.commands.check.control.targets import TargetControls, asked
 from provisioner.commands.check.control.uplinks import UplinkControls
 from provisioner.commands.check.endpoints import Endpoints
@@ -26,7 +26,7 @@ from provisioner.host.machine import MACHINE
 from provisioner.host.probe.control import Enough
 from provisioner.host.probe.question_log import QuestionLog
 from provisioner.network.devices import host_device, host_mac, uplink_of
-from provisioner.plan.checks import HOST
+from provisioner.plan.checks import HOST, PING
 from provisioner.plan.choices import LinkState, Mode
 from provisioner.plan.nic_settings import settings_of
 from provisioner.reachability.pairs import Expected, Pair
@@ -72,6 +72,8 @@ class Controls:
         """
         silent = [r for r in results if r.is_silence]
         if self._log:
+            if last is None or last - time.monotonic() > _NEED_S:
+                self._ask_again(self._log, silent)
             self._let_speak(self._log, silent)
             self._log.stop()
         if not silent:
@@ -84,6 +86,21 @@ class Controls:
         else:
             found = self._seen(self._log, silent, results)
         return [_with_control(r, found[id(r)]) if id(r) in found else r for r in results]
+
+    def _ask_again(self, log: QuestionLog, silent: Sequence[Result]) -> None:
+        """Have guests ping anew what they were not seen to ask for.
+
+        A kernel that looks for a neighbour sends no more for another ping: a check just before this
+        one, or a program of the guest's, may have begun that. After 3 s at most it has given up,
+        and the next ping begins anew. An answer is seen in the log.
+        """
+        asks: dict[str, dict[Address, int]] = {}
+        for r in silent:
+            by_ping = r.by is Vantage.AGENT and r.pair.asked == PING
+            if by_ping and r.address and not Question(self._ends, r.pair, log).was_seen(r.address):
+                asks.setdefault(r.pair.source, {})[r.address] = 1
+        call = self._ends.worker.call
+        wait([call(MACHINE.guest, vm, Guests.ping, asked) for vm, asked in asks.items()])
 
     def _let_speak(self, log: QuestionLog, silent: Sequence[Result]) -> None:
         """Have guests that no frame can be put in for send one, if they have sent none yet."""
