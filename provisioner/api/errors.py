@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from provisioner.errors import Complaints, Exit, VmnetError, explain
 
 if TYPE_CHECKING:
     from provisioner.api.results import ExecResult, LabReport
+
+
+_SHOWN: Final = 2000  # characters of what a program has said
 
 
 class LabError(VmnetError):
@@ -57,7 +60,7 @@ class ExecFailedError(LabError):
     def __init__(self, vm: str, argv: tuple[str, ...], result: "ExecResult") -> None:
         """`argv` is what was to be run in the guest `vm`."""
         what = f"{' '.join(argv)} in {vm} has ended with status {result.status}"
-        said = result.stderr.strip() or result.stdout.strip()
+        said = (result.stderr.strip() or result.stdout.strip())[-_SHOWN:]
         fix = "look at what it says" + (f": {said}" if said else "; it has said nothing")
         super().__init__(what, fix=fix, status=Exit.CHECK_FAILED)
         self.result = result

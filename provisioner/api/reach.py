@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final, Self
 
 from provisioner.dataclass import dataclass
-from provisioner.text import one_line
+from provisioner.text import one_line, sanitize
 
 if TYPE_CHECKING:
     from provisioner.check.result import Result
@@ -91,7 +91,7 @@ class ReachAnswer:
             if one.finding:
                 lines += [f"    finding: {one.finding}", f"    fix: {one.fix}"]
         lines += [f"  {line}" for line in self.path.splitlines()]
-        return "\n".join(lines)
+        return sanitize("\n".join(lines))  # guests have their word in it
 
     @property
     def _answer(self) -> str:

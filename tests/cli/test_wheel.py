@@ -83,6 +83,15 @@ def test_the_wheel_holds_every_template_recipe_and_example_and_nothing_but_the_p
     assert [name for name in held if name.endswith(".pyc")] == []
 
 
+def test_the_wheel_brings_the_pytest_plugin_and_tells_type_checkers_of_its_types(
+    wheel: Path,
+) -> None:
+    about = f"vmnet_provisioner-{VERSION}.dist-info/entry_points.txt"
+    held = ZipFile(wheel)
+    assert "[pytest11]\nvmnet = provisioner.testing.plugin\n" in held.read(about).decode()
+    assert {"provisioner/py.typed", "provisioner/testing/plugin.py"} <= set(held.namelist())
+
+
 def test_the_installed_wheel_says_its_version(installed_wheel: Path, tmp_path: Path) -> None:
     assert ran(installed_wheel, "--version", cwd=tmp_path) == f"vmnet {VERSION}\n"
 

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ PLAN = """\
 accel: tcg
 networks: {lan: {switch: true, subnet: 10.77.0.0/24}}
 vms: {a: {nics: [lan]}, b: {nics: [lan]}}
+"""
+PROGRAM = """\
+import sys
+from provisioner.api import Lab
+print(Lab(sys.argv[1], connection="qemu:///system").vm("a").exec("hostname").stdout, end="")
 """
 
 
@@ -70,6 +76,8 @@ def test_guests_are_got_into_over_a_daemon_too(host: Lab, tmp_path: Path) -> Non
     flood = "head -c 3000000 /dev/zero | tr '\\0' x; exit 3"
     ran = host.vmnet("exec", "-f", plan, "a", "--", "sh", "-c", flood, status=3)
     assert ran.stdout == "x" * (2 << 20)
+    argv = [*host.enter, sys.executable, "-c", PROGRAM, str(plan)]
+    assert host.running(argv, host.environment).finished().stdout == "a\n"
     source, back = tmp_path / "file", tmp_path / "back"
     source.write_bytes(bytes(range(256)) * 6000)
     host.vmnet("cp", "-f", plan, "--way", "agent", source, "a:/tmp/file")
