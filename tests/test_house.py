@@ -132,7 +132,8 @@ def test_the_lock_covers_what_pyproject_asks_for() -> None:
     names = {re.split(r"[^A-Za-z0-9._-]", words)[0].lower() for words in asked}
     pinned: set[str] = set().union(*(names_in(lock) for lock in LOCKS))
     assert names - pinned == set()
-    runs = {re.split(r"[^A-Za-z0-9._-]", words)[0].lower() for words in project["dependencies"]}
+    installed = [*project["dependencies"], *project["optional-dependencies"]["micro"]]
+    runs = {re.split(r"[^A-Za-z0-9._-]", words)[0].lower() for words in installed}
     assert runs - names_in(HOUSE / "requirements.lock") == set()
 
 

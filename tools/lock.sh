@@ -37,9 +37,9 @@ pin() { # pin OUTPUT TITLE ARGUMENT...: writes OUTPUT; versions that still fit s
 known=() # the locks whose packages the next one leaves out, at the versions that they pin
 pin requirements-build.lock "What builds libvirt-python and vmnet, pinned." --no-annotate - \
     <<<"setuptools>=77"$'\n'"hatchling>=1.27"
-pin requirements.lock "What vmnet runs on, pinned." pyproject.toml </dev/null
+pin requirements.lock "What vmnet runs on, pinned." --extra micro pyproject.toml </dev/null
 known=(requirements-build.lock requirements.lock)
-pin requirements-dev.lock "What vmnet's tests use besides, pinned." --extra dev \
+pin requirements-dev.lock "What vmnet's tests use besides, pinned." --extra dev --extra micro \
     --constraint requirements-build.lock --constraint requirements.lock pyproject.toml </dev/null
 known+=(requirements-dev.lock)
 pin requirements-mutate.lock "What make mutate uses besides, pinned." --no-annotate - \

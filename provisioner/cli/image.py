@@ -48,7 +48,9 @@ def ls(*, json: Json = False) -> None:
 
 @app.command(name="import")
 def import_(  # noqa: PLR0913  (each an option of the command line)
-    file: Annotated[Path, typer.Argument(help="qcow2 or raw; also as gz, xz, bz2 or tar.")],
+    file: Annotated[
+        Path, typer.Argument(help="qcow2 or raw; also as gz, xz, bz2 or tar; or a folder of micro.")
+    ],
     *,
     name: Annotated[str, typer.Option(help="How plans name it.", show_default="by FILE")] = "",
     sha256: Annotated[str, typer.Option(help="What FILE's SHA-256 must be.")] = "",
@@ -63,10 +65,18 @@ def import_(  # noqa: PLR0913  (each an option of the command line)
 ) -> None:
     """Take a copy of an image file into the store, hashed, checked and read-only.
 
+    A folder is one that `vmnet image build micro --output DIR` has made.
+
     Example: vmnet image import disk.qcow2 --name web
     """
     with running("image import", interrupted=_NOTHING_KEPT):
         from provisioner.commands import image
+
+        if (file / "manifest.json").is_file():
+            if name or sha256:
+                raise bad_input("a folder of micro has its name and digests", "leave them out")
+            output.typed(image.take_in(file, output.line))
+            return
         from provisioner.image.digest import sha256 as parsed
         from provisioner.image.listing import summary
         from provisioner.image.record import Origin, name_from
@@ -105,11 +115,19 @@ def pull(
 
 
 @app.command()
-def build(name: Name = "micro", mirror: Mirrors = None) -> None:
+def build(
+    name: Name = "micro",
+    mirror: Mirrors = None,
+    output_folder: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Leave a copy of micro there, to import."),
+    ] = None,
+) -> None:
     """Build micro or a Debian, unless it is there for this recipe and these packages.
 
     "debian" is the one of this host's own release, from the mirror of its apt; another release
-    (debian-12, debian-13) comes from the mirror that is named.
+    (debian-12, debian-13) comes from the mirror that is named. micro is made of Debian's packages:
+    for a host that is no Debian it is built elsewhere, with --output, and imported there.
 
     Example: vmnet image build debian-12
     """
@@ -117,7 +135,7 @@ def build(name: Name = "micro", mirror: Mirrors = None) -> None:
         from provisioner.commands import image
 
         with output.bar("build") as (tell, progress):
-            line = image.build(name, tell, progress, mirror or ())
+            line = image.build(name, tell, progress, mirror or (), output_folder)
         output.typed(line)
 
 

@@ -1,6 +1,7 @@
 """`vmnet image`: what is there, what is added, what is removed."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -110,11 +111,17 @@ def prune(agreed: Sequence[Removable], tell: Tell) -> list[Removable]:
         return store.prune(folder, agreed, in_use.in_use(paths.state()))
 
 
-def build(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str] = ()) -> str:
+def build(
+    name: str,
+    tell: Tell,
+    progress: Progress,
+    mirrors: Sequence[str] = (),
+    output: Path | None = None,
+) -> str:
     """Build an image by its recipe; return what was built. Raises VmnetError.
 
     "debian" is the one of the host's own release. The packages of a Debian come from `mirrors`
-    when some are named, from the host's own mirror otherwise.
+    when some are named, from the host's own mirror otherwise. A copy of micro is left in `output`.
     """
     from provisioner.host.image.debian import recipe
 
@@ -132,13 +139,47 @@ def build(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str] = ()
             "write it as in a line of sources.list: http://HOST/debian",
         )
     if name != "micro":
+        if output:
+            raise bad_input(
+                f"{name} is not handed out, its disk is a file that can be copied",
+                "leave --output out; for micro: vmnet image build micro --output DIR",
+            )
         return _debian(recipe.own_name() if name == _OWN else name, tell, progress, mirrors)
     if mirrors:
         raise bad_input(
             "micro is made of the host's own packages, whatever mirror is named",
             "leave --mirror out, or build a debian",
         )
-    return f"micro: {micro.build(paths.cache(), tell).folder}"
+    made = micro.build(paths.cache(), tell).folder
+    return f"micro: {hand_out(made, output) if output else made}"
+
+
+def hand_out(image: Path, to: Path) -> Path:
+    """Copy a built image into a folder of the user's, for another host; return where it is.
+
+    Raises VmnetError when that folder cannot be written to, or has an image of this name.
+    """
+    final = to / image.name
+    draft = to / f".{image.name}.part"
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        if final.exists():
+            raise bad_input(f"{final} is there already", "name another folder, or delete that one")
+        shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
+        built.copied(image, draft)
+        draft.rename(final)
+    except OSError as error:
+        raise VmnetError(
+            f"cannot write to {to}: {error.strerror}",
+            fix="name a folder of yours, with some 40 MB free: --output DIR",
+        ) from error
+    return final
+
+
+def take_in(folder: Path, tell: Tell) -> str:
+    """Take the folder that `hand_out` has made on another host; return what there is now."""
+    privileges.require_own_folders(paths.cache())
+    return f"micro: {micro.take_in(folder.absolute(), paths.cache(), tell).folder}"
 
 
 def _debian(name: str, tell: Tell, progress: Progress, mirrors: Sequence[str]) -> str:

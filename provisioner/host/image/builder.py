@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from provisioner.errors import VmnetError
+from provisioner.errors import VmnetError, bad_input
 from provisioner.host.image import built, packages
 from provisioner.host.image.built import BuiltImage
 from provisioner.host.image.packages import Package
@@ -76,6 +76,30 @@ class ImageBuilder(ABC):
                 f"the image in {final} was damaged as it was built", fix="build it again"
             )
         self.tell(f"built {self.what}: {final}")
+        return found
+
+    def take_in(self, given: Path) -> BuiltImage:
+        """Take an image that was built elsewhere into the cache, verified, whole or not at all.
+
+        Raises VmnetError when it is not whole, or of another recipe than this vmnet's.
+        """
+        if not built.is_current(self.KIND, self.name, given.name):
+            raise bad_input(
+                f"{given} is no folder of {self.what} that this version of vmnet builds",
+                "build it there with the same version: vmnet image build micro --output DIR",
+            )
+        with self._locked(), self._work_folder() as folder:
+            final = self._images / given.name
+            if found := built.load(final):
+                self.tell(f"{self.what} is there already: {final}")
+                return found
+            self.require_space()
+            out = folder / "image"
+            built.copied(given, out)
+            out.rename(final)
+            found = built.load(final)
+        if not found:
+            raise VmnetError(f"the image in {given} is not whole", fix="copy it here again")
         return found
 
     def require_space(self) -> None:

@@ -1,9 +1,12 @@
 """A built image in the cache: a folder named after all that it depends on, and its manifest."""
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shlex
+import stat
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +16,7 @@ from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.image import packages
 from provisioner.host.image.packages import Package
+from provisioner.host.system import file_errors
 from provisioner.host.system.whole_files import sync
 from provisioner.image.traits import FirmwareName, ImageTraits
 
@@ -147,6 +151,62 @@ def put_in_place(image: BuiltImage, wanted: Iterable[Package], made: Path, final
         final.rename(made.parent / "damaged")
     made.rename(final)
     sync(final.parent)
+
+
+def is_current(kind: str, name: str, folder: str) -> bool:
+    """Return whether a folder's name is that of an image of this vmnet's recipe."""
+    return bool(re.fullmatch(re.escape(_prefix(kind, name)) + f"[0-9a-f]{{{_DIGITS}}}", folder))
+
+
+def copied(given: Path, to: Path) -> None:
+    """Copy the files of a built image, which somebody else may have touched, into a new folder.
+
+    They are followed nowhere else: no links, no names of other folders. Raises VmnetError when it
+    is not what was built; `to` holds a part of it then.
+    """
+    try:
+        text = _read(given / _MANIFEST)
+        names = _names(json.loads(text))
+        to.mkdir(mode=0o755)
+        for name in names:
+            (to / name).write_bytes(_read(given / name))
+            _synced(to / name)
+        (to / _MANIFEST).write_bytes(text)
+        _synced(to / _MANIFEST)
+        sync(to)
+    except OSError as error:
+        if error.errno in file_errors.FULL:
+            raise
+        raise _unfit(given, f"{error.filename} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unfit(given, f"its {_MANIFEST} is damaged") from error
+    try:
+        verify(to)
+    except VmnetError as error:
+        raise _unfit(given, error.what.partition(": ")[2]) from error
+
+
+def _unfit(given: Path, what: str) -> VmnetError:
+    return VmnetError(
+        f"the image in {given}: {what}",
+        fix="build it there again: vmnet image build micro --output DIR",
+        status=Exit.CHECK_FAILED,
+    )
+
+
+def _names(manifest: dict[str, Any]) -> list[str]:
+    names = [manifest[key]["name"] for key in _FILES if key != "disk" or key in manifest]
+    if not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise ValueError(names)
+    return names
+
+
+def _read(path: Path) -> bytes:
+    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(opened, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        return file.read()
 
 
 def _synced(path: Path) -> dict[str, str | int]:

@@ -23,3 +23,10 @@ def build(cache: Path, tell: Callable[[str], None]) -> BuiltImage:
     from provisioner.host.image.micro.builder import MicroBuilder
 
     return MicroBuilder(cache, tell, "micro").build()
+
+
+def take_in(given: Path, cache: Path, tell: Callable[[str], None]) -> BuiltImage:
+    """Return the image that was built elsewhere, in the cache now. Raises VmnetError."""
+    from provisioner.host.image.micro.builder import MicroBuilder
+
+    return MicroBuilder(cache, tell, "micro").take_in(given)

@@ -1,5 +1,6 @@
 """Build the micro image from Debian's packages, once for a recipe and a set of versions."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from provisioner.errors import VmnetError
@@ -9,12 +10,23 @@ from provisioner.host.image.built import BuiltImage
 from provisioner.host.image.micro import bzimage, initrd, recipe
 from provisioner.host.image.packages import Package
 
+_BUILT_WITH = {"lz4": "lz4", "elftools": "pyelftools"}
+
 
 class MicroBuilder(ImageBuilder):
     """Builds the micro image; needs apt, its package lists and the network, but not root."""
 
     KIND = "micro"
     NEEDED_MIB = 256  # the packages, unpacked, and the image made of them
+
+    def require(self) -> None:
+        """Raise VmnetError when this host, or this vmnet, lacks what it is built with."""
+        super().require()
+        if lacking := [package for name, package in _BUILT_WITH.items() if not find_spec(name)]:
+            raise VmnetError(
+                f"{self.what} is built with {' and '.join(lacking)}, which this vmnet lacks",
+                fix="install them beside it: pip install 'vmnet-provisioner[micro]'",
+            )
 
     def versions(self, folder: Path) -> list[Package]:  # noqa: ARG002  (apt needs none for this)
         """Return the packages that the host's apt would fetch now, with their libraries."""

@@ -11,8 +11,6 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import lz4.block
-
 from provisioner.errors import VmnetError
 from provisioner.host.system import programs
 
@@ -56,15 +54,17 @@ def _unpacked(payload: bytes) -> bytes:
         raise _unfit(f"its payload is packed in a way we do not know ({payload[:4].hex()})")
     try:
         return unpack(payload)
-    except (zlib.error, lzma.LZMAError, lz4.block.LZ4BlockError, _DamagedError) as error:
+    except (zlib.error, lzma.LZMAError, _DamagedError) as error:
         raise _unfit(f"its {name} payload is damaged") from error
 
 
 class _DamagedError(Exception):
-    """What the program zstd could not unpack."""
+    """What lz4 or the program zstd could not unpack."""
 
 
 def _lz4(payload: bytes) -> bytes:
+    import lz4.block
+
     unpacked, position, end = bytearray(), 0, len(payload) - _LENGTH
     while position + 4 <= end:
         word = payload[position : position + 4]
@@ -73,7 +73,10 @@ def _lz4(payload: bytes) -> bytes:
             continue
         size = int.from_bytes(word, "little")
         block = payload[position : min(position + size, end)]
-        unpacked += lz4.block.decompress(block, uncompressed_size=_LZ4_BLOCK)
+        try:
+            unpacked += lz4.block.decompress(block, uncompressed_size=_LZ4_BLOCK)
+        except lz4.block.LZ4BlockError as error:
+            raise _DamagedError from error
         position += size
     if len(unpacked) != int.from_bytes(payload[-_LENGTH:], "little"):
         raise _unfit("its LZ4 payload does not unpack to the size it tells")
