@@ -37,6 +37,10 @@ uninstall: ## take away what make install has put there
 	@$(if $(DESTDIR),,tools/as-root.sh) python3 tools/install.py uninstall '$(PREFIX)' \
 	  --destdir '$(or $(DESTDIR),/)'
 
+.PHONY: dist
+dist: setup ## make an sdist and a wheel of it in dist, for pip and pipx
+	@.venv/bin/hatchling build -d dist
+
 .PHONY: deb
 deb: setup ## make a Debian package of it, build/vmnet_VERSION_ARCHITECTURE.deb (PYTHONS="3.11 3.13")
 	@tools/deb.sh $(PYTHONS)

@@ -164,7 +164,7 @@ def test_running_takes_nothing_that_only_the_tests_need(programs: Path, services
     assert to_test - to_run == {
         *("binutils", "chromium", "git", "gnupg", "graphviz", "iputils-arping", "iputils-ping"),
         *("libvirt-clients", "libvirt-daemon-system", "libxml2-utils", "lintian", "mandoc"),
-        *("openssh-server", "ovmf", "shellcheck", "tcpdump"),
+        *("openssh-server", "ovmf", "python3-libvirt", "shellcheck", "tcpdump"),
     }
 
 

@@ -65,6 +65,55 @@ def installed_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return python.with_name("vmnet")
 
 
+def test_the_wheel_of_the_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None:
+    ran(
+        Path(sys.executable).with_name("hatchling"),
+        "build",
+        "-t",
+        "sdist",
+        "-d",
+        tmp_path,
+        cwd=HOUSE,
+    )
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    options: list[str | Path] = ["--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path]
+    ran(sys.executable, "-m", "pip", "wheel", *options, sdist, cwd=tmp_path)
+    (built,) = tmp_path.glob("*.whl")
+    assert sorted(ZipFile(built).namelist()) == sorted(ZipFile(wheel).namelist())
+
+
+def test_the_distributions_libvirt_will_do_and_lz4_may_be_missing(
+    wheel: Path, tmp_path: Path
+) -> None:
+    """What `pipx install --system-site-packages` does, with no libvirt-python to be had."""
+    (tmp_path / "wheels").mkdir()
+    for kept in WHEELS.glob("*.whl"):
+        if not kept.name.startswith(("libvirt", "lz4", "pyelftools")):
+            (tmp_path / "wheels" / kept.name).symlink_to(kept)
+    options = ["--without-pip", "--system-site-packages"]
+    ran("/usr/bin/python3", "-m", "venv", *options, "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / "bin" / "python"
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python]
+    ran(*pip, "install", "--no-compile", "--find-links", tmp_path / "wheels", wheel, cwd=tmp_path)
+    own = ran(python, "-c", "import libvirt; print(libvirt.__file__)", cwd=tmp_path).strip()
+    assert own == "/usr/lib/python3/dist-packages/libvirt.py"
+    told = ran(python.with_name("vmnet"), "doctor", "--json", cwd=tmp_path)
+    found = {item["what"] for item in json.loads(told)["findings"]}
+    assert any(what.startswith("libvirt ") and "; opened, driver" in what for what in found)
+    done = subprocess.run(
+        [python.with_name("vmnet"), "image", "build", "micro"],
+        env={**ENVIRONMENT, "VMNET_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert done.stderr == (
+        "the micro image is built with lz4 and pyelftools, which this vmnet lacks\n"
+        "  fix: install them beside it: pip install 'vmnet-provisioner[micro]'\n"
+    )
+
+
 def files_in(folder: Path) -> set[str]:
     return {str(path.relative_to(HOUSE)) for path in folder.rglob("*") if path.is_file()}
 
