@@ -29,6 +29,12 @@ def json_document(command: str, status: int, document: Mapping[str, object]) -> 
     return json.dumps(sanitized({**envelope, **document}), indent=2)
 
 
+def json_line(command: str, document: Mapping[str, object]) -> str:
+    """Return a document as `json_document` does, on one line: one of many of a command."""
+    envelope = Envelope(format=FORMAT, command=command, status=0)
+    return json.dumps(sanitized({**envelope, **document}))
+
+
 def sanitized(value: object) -> object:
     """Return a value as what becomes JSON, with every string in it sanitised."""
     match value:

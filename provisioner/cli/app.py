@@ -31,6 +31,7 @@ PANELS: Final = {
     },
     "Look": {
         "status": "lifecycle.status",
+        "events": "look.events.events",
         "ls": "inventory.ls",
         "ip": "access.ip.ip",
         "logs": "access.console.logs",

@@ -77,6 +77,7 @@ SCHEMA: Final = Command("schema", needs_worker=False)
 VALIDATE: Final = Command("validate", needs_worker=False)
 INIT: Final = Command("init", needs_worker=False)
 SUPPORT: Final = Command("support", needs_worker=False)
+EVENTS: Final = Command("events", needs_worker=False)
 
 COMMANDS: Final = {
     command.name: command
@@ -84,7 +85,7 @@ COMMANDS: Final = {
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
         *(STOP, START, RESTART, PAUSE, RESUME),
         *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, BOOT, WATCH, LS, GC, EXTEND, ADOPT, SNAPSHOT),
-        *(SCHEMA, VALIDATE, INIT, SUPPORT),
+        *(SCHEMA, VALIDATE, INIT, SUPPORT, EVENTS),
     )
 }
 """All of them, by name."""

@@ -18,6 +18,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
     """
     from provisioner.check.discovery import IpDocument
     from provisioner.commands.boot.install import BootDocument
+    from provisioner.commands.lifecycle.events import EventDocument
     from provisioner.commands.snapshot.listing import SavedDocument, SnapshotsDocument
     from provisioner.doctor.findings import DoctorDocument
     from provisioner.image.listing import ImagesDocument
@@ -35,6 +36,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
         "boot install": (BootDocument,),
         "boot status": (BootDocument,),
         "doctor": (DoctorDocument,),
+        "events": (EventDocument,),
         "explain": (Explanation,),
         "gc": (GcDocument,),
         "image ls": (ImagesDocument,),

@@ -9,6 +9,7 @@ import select
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from provisioner.dataclass import dataclass
@@ -23,8 +24,32 @@ if TYPE_CHECKING:
     from provisioner.commands.target import PlanTarget
 
 _PULSE_S: Final = 0.4  # between two questions to the agents
+_BACK_S: Final = 0.3  # that one that had fallen silent has to answer
 SILENT_S: Final = 1.5
 """Seconds that an agent has for a sign of life. With the pause before, silence is told in 2 s."""
+
+
+class EventSource(StrEnum):
+    """Who tells that something has happened."""
+
+    KERNEL = "kernel"
+    LIBVIRT = "libvirt"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that has happened to a plan: of whom, to which VM or device, and in words."""
+
+    source: EventSource
+    kind: str
+    text: str
+    vm: str = ""
+    device: str = ""
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +104,8 @@ class Happenings:
                 continue  # it has ended; 0 is no pid
         self._silent = set(silent)
 
-    def within(self, wait_s: float, until: int | None = None) -> list[str]:
-        """Return what happens within some seconds, a line each, as soon as something does.
+    def within(self, wait_s: float, until: int | None = None) -> list[Happening]:
+        """Return what happens within some seconds, as soon as something does.
 
         `until` is a descriptor that ends the wait when it can be read.
         """
@@ -96,7 +121,7 @@ class Happenings:
             told += self._of_rules()
         return told
 
-    def silences(self) -> list[str]:
+    def silences(self) -> list[Happening]:
         """Ask the agents for a sign of life if it is time to; return who has fallen silent.
 
         Only while no round runs: it asks them itself.
@@ -109,14 +134,29 @@ class Happenings:
         found &= {vm.name for vm in self._processes.values() if _runs(vm)}
         self._asked = time.monotonic()
         self._silent |= found
+        text = f"its guest agent has not answered for {SILENT_S:g} s"
+        return [Happening(EventSource.AGENT, "silent", f"{vm}: {text}", vm) for vm in sorted(found)]
+
+    def answers(self) -> list[Happening]:
+        """Ask the agents that have fallen silent; return who answers again. As `silences`."""
+        asked = {vm.name for vm in self._processes.values() if _runs(vm)} & self._silent
+        found = asked - agent_pulse.silent(self._plan, self._connection, asked, _BACK_S)
+        self._silent -= found
+        text = "its guest agent answers again"
         return [
-            f"{vm}: its guest agent has not answered for {SILENT_S:g} s" for vm in sorted(found)
+            Happening(EventSource.AGENT, "answers", f"{vm}: {text}", vm) for vm in sorted(found)
         ]
 
-    def _of_processes(self, ready: Collection[int]) -> Iterator[str]:
+    @property
+    def silent(self) -> frozenset[str]:
+        """The VMs whose agents have fallen silent."""
+        return frozenset(self._silent)
+
+    def _of_processes(self, ready: Collection[int]) -> Iterator[Happening]:
         for pidfd, vm in list(self._processes.items()):
             if pidfd in ready:
-                yield f"{vm.name} has ended: its QEMU, process {vm.pid}, has gone"
+                text = f"{vm.name} has ended: its QEMU, process {vm.pid}, has gone"
+                yield Happening(EventSource.KERNEL, "ended", text, vm.name)
                 del self._processes[pidfd]
                 os.close(pidfd)
                 continue
@@ -124,13 +164,16 @@ class Happenings:
             if is_stopped != (vm.pid in self._stopped):
                 self._stopped ^= {vm.pid}
                 how = "is stopped (state T)" if is_stopped else "runs on"
-                yield f"{vm.name}: its QEMU, process {vm.pid}, {how}"
+                text = f"{vm.name}: its QEMU, process {vm.pid}, {how}"
+                kind = "halted" if is_stopped else "runs on"
+                yield Happening(EventSource.KERNEL, kind, text, vm.name)
 
-    def _of_rules(self) -> Iterator[str]:
+    def _of_rules(self) -> Iterator[Happening]:
         before, self._tables = self._tables, self._own_tables()
         if lost := before - self._tables:
             number = f"{len(lost)} table{'s'[: len(lost) > 1]}"
-            yield f"somebody has taken {number} of the plan's rules away: vmnet up"
+            text = f"somebody has taken {number} of the plan's rules away: vmnet up"
+            yield Happening(EventSource.KERNEL, "rules gone", text)
 
     def _own_tables(self) -> set[str]:
         if not self._rules:
@@ -138,11 +181,12 @@ class Happenings:
         own = nft_ruleset.own(self._plan, nftables.listing().tables)
         return {rules.name for rules in own}
 
-    def _of_links(self) -> Iterator[str]:
+    def _of_links(self) -> Iterator[Happening]:
         before, (self._states, _) = self._states, states()
         named = {name: f"the uplink {name}" for name in self._uplinks}
         named |= {name: f"the macvtap {name} of {vm}" for name, vm in self._taps.items()}
-        yield from changed(before, self._states, named, self._uplinks)
+        for name, kind, text in changed(before, self._states, named, self._uplinks):
+            yield Happening(EventSource.KERNEL, kind, text, self._taps.get(name, ""), name)
 
     def _let_go(self) -> None:
         for pidfd in self._processes:
@@ -170,8 +214,8 @@ def changed(
     now: Mapping[str, LinkState],
     named: Mapping[str, str],
     cabled: Collection[str],
-) -> Iterator[str]:
-    """Return what has changed of the links in `named`, in the words that it has for each.
+) -> Iterator[tuple[str, str, str]]:
+    """Return what has changed of the links in `named`: its name, what, and that in words.
 
     The carrier counts for those in `cabled` alone: macvtaps follow their uplink's.
     """
@@ -180,10 +224,12 @@ def changed(
         if was == state:
             continue
         if state is None:
-            yield f"{words} has gone"
+            yield name, "gone", f"{words} has gone"
         elif was is None:
-            yield f"{words} is there"
+            yield name, "there", f"{words} is there"
         elif was.up != state.up:
-            yield f"{words} {'is up' if state.up else 'has been set down'}"
+            how = "is up" if state.up else "has been set down"
+            yield name, "up" if state.up else "down", f"{words} {how}"
         elif name in cabled and was.carrier != state.carrier:
-            yield f"{words} {'has a carrier' if state.carrier else 'has lost its carrier'}"
+            how = "has a carrier" if state.carrier else "has lost its carrier"
+            yield name, "carrier" if state.carrier else "no carrier", f"{words} {how}"

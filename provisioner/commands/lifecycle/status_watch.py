@@ -37,8 +37,13 @@ class StatusLook:
     states: Mapping[str, str]  # by VM, with the process
     to_do: tuple[str, ...]
     warnings: tuple[str, ...]
-    pids: tuple[int, ...]
+    vms: tuple[tuple[str, int, tuple[int, ...]], ...]  # name, process, ifindexes of macvtaps
     document: str  # all of it, on one line
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes of its QEMUs; 0 for one that does not run."""
+        return tuple(pid for _, pid, _ in self.vms)
 
     @property
     def told(self) -> tuple[object, ...]:
@@ -137,7 +142,7 @@ def looks(words: Sequence[str], every_s: float, signals: Signals) -> Iterator[St
                 running = stack.enter_context(Background(argv))
             again |= signals.happened(_TICK_S, running.pidfd if running else None)
             if running and running.has_ended:
-                found = _look(running.finished())
+                found = look_of(running.finished())
                 stack.close()
                 running = None
                 signals.watch(found.pids)
@@ -165,7 +170,8 @@ def changes(before: StatusLook | None, now: StatusLook) -> Iterator[str]:
         yield f"{now.at} {now.summary}"
 
 
-def _look(ran: Finished) -> StatusLook:
+def look_of(ran: Finished) -> StatusLook:
+    """Return what a `vmnet status --json` has found. Raises VmnetError without a report."""
     try:
         return read(json.loads(ran.stdout), time.strftime("%H:%M:%S"))
     except ValueError as error:
@@ -189,9 +195,13 @@ def read(report: Mapping[str, Any], at: str) -> StatusLook:
         {str(vm["name"]): _state(vm) for vm in report["vms"]},
         tuple(map(str, report["to_do"])),
         tuple(map(str, report["warnings"])),
-        tuple(int(vm["pid"]) for vm in report["vms"]),
+        tuple((str(vm["name"]), int(vm["pid"]), _taps(vm)) for vm in report["vms"]),
         document,
     )
+
+
+def _taps(vm: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(int(str(tap).removeprefix("/dev/tap")) for tap in vm["taps"])
 
 
 def _state(vm: Mapping[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""What there is to look at while it happens."""
