@@ -8,12 +8,25 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.access.ssh import private_key
-from provisioner.cli.options import File, Identity
+from provisioner.cli.options import File, Identity, Vm
 from provisioner.cli.run import plan_target, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 
 app = typer.Typer(no_args_is_help=True, help="Write a plan down for other programs.")
+
+
+Network = Annotated[
+    str, typer.Option(help="A network of the plan; may be left out when there is one only.")
+]
+Ranges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--range",
+        metavar="CIDR",
+        help="Addresses for them, a part of the subnet; the largest free one without. Repeatable.",
+    ),
+]
 
 
 class GraphFormat(StrEnum):
@@ -85,3 +98,68 @@ def graph(
 
         run = CommandRun(command.EXPORT, worker, tell=output.line)
         output.typed(drawn(plan_target(file), run, form, report).rstrip("\n"))
+
+
+@app.command(name="docker-macvlan")
+def docker_macvlan(file: File = None, *, network: Network = "", ranges: Ranges = None) -> None:
+    """Print a network of Compose: containers on the same wire as the guests, beside them.
+
+    Example: vmnet export docker-macvlan --network lan -f lab.yaml
+    """
+    with running(command.EXPORT) as worker:
+        from provisioner.commands.access.export import beside
+
+        run = CommandRun(command.EXPORT, worker, tell=output.line)
+        found = beside(plan_target(file), run, network, ranges or ())
+        output.typed(found.as_compose.rstrip("\n"))
+
+
+@app.command()
+def nad(file: File = None, *, network: Network = "", ranges: Ranges = None) -> None:
+    """Print a NetworkAttachmentDefinition: pods on the same wire as the guests, by Multus.
+
+    Example: vmnet export nad --network lan -f lab.yaml
+    """
+    with running(command.EXPORT) as worker:
+        from provisioner.commands.access.export import beside
+
+        run = CommandRun(command.EXPORT, worker, tell=output.line)
+        found = beside(plan_target(file), run, network, ranges or ())
+        output.typed(found.as_attachment.rstrip("\n"))
+
+
+@app.command()
+def libvirt(file: File = None, *, network: Network = "") -> None:
+    """Print the XML of a network of libvirt's: domains that are no guests, on the same wire.
+
+    Example: vmnet export libvirt --network lan -f lab.yaml
+    """
+    with running(command.EXPORT):
+        from provisioner.commands.access.export import of_libvirt
+
+        output.typed(of_libvirt(plan_target(file), network).rstrip("\n"))
+
+
+@app.command()
+def networkd(
+    vm: Vm = "",
+    file: File = None,
+    *,
+    folder: Annotated[
+        Path | None, typer.Option("--output", help="Write the files into this folder.")
+    ] = None,
+) -> None:
+    """Print the files of systemd-networkd for a VM's NICs, for guests without cloud-init.
+
+    Example: vmnet export networkd web -f lab.yaml --output /etc/systemd/network
+    """
+    with running(command.EXPORT) as worker:
+        from provisioner.commands.access.export import of_networkd
+        from provisioner.host.system import whole_files
+
+        run = CommandRun(command.EXPORT, worker, tell=output.line)
+        for name, text in of_networkd(plan_target(file), run, vm).items():
+            if folder:
+                whole_files.write_report(folder / name, text)
+            else:
+                output.typed(f"# {name}\n{text}")
