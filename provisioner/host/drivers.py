@@ -18,6 +18,7 @@ from provisioner.guest.domain import (
     Seed,
     StrayDomain,
 )
+from provisioner.guest.hosts_block import HostsBlock
 from provisioner.host.domain import DomainDriver
 from provisioner.host.libvirt import half_started
 from provisioner.host.libvirt.qemu import stray
@@ -35,7 +36,7 @@ from provisioner.host.network import (
     vlan,
 )
 from provisioner.host.probe import ingress_injector
-from provisioner.host.storage import disks
+from provisioner.host.storage import disks, hosts_file
 from provisioner.host.storage.copies import CopyDriver
 from provisioner.host.storage.disks import DiskDriver
 from provisioner.host.storage.files import DraftDriver
@@ -154,6 +155,7 @@ def drivers(libvirt: LibvirtSession, guests: DomainDriver | None = None) -> Driv
                 _maker(Seed, SeedDriver()),
                 _maker(Overlay, DiskDriver(libvirt)),
                 _maker(FileCopy, CopyDriver()),
+                _maker(HostsBlock, hosts_file),
             ]
         ),
         dict(

@@ -244,6 +244,9 @@ class Plan(Part):
     accel: Annotated[AnyAccel, DEFAULTABLE] = Field(
         Accel.AUTO, description="Who executes the guests' instructions: KVM or TCG."
     )
+    hosts_file: Flag = Field(
+        default=False, description="Whether /etc/hosts has the guests' names while the plan is up."
+    )
     overcommit: Flag = Field(
         default=False,
         description="Whether guests start though the host has too little memory for them.",

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from provisioner.plan.problem import Path
 
 
+_HOSTS_FILE = VmnetError(
+    "hosts_file: only root can write /etc/hosts",
+    fix="leave hosts_file out (vmnet export hosts prints the lines), or run vmnet as root",
+    status=Exit.HOST_CANNOT,
+)
 _GUARDS = tuple(map(str, SpoofGuard))
 
 
@@ -40,6 +45,9 @@ def complaints(on: HostedPlan, owned: Resources) -> list[VmnetError]:
     out += conflicts.domains_taken(on)
     out += conflicts.tables_taken(on)
     out += _vlans(on)
+    if on.plan.hosts_file and on.facts.user:
+        where = on.places.where("hosts_file")
+        out.append(_HOSTS_FILE.at(where))
     return out
 
 

@@ -59,6 +59,12 @@ class Routes:
             found += [way for way in granted if way.addresses]
         return found
 
+    def reached(self) -> dict[str, list[NicId]]:
+        """Return the NICs at which the host surely reaches each VM."""
+        return {
+            vm.name: [way.nic for way in self.ways(vm.name) if way.sure] for vm in self._plan.vms
+        }
+
     def jumps(self, target: str) -> Iterator[str]:
         """Return the VMs that the host surely reaches and that surely reach `target`."""
         for vm in self._reached:

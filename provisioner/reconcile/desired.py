@@ -8,6 +8,7 @@ from provisioner import naming
 from provisioner.guest import boot, cloudinit
 from provisioner.guest.boot import New
 from provisioner.guest.domain import MICRO, Domain, DomainNic, Seed
+from provisioner.guest.hosts_block import HostsBlock, lines_of
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
 from provisioner.network import addressing, nftables
 from provisioner.network.addressing import Nics
@@ -18,6 +19,7 @@ from provisioner.network.standalone import granted
 from provisioner.network.standalone.device import born_mac
 from provisioner.plan.nic_id import NicId, numbered
 from provisioner.plan.nic_settings import DEFAULT_MTU, settings_on
+from provisioner.reachability.ssh_route import Routes
 from provisioner.reconcile.known_wire import wire_of
 from provisioner.resource import Key, Resource, Resources, by_key
 
@@ -33,6 +35,9 @@ def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> dict[Key, Resou
     resources: list[Resource] = [*desired_network(plan, nics, facts).values()]
     for vm in plan.vms:
         resources += _guest(plan, vm, _taps(plan, vm, nics, facts), nics, facts, new)
+    if plan.hosts_file:
+        first = Routes(plan, nics, facts).reached()
+        resources.append(HostsBlock(plan.name, tuple(lines_of(plan, nics, first))))
     return by_key(resources)
 
 

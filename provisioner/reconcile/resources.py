@@ -5,12 +5,13 @@ from dataclasses import field, replace
 from provisioner import naming
 from provisioner.dataclass import dataclass
 from provisioner.guest.domain import Domain, GuestResource
+from provisioner.guest.hosts_block import HostsBlock
 from provisioner.network.facts import Facts, Link, Route
 from provisioner.network.nft_ruleset import Listing
 from provisioner.network.resources import NetworkResource
 from provisioner.resource import Resources
 
-AnyResource = NetworkResource | GuestResource
+AnyResource = NetworkResource | GuestResource | HostsBlock
 """Every kind; host/drivers.py has a driver for each."""
 
 

@@ -20,6 +20,7 @@ from provisioner.guest.domain import (
     Seed,
     StrayDomain,
 )
+from provisioner.guest.hosts_block import HostsBlock
 from provisioner.host.network import devices, host_access, impairment, switch, vlan
 from provisioner.network import dnsmasq, nft_ruleset, nftables
 from provisioner.network.facts import Link, Route
@@ -795,5 +796,6 @@ KINDS: dict[type[Resource], tuple[Callable[[Model, Any], Parts], ...]] = {
     LeftNode: (_nothing, _nothing, Model.delete_node),
     LeftWire: (_nothing, _nothing, _nothing),
     Impaired: (_nothing, _nothing, Model.delete_impaired),
+    HostsBlock: (_nothing, _nothing, _nothing),  # one rename: no plan of the stories has one
 }
 """Create, update, delete of each kind."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from provisioner.export.graph import ReportCell
     from provisioner.plan.ip import Subnet
     from provisioner.plan.model import Network, Plan
-    from provisioner.plan.nic_id import NicId
 
 
 def inventory(target: PlanTarget, run: CommandRun, key: str) -> str:
@@ -40,14 +39,7 @@ def inventory(target: PlanTarget, run: CommandRun, key: str) -> str:
 def hosts(target: PlanTarget, run: CommandRun) -> str:
     """Return a plan's guests as lines of /etc/hosts; addresses that this host reaches go first."""
     access = SshAccess(target, run)
-    return hosts_file.hosts(target.plan, access.nics, reached(access))
-
-
-def reached(access: SshAccess) -> "dict[str, list[NicId]]":
-    """Return the NICs at which this host reaches each VM."""
-    return {
-        vm.name: [way.nic for way in access.ways(vm.name) if way.sure] for vm in access.plan.vms
-    }
+    return hosts_file.hosts(target.plan, access.nics, access.reached())
 
 
 def drawn(target: PlanTarget, run: CommandRun, form: str, report: "Path | None") -> str:

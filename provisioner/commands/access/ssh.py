@@ -64,9 +64,9 @@ class SshAccess:
         there = any(link.alias == alias for link in self.facts.links)
         return there or any(self.plan.network(n.network).granted for n in self.plan.vm(vm).nics)
 
-    def ways(self, vm: str) -> list[Way]:
-        """Return the ways from this host into a VM, as its modes promise them; the surest first."""
-        return self._routes.ways(vm)
+    def reached(self) -> "dict[str, list[NicId]]":
+        """Return the NICs at which this host surely reaches each VM."""
+        return self._routes.reached()
 
     def login(self, vm: str, source: str = HOST) -> SshLogin:
         """Return how ssh gets from `source` to a VM. Raises VmnetError when no way leads there."""

@@ -144,6 +144,11 @@ def libvirt_root(plan: str) -> Path:
     return root
 
 
+def hosts_file() -> Path:
+    """Return the file by which this host knows names, in which plans may have a block."""
+    return Path(os.environ.get("VMNET_HOSTS_FILE", "/etc/hosts"))
+
+
 def lock_file(plan: str) -> Path:
     """The file that is locked while a command changes the plan."""
     return run() / f"{plan}.lock"

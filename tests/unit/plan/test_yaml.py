@@ -81,11 +81,11 @@ upllnk: x
 version: 99
 include: a
 -> 5:1 unknown key "upllnk"
--> fix: known keys: name, networks, vms, hosts, checks, connection, accel, overcommit, defaults
+-> fix: known keys: name, networks, vms, hosts, checks, connection, accel, hosts_file, overcommit, defaults
 -> 6:1 unknown key "version"
--> fix: known keys: name, networks, vms, hosts, checks, connection, accel, overcommit, defaults
+-> fix: known keys: name, networks, vms, hosts, checks, connection, accel, hosts_file, overcommit, defaults
 -> 7:1 unknown key "include"
--> fix: known keys: name, networks, vms, hosts, checks, connection, accel, overcommit, defaults
+-> fix: known keys: name, networks, vms, hosts, checks, connection, accel, hosts_file, overcommit, defaults
 
 # a list as a key
 ? [a]
@@ -110,7 +110,7 @@ name: {a
 name: a: b
 -> 2:8 not valid YAML: mapping values are not allowed in this context
 -> fix: check indentation and quotes around here
-"""
+"""  # noqa: E501
 
 ODD = {
     "an empty file": ("", ["1:1 the plan is empty", "fix: begin with a line such as name: lab"]),

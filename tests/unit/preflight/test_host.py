@@ -514,3 +514,14 @@ def test_a_wide_route_elsewhere_takes_nothing_from_the_uplinks_own() -> None:
     about = loaded("uplink: nic0, subnet: 10.0.0.0/24")
     assert told(about, replace(READY, routes=(own, vpn))) == []
     assert [status for status, _ in told(about, replace(READY, routes=(vpn,)))] == [3]
+
+
+def test_a_user_without_rights_cannot_have_names_in_etc_hosts() -> None:
+    about = load(
+        "name: lab\nhosts_file: true\nnetworks: {lan: {granted: own}}\nvms: {web: {nics: [lan]}}\n",
+        "p",
+        (),
+    )
+    what = (4, "p:2:13 hosts_file: only root can write /etc/hosts")
+    assert what in told(about, replace(READY, user=1000))
+    assert what not in told(about, READY)
