@@ -46,7 +46,6 @@ from provisioner.commands import command
 from provisioner.commands.target import CommandRun, SnapshotWish
 from provisioner.errors import Exit, bad_input
 from provisioner.plan.choices import Mode
-from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -245,7 +244,9 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
             words += ["--connection", connection] if connection else []
             words += ["--wide"] if wide else []
             words += ["--lock-timeout", str(lock_timeout)]
-            _watch(words, every, target, json=json)
+            from provisioner.cli.look.status_watch import watch as watched
+
+            watched(words, every, target, json=json)
         from provisioner.commands.status import status
 
         run = CommandRun(command.STATUS, worker, lock_timeout_s=lock_timeout, wide=wide)
@@ -328,26 +329,6 @@ def _doomed(plan: str, vms: frozenset[str], *, yes: bool) -> frozenset[str] | No
         "if what guests have written may go, say so with --yes",
     )
     return frozenset(disk.path for disk in found)
-
-
-def _watch(
-    words: list[str], every: float, target: "PlanTarget | NameTarget", *, json: bool
-) -> NoReturn:
-    """Show each change, until somebody interrupts it: a block of lines, or a document on a line."""
-    from provisioner.commands.lifecycle import status_watch
-
-    before: status_watch.StatusLook | None = None
-    try:
-        with status_watch.Signals(target.name, target.connection) as signals:
-            for look in status_watch.looks(words, every, signals):
-                if json and (before is None or look.told != before.told):
-                    output.typed_now(look.document)
-                for line in () if json else status_watch.changes(before, look):
-                    output.typed_now(one_line(line, 2000))
-                before = look
-    except KeyboardInterrupt:
-        output.line("no more watching")
-    raise typer.Exit(Exit.INTERRUPTED)
 
 
 def by_name_or_file(

@@ -41,6 +41,12 @@ class StatusLook:
     document: str  # all of it, on one line
 
     @property
+    def report(self) -> dict[str, Any]:
+        """All of it, as data."""
+        found: dict[str, Any] = json.loads(self.document)
+        return found
+
+    @property
     def pids(self) -> tuple[int, ...]:
         """The processes of its QEMUs; 0 for one that does not run."""
         return tuple(pid for _, pid, _ in self.vms)
