@@ -139,7 +139,7 @@ def plan_target(
     The first file names the folder that the plan's relative paths begin at.
     `connection` and `allow_file` are what a plan cannot allow itself: another libvirt, and files
     from outside its folder, which is `folder` where the plan was stored elsewhere. Raises
-    Complaints, all at once, or VmnetError when there is no file.
+    Complaints, all at once, or VmnetError when there is no file, or it is of several hosts.
     """
     from provisioner.commands.loading import texts
 

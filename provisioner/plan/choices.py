@@ -108,3 +108,10 @@ class LinkState(StrEnum):
 
     UP = "up"
     DOWN = "down"
+
+
+class Strategy(StrEnum):
+    """How VMs are placed on hosts: evenly, or on as few as can be."""
+
+    SPREAD = "spread"
+    PACK = "pack"

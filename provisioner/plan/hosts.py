@@ -1,13 +1,17 @@
-"""Other machines that a plan names: their addresses, and how to log in to measure from them."""
+"""Other machines that a plan names: their addresses, how to log in, and what their NICs are called.
+
+Checks may name all of them; VMs are placed on those whose NICs the plan names.
+"""
 
 import re
 from collections.abc import Mapping
 
 from provisioner.dataclass import dataclass
+from provisioner.plan import scalars
 from provisioner.plan.ip import Address, Subnet, address, is_address
-from provisioner.plan.scalars import BadValue, many, meant, quoted, scalar, vm_name
+from provisioner.plan.scalars import BadValue, Matching, many, meant, quoted, scalar, vm_name
 
-KEYS = ("address", "ssh")
+KEYS = ("address", "ssh", "uplinks", "groups")
 _FORM = "write nas: 192.168.1.9, or nas: {address: 192.168.1.9, ssh: admin@192.168.1.9}"
 _SSH = "write it like admin@192.168.1.9, admin@nas:2222, admin@[fd00::9]:22, or a Host of ~/.ssh"
 # Narrower than ssh: nothing here can be read as an option, or by a shell.
@@ -15,6 +19,9 @@ USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
 _PLACE = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 MOST_PORT = 65535
+
+place = Matching(vm_name.pattern, "{text} cannot name a host or a group of hosts", vm_name.fix)
+"""The name of a host, or of a group of hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +51,15 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class ExternalHost:
-    """A machine that is not a guest; without `ssh` it can be asked, but nothing asks from it."""
+    """A machine that is not a guest; without `ssh` it can be asked, but nothing asks from it.
+
+    VMs are placed on it when it has `uplinks`, be they empty.
+    """
 
     addresses: tuple[Address, ...]
     ssh: Login | None = None
+    uplinks: tuple[tuple[str, str], ...] | None = None  # network, and what its NIC is called there
+    groups: tuple[str, ...] = ()
 
     def on(self, subnets: "tuple[Subnet, ...]") -> tuple[Address, ...]:
         """Return those of its addresses that lie in one of these subnets."""
@@ -91,4 +103,18 @@ def _machine(name: str, given: object) -> ExternalHost:
     addresses = tuple(address(one) for one in many(keys.get("address", ())))
     if not addresses:
         raise BadValue(f"host {quoted(name)} has no address", _FORM)
-    return ExternalHost(addresses, login(keys["ssh"]) if "ssh" in keys else None)
+    return ExternalHost(
+        addresses,
+        login(keys["ssh"]) if "ssh" in keys else None,
+        _uplinks(name, keys["uplinks"]) if "uplinks" in keys else None,
+        tuple(dict.fromkeys(place(one) for one in many(keys.get("groups", ())))),
+    )
+
+
+def _uplinks(name: str, given: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(given, dict):
+        raise BadValue(
+            f"uplinks of host {quoted(name)} is not a mapping of networks to NICs",
+            "write hosts: {h1: {address: 10.0.0.5, uplinks: {lan: enp3s0}}}",
+        )
+    return tuple((scalars.network_name(key), scalars.uplink(nic)) for key, nic in given.items())

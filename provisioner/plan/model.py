@@ -21,6 +21,7 @@ from provisioner.plan import hosts as machines
 from provisioner.plan import ip, scalars
 from provisioner.plan.choices import Accel, Addressing, Mode, SpoofGuard, Vhost
 from provisioner.plan.nic_id import NicId, numbered
+from provisioner.plan.parts.placement import Placement
 from provisioner.plan.types import (
     DEFAULTABLE,
     LAYOUT,
@@ -229,7 +230,13 @@ class Plan(Part):
         examples=["vms: {web: {nics: [lan]}}"], description="The guests, by name."
     )
     hosts: Annotated[Mapping[str, machines.ExternalHost], PlainValidator(machines.machines)] = (
-        Field(default_factory=dict, description="Other machines, which checks may name.")
+        Field(
+            default_factory=dict,
+            description="Other machines: checks may name them, VMs be placed on them.",
+        )
+    )
+    placement: Placement | None = Field(
+        None, description="How VMs are placed on the hosts, where there are several."
     )
     checks: Annotated[
         tuple[Annotated[user_checks.Check | str, PlainValidator(user_checks.line)], ...],

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, PlainValidator, model_validator
 
-from provisioner.plan import scalars, vm_scalars
+from provisioner.plan import hosts, scalars, vm_scalars
 from provisioner.plan.choices import (
     Cache,
     DiskFormat,
@@ -148,6 +148,7 @@ class File(Part):
 
 AnyFirmware = Annotated[Firmware, word(Firmware, "a way to boot")]
 CpuModel = Annotated[str, Read(vm_scalars.cpu_model)]
+HostOrGroup = Annotated[str, Read(hosts.place)]
 Login = Annotated[str, Read(vm_scalars.login)]
 Memory = Annotated[int, Read(scalars.memory_mib)]
 Package = Annotated[str, Read(vm_scalars.package)]
@@ -215,6 +216,9 @@ class Vm(Part):
     )
     nics: Annotated[tuple[Nic, ...], Many] = Field(
         examples=["nics: [lan]"], description="Its NICs: names of networks, or their keys."
+    )
+    on: Annotated[HostOrGroup | None, DEFAULTABLE] = Field(
+        None, description="The host or the group of hosts that it is placed on."
     )
     user: Annotated[Login | None, DEFAULTABLE] = Field(
         None, description="The login that gets the keys; the image's own when left out."

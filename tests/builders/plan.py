@@ -7,17 +7,19 @@ from provisioner.errors import Complaints, Exit
 from provisioner.plan.load.loader import load
 
 KEYS = {
+    "KEYS OF A PLAN": "name, networks, vms, hosts, placement, checks, connection, accel,"
+    " overcommit, defaults",
     "KEYS OF A NETWORK": "uplink, subnet, switch, granted, mode, gateway, pool, addressing, slaac,"
     " mtu, max_loss, dns, promisc, allow, take_over, host_access, vlan, spoof_guard, ether_types,"
     " queues, vhost, txqueuelen",
     "KEYS OF A NIC": "network, mode, mac, address, mtu, link, promisc, allow, spoof_guard,"
     " ether_types, queues, vhost, txqueuelen",
     "KEYS OF A VM": "kernel, image, digest, memory, cpus, cpu_model, machine, boot, initrd,"
-    " cmdline, disk, disks, keep, graphics, template, allow_xml, nics, user, ssh_keys,"
+    " cmdline, disk, disks, keep, graphics, template, allow_xml, nics, on, user, ssh_keys,"
     " password_hash, password, packages, run, files, cloud_init, ignition, ready, after, tpm,"
     " secure_boot, count",
-    "KEYS OF DEFAULTS": "image, memory, cpus, cpu_model, machine, boot, disk, keep, graphics, user,"
-    " ssh_keys, password_hash, packages, run, cloud_init, ready, accel, connection",
+    "KEYS OF DEFAULTS": "image, memory, cpus, cpu_model, machine, boot, disk, keep, graphics, on,"
+    " user, ssh_keys, password_hash, packages, run, cloud_init, ready, accel, connection",
     "ETHER TYPES": "aoe, eapol, ethercat, llc, lldp, macsec, mpls, pppoe, pppoe-discovery,"
     " profinet, ptp, qinq, rarp, vlan",
     "HOST ACCESS AND": "host access works in mode bridge only: the kernel lets nothing pass between"

@@ -105,8 +105,9 @@ vmnet.yaml:3:29: "bridg" is not a macvtap mode
 vmnet.yaml:6:1: unknown key "colour"
 colour: red
 ^
-  fix: known keys: name, networks, vms, hosts, checks, connection, accel, hosts_file, overcommit, defaults
-""",  # noqa: E501
+  fix: known keys: name, networks, vms, hosts, placement, checks, connection, accel, hosts_file, \
+overcommit, defaults
+""",
     )
 
 

@@ -36,6 +36,7 @@ EXAMPLES = {
     **dict.fromkeys(("a", "b", "vm", "vms", "target", "name", "NAME", "granted"), "web"),
     **dict.fromkeys(("plan", "owner"), "lab"),
     "uplink": "eno1",
+    "carrier": "h1",
 }
 """An example of what is filled in: by the whole expression, or by the last name in it."""
 

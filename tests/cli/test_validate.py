@@ -25,8 +25,9 @@ networks: {lan: {uplink: eno1, mode: bridg}}
 bad.yaml:4:1: unknown key "colour"
 colour: red
 ^
-  fix: known keys: name, networks, vms, hosts, checks, connection, accel, hosts_file, overcommit, defaults
-"""  # noqa: E501
+  fix: known keys: name, networks, vms, hosts, placement, checks, connection, accel, hosts_file, \
+overcommit, defaults
+"""
 # Runs vmnet where what asks a host cannot be imported, and writes down what it looks at.
 WATCHED = """\
 import sys

@@ -23,13 +23,15 @@ def loaded(
 
     `first` is the file of the first one, None where it has none; `sets` are as of --set, `uri` is
     where libvirt is. Relative paths begin at `folder`, beside that file without one. Raises
-    Complaints, all at once.
+    Complaints, all at once, and VmnetError when the plan is of several hosts.
     """
     from provisioner.commands.target import PlanTarget
     from provisioner.host.jail import settings
     from provisioner.plan.load import loader
+    from provisioner.preflight.one_host import refuse_placed
 
     plan = loader.load_merged(written, sets, os.environ, settings.defaults())
+    refuse_placed(plan.plan, plan.places)
     return PlanTarget(
         plan.plan.name,
         plan.plan,

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from provisioner.plan.load.expand import Shaped, unknown
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
+from provisioner.plan.parts.placement import Placement
 from provisioner.plan.rules.checks import check_problems
 from provisioner.plan.rules.network import network_problems
 from provisioner.plan.rules.order import order_problems
@@ -145,8 +146,9 @@ class _Judge:
         if path == ("name",):
             self.data["name"] = _NOWHERE
             return True
-        if path[:1] == ("hosts",):
-            self.spoiled.add(("checks",))  # which may name them
+        if path[:1] == ("hosts",):  # checks may name them, and VMs be on them
+            self.spoiled |= {("checks",), ("placement",)}
+            self.spoiled |= {("vms", name, "on") for name in self.names["vms"]}
         return _removed(self.data, Plan, path, extra=extra)
 
     def _complain(self, home: Path, details: list[ErrorDetails]) -> None:
@@ -237,6 +239,8 @@ def _model(path: Path) -> type[Part]:
             return Switch if rest else Network
         case ("vms", _):
             return Vm
+        case ("placement", *_):
+            return Placement
         case ("vms", _, kind, *_):
             return _OF_A_VM.get(str(kind), Disk)
         case _:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from provisioner.dataclass import dataclass
 from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.nic_settings import decided_at, settings_on
+from provisioner.plan.placing.carriers import candidates, is_placed, uplink_on
 from provisioner.plan.problem import Path, Problem
 from provisioner.plan.scalars import meant, quoted
 
@@ -33,12 +34,12 @@ class Placed:
 def mode_problems(plan: Plan) -> Iterator[Problem]:
     """Check NICs and networks by the modes of their macvtaps."""
     nics = placed(plan)
-    wires: dict[object, list[Placed]] = {}
+    wires: dict[tuple[str, ...], list[Placed]] = {}
     for one in nics:
         wires.setdefault(wire_of(one.network), []).append(one)
         yield from _nic(one)
-    for wire in wires.values():
-        yield from _alone(wire)
+    for (uplink, *_), wire in (_by_host(plan, nics) if is_placed(plan) else wires).items():
+        yield from _alone(wire, uplink)
     for network in plan.networks:
         there = wires.get(wire_of(network), [])
         yield from _without_host(network, there)
@@ -59,11 +60,24 @@ def placed(plan: Plan) -> list[Placed]:
 def wire_of(network: Network) -> tuple[str, ...]:
     """Return what is the same for networks that share one wire: uplink and VLAN, or the switch."""
     if network.uplink:
-        return ("uplink", network.uplink, str(network.vlan or ""))
-    return ("switch", network.name)
+        return (network.uplink, str(network.vlan or ""))
+    return (f"switch {network.name}",)  # no NIC's name has a space
 
 
-def _alone(wire: Sequence[Placed]) -> Iterator[Problem]:
+def _by_host(plan: Plan, nics: Sequence[Placed]) -> dict[tuple[str, ...], list[Placed]]:
+    """Return the NICs that are on one wire of one host for certain, by what that is called."""
+    wires: dict[tuple[str, ...], list[Placed]] = {}
+    for one in nics:
+        hosts = candidates(plan, plan.vm(one.key.vm))
+        if one.network.switch:
+            wires.setdefault(wire_of(one.network), []).append(one)
+        elif len(hosts) == 1:
+            nic = f"{uplink_on(plan, hosts[0], one.network)} of host {hosts[0]}"
+            wires.setdefault((nic, str(one.network.vlan or "")), []).append(one)
+    return wires
+
+
+def _alone(wire: Sequence[Placed], uplink: str) -> Iterator[Problem]:
     """Refuse what the kernel answers with EINVAL: passthru beside anything, both ways."""
     alone = [one for one in wire if one.how.mode.is_exclusive]
     beside = [one for one in wire if not one.how.mode.is_exclusive]
@@ -71,7 +85,6 @@ def _alone(wire: Sequence[Placed]) -> Iterator[Problem]:
     if alone and beside:
         pairs.append((alone[0], beside[0]))
     for one, other in pairs:
-        uplink = one.network.uplink or f"switch {one.network.name}"
         yield Problem(
             (*one.key.path, "mode"),
             f"mode passthru takes {uplink} for this NIC alone, and another NIC is on it",
@@ -153,7 +166,7 @@ def _useless(path: Path, what: str, wanted: Mode, mode: Mode) -> Problem:
 
 
 def _sources(
-    plan: Plan, nics: Sequence[Placed], wires: dict[object, list[Placed]]
+    plan: Plan, nics: Sequence[Placed], wires: dict[tuple[str, ...], list[Placed]]
 ) -> Iterator[Problem]:
     sizes = {vm.name: len(vm.nics) for vm in plan.vms}
     on_wire = {wire: {one.key.vm for one in there} for wire, there in wires.items()}

@@ -11,6 +11,7 @@ from provisioner.plan.nic_settings import DEFAULT_MTU, mac_of
 from provisioner.plan.problem import Path, Problem
 from provisioner.plan.rules.modes import mode_problems, wire_of
 from provisioner.plan.rules.network import inside, least_mtu, prefix, small_mtu
+from provisioner.plan.rules.placement import placement_problems
 from provisioner.plan.scalars import meant, quoted
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def plan_problems(plan: Plan) -> Iterator[Problem]:
     yield from _overlaps(plan)
     yield from _nics(plan)
     yield from mode_problems(plan)
+    yield from placement_problems(plan)
     yield from _same_macs(plan)
     yield from _same_taps(plan)
     yield from _same_addresses(plan)

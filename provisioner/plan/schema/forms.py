@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from provisioner.plan import checks, hosts, ip, scalars, vm_scalars
 from provisioner.plan.choices import Mode
+from provisioner.plan.parts import placement
 from provisioner.plan.scalars import Matching, Whole
 from provisioner.plan.schema.patterns import ANY_IPV6, IPV4, IPV6, MAC, caseless, ecma, number
 from provisioner.plan.types import PASSTHROUGH, OneWord, macvtap_mode
@@ -170,11 +171,28 @@ def _login() -> Json:
     return text(rf"(?:{hosts.USER.pattern}@)?(?:{place})")
 
 
+def _uplink() -> Json:
+    return text(rf"(?!(?:lo|all|default)\Z)(?=.{{1,15}}\Z){scalars.UPLINK.pattern}")
+
+
+def _apart() -> Json:
+    """Return the form of VMs that share no host: one, a list of them, or several lists."""
+    one = text(placement.vm_pattern.pattern)
+    several = {"type": "array", "items": {"type": "array", "items": one}}
+    return {"anyOf": [*many(one)["anyOf"], several]}
+
+
 def _machines() -> Json:
     addresses = many(shared("address"), 1)
     about: dict[str, Json] = {
         "address": addresses | {"description": "Its address, or a list of them."},
         "ssh": _login() | {"description": "Where to log in to measure from it: USER@HOST:PORT."},
+        "uplinks": {
+            **mapping(scalars.network_name, _uplink()),
+            "description": "What its NICs are called, by network; it runs VMs then.",
+        },
+        "groups": many(text(hosts.place.pattern))
+        | {"description": "Groups of hosts that it is in, which on: may name."},
     }
     machine = keys({key: about[key] for key in hosts.KEYS}, ["address"])
     return mapping(scalars.vm_name, {"anyOf": [*addresses["anyOf"], machine]})
@@ -217,7 +235,7 @@ _READERS: Final[Mapping[object, Json]] = {
     scalars.memory_mib: _memory(),
     scalars.share: text(r"(?:0{0,2}[0-9]|0?[1-9][0-9])(?:\.[0-9]{1,3})?%|100(?:\.0{1,3})?%"),
     vm_scalars.ssh_key: shared("ssh_key"),
-    scalars.uplink: text(rf"(?!(?:lo|all|default)\Z)(?=.{{1,15}}\Z){scalars.UPLINK.pattern}"),
+    scalars.uplink: _uplink(),
     vm_scalars.content: {"anyOf": [text(vm_scalars.content.pattern), {"type": "null"}]},
     vm_scalars.digest: text(vm_scalars.digest.pattern.replace("a-f", "a-fA-F")),
     vm_scalars.file_mode: text("0?[0-7]{3}", minimum=0, maximum=777),
@@ -237,6 +255,7 @@ _READERS: Final[Mapping[object, Json]] = {
     macvtap_mode: {"enum": [*map(str, Mode), PASSTHROUGH]},
     checks.line: shared("check"),
     hosts.machines: _machines(),
+    placement.lists_apart: _apart(),
 }
 """What cannot be told from the reader itself."""
 

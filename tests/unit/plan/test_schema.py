@@ -135,6 +135,13 @@ GOOD = {
     "checks": with_name("lab")
     + "hosts: {nas: 10.0.0.5, pi: {address: ['fd00::1'], ssh: 'me@[fd00::1]:22'}}\n"
     + "checks: [auto, web -> nas tcp/22, 'web -> pi latency < 5ms', -> http://a/x status 200]\n",
+    "hosts that run VMs": with_name("lab").replace("[lan]", "[lan], on: rack, count: 2")
+    + "hosts: {h1: {address: 10.0.0.5, uplinks: {lan: enp3s0}, groups: rack},"
+    + " h2: {address: 10.0.0.6, uplinks: {}, groups: [rack, 'big']}}\n"
+    + "placement: {strategy: pack, apart: [web1, web2]}\n",
+    "a placement in a word": with_name("lab")
+    + "hosts: {h1: {address: 10.0.0.5, uplinks: {}}}\nplacement: spread\n"
+    + "defaults: {on: h1}\n",
     "defaults": with_name("lab")
     + "defaults: {disk: 20G, image: debian-12, accel: tcg, keep: no}\n",
     "no tpm": with_vm("tpm: no, secure_boot: false, ready: [agent, tcp/22, command test -e /x]"),
@@ -210,6 +217,14 @@ BROKEN = {
     "a sign of readiness that is none": with_vm("ready: soon"),
     "a check without an arrow": with_name("lab") + "checks: [web to web]\n",
     "a check of an unknown kind": with_name("lab") + "checks: [web -> host icmp]\n",
+    "NICs of a host that are no names": with_name("lab")
+    + "hosts: {h1: {address: 10.0.0.5, uplinks: {lan: lo}}}\n",
+    "a group of hosts that is none": with_name("lab")
+    + "hosts: {h1: {address: 10.0.0.5, uplinks: {}, groups: [Rack]}}\n",
+    "no strategy": with_name("lab") + "placement: {strategy: random}\n",
+    "lists and VMs that are apart": with_name("lab") + "placement: {apart: [web, [a, b]]}\n",
+    "an unknown key of placement": with_name("lab") + "placement: {together: [a, b]}\n",
+    "a host that is no name": with_vm("on: H1"),
     "a host without an address": with_name("lab") + "hosts: {nas: {ssh: me@nas}}\n",
     "a count of none": with_vm("count: 0"),
 }

@@ -171,6 +171,11 @@ def test_a_pattern_of_numbers_matches_those_between_its_ends(a: int, b: int, n: 
         ({"address": "10.0.0.5", "ssh": "me@nas:70000"}, False),
         ({"address": "10.0.0.5", "ssh": "-oProxyCommand=x@nas"}, False),
         ({"ssh": "me@nas"}, False),
+        ({"address": "10.0.0.5", "uplinks": {"lan": "enp3s0", "wan": "eth1"}}, True),
+        ({"address": "10.0.0.5", "uplinks": {}, "groups": ["rack", "big"]}, True),
+        ({"address": "10.0.0.5", "uplinks": {"LAN": "enp3s0"}}, False),
+        ({"address": "10.0.0.5", "uplinks": ["enp3s0"]}, False),
+        ({"address": "10.0.0.5", "groups": "-rack"}, False),
     ],
 )
 def test_machines_have_their_form(value: object, holds: bool) -> None:  # noqa: FBT001

@@ -81,11 +81,11 @@ upllnk: x
 version: 99
 include: a
 -> 5:1 unknown key "upllnk"
--> fix: known keys: name, networks, vms, hosts, checks, connection, accel, hosts_file, overcommit, defaults
+-> fix: known keys: KEYS OF A PLAN
 -> 6:1 unknown key "version"
--> fix: known keys: name, networks, vms, hosts, checks, connection, accel, hosts_file, overcommit, defaults
+-> fix: known keys: KEYS OF A PLAN
 -> 7:1 unknown key "include"
--> fix: known keys: name, networks, vms, hosts, checks, connection, accel, hosts_file, overcommit, defaults
+-> fix: known keys: KEYS OF A PLAN
 
 # a list as a key
 ? [a]

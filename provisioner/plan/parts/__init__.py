@@ -1,0 +1,1 @@
+"""Parts of a plan besides its networks and VMs."""

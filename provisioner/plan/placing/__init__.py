@@ -1,0 +1,1 @@
+"""On which of several hosts the VMs of a plan may be."""
