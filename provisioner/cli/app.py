@@ -55,6 +55,7 @@ PANELS: Final = {
     "Host": {
         "doctor": "doctor.doctor",
         "support": "support.bundle.support",
+        "host-facts": "fabric.facts.host_facts",
         "watch": "boot.watch",
         "gc": "inventory.gc",
         "adopt": "inventory.adopt",

@@ -52,6 +52,7 @@ PLAN: Final = Command("plan", judges_images=True, keeps_guards=False)
 STATUS: Final = Command("status", alone=("--watch",), keeps_guards=False, lists_foreign=True)
 CHECK: Final = Command("check", alone=("--watch",), keeps_guards=False)
 DOCTOR: Final = Command("doctor", alone=("--ci",))
+HOST_FACTS: Final = Command("host-facts")
 MODES: Final = Command("modes", uses_libvirt=False)
 SSH: Final = Command("ssh")
 CP: Final = Command("cp")
@@ -85,7 +86,7 @@ COMMANDS: Final = {
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
         *(STOP, START, RESTART, PAUSE, RESUME),
         *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, BOOT, WATCH, LS, GC, EXTEND, ADOPT, SNAPSHOT),
-        *(SCHEMA, VALIDATE, INIT, SUPPORT, EVENTS),
+        *(SCHEMA, VALIDATE, INIT, SUPPORT, EVENTS, HOST_FACTS),
     )
 }
 """All of them, by name."""

@@ -13,14 +13,19 @@ def memory() -> int:
     Sources: proc(5), MemAvailable; cgroups(7) and the kernel's cgroup-v2.rst: memory.max is what a
     container may have, and of memory.current the file pages that are not in use can be had back.
     """
-    found = (x for x in _lines(Path("/proc/meminfo")) if x.startswith("MemAvailable:"))
-    available = int(next(found, "- 0").split()[1]) * 1024
+    available = _meminfo("MemAvailable")
     group = Path("/sys/fs/cgroup")
     most, used = (_number(group / name) for name in ("memory.max", "memory.current"))
     if most is None or used is None:
         return available
     cached = [x.split()[1] for x in _lines(group / "memory.stat") if x.startswith("inactive_file ")]
     return max(0, min(available, most - used + int(cached[0] if cached else 0)))
+
+
+def whole_memory() -> int:
+    """Return the memory that this host has in all, or that a container may have, in bytes."""
+    total, most = _meminfo("MemTotal"), _number(Path("/sys/fs/cgroup/memory.max"))
+    return total if most is None else min(total, most)
 
 
 def rooms() -> tuple[Room, ...]:
@@ -42,6 +47,11 @@ def _room(place: Path, variable: str, *, is_of_guests: bool = False) -> Room:
         is_of_guests,
         bool(found.f_flag & os.ST_RDONLY),
     )
+
+
+def _meminfo(key: str) -> int:
+    found = (x for x in _lines(Path("/proc/meminfo")) if x.startswith(f"{key}:"))
+    return int(next(found, "- 0").split()[1]) * 1024
 
 
 def _number(path: Path) -> int | None:

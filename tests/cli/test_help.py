@@ -96,7 +96,7 @@ def test_options_of_the_environment_name_their_variable(name: str) -> None:
 
 
 def test_commands_are_listed_by_what_people_do() -> None:
-    found = re.findall(r"^╭─ ([\w ]+?) ─|^│ ([a-z]+) ", helped(""), re.MULTILINE)
+    found = re.findall(r"^╭─ ([\w ]+?) ─|^│ ([a-z][a-z-]*) ", helped(""), re.MULTILINE)
     listed: dict[str, list[str]] = {}
     for title, name in found:
         if title:

@@ -21,6 +21,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
     from provisioner.commands.lifecycle.events import EventDocument
     from provisioner.commands.snapshot.listing import SavedDocument, SnapshotsDocument
     from provisioner.doctor.findings import DoctorDocument
+    from provisioner.fabric.facts import HostFacts
     from provisioner.image.listing import ImagesDocument
     from provisioner.inventory.garbage import GcDocument
     from provisioner.inventory.listing import LsDocument
@@ -39,6 +40,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
         "events": (EventDocument,),
         "explain": (Explanation,),
         "gc": (GcDocument,),
+        "host-facts": (HostFacts,),
         "image ls": (ImagesDocument,),
         "ip": (IpDocument,),
         "ls": (LsDocument,),

@@ -52,6 +52,18 @@ def test(kernel: Path, cache: Path) -> str:
     return outcome
 
 
+def may_work(cache: Path) -> bool:
+    """Return whether KVM may be used as far as is known without a test boot: the last one's word.
+
+    Nothing is booted: where none has been, /dev/kvm counts that may be opened.
+    """
+    try:
+        known = _read(cache / "accel.json").get(_key(users.prober()), "")
+    except FileNotFoundError:  # no /dev/kvm, or no QEMU
+        return False
+    return not known and os.access(_KVM, os.R_OK | os.W_OK)
+
+
 def _trouble(kernel: Path | None, cache: Path) -> str:
     """Return why KVM cannot be used; an empty string when it can."""
     if not _KVM.exists():

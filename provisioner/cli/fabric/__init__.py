@@ -1,0 +1,1 @@
+"""Commands about hosts that run plans together."""

@@ -1,0 +1,1 @@
+"""What a command does about hosts that run plans together."""

@@ -1,0 +1,44 @@
+"""vmnet host-facts: what this host has, for whoever places VMs on several hosts."""
+
+from typing import TYPE_CHECKING
+
+from provisioner import __version__
+from provisioner.commands.inventory.read import read
+from provisioner.fabric.facts import HostFacts, ResidentVm
+from provisioner.fabric.uplinks import uplinks
+from provisioner.host.fabric import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provisioner.host.system.worker import Worker
+    from provisioner.inventory.found import Inventory
+
+
+def facts(worker: "Worker", connection: str = "") -> HostFacts:
+    """Return the facts of this host; nothing is changed.
+
+    `connection` is another libvirt that is asked for its VMs besides. Raises VmnetError when the
+    host cannot be looked at.
+    """
+    inventory, _ = read(worker, connection)
+    here = machine.read()
+    return HostFacts(
+        name=here.name,
+        version=__version__,
+        architecture=here.architecture,
+        cores=here.cores,
+        memory_mib=here.memory_mib,
+        free_memory_mib=here.free_memory_mib,
+        free_pool_mib=here.free_pool_mib,
+        features=here.features,
+        uplinks=uplinks(here.facts),
+        vms=tuple(_residents(inventory)),
+        troubles=inventory.troubles,
+    )
+
+
+def _residents(inventory: "Inventory") -> "Iterator[ResidentVm]":
+    for plan in inventory.plans:
+        for vm in plan.vms:
+            yield ResidentVm(plan.name, vm.name, vm.state, vm.lives)
