@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain, FileCopy, GuestFile
+from provisioner.guest.memory import QEMU_MIB
 from provisioner.network.facts import Facts
 from provisioner.reconcile.diff import Step, Verb
 from provisioner.text import one_line
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Plan
 
 _MIB: Final = 1 << 20
-_QEMU_MIB: Final = 64
-"""Of a QEMU besides its guest's memory: its code and heap (40 to 60 MiB under TCG, measured with
-the buffer of translated code as far as a small guest fills it)."""
-
 _FILE_BYTES: Final = 512 << 10  # a seed takes 400 KiB, a disk that nothing was written to 200
 _CONSOLE_BYTES: Final = _MIB
 _GUEST_FILES: Final = 16  # libvirt's own of a guest, besides those of the plan
@@ -101,4 +98,4 @@ def _domains(steps: Collection[Step], verb: Verb) -> Iterator[Domain]:
 
 
 def _taken(domain: Domain) -> int:
-    return domain.memory_mib + _QEMU_MIB
+    return domain.memory_mib + QEMU_MIB

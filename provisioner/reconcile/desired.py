@@ -9,6 +9,7 @@ from provisioner.guest import boot, cloudinit
 from provisioner.guest.boot import New
 from provisioner.guest.domain import MICRO, Domain, DomainNic, Seed
 from provisioner.guest.hosts_block import HostsBlock, lines_of
+from provisioner.guest.memory import USUAL_MIB
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
 from provisioner.network import addressing, nftables
 from provisioner.network.addressing import Nics
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Nic, Plan, Vm
 _MOST_MTU = 65535
 _ANY_KEYS = ("of whoever brings the guest up",)
-_DEFAULT_MEMORY_MIB = 128
 
 
 def desired(plan: "Plan", nics: Nics, facts: Facts, new: New) -> dict[Key, Resource]:
@@ -140,7 +140,7 @@ def _guest(
         uuid=naming.domain_uuid(plan.name, vm.name),
         plan=plan.name,
         vm=vm.name,
-        memory_mib=vm.memory_mib or max(_DEFAULT_MEMORY_MIB, image.min_memory_mib),
+        memory_mib=vm.memory_mib or max(USUAL_MIB, image.min_memory_mib),
         cpus=vm.cpus,
         accel=accel,
         console=f"{facts.home}/console/{vm.name}.log",

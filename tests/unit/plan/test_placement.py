@@ -1,5 +1,7 @@
 """The words that place VMs on hosts: what they mean, and each mistake with its whole answer."""
 
+from pathlib import Path
+
 import pytest
 
 from provisioner.errors import Exit, VmnetError
@@ -265,3 +267,9 @@ def test_a_plan_whose_hosts_are_for_checks_is_one_of_this_host() -> None:
     loaded = load(with_name("lab") + "hosts: {nas: {address: 10.0.0.5, ssh: nas}}\n", "p")
     refuse_placed(loaded.plan, loaded.places)
     assert carriers(loaded.plan) == ()
+
+
+def test_the_plan_of_the_page_holds() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "many-hosts.md"
+    text = page.read_text().partition("```yaml\n")[2].partition("```")[0]
+    assert carriers(plan(text)) == ("h1", "h2")
