@@ -40,6 +40,7 @@ from provisioner.cli.run import (
     reported,
     rereadable,
     running,
+    status_of,
     tell_inherited,
 )
 from provisioner.commands import command

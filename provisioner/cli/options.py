@@ -20,6 +20,16 @@ File = Annotated[
         help="The plan; - is standard input. Repeatable: later ones change earlier ones.",
     ),
 ]
+FollowedFile = Annotated[
+    list[Path] | None,
+    typer.Option(
+        *("--plan", "-p", "--file"),
+        metavar="PLAN",
+        envvar=FILE_VARIABLE,
+        help="The plan; - is standard input. Repeatable: later ones change earlier ones.",
+    ),
+]
+"""The plan of a command whose -f follows."""
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a value: networks.lan.mode=vepa. Repeatable."),

@@ -88,6 +88,12 @@ def reported(
         return command(target, replace(run, tell=tell, count=count, timed=SCREEN.timed))
 
 
+def is_implied(file: Sequence[Path]) -> bool:
+    """Return whether the environment, and no option, names these plans."""
+    implied = os.environ.get(FILE_VARIABLE, "").split(os.pathsep)
+    return list(file) == [Path(name) for name in implied]
+
+
 def plan_paths(file: Sequence[Path] | None, plan: Path | None = None) -> tuple[Path, ...]:
     """Return the plans that a command line names, as `--file` and as a word of their own.
 
@@ -96,8 +102,7 @@ def plan_paths(file: Sequence[Path] | None, plan: Path | None = None) -> tuple[P
     """
     from provisioner.host.system import plan_files
 
-    implied = os.environ.get(FILE_VARIABLE, "").split(os.pathsep)
-    if plan and file == [Path(name) for name in implied]:
+    if plan and is_implied(file or ()):
         file = None
     if file and plan:
         raise bad_input(

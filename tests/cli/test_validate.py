@@ -65,13 +65,16 @@ class Ran:
     err: str
 
 
-def vmnet(*words: str | Path, cwd: Path, start: tuple[str, ...] = ("-m", "provisioner")) -> Ran:
+def vmnet(
+    *words: str | Path, cwd: Path, start: tuple[str, ...] = ("-m", "provisioner"), **more: str
+) -> Ran:
     """Run vmnet as a user without any right, who is not root."""
     nobody = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
     ran = subprocess.run(
         [*nobody, sys.executable, *start, *words],
         cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HOUSE), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HOUSE), "PYTHONDONTWRITEBYTECODE": "1"}
+        | more,
         capture_output=True,
         text=True,
         check=False,
@@ -102,6 +105,28 @@ def test_each_of_several_files_is_judged(folder: Path) -> None:
     assert (ran.status, ran.out) == (2, "vmnet.yaml: 2 VMs, 1 network: valid\n")
     assert ran.err.startswith("there is no plan no.yaml\n")
     assert ran.err.endswith(COMPLAINTS)
+
+
+def test_files_of_options_and_of_the_environment_are_one_plan(folder: Path) -> None:
+    (folder / "more.yaml").write_text("networks: {lan: {mode: bridg}}\n")
+    (folder / "vepa.yaml").write_text("networks: {lan: {mode: vepa}}\n")
+    merged = vmnet("validate", "-f", "vmnet.yaml", "-f", "more.yaml", cwd=folder)
+    assert (merged.status, merged.err.partition("\n")[0]) == (
+        2,
+        'more.yaml:1:24: "bridg" is not a macvtap mode',
+    )
+    named = vmnet("validate", cwd=folder, VMNET_FILE="vmnet.yaml:vepa.yaml")
+    assert named == Ran(0, "vmnet.yaml + vepa.yaml: 2 VMs, 1 network: valid\n", "")
+    own = vmnet("validate", "vmnet.yaml", cwd=folder, VMNET_FILE="bad.yaml")
+    assert own == Ran(0, "vmnet.yaml: 2 VMs, 1 network: valid\n", "")
+
+
+def test_a_value_that_is_set_is_judged(folder: Path) -> None:
+    assert vmnet("validate", "--set", "vms.web.count=5", cwd=folder).out.startswith(
+        "vmnet.yaml: 5 VMs"
+    )
+    bad = vmnet("validate", "--set", "networks.lan.mode=bridg", cwd=folder)
+    assert (bad.status, bad.err.partition(":1:")[0]) == (2, "--set networks.lan.mode=bridg")
 
 
 def test_json_has_the_valid_plans_and_the_errors(folder: Path) -> None:

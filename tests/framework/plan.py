@@ -46,7 +46,7 @@ class PlanUp:
 
     def run(self, *words: str | Path, status: int = 0) -> Ran:
         """Run a command that takes the plan by -f, which goes before any word for the guest."""
-        return self.lab.vmnet(words[0], "-f", self.path, *words[1:], status=status)
+        return self.lab.vmnet(words[0], "-p", self.path, *words[1:], status=status)
 
     def inside(self, vm: str, script: str, status: int = 0) -> str:
         """Run a shell script inside a guest, through its agent; return its standard output."""

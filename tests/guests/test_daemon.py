@@ -83,7 +83,7 @@ def test_guests_are_got_into_over_a_daemon_too(host: Lab, tmp_path: Path) -> Non
     host.vmnet("cp", "-f", plan, "--way", "agent", source, "a:/tmp/file")
     host.vmnet("cp", "-f", plan, "--way", "agent", "a:/tmp/file", back)
     assert back.read_bytes() == source.read_bytes()
-    assert "ready uptime" in host.vmnet("logs", "-f", plan, "a").stdout
+    assert "ready uptime" in host.vmnet("logs", "-p", plan, "a").stdout
     host.vmnet("down", plan)
     assert host.snapshot() == host.before
 

@@ -263,7 +263,7 @@ def test_logs_are_harmless_unless_raw_ones_are_asked_for(here: Here) -> None:
     here.plan.inside("far", r"printf '\033[2Jhostile\r\n' > /dev/ttyS0")
     until(lambda: "hostile" in here.getin("logs", "far"), "the log has it")
     assert "\\x1b[2Jhostile" in here.getin("logs", "-n", "5", "far")
-    raw = here.fed(b"", "logs", "--raw", "far", "-f", here.plan.path).stdout
+    raw = here.fed(b"", "logs", "--raw", "far", "-p", here.plan.path).stdout
     assert b"\x1b[2Jhostile\r" in raw
     assert len(here.getin("logs", "-n", "2", "far").splitlines()) <= 2
 
@@ -327,7 +327,7 @@ def test_a_vm_is_up_when_all_its_signs_hold_and_what_is_missing_is_told(here: He
 
 def test_following_a_log_ends_with_the_vm(plan_restored: PlanUp) -> None:
     plan = plan_restored
-    running = plan.lab.start("logs", "-f", plan.path, "--follow", "-n", "1", "beside")
+    running = plan.lab.start("logs", "-p", plan.path, "-f", "-n", "1", "beside")
     until(
         lambda: (
             plan.inside("beside", "echo said while followed > /dev/ttyS0") == ""

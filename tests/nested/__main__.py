@@ -233,7 +233,7 @@ def run(lab: Lab, image: BuiltImage) -> None:
     assert "stop domain inner-b: vmnet stop" in told, "its guests were not shut down by its unit"
     status = json.loads(host.inside(f"vmnet status {path} --json", timeout_s=300))
     assert status["to_do"] == [], status
-    for line in lab.vmnet("logs", "-f", plan, "host").stdout.splitlines()[-20:]:
+    for line in lab.vmnet("logs", "-p", plan, "host").stdout.splitlines()[-20:]:
         say(f"| {line}")
     say("the guests are back and proved, the disk is kept")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.options import Connection, File, GuestTimeout, MadeName, Vm
+from provisioner.cli.options import Connection, File, FollowedFile, GuestTimeout, MadeName, Vm
 from provisioner.cli.run import file_words, known_target, plan_paths, rereadable, running, status_of
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
@@ -85,19 +85,20 @@ def console(  # noqa: PLR0913  (every one a word of the command line)
 
 def logs(  # noqa: PLR0913  (every one a word of the command line)
     vm: Vm = "",
-    file: File = None,
+    file: FollowedFile = None,
     *,
     name: MadeName = None,
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines.", min=1)] = 1000,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Go on as the guest does, until it or Ctrl-C ends it.")
+        bool,
+        typer.Option("--follow", "-f", help="Go on as the guest does, until it or Ctrl-C ends it."),
     ] = False,
     raw: Annotated[bool, typer.Option("--raw", help="The bytes as the guest sent them.")] = False,
     qemu: Annotated[bool, typer.Option("--qemu", help="QEMU's own log instead.")] = False,
 ) -> None:
     """Print what a VM has said on its console.
 
-    Example: vmnet logs web --follow
+    Example: vmnet logs web -f
     """
     with running(command.LOGS):
         from provisioner.commands.access.console import find_log, follow_log

@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
-from provisioner.cli.completion import index
+from provisioner.cli.completion import index, values
 from provisioner.cli.completion.index import Entry, Index
 from provisioner.commands.command import unaliased
 
@@ -75,7 +75,7 @@ def matching(of: Index, before: Sequence[str], begun: str) -> dict[str, str]:
     entry, given = _reached(of, before)
     last = entry["options"].get(before[-1]) if before else None
     if last and last["valued"]:
-        found = dict.fromkeys(last["choices"], "")
+        found = dict.fromkeys(last["choices"] or values.of_kind(last["kind"], before), "")
     elif begun.startswith("-"):
         found = {
             word: option["help"]
@@ -83,7 +83,7 @@ def matching(of: Index, before: Sequence[str], begun: str) -> dict[str, str]:
             if option["repeats"] or word not in before
         }
     else:
-        found = dict(_words(of, entry, given))
+        found = dict(_words(of, entry, given, before))
     return {word: what for word, what in found.items() if word.startswith(begun)}
 
 
@@ -103,10 +103,23 @@ def _reached(of: Index, before: Sequence[str]) -> tuple[Entry, list[str]]:
     return of[path], given
 
 
-def _words(of: Index, entry: Entry, given: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _words(
+    of: Index, entry: Entry, given: Sequence[str], before: Sequence[str]
+) -> Iterator[tuple[str, str]]:
     path = next(name for name, each in of.items() if each is entry)
     for name in entry["commands"]:
         what = of[f"{path} {name}".lstrip()]["help"]
         yield name, what.partition("\n")[0].removesuffix(".")
-    for values in entry["arguments"][len(given) : len(given) + 1]:
-        yield from dict.fromkeys(values, "").items()
+    for choices in entry["arguments"][len(given) : len(given) + 1]:
+        yield from dict.fromkeys(choices, "").items()
+    for word in values.of_kind(_kind(entry, len(given)), before):
+        if word not in given:
+            yield word, ""
+
+
+def _kind(entry: Entry, at: int) -> str:
+    """Return what the argument at a position is, counted from 0; the last may be repeated."""
+    kinds = entry["kinds"]
+    if at >= len(kinds) and kinds and kinds[-1].endswith("+"):
+        at = len(kinds) - 1
+    return kinds[at].removesuffix("+") if at < len(kinds) else ""
