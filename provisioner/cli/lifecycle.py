@@ -40,7 +40,6 @@ from provisioner.cli.run import (
     reported,
     rereadable,
     running,
-    status_of,
     tell_inherited,
 )
 from provisioner.commands import command

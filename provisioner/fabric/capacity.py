@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from provisioner.guest.memory import wanted_mib
+from provisioner.guest.qemu.memory import wanted_mib
 from provisioner.plan.choices import Accel, Mode, SpoofGuard, Vhost
 from provisioner.plan.nic_settings import settings_on
 from provisioner.plan.placing.carriers import uplink_on

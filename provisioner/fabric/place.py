@@ -13,7 +13,7 @@ from provisioner.fabric.capacity import Capacity
 from provisioner.fabric.facts import HostFacts, Silent
 from provisioner.fabric.homes import settle, silent
 from provisioner.fabric.placing import Assigned, Decision, Fleet, Homes, listed
-from provisioner.guest.memory import wanted_mib
+from provisioner.guest.qemu.memory import wanted_mib
 from provisioner.plan.choices import Strategy
 from provisioner.plan.placing.carriers import apart_groups, candidates, carriers
 from provisioner.plan.problem import Problem

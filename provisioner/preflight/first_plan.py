@@ -95,8 +95,8 @@ def _addressing(link: Link, around: HostNetworks) -> Iterator[str]:
     own = next((one for one in link.addresses if isinstance(one, IPv4Interface)), None)
     if link.name in around.leased:
         yield "# This host has a lease there, so there is a DHCP server; what it gives out only it"
-        yield "# knows. Guests take leases too. The kernel keeps them from this host, unless they get"
-        yield "# fixed addresses, of a pool outside the server's range, and host_access: true."
+        yield "# knows. Guests take leases too. The kernel keeps them from this host, unless they"
+        yield "# get fixed addresses of a pool outside the server's range, and host_access: true."
         yield "addressing: dhcp"
     elif own is None:
         yield "# This host has no IPv4 address there: guests get link-local ones among themselves."
@@ -109,8 +109,8 @@ def _addressing(link: Link, around: HostNetworks) -> Iterator[str]:
         yield "# The last ones that this host has met nobody at. If a DHCP server is there, compare"
         yield "# them with its range. vmnet up asks for each before it gives it to a guest."
         yield f"pool: {pool}"
-        yield "# The kernel keeps guests and their host apart on a NIC. This adds a macvlan beside it,"
-        yield "# with an address of the pool, so that vmnet ssh works; take it out to keep them apart."
+        yield "# The kernel keeps guests and their host apart on a NIC. This adds a macvlan with an"
+        yield "# address of the pool, so that vmnet ssh works; take it out to keep them apart."
         yield "host_access: true"
     else:
         yield f"# {own.network} has no room for fixed addresses: guests ask for leases."

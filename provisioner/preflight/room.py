@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain, FileCopy, GuestFile
-from provisioner.guest.memory import QEMU_MIB
+from provisioner.guest.qemu.memory import QEMU_MIB
 from provisioner.network.facts import Facts
 from provisioner.reconcile.diff import Step, Verb
 from provisioner.text import one_line

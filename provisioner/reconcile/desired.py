@@ -9,7 +9,7 @@ from provisioner.guest import boot, cloudinit
 from provisioner.guest.boot import New
 from provisioner.guest.domain import MICRO, Domain, DomainNic, Seed
 from provisioner.guest.hosts_block import HostsBlock, lines_of
-from provisioner.guest.memory import USUAL_MIB
+from provisioner.guest.qemu.memory import USUAL_MIB
 from provisioner.guest.xml.render import MAX_CMDLINE, with_network
 from provisioner.network import addressing, nftables
 from provisioner.network.addressing import Nics

@@ -8,7 +8,7 @@ from provisioner.plan.load.loader import load
 
 KEYS = {
     "KEYS OF A PLAN": "name, networks, vms, hosts, placement, checks, connection, accel,"
-    " overcommit, defaults",
+    " hosts_file, overcommit, defaults",
     "KEYS OF A NETWORK": "uplink, subnet, switch, granted, mode, gateway, pool, addressing, slaac,"
     " mtu, max_loss, dns, promisc, allow, take_over, host_access, vlan, spoof_guard, ether_types,"
     " queues, vhost, txqueuelen",

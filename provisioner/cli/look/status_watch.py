@@ -8,6 +8,7 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.help.screen import SCREEN
+from provisioner.cli.run import status_of
 from provisioner.errors import Exit
 from provisioner.report import live_table
 from provisioner.text import one_line
@@ -48,8 +49,9 @@ def watch(
                     tell(one_line(line, _LONG))
                 draw(look)
                 before = look
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         output.line("no more watching")
+        raise typer.Exit(status_of(interrupt)) from None
     raise typer.Exit(Exit.INTERRUPTED)
 
 

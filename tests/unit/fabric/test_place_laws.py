@@ -11,7 +11,7 @@ from provisioner.fabric.capacity import POOL_MIB
 from provisioner.fabric.facts import HostFacts, ResidentVm, Silent, UplinkTap
 from provisioner.fabric.place import place
 from provisioner.fabric.placing import Decision, Fleet, found_in
-from provisioner.guest.memory import wanted_mib
+from provisioner.guest.qemu.memory import wanted_mib
 from provisioner.plan.model import Plan
 from provisioner.plan.nic_settings import settings_of
 from provisioner.plan.placing.carriers import apart_groups, candidates, together, uplink_on

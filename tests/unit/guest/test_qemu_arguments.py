@@ -5,7 +5,7 @@ import json
 import pytest
 
 from provisioner import naming
-from provisioner.guest import qemu_arguments
+from provisioner.guest.qemu import arguments
 
 UUID = naming.domain_uuid("lab", "web")
 KEY = {"qom-type": "secret", "id": "masterKey0", "file": "/run/vmnet/lab/lib/qemu/domain-1-lab/k"}
@@ -33,24 +33,24 @@ def layer(*, read_only: bool) -> list[str]:
     ],
 )
 def test_a_process_without_both_marks_is_no_vms(words: list[str]) -> None:
-    assert qemu_arguments.vm_of("lab", argv()) == "web"
-    assert qemu_arguments.vm_of("lab", words) == ""
+    assert arguments.vm_of("lab", argv()) == "web"
+    assert arguments.vm_of("lab", words) == ""
 
 
 def test_a_plan_whose_name_begins_another_ones_has_none_of_its_vms() -> None:
     uuid = naming.domain_uuid("lab-a", "web")
     words = argv("guest=lab-a-web", uuid)
-    assert qemu_arguments.vm_of("lab-a", words) == "web"
-    assert qemu_arguments.vm_of("lab", words) == ""
+    assert arguments.vm_of("lab-a", words) == "web"
+    assert arguments.vm_of("lab", words) == ""
 
 
 def test_the_key_of_a_domain_tells_which_libvirt_started_it() -> None:
     words = [*argv(), "-object", "no JSON", "-object", json.dumps(KEY)]
-    assert qemu_arguments.folder(words) == "/run/vmnet/lab/lib/qemu"
-    assert qemu_arguments.folder(argv()) == ""
+    assert arguments.folder(words) == "/run/vmnet/lab/lib/qemu"
+    assert arguments.folder(argv()) == ""
 
 
 def test_a_guest_writes_when_a_layer_over_a_file_is_not_read_only() -> None:
-    assert not qemu_arguments.writes(argv())
-    assert not qemu_arguments.writes([*argv(), *layer(read_only=True)])
-    assert qemu_arguments.writes([*argv(), *layer(read_only=True), *layer(read_only=False)])
+    assert not arguments.writes(argv())
+    assert not arguments.writes([*argv(), *layer(read_only=True)])
+    assert arguments.writes([*argv(), *layer(read_only=True), *layer(read_only=False)])

@@ -110,7 +110,7 @@ name: {a
 name: a: b
 -> 2:8 not valid YAML: mapping values are not allowed in this context
 -> fix: check indentation and quotes around here
-"""  # noqa: E501
+"""
 
 ODD = {
     "an empty file": ("", ["1:1 the plan is empty", "fix: begin with a line such as name: lab"]),

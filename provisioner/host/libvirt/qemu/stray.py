@@ -16,8 +16,8 @@ from typing import Final
 from provisioner import naming
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
-from provisioner.guest import qemu_arguments
 from provisioner.guest.domain import StrayDomain
+from provisioner.guest.qemu import arguments
 from provisioner.host.libvirt import half_started, qemu_process
 from provisioner.host.libvirt.qemu import monitor as qemu_monitor
 from provisioner.host.system import paths, processes
@@ -82,7 +82,7 @@ def refuse_absent_daemon(plan: str) -> None:
     Their devices and disks must not be touched before that one is there again.
     """
     own = f"{paths.libvirt_root(plan)}/lib/qemu"
-    folders = {x: qemu_arguments.folder(x.argv) for x in qemus(plan)}
+    folders = {x: arguments.folder(x.argv) for x in qemus(plan)}
     others = {x: folder for x, folder in folders.items() if folder not in {own, ""}}
     if not others:
         return
@@ -119,7 +119,7 @@ def qemus(plan: str) -> Iterator[PlanQemu]:
         if b"guest=" not in text:
             continue
         argv = text.decode("utf-8", "surrogateescape").split("\0")
-        vm = qemu_arguments.vm_of(plan, argv)
+        vm = arguments.vm_of(plan, argv)
         if vm and _is_here(plan, int(entry.name), argv):
             yield PlanQemu(vm, int(entry.name), tuple(argv))
 
@@ -141,7 +141,7 @@ def _end(process: int, qemu: PlanQemu) -> None:
         if qemu_process.process_state(qemu.pid) == "T":
             signal.pidfd_send_signal(process, signal.SIGCONT)
         with suppress(OSError, ValueError), qemu_monitor.opened(process, qemu.argv) as monitor:
-            if qemu_arguments.writes(qemu.argv):
+            if arguments.writes(qemu.argv):
                 monitor.ask("cont")  # a guest that is paused hears no button
                 monitor.ask("system_powerdown")
                 with suppress(TimeoutError):

@@ -1,0 +1,50 @@
+"""A plan of several hosts: judged, and never taken for a plan of this host."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[2]
+PLAN = """\
+name: many
+networks: {lan: {switch: true, subnet: 10.91.0.0/24}}
+hosts: {h1: {address: 10.9.0.1, uplinks: {}}, h2: {address: 10.9.0.2, uplinks: {}}}
+vms: {a: {nics: [lan], on: h2}, b: {nics: [lan], on: h2}}
+"""
+
+
+def vmnet(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    (cwd / "vmnet.yaml").write_text(PLAN)
+    return subprocess.run(
+        ["unshare", "-mn", sys.executable, "-m", "provisioner", *words],
+        cwd=cwd,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(HOUSE)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_it_is_valid(tmp_path: Path) -> None:
+    ran = vmnet("validate", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (0, "vmnet.yaml: 2 VMs, 1 network: valid\n")
+
+
+@pytest.mark.parametrize("words", ["up", "plan", "explain a b"])
+def test_nothing_brings_it_up_or_tells_what_holds_on_one_host(words: str, tmp_path: Path) -> None:
+    ran = vmnet(*words.split(), cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == (
+        "vmnet.yaml:4:28: the plan many places its VMs on hosts (h1, h2), and vmnet cannot bring "
+        "up plans of several hosts yet\n"
+        "vms: {a: {nics: [lan], on: h2}, b: {nics: [lan], on: h2}}\n"
+        "                           ^\n"
+        "  fix: judge it with vmnet validate; for this host alone leave out on, placement, and "
+        "uplinks and groups of hosts\n"
+    )
+    assert not Path("/var/lib/vmnet/many").exists()
+    assert not Path("/run/vmnet/many").exists()
