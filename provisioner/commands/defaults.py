@@ -82,19 +82,29 @@ def micro_image(tell: "Callable[[str], None] | None") -> Image:
     return Image(found.kernel, found.initrd, found.cmdline, found.min_memory_mib)
 
 
-def keys(target: "PlanTarget", mark: "PlanMark | None") -> LoginKeys | None:
+def keys(target: "PlanTarget") -> LoginKeys | None:
     """Return what `ssh_keys: auto` stands for; None where no VM of the plan says so.
 
-    With `mark`, which the plan's folder is marked with, the choice is kept there; without, nothing
-    is touched. Raises VmnetError when it cannot be kept.
+    Nothing is touched: a key that is to be made has no body yet.
     """
-    if not any(AUTO_KEYS in vm.ssh_keys and not vm.ignition for vm in target.plan.vms):
-        return None
+    return login_keys.expected(paths.home(target.name)) if _wants_keys(target) else None
+
+
+def keep_keys(target: "PlanTarget", mark: "PlanMark") -> bool:
+    """Keep what `ssh_keys: auto` stands for in the plan's folder, which is marked with `mark`.
+
+    Returns whether it was chosen just now. Raises VmnetError when it cannot be kept.
+    """
     home = paths.home(target.name)
-    if not mark:
-        return login_keys.expected(home)
+    if not _wants_keys(target) or login_keys.kept(home):
+        return False
     plan_folders.make(home, target.name, mark)
-    return login_keys.chosen(home)
+    login_keys.chosen(home)
+    return True
+
+
+def _wants_keys(target: "PlanTarget") -> bool:
+    return any(AUTO_KEYS in vm.ssh_keys and not vm.ignition for vm in target.plan.vms)
 
 
 def accelerator(plan: "Plan", chosen: "Iterable[Image]") -> Chosen:

@@ -242,10 +242,16 @@ class Session(HostSession):
         new = New(images, accel, kept, disks, self.files, loader, self.texts, *own)
         return desired(plan, self.nics, self.snapshot.facts, new)
 
+    def keep_login_keys(self) -> bool:
+        """Choose what `ssh_keys: auto` stands for and keep it; return whether that is new.
+
+        Then what is wanted has to be asked for again. Raises VmnetError when it cannot be kept.
+        """
+        return defaults.keep_keys(self.target, mark_of(self.target))
+
     def _login_keys(self, for_new: bool) -> tuple[str, ...]:  # noqa: FBT001
         """Return what `ssh_keys: auto` stands for; it is told where a guest will get them."""
-        starts = self.run.command.judges_images and self.run.command.changes_host
-        found = defaults.keys(self.target, mark_of(self.target) if starts else None)
+        found = defaults.keys(self.target)
         if found and for_new:
             self.choose("ssh_keys", Chosen(found.whose, found.why))
         return found.keys if found else ()

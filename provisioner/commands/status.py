@@ -130,7 +130,7 @@ def render(target: PlanTarget, vm: str) -> str:
     images = defaults.images(target, {}, None)
     texts = plan_files.texts(target)
     files, loader = plan_files.files(target), firmware.loader()
-    keys = defaults.keys(target, None)
+    keys = defaults.keys(target)
     new = New(images, accel, files=files, loader=loader, texts=texts, users=users.available())
     new = replace(new, login_keys=keys.keys if keys else ())
     want = desired(plan, assign(plan), facts, new)

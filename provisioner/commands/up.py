@@ -79,6 +79,9 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
             xmls = domain_xmls(target, steps)
             changed = refusals.vms_of(steps, Verb.CREATE, Verb.UPDATE) | _silent(session, steps)
             kept.enter_context(session.claimed(changed))
+            if session.keep_login_keys():  # the first thing that is touched: all else is known
+                desired, steps = judged(session, back)
+                xmls = domain_xmls(target, steps)
             question = AddressQuestion(session, changed)
             silent = SilentStart(session, question, steps, can_be_undone=back is None)
             _warn(session)

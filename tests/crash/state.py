@@ -4,6 +4,7 @@ import os
 import re
 import select
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,11 +46,16 @@ def _sysctls(lab: Lab) -> list[str]:
 
 
 def _files(lab: Lab) -> Iterator[str]:
+    alike = Counter[str]()
     for place in ("run/vmnet", "var/lib/vmnet"):
         for plan in sorted({lab.name, *lab.plans}):
             for top in sorted((lab.root / place).glob(f"*{plan}*")):
                 for path in (top, *top.rglob("*")):
                     name = re.sub(r"(?<=domain-)\d+(?=-)", "N", str(path))
+                    # The login key of a plan, which is in its seeds, is another one each time.
+                    name = re.sub(r"-[0-9a-f]{12}(?=\.iso)", "-N", name)
+                    alike[name] += 1
+                    name += f" ({alike[name]})" * (alike[name] > 1)
                     if "/snapshot" in name:
                         continue  # whole, or a draft that the next run takes away
                     # Of dnsmasq's and libvirt's own making, when they come to it.

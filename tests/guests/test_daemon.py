@@ -193,7 +193,7 @@ def test_a_daemon_shows_nothing_of_what_a_guest_is_told(host: Lab) -> None:
     file = '{path: /etc/a, content: "hidden content"}'
     plan = host.plan(PLAN.replace("b: {nics: [lan]}", f"b: {{nics: [lan], files: [{file}]}}"), "h")
     host.vmnet("up", plan)
-    (seed,) = Path("/var/lib/vmnet", f"{host.name}h", "seed").glob("*.iso")
+    (seed,) = Path("/var/lib/vmnet", f"{host.name}h", "seed").glob("b-*.iso")
     # vmnet has given it to its QEMU's user; nobody else has ever had a right to it.
     user = Path(f"/proc/{host.qemus()[f'{host.name}h-b']}").stat().st_uid
     assert (seed.stat().st_uid, f"{seed.stat().st_mode:o}") == (user, "100600")
