@@ -50,6 +50,14 @@ test-deb: deb ## install, try, remove and purge that package in clean roots of D
 	@printf '%s\n' bookworm trixie | xargs -P 2 -I RELEASE tools/in-release.sh \
 	  --package build/vmnet_*.deb RELEASE sh -c 'exec tools/try-deb.sh /srv/*.deb'
 
+.PHONY: oci
+oci: deb ## make a container image of it, build/vmnet-oci.tar, for podman load and docker load
+	@tools/oci.sh
+
+.PHONY: test-oci
+test-oci: oci ## start that image with a container's capabilities, and bring a pair of guests up in it
+	@tools/try-oci.sh build/vmnet-oci.tar
+
 .PHONY: test
 test: setup-tests ## run all tests, lint and types among them (ARGS=tests/unit -k mac)
 	@tools/test.sh $(ARGS)

@@ -2,6 +2,7 @@
 # Runs a command on another release of Debian: in a clean minimal root of it, made for this run, in a
 # copy of this tree where `make setup` has been run.
 #   tools/in-release.sh [--tests | --package FILE] RELEASE COMMAND [ARGUMENT...]
+#   tools/in-release.sh --sources RELEASE     prints where apt finds that release from here
 #
 # The command has mount, PID, IPC, UTS and network namespaces of its own: whatever it starts or mounts
 # ends with it, and it reaches its loopback interface only. `make setup` before it has this machine's
@@ -63,10 +64,13 @@ fi
 
 usage() { (fail "$1" "$0" "tools/in-release.sh [--tests | --package FILE] trixie|bookworm COMMAND [ARGUMENT...]") || exit 2; }
 
-target=setup
+target=setup show=''
 arguments=("$@")
 if [ "${1-}" = --tests ]; then
     target=setup-tests
+    shift
+elif [ "${1-}" = --sources ]; then
+    show=1
     shift
 elif [ "${1-}" = --package ]; then
     target='' package=$(readlink -e "${2-}") || usage "\"${2-}\" is no file"
@@ -76,7 +80,7 @@ fi
 release=${1-}
 [[ $release =~ ^[a-z]+$ ]] || usage "\"$release\" is not the name of a release of Debian"
 shift
-[ $# -gt 0 ] || usage "no command is given"
+[ $# -gt 0 ] || [ -n "$show" ] || usage "no command is given"
 
 taken=(MIRROR VMNET_RELEASES_DIR SSL_CERT_FILE REQUESTS_CA_BUNDLE "${!PIP_@}")
 if [ "$(id -u)" != 0 ]; then # sudo empties the environment
@@ -122,6 +126,11 @@ sources() {
         "apt-get indextargets" "name a mirror that has $release: MIRROR=URI $0 ..."
     printf '%s\n' "$found"
 }
+
+if [ -n "$show" ]; then
+    sources
+    exit
+fi
 
 transport() { # how this machine's apt reaches its sources: proxies, certificates, retries, clocks
     apt-config dump Acquire |

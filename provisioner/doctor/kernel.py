@@ -192,7 +192,7 @@ def _taps(found: Nodes, flags: str, container: str) -> Item:
 
 def docker_flags(major: int) -> str:
     """Return the flags of `docker run` and `podman run` that guests on macvtaps need."""
-    capabilities = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "MKNOD")
+    capabilities = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE", "MKNOD")
     rule = f"'c {major or 'MAJOR'}:* rwm'"
     where = "" if major else " (MAJOR: that of macvtap in /proc/devices)"
     added = " ".join(f"--cap-add {name}" for name in capabilities)
