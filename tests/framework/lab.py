@@ -96,6 +96,10 @@ class Lab:
         try:
             self._namespace = Path("/run/netns", self.name).stat().st_ino
             self.ip("link", "set", "lo", "up")
+            # A namespace begins with what its host forwards (devconf_inherit_init_net).
+            self.run(
+                "sysctl", "-q", "-w", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0"
+            )
             with self.settled():
                 yield self
         finally:

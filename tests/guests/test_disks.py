@@ -131,9 +131,11 @@ def test_down_keeps_what_a_guest_has_written_until_it_is_told_otherwise(place: P
     path = plan.home / "disk/a.1.qcow2"
     assert (disk["vm"], disk["path"], disk["virtual_bytes"]) == ("a", str(path), 64 << 20)
     assert disk["host_bytes"] == path.stat().st_blocks * 512
-    # The other disk was never written to, and nothing else is left but the marks.
+    # The other disk was never written to, and nothing else is left but the marks and the keys by
+    # which the guest is logged in to.
     names = {file.name for file in plan.home.rglob("*") if file.is_file()}
-    assert names == {".vmnet", "a.1.qcow2", ".a.1.qcow2.own"}
+    keys = {"authorized_keys", "ssh_key"}
+    assert names == {".vmnet", "a.1.qcow2", ".a.1.qcow2.own"} | keys
     again = place.lab.vmnet("down", plan.path)
     assert "kept: disk a.1.qcow2 of a (64.0 MiB, " in again.stdout
     assert f"vmnet down --name {plan.path.stem} --disks" in again.stdout
