@@ -130,7 +130,7 @@ class _Plan:
             )
         if record and record.where:
             return FoundVm(name, record.state, lives=record.state in _ACTIVE)
-        if _has_socket(naming.domain(self.name, name), reading.sockets):
+        if has_socket(naming.domain(self.name, name), reading.sockets):
             return FoundVm(name, "running out of sight", is_elsewhere=True, lives=True)
         if name in self._stopped:
             return FoundVm(name, STOPPED)
@@ -285,7 +285,7 @@ class _Host:
                     )
 
 
-def _has_socket(domain: str, sockets: frozenset[str]) -> bool:
+def has_socket(domain: str, sockets: frozenset[str]) -> bool:
     """Return whether the socket of a domain's monitor or agent is in this network namespace.
 
     That shows a QEMU in another PID namespace, too.

@@ -91,6 +91,9 @@ def test_a_stopped_guest_has_all_that_it_had_when_it_is_started_again(lab: Lab) 
     assert (plan.home / "console/a.log").stat().st_size
     refused = lab.vmnet("check", plan.path, status=5).stderr
     assert "vmnet start a" in refused
+    for words in (("ssh", "a"), ("cp", "--way", "ssh", "a:/etc/inittab", "/dev/null")):
+        refused = plan.run(*words, status=4).stderr
+        assert refused == 'VM "a" is not up\n  fix: bring the plan up: vmnet up\n'
 
     tap = plan.tap("a")
     assert got_in(lab, devices[tap][1]) < 25

@@ -18,10 +18,12 @@ from provisioner.errors import Complaints, VmnetError, bad_input
 from provisioner.guest import host_key, openssh
 from provisioner.guest.openssh import Identity, SshLogin
 from provisioner.host.guest import login_keys
+from provisioner.host.inventory import processes
 from provisioner.host.netlink import links
 from provisioner.host.network import dnsmasq
 from provisioner.host.probe import tcp
 from provisioner.host.system import paths
+from provisioner.inventory.gather import has_socket
 from provisioner.network.facts import Facts
 from provisioner.plan.checks import HOST
 from provisioner.reachability.ssh_route import Routes, Way
@@ -59,10 +61,11 @@ class SshAccess:
         self._known_hosts = str(paths.known_hosts(self.plan.name))
 
     def is_up(self, vm: str) -> bool:
-        """Return whether a VM's macvtaps are there."""
+        """Return whether a VM's macvtaps are there, and its QEMU runs: a stopped VM keeps them."""
         alias = naming.alias(self.plan.name, vm, 0)
         there = any(link.alias == alias for link in self.facts.links)
-        return there or any(self.plan.network(n.network).granted for n in self.plan.vm(vm).nics)
+        there |= any(self.plan.network(n.network).granted for n in self.plan.vm(vm).nics)
+        return there and has_socket(naming.domain(self.plan.name, vm), processes.sockets())
 
     def reached(self) -> "dict[str, list[NicId]]":
         """Return the NICs at which this host surely reaches each VM."""
