@@ -100,8 +100,14 @@ ALIASES: Final = {
 }
 """Words of other tools, and the commands that they stand for; help and completion list none."""
 
+_LISTING: Final = ("image", "net", "snapshot")
+"""Groups whose `ls` may be called `list`, too."""
+
 
 def unaliased(argv: Sequence[str]) -> list[str]:
-    """Return a command line with the command's own name in it."""
+    """Return a command line with the command's own name in it, and that of a group's `ls`."""
     at = 1 if argv[:1] == ["--"] else 0
-    return [ALIASES.get(word, word) if n == at else word for n, word in enumerate(argv)]
+    words = [ALIASES.get(word, word) if n == at else word for n, word in enumerate(argv)]
+    if words[at : at + 1] and words[at] in _LISTING and words[at + 1 : at + 2] == ["list"]:
+        words[at + 1] = "ls"
+    return words

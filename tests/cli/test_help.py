@@ -10,7 +10,7 @@ import pytest
 
 from provisioner.cli.app import PANELS
 from provisioner.cli.completion import answer, index
-from provisioner.commands.command import ALIASES, COMMANDS
+from provisioner.commands.command import ALIASES, COMMANDS, unaliased
 from tests.cli import language
 
 HOUSE = Path(__file__).parents[2]
@@ -134,9 +134,16 @@ def test_an_alias_does_what_the_command_does(tmp_path: Path) -> None:
     assert ran("--", "deploy", "--help") == ran("up", "--help")
 
 
-def test_a_word_that_is_no_command_by_itself_is_left_alone() -> None:
-    assert language.refused(["snapshot", "list"]).startswith("No such command 'list'")
-    assert ran("snapshot", "list")[0] == 2
+@pytest.mark.parametrize("group", ["image", "net", "snapshot"])
+def test_what_a_group_has_is_listed_by_list_too(group: str) -> None:
+    assert ran(group, "list", "--help") == ran(group, "ls", "--help")
+    assert ran(group, "list", "--help")[0] == 0
+
+
+def test_a_word_of_another_tool_is_left_alone_where_no_command_belongs() -> None:
+    assert unaliased(["image", "rm", "list"]) == ["image", "rm", "list"]
+    assert unaliased(["ssh", "list"]) == ["ssh", "list"]
+    assert ran("export", "list")[0] == 2
 
 
 def test_no_alias_is_listed_or_completed() -> None:
@@ -158,6 +165,43 @@ def test_nothing_hidden_is_completed() -> None:
 def test_a_mistyped_command_is_answered_with_the_one_that_is_meant(typed: str, meant: str) -> None:
     told = f'there is no command "{typed}"\n  fix: did you mean "{meant}"? '
     assert ran(typed, "--json") == (2, "", f"{told}vmnet --help lists all commands\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("shutdown", "stop"),
+        ("halt", "stop"),
+        ("reboot", "restart"),
+        ("stat", "status"),
+        ("login", "ssh"),
+        ("shell", "ssh"),
+        ("attach", "console"),
+        ("delete", "down"),
+        ("rm", "down"),
+        ("create", "up"),
+        ("run", "up"),
+    ],
+)
+def test_a_word_of_another_tool_is_answered_with_what_does_that_here(
+    typed: str, meant: str
+) -> None:
+    status, out, err = ran(typed)
+    does = index.read()[meant]["help"].rstrip(".")[1:]
+    assert (status, out) == (2, "")
+    assert err.startswith(f'there is no command "{typed}"\n  fix: did you mean "{meant}"? (')
+    assert err.endswith(f"{does}) vmnet --help lists all commands\n")
+
+
+@pytest.mark.parametrize("word", ["help", "version"])
+def test_a_word_that_is_an_option_here_is_answered_with_it(word: str) -> None:
+    assert ran(word)[2].endswith(f'did you mean "--{word}"? vmnet --help lists all commands\n')
+
+
+def test_a_word_that_a_group_has_not_is_answered_with_those_that_it_has() -> None:
+    status, out, err = ran("net", "foo")
+    assert (status, out) == (2, "")
+    assert "No such command 'foo'. Those of net: create, ls, show, set, rm." in err
 
 
 def test_a_mistyped_command_of_a_group_is_answered_by_typer() -> None:

@@ -33,6 +33,18 @@ class HelpGroup(TyperGroup):
         """Return the options, --help among them."""
         return _saying_values(super().get_params(ctx))
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        """Find the command; of a word that is near to none, the error lists a group's commands."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            usage: Any = error  # click's UsageError, which typer keeps to itself
+            said = getattr(error, "message", "")
+            if said and ctx.parent and "Did you mean" not in said:
+                known = [name for name, one in self.commands.items() if not one.hidden]
+                usage.message = f"{said} Those of {ctx.info_name}: {', '.join(known)}."
+            raise
+
 
 def _saying_values(params: Any) -> Any:  # noqa: ANN401
     """Have options and arguments show what their values are: a flag has none."""
