@@ -95,7 +95,8 @@ def _test_boot(kernel: Path, owner: Owner) -> str:
     if _KNOWN_POINT in ran.stdout:
         return ""
     why = programs.last_lines(ran.stderr or ran.stdout)
-    return f"/dev/kvm exists, but a test boot under it fails as {accounts.name_of(owner[0])}: {why}"
+    user = accounts.name_of(owner[0])
+    return f"/dev/kvm exists, but a test boot under it fails as user {user}: {why}"
 
 
 def _read(file: Path) -> dict[str, str]:
