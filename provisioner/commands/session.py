@@ -252,7 +252,8 @@ class Session(HostSession):
     def _login_keys(self, for_new: bool) -> tuple[str, ...]:  # noqa: FBT001
         """Return what `ssh_keys: auto` stands for; it is told where a guest will get them."""
         found = defaults.keys(self.target)
-        if found and for_new:
+        # Once kept they are "as before", which is said of those of an earlier run alone.
+        if found and for_new and "ssh_keys" not in self.chosen:
             self.choose("ssh_keys", Chosen(found.whose, found.why))
         return found.keys if found else ()
 

@@ -3,16 +3,30 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from stat import S_IMODE
 
 import pytest
 
+from provisioner.commands.command import UP
+from provisioner.commands.loading import texts
+from provisioner.commands.session import Session
+from provisioner.commands.target import CommandRun
 from provisioner.host.guest import login_keys
-from provisioner.host.system import accounts
+from provisioner.host.system import accounts, worker
 from provisioner.host.system.accounts import Account
+from provisioner.network.addressing import assign
+from provisioner.network.facts import Chosen, Facts
+from provisioner.reconcile.resources import Snapshot
 
 NOBODY = 65534
+PLAN = """\
+name: lab
+accel: tcg
+networks: {lan: {switch: true, subnet: 10.92.0.0/24}}
+vms: {a: {nics: [lan]}}
+"""
 
 
 def key_at(path: Path) -> str:
@@ -124,6 +138,27 @@ def test_what_was_chosen_first_stays_whoever_comes_later(me: Account, state: Pat
     key_at(me.home / ".ssh" / "id_ed25519")
     assert login_keys.chosen(state).keys == (one,)
     assert not (state / "ssh_key").exists()
+
+
+def test_a_first_up_tells_once_which_key_opens_the_guests(
+    me: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMNET_STATE_DIR", str(tmp_path / "state"))
+    target = texts.loaded([("lab.yaml", PLAN)], (), None)
+    told: list[str] = []
+    with closing(worker.start(nullcontext)) as started:
+        run = CommandRun(UP, started, tell=told.append)
+        session = Session(target, run, Snapshot(Facts(), {}), assign(target.plan))
+        session.choose("libvirt", Chosen("qemu:///embed", ""))
+        for is_new in (True, False):  # as up does, before and after it has kept them
+            session.wanted(build=False)
+            assert session.keep_login_keys() is is_new
+    key = tmp_path / "state" / "lab" / "ssh_key"
+    assert [line for line in told if line.startswith("ssh_keys ")] == [
+        f"ssh_keys of the plan: whoever runs vmnet has none; vmnet ssh uses {key}"
+    ]
+    assert key.is_file()
+    del me
 
 
 def test_a_run_that_was_killed_while_it_made_a_key_is_gone_on_with(

@@ -69,7 +69,7 @@ def of_caller(caller: Account | None = None) -> LoginKeys:
 def expected(home: Path) -> LoginKeys:
     """Return what `chosen` would give, and touch nothing; a key to be made has no body yet."""
     found = kept(home) or of_caller()
-    return found if found.keys or not _can_make() else _own(_UNMADE)
+    return found if found.keys or not _can_make() else _own(_UNMADE, home)
 
 
 def chosen(home: Path) -> LoginKeys:
@@ -84,7 +84,7 @@ def chosen(home: Path) -> LoginKeys:
     found = of_caller(caller)
     try:
         if not found.keys and _can_make():
-            found = _own(_made(home, caller))
+            found = _own(_made(home, caller), home)
         text = "".join(f"{key}\n" for key in found.keys)
         whole_files.write_public(home / AUTHORIZED, text)
     except OSError as error:
@@ -106,8 +106,9 @@ def private_files(home: Path) -> tuple[str, ...]:
     return (*map(str, _private_keys(caller)), *extra)
 
 
-def _own(key: str) -> LoginKeys:
-    return LoginKeys((key,), "of the plan", "whoever runs vmnet has none")
+def _own(key: str, home: Path) -> LoginKeys:
+    why = f"whoever runs vmnet has none; vmnet ssh uses {home / PRIVATE}"
+    return LoginKeys((key,), "of the plan", why)
 
 
 def _can_make() -> bool:
