@@ -70,9 +70,12 @@ def running(
             output.close_quietly()
             raise typer.Exit(128 + signal.SIGPIPE) from None
         except (VmnetError, OSError) as error:
-            from provisioner.host.system import file_errors
+            from provisioner.cli.help import known_plans
+            from provisioner.host.system import file_errors, plan_files
 
             found = file_errors.actionable(error)
+            if isinstance(error, plan_files.NoPlanError):
+                found = known_plans.helped(error, str(command))
             output.errors(str(command), [found], found.status, json=json)
             raise typer.Exit(found.status) from None
         finally:

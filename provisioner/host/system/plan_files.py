@@ -21,6 +21,10 @@ _USUAL: Final = (Path("vmnet.yaml"), Path("vmnet.yml"))
 _MAX_BYTES = 5 << 20
 
 
+class NoPlanError(VmnetError):
+    """There is no file where a plan was looked for."""
+
+
 def usual() -> Path:
     """Return the plan of the working folder, there or not. Raises VmnetError when there are two."""
     there = [path for path in _USUAL if os.path.lexists(path)]
@@ -47,9 +51,11 @@ def read(path: Path) -> str:
         finally:
             os.close(file)
     except FileNotFoundError as error:
-        raise bad_input(
+        raise NoPlanError(
             f"there is no plan {path}",
-            "have one written: vmnet init, name another file, or go without: vmnet up --uplink NIC",
+            fix="have one written: vmnet init, name another file, "
+            "or go without: vmnet up --uplink NIC",
+            status=Exit.BAD_INPUT,
         ) from error
     except OSError as error:
         raise bad_input(

@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from provisioner.host.system import paths
 from provisioner.inventory.plan_mark import PlanMark, parsed
+from provisioner.plan import scalars
 
 MARK: Final = ".vmnet"
 _MOST: Final = 16 << 10
@@ -25,6 +27,23 @@ def read(folder: Path) -> PlanMark | None:
             return parsed(file.read(_MOST).decode("utf-8", "replace"))
     except OSError:
         return None
+
+
+def every() -> list[PlanMark]:
+    """Read the marks of the plans that have a folder here, by name; none where that is hidden."""
+    try:
+        folders = sorted(paths.state().iterdir())
+    except OSError:
+        return []
+    marks = ((folder.name, read(folder)) for folder in folders)
+    return [mark for name, mark in marks if mark and mark.plan == name and _is_name(name)]
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return scalars.plan_name(text) == text
+    except scalars.BadValue:
+        return False
 
 
 def write(folder: Path, mark: PlanMark) -> None:
