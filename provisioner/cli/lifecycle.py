@@ -9,6 +9,7 @@ import typer
 
 from provisioner import redaction
 from provisioner.cli import output
+from provisioner.cli.help import known_plans
 from provisioner.cli.help.screen import SCREEN
 from provisioner.cli.options import (
     All,
@@ -205,7 +206,11 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
         doomed = _doomed(target.name, vms, yes=yes) if disks else frozenset()
         run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
         run = replace(run, doomed=doomed, grace_s=0 if now else grace, only=vms or None)
-        end(reported(down, target, run), json=json)
+        known = known_plans.names() if name else ()
+        report = reported(down, target, run)
+        if name and name not in known and not report.done:
+            output.line(known_plans.unknown(name, known))
+        end(report, json=json)
 
 
 def status(  # noqa: PLR0913  (every one a word of the command line)

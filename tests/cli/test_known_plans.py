@@ -10,10 +10,10 @@ HOUSE = Path(__file__).parents[2]
 NEW = "have one written: vmnet init, name another file, or go without: vmnet up --uplink NIC"
 
 
-def told(folder: Path, *words: str) -> str:
-    """Run vmnet in an empty folder, with its state below `folder`; return standard error."""
+def ran(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run vmnet in a folder that may have a plan, with its state below `folder`."""
     (folder / "empty").mkdir(exist_ok=True)
-    ran = subprocess.run(
+    return subprocess.run(
         ["unshare", "-n", sys.executable, "-m", "provisioner", *words],
         cwd=folder / "empty",
         env={
@@ -25,9 +25,14 @@ def told(folder: Path, *words: str) -> str:
         text=True,
         check=False,
     )
-    assert ran.returncode == 2, ran.stderr
-    assert ran.stderr.startswith("there is no plan vmnet.yaml\n  fix: ")
-    return ran.stderr.partition("fix: ")[2].rstrip("\n")
+
+
+def told(folder: Path, *words: str) -> str:
+    """Return the fix of a command that finds no plan."""
+    done = ran(folder, *words)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("there is no plan vmnet.yaml\n  fix: ")
+    return done.stderr.partition("fix: ")[2].rstrip("\n")
 
 
 def mark(folder: Path, name: str, text: str) -> None:
@@ -89,3 +94,27 @@ def test_of_many_plans_three_are_named_and_none_that_is_not_vmnets(tmp_path: Pat
 def test_what_a_mark_says_cannot_steer_the_terminal(tmp_path: Path) -> None:
     mark(tmp_path, "lab", "lab\nfile: /srv/\x1b[2Jlab.yaml\n")
     assert "\x1b" not in told(tmp_path, "ssh", "vm1")
+
+
+def test_down_of_a_name_that_no_plan_has_ends_well_and_names_those_that_are_there(
+    folder: Path,
+) -> None:
+    done = ran(folder, "down", "--name", "known-lba")
+    assert (done.returncode, done.stdout) == (0, "known-lba: nothing to do\n")
+    line = "there is no plan known-lba on this host: those that are there: lab, on-ab; see vmnet ls"
+    assert line in done.stderr.splitlines()
+
+
+def test_down_of_a_plan_that_is_there_does_not_say_that_it_is_not(tmp_path: Path) -> None:
+    mark(tmp_path, "known-lab", "known-lab\n")
+    done = ran(tmp_path, "down", "--name", "known-lab")
+    assert done.returncode == 0
+    assert "there is no plan" not in done.stderr
+
+
+def test_a_plan_named_where_a_vm_belongs_is_answered_with_the_option(folder: Path) -> None:
+    plan = "name: known-lab\nnetworks: {lan: {switch: true, subnet: 10.91.0.0/24}}\n"
+    (folder / "empty").mkdir()
+    (folder / "empty" / "vmnet.yaml").write_text(plan + "vms: {a: {nics: [lan]}}\n")
+    fixes = {word: ran(folder, "down", word).stderr.partition("fix: ")[2] for word in ("lab", "b")}
+    assert fixes == {"lab": "did you mean --name lab? its VMs: a\n", "b": "its VMs: a\n"}

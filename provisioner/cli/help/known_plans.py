@@ -1,6 +1,7 @@
 """What is told of a plan that is not there: the plans that this host has."""
 
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from provisioner.errors import VmnetError
@@ -29,6 +30,20 @@ def helped(error: VmnetError, command: str) -> VmnetError:
     more = ", …" if len(words) > _MOST else ""
     fix = f"name a plan of this host: {', '.join(words[:_MOST])}{more}; all: vmnet ls"
     return VmnetError(error.what, where=error.where, fix=fix, status=error.status)
+
+
+def names() -> list[str]:
+    """Return the names of the plans of this host."""
+    from provisioner.host.system import plan_marks
+
+    return [mark.plan for mark in plan_marks.every()]
+
+
+def unknown(name: str, names: Sequence[str]) -> str:
+    """Return the line about a plan's name that is not among those of this host."""
+    more = ", …" if len(names) > _MOST else ""
+    there = f"those that are there: {', '.join(names[:_MOST])}{more}; " if names else ""
+    return f"there is no plan {one_line(name)} on this host: {there}see vmnet ls"
 
 
 def _words(command: str) -> list[str]:
