@@ -35,6 +35,8 @@ def explain(
 ) -> None:
     """Explain how a frame gets from A to B and back: VM, VM.NIC, host, gateway, or an address.
 
+    It tells what the plan and the modes promise; no link is looked at. vmnet check measures it.
+
     Example: vmnet explain web db
     """
     with running(command.EXPLAIN, json=json):

@@ -3,11 +3,15 @@
 from provisioner.reachability.explain import Explanation
 
 _SYMBOLS = {True: "✓", False: "✗", None: "?"}
+_PROMISED = ", as the plan and the modes have it (vmnet check measures it)"
+"""No link is looked at here, so nobody may take a ✓ for a frame that has passed."""
 
 
 def as_text(found: Explanation) -> str:
     """Return the path as text, a step per line."""
-    lines = [f"{found.source} -> {found.target} on network {found.network}: {found.verdict}"]
+    lines = [
+        f"{found.source} -> {found.target} on network {found.network}: {found.verdict}{_PROMISED}"
+    ]
     lines.append(f"  because {found.why}")
     for title, steps in (("the question", found.there), ("the answer", found.back)):
         lines.append(f"{title}:")

@@ -38,7 +38,8 @@ class Ran:
         return self.err.partition("\n")[0]
 
 
-REACHES = "a -> b on network lan: reaches"
+PROMISED = ", as the plan and the modes have it (vmnet check measures it)"
+REACHES = f"a -> b on network lan: reaches{PROMISED}"
 CUT_OFF = "a -> b on network lan: must not reach"
 
 

@@ -61,7 +61,8 @@ def test_the_verdict_is_what_the_check_promises(a: str, b: str) -> None:
 def test_a_way_is_told_step_by_step() -> None:
     text = words.as_text(explained("private", "bridge", False))  # noqa: FBT003
     assert re.sub(r"mvt\w+|(\w\w:){5}\w\w", "X", text) == (
-        "a -> b on network lan: must not reach\n"
+        "a -> b on network lan: must not reach, as the plan and the modes have it "
+        "(vmnet check measures it)\n"
         "  because private mode hands nothing to its neighbours, and this switch reflects nothing\n"
         "the question:\n"
         "  ✓ a: sends to b from X\n"
