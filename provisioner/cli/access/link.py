@@ -31,7 +31,7 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
 ) -> None:
     """Set a guest's link down or up, or impair it; without options show how it is.
 
-    vmnet up sets links up again; vmnet down takes everything away.
+    vmnet up sets links up again; only --clear and vmnet down take loss, rate and delay away.
 
     Example: vmnet link web --loss 5% --delay 20ms
     """
@@ -60,9 +60,7 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
             clear=clear,
         )
         for one in found:
-            state_ = one.found.words or "nothing is done to it"
-            lost = f"; {one.found.dropped} frames dropped so far" if one.found.words else ""
-            output.typed(f"{one.nic} ({one.device}): {'up' if one.up else 'down'}; {state_}{lost}")
+            output.typed(str(one))
 
 
 def capture(  # noqa: PLR0913  (every one a word of the command line)

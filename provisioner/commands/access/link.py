@@ -28,6 +28,15 @@ class LinkState:
     up: bool
     found: Found
 
+    def __str__(self) -> str:
+        """Return it on one line, with what undoes it."""
+        parts = ["up" if self.up else f"down; it is up again after: vmnet link {self.nic} up"]
+        if self.found.words:
+            parts += [self.found.words, f"{self.found.dropped} frames dropped so far"]
+        elif self.up:
+            parts.append("nothing is done to it")
+        return f"{self.nic} ({self.device}): {'; '.join(parts)}"
+
 
 def nics_of(plan: "Plan", name: str) -> tuple[NicId, ...]:
     """Find the NICs that VM, VM.NUMBER or VM.NETWORK means.
