@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from provisioner.plan.model import Plan
 
 _UNSAFE: Final = "!unsafe"
+_WITHOUT_PYTHON: Final = "micro"
+"""The image that modules of Ansible do not run on."""
 
 
 def inventory(
@@ -36,7 +38,9 @@ def inventory(
         there = dict.fromkeys(key.vm for key, _ in plan.nics_on(network) if key.vm in hosts)
         networks[_group(plan.name, network.name)] = {"hosts": {vm: {} for vm in there}}
     group = {"hosts": hosts, "children": networks}
-    lines = ["# Made by vmnet export ansible. Use it so: ansible -i THIS_FILE all -m ping"]
+    python = any(vm.image != _WITHOUT_PYTHON for vm in plan.vms if vm.name in hosts)
+    use = f"ansible -i THIS_FILE all -m {'ping' if python else 'raw -a uptime'}"
+    lines = [f"# Made by vmnet export ansible. Use it so: {use}"]
     lines += [f"# {one_line(why)}" for why in left_out]
     return "\n".join(lines) + "\n" + _yaml({"all": {"children": {_group(plan.name): group}}})
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from provisioner.export import ansible
@@ -100,3 +101,13 @@ def test_no_value_is_a_template_of_ansibles() -> None:
 def test_no_two_names_make_one_group() -> None:
     names = ["a-b", "a_b", "a__b", "a-_b"]
     assert len({ansible._group("lab", name) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("image", "use"), [("micro", "all -m raw -a uptime"), ("debian-12", "all -m ping")]
+)
+def test_its_first_line_names_a_module_that_the_guests_can_run(image: str, use: str) -> None:
+    text = "name: two-labs\nnetworks: {lan: {switch: true, subnet: 10.0.0.0/24}}\n"
+    text += f"vms: {{a: {{nics: [lan]}}, b: {{nics: [lan], image: {image}}}}}\n"
+    first = ansible.inventory(load(text, "p").plan, LOGINS, []).partition("\n")[0]
+    assert first == f"# Made by vmnet export ansible. Use it so: ansible -i THIS_FILE {use}"
