@@ -27,6 +27,7 @@ from provisioner.host.system import locks, paths, plan_folders, plan_marks
 from provisioner.host.system.whole_files import Owner
 from provisioner.host.system.worker import Worker
 from provisioner.inventory.plan_mark import PlanMark
+from provisioner.network import addressing
 from provisioner.network.addressing import Nics
 from provisioner.network.devices import uplink_mac
 from provisioner.network.facts import Chosen
@@ -238,6 +239,7 @@ class Session(HostSession):
             self.choose("accel", accel)
         elif have:
             self.choose("accel", Chosen(have[0].accel, "the VMs that run use it"))
+        self._tell_host_access()
         own = (self.users, self.shared, self._login_keys(any(v.name not in kept for v in vms)))
         new = New(images, accel, kept, disks, self.files, loader, self.texts, *own)
         return desired(plan, self.nics, self.snapshot.facts, new)
@@ -248,6 +250,14 @@ class Session(HostSession):
         Then what is wanted has to be asked for again. Raises VmnetError when it cannot be kept.
         """
         return defaults.keep_keys(self.target, mark_of(self.target))
+
+    def _tell_host_access(self) -> None:
+        """Tell at which addresses guests reach this host, where the plan leaves them to vmnet."""
+        for name, found in addressing.met_at(self.target.plan).items():
+            if not self.target.plan.network(name).host_access:
+                addresses = ", ".join(map(str, found))
+                why = "host_access: true; guests reach this host there"
+                self.choose(f"address of this host on {name}", Chosen(addresses, why))
 
     def _login_keys(self, for_new: bool) -> tuple[str, ...]:  # noqa: FBT001
         """Return what `ssh_keys: auto` stands for; it is told where a guest will get them."""
