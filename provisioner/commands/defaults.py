@@ -51,7 +51,9 @@ def images(
         try:
             found |= dict.fromkeys(vms, _image(target.fence, image, digest, tell))
         except VmnetError as error:
-            errors += [error.at(target.positions.where("vms", vm, "image")) for vm in vms]
+            # VMs that `count` makes have one place.
+            places = dict.fromkeys(target.positions.where("vms", vm, "image") for vm in vms)
+            errors += [error.at(place) for place in places]
     refuse(errors)
     return found
 
