@@ -45,19 +45,42 @@ class HostNetworks:
     dmi: Collection[str] = ()  # the firmware's strings
 
 
-def first_plan(facts: Facts, around: HostNetworks) -> str:
-    """Return the text of a plan for a host."""
+def first_plan(facts: Facts, around: HostNetworks, wanted: str = "") -> str:
+    """Return the text of a plan for a host, on the NIC that is wanted, else on the best one.
+
+    Raises VmnetError when the NIC that is wanted is not there, or cannot carry guests.
+    """
     refused: list[str] = []
-    for link in _candidates(facts):
-        bad = uplink.device_problem(link, facts) or uplink.wireless_problem(link, Mode.BRIDGE)
+    lines: list[str] = []
+    for link in _named(wanted, facts) if wanted else _candidates(facts):
+        bad = _problem(link, facts)
         if not bad:
-            lines = [*_on_nic(link, facts, around)]
+            why = "The NIC that vmnet init was told to take." if wanted else _why(link, facts)
+            lines = [f"# {why}", *_on_nic(link, facts, around)]
             break
+        if wanted:
+            raise bad.error()
         refused.append(f"# Not {one_line(link.name)}: {bad.what}.")
-    else:
-        lines = [*_on_switch(facts)]
+    lines = lines or [*_on_switch(facts)]
     indented = (f"    {one_line(line, 1000)}\n" for line in (*refused, *lines))
     return f"{_HEAD}\nname: lab\n\nnetworks:\n  lan:\n{''.join(indented)}{_VMS}"
+
+
+def _named(name: str, facts: Facts) -> list[Link]:
+    link = facts.link(name)
+    if link is None:
+        raise uplink.missing(name, facts).error()
+    return [link]
+
+
+def _problem(link: Link, facts: Facts) -> uplink.Refusal | None:
+    return uplink.device_problem(link, facts) or uplink.wireless_problem(link, Mode.BRIDGE)
+
+
+def _why(link: Link, facts: Facts) -> str:
+    if uplink.carries_default(link, facts):
+        return "The NIC with this host's default route."
+    return "The first NIC with carrier: this host has no default route that guests could use."
 
 
 def _candidates(facts: Facts) -> Iterator[Link]:
@@ -72,12 +95,8 @@ def _candidates(facts: Facts) -> Iterator[Link]:
 
 def _on_nic(link: Link, facts: Facts, around: HostNetworks) -> Iterator[str]:
     name = one_line(link.name)
-    out = uplink.carries_default(link, facts)
-    yield (
-        "# The NIC with this host's default route."
-        if out
-        else "# The first NIC with carrier: this host has no default route that guests could use."
-    )
+    if not (link.up and link.carrier):
+        yield "# It is down, or has no carrier, now: see to that before vmnet up."
     if found := doctor.platform(around.drivers.get(link.name, ""), around.dmi):
         yield f"# It is one of {found.name}, which often drops frames from MACs that it did not"
         yield f"# give out. Ask the switch: vmnet doctor --uplink {name}"

@@ -76,12 +76,23 @@ NO_WISH = """\
 vmnet init takes either --example or --list
   fix: list them with vmnet init --list, then name one: vmnet init --example pair
 """
+NO_EXAMPLE_ON_A_NIC = """\
+--uplink is about a plan for this host, and an example is none
+  fix: leave out --example and --list: vmnet init --uplink NIC
+"""
+NO_NIC = """\
+"lo" is a loopback device: no frame leaves it
+  fix: use a network card, or `switch: true` for a network of the plan's own
+"""
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("--example", "homelap"), NO_EXAMPLE),
+        (("--uplink", "eno1", "--example", "pair"), NO_EXAMPLE_ON_A_NIC),
+        (("--uplink", "eno1", "--list"), NO_EXAMPLE_ON_A_NIC),
+        (("--uplink", "lo"), NO_NIC),
         (("--list", "--example", "pair"), NO_WISH),
     ],
 )

@@ -23,11 +23,15 @@ def init(
             *("--output", "--file", "-f"), help="Where to write it.", show_default="vmnet.yaml"
         ),
     ] = None,
+    uplink: Annotated[
+        str, typer.Option(metavar="NIC", help="The NIC, instead of the one that leads out.")
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a plan that fits this host, or one of the examples, to vmnet.yaml.
 
-    It asks nothing: the NIC is the one that leads out, and comments say why each value.
+    It asks nothing: the NIC is the one that leads out, or that of --uplink, and comments say why
+    each value.
 
     Example: vmnet init
     """
@@ -37,6 +41,11 @@ def init(
                 "vmnet init takes either --example or --list",
                 "list them with vmnet init --list, then name one: vmnet init --example pair",
             )
+        if uplink and (listed or example):
+            raise bad_input(
+                "--uplink is about a plan for this host, and an example is none",
+                "leave out --example and --list: vmnet init --uplink NIC",
+            )
         if listed:
             _list()
         elif example:
@@ -44,7 +53,7 @@ def init(
         else:
             from provisioner.commands.plan_file.init import written
 
-            _write(file, written(), "a plan for this host: vmnet plan, vmnet up", force=force)
+            _write(file, written(uplink), "a plan for this host: vmnet plan, vmnet up", force=force)
 
 
 def _list() -> None:

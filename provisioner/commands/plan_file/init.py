@@ -8,8 +8,11 @@ from provisioner.network.facts import Facts
 from provisioner.preflight.first_plan import HostNetworks, first_plan
 
 
-def written() -> str:
-    """Return the text of the plan. Raises VmnetError when the kernel does not tell of its NICs."""
+def written(uplink: str = "") -> str:
+    """Return the text of the plan, on a NIC of the caller's choice or, with "", of vmnet's.
+
+    Raises VmnetError when that NIC cannot carry guests, or the kernel does not tell of its NICs.
+    """
     found, routes = links.observe()
     facts = Facts(links=found, routes=routes)
     names = {link.index: link.name for link in found}
@@ -27,4 +30,4 @@ def written() -> str:
     drivers = {name: nic.driver for name, nic in nics.items()}
     met = frozenset(map(ip_address, addresses.neighbours()))
     around = HostNetworks(frozenset(leased), gateways, met, drivers, doctor.dmi())
-    return first_plan(facts, around)
+    return first_plan(facts, around, uplink)

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_interface, ip_network
 
+import pytest
+
+from provisioner.errors import VmnetError
 from provisioner.network.facts import Facts, Link, Route
 from provisioner.plan.load.loader import load
 from provisioner.plan.model import Network
@@ -109,3 +112,29 @@ def test_a_name_that_yaml_would_read_otherwise_is_quoted() -> None:
         odd = replace(ENO1, name=name)
         facts = Facts(links=(odd,), routes=(replace(OUT, device=name),))
         assert network(first_plan(facts, HostNetworks())).uplink == name
+
+
+def test_the_nic_that_is_named_is_taken_instead_of_the_one_that_leads_out() -> None:
+    other = replace(
+        ENO1, name="eno2", index=9, carrier=False, addresses=(ip_interface("10.9.0.5/24"),)
+    )
+    text = first_plan(Facts(links=(LO, ENO1, other), routes=(OUT,)), FIXED, "eno2")
+    assert network(text).uplink == "eno2"
+    assert network(text).subnet == (ip_network("10.9.0.0/24"),)
+    assert "The NIC that vmnet init was told to take. It is down, or has no carrier" in why(text)
+    assert "eno1" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("eno7", 'there is no network device "eno7" on this host'),
+        ("lo", '"lo" is a loopback device'),
+        ("wlan0", '"wlan0" is a Wi-Fi card'),
+    ],
+)
+def test_a_nic_that_is_named_and_cannot_carry_guests_is_refused(name: str, what: str) -> None:
+    with pytest.raises(VmnetError) as raised:
+        first_plan(Facts(links=(LO, ENO1, WIFI), routes=(OUT,)), FIXED, name)
+    assert raised.value.what.startswith(what)
+    assert raised.value.fix
