@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -134,9 +134,31 @@ def _judge(model: type[BaseModel], data: dict[str, Any], defaults: Mapping, shap
             shaped.complain(node.where, bad.what, bad.fix)
 
 
+def nearest_key(key: str, known: Collection[str]) -> str | None:
+    """Return the known key that somebody means by another: by a like word, or another tool's."""
+    meant = _OF_OTHER_TOOLS.get(key)
+    return meant if meant in known else scalars.nearest(key, known)
+
+
+_OF_OTHER_TOOLS: Final = {
+    "ram": "memory",
+    "mem": "memory",
+    "cpu": "cpus",
+    "vcpu": "cpus",
+    "vcpus": "cpus",
+    "cores": "cpus",
+    "bridge": "uplink",
+    "ip": "address",
+    "mac_address": "mac",
+}
+"""What libvirt, Proxmox, Vagrant and cloud-init call keys of a plan."""
+
+
 def unknown(key: str, known: Collection[str]) -> tuple[str, str]:
     """Return the complaint that a key is unknown, with a fix that lists the known ones."""
-    fix = f"{scalars.meant(key, known)}known keys: {', '.join(known)}"
+    near = nearest_key(key, known)
+    guess = f'did you mean "{near}"? ' if near else ""
+    fix = f"{guess}known keys: {', '.join(known)}"
     return f"unknown key {scalars.quoted(key)}", fix
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from provisioner.plan.load.expand import Shaped, unknown
+from provisioner.plan.load.expand import Shaped, nearest_key, unknown
 from provisioner.plan.model import Network, Nic, Plan, Switch, Vm
 from provisioner.plan.parts.placement import Placement
 from provisioner.plan.rules.checks import check_problems
@@ -18,7 +18,7 @@ from provisioner.plan.rules.network import network_problems
 from provisioner.plan.rules.order import order_problems
 from provisioner.plan.rules.plan import plan_problems
 from provisioner.plan.rules.vm import vm_problems
-from provisioner.plan.scalars import BadValue, nearest, quoted
+from provisioner.plan.scalars import BadValue, quoted
 from provisioner.plan.types import LAYOUT, Part, keys, optional_keys
 from provisioner.plan.vm import Disk, File
 from provisioner.source_text import complaint
@@ -153,7 +153,7 @@ class _Judge:
 
     def _complain(self, home: Path, details: list[ErrorDetails]) -> None:
         mistyped = {
-            (*path[:-1], nearest(str(path[-1]), _known(path[:-1])))
+            (*path[:-1], nearest_key(str(path[-1]), _known(path[:-1])))
             for path in ((*home, *one["loc"]) for one in details if _is_unknown_key(one))
         }
         for detail in details:
@@ -199,7 +199,7 @@ def _without_layout(data: Any, path: Path, extra: bool) -> bool:  # noqa: ANN401
     """Remove a key from a network's data, unless the rest means something else without it."""
     if extra and path[0] == "switch":
         data, path = data["switch"], path[1:]
-    if extra and nearest(str(path[0]), _known(("networks", ""))) in keys(Network, LAYOUT):
+    if extra and nearest_key(str(path[0]), _known(("networks", ""))) in keys(Network, LAYOUT):
         return False
     return _removed(data, Network, path, extra=extra)
 

@@ -60,6 +60,21 @@ vms: {web: {image: debian-12, memory_mib: 512M, nics: [lan]}}
 -> 4:31 unknown key "memory_mib"
 -> fix: did you mean "memory"? known keys: KEYS OF A VM
 
+# keys as other tools call them
+name: lab
+networks: {lan: {bridge: br0}}
+vms: {web: {ram: 1G, vcpus: 2, nics: [{network: lan, ip: 10.0.0.7, mac_address: x}]}}
+-> 3:18 unknown key "bridge"
+-> fix: did you mean "uplink"? known keys: KEYS OF A NETWORK
+-> 4:13 unknown key "ram"
+-> fix: did you mean "memory"? known keys: KEYS OF A VM
+-> 4:22 unknown key "vcpus"
+-> fix: did you mean "cpus"? known keys: KEYS OF A VM
+-> 4:54 unknown key "ip"
+-> fix: did you mean "address"? known keys: KEYS OF A NIC
+-> 4:68 unknown key "mac_address"
+-> fix: did you mean "mac"? known keys: KEYS OF A NIC
+
 # an empty network
 name: lab
 networks: {lan: }
