@@ -9,6 +9,7 @@ A switch that vmnet makes has the host at its far end: there the host is `OUTSID
 
 from collections.abc import Iterator
 from enum import Enum, StrEnum, auto
+from typing import Final
 
 from provisioner.dataclass import dataclass
 from provisioner.plan.choices import Mode
@@ -210,10 +211,11 @@ _REASONS = {
 }
 """By what the end is that a guest meets, and the first of these hops on the path there or back."""
 
+NONE_REFLECTED: Final = ", and this switch reflects none"
 _NOT_REFLECTED = {
     Mode.PRIVATE: "private mode hands nothing to its neighbours, and this switch reflects nothing",
-    Mode.SOURCE: "source sends all frames to the wire, and this switch reflects none",
-    Mode.VEPA: "vepa sends all frames to the wire, and this switch reflects none",
+    Mode.SOURCE: f"source sends all frames to the wire{NONE_REFLECTED}",
+    Mode.VEPA: f"vepa sends all frames to the wire{NONE_REFLECTED}",
 }
 """By the first of these modes that one of two guests has."""
 

@@ -244,13 +244,19 @@ class _Nic:
     config: "NicConfig"
 
 
+_NOBODY = ": no neighbour gets them"
+_UNLESS = "unless the switch behind it sends frames back"
+
+
 def promise(a: End, b: End, reflects: bool | None) -> tuple[Expected, str]:  # noqa: FBT001
     """Return what the modes promise of two ends, and why; `reflects` as `hops` takes it."""
     off, on = (mode_table.reach(a, b, hairpin=hairpin) for hairpin in (False, True))
     if reflects is not None:
         off = on = on if reflects else off
     if off.works != on.works:
-        return Expected.EITHER, f"{off.why}, unless the switch behind it sends frames back"
+        # Nobody has asked the switch yet, so nobody may say here that it reflects none.
+        why = off.why.removesuffix(mode_table.NONE_REFLECTED)
+        return Expected.EITHER, f"{why}{_NOBODY if why != off.why else ''}, {_UNLESS}"
     if not on.works and reflects and on.there is on.back is Flow.UNICAST:
         return Expected.UNICAST, on.why  # they may know each other from before
     return Expected.REACHES if on.works else Expected.ISOLATED, off.why
