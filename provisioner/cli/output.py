@@ -14,6 +14,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.event_log import LOG
 from provisioner.guest import agent_info
 from provisioner.report import consoles, layout, matrix, terminal
+from provisioner.report.report import counted
 from provisioner.text import one_line, sanitize
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
     if steps:
         for step in () if SCREEN.quiet else report.to_do:
             typed(str(step))
-        summary = f"{len(report.to_do)} steps to do" if report.to_do else summary
+        summary = f"{counted(len(report.to_do), 'step')} to do" if report.to_do else summary
     for text in consoles.shown(report, _width()):
         typed(text)
     took = f" in {report.seconds:.1f} s" if report.seconds else ""

@@ -73,8 +73,10 @@ def lines(items: Sequence[Item]) -> Iterator[str]:
 def summary(items: Sequence[Item]) -> str:
     """Return the summary in one sentence."""
     numbers = {state: sum(i.state is state for i in items) for state in Severity}
-    counts = [f"{len(items)} checks"]
-    counts += [f"{n} {state}" for state, n in numbers.items() if n and state is not Severity.GOOD]
+    counts = ["1 check" if len(items) == 1 else f"{len(items)} checks"]
+    for state, n in numbers.items():
+        if n and state is not Severity.GOOD:
+            counts.append(f"{n} {state}s" if state is Severity.NOTE and n > 1 else f"{n} {state}")
     end = "no plan can be brought up" if status(items) else "nothing keeps vmnet up from working"
     return f"doctor: {', '.join(counts)}; {end}"
 

@@ -164,21 +164,22 @@ class Report:
     def summary(self) -> str:
         """Return the outcome on one line."""
         broken = sum(not r.met for r in self.results)
-        count = f"{len(self.results)} measurements"
+        count = counted(len(self.results), "measurement")
+        every, are = ("", "is") if len(self.results) == 1 else ("all ", "are")
         if self.failed:
             return (
-                f"{_steps(len(self.failed))} failed, {len(self.done)} done, "
+                f"{counted(len(self.failed), 'step')} failed, {len(self.done)} done, "
                 f"{len(self.to_do)} left to do"
             )
         match self.status:
             case Exit.CHECK_FAILED if broken:
-                return f"{broken} of {count} are not as expected"
+                return f"{broken} of {count} {are} not as expected"
             case Exit.CHECK_FAILED:
                 return _not_well(self)
             case Exit.PARTLY_DONE:
-                return f"{_steps(len(self.to_do))} left to do: run it again"
+                return f"{counted(len(self.to_do), 'step')} left to do: run it again"
             case _ if self.results:
-                return f"all {count} are as expected"
+                return f"{every}{count} {are} as expected"
             case _:
                 return "done" if self.done else "nothing to do"
 
@@ -186,7 +187,7 @@ class Report:
 def _not_well(report: Report) -> str:
     if report.findings:
         return report.findings[0].what
-    return f"{_steps(len(report.to_do))} to do" if report.to_do else "a guest is not up"
+    return f"{counted(len(report.to_do), 'step')} to do" if report.to_do else "a guest is not up"
 
 
 def causes(report: Report) -> Iterator[tuple[str, Finding]]:
@@ -216,5 +217,6 @@ def control(result: Result) -> tuple[str, ...]:
     return isolation.seen(result.pair.source, result.pair.target, result.control)
 
 
-def _steps(count: int) -> str:
-    return "1 step" if count == 1 else f"{count} steps"
+def counted(count: int, what: str) -> str:
+    """Return a number of things in words: 1 step, 2 steps."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -10,8 +10,10 @@ import pytest
 
 from provisioner.check.result import Vantage
 from provisioner.cli import output
+from provisioner.errors import Exit
 from provisioner.plan.checks import CheckSpec, What
-from provisioner.report.report import Report, VmStatus
+from provisioner.reconcile.diff import Verb
+from provisioner.report.report import Report, ReportStep, VmStatus
 from provisioner.text import sanitize
 from tests.builders.report import DEAD, GOOD, HOSTILE, UNKNOWN, report, spoilt
 
@@ -155,3 +157,14 @@ def test_a_log_has_nothing_of_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> 
     err = io.StringIO()
     assert told_by_progress(err, monkeypatch) == []
     assert err.getvalue() == "a is up\\x1b[2J\n"
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "lab: 1 step to do"), (2, "lab: 2 steps to do")])
+def test_steps_that_are_left_are_counted(
+    *, count: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    step = ReportStep(Verb.CREATE, (), "new", "x")
+    output.show(Report("plan", "lab", Exit.DONE, to_do=(step,) * count), steps=True)
+    assert out.getvalue().splitlines()[-1] == said

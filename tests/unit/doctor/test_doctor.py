@@ -364,7 +364,10 @@ def test_findings_are_shown_by_area_and_hostile_names_steer_nothing() -> None:
     assert text.index("none") < text.index("red")
     summary = "doctor: 3 checks, 1 lacking, 1 broken; no plan can be brought up"
     assert text.endswith(f"\n{summary}")
-    assert findings.summary(items[:1]) == ("doctor: 1 checks; nothing keeps vmnet up from working")
+    assert findings.summary(items[:1]) == ("doctor: 1 check; nothing keeps vmnet up from working")
+    notes = [Item("kernel", "slow", Severity.NOTE)] * 2
+    assert findings.summary(notes[:1]).startswith("doctor: 1 check, 1 note; ")
+    assert findings.summary(notes).startswith("doctor: 2 checks, 2 notes; ")
     told = json.loads(findings.as_json(items))
     assert told["status"] == 4
     assert [f["state"] for f in told["findings"]] == ["ok", "lacking", "broken"]

@@ -196,6 +196,20 @@ def test_the_summary_counts_what_failed(done: int, failed: int, left: int, said:
         assert made.summary == said
 
 
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        ((GOOD,), "1 measurement is as expected"),
+        ((DEAD,), "1 of 1 measurement is not as expected"),
+        ((GOOD, GOOD), "all 2 measurements are as expected"),
+        ((GOOD, DEAD), "1 of 2 measurements are not as expected"),
+    ],
+)
+def test_the_summary_counts_measurements(results: tuple[Result, ...], said: str) -> None:
+    status = Exit.CHECK_FAILED if DEAD in results else Exit.DONE
+    assert replace(report(*results), status=status).summary == said
+
+
 def test_a_guard_without_its_macvtap_is_named_by_its_table() -> None:
     guard = Guard("vmnet_lab_mvt0123456789", "netdev", "", ())
     assert str(Step(Verb.DELETE, guard, "not in the plan")) == (
