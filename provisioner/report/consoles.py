@@ -43,5 +43,6 @@ def shown(report: Report, width: int) -> Iterator[str]:
         yield f"the last lines of {vm}'s console:"
         for line in text.splitlines() or ["(it has said nothing)"]:
             yield from paragraph(line, width, "  | ", "  | ")
-    if others := ", ".join(vm for vm, _ in every[_MOST:]):
-        yield f"the consoles of {others} tell more: vmnet logs VM"
+    if others := [vm for vm, _ in every[_MOST:]]:
+        vm = others[0]
+        yield f"the consoles of {', '.join(others)} tell more: vmnet logs {vm}"

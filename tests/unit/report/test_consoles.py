@@ -58,7 +58,7 @@ def test_of_many_dead_guests_three_consoles_are_shown_and_the_others_named() -> 
     lines = list(shown(with_consoles(many, *many), 0))
     assert lines[::2] == [
         *(f"the last lines of web{n}'s console:" for n in (1, 2, 3)),
-        "the consoles of web4, web5 tell more: vmnet logs VM",
+        "the consoles of web4, web5 tell more: vmnet logs web4",
     ]
 
 
