@@ -79,7 +79,7 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
             xmls = domain_xmls(target, steps)
             changed = refusals.vms_of(steps, Verb.CREATE, Verb.UPDATE) | _silent(session, steps)
             kept.enter_context(session.claimed(changed))
-            if session.keep_login_keys():  # the first thing that is touched: all else is known
+            if session.keep_login_keys():  # nothing refuses the plan any more
                 desired, steps = judged(session, back)
                 xmls = domain_xmls(target, steps)
             question = AddressQuestion(session, changed)
