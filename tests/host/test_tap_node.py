@@ -2,7 +2,9 @@
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,38 @@ def test_the_device_number_is_found_although_sys_shows_another_namespace() -> No
     # The test process has entered a namespace, its /sys has not.
     assert not Path(f"/sys/class/net/{NAME}").exists()
     assert tap_node.numbers_of({NAME: INDEX})[NAME] == tap_node.path_of(INDEX).stat().st_rdev
+
+
+def test_a_link_that_has_gone_meanwhile_has_no_number_and_no_node(tmp_path: Path) -> None:
+    links.delete(NAME)
+    assert tap_node.numbers_of({NAME: INDEX}) == {}
+    assert tap_node.state_of(NAME, INDEX) == "missing"
+    with pytest.raises(VmnetError, match="has gone while its node was made"):
+        tap_node.make_node(NAME, INDEX, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_at_links_that_come_and_go_never_fails() -> None:
+    # The kernel gives EINVAL and ENODEV for attributes of links that are being deleted.
+    group = naming.group("taps")
+    end = threading.Event()
+
+    def change() -> None:
+        while not end.is_set():
+            links.delete(NAME)
+            made = Macvtap(NAME, "up0", Mode.BRIDGE, "02:01:23:45:67:89", 1500, group, "a", "b")
+            macvtap.create_at(made, INDEX)
+
+    with ThreadPoolExecutor(1) as threads:
+        changing = threads.submit(change)
+        try:
+            seen = {tap_node.state_of(NAME, INDEX) for _ in range(2000)}
+            while not seen >= {"right", "missing"}:
+                assert not changing.done()
+                seen.add(tap_node.state_of(NAME, INDEX))
+        finally:
+            end.set()
+        changing.result()
 
 
 def test_a_missing_node_is_made_recorded_and_removed(tmp_path: Path) -> None:

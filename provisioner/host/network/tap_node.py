@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import re
+import socket
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -43,16 +44,17 @@ def states_of(taps: Mapping[str, int]) -> dict[str, str]:
     """Return the state of each link's node (name to ifindex) as `state_of` does for one."""
     have = {name: _number_at(path_of(index)) for name, index in taps.items()}
     numbers = numbers_of({name: taps[name] for name, number in have.items() if number is not None})
-    return {
-        name: "missing" if number is None else "right" if number == numbers[name] else "foreign"
-        for name, number in have.items()
-    }
+    states = dict.fromkeys(taps, "missing")
+    for name, number in numbers.items():
+        states[name] = "right" if have[name] == number else "foreign"
+    return states
 
 
 def numbers_of(taps: Mapping[str, int]) -> dict[str, int]:
     """Return the device number of each link's tap, by name, from the sysfs of this namespace.
 
-    `taps` are the ifindexes by name. Raises VmnetError when no sysfs shows a link.
+    `taps` are the ifindexes by name; a link that has gone meanwhile is left out. Raises VmnetError
+    when no sysfs shows a link that is there.
     """
     found: dict[str, int] = {}
     for sysfs in (Path("/sys/class/net"), None):
@@ -64,13 +66,20 @@ def numbers_of(taps: Mapping[str, int]) -> dict[str, int]:
             found |= {n: number for n, i in left.items() if (number := _number_in(fd, n, i))}
         finally:
             os.close(fd)
-    for name in taps:
-        if name not in found:
+    for name, index in taps.items():
+        if name not in found and _is_there(name, index):
             raise VmnetError(
                 f'sysfs does not show the macvtap "{name}"',
                 fix="mount a sysfs of this network namespace on /sys: mount -t sysfs sysfs /sys",
             )
     return found
+
+
+def _is_there(name: str, index: int) -> bool:
+    try:
+        return socket.if_nametoindex(name) == index
+    except OSError:
+        return False
 
 
 def _number_in(fd: int, name: str, index: int) -> int:
@@ -80,8 +89,8 @@ def _number_in(fd: int, name: str, index: int) -> int:
     """
     if int(_read_at(fd, f"{name}/ifindex") or -1) != index:
         return 0
-    major, minor = _read_at(fd, f"{name}/macvtap/tap{index}/dev").split(":")
-    return os.makedev(int(major), int(minor))
+    major, _, minor = _read_at(fd, f"{name}/macvtap/tap{index}/dev").partition(":")
+    return os.makedev(int(major), int(minor)) if minor else 0
 
 
 def give(name: str, index: int, uid: int) -> None:
@@ -94,7 +103,7 @@ def give(name: str, index: int, uid: int) -> None:
         # The very file whose number is compared is the one that is given away.
         fd = os.open(node, os.O_PATH | os.O_NOFOLLOW)
         try:
-            if os.fstat(fd).st_rdev != numbers_of({name: index})[name]:
+            if os.fstat(fd).st_rdev != numbers_of({name: index}).get(name):
                 raise VmnetError(
                     f"{node} is not the device of the macvtap {name}",
                     fix=f"make the device anew: vmnet net rm {name}",
@@ -112,10 +121,17 @@ def give(name: str, index: int, uid: int) -> None:
 
 
 def _read_at(fd: int, name: str) -> str:
+    """Read an attribute in a sysfs; "" when it is not there, or goes while it is read.
+
+    Of a link that is being deleted an open attribute gives EINVAL (net-sysfs.c: netdev_show), a
+    moment later ENODEV (kernfs_fop_read_iter).
+    """
     try:
         with open(name, encoding="ascii", opener=lambda p, f: os.open(p, f, dir_fd=fd)) as file:
             return file.read().strip()
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.EINVAL, errno.ENODEV}:
+            raise
         return ""
 
 
@@ -165,7 +181,12 @@ def make_node(name: str, index: int, records: Path) -> None:
     What is made is recorded first, so that it can be proved to be vmnet's when the link is gone.
     Raises VmnetError when mknod is refused.
     """
-    number = numbers_of({name: index})[name]
+    number = numbers_of({name: index}).get(name)
+    if number is None:
+        raise VmnetError(
+            f'the macvtap "{name}" has gone while its node was made',
+            fix="do it again; when it happens again, look who deletes it: ip monitor link",
+        )
     node = path_of(index)
     paths.make(records)
     (records / node.name).write_text(f"{number}\n", encoding="ascii")
