@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from provisioner.dataclass import dataclass
 from provisioner.plan import scalars
 from provisioner.plan.ip import Address, Subnet, address, is_address
+from provisioner.plan.parts.elsewhere import RemoteNic, remote_nics
 from provisioner.plan.scalars import BadValue, Matching, many, meant, quoted, scalar, vm_name
 
-KEYS = ("address", "ssh", "uplinks", "groups")
+KEYS = ("address", "ssh", "uplinks", "groups", "nics")
 _FORM = "write nas: 192.168.1.9, or nas: {address: 192.168.1.9, ssh: admin@192.168.1.9}"
 _SSH = "write it like admin@192.168.1.9, admin@nas:2222, admin@[fd00::9]:22, or a Host of ~/.ssh"
 # Narrower than ssh: nothing here can be read as an option, or by a shell.
@@ -53,13 +54,20 @@ class Login:
 class ExternalHost:
     """A machine that is not a guest; without `ssh` it can be asked, but nothing asks from it.
 
-    VMs are placed on it when it has `uplinks`, be they empty.
+    VMs are placed on it when it has `uplinks`, be they empty. With `nics` it is a VM of the plan
+    that another host runs.
     """
 
     addresses: tuple[Address, ...]
     ssh: Login | None = None
     uplinks: tuple[tuple[str, str], ...] | None = None  # network, and what its NIC is called there
     groups: tuple[str, ...] = ()
+    nics: tuple[RemoteNic, ...] = ()
+
+    def at(self, network: str) -> tuple[Address, ...]:
+        """Return its addresses on a network; all of them where nobody knows which those are."""
+        known = (a for nic in self.nics if nic.network == network for a in nic.addresses)
+        return tuple(known) or self.addresses
 
     def on(self, subnets: "tuple[Subnet, ...]") -> tuple[Address, ...]:
         """Return those of its addresses that lie in one of these subnets."""
@@ -100,7 +108,14 @@ def _machine(name: str, given: object) -> ExternalHost:
                 f"unknown key {quoted(key)} of host {quoted(name)}",
                 f"{meant(str(key), KEYS)}known keys: {', '.join(KEYS)}",
             )
-    addresses = tuple(address(one) for one in many(keys.get("address", ())))
+    nics = remote_nics(name, keys["nics"]) if "nics" in keys else ()
+    if nics and (left := next((key for key in keys if key not in {"nics", "address"}), None)):
+        raise BadValue(
+            f"host {quoted(name)} has nics, so it is a guest of another host, and {left} too",
+            f"leave {left} or nics out",
+        )
+    given_at = [address(one) for one in many(keys.get("address", ()))]
+    addresses = tuple(dict.fromkeys([*given_at, *(a for nic in nics for a in nic.addresses)]))
     if not addresses:
         raise BadValue(f"host {quoted(name)} has no address", _FORM)
     return ExternalHost(
@@ -108,6 +123,7 @@ def _machine(name: str, given: object) -> ExternalHost:
         login(keys["ssh"]) if "ssh" in keys else None,
         _uplinks(name, keys["uplinks"]) if "uplinks" in keys else None,
         tuple(dict.fromkeys(place(one) for one in many(keys.get("groups", ())))),
+        nics,
     )
 
 

@@ -1,5 +1,8 @@
 """Guests and the machines outside: gateways, and those that the plan names; to them and from them.
 
+A guest that another host runs is such a machine, too: all of its modes send to the wire what is not
+for a neighbour, so that even two private guests meet there.
+
 Of a machine that the plan names something is promised where its address lies in the subnet of a
 network on an uplink: anywhere else routers decide, which only a check of the user's asks about.
 """
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from provisioner.network.addressing import NicConfig, Nics
     from provisioner.plan.model import Network, Nic, Plan
     from provisioner.plan.nic_id import NicId
+    from provisioner.plan.parts.elsewhere import RemoteNic
 
 
 def pairs(plan: "Plan", nics: "Nics") -> tuple[Pair, ...]:
@@ -51,7 +55,11 @@ def _of(
     if not (config.static or config.dhcp or config.ra):
         return
     for host, machine in plan.hosts.items():
-        at = machine.on(network.subnet)
+        for remote in (one for one in machine.nics if one.network == name):
+            expected, why = _across(network, nic, config, remote)
+            at = remote.addresses
+            yield Pair(name, vm, host, expected, why, at, number, number, source_shares=shares)
+        at = () if machine.nics else machine.on(network.subnet)
         if at:
             yield Pair(name, vm, host, expected, why, at, number, number, source_shares=shares)
         if at and machine.ssh:
@@ -68,3 +76,23 @@ def _promise(vm: str, network: "Network", nic: "Nic") -> tuple[Expected, str]:
         return Expected.EITHER, "mode source receives from a machine only if its list has that MAC"
     reach = mode_table.reach(mode_table.End(mode), mode_table.OUTSIDE, hairpin=False)
     return Expected.REACHES, reach.why
+
+
+def _across(
+    network: "Network", nic: "Nic", config: "NicConfig", remote: "RemoteNic"
+) -> tuple[Expected, str]:
+    """Return what is promised of a NIC and one of a guest that another host runs."""
+    if LinkState.DOWN in {nic.link, remote.link}:
+        return Expected.ISOLATED, "the link of one of them is down"
+    how = settings_on(network, nic)
+    if not remote.hears(config.mac):
+        # Its host sees that frames are dropped there; from here it may as well be dead.
+        return Expected.EITHER, "the source list of the other end does not name this one"
+    listed = not how.mode.has_source_list or remote.mac in how.allow
+    reach = mode_table.reach(
+        mode_table.End(how.mode, lists=listed), mode_table.OUTSIDE, hairpin=False
+    )
+    if not reach.works:
+        known = Expected.EITHER if remote.mode.has_source_list else Expected.ISOLATED
+        return known, "the source list does not name the guest of the other host"
+    return Expected.REACHES, f"they are on two hosts: {reach.why}"

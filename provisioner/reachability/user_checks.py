@@ -92,7 +92,7 @@ class _Line:
         elif check.target == GATEWAY and source != HOST:
             addresses = self.nics[NicId(source, nic)].gateways
         elif check.target in self.plan.hosts:
-            addresses = self.plan.hosts[check.target].addresses
+            addresses = self.plan.hosts[check.target].at(network)
         elif is_address(check.target):
             addresses = (ip_address(check.target),)
         # A URL's or a DNS name's address is the resolver's business.

@@ -6,6 +6,7 @@ It is done in the tree: what a variable holds is a part of one value, never a ke
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,16 @@ _Path = tuple[str | int, ...]
 def literal(text: str) -> str:
     """Return how a text is written in a plan that is to hold it as it is."""
     return text.replace("$", "$$")
+
+
+def kept(root: Mapping) -> Mapping:
+    """Return a copy of a tree that is as this one is when its variables are filled in."""
+    copy = deepcopy(root)
+    for path, scalar in _scalars(copy, ()):
+        if "$" in scalar.text and not _is_for_guest(path, scalar.text):
+            is_secret = redaction.is_secret(str(path[-1]))
+            scalar.text = scalar.text.replace("${", "$${") if is_secret else literal(scalar.text)
+    return copy
 
 
 def fill(root: Mapping, environment: Map[str, str]) -> tuple[dict[str, Where], list[VmnetError]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from provisioner.plan.checks import GATEWAY, HOST, Check, What
 from provisioner.plan.ip import is_address
 from provisioner.plan.problem import Problem
-from provisioner.plan.scalars import meant
+from provisioner.plan.scalars import meant, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,11 +23,25 @@ def check_problems(plan: Plan) -> Iterator[Problem]:
         if name in {*known, HOST, GATEWAY}:
             what = f"{name} names a VM too" if name in known else f"{name} has a meaning of its own"
             yield Problem(("hosts",), f"hosts: {what}", f"give the machine {name} another name")
+    yield from _remote(plan)
     for at, check in enumerate(plan.checks):
         if not isinstance(check, str):
             found = [*_sources(plan, check, known), *_targets(plan, check, known)]
             found += () if found else _ways(plan, check, known)
             yield from (Problem(("checks", at), what, fix) for what, fix in found)
+
+
+def _remote(plan: Plan) -> Iterator[Problem]:
+    """List NICs of guests elsewhere that are on no network of the plan."""
+    known = [network.name for network in plan.networks]
+    for name, host in plan.hosts.items():
+        for nic in host.nics:
+            if nic.network not in known:
+                yield Problem(
+                    ("hosts", name, "nics"),
+                    f"there is no network {quoted(nic.network)}",
+                    f"{meant(nic.network, known)}networks of this plan: {', '.join(known)}",
+                )
 
 
 def _sources(plan: Plan, check: Check, known: list[str]) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from provisioner.plan import checks, hosts, ip, scalars, vm_scalars
-from provisioner.plan.choices import Mode
-from provisioner.plan.parts import placement
+from provisioner.plan.choices import LinkState, Mode
+from provisioner.plan.parts import elsewhere, placement
 from provisioner.plan.scalars import Matching, Whole
 from provisioner.plan.schema.patterns import ANY_IPV6, IPV4, IPV6, MAC, caseless, ecma, number
 from provisioner.plan.types import PASSTHROUGH, OneWord, macvtap_mode
@@ -193,9 +193,33 @@ def _machines() -> Json:
         },
         "groups": many(text(hosts.place.pattern))
         | {"description": "Groups of hosts that it is in, which on: may name."},
+        "nics": {
+            "type": "array",
+            "items": _remote_nic(),
+            "minItems": 1,
+            "description": "It is a VM that another host runs: its NICs, for what is promised.",
+        },
     }
-    machine = keys({key: about[key] for key in hosts.KEYS}, ["address"])
+    machine = keys({key: about[key] for key in hosts.KEYS}, [])
+    machine["anyOf"] = [{"required": ["address"]}, {"required": ["nics"]}]
     return mapping(scalars.vm_name, {"anyOf": [*addresses["anyOf"], machine]})
+
+
+def _remote_nic() -> Json:
+    """Return the form of a NIC of a guest that another host runs."""
+    about: dict[str, Json] = {
+        "network": text(scalars.network_name.pattern) | {"description": "The network's name."},
+        "address": many(shared("address"), 1)
+        | {"description": "The addresses that it has there, without prefixes."},
+        "mode": {"enum": [*map(str, Mode), PASSTHROUGH], "description": "Its macvtap mode."},
+        "mac": shared("mac") | {"description": "Its MAC, for source lists."},
+        "allow": many(shared("mac")) | {"description": "With mode source: the MACs that it hears."},
+        "link": {
+            "enum": [*map(str, LinkState)],
+            "description": "Whether the cable is plugged in.",
+        },
+    }
+    return keys({key: about[key] for key in elsewhere.KEYS}, ["network", "address"])
 
 
 _subnets = (

@@ -199,3 +199,48 @@ def test_a_machine_speaks_of_what_it_was_asked_once() -> None:
     assert set(read(said, {"10.0.0.2": 1})) == {"10.0.0.2"}
     assert read(said, {"10.0.0.2": 1})["10.0.0.2"].reached
     assert read("vmnet 10.0.0.2 999 56 \x1b]0;x\x07", {"10.0.0.2": 1})["10.0.0.2"].reached is None
+
+
+ELSEWHERE = """\
+name: lab
+networks:
+  lan: {uplink: nic0, subnet: 10.0.0.0/24}
+vms:
+  a: {nics: [lan]}
+hosts:
+  b: %s
+"""
+
+
+def test_a_guest_of_another_host_is_known_by_its_nics() -> None:
+    given = "{nics: [{network: lan, address: 10.0.0.9, mode: passthru, link: down}]}"
+    (machine,) = load(ELSEWHERE % given, "p").plan.hosts.values()
+    (nic,) = machine.nics
+    assert (nic.network, str(nic.mode), str(nic.link)) == ("lan", "passthru", "down")
+    assert machine.addresses == machine.at("lan") == (ip_address("10.0.0.9"),)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ("{nics: []}", 'host "b" has no NIC among its nics'),
+        ("{nics: [lan]}", 'a NIC of host "b" says no network and address'),
+        ("{nics: [{network: lan}]}", 'a NIC of host "b" says no network and address'),
+        (
+            "{nics: [{network: lan, address: 10.0.0.9, mtu: 9000}]}",
+            'unknown key "mtu" in nics of host "b"',
+        ),
+        (
+            "{nics: [{network: lan, address: 10.0.0.9}], ssh: b}",
+            'host "b" has nics, so it is a guest of another host, and ssh too',
+        ),
+        (
+            "{nics: [{network: lan, address: 10.0.0.9, mode: bridg}]}",
+            '"bridg" is not a macvtap mode',
+        ),
+        ("{nics: [{network: dmz, address: 10.0.0.9}]}", 'there is no network "dmz"'),
+    ],
+)
+def test_a_guest_of_another_host_that_cannot_be_is_refused(given: str, what: str) -> None:
+    found = complaints(ELSEWHERE % given)
+    assert [line.partition(" ")[2] for line in found[::2]] == [what]

@@ -145,6 +145,11 @@ class Controls:
         for key in (result.pair.source_key, result.pair.target_key):
             if key in self._ends.nics and self._plan.nic(key).link is LinkState.DOWN:
                 return Control(_HERE, _HERE, cut=f"the link of {key.vm} is down, as the plan says")
+        machine = self._plan.hosts.get(result.pair.target)
+        for nic in machine.nics if machine else ():
+            if nic.link is LinkState.DOWN and result.address in nic.addresses:
+                cut = f"the link of {result.pair.target} is down, as the plan says"
+                return Control(_HERE, _HERE, cut=cut)
         seen = result.seen
         if seen and (seen.value or seen.answered or seen.largest):
             answer = EndControl(ControlBy.ANSWER, 0.0)

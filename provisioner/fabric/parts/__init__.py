@@ -1,0 +1,1 @@
+"""What one of several hosts gets of a plan."""
