@@ -34,6 +34,8 @@ vms: {a: {nics: [lan]}}
 
 _PLACES = ("run/vmnet", "var/lib/vmnet")
 _COMMANDS_KEPT = 20  # of vmnet, whose messages are evidence
+_OWN_PIDS = ("-p", "--fork", "--kill-child", "--mount-proc")
+_REAPS = "sleep infinity & wait"  # the first process also has those that have lost their parent
 _numbers = itertools.count()
 T = TypeVar("T")
 
@@ -155,11 +157,18 @@ class Lab:
         return ran.stdout + ran.stderr
 
     @contextmanager
-    def mounted(self, script: str) -> Iterator[None]:
-        """Run everything from now on in a mount namespace that a shell script has prepared."""
-        argv = ["ip", "netns", "exec", self.name, "unshare", "-m", "sh", "-ec"]
+    def mounted(
+        self, script: str, *, own_name: bool = False, own_pids: bool = False
+    ) -> Iterator[None]:
+        """Run everything from now on in a mount namespace that a shell script has prepared.
+
+        With a host name of its own if wanted, and with processes that see no others.
+        """
+        name = ("-u",) if own_name else ()
+        pids = _OWN_PIDS if own_pids else ()
+        argv = ["ip", "netns", "exec", self.name, "unshare", "-m", *name, *pids, "sh", "-ec"]
         holder = subprocess.Popen(
-            [*argv, f"{script}\necho ready\nexec sleep infinity"],
+            [*argv, f"{script}\necho ready\n{_REAPS if own_pids else 'exec sleep infinity'}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
@@ -169,7 +178,10 @@ class Lab:
         try:
             assert holder.stdout.readline() == "ready\n"
             self.root = Path(f"/proc/{holder.pid}/root")
-            self.enter = ("nsenter", "-t", str(holder.pid), "-m", "-n")
+            self.enter = ("nsenter", "-t", str(holder.pid), "-m", "-n", *name)
+            if own_pids:  # nsenter stays, as the parent of what it runs, which ends with it
+                inside = f"--pid=/proc/{holder.pid}/ns/pid_for_children"
+                self.enter += (inside, "setpriv", "--pdeathsig", "KILL")
             with self.settled():
                 yield
         finally:

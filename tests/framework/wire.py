@@ -17,11 +17,12 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class CabledNic:
-    """A NIC named `name` in a lab, and the namespace `lan` that it is cabled to."""
+    """A NIC named `name` in a lab, and the namespace `lan` that it is cabled to, at a port."""
 
     lab: Lab
     name: str
     lan: str
+    port: str = "far"
 
     def outside(self, *argv: str) -> str:
         """Run a program on the machine on the LAN."""
@@ -34,7 +35,7 @@ class CabledNic:
     def reflects(self, hairpin: bool) -> None:  # noqa: FBT001
         """Let the switch send frames back to where they came from, or not."""
         state = "on" if hairpin else "off"
-        self.outside("ip", "link", "set", "far", "type", "bridge_slave", "hairpin", state)
+        self.outside("ip", "link", "set", self.port, "type", "bridge_slave", "hairpin", state)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.framework.fabric.mounts import OWN_DEV
 from tests.framework.lab import Lab
 
 PLAN = """\
@@ -16,22 +17,6 @@ vms:
   b: {{nics: [lan, more]}}
 """
 
-# A /dev as of a host without /dev/kvm: libvirt moves no file that is mounted there, as vmnet's
-# cover of a KVM that does not work is. Nothing stays below it, since it moves what is hidden, too.
-HOST_DEV = """\
-mount --make-rprivate /
-new=$(mktemp -d)
-mount -t tmpfs dev "$new"
-for node in full null ptmx random tty urandom zero; do cp -a /dev/$node "$new"; done
-mkdir "$new/pts" "$new/shm"
-mount --bind /dev/pts "$new/pts"
-mount -t tmpfs shm "$new/shm"
-for old in $(awk '$5 ~ "^/dev(/|$)" {print $5}' /proc/self/mountinfo | sort -r); do
-    umount -l "$old"
-done
-mount --move "$new" /dev
-rmdir "$new"
-"""
 NODES = {"full", "null", "ptmx", "pts", "random", "shm", "urandom", "zero"}
 
 
@@ -49,7 +34,7 @@ def devices(pid: int) -> set[str]:
 def test_a_qemu_finds_no_device_of_the_hosts_and_its_guest_lives_on_through_changes(
     lab: Lab,
 ) -> None:
-    with lab.mounted(HOST_DEV):
+    with lab.mounted(OWN_DEV):
         path = lab.plan(PLAN.format(nics="lan"))
         lab.vmnet("up", path)
         qemus = lab.qemus()
@@ -69,7 +54,7 @@ def test_a_qemu_finds_no_device_of_the_hosts_and_its_guest_lives_on_through_chan
 
 def test_a_file_mounted_in_dev_is_a_reason_to_leave_dev_as_it_is(lab: Lab) -> None:
     mounted = 'touch "/dev/device"\nmount --bind /dev/null /dev/device'
-    with lab.mounted(f"{HOST_DEV}{mounted}"):
+    with lab.mounted(f"{OWN_DEV}{mounted}"):
         path = lab.plan(PLAN.format(nics="lan"))
         lab.vmnet("up", path)
         assert all("device" in devices(pid) for pid in lab.qemus().values())
