@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from provisioner.check.isolation import NOT_LOOKED, Lack, lack
+from provisioner.check.isolation import NOT_LOOKED, Lack, lack, seen
 from provisioner.dataclass import dataclass
 from provisioner.plan.checks import What
 from provisioner.reachability.pairs import Expected, Pair
@@ -66,6 +66,13 @@ class Result:
         if not self.is_silence:
             return None
         return lack(self.pair.source, self.pair.target, self.control or NOT_LOOKED)
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """What was seen around a silence that is expected, a line each; nothing of others."""
+        if not (self.control and self.is_silence):
+            return ()
+        return seen(self.pair.source, self.pair.target, self.control)
 
     @property
     def refused(self) -> bool:

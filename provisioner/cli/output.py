@@ -144,7 +144,8 @@ def show(report: "Report", *, steps: bool = False, every: bool = False) -> None:
 
 def _vms(report: "Report", *, every: bool) -> None:
     if report.vms and (every or report.command != "check"):
-        print_rows([("VM", "state", "pid", "addresses", "taps"), *map(_row, report.vms)])
+        rows = [("VM", "state", "pid", "addresses", "taps", "host"), *map(_row, report.vms)]
+        print_rows(rows if any(vm.host for vm in report.vms) else [row[:-1] for row in rows])
     if guests := [(vm.name, *agent_info.cells(vm.guest)) for vm in report.vms if vm.guest]:
         print_rows([("VM", *_GUEST_TITLES), *guests])
     _walls(report)
@@ -271,9 +272,9 @@ def print_rows(rows: Sequence[Sequence[str]], most: int = 0) -> None:
     _lines(layout.table(cells, _width() or most))
 
 
-def _row(vm: "VmStatus") -> list[str]:
-    row = (vm.name, vm.state, str(vm.pid or ""), " ".join(vm.addresses), " ".join(vm.taps))
-    return [one_line(cell) for cell in row]
+def _row(vm: "VmStatus") -> tuple[str, ...]:
+    pid, addresses, taps = str(vm.pid or ""), " ".join(vm.addresses), " ".join(vm.taps)
+    return tuple(map(one_line, (vm.name, vm.state, pid, addresses, taps, vm.host)))
 
 
 def _shows(symbol: str) -> bool:

@@ -19,7 +19,6 @@ from provisioner.report.report import (
     ReportOrigin,
     StepState,
     VmStatus,
-    control,
 )
 
 
@@ -39,6 +38,7 @@ class StepValue(TypedDict):
     vm: Annotated[str | None, "The VM that it is of; null for what is of a network."]
     cause: str
     state: StepState
+    line: Annotated[int, "Which of the lines of done, to_do or failed it stands in, from 0."]
 
 
 class FailureValue(TypedDict):
@@ -87,6 +87,7 @@ class VmValue(TypedDict):
     addresses: Annotated[Sequence[str], "Of all its NICs, as the plan has them."]
     taps: Annotated[Sequence[str], "The character devices of its macvtaps."]
     nics: Sequence[NicStatus]
+    host: NotRequired[Annotated[str, "That runs it, where the plan has several hosts."]]
     guest: NotRequired[GuestValue]
     walls: NotRequired[WallsValue]
 
@@ -137,6 +138,7 @@ class ResultValue(_Ends):
     why: str
     observed: str
     as_expected: bool
+    reached: Annotated[bool | None, "Whether it came through; null: it could not be measured."]
     milliseconds: float | None
     note: str
     asked: Annotated[str, "ping, or a check of the plan such as tcp/22."]
@@ -252,9 +254,9 @@ def _fix(error: VmnetError) -> str | None:
 
 def _steps(report: Report) -> list[StepValue]:
     every = [
-        *((step, StepState.DONE) for step in report.done),
-        *((failure.step, StepState.FAILED) for failure in report.failed),
-        *((step, StepState.TO_DO) for step in report.to_do),
+        *((at, step, StepState.DONE) for at, step in enumerate(report.done)),
+        *((at, failure.step, StepState.FAILED) for at, failure in enumerate(report.failed)),
+        *((at, step, StepState.TO_DO) for at, step in enumerate(report.to_do)),
     ]
     return [
         StepValue(
@@ -264,8 +266,9 @@ def _steps(report: Report) -> list[StepValue]:
             vm=thing.vm or None,
             cause=step.cause,
             state=state,
+            line=at,
         )
-        for step, state in every
+        for at, step, state in every
         for thing in step.things
     ]
 
@@ -280,6 +283,8 @@ def _vm(vm: VmStatus) -> VmValue:
         taps=vm.taps,
         nics=vm.nics,
     )
+    if vm.host:
+        value["host"] = vm.host
     if vm.guest:
         value["guest"] = _guest(vm.guest)
     if vm.walls:
@@ -320,13 +325,14 @@ def _result(r: Result) -> ResultValue:
         "why": r.pair.why,
         "observed": r.observed,
         "as_expected": r.met,
+        "reached": r.reached,
         "milliseconds": None if r.seconds is None else round(r.seconds * 1000, 3),
         "note": r.note,
         "asked": str(r.pair.asked),
         "by": r.by or None,
         "tries": r.tries,
         "loss": {"sent": r.loss.sent, "lost": r.loss.lost} if r.loss else None,
-        "control": control(r),
+        "control": r.around,
         "finding": _finding(r.finding) if r.finding else None,
     }
 

@@ -16,7 +16,7 @@ from provisioner.json_document import sanitized
 from provisioner.report import matrix
 from provisioner.report.consoles import telling
 from provisioner.report.layout import shortened
-from provisioner.report.report import Report, causes, control, title
+from provisioner.report.report import Report, causes, title
 from provisioner.report.topology import drawing
 from provisioner.template_files import template
 from provisioner.text import sanitize
@@ -95,7 +95,7 @@ def _entry(r: Result) -> dict[str, object]:
         "observed": f"{r.observed}{took}",
         "how": str(r.by or ""),
         "note": r.note,
-        "control": control(r),
+        "control": r.around,
         "reason": finding.what,
         "fix": finding.fix,
         "evidence": finding.evidence,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from provisioner import __version__
 from provisioner.check.result import Result
 from provisioner.plan.checks import HOST
-from provisioner.report.report import Report, control, title
+from provisioner.report.report import Report, title
 from provisioner.text import sanitize
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -87,7 +87,7 @@ def _details(result: Result) -> Iterable[str]:
     yield f"expected: {result.pair.expected} ({result.pair.why})"
     by = f", {result.by}" if result.by else ""
     yield f"observed: {result.observed} ({result.note}{by})"
-    yield from control(result)
+    yield from result.around
     if result.finding:
         yield from result.finding.evidence
         yield f"fix: {result.finding.fix}"

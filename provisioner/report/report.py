@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from enum import StrEnum
 
-from provisioner.check import isolation
 from provisioner.check.result import Finding, Result
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
@@ -98,6 +97,7 @@ class VmStatus:
     walls: Walls | None = None  # that its QEMU stands behind, when they were asked for
     nics: tuple[NicStatus, ...] = ()
     image: str = ""  # what the plan calls it; "" where that is not known
+    host: str = ""  # that runs it, where the plan has several
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +174,10 @@ class Report:
         match self.status:
             case Exit.CHECK_FAILED if broken:
                 return f"{broken} of {count} {are} not as expected"
-            case Exit.CHECK_FAILED:
-                return _not_well(self)
-            case Exit.PARTLY_DONE:
+            case Exit.PARTLY_DONE if not self.findings:
                 return f"{counted(len(self.to_do), 'step')} left to do: run it again"
+            case Exit.CHECK_FAILED | Exit.CONFLICT | Exit.HOST_CANNOT | Exit.PARTLY_DONE:
+                return _not_well(self)
             case _ if self.results:
                 return f"{every}{count} {are} as expected"
             case _:
@@ -208,13 +208,6 @@ def title(result: Result) -> str:
     pair = result.pair
     kind = "" if pair.asked == PING else f" {pair.asked}"
     return f"{pair.source_label} -> {pair.target_label}{kind}"
-
-
-def control(result: Result) -> tuple[str, ...]:
-    """Return what was seen around a silence that is expected, a line each; nothing of others."""
-    if not (result.control and result.is_silence):
-        return ()
-    return isolation.seen(result.pair.source, result.pair.target, result.control)
 
 
 def counted(count: int, what: str) -> str:

@@ -1,0 +1,1 @@
+"""The reports of several hosts on one plan, made one."""
