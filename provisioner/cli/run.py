@@ -163,6 +163,17 @@ def plan_target(
     )
 
 
+def placed_target(paths: Sequence[Path] | None) -> "PlanTarget":
+    """Load the plan in files, which may be of several hosts, for a command that touches none.
+
+    Raises Complaints, all at once, or VmnetError when there is no file.
+    """
+    from provisioner.commands.loading import texts
+
+    files = plan_paths(paths)
+    return texts.placed(read(files), (), None if files[0] == _INPUT else files[0])
+
+
 def tell_inherited(target: "PlanTarget") -> None:
     """Show which defaults are not the plan's, and where they stand."""
     for key, where in target.inherited.items():

@@ -48,3 +48,19 @@ def test_nothing_brings_it_up_or_tells_what_holds_on_one_host(words: str, tmp_pa
     )
     assert not Path("/var/lib/vmnet/many").exists()
     assert not Path("/run/vmnet/many").exists()
+
+
+def test_it_is_written_down_for_incus_which_has_several_hosts(tmp_path: Path) -> None:
+    ran = vmnet("export", "incus", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "vmnet.yaml:2:26: network lan stands on an isolated uplink" in ran.stderr
+    on_wire = PLAN.replace("switch: true, subnet: 10.91.0.0/24", "uplink: eno1, spoof_guard: off")
+    (tmp_path / "wire.yaml").write_text(f"{on_wire}defaults: {{ssh_keys: none}}\n")
+    files = ("-f", "wire.yaml", "--image", "micro=local:micro")
+    (tmp_path / "out").mkdir()
+    ran = vmnet("export", "incus", *files, "--output", "out", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    made = {one.name: one.read_text() for one in (tmp_path / "out").iterdir()}
+    assert sorted(made) == ["vm-a.yaml", "vm-b.yaml", "vmnet.yaml"]
+    assert "create local:micro a --vm --target h2 < THIS_FILE\n" in made["vm-a.yaml"]
+    assert {one.stat().st_mode & 0o777 for one in (tmp_path / "out").iterdir()} == {0o600}

@@ -9,7 +9,7 @@ import typer
 from provisioner.cli import output
 from provisioner.cli.access.ssh import private_key
 from provisioner.cli.options import File, Identity, Vm
-from provisioner.cli.run import plan_target, running
+from provisioner.cli.run import placed_target, plan_target, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 
@@ -25,6 +25,22 @@ Ranges = Annotated[
         "--range",
         metavar="CIDR",
         help="Addresses for them, a part of the subnet; the largest free one without. Repeatable.",
+    ),
+]
+Images = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--image",
+        metavar="IMAGE=REFERENCE",
+        help="The engine's own image for an image of the plan. Repeatable.",
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        metavar="KEY",
+        help="Leave out what the engine has nothing for, as spoof_guard. Repeatable.",
     ),
 ]
 
@@ -161,5 +177,47 @@ def networkd(
         for name, text in of_networkd(plan_target(file), run, vm).items():
             if folder:
                 whole_files.write_report(folder / name, text)
+            else:
+                output.typed(f"# {name}\n{text}")
+
+
+@app.command()
+def kubevirt(file: File = None, *, images: Images = None, without: Without = None) -> None:
+    """Print a plan's VMs for KubeVirt: VirtualMachines on macvtaps, with their disks and networks.
+
+    Example: vmnet export kubevirt --without spoof_guard -f lab.yaml
+    """
+    with running(command.EXPORT):
+        from provisioner.commands.access.engines import EngineWish, for_kubevirt
+
+        wish = EngineWish(images or (), without or ())
+        output.typed(for_kubevirt(placed_target(file), wish).rstrip("\n"))
+
+
+@app.command()
+def incus(
+    file: File = None,
+    *,
+    images: Images = None,
+    without: Without = None,
+    pool: Annotated[
+        str, typer.Option(metavar="NAME", help="The storage pool of the disks.")
+    ] = "default",
+    folder: Annotated[
+        Path | None, typer.Option("--output", help="Write the files into this folder.")
+    ] = None,
+) -> None:
+    """Print a plan's VMs for Incus: a profile, and instances with macvlan NICs.
+
+    Example: vmnet export incus --image debian-12=images:debian/12/cloud --without spoof_guard
+    """
+    with running(command.EXPORT):
+        from provisioner.commands.access.engines import EngineWish, for_incus
+        from provisioner.host.system import whole_files
+
+        wish = EngineWish(images or (), without or ())
+        for name, text in for_incus(placed_target(file), wish, pool).items():
+            if folder:
+                whole_files.write_secret(folder / name, text.encode())
             else:
                 output.typed(f"# {name}\n{text}")

@@ -19,19 +19,38 @@ def loaded(
     folder: Path | None = None,
     allowed: Sequence[Path] = (),
 ) -> "PlanTarget":
+    """Return the plan of texts that are merged, each given with its name, for this host.
+
+    The arguments are those of `placed`. Raises what it raises, and VmnetError when the plan is of
+    several hosts.
+    """
+    from provisioner.preflight.one_host import refuse_placed
+
+    target = placed(written, sets, first, uri=uri, folder=folder, allowed=allowed)
+    refuse_placed(target.plan, target.positions)
+    return target
+
+
+def placed(
+    written: Sequence[tuple[str, str]],
+    sets: Sequence[str],
+    first: Path | None,
+    *,
+    uri: str = "",
+    folder: Path | None = None,
+    allowed: Sequence[Path] = (),
+) -> "PlanTarget":
     """Return the plan of texts that are merged, each given with its name.
 
     `first` is the file of the first one, None where it has none; `sets` are as of --set, `uri` is
     where libvirt is. Relative paths begin at `folder`, beside that file without one. Raises
-    Complaints, all at once, and VmnetError when the plan is of several hosts.
+    Complaints, all at once. The plan may be of several hosts.
     """
     from provisioner.commands.target import PlanTarget
     from provisioner.host.jail import settings
     from provisioner.plan.load import loader
-    from provisioner.preflight.one_host import refuse_placed
 
     plan = loader.load_merged(written, sets, os.environ, settings.defaults())
-    refuse_placed(plan.plan, plan.places)
     return PlanTarget(
         plan.plan.name,
         plan.plan,
