@@ -97,6 +97,12 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         bool,
         typer.Option("--all-or-nothing", help="Take away what this run has made if a step fails."),
     ] = False,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Make all that guests need, and start none.")
+    ] = False,
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Wait for the guests, and measure nothing.")
+    ] = False,
     every_row: All = False,
     timeout: Timeout = None,
     connection: Connection = None,
@@ -139,7 +145,13 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
         run = CommandRun(command.UP, worker, timeout or 0, lock_timeout)
         ttl_s = optional_value("--ttl", times.seconds, ttl, 0)
         run = replace(run, recreate=recreate, all_or_nothing=all_or_nothing, ttl_s=ttl_s)
-        run = replace(run, idle=output.warm_up)
+        run = replace(run, idle=output.warm_up, prepare=prepare)
+        run = replace(run, pairs="none" if no_check else run.pairs)
+        if from_snapshot and prepare:
+            raise bad_input(
+                "--prepare starts no guest, and --from-snapshot starts them as they were",
+                "leave one of them out",
+            )
         if from_snapshot:
             wish = SnapshotWish(from_snapshot, only_missing=True)
             run = replace(run, snapshot=wish, agree=agreement(yes=yes))

@@ -45,7 +45,8 @@ class CommandRun:
     recreate: bool = False
     only: frozenset[str] | None = None  # the VMs that it is about; None for the whole plan
     all_or_nothing: bool = False  # what it has created goes again when a step fails
-    pairs: str = "all"  # or "sample": a part of them that touches every guest
+    pairs: str = "all"  # or "sample": a part of them that touches every guest; or "none"
+    prepare: bool = False  # all is made that a start takes, and no guest is started
     idle: Callable[[], None] = lambda: None  # called while the guests boot: there is time then
     ttl_s: int = 0  # for how long the plan is brought up; 0 says nothing of it
     wide: bool = False  # the guests are asked about themselves

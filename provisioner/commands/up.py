@@ -17,6 +17,7 @@ from provisioner.commands.session import HostSession, Session, begun
 from provisioner.commands.snapshot import restore
 from provisioner.commands.snapshot.unfinished import end_half_started, go_on
 from provisioner.commands.steps import refusals
+from provisioner.commands.steps.preparing import preparing
 from provisioner.commands.target import CommandRun, PlanTarget
 from provisioner.errors import Complaints, Exit, VmnetError
 from provisioner.guest.domain import Domain
@@ -57,7 +58,7 @@ def up(target: PlanTarget, run: CommandRun) -> Report:
     started = time.monotonic()
     with begun(target, run) as session:
         session.refuse()
-        return brought_up(session, started)
+        return prepared(session) if run.prepare else brought_up(session, started)
 
 
 def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> Report:
@@ -111,6 +112,30 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
         if fresh := refusals.vms_of(outcome.done, Verb.CREATE):
             began = time.monotonic()
         return checked(session, report, When(began, started, fresh, end))
+
+
+def prepared(session: Session) -> Report:
+    """Make what guests will be started with; each device is down, and each guest that runs stays.
+
+    Raises Complaints as `up` does, and when an address is taken, before anything is made.
+    """
+    with store_files.held(paths.store(), session.run.tell):
+        desired, steps = judged(session)
+        changed = refusals.vms_of(steps, Verb.CREATE, Verb.UPDATE) | _silent(session, steps)
+        with session.claimed(changed):
+            if session.keep_login_keys():
+                desired, steps = judged(session)
+            AddressQuestion(session, changed).refuse()
+            _warn(session)
+            session.worker.do(MACHINE.renew_mark, expiry.chosen(session))
+            steps = preparing(steps)
+            if not steps:
+                session.tell("nothing to prepare")
+            outcome = performed(session, steps, {})
+            if outcome.failed and session.run.all_or_nothing:
+                outcome = _undone(session, outcome, None)
+    session.look()
+    return reported(session, outcome, _steps(session, desired))
 
 
 def judged(

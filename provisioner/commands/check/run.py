@@ -153,6 +153,8 @@ def _reported(session: Session, report: Report, when: When) -> Report:
 
 def _pairs(session: Session, up: set[str]) -> tuple[Pair, ...]:
     """List what is to be measured among the VMs that are there."""
+    if session.run.pairs == "none":
+        return ()
     plan, facts = session.target.plan, session.snapshot.facts
     known, names = {HOST, *up}, {vm.name for vm in plan.vms}
     promised = pairs.pairs(plan, session.nics, facts)
