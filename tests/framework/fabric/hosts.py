@@ -79,6 +79,10 @@ class Host(Lab):
         program.write_text(script or own)
         program.chmod(0o755)
 
+    def has_no_visitors(self) -> bool:
+        """Return whether nobody is logged in, as is so a moment after the last ssh has ended."""
+        return sum(" sshd" in process for process in self.snapshot().processes) <= 1
+
     @contextmanager
     def cut(self) -> Iterator[None]:
         """Let the host answer nobody; its guests and its NICs on the LAN go on."""
@@ -154,6 +158,7 @@ class Fabric:
                 stack.enter_context(_served(host))
             for host in self.machines:
                 stack.enter_context(host.settled())
+                stack.callback(until, host.has_no_visitors, f"{host.title} is left by all")
             yield self
 
     def _write_keys(self, keys: Path) -> None:

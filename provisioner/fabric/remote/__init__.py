@@ -1,0 +1,1 @@
+"""What vmnet asks of vmnet on other hosts, and what it believes of their answers."""
