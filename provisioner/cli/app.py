@@ -59,6 +59,7 @@ PANELS: Final = {
         "watch": "boot.watch",
         "gc": "inventory.gc",
         "adopt": "inventory.adopt",
+        "hosts": "fabric.hosts.app",
         "net": "net.app",
         "boot": "boot.app",
     },
@@ -71,6 +72,7 @@ PANELS: Final = {
 Groups stand last, as typer lists them.
 """
 COMMANDS: Final = {name: place for panel in PANELS.values() for name, place in panel.items()}
+_ON_HOST: Final = ("-H", "--host")
 _PANEL_OF: Final = {name: title for title, panel in PANELS.items() for name in panel}
 _TAKE_ARGV: Final = ("exec", "explain")
 
@@ -88,6 +90,9 @@ def _listed(name: str, entry: index.Entry) -> TyperCommand:
     return TyperCommand(name, help=entry["help"], rich_help_panel=entry["panel"])
 
 
+_HOST_HELP: Final = "Run the command there, by ssh, on the plan that is here; the first word."
+
+
 def _version(*, wanted: bool) -> None:
     if wanted:
         typer.echo(f"vmnet {__version__}")
@@ -99,8 +104,12 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    host: Annotated[
+        str,
+        typer.Option("--host", "-H", metavar="USER@HOST", help=_HOST_HELP),
+    ] = "",
 ) -> None:
-    del version
+    del version, host
 
 
 def built(names: Iterable[str] = COMMANDS, group: type[TyperGroup] = HelpGroup) -> typer.Typer:
@@ -133,6 +142,10 @@ def built(names: Iterable[str] = COMMANDS, group: type[TyperGroup] = HelpGroup) 
 
 def run(argv: Sequence[str], worker: object) -> None:
     """Run a command line, with no command imported but the one that it names."""
+    if argv[:1] and argv[0] in _ON_HOST:
+        from provisioner.cli.fabric import one_host
+
+        one_host.run(argv[1:])
     argv = unaliased(argv)
     color = os.environ.get(VARIABLE, "")
     if color in COLORS and not any(word.startswith("--color") for word in argv):

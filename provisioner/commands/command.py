@@ -53,6 +53,7 @@ STATUS: Final = Command("status", alone=("--watch",), keeps_guards=False, lists_
 CHECK: Final = Command("check", alone=("--watch",), keeps_guards=False)
 DOCTOR: Final = Command("doctor", alone=("--ci",))
 HOST_FACTS: Final = Command("host-facts")
+HOSTS: Final = Command("hosts", needs_worker=False)
 MODES: Final = Command("modes", uses_libvirt=False)
 SSH: Final = Command("ssh")
 CP: Final = Command("cp")
@@ -86,7 +87,7 @@ COMMANDS: Final = {
         *(UP, DOWN, PLAN, STATUS, CHECK, DOCTOR, MODES, SSH, CP, EXEC, CONSOLE, LINK, IP, RENDER),
         *(STOP, START, RESTART, PAUSE, RESUME),
         *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, BOOT, WATCH, LS, GC, EXTEND, ADOPT, SNAPSHOT),
-        *(SCHEMA, VALIDATE, INIT, SUPPORT, EVENTS, HOST_FACTS),
+        *(SCHEMA, VALIDATE, INIT, SUPPORT, EVENTS, HOST_FACTS, HOSTS),
     )
 }
 """All of them, by name."""
@@ -100,7 +101,7 @@ ALIASES: Final = {
 }
 """Words of other tools, and the commands that they stand for; help and completion list none."""
 
-_LISTING: Final = ("image", "net", "snapshot")
+_LISTING: Final = ("hosts", "image", "net", "snapshot")
 """Groups whose `ls` may be called `list`, too."""
 
 

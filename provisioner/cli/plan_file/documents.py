@@ -7,6 +7,7 @@ from provisioner.json_schema import Json, document_schema
 
 _REPORTS = ("up", "down", "stop", "start", "restart", "pause", "resume", "status", "check")
 _NET = ("net create", "net ls", "net show", "net set")
+_HOSTS = ("hosts ls", "hosts facts", "hosts check")
 _IGNORE = "Keys that are not here may be added: readers pass over them (docs/reference/json.md)."
 REPORT = "report"
 
@@ -22,6 +23,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
     from provisioner.commands.snapshot.listing import SavedDocument, SnapshotsDocument
     from provisioner.doctor.findings import DoctorDocument
     from provisioner.fabric.facts import HostFacts
+    from provisioner.fabric.remote.roll_call import HostsDocument
     from provisioner.image.listing import ImagesDocument
     from provisioner.inventory.garbage import GcDocument
     from provisioner.inventory.listing import LsDocument
@@ -34,6 +36,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
     return {
         **dict.fromkeys((REPORT, *_REPORTS, "snapshot restore"), (ReportDocument,)),
         **dict.fromkeys(_NET, (NetDocument,)),
+        **dict.fromkeys(_HOSTS, (HostsDocument,)),
         "boot install": (BootDocument,),
         "boot status": (BootDocument,),
         "doctor": (DoctorDocument,),

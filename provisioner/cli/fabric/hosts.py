@@ -1,0 +1,120 @@
+"""vmnet hosts: the hosts that a plan's VMs run on, asked all at once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provisioner.cli import output
+from provisioner.cli.options import File, Json, Plan
+from provisioner.cli.run import plan_paths, read, running
+from provisioner.errors import Exit, refuse
+
+if TYPE_CHECKING:
+    from provisioner.fabric.remote.roll_call import CalledHost
+    from provisioner.plan.model import Plan as PlanModel
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The hosts that VMs are placed on, reached by Ansible: what they have, what is wrong.",
+)
+
+Inventory = Annotated[
+    Path | None,
+    typer.Option(
+        *("--inventory", "-i"),
+        metavar="FILE",
+        help="An inventory of Ansible, which then says how hosts are logged in to.",
+    ),
+]
+
+
+@app.command()
+def ls(
+    plan: Plan = None, file: File = None, inventory: Inventory = None, *, json: Json = False
+) -> None:
+    """List hosts: address, vmnet, cores, free memory, NICs; one that is silent is unknown.
+
+    With an inventory and no plan these are all hosts of the inventory. The status is 4 where a
+    host has another version of vmnet, 6 where one does not answer.
+
+    Example: vmnet hosts ls -i inventory.ini
+    """
+    with running("hosts ls", json=json):
+        from provisioner.fabric.remote import roll_call
+
+        _, hosts = _called(plan, file, inventory)
+        ends = roll_call.status(hosts)
+        if json:
+            output.typed(roll_call.as_json("hosts ls", hosts, (), ends))
+        else:
+            output.print_rows(list(roll_call.rows(hosts)))
+            for note in roll_call.clocks(hosts):
+                output.line(note)
+            refuse([host.skew for host in hosts if host.skew])
+        raise typer.Exit(ends)
+
+
+@app.command()
+def facts(
+    plan: Plan = None, file: File = None, inventory: Inventory = None, *, json: Json = False
+) -> None:
+    """Tell what each host has for guests, as vmnet host-facts does there.
+
+    Example: vmnet hosts facts -i inventory.ini --json
+    """
+    with running("hosts facts", json=json):
+        from provisioner.fabric import listing
+        from provisioner.fabric.facts import HostFacts
+        from provisioner.fabric.remote import roll_call
+
+        _, hosts = _called(plan, file, inventory)
+        ends = roll_call.status(hosts)
+        if json:
+            output.typed(roll_call.as_json("hosts facts", hosts, (), ends))
+            raise typer.Exit(ends)
+        for host in hosts:
+            if isinstance(host.said, HostFacts):
+                output.typed("\n".join(listing.lines(host.said)))
+            else:
+                output.typed(f"{host.name}: unknown: {host.said.why}")
+        refuse([host.skew for host in hosts if host.skew])
+        raise typer.Exit(ends)
+
+
+@app.command()
+def check(
+    plan: Plan = None, file: File = None, inventory: Inventory = None, *, json: Json = False
+) -> None:
+    """Tell what keeps hosts from running the plan's VMs: versions, clocks, NICs, carriers, MTUs.
+
+    Nothing is sent from their NICs, so whether these are on one LAN is not told. The status is 5
+    when something is wrong.
+
+    Example: vmnet hosts check lab.yaml
+    """
+    with running("hosts check", json=json):
+        from provisioner.fabric.remote import roll_call
+
+        model, hosts = _called(plan, file, inventory)
+        found = list(roll_call.problems(model, hosts))
+        ends = Exit.CHECK_FAILED if found else Exit.DONE
+        if json:
+            output.typed(roll_call.as_json("hosts check", hosts, found, ends))
+        else:
+            output.typed("\n".join(found or [f"{len(hosts)} hosts: nothing is wrong"]))
+        raise typer.Exit(ends)
+
+
+def _called(
+    plan: Path | None, file: list[Path] | None, inventory: Path | None
+) -> "tuple[PlanModel | None, list[CalledHost]]":
+    """Ask the hosts of a plan, or all of an inventory where no plan is named."""
+    from provisioner.commands.fabric import roll_call
+    from provisioner.commands.loading import texts
+
+    model = None
+    if plan or file or inventory is None:
+        paths = plan_paths(file, plan)
+        model = texts.placed(read(paths), (), paths[0]).plan
+    return model, roll_call.call(model, inventory, output.line)

@@ -1,0 +1,97 @@
+"""vmnet hosts, and vmnet -H, from a controller whose hosts are simulated on this machine."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioner import __version__
+from tests.builders.documents import valid
+from tests.framework.fabric.hosts import Fabric
+
+# Another vmnet: of the next protocol, as a newer version may be.
+NEWER = """\
+#!/bin/sh
+echo '{"format": 1, "command": "host-facts", "status": 0, "protocol": 2, "version": "9.9.0"}'
+"""
+PLAN = """\
+networks: {lan: {uplink: lan0, subnet: 10.9.0.0/24}}
+vms: {a: {nics: [lan]}, b: {nics: [lan]}}
+"""
+OF_ONE_HOST = """\
+networks: {lan: {uplink: lan0, subnet: 10.9.0.0/24}}
+vms: {a: {nics: [{network: lan, address: 10.9.0.1/24}]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def fabric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fabric]:
+    with Fabric(tmp_path_factory.mktemp("fabric"), "h1", "h2", "h3").opened() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def plan(fabric: Fabric) -> Path:
+    return fabric.plan(PLAN)
+
+
+def test_ls_lists_what_hosts_have(fabric: Fabric, plan: Path) -> None:
+    ran = fabric.control.vmnet("hosts", "ls", plan, "--json")
+    valid(ran.report, "hosts ls")
+    assert [host["name"] for host in ran.report["hosts"]] == ["h1", "h2", "h3"]
+    for host in ran.report["hosts"]:
+        assert host["facts"]["name"] == host["name"]
+        assert "lan0" in [uplink["name"] for uplink in host["facts"]["uplinks"]]
+        assert (host["why"], host["clock_error_s"]) == ("", 0)
+
+
+def test_a_silent_host_is_unknown_and_another_version_is_told(fabric: Fabric, plan: Path) -> None:
+    fabric.host("h1").put_vmnet(NEWER)
+    try:
+        with fabric.host("h2").cut():
+            ran = fabric.control.vmnet("hosts", "ls", plan, status=4)
+    finally:
+        fabric.host("h1").put_vmnet()
+    rows = {line.split()[0]: line for line in ran.stdout.splitlines()}
+    assert rows["h1"].split()[:3] == ["h1", "10.98.0.1", "unknown:"]
+    assert rows["h2"].split()[:3] == ["h2", "10.98.0.2", "unknown:"]
+    assert "ssh" in rows["h2"]
+    assert f"{__version__}, protocol 1" in rows["h3"]
+    assert "9.9.0, which speaks protocol 2; this one speaks protocol 1" in ran.stderr
+    assert "fix: install the same version of vmnet on both hosts" in ran.stderr
+
+
+def test_check_tells_what_is_wrong_with_nics(fabric: Fabric, plan: Path) -> None:
+    h2, h3 = fabric.host("h2"), fabric.host("h3")
+    h2.ip("link", "set", "lan0", "mtu", "1400")
+    h3.ip("link", "set", "lan0", "name", "other0")
+    try:
+        ran = fabric.control.vmnet("hosts", "check", plan, status=5)
+    finally:
+        h2.ip("link", "set", "lan0", "mtu", "1500")
+        h3.ip("link", "set", "other0", "name", "lan0")
+    assert ran.stdout.splitlines() == [
+        "h3 has no NIC lan0 that can carry network lan",
+        "network lan has several MTUs: 1400 on h2 and 1500 on h1; larger frames are lost",
+    ]
+
+
+def test_an_inventory_names_hosts_without_a_plan(fabric: Fabric) -> None:
+    inventory = fabric.control.directory / "inventory.ini"
+    inventory.write_text("[all]\nfirst ansible_host=h1 ansible_user=root\n")
+    ran = fabric.control.vmnet("hosts", "facts", "-i", inventory)
+    assert ran.stdout.startswith(f"h1: vmnet {__version__}, protocol 1")
+    wrong = fabric.control.vmnet("hosts", "ls", "-i", "missing.ini", status=2)
+    assert "there is no inventory missing.ini" in wrong.stderr
+
+
+def test_a_command_runs_on_one_host_with_the_plan_that_is_here(fabric: Fabric) -> None:
+    path = fabric.control.plan(OF_ONE_HOST, "one")
+    ran = fabric.control.vmnet("-H", "root@h1", "plan", path, "--json")
+    assert ran.report["command"] == "plan"
+    assert ran.report["plan"] == path.stem
+    assert ran.report["origin"]["host"] == "h1"
+    path.write_text("vms: [\n")
+    assert "<stdin>:" in fabric.control.vmnet("-H", "h1", "plan", "-f", path, status=2).stderr
+    assert json.loads(fabric.control.vmnet("-H", "h2", "ls", "--json").stdout)["plans"] == []
