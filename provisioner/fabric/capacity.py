@@ -140,7 +140,7 @@ class Capacity:
                 "vlan": network.vlan is not None,
                 "nat": network.does_nat,
                 "vhost": how.vhost is Vhost.ON,
-                "guard": how.spoof_guard is SpoofGuard.STRICT,
+                "guard": how.spoof_guard is SpoofGuard.STRICT or bool(how.isolate),
             }
             yield from (feature for feature, wanted in wants.items() if wanted)
 

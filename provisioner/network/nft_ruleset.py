@@ -273,12 +273,12 @@ def legacy_drops(program: str, listing: str) -> tuple[str, ...]:
 
 
 def dropped(tables: Iterable[Table]) -> dict[str, int]:
-    """Count the frames that guards have dropped, by macvtap."""
+    """Count the frames of their guests that guards have dropped, by macvtap."""
     found: dict[str, int] = {}
     for table in tables:
         if table.family == "netdev" and _is_ours(table):
             for chain in table.chains:
-                if chain.hook:
+                if chain.hook and chain.hook.hook == "egress":
                     found[chain.hook.device] = packets(chain.rules)
     return found
 

@@ -75,7 +75,8 @@ def guard(
 ) -> Guard:
     """Return the table that holds a guest to its own MAC, and at level strict to its addresses.
 
-    Egress of the macvtap is what its guest sends, before the kernel copies it to siblings. Where
+    Egress of the macvtap is what its guest sends, before the kernel copies it to siblings; ingress
+    is what is on its way to the guest, and there what comes from isolated MACs is dropped. Where
     a foreign DHCP server or router gives addresses, nobody knows them: what is left of strict
     then says `spoofing.wire.left_open`. Raises ValueError for text that is not a device.
     """
@@ -104,7 +105,12 @@ def _guard(
     hook = Hook("filter", "egress", checked(DEVICE, tap), 0, "accept")
     beyond = strict.rules(config, wire) if level == SpoofGuard.STRICT else ()
     rules = (f"ether saddr != {config.mac} counter drop", *beyond)
-    marks, text = _marked(plan, "netdev", table, Chain("egress", hook, rules))
+    chains = [Chain("egress", hook, rules)]
+    if wire.isolated:
+        inward = Hook("filter", "ingress", tap, 0, "accept")
+        known = f"ether saddr {_any_of(wire.isolated)} counter drop"
+        chains.append(Chain("ingress", inward, (known,)))
+    marks, text = _marked(plan, "netdev", table, *chains)
     return Guard(table, "netdev", tap, marks, text)
 
 

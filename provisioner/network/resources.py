@@ -168,7 +168,7 @@ class Rules(Resource):
 
 @dataclass(frozen=True, slots=True)
 class Guard(Rules):
-    """What a guest may send: egress rules on its macvtap, towards the wire and other guests."""
+    """What a guest may send, and from whom it never gets anything: rules at its macvtap."""
 
     KIND: ClassVar[str] = "guard"
 

@@ -35,6 +35,7 @@ from provisioner.plan.types import (
     EtherTypes,
     Flag,
     Interfaces,
+    Isolate,
     Many,
     Mtu,
     OneAddress,
@@ -164,6 +165,9 @@ class Network(Part):
     spoof_guard: AnyGuard = Field(SpoofGuard.MAC, description="What guests cannot forge.")
     ether_types: EtherTypes = Field(
         (), description="With spoof_guard strict: EtherTypes that pass besides."
+    )
+    isolate: Isolate = Field(
+        (), description="Whose frames guests never get: plan (its other guests), and MACs."
     )
     queues: Queues = Field(1, description="Queues of each NIC.")
     vhost: AnyVhost = Field(

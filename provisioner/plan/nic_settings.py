@@ -33,6 +33,7 @@ class NicSettings:
     allow: tuple[str, ...]  # MACs, vm:NAME and "host", as the plan has them
     spoof_guard: SpoofGuard
     ether_types: tuple[str, ...]  # that strict lets through besides, as nft reads them
+    isolate: tuple[str, ...]  # whose frames are dropped: MACs and "plan"
     queues: int
     vhost: Vhost
     txqueuelen: int  # frames
@@ -56,11 +57,20 @@ def settings_on(network: Network, nic: Nic) -> NicSettings:
         allow=_first(nic.allow, network.allow) if mode.has_source_list else (),
         spoof_guard=_first(nic.spoof_guard, network.spoof_guard),
         ether_types=_first(nic.ether_types, network.ether_types),
+        isolate=_first(nic.isolate, network.isolate),
         queues=_first(nic.queues, network.queues),
         vhost=_first(nic.vhost, network.vhost),
         txqueuelen=_first(nic.txqueuelen, network.txqueuelen),
         mtu=_first(nic.mtu, network.mtu),
     )
+
+
+def may_meet(one: Network, other: Network) -> bool:
+    """Return whether frames of one network may come to another: each switch is a wire of its own.
+
+    Two NICs of a host may be on one LAN.
+    """
+    return one is other or not (one.switch or other.switch)
 
 
 def decided_at(key: NicId, nic: Nic, setting: str) -> Path:

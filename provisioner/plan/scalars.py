@@ -36,6 +36,9 @@ ETHER_TYPES = {
     "rarp": "0x8035",
     "vlan": "0x8100",
 }
+ISOLATE_PLAN = "plan"
+"""Stands in isolate for all other guests of the plan."""
+
 HOST_SERVICES = ("dhcp", "dns")
 ALWAYS_OPEN = frozenset({0x0800, 0x0806, 0x86DD})
 LEAST_ETHER_TYPE = 0x0600  # IEEE 802.3, 3.2.6
@@ -272,6 +275,14 @@ def allowed(value: object) -> str:
     if not is_vm_name(text.removeprefix("vm:")):
         raise BadValue(f"{quoted(text)} names no VM", "write it like vm:web1, or give a MAC")
     return text
+
+
+def isolated(value: object) -> str:
+    """Return from whom a NIC is kept: `plan` (all other guests of the plan) or a MAC."""
+    text = scalar(value)
+    if text == ISOLATE_PLAN:
+        return text
+    return _unicast(text, "write plan, or a MAC", "take it out of the list", "take it out")
 
 
 def host_service(value: object) -> str:

@@ -24,6 +24,7 @@ from provisioner.plan.types import (
     EtherTypes,
     Flag,
     Interfaces,
+    Isolate,
     Many,
     Mtu,
     Part,
@@ -68,6 +69,9 @@ class Nic(Part):
     )
     ether_types: EtherTypes | None = Field(
         None, description="With spoof_guard strict: instead of the network's."
+    )
+    isolate: Isolate | None = Field(
+        None, description="Whose frames the guest never gets, instead of the network's."
     )
     queues: Queues | None = Field(None, description="Queues, instead of the network's.")
     vhost: AnyVhost | None = Field(

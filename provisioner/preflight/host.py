@@ -165,6 +165,12 @@ def _datapaths(on: HostedPlan) -> Iterator[VmnetError]:
                     f"spoof_guard: strict cannot be kept here: {firewall.no_guard}",
                     "fix that, or use spoof_guard: off and know that guests can forge frames",
                 )
+            if how.isolate and firewall.no_guard:
+                yield on.error(
+                    decided_at(key, nic, "isolate"),
+                    f"isolate cannot be kept here: {firewall.no_guard}",
+                    "fix that, or leave isolate out and know that guests meet where modes let them",
+                )
             if how.vhost is Vhost.ON and not on.facts.vhost:
                 yield on.error(
                     decided_at(key, nic, "vhost"),

@@ -12,6 +12,7 @@ from provisioner.errors import Exit, VmnetError
 from provisioner.network import addressing
 from provisioner.network.addressing import Nics
 from provisioner.network.devices import host_device, host_mac, uplink_of
+from provisioner.network.spoofing.isolated import isolated_from
 from provisioner.plan.checks import GATEWAY, HOST
 from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.ip import is_address
@@ -19,7 +20,7 @@ from provisioner.plan.nic_id import NicId
 from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
 from provisioner.reachability.mode_table import End, EndKind, Hop
-from provisioner.reachability.pairs import Expected, host_end, promise
+from provisioner.reachability.pairs import ISOLATES, Expected, host_end, promise
 
 if TYPE_CHECKING:
     from provisioner.plan.model import Network, Plan
@@ -58,6 +59,7 @@ class _NamedEnd:
     mac: str = ""
     guard: SpoofGuard = SpoofGuard.OFF
     allowed: frozenset[str] = frozenset()
+    isolated: frozenset[str] = frozenset()  # MACs whose frames it never gets
 
     def towards(self, other: "_NamedEnd") -> End:
         """Return this end for the mode table; no plan knows the MAC of a machine outside."""
@@ -126,7 +128,9 @@ def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _NamedEnd:
         return _NamedEnd(name, host.kind, host.mode, host_device(plan, network), mac)
     on = (key for key in _nics(plan, name) if plan.nic(key).network == network.name)
     if (key := next(on, None)) is None:
-        return _NamedEnd(name, EndKind.OUTSIDE)
+        remote = plan.hosts[name].nics if name in plan.hosts else ()
+        known = (nic.mac for nic in remote if nic.network == network.name)
+        return _NamedEnd(name, EndKind.OUTSIDE, mac=next(known, ""))
     settings = settings_on(network, plan.nic(key))
     return _NamedEnd(
         name,
@@ -136,6 +140,7 @@ def _end(plan: "Plan", nics: Nics, network: "Network", name: str) -> _NamedEnd:
         nics[key].mac,
         settings.spoof_guard,
         frozenset(addressing.source_macs(settings.allow, nics, mac)),
+        frozenset(isolated_from(plan, key, nics)),
     )
 
 
@@ -161,7 +166,15 @@ def _steps(
         at = switch if hop in _AT_SWITCH else b.name if hop in _AT_TARGET else uplink
         yield PathStep(at, text, hop.passes)
         if hop in {Hop.HANDED_OVER, Hop.LISTED, Hop.DELIVERED}:
-            yield PathStep(b.name, "gets it")
+            yield _received(a, b)
+
+
+def _received(a: _NamedEnd, b: _NamedEnd) -> PathStep:
+    if a.mac in b.isolated:
+        return PathStep(
+            f"macvtap {b.device}", f"isolate: drops what comes from {a.mac}", passes=False
+        )
+    return PathStep(b.name, "gets it")
 
 
 _UNGUARDED = "no spoof guard: takes every frame of its guest"
@@ -201,6 +214,9 @@ _AT_TARGET = {Hop.OUTSIDE, Hop.TO_HOST, Hop.TO_HOST_UNICAST, Hop.TAKEN_FROM_HOST
 
 
 def _verdict(a: _NamedEnd, b: _NamedEnd, reflects: bool | None) -> tuple[str, str]:  # noqa: FBT001
+    for one, other in ((b, a), (a, b)):
+        if other.mac in one.isolated:
+            return str(Expected.ISOLATED), ISOLATES.format(one.name)
     for one, other in ((a, b), (b, a)):
         if one.mode is Mode.SOURCE and one.towards(other).lists is None:
             why = f"mode source receives from {other.name} only if its MAC is in the list"

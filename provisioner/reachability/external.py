@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from provisioner.network.spoofing.isolated import isolated_from
 from provisioner.plan.checks import GATEWAY
 from provisioner.plan.choices import LinkState
 from provisioner.plan.nic_settings import settings_on
 from provisioner.reachability import mode_table
-from provisioner.reachability.pairs import Expected, Pair
+from provisioner.reachability.pairs import ISOLATES, Expected, Pair
 
 if TYPE_CHECKING:
     from provisioner.network.addressing import NicConfig, Nics
@@ -34,7 +35,7 @@ def pairs(plan: "Plan", nics: "Nics") -> tuple[Pair, ...]:
 def _on(plan: "Plan", network: "Network", nics: "Nics") -> Iterator[Pair]:
     count = Counter(key.vm for key, _ in plan.nics_on(network))
     for key, nic in plan.nics_on(network):
-        yield from _of(plan, network, key, nic, nics[key], shares=count[key.vm] > 1)
+        yield from _of(plan, network, key, nic, nics, shares=count[key.vm] > 1)
 
 
 def _of(
@@ -42,11 +43,11 @@ def _of(
     network: "Network",
     key: "NicId",
     nic: "Nic",
-    config: "NicConfig",
+    nics: "Nics",
     *,
     shares: bool,
 ) -> Iterator[Pair]:
-    name, (vm, number) = network.name, key
+    name, (vm, number), config = network.name, key, nics[key]
     expected, why = _promise(str(key) if shares else vm, network, nic)
     if config.gateways:
         gateway = f"({GATEWAY})" if any(x.name == GATEWAY for x in plan.vms) else GATEWAY
@@ -56,9 +57,11 @@ def _of(
         return
     for host, machine in plan.hosts.items():
         for remote in (one for one in machine.nics if one.network == name):
-            expected, why = _across(network, nic, config, remote)
+            across, because = _across(network, nic, config, remote)
+            if across is not Expected.ISOLATED and remote.mac in isolated_from(plan, key, nics):
+                across, because = Expected.ISOLATED, ISOLATES.format(vm)
             at = remote.addresses
-            yield Pair(name, vm, host, expected, why, at, number, number, source_shares=shares)
+            yield Pair(name, vm, host, across, because, at, number, number, source_shares=shares)
         at = () if machine.nics else machine.on(network.subnet)
         if at:
             yield Pair(name, vm, host, expected, why, at, number, number, source_shares=shares)
@@ -87,7 +90,7 @@ def _across(
     how = settings_on(network, nic)
     if not remote.hears(config.mac):
         # Its host sees that frames are dropped there; from here it may as well be dead.
-        return Expected.EITHER, "the source list of the other end does not name this one"
+        return Expected.EITHER, "the other end takes no frames of this one"
     listed = not how.mode.has_source_list or remote.mac in how.allow
     reach = mode_table.reach(
         mode_table.End(how.mode, lists=listed), mode_table.OUTSIDE, hairpin=False

@@ -11,6 +11,7 @@ from provisioner.network import addressing
 from provisioner.network.addressing import Nics, met_at
 from provisioner.network.devices import host_mac, uplink_of
 from provisioner.network.facts import Facts
+from provisioner.network.spoofing.isolated import isolated_from
 from provisioner.network.standalone import granted
 from provisioner.plan.checks import HOST, PING, CheckSpec
 from provisioner.plan.choices import LinkState, Mode
@@ -139,7 +140,9 @@ def _nics_on(
         settings = settings_on(network, nic)
         mode = modes.get(key, settings.mode)
         up = nic.link is LinkState.UP
-        found.setdefault(key.vm, []).append(_Nic(key, mode, settings.allow, up, nics[key]))
+        kept = frozenset(isolated_from(plan, key, nics))
+        end = _Nic(key, mode, settings.allow, up, nics[key], kept)
+        found.setdefault(key.vm, []).append(end)
     return found
 
 
@@ -190,6 +193,11 @@ class _Segment:
     def _between(self, one: "_Nic", other: "_Nic") -> Pair:
         a, b = self._end(one, other.config.mac), self._end(other, one.config.mac)
         expected, why = self._promise(a, b, one, other)
+        for end, far in ((other, one), (one, other)):
+            if far.config.mac in end.isolated and one.up and other.up:
+                name = end.key if self._shares(end) else end.key.vm
+                expected, why = Expected.ISOLATED, ISOLATES.format(name)
+                break
         return Pair(
             self.network.name,
             one.key.vm,
@@ -242,7 +250,11 @@ class _Nic:
     allow: tuple[str, ...]
     up: bool
     config: "NicConfig"
+    isolated: frozenset[str]  # MACs whose frames it never gets
 
+
+ISOLATES = "{} gets no frames of other guests of the plan (isolate)"
+"""Why nothing reaches an end, whatever the modes let through."""
 
 _NOBODY = ": no neighbour gets them"
 _UNLESS = "unless the switch behind it sends frames back"

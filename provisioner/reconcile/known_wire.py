@@ -9,6 +9,7 @@ from provisioner import naming
 from provisioner.network.addressing import gateways_of, met_at
 from provisioner.network.devices import uplink_of
 from provisioner.network.frames import link_local
+from provisioner.network.spoofing.isolated import isolated_from
 from provisioner.network.spoofing.wire import KnownWire
 from provisioner.plan.nic_settings import settings_on
 
@@ -38,6 +39,7 @@ def wire_of(plan: Plan, key: NicId, nics: Nics) -> KnownWire:
         eui64=_makes_eui64(plan.vm(key.vm)),
         advertised=network.serves_dhcp,
         ether_types=how.ether_types,
+        isolated=isolated_from(plan, key, nics),
     )
 
 

@@ -11,9 +11,9 @@ KEYS = {
     " hosts_file, overcommit, defaults",
     "KEYS OF A NETWORK": "uplink, subnet, switch, granted, mode, gateway, pool, addressing, slaac,"
     " mtu, max_loss, dns, promisc, allow, take_over, host_access, vlan, spoof_guard, ether_types,"
-    " queues, vhost, txqueuelen",
+    " isolate, queues, vhost, txqueuelen",
     "KEYS OF A NIC": "network, mode, mac, address, mtu, link, promisc, allow, spoof_guard,"
-    " ether_types, queues, vhost, txqueuelen",
+    " ether_types, isolate, queues, vhost, txqueuelen",
     "KEYS OF A VM": "kernel, image, digest, memory, cpus, cpu_model, machine, boot, initrd,"
     " cmdline, disk, disks, keep, graphics, template, allow_xml, nics, on, user, ssh_keys,"
     " password_hash, password, packages, run, files, cloud_init, ignition, ready, after, tpm,"

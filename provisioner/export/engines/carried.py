@@ -44,6 +44,10 @@ _UNLIKE: Final = {
         "give the network an uplink",
     ),
     "vlan": ("is a VLAN of the uplink", "make its device on each host, and name it as uplink"),
+    "isolate": (
+        "keeps its guests from others by their MACs",
+        "leave isolate out, and know that guests meet where the modes let them",
+    ),
     "kernel": ("boots a kernel of the plan's", "give it an image with a kernel of its own"),
     "ignition": ("is set up by Ignition", "use an image with cloud-init"),
     "template": ("has libvirt XML of its own", "leave it out"),

@@ -92,6 +92,8 @@ def _nics(plan: Plan, vm: str, nics: Nics, used: Mapping[str, Network]) -> Itera
         }
         if how.mode.has_source_list:
             written["allow"] = [mac for mac in source_macs(how.allow, nics, "") if mac]
+        if how.isolate:
+            written["isolate"] = list(how.isolate)
         if nic.link is LinkState.DOWN:
             written["link"] = str(nic.link)
         yield written

@@ -19,7 +19,7 @@ from provisioner.plan.load.expand import shape
 from provisioner.plan.load.variables import kept, literal
 from provisioner.plan.nic_id import NicId, numbered
 from provisioner.plan.placing.carriers import uplink_on
-from provisioner.plan.scalars import many
+from provisioner.plan.scalars import ISOLATE_PLAN, many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,7 @@ def _network(
     data = {key: value for key, value in entry.items() if key != "name"}
     if name := uplink_on(plan, host, network):
         data["uplink"] = literal(name)
-    return _allowing(data, network.allow, nics, here)
+    return _isolating(_allowing(data, network.allow, nics, here), plan, nics, here)
 
 
 def _vm(plan: Plan, entry: Mapping[str, Any], nics: Nics, here: list[str]) -> dict[str, Any]:
@@ -119,7 +119,8 @@ def _vm(plan: Plan, entry: Mapping[str, Any], nics: Nics, here: list[str]) -> di
         # On a switch all guests are here, and the whole plan divides its pool as this part does.
         if plan.network(nic.network).uplink and config.addresses and not config.dhcp:
             written["address"] = list(map(str, config.addresses))
-        data["nics"].append(_allowing(written, nic.allow, nics, here))
+        allowing = _allowing(written, nic.allow, nics, here)
+        data["nics"].append(_isolating(allowing, plan, nics, here))
     return data
 
 
@@ -137,6 +138,18 @@ def _allowing(
         else:
             named += [str(config.mac) for key, config in nics.items() if key.vm == vm]
     return {**data, "allow": sorted(dict.fromkeys(named))}
+
+
+def _isolating(data: dict[str, Any], plan: Plan, nics: Nics, here: list[str]) -> dict[str, Any]:
+    """Name guests that are elsewhere by their MACs, where a NIC is kept from all of the plan."""
+    if ISOLATE_PLAN not in many(data.get("isolate", ())):
+        return data
+    macs = (
+        str(nics[key].mac)
+        for key, nic in plan.nics()
+        if key.vm not in here and plan.network(nic.network).uplink
+    )
+    return {**data, "isolate": [*many(data["isolate"]), *sorted(dict.fromkeys(macs))]}
 
 
 def _written(data: Mapping[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""What a guest may send at `spoof_guard: strict`, and what of it nobody can know."""
+"""What guests are kept from: what each may not send, and from whom it never gets anything."""

@@ -21,6 +21,7 @@ class KnownWire:
         False  # by vmnet: the guest has no IPv6 address but those it is known to make
     )
     ether_types: tuple[str, ...] = ()  # that the plan opens, as nft reads them
+    isolated: tuple[str, ...] = ()  # MACs whose frames the guest never gets; sorted
 
 
 def left_open(config: NicConfig, wire: KnownWire) -> tuple[str, ...]:

@@ -9,12 +9,15 @@ from provisioner.plan.ip import Address, address
 from provisioner.plan.scalars import BadValue, many, meant, quoted
 from provisioner.plan.types import macvtap_mode
 
-KEYS = ("network", "address", "mode", "mac", "allow", "link")
+KEYS = ("network", "address", "mode", "mac", "allow", "isolate", "link")
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteNic:
-    """A NIC of a guest on another host; `allow` has the MACs that mode source receives from."""
+    """A NIC of a guest on another host; `allow` has the MACs that mode source receives from.
+
+    `isolate` is whose frames it never gets, as the plan says it for its host.
+    """
 
     network: str
     addresses: tuple[Address, ...]
@@ -22,10 +25,12 @@ class RemoteNic:
     mac: str = ""
     allow: tuple[str, ...] = ()
     link: LinkState = LinkState.UP
+    isolate: tuple[str, ...] = ()
 
     def hears(self, mac: str) -> bool:
-        """Return whether it receives what has this MAC as its source."""
-        return not self.mode.has_source_list or mac in self.allow
+        """Return whether it receives what has the MAC of another guest as its source."""
+        listed = not self.mode.has_source_list or mac in self.allow
+        return listed and not {scalars.ISOLATE_PLAN, mac} & {*self.isolate}
 
 
 def remote_nics(name: str, value: object) -> tuple[RemoteNic, ...]:
@@ -58,6 +63,7 @@ def _nic(name: str, given: object) -> RemoteNic:
         scalars.mac(given["mac"]) if "mac" in given else "",
         tuple(scalars.mac(one) for one in many(given.get("allow", ()))),
         LinkState(scalars.one_of(given.get("link", "up"), LinkState, "a state of a link")),
+        tuple(scalars.isolated(one) for one in many(given.get("isolate", ()))),
     )
 
 

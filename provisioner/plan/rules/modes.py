@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from provisioner.dataclass import dataclass
 from provisioner.plan.choices import Mode, SpoofGuard
-from provisioner.plan.nic_settings import decided_at, settings_on
+from provisioner.plan.nic_settings import decided_at, may_meet, settings_on
 from provisioner.plan.placing.carriers import candidates, is_placed, uplink_on
 from provisioner.plan.problem import Path, Problem
-from provisioner.plan.scalars import meant, quoted
+from provisioner.plan.scalars import ISOLATE_PLAN, meant, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +38,7 @@ def mode_problems(plan: Plan) -> Iterator[Problem]:
     for one in nics:
         wires.setdefault(wire_of(one.network), []).append(one)
         yield from _nic(one)
+    yield from _isolated(nics)
     for (uplink, *_), wire in (_by_host(plan, nics) if is_placed(plan) else wires).items():
         yield from _alone(wire, uplink)
     for network in plan.networks:
@@ -105,6 +106,34 @@ def _without_host(network: Network, wire: Sequence[Placed]) -> Iterator[Problem]
             "leave host_access out, or use a mode other than passthru",
             (*alone[0].key.path, "mode"),
         )
+
+
+def _isolated(nics: Sequence[Placed]) -> Iterator[Problem]:
+    """Refuse isolation that nobody can keep: it knows guests by MACs that they must not forge."""
+    isolating = [one for one in nics if one.how.isolate]
+    if not isolating:
+        return
+    first = isolating[0]
+    where = decided_at(first.key, first.nic, "isolate")
+    for one in isolating:
+        if one.network.granted:
+            yield Problem(
+                decided_at(one.key, one.nic, "isolate"),
+                f"network {one.network.name} is made of devices that root has made, and no user "
+                "sets rules there",
+                "leave isolate out, or use an uplink or a switch",
+                ("networks", one.network.name, "granted"),
+            )
+    for one in nics:
+        known = (x for x in isolating if ISOLATE_PLAN in x.how.isolate)
+        meets = one.how.isolate or any(may_meet(one.network, x.network) for x in known)
+        if meets and one.how.spoof_guard is SpoofGuard.OFF:
+            yield Problem(
+                decided_at(one.key, one.nic, "spoof_guard"),
+                f"NIC {one.key} may take any MAC, and isolate knows guests by theirs",
+                "use spoof_guard: mac, or leave isolate out",
+                where,
+            )
 
 
 def _nic(one: Placed) -> Iterator[Problem]:

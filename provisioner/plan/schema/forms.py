@@ -205,6 +205,9 @@ def _machines() -> Json:
     return mapping(scalars.vm_name, {"anyOf": [*addresses["anyOf"], machine]})
 
 
+_ISOLATED: Json = {"anyOf": [shared("mac"), {"const": scalars.ISOLATE_PLAN}]}
+
+
 def _remote_nic() -> Json:
     """Return the form of a NIC of a guest that another host runs."""
     about: dict[str, Json] = {
@@ -214,6 +217,7 @@ def _remote_nic() -> Json:
         "mode": {"enum": [*map(str, Mode), PASSTHROUGH], "description": "Its macvtap mode."},
         "mac": shared("mac") | {"description": "Its MAC, for source lists."},
         "allow": many(shared("mac")) | {"description": "With mode source: the MACs that it hears."},
+        "isolate": many(_ISOLATED) | {"description": "Whose frames it never gets."},
         "link": {
             "enum": [*map(str, LinkState)],
             "description": "Whether the cable is plugged in.",
@@ -253,6 +257,7 @@ _READERS: Final[Mapping[object, Json]] = {
     scalars.flag: shared("flag"),
     scalars.allowed: {"anyOf": [shared("mac"), text(_vm), {"const": "host"}]},
     scalars.connection: {"enum": list(scalars.FOR_PLANS)},
+    scalars.isolated: _ISOLATED,
     scalars.ether_type: shared("ether_type"),
     scalars.host_service: {"enum": list(scalars.HOST_SERVICES)},
     scalars.mac: shared("mac"),

@@ -218,3 +218,22 @@ def test_a_part_is_the_same_whatever_order_hosts_are_known_in() -> None:
 
 def test_a_host_without_vms_gets_no_vm() -> None:
     assert part("h1", dict.fromkeys(HOMES, "h2")).vms == ()
+
+
+def test_a_host_is_told_the_macs_of_all_guests_elsewhere_that_are_kept_from_its_own() -> None:
+    text = PLAN.replace(
+        "pool: 10.0.0.100-10.0.0.140}", "pool: 10.0.0.100-10.0.0.140, isolate: plan}"
+    )
+    loaded = load_merged([("p", text)], environment={"word": "x"})
+    nics = fleet_nics(loaded.plan, FLEET, HOMES)
+    here = load(part_of(loaded.plan, loaded.places, "h1", HOMES, nics).text, "part").plan
+    elsewhere = {
+        str(nics[key].mac)
+        for key, nic in loaded.plan.nics()
+        if HOMES[key.vm] == "h2" and nic.network != "own"
+    }
+    assert {*here.network("lan").isolate} == {"plan", *elsewhere}
+    assert here.network("picky").isolate == ()
+    assert here.hosts["b"].nics[0].isolate == ("plan",)
+    found = {(p.source, p.target): p.expected for p in external.pairs(here, assign(here))}
+    assert found["a", "b"] is Expected.ISOLATED

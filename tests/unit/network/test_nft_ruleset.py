@@ -270,6 +270,13 @@ def test_dropped_frames_are_counted_by_the_device_of_the_guard() -> None:
     assert nft_ruleset.dropped(found) == {"mvt0123456789": 2 * drops}
 
 
+def test_what_a_guard_keeps_from_its_guest_is_not_counted_as_what_the_guest_has_forged() -> None:
+    made = TABLES["guard_isolated"]()
+    (table,) = parsed(listed(made.text))
+    assert nft_ruleset.dropped([table]) == {"mvt0123456789": 2}
+    assert nft_ruleset.own("lab", [table]) == [made]
+
+
 def test_a_guard_whose_chain_is_gone_has_dropped_nothing() -> None:
     (table,) = parsed(listed(GUARD.text))
     unhooked = Chain("c", None, ("counter packets 3 bytes 3 drop",))

@@ -38,6 +38,11 @@ def nat(device: str, *subnets: str) -> Nat:
 # Built anew by each test.
 TABLES: dict[str, Callable[[], Guard | Nat]] = {
     "guard_mac": lambda: guard(SpoofGuard.MAC, config(*ADDRESSES)),
+    "guard_isolated": lambda: guard(
+        SpoofGuard.MAC,
+        config(*ADDRESSES),
+        KnownWire(isolated=("02:00:00:00:00:02", "02:00:00:00:00:03")),
+    ),
     "guard_static": lambda: guard(SpoofGuard.STRICT, config(*ADDRESSES)),
     "guard_lease": lambda: guard(SpoofGuard.STRICT, config("10.0.0.5/24", dhcp=True)),
     "guard_dhcp": lambda: guard(SpoofGuard.STRICT, config(dhcp=True, ra=True)),

@@ -181,6 +181,19 @@ uplink: eno1, spoof_guard: strict, ether_types: [lldp, 0x88B5, ldp, 88cc, 0x0806
 -> fix: leave it out
 -> 3:91 "0x0026" is a length, not an EtherType
 -> fix: write llc for such frames
+uplink: eno1, isolate: [plann, 'vm:web', 01:00:5e:00:00:01]
+-> 3:33 "plann" is not a MAC
+-> fix: write plan, or a MAC
+-> 3:40 "vm:web" is not a MAC
+-> fix: write plan, or a MAC
+-> 3:50 "01:00:5e:00:00:01" is a multicast MAC
+-> fix: make the first octet even, as in 02:00:00:00:00:01, or take it out
+uplink: eno1, isolate: plan, spoof_guard: off
+-> 3:51 NIC web.0 may take any MAC, and isolate knows guests by theirs: see 3:32
+-> fix: use spoof_guard: mac, or leave isolate out
+granted: desk, isolate: plan
+-> 3:33 network lan is made of devices that root has made, and no user sets rules there: see 3:18
+-> fix: leave isolate out, or use an uplink or a switch
 uplink: eno1, mode: source, allow: [vm:wbe, vm:web, host, vm:db]
 -> 3:45 there is no VM "wbe"
 -> fix: did you mean "web"? VMs of this plan: web
@@ -268,6 +281,9 @@ WORKING = [
     "uplink: eno1, spoof_guard: strict, ether_types: [lldp, llc, vlan, 0x88B5]",
     "uplink: eno1, mode: source, allow: [vm:web, host, 02-00-00-00-00-01]",
     "uplink: eno1, mode: source",
+    "uplink: eno1, isolate: plan",
+    "uplink: eno1, isolate: [plan, 02-00-00-00-00-01]",
+    "uplink: eno1, isolate: [], spoof_guard: off",
     "uplink: eno1, vlan: 42, mode: vepa",
     "uplink: eno1, subnet: [10.0.0.0/24, 'fd77::/64'], host_access: [10.0.0.9, 'fd77::9']",
     "uplink: eno1, subnet: 10.0.0.0/24, gateway: 10.0.0.1, slaac: true",

@@ -214,6 +214,13 @@ def test_a_strict_guard_needs_nft() -> None:
     assert told(loaded(nic="spoof_guard: strict"), facts) == [(4, f"p:5:44 {what}")]
 
 
+def test_isolation_needs_nft() -> None:
+    facts = replace(READY, firewall=NO_NFT)
+    what = "isolate cannot be kept here: nft is not installed"
+    assert told(loaded("uplink: nic0, isolate: plan"), facts) == [(4, f"p:3:32 {what}")]
+    assert told(loaded(nic="isolate: plan"), facts) == [(4, f"p:5:40 {what}")]
+
+
 def test_a_guard_of_macs_is_missed_with_a_warning() -> None:
     facts = replace(READY, firewall=NO_NFT)
     assert told(loaded(), facts) == []
