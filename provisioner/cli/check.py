@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from provisioner.cli import output
+from provisioner.cli.fabric import several
+from provisioner.cli.fabric.several import FleetWords
 from provisioner.cli.options import (
     All,
     Connection,
@@ -85,7 +87,13 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
             _watch(argv, every, known_target(name, paths, sets, connection=connection))
         from provisioner.commands import up
 
-        target = known_target(name, paths, sets, connection=connection)
+        target = known_target(name, paths, sets, connection=connection, several=True)
+        if several.is_meant(target):
+            own = several.words(timeout=timeout, pairs=pairs)
+            report = several.checked(target, FleetWords(own, lock_timeout_s=lock_timeout))
+            write(report, target, junit, html, prom)
+            show(report, tap=tap, json=json, every=every_row)
+            raise typer.Exit(report.status)
         run = CommandRun(command.CHECK, worker, timeout or 0, lock_timeout)
         report = reported(up.check, target, replace(run, pairs=pairs, idle=output.warm_up))
         write(report, target, junit, html, prom)

@@ -3,18 +3,20 @@
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provisioner import redaction
 from provisioner.cli import output
+from provisioner.cli.fabric import several
+from provisioner.cli.fabric.several import FleetWords
 from provisioner.cli.help import known_plans
-from provisioner.cli.help.screen import SCREEN
 from provisioner.cli.options import (
     All,
     AllowFile,
     Connection,
+    DeclareDead,
     ExitCode,
     File,
     Grace,
@@ -31,6 +33,7 @@ from provisioner.cli.options import (
 from provisioner.cli.run import (
     agreement,
     confirm,
+    end,
     file_words,
     name_target,
     option_value,
@@ -45,17 +48,13 @@ from provisioner.cli.run import (
 )
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun, SnapshotWish
-from provisioner.errors import Exit, bad_input
+from provisioner.errors import bad_input
 from provisioner.plan.choices import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from provisioner.commands.target import NameTarget, PlanTarget
-    from provisioner.report.report import Report
-
-
-_IS_UP = (Exit.DONE, Exit.CHECK_FAILED, Exit.PARTLY_DONE)
 
 
 def up(  # noqa: PLR0913  (every one a word of the command line)
@@ -103,6 +102,7 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Wait for the guests, and measure nothing.")
     ] = False,
+    declare_dead: DeclareDead = None,
     every_row: All = False,
     timeout: Timeout = None,
     connection: Connection = None,
@@ -140,7 +140,15 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
             connection=connection,
             allow_file=allow_file,
             folder=folder,
+            several=True,
         )
+        if several.is_meant(target):
+            alone: dict[str, object] = {"--prepare": prepare, "--no-check": no_check}
+            alone |= {"--from-snapshot": from_snapshot, "--connection": connection}
+            several.refuse(target, alone)
+            own = several.words(recreate=recreate, ttl=ttl, timeout=timeout)
+            given = FleetWords(own, only, declare_dead, all_or_nothing, lock_timeout)
+            several.up(target, replace(given, json=json, every=every_row))
         target = replace(target, words="" if redaction.are_in(words) else words)
         run = CommandRun(command.UP, worker, timeout or 0, lock_timeout)
         ttl_s = optional_value("--ttl", times.seconds, ttl, 0)
@@ -214,7 +222,12 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
         plan, vms = _split(words or ())
         if uplink:
             name = _name_on(uplink, name or plan or file)
-        target = by_name_or_file(name, () if name else plan_paths(file, plan), sets, connection)
+        paths = () if name else plan_paths(file, plan)
+        target = by_name_or_file(name, paths, sets, connection, several=True)
+        if several.is_meant(target):
+            own = several.words(now=now, grace=None if now else grace)
+            given = FleetWords(own, vms, lock_timeout_s=lock_timeout, json=json)
+            several.down(target, given, disks=disks, yes=yes)
         doomed = _doomed(target.name, vms, yes=yes) if disks else frozenset()
         run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
         run = replace(run, doomed=doomed, grace_s=0 if now else grace, only=vms or None)
@@ -254,7 +267,11 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.STATUS, ctx, json=json) as worker:
         paths = () if name else plan_paths(file, plan)
         words = ["--name", name] if name else file_words(rereadable(paths) if watch else paths)
-        target = by_name_or_file(name, paths, sets, connection, allow_file)
+        target = by_name_or_file(name, paths, sets, connection, allow_file, several=not watch)
+        if several.is_meant(target):
+            several.refuse(target, {"--wide": wide})
+            given = FleetWords(json=json, exit_code=exit_code, lock_timeout_s=lock_timeout)
+            several.status(target, given)
         if watch:
             words += [word for one in sets or () for word in ("--set", one)]
             words += [word for one in allow_file or () for word in ("--allow-file", str(one))]
@@ -277,6 +294,7 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
     sets: Sets = None,
     *,
     exit_code: ExitCode = False,
+    declare_dead: DeclareDead = None,
     connection: Connection = None,
     allow_file: AllowFile = None,
     lock_timeout: LockTimeout = 30.0,
@@ -290,7 +308,12 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.up import plan as planned
 
         paths = plan_paths(file, plan)
-        target = plan_target(paths, sets, connection=connection, allow_file=allow_file)
+        target = plan_target(
+            paths, sets, connection=connection, allow_file=allow_file, several=True
+        )
+        if several.is_meant(target):
+            given = FleetWords(dead=declare_dead, json=json, exit_code=exit_code)
+            several.plan(target, replace(given, lock_timeout_s=lock_timeout))
         tell_inherited(target)
         run = CommandRun(command.PLAN, worker, lock_timeout_s=lock_timeout)
         end(reported(planned, target, run), json=json, steps=True, exit_code=exit_code)
@@ -354,34 +377,10 @@ def by_name_or_file(
     sets: list[str] | None,
     connection: str | None,
     allow_file: list[Path] | None = None,
+    *,
+    several: bool = False,
 ) -> "PlanTarget | NameTarget":
     """Return the plan by its name where one is given, else loaded from its files."""
     if name:
         return name_target(name, connection)
-    return plan_target(paths, sets, connection=connection, allow_file=allow_file)
-
-
-def end(
-    report: "Report",
-    *,
-    json: bool,
-    steps: bool = False,
-    every: bool = False,
-    exit_code: bool = False,
-    next_line: str = "",
-) -> NoReturn:
-    """Show the report of a command, and end with its status; `next_line` says how to go on.
-
-    `exit_code`: that is CHECK_FAILED when all went well and there is something to do.
-    """
-    if exit_code and report.to_do and report.status is Exit.DONE:
-        report = replace(report, status=Exit.CHECK_FAILED)
-    if json:
-        from provisioner.report.document import as_json
-
-        typer.echo(as_json(report))
-    else:
-        output.show(report, steps=steps, every=every)
-        if next_line and report.status in _IS_UP and not SCREEN.quiet:
-            output.line(next_line)
-    raise typer.Exit(report.status)
+    return plan_target(paths, sets, connection=connection, allow_file=allow_file, several=several)

@@ -61,6 +61,14 @@ AllowFile = Annotated[
         help="A file or folder outside the plan's folder that it may name. Repeatable.",
     ),
 ]
+DeclareDead = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--declare-dead",
+        metavar="HOST",
+        help="Of several hosts: this one does not answer, and runs nothing any more. Repeatable.",
+    ),
+]
 LockTimeout = Annotated[
     float, typer.Option(help="Seconds to wait for another command on the same plan.", min=0)
 ]

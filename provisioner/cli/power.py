@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from provisioner.cli.lifecycle import by_name_or_file, end
+from provisioner.cli.lifecycle import by_name_or_file
 from provisioner.cli.options import (
     All,
     AllowFile,
@@ -19,7 +19,7 @@ from provisioner.cli.options import (
     Sets,
     Timeout,
 )
-from provisioner.cli.run import plan_target, reported, running
+from provisioner.cli.run import end, plan_target, reported, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 

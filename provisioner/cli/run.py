@@ -31,6 +31,7 @@ _T = TypeVar("_T")
 _D = TypeVar("_D")
 
 _INPUT: Final = Path("-")
+_IS_UP: Final = (Exit.DONE, Exit.CHECK_FAILED, Exit.PARTLY_DONE)
 
 _GOES_ON = (
     "interrupted: what was begun is finished; vmnet up goes on from here, vmnet down takes it away"
@@ -97,6 +98,32 @@ def is_implied(file: Sequence[Path]) -> bool:
     return list(file) == [Path(name) for name in implied]
 
 
+def end(
+    report: "Report",
+    *,
+    json: bool,
+    steps: bool = False,
+    every: bool = False,
+    exit_code: bool = False,
+    next_line: str = "",
+) -> NoReturn:
+    """Show the report of a command, and end with its status; `next_line` says how to go on.
+
+    `exit_code`: that is CHECK_FAILED when all went well and there is something to do.
+    """
+    if exit_code and report.to_do and report.status is Exit.DONE:
+        report = replace(report, status=Exit.CHECK_FAILED)
+    if json:
+        from provisioner.report.document import as_json
+
+        typer.echo(as_json(report))
+    else:
+        output.show(report, steps=steps, every=every)
+        if next_line and report.status in _IS_UP and not SCREEN.quiet:
+            output.line(next_line)
+    raise typer.Exit(report.status)
+
+
 def plan_paths(file: Sequence[Path] | None, plan: Path | None = None) -> tuple[Path, ...]:
     """Return the plans that a command line names, as `--file` and as a word of their own.
 
@@ -133,7 +160,7 @@ def file_words(paths: Iterable[Path]) -> list[str]:
     return [word for path in paths for word in ("--file", str(path))]
 
 
-def plan_target(
+def plan_target(  # noqa: PLR0913  (what a command line says of a plan)
     paths: Sequence[Path] | None,
     sets: list[str] | None = None,
     *,
@@ -141,13 +168,15 @@ def plan_target(
     connection: str | None = None,
     allow_file: list[Path] | None = None,
     folder: Path | None = None,
+    several: bool = False,
 ) -> "PlanTarget":
     """Load the plan in files that are merged, or in `text` when the command line stands for one.
 
     The first file names the folder that the plan's relative paths begin at.
     `connection` and `allow_file` are what a plan cannot allow itself: another libvirt, and files
     from outside its folder, which is `folder` where the plan was stored elsewhere. Raises
-    Complaints, all at once, or VmnetError when there is no file, or it is of several hosts.
+    Complaints, all at once, or VmnetError when there is no file, or, unless the command knows of
+    `several`, it is of several hosts.
     """
     from provisioner.commands.loading import texts
 
@@ -155,7 +184,8 @@ def plan_target(
     files = () if text else plan_paths(paths)
     written = [("the command line", text)] if text else read(files)
     first = None if text or files[0] == _INPUT else files[0]
-    return texts.loaded(
+    load = texts.placed if several else texts.loaded
+    return load(
         *(written, sets or (), first),
         uri=uri,
         folder=folder,
@@ -194,13 +224,14 @@ def known_target(
     sets: list[str] | None = None,
     *,
     connection: str | None = None,
+    several: bool = False,
 ) -> "PlanTarget":
     """Load a plan of files, or by its name where `vmnet up --uplink` has made it.
 
     Raises Complaints and VmnetError as `plan_target` does, and when the name says too little.
     """
     if not name:
-        return plan_target(paths, sets, connection=connection)
+        return plan_target(paths, sets, connection=connection, several=several)
     from provisioner.host.system import paths as places
     from provisioner.host.system import plan_marks
     from provisioner.plan.load import oneshot

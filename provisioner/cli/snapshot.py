@@ -18,7 +18,7 @@ from provisioner.cli.options import (
     Timeout,
     Yes,
 )
-from provisioner.cli.run import agreement, name_target, plan_target, reported, running
+from provisioner.cli.run import agreement, end, name_target, plan_target, reported, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun, SnapshotWish
 
@@ -87,7 +87,6 @@ def restore(  # noqa: PLR0913  (every one a word of the command line)
     Example: vmnet snapshot restore clean
     """
     with running(command.SNAPSHOT, ctx, json=json) as worker:
-        from provisioner.cli.lifecycle import end
         from provisioner.commands.up import up
 
         target = plan_target(file, sets, connection=connection, allow_file=allow_file)

@@ -21,10 +21,10 @@ def refuse_placed(plan: Plan, places: Places) -> None:
         return
     hosts = ", ".join(carriers(plan))
     raise bad_input(
-        f"the plan {plan.name} places its VMs on hosts ({hosts}), and vmnet cannot bring up plans "
-        "of several hosts yet",
-        "judge it with vmnet validate; for this host alone leave out on, placement, and uplinks "
-        "and groups of hosts",
+        f"the plan {plan.name} places its VMs on hosts ({hosts}), and this command is for plans of "
+        "one host",
+        "see where each VM is with vmnet status, and log in to its host; for this host alone leave "
+        "out on, placement, and uplinks and groups of hosts",
     ).at(places.where(*_first(plan)))
 
 

@@ -1,0 +1,143 @@
+"""up, down, plan, status and check of a plan of several hosts: what each host is asked for."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn, TypeGuard
+
+from provisioner.cli import output
+from provisioner.cli.run import end
+from provisioner.dataclass import dataclass
+from provisioner.errors import bad_input
+
+if TYPE_CHECKING:
+    from provisioner.commands.fabric.fleet import Asked, FleetRun
+    from provisioner.commands.target import NameTarget, PlanTarget
+    from provisioner.fabric.remote.answers import Request
+    from provisioner.report.report import Report
+
+_WITHIN_S = 3600.0  # images may have to be fetched
+
+
+@dataclass(frozen=True, slots=True)
+class FleetWords:
+    """The words of a command line, as far as they are about several hosts."""
+
+    words: tuple[str, ...] = ()  # that each host gets, too
+    only: Collection[str] | None = None  # VMs
+    dead: Collection[str] | None = None  # hosts
+    all_or_nothing: bool = False
+    lock_timeout_s: float = 30.0
+    json: bool = False
+    every: bool = False
+    exit_code: bool = False
+
+
+def is_meant(target: "PlanTarget | NameTarget") -> "TypeGuard[PlanTarget]":
+    """Return whether a plan places its VMs on hosts."""
+    from provisioner.commands.target import PlanTarget
+
+    if not isinstance(target, PlanTarget):
+        return False
+    from provisioner.plan.placing.carriers import is_placed
+
+    return is_placed(target.plan)
+
+
+def words(**options: object) -> tuple[str, ...]:
+    """Return options as words of a command line; those that are not set are left out."""
+    found: list[str] = []
+    for name, value in options.items():
+        if value is True:
+            found.append(f"--{name}")
+        elif value not in (None, False, ""):
+            found += (f"--{name}", str(value))
+    return tuple(found)
+
+
+def refuse(target: "PlanTarget", options: Mapping[str, object]) -> None:
+    """Raise VmnetError for the first option that is set, of those for plans of one host."""
+    for option, value in options.items():
+        if value:
+            raise bad_input(
+                f"{option} is for plans of one host, and {target.name} places its VMs on hosts",
+                "leave it out, or run the command on that host",
+            )
+
+
+def up(target: "PlanTarget", given: FleetWords) -> NoReturn:
+    """Bring a plan up on its hosts."""
+    from provisioner.commands.fabric import several
+
+    end(_reported("up", several.up, target, given), json=given.json, every=given.every)
+
+
+def down(target: "PlanTarget", given: FleetWords, *, disks: bool, yes: bool) -> NoReturn:
+    """Take a plan away from its hosts. Raises VmnetError when disks would go without --yes."""
+    from provisioner.commands.fabric import several
+
+    if disks and not yes:
+        raise bad_input(
+            "--disks would remove what guests have written on several hosts",
+            "if what guests have written may go, say so with --yes",
+        )
+    more = ("--disks", "--yes") if disks else ()
+    given = replace(given, words=(*given.words, *more))
+    end(_reported("down", several.down, target, given), json=given.json)
+
+
+def status(target: "PlanTarget", given: FleetWords) -> NoReturn:
+    """Show what the hosts of a plan have of it."""
+    from provisioner.commands.fabric import several
+
+    report = _reported("status", several.status, target, given)
+    end(report, json=given.json, steps=True, exit_code=given.exit_code)
+
+
+def plan(target: "PlanTarget", given: FleetWords) -> NoReturn:
+    """Show where VMs go, and what `up` would do on each host."""
+    from provisioner.commands.fabric import several
+
+    report = _reported("plan", several.plan, target, given)
+    end(report, json=given.json, steps=True, exit_code=given.exit_code)
+
+
+def checked(target: "PlanTarget", given: FleetWords) -> "Report":
+    """Measure on all hosts of a plan."""
+    from provisioner.commands.fabric import several
+
+    return _reported("check", several.check, target, given)
+
+
+def _reported(
+    name: str,
+    verb: "Callable[[PlanTarget, FleetRun], Report]",
+    target: "PlanTarget",
+    given: FleetWords,
+) -> "Report":
+    from provisioner.commands.fabric.fleet import FleetRun
+    from provisioner.commands.session import named_vms
+
+    with output.progress(name) as (tell, _):
+        run = FleetRun(
+            _asking(target),
+            tell,
+            given.words,
+            named_vms(target, given.only or ()),
+            given.all_or_nothing,
+            frozenset(given.dead or ()),
+            given.lock_timeout_s,
+        )
+        return verb(target, run)
+
+
+def _asking(target: "PlanTarget") -> "Callable[[Mapping[str, Request]], Asked]":
+    """Return what asks hosts, each by its `ssh` in the plan, else at its address."""
+    from provisioner.commands.fabric.roll_call import login_of
+    from provisioner.host.fabric.remote import run_on
+
+    def ask(requests: "Mapping[str, Request]") -> "Asked":
+        plan = target.plan
+        known = {host: replace(one, login=login_of(plan, host)) for host, one in requests.items()}
+        return run_on(known, within_s=_WITHIN_S)
+
+    return ask
