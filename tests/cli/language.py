@@ -122,6 +122,8 @@ def command_in(text: str, *, strict: bool) -> tuple[str, str] | None:
     """
     piece = re.split(r"[;,)`|\n]|\.(?:\s|$)|: | \(| > | # ", text, maxsplit=1)[0].strip()
     tokens = [re.sub("^…$", "X", token) for token in _split(piece)]
+    if tokens[:1] == ["-H"]:  # the rest is a command line of that host
+        tokens = tokens[2:]
     path: tuple[str, ...] = ()
     while len(path) < len(tokens) and (*path, tokens[len(path)]) in COMMANDS:
         path = (*path, tokens[len(path)])

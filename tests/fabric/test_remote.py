@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,6 +107,27 @@ def test_a_plan_comes_as_it_is_and_is_seen_in_no_file_and_no_process_list(fabric
     assert files
     assert with_secret == []
     assert list((fabric.directory / "tmp").iterdir()) == []
+
+
+def test_an_interrupt_ends_all_that_was_started_here_and_the_host_ends_what_it_has_begun(
+    fabric: Fabric,
+) -> None:
+    host, here, go = fabric.host("h1"), fabric.directory / "here", fabric.directory / "go"
+    go.unlink(missing_ok=True)
+    os.mkfifo(go)
+    done = fabric.directory / "done"
+    host.put_vmnet(f"#!/bin/sh\ntouch {here}\ncat {go}\ntouch {done}\n")
+    before = set(fabric.control.pids())
+    with asking(fabric, h1=(["up"], "")) as asks:
+        until(here.exists, "the command runs on the host")
+        assert len(set(fabric.control.pids()) - before) > 1
+        asks.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in asks.communicate(timeout=120)[1]
+    until(lambda: set(fabric.control.pids()) <= before, "no process is left here")
+    assert not done.exists()
+    go.write_text("go on")
+    until(done.exists, "the host has ended what it has begun")
+    host.put_vmnet()
 
 
 def test_an_inventory_of_ansible_says_how_hosts_are_reached(fabric: Fabric) -> None:

@@ -57,7 +57,7 @@ def with_input(words: Sequence[str]) -> tuple[list[str], Path | None]:
         )
     if words[0] in _AT_TERMINAL:
         raise bad_input(
-            f"vmnet -H cannot run {words[0]}, which has the terminal for itself",
+            f"{words[0]} has the terminal for itself, and is not run on another host by -H",
             f"log in to that host, with ssh -t, and run it there: vmnet {words[0]} --help",
         )
     entries = index.read()

@@ -235,8 +235,8 @@ def _said(
 def _end(stopped: threading.Event) -> None:
     """End Ansible and its connections, each of which is in a session of its own."""
     stopped.set()
-    for pid in _below(os.getpid()):
-        if _is_of_ansible(pid):
+    for child in filter(_is_of_ansible, processes.pids_of(os.getpid())):
+        for pid in [child, *_below(child)]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
