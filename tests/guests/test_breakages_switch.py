@@ -57,65 +57,29 @@ B_ENDED = r"b( of the plan)? is not (up|running)|b .*(ended|shut)"
 GUESTS = (
     Breakage(faults.interface_down("b"), r"inside b the interface .* is down", also=NO_ADDRESS),
     Breakage(
-        faults.another_mac("b"), rf"b uses the MAC {faults.OTHER_MAC} inside", also=NO_ADDRESS
-    ),
-    Breakage(
-        faults.pings_ignored("b"),
-        r"\bb\b.*(not? pings?|not answered|drops|ignore)",
-        never=r"\ba\b.*firewall",
-    ),
-    Breakage(
         faults.address_lost("b"),
         r"b does not have the address 10\.79\.0\.\d+|no (DHCP )?lease",
         also=r"b has no IPv4 address inside",
     ),
-    Breakage(faults.routes_lost("a"), r"a has (sent nothing|no (route|way))"),
     Breakage(faults.default_route_lost("a"), r"a has no way to 10\.99\.0\.254"),
-    Breakage(faults.blackhole("a", "b"), r"a has (sent nothing|no (route|way))"),
-    Breakage(
-        faults.wrong_neighbour("a", "b"), rf"{faults.OTHER_MAC}|a .*neighbour", also="never reached"
-    ),
     Breakage(
         faults.arp_off("b"),
         r"\bb\b.*(ARP|who-has|its own stack)",
         also=r"never reached the macvtap of a|b asked for .* nobody has answered",
     ),
     Breakage(faults.ipv6_off("b"), r"b .*(no IPv6|does not have the address fd79)|no lease"),
-    Breakage(faults.carries("b", "a"), r"b .*(has|carries|itself).*|by itself"),
-    harmless(faults.busy("a")),
-    harmless(faults.clock_wrong("a")),
-    Breakage(
-        faults.panicked("a"), r"\ba\b.*(panic|no sign of|does not answer|is not up)", never=DEAD
-    ),
-    Breakage(faults.powered_off("b"), B_ENDED, also=DRIFT),
     Breakage(
         faults.agent_stopped("a"),
         r"a: its guest agent does not answer",
         also=r"the guest agent of a does not answer|the address of a is not known",
     ),
-    Breakage(
-        faults.frozen("b"),
-        r"\bb\b.*(stopped|frozen|no sign of|does not answer|is not up)",
-        never=DEAD,
-    ),
-    Breakage(faults.killed("b"), B_ENDED, also=DRIFT),
 )
 TAPS = (
-    Breakage(faults.tap_down("b"), r"the macvtap mvt\w+ of b is down", also=DRIFT),
     Breakage(
         faults.tap_mode("b", "private", "vepa"),
         r"the macvtap mvt\w+ of b is in mode private, the plan says vepa",
         also=DRIFT,
     ),
-    Breakage(faults.tap_mac("b"), r"MAC", also=DRIFT),
-    Breakage(faults.tap_shared("b"), r"the tap of b .* is open in process \d+"),
-    Breakage(faults.tap_drops("b"), r"chain c of table netdev bad .* the macvtap mvt\w+ of b$"),
-    Breakage(faults.link_impaired("its cable is pulled", "b", "down"), r"of b is down", DRIFT),
-    Breakage(
-        faults.link_impaired("it loses 30 % of its frames", "b", "--loss", "30%"),
-        r"impaired: loss 30%",
-    ),
-    Breakage(faults.guard_gone("a"), "guard", also=DRIFT),
 )
 SWITCHES = (
     Breakage(
@@ -222,11 +186,6 @@ HOSTS = (
     # Nobody can be asked then whether NAT works by IPv4: that is told with what was chosen.
     harmless(NO_WAY_OUT),
     Breakage(
-        faults.host_drops("the host's firewall drops pings", "input", "ip protocol icmp drop"),
-        r"host",
-        never=r"inside (a|b)\b",
-    ),
-    Breakage(
         faults.on_host(
             "the host ignores pings",
             Layer.HOST,
@@ -274,9 +233,54 @@ SERVICES = (
         checks=("a -> b http://<ip b>/",),
     ),
 )
+# Causes that do not depend on the kind of the network: the suite makes them on a NIC, in
+# test_breakages_uplink; the program (tests/framework/breakages.py) makes them here, too.
+AS_ON_A_NIC = (
+    Breakage(
+        faults.another_mac("b"), rf"b uses the MAC {faults.OTHER_MAC} inside", also=NO_ADDRESS
+    ),
+    Breakage(
+        faults.pings_ignored("b"),
+        r"\bb\b.*(not? pings?|not answered|drops|ignore)",
+        never=r"\ba\b.*firewall",
+    ),
+    Breakage(faults.routes_lost("a"), r"a has (sent nothing|no (route|way))"),
+    Breakage(faults.blackhole("a", "b"), r"a has (sent nothing|no (route|way))"),
+    Breakage(
+        faults.wrong_neighbour("a", "b"), rf"{faults.OTHER_MAC}|a .*neighbour", also="never reached"
+    ),
+    Breakage(faults.carries("b", "a"), r"b .*(has|carries|itself).*|by itself"),
+    harmless(faults.busy("a")),
+    harmless(faults.clock_wrong("a")),
+    Breakage(
+        faults.panicked("a"), r"\ba\b.*(panic|no sign of|does not answer|is not up)", never=DEAD
+    ),
+    Breakage(faults.powered_off("b"), B_ENDED, also=DRIFT),
+    Breakage(
+        faults.frozen("b"),
+        r"\bb\b.*(stopped|frozen|no sign of|does not answer|is not up)",
+        never=DEAD,
+    ),
+    Breakage(faults.killed("b"), B_ENDED, also=DRIFT),
+    Breakage(faults.tap_down("b"), r"the macvtap mvt\w+ of b is down", also=DRIFT),
+    Breakage(faults.tap_mac("b"), r"MAC", also=DRIFT),
+    Breakage(faults.tap_shared("b"), r"the tap of b .* is open in process \d+"),
+    Breakage(faults.tap_drops("b"), r"chain c of table netdev bad .* the macvtap mvt\w+ of b$"),
+    Breakage(faults.link_impaired("its cable is pulled", "b", "down"), r"of b is down", DRIFT),
+    Breakage(
+        faults.link_impaired("it loses 30 % of its frames", "b", "--loss", "30%"),
+        r"impaired: loss 30%",
+    ),
+    Breakage(faults.guard_gone("a"), "guard", also=DRIFT),
+    Breakage(
+        faults.host_drops("the host's firewall drops pings", "input", "ip protocol icmp drop"),
+        r"host",
+        never=r"inside (a|b)\b",
+    ),
+)
 TABLE = (*GUESTS, *TAPS, *SWITCHES, *HOSTS, *SERVICES)
 
-STAGES = ((opened, TABLE),)
+STAGES = ((opened, (*TABLE, *AS_ON_A_NIC)),)
 
 
 @pytest.fixture(scope="module")
