@@ -12,6 +12,7 @@ from tests.framework.lab import Lab
 PLAN = """\
 networks: {lan: {switch: true, subnet: 10.77.0.0/24, mode: private}}
 vms: {a: {memory: 96M, nics: [lan]}, b: {memory: 96M, nics: [lan]}}
+defaults: {ssh_keys: auto}
 """
 PROGRAM = """\
 import json, os, sys, threading, warnings

@@ -124,7 +124,8 @@ def test_recreate_keeps_what_a_guest_has_written(place: Place) -> None:
 
 
 def test_down_keeps_what_a_guest_has_written_until_it_is_told_otherwise(place: Place) -> None:
-    plan = brought_up(place.lab, place.text.replace("- {path:", "- 8M\n      - {path:"))
+    text = place.text.replace("- {path:", "- 8M\n      - {path:")
+    plan = brought_up(place.lab, f"{text}defaults: {{ssh_keys: auto}}\n")
     plan.inside("a", "echo kept > /dev/vda; sync")
     gone = place.lab.vmnet("down", plan.path, "--json").report
     (disk,) = gone["disks"]
