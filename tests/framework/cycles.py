@@ -25,6 +25,7 @@ vms:
   a: {nics: [lan]}
   b: {nics: [lan]}
   c: {nics: [lan], disks: [{size: 8M, keep: true}]}
+defaults: {ssh_keys: auto}
 checks: [a -> c, b -> c]
 """
 # A disk stays, and with it the keys by which its guest is logged in to and known.

@@ -8,7 +8,7 @@ from tests.framework.lab import REPOSITORY
 
 def test_vmnet_and_the_oracle_agree_on_guests_that_are_broken() -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.oracle", "--guests", "0-2"],
+        [sys.executable, "-m", "tests.oracle", "--guests", "0-1"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -16,4 +16,4 @@ def test_vmnet_and_the_oracle_agree_on_guests_that_are_broken() -> None:
         timeout=900,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "3 seeds" in ran.stdout
+    assert "2 seeds" in ran.stdout
