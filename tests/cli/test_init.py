@@ -25,8 +25,8 @@ def init(*words: str, cwd: Path) -> tuple[int, str, str]:
     return ran.returncode, ran.stdout, ran.stderr
 
 
-def test_there_are_a_dozen_examples() -> None:
-    assert len(NAMES) == 12
+def test_there_are_thirteen_examples() -> None:
+    assert len(NAMES) == 13
 
 
 @pytest.mark.parametrize("name", NAMES)
