@@ -362,6 +362,24 @@ def test_what_is_given_up_is_left_out_and_said_so_and_nothing_else_is() -> None:
     )
 
 
+def test_guests_that_are_kept_apart_are_not_exported_to_where_they_would_meet() -> None:
+    found = complaints(
+        ONE.replace("mtu: 1400,", "mtu: 1400, isolate: plan, mode: vepa,")
+        .replace("spoof_guard: off}\n  far", "spoof_guard: mac}\n  far")
+        .replace("dhcp, spoof_guard: off", "dhcp")
+        .replace("mode: vepa, subnet", "subnet"),
+        "kubevirt",
+        "isolate",
+        "spoof_guard",
+    )
+    assert any(
+        "network lan keeps its guests from others by their MACs, and KubeVirt" in x for x in found
+    )
+    assert any(
+        '--without "isolate": the plan has nothing of that name to give up' in x for x in found
+    )
+
+
 def test_what_is_vmnets_own_business_is_told_with_its_line() -> None:
     text = for_kubevirt(target(f"{ONE}checks: [auto, web -> db]\n"), EngineWish())
     own = "# vmnet's own business, which is not carried over: checks (line 15)"
