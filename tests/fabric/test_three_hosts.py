@@ -5,7 +5,9 @@ the next `up` changes nothing, and `down` leaves each host as it was.
 """
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,8 +124,10 @@ def test_nothing_starts_where_one_host_is_lost_while_it_prepares(
 def test_two_commands_on_one_plan_wait_for_each_other(fabric: Fabric, plan: Path) -> None:
     first = fabric.control.start("plan", plan)
     first.says("a on h1")
+    os.kill(first.process.pid, signal.SIGSTOP)  # it holds on to the plan until the other has asked
     ran = fabric.control.vmnet("plan", plan, "--lock-timeout", "0", status=4)
     assert re.search(rf"`vmnet plan {plan.stem}` \(pid \d+, since .*\) has not ended", ran.stderr)
+    os.kill(first.process.pid, signal.SIGCONT)
     first.finished()
 
 

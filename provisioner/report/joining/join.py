@@ -113,7 +113,7 @@ def _about(outcome: FleetOutcome, stopped: Iterable[VmnetError]) -> Iterator[Fin
     for vm, why in outcome.held.items():
         yield Finding(
             f"{vm} waits: {why}",
-            "bring that host back, then: vmnet up",
+            "bring that host back, or say that it is gone: vmnet up --declare-dead HOST",
             about=vm,
         )
 
