@@ -258,8 +258,7 @@ def test_a_plan_that_places_its_vms_is_not_taken_for_one_of_this_host(
     assert str(raised.value.where) == place
     assert raised.value.status is Exit.BAD_INPUT
     assert raised.value.what == (
-        "the plan lab places its VMs on hosts (h1), and vmnet cannot bring up plans of several "
-        "hosts yet"
+        "the plan lab places its VMs on hosts (h1), and this command is for plans of one host"
     )
 
 
