@@ -76,6 +76,7 @@ def test_steps_say_what_is_done_to_what_and_why(plan_up: PlanUp) -> None:
         "vm": "a",
         "cause": "mode is private, want bridge",
         "state": "to do",
+        "line": 0,
     }
     assert told["to_do"] == ["update macvtap a.dmz: mode is private, want bridge"]
 
