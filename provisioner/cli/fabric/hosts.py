@@ -102,7 +102,8 @@ def check(
         if json:
             output.typed(roll_call.as_json("hosts check", hosts, found, ends))
         else:
-            output.typed("\n".join(found or [f"{len(hosts)} hosts: nothing is wrong"]))
+            asked = ", ".join(host.name for host in hosts)
+            output.typed("\n".join(found or [f"{asked}: nothing is wrong"]))
         raise typer.Exit(ends)
 
 

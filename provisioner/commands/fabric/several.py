@@ -49,7 +49,8 @@ def up(target: PlanTarget, run: FleetRun) -> Report:
         behind = {host: part for host, part in ready.items() if prepared[host].to_do}
         if any(report.done for report in prepared.values()):
             refuse_torn(session, [vm for part in behind.values() for vm in part.vms])
-        run.tell(f"starting on {together([*behind])}")
+        if behind:
+            run.tell(f"starting on {together([*behind])}")
         started = session.asked("up", _calls(behind, run, "up", "--no-check"))
         up_now = {h: part for h, part in ready.items() if h in started or h not in behind}
         run.tell(f"measuring on {together([*up_now])}")
