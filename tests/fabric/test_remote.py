@@ -48,9 +48,8 @@ def fabric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fabric]:
 def asking(
     fabric: Fabric, inventory: str = "", **requests: tuple[list[str], str]
 ) -> "subprocess.Popen[str]":
-    """Start a controller that asks hosts; its temporary files are in the fabric's folder `tmp`."""
+    """Start a controller that asks hosts; its files are in the fabric's folder `tmp`."""
     temporary = fabric.directory / "tmp"
-    temporary.mkdir(exist_ok=True)
     argv = [*fabric.control.enter, "env", f"--chdir={fabric.directory}", sys.executable, "-c", ASK]
     asks = subprocess.Popen(
         argv,
@@ -58,7 +57,7 @@ def asking(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=fabric.control.environment | {"TMPDIR": str(temporary)},
+        env=fabric.control.environment | {"VMNET_RUN_DIR": str(temporary)},
     )
     assert asks.stdin
     asks.stdin.write(json.dumps({"inventory": inventory, "requests": requests}))
@@ -106,7 +105,7 @@ def test_a_plan_comes_as_it_is_and_is_seen_in_no_file_and_no_process_list(fabric
     assert "Xw81y7" not in listed
     assert files
     assert with_secret == []
-    assert list((fabric.directory / "tmp").iterdir()) == []
+    assert not (fabric.directory / "tmp").exists()
 
 
 def test_an_interrupt_ends_all_that_was_started_here_and_the_host_ends_what_it_has_begun(

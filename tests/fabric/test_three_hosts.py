@@ -7,13 +7,13 @@ the next `up` changes nothing, and `down` leaves each host as it was.
 import json
 import os
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.framework.fabric.hosts import Fabric
+from tests.framework.lab import until
 from tests.framework.running import Ran
 
 GUESTS = """\
@@ -121,14 +121,27 @@ def test_nothing_starts_where_one_host_is_lost_while_it_prepares(
     assert [one.macvtaps() for one in fabric.hosts.values()] == [{}, {}, {}]
 
 
-def test_two_commands_on_one_plan_wait_for_each_other(fabric: Fabric, plan: Path) -> None:
-    first = fabric.control.start("plan", plan)
-    first.says("a on h1")
-    os.kill(first.process.pid, signal.SIGSTOP)  # it holds on to the plan until the other has asked
-    ran = fabric.control.vmnet("plan", plan, "--lock-timeout", "0", status=4)
-    assert re.search(rf"`vmnet plan {plan.stem}` \(pid \d+, since .*\) has not ended", ran.stderr)
-    os.kill(first.process.pid, signal.SIGCONT)
-    first.finished()
+def test_commands_that_change_a_plan_wait_for_each_other_and_those_that_look_do_not(
+    fabric: Fabric, plan: Path
+) -> None:
+    host, here, go = fabric.host("h1"), fabric.directory / "here", fabric.directory / "go"
+    os.mkfifo(go)
+    host.put_vmnet(f"#!/bin/sh\ntouch {here}\ncat {go}\n")
+    first = fabric.control.start("down", plan)  # it holds on to the plan while h1 waits
+    try:
+        until(here.exists, "h1 has been asked")
+    finally:
+        host.put_vmnet()
+    assert fabric.control.vmnet("status", plan).stdout.count("not there") == len(HOME)
+    ran = fabric.control.vmnet("down", plan, "--lock-timeout", "0", status=4)
+    assert re.search(rf"`vmnet down {plan.stem}` \(pid \d+, since .*\) has not ended", ran.stderr)
+    rooms = ("find", "/run", "-path", "/run/vmnet/.ansible/*", "-prune")
+    assert len(fabric.control.run(*rooms).split()) == 1
+    first.end()
+    go.write_text("go on")
+    assert len(fabric.control.run(*rooms).split()) == 1
+    fabric.control.vmnet("down", plan)  # what was left by the one that was killed goes
+    assert fabric.control.run(*rooms) == ""
 
 
 def test_all_modes_over_three_hosts(fabric: Fabric, plan: Path) -> None:

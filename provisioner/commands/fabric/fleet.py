@@ -1,7 +1,7 @@
 """The hosts of one plan: what they tell, where its VMs go, and what each has done of a command."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -134,20 +134,15 @@ def facts_of(hosts: Collection[str], ask: Ask) -> Fleet:
 
 
 @contextmanager
-def begun(target: PlanTarget, run: FleetRun, doing: str) -> Iterator[FleetSession]:
+def begun(target: PlanTarget, run: FleetRun, changing: str = "") -> Iterator[FleetSession]:
     """Ask all hosts of a plan what they have, and decide where its VMs go.
 
-    Another command of this machine on the same plan is waited for. Raises Complaints when the plan
-    cannot be on these hosts; nothing has been touched then.
+    `changing` names a command that changes hosts: another such command of this machine on the same
+    plan is waited for. Raises Complaints when the plan cannot be on these hosts; nothing has been
+    touched then.
     """
     plan, places = target.plan, target.positions
-    lock = locks.held(
-        paths.run() / f".{plan.name}.hosts.lock",
-        f"{doing} {plan.name}",
-        timeout_s=run.lock_timeout_s,
-        notify=run.tell,
-    )
-    with lock:
+    with _locked(plan.name, run, changing) if changing else nullcontext():
         refuse([*unshared_files(plan, places)])
         fleet = _declared(facts_of(carriers(plan), run.ask), run.dead)
         decision = place(plan, fleet, found_in(plan.name, fleet))
@@ -160,6 +155,12 @@ def begun(target: PlanTarget, run: FleetRun, doing: str) -> Iterator[FleetSessio
                 dead = "is declared dead" if said.is_dead else "does not answer"
                 run.tell(f"{host} {dead}: {said.why}")
         yield session
+
+
+def _locked(plan: str, run: FleetRun, changing: str) -> AbstractContextManager[None]:
+    lock = paths.run() / f".{plan}.hosts.lock"
+    doing = f"{changing} {plan}"
+    return locks.held(lock, doing, timeout_s=run.lock_timeout_s, notify=run.tell)
 
 
 def refuse_unfit(session: FleetSession) -> None:

@@ -78,7 +78,7 @@ def down(target: PlanTarget, run: FleetRun) -> Report:
 
 def plan(target: PlanTarget, run: FleetRun) -> Report:
     """Return where VMs go and what `up` would do on each host; touch nothing."""
-    with begun(target, run, "plan") as session:
+    with begun(target, run) as session:
         refuse_unfit(session)
         _tell(session)
         return _chosen(session, _looked(session, "plan"))
@@ -86,13 +86,13 @@ def plan(target: PlanTarget, run: FleetRun) -> Report:
 
 def status(target: PlanTarget, run: FleetRun) -> Report:
     """Return what the plan is made of on its hosts, and what `up` would do."""
-    with begun(target, run, "status") as session:
+    with begun(target, run) as session:
         return _looked(session, "status")
 
 
 def check(target: PlanTarget, run: FleetRun) -> Report:
     """Measure who reaches whom, on all hosts side by side."""
-    with begun(target, run, "check") as session:
+    with begun(target, run) as session:
         return _looked(session, "check")
 
 

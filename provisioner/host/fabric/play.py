@@ -9,7 +9,6 @@ import os
 import queue
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from typing import Any, Final
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input
+from provisioner.host.fabric import rooms
 from provisioner.host.system import processes
 from provisioner.plan.hosts import Login
 from provisioner.text import one_line
@@ -65,10 +65,10 @@ def playing(play: Play) -> Iterator[Iterator[Event]]:
     an interrupt ends it and its connections.
     """
     _wanted(play.inventory)
-    with tempfile.TemporaryDirectory(prefix="vmnet-hosts-") as name:
-        room, inventory = Path(name), play.inventory
+    with rooms.held() as room:
+        inventory = play.inventory
         words: dict[str, Any] = {
-            "private_data_dir": name,
+            "private_data_dir": str(room),
             "playbook": play.playbook,
             "inventory": str(inventory.absolute()) if inventory else _inventory(play.logins),
             "limit": ",".join(play.logins) if play.logins and inventory else None,
