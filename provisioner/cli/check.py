@@ -15,6 +15,7 @@ from provisioner.cli.options import (
     All,
     Connection,
     File,
+    Inventory,
     Json,
     LockTimeout,
     MadeName,
@@ -66,6 +67,7 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
     every_row: All = False,
     timeout: Timeout = None,
     connection: Connection = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -88,9 +90,10 @@ def check(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands import up
 
         target = known_target(name, paths, sets, connection=connection, several=True)
-        if several.is_meant(target):
+        if several.is_meant(target, inventory):
             own = several.words(timeout=timeout, pairs=pairs)
-            report = several.checked(target, FleetWords(own, lock_timeout_s=lock_timeout))
+            given = FleetWords(own, inventory=inventory, lock_timeout_s=lock_timeout)
+            report = several.checked(target, given)
             write(report, target, junit, html, prom)
             show(report, tap=tap, json=json, every=every_row)
             raise typer.Exit(report.status)

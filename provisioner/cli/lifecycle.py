@@ -20,6 +20,7 @@ from provisioner.cli.options import (
     ExitCode,
     File,
     Grace,
+    Inventory,
     Json,
     LockTimeout,
     Name,
@@ -110,6 +111,7 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
     folder: Annotated[
         Path | None, typer.Option(help="Where the files that the plan names are, if not beside it.")
     ] = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -142,13 +144,13 @@ def up(  # noqa: PLR0913  (every one a word of the command line)
             folder=folder,
             several=True,
         )
-        if several.is_meant(target):
+        if several.is_meant(target, inventory):
             alone: dict[str, object] = {"--prepare": prepare, "--no-check": no_check}
             alone |= {"--from-snapshot": from_snapshot, "--connection": connection}
             several.refuse(target, alone)
             own = several.words(recreate=recreate, ttl=ttl, timeout=timeout)
             given = FleetWords(own, only, declare_dead, all_or_nothing, lock_timeout)
-            several.up(target, replace(given, json=json, every=every_row))
+            several.up(target, replace(given, inventory=inventory, json=json, every=every_row))
         target = replace(target, words="" if redaction.are_in(words) else words)
         run = CommandRun(command.UP, worker, timeout or 0, lock_timeout)
         ttl_s = optional_value("--ttl", times.seconds, ttl, 0)
@@ -209,6 +211,7 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
     now: Now = False,
     grace: Grace = 30.0,
     connection: Connection = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -224,9 +227,10 @@ def down(  # noqa: PLR0913  (every one a word of the command line)
             name = _name_on(uplink, name or plan or file)
         paths = () if name else plan_paths(file, plan)
         target = by_name_or_file(name, paths, sets, connection, several=True)
-        if several.is_meant(target):
+        if several.is_meant(target, inventory):
             own = several.words(now=now, grace=None if now else grace)
             given = FleetWords(own, vms, lock_timeout_s=lock_timeout, json=json)
+            given = replace(given, inventory=inventory)
             several.down(target, given, disks=disks, yes=yes)
         doomed = _doomed(target.name, vms, yes=yes) if disks else frozenset()
         run = CommandRun(command.DOWN, worker, lock_timeout_s=lock_timeout)
@@ -257,6 +261,7 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
     ] = 30.0,
     connection: Connection = None,
     allow_file: AllowFile = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -268,10 +273,10 @@ def status(  # noqa: PLR0913  (every one a word of the command line)
         paths = () if name else plan_paths(file, plan)
         words = ["--name", name] if name else file_words(rereadable(paths) if watch else paths)
         target = by_name_or_file(name, paths, sets, connection, allow_file, several=not watch)
-        if several.is_meant(target):
+        if several.is_meant(target, inventory):
             several.refuse(target, {"--wide": wide})
             given = FleetWords(json=json, exit_code=exit_code, lock_timeout_s=lock_timeout)
-            several.status(target, given)
+            several.status(target, replace(given, inventory=inventory))
         if watch:
             words += [word for one in sets or () for word in ("--set", one)]
             words += [word for one in allow_file or () for word in ("--allow-file", str(one))]
@@ -297,6 +302,7 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
     declare_dead: DeclareDead = None,
     connection: Connection = None,
     allow_file: AllowFile = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -311,8 +317,9 @@ def plan_(  # noqa: PLR0913  (every one a word of the command line)
         target = plan_target(
             paths, sets, connection=connection, allow_file=allow_file, several=True
         )
-        if several.is_meant(target):
+        if several.is_meant(target, inventory):
             given = FleetWords(dead=declare_dead, json=json, exit_code=exit_code)
+            given = replace(given, inventory=inventory)
             several.plan(target, replace(given, lock_timeout_s=lock_timeout))
         tell_inherited(target)
         run = CommandRun(command.PLAN, worker, lock_timeout_s=lock_timeout)

@@ -69,6 +69,15 @@ DeclareDead = Annotated[
         help="Of several hosts: this one does not answer, and runs nothing any more. Repeatable.",
     ),
 ]
+INVENTORY_HELP: Final = "Of several hosts: an inventory of Ansible says how to log in to them."
+Inventory = Annotated[
+    Path | None,
+    typer.Option("--inventory", "-i", metavar="FILE", help=INVENTORY_HELP),
+]
+LongInventory = Annotated[
+    Path | None, typer.Option("--inventory", metavar="FILE", help=INVENTORY_HELP)
+]
+"""The inventory of a command whose -i is a private key."""
 LockTimeout = Annotated[
     float, typer.Option(help="Seconds to wait for another command on the same plan.", min=0)
 ]

@@ -86,6 +86,26 @@ def test_an_inventory_names_hosts_without_a_plan(fabric: Fabric) -> None:
     assert "there is no inventory missing.ini" in wrong.stderr
 
 
+def test_an_inventory_says_how_the_hosts_of_a_plan_are_logged_in_to(fabric: Fabric) -> None:
+    here = {"one": fabric.host("h1"), "two": fabric.host("h2")}
+    entry = "{{address: {}, ssh: nobody@nowhere, uplinks: {{}}}}"
+    hosts = "".join(f"  {name}: {entry.format(x.address)}\n" for name, x in here.items())
+    inventory = fabric.control.directory / "named.ini"
+    inventory.write_text("one ansible_host=h1\ntwo ansible_host=h2 ansible_user=root\n")
+    plan = fabric.plan(PLAN.replace("a: {", "a: {on: one, "), hosts)
+    ran = fabric.control.vmnet("status", plan, "--inventory", inventory)
+    assert [row.split()[:3] for row in ran.stdout.splitlines()[1:3]] == [
+        ["a", "not", "there"],
+        ["b", "not", "there"],
+    ]
+    inventory.write_text("one ansible_host=h1\n")
+    ran = fabric.control.vmnet("status", plan, "-i", inventory, status=4)
+    assert "two does not answer: the inventory does not have it" in ran.stderr
+    alone = fabric.control.plan(OF_ONE_HOST, "alone")
+    ran = fabric.control.vmnet("status", alone, "-i", inventory, status=2)
+    assert "--inventory is for plans of several hosts" in ran.stderr
+
+
 def test_a_command_runs_on_one_host_with_the_plan_that_is_here(fabric: Fabric) -> None:
     path = fabric.control.plan(OF_ONE_HOST, "one")
     ran = fabric.control.vmnet("-H", "root@h1", "plan", path, "--json")

@@ -1,12 +1,12 @@
 """vmnet hosts: the hosts that a plan's VMs run on, asked all at once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.options import File, Json, Plan
+from provisioner.cli.options import File, Inventory, Json, Plan
 from provisioner.cli.run import plan_paths, read, running
 from provisioner.errors import Exit, refuse
 
@@ -18,15 +18,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="The hosts that VMs are placed on, reached by Ansible: what they have, what is wrong.",
 )
-
-Inventory = Annotated[
-    Path | None,
-    typer.Option(
-        *("--inventory", "-i"),
-        metavar="FILE",
-        help="An inventory of Ansible, which then says how hosts are logged in to.",
-    ),
-]
 
 
 @app.command()

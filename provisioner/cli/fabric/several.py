@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeGuard
 
 from provisioner.cli import output
@@ -30,17 +31,26 @@ class FleetWords:
     json: bool = False
     every: bool = False
     exit_code: bool = False
+    inventory: Path | None = None
 
 
-def is_meant(target: "PlanTarget | NameTarget") -> "TypeGuard[PlanTarget]":
-    """Return whether a plan places its VMs on hosts."""
+def is_meant(
+    target: "PlanTarget | NameTarget", inventory: Path | None = None
+) -> "TypeGuard[PlanTarget]":
+    """Return whether a plan places its VMs on hosts.
+
+    Raises VmnetError when it does not, and an inventory says how to log in to some.
+    """
     from provisioner.commands.target import PlanTarget
-
-    if not isinstance(target, PlanTarget):
-        return False
     from provisioner.plan.placing.carriers import is_placed
 
-    return is_placed(target.plan)
+    found = isinstance(target, PlanTarget) and is_placed(target.plan)
+    if inventory and not found:
+        raise bad_input(
+            f"--inventory is for plans of several hosts, and {target.name} is of this host",
+            "leave it out, or name hosts: hosts: {h1: {address: 10.0.0.5, uplinks: {}}}",
+        )
+    return found
 
 
 def words(**options: object) -> tuple[str, ...]:
@@ -119,7 +129,7 @@ def _reported(
 
     with output.progress(name) as (tell, _):
         run = FleetRun(
-            _asking(target),
+            asking(target, given.inventory),
             tell,
             given.words,
             named_vms(target, given.only or ()),
@@ -130,14 +140,16 @@ def _reported(
         return verb(target, run)
 
 
-def _asking(target: "PlanTarget") -> "Callable[[Mapping[str, Request]], Asked]":
-    """Return what asks hosts, each by its `ssh` in the plan, else at its address."""
+def asking(
+    target: "PlanTarget", inventory: Path | None
+) -> "Callable[[Mapping[str, Request]], Asked]":
+    """Return what asks hosts, each as the inventory says, else by its `ssh`, else its address."""
     from provisioner.commands.fabric.roll_call import login_of
     from provisioner.host.fabric.remote import run_on
 
     def ask(requests: "Mapping[str, Request]") -> "Asked":
         plan = target.plan
         known = {host: replace(one, login=login_of(plan, host)) for host, one in requests.items()}
-        return run_on(known, within_s=_WITHIN_S)
+        return run_on(known, inventory=inventory, within_s=_WITHIN_S)
 
     return ask
