@@ -85,7 +85,7 @@ def _skewed(host: str, found: dict[str, Any]) -> VmnetError:
     return VmnetError(
         f"host {one_line(host)} has vmnet {named}, which speaks {speaks}; this one speaks protocol "
         f"{PROTOCOL}",
-        fix="install the same version of vmnet on both hosts",
+        fix="give it this version: vmnet hosts bootstrap -f PLAN, or with -i INVENTORY",
         status=Exit.HOST_CANNOT,
     )
 

@@ -59,7 +59,7 @@ def test_a_silent_host_is_unknown_and_another_version_is_told(fabric: Fabric, pl
     assert "ssh" in rows["h2"]
     assert f"{__version__}, protocol 1" in rows["h3"]
     assert "9.9.0, which speaks protocol 2; this one speaks protocol 1" in ran.stderr
-    assert "fix: install the same version of vmnet on both hosts" in ran.stderr
+    assert "fix: give it this version: vmnet hosts bootstrap -f PLAN" in ran.stderr
 
 
 def test_check_tells_what_is_wrong_with_nics(fabric: Fabric, plan: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_host_of_another_version_is_refused_with_what_mends_it(
     finally:
         fabric.host("h2").put_vmnet()
     assert "host h2 has vmnet 9.0, which speaks protocol 99" in ran.stderr
-    assert "fix: install the same version of vmnet on both hosts" in ran.stderr
+    assert "fix: give it this version: vmnet hosts bootstrap -f PLAN" in ran.stderr
     assert fabric.host("h1").macvtaps() == {}
 
 

@@ -1,7 +1,7 @@
 """vmnet hosts: the hosts that a plan's VMs run on, asked all at once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -98,15 +98,60 @@ def check(
         raise typer.Exit(ends)
 
 
+@app.command()
+def bootstrap(
+    plan: Plan = None,
+    file: File = None,
+    inventory: Inventory = None,
+    *,
+    check: Annotated[
+        bool,
+        typer.Option("--check", "--dry-run", help="Change nothing; tell what would be changed."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Install this vmnet on hosts, with the packages that it needs; a second run changes nothing.
+
+    Hosts that have another vmnet get this one. Nothing that is installed is enabled or started.
+    The status is 6 where some hosts are not ready, 4 where none is.
+
+    Example: vmnet hosts bootstrap -i inventory.ini --check
+    """
+    with running("hosts bootstrap", json=json):
+        from provisioner.commands.fabric.roll_call import logins_of
+        from provisioner.fabric.remote import installed
+        from provisioner.host.fabric.bootstrap import install
+
+        logins = logins_of(_plan(plan, file, inventory), inventory)
+        with output.progress("hosts bootstrap") as (tell, _):
+            hosts = install(
+                logins, inventory, lambda host, what: tell(f"{host}: {what}"), is_check=check
+            )
+        errors = installed.complaints(hosts)
+        if json:
+            output.typed(installed.as_json(hosts, errors[0].status if errors else Exit.DONE))
+            raise typer.Exit(errors[0].status if errors else Exit.DONE)
+        for host in hosts:
+            if not host.why:
+                output.typed(installed.summary(host, is_check=check))
+        refuse(errors)
+
+
 def _called(
     plan: Path | None, file: list[Path] | None, inventory: Path | None
 ) -> "tuple[PlanModel | None, list[CalledHost]]":
     """Ask the hosts of a plan, or all of an inventory where no plan is named."""
     from provisioner.commands.fabric import roll_call
+
+    model = _plan(plan, file, inventory)
+    return model, roll_call.call(model, inventory, output.line)
+
+
+def _plan(plan: Path | None, file: list[Path] | None, inventory: Path | None) -> "PlanModel | None":
+    """Read the plan; there is none where an inventory alone is named."""
     from provisioner.commands.loading import texts
 
-    model = None
-    if plan or file or inventory is None:
-        paths = plan_paths(file, plan)
-        model = texts.placed(read(paths), (), paths[0]).plan
-    return model, roll_call.call(model, inventory, output.line)
+    if not (plan or file or inventory is None):
+        return None
+    paths = plan_paths(file, plan)
+    return texts.placed(read(paths), (), paths[0]).plan

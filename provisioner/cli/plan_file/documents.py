@@ -23,6 +23,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
     from provisioner.commands.snapshot.listing import SavedDocument, SnapshotsDocument
     from provisioner.doctor.findings import DoctorDocument
     from provisioner.fabric.facts import HostFacts
+    from provisioner.fabric.remote.installed import BootstrapDocument
     from provisioner.fabric.remote.roll_call import HostsDocument
     from provisioner.image.listing import ImagesDocument
     from provisioner.inventory.garbage import GcDocument
@@ -43,6 +44,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
         "events": (EventDocument,),
         "explain": (Explanation,),
         "gc": (GcDocument,),
+        "hosts bootstrap": (BootstrapDocument,),
         "host-facts": (HostFacts,),
         "image ls": (ImagesDocument,),
         "ip": (IpDocument,),

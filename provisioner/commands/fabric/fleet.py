@@ -218,7 +218,8 @@ def _read(answer: HostAnswer, host: str, command: str) -> told.ToldReport:
 def _refuse_missing(answer: HostAnswer, host: str) -> None:
     if answer.status == _NO_PROGRAM:
         raise VmnetError(
-            f"{host} has no vmnet", fix="install the same version of vmnet on that host"
+            f"{host} has no vmnet",
+            fix="install this version there: vmnet hosts bootstrap -f PLAN, or with -i INVENTORY",
         )
 
 

@@ -37,19 +37,31 @@ def call(
             f"{host} {'has answered' if isinstance(said, HostAnswer) else f'is silent: {said.why}'}"
         )
 
+    logins = logins_of(plan, inventory)
+    if plan is None:
+        assert inventory  # noqa: S101  (mypy)
+        every = run_everywhere(Request(WORDS), inventory, within_s=_WITHIN_S, each=told)
+        return [called(host, "", said) for host, said in every.items()]
+    requests = {name: Request(WORDS, login=login) for name, login in logins.items()}
+    found = run_on(requests, inventory=inventory, within_s=_WITHIN_S, each=told)
+    addresses = {name: str(plan.hosts[name].addresses[0]) for name in logins}
+    return [called(name, addresses[name], said) for name, said in found.items()]
+
+
+def logins_of(plan: "Plan | None", inventory: Path | None) -> dict[str, Login]:
+    """Return the hosts that are meant, and how each is logged in to: those of the plan.
+
+    Without a plan none are named, which means all of the inventory. Raises VmnetError when there
+    is no host.
+    """
     if plan is None:
         if inventory is None:
             raise bad_input("no hosts are named", "name a plan, or an inventory with -i")
-        request = Request(WORDS)
-        found = run_everywhere(request, inventory, within_s=_WITHIN_S, each=told)
-        return [called(host, "", said) for host, said in found.items()]
+        return {}
     names = carriers(plan)
     if not names:
         raise bad_input(
             f"plan {plan.name} names no hosts that run VMs",
             "give them uplinks: hosts: {h1: {address: 10.0.0.5, uplinks: {}}}",
         )
-    requests = {name: Request(WORDS, login=login_of(plan, name)) for name in names}
-    found = run_on(requests, inventory=inventory, within_s=_WITHIN_S, each=told)
-    addresses = {name: str(plan.hosts[name].addresses[0]) for name in names}
-    return [called(name, addresses[name], said) for name, said in found.items()]
+    return {name: login_of(plan, name) for name in names}

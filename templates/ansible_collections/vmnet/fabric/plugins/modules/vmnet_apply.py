@@ -111,7 +111,9 @@ def main() -> None:
     clock = time.time()
     vmnet = module.get_bin_path(module.params["executable"])
     if vmnet is None:
-        module.fail_json(msg="vmnet is not installed there", clock=clock)
+        module.fail_json(
+            msg="vmnet is not installed there: vmnet hosts bootstrap does that", clock=clock
+        )
     words = command(module)
     if not words:
         module.exit_json(changed=True, skipped=True, rc=0, stdout="", stderr="", clock=clock)
