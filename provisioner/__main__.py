@@ -39,6 +39,8 @@ def main() -> None:
         raise SystemExit(2)
 
     _open_log(argv)
+    # Looking for them reads what each package of this Python says of itself.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     umask.set_own()  # before the worker is forked, which libvirt makes its folders in
     paths.complete()
     HERE.os_release = paths.os_release

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 from provisioner.template_files import template
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 _TABLE: Final = "platforms.txt"
 _RELATIVES: Final = {"ubuntu": "ubuntu", "debian": "debian", "fedora": "fedora", "arch": "arch"}
 _RELATIVES_TOO: Final = {"rhel": "fedora", "centos": "fedora"}
-_INSTALL: Final = re.compile(r"apt-get install((?: [a-z0-9][a-z0-9.+-]*[a-z0-9])+)")
-_DAEMON: Final = re.compile(r"(systemctl [a-z-]+ )libvirtd\b")
+_INSTALL: Final = pattern(r"apt-get install((?: [a-z0-9][a-z0-9.+-]*[a-z0-9])+)")
+_DAEMON: Final = pattern(r"(systemctl [a-z-]+ )libvirtd\b")
 
 
 @dataclass(frozen=True, slots=True)

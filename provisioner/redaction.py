@@ -6,10 +6,12 @@ password may stand on the same one.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Protocol
 
+from provisioner.pattern import pattern
+
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator, Sequence
 
     from yaml import Event
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 MASK = "***"
 
 _WORDS = r"pas+w|passphrase|secret|token|private_?key|rsa_private|ec_private|ed25519_private"
-_KEY = re.compile(rf"(?i)[\w-]*(?:{_WORDS})[\w-]*|contents?")
-_LEXICAL = re.compile(
+_KEY = pattern(rf"(?i)[\w-]*(?:{_WORDS})[\w-]*|contents?")
+_LEXICAL = pattern(
     rf"(?i)(?<![\w-])(?:[\w-]*(?:{_WORDS})[\w-]*|contents?)[\"']?\s*[:=]\s*(?P<value>\S.*)"
     r"|(?P<key>-----BEGIN .*)"
     r"|://(?P<login>[^/\s\"']+)@"
@@ -26,9 +28,9 @@ _LEXICAL = re.compile(
 )
 """What looks like a secret in a line: where no parser knows, as in a comment."""
 
-_MAY_BE = re.compile(rf"(?i){_WORDS}|content")
+_MAY_BE = pattern(rf"(?i){_WORDS}|content")
 
-_BREAK = re.compile(r"\r\n|\r|\n")
+_BREAK = pattern(r"\r\n|\r|\n")
 _NAMES = 2  # how many collections are open where the names of networks and VMs stand
 
 _Place = tuple[int, int]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from provisioner import redaction
 from provisioner.errors import Exit, VmnetError, Where
+from provisioner.pattern import pattern
 from provisioner.text import hides, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_BREAK = re.compile(r"\r\n|\r|\n")
+_BREAK = pattern(r"\r\n|\r|\n")
 
 
 class Source:

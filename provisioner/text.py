@@ -1,7 +1,8 @@
 """Foreign text made safe to show: text of guests, images or plans may drive a terminal."""
 
-import re
 import unicodedata
+
+from provisioner.pattern import pattern
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode's categories of what steers instead of showing: controls (C0, DEL, C1), format controls
@@ -10,7 +11,7 @@ separators."""
 
 _ESCAPES = ((0xFF, "\\x{:02x}"), (0xFFFF, "\\u{:04x}"), (0x10FFFF, "\\U{:08x}"))
 _NONCHARACTERS = frozenset({0xFFFE, 0xFFFF})
-_COMMAND = re.compile(r"#(?=#\w{0,32}\[)")
+_COMMAND = pattern(r"#(?=#\w{0,32}\[)")
 """What CI runners take for a command of theirs wherever it stands in a line of output: `##[error]`
 (GitHub), `##vso[…]` (Azure), `##teamcity[…]`."""
 

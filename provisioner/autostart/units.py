@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 from provisioner.template_files import template
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ TEMPLATE_UNIT: Final = "vmnet@.service"
 WATCH_TEMPLATE: Final = "vmnet-watch@.service"
 
 _UNIT_STOP_S = STOP_S + 30  # vmnet's own time besides: its start, libvirt's, the last QEMU's end
-_PLAIN = re.compile(r"[A-Za-z0-9:_.]")
-_SOURCE = re.compile(rf"^{MARK} from (.*)$", re.MULTILINE)
+_PLAIN = pattern(r"[A-Za-z0-9:_.]")
+_SOURCE = pattern(rf"^{MARK} from (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from provisioner.dataclass import dataclass
 from provisioner.guest import agent_info
+from provisioner.pattern import pattern
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 NO_AGENT: Final = "its guest agent does not answer"
 
 _SSH: Final = 22
-_LISTENS: Final = re.compile(r"^\s*\d+: [0-9A-F]{8,32}:([0-9A-F]{4}) [0-9A-F:]+ 0A ", re.MULTILINE)
+_LISTENS: Final = pattern(r"^\s*\d+: [0-9A-F]{8,32}:([0-9A-F]{4}) [0-9A-F:]+ 0A ", re.MULTILINE)
 _ERRORS: Final = 3  # of cloud-init's that are shown
 DISABLED: Final = "disabled"
 """What stands for cloud-init's result in a guest that has switched it off."""

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 from provisioner.plan.checks import CheckSpec, What
 from provisioner.text import one_line
 
-_LINE: Final = re.compile(r"(nic [rt]x|nic name|route|ignores|drop) ?(.*)")
-_NUMBER: Final = re.compile(r"(\w{1,60})\s+(\d{1,20})")
+_LINE: Final = pattern(r"(nic [rt]x|nic name|route|ignores|drop) ?(.*)")
+_NUMBER: Final = pattern(r"(\w{1,60})\s+(\d{1,20})")
 _MOST_LINES, _MOST_DROPS, _IPV6 = 600, 5, 6
-_BAD_ROUTE: Final = re.compile(
+_BAD_ROUTE: Final = pattern(
     r"RTNETLINK|unreachable|blackhole|prohibit|throw|\berror\b", re.IGNORECASE
 )
 

@@ -1,6 +1,5 @@
 """vmnet explain A B: the path of a frame, step by step, from the plan alone."""
 
-import re
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,9 +11,10 @@ from provisioner.cli.run import plan_target, running
 from provisioner.commands import command
 from provisioner.errors import Exit, bad_input
 from provisioner.json_document import json_document
+from provisioner.pattern import pattern
 
-_ARROW = re.compile(r"\s*(\S+?)\s*-/?>\s*([^\s>]+)\s*")
-_TORN_ARROW = re.compile(r".*-/?>?")
+_ARROW = pattern(r"\s*(\S+?)\s*-/?>\s*([^\s>]+)\s*")
+_TORN_ARROW = pattern(r".*-/?>?")
 
 
 def explain(

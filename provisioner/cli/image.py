@@ -10,6 +10,7 @@ from provisioner.cli import output
 from provisioner.cli.options import Json, Yes
 from provisioner.cli.run import confirm, running
 from provisioner.errors import bad_input
+from provisioner.pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ Mirrors = Annotated[
     typer.Option("--mirror", metavar="URI", help="Where its packages come from; repeatable."),
 ]
 _NOTHING_KEPT = "interrupted: the store is as it was"
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
+_USER = pattern(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
 _FIRMWARE: "dict[str, FirmwareName]" = {"bios": "bios", "uefi": "uefi"}
 
 

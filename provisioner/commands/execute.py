@@ -1,8 +1,9 @@
 """Runs steps side by side, each after those it needs. Decides nothing."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.reconcile.diff import Step, StepId
 from provisioner.signals import deferred

@@ -1,6 +1,5 @@
 """`vmnet image`: what is there, what is added, what is removed."""
 
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,11 +17,12 @@ from provisioner.image.digest import Digest
 from provisioner.image.listing import Row
 from provisioner.image.record import Origin, Stored
 from provisioner.image.traits import ImageTraits
+from provisioner.pattern import pattern
 from provisioner.text import one_line
 
 Tell = Callable[[str], None]
 
-_MIRROR: Final = re.compile(r"(?:https?|file)://?[!-Z^-~]+")
+_MIRROR: Final = pattern(r"(?:https?|file)://?[!-Z^-~]+")
 _OWN: Final = "debian"  # of the host's own release
 
 

@@ -1,7 +1,6 @@
 """vmnet net: devices without a plan, for people who bring their own VMs."""
 
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,12 +17,13 @@ from provisioner.network.resources import Macvtap
 from provisioner.network.standalone import device, rules, saved
 from provisioner.network.standalone.device import Change, Mark, Wish, changed, is_ours, mark_of
 from provisioner.network.standalone.output import Counters, Holder, NetDevice
+from provisioner.pattern import pattern
 from provisioner.plan.choices import SpoofGuard
 from provisioner.text import one_line
 
 _PLACE = ".net"  # no plan can have this name
 _LOCK_S = 30.0
-_NUMBERS = re.compile(r"(\d+)")
+_NUMBERS = pattern(r"(\d+)")
 
 
 def create(wish: Wish, tell: Tell) -> list[NetDevice]:

@@ -7,9 +7,10 @@ import hashlib
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, Where, bad_input, collected, refuse, unquoted
 from provisioner.guest import ignition, userdata
 from provisioner.guest.boot import BootFile

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from provisioner.commands import defaults, plan_files
 from provisioner.commands.guards import kept
 from provisioner.commands.target import CommandRun, NameTarget, PlanTarget, Tell
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input, collected, refuse
 from provisioner.guest.boot import New
 from provisioner.guest.domain import Domain, Overlay

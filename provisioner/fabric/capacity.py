@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from provisioner.dataclass import dataclass
 from provisioner.guest.qemu.memory import wanted_mib
 from provisioner.plan.choices import Accel, Mode, SpoofGuard, Vhost
 from provisioner.plan.nic_settings import settings_on

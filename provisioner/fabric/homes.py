@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
+from provisioner.dataclass import dataclass
 from provisioner.fabric.facts import Silent
 from provisioner.fabric.placing import Assigned, Fleet, Held, Homes, listed
 from provisioner.plan.placing.carriers import candidates, carriers, together

@@ -3,13 +3,13 @@
 Any answer of any type gives a value; what the agent's protocol does not have is left out.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
 from provisioner.dataclass import dataclass
 from provisioner.json_document import strict
+from provisioner.pattern import pattern
 from provisioner.plan.mac import is_mac
 from provisioner.text import one_line
 
@@ -19,7 +19,7 @@ MOST: Final = 32
 _WORD: Final = 80  # characters
 _FEW: Final = 3  # of what is in a table for people
 _THOUSAND: Final = 1024
-_LOAD: Final = re.compile(r"(\d{1,6}\.\d{1,4}) (\d{1,6}\.\d{1,4}) (\d{1,6}\.\d{1,4}) ")
+_LOAD: Final = pattern(r"(\d{1,6}\.\d{1,4}) (\d{1,6}\.\d{1,4}) (\d{1,6}\.\d{1,4}) ")
 _BYTES: Final = 1 << 63
 
 

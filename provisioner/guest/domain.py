@@ -3,7 +3,6 @@
 What a kind needs, follows, changes while it exists, and how differences read: see `Resource`.
 """
 
-import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import field, fields, replace
@@ -13,10 +12,11 @@ from provisioner.dataclass import dataclass
 from provisioner.guest import network_config
 from provisioner.image.traits import FirmwareName, ImageTraits
 from provisioner.network.resources import Dhcp, Guard, Macvtap, Nat
+from provisioner.pattern import pattern
 from provisioner.resource import Key, Leftover, Resource, Text, changed, plain
 from provisioner.text import one_line
 
-_DIGEST = re.compile(r"-[0-9a-f]{8,}(?=(\.iso)?$)")
+_DIGEST = pattern(r"-[0-9a-f]{8,}(?=(\.iso)?$)")
 
 RUNNING: Final = "running"
 CUT_OFF: Final = "cut off"

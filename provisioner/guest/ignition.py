@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 from provisioner.json_document import strict
+from provisioner.pattern import pattern
 from provisioner.plan.scalars import quoted
 from provisioner.source_text import Source, complaint
 from provisioner.text import one_line
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provisioner.errors import VmnetError
 
 MOST_BYTES = 512 * 1024
-_VERSION = re.compile(r"3\.[0-9]{1,3}\.[0-9]{1,3}(-[a-z0-9.]{1,32})?")
+_VERSION = pattern(r"3\.[0-9]{1,3}\.[0-9]{1,3}(-[a-z0-9.]{1,32})?")
 _FIX = "make it with butane, which writes ignition: {version: 3.x.y}"
 
 

@@ -4,7 +4,6 @@ A guest is known by its host key alone, under a name of its own (HostKeyAlias): 
 hands. The user's own configuration and known_hosts have no part in it; keys and agent have.
 """
 
-import re
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 from ipaddress import ip_address
@@ -13,9 +12,10 @@ from typing import Final
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input
 from provisioner.guest import host_key
+from provisioner.pattern import pattern
 
-_PLAN_OR_VM: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,62})")
-_USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_PLAN_OR_VM: Final = pattern(r"[a-z0-9]([a-z0-9-]{0,62})")
+_USER: Final = pattern(r"[a-z_][a-z0-9_-]{0,31}")
 _CONNECT_S: Final = 10
 
 

@@ -4,23 +4,23 @@ Hostile until it has been checked. It is busybox's or iputils'. busybox's socket
 all pings that run, and lose some when there are many; the kernel counts each one.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import field
 from typing import Final
 
 from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 from provisioner.plan.ip import Address
 
 # busybox writes "64 bytes from ADDRESS: seq=0", iputils "64 bytes from NAME (ADDRESS): icmp_seq=1".
-_REPLY: Final = re.compile(
+_REPLY: Final = pattern(
     r"(\d{1,5}) bytes from (?:\S{1,255} \()?([0-9a-f.:]+?)\)?: (icmp_)?seq=(\d{1,5}) .{0,80}?"
     r"time=(\d{1,6}(?:\.\d{1,6})?) ms"
 )
-_BUSYBOX: Final = re.compile(r"bytes from [0-9a-f.:]{2,45}: seq=")
+_BUSYBOX: Final = pattern(r"bytes from [0-9a-f.:]{2,45}: seq=")
 # Of /proc/net/snmp: a line of names, a line of numbers. Of snmp6: a line each.
-_FOUR: Final = re.compile(r"(?m)^Icmp: (InMsgs [A-Za-z ]{1,600})\nIcmp: ([\d ]{1,600})$")
-_SIX: Final = re.compile(r"(?m)^(Icmp6OutEchos|Icmp6InEchoReplies)\s+(\d{1,20})$")
+_FOUR: Final = pattern(r"(?m)^Icmp: (InMsgs [A-Za-z ]{1,600})\nIcmp: ([\d ]{1,600})$")
+_SIX: Final = pattern(r"(?m)^(Icmp6OutEchos|Icmp6InEchoReplies)\s+(\d{1,20})$")
 _IP_HEADER: Final = {4: 20, 6: 40}
 ICMP_HEADER: Final = 8
 """Bytes of an echo request's own header."""

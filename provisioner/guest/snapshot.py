@@ -16,6 +16,7 @@ from provisioner.errors import Exit, VmnetError, bad_input
 from provisioner.guest.domain import Domain
 from provisioner.guest.xml.render import from_mark, to_mark
 from provisioner.json_document import strict
+from provisioner.pattern import pattern
 from provisioner.text import one_line
 
 MANIFEST: Final = "manifest.json"
@@ -26,8 +27,8 @@ FORMAT: Final = 1
 MOST_BYTES: Final = 4 << 20
 """Of a manifest: a guest's part has some kilobytes."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
-_PLACE = re.compile(r"(?:disk|boot|seed)/[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_NAME = pattern(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
+_PLACE = pattern(r"(?:disk|boot|seed)/[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _MOST_SHOWN: Final = 60
 
 

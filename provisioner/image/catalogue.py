@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
@@ -140,7 +140,7 @@ def read(text: str) -> Catalogue:
 @cache
 def packaged() -> Catalogue:
     """Return the catalogue that comes with vmnet."""
-    path = files("provisioner") / "images" / "catalogue.yaml"
+    path = Path(__file__).parents[1] / "images" / "catalogue.yaml"
     return read(path.read_text(encoding="utf-8"))
 
 

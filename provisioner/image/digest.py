@@ -1,12 +1,12 @@
 """Digests, and the lists of them that vendors publish: read strictly, or refused."""
 
-import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input
+from provisioner.pattern import pattern
 from provisioner.plan.scalars import quoted
 from provisioner.text import hides, one_line
 
@@ -17,9 +17,9 @@ _MOST_LINES = 20_000
 _BEGIN = "-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
 _END = "-----END PGP SIGNATURE-----"
-_COREUTILS = re.compile(r"([0-9A-Fa-f]+) [ *](.+)")
-_BSD = re.compile(r"([A-Z0-9-]+) \((.+)\) = ([0-9A-Fa-f]+)")
-_BARE = re.compile(r"[0-9A-Fa-f]+")
+_COREUTILS = pattern(r"([0-9A-Fa-f]+) [ *](.+)")
+_BSD = pattern(r"([A-Z0-9-]+) \((.+)\) = ([0-9A-Fa-f]+)")
+_BARE = pattern(r"[0-9A-Fa-f]+")
 # Vendors list these beside the ones above; they prove nothing any more, or nobody needs them.
 _IGNORED = {"MD5": 32, "SHA1": 40, "SHA224": 56, "SHA384": 96}
 _FIX = "write sha256: and 64 hexadecimal digits, or sha512: and 128"

@@ -5,6 +5,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from provisioner.pattern import pattern
+
 HEAD: Final = 72 << 10
 """How many first bytes of a file have to be shown: btrfs signs itself at 64 KiB."""
 
@@ -63,7 +65,7 @@ RAW: Final = frozenset({"ISO 9660", "GPT", "MBR", "LVM"}) | frozenset(
 UNPACKED: Final = frozenset({"gzip", "xz", "bzip2", "tar"})
 """Kinds that vmnet unpacks by itself."""
 
-_VMDK_TEXT = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*version=\d", re.ASCII)
+_VMDK_TEXT = pattern(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*version=\d", re.ASCII)
 
 
 def kind(head: bytes, tail: bytes = b"") -> str:

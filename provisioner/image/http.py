@@ -1,6 +1,5 @@
 """What an HTTP reply means for a download: a body, a redirect that may be followed, or neither."""
 
-import re
 from collections.abc import Mapping
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -11,14 +10,15 @@ from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
 from provisioner.image import source
 from provisioner.image.source import Url
+from provisioner.pattern import pattern
 from provisioner.text import one_line
 
 MOST_REDIRECTS: Final = 5
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain"})
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
-_DIGITS = re.compile(r"\d{1,19}")
+_CONTENT_RANGE = pattern(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
+_DIGITS = pattern(r"\d{1,19}")
 _BODIES = frozenset({200, 206})
 _NAT64 = ip_network("64:ff9b::/96")
 

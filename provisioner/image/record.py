@@ -9,6 +9,7 @@ from provisioner.dataclass import dataclass
 from provisioner.errors import bad_input
 from provisioner.image.digest import Digest
 from provisioner.image.traits import ImageTraits
+from provisioner.pattern import pattern
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ BUILT_IN: Final = frozenset({"micro"})
 """Names of images that are not files of the store."""
 
 MOST_NAME: Final = 63
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
-_CONTENT = re.compile(r"sha256-([0-9a-f]{64})", re.ASCII)
-_SUFFIXES = re.compile(r"(\.(qcow2|img|raw|iso|tar|tgz|txz|gz|xz|bz2|zst))+$", re.ASCII)
+_NAME = pattern(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
+_CONTENT = pattern(r"sha256-([0-9a-f]{64})", re.ASCII)
+_SUFFIXES = pattern(r"(\.(qcow2|img|raw|iso|tar|tgz|txz|gz|xz|bz2|zst))+$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

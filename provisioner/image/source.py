@@ -8,15 +8,16 @@ from urllib.parse import unquote, urlsplit
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input
 from provisioner.image.digest import Digest, digest
+from provisioner.pattern import pattern
 from provisioner.plan.ip import is_address
 from provisioner.plan.scalars import quoted
 from provisioner.text import hides, one_line
 
-_PINNED = re.compile(r"(?P<source>.*)@(?P<digest>(?:sha256|sha512):[^@/?]*)", re.DOTALL)
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]+")
-_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+_PINNED = pattern(r"(?P<source>.*)@(?P<digest>(?:sha256|sha512):[^@/?]*)", re.DOTALL)
+_SCHEME = pattern(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_NAME = pattern(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
+_HOST = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]+")
+_NUMBER = pattern(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _NOT_CI = frozenset({"", "0", "false", "no", "off"})
 _FORMS = "write a name of the catalogue, file:./disk.qcow2, or https://host/disk.qcow2"
 

@@ -4,12 +4,12 @@ The XML is libvirt's, but names and paths in it are whoever's: it is read as a u
 without a DTD and without characters that hide.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 
 from provisioner.dataclass import dataclass
 from provisioner.guest.xml.parse import Element, parsed
 from provisioner.network.facts import Link
+from provisioner.pattern import pattern
 from provisioner.plan.choices import Cache, DiskFormat, Mode
 from provisioner.source_text import Source
 from provisioner.text import one_line
@@ -20,7 +20,7 @@ _NOT_IN_PLANS = (
     *("watchdog", "panic", "iommu", "parallel", "memory"),
 )
 _NIC_EXTRAS = ("bandwidth", "filterref", "virtualport", "vlan", "port", "coalesce", "tune", "boot")
-_MACHINE = re.compile(r"(?:pc-)?(q35|i440fx)|pc\b")
+_MACHINE = pattern(r"(?:pc-)?(q35|i440fx)|pc\b")
 _MODES = {"passthrough": Mode.PASSTHRU}
 _OURS = "vmnet:domain"
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from provisioner.errors import Complaints
 from provisioner.inventory.adopted import AdoptedDisk, AdoptedNic, AdoptedVm
+from provisioner.pattern import pattern
 from provisioner.plan.choices import Mode
 from provisioner.plan.load import loader
 from provisioner.plan.load.variables import literal
@@ -14,8 +15,8 @@ from provisioner.text import one_line
 
 _LONGEST_VM: Final = 40
 _LONGEST_NETWORK: Final = 32
-_NO_SUCH = re.compile(r"[^a-z0-9]+")
-_NO_MORE: Final = re.compile(r"[^a-z0-9_]+")
+_NO_SUCH = pattern(r"[^a-z0-9]+")
+_NO_MORE: Final = pattern(r"[^a-z0-9_]+")
 
 Wire = tuple[str, Mode]
 """What NICs share a network by: their uplink and mode."""

@@ -1,10 +1,11 @@
 """From one look at a host to its plans: what belongs to which, and what to none."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePath
 
 from provisioner import naming
+from provisioner.dataclass import dataclass
 from provisioner.inventory.found import (
     DomainRecord,
     FoundPlan,

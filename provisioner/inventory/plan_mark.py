@@ -4,15 +4,15 @@ Its first line is the plan's name, all that an older vmnet has written; below st
 `key: value`. Keys that are not known here are a newer vmnet's, and stay when a mark is renewed.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 from provisioner.plan import scalars
 
-_LINE = re.compile(r"([a-z][a-z-]*): (.*)")
+_LINE = pattern(r"([a-z][a-z-]*): (.*)")
 _MOST_DIGITS: Final = 13
 
 

@@ -1,11 +1,11 @@
 """Times as people write and read them: 2h, 3 d."""
 
-import re
 from typing import Final
 
+from provisioner.pattern import pattern
 from provisioner.plan.scalars import BadValue, quoted
 
-_FORM = re.compile(r"([0-9]{1,6})([smhd])")
+_FORM = pattern(r"([0-9]{1,6})([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_S: Final = 366 * 86400
 _WORDS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))

@@ -14,6 +14,7 @@ from provisioner import naming
 from provisioner.network.addressing import resolvers
 from provisioner.network.nftables import DEVICE, checked
 from provisioner.network.resources import Dhcp
+from provisioner.pattern import pattern
 from provisioner.plan import pools
 from provisioner.plan.ip import ANY_DOMAIN, is_address, is_domain
 from provisioner.plan.mac import is_mac
@@ -31,7 +32,7 @@ _ADVERTISED_EVERY: Final = 60
 """Seconds between router advertisements; a guest that asks gets one at once."""
 
 _RA_PREFIX: Final = 64  # dnsmasq advertises no other length; SLAAC has no other (RFC 4862, 5.5.3)
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL = pattern(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _UNREGISTERED: Final = (
     *("home.arpa", "internal", "local", "localdomain", "lan", "home", "corp", "private"),
     *("intranet", "localhost"),
@@ -41,8 +42,8 @@ there that the world resolves, so none rebinds."""
 
 _STOP_REBIND: Final = "stop-dns-rebind"
 _OWN_DOMAINS: Final = 16  # of the host's, that are let through
-_NETWORK = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_FILE = re.compile(r"(?P<network>[a-z0-9][a-z0-9_-]*)-(?P<digest>[0-9a-f]{10})\.conf")
+_NETWORK = pattern(r"[a-z0-9][a-z0-9_-]*")
+_FILE = pattern(r"(?P<network>[a-z0-9][a-z0-9_-]*)-(?P<digest>[0-9a-f]{10})\.conf")
 
 
 def served(plan: Plan, network: Network, device: str, nics: Nics, home: str) -> Dhcp:

@@ -1,12 +1,12 @@
 """Impairments of a link: from the command line's words to rules, and from rules to words."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 from provisioner.dataclass import dataclass
 from provisioner.network.nft_ruleset import Table, is_marked, packets
 from provisioner.network.nftables import Chain, Hook, definition, deletion
+from provisioner.pattern import pattern
 from provisioner.plan import units
 from provisioner.plan.scalars import BadValue, quoted
 
@@ -16,7 +16,7 @@ PREFIX: Final = "vmnetlink_"
 _MOST_DELAY_S: Final = 60.0
 _LEAST_RATE: Final = 8000.0  # bit/s: nft counts whole bytes, and less is not a link
 _SCALE: Final = 10000
-_COMMENT = re.compile(r'comment "vmnet link: ([^"]*)"')
+_COMMENT = pattern(r'comment "vmnet link: ([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)

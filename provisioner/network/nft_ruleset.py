@@ -21,28 +21,29 @@ from provisioner.network.nftables import (
     table_comment,
 )
 from provisioner.network.resources import Guard, Nat
+from provisioner.pattern import pattern
 from provisioner.text import one_line
 
 DORMANT: Final = "dormant"
 """The mark of a table that somebody has switched off."""
 
-_TABLE = re.compile(r"table (\S+) (\S+) \{")
-_CHAIN = re.compile(r"\tchain (\S+) \{")
-_HOOK = re.compile(
+_TABLE = pattern(r"table (\S+) (\S+) \{")
+_CHAIN = pattern(r"\tchain (\S+) \{")
+_HOOK = pattern(
     r'type (?P<type>\S+) hook (?P<hook>\S+) (?:devices? = \{(?P<several>[^}]*)\} |device "?'
     r'(?P<one>[^" ]+)"? )?priority (?P<priority>-?\d+); policy (?P<policy>\w+);'
 )
-_MARK = re.compile(r' comment "vmnet:([0-9a-f]{10})"$')
-_LINK_MARK = re.compile(r' comment "vmnet link: [^"]*"$')
-_COMMENT = re.compile(r'\tcomment "([^"]*)"')
-_ABOUT = re.compile(r'return comment "about (\S+)"$')
-_WAS = re.compile(r'return comment "ipv([46]) forwarding was ([01])"$')
-_PACKETS = re.compile(r"\bcounter packets (\d+) ")
-_ALL_DROPPED = re.compile(
+_MARK = pattern(r' comment "vmnet:([0-9a-f]{10})"$')
+_LINK_MARK = pattern(r' comment "vmnet link: [^"]*"$')
+_COMMENT = pattern(r'\tcomment "([^"]*)"')
+_ABOUT = pattern(r'return comment "about (\S+)"$')
+_WAS = pattern(r'return comment "ipv([46]) forwarding was ([01])"$')
+_PACKETS = pattern(r"\bcounter packets (\d+) ")
+_ALL_DROPPED = pattern(
     r'(counter packets \d+ bytes \d+ |log( (prefix|level|group|flags) ("[^"]*"|\S+))* )*'
     r'(drop|reject( with [^"]*)?)( comment ".*")?'
 )
-_DROP = re.compile(r"(^|[ {:])(drop|reject)\b")
+_DROP = pattern(r"(^|[ {:])(drop|reject)\b")
 _MOST_OF_RULE: Final = 120  # characters
 _FORWARDING_FAMILIES: Final = frozenset({"ip", "ip6", "inet"})
 

@@ -7,7 +7,6 @@ again from what nft shows: together they show whether a table is still what it w
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from provisioner import naming
@@ -16,9 +15,11 @@ from provisioner.network.addressing import NicConfig
 from provisioner.network.resources import Guard, Nat
 from provisioner.network.spoofing import strict
 from provisioner.network.spoofing.wire import KnownWire
+from provisioner.pattern import pattern
 from provisioner.plan.choices import SpoofGuard
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from provisioner.plan.ip import Subnet
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 RECORD: Final = "record"
 """A chain without a hook, where host/network/forwarding.py notes what was before; no marks."""
 
-DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
-_PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-_ABOUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+DEVICE = pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+_PLAN = pattern(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_ABOUT = pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _FIELDS: Final = {4: "ip", 6: "ip6"}
 _FAMILIES: Final = {4: "ipv4", 6: "ipv6"}
 _OF_ROUTERS: Final = '{ "bridge", "tun", "wireguard", "vxlan", "ipvlan", "ppp" }'

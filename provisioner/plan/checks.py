@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 from provisioner.plan import units
 from provisioner.plan.ip import Address
 from provisioner.plan.scalars import BadValue, meant, quoted
@@ -14,13 +15,13 @@ AUTO: Final = "auto"
 HOST: Final = "host"
 GATEWAY: Final = "gateway"
 _HOW = "write it as in: web1 -> web2; web1 -/> db; web* -> 192.168.1.1 tcp/22"
-_ARROW = re.compile(r"^(?P<source>[^\s<>]*?)\s*(?P<arrow>-/>|->)\s*(?P<rest>\S.*)$")
-_NAME = re.compile(r"[A-Za-z0-9*?(\[][A-Za-z0-9*?.:()\[\]_-]{0,252}")
-_PORT = re.compile(r"(tcp|udp)/([0-9]{1,5})")
-_URL = re.compile(r"https?://([^/\s:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[\x21-\x7e]*)?")
-_DNS = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
-_STATUS = re.compile(r"[1-5][0-9]{2}")
-_BYTES = re.compile(r"[0-9]{1,5}")
+_ARROW = pattern(r"^(?P<source>[^\s<>]*?)\s*(?P<arrow>-/>|->)\s*(?P<rest>\S.*)$")
+_NAME = pattern(r"[A-Za-z0-9*?(\[][A-Za-z0-9*?.:()\[\]_-]{0,252}")
+_PORT = pattern(r"(tcp|udp)/([0-9]{1,5})")
+_URL = pattern(r"https?://([^/\s:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[\x21-\x7e]*)?")
+_DNS = pattern(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
+_STATUS = pattern(r"[1-5][0-9]{2}")
+_BYTES = pattern(r"[0-9]{1,5}")
 _LEAST_MTU, _MOST_MTU = 68, 65535
 _MOST_WITHIN_S = 600.0
 _LIMITS = {

@@ -3,10 +3,10 @@
 Checks may name all of them; VMs are placed on those whose NICs the plan names.
 """
 
-import re
 from collections.abc import Mapping
 
 from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 from provisioner.plan import scalars
 from provisioner.plan.ip import Address, Subnet, address, is_address
 from provisioner.plan.parts.elsewhere import RemoteNic, remote_nics
@@ -16,9 +16,9 @@ KEYS = ("address", "ssh", "uplinks", "groups", "nics")
 _FORM = "write nas: 192.168.1.9, or nas: {address: 192.168.1.9, ssh: admin@192.168.1.9}"
 _SSH = "write it like admin@192.168.1.9, admin@nas:2222, admin@[fd00::9]:22, or a Host of ~/.ssh"
 # Narrower than ssh: nothing here can be read as an option, or by a shell.
-USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
-HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
-_PLACE = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+USER = pattern(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+HOST = pattern(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
+_PLACE = pattern(r"(?P<host>\[[^\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 MOST_PORT = 65535
 
 place = Matching(vm_name.pattern, "{text} cannot name a host or a group of hosts", vm_name.fix)

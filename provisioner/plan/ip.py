@@ -1,6 +1,5 @@
 """IP values of a plan: text in, address, subnet, pool or domain out, or a complaint and its fix."""
 
-import re
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -13,6 +12,7 @@ from ipaddress import (
     ip_network,
 )
 
+from provisioner.pattern import pattern
 from provisioner.plan.scalars import BadValue, flag, is_flag, many, quoted, scalar
 
 Address = IPv4Address | IPv6Address
@@ -22,7 +22,7 @@ Subnet = IPv4Network | IPv6Network
 ANY_DOMAIN = "any"
 """The word for every domain."""
 
-DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+DOMAIN = pattern(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 LONGEST_DOMAIN = 253  # RFC 1035, 2.3.4, as text
 LEAST_MTU_OF_IPV6 = 1280  # bytes: RFC 8200, 5
 

@@ -1,9 +1,10 @@
 """MAC addresses as values."""
 
-import re
 from typing import Self
 
-_FORM = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+from provisioner.pattern import pattern
+
+_FORM = pattern(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 class Mac(str):

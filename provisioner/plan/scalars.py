@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 from provisioner.plan import units
 from provisioner.plan.mac import Mac
 from provisioner.text import one_line
 
-_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-UPLINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LABEL = pattern(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+UPLINK = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 FOR_PLANS = ("auto", "qemu:///system", "qemu:///session")
 _LOCAL = ("qemu", "qemu+unix")
 _REMOTE = ("qemu+ssh", "qemu+libssh", "qemu+libssh2", "qemu+tls", "qemu+tcp", "qemu+ext")
@@ -43,8 +44,8 @@ HOST_SERVICES = ("dhcp", "dns")
 ALWAYS_OPEN = frozenset({0x0800, 0x0806, 0x86DD})
 LEAST_ETHER_TYPE = 0x0600  # IEEE 802.3, 3.2.6
 
-_WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
-_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,8}) ?(?:([MGT])(?:i|iB)?)?")
+_WHOLE = pattern(r"0|[1-9][0-9]{0,14}")
+_AMOUNT = pattern(r"(0|[1-9][0-9]{0,8}) ?(?:([MGT])(?:i|iB)?)?")
 _MIB = {None: 1, "M": 1, "G": 1024, "T": 1024 * 1024}
 LEAST_MEMORY_MIB, MOST_MEMORY_MIB = 96, 1024 * 1024
 

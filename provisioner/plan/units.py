@@ -2,10 +2,12 @@
 
 import re
 
+from provisioner.pattern import pattern
+
 _NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,3})?)"
-_RATE = re.compile(_NUMBER + r"([kmg])bit(?:/s)?", re.IGNORECASE)
-TIME = re.compile(_NUMBER + r"(us|ms|s)")
-PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
+_RATE = pattern(_NUMBER + r"([kmg])bit(?:/s)?", re.IGNORECASE)
+TIME = pattern(_NUMBER + r"(us|ms|s)")
+PERCENT = pattern(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%")
 _BIT = {"k": 1e3, "m": 1e6, "g": 1e9}
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 

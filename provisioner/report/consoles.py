@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from provisioner.pattern import pattern
 from provisioner.report.layout import paragraph
 from provisioner.report.report import Report
 
-_TROUBLE: Final = re.compile(
+_TROUBLE: Final = pattern(
     r"Kernel panic|\bOops\b|\bBUG:|general protection fault|Call Trace|segfault at|"
     r"Out of memory|oom-kill|soft lockup|blocked for more than|detected stall|"
     r"Unable to mount root|I/O error|emergency mode|Failed to start|NETDEV WATCHDOG",

@@ -3,17 +3,17 @@
 The form is that of the Jenkins xUnit plugin's junit-10.xsd.
 """
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 
 from provisioner import __version__
 from provisioner.check.result import Result
+from provisioner.pattern import pattern
 from provisioner.plan.checks import HOST
 from provisioner.report.report import Report, title
 from provisioner.text import sanitize
 
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = pattern("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def as_junit(report: Report) -> str:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from provisioner import naming
+from provisioner.pattern import pattern
 from provisioner.plan.choices import Mode
 
 _PLAN_WORDS: Final = frozenset({"-f", "--file", "-p", "--plan"})
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_DEVICE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
-_IMAGE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
-_IN_CATALOGUE: Final = re.compile(r"^  - name: ([a-z0-9.-]+)$", re.MULTILINE)
+_NAME: Final = pattern(r"[a-z0-9][a-z0-9-]{0,62}")
+_DEVICE: Final = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+_IMAGE: Final = pattern(r"[a-z0-9][a-z0-9.-]{0,62}")
+_IN_CATALOGUE: Final = pattern(r"^  - name: ([a-z0-9.-]+)$", re.MULTILINE)
 _MOST_BYTES: Final = 1 << 20
 _MOST_COUNT: Final = 1000
 

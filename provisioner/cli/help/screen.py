@@ -2,8 +2,9 @@
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TextIO
+
+from provisioner.dataclass import dataclass
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,6 @@ libvirt) and those of the threads that look for something and report what they h
 
 import math
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +32,7 @@ from provisioner.host.guest import console_log
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
 from provisioner.host.system.worker import Event
+from provisioner.pattern import pattern
 from provisioner.plan.ip import Address
 from provisioner.plan.nic_id import NicId
 from provisioner.reachability.pairs import Pair
@@ -50,7 +50,7 @@ _LOOK_AGAIN_S = 0.5  # for signs without events
 _IPV6 = 6
 _SLAAC = 64  # bits of a prefix that a guest makes itself an address in (RFC 2464, 4)
 _PANIC_LINES = 200  # of its console: the trace of a panic is behind its message
-_PANIC = re.compile(r"Kernel panic - not syncing[^\n]*")
+_PANIC = pattern(r"Kernel panic - not syncing[^\n]*")
 
 _T = TypeVar("_T")
 

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import wait
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from provisioner.check import readiness
 from provisioner.check.readiness import AgentSeen, Sign, SignKind, SignState, WireSeen
 from provisioner.commands.check.endpoints import Endpoints
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Image
 from provisioner.host.guest.commands import Guests

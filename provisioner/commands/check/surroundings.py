@@ -1,7 +1,7 @@
 """Look around the cells in every check: the state of the links, and who else is on the wires."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from ipaddress import IPv4Address
 from itertools import islice
@@ -17,6 +17,7 @@ from provisioner.commands.check.diagnosis.evidence import EvidenceCollector
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
 from provisioner.commands.target import Tell
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from provisioner.commands.target import PlanTarget, Tell
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, bad_input, collected, refuse
 from provisioner.fabric import document
 from provisioner.fabric.facts import HostFacts, Silent

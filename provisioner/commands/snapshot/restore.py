@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Final
 
 from provisioner.commands.session import Session
 from provisioner.commands.snapshot.unfinished import end_half_started
 from provisioner.commands.target import SnapshotWish
+from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.guest import snapshot
 from provisioner.guest.domain import Domain

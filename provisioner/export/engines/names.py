@@ -1,14 +1,14 @@
 """Names as Kubernetes and Incus take them: RFC 1123, 63 characters at most."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
 from provisioner import naming
+from provisioner.pattern import pattern
 
 _MOST: Final = 63
 _KEPT: Final = 52  # characters of a name that is too long; a digest of the whole follows
-_UNFIT: Final = re.compile(r"[^a-z0-9-]")
+_UNFIT: Final = pattern(r"[^a-z0-9-]")
 
 _T = TypeVar("_T")
 

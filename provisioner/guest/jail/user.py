@@ -7,6 +7,7 @@ from typing import Final
 from provisioner import naming
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, bad_input
+from provisioner.pattern import pattern
 
 DEFAULT: Final = range(2_001_000_000, 2_100_000_000)
 """Above what sssd and FreeIPA give out, in the part of 32 bits that systemd leaves unused."""
@@ -16,7 +17,7 @@ SMALL: Final = range(40_000, 60_000)
 
 LEAST: Final = 1000  # fewer would meet each other
 _MOST: Final = 0x7FFFFFFF  # above it numbers are negative for some programs
-_RANGE = re.compile(r"(\d{1,10})-(\d{1,10})", re.ASCII)
+_RANGE = pattern(r"(\d{1,10})-(\d{1,10})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ import re
 from typing import Final
 
 from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 
 _FILTER: Final = "2"  # prctl(2), PR_GET_SECCOMP
-_FIELD = re.compile(r"^(\w+):[ \t]*(.*)$", re.MULTILINE)
-_LIMIT = re.compile(r"^(Max [a-z ]+?) {2,}(\S+)", re.MULTILINE)
-_OWN_DEV = re.compile(r" /dev [^\n]*- tmpfs devfs ")  # as libvirt mounts it
+_FIELD = pattern(r"^(\w+):[ \t]*(.*)$", re.MULTILINE)
+_LIMIT = pattern(r"^(Max [a-z ]+?) {2,}(\S+)", re.MULTILINE)
+_OWN_DEV = pattern(r" /dev [^\n]*- tmpfs devfs ")  # as libvirt mounts it
 _UNLIMITED: Final = "unlimited"
 _UNCONFINED: Final = frozenset({"", "unconfined", "kernel"})
 

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Final
 
 from provisioner.guest.domain import MICRO
-from provisioner.image import catalogue
 from provisioner.image.traits import ImageTraits
 from provisioner.plan.vm_scalars import NO_IMAGE
 
@@ -29,5 +28,7 @@ def wanted_mib(vm: "Vm") -> int:
 def _least_mib(image: str) -> int:
     if image in {MICRO, NO_IMAGE}:
         return 0
+    from provisioner.image import catalogue
+
     known = catalogue.find(image)
     return known.min_memory_mib if known else ImageTraits().min_memory_mib

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 from provisioner.template_files import template
 
 _YOUR_PLAN = "take it out and use the plan"
@@ -68,7 +69,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
 }
 """What is known about those that people write most: why it is refused, and a better fix."""
 
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_NAME = pattern(r"[A-Za-z0-9_-]+")
 _PLAIN = r"[A-Za-z0-9_.,:^+-]{0,120}"
 
 

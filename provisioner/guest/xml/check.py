@@ -1,6 +1,5 @@
 """Check a template's XML before libvirt gets it: against the list, and against the plan."""
 
-import re
 from collections.abc import Collection, Iterator
 
 from provisioner.errors import VmnetError, bad_input
@@ -8,12 +7,13 @@ from provisioner.guest.domain import Domain
 from provisioner.guest.xml import allowlist, compare, render
 from provisioner.guest.xml.compare import XmlDifference
 from provisioner.guest.xml.parse import Element, parsed
+from provisioner.pattern import pattern
 from provisioner.plan.scalars import quoted
 from provisioner.source_text import Source, complaint
 from provisioner.text import one_line
 
 _MOST = 20
-_WORD = re.compile(r"(?:qemu:)?[A-Za-z][\w-]*(?:/(?:qemu:)?[A-Za-z][\w-]*)*(?:@[A-Za-z][\w-]*)?")
+_WORD = pattern(r"(?:qemu:)?[A-Za-z][\w-]*(?:/(?:qemu:)?[A-Za-z][\w-]*)*(?:@[A-Za-z][\w-]*)?")
 
 
 def complaints(xml: str, domain: Domain, allow: Collection[str]) -> list[VmnetError]:

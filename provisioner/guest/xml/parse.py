@@ -6,10 +6,12 @@ ways is refused here: another encoding, an older document's entities, processing
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NoReturn
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
+from provisioner.pattern import pattern
 from provisioner.plan.scalars import quoted
 from provisioner.source_text import Source, complaint, hidden
 from provisioner.text import one_line
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 20
 _DEEPEST = 32
 _SEPARATOR = "\x1f"  # stands in no URI: controls are refused before
-_DECLARATION = re.compile(r"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
+_DECLARATION = pattern(r"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
 # What the prefixes in a path stand for, whichever prefixes the text itself chose.
 _PREFIXES = {
     "http://libvirt.org/schemas/domain/qemu/1.0": "qemu:",

@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
@@ -27,6 +27,7 @@ from urllib3 import exceptions as of
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import make_headers, parse_url
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.download.limits import AttemptFailed, Limits, Pace, failed
 from provisioner.image.http import (

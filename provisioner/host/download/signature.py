@@ -7,13 +7,13 @@ import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.system import programs
+from provisioner.pattern import pattern
 from provisioner.text import one_line
 
 FOLDERS: Final = (
@@ -23,19 +23,19 @@ FOLDERS: Final = (
 )
 """Where Debian's packages, and administrators, put keyrings: they may be newer than ours."""
 
-SHIPPED: Final = Path(str(files("provisioner"))) / "images" / "keyrings"
+SHIPPED: Final = Path(__file__).parents[2] / "images" / "keyrings"
 """Those that come with the catalogue; docs/reference/images.md has their fingerprints."""
 
 _TIMEOUT_S = 30
 _LARGEST_KEYRING = 8 << 20
-_ARMOUR = re.compile(
+_ARMOUR = pattern(
     rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n(?:[^\r\n]+: [^\r\n]*\r?\n)*\r?\n"
     rb"([A-Za-z0-9+/=\r\n]+?)(?:\r?\n=[A-Za-z0-9+/]{4})?\r?\n-----END PGP PUBLIC KEY BLOCK-----"
 )
-_GOOD = re.compile(r"^\[GNUPG:\] GOODSIG [0-9A-F]+ (.*)$", re.MULTILINE)
-_VALID = re.compile(r"^\[GNUPG:\] VALIDSIG ([0-9A-F]{40,64}) ", re.MULTILINE)
+_GOOD = pattern(r"^\[GNUPG:\] GOODSIG [0-9A-F]+ (.*)$", re.MULTILINE)
+_VALID = pattern(r"^\[GNUPG:\] VALIDSIG ([0-9A-F]{40,64}) ", re.MULTILINE)
 # A key that has expired or was revoked proves nothing, even beside a good one.
-_BAD = re.compile(r"^\[GNUPG:\] (BADSIG|EXPSIG|EXPKEYSIG|REVKEYSIG)\b", re.MULTILINE)
+_BAD = pattern(r"^\[GNUPG:\] (BADSIG|EXPSIG|EXPKEYSIG|REVKEYSIG)\b", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

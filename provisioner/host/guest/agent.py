@@ -13,6 +13,7 @@ from typing import Any, Final
 from provisioner.errors import VmnetError
 from provisioner.guest import agent_info
 from provisioner.host.libvirt.domains import Domains
+from provisioner.pattern import pattern
 
 CALL_S: Final = 5
 """Seconds for one command; libvirt itself waits as long to synchronise with the agent."""
@@ -27,7 +28,7 @@ answers (qemuAgentIOWrite: safewrite forgets what it has written when it meets E
 
 _PIECE_S: Final = 30  # an emulated guest on a busy host needs seconds to decode a piece
 
-_REFUSED: Final = re.compile(r"(?:command )?(guest-[a-z-]+) has been disabled", re.IGNORECASE)
+_REFUSED: Final = pattern(r"(?:command )?(guest-[a-z-]+) has been disabled", re.IGNORECASE)
 
 
 class Agent:

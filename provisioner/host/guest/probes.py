@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from provisioner.check.result import OWN_MTU, Probed
 from provisioner.host.guest.commands import Guests, Ran
+from provisioner.pattern import pattern
 from provisioner.plan.checks import CheckSpec, Probe, What, at_address
 from provisioner.plan.ip import Address, is_address
 from provisioner.text import one_line
@@ -33,13 +34,13 @@ _PORT: Final = 5201  # iperf3's own
 
 _NO_TOOL: Final = 97
 _TIMED_OUT: Final = frozenset({124, 143})
-_STATUS: Final = re.compile(r"HTTP/\d(?:\.\d)? (\d{3})")
-_TIMES: Final = re.compile(r"bytes from .{1,300} time=(\d{1,6}(?:\.\d{1,6})?) ms")
-_COUNTS: Final = re.compile(r"(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received")
-_ANSWER: Final = re.compile(r"(?m)^(?:Name:|Address(?: \d+)?: *[0-9a-f.:]+ *$|[0-9a-f.:]+ +STREAM)")
-_ADDRESS: Final = re.compile(r"(?m)^(?:Address(?: \d+)?: *)?([0-9a-f.:]{3,45})(?: +STREAM.*| *)$")
-_NO_NAME: Final = re.compile(r"NXDOMAIN|can't find|No answer|not found", re.IGNORECASE)
-_SERVED: Final = re.compile(r"(?m)^Server:\s+\S+")
+_STATUS: Final = pattern(r"HTTP/\d(?:\.\d)? (\d{3})")
+_TIMES: Final = pattern(r"bytes from .{1,300} time=(\d{1,6}(?:\.\d{1,6})?) ms")
+_COUNTS: Final = pattern(r"(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received")
+_ANSWER: Final = pattern(r"(?m)^(?:Name:|Address(?: \d+)?: *[0-9a-f.:]+ *$|[0-9a-f.:]+ +STREAM)")
+_ADDRESS: Final = pattern(r"(?m)^(?:Address(?: \d+)?: *)?([0-9a-f.:]{3,45})(?: +STREAM.*| *)$")
+_NO_NAME: Final = pattern(r"NXDOMAIN|can't find|No answer|not found", re.IGNORECASE)
+_SERVED: Final = pattern(r"(?m)^Server:\s+\S+")
 
 
 def probe(guest: Guests, question: Probe) -> Probed:

@@ -5,7 +5,6 @@ by its MAC. One with a MAC that nobody planned stands for the planned NIC that i
 there are as many of the one as of the other.
 """
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_interface
@@ -19,6 +18,7 @@ from provisioner.errors import VmnetError
 from provisioner.guest import agent_info
 from provisioner.guest.agent_info import AgentNic, GuestInfo
 from provisioner.host.guest.commands import Guests
+from provisioner.pattern import pattern
 from provisioner.text import one_line
 
 _EACH_S: Final = 2
@@ -33,7 +33,7 @@ _ASK_S: Final = 10.0
 _MOST_NICS: Final = 64
 _UP: Final = 1  # IFF_UP
 _NO_ARP: Final = 0x80  # IFF_NOARP
-_NIC: Final = re.compile(r"(\d{1,9}) ((?:[0-9a-f]{2}:){5}[0-9a-f]{2}) (0x[0-9a-f]{1,8})")
+_NIC: Final = pattern(r"(\d{1,9}) ((?:[0-9a-f]{2}:){5}[0-9a-f]{2}) (0x[0-9a-f]{1,8})")
 _LOOK_S: Final = 10.0
 _MOST_BYTES: Final = 64 << 10  # bytes of a file that are looked at
 _RESULT: Final = f"""\

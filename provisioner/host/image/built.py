@@ -8,7 +8,6 @@ import re
 import shlex
 import stat
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ _MANIFEST = "manifest.json"
 _FILES = ("disk", "kernel", "initrd")
 _TRAITS = ("cmdline", "boot", "user", "min_memory_mib", "agent")
 _DIGITS = 12
-_FOLDERS = Path(str(files("provisioner"))) / "images"
+_FOLDERS = Path(__file__).parents[2] / "images"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 from provisioner.errors import VmnetError
 from provisioner.image import qcow2
 from provisioner.image.disk_kind import HEAD
+from provisioner.pattern import pattern
 
-_CONTENT = re.compile(r"sha256-([0-9a-f]{64})(?![0-9a-f])", re.ASCII)
+_CONTENT = pattern(r"sha256-([0-9a-f]{64})(?![0-9a-f])", re.ASCII)
 
 
 def in_use(state: Path) -> dict[str, tuple[str, ...]]:

@@ -2,14 +2,14 @@
 
 import hashlib
 import platform
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.system import programs
+from provisioner.pattern import pattern
 
 _ASK_TIMEOUT_S = 60
 _FETCH_TIMEOUT_S = 900
@@ -20,9 +20,9 @@ _RECURSE = (
     *("depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts"),
     *("--no-breaks", "--no-replaces", "--no-enhances"),
 )
-_LIBRARY = re.compile(r"lib(?!perl)[a-z0-9.+-]+|zlib1g")
-_DEPENDENCY = re.compile(r"[ |]*(?:Pre)?Depends: ([a-z0-9][a-z0-9.+-]+)(?::\w+)?$")
-_URI_LINE = re.compile(r"'[^']*' (?P<file>\S+) \d+ (?P<hash>\S+)$")
+_LIBRARY = pattern(r"lib(?!perl)[a-z0-9.+-]+|zlib1g")
+_DEPENDENCY = pattern(r"[ |]*(?:Pre)?Depends: ([a-z0-9][a-z0-9.+-]+)(?::\w+)?$")
+_URI_LINE = pattern(r"'[^']*' (?P<file>\S+) \d+ (?P<hash>\S+)$")
 _NO_SANDBOX = ("-o", "APT::Sandbox::User=root")  # root fetches into a folder of its own
 
 

@@ -1,7 +1,6 @@
 """Processes that plans have started: QEMUs and dnsmasqs, by what their command lines say."""
 
 import os
-import re
 import time
 from collections.abc import Collection, Iterator
 from itertools import pairwise
@@ -10,8 +9,9 @@ from pathlib import Path
 from provisioner.host.libvirt import qemu_process
 from provisioner.host.system.processes import network_namespace
 from provisioner.inventory.found import Qemu, Server
+from provisioner.pattern import pattern
 
-_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = pattern(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CONFIG = b"--conf-file="
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.system import file_errors
+from provisioner.pattern import pattern
 from provisioner.text import one_line
 
 _ENDED = "the libvirt daemon has ended: start it again (systemctl start libvirtd), then vmnet up"
-_CHILD = re.compile(r"Child process \(.*?\) unexpected (exit status|fatal signal) (\d+)", re.DOTALL)
+_CHILD = pattern(r"Child process \(.*?\) unexpected (exit status|fatal signal) (\d+)", re.DOTALL)
 """libvirt prints the whole command line of a program before what the program has printed."""
 _FIXES = (
     ("client socket is closed", _ENDED),

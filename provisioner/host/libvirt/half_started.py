@@ -5,7 +5,6 @@ existed, and meanwhile answer nothing about it. The plan's lock is held and the 
 its files are nobody's but ours.
 """
 
-import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -17,9 +16,10 @@ from provisioner.guest.xml.render import from_mark
 from provisioner.host.libvirt import qemu_process
 from provisioner.host.system import paths
 from provisioner.network.facts import Live
+from provisioner.pattern import pattern
 from provisioner.reconcile.resources import Look
 
-_STARTING = re.compile(r"<domstatus [^>]*reason='starting up'")
+_STARTING = pattern(r"<domstatus [^>]*reason='starting up'")
 
 
 def observe(look: Look) -> list[HalfStarted]:

@@ -7,9 +7,10 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from provisioner.dataclass import dataclass
 from provisioner.distribution import fact
 from provisioner.errors import VmnetError
 from provisioner.guest.domain import Domain

@@ -5,9 +5,9 @@ kernel does one transaction at a time anyway.
 """
 
 import threading
-from dataclasses import dataclass
 from typing import Final
 
+from provisioner.dataclass import dataclass
 from provisioner.host.system import programs
 
 _PATIENCE_S: Final = 30

@@ -10,7 +10,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import re
 import socket
 import stat
 from collections.abc import Iterable, Mapping
@@ -19,15 +18,16 @@ from pathlib import Path
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.system import paths, processes
 from provisioner.network.resources import LeftNode
+from provisioner.pattern import pattern
 from provisioner.reconcile.resources import Look
 from provisioner.text import one_line
 
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432  # the same on every architecture
 _FSCONFIG_CMD_CREATE = 6
 # What was opened in a mount namespace that is gone, as a vmnet's own, has lost its /dev.
-_TAP_NODE = re.compile(r".*/tap\d+( \(deleted\))?\Z")
+_TAP_NODE = pattern(r".*/tap\d+( \(deleted\))?\Z")
 _TUNGETIFF, _IFREQ_SIZE = 0x800454D2, 40
-_GONE_NODE = re.compile(r".*/tap(\d+) \(deleted\)\Z")
+_GONE_NODE = pattern(r".*/tap(\d+) \(deleted\)\Z")
 
 
 def path_of(index: int) -> Path:

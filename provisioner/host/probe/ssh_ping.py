@@ -5,7 +5,6 @@ a password, and nothing of a plan is parsed by a shell: the script comes by stan
 arguments are addresses. What the machine prints is hostile until it has been checked.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +12,7 @@ from provisioner.check.result import NO_LOGIN, Probed
 from provisioner.errors import VmnetError
 from provisioner.guest.ping_output import ICMP_HEADER, ip_header
 from provisioner.host.system import programs
+from provisioner.pattern import pattern
 from provisioner.plan.hosts import Login
 from provisioner.plan.ip import Address
 from provisioner.template_files import template
@@ -26,10 +26,10 @@ _SMALL: Final = 56  # bytes in a ping by default
 _NO_LOGIN: Final = 255  # ssh(1): ssh itself has failed
 _WHY: Final = {97: "it has no ping", 98: "vmnet does not know the ping of its system"}
 
-_LINE: Final = re.compile(r"vmnet (\S{2,45}) (\d{1,3}) (\d{1,5}) (.{0,3000})")
-_COUNTS: Final = re.compile(r"\d{1,6} packets transmitted, (\d{1,6}) (?:packets )?received")
-_NO_ROUTE: Final = re.compile("Network is unreachable|No route to host")
-_TIME: Final = re.compile(r"time[=<](\d{1,6}(?:\.\d{1,6})?) ?ms")
+_LINE: Final = pattern(r"vmnet (\S{2,45}) (\d{1,3}) (\d{1,5}) (.{0,3000})")
+_COUNTS: Final = pattern(r"\d{1,6} packets transmitted, (\d{1,6}) (?:packets )?received")
+_NO_ROUTE: Final = pattern("Network is unreachable|No route to host")
+_TIME: Final = pattern(r"time[=<](\d{1,6}(?:\.\d{1,6})?) ?ms")
 
 
 def ping(

@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, suppress
-from multiprocessing.connection import Connection
 from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.event_log import LOG
+from provisioner.host.channel import Channel
 from provisioner.host.system import deadline, processes
 from provisioner.signals import deferred
 
@@ -122,21 +122,6 @@ class Caller:
     def do(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call and wait for the result; raises what the function raises, or VmnetError."""
         return self.call(function, *args, **kwargs).result()
-
-
-class Channel:
-    """A connection that several threads send on."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._connection = Connection(sock.detach())
-        self._lock = threading.Lock()
-        self.receive = self._connection.recv
-        self.close = self._connection.close
-
-    def send(self, value: object) -> None:
-        """Send a value whole. Raises OSError when nobody reads it."""
-        with self._lock:
-            self._connection.send(value)
 
 
 class Worker:

@@ -5,7 +5,6 @@ them is ever changed or removed by `vmnet net`, and no plan's devices bear them.
 written by root alone and read by everybody, so it tells a user which devices were made for him.
 """
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import count, islice
@@ -16,6 +15,7 @@ from provisioner.dataclass import dataclass
 from provisioner.network import nftables
 from provisioner.network.facts import Link
 from provisioner.network.resources import Guard, Macvtap
+from provisioner.pattern import pattern
 from provisioner.plan.choices import Mode, SpoofGuard
 from provisioner.plan.mac import Mac, is_mac
 from provisioner.plan.scalars import BadValue, quoted, scalar
@@ -24,8 +24,8 @@ _T = TypeVar("_T")
 
 LONGEST_NAME: Final = 11
 _ALIAS = "vmnet-net:"
-_NAME = re.compile(naming.NET_TAP + r"(?:[0-9]+|-[A-Za-z0-9][A-Za-z0-9._-]*)")
-_GIVEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = pattern(naming.NET_TAP + r"(?:[0-9]+|-[A-Za-z0-9][A-Za-z0-9._-]*)")
+_GIVEN = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ROOT = 0
 
 

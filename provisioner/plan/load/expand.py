@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from provisioner.dataclass import dataclass
 from provisioner.plan import scalars
 from provisioner.plan.load.yaml_tree import Mapping, Node, Scalar, Sequence
 from provisioner.plan.model import Plan, Vm

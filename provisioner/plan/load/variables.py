@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from provisioner import redaction
+from provisioner.dataclass import dataclass
+from provisioner.pattern import pattern
 from provisioner.plan.load.yaml_tree import NULLS, Mapping, Node, Scalar, Sequence
 from provisioner.plan.scalars import quoted
 from provisioner.source_text import complaint
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
 
 _MOST = 5 << 20  # characters, as many as a plan may have bytes
 _VARIABLE = r"\$\{(?:(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^{}]*))?\})?"
-_PART = re.compile(rf"\$\$|{_VARIABLE}", re.ASCII)
-_PART_OF_SECRET = re.compile(rf"\$\$(?=\{{)|{_VARIABLE}", re.ASCII)  # a hash may have $$ in it
-_SECRET_NAME = re.compile(
+_PART = pattern(rf"\$\$|{_VARIABLE}", re.ASCII)
+_PART_OF_SECRET = pattern(rf"\$\$(?=\{{)|{_VARIABLE}", re.ASCII)  # a hash may have $$ in it
+_SECRET_NAME = pattern(
     r"(?i)pass|pwd.|.pwd|secret|token|credential|(?:^|_)(?:\w*key|keys|creds?|auth|pat|pw)(?:_|$)"
 )
-_PUBLIC_KEY = re.compile(r"(?i)(?:^|_)pub(?:lic)?_?keys?(?:_|$)|_keys?_pub$")
+_PUBLIC_KEY = pattern(r"(?i)(?:^|_)pub(?:lic)?_?keys?(?:_|$)|_keys?_pub$")
 
 _Path = tuple[str | int, ...]
 

@@ -6,10 +6,11 @@ dozen lines of them expand to gigabytes, and PyYAML hangs on a chain of merge ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from provisioner.dataclass import dataclass
 from provisioner.plan.scalars import quoted
 from provisioner.source_text import Source, complaint, hidden
 from provisioner.text import hides, one_line

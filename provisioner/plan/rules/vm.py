@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from provisioner.pattern import pattern
 from provisioner.plan.choices import DiskFormat, Firmware, MachineType
 from provisioner.plan.problem import Path, Problem
 from provisioner.plan.scalars import quoted
@@ -22,7 +22,7 @@ _ACCOUNT = ("user", "password", "password_hash")
 _NOT_IN_MICRO = (*_ACCOUNT, "packages", "cloud_init", "ignition")
 _IN_CLOUD_INIT = (*_ACCOUNT, "ssh_keys", "packages", "run", "files", "cloud_init")
 _UNASKED = (AUTO_KEYS,)  # ssh_keys where nobody has written them
-_MICRO_PATH = re.compile(r"/[A-Za-z0-9_.+@%:,=/-]+")
+_MICRO_PATH = pattern(r"/[A-Za-z0-9_.+@%:,=/-]+")
 
 
 def vm_problems(vm: Vm) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from provisioner.pattern import pattern
 from provisioner.plan import checks, hosts, ip, scalars, vm_scalars
 from provisioner.plan.choices import LinkState, Mode
 from provisioner.plan.parts import elsewhere, placement
@@ -25,7 +26,7 @@ _TYPED: Final = {
 }
 """What text has to look like for YAML 1.2 to take it for something else."""
 
-_SIZED = re.compile(r"(?P<any>\.|\[\^[^\]]+\])\{(?P<least>\d+),(?P<most>\d+)\}")
+_SIZED = pattern(r"(?P<any>\.|\[\^[^\]]+\])\{(?P<least>\d+),(?P<most>\d+)\}")
 _EVERY_MIB, _EVERY_GIB = "[M](?:i|iB)?", "[G](?:i|iB)?"
 
 

@@ -3,7 +3,9 @@
 import re
 from typing import Final
 
-_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]|.", re.DOTALL)
+from provisioner.pattern import pattern
+
+_TOKEN = pattern(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]|.", re.DOTALL)
 _ECMA = {".": r"[\s\S]", r"\Z": "$"}
 
 

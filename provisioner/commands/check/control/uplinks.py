@@ -1,13 +1,14 @@
 """Choose what is put in at the uplinks of silent pairs as a control, and have it put in."""
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import TYPE_CHECKING, Final
 
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
+from provisioner.dataclass import dataclass
 from provisioner.host.probe import control
 from provisioner.host.probe.control import Beyond, ControlSeen, Enough, Injected
 from provisioner.network import frames

@@ -6,7 +6,7 @@ What takes time is asked side by side, once for all pairs.
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from provisioner.check.readiness import GuestState
 from provisioner.check.result import Finding, Result
 from provisioner.commands.check.endpoints import Endpoints
 from provisioner.commands.check.readiness import Readiness
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.lab import switch_probe
 from provisioner.host.machine import MACHINE

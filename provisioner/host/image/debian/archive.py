@@ -1,6 +1,5 @@
 """The host's own package sources for one release of Debian, and what they would install now."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from provisioner.host.image import packages
 from provisioner.host.image.debian.recipe import DebianRecipe
 from provisioner.host.image.packages import Package
 from provisioner.host.system import programs
+from provisioner.pattern import pattern
 
 _TIMEOUT_S = 120
 _FETCH_TIMEOUT_S = 600
@@ -17,7 +17,7 @@ _FIELDS = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CODENAME)|$(FILENAME)"
 _ASK = ("apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages", "Origin: Debian")
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _BASE = ("?essential", "?priority(required)", "apt")  # what mmdebstrap calls minbase
-_HANDED_ON = re.compile(r"Acquire::(?:https?|ftp)::[^\n]*Proxy[^\n]*|Acquire::Retries [^\n]*")
+_HANDED_ON = pattern(r"Acquire::(?:https?|ftp)::[^\n]*Proxy[^\n]*|Acquire::Retries [^\n]*")
 
 
 @dataclass(frozen=True, slots=True)

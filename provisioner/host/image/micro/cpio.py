@@ -7,8 +7,9 @@ Source: Documentation/driver-api/early-userspace/buffer-format.rst of the kernel
 
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from provisioner.dataclass import dataclass
 
 _MAGIC = b"070701"
 _BLOCK = 512

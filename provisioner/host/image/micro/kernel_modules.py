@@ -2,12 +2,12 @@
 
 import gzip
 import lzma
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
+from provisioner.pattern import pattern
 
 _SIGNATURE = b"~Module signature appended~\n"
 _SIGNATURE_INFO = 12
@@ -16,7 +16,7 @@ _UNPACK: dict[str, Callable[[bytes], bytes]] = {
     ".xz": lzma.decompress,
     ".gz": gzip.decompress,
 }
-_DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
+_DEPENDS = pattern(rb"\0depends=([^\0]*)\0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Read recipe.toml and the files of our own that go into the image."""
 
-from dataclasses import dataclass
-
+from provisioner.dataclass import dataclass
 from provisioner.host.image import built
 
 

@@ -6,7 +6,6 @@ The socket is reached by the descriptor that QEMU listens on: its name may have 
 import fcntl
 import json
 import os
-import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -14,10 +13,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from provisioner.host.system import processes
+from provisioner.pattern import pattern
 
 _SIOCUNIXFILE: Final = 0x89E0  # unix(7): a descriptor of the file that a socket is bound to
 _ANSWER_S: Final = 5.0  # libvirt, if it does hold the monitor, keeps everybody else waiting
-_LISTENS_AT: Final = re.compile(r"socket,id=charmonitor,fd=(\d+),")
+_LISTENS_AT: Final = pattern(r"socket,id=charmonitor,fd=(\d+),")
 _MOST: Final = 1 << 20
 
 

@@ -9,9 +9,10 @@ import socket
 import subprocess
 from typing import NoReturn
 
+from provisioner.host.channel import Channel
 from provisioner.host.system import programs, umask, worker
 from provisioner.host.system.spawned import interpreter
-from provisioner.host.system.worker import Channel, Serve, Worker
+from provisioner.host.system.worker import Serve, Worker
 
 
 def start(module: str) -> Worker:
