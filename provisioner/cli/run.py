@@ -247,6 +247,28 @@ def known_target(
     )
 
 
+def marked_target(
+    name: str | None,
+    paths: Sequence[Path] | None,
+    *,
+    connection: str | None = None,
+    several: bool = False,
+) -> "PlanTarget | NameTarget":
+    """Load a plan as `known_target` does, or take its name alone where the host knows the plan.
+
+    For commands that ask the host which guests there are. Raises as `known_target` does.
+    """
+    from provisioner.host.system import paths as places
+    from provisioner.host.system import plan_marks
+
+    if name:
+        target = name_target(name, connection)
+        mark = plan_marks.read(places.home(target.name))
+        if mark and mark.plan == target.name and not mark.words:
+            return target
+    return known_target(name, paths, connection=connection, several=several)
+
+
 def option_value(option: str, parse: Callable[[str], _T], text: str) -> _T:
     """Parse one value as a plan's would be. Raises VmnetError that names the option."""
     from provisioner.plan.scalars import BadValue

@@ -362,8 +362,10 @@ def _opened(target: NameTarget | PlanTarget, run: CommandRun) -> HostSession:
     return session
 
 
-def one(target: PlanTarget, vm: str) -> str:
-    """Return the VM that is meant; its name may be left out when there is only one."""
+def one(target: PlanTarget | NameTarget, vm: str) -> str:
+    """Return the VM that is meant; its name may be left out when the plan is known, and has one."""
+    if isinstance(target, NameTarget):
+        return target.vm(vm)
     known = [v.name for v in target.plan.vms]
     if vm in known:
         return vm

@@ -68,6 +68,17 @@ class NameTarget:
         """Where libvirt is; "auto" leaves it to vmnet."""
         return self.uri or "auto"
 
+    def vm(self, name: str) -> str:
+        """Return a VM's name as it is. Raises VmnetError when it cannot be one."""
+        from provisioner.errors import bad_input
+        from provisioner.plan.scalars import is_vm_name
+        from provisioner.text import one_line
+
+        if is_vm_name(name):
+            return name
+        what = f'"{one_line(name)}" is no name of a VM' if name else "which VM?"
+        raise bad_input(what, "name one of the plan's: vmnet ls shows them")
+
 
 @dataclass(frozen=True, slots=True)
 class PlanTarget:

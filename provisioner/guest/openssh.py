@@ -105,8 +105,8 @@ class CopySpec:
     to_guest: bool
 
 
-def copy_spec(source: str, target: str, vms: Collection[str]) -> CopySpec:
-    """Parse the two arguments of vmnet cp, one of which is VM:PATH.
+def copy_spec(source: str, target: str, vms: Collection[str] | None) -> CopySpec:
+    """Parse the two arguments of vmnet cp, one of which is VM:PATH; without `vms` any name is one.
 
     What has a / before its colon is a file of this host, as scp has it. Raises VmnetError.
     """
@@ -126,11 +126,11 @@ def copy_spec(source: str, target: str, vms: Collection[str]) -> CopySpec:
     )
 
 
-def _inside(argument: str, vms: Collection[str]) -> tuple[str, str] | None:
+def _inside(argument: str, vms: Collection[str] | None) -> tuple[str, str] | None:
     vm, colon, path = argument.partition(":")
     if not colon or "/" in vm:
         return None
-    if vm not in vms:
+    if vms is not None and vm not in vms:
         raise bad_input(
             f'the plan has no VM "{vm}"',
             f"its VMs: {', '.join(vms)}; a file of this host with a colon: ./{argument}",

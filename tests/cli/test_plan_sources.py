@@ -292,7 +292,7 @@ def test_a_name_without_words_is_answered_with_the_file_of_the_plan(folder: Path
     (folder / "state" / "lab").mkdir(parents=True)
     mark = folder / "state" / "lab" / ".vmnet"
     mark.write_text("lab\nfile: /srv/my plans/lab.yaml\n")
-    ran = vmnet("logs", "a", "--name", "lab", cwd=folder, VMNET_STATE_DIR=str(folder / "state"))
+    ran = vmnet("ssh", "a", "--name", "lab", cwd=folder, VMNET_STATE_DIR=str(folder / "state"))
     assert ran == Ran(
         2,
         "",

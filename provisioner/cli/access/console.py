@@ -2,14 +2,31 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.options import Connection, File, FollowedFile, GuestTimeout, MadeName, Vm
-from provisioner.cli.run import file_words, known_target, plan_paths, rereadable, running, status_of
+from provisioner.cli.fabric import one_vm, several
+from provisioner.cli.options import (
+    Connection,
+    File,
+    FollowedFile,
+    GuestTimeout,
+    Inventory,
+    Name,
+    Vm,
+)
+from provisioner.cli.run import (
+    file_words,
+    marked_target,
+    plan_paths,
+    rereadable,
+    running,
+    status_of,
+)
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 
@@ -26,8 +43,9 @@ def exec_(  # noqa: PLR0913  (every one a word of the command line)
     ],
     file: File = None,
     *,
-    name: MadeName = None,
+    name: Name = None,
     connection: Connection = None,
+    inventory: Inventory = None,
     timeout: GuestTimeout = 60.0,
 ) -> None:
     """Run a program inside a VM, through its guest agent; end with its exit status.
@@ -39,7 +57,10 @@ def exec_(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.EXEC, ctx) as worker:
         from provisioner.commands.access.console import execute
 
-        target = known_target(name, file, connection=connection)
+        target = marked_target(name, file, connection=connection, several=True)
+        if several.is_meant(target, inventory):
+            found = one_vm.find(target, vm, inventory, {"--connection": connection})
+            one_vm.execute(target.name, found, argv, timeout, _input())
         run = CommandRun(command.EXEC, worker, timeout)
         ran = execute(target, run, vm, argv, _input())
         output.foreign(ran.stdout, sys.stdout)
@@ -57,8 +78,9 @@ def console(  # noqa: PLR0913  (every one a word of the command line)
     vm: Vm = "",
     file: File = None,
     *,
-    name: MadeName = None,
+    name: Name = None,
     connection: Connection = None,
+    inventory: Inventory = None,
     escape: Annotated[str, typer.Option(help="The key that leaves it; none for no key.")] = "^]",
     resize: Annotated[
         bool, typer.Option("--resize", help="Let the agent tell the guest our terminal's size.")
@@ -75,7 +97,12 @@ def console(  # noqa: PLR0913  (every one a word of the command line)
         paths = () if name else plan_paths(file)
         argv = ["--name", name] if name else file_words(rereadable(paths) if resize else paths)
         key = guest_console.escape_byte(escape)
-        target = known_target(name, paths, connection=connection)
+        target = marked_target(name, paths, connection=connection, several=True)
+        if several.is_meant(target, inventory):
+            found = one_vm.find(target, vm, inventory, {"--connection": connection})
+            worker.close()
+            own = ["--escape", escape, *(["--resize"] if resize else [])]
+            one_vm.console(target.name, found, own)
         argv += ["--connection", connection] if connection else []
         if sys.stdin.isatty():
             output.line(f"the console; {escape} leaves it" if key else "the console")
@@ -87,7 +114,8 @@ def logs(  # noqa: PLR0913  (every one a word of the command line)
     vm: Vm = "",
     file: FollowedFile = None,
     *,
-    name: MadeName = None,
+    name: Name = None,
+    inventory: Inventory = None,
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines.", min=1)] = 1000,
     follow: Annotated[
         bool,
@@ -104,19 +132,31 @@ def logs(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.access.console import find_log, follow_log
         from provisioner.host.guest import console_log
 
-        log = find_log(known_target(name, file), vm, qemu=qemu)
+        target, write = marked_target(name, file, several=True), _writer(raw=raw)
+        if several.is_meant(target, inventory):
+            own = several.words(lines=lines, raw=raw, qemu=qemu)
+            hosted = one_vm.find(target, vm, inventory, {})
+            with _until_interrupted():
+                one_vm.logs(target.name, hosted, own, write, follow=follow)
+        log = find_log(target, vm, qemu=qemu)
         size = log.path.stat().st_size
-        write = _writer(raw=raw)
         if raw:
             write(console_log.last_bytes(log.path, lines))
         elif text := console_log.last_lines(log.path, lines):
             end = "" if follow and not console_log.ends_a_line(log.path) else "\n"
             write(f"{text}{end}".encode())
         if follow:
-            try:
-                follow_log(log, size, write)
-            except KeyboardInterrupt as interrupt:
-                raise typer.Exit(status_of(interrupt)) from None
+            with _until_interrupted():
+                follow_log(log, size, write, sys.stdout.fileno())
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    """End without a word when the user interrupts what would go on for ever."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise typer.Exit(status_of(interrupt)) from None
 
 
 def _input() -> bytes:

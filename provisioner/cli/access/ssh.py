@@ -1,5 +1,6 @@
 """vmnet ssh and cp: ways into guests over the network."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner.cli import output
+from provisioner.cli.fabric import one_vm, several
 from provisioner.cli.help.screen import SCREEN
-from provisioner.cli.options import Connection, File, GuestTimeout, Identity, Jump, MadeName
-from provisioner.cli.run import known_target, running
+from provisioner.cli.options import (
+    Connection,
+    File,
+    GuestTimeout,
+    Identity,
+    Jump,
+    LongInventory,
+    MadeName,
+    Name,
+)
+from provisioner.cli.run import known_target, marked_target, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
 from provisioner.errors import bad_input
@@ -31,7 +42,11 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
     name: MadeName = None,
     identity: Identity = None,
     jump: Jump = "",
+    print_line: Annotated[
+        bool, typer.Option("--print", help="Print the command line of ssh, and run nothing.")
+    ] = False,
     connection: Connection = None,
+    inventory: LongInventory = None,
     timeout: GuestTimeout = 5.0,
 ) -> None:
     """Log into a VM by ssh, over whichever network lets this host in.
@@ -43,8 +58,18 @@ def ssh(  # noqa: PLR0913  (every one a word of the command line)
 
         how = SshOptions(private_key(identity), jump)
         run = CommandRun(command.SSH, worker, timeout, tell=output.line)
-        target = known_target(name, file, connection=connection)
-        _become(worker, ssh(target, run, vm, argv or (), how))
+        target = known_target(name, file, connection=connection, several=True)
+        if several.is_meant(target, inventory):
+            alone = {"--identity": identity, "--connection": connection, "--print": print_line}
+            found = one_vm.find(target, vm, inventory, alone)
+            own = several.words(jump=jump, timeout=f"{timeout:g}")
+            worker.close()
+            one_vm.ssh(target, found, own, argv or ())
+        line = ssh(target, run, vm, argv or (), how)
+        if print_line:
+            output.foreign(f"{shlex.join(line)}\n".encode(), sys.stdout)
+            return
+        _become(worker, line)
 
 
 def cp(  # noqa: PLR0913  (every one a word of the command line)
@@ -53,7 +78,7 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
     destination: Annotated[str, typer.Argument(help="VM:PATH, or a file of this host.")],
     file: File = None,
     *,
-    name: MadeName = None,
+    name: Name = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Copy a folder; by ssh only.")
     ] = False,
@@ -61,6 +86,7 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
     identity: Identity = None,
     jump: Jump = "",
     connection: Connection = None,
+    inventory: LongInventory = None,
     timeout: GuestTimeout = 30.0,
 ) -> None:
     """Copy a file into a VM or out of it: by ssh where the host reaches it, else by its agent.
@@ -73,8 +99,13 @@ def cp(  # noqa: PLR0913  (every one a word of the command line)
 
         if way not in {"auto", "ssh", "agent"}:
             raise bad_input(f'"{way}" is not a way to copy', "write ssh, agent or auto")
+        target = marked_target(name, file, connection=connection, several=True)
+        if several.is_meant(target, inventory):
+            alone: dict[str, object] = {"--identity": identity, "--connection": connection}
+            alone |= {"--jump": jump, "--recursive": recursive, "--way ssh": way == "ssh"}
+            one_vm.copy(target, inventory, (source, destination), timeout, alone)
         argv = cp(
-            known_target(name, file, connection=connection),
+            target,
             CommandRun(command.CP, worker, timeout, tell=output.line),
             (source, destination),
             how=SshOptions(private_key(identity), jump),

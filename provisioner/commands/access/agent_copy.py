@@ -1,27 +1,22 @@
 """One file to a guest or from it, piece by piece, through its agent."""
 
-import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Concatenate, Final, ParamSpec, TypeVar
 
+from provisioner.commands.access.own_file import arriving, opened, refuse_large
 from provisioner.dataclass import dataclass
-from provisioner.errors import VmnetError, bad_input
+from provisioner.errors import VmnetError
 from provisioner.host.guest.agent import READ
 from provisioner.host.guest.commands import Guests
 from provisioner.host.machine import MACHINE
-from provisioner.host.system import accounts, umask
 from provisioner.host.system.worker import Worker
 from provisioner.text import one_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
-MOST: Final = 256 << 20
-"""Bytes of a file: more takes ssh, which is many times as fast."""
-
 _RUN_S: Final = 20.0
 
 
@@ -41,20 +36,10 @@ class AgentCopy:
 
         `there` may be a folder, or "" for the agent's own. Raises VmnetError when it cannot.
         """
-        source = Path(here)
-        try:
-            with source.open("rb") as file:
-                found = os.fstat(file.fileno())
-                if not stat.S_ISREG(found.st_mode):
-                    fix = "name a file; folders go by ssh: vmnet cp -r SRC DST"
-                    raise bad_input(f"{one_line(here)} is not a file", fix)
-                _refuse_large(found.st_size, here)
-                final = self._destination(source.name, there)
-                draft = f"{final}.vmnet-part"
-                self._send(file, draft, found.st_size)
-        except OSError as error:
-            what = f"cannot read {one_line(here)}: {error.strerror}"
-            raise bad_input(what, "look at its name and its rights") from error
+        with opened(here) as (file, found):
+            final = self._destination(Path(here).name, there)
+            draft = f"{final}.vmnet-part"
+            self._send(file, draft, found.st_size)
         self._succeeds("chmod", f"{stat.S_IMODE(found.st_mode) & 0o777:o}", "--", draft)
         if not self._succeeds("mv", "-f", "--", draft, final):
             raise VmnetError(
@@ -67,26 +52,8 @@ class AgentCopy:
 
         `here` may be a folder. Raises VmnetError when it cannot.
         """
-        final = Path(here)
-        if final.is_dir():
-            final /= PurePosixPath(there).name
-        with self._opened(there, "r") as handle:
-            try:
-                descriptor, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name[:64]}-")
-            except OSError as error:
-                what = f"cannot write {one_line(str(final))}: {error.strerror}"
-                raise bad_input(what, "look at the folder's name and its rights") from error
-            draft = Path(name)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    self._receive(handle, there, file)
-                    file.flush()
-                    os.fchmod(file.fileno(), 0o666 & ~umask.of_user())
-                    accounts.hand_over(file.fileno())
-                    os.fsync(file.fileno())
-                draft.replace(final)
-            finally:
-                draft.unlink(missing_ok=True)
+        with self._opened(there, "r") as handle, arriving(here, there) as file:
+            self._receive(handle, there, file)
 
     def _send(self, file: IO[bytes], draft: str, size: int) -> None:
         done = 0
@@ -94,7 +61,7 @@ class AgentCopy:
             with self._opened(draft, "w") as handle:
                 while data := file.read(READ):
                     done += len(data)
-                    _refuse_large(done, draft)  # it grows while it is read
+                    refuse_large(done, draft)  # it grows while it is read
                     self._call(Guests.file_write, handle, data)
                     self.progress(done, size)
         except BaseException:
@@ -106,7 +73,7 @@ class AgentCopy:
         while not last:
             data, last = self._call(Guests.file_read, handle)
             done += len(data)
-            _refuse_large(done, there)
+            refuse_large(done, there)
             file.write(data)
             self.progress(done, 0)
 
@@ -137,11 +104,3 @@ class AgentCopy:
                 self._call(Guests.file_close, handle)
             raise
         self._call(Guests.file_close, handle)  # a disk that is full may be reported here only
-
-
-def _refuse_large(size: int, name: str) -> None:
-    if size > MOST:
-        raise bad_input(
-            f"{one_line(name)} has more than the {MOST >> 20} MiB that go through a guest agent",
-            "copy it by ssh, where the host reaches the guest: vmnet cp --way ssh SRC DST",
-        )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from provisioner import naming
 from provisioner.commands.session import begun, domain, one
-from provisioner.commands.target import CommandRun, PlanTarget
+from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
 from provisioner.host.guest import console_log
@@ -21,7 +21,9 @@ _ANSWER_S = 2.0  # for the agent to report that a program is not done
 _RESIZE_S = 30.0
 
 
-def execute(target: PlanTarget, run: CommandRun, vm: str, argv: Sequence[str], stdin: bytes) -> Ran:
+def execute(
+    target: PlanTarget | NameTarget, run: CommandRun, vm: str, argv: Sequence[str], stdin: bytes
+) -> Ran:
     """Run a program inside a VM through its guest agent. Raises VmnetError when it cannot."""
     name = one(target, vm)
     with begun(target, run) as session:
@@ -36,7 +38,12 @@ def execute(target: PlanTarget, run: CommandRun, vm: str, argv: Sequence[str], s
 
 
 def console(
-    target: PlanTarget, run: CommandRun, vm: str, *, escape: bytes, resize: Sequence[str] | None
+    target: PlanTarget | NameTarget,
+    run: CommandRun,
+    vm: str,
+    *,
+    escape: bytes,
+    resize: Sequence[str] | None,
 ) -> None:
     """Join the terminal to a VM's console until the escape key.
 
@@ -94,7 +101,7 @@ class Log:
     pid: int
 
 
-def find_log(target: PlanTarget, vm: str, *, qemu: bool) -> Log:
+def find_log(target: PlanTarget | NameTarget, vm: str, *, qemu: bool) -> Log:
     """Return the log of a VM's console, or QEMU's own. Raises VmnetError when there is none."""
     name = one(target, vm)
     domain_name = naming.domain(target.name, name)
@@ -116,7 +123,10 @@ def find_log(target: PlanTarget, vm: str, *, qemu: bool) -> Log:
     return Log(log, 0)
 
 
-def follow_log(log: Log, size: int, write: Callable[[bytes], None]) -> None:
-    """Write what a log gets from its byte `size` on, until its VM has ended."""
+def follow_log(log: Log, size: int, write: Callable[[bytes], None], reader: int) -> None:
+    """Write what a log gets from its byte `size` on, until its VM has ended.
+
+    `reader` is the descriptor that is written to: it ends, too, when nobody reads there any more.
+    """
     if log.pid:
-        console_log.follow(log.path, size, log.pid, write)
+        console_log.follow(log.path, size, log.pid, write, reader)

@@ -6,13 +6,13 @@ from dataclasses import replace
 from provisioner.commands.access.agent_copy import AgentCopy
 from provisioner.commands.access.ssh import SshAccess, SshOptions, identity, logins
 from provisioner.commands.session import begun, domain
-from provisioner.commands.target import CommandRun, PlanTarget
-from provisioner.errors import Exit, VmnetError
+from provisioner.commands.target import CommandRun, NameTarget, PlanTarget
+from provisioner.errors import Exit, VmnetError, bad_input
 from provisioner.guest import openssh
 
 
 def cp(  # noqa: PLR0913  (what the command line says, word by word)
-    target: PlanTarget,
+    target: PlanTarget | NameTarget,
     run: CommandRun,
     paths: tuple[str, str],
     *,
@@ -23,11 +23,13 @@ def cp(  # noqa: PLR0913  (what the command line says, word by word)
 ) -> list[str]:
     """Copy a file by the guest agent, or return the command line of the scp that does it.
 
-    `way` is "ssh", "agent", or "auto": ssh where the host reaches the guest and knows its key.
-    Raises VmnetError when it cannot.
+    `way` is "ssh", "agent", or "auto": ssh where the host reaches the guest and knows its key,
+    which only the plan tells, and its name does not. Raises VmnetError when it cannot.
     """
-    copied = openssh.copy_spec(*paths, [vm.name for vm in target.plan.vms])
-    if way != "agent":
+    copied = openssh.copy_spec(*paths, _known(target))
+    if isinstance(target, NameTarget):
+        _refuse_ssh(target, copied.vm, wanted=way == "ssh" or bool(how.jump))
+    elif way != "agent":
         try:
             access = SshAccess(target, run)
             login, jump = logins(access, copied.vm, how)
@@ -56,3 +58,15 @@ def cp(  # noqa: PLR0913  (what the command line says, word by word)
         else:
             copy.get(copied.there, copied.here)
     return []
+
+
+def _refuse_ssh(target: NameTarget, vm: str, *, wanted: bool) -> None:
+    if wanted:
+        raise bad_input(
+            f"the name {target.name} alone does not say how {vm} is reached by ssh",
+            "name the plan's file with --file, or let the agent do it: --way agent",
+        )
+
+
+def _known(target: PlanTarget | NameTarget) -> list[str] | None:
+    return [vm.name for vm in target.plan.vms] if isinstance(target, PlanTarget) else None

@@ -94,15 +94,18 @@ def remove(log: Path) -> None:
         plan_folders.disown(log)
 
 
-def follow(log: Path, offset: int, pid: int, piece: Callable[[bytes], None]) -> None:
+def follow(
+    log: Path, offset: int, pid: int, piece: Callable[[bytes], None], reader: int = -1
+) -> None:
     """Pass on what is written to a log from `offset` on, as it comes, until the process has ended.
 
-    Raises VmnetError when the log cannot be read.
+    Raises VmnetError when the log cannot be read, BrokenPipeError when nobody reads what is written
+    to the descriptor `reader` any more.
     """
     argv = ["tail", "--follow=descriptor", f"--pid={pid}", "-c", f"+{offset + 1}", "--", str(log)]
     if not os.access(log, os.R_OK):
         raise VmnetError(f"cannot read {log}", fix="run it as who has started the VM")
-    programs.stream(argv, piece)
+    programs.stream(argv, piece, reader)
 
 
 def _end(path: Path, most: int) -> bytes:

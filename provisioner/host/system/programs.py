@@ -1,6 +1,7 @@
 """The one door to other programs: arguments in, text and an exit status out, never a shell."""
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import IO, NoReturn, Self
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError
@@ -22,6 +23,7 @@ from provisioner.signals import deferred
 
 _NOBODY = 65534
 _KILLED_S = 2.0
+_PIECE = 1 << 16
 _SHOWN_LINES = 5
 _SHOWN_WORDS = 6
 
@@ -250,10 +252,12 @@ def become(argv: Sequence[str], package: str) -> NoReturn:
     os.execv(program, list(argv))  # noqa: S606  (no shell: that is what is wanted)
 
 
-def stream(argv: Sequence[str], piece: Callable[[bytes], None]) -> None:
+def stream(argv: Sequence[str], piece: Callable[[bytes], None], reader: int = -1) -> None:
     """Run a program and pass on its output as it comes.
 
-    It dies with vmnet, and is ended when vmnet is interrupted or `piece` raises.
+    It dies with vmnet, and is ended when vmnet is interrupted or `piece` raises. Raises
+    BrokenPipeError as soon as nobody reads any more what is written to the descriptor `reader`,
+    which no writing would tell while the program is silent.
     """
     with subprocess.Popen(
         argv,
@@ -265,11 +269,28 @@ def stream(argv: Sequence[str], piece: Callable[[bytes], None]) -> None:
     ) as child:
         assert child.stdout  # noqa: S101  (it is piped; for the type checker)
         try:
-            while data := os.read(child.stdout.fileno(), 1 << 16):
-                piece(data)
+            passed(child.stdout, piece, reader)
         finally:
             with suppress(ProcessLookupError):
                 child.send_signal(signal.SIGTERM)
+
+
+def passed(stream: IO[bytes], piece: Callable[[bytes], None], reader: int = -1) -> None:
+    """Pass on what comes from a program until its end; raises BrokenPipeError as `stream` does."""
+    output = stream.fileno()
+    watched = select.poll()
+    watched.register(output, select.POLLIN)
+    if reader >= 0:
+        watched.register(reader, 0)  # errors alone: the other end is closed
+    while True:
+        ready = dict(watched.poll())
+        if output in ready:
+            data = os.read(output, _PIECE)
+            if not data:
+                return
+            piece(data)
+        elif reader in ready:
+            raise BrokenPipeError
 
 
 def _followed(
