@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 from provisioner.commands.target import PlanTarget, Tell
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError, bad_input, collected, refuse
-from provisioner.fabric import document
 from provisioner.fabric.facts import HostFacts, Silent
 from provisioner.fabric.parts.part import HostPart, fleet_nics, part_of
 from provisioner.fabric.place import place
 from provisioner.fabric.placing import Decision, Fleet, found_in, listed
 from provisioner.fabric.remote.answers import HostAnswer, Request
+from provisioner.fabric.remote.roll_call import called
 from provisioner.host.system import locks, paths
 from provisioner.plan.placing.carriers import carriers
 from provisioner.preflight.several_hosts import taken_by_hosts, unshared_files
 from provisioner.report.joining import taken, told
 from provisioner.report.joining.join import FleetOutcome, labels
 from provisioner.report.report import Report
+from provisioner.text import one_line
 
 if TYPE_CHECKING:
     from provisioner.plan.nic_id import NicId
@@ -117,7 +118,7 @@ class FleetSession:
 
 
 def facts_of(hosts: Collection[str], ask: Ask) -> Fleet:
-    """Return what hosts tell of themselves.
+    """Return what hosts tell of themselves; one whose vmnet fails is silent, with its reason.
 
     Raises Complaints when one tells it in another version's form, or has no vmnet.
     """
@@ -129,7 +130,10 @@ def facts_of(hosts: Collection[str], ask: Ask) -> Fleet:
             continue
         with collected(errors):
             _refuse_missing(answer, host)
-            found[host] = document.from_json(answer.stdout, host)
+            one = called(host, "", answer)
+            if one.skew:
+                raise one.skew
+            found[host] = one.said
     refuse(errors)
     return found
 
@@ -213,6 +217,12 @@ def _declared(fleet: Fleet, dead: Collection[str]) -> Fleet:
 
 def _read(answer: HostAnswer, host: str, command: str) -> told.ToldReport:
     _refuse_missing(answer, host)
+    if answer.status and not answer.stdout.strip():
+        *_, why = answer.stderr.strip().splitlines() or ["it says nothing"]
+        raise VmnetError(
+            f"vmnet {command} on {host} has ended with {answer.status}: {one_line(why)}",
+            fix=f"look at what it prints there: vmnet {command}",
+        )
     return told.read(answer.stdout, host, command)
 
 

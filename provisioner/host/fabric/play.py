@@ -30,6 +30,9 @@ _CONNECT_S: Final = 10
 _SPARE_S: Final = 60.0  # beyond the commands' own time: Ansible's start, ways to the hosts, its end
 _MOST_FORKS: Final = 50
 _NO_MASTER: Final = "-o ControlMaster=no -o ControlPath=none"
+# A host that is lost while it works is silent within 15 s, not when the command's time is over.
+_KEEP_ALIVE: Final = "-o ServerAliveInterval=5 -o ServerAliveCountMax=2"
+_SSH: Final = f"{_NO_MASTER} {_KEEP_ALIVE}"
 _OF_USERS: Final = ("ANSIBLE_PYTHON_INTERPRETER", "ANSIBLE_SSH_ARGS", "ANSIBLE_TIMEOUT")
 OK: Final = "runner_on_ok"
 FAILED: Final = "runner_on_failed"
@@ -119,7 +122,7 @@ def _environment(room: Path, inventory: Path | None, forks: int) -> dict[str, st
     own = {
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",  # looking for another takes its time
-        "ANSIBLE_SSH_ARGS": _NO_MASTER,
+        "ANSIBLE_SSH_ARGS": _SSH,
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
         "ANSIBLE_FORKS": str(min(forks, _MOST_FORKS)),
         "ANSIBLE_GATHERING": "explicit",
@@ -137,7 +140,7 @@ def _environment(room: Path, inventory: Path | None, forks: int) -> dict[str, st
         empty.touch()
         own |= {
             "ANSIBLE_CONFIG": str(empty),
-            "ANSIBLE_SSH_ARGS": f"{_NO_MASTER} -o BatchMode=yes",
+            "ANSIBLE_SSH_ARGS": f"{_SSH} -o BatchMode=yes",
         }
     return own
 

@@ -125,8 +125,9 @@ def _vms(outcome: FleetOutcome, reports: Sequence[Report]) -> Iterator[VmStatus]
         told.setdefault(vm.name, []).append(vm)
     for planned in outcome.plan.vms:
         host = outcome.homes.get(planned.name, "")
-        if planned.name in told:
-            yield from told.pop(planned.name)
+        there = told.pop(planned.name, [])
+        if there and host not in outcome.silent:  # what it has told before is not known any more
+            yield from there
         elif planned.name in outcome.held:
             yield VmStatus(planned.name, "waits", host=host)
         elif host in outcome.silent:

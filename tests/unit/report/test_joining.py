@@ -234,6 +234,13 @@ def test_vms_that_wait_are_told_with_the_reason() -> None:
     assert whole.summary == "c waits: it may run on h3"
 
 
+def test_what_a_host_has_told_before_it_was_lost_is_not_known_any_more() -> None:
+    before = Report("up", "lab", vms=(VmStatus("b", "not there", host="h2"),))
+    whole = joined(answered(reports={"h2": before}, silent={"h2": "no route"}), changes=True)
+    states = {vm.name: vm.state for vm in whole.vms}
+    assert states == dict.fromkeys("bc", "unknown: h2 does not answer") | {"a": "not there"}
+
+
 def test_the_host_of_each_vm_is_in_json() -> None:
     whole = joined(answered(reports={"h1": Report("up", "lab")}), changes=True)
     rows = json.loads(as_json(whole))["vms"]
