@@ -58,6 +58,18 @@ def test_a_second_command_says_for_whom_it_waits_and_then_gives_up(tmp_path: Pat
     assert caught.value.what.endswith("has not ended after 0.1 s")
 
 
+def test_whoever_waits_is_told_from_where_the_other_command_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", "192.0.2.7 51234 192.0.2.1 22")
+    path = tmp_path / "lab.lock"
+    with holder(path) as other:
+        with pytest.raises(VmnetError) as caught, held(path, "up", timeout_s=0, notify=print):
+            pass
+        other.communicate("\n")
+    assert ", by ssh from 192.0.2.7) has not ended" in caught.value.what
+
+
 def test_a_second_command_goes_on_when_the_first_has_ended(tmp_path: Path) -> None:
     path = tmp_path / "lab.lock"
     with holder(path) as other:

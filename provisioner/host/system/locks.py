@@ -33,7 +33,7 @@ def held(
     except OSError as error:
         raise file_errors.converted(error, "cannot make the folder", path.parent) from error
     with _acquired(path, timeout_s, notify) as file:
-        note = json.dumps({"pid": os.getpid(), "doing": doing, "since": time.strftime("%T")})
+        note = json.dumps({"pid": os.getpid(), "doing": doing, "since": _since()})
         with suppress(OSError):  # only flock is to be trusted: a full disk keeps nobody waiting
             os.ftruncate(file.fileno(), 0)
             os.write(file.fileno(), note.encode())
@@ -112,6 +112,13 @@ def _is_still(file: TextIO, path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _since() -> str:
+    """Return the time, and from where this command was asked for when that was by ssh."""
+    address, *_ = os.environ.get("SSH_CONNECTION", "").split() or [""]
+    by = f", by ssh from {one_line(address, 45)}" if address else ""
+    return time.strftime("%T") + by
 
 
 def _holder(path: Path) -> str:
