@@ -144,6 +144,8 @@ def _wrong_uplink(uplink: UplinkFacts) -> Iterator[str]:
             yield f"{one_line(tap.mode, 60)} is no mode of a macvtap on {name}"
         if (tap.plan or tap.vm) and not (_is_plan(tap.plan) and is_vm_name(tap.vm)):
             yield f"a macvtap on {name} is of {one_line(tap.vm, 60)} in {one_line(tap.plan, 60)}"
+        if tap.mac and not is_mac(tap.mac):
+            yield f"the MAC of a macvtap on {name} is {one_line(tap.mac, 60)}"
 
 
 def _is_plan(name: str) -> bool:

@@ -13,12 +13,16 @@ FEATURES: Final = ("guard", "kvm", "macvtap", "nat", "vhost", "vlan")
 
 @dataclass(frozen=True, slots=True)
 class UplinkTap:
-    """A macvtap or macvlan on a NIC: its mode, and whose it is; both are "" for a stranger's."""
+    """A macvtap or macvlan on a NIC: its mode, and whose it is; both are "" for a stranger's.
+
+    `mac` is "" where the host's vmnet does not tell it.
+    """
 
     name: str
     mode: str
     plan: str = ""
     vm: str = ""
+    mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)

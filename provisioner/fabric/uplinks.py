@@ -40,7 +40,7 @@ def _taps(link: Link, facts: Facts) -> Iterator[UplinkTap]:
     for one in sorted(facts.links, key=lambda x: x.name):
         if one.lower == link.index and one.kind in _UPON:
             mode = one.mode if one.mode in {*Mode} else ""
-            yield UplinkTap(one.name, mode, *_owner(one))
+            yield UplinkTap(one.name, mode, *_owner(one), one.mac)
 
 
 def _owner(link: Link) -> tuple[str, str]:

@@ -52,17 +52,16 @@ def taken_by_hosts(
     plan: Plan, places: Places, nics: Nics, facts: Mapping[str, HostFacts]
 ) -> Iterator[VmnetError]:
     """List MACs and addresses of guests that a host of the plan has already."""
-    macs = {one.mac: (host, one.name) for host, found in facts.items() for one in found.uplinks}
+    macs = dict(_macs(plan, facts))
     at = {a: host for host, machine in plan.hosts.items() for a in machine.addresses}
     for vm in plan.vms:
         for key, nic in numbered(vm.name, vm.nics):
             config = nics[key]
             own = plan.network(nic.network)
             if config.mac in macs and not _takes_mac(plan, own.name, key.number, vm):
-                host, name = macs[config.mac]
                 yield complaint(
                     places.where(*key.path),
-                    f"NIC {key} and {name} of host {host} would both have the MAC {config.mac}",
+                    f"NIC {key} and {macs[config.mac]} would both have the MAC {config.mac}",
                     "give the NIC another mac",
                 )
             for address in config.static:
@@ -72,6 +71,17 @@ def taken_by_hosts(
                         f"NIC {key} would have the address {address} of host {at[address]}",
                         "give it another address, or keep the pool away from that one",
                     )
+
+
+def _macs(plan: Plan, facts: Mapping[str, HostFacts]) -> Iterator[tuple[str, str]]:
+    """Return MACs that are taken, and by what: a NIC, or a device on it that is not the plan's."""
+    for host, found in facts.items():
+        for uplink in found.uplinks:
+            for tap in uplink.taps:
+                if tap.mac and tap.plan != plan.name:
+                    whose = f"VM {tap.vm} of plan {tap.plan}" if tap.plan else tap.name
+                    yield tap.mac, f"{whose} on host {host}"
+            yield uplink.mac, f"{uplink.name} of host {host}"
 
 
 def _takes_mac(plan: Plan, network: str, number: int, vm: Vm) -> bool:

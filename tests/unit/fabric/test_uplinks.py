@@ -35,7 +35,10 @@ def test_a_nic_is_told_with_what_sits_on_it() -> None:
             NIC.mac,
             1500,
             carrier=True,
-            taps=(UplinkTap("mv0", "passthru"), UplinkTap("mvt1", "bridge", "lab", "web")),
+            taps=(
+                UplinkTap("mv0", "passthru", mac=NIC.mac),
+                UplinkTap("mvt1", "bridge", "lab", "web", NIC.mac),
+            ),
             carries_default=True,
         ),
         UplinkFacts("eno2", NIC.mac, 9000, carrier=False),
@@ -50,7 +53,7 @@ def test_a_device_without_all_marks_is_nobodys() -> None:
         {"alias": "vmnet:Lab/web/0"},
     ):
         (found,) = uplinks(Facts(links=(NIC, replace(OURS, **wrong))))
-        assert found.taps == (UplinkTap("mvt1", "bridge"),), wrong
+        assert found.taps == (UplinkTap("mvt1", "bridge", mac=NIC.mac),), wrong
 
 
 def test_what_can_carry_no_macvtap_is_no_uplink() -> None:

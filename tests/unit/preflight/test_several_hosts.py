@@ -3,6 +3,7 @@
 import pytest
 
 from provisioner.errors import VmnetError
+from provisioner.fabric.facts import UplinkTap
 from provisioner.network.addressing import assign
 from provisioner.plan.load.loader import load
 from provisioner.preflight.several_hosts import taken_by_hosts, unshared_files
@@ -60,6 +61,21 @@ def test_a_mac_or_address_of_a_host_is_refused(keys: str, what: str) -> None:
         del facts["h1"]
     found = taken_by_hosts(loaded.plan, loaded.places, assign(loaded.plan), facts)
     assert [error.what for error in found] == [what]
+
+
+def test_a_mac_that_a_guest_of_another_plan_has_on_a_host_is_refused() -> None:
+    mac = "02:00:00:00:00:07"
+    loaded = load(PLAN % f"nics: [{{network: lan, mac: '{mac}'}}]", "p")
+    told_of = {}
+    for plan, vm in (("other", "x"), ("", ""), ("lab", "a")):
+        facts = {"h2": host(4096, nic("eno9", UplinkTap("mvt1", "bridge", plan, vm, mac)))}
+        found = taken_by_hosts(loaded.plan, loaded.places, assign(loaded.plan), facts)
+        told_of[plan] = [error.what for error in found]
+    assert told_of == {
+        "other": [f"NIC a.0 and VM x of plan other on host h2 would both have the MAC {mac}"],
+        "": [f"NIC a.0 and mvt1 on host h2 would both have the MAC {mac}"],
+        "lab": [],  # its own, which it keeps
+    }
 
 
 def test_addresses_on_a_switch_meet_no_host() -> None:
