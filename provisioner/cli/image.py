@@ -1,6 +1,7 @@
 """vmnet image: the images that guests boot from."""
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,6 +114,31 @@ def pull(
         with output.bar("pull") as (tell, progress):
             record = image_pull.pull(what, tell, progress, name=name, pin=digest)
         output.typed(summary(record))
+
+
+@app.command()
+def receive(
+    record: Annotated[str, typer.Argument(help="Its record, as names/NAME.json of a store is.")],
+    *,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Take nothing; tell how many bytes are here.")
+    ] = False,
+) -> None:
+    """Take an image from standard input: what another vmnet has, or the rest of it.
+
+    What was cut off is gone on with; an image whose digest is another one is not kept. `vmnet up`
+    of a plan of several hosts calls it on hosts.
+
+    Example: vmnet image receive "$RECORD" --ask
+    """
+    with running("image receive", interrupted="interrupted: the next one goes on from here"):
+        from provisioner.commands.fabric import receive as receiving
+
+        wanted = receiving.wanted(record)
+        if ask:
+            output.typed(str(receiving.there(wanted)))
+            return
+        output.typed(receiving.receive(wanted, sys.stdin.buffer, output.line))
 
 
 @app.command()

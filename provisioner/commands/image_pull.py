@@ -127,11 +127,27 @@ def image(fence: Fence, text: str, pin: str, tell: Tell | None) -> Image:
         case _:
             if refused := too_near(source.urls[0]):
                 raise refused
-            named = record.name_from(source.urls[0].file_name)[:40] or "image"
-            name = f"{named}-{_mark(source, 4)}"
+            name = _name_of_address(source)
             if tell and not stored(name):
                 pull(text, tell, _no_bar, name=name, pin=pin, limits=OF_PLAN)
     return _image(sources.shown(text), stored(name), _UNKNOWN)
+
+
+def name_in_store(text: str, pin: str) -> str:
+    """Return the name that the store has an image of a plan by; "" for a file of this host."""
+    match sources.parse(text, pin or None):
+        case Named(name=name):
+            known = catalogue.find(name)
+            return known.name if known else name
+        case Remote() as source:
+            return _name_of_address(source)
+        case _:
+            return ""
+
+
+def _name_of_address(source: Remote) -> str:
+    named = record.name_from(source.urls[0].file_name)[:40] or "image"
+    return f"{named}-{_mark(source, 4)}"
 
 
 def _named(name: str, tell: Tell | None) -> Image:

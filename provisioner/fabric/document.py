@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.fabric.facts import PROTOCOL, HostFacts, Silent, UplinkFacts, UplinkTap
+from provisioner.image.record import content_name, digest_of, is_name
 from provisioner.json_document import json_document, strict
 from provisioner.plan.choices import Mode
 from provisioner.plan.mac import is_mac
@@ -20,7 +21,14 @@ COMMAND: Final = "host-facts"
 MOST_LENGTH: Final = 4 << 20
 """How many characters the facts of a host can have: thousands of VMs take less."""
 
-_MOST: Final = {"vms": 20_000, "uplinks": 4_096, "taps": 20_000, "features": 100, "troubles": 1_000}
+_MOST: Final = {
+    "vms": 20_000,
+    "uplinks": 4_096,
+    "taps": 20_000,
+    "features": 100,
+    "troubles": 1_000,
+    "images": 10_000,
+}
 _MOST_MIB: Final = 1 << 40
 _MOST_CORES: Final = 1 << 20
 _MOST_MTU: Final = 1 << 20
@@ -116,7 +124,7 @@ def _wrong(facts: HostFacts) -> Iterator[str]:
         if not low <= number <= high:
             yield f"{name} is {number}, and not from {low} to {high}"
     lists: dict[str, Collection[object]] = {
-        name: getattr(facts, name) for name in ("vms", "uplinks", "features", "troubles")
+        name: getattr(facts, name) for name in ("vms", "uplinks", "features", "troubles", "images")
     }
     lists["taps"] = [tap for uplink in facts.uplinks for tap in uplink.taps]
     for name, listed in lists.items():
@@ -124,11 +132,19 @@ def _wrong(facts: HostFacts) -> Iterator[str]:
             yield f"it lists {len(listed)} {name}, and at most {_MOST[name]} are read"
     for uplink in facts.uplinks:
         yield from _wrong_uplink(uplink)
+    yield from _wrong_names(facts)
+    yield from _twice("image", [image.name for image in facts.images])
+    yield from _twice("NIC", [uplink.name for uplink in facts.uplinks])
+    yield from _twice("VM", [f"{vm.vm} of plan {vm.plan}" for vm in facts.vms])
+
+
+def _wrong_names(facts: HostFacts) -> Iterator[str]:
     for vm in facts.vms:
         if not (_is_plan(vm.plan) and is_vm_name(vm.vm)):
             yield f"{one_line(vm.vm, 60)} of {one_line(vm.plan, 60)} is no VM's name"
-    yield from _twice("NIC", [uplink.name for uplink in facts.uplinks])
-    yield from _twice("VM", [f"{vm.vm} of plan {vm.plan}" for vm in facts.vms])
+    for image in facts.images:
+        if not (is_name(image.name) and digest_of(content_name(image.digest))):
+            yield f"{one_line(image.name, 60)} is no image with a digest"
 
 
 def _wrong_uplink(uplink: UplinkFacts) -> Iterator[str]:

@@ -48,6 +48,14 @@ class ResidentVm:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredName:
+    """An image that a host has in its store: its name there, and the SHA-256 of its content."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """One host at one moment; memory is in MiB, so is the room for guests' files."""
 
@@ -61,6 +69,7 @@ class HostFacts:
     features: tuple[str, ...] = ()
     uplinks: tuple[UplinkFacts, ...] = ()
     vms: tuple[ResidentVm, ...] = ()
+    images: tuple[StoredName, ...] = ()
     troubles: tuple[str, ...] = ()  # what could not be read
     protocol: int = PROTOCOL
 

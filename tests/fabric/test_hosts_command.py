@@ -1,5 +1,6 @@
 """vmnet hosts, and vmnet -H, from a controller whose hosts are simulated on this machine."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from provisioner import __version__
 from tests.builders.documents import valid
+from tests.cli.test_image import disk
 from tests.framework.fabric.hosts import Fabric
 
 # Another vmnet: of the next protocol, as a newer version may be.
@@ -22,6 +24,11 @@ vms: {a: {nics: [lan]}, b: {nics: [lan]}}
 OF_ONE_HOST = """\
 networks: {lan: {uplink: lan0, subnet: 10.9.0.0/24}}
 vms: {a: {nics: [{network: lan, address: 10.9.0.1/24}]}}
+"""
+
+OF_IMAGES = """\
+networks: {lan: {uplink: lan0, subnet: 10.9.0.0/24, pool: 10.9.0.50-10.9.0.60}}
+vms: {a: {on: h1, image: web, nics: [lan]}, b: {on: h2, image: web, nics: [lan]}}
 """
 
 
@@ -115,3 +122,27 @@ def test_a_command_runs_on_one_host_with_the_plan_that_is_here(fabric: Fabric) -
     path.write_text("vms: [\n")
     assert "<stdin>:" in fabric.control.vmnet("-H", "h1", "plan", "-f", path, status=2).stderr
     assert json.loads(fabric.control.vmnet("-H", "h2", "ls", "--json").stdout)["plans"] == []
+
+
+def test_an_image_of_the_controller_goes_to_the_hosts_that_lack_it(fabric: Fabric) -> None:
+    h1, h2 = fabric.host("h1"), fabric.host("h2")
+    content = disk()
+    (fabric.directory / "web.img").write_bytes(content)
+    for machine in (fabric.control, h1):
+        machine.vmnet("image", "import", fabric.directory / "web.img")
+    path = fabric.plan(OF_IMAGES)
+    own = (h2.programs / "vmnet").read_text()
+    lost = 'case "$*" in *--prepare*) exit 1;; esac\n'
+    h2.put_vmnet(own.replace("#!/bin/sh\n", f"#!/bin/sh\n{lost}", 1))  # so that nothing boots
+    try:
+        ran = fabric.control.vmnet("up", path, "--all-or-nothing", "--json", status=6)
+    finally:
+        h2.put_vmnet()
+        fabric.control.vmnet("down", path)
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    gone = {"value": digest, "why": "it came from the controller"}
+    chosen = {key: one for key, one in ran.report["chosen"].items() if key.startswith("image")}
+    assert chosen == {"image web on h2": gone}
+    assert "image web goes from here to h2: 1.0 MiB" in ran.stderr.splitlines()
+    stored = h2.run("sha256sum", f"/var/lib/vmnet/.images/{digest.replace(':', '-')}")
+    assert stored.split()[0] == digest.removeprefix("sha256:")

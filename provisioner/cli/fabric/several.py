@@ -11,7 +11,7 @@ from provisioner.dataclass import dataclass
 from provisioner.errors import bad_input
 
 if TYPE_CHECKING:
-    from provisioner.commands.fabric.fleet import Asked, FleetRun
+    from provisioner.commands.fabric.fleet import Asked, FleetRun, PassImage
     from provisioner.commands.target import NameTarget, PlanTarget
     from provisioner.fabric.remote.answers import Request
     from provisioner.report.report import Report
@@ -136,6 +136,7 @@ def _reported(
             given.all_or_nothing,
             frozenset(given.dead or ()),
             given.lock_timeout_s,
+            _passing(target) if given.inventory is None else None,
         )
         return verb(target, run)
 
@@ -153,3 +154,11 @@ def asking(
         return run_on(known, inventory=inventory, within_s=_WITHIN_S)
 
     return ask
+
+
+def _passing(target: "PlanTarget") -> "PassImage":
+    """Return what gives hosts images, by ssh; how an inventory logs in, Ansible alone knows."""
+    from provisioner.commands.fabric.roll_call import login_of
+    from provisioner.host.fabric import sender
+
+    return lambda host, image: sender.send(login_of(target.plan, host), image)

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 from provisioner import __version__
 from provisioner.commands.inventory.read import read
-from provisioner.fabric.facts import HostFacts, ResidentVm
+from provisioner.fabric.facts import HostFacts, ResidentVm, StoredName
 from provisioner.fabric.uplinks import uplinks
 from provisioner.host.fabric import machine
+from provisioner.host.image import store
+from provisioner.host.system import paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +36,18 @@ def facts(worker: "Worker", connection: str = "") -> HostFacts:
         features=here.features,
         uplinks=uplinks(here.facts),
         vms=tuple(_residents(inventory)),
+        images=tuple(_images()),
         troubles=inventory.troubles,
     )
+
+
+def _images() -> "Iterator[StoredName]":
+    """Return the stored images that a plan can name, the user's own before root's."""
+    folders = dict.fromkeys((paths.shared_store(), paths.store()))
+    found = {kept.record.name: kept for folder in folders for kept in store.every(folder)}
+    for name, kept in sorted(found.items()):
+        if kept.path.exists():
+            yield StoredName(name, kept.record.digest)
 
 
 def _residents(inventory: "Inventory") -> "Iterator[ResidentVm]":

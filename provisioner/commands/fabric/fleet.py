@@ -23,8 +23,11 @@ from provisioner.report.report import Report
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
+    from provisioner.host.image.store import StoredImage
     from provisioner.plan.nic_id import NicId
 
+PassImage = Callable[[str, "StoredImage"], None]
+"""Gives a host an image of this machine. Raises VmnetError where the host does not take it."""
 Asked = Mapping[str, HostAnswer | Silent]
 Ask = Callable[[Mapping[str, Request]], Asked]
 """Asks several hosts side by side, each its own; each host that was asked is in the answers."""
@@ -44,6 +47,7 @@ class FleetRun:
     all_or_nothing: bool = False
     dead: frozenset[str] = frozenset()  # hosts that are declared dead
     lock_timeout_s: float = 30.0
+    pass_image: PassImage | None = None
 
     @property
     def waiting(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 
+from provisioner.commands.fabric import images
 from provisioner.commands.fabric.fleet import (
     FleetRun,
     FleetSession,
@@ -39,13 +40,15 @@ def up(target: PlanTarget, run: FleetRun) -> Report:
         refuse_unfit(session)
         _tell(session)
         parts = session.parts(session.answering)
+        passed = images.passed(session, parts)
         gone = _removed(session)
         run.tell(f"preparing on {together([*parts])}")
         prepared = session.asked("up", _calls(parts, run, "up", "--prepare"))
         ready = {host: part for host, part in parts.items() if _is_ready(prepared.get(host))}
         if run.all_or_nothing and set(ready) != set(parts):
             run.tell("not all hosts are ready: nothing is started")
-            return _chosen(session, joined(session.outcome("up", prepared), changes=True))
+            report = joined(session.outcome("up", prepared), changes=True)
+            return _chosen(session, report, passed)
         behind = {host: part for host, part in ready.items() if prepared[host].to_do}
         if any(report.done for report in prepared.values()):
             refuse_torn(session, [vm for part in behind.values() for vm in part.vms])
@@ -56,7 +59,7 @@ def up(target: PlanTarget, run: FleetRun) -> Report:
         run.tell(f"measuring on {together([*up_now])}")
         checked = session.asked("check", _calls(up_now, replace(run, words=()), "check"))
         reports = _put_together(gone, prepared, started, checked)
-        return _chosen(session, joined(session.outcome("up", reports), changes=True))
+        return _chosen(session, joined(session.outcome("up", reports), changes=True), passed)
 
 
 def down(target: PlanTarget, run: FleetRun) -> Report:
@@ -182,7 +185,9 @@ def _tell(session: FleetSession) -> None:
                 )
 
 
-def _chosen(session: FleetSession, report: Report) -> Report:
-    """Add where each VM goes, and why."""
+def _chosen(
+    session: FleetSession, report: Report, passed: Mapping[str, Chosen] | None = None
+) -> Report:
+    """Add where each VM goes, and why, and which images were passed."""
     hosts = {f"host of {one.vm}": Chosen(one.host, one.why) for one in session.decision.assigned}
-    return replace(report, chosen={**hosts, **report.chosen})
+    return replace(report, chosen={**hosts, **(passed or {}), **report.chosen})

@@ -107,6 +107,39 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
     return Finished(stdout, stderr, child.returncode)
 
 
+def fed(argv: Sequence[str], file: IO[bytes], *, timeout_s: float) -> Finished:
+    """Run a program whose standard input is a file, from where that is read next.
+
+    Raises VmnetError when it is missing, or not done after `timeout_s` seconds.
+    """
+    try:
+        child = subprocess.Popen(
+            argv,
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0,
+        )
+    except OSError as error:
+        raise not_started(argv[0], error) from error
+    with child:
+        try:
+            stdout, stderr = child.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            _killed(child)
+            raise VmnetError(
+                f"{_shown(argv)} was not done after {timeout_s:g} s, and has been ended",
+                fix="see whether the line is slow, then run the command again",
+            ) from None
+        except BaseException:  # a Ctrl-C does not reach a process group of its own
+            _killed(child)
+            raise
+    return Finished(stdout, stderr, child.returncode)
+
+
 class Background:
     """A program that runs while something else is done.
 

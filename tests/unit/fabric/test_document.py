@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from provisioner.errors import Exit, VmnetError
 from provisioner.fabric.document import MOST_LENGTH, answered, as_json, from_json
-from provisioner.fabric.facts import HostFacts, ResidentVm, Silent, UplinkTap
+from provisioner.fabric.facts import HostFacts, ResidentVm, Silent, StoredName, UplinkTap
 from tests.builders.fabric import host, nic
 
 TAP = UplinkTap("mvt1", "bridge", "lab", "web")
-FACTS = host(100, nic("eno1", TAP), vms=(ResidentVm("lab", "web", "running", runs=True),))
+FACTS = replace(
+    host(100, nic("eno1", TAP), vms=(ResidentVm("lab", "web", "running", runs=True),)),
+    images=(StoredName("debian-12", "0" * 64),),
+)
 
 
 def changed(change: Callable[[dict[str, Any]], object]) -> str:
@@ -78,6 +82,12 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "it has the VM web of plan lab twice",
     ),
     "a NIC twice": (lambda d: d["uplinks"].append(d["uplinks"][0]), "it has the NIC eno1 twice"),
+    "an image": (lambda d: d["images"][0].update(name="../x"), "../x is no image with a digest"),
+    "a digest": (lambda d: d["images"][0].update(digest="0" * 63), "debian-12 is no image with"),
+    "an image twice": (
+        lambda d: d["images"].append(d["images"][0]),
+        "it has the image debian-12 twice",
+    ),
     "too many features": (
         lambda d: d.update(features=["x"] * 101),
         "it lists 101 features, and at most 100 are read",
