@@ -27,6 +27,7 @@ PANELS: Final = {
         "pause": "power.pause",
         "resume": "power.resume",
         "extend": "inventory.extend",
+        "move": "moving.move.move",
         "snapshot": "snapshot.app",
     },
     "Look": {
@@ -56,6 +57,7 @@ PANELS: Final = {
         "doctor": "doctor.doctor",
         "support": "support.bundle.support",
         "host-facts": "fabric.facts.host_facts",
+        "receive": "moving.move.receive",
         "watch": "boot.watch",
         "gc": "inventory.gc",
         "adopt": "inventory.adopt",

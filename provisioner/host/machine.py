@@ -1,6 +1,7 @@
 """The host as one thing: observe all of a plan, perform one step. Runs in the worker process."""
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -185,6 +186,15 @@ class Machine:
         """Call a function of the plan's domains."""
         return function(self._libvirt.domains, *args, **kwargs)
 
+    def on_libvirt(
+        self,
+        function: Callable[Concatenate[LibvirtSession, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Call a function of the plan's libvirt."""
+        return function(self._libvirt, *args, **kwargs)
+
     @limit(120.0, "the guest has not answered")  # a piece of a file has 35 s, all pings 60 s
     def guest(
         self,
@@ -312,7 +322,8 @@ class Machine:
             host_keys.publish(paths.folder(self._plan, "keys"), self._plan)
         if self._libvirt.is_embedded:
             plan_folders.clear_root(self._plan)
-        for parent in (paths.state(), paths.run()):
+        shutil.rmtree(paths.moves(self._plan), ignore_errors=True)  # of a move that was killed
+        for parent in (paths.state(), paths.moves("").parent, paths.run()):
             try:
                 parent.rmdir()
             except OSError:

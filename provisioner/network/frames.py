@@ -22,11 +22,12 @@ _ARP: Final = 0x0806
 _IPV6: Final = 0x86DD
 _ETHERNET_IPV4: Final = struct.pack("!HHBB", 1, 0x0800, 6, 4)  # what an ARP body is about
 _REPLY: Final = 2
+_RARP, _REVERSE_REQUEST = 0x8035, 3
 _ICMPV6: Final = 58
 _ND_SIZE: Final = 24  # of a solicitation or advertisement without options (RFC 4861, 4.3)
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 _SOURCE_MAC, _TARGET_MAC = 1, 2  # options of RFC 4861, 4.6.1
-_SOLICITED: Final = 0x40
+_SOLICITED, _OVERRIDE = 0x40, 0x20
 _ON_LINK: Final = 255  # hop limit: a router would have lowered it, so the frame is from this link
 _SMALLEST: Final = 60  # Ethernet's minimum without the checksum
 _ECHO4, _ECHO4_REPLY, _ECHO6, _ECHO6_REPLY = 8, 0, 128, 129
@@ -86,6 +87,29 @@ def neighbour_solicitation(
     header = struct.pack("!IHBB", 6 << 28, len(message), _ICMPV6, _ON_LINK)
     body = header + sender.packed + group.packed + checked
     return _ethernet(b"\x33\x33" + group.packed[-4:], source, _IPV6, body)
+
+
+def neighbour_advertisement(address: IPv6Address, mac: str) -> bytes:
+    """Return the frame that tells everybody at which MAC an IPv6 address is, unasked.
+
+    With the override flag: neighbours change what they know (RFC 4861, 7.2.6).
+    """
+    source = Mac(mac).packed
+    group = IPv6Address("ff02::1")
+    message = struct.pack("!BBHI", _ADVERTISEMENT, 0, 0, _OVERRIDE << 24) + address.packed
+    message += bytes([_TARGET_MAC, 1]) + source
+    checked = _with_checksum(message, _pseudo_header(address.packed, group.packed, len(message)))
+    header = struct.pack("!IHBB", 6 << 28, len(message), _ICMPV6, _ON_LINK)
+    body = header + address.packed + group.packed + checked
+    return _ethernet(b"\x33\x33" + group.packed[-4:], source, _IPV6, body)
+
+
+def reverse_arp(mac: str) -> bytes:
+    """Return the frame by which switches learn where a MAC is, as QEMU sends it (RFC 903)."""
+    source = Mac(mac).packed
+    body = _ETHERNET_IPV4 + struct.pack("!H", _REVERSE_REQUEST)
+    body += (source + NOBODY4.packed) * 2
+    return _ethernet(_BROADCAST, source, _RARP, body)
 
 
 class Arp(NamedTuple):

@@ -35,6 +35,27 @@ def ensure(folder: Path, vm: str) -> HostKey:
         ) from error
 
 
+def keep(folder: Path, vm: str, private: str, public: str) -> None:
+    """Keep a pair that another host has made for a VM, unless there is one.
+
+    Raises VmnetError when others may read it, OSError when it cannot be written.
+    """
+    _private(paths.make(folder.parent) / folder.name)
+    if (folder / vm).is_dir():
+        return
+    draft = folder / f".{vm}.part"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(_FOLDER_MODE)
+    for name, text in (("key", private), ("key.pub", public)):
+        file = os.open(draft / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(file, "w", encoding="ascii") as written:
+            written.write(text)
+            written.flush()
+            os.fsync(written.fileno())
+    draft.rename(folder / vm)
+    whole_files.sync(folder)
+
+
 def remove(folder: Path, vm: str) -> None:
     """Delete the key pair of a VM; one that is gone already is fine."""
     shutil.rmtree(folder / vm, ignore_errors=True)

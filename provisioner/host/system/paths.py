@@ -76,6 +76,11 @@ def state() -> Path:
     return _place("VMNET_STATE_DIR", "XDG_STATE_HOME", ".local/state", "/var/lib/vmnet")
 
 
+def moves(plan: str) -> Path:
+    """The sockets of guests of a plan that come or leave; no plan can have this folder's name."""
+    return run() / ".moves" / blake2s(plan.encode(), digest_size=4).hexdigest()
+
+
 def store() -> Path:
     """The images that were imported, pulled or built; no plan can have this folder's name."""
     return state() / ".images"

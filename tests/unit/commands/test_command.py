@@ -74,6 +74,8 @@ def test_only_what_takes_steps_takes_away_what_killed_runs_have_left() -> None:
         "resume",
         "snapshot",
         "gc",
+        "move",
+        "receive",
     }
 
 

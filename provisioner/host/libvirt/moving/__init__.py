@@ -1,0 +1,1 @@
+"""libvirt on both sides of a guest that moves to another host."""

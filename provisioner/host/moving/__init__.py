@@ -1,0 +1,1 @@
+"""A guest that moves to another host: libvirt at both ends, and the way between them."""

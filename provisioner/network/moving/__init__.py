@@ -1,0 +1,1 @@
+"""What tells a LAN where a guest that has moved is now."""
