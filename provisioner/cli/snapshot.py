@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner.cli import output
+from provisioner.cli.fabric import several, snapshots
+from provisioner.cli.fabric.several import FleetWords
 from provisioner.cli.options import (
     All,
     AllowFile,
     Connection,
     File,
+    Inventory,
     Json,
     LockTimeout,
     Name,
@@ -48,6 +51,7 @@ def save(  # noqa: PLR0913  (every one a word of the command line)
     sets: Sets = None,
     *,
     connection: Connection = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -59,7 +63,12 @@ def save(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.snapshot import listing
         from provisioner.commands.snapshot.save import save
 
-        target = plan_target(file, sets, connection=connection)
+        target = plan_target(file, sets, connection=connection, several=True)
+        if several.is_meant(target, inventory):
+            several.refuse(target, {"--connection": connection})
+            given = FleetWords(only=vms, lock_timeout_s=lock_timeout, json=json)
+            snapshots.save(target, replace(given, inventory=inventory), name)
+            return
         run = CommandRun(command.SNAPSHOT, worker, lock_timeout_s=lock_timeout)
         with output.progress("snapshot save") as (tell, count):
             saved = save(target, replace(run, tell=tell, count=count), name, vms or ())
@@ -75,10 +84,12 @@ def restore(  # noqa: PLR0913  (every one a word of the command line)
     sets: Sets = None,
     *,
     yes: Yes = False,
+    no_check: Annotated[bool, typer.Option("--no-check", help="Measure nothing.")] = False,
     every_row: All = False,
     timeout: Timeout = None,
     connection: Connection = None,
     allow_file: AllowFile = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -89,8 +100,14 @@ def restore(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.SNAPSHOT, ctx, json=json) as worker:
         from provisioner.commands.up import up
 
-        target = plan_target(file, sets, connection=connection, allow_file=allow_file)
+        target = plan_target(file, sets, connection=connection, allow_file=allow_file, several=True)
+        if several.is_meant(target, inventory):
+            several.refuse(target, {"--connection": connection, "--no-check": no_check})
+            given = FleetWords(several.words(timeout=timeout), vms, lock_timeout_s=lock_timeout)
+            given = replace(given, inventory=inventory, json=json, every=every_row)
+            snapshots.restore(target, given, name, yes=yes)
         run = CommandRun(command.SNAPSHOT, worker, timeout or 0, lock_timeout)
+        run = replace(run, pairs="none" if no_check else run.pairs)
         run = replace(
             run,
             idle=output.warm_up,
@@ -106,6 +123,7 @@ def ls(
     sets: Sets = None,
     *,
     name: Name = None,
+    inventory: Inventory = None,
     json: Json = False,
 ) -> None:
     """List the snapshots of a plan.
@@ -115,7 +133,11 @@ def ls(
     with running("snapshot ls", json=json):
         from provisioner.commands.snapshot import listing
 
-        rows = listing.listed(_target(name, file, sets).name)
+        target = _target(name, file, sets)
+        if several.is_meant(target, inventory):
+            snapshots.ls(target, FleetWords(json=json, inventory=inventory))
+            return
+        rows = listing.listed(target.name)
         if json:
             output.typed(listing.as_json(rows))
         elif rows:
@@ -134,6 +156,7 @@ def rm(  # noqa: PLR0913  (every one a word of the command line)
     name: Name = None,
     yes: Yes = False,
     connection: Connection = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
 ) -> None:
     """Remove snapshots.
@@ -144,6 +167,11 @@ def rm(  # noqa: PLR0913  (every one a word of the command line)
         from provisioner.commands.snapshot import listing
 
         target = _target(name, file, sets, connection)
+        if several.is_meant(target, inventory):
+            several.refuse(target, {"--connection": connection})
+            given = FleetWords(lock_timeout_s=lock_timeout, inventory=inventory)
+            snapshots.rm(target, given, names, yes=yes)
+            return
         run = CommandRun(command.SNAPSHOT, worker, lock_timeout_s=lock_timeout)
         run = replace(run, tell=output.line, agree=agreement(yes=yes))
         for line in listing.remove(target, run, names):
@@ -158,4 +186,4 @@ def _target(
 ) -> "NameTarget | PlanTarget":
     if name:
         return name_target(name, connection)
-    return plan_target(paths, sets, connection=connection)
+    return plan_target(paths, sets, connection=connection, several=True)

@@ -10,6 +10,7 @@ from tempfile import gettempdir
 
 import pytest
 
+from tests.builders.documents import valid
 from tests.framework.fabric.hosts import Fabric, Host
 from tests.framework.lab import until
 from tests.framework.running import PATIENCE_S
@@ -55,9 +56,16 @@ def has_raw_console(host: Host) -> bool:
     return False
 
 
-def test_a_program_runs_in_a_vm_with_its_input_and_its_status(fabric: Fabric, plan: Path) -> None:
-    script = "hostname; cat; printf '\\033[31m' >&2; exit 7"
-    words = ("exec", "-f", str(plan), "far", "--", "sh", "-c", script)
+def test_a_file_goes_into_a_vm_where_programs_see_it_and_comes_back(
+    fabric: Fabric, plan: Path
+) -> None:
+    name = f"-a {plan.stem}"
+    here, back = fabric.control.directory / name, fabric.control.directory / "back"
+    here.write_bytes(os.urandom(300_000))
+    here.chmod(0o640)
+    fabric.control.vmnet("cp", "-f", plan, f"./{name}", "far:/etc")
+    script = 'hostname; stat -c%a "$0"; cat; printf "\\033[31m" >&2; exit 7'
+    words = ("exec", "-f", str(plan), "far", "--", "sh", "-c", script, f"/etc/{name}")
     ran = subprocess.run(
         fabric.control.argv(*words),
         input=b"typed\n",
@@ -66,21 +74,12 @@ def test_a_program_runs_in_a_vm_with_its_input_and_its_status(fabric: Fabric, pl
         timeout=PATIENCE_S,
         env=fabric.control.environment,
     )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (7, b"far\ntyped\n", b"\x1b[31m")
-
-
-def test_a_file_goes_into_a_vm_and_comes_back_as_it_was(fabric: Fabric, plan: Path) -> None:
-    name = f"-a {plan.stem}"
-    here, back = fabric.control.directory / name, fabric.control.directory / "back"
-    here.write_bytes(os.urandom(300_000))
-    here.chmod(0o640)
-    fabric.control.vmnet("cp", "-f", plan, f"./{name}", "far:/etc")
-    shown = fabric.control.vmnet("exec", "-f", plan, "far", "--", "stat", "-c%a", f"/etc/{name}")
-    assert shown.stdout == "640\n"
+    assert (ran.returncode, ran.stdout) == (7, b"far\n640\ntyped\n")
+    assert ran.stderr == b"\x1b[31m"
     fabric.control.vmnet("cp", "-f", plan, f"far:/etc/{name}", back)
     assert back.read_bytes() == here.read_bytes()
-    ran = fabric.control.vmnet("cp", "-f", plan, "far:/nowhere", back, status=4)
-    assert "/nowhere" in ran.stderr
+    missing = fabric.control.vmnet("cp", "-f", plan, "far:/nowhere", back, status=4)
+    assert "/nowhere" in missing.stderr
     assert back.read_bytes() == here.read_bytes()
     assert fabric.host("h2").run("find", gettempdir(), "-path", f"*/tmp.*/{name}") == ""
 
@@ -111,6 +110,35 @@ def test_the_console_is_joined(fabric: Fabric, plan: Path) -> None:
         console.sees(b"42th")
         console.types(b"\x1d")
         assert console.process.wait(PATIENCE_S) == 0
+
+
+def test_guests_of_all_hosts_are_saved_and_put_back_or_none_is(fabric: Fabric, plan: Path) -> None:
+    host, vmnet = fabric.host("h2"), fabric.control.vmnet
+    own = (host.programs / "vmnet").read_text()
+    fails = 'case "$*" in *"snapshot save"*) exit 1;; esac\n'
+    host.put_vmnet(own.replace("#!/bin/sh\n", f"#!/bin/sh\n{fails}", 1))
+    try:
+        ran = vmnet("snapshot", "save", "one", "-f", plan, "--json", status=4)
+    finally:
+        host.put_vmnet()
+    assert [error["what"][:3] for error in ran.report["errors"]] == ["the"]
+    assert "removing it again on h1: not all hosts could save" in ran.stderr
+    saved = vmnet("snapshot", "save", "one", "-f", plan, "--json").report
+    valid(saved, "snapshot save")
+    assert [x["host"] for x in saved["snapshots"]] == ["h1", "h2"]
+    before = {title: x.qemus() for title, x in fabric.hosts.items()}
+    assert "--yes" in vmnet("snapshot", "restore", "one", "-f", plan, status=2).stderr
+    report = vmnet("snapshot", "restore", "one", "-f", plan, "--yes", "--json").report
+    valid(report, "snapshot restore")
+    assert {vm["name"]: (vm["host"], vm["state"]) for vm in report["vms"]} == {
+        "near": ("h1", "running"),
+        "far": ("h2", "running"),
+    }
+    for title, x in fabric.hosts.items():
+        assert x.qemus().keys() == before[title].keys()
+        assert set(x.qemus().values()).isdisjoint(before[title].values())
+    ran = vmnet("snapshot", "rm", "one", "-f", plan, "--yes")
+    assert sorted(ran.stderr.splitlines()) == ["h1: one is gone", "h2: one is gone"]
 
 
 def test_where_a_vm_is_while_its_host_is_silent_is_not_known(fabric: Fabric, plan: Path) -> None:

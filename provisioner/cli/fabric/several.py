@@ -1,6 +1,7 @@
 """up, down, plan, status and check of a plan of several hosts: what each host is asked for."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeGuard
@@ -124,11 +125,18 @@ def _reported(
     target: "PlanTarget",
     given: FleetWords,
 ) -> "Report":
+    with running_on(name, target, given) as run:
+        return verb(target, run)
+
+
+@contextmanager
+def running_on(name: str, target: "PlanTarget", given: FleetWords) -> "Iterator[FleetRun]":
+    """Show what a command does on hosts; yield the run of it. Raises VmnetError for unknown VMs."""
     from provisioner.commands.fabric.fleet import FleetRun
     from provisioner.commands.session import named_vms
 
     with output.progress(name) as (tell, _):
-        run = FleetRun(
+        yield FleetRun(
             asking(target, given.inventory),
             tell,
             given.words,
@@ -138,7 +146,6 @@ def _reported(
             given.lock_timeout_s,
             _passing(target) if given.inventory is None else None,
         )
-        return verb(target, run)
 
 
 def asking(

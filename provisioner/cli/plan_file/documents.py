@@ -20,7 +20,11 @@ def documents() -> Mapping[str, tuple[type, ...]]:
     from provisioner.check.discovery import IpDocument
     from provisioner.commands.boot.install import BootDocument
     from provisioner.commands.lifecycle.events import EventDocument
-    from provisioner.commands.snapshot.listing import SavedDocument, SnapshotsDocument
+    from provisioner.commands.snapshot.listing import (
+        SavedDocument,
+        SavedOnHostsDocument,
+        SnapshotsDocument,
+    )
     from provisioner.doctor.findings import DoctorDocument
     from provisioner.fabric.facts import HostFacts
     from provisioner.fabric.remote.installed import BootstrapDocument
@@ -51,7 +55,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
         "ls": (LsDocument,),
         "modes": (ModesDocument, SwitchDocument),
         "snapshot ls": (SnapshotsDocument,),
-        "snapshot save": (SavedDocument,),
+        "snapshot save": (SavedDocument, SavedOnHostsDocument),
         "validate": (ValidateDocument,),
     }
 

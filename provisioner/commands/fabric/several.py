@@ -99,6 +99,16 @@ def check(target: PlanTarget, run: FleetRun) -> Report:
         return _looked(session, "check")
 
 
+def measured(session: FleetSession, command: str, done: Mapping[str, Report]) -> Report:
+    """Measure on hosts that have done their part of a command; return one report of both."""
+    parts = {host: session.part(host) for host, report in done.items() if _is_ready(report)}
+    run = replace(session.run, words=(), only=frozenset())
+    run.tell(f"measuring on {together([*parts])}")
+    checked = session.asked("check", _calls(parts, run, "check"))
+    reports = _put_together(done, checked, command=command)
+    return joined(session.outcome(command, reports), changes=True)
+
+
 def _looked(session: FleetSession, command: str) -> Report:
     parts = session.parts(session.answering)
     reports = session.asked(command, _calls(parts, session.run, command))
@@ -143,7 +153,7 @@ def _is_ready(report: Report | None) -> bool:
     return report is not None and not report.failed
 
 
-def _put_together(*phases: Mapping[str, Report]) -> dict[str, Report]:
+def _put_together(*phases: Mapping[str, Report], command: str = "up") -> dict[str, Report]:
     """Return one report of each host, of all that it has done."""
     found: dict[str, Report] = {}
     for host in dict.fromkeys(chain.from_iterable(phases)):
@@ -151,7 +161,7 @@ def _put_together(*phases: Mapping[str, Report]) -> dict[str, Report]:
         last = every[-1]
         found[host] = replace(
             last,
-            command="up",
+            command=command,
             status=_worst(one.status for one in every),
             chosen={key: value for one in every for key, value in one.chosen.items()},
             warnings=_once(one.warnings for one in every),

@@ -1,8 +1,8 @@
 """snapshot ls and rm, and how snapshots read."""
 
 import time
-from collections.abc import Sequence
-from typing import Annotated, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, NotRequired, TypedDict
 
 from provisioner.commands.session import begun
 from provisioner.commands.snapshot.save import Saved
@@ -15,6 +15,8 @@ from provisioner.host.storage import snapshots
 from provisioner.image.listing import size
 from provisioner.json_document import json_document
 from provisioner.text import one_line
+
+TITLES: Final = ("snapshot", "made", "size", "VMs", "QEMU")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class SnapshotValue(TypedDict):
     libvirt: str
     qemu: str
     vms: list[SavedVmValue]
+    host: NotRequired[Annotated[str, "That has it, where the plan has several hosts."]]
 
 
 class UnusableSnapshot(TypedDict):
@@ -53,6 +56,7 @@ class UnusableSnapshot(TypedDict):
 
     name: str
     error: str
+    host: NotRequired[Annotated[str, "That has it, where the plan has several hosts."]]
 
 
 class SnapshotsDocument(TypedDict):
@@ -69,6 +73,13 @@ class SavedDocument(TypedDict):
     seconds: float
 
 
+class SavedOnHostsDocument(TypedDict):
+    """What each host of the plan has saved; guests of one host alone are of one moment."""
+
+    snapshots: list[SnapshotValue]
+    paused_s: Annotated[float, "Of the host that took longest."]
+
+
 def listed(plan: str) -> list[ListedSnapshot]:
     """Return the snapshots of a plan, the oldest first."""
     found = []
@@ -82,7 +93,7 @@ def listed(plan: str) -> list[ListedSnapshot]:
 
 def as_rows(rows: Sequence[ListedSnapshot]) -> list[tuple[str, ...]]:
     """Return the lines of a table for people."""
-    table: list[tuple[str, ...]] = [("snapshot", "made", "size", "VMs", "QEMU")]
+    table: list[tuple[str, ...]] = [TITLES]
     for row in rows:
         if row.saved is None:
             table.append((row.name, "", "", one_line(row.error), ""))
@@ -110,6 +121,23 @@ def saved_line(saved: Saved) -> str:
         f"{plan.plan}: snapshot {plan.name} of {vms}, {size(plan.size)}, in {saved.took_s:.1f} s; "
         f"the guests were paused for {saved.paused_s:.1f} s"
     )
+
+
+def value_line(one: SnapshotValue, paused_s: float) -> str:
+    """Return what a host has saved, for people."""
+    vms = ", ".join(vm["name"] for vm in one["vms"])
+    return (
+        f"{one['plan']}: snapshot {one['name']} of {vms}, {size(one['bytes'])}; "
+        f"the guests were paused for {paused_s:.1f} s"
+    )
+
+
+def value_row(one: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the line of a table for what JSON has of a snapshot."""
+    if "error" in one:
+        return one["name"], "", "", one_line(one["error"]), ""
+    vms = ", ".join(vm["name"] for vm in one["vms"])
+    return one["name"], when(one["made"]), size(one["bytes"]), vms, one["qemu"]
 
 
 def saved_json(saved: Saved) -> str:
