@@ -111,7 +111,7 @@ def brought_up(session: Session, started: float, done: Sequence[Step] = ()) -> R
         report = replace(report, done=(*of_steps(session, done), *report.done))
         if fresh := refusals.vms_of(outcome.done, Verb.CREATE):
             began = time.monotonic()
-        return checked(session, report, When(began, started, fresh, end))
+        return checked(session, report, When(began, started, fresh, question.keys, end))
 
 
 def prepared(session: Session) -> Report:

@@ -66,11 +66,12 @@ def checked(lab: LightLab, scenario: Scenario, began: Callable[[], None]) -> lis
     promised = pairs.pairs(plan, nics, facts, measured)
     wanted = (*promised, *external.pairs(plan, nics), *user_checks.expand(plan, nics, promised))
     readiness = Readiness(ends, wanted, ReadinessProbes(ends, {}), lambda _: None)
+    around = Surroundings(ends, readiness, lambda _: None)
+    around.begin(frozenset(), frozenset())
     with Controls(ends, wanted, readiness) as controls:
         measuring = Measuring(ends, wanted, readiness)
         threads = measuring.start()
         readiness.settle([key.vm for key in started], _READY_S, time.monotonic(), frozenset())
-        around = Surroundings(ends, readiness, lambda _: None)
         around.of_wires()
         for thread in threads:
             thread.join()

@@ -42,10 +42,14 @@ class AddressQuestion:
         self._own = conflicts.own_macs(session.snapshot.resources, session.nics, fresh)
 
     @property
+    def keys(self) -> "frozenset[NicId]":
+        """The NICs that will have the addresses."""
+        return frozenset(key for asked in self._asked for key in asked.keys.values())
+
+    @property
     def links(self) -> set[str]:
-        """The macvtaps of the NICs that will have the addresses."""
-        keys = {key for asked in self._asked for key in asked.keys.values()}
-        return {naming.macvtap(self._session.target.name, *key) for key in keys}
+        """The macvtaps of these NICs."""
+        return {naming.macvtap(self._session.target.name, *key) for key in self.keys}
 
     def refuse(self) -> None:
         """Wait for the answers. Raises Complaints when a machine on a LAN has an address."""

@@ -34,6 +34,7 @@ from provisioner.report.report import Report
 
 if TYPE_CHECKING:
     from provisioner.host.system.worker import Call
+    from provisioner.plan.nic_id import NicId
 
 _CONSOLE_LINES = 40
 _MEASURE_S = 4.0  # after --timeout: for measuring those that are up, and for the reasons
@@ -49,6 +50,7 @@ class When:
     ready_since: float  # from when a guest's readiness is counted
     started: float  # from when the command's time is counted
     fresh: frozenset[str] = frozenset()
+    asked: "frozenset[NicId]" = frozenset()  # NICs whose LAN was asked for their addresses just now
     end: float | None = None  # when the guests are waited for no more, as --timeout says
 
 
@@ -71,6 +73,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     images = {d.vm: d.image for d in domains}
     readiness = Readiness(ends, pairs, ReadinessProbes(ends, images), session.tell)
     around = Surroundings(ends, readiness, session.tell)
+    around.begin(when.fresh, when.asked)
     before = session.worker.do(nftables.dropped)
     with Controls(ends, pairs, readiness) as controls:
         measuring = Measuring(ends, pairs, readiness)

@@ -118,6 +118,37 @@ class Wired:
             inside=inside,
         )
 
+    def early(self, fresh: Collection[str], asked: Collection[NicId]) -> Watch | None:
+        """Return what can be asked and heard there while the guests in `fresh` still boot.
+
+        None where that would not do: where guests alone are asked, where their addresses are not
+        known yet, or where one takes an address that was not `asked` for before. A guest that is
+        just taking its address must not hear a question from 0.0.0.0 for it, which would look like
+        a rival's (RFC 5227): for it another guest asks, in its own name.
+        """
+        nics, link = self.ends.nics, self.ends.facts.link(self.uplink)
+        unknown = any(not nics[k].static or (k.vm in fresh and k not in asked) for k in self.keys)
+        if unknown or link is None or all(network.switch for network in self.networks):
+            return None
+        own = [one.network for one in link.addresses if one.version == _IPV4]
+        asker = None if own else self._of_booting()
+        if not own and not asker:
+            return None
+        of = {address: key for key in self.keys for address in nics[key].static}
+        late = {a for a, key in of.items() if key.vm in fresh and a.version == _IPV4}
+        harmless = tuple(a for a in of if a not in late or any(a in network for network in own))
+        asked_truly = () if own else tuple(late)
+        return replace(self.watch, lan=harmless, asker=asker, truly=asked_truly)
+
+    def _of_booting(self) -> TruthfulAsker | None:
+        """Return a guest to ask in the name of, which need not have taken its address yet."""
+        for key in self.keys:
+            tap = self.ends.facts.link(self.ends.link(key))
+            for address in self.ends.nics[key].static:
+                if tap and tap.up and isinstance(address, IPv4Address):
+                    return TruthfulAsker(tap.name, self.ends.nics[key].mac, address)
+        return None
+
     def _of_host(self) -> TruthfulAsker | None:
         """Return the host's own side of a switch: what it asks, guests may believe."""
         for network in self.networks:
@@ -177,16 +208,32 @@ class Surroundings:
     """By network and address: who answers there is not known, and why."""
     aliens: "dict[Address, Finding]" = field(default_factory=dict)
     """By address: a guest has it, and it is outside of the plan's subnets."""
+    begun: "dict[str, Call[Overheard]]" = field(default_factory=dict)
+    """By uplink: what is asked there already."""
+
+    def begin(self, fresh: Collection[str], asked: Collection[NicId]) -> None:
+        """Ask already on the uplinks where nothing depends on a guest that still boots.
+
+        `fresh` are the VMs that this command has started, `asked` the NICs for whose addresses the
+        LAN was asked before.
+        """
+        for wire in self._wires():
+            if watch := wire.early(fresh, asked):
+                self.begun[wire.uplink] = self.ends.worker.call(wire_watch.look, watch)
 
     def of_wires(self) -> tuple[Finding, ...]:
         """Ask and listen on all uplinks at once for about a second; return who should not be there.
 
-        Guests that have just begun to take their addresses must be over it: they would take the
-        questions for a rival's.
+        Where that has begun, its end is waited for. Guests that have just begun to take their
+        addresses must be over it: they would take the questions for a rival's.
         """
         asked = self._ask_agents()
         wires = list(self._wires())
-        pending = [(wire, self.ends.worker.call(wire_watch.look, wire.watch)) for wire in wires]
+        call = self.ends.worker.call
+        pending = [
+            (wire, self.begun.get(wire.uplink) or call(wire_watch.look, wire.watch))
+            for wire in wires
+        ]
         known = {k: self.readiness.addresses(k) for k in self.ends.nics if self._is_up(k)}
         answers = self.ends.who_has(known, _CLAIM_S)
         for what in answers.failed.values():
@@ -194,11 +241,11 @@ class Surroundings:
         reported = list(self._reported(asked))
         self.aliens = surroundings.aliens(reported)
         found: list[Finding] = []
-        for wire, call in pending:
+        for wire, look in pending:
             try:
-                heard = call.result()
+                heard = look.result()
             except VmnetError as error:
-                self.tell(f"{wire.watch.uplink} could not be listened to: {error.what}")
+                self.tell(f"{wire.uplink} could not be listened to: {error.what}")
                 heard = Overheard()
             told = [
                 Answered(address, mac, outside=False)

@@ -54,9 +54,10 @@ class Watch:
     """What to ask on one uplink, and whom to look out for.
 
     `asked` are asked for on the cable and of the guests; `lan` on the cable alone, by the uplink
-    and by `asker`. `macs` are the guests': a frame with one of them that comes in by the cable is a
-    stray. `servers` is the MAC of a client in whose name guests are asked for DHCP servers, ""
-    for none. Where vmnet is the other end itself, `inside`, guests alone are asked.
+    and by `asker`; `truly` by `asker` alone. `macs` are the guests': a frame with one of them that
+    comes in by the cable is a stray. `servers` is the MAC of a client in whose name guests are
+    asked for DHCP servers, "" for none. Where vmnet is the other end itself, `inside`, guests alone
+    are asked.
     """
 
     uplink: str
@@ -66,6 +67,7 @@ class Watch:
     asker: TruthfulAsker | None = None
     servers: str = ""
     inside: bool = False
+    truly: tuple[Address, ...] = ()
 
 
 def look(watch: Watch) -> Overheard:
@@ -87,7 +89,7 @@ class _Look:
             with explained(watch.asker.device):
                 self._asker = stack.enter_context(packet_socket())
                 self._asker.bind((watch.asker.device, 0))
-        self._wanted = {address.packed for address in (*watch.asked, *watch.lan)}
+        self._wanted = {address.packed for address in (*watch.asked, *watch.lan, *watch.truly)}
         self._macs = watch.macs - {self._wire.mac}  # what is injected bears the uplink's own
         self._transaction = int.from_bytes(os.urandom(4))
         self._secret = os.urandom(_SECRET_SIZE)
@@ -132,7 +134,7 @@ class _Look:
         asker = self._watch.asker
         if asker is None:
             return []
-        there = (*self._watch.asked, *self._watch.lan)
+        there = (*self._watch.asked, *self._watch.lan, *self._watch.truly)
         return [
             frames.arp_request(address, asker.mac, asker.address)
             for address in there
