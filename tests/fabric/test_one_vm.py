@@ -5,6 +5,7 @@ import signal
 import subprocess
 import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -47,12 +48,13 @@ def has_raw_console(host: Host) -> bool:
     """Return whether `vmnet console` on a host gets what is typed as it is."""
     for pid in host.pids():
         proc = Path("/proc", str(pid))
-        if b"\0console\0" in (proc / "cmdline").read_bytes():
-            terminal = os.open(proc / "fd" / "0", os.O_RDONLY | os.O_NOCTTY)
-            try:
-                return not termios.tcgetattr(terminal)[3] & termios.ICANON
-            finally:
-                os.close(terminal)
+        with suppress(OSError):  # it has ended meanwhile
+            if b"\0console\0" in (proc / "cmdline").read_bytes():
+                terminal = os.open(proc / "fd" / "0", os.O_RDONLY | os.O_NOCTTY)
+                try:
+                    return not termios.tcgetattr(terminal)[3] & termios.ICANON
+                finally:
+                    os.close(terminal)
     return False
 
 

@@ -151,7 +151,7 @@ def begun(target: PlanTarget, run: FleetRun, changing: str = "") -> Iterator[Fle
     touched then.
     """
     plan, places = target.plan, target.positions
-    with _locked(plan.name, run, changing) if changing else nullcontext():
+    with locked(plan.name, run, changing) if changing else nullcontext():
         refuse([*unshared_files(plan, places)])
         fleet = _declared(facts_of(carriers(plan), run.ask), run.dead)
         decision = place(plan, fleet, found_in(plan.name, fleet))
@@ -166,7 +166,8 @@ def begun(target: PlanTarget, run: FleetRun, changing: str = "") -> Iterator[Fle
         yield session
 
 
-def _locked(plan: str, run: FleetRun, changing: str) -> AbstractContextManager[None]:
+def locked(plan: str, run: FleetRun, changing: str) -> AbstractContextManager[None]:
+    """Keep other commands of this machine that change hosts from a plan. Raises VmnetError."""
     lock = paths.run() / f".{plan}.hosts.lock"
     doing = f"{changing} {plan}"
     return locks.held(lock, doing, timeout_s=run.lock_timeout_s, notify=run.tell)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from provisioner.commands.fabric.fleet import FleetRun, FleetSession, begun, together
+from provisioner.commands.fabric.fleet import FleetRun, FleetSession, begun, locked, together
 from provisioner.commands.fabric.several import measured
 from provisioner.commands.snapshot.listing import (
     SavedOnHostsDocument,
@@ -121,9 +121,9 @@ def remove(target: PlanTarget, run: FleetRun, names: Sequence[str]) -> None:
     Raises Complaints when one is nowhere, or a host cannot, or, before anything is removed, does
     not answer.
     """
-    with begun(target, run, "snapshot rm") as session:
-        _refuse_silent(session, "which snapshots it has is not known")
-        there, errors = _every(target, run, session.answering)
+    with locked(target.name, run, "snapshot rm"):
+        there = every(target, run)
+        errors: list[VmnetError] = []
         names = list(dict.fromkeys(names))
         having = {host.host: [n for n in names if n in host.names] for host in there}
         errors += [_unknown(n) for n in names if not any(n in x for x in having.values())]
@@ -135,7 +135,7 @@ def remove(target: PlanTarget, run: FleetRun, names: Sequence[str]) -> None:
             if isinstance(answer, HostAnswer) and answer.status == Exit.DONE:
                 lines += [f"{host}: {name} is gone" for name in having[host]]
             else:
-                why = answer.why if isinstance(answer, Silent) else answer.stderr
+                why = answer.why if isinstance(answer, Silent) else answer.stderr.partition("\n")[0]
                 fix = f"look at it there: on {host}, vmnet snapshot ls"
                 errors.append(VmnetError(f"{host}: {one_line(why)}", fix=fix))
         for line in lines:
