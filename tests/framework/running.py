@@ -83,6 +83,11 @@ class Running:
         stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
         return stat.rpartition(") ")[2].startswith("T")
 
+    @property
+    def has_ended(self) -> bool:
+        """Return whether it has come to its end."""
+        return self.process.poll() is not None
+
     def runs_for(self, seconds: float) -> bool:
         """Let it run on; return whether it still does."""
         try:

@@ -43,7 +43,20 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PidFile none
 MaxStartups 100
-SetEnv PATH={programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+SetEnv PATH={programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin {environment}
+"""
+# How Python begins on a host that takes it to be a day and a half earlier.
+_LATE = """\
+import time
+
+class Late:
+    def __init__(self, real, by):
+        self.real, self.by = real, by
+
+    def __call__(self):
+        return self.real() - self.by
+
+time.time, time.time_ns = Late(time.time, 129600.0), Late(time.time_ns, 129600 * 10**9)
 """
 _CLIENT = """\
 Host *
@@ -57,7 +70,7 @@ Host *
 """
 _VMNET = """\
 #!/bin/sh
-PYTHONPATH={repository} exec {python} -m provisioner "$@"
+PYTHONPATH={repository}${{PYTHONPATH:+:$PYTHONPATH}} exec {python} -m provisioner "$@"
 """
 
 
@@ -69,6 +82,7 @@ class Host(Lab):
         self.title = title
         self.address = address
         self.programs = directory / "bin"  # first in PATH for whoever comes by ssh
+        self.is_late = False  # for Python programs that come by ssh
         self.nics: dict[str, CabledNic] = {}
 
     def put_vmnet(self, script: str = "") -> None:
@@ -97,14 +111,25 @@ class Host(Lab):
 
 
 class Fabric:
-    """Hosts by their titles, the controller, and the machine on the LAN."""
+    """Hosts by their titles, the controller, and the machine on the LAN.
 
-    def __init__(self, directory: Path, *titles: str, nics: tuple[str, ...] = ("lan0",)) -> None:
+    The clocks of hosts that are `late` are a day and a half behind.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *titles: str,
+        nics: tuple[str, ...] = ("lan0",),
+        late: tuple[str, ...] = (),
+    ) -> None:
         self.directory = directory
         self.hosts = {
             title: Host(directory / title, title, f"{_NET}.{number}")
             for number, title in enumerate(titles, 1)
         }
+        for title in late:
+            self.hosts[title].is_late = True
         self.control = Host(directory / CONTROL, CONTROL, f"{_NET}.200")
         self.nics = nics
         self.lan = f"{self.control.name}lan0"
@@ -175,6 +200,10 @@ class Fabric:
         (room / "hosts").write_text(f"127.0.0.1 localhost\n{every}")
         (room / "client").write_text(_CLIENT.format(keys=keys))
         about = {"port": _PORT_OF_SSH, "address": host.address, "programs": host.programs}
+        if host.is_late:
+            (room / "clock").mkdir()
+            (room / "clock/sitecustomize.py").write_text(_LATE)
+        about["environment"] = f"PYTHONPATH={room}/clock" if host.is_late else ""
         (room / "server").write_text(_SERVER.format(keys=keys, **about))
         host.put_vmnet()
 
