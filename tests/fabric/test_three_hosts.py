@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.framework.fabric.hosts import Fabric
-from tests.framework.lab import until
+from tests.framework.lab import call, until
 from tests.framework.running import Ran
 
 GUESTS = """\
@@ -150,6 +150,8 @@ def test_all_modes_over_three_hosts(fabric: Fabric, plan: Path) -> None:
     killed.end()
     ran = fabric.control.vmnet("up", plan, "--json", "--lock-timeout", "120", within_s=300)
     assert cells(ran) == due()
+    paths = [one["value"] for of, one in ran.report["chosen"].items() if of.startswith("path ")]
+    assert paths == ["packets of 1500 bytes pass"] * 3
     assert {vm["name"]: vm["host"] for vm in json.loads(ran.stdout)["vms"]} == HOME
     for title, host in fabric.hosts.items():
         there = {f"{plan.stem}-{vm}" for vm, home in HOME.items() if home == title}
@@ -158,8 +160,21 @@ def test_all_modes_over_three_hosts(fabric: Fabric, plan: Path) -> None:
     assert (again["done"], again["to_do"], again["status"]) == ([], [], 0)
     ran = fabric.control.vmnet("status", plan)
     assert re.search(r"^e +running +\d+ .* h3$", ran.stdout, re.MULTILINE)
+    port = fabric.host("h2").nics["lan0"].port
     with fabric.host("h3").cut():
-        ran = fabric.control.vmnet("check", plan, "--json", status=4)
+        call("ip", "-n", fabric.lan, "link", "set", port, "mtu", "1400")
+        try:
+            ran = fabric.control.vmnet("check", plan, "--json", status=4)
+        finally:
+            call("ip", "-n", fabric.lan, "link", "set", port, "mtu", "1500")
+        lost = "packets of 1500 bytes do not pass"
+        assert ran.report["chosen"]["path h1 - h2 on lan"]["value"] == lost
+        assert f"between hosts, h1 - h2 on lan: {lost}" in ran.stderr.splitlines()
+        causes = {x["finding"]["what"] for x in ran.report["results"] if x["finding"]}
+        (narrow,) = {one for one in causes if "from a to c vanish" in one}
+        assert re.search(
+            r"; something on the way has an MTU of (1396 to 1400|1400 to 1404)$", narrow
+        )
         unseen = [x for x in json.loads(ran.stdout)["results"] if x["from"] == "e"]
         assert {x["observed"] for x in unseen} == {"not shown"}
         left = fabric.control.vmnet("down", plan, "a", status=6)

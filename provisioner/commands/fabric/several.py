@@ -24,6 +24,7 @@ from provisioner.fabric.parts.part import HostPart
 from provisioner.fabric.placing import found_in
 from provisioner.fabric.remote.answers import Request
 from provisioner.network.facts import Chosen
+from provisioner.report.joining import wires
 from provisioner.report.joining.join import joined
 from provisioner.report.report import Report
 
@@ -59,7 +60,10 @@ def up(target: PlanTarget, run: FleetRun) -> Report:
         run.tell(f"measuring on {together([*up_now])}")
         checked = session.asked("check", _calls(up_now, replace(run, words=()), "check"))
         reports = _put_together(gone, prepared, started, checked)
-        return _chosen(session, joined(session.outcome("up", reports), changes=True), passed)
+        report = joined(session.outcome("up", reports), changes=True)
+        for line in wires.lines(report.chosen):
+            run.tell(line)
+        return _chosen(session, report, passed)
 
 
 def down(target: PlanTarget, run: FleetRun) -> Report:
@@ -96,7 +100,10 @@ def status(target: PlanTarget, run: FleetRun) -> Report:
 def check(target: PlanTarget, run: FleetRun) -> Report:
     """Measure who reaches whom, on all hosts side by side."""
     with begun(target, run) as session:
-        return _looked(session, "check")
+        report = _looked(session, "check")
+        for line in wires.lines(report.chosen):
+            run.tell(line)
+        return report
 
 
 def measured(session: FleetSession, command: str, done: Mapping[str, Report]) -> Report:

@@ -12,6 +12,7 @@ from provisioner.network.addressing import Nics
 from provisioner.plan.checks import AUTO
 from provisioner.reachability.pairs import Expected, Pair
 from provisioner.report.joining.taken import Labels, TakenResult
+from provisioner.report.joining.wires import measured
 from provisioner.report.matrix import NOT_SHOWN
 from provisioner.report.report import ImageStatus, NetworkStatus, Report, VmStatus
 
@@ -66,7 +67,10 @@ def joined(outcome: FleetOutcome, *, changes: bool) -> Report:
     report = Report(
         command=outcome.command,
         plan=outcome.plan.name,
-        chosen=dict(chain.from_iterable(one.chosen.items() for one in reports)),
+        chosen={
+            **dict(chain.from_iterable(one.chosen.items() for one in reports)),
+            **measured(outcome.plan, outcome.homes, results),
+        },
         warnings=_all(one.warnings for one in reports),
         done=_all(one.done for one in reports),
         to_do=_all(one.to_do for one in reports),
