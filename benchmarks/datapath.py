@@ -39,6 +39,7 @@ _PLAN = """\
 name: datapath
 networks: {lan: {switch: true, mode: bridge, subnet: 10.90.0.0/24}}
 vms: {g: {count: 2, cpus: 2, nics: [lan]}}
+defaults: {ssh_keys: none}
 """
 _READY_S = 120.0
 _MOST_FILES = 8

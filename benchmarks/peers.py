@@ -36,6 +36,7 @@ _PLAN = """\
 name: peers{count}
 networks: {{lan: {{uplink: {nic}, mode: bridge, subnet: 10.90.0.0/24, gateway: {gateway}}}}}
 vms: {{g: {{count: {count}, nics: [lan]}}}}
+defaults: {{ssh_keys: none}}  # a seed of keys would go with vmnet, and the others give none
 """
 _MOST_REMOVAL_S = {1: 0.28, 4: 0.30, 10: 0.38}
 _MOST_VERDICT_S = {1: 0.5, 10: 1.0}

@@ -25,6 +25,7 @@ networks:
   lan: {{switch: true, mode: bridge, subnet: 10.90.0.0/24}}
 vms:
   g: {{count: {count}, nics: [lan]}}
+defaults: {{ssh_keys: none}}
 """
 _TWO_LINES = "import typer\ntyper.run(lambda: None)\n"
 

@@ -2,7 +2,6 @@
 
 import os
 from contextlib import suppress
-from hashlib import blake2s
 from pathlib import Path
 from typing import Final, Literal
 
@@ -78,7 +77,7 @@ def state() -> Path:
 
 def moves(plan: str) -> Path:
     """The sockets of guests of a plan that come or leave; no plan can have this folder's name."""
-    return run() / ".moves" / blake2s(plan.encode(), digest_size=4).hexdigest()
+    return run() / ".moves" / _digest(plan, 4)
 
 
 def store() -> Path:
@@ -142,10 +141,10 @@ def libvirt_root(plan: str) -> Path:
     """The root of the plan's embedded libvirt."""
     root = run() / plan
     if len(str(root)) > _MAX_ROOT:
-        tag = blake2s(plan.encode(), digest_size=3).hexdigest()
+        tag = _digest(plan, 3)
         root = run() / f"{plan[:6]}-{tag}"
     if len(str(root)) > _MAX_ROOT:
-        root = run() / blake2s(plan.encode(), digest_size=4).hexdigest()
+        root = run() / _digest(plan, 4)
     return root
 
 
@@ -157,3 +156,9 @@ def hosts_file() -> Path:
 def lock_file(plan: str) -> Path:
     """The file that is locked while a command changes the plan."""
     return run() / f"{plan}.lock"
+
+
+def _digest(text: str, size: int) -> str:
+    from hashlib import blake2s  # it loads OpenSSL, which takes as long as all that --help needs
+
+    return blake2s(text.encode(), digest_size=size).hexdigest()
