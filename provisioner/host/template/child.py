@@ -9,6 +9,7 @@ Before it looks at the template it gives up what that does not need: see fence.p
 
 import json
 import os
+import re
 import runpy
 import signal
 import sys
@@ -16,15 +17,13 @@ from collections.abc import Callable, Iterator
 from types import FrameType, SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from provisioner.pattern import pattern
-
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
 _PATIENCE_S = 0.5  # of processor time: we end the template, and can still say at which line
 _BIGGEST_POWER, _BIGGEST, _LONGEST = 64, 1 << 4096, 1 << 20
-_WIDE = pattern(r"%[^a-zA-Z%]*(?:\d{6}|\*)")
-_WIDE_FIELD = pattern(r":[^{}]*(?:\d{6}|\{)")
+_WIDE = re.compile(r"%[^a-zA-Z%]*(?:\d{6}|\*)")
+_WIDE_FIELD = re.compile(r":[^{}]*(?:\d{6}|\{)")
 _FRAMES = 400  # of a traceback that are looked at: what calls itself without end leaves thousands
 
 
