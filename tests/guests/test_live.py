@@ -42,7 +42,8 @@ def listening(lab: Lab, *words: str) -> Iterator[subprocess.Popen[str]]:
 def test_answers_follow_the_mode_within_a_second(plan_restored: PlanUp) -> None:
     plan, lab = plan_restored, plan_restored.lab
     address = plan.addresses("b")[0]
-    plan.inside("a", f"ping -i 0.1 -c 900 -W 1 {address} > /dev/null 2>&1 &")
+    # Until the last mode has been listened to, however long four commands take.
+    plan.inside("a", f"ping -i 0.1 -c 9000 -W 1 {address} > /dev/null 2>&1 &")
     with listening(lab, "-i", plan.tap("b"), "icmp[icmptype] == icmp-echoreply") as heard:
         changed: list[tuple[str, float]] = []
         asked: list[float] = []
@@ -54,6 +55,7 @@ def test_answers_follow_the_mode_within_a_second(plan_restored: PlanUp) -> None:
             running.finished(0)
             until(lambda: time.time() > changed[-1][1] + 2 * WITHIN_S, "silence has lasted")
         end = time.time()
+        plan.inside("a", "kill $(pidof ping)")
         heard.terminate()
         assert heard.stdout
         times = [float(line.split()[0]) for line in heard.stdout if line[:1].isdigit()]
