@@ -9,6 +9,7 @@ from pathlib import Path
 from provisioner import __version__
 from provisioner.fabric.document import from_json
 from provisioner.fabric.facts import FEATURES, PROTOCOL, UplinkTap
+from provisioner.plan.mac import Mac
 from tests.builders.documents import valid
 
 HOUSE = Path(__file__).parents[2]
@@ -58,5 +59,8 @@ def test_a_host_tells_what_it_has(tmp_path: Path) -> None:
     assert "macvtap" in facts.features
     uplink = facts.uplink("nic0")
     assert uplink
-    assert (uplink.mtu, uplink.carrier, uplink.taps) == (1400, True, (UplinkTap("tap0", "vepa"),))
+    assert (uplink.mtu, uplink.carrier) == (1400, True)
+    (tap,) = uplink.taps
+    assert tap == UplinkTap("tap0", "vepa", mac=tap.mac)
+    assert Mac(tap.mac)
     assert list(tmp_path.iterdir()) == []

@@ -20,6 +20,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
     from provisioner.check.discovery import IpDocument
     from provisioner.commands.boot.install import BootDocument
     from provisioner.commands.lifecycle.events import EventDocument
+    from provisioner.commands.moving.move import Moved
     from provisioner.commands.snapshot.listing import (
         SavedDocument,
         SavedOnHostsDocument,
@@ -53,6 +54,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
         "image ls": (ImagesDocument,),
         "ip": (IpDocument,),
         "ls": (LsDocument,),
+        "move": (Moved,),
         "modes": (ModesDocument, SwitchDocument),
         "snapshot ls": (SnapshotsDocument,),
         "snapshot save": (SavedDocument, SavedOnHostsDocument),
