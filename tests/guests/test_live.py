@@ -61,7 +61,9 @@ def test_answers_follow_the_mode_within_a_second(plan_restored: PlanUp) -> None:
         times = [float(line.split()[0]) for line in heard.stdout if line[:1].isdigit()]
     # A mode is changed after it was asked for, and before the line that tells of it.
     for (mode, start), stop in zip(changed, [*asked[1:], end], strict=True):
-        heard_then = [t for t in times if start + WITHIN_S < t < stop]
+        # What b was asked before is answered late where its processor has to wait.
+        begin = start + WITHIN_S if mode == "bridge" else max(start, stop - WITHIN_S)
+        heard_then = [t for t in times if begin < t < stop]
         assert bool(heard_then) == (mode == "bridge"), (mode, changed, times)
         # The line that tells of a change comes a moment after it.
         first = min((t for t in times if t > start - 0.2), default=end)
