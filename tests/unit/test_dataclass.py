@@ -4,10 +4,13 @@ import copy
 import dataclasses
 import pickle
 from dataclasses import field, replace
+from typing import ClassVar, Generic, TypeVar
 
 import pytest
 
 from provisioner.dataclass import dataclass
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,29 @@ class Sent:
 
     x: int
     y: str = "y"
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds(Point):
+    """A class with a variable of its own."""
+
+    KIND: ClassVar[str] = "kind"
+    more: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Box(Generic[T]):
+    """A generic class."""
+
+    item: T
+
+
+@dataclass(slots=True)
+class Counted:
+    """A class whose instances can be changed."""
+
+    number: int
+    names: list[str] = field(default_factory=list)
 
 
 def test_no_method_is_made_before_there_is_an_instance() -> None:
@@ -104,8 +130,27 @@ def test_an_instance_from_another_process_is_whole() -> None:
         assert copy.copy(each) == each == copy.deepcopy(each)
 
 
+def test_a_class_variable_is_no_field_and_fields_of_bases_come_first() -> None:
+    assert [each.name for each in dataclasses.fields(Kinds)] == ["x", "y", "tags", "seen", "more"]
+    assert Kinds.__match_args__ == ("x", "y", "tags", "seen", "more")
+    assert (Kinds.KIND, Kinds(1, more=[2]).more) == ("kind", [2])
+    assert repr(Kinds(1)) == "Kinds(x=1, y=2, seen=0, more=[])"
+    assert Box("a").item == "a"
+
+
+def test_instances_that_can_be_changed_have_no_hash() -> None:
+    counted = Counted(1)
+    counted.names.append("a")
+    counted.number = 2
+    assert counted == Counted(2, ["a"]) != Counted(2)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(counted)
+    with pytest.raises(AttributeError):
+        counted.other = 1  # type: ignore[attr-defined]
+
+
 def test_other_options_are_the_librarys() -> None:
-    @dataclass(slots=True)
+    @dataclass(order=True)
     class Counter:
         """It can be changed."""
 
@@ -113,4 +158,4 @@ def test_other_options_are_the_librarys() -> None:
 
     counter = Counter()
     counter.count += 1
-    assert counter == Counter(1)
+    assert Counter(0) < counter == Counter(1)

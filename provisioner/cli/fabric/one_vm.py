@@ -43,12 +43,12 @@ def execute(
     plan: str, found: "HostedVm", argv: Sequence[str], timeout_s: float, data: bytes
 ) -> NoReturn:
     """Run a program in a VM, and end with its status."""
-    from provisioner.host.fabric import there
+    from provisioner.host.fabric import ssh_run
 
     words = ("--name", plan, "--timeout", f"{timeout_s:g}", found.vm, "--", *argv)
     out, errors = bytearray(), bytearray()
-    passed = there.Passed(_kept(out), _kept(errors), lambda stream: stream.write(data))
-    status = there.run(found.host, found.shell, found.vmnet("exec", *words), passed)
+    passed = ssh_run.Passed(_kept(out), _kept(errors), lambda stream: stream.write(data))
+    status = ssh_run.run(found.host, found.shell, found.vmnet("exec", *words), passed)
     output.foreign(bytes(out), sys.stdout)
     output.foreign(bytes(errors), sys.stderr)
     raise typer.Exit(status)
@@ -63,11 +63,11 @@ def logs(
     follow: bool,
 ) -> NoReturn:
     """Print what a VM has said, and goes on to say."""
-    from provisioner.host.fabric import there
+    from provisioner.host.fabric import ssh_run
 
     words = ("--name", plan, *options, *(["--follow"] if follow else []), found.vm)
-    passed = there.Passed(write, _told, reader=sys.stdout.fileno())
-    status = there.run(found.host, found.shell, found.vmnet("logs", *words), passed)
+    passed = ssh_run.Passed(write, _told, reader=sys.stdout.fileno())
+    status = ssh_run.run(found.host, found.shell, found.vmnet("logs", *words), passed)
     raise typer.Exit(status)
 
 
@@ -122,7 +122,7 @@ def copy(
 
 def _put(found: "HostedVm", here: str, inside: str, words: Sequence[str]) -> int:
     from provisioner.commands.access.own_file import opened
-    from provisioner.host.fabric import there
+    from provisioner.host.fabric import ssh_run
 
     with opened(here) as (file, about):
         entry = tarfile.TarInfo(Path(here).name)
@@ -133,13 +133,13 @@ def _put(found: "HostedVm", here: str, inside: str, words: Sequence[str]) -> int
                 tar.addfile(entry, file)
 
         script = ["sh", "-c", _PUT_SCRIPT, "sh", entry.name, inside, *words]
-        passed = there.Passed(lambda _: None, _told, feed)
-        return there.run(found.host, found.shell, found.shell.line(script), passed)
+        passed = ssh_run.Passed(lambda _: None, _told, feed)
+        return ssh_run.run(found.host, found.shell, found.shell.line(script), passed)
 
 
 def _get(found: "HostedVm", here: str, inside: str, words: Sequence[str]) -> int:
     from provisioner.commands.access.own_file import arriving, refuse_large
-    from provisioner.host.fabric import there
+    from provisioner.host.fabric import ssh_run
 
     with arriving(here, inside.partition(":")[2]) as arrived:
 
@@ -148,8 +148,8 @@ def _get(found: "HostedVm", here: str, inside: str, words: Sequence[str]) -> int
             refuse_large(arrived.tell(), inside)
 
         script = ["sh", "-c", _GET_SCRIPT, "sh", inside, *words]
-        passed = there.Passed(take, _told)
-        status = there.run(found.host, found.shell, found.shell.line(script), passed)
+        passed = ssh_run.Passed(take, _told)
+        status = ssh_run.run(found.host, found.shell, found.shell.line(script), passed)
         if status:
             raise typer.Exit(status)  # and its name does not appear
         return status

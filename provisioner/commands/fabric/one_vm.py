@@ -15,7 +15,7 @@ from provisioner.fabric.parts.part import fleet_nics, part_of
 from provisioner.fabric.placing import Fleet, found_in
 from provisioner.fabric.remote.shell import HostShell, shell_of
 from provisioner.fabric.residence import residence
-from provisioner.host.fabric import there
+from provisioner.host.fabric import ssh_run
 from provisioner.plan.placing.carriers import candidates, carriers
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def ssh_line(target: PlanTarget, found: HostedVm, words: Sequence[str]) -> str:
     nics = fleet_nics(plan, fleet, homes)
     part = part_of(plan, target.positions, found.host, homes, nics)
     line = found.vmnet("ssh", "--print", "--file", "-", *words)
-    said = there.ask(found.host, found.shell, line, part.text.encode())
+    said = ssh_run.ask(found.host, found.shell, line, part.text.encode())
     if said.status:
         what, _, fix = said.stderr.strip().partition("\n  fix: ")
         raise VmnetError(

@@ -95,7 +95,7 @@ def restore(target: PlanTarget, run: FleetRun, name: str) -> "Report":
     with begun(target, run, "snapshot restore") as session:
         _refuse_silent(session, f"what it has of snapshot {name} is not known")
         kept = _kept(session, name)
-        _give_home(session, kept, name)
+        _set_homes(session, kept, name)
         run.tell(f"restoring on {together([*kept])}")
         words = {
             host: (_COMMAND, "restore", name, *vms, "--yes", "--no-check", *run.words)
@@ -196,8 +196,11 @@ def _kept(session: FleetSession, name: str) -> dict[str, tuple[str, ...]]:
     return {host: vms for host, vms in kept.items() if vms}
 
 
-def _give_home(session: FleetSession, kept: Mapping[str, Sequence[str]], name: str) -> None:
-    """Let each VM of a snapshot be on the host that has it. Raises VmnetError when it is not."""
+def _set_homes(session: FleetSession, kept: Mapping[str, Sequence[str]], name: str) -> None:
+    """Place each VM on the host that has it in the snapshot.
+
+    Raises VmnetError when another host has it now.
+    """
     plan = session.target.plan
     homes = found_in(plan.name, session.fleet)
     for host, vms in kept.items():

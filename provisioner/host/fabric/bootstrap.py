@@ -8,7 +8,7 @@ from provisioner.fabric.facts import Silent
 from provisioner.fabric.remote import installed
 from provisioner.fabric.remote.answers import unreachable
 from provisioner.fabric.remote.installed import InstalledHost
-from provisioner.host.fabric import play, rooms, wheel
+from provisioner.host.fabric import play, run_folder, wheel
 from provisioner.plan.hosts import Login
 
 _PLAYBOOK: Final = "vmnet.fabric.bootstrap"
@@ -27,8 +27,8 @@ def install(
     With `is_check` nothing is changed, and what would be is told. Raises VmnetError as `playing`.
     """
     heard = _Heard(changed)
-    with rooms.held() as room:
-        made = wheel.made(room)
+    with run_folder.held() as folder:
+        made = wheel.made(folder)
         run = play.Play(
             _PLAYBOOK,
             logins,

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import VmnetError, bad_input
-from provisioner.host.fabric import rooms
+from provisioner.host.fabric import run_folder
 from provisioner.host.system import processes
 from provisioner.plan.hosts import Login
 from provisioner.text import one_line
@@ -68,21 +68,29 @@ def playing(play: Play) -> Iterator[Iterator[Event]]:
     an interrupt ends it and its connections.
     """
     _wanted(play.inventory)
-    with rooms.held() as room:
+    with run_folder.held() as folder:
         inventory = play.inventory
         words: dict[str, Any] = {
-            "private_data_dir": str(room),
+            "private_data_dir": str(folder),
             "playbook": play.playbook,
             "inventory": str(inventory.absolute()) if inventory else _inventory(play.logins),
             "limit": ",".join(play.logins) if play.logins and inventory else None,
             "extravars": dict(play.variables),
-            "envvars": _environment(room, inventory, len(play.logins) or _MOST_FORKS),
+            "envvars": _environment(folder, inventory, len(play.logins) or _MOST_FORKS),
             "settings": {"job_timeout": int(play.within_s + _SPARE_S), "pexpect_timeout": 1},
             "cmdline": play.flags or None,
             "quiet": True,
         }
         with _started(words, play.within_s) as events:
             yield events
+
+
+def of_hosts(events: Iterator[Event]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Return the results of tasks as they come: their kind, the host, and what is told of it."""
+    for event in events:
+        kind, about = str(event.get("event")), event.get("event_data", {})
+        if kind in OF_HOSTS:
+            yield kind, str(about.get("host")), about
 
 
 def _wanted(inventory: Path | None) -> None:

@@ -98,12 +98,8 @@ def _collected(run: play.Play, each: Each) -> dict[str, HostAnswer | Silent]:
     found: dict[str, HostAnswer | Silent] = {}
     began = time.time()
     with play.playing(run) as events:
-        for event in events:
-            kind, about = event.get("event"), event.get("event_data", {})
-            if kind not in play.OF_HOSTS:
-                continue
-            host, result = str(about.get("host")), about.get("res")
-            is_lost = kind == play.UNREACHABLE
+        for kind, host, about in play.of_hosts(events):
+            result, is_lost = about.get("res"), kind == play.UNREACHABLE
             said = unreachable(result) if is_lost else answered(result, began, time.time())
             found[host] = said
             each(host, said)

@@ -34,11 +34,8 @@ def seek(logins: Mapping[str, Login], inventory: Path | None) -> dict[str, Sough
     began = time.time()
     run = play.Play(_PLAYBOOK, logins, inventory, within_s=_WITHIN_S)
     with play.playing(run) as events:
-        for event in events:
-            kind, about = event.get("event"), event.get("event_data", {})
-            if kind not in play.OF_HOSTS:
-                continue
-            host, result = str(about.get("host")), about.get("res")
+        for kind, host, about in play.of_hosts(events):
+            result = about.get("res")
             if kind == play.UNREACHABLE:
                 said[host] = unreachable(result)
             elif kind == play.OK and about.get("task") == _LOGIN:

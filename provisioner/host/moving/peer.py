@@ -9,7 +9,7 @@ from typing import Any, Final
 from provisioner.errors import Exit, VmnetError
 from provisioner.host.moving.arrival import DISKS, LIBVIRT, MEMORY, make_folder, remove_folder
 from provisioner.host.system import programs
-from provisioner.host.system.spawned.spoken import SpokenProgram
+from provisioner.host.system.spawned.line_dialog import LineDialog
 from provisioner.json_document import strict
 from provisioner.plan.hosts import Login
 from provisioner.text import one_line
@@ -33,7 +33,7 @@ _OPTIONS: Final = (
 class Peer:
     """vmnet on the other host: lines of JSON to its standard input, and from its output."""
 
-    def __init__(self, program: SpokenProgram, login: Login) -> None:
+    def __init__(self, program: LineDialog, login: Login) -> None:
         self._program = program
         self._login = login
 
@@ -99,7 +99,7 @@ def opened(login: Login, folder: Path, words: Sequence[str]) -> Iterator[Peer]:
     ]
     options = [word for option in _OPTIONS for word in ("-o", option)]
     argv = ["ssh", "-T", "-x", "-a", *options, *ways, *login.argv, "vmnet", *words]
-    program = SpokenProgram(argv)
+    program = LineDialog(argv)
     try:
         yield Peer(program, login)
     finally:

@@ -1,4 +1,4 @@
-"""A program that is spoken with line by line, by its standard input and output."""
+"""A program that is asked and answers line by line, by its standard input and output."""
 
 import os
 import select
@@ -13,7 +13,7 @@ from provisioner.host.system.programs import not_started
 _PIECE: Final = 1 << 16
 
 
-class SpokenProgram:
+class LineDialog:
     """A program whose standard input and output are ours; its messages go where ours go.
 
     When vmnet is killed its standard input ends, which is how it hears of that.

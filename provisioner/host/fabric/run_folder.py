@@ -25,16 +25,16 @@ def held() -> Iterator[Path]:
     try:
         with _alone(every):
             _clear(every)
-            room = Path(tempfile.mkdtemp(dir=every))
-            mark = os.open(room, os.O_RDONLY | os.O_CLOEXEC)
+            folder = Path(tempfile.mkdtemp(dir=every))
+            mark = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
             fcntl.flock(mark, fcntl.LOCK_EX)
     except OSError as error:
         raise file_errors.converted(error, "cannot make a folder in", every) from error
     try:
-        yield room
+        yield folder
     finally:
         with suppress(OSError), _alone(every):
-            shutil.rmtree(room, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             os.close(mark)
             every.rmdir()  # unless others are in it
             every.parent.rmdir()
@@ -67,11 +67,11 @@ def _is_still(lock: int, folder: Path) -> bool:
 
 def _clear(every: Path) -> None:
     """Remove the folders that nobody holds any more."""
-    for room in every.iterdir():
+    for folder in every.iterdir():
         with suppress(OSError):  # its owner takes it away just now
-            mark = os.open(room, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            mark = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(room, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(mark)
