@@ -90,7 +90,8 @@ def unreachable(said: object) -> Silent:
     message = said.get("msg") if isinstance(said, Mapping) else None
     text = message if isinstance(message, str) else ""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Warning")]
-    return Silent(one_line(" ".join(lines).strip() or "it cannot be reached"))
+    why = " ".join(lines).strip().removeprefix("Task failed: ")
+    return Silent(one_line(why or "it cannot be reached"))
 
 
 def _why(said: Mapping[str, object]) -> str:

@@ -85,5 +85,9 @@ def test_a_host_that_cannot_be_reached_is_silent_with_the_reason() -> None:
     assert unreachable({"msg": 3}) == Silent("it cannot be reached")
 
 
+def test_ansibles_own_prefix_says_nothing_about_a_host() -> None:
+    assert unreachable({"msg": "Task failed: Broken pipe"}) == Silent("Broken pipe")
+
+
 def test_the_plan_of_a_request_is_not_shown() -> None:
     assert "secret" not in repr(Request(("up",), plan="password: secret"))
