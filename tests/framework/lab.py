@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
+from tests.framework.forked import Fork
 from tests.framework.running import PATIENCE_S, Ran, Running
 
 REPOSITORY = Path(__file__).parents[2]
@@ -217,12 +218,25 @@ class Lab:
         return own | {"PYTHONPATH": str(REPOSITORY)}
 
     def start(self, *words: str | Path) -> Running:
-        """Start a vmnet command."""
-        return self.running(self.argv(*words), self.environment)
+        """Start a vmnet command: as a fork, without its imports, unless it is entered otherwise."""
+        return self._begun(self.argv(*words), self.environment, self._fork(*map(str, words)))
+
+    def _fork(self, *words: str) -> Fork | None:
+        match self.enter:
+            case ("ip", "netns", "exec", name):
+                return Fork(words, netns=name)
+            case ("nsenter", "-t", holder, "-m", "-n", *name) if name in ([], ["-u"]):
+                return Fork(words, holder=int(holder))
+        return None
 
     def running(self, argv: Sequence[str], environment: dict[str, str]) -> Running:
         """Start a command line of `argv`, which may have been changed, in an environment."""
-        running = Running(argv, self.directory, environment)
+        return self._begun(argv, environment, None)
+
+    def _begun(
+        self, argv: Sequence[str], environment: dict[str, str], fork: Fork | None
+    ) -> Running:
+        running = Running(argv, self.directory, environment, fork)
         self._commands.append(running)
         return running
 

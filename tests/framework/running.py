@@ -1,6 +1,7 @@
 """A command while it runs and when it has ended."""
 
 import json
+import os
 import queue
 import subprocess
 import threading
@@ -9,6 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from tests.framework import forked
+from tests.framework.forked import Fork
 
 PATIENCE_S = 120.0
 
@@ -30,22 +34,27 @@ class Ran:
 class Running:
     """A command that is under way; its standard error can be waited for, line by line."""
 
-    def __init__(self, argv: Sequence[str], cwd: Path, env: dict[str, str]) -> None:
+    def __init__(
+        self, argv: Sequence[str], cwd: Path, env: dict[str, str], fork: Fork | None = None
+    ) -> None:
         self.argv = argv
-        self.process = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        out, err = (os.pipe() for _ in range(2))
+        with Path(os.devnull).open() as null:
+            streams = (null.fileno(), out[1], err[1])
+            self.process: subprocess.Popen[bytes] | forked.Forked
+            if fork and forked.can_be(env):
+                self.process = forked.begun(fork, cwd, env, streams)
+            else:
+                self.process = subprocess.Popen(
+                    argv, cwd=cwd, env=env, stdin=streams[0], stdout=streams[1], stderr=streams[2]
+                )
+        os.close(out[1])
+        os.close(err[1])
         self._said: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._readers = [
             threading.Thread(target=self._read, args=(name, stream), daemon=True)
-            for name, stream in (("stdout", self.process.stdout), ("stderr", self.process.stderr))
+            for name, stream in (("stdout", os.fdopen(out[0])), ("stderr", os.fdopen(err[0])))
         ]
         for reader in self._readers:
             reader.start()
@@ -106,14 +115,14 @@ class Running:
     def finished(self, status: int | None = 0, within_s: float = PATIENCE_S) -> Ran:
         """Wait for its end, with that status (None: any)."""
         try:
-            self.process.wait(within_s)
+            returned = self.process.wait(within_s)
         finally:
             self.end()
         out, err = ("".join(self._said[name]) for name in ("stdout", "stderr"))
-        ended = f"status {self.process.returncode}, expected {status}"
+        ended = f"status {returned}, expected {status}"
         told = "\n".join((ended, *_wrong(out), err, out))  # who reads it may get the beginning only
-        assert status is None or self.process.returncode == status, told
-        return Ran(self.process.returncode, out, err)
+        assert status is None or returned == status, told
+        return Ran(returned, out, err)
 
 
 def _wrong(out: str) -> Iterator[str]:
