@@ -1,8 +1,9 @@
 """Which pairs of one source are measured together, as guests come up one after another.
 
-A batch takes several processes inside its source, each 10 ms and more of an emulated guest. Thirty
-guests that come up two at a time would ping each two new ones, thirty times fifteen batches, while
-the rest still boots. So pairs wait for company: each batch is as large as all before it together.
+A batch takes some 0.2 s of an emulated guest's processor however small it is, and a tenth of that
+for each address. Thirty guests that come up two at a time would ping each two new ones, thirty
+times fifteen batches, while the rest still boots. So pairs wait for company: each batch is twice as
+large as all before it together, or has the last guest in it.
 """
 
 import threading
@@ -13,7 +14,7 @@ from typing import Protocol
 from provisioner.check.readiness import GuestState
 from provisioner.reachability.pairs import Pair
 
-_LAST = 2  # guests that are awaited: nobody waits for their company
+_GROWTH = 2
 _COMPANY_S = 10.0  # a guest that never comes up delays nobody for longer
 
 
@@ -65,7 +66,9 @@ class Batches:
             self._readiness.news.wait(end and max(0.0, end - time.monotonic()))
 
     def _is_enough(self, number: int) -> bool:
-        return not self._has_work or number >= self._had or self._readiness.awaited <= _LAST
+        if not self._has_work or not self._readiness.awaited:
+            return True
+        return number >= self._had * _GROWTH
 
     def _is_up(self, end: str) -> bool:
         """Return whether an end can be measured; nobody waits for what is not a VM of the plan."""

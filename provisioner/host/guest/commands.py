@@ -21,9 +21,11 @@ from provisioner.plan.ip import Address
 from provisioner.template_files import template
 from provisioner.text import one_line
 
-# How often an agent is asked whether a program has ended. Each time costs some 2 ms of an emulated
-# guest's CPU, so whoever has waited for long is asked less often.
+# How often an agent is asked whether a program has ended. Each time costs some 5 ms of an emulated
+# guest's CPU, so whoever has waited for long is asked less often; and an agent that has taken long
+# to start the program, since its host is busy, too.
 _FIRST_POLL_S, _LAST_POLL_S, _POLL_SHARE = 0.004, 0.1, 0.25
+_MOST_PAUSE_S = 0.3
 _LARGE_S = 30  # of an answer that may be large
 _NO_STATUS = 255  # of a program whose agent did not report it
 _PINGS_S = 60.0  # a host that boots others stretches seconds of an emulated guest; it is not dead
@@ -71,9 +73,11 @@ class Guests(Agent):
         }
         if stdin:
             arguments["input-data"] = base64.b64encode(stdin).decode()
+        asked = time.monotonic()
         started = self.ask("guest-exec", arguments, call_s)
         pid = started.get("pid") if isinstance(started, dict) else None
         began = time.monotonic()
+        least_s = min(max(_FIRST_POLL_S, began - asked), _MOST_PAUSE_S)
         pause = threading.Event()
         while True:
             state = self.ask("guest-exec-status", {"pid": pid}, call_s)
@@ -88,7 +92,7 @@ class Guests(Agent):
                     fix="it goes on in there: give it longer (--timeout), or look: vmnet console",
                 )
             # The agent has no event for the end of a program. Most end at once.
-            pause.wait(min(max(_FIRST_POLL_S, waited_s * _POLL_SHARE), _LAST_POLL_S))
+            pause.wait(max(least_s, min(waited_s * _POLL_SHARE, _LAST_POLL_S)))
 
     def run_bounded(self, argv: Sequence[str], timeout_s: float, stdin: bytes = b"") -> Ran:
         """Run a program whose output may be of any size; what is above the limits is cut off.

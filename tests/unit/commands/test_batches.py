@@ -61,30 +61,41 @@ def asked(pool: ThreadPoolExecutor, found: Batches) -> Iterator[Future[str]]:
         yield pool.submit(lambda: targets(next(each)))
 
 
-def test_each_batch_is_as_large_as_all_before_it(pool: ThreadPoolExecutor) -> None:
+def test_each_batch_is_twice_as_large_as_all_before_it(pool: ThreadPoolExecutor) -> None:
     guests = Guests()
     coming = asked(pool, Batches("a", pairs("a", VMS), VMS, guests))
     guests.become("ab")
     assert next(coming).result(LONG_S) == "b"
-    guests.become("c")
-    assert next(coming).result(LONG_S) == "c"
     second = next(coming)
-    guests.become("d")
+    guests.become("c")
     with pytest.raises(TimeoutError):
         second.result(0.2)
-    guests.become("e")
-    assert second.result(LONG_S) == "de"
+    guests.become("d")
+    assert second.result(LONG_S) == "cd"
 
 
-def test_nobody_waits_for_the_last_two(pool: ThreadPoolExecutor) -> None:
+def test_what_is_left_goes_with_the_last_guest(pool: ThreadPoolExecutor) -> None:
     guests = Guests()
     coming = asked(pool, Batches("a", pairs("a", VMS), VMS, guests))
     guests.become("abcdefgh")
     assert next(coming).result(LONG_S) == "bcdefgh"
+    last = next(coming)
     guests.become("i")
-    assert next(coming).result(LONG_S) == "i"
+    with pytest.raises(TimeoutError):
+        last.result(0.2)
     guests.become("j")
-    assert next(coming).result(LONG_S) == "j"
+    assert last.result(LONG_S) == "ij"
+
+
+def test_a_last_guest_that_dies_delays_nobody(pool: ThreadPoolExecutor) -> None:
+    guests = Guests()
+    coming = asked(pool, Batches("a", pairs("a", "abcdefghi"), VMS, guests))
+    guests.become("abcdefgh")
+    assert next(coming).result(LONG_S) == "bcdefgh"
+    last = next(coming)
+    guests.become("i")
+    guests.become("j", GuestState.DOWN)
+    assert last.result(LONG_S) == "i"
 
 
 def test_guests_that_never_come_delay_nobody_for_long(
