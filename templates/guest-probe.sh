@@ -39,24 +39,32 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
         case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
         exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
         ;;
-    pings) # INTERVAL A|-,COUNT,SIZE,ADDRESS,FROM...: side by side, with no process but ping itself
+    pings) # INTERVAL A|S|-,COUNT,SIZE,ADDRESS,FROM...: side by side, each a process of its own
         # In an emulated guest a process costs 10 ms and more. Each ping writes its lines at once,
         # when it ends. A: the next goes out as soon as one is answered, else after the interval (of
-        # busybox; iputils makes that as short as the last round trip). The kernel sets "don't
-        # fragment" on all that its own device can take whole. It counts all answers, also those
-        # that the socket of a ping has no room for.
-        every=$1 counters="/proc/net/snmp /proc/net/snmp6"
+        # busybox; iputils makes that as short as the last round trip). S: it should be silent, and
+        # comes before the others: a moment after they have ended, nobody waits for it any longer.
+        # The kernel sets "don't fragment" on all that its own device can take whole. It counts all
+        # answers, also those that the socket of a ping has no room for.
+        every=$1 counters="/proc/net/snmp /proc/net/snmp6" silent='' others=''
         shift
         grep -h ^Icmp $counters
         for word; do
-            adaptive=-${word%%,*} word=${word#*,}
+            how=${word%%,*} word=${word#*,} adaptive=
             count=${word%%,*} word=${word#*,}
             size=${word%%,*} word=${word#*,}
             a=${word%,*} from=${word#*,}
-            [ "$adaptive" = -A ] || adaptive=
+            [ "$how" = A ] && adaptive=-A
             case $a in *:*) v=-6 ;; *) v=-4 ;; esac
             ping $v $adaptive -c "$count" -i "$every" -W 1 -s "$size" ${from:+-I "$from"} "$a" &
+            case $how in S) silent="$silent $!" ;; *) others="$others $!" ;; esac
         done
+        # shellcheck disable=SC2086
+        [ -z "$silent" ] || [ -z "$others" ] || {
+            wait $others
+            sleep 0.3 || sleep 1
+            kill -INT $silent
+        } 2> /dev/null
         wait
         grep -h ^Icmp $counters
         exit 0

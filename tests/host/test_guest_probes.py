@@ -164,6 +164,26 @@ def test_nics_are_listed_a_line_each() -> None:
     assert all(line.fullmatch(each) for each in ran.stdout.splitlines())
 
 
+def sent_in_the_hope_of_silence(*others: str) -> int:
+    """How many of a hundred pings are sent that should not be answered, and are not."""
+    ip("link add wire type veth peer name far")
+    ip("addr add 10.9.9.1/24 dev wire")
+    for device in ("wire", "far"):
+        ip(f"link set {device} up")
+    words = ["S,100,56,10.9.9.2,", *others]
+    ran = Shell().run_script("guest-probe.sh", 60.0, "pings", "0.05", *words)
+    (told,) = re.findall(r"10\.9\.9\.2 ping statistics ---\n(\d+) packets", ran.stdout.decode())
+    return int(told)
+
+
+def test_silence_is_awaited_until_a_moment_after_others_have_answered() -> None:
+    assert sent_in_the_hope_of_silence(f"-,2,56,{HERE},") < 100
+
+
+def test_silence_with_nobody_beside_it_who_answers_is_awaited_to_the_end() -> None:
+    assert sent_in_the_hope_of_silence() == 100
+
+
 def test_a_ping_leaves_from_the_address_that_is_asked_for_and_from_no_other() -> None:
     own, foreign = ip_address("127.0.0.2"), ip_address("192.0.2.1")
     assert HERE in Shell().ping({HERE: 1}, sources={HERE: own})

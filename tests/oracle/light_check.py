@@ -69,7 +69,7 @@ def checked(lab: LightLab, scenario: Scenario, began: Callable[[], None]) -> lis
     around = Surroundings(ends, readiness, lambda _: None)
     around.begin(frozenset(), frozenset())
     with Controls(ends, wanted, readiness) as controls:
-        measuring = Measuring(ends, wanted, readiness)
+        measuring = Measuring(ends, wanted, readiness, sees_late=controls.sees_answers)
         threads = measuring.start()
         readiness.settle([key.vm for key in started], _READY_S, time.monotonic(), frozenset())
         around.of_wires()
@@ -90,7 +90,7 @@ def _number(name: str) -> int:
 
 
 def _name(end: int) -> str:
-    return f"e{end}"
+    return "host" if end == HOST else f"e{end}"
 
 
 def _plan(scenario: Scenario) -> str:

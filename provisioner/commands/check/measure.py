@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from provisioner.plan.hosts import ExternalHost
 
 _SMALL_S = 1.0
+_SILENCE_S = 1.0  # how long the host waits for an answer that should not come,
+_LATE_SEEN_S = 0.5  # and where it is seen if it comes later
 _PAUSE_S = 0.5  # between two tries of what has a deadline
 
 Target = tuple[Pair, Address | None]
@@ -46,13 +48,20 @@ Ping = tuple[Pair, Address]
 
 
 class Measuring:
-    """The measurements of one check; `results` grows as guests come up."""
+    """The measurements of one check; `results` grows as guests come up.
 
-    def __init__(self, ends: Endpoints, pairs: Sequence[Pair], readiness: Readiness) -> None:
+    With `sees_late` somebody sees answers that come late: silence is not waited for any longer than
+    it takes what must answer to do so.
+    """
+
+    def __init__(
+        self, ends: Endpoints, pairs: Sequence[Pair], readiness: Readiness, *, sees_late: bool
+    ) -> None:
         self.results: list[Result] = []
         self._ends = ends
         self._pairs = pairs
         self._readiness = readiness
+        self._sees_late = sees_late
         self._vms = {key.vm for key in ends.nics}
         self._targets = Counter(p.source for p in pairs for _ in p.addresses if p.asked == PING)
         self._frames = NicFrames(ends, readiness.addresses)
@@ -97,8 +106,11 @@ class Measuring:
 
     def _by_host(self, pings: Sequence[Ping], others: Sequence[Target]) -> None:
         guests = [t for t in pings if t[0].target in self._vms]
-        for name in dict.fromkeys(pair.network for pair, _ in guests):
-            self._add(self._from_host(name, [t for t in guests if t[0].network == name]))
+        groups: dict[tuple[str, float], list[Ping]] = {}
+        for ping in guests:
+            groups.setdefault((ping[0].network, self._deadline(ping[0])), []).append(ping)
+        for (network, deadline_s), group in sorted(groups.items()):  # the silent ones are soon over
+            self._add(self._from_host(network, group, deadline_s))
         self._add(_to_machines([t for t in pings if t not in guests]))
         self._add(_of_host(target) for target in others)
 
@@ -112,7 +124,10 @@ class Measuring:
         counts = {a: self._count(p) for p, a in batch if a in sizes}
         try:
             own = self._frames.sources(batch)
-            seen = self._ends.worker.do(MACHINE.guest, vm, Guests.ping, tries, sizes, own, counts)
+            by_order = self._sees_late
+            seen = self._ends.worker.do(
+                MACHINE.guest, vm, Guests.ping, tries, sizes, own, counts, by_order=by_order
+            )
         except VmnetError as error:
             # It hangs, or has died meanwhile: what its guest can reach can still be asked.
             self._readiness.agent_failed(vm)
@@ -191,10 +206,14 @@ class Measuring:
         seen = WireSeen(own, tuple(a for a in own if a in wire.answered), wire.failed)
         return "" if seen.answered else seen.why
 
-    def _from_host(self, network: str, targets: Sequence[Ping]) -> Iterable[Result]:
+    def _deadline(self, pair: Pair) -> float:
+        return _deadline(pair, _LATE_SEEN_S if self._sees_late else _SILENCE_S)
+
+    def _from_host(
+        self, network: str, targets: Sequence[Ping], deadline: float
+    ) -> Iterable[Result]:
         net = self._ends.plan.network(network)
         device = host_device(self._ends.plan, net)
-        deadline = max(_deadline(pair) for pair, _ in targets)
         macs = {a: self._ends.nics[p.target_key].mac for p, a in targets}
         sizes = self._sizes(targets)
         try:
@@ -349,7 +368,7 @@ def _sized(result: Result, vanished: int) -> Result:
 
 def _to_machines(targets: Sequence[Ping]) -> Iterable[Result]:
     """Ping machines that are not guests from the host's stack, by whatever way it takes."""
-    longest = max((_deadline(pair) for pair, _ in targets), default=0.0)
+    longest = max((_deadline(pair, _SILENCE_S) for pair, _ in targets), default=0.0)
     try:
         times = neighbours.ping([a for _, a in targets], deadline_s=longest)
     except VmnetError as error:
@@ -368,6 +387,6 @@ def _tries(pair: Pair) -> int:
     return max(1, math.ceil(pair.within_s)) if pair.within_s else usual
 
 
-def _deadline(pair: Pair) -> float:
+def _deadline(pair: Pair, silence_s: float) -> float:
     """Return how long the host waits for an answer to its pings, in seconds."""
-    return pair.within_s or (4.0 if pair.expected is Expected.REACHES else 1.0)
+    return pair.within_s or (4.0 if pair.expected is Expected.REACHES else silence_s)

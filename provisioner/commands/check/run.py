@@ -76,7 +76,7 @@ def _checked(session: Session, report: Report, when: When, last: float | None) -
     around.begin(when.fresh, when.asked)
     before = session.worker.do(nftables.dropped)
     with Controls(ends, pairs, readiness) as controls:
-        measuring = Measuring(ends, pairs, readiness)
+        measuring = Measuring(ends, pairs, readiness, sees_late=controls.sees_answers)
         session.run.count(partial(_counted, readiness, measuring, pairs))
         threads = measuring.start()
         threading.Thread(target=session.run.idle, daemon=True).start()

@@ -177,6 +177,8 @@ class Guests(Agent):
         sizes: Mapping[Address, int] | None = None,
         sources: Mapping[Address, Address] | None = None,
         counts: Mapping[Address, PingCount] | None = None,
+        *,
+        by_order: bool = False,
     ) -> dict[Address, Pinged]:
         """Ping many addresses from inside, side by side; one that never answers is absent.
 
@@ -185,8 +187,9 @@ class Guests(Agent):
         with the next: the answer to the largest counts. `sources` has the guest's own address that
         each is pinged from, where the guest is not to choose: a source that it does not have gets
         no answer. Those in `counts` are sent more than one at first; where one of these is not
-        answered, the losses are counted. All of it has a minute beside its waits: an agent that
-        answers shows a guest that works on it.
+        answered, the losses are counted. With `by_order` the others are waited for until a moment
+        after these have answered: the caller has to see late answers itself. All of it has a minute
+        beside its waits: an agent that answers shows a guest that works on it.
         """
         end = time.monotonic() + _PINGS_S
         return Pinging(
@@ -195,6 +198,7 @@ class Guests(Agent):
             sizes=sizes or {},
             sources=sources or {},
             counts=counts or {},
+            by_order=by_order,
         ).done()
 
     def sizes_answered(self, address: Address, sizes: Sequence[int]) -> set[int]:

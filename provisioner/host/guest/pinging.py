@@ -12,7 +12,9 @@ from provisioner.guest.ping_output import ICMP_HEADER, Pings, ip_header, parsed
 from provisioner.plan.ip import Address
 
 _SMALL: Final = 56  # bytes in a ping by default
-_EVERY_S, _COUNT_EVERY_S = 0.05, 0.1  # between pings that are not answered
+# Seconds between pings that do not wait for answers. A router that has not answered all of the
+# first ones is asked again, slowly.
+_EVERY_S, _COUNT_EVERY_S = 0.025, 0.1
 _AT_ONCE: Final = 2
 _NONE: Final = Loss(1, 0)
 
@@ -39,7 +41,9 @@ class Pinged:
 class Pinging:
     """Pings of one guest, as `Guests.ping` takes them; `send` runs the script in the guest.
 
-    `send` gets the script's words and how long it takes beside its waits, in seconds.
+    `send` gets the script's words and how long it takes beside its waits, in seconds. With
+    `by_order` what is pinged once only, in the hope of silence, is waited for until a moment after
+    the others have answered: somebody else must look for late answers then.
     """
 
     send: Callable[[list[str], float], bytes]
@@ -47,6 +51,7 @@ class Pinging:
     sizes: Mapping[Address, int] = field(default_factory=dict)
     sources: Mapping[Address, Address] = field(default_factory=dict)
     counts: Mapping[Address, PingCount] = field(default_factory=dict)
+    by_order: bool = False
     _best: dict[Address, Pinged] = field(default_factory=dict)
     _came: set[Size] = field(default_factory=set)
 
@@ -99,6 +104,9 @@ class Pinging:
     def _goes_at_once(self, address: Address) -> bool:
         """Whether all its pings are sent in one go: nobody waits longer for an expected silence."""
         return address not in self.counts and self.targets[address] <= _AT_ONCE
+
+    def _may_end(self, address: Address) -> bool:
+        return self.by_order and self._goes_at_once(address)
 
     def _sent(self, address: Address, tries: int) -> int:
         """Return how many pings of a size an address has been sent after so many tries before."""
@@ -153,14 +161,13 @@ class Pinging:
         """Send pings of each size; `hurried` are sent the next when one is answered."""
         if not counts:
             return Pings()
-        words = [f"{every_s:g}"]
-        for (a, size), number in counts.items():
+        words = []
+        for (a, size), number in sorted(counts.items(), key=lambda x: not self._may_end(x[0][0])):
             hurry = (hurried is None or a in hurried) and not self._is_outside(a)
+            how = "S" if self._may_end(a) else "A" if hurry else "-"
             payload = size - ip_header(a) - ICMP_HEADER
-            words.append(
-                f"{'A' if hurry else '-'},{number},{payload},{a},{self.sources.get(a, '')}"
-            )
-        output = self.send(words, max(counts.values()) * every_s)
+            words.append(f"{how},{number},{payload},{a},{self.sources.get(a, '')}")
+        output = self.send([f"{every_s:g}", *words], max(counts.values()) * every_s)
         return parsed(output, {address for address, _ in counts})
 
 

@@ -37,7 +37,7 @@ def test_a_silence_with_its_whole_control_is_isolation() -> None:
     ("taken", "said"),
     [
         ({"asked": False}, "nothing that a sent to b was seen to leave it"),
-        ({"answered": True}, "an answer of b came to a, which did not take it"),
+        ({"answered": True}, "an answer of b came to a, which did not take it in time"),
         ({"astray": "what a sent went elsewhere"}, "what a sent went elsewhere"),
         ({"mute": True}, "nothing that b sent was seen to leave it, so it could not have answered"),
         ({"target": SILENT}, "b has not answered a ping put in at the uplink either"),

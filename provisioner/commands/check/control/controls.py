@@ -65,6 +65,11 @@ class Controls:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def sees_answers(self) -> bool:
+        """Whether an answer is seen that comes only after its question was given up."""
+        return self._log is not None
+
     def made(self, results: Sequence[Result], last: float | None) -> list[Result]:
         """Return the results again, each silence that is expected with its control.
 
@@ -209,8 +214,8 @@ class Question:
         return self._log.asked(self.uplink, self._ends.nics[self._pair.source_key].mac, address)
 
     def was_answered(self, address: "Address | None") -> bool:
-        """Return whether an answer came to the source's macvtap."""
-        if not (self.from_guest and address):
+        """Return whether an answer came to the source: to its macvtap, or its NIC of this host."""
+        if self.from_machine or not address:
             return False
         return any(self._log.answered(*way, address) for way in self._ways_out)
 
