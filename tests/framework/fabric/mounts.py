@@ -31,11 +31,16 @@ ln -s /proc/self/fd /dev/fd
 for n in 0:stdin 1:stdout 2:stderr; do ln -s /proc/self/fd/${{n%%:*}} /dev/${{n#*:}}; done
 """
 
-# Its files are where every host has them, but nobody else sees them. The cache of images is shared.
+# Its files are where every host has them, but nobody else sees them. The cache of images is shared,
+# what is on the way into it is not. Whoever removes an empty /var/lib/vmnet elsewhere would take
+# away what is mounted on that folder here, so it is one of an overlay.
 # /mnt is where they are; libvirt's own mount namespaces for QEMU would be confused by that.
 HOST = """\
 mount -t tmpfs tmpfs /mnt
 {host_dev}
+mkdir /mnt/over /mnt/work
+over=lowerdir=/var/lib,upperdir=/mnt/over,workdir=/mnt/work
+mount -t overlay -o $over overlay /var/lib || :
 cp -a /etc/libvirt /mnt/etc
 rm -rf /mnt/etc/qemu/networks/autostart
 echo 'namespaces = []' >> /mnt/etc/qemu.conf
@@ -46,6 +51,8 @@ for x in lib cache log; do mount --bind /mnt/$x /var/$x/libvirt; done
 mount --bind /mnt/etc /etc/libvirt
 mkdir -p /var/lib/vmnet
 mount --bind /mnt/vmnet /var/lib/vmnet
+mkdir -p /mnt/downloads /var/cache/vmnet/downloads
+mount --bind /mnt/downloads /var/cache/vmnet/downloads
 mount --rbind /mnt/run /run
 mount --bind {room}/hosts /etc/hosts
 mount --bind {room}/client /etc/ssh/ssh_config
