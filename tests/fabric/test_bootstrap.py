@@ -72,16 +72,19 @@ def test_a_host_of_another_version_gets_this_one_and_then_nothing_is_changed(
     file = fabric.control.directory / "inventory.ini"
     file.write_text(f"{inventory(host)}\n")
     words = ("hosts", "bootstrap", "-f", plan, "-i", file)
-    ran = fabric.control.vmnet(*words, "--check", status=6)
-    assert "h1: Put a link into PATH" in ran.stderr.splitlines()
-    assert ran.stdout == "h1: 2 changes to make\n"
+    ran = fabric.control.vmnet(*words, "--check", "--diff", status=6)
+    told = ran.stderr.splitlines()
+    assert "h1:   + state: link" in told[told.index("h1: Put a link into PATH") :]
+    runs = told[told.index("h1: Install the packages that it needs") + 1]
+    assert runs.startswith(f"h1:   + {program.parent}/python -m pip ")
+    assert ran.stdout == "h1: 4 changes to make\n"
     assert "vmnet is not installed on h2: the inventory does not have it" in ran.stderr
     assert not program.exists()
     assert (host.programs / "vmnet").read_text() == OLDER
 
     report = valid(json.loads(fabric.control.vmnet(*words, "--json", status=6).stdout), COMMAND)
-    lost = {"name": "h2", "changes": [], "why": "the inventory does not have it"}
-    assert report["hosts"] == [{"name": "h1", "changes": INSTALLED, "why": ""}, lost]
+    lost = {"name": "h2", "changes": [], "why": "the inventory does not have it", "diff": []}
+    assert report["hosts"] == [{"name": "h1", "changes": INSTALLED, "why": "", "diff": []}, lost]
     assert (host.programs / "vmnet").resolve() == program
     assert fabric.control.run("ssh", "h1", "vmnet --version").strip() == f"vmnet {__version__}"
 

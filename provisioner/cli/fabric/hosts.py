@@ -108,6 +108,9 @@ def bootstrap(
         bool,
         typer.Option("--check", "--dry-run", help="Change nothing; tell what would be changed."),
     ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show the lines that differ, and what is run.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Install this vmnet on hosts, with the packages that it needs; a second run changes nothing.
@@ -115,7 +118,7 @@ def bootstrap(
     Hosts that have another vmnet get this one. Nothing that is installed is enabled or started.
     The status is 6 where some hosts are not ready, 4 where none is.
 
-    Example: vmnet hosts bootstrap -i inventory.ini --check
+    Example: vmnet hosts bootstrap -i inventory.ini --check --diff
     """
     with running("hosts bootstrap", json=json):
         from provisioner.commands.fabric.roll_call import logins_of
@@ -125,7 +128,11 @@ def bootstrap(
         logins = logins_of(_plan(plan, file, inventory), inventory)
         with output.progress("hosts bootstrap") as (tell, _):
             hosts = install(
-                logins, inventory, lambda host, what: tell(f"{host}: {what}"), is_check=check
+                logins,
+                inventory,
+                lambda host, what: tell(f"{host}: {what}"),
+                is_check=check,
+                is_diff=diff,
             )
         errors = installed.complaints(hosts)
         if json:

@@ -1,7 +1,10 @@
 """What installing vmnet has changed on hosts, taken from what Ansible tells of its tasks."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypedDict
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import ndiff
+from itertools import islice
+from typing import Annotated, Any, Final, TypedDict
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
@@ -10,16 +13,23 @@ from provisioner.json_document import json_document
 from provisioner.text import one_line
 
 _LONGEST: Final = 400  # characters of a text of a host
+_MOST_LINES: Final = 50  # of what differs in one change
+_MOST_TEXT: Final = 20_000  # characters of a file that are compared
+_WOULD_RUN: Final = "Command would have run"
 COMMAND: Final = "hosts bootstrap"
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledHost:
-    """A host: what was changed there, or would be, and why it did not come to an end; "" if so."""
+    """A host: what was changed there, or would be, and why it did not come to an end; "" if so.
+
+    `diff` are the lines that differ, each change above its own, where they were asked for.
+    """
 
     name: str
     changes: tuple[str, ...] = ()
     why: str = ""
+    diff: tuple[str, ...] = ()
 
 
 class InstalledHostValue(TypedDict):
@@ -28,6 +38,7 @@ class InstalledHostValue(TypedDict):
     name: str
     changes: list[str]
     why: str
+    diff: Annotated[list[str], "With --diff: each change, and below it the lines that differ."]
 
 
 class BootstrapDocument(TypedDict):
@@ -46,6 +57,42 @@ def change(about: Mapping[str, Any]) -> str:
     return f"{named}: {one_line(message, _LONGEST)}" if isinstance(message, str) else named
 
 
+def unmade(about: Mapping[str, Any]) -> str:
+    """Return which program a skipped task would run if all were not only looked at; "" for none."""
+    result = about.get("res")
+    message = result.get("msg") if isinstance(result, Mapping) else None
+    if not isinstance(message, str) or not message.startswith(_WOULD_RUN):
+        return ""
+    return one_line(str(about.get("task")), _LONGEST)
+
+
+def differences(about: Mapping[str, Any]) -> Iterator[str]:
+    """Return the lines in which a task differs from what was there, or the program that it runs."""
+    result = about.get("res")
+    if not isinstance(result, Mapping):
+        return
+    found = result.get("diff")
+    for one in found if isinstance(found, list) else [found]:
+        if isinstance(one, Mapping):
+            lines = ndiff(_lines(one.get("before")), _lines(one.get("after")))
+            kept = (line for line in lines if line[0] in "+-")
+            yield from islice(map(_shown, kept), _MOST_LINES)
+    command = result.get("cmd")
+    if not found and isinstance(command, list):
+        yield _shown(f"+ {shlex.join(map(str, command))}")
+
+
+def _lines(said: object) -> list[str]:
+    """Return a text, or what is known of a file, as lines."""
+    if isinstance(said, Mapping):
+        return [f"{key}: {value}" for key, value in sorted(said.items(), key=str)]
+    return said[:_MOST_TEXT].splitlines() if isinstance(said, str) else []
+
+
+def _shown(line: str) -> str:
+    return one_line(line, _LONGEST)
+
+
 def failure(about: Mapping[str, Any]) -> str:
     """Return why a task has failed, as the host or Ansible says it."""
     result = about.get("res")
@@ -56,11 +103,16 @@ def failure(about: Mapping[str, Any]) -> str:
 
 
 def ended(
-    name: str, changes: Sequence[str], said: Silent | None, *, is_over: bool
+    name: str,
+    changes: Sequence[str],
+    said: Silent | None,
+    diff: Sequence[str] = (),
+    *,
+    is_over: bool,
 ) -> InstalledHost:
     """Return what has come of a host: `said` is why it was lost, `is_over` that all was done."""
     why = said.why if said else "" if is_over else "it has not come to an end in time"
-    return InstalledHost(name, tuple(changes), why)
+    return InstalledHost(name, tuple(changes), why, tuple(diff))
 
 
 def complaints(hosts: Sequence[InstalledHost]) -> list[VmnetError]:
@@ -88,7 +140,9 @@ def summary(host: InstalledHost, *, is_check: bool) -> str:
 def as_json(hosts: Sequence[InstalledHost], ends: Exit) -> str:
     """Return what was changed as a document."""
     values = [
-        InstalledHostValue(name=host.name, changes=list(host.changes), why=host.why)
+        InstalledHostValue(
+            name=host.name, changes=list(host.changes), why=host.why, diff=list(host.diff)
+        )
         for host in hosts
     ]
     return json_document(COMMAND, ends, {**BootstrapDocument(hosts=values)})

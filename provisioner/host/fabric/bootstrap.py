@@ -20,13 +20,19 @@ Changed = Callable[[str, str], None]
 
 
 def install(
-    logins: Mapping[str, Login], inventory: Path | None, changed: Changed, *, is_check: bool
+    logins: Mapping[str, Login],
+    inventory: Path | None,
+    changed: Changed,
+    *,
+    is_check: bool,
+    is_diff: bool = False,
 ) -> list[InstalledHost]:
     """Install vmnet on hosts, all at once; on all of an inventory where none are named.
 
-    With `is_check` nothing is changed, and what would be is told. Raises VmnetError as `playing`.
+    With `is_check` nothing is changed, and what would be is told; with `is_diff` each line that
+    differs, too. Raises VmnetError as `playing`.
     """
-    heard = _Heard(changed)
+    heard = _Heard(changed, is_diff=is_diff)
     with run_folder.held() as folder:
         made = wheel.made(folder)
         run = play.Play(
@@ -34,7 +40,7 @@ def install(
             logins,
             inventory,
             {"vmnet_wheel": str(made.path), "vmnet_digest": made.digest},
-            flags="--check" if is_check else "",
+            flags=" ".join(["--check"] * is_check + ["--diff"] * is_diff),
             within_s=_WITHIN_S,
         )
         with play.playing(run) as events:
@@ -45,7 +51,9 @@ def install(
             heard.changes[host] = []
             heard.lost[host] = Silent("the inventory does not have it")
     return [
-        installed.ended(host, told, heard.lost.get(host), is_over=heard.is_over)
+        installed.ended(
+            host, told, heard.lost.get(host), heard.diffs.get(host, ()), is_over=heard.is_over
+        )
         for host, told in sorted(heard.changes.items())
     ]
 
@@ -53,22 +61,35 @@ def install(
 class _Heard:
     """What Ansible has told of hosts so far."""
 
-    def __init__(self, changed: Changed) -> None:
+    def __init__(self, changed: Changed, *, is_diff: bool) -> None:
         self.changes: dict[str, list[str]] = {}
+        self.diffs: dict[str, list[str]] = {}
+        self._is_diff = is_diff
         self.lost: dict[str, Silent] = {}
         self.is_over = False
         self._changed = changed
 
     def take(self, kind: str, about: Mapping[str, Any]) -> None:
         self.is_over |= kind == _OVER
-        if kind not in play.OF_HOSTS:
+        if kind not in {*play.OF_HOSTS, play.SKIPPED}:
             return
         host = str(about.get("host"))
-        told = self.changes.setdefault(host, [])
-        if kind == play.UNREACHABLE:
+        self.changes.setdefault(host, [])
+        if kind == play.SKIPPED:
+            self._take_change(host, installed.unmade(about), about)
+        elif kind == play.UNREACHABLE:
             self.lost[host] = unreachable(about.get("res"))
         elif kind == play.FAILED:
             self.lost[host] = Silent(installed.failure(about))
-        elif what := installed.change(about):
-            told.append(what)
-            self._changed(host, what)
+        else:
+            self._take_change(host, installed.change(about), about)
+
+    def _take_change(self, host: str, what: str, about: Mapping[str, Any]) -> None:
+        if not what:
+            return
+        self.changes[host].append(what)
+        lines = [f"  {line}" for line in installed.differences(about)] if self._is_diff else []
+        if self._is_diff:
+            self.diffs.setdefault(host, []).extend([what, *lines])
+        for line in (what, *lines):
+            self._changed(host, line)

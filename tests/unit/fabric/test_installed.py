@@ -28,6 +28,24 @@ def test_a_message_of_the_role_is_told_and_is_harmless_to_a_terminal() -> None:
     assert installed.change(about) == r"Copy the wheel: zstd \x1b[2Jmtools\nx"
 
 
+def test_what_differs_is_told_line_by_line_and_is_harmless_to_a_terminal() -> None:
+    text = {"before": "one\ntwo\n", "after": "one\n\x1b[2J\n"}
+    assert [*installed.differences(told(diff=text))] == ["- two", r"+ \x1b[2J"]
+    link = {"before": {"path": "/b", "state": "absent"}, "after": {"path": "/b", "state": "link"}}
+    assert [*installed.differences(told(diff=[link]))] == ["- state: absent", "+ state: link"]
+    assert [*installed.differences(told(cmd=["pip", "install", "a b"]))] == ["+ pip install 'a b'"]
+    long = told(diff={"before": "", "after": "x\n" * 9999})
+    assert len([*installed.differences(long)]) == 50
+    assert [*installed.differences(told(diff=[{"before": 7}, None]))] == []
+    assert [*installed.differences({"res": "text"})] == []
+
+
+def test_a_program_that_is_only_looked_at_counts_as_a_change() -> None:
+    skipped = told(skipped=True, msg="Command would have run if not in check mode")
+    assert installed.unmade(skipped) == "Copy the wheel"
+    assert installed.unmade(told(skipped=True, msg="Conditional result was False")) == ""
+
+
 def test_a_failure_has_the_message_and_the_last_lines_of_the_errors() -> None:
     about = told(msg="non-zero return code", stderr="1\n2\n3\n4 \x07\n")
     assert installed.failure(about) == r"Copy the wheel: non-zero return code 2 3 4 \x07"
