@@ -9,12 +9,12 @@ import typer
 
 from provisioner.cli import output
 from provisioner.cli.options import Json, Yes
-from provisioner.cli.run import confirm, running
+from provisioner.cli.run import confirm, plan_target, running
 from provisioner.errors import bad_input
 from provisioner.pattern import pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from provisioner.host.image.store import Removable
     from provisioner.image.traits import FirmwareName
@@ -98,19 +98,34 @@ def import_(  # noqa: PLR0913  (each an option of the command line)
 
 @app.command()
 def pull(
-    what: Annotated[str, typer.Argument(metavar="NAME|ADDRESS", help="What to fetch.")],
+    what: Annotated[str, typer.Argument(metavar="NAME|ADDRESS", help="What to fetch.")] = "",
     *,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            *("--file", "-f", "--plan", "-p"),
+            metavar="PLAN",
+            help="Fetch what the VMs of this plan boot from; - is standard input.",
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="How plans name it.", show_default="by WHAT")] = "",
     digest: Annotated[str, typer.Option(help="Its SHA-256 or SHA-512.")] = "",
 ) -> None:
     """Fetch an image of the catalogue, or from an https address, prove it, and keep it.
 
+    With --file all that a plan boots from, but micro, which is built.
+
     Example: vmnet image pull debian-12
     """
     with running("image pull", interrupted="interrupted: the next pull goes on from here"):
+        if file:
+            _pull_of_plan(file, {"NAME": what, "--name": name, "--digest": digest})
+            return
         from provisioner.commands import image_pull
         from provisioner.image.listing import summary
 
+        if not what:
+            raise bad_input("no image is named", "name one, or a plan: vmnet image pull -f PLAN")
         with output.bar("pull") as (tell, progress):
             record = image_pull.pull(what, tell, progress, name=name, pin=digest)
         output.typed(summary(record))
@@ -139,6 +154,34 @@ def receive(
             output.typed(str(receiving.there(wanted)))
             return
         output.typed(receiving.receive(wanted, sys.stdin.buffer, output.line))
+
+
+@app.command()
+def send(
+    name: Name,
+    *,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write its record, and nothing of it.")
+    ] = False,
+    start: Annotated[
+        int, typer.Option("--from", metavar="BYTES", help="Leave out its first bytes.", min=0)
+    ] = 0,
+) -> None:
+    """Write an image to standard output, for `vmnet image receive` of another host.
+
+    `vmnet up` of a plan of several hosts calls it on a host whose image others lack.
+
+    Example: vmnet image send web --record
+    """
+    with running("image send", interrupted="interrupted: nothing has been changed"):
+        from provisioner.commands.fabric import send as sending
+
+        if record:
+            typer.echo(sending.record(name), nl=False)
+        elif sys.stdout.isatty():
+            raise bad_input("an image is not for a terminal", "send it on: vmnet image send --help")
+        else:
+            sending.content(name, start, sys.stdout.buffer)
 
 
 @app.command()
@@ -215,6 +258,23 @@ def prune(*, yes: Yes = False) -> None:
             )
         gone = image.prune(agreed, output.line)
         output.typed("\n".join(_lines(gone)) if gone else "nothing to remove")
+
+
+def _pull_of_plan(file: Path, alone: "Mapping[str, str]") -> None:
+    """Fetch what a plan boots from. Raises VmnetError with a word of `alone`: the plan has it."""
+    from provisioner.commands import defaults
+    from provisioner.guest.domain import MICRO
+    from provisioner.plan.vm_scalars import NO_IMAGE
+
+    for word, value in alone.items():
+        if value:
+            raise bad_input(f"{word} does not go with --file", "leave one of them out")
+    target = plan_target([file], several=True)
+    vms = [vm.name for vm in target.plan.vms if vm.image not in {MICRO, NO_IMAGE}]
+    with output.progress("image pull") as (tell, _):
+        found = defaults.images(target, {}, tell, vms)
+    for name in dict.fromkeys(one.name for one in found.values()):
+        output.typed(f"{name} is here")
 
 
 def _lines(gone: "Sequence[Removable]") -> list[str]:

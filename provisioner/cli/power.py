@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from provisioner.cli.fabric import several
+from provisioner.cli.fabric.several import FleetWords
 from provisioner.cli.lifecycle import by_name_or_file
 from provisioner.cli.options import (
     All,
@@ -12,6 +14,7 @@ from provisioner.cli.options import (
     Connection,
     File,
     Grace,
+    Inventory,
     Json,
     LockTimeout,
     Name,
@@ -25,6 +28,7 @@ from provisioner.commands.target import CommandRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from pathlib import Path
 
     from provisioner.commands.target import NameTarget, PlanTarget
     from provisioner.report.report import Report
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
     Led = Callable[[PlanTarget | NameTarget, CommandRun, Collection[str]], Report]
 
 Vms = Annotated[list[str] | None, typer.Argument(help="The VMs.", metavar="VM", show_default="all")]
+NoCheck = Annotated[
+    bool, typer.Option("--no-check", help="Wait for the guests, and measure nothing.")
+]
 
 
 def stop(  # noqa: PLR0913  (every one a word of the command line)
@@ -45,6 +52,7 @@ def stop(  # noqa: PLR0913  (every one a word of the command line)
     now: Now = False,
     grace: Grace = 30.0,
     connection: Connection = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -55,7 +63,12 @@ def stop(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.STOP, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.power import stop
 
-        target = by_name_or_file(name, file, sets, connection)
+        target = by_name_or_file(name, file, sets, connection, several=True)
+        if several.is_meant(target, inventory):
+            several.refuse(target, {"--connection": connection})
+            own = several.words(now=now, grace=None if now else grace)
+            given = _given(own, vms, lock_timeout, inventory, json=json)
+            several.led(target, given, "stop")
         run = CommandRun(command.STOP, worker, lock_timeout_s=lock_timeout)
         run = replace(run, grace_s=0 if now else grace)
         end(reported(_of(stop, vms), target, run), json=json)
@@ -67,10 +80,12 @@ def start(  # noqa: PLR0913  (every one a word of the command line)
     file: File = None,
     sets: Sets = None,
     *,
+    no_check: NoCheck = False,
     every_row: All = False,
     timeout: Timeout = None,
     connection: Connection = None,
     allow_file: AllowFile = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -81,8 +96,14 @@ def start(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.START, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.power import start
 
-        target = plan_target(file, sets, connection=connection, allow_file=allow_file)
+        target = plan_target(file, sets, connection=connection, allow_file=allow_file, several=True)
+        if several.is_meant(target, inventory):
+            several.refuse(target, {"--connection": connection, "--no-check": no_check})
+            own = several.words(timeout=timeout)
+            given = _given(own, vms, lock_timeout, inventory, json=json)
+            several.started(target, replace(given, every=every_row), "start")
         run = CommandRun(command.START, worker, timeout or 0, lock_timeout)
+        run = replace(run, pairs="none" if no_check else run.pairs)
         run = replace(run, only=_named(target, vms))
         end(reported(start, target, run), json=json, every=every_row)
 
@@ -94,11 +115,13 @@ def restart(  # noqa: PLR0913  (every one a word of the command line)
     sets: Sets = None,
     *,
     now: Now = False,
+    no_check: NoCheck = False,
     every_row: All = False,
     grace: Grace = 30.0,
     timeout: Timeout = None,
     connection: Connection = None,
     allow_file: AllowFile = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -109,8 +132,14 @@ def restart(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.RESTART, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.power import restart
 
-        target = plan_target(file, sets, connection=connection, allow_file=allow_file)
+        target = plan_target(file, sets, connection=connection, allow_file=allow_file, several=True)
+        if several.is_meant(target, inventory):
+            several.refuse(target, {"--connection": connection, "--no-check": no_check})
+            own = several.words(timeout=timeout, now=now, grace=None if now else grace)
+            given = _given(own, vms, lock_timeout, inventory, json=json)
+            several.started(target, replace(given, every=every_row), "restart")
         run = CommandRun(command.RESTART, worker, timeout or 0, lock_timeout)
+        run = replace(run, pairs="none" if no_check else run.pairs)
         run = replace(run, only=_named(target, vms), grace_s=0 if now else grace)
         end(reported(restart, target, run), json=json, every=every_row)
 
@@ -123,6 +152,7 @@ def pause(  # noqa: PLR0913  (every one a word of the command line)
     *,
     name: Name = None,
     connection: Connection = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -133,7 +163,10 @@ def pause(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.PAUSE, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.power import pause
 
-        target = by_name_or_file(name, file, sets, connection)
+        target = by_name_or_file(name, file, sets, connection, several=True)
+        if several.is_meant(target, inventory):
+            several.refuse(target, {"--connection": connection})
+            several.led(target, _given((), vms, lock_timeout, inventory, json=json), "pause")
         run = CommandRun(command.PAUSE, worker, lock_timeout_s=lock_timeout)
         end(reported(_of(pause, vms), target, run), json=json)
 
@@ -146,6 +179,7 @@ def resume(  # noqa: PLR0913  (every one a word of the command line)
     *,
     name: Name = None,
     connection: Connection = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -156,9 +190,23 @@ def resume(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.RESUME, ctx, json=json) as worker:
         from provisioner.commands.lifecycle.power import resume
 
-        target = by_name_or_file(name, file, sets, connection)
+        target = by_name_or_file(name, file, sets, connection, several=True)
+        if several.is_meant(target, inventory):
+            several.refuse(target, {"--connection": connection})
+            several.led(target, _given((), vms, lock_timeout, inventory, json=json), "resume")
         run = CommandRun(command.RESUME, worker, lock_timeout_s=lock_timeout)
         end(reported(_of(resume, vms), target, run), json=json)
+
+
+def _given(
+    words: tuple[str, ...],
+    vms: list[str] | None,
+    lock_timeout: float,
+    inventory: "Path | None",
+    *,
+    json: bool,
+) -> FleetWords:
+    return FleetWords(words, vms, lock_timeout_s=lock_timeout, json=json, inventory=inventory)
 
 
 def _of(led: "Led", vms: list[str] | None) -> "Begun":

@@ -19,6 +19,7 @@ BUILT_IN: Final = frozenset({"micro"})
 """Names of images that are not files of the store."""
 
 MOST_NAME: Final = 63
+_MOST_SIZE: Final = 1 << 50
 _NAME = pattern(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
 _CONTENT = pattern(r"sha256-([0-9a-f]{64})", re.ASCII)
 _SUFFIXES = pattern(r"(\.(qcow2|img|raw|iso|tar|tgz|txz|gz|xz|bz2|zst))+$", re.ASCII)
@@ -103,6 +104,14 @@ def from_json(text: bytes) -> Stored | None:
         return _records().validate_json(text, strict=True)
     except ValueError:
         return None
+
+
+def told(text: str) -> Stored | None:
+    """Parse a record that another host has written, None when no image can have it."""
+    found = from_json(text.encode("utf-8", "replace"))
+    if not found or not digest_of(content_name(found.digest)) or not 0 < found.size < _MOST_SIZE:
+        return None
+    return found if is_name(found.name) and found.name not in BUILT_IN else None
 
 
 @cache

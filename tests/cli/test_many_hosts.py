@@ -34,7 +34,7 @@ def test_it_is_valid(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stdout) == (0, "vmnet.yaml: 2 VMs, 1 network: valid\n")
 
 
-@pytest.mark.parametrize("words", ["stop a", "render a", "explain a b"])
+@pytest.mark.parametrize("words", ["export hosts", "render a", "explain a b"])
 def test_a_command_for_one_host_refuses_it(words: str, tmp_path: Path) -> None:
     ran = vmnet(*words.split(), cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (2, "")

@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.builders.documents import valid
 from tests.framework.fabric.hosts import Fabric
 from tests.framework.fabric.tasks import Tasks
 from tests.framework.lab import until
@@ -46,9 +48,9 @@ def there(fabric: Fabric) -> list[tuple[int, int]]:
     return [(len(host.macvtaps()), len(host.qemus())) for host in fabric.hosts.values()]
 
 
-def homes(stdout: str) -> dict[str, tuple[str, str]]:
+def homes(report: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """Return the state and the host of each VM of a report."""
-    return {vm["name"]: (vm["state"], vm["host"]) for vm in json.loads(stdout)["vms"]}
+    return {vm["name"]: (vm["state"], vm.get("host", "")) for vm in report["vms"]}
 
 
 def test_the_rest_starts_where_the_connection_to_a_host_is_lost_while_it_prepares(
@@ -66,8 +68,8 @@ def test_the_rest_starts_where_the_connection_to_a_host_is_lost_while_it_prepare
         ran = up.finished(6)
     go.write_text("go on")
     host.put_vmnet()
-    assert homes(ran.stdout)["a"] == ("running", "h1")
-    assert homes(ran.stdout)["b"][0] == "unknown: h2 does not answer"
+    assert homes(ran.report)["a"] == ("running", "h1")
+    assert homes(ran.report)["b"][0] == "unknown: h2 does not answer"
     assert "h2 does not answer any more" in ran.stderr
     assert there(fabric)[0] == RUNS
     until(lambda: there(fabric)[1] == READY, "h2 ends what it has begun")
@@ -83,19 +85,47 @@ def test_a_host_lost_between_the_phases_is_gone_on_with_though_its_clock_is_wron
             stack.enter_context(fabric.host("h2").cut())
         ran = up.finished(6)
     assert tasks.asked == ["host-facts", "up --prepare", "host-facts", "up --no-check", "check"]
-    assert homes(ran.stdout)["a"] == ("running", "h1")
-    assert homes(ran.stdout)["b"][0] == "unknown: h2 does not answer"
+    assert homes(ran.report)["a"] == ("running", "h1")
+    assert homes(ran.report)["b"][0] == "unknown: h2 does not answer"
     assert there(fabric) == [RUNS, READY]
 
     ran = fabric.control.vmnet("up", plan, "--json")
     report = ran.report
-    assert homes(ran.stdout) == {"a": ("running", "h1"), "b": ("running", "h2")}
+    assert homes(ran.report) == {"a": ("running", "h1"), "b": ("running", "h2")}
     assert all(one["as_expected"] for one in report["results"])
     assert {(one["from"], one["to"]) for one in report["results"]} >= {("a", "b"), ("b", "a")}
     assert [line for line in report["done"] if line.startswith("h1")] == []
     assert re.search(r"^warning: h2: its clock is 129\d{3} s wrong$", ran.stderr, re.MULTILINE)
     assert 0 < report["seconds"] < 120
     assert there(fabric) == [RUNS, RUNS]
+
+
+def test_guests_are_led_on_their_hosts_and_those_of_a_silent_one_are_unknown(
+    fabric: Fabric,
+) -> None:
+    plan, vmnet = fabric.plan(TWO), fabric.control.vmnet
+    ran = vmnet("start", "-f", plan, "a", "--json")  # no host has it
+    assert homes(valid(ran.report, "start")) == {"a": ("running", "h1"), "b": ("not there", "h2")}
+    assert there(fabric) == [RUNS, NOTHING]
+    first = fabric.host("h1").qemus()
+    ran = vmnet("pause", "-f", plan, "--json")
+    assert homes(valid(ran.report, "pause"))["a"] == ("paused", "h1")
+    ran = vmnet("resume", "-f", plan, "a", "--json")
+    assert homes(valid(ran.report, "resume"))["a"] == ("running", "h1")
+    with fabric.host("h2").cut():
+        ran = vmnet("stop", "-f", plan, "--now", "--json", status=6)
+        assert homes(valid(ran.report, "stop")) == {
+            "a": ("stopped", "h1"),
+            "b": ("unknown: h2 does not answer", ""),
+        }
+        ran = vmnet("snapshot", "ls", "-f", plan, "--json", status=6)
+        assert [one["host"] for one in valid(ran.report, "snapshot ls")["unknown"]] == ["h2"]
+    assert there(fabric) == [READY, NOTHING]
+    ran = vmnet("restart", "-f", plan, "--now", "--json")
+    assert homes(valid(ran.report, "restart")) == {"a": ("running", "h1"), "b": ("running", "h2")}
+    assert {(x["from"], x["to"]) for x in ran.report["results"]} >= {("a", "b"), ("b", "a")}
+    assert all(x["as_expected"] for x in ran.report["results"])
+    assert set(fabric.host("h1").qemus().values()).isdisjoint(first.values())
 
 
 def test_a_host_without_room_for_files_starts_nothing_and_is_named(

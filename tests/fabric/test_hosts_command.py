@@ -2,15 +2,20 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioner import __version__
 from tests.builders.documents import valid
 from tests.cli.test_image import disk
-from tests.framework.fabric.hosts import Fabric
+from tests.framework.fabric.hosts import Fabric, Host
+from tests.framework.lab import until
 
 # Another vmnet: of the next protocol, as a newer version may be.
 NEWER = """\
@@ -26,6 +31,13 @@ networks: {lan: {uplink: lan0, subnet: 10.9.0.0/24}}
 vms: {a: {nics: [{network: lan, address: 10.9.0.1/24}]}}
 """
 
+OF_THREE_IMAGES = """\
+networks: {{lan: {{uplink: lan0, subnet: 10.9.0.0/24, pool: 10.9.0.50-10.9.0.60}}}}
+vms:
+  a: {{on: h1, {image}, nics: [lan]}}
+  b: {{on: h2, {image}, nics: [lan]}}
+  c: {{on: h3, {image}, nics: [lan]}}
+"""
 OF_IMAGES = """\
 networks: {lan: {uplink: lan0, subnet: 10.9.0.0/24, pool: 10.9.0.50-10.9.0.60}}
 vms: {a: {on: h1, image: web, nics: [lan]}, b: {on: h2, image: web, nics: [lan]}}
@@ -146,3 +158,93 @@ def test_an_image_of_the_controller_goes_to_the_hosts_that_lack_it(fabric: Fabri
     assert "image web goes from here to h2: 1.0 MiB" in ran.stderr.splitlines()
     stored = h2.run("sha256sum", f"/var/lib/vmnet/.images/{digest.replace(':', '-')}")
     assert stored.split()[0] == digest.removeprefix("sha256:")
+
+
+@contextmanager
+def unready(fabric: Fabric, sends: str = "") -> Iterator[Path]:
+    """Let hosts prepare nothing; yield the file that has what h1 was asked for.
+
+    An image that h1 sends is piped through `sends`.
+    """
+    asked = fabric.directory / "asked"
+    asked.write_text("")
+    lines = [f'echo "$*" >> {asked}', 'case "$*" in *--prepare*) exit 1;; esac']
+    for host in fabric.hosts.values():
+        own = (host.programs / "vmnet").read_text().removeprefix("#!/bin/sh\n")
+        more = lines if host.title == "h1" else lines[1:]
+        if sends and host.title == "h1":
+            cut = own.replace("exec ", "", 1).strip()
+            more = [*more, f'case "$*" in *--from*) {cut} | {sends}; exit 1;; esac']
+        host.put_vmnet("\n".join(["#!/bin/sh", *more, own]))
+    try:
+        yield asked
+    finally:
+        for host in fabric.hosts.values():
+            host.put_vmnet()
+
+
+def carried(report: dict[str, Any]) -> dict[str, str]:
+    """Return why a report says that hosts have images."""
+    return {of: one["why"] for of, one in report["chosen"].items() if of.startswith("image ")}
+
+
+def has_stored(host: Host, content: bytes) -> bool:
+    digest = hashlib.sha256(content).hexdigest()
+    return host.run("sha256sum", f"/var/lib/vmnet/.images/sha256-{digest}").startswith(digest)
+
+
+def test_an_image_of_one_host_goes_on_to_the_others_from_where_it_was_cut(fabric: Fabric) -> None:
+    content = disk()
+    (fabric.directory / "mine.img").write_bytes(content)
+    fabric.host("h1").vmnet("image", "import", fabric.directory / "mine.img")
+    path = fabric.plan(OF_THREE_IMAGES.format(image="image: mine"))
+    up = ("up", path, "--all-or-nothing", "--json")
+    with unready(fabric, sends="head -c 300000"):
+        ran = fabric.control.vmnet(*up, status=4)
+    assert "image mine goes from h1 to h2 and h3: 1.0 MiB" in ran.stderr.splitlines()
+    missing = (
+        f"{len(content) - 300_000:,} of {len(content):,} bytes of the image mine have not come"
+    )
+    assert ran.stderr.count(missing) == 2
+    assert "h3 fetches image mine by itself" in ran.stderr.splitlines()
+    assert carried(ran.report) == {}
+    inventory = fabric.directory / "inventory.ini"
+    inventory.write_text("".join(f"{host}\n" for host in fabric.hosts))
+    with unready(fabric) as asked:
+        ran = fabric.control.vmnet(*up, "-i", inventory, status=4)
+        assert "image send mine --from 300000" in asked.read_text(), ran.stderr
+    came = {f"image mine on {host}": "it came from h1" for host in ("h2", "h3")}
+    assert carried(ran.report) == came
+    assert all(has_stored(fabric.host(title), content) for title in ("h2", "h3"))
+    name = f"*{hashlib.sha256(content).hexdigest()}*"
+    assert fabric.control.run("find", "/var/lib/vmnet", "-name", name) == ""
+
+
+def test_an_image_that_nobody_has_is_fetched_by_one_host_and_goes_on(fabric: Fabric) -> None:
+    content = disk()
+    (fabric.directory / "far.img").write_bytes(content)
+    served = f"http://{fabric.control.address}:8080/far.img"
+    pin = f"digest: '{hashlib.sha256(content).hexdigest()}'"
+    path = fabric.plan(OF_THREE_IMAGES.format(image=f"image: '{served}', {pin}"))
+    with web_server(fabric.control, fabric.directory) as log, unready(fabric):
+        ran = fabric.control.vmnet("up", path, "--all-or-nothing", "--json", status=4)
+    assert sum("GET" in line for line in log.read_text().splitlines()) == 1
+    assert sorted(carried(ran.report).values()) == [
+        *["it came from h1"] * 2,
+        "it was fetched there for all",
+    ]
+    assert all(has_stored(host, content) for host in fabric.hosts.values())
+
+
+@contextmanager
+def web_server(host: Host, folder: Path) -> Iterator[Path]:
+    """Serve the files of a folder; yield the file that has the requests."""
+    log = folder / "web.log"
+    words = ("8080", "--bind", host.address, "--directory", str(folder))
+    argv = [*host.enter, sys.executable, "-u", "-m", "http.server", *words]
+    with log.open("w") as file, subprocess.Popen(argv, stdout=file, stderr=file) as server:
+        try:
+            until(lambda: "Serving" in log.read_text(), "it serves")
+            yield log
+        finally:
+            server.terminate()

@@ -1,7 +1,7 @@
 """up, down, plan, status and check of a plan of several hosts: what each host is asked for."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeGuard
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, NoReturn, TypeGuard
 from provisioner.cli import output
 from provisioner.cli.run import end
 from provisioner.dataclass import dataclass
-from provisioner.errors import bad_input
+from provisioner.errors import VmnetError, bad_input
 
 if TYPE_CHECKING:
-    from provisioner.commands.fabric.fleet import Asked, FleetRun, PassImage
+    from provisioner.commands.fabric.fleet import Asked, FleetRun
     from provisioner.commands.target import NameTarget, PlanTarget
     from provisioner.fabric.remote.answers import Request
+    from provisioner.fabric.remote.shell import HostShell
     from provisioner.report.report import Report
 
 _WITHIN_S = 3600.0  # images may have to be fetched
@@ -96,6 +97,23 @@ def down(target: "PlanTarget", given: FleetWords, *, disks: bool, yes: bool) -> 
     end(_reported("down", several.down, target, given), json=given.json)
 
 
+def led(target: "PlanTarget", given: FleetWords, command: str) -> NoReturn:
+    """Stop, pause or resume guests on their hosts."""
+    from provisioner.commands.fabric import power
+
+    report = _reported(command, lambda of, run: power.led(of, run, command), target, given)
+    end(report, json=given.json)
+
+
+def started(target: "PlanTarget", given: FleetWords, command: str) -> NoReturn:
+    """Start guests on their hosts, or restart them, and measure."""
+    from provisioner.commands.fabric import power
+
+    given = replace(given, only=given.only or [vm.name for vm in target.plan.vms])
+    report = _reported(command, lambda of, run: power.started(of, run, command), target, given)
+    end(report, json=given.json, every=given.every)
+
+
 def status(target: "PlanTarget", given: FleetWords) -> NoReturn:
     """Show what the hosts of a plan have of it."""
     from provisioner.commands.fabric import several
@@ -144,7 +162,7 @@ def running_on(name: str, target: "PlanTarget", given: FleetWords) -> "Iterator[
             given.all_or_nothing,
             frozenset(given.dead or ()),
             given.lock_timeout_s,
-            _passing(target) if given.inventory is None else None,
+            shells(target, given.inventory),
         )
 
 
@@ -163,9 +181,26 @@ def asking(
     return ask
 
 
-def _passing(target: "PlanTarget") -> "PassImage":
-    """Return what gives hosts images, by ssh; how an inventory logs in, Ansible alone knows."""
-    from provisioner.commands.fabric.roll_call import login_of
-    from provisioner.host.fabric import sender
+def shells(
+    target: "PlanTarget", inventory: Path | None
+) -> "Callable[[Collection[str]], Mapping[str, HostShell]]":
+    """Return what finds the shells of hosts: those that another way than ssh leads to have none.
 
-    return lambda host, image: sender.send(login_of(target.plan, host), image)
+    Of an inventory Ansible is asked, which takes a run of it.
+    """
+    from provisioner.commands.fabric.roll_call import login_of
+    from provisioner.fabric.remote.shell import shell_of, shell_of_login
+
+    def find(hosts: "Collection[str]") -> "Mapping[str, HostShell]":
+        logins = {host: login_of(target.plan, host) for host in hosts}
+        if inventory is None:
+            return {host: shell_of_login(login) for host, login in logins.items()}
+        from provisioner.host.fabric.where import seek
+
+        found = {}
+        for host, sought in seek(logins, inventory).items():
+            with suppress(VmnetError):
+                found[host] = shell_of(host, sought.login)
+        return found
+
+    return find

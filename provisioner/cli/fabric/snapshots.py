@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+import typer
+
 from provisioner.cli import output
 from provisioner.cli.fabric.several import FleetWords, running_on
 from provisioner.cli.run import end
-from provisioner.errors import Exit, bad_input
+from provisioner.errors import Exit, VmnetError, bad_input, refuse
 
 if TYPE_CHECKING:
     from provisioner.commands.target import PlanTarget
@@ -39,20 +41,29 @@ def restore(target: "PlanTarget", given: FleetWords, name: str, *, yes: bool) ->
 
 
 def ls(target: "PlanTarget", given: FleetWords) -> None:
-    """List the snapshots that hosts have of a plan."""
+    """List the snapshots that hosts have of a plan; a host that is silent is unknown, and told.
+
+    Ends with 6 then. Raises Complaints about hosts that are.
+    """
     from provisioner.commands.fabric import snapshots
     from provisioner.commands.snapshot import listing
     from provisioner.json_document import json_document
 
     with running_on("snapshot ls", target, given) as run:
-        found = snapshots.every(target, run)
+        found, silent = snapshots.every(target, run)
     rows = [{**one, "host": host.host} for host in found for one in host.snapshots]
     if given.json:
-        output.typed(json_document("snapshot ls", Exit.DONE, {"snapshots": rows}))
-    elif rows:
+        status = Exit.PARTLY_DONE if silent else Exit.DONE
+        unknown = [{"host": one.host, "why": one.error.what} for one in silent]
+        document = {"snapshots": rows, "unknown": unknown}
+        output.typed(json_document("snapshot ls", status, document))
+        raise typer.Exit(status)
+    if rows:
         output.print_rows([("host", *listing.TITLES), *map(_row, rows)])
-    else:
+    elif not silent:
         output.typed("no snapshots")
+    status = Exit.PARTLY_DONE
+    refuse([VmnetError(one.error.what, fix=one.error.fix, status=status) for one in silent])
 
 
 def rm(target: "PlanTarget", given: FleetWords, names: Sequence[str], *, yes: bool) -> None:

@@ -19,15 +19,15 @@ from provisioner.plan.placing.carriers import carriers
 from provisioner.preflight.several_hosts import taken_by_hosts, unshared_files
 from provisioner.report.joining import taken, told
 from provisioner.report.joining.join import FleetOutcome, labels
-from provisioner.report.report import Report
+from provisioner.report.report import Report, VmStatus
 from provisioner.text import one_line
 
 if TYPE_CHECKING:
-    from provisioner.host.image.store import StoredImage
+    from provisioner.fabric.remote.shell import HostShell
     from provisioner.plan.nic_id import NicId
 
-PassImage = Callable[[str, "StoredImage"], None]
-"""Gives a host an image of this machine. Raises VmnetError where the host does not take it."""
+Shells = Callable[[Collection[str]], Mapping[str, "HostShell"]]
+"""Returns the shells of hosts, of those that ssh alone leads to."""
 Asked = Mapping[str, HostAnswer | Silent]
 Ask = Callable[[Mapping[str, Request]], Asked]
 """Asks several hosts side by side, each its own; each host that was asked is in the answers."""
@@ -47,7 +47,7 @@ class FleetRun:
     all_or_nothing: bool = False
     dead: frozenset[str] = frozenset()  # hosts that are declared dead
     lock_timeout_s: float = 30.0
-    pass_image: PassImage | None = None
+    shells: Shells | None = None  # by which images are passed
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -118,7 +118,14 @@ class FleetSession:
             self.homes,
             {one.vm: one.why for one in self.decision.held},
             self.nics,
+            dict(self._before()),
         )
+
+    def _before(self) -> Iterator[tuple[str, VmStatus]]:
+        for host, said in self.fleet.items():
+            for vm in said.vms if isinstance(said, HostFacts) else ():
+                if vm.plan == self.target.name:
+                    yield vm.vm, VmStatus(vm.vm, vm.state, host=host)
 
 
 def facts_of(hosts: Collection[str], ask: Ask) -> Fleet:

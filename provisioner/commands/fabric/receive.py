@@ -23,13 +23,12 @@ _WAIT_S: Final = 600.0
 
 def wanted(text: str) -> Stored:
     """Return the record of an image that another host has. Raises VmnetError when it is none."""
-    found = images.from_json(text.encode("utf-8", "replace"))
-    if not found or not images.digest_of(images.content_name(found.digest)) or found.size < 1:
+    found = images.told(text)
+    if not found:
         raise bad_input(
             f"{one_line(text, 80)} is no record of an image",
             "give what the file names/NAME.json of an image store has",
         )
-    images.require_name(found.name)
     return found
 
 

@@ -39,7 +39,7 @@ def up(target: PlanTarget, run: FleetRun) -> Report:
     """
     with begun(target, run, "up") as session:
         refuse_unfit(session)
-        _tell(session)
+        tell_placing(session)
         parts = session.parts(session.answering)
         passed = images.passed(session, parts)
         gone = _removed(session)
@@ -49,7 +49,7 @@ def up(target: PlanTarget, run: FleetRun) -> Report:
         if run.all_or_nothing and set(ready) != set(parts):
             run.tell("not all hosts are ready: nothing is started")
             report = joined(session.outcome("up", prepared), changes=True)
-            return _chosen(session, report, passed)
+            return chosen(session, report, passed)
         behind = {host: part for host, part in ready.items() if prepared[host].to_do}
         if any(report.done for report in prepared.values()):
             refuse_torn(session, [vm for part in behind.values() for vm in part.vms])
@@ -59,11 +59,11 @@ def up(target: PlanTarget, run: FleetRun) -> Report:
         up_now = {h: part for h, part in ready.items() if h in started or h not in behind}
         run.tell(f"measuring on {together([*up_now])}")
         checked = session.asked("check", _calls(up_now, replace(run, words=()), "check"))
-        reports = _put_together(gone, prepared, started, checked)
+        reports = put_together(gone, prepared, started, checked)
         report = joined(session.outcome("up", reports), changes=True)
         for line in wires.lines(report.chosen):
             run.tell(line)
-        return _chosen(session, report, passed)
+        return chosen(session, report, passed)
 
 
 def down(target: PlanTarget, run: FleetRun) -> Report:
@@ -87,8 +87,8 @@ def plan(target: PlanTarget, run: FleetRun) -> Report:
     """Return where VMs go and what `up` would do on each host; touch nothing."""
     with begun(target, run) as session:
         refuse_unfit(session)
-        _tell(session)
-        return _chosen(session, _looked(session, "plan"))
+        tell_placing(session)
+        return chosen(session, _looked(session, "plan"))
 
 
 def status(target: PlanTarget, run: FleetRun) -> Report:
@@ -112,7 +112,7 @@ def measured(session: FleetSession, command: str, done: Mapping[str, Report]) ->
     run = replace(session.run, words=(), only=frozenset())
     run.tell(f"measuring on {together([*parts])}")
     checked = session.asked("check", _calls(parts, run, "check"))
-    reports = _put_together(done, checked, command=command)
+    reports = put_together(done, checked, command=command)
     return joined(session.outcome(command, reports), changes=True)
 
 
@@ -160,7 +160,7 @@ def _is_ready(report: Report | None) -> bool:
     return report is not None and not report.failed
 
 
-def _put_together(*phases: Mapping[str, Report], command: str = "up") -> dict[str, Report]:
+def put_together(*phases: Mapping[str, Report], command: str = "up") -> dict[str, Report]:
     """Return one report of each host, of all that it has done."""
     found: dict[str, Report] = {}
     for host in dict.fromkeys(chain.from_iterable(phases)):
@@ -190,7 +190,8 @@ def _worst(statuses: Iterable[Exit]) -> Exit:
     return min(refused) if refused else max(found)
 
 
-def _tell(session: FleetSession) -> None:
+def tell_placing(session: FleetSession) -> None:
+    """Show where each VM goes, and who waits for nobody."""
     for line in session.decision.lines():
         session.run.tell(line)
     homes = session.homes
@@ -202,7 +203,7 @@ def _tell(session: FleetSession) -> None:
                 )
 
 
-def _chosen(
+def chosen(
     session: FleetSession, report: Report, passed: Mapping[str, Chosen] | None = None
 ) -> Report:
     """Add where each VM goes, and why, and which images were passed."""

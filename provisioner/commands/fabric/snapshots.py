@@ -47,6 +47,14 @@ class HostSnapshots:
 
 
 @dataclass(frozen=True, slots=True)
+class HostError:
+    """A host whose snapshots are not known, and why."""
+
+    host: str
+    error: VmnetError
+
+
+@dataclass(frozen=True, slots=True)
 class HostSaved:
     """What a host has saved."""
 
@@ -105,14 +113,9 @@ def restore(target: PlanTarget, run: FleetRun, name: str) -> "Report":
         return measured(session, _COMMAND, restored)
 
 
-def every(target: PlanTarget, run: FleetRun) -> list[HostSnapshots]:
-    """Return the snapshots of a plan, host by host.
-
-    Raises Complaints when a host does not answer, or its answer cannot be used.
-    """
-    found, errors = _every(target, run, carriers(target.plan))
-    refuse(errors)
-    return found
+def every(target: PlanTarget, run: FleetRun) -> tuple[list[HostSnapshots], list[HostError]]:
+    """Return the snapshots of a plan, host by host, and why those of other hosts are not known."""
+    return _every(target, run, carriers(target.plan))
 
 
 def remove(target: PlanTarget, run: FleetRun, names: Sequence[str]) -> None:
@@ -122,7 +125,8 @@ def remove(target: PlanTarget, run: FleetRun, names: Sequence[str]) -> None:
     not answer.
     """
     with locked(target.name, run, "snapshot rm"):
-        there = every(target, run)
+        there, silent = every(target, run)
+        refuse([one.error for one in silent])
         errors: list[VmnetError] = []
         names = list(dict.fromkeys(names))
         having = {host.host: [n for n in names if n in host.names] for host in there}
@@ -180,8 +184,8 @@ def _undo(session: FleetSession, name: str, hosts: Collection[str]) -> None:
 
 def _kept(session: FleetSession, name: str) -> dict[str, tuple[str, ...]]:
     """Return the VMs that are restored by the host that has them in the snapshot."""
-    there, errors = _every(session.target, session.run, session.answering)
-    refuse(errors)
+    there, silent = _every(session.target, session.run, session.answering)
+    refuse([one.error for one in silent])
     kept: dict[str, tuple[str, ...]] = {}
     for host in there:
         for one in host.snapshots:
@@ -218,13 +222,13 @@ def _set_homes(session: FleetSession, kept: Mapping[str, Sequence[str]], name: s
 
 def _every(
     target: PlanTarget, run: FleetRun, hosts: Collection[str]
-) -> tuple[list[HostSnapshots], list[VmnetError]]:
+) -> tuple[list[HostSnapshots], list[HostError]]:
     words = (_COMMAND, "ls", "--name", target.name, "--json")
     found: list[HostSnapshots] = []
-    errors: list[VmnetError] = []
+    errors: list[HostError] = []
     for host, answer in run.ask(dict.fromkeys(hosts, Request(words))).items():
         document, wrong = _document(answer, host, _LISTED)
-        errors += wrong
+        errors += [HostError(host, error) for error in wrong]
         if document:
             found.append(HostSnapshots(host, document["snapshots"]))
     return found, errors
@@ -235,7 +239,7 @@ def _document(
 ) -> tuple[Mapping[str, Any], list[VmnetError]]:
     """Return what a host has answered; nothing, and why, where it has not done it."""
     if isinstance(answer, Silent):
-        what = f"{host} does not answer any more: {answer.why}"
+        what = f"{host} does not answer: {answer.why}"
         fix = f"bring {host} back, then see what there is: vmnet snapshot ls"
         return {}, [VmnetError(what, fix=fix, status=Exit.HOST_CANNOT)]
     found = answer.document or {}

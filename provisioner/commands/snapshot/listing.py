@@ -59,10 +59,18 @@ class UnusableSnapshot(TypedDict):
     host: NotRequired[Annotated[str, "That has it, where the plan has several hosts."]]
 
 
+class UnknownHost(TypedDict):
+    """A host of the plan whose snapshots are not known, and why."""
+
+    host: str
+    why: str
+
+
 class SnapshotsDocument(TypedDict):
     """The snapshots of a plan, the oldest first."""
 
     snapshots: list[SnapshotValue | UnusableSnapshot]
+    unknown: NotRequired[Annotated[list[UnknownHost], "Where the plan has several hosts."]]
 
 
 class SavedDocument(TypedDict):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
+from provisioner.plan.hosts import Login
 from provisioner.text import one_line
 
 KEYS: Final = (
@@ -63,6 +64,11 @@ class HostShell:
         own = ["-t"] if terminal else ["-T", "-o", "BatchMode=yes"]
         into = ["-o", "LogLevel=ERROR", "-E", log] if log else []
         return ["ssh", *own, *into, *_ALWAYS, *self.login, line]
+
+
+def shell_of_login(login: Login) -> HostShell:
+    """Return the shell of a host that is logged in to as a plan says."""
+    return HostShell(login.argv)
 
 
 def shell_of(host: str, said: Mapping[str, Any]) -> HostShell:

@@ -107,17 +107,24 @@ def run(  # noqa: PLR0913  (the keywords are the ways in which one program run d
     return Finished(stdout, stderr, child.returncode)
 
 
-def fed(argv: Sequence[str], file: IO[bytes], *, timeout_s: float) -> Finished:
-    """Run a program whose standard input is a file, from where that is read next.
+def fed(
+    argv: Sequence[str],
+    file: IO[bytes] | None,
+    *,
+    timeout_s: float,
+    into: IO[bytes] | None = None,
+) -> Finished:
+    """Run a program whose standard input is a file, from where that is read next, or is empty.
 
-    Raises VmnetError when it is missing, or not done after `timeout_s` seconds.
+    Its output goes `into` another, if there is one. Raises VmnetError when it is missing, or not
+    done after `timeout_s` seconds.
     """
     try:
         child = subprocess.Popen(
             argv,
             env={**os.environ, "LC_ALL": "C"},
-            stdin=file,
-            stdout=subprocess.PIPE,
+            stdin=file or subprocess.DEVNULL,
+            stdout=into or subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
@@ -137,7 +144,7 @@ def fed(argv: Sequence[str], file: IO[bytes], *, timeout_s: float) -> Finished:
         except BaseException:  # a Ctrl-C does not reach a process group of its own
             _killed(child)
             raise
-    return Finished(stdout, stderr, child.returncode)
+    return Finished(stdout or "", stderr, child.returncode)
 
 
 class Background:

@@ -1,13 +1,14 @@
 """The reports of all hosts on one plan as one: each VM and each step with its host."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from provisioner.check.result import Finding, Result
 from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
+from provisioner.fabric.placing import listed
 from provisioner.network.addressing import Nics
 from provisioner.plan.checks import AUTO
 from provisioner.reachability.pairs import Expected, Pair
@@ -29,7 +30,7 @@ class FleetOutcome:
 
     `stopped` are hosts on which nothing was done, and why; `silent` hosts have not outcome.
     `homes` says for each VM that is placed on which host it is, `held` why others are started
-    nowhere.
+    nowhere, `before` what hosts said of VMs before the command: that stands where it asks no more.
     """
 
     plan: "Plan"
@@ -40,6 +41,7 @@ class FleetOutcome:
     homes: Mapping[str, str]
     held: Mapping[str, str]
     nics: Nics
+    before: Mapping[str, VmStatus] = field(default_factory=dict)
 
 
 def labels(plan: "Plan", nics: Nics) -> Labels:
@@ -135,10 +137,23 @@ def _vms(outcome: FleetOutcome, reports: Sequence[Report]) -> Iterator[VmStatus]
         elif planned.name in outcome.held:
             yield VmStatus(planned.name, "waits", host=host)
         elif host in outcome.silent:
-            yield VmStatus(planned.name, f"unknown: {host} does not answer", host=host)
+            yield VmStatus(planned.name, _unknown([host]), host=host)
+        elif seen := _seen_before(outcome, planned.name):
+            yield seen
+        elif outcome.silent and not host:  # any of them may have it
+            yield VmStatus(planned.name, _unknown(sorted(outcome.silent)))
         else:
             yield VmStatus(planned.name, "not there", host=host)
     yield from chain.from_iterable(told.values())
+
+
+def _seen_before(outcome: FleetOutcome, vm: str) -> VmStatus | None:
+    found = outcome.before.get(vm)
+    return found if found and found.host not in {*outcome.reports, *outcome.silent} else None
+
+
+def _unknown(hosts: Sequence[str]) -> str:
+    return f"unknown: {listed(hosts)} {'does' if len(hosts) == 1 else 'do'} not answer"
 
 
 def _networks(reports: Iterable[Report]) -> Iterator[NetworkStatus]:

@@ -234,6 +234,26 @@ def test_vms_that_wait_are_told_with_the_reason() -> None:
     assert whole.summary == "c waits: it may run on h3"
 
 
+def test_a_vm_that_was_not_asked_about_is_as_before_and_one_of_no_host_may_be_on_a_silent_one() -> (
+    None
+):
+    before = {vm: VmStatus(vm, "paused", host=host) for vm, host in (("a", "h1"), ("b", "h2"))}
+    whole = joined(
+        answered(
+            reports={"h1": Report("stop", "lab")},
+            silent={"h3": "no route", "h4": "no route"},
+            homes={"a": "h1", "b": "h2"},
+            before=before,
+        ),
+        changes=True,
+    )
+    assert [(vm.name, vm.state, vm.host) for vm in whole.vms] == [
+        ("a", "not there", "h1"),
+        ("b", "paused", "h2"),
+        ("c", "unknown: h3 and h4 do not answer", ""),
+    ]
+
+
 def test_what_a_host_has_told_before_it_was_lost_is_not_known_any_more() -> None:
     before = Report("up", "lab", vms=(VmStatus("b", "not there", host="h2"),))
     whole = joined(answered(reports={"h2": before}, silent={"h2": "no route"}), changes=True)
