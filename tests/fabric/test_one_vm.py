@@ -97,6 +97,17 @@ def test_ssh_leads_from_the_host_into_a_vm_that_it_reaches(fabric: Fabric, plan:
     assert "fix: on h2: vmnet exec far" in ran.stderr
 
 
+def test_a_link_is_set_and_addresses_are_found_on_the_host_of_the_vm(
+    fabric: Fabric, plan: Path
+) -> None:
+    vmnet = fabric.control.vmnet
+    assert "10.9.0.1" in vmnet("ip", "-f", plan, "far.lan").stdout
+    lost = vmnet("link", "-f", plan, "far.lan", "--loss", "5%").stdout
+    assert "loss 5%" in lost
+    assert vmnet("link", "-f", plan, "far", "--clear").stdout.count("loss") == 0
+    assert "up or down" in vmnet("link", "-f", plan, "far", "left", status=2).stderr
+
+
 def test_logs_are_followed_until_the_caller_ends(fabric: Fabric, plan: Path) -> None:
     host = fabric.host("h1")
     before = set(host.pids())

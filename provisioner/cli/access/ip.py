@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.options import Connection, File, Json, LockTimeout, MadeName
+from provisioner.cli.fabric import one_vm, several
+from provisioner.cli.options import Connection, File, Inventory, Json, LockTimeout, MadeName
 from provisioner.cli.run import known_target, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
@@ -26,6 +27,7 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
     name: MadeName = None,
     timeout: Annotated[float, typer.Option(help="Seconds to look for addresses.", min=0.2)] = 3.0,
     connection: Connection = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
     json: Json = False,
 ) -> None:
@@ -36,8 +38,15 @@ def ip(  # noqa: PLR0913  (every one a word of the command line)
     with running(command.IP, ctx, json=json) as worker:
         from provisioner.commands.access import ip as addresses
 
+        target = known_target(name, file, connection=connection, several=True)
+        if several.is_meant(target, inventory):
+            words = several.words(timeout=timeout, json=json)
+            words = (*words, "--lock-timeout", f"{lock_timeout:g}", *filter(None, [nic]))
+            alone = {"--connection": connection}
+            hosted = one_vm.find(target, one_vm.of_nic(target, nic), inventory, alone)
+            one_vm.there(target, hosted, ("ip", *words))
         run = CommandRun(command.IP, worker, timeout, lock_timeout)
-        found = addresses.find(known_target(name, file, connection=connection), run, nic)
+        found = addresses.find(target, run, nic)
         bad = any(one.findings or not one.addresses for one in found)
         status = Exit.CHECK_FAILED if bad else Exit.DONE
         if json:

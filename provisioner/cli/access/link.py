@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from provisioner.cli import output
-from provisioner.cli.options import Connection, File, LockTimeout, MadeName, Nic
+from provisioner.cli.fabric import one_vm, several
+from provisioner.cli.options import Connection, File, Inventory, LockTimeout, MadeName, Nic
 from provisioner.cli.run import known_target, running
 from provisioner.commands import command
 from provisioner.commands.target import CommandRun
@@ -27,6 +28,7 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
     rate: Annotated[str | None, typer.Option(help="Drop what is above a rate: 10mbit.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Take all of that away.")] = False,
     connection: Connection = None,
+    inventory: Inventory = None,
     lock_timeout: LockTimeout = 30.0,
 ) -> None:
     """Set a guest's link down or up, or impair it; without options show how it is.
@@ -51,8 +53,15 @@ def link(  # noqa: PLR0913  (every one a word of the command line)
             raise bad_input(
                 "--clear does not go with what it would take away", "leave one of them out"
             )
+        target = known_target(name, file, connection=connection, several=True)
+        if several.is_meant(target, inventory):
+            options = several.words(loss=loss, delay=delay, jitter=jitter, rate=rate, clear=clear)
+            words = (*options, "--lock-timeout", f"{lock_timeout:g}", nic, *filter(None, [state]))
+            alone = {"--connection": connection}
+            hosted = one_vm.find(target, one_vm.of_nic(target, nic), inventory, alone)
+            one_vm.there(target, hosted, ("link", *words))
         found = link.link(
-            known_target(name, file, connection=connection),
+            target,
             CommandRun(command.LINK, worker, lock_timeout_s=lock_timeout),
             nic,
             up=None if state is None else state == "up",

@@ -1,4 +1,4 @@
-"""ssh, exec, cp, console and logs of a plan of several hosts: vmnet on the VM's host does it."""
+"""Commands about one VM of a plan of several hosts: vmnet on the VM's host does it."""
 
 import sys
 import tarfile
@@ -52,6 +52,22 @@ def execute(
     output.foreign(bytes(out), sys.stdout)
     output.foreign(bytes(errors), sys.stderr)
     raise typer.Exit(status)
+
+
+def there(target: "PlanTarget", found: "HostedVm", words: Sequence[str]) -> NoReturn:
+    """Run a vmnet command about a VM on its host, and end with its status."""
+    from provisioner.commands.fabric.one_vm import on_part
+
+    said = on_part(target, found, words)
+    output.foreign(said.stdout.encode(), sys.stdout)
+    _told(said.stderr.encode())
+    raise typer.Exit(said.status)
+
+
+def of_nic(target: "PlanTarget", nic: str) -> str:
+    """Return the VM whose NIC is meant by a word; the word itself where none is."""
+    names = (vm.name for vm in target.plan.vms if nic.startswith(f"{vm.name}."))
+    return max(names, key=len, default=nic)
 
 
 def logs(

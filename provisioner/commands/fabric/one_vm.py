@@ -64,12 +64,7 @@ def ssh_line(target: PlanTarget, found: HostedVm, words: Sequence[str]) -> str:
 
     Raises VmnetError with what that host says when it knows none.
     """
-    plan, fleet = target.plan, found.fleet
-    homes = {name: each[0].host for name, each in found_in(plan.name, fleet).items()}
-    nics = fleet_nics(plan, fleet, homes)
-    part = part_of(plan, target.positions, found.host, homes, nics)
-    line = found.vmnet("ssh", "--print", "--file", "-", *words)
-    said = ssh_run.ask(found.host, found.shell, line, part.text.encode())
+    said = on_part(target, found, ("ssh", "--print", *words))
     if said.status:
         what, _, fix = said.stderr.strip().partition("\n  fix: ")
         raise VmnetError(
@@ -87,6 +82,17 @@ def ssh_line(target: PlanTarget, found: HostedVm, words: Sequence[str]) -> str:
             fix="install the same version of vmnet on both hosts",
         )
     return found.shell.line(argv)
+
+
+def on_part(target: PlanTarget, found: HostedVm, words: Sequence[str]) -> ssh_run.ShortAnswer:
+    """Run a vmnet command on the VM's host, with what that host has of the plan."""
+    plan, fleet = target.plan, found.fleet
+    homes = {name: each[0].host for name, each in found_in(plan.name, fleet).items()}
+    nics = fleet_nics(plan, fleet, homes)
+    part = part_of(plan, target.positions, found.host, homes, nics)
+    command, *rest = words
+    line = found.vmnet(command, "--file", "-", *rest)
+    return ssh_run.ask(found.host, found.shell, line, part.text.encode())
 
 
 def _sought(target: PlanTarget, hosts: Sequence[str], seek: Seek) -> "Mapping[str, SoughtHost]":
