@@ -207,7 +207,8 @@ class Measuring:
         return "" if seen.answered else seen.why
 
     def _deadline(self, pair: Pair) -> float:
-        return _deadline(pair, _LATE_SEEN_S if self._sees_late else _SILENCE_S)
+        is_seen = self._sees_late and not self._shares_mac(pair)
+        return _deadline(pair, _LATE_SEEN_S if is_seen else _SILENCE_S)
 
     def _from_host(
         self, network: str, targets: Sequence[Ping], deadline: float
