@@ -28,6 +28,7 @@ PANELS: Final = {
         "resume": "power.resume",
         "extend": "inventory.extend",
         "move": "moving.move.move",
+        "drain": "moving.move.drain",
         "snapshot": "snapshot.app",
     },
     "Look": {

@@ -54,7 +54,10 @@ CHECK: Final = Command("check", alone=("--watch",), keeps_guards=False)
 DOCTOR: Final = Command("doctor", alone=("--ci",))
 HOST_FACTS: Final = Command("host-facts")
 HOSTS: Final = Command("hosts", needs_worker=False)
-MOVE: Final = Command("move", changes_host=True, ends_guests=True)
+MOVE: Final = Command(
+    "move", changes_host=True, starts_guests=True, ends_guests=True, judges_images=True
+)
+DRAIN: Final = Command("drain", needs_worker=False)
 RECEIVE: Final = Command("receive", changes_host=True, starts_guests=True, judges_images=True)
 MODES: Final = Command("modes", uses_libvirt=False)
 SSH: Final = Command("ssh")
@@ -90,7 +93,7 @@ COMMANDS: Final = {
         *(STOP, START, RESTART, PAUSE, RESUME),
         *(EXPLAIN, EXPORT, LOGS, CAPTURE, IMAGE, NET, BOOT, WATCH, LS, GC, EXTEND, ADOPT, SNAPSHOT),
         *(SCHEMA, VALIDATE, INIT, SUPPORT, EVENTS, HOST_FACTS, HOSTS),
-        *(MOVE, RECEIVE),
+        *(MOVE, DRAIN, RECEIVE),
     )
 }
 """All of them, by name."""

@@ -149,6 +149,7 @@ def judged(
     """
     desired = session.wanted(restored=back.domains if back else None)
     steps = _steps(session, back.goal(session, desired) if back else desired)
+    refusals.refuse_given(session, steps)
     refusals.refuse_losses(steps)
     refusals.refuse_others(steps, session.run)
     refusals.refuse_restarts(steps, session.run)

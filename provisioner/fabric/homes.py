@@ -12,7 +12,7 @@ from provisioner.plan.placing.carriers import candidates, carriers, together
 from provisioner.plan.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from provisioner.plan.model import Plan
     from provisioner.plan.vm import Vm
@@ -38,8 +38,11 @@ def silent(plan: Plan, fleet: Fleet) -> dict[str, Silent]:
     return {host: said for host, said in asked.items() if isinstance(said, Silent)}
 
 
-def settle(plan: Plan, fleet: Fleet, now: Homes) -> Settled:
-    """Decide on each unit of VMs that go together as far as the hosts do that have them."""
+def settle(plan: Plan, fleet: Fleet, now: Homes, moving: Collection[str] = frozenset()) -> Settled:
+    """Decide on each unit of VMs that go together as far as the hosts do that have them.
+
+    Of those in `moving` it is known where they are, though they are not in `now`.
+    """
     settled = Settled()
     quiet = silent(plan, fleet)
     unknown = {host: said for host, said in quiet.items() if not said.is_dead}
@@ -49,7 +52,7 @@ def settle(plan: Plan, fleet: Fleet, now: Homes) -> Settled:
         hosts = list(dict.fromkeys(host for each in homes.values() for host in each))
         if len(hosts) > 1:
             settled.refused.append(_torn(homes))
-        elif waits := _waits(homes, hosts, unknown):
+        elif waits := _waits(homes, hosts, unknown, moving):
             settled.held += [Held(name, waits) for name in names]
         elif not hosts:
             settled.free.append(unit)
@@ -86,13 +89,16 @@ def _torn(homes: Mapping[Vm, Sequence[str]]) -> Problem:
 
 
 def _waits(
-    homes: Mapping[Vm, Sequence[str]], hosts: Sequence[str], unknown: Mapping[str, Silent]
+    homes: Mapping[Vm, Sequence[str]],
+    hosts: Sequence[str],
+    unknown: Mapping[str, Silent],
+    moving: Collection[str],
 ) -> str:
     """Return why nothing can be decided of VMs while hosts do not answer, else ""."""
     if hosts and hosts[0] in unknown:
         return f"it is on {hosts[0]}, which does not answer ({unknown[hosts[0]].why})"
     # Which hosts a VM may be on by the plan says nothing: the plan may have been another.
-    if unknown and not all(homes.values()):
+    if unknown and not all(at or vm.name in moving for vm, at in homes.items()):
         verb = "does" if len(unknown) == 1 else "do"
         return f"it may run on {listed(unknown)}, which {verb} not answer"
     return ""

@@ -19,7 +19,7 @@ from provisioner.plan.placing.carriers import apart_groups, candidates, carriers
 from provisioner.plan.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from provisioner.plan.model import Plan
     from provisioner.plan.vm import Vm
@@ -30,16 +30,21 @@ _MOST_TRIES: Final = 32
 _MOST_TOLD: Final = 8  # hosts whose reasons stand in one sentence
 
 
-def place(plan: Plan, fleet: Fleet, now: Homes) -> Decision:
+def place(
+    plan: Plan, fleet: Fleet, now: Homes, moving: Mapping[str, frozenset[str]] | None = None
+) -> Decision:
     """Decide where each VM of a plan goes; `now` says which hosts have which of them.
+
+    Those in `moving` have a host, which is not in `now`, and go to one of these others instead.
 
     VMs that share a switch go to one host together. What is hardest to place goes first, and what
     then fits nowhere goes before it in another try. What still fits nowhere is refused with a
     reason for each host; the others are decided all the same.
     """
-    settled = settle(plan, fleet, now)
+    moving = moving or {}
+    settled = settle(plan, fleet, now, moving)
     quiet = silent(plan, fleet)
-    start = _Try(plan, quiet, _capacities(plan, fleet))
+    start = _Try(plan, quiet, _capacities(plan, fleet), moving)
     for stays in settled.stays:
         if capacity := start.capacities.get(stays.host):
             capacity.take(plan.vm(stays.vm), runs=True)
@@ -86,9 +91,14 @@ class _Try:
     """One way to place the units of a plan: what is placed, what failed, what the hosts have."""
 
     def __init__(
-        self, plan: Plan, quiet: dict[str, Silent], capacities: dict[str, Capacity]
+        self,
+        plan: Plan,
+        quiet: dict[str, Silent],
+        capacities: dict[str, Capacity],
+        moving: Mapping[str, frozenset[str]],
     ) -> None:
         self.plan = plan
+        self.moving = moving
         self.quiet = quiet
         self.capacities = capacities
         self.assigned: list[Assigned] = []
@@ -98,13 +108,15 @@ class _Try:
 
     def copy(self) -> _Try:
         """Return a try that goes on from here and leaves this one as it is."""
-        made = _Try(self.plan, self.quiet, {h: c.copy() for h, c in self.capacities.items()})
+        capacities = {host: one.copy() for host, one in self.capacities.items()}
+        made = _Try(self.plan, self.quiet, capacities, self.moving)
         made.assigned, made.failed = [*self.assigned], [*self.failed]
         return made
 
     def hosts_for(self, unit: Unit) -> list[str]:
         """Return the hosts that a unit may be on, as far as the plan says."""
         every = [candidates(self.plan, vm) for vm in unit]
+        every += [tuple(self.moving[vm.name]) for vm in unit if vm.name in self.moving]
         return [host for host in carriers(self.plan) if all(host in each for each in every)]
 
     def ease(self, unit: Unit) -> tuple[int, int, int]:

@@ -24,6 +24,7 @@ EXAMPLES = {
     "want - have": "2",
     "plans[0]": "lab",
     "hint": " FILE",
+    "login": "root@h2",
     "command": "ip addr",
     "mac": "02:00:00:00:00:01",
     "mode": "bridge",

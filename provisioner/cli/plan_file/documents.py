@@ -19,8 +19,9 @@ def documents() -> Mapping[str, tuple[type, ...]]:
     """
     from provisioner.check.discovery import IpDocument
     from provisioner.commands.boot.install import BootDocument
+    from provisioner.commands.fabric.moving import Drained
     from provisioner.commands.lifecycle.events import EventDocument
-    from provisioner.commands.moving.move import Moved
+    from provisioner.commands.moving.errand import Moved
     from provisioner.commands.snapshot.listing import (
         SavedDocument,
         SavedOnHostsDocument,
@@ -46,6 +47,7 @@ def documents() -> Mapping[str, tuple[type, ...]]:
         "boot install": (BootDocument,),
         "boot status": (BootDocument,),
         "doctor": (DoctorDocument,),
+        "drain": (Drained,),
         "events": (EventDocument,),
         "explain": (Explanation,),
         "gc": (GcDocument,),

@@ -23,7 +23,7 @@ _PAUSED = "paused"
 def stop(target: PlanTarget | NameTarget, run: CommandRun, vms: Collection[str]) -> Report:
     """Shut guests down; what they are made of stays. Without `vms` all of the plan's."""
     with begun(target, run) as session:
-        outcome = _stopped(session, meant(session, vms))
+        outcome = shut_down(session, meant(session, vms))
         session.look()
         return reported(session, outcome, [])
 
@@ -39,7 +39,7 @@ def restart(target: PlanTarget, run: CommandRun) -> Report:
     with begun(target, replace(run, recreate=True)) as session:
         session.refuse()
         judged(session)  # what cannot be started again is not stopped
-        outcome = _stopped(session, run.only or ())
+        outcome = shut_down(session, run.only or ())
         session.look()
         if outcome.failed:
             return reported(session, outcome, [])
@@ -75,7 +75,7 @@ def _is_paused(vm: Live) -> bool:
     return vm.state.startswith(_PAUSED)
 
 
-def _stopped(session: HostSession, vms: Collection[str]) -> Outcome:
+def shut_down(session: HostSession, vms: Collection[str]) -> Outcome:
     """Shut VMs down, and set down what a stop that was killed has left up."""
     cause = f"vmnet {session.run.command}"
     running = _running(session, vms)

@@ -7,17 +7,16 @@ the guest had here goes when it runs there, and not before.
 from collections.abc import Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from typing import Final
 
-from provisioner.commands.lifecycle.down import taken_away
 from provisioner.commands.moving import keys
-from provisioner.commands.moving.receive import FAILED, MOVED
+from provisioner.commands.moving.arriving import FAILED, MOVED
+from provisioner.commands.moving.errand import Errand, Moved, MoveWay, taken_away
+from provisioner.commands.moving.stopped import moved_stopped
 from provisioner.commands.session import Session, begun, domain, one
 from provisioner.commands.target import CommandRun, PlanTarget
-from provisioner.dataclass import dataclass
 from provisioner.errors import Exit, VmnetError
-from provisioner.guest.domain import RUNNING, Domain, Overlay
+from provisioner.guest.domain import RUNNING, Domain
 from provisioner.guest.moving.offer import GuestOffer, as_line
 from provisioner.host.libvirt.domains import Domains
 from provisioner.host.libvirt.moving import migration
@@ -27,10 +26,7 @@ from provisioner.host.moving import arrival, departure, peer
 from provisioner.host.moving.peer import Peer, state_line
 from provisioner.host.moving.processor import flags
 from provisioner.host.system import paths
-from provisioner.json_document import json_document
 from provisioner.network.resources import Macvtap
-from provisioner.plan.hosts import Login
-from provisioner.report.report import Report
 from provisioner.signals import Deferred, deferred
 
 _READY_S: Final = 600.0  # that the other host may take: its image may have to be built
@@ -39,64 +35,54 @@ _LOOK_S: Final = 0.1
 _LONGEST_S: Final = 24 * 3600.0  # a large memory, a slow line
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What is to be moved and where to; `plan` is the plan's text as the other host has it.
-
-    `bandwidth_mib` is how many MiB/s it may take at most, 0 for no limit.
-    """
-
-    vm: str
-    login: Login
-    plan: str
-    bandwidth_mib: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A guest that has moved, and for how long QEMU says it was stopped: 0 when it does not."""
-
-    plan: str
-    vm: str
-    host: str
-    downtime_ms: int
-    left: tuple[str, ...] = ()  # what could not be taken away here
-
-    @property
-    def status(self) -> Exit:
-        """Whether nothing of it is left here."""
-        return Exit.PARTLY_DONE if self.left else Exit.DONE
-
-
-def as_json(moved: Moved) -> str:
-    """Return what has become of a move as a document."""
-    return json_document("move", moved.status, asdict(moved))
+class StaysError(VmnetError):
+    """Why a guest cannot be moved while it runs; nothing has been touched."""
 
 
 def move(target: PlanTarget, run: CommandRun, errand: Errand) -> Moved:
-    """Move a guest that runs. Raises VmnetError or Complaints when it has stayed here.
+    """Move a guest to another host. Raises VmnetError or Complaints when it has stayed here.
 
     An interrupt stops the move if it can still be stopped, and is obeyed when one host alone has
     the guest.
     """
     with begun(target, run) as session:
-        vm = one(target, errand.vm)
+        if errand.way is MoveWay.STOPPED:
+            return moved_stopped(session, errand)
+        try:
+            return _moved(session, errand)
+        except StaysError as error:
+            if errand.way is MoveWay.LIVE:
+                raise
+            run.tell(error.what)
+            return moved_stopped(session, errand)
+
+
+def _moved(session: Session, errand: Errand) -> Moved:
+    """Move a guest that runs on meanwhile. Raises StaysError when that is not possible."""
+    target, tell = session.target, session.tell
+    vm = one(target, errand.vm)
+    try:
         guest = domain(session.snapshot.resources.values(), vm)
-        refuse(session, guest)
-        offer = _offer(session, guest, errand.plan)
-        folder = arrival.sockets_folder(target.name, vm)
-        run.tell(f"asking {errand.login} to take {vm}")
-        with peer.opened(errand.login, folder, ("receive",)) as there:
-            there.say(as_line(offer))
+    except VmnetError as error:
+        raise StaysError(error.what, fix=error.fix, status=error.status) from None
+    refuse(session, guest, errand)
+    offer = _offer(session, guest, errand.plan)
+    folder = arrival.sockets_folder(target.name, vm)
+    tell(f"asking {errand.login} to take {vm}")
+    with peer.opened(errand.login, ("receive",), folder) as there:
+        there.say(as_line(offer))
+        try:
             ready = there.hear("ready", _READY_S)
-            run.tell(f"moving {vm} to {errand.login}")
-            leaving = departure.leaving(guest, str(ready.get("xml", "")), errand.bandwidth_mib)
-            with deferred() as interrupt:
-                with _told(session, there, guest):
-                    _migrate(session, leaving, there, interrupt)
-                took = _arrived(session, there)
-                left = [str(step) for step in _taken_away(session, guest).to_do]
-        return Moved(target.name, vm, str(errand.login), took, tuple(left))
+        except VmnetError as error:
+            raise StaysError(error.what, fix=error.fix, status=error.status) from error
+        tell(f"moving {vm} to {errand.login}")
+        leaving = departure.leaving(guest, str(ready.get("xml", "")), errand.bandwidth_mib)
+        with deferred() as interrupt:
+            with _told(session, there, guest):
+                _migrate(session, leaving, there, interrupt)
+            took = _arrived(session, there)
+            left = [str(step) for step in taken_away(session, vm).to_do]
+    return Moved(target.name, vm, str(errand.login), took, str(MoveWay.LIVE), tuple(left))
 
 
 def _migrate(session: Session, leaving: Departure, there: Peer, interrupt: Deferred) -> None:
@@ -125,13 +111,12 @@ def _arrived(session: Session, there: Peer) -> int:
     return took if isinstance(took, int) else 0
 
 
-def refuse(session: Session, guest: Domain) -> None:
-    """Raise VmnetError when a guest cannot leave while it runs."""
+def refuse(session: Session, guest: Domain, errand: Errand) -> None:
+    """Raise StaysError when a guest cannot leave while it runs."""
     if why := next(_hindrances(session, guest), ""):
-        raise VmnetError(
+        raise StaysError(
             f"{guest.vm} cannot be moved while it runs: {why}",
-            fix=f"move it while it is stopped: vmnet down {guest.vm}, and vmnet up on the other "
-            "host",
+            fix=f"move it while it is stopped: vmnet move {guest.vm} {errand.login} --stopped",
             status=Exit.CONFLICT,
         )
 
@@ -185,15 +170,3 @@ def _told(session: Session, there: Peer, guest: Domain) -> Iterator[None]:
             "again",
             status=failed.status,
         ) from failed
-
-
-def _taken_away(session: Session, guest: Domain) -> Report:
-    """Take away what the guest had here: nothing of it is used any more."""
-    session.look()
-    disks = {
-        r.path
-        for r in session.snapshot.resources.values()
-        if isinstance(r, Overlay) and r.vm == guest.vm
-    }
-    session.run = replace(session.run, only=frozenset({guest.vm}), doomed=frozenset(disks))
-    return taken_away(session)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.errors import Exit, VmnetError, refuse
 from provisioner.guest.domain import Domain, Overlay
+from provisioner.host.moving import given
 from provisioner.network.resources import Macvtap
 from provisioner.preflight import room
 from provisioner.reconcile import partial
@@ -68,6 +69,12 @@ def refuse_restarts(steps: list[Step], run: "CommandRun") -> None:
             and not s.resource.has_ended
         ]
     )
+
+
+def refuse_given(session: "Session", steps: list[Step]) -> None:
+    """Raise Complaints about guests that another host has, or may have: nothing runs twice."""
+    found = (given.refusal(session.target.name, vm) for vm in sorted(vms_of(steps, Verb.CREATE)))
+    refuse([error for error in found if error])
 
 
 def refuse_shortage(session: "Session", steps: list[Step]) -> None:

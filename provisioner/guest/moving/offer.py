@@ -17,8 +17,8 @@ from provisioner.text import one_line
 
 PROTOCOL: Final = 1
 MOST_LENGTH: Final = 16 << 20
-_KEYS: Final = ("authorized_keys", "login_key", "host_key", "host_pub")  # as Keys has them
-_TEXTS: Final = ("vm", "plan", "xml", "mark", *_KEYS)
+KEYS: Final = ("authorized_keys", "login_key", "host_key", "host_pub")  # as Keys has them
+_TEXTS: Final = ("vm", "plan", "xml", "mark", *KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def as_line(offer: GuestOffer) -> str:
             "plan": offer.plan,
             "xml": offer.xml,
             "mark": to_mark(offer.domain),
-            **dict(zip(_KEYS, asdict(offer.keys).values(), strict=True)),
+            **dict(zip(KEYS, asdict(offer.keys).values(), strict=True)),
             "cpu_flags": sorted(offer.cpu_flags),
         }
     )
@@ -67,7 +67,7 @@ def as_line(offer: GuestOffer) -> str:
 
 def from_line(line: str) -> GuestOffer:
     """Read an offer. Raises VmnetError when it is none, or one of another protocol."""
-    found = _document(line)
+    found = document(line)
     if found.get("protocol") != PROTOCOL:
         raise VmnetError(
             f"the other host offers by protocol {one_line(str(found.get('protocol')), 20)}, and "
@@ -77,26 +77,27 @@ def from_line(line: str) -> GuestOffer:
     texts = {name: found.get(name) for name in _TEXTS}
     flags = found.get("cpu_flags")
     if not all(isinstance(text, str) for text in texts.values()) or not _are_words(flags):
-        raise _unusable("a value of it is no text")
+        raise unusable("a value of it is no text")
     domain = from_mark(str(texts["mark"]))
     vm = str(texts["vm"])
     if domain is None or not is_vm_name(vm) or domain.vm != vm:
-        raise _unusable("it is of no VM that this version knows")
-    keys = Keys(*(str(texts[name]) for name in _KEYS))
+        raise unusable("it is of no VM that this version knows")
+    keys = Keys(*(str(texts[name]) for name in KEYS))
     return GuestOffer(
         vm, str(texts["plan"]), str(texts["xml"]), domain, keys, frozenset(flags or ())
     )
 
 
-def _document(line: str) -> dict[str, Any]:
+def document(line: str) -> dict[str, Any]:
+    """Return the mapping that a line is. Raises VmnetError when it is none."""
     if len(line) > MOST_LENGTH:
-        raise _unusable(f"it is longer than {MOST_LENGTH} characters")
+        raise unusable(f"it is longer than {MOST_LENGTH} characters")
     try:
         found = strict(line)
     except (ValueError, RecursionError) as error:
-        raise _unusable(f"it is not JSON: {one_line(str(error), 80)}") from None
+        raise unusable(f"it is not JSON: {one_line(str(error), 80)}") from None
     if not isinstance(found, dict):
-        raise _unusable("it is no mapping")
+        raise unusable("it is no mapping")
     return found
 
 
@@ -104,7 +105,8 @@ def _are_words(flags: object) -> bool:
     return isinstance(flags, list) and all(isinstance(flag, str) for flag in flags)
 
 
-def _unusable(why: str) -> VmnetError:
+def unusable(why: str) -> VmnetError:
+    """Return the error for what is no offer."""
     return bad_input(
         f"what stands on standard input is no offer of a guest: {why}",
         "vmnet receive is run by vmnet move: vmnet move VM HOST",
@@ -119,6 +121,7 @@ def missing_flags(offer: GuestOffer, here: frozenset[str]) -> VmnetError | None:
     shown = one_line(", ".join(missing[:5]), 200)
     return VmnetError(
         f"the processor of this host lacks what the guest {offer.vm} has seen: {shown}",
-        fix="move it while it is stopped: it finds the other processor when it boots",
+        fix="move it while it is stopped, so that it finds the other processor when it boots: "
+        f"vmnet move {offer.vm} HOST --stopped",
         status=Exit.CONFLICT,
     )

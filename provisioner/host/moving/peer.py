@@ -44,16 +44,33 @@ class Peer:
 
     def say(self, line: str) -> None:
         """Send a line. Raises VmnetError when nobody reads it."""
+        self.send(line.encode() + b"\n")
+
+    def send(self, data: bytes) -> None:
+        """Send bytes. Raises VmnetError when nobody reads them, with its reason if it says one."""
         try:
-            self._program.write(line)
+            self._program.send(data)
         except OSError:
+            if self._program.speaks(_END_S):
+                raise refused(self._login, self.listen(0)) from None
             raise self._silent("it reads nothing any more") from None
+
+    def speaks(self, within_s: float) -> bool:
+        """Return whether it says something in that time, or never will."""
+        return self._program.speaks(within_s)
 
     def hear(self, state: str, within_s: float) -> Mapping[str, Any]:
         """Wait for the line in which the other host says that state.
 
         Raises VmnetError with its reason when it says another, or nothing in time.
         """
+        found = self.listen(within_s)
+        if found.get("state") == state:
+            return found
+        raise refused(self._login, found)
+
+    def listen(self, within_s: float) -> Mapping[str, Any]:
+        """Return the next line, in which it says some state. Raises VmnetError without one."""
         line = self._program.read(within_s, _MOST)
         if line is None:
             raise self._silent("it has ended" if self.has_ended else "it has not answered in time")
@@ -61,10 +78,7 @@ class Peer:
             found = strict(line)
         except (ValueError, RecursionError):
             raise self._silent(f"it prints {one_line(line, 120)}") from None
-        said = found.get("state") if isinstance(found, dict) else None
-        if said == state:
-            return dict(found)
-        raise refused(self._login, found if isinstance(found, dict) else {})
+        return found if isinstance(found, dict) else {}
 
     def _silent(self, why: str) -> VmnetError:
         return VmnetError(
@@ -86,17 +100,18 @@ def refused(login: Login, said: Mapping[str, Any]) -> VmnetError:
 
 
 @contextmanager
-def opened(login: Login, folder: Path, words: Sequence[str]) -> Iterator[Peer]:
-    """Run a command of vmnet's on another host, and lead the sockets in `folder` there.
+def opened(login: Login, words: Sequence[str], folder: Path | None = None) -> Iterator[Peer]:
+    """Run a command of vmnet's on another host, and lead the sockets in `folder`, if any, there.
 
     At the end of the block its standard input is closed, and its end is waited for.
     """
     if not programs.is_installed("ssh"):
         raise VmnetError("ssh is not installed", fix="install it: apt-get install openssh-client")
-    make_folder(folder)
-    ways = [
-        x for name in (LIBVIRT, MEMORY, DISKS) for x in ("-L", f"{folder / name}:{folder / name}")
-    ]
+    ways: list[str] = []
+    if folder:
+        make_folder(folder)
+        for name in (LIBVIRT, MEMORY, DISKS):
+            ways += ("-L", f"{folder / name}:{folder / name}")
     options = [word for option in _OPTIONS for word in ("-o", option)]
     argv = ["ssh", "-T", "-x", "-a", *options, *ways, *login.argv, "vmnet", *words]
     program = LineDialog(argv)
@@ -104,7 +119,8 @@ def opened(login: Login, folder: Path, words: Sequence[str]) -> Iterator[Peer]:
         yield Peer(program, login)
     finally:
         program.end(_END_S)
-        remove_folder(folder)
+        if folder:
+            remove_folder(folder)
 
 
 def state_line(state: str, **told: object) -> str:

@@ -46,6 +46,8 @@ class FileRecord:
     image: str = ""  # what the plan called the image below a disk
     made: int = 0  # in seconds since 1970
     stopped: int = 0  # of a console log: when vmnet has stopped the guest; 0 for never
+    leaving: str = ""  # of a console log: the host that the guest is given to, where it may run
+    came: str = ""  # of a disk, or its draft: SHA-256 of what has come from another host
     keep: bool = True  # what a guest has written is kept where nothing else is known
 
 
@@ -110,10 +112,13 @@ def own(path: Path, values: Mapping[str, object] | None = None) -> None:
 def record(path: Path) -> FileRecord:
     """Return what was recorded of a file when it was made; what cannot be read is left out."""
     found = _recorded(path)
-    plan, vm, image = (one_line(str(found.get(key, ""))) for key in ("plan", "vm", "image"))
+    plan, vm, image, leaving, came = (
+        one_line(str(found.get(key, ""))) for key in ("plan", "vm", "image", "leaving", "came")
+    )
     times = (found.get(key) for key in ("made", "stopped"))
     made, stopped = (at if isinstance(at, int) else 0 for at in times)
-    return FileRecord(plan, vm, image, made, stopped, keep=found.get("keep") is not False)
+    keep = found.get("keep") is not False
+    return FileRecord(plan, vm, image, made, stopped, leaving, came, keep=keep)
 
 
 def write_record(path: Path, values: Mapping[str, object]) -> None:

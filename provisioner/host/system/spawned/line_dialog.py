@@ -32,9 +32,20 @@ class LineDialog:
 
     def write(self, line: str) -> None:
         """Send a line. Raises OSError when nobody reads it."""
+        self.send(line.encode() + b"\n")
+
+    def send(self, data: bytes) -> None:
+        """Send bytes. Raises OSError when nobody reads them."""
         if self._child.stdin:
-            self._child.stdin.write(line.encode() + b"\n")
+            self._child.stdin.write(data)
             self._child.stdin.flush()
+
+    def speaks(self, within_s: float) -> bool:
+        """Return whether something comes from it in that time, or nothing ever will."""
+        end = time.monotonic() + within_s
+        while not (self._heard or self._is_over) and (left_s := end - time.monotonic()) > 0:
+            self._hear(left_s)
+        return bool(self._heard or self._is_over)
 
     def read(self, within_s: float, most: int) -> str | None:
         """Return the next line of at most `most` bytes; None when there is none in time."""
