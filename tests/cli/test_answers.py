@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from provisioner import naming
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
-VMNET = (sys.executable, "-m", "provisioner")
+VMNET = forked.program()
 ONE = """\
 name: answers
 networks:

@@ -3,10 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
 PLAN = """\
@@ -33,7 +34,7 @@ def render(folder: Path, **more: str) -> tuple[int, str, str]:
         **more,
     }
     ran = subprocess.run(
-        [sys.executable, "-m", "provisioner", "render"],
+        [*forked.program(), "render"],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -91,7 +92,7 @@ def test_validate_judges_the_plan_alone(folder: Path) -> None:
     (folder / "xdg/vmnet/config.yaml").write_text("memory: lots\n")
     environment = {**os.environ, "PYTHONPATH": str(HOUSE), "XDG_CONFIG_HOME": str(folder / "xdg")}
     ran = subprocess.run(
-        [sys.executable, "-m", "provisioner", "validate", "--json"],
+        [*forked.program(), "validate", "--json"],
         cwd=folder,
         env=environment,
         capture_output=True,

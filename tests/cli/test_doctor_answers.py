@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.builders.documents import valid
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
 NIC = """
@@ -30,7 +30,7 @@ def vmnet(*words: str, before: str = "", after: str = "", user: int = 0) -> Ran:
     inside = ["unshare", "-n", "sh", "-c", f'{before}\n"$@"; s=$?; {after}\nexit $s', "sh"]
     drop = ["setpriv", f"--reuid={user}", "--clear-groups"] if user else []
     ran = subprocess.run(
-        [*inside, *drop, sys.executable, "-m", "provisioner", "doctor", *words],
+        [*inside, *drop, *forked.program(), "doctor", *words],
         cwd=HOUSE,
         stdin=subprocess.DEVNULL,
         capture_output=True,

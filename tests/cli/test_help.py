@@ -12,9 +12,10 @@ from provisioner.cli.app import PANELS
 from provisioner.cli.completion import answer, index
 from provisioner.commands.command import ALIASES, COMMANDS, unaliased
 from tests.cli import language
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
-VMNET = (sys.executable, "-m", "provisioner")
+VMNET = forked.program()
 LEAVES = {
     " ".join(path): command
     for path, command in language.COMMANDS.items()

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from provisioner import __version__
@@ -11,9 +10,10 @@ from provisioner.fabric.document import from_json
 from provisioner.fabric.facts import FEATURES, PROTOCOL, UplinkTap
 from provisioner.plan.mac import Mac
 from tests.builders.documents import valid
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
-VMNET = (sys.executable, "-m", "provisioner")
+VMNET = forked.program()
 NICS = """
 ip link add nic0 type veth peer name far0
 ip link set dev nic0 up mtu 1400
@@ -31,9 +31,7 @@ def test_a_host_tells_what_it_has(tmp_path: Path) -> None:
             "-c",
             f'{NICS}\nexec "$@"',
             "sh",
-            sys.executable,
-            "-m",
-            "provisioner",
+            *forked.program(),
             "host-facts",
             "--json",
         ],

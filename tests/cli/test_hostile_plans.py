@@ -2,15 +2,16 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.framework import forked
+
 HOUSE = Path(__file__).parents[2]
-VMNET = (sys.executable, "-m", "provisioner")
+VMNET = forked.program()
 PLAN = """\
 name: hostile
 networks: {lan: {switch: true, subnet: 10.91.0.0/24}}

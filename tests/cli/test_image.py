@@ -7,7 +7,6 @@ import pty
 import signal
 import struct
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,9 @@ from typing import Any
 import pytest
 
 from tests.builders.documents import valid
-from tests.cli.test_answers import HOUSE, VMNET
+from tests.cli.test_answers import HOUSE
+from tests.cli.test_colours import VMNET
+from tests.framework import forked
 
 MIB = 1 << 20
 
@@ -316,7 +317,7 @@ def _read(terminal: int) -> bytes:
 
 def test_help_names_every_command(room: Room) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "provisioner", "image", "--help"],
+        [*forked.program(), "image", "--help"],
         cwd=room.path,
         env=room.env,
         capture_output=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_answers import VMNET
+from tests.cli.test_colours import VMNET
 from tests.cli.test_image import Room, disk
 
 CONTENT = disk()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.plan.load.loader import load
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (HOUSE / "examples").glob("*.yaml"))
@@ -15,7 +16,7 @@ NAMES = sorted(path.stem for path in (HOUSE / "examples").glob("*.yaml"))
 
 def init(*words: str, cwd: Path) -> tuple[int, str, str]:
     ran = subprocess.run(
-        [sys.executable, "-m", "provisioner", "init", *words],
+        [*forked.program(), "init", *words],
         cwd=cwd,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HOUSE)},
         capture_output=True,

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.framework import forked
+
 HOUSE = Path(__file__).parents[2]
-VMNET = (sys.executable, "-m", "provisioner")
+VMNET = forked.program()
 WATCHED = (sys.executable, str(Path(__file__).with_name("watched.py")), "writes")
 # Without IPv6 nothing changes by itself once a device is up: no DAD, no router is asked for.
 QUIET = "for x in all default; do echo 1 > /proc/sys/net/ipv6/conf/$x/disable_ipv6; done"

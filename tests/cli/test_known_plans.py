@@ -1,10 +1,11 @@
 """What is told where no plan is found: the plans that this host has."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
 NEW = "have one written: vmnet init, name another file, or go without: vmnet up --uplink NIC"
@@ -14,7 +15,7 @@ def ran(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run vmnet in a folder that may have a plan, with its state below `folder`."""
     (folder / "empty").mkdir(exist_ok=True)
     return subprocess.run(
-        ["unshare", "-n", sys.executable, "-m", "provisioner", *words],
+        ["unshare", "-n", *forked.program(), *words],
         cwd=folder / "empty",
         env={
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",

@@ -1,10 +1,11 @@
 """A plan of several hosts: judged, and never taken for a plan of this host."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
 PLAN = """\
@@ -18,7 +19,7 @@ vms: {a: {nics: [lan], on: h2}, b: {nics: [lan], on: h2}}
 def vmnet(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     (cwd / "vmnet.yaml").write_text(PLAN)
     return subprocess.run(
-        ["unshare", "-mn", sys.executable, "-m", "provisioner", *words],
+        ["unshare", "-mn", *forked.program(), *words],
         cwd=cwd,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(HOUSE)},
         stdin=subprocess.DEVNULL,

@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from provisioner.cli import modes
 from provisioner.reachability.experiment import Measured, Verdict, labs
 from tests.builders.documents import valid
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
 NIC = """
@@ -50,7 +50,7 @@ def vmnet(*words: str, before: str = "", without: str = "", stdin: int = subproc
     drop = ["setpriv", f"--bounding-set={without}", "--inh-caps=-all"] if without else []
     inside = ["unshare", "-n", "sh", "-ec", f'{before}\nexec "$@"', "sh"]
     ran = subprocess.run(
-        [*inside, *drop, sys.executable, "-m", "provisioner", "modes", *words],
+        [*inside, *drop, *forked.program(), "modes", *words],
         cwd=HOUSE,
         stdin=stdin,
         capture_output=True,

@@ -13,7 +13,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.builders.documents import valid
-from tests.cli.test_answers import HOUSE, VMNET
+from tests.cli.test_answers import HOUSE
+from tests.cli.test_colours import VMNET
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from provisioner.cli import run
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
-VMNET = (sys.executable, "-m", "provisioner")
+VMNET = forked.program()
 PLAN = """\
 name: lab
 networks: {lan: {switch: true, subnet: 10.91.0.0/24}}

@@ -13,6 +13,7 @@ from provisioner.cli.help.screen import SCREEN
 from provisioner.errors import Exit
 from provisioner.report.report import Report
 from tests.builders.report import DEAD, GOOD, report
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
 PLAN = """\
@@ -47,7 +48,7 @@ def plan(folder: Path, *words: str, text: str = PLAN) -> tuple[int, str, str]:
     """Run `vmnet plan` in a network and mount namespace of its own."""
     (folder / "vmnet.yaml").write_text(text)
     ran = subprocess.run(
-        ["unshare", "-mn", sys.executable, "-m", "provisioner", "plan", *words],
+        ["unshare", "-mn", *forked.program(), "plan", *words],
         cwd=folder,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(HOUSE)},
         capture_output=True,

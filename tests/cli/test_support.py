@@ -3,12 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from stat import S_IMODE
 
 import pytest
+
+from tests.framework import forked
 
 HOUSE = Path(__file__).parents[2]
 PLAN = """\
@@ -26,7 +27,7 @@ vms:
 
 def vmnet(folder: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "provisioner", *words],
+        [*forked.program(), *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(HOUSE), **more},
         capture_output=True,

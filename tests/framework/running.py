@@ -41,13 +41,10 @@ class Running:
         out, err = (os.pipe() for _ in range(2))
         with Path(os.devnull).open() as null:
             streams = (null.fileno(), out[1], err[1])
-            self.process: subprocess.Popen[bytes] | forked.Forked
-            if fork and forked.can_be(env):
-                self.process = forked.begun(fork, cwd, env, streams)
-            else:
-                self.process = subprocess.Popen(
-                    argv, cwd=cwd, env=env, stdin=streams[0], stdout=streams[1], stderr=streams[2]
-                )
+            begun = forked.begun(fork, cwd, env, streams) if fork else None
+            self.process = begun or subprocess.Popen(
+                argv, cwd=cwd, env=env, stdin=streams[0], stdout=streams[1], stderr=streams[2]
+            )
         os.close(out[1])
         os.close(err[1])
         self._said: dict[str, list[str]] = {"stdout": [], "stderr": []}
