@@ -75,9 +75,8 @@ def test_a_host_of_another_version_gets_this_one_and_then_nothing_is_changed(
     ran = fabric.control.vmnet(*words, "--check", "--diff", status=6)
     told = ran.stderr.splitlines()
     assert "h1:   + state: link" in told[told.index("h1: Put a link into PATH") :]
-    runs = told[told.index("h1: Install the packages that it needs") + 1]
-    assert runs.startswith(f"h1:   + {program.parent}/python -m pip ")
-    assert ran.stdout == "h1: 4 changes to make\n"
+    assert any(line.startswith("h1: What pip would install: vmnet_provisioner-") for line in told)
+    assert ran.stdout == "h1: 3 changes to make\n"
     assert "vmnet is not installed on h2: the inventory does not have it" in ran.stderr
     assert not program.exists()
     assert (host.programs / "vmnet").read_text() == OLDER

@@ -109,7 +109,7 @@ def bootstrap(
         typer.Option("--check", "--dry-run", help="Change nothing; tell what would be changed."),
     ] = False,
     diff: Annotated[
-        bool, typer.Option("--diff", help="Show the lines that differ, and what is run.")
+        bool, typer.Option("--diff", help="Show the lines that differ, and programs that were run.")
     ] = False,
     json: Json = False,
 ) -> None:

@@ -15,7 +15,6 @@ from provisioner.text import one_line
 _LONGEST: Final = 400  # characters of a text of a host
 _MOST_LINES: Final = 50  # of what differs in one change
 _MOST_TEXT: Final = 20_000  # characters of a file that are compared
-_WOULD_RUN: Final = "Command would have run"
 COMMAND: Final = "hosts bootstrap"
 
 
@@ -55,15 +54,6 @@ def change(about: Mapping[str, Any]) -> str:
     named = one_line(str(about.get("task")), _LONGEST)
     message = result.get("msg") if about.get("task_action") == "ansible.builtin.debug" else None
     return f"{named}: {one_line(message, _LONGEST)}" if isinstance(message, str) else named
-
-
-def unmade(about: Mapping[str, Any]) -> str:
-    """Return which program a skipped task would run if all were not only looked at; "" for none."""
-    result = about.get("res")
-    message = result.get("msg") if isinstance(result, Mapping) else None
-    if not isinstance(message, str) or not message.startswith(_WOULD_RUN):
-        return ""
-    return one_line(str(about.get("task")), _LONGEST)
 
 
 def differences(about: Mapping[str, Any]) -> Iterator[str]:

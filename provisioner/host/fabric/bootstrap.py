@@ -71,13 +71,11 @@ class _Heard:
 
     def take(self, kind: str, about: Mapping[str, Any]) -> None:
         self.is_over |= kind == _OVER
-        if kind not in {*play.OF_HOSTS, play.SKIPPED}:
+        if kind not in play.OF_HOSTS:
             return
         host = str(about.get("host"))
         self.changes.setdefault(host, [])
-        if kind == play.SKIPPED:
-            self._take_change(host, installed.unmade(about), about)
-        elif kind == play.UNREACHABLE:
+        if kind == play.UNREACHABLE:
             self.lost[host] = unreachable(about.get("res"))
         elif kind == play.FAILED:
             self.lost[host] = Silent(installed.failure(about))

@@ -37,7 +37,6 @@ _OF_USERS: Final = ("ANSIBLE_PYTHON_INTERPRETER", "ANSIBLE_SSH_ARGS", "ANSIBLE_T
 OK: Final = "runner_on_ok"
 FAILED: Final = "runner_on_failed"
 UNREACHABLE: Final = "runner_on_unreachable"
-SKIPPED: Final = "runner_on_skipped"
 OF_HOSTS: Final = frozenset((OK, FAILED, UNREACHABLE))
 _POLL_S: Final = 0.1  # how soon its end is seen
 

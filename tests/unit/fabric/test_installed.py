@@ -40,12 +40,6 @@ def test_what_differs_is_told_line_by_line_and_is_harmless_to_a_terminal() -> No
     assert [*installed.differences({"res": "text"})] == []
 
 
-def test_a_program_that_is_only_looked_at_counts_as_a_change() -> None:
-    skipped = told(skipped=True, msg="Command would have run if not in check mode")
-    assert installed.unmade(skipped) == "Copy the wheel"
-    assert installed.unmade(told(skipped=True, msg="Conditional result was False")) == ""
-
-
 def test_a_failure_has_the_message_and_the_last_lines_of_the_errors() -> None:
     about = told(msg="non-zero return code", stderr="1\n2\n3\n4 \x07\n")
     assert installed.failure(about) == r"Copy the wheel: non-zero return code 2 3 4 \x07"
