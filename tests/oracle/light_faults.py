@@ -33,7 +33,6 @@ _HABITS: dict[str, tuple[str, object, object]] = {
     "ARP dropped": ("no_arp", True, False),
     "deaf": ("deaf", True, False),
     "mute": ("mute", True, False),
-    "late": ("late", True, False),
     "another MAC": ("wears", OTHER_MAC, ""),
     "a wrong MAC claimed": ("claims", OTHER_MAC, ""),
 }

@@ -16,7 +16,9 @@ REFLECTED = LightNetwork(("bridge", "bridge"), hairpin=True, lists=(frozenset(),
 CLOSED = LightNetwork(("bridge", "source"), hairpin=False, lists=(frozenset(), frozenset()))
 
 
-def lacks(network: LightNetwork, *kinds: tuple[str, int], source: str = "e0") -> set[str]:
+def lacks(
+    network: LightNetwork, *kinds: tuple[str, int], source: str = "e0", late: bool = False
+) -> set[str]:
     """Break an end each; return what is missing for `source` to be apart from e1, both versions."""
     faults = tuple(Fault(kind, Moment.BEFORE, end, 1 - end) for kind, end in kinds)
     forbidden = {TOGETHER: ((0, 1),), REFLECTED: ((HOST, 1),)}.get(network, ())
@@ -24,6 +26,7 @@ def lacks(network: LightNetwork, *kinds: tuple[str, int], source: str = "e0") ->
     with light_lab(network) as lab:
         for fault in faults:
             broken(lab, fault)
+        lab.ends[1].tell(late=late)
         results = light_check.checked(lab, scenario, lambda: None)
     cells = [r for r in results if (r.pair.source, r.pair.target) == (source, "e1")]
     if forbidden:
@@ -98,4 +101,4 @@ def test_an_answer_that_its_guest_has_not_taken_is_no_isolation() -> None:
 
 def test_an_answer_to_the_host_that_comes_when_nobody_waits_for_it_is_no_isolation() -> None:
     late = "an answer of e1 came to host, which did not take it in time"
-    assert lacks(REFLECTED, ("late", 1), source="host") == {late}
+    assert lacks(REFLECTED, source="host", late=True) == {late}
