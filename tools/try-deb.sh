@@ -27,6 +27,7 @@ packages() { dpkg-query -W -f '${Package}\n' | sort; }
 files() { # but for what apt, dpkg, libvirt and useradd (its account stays) write of their own
     find / /run -xdev -path "$work" -prune -o -path /proc -prune -o -path /sys -prune -o \
         -path '/srv/*' -prune -o -path '/var/log/*' -prune -o -path /run/libvirt -prune -o \
+        -path /var/cache/pip -prune -o -path /var/cache/apt/archives -prune -o \
         -path /etc/shadow- -prune -o -print | sort -u
 }
 
