@@ -24,7 +24,7 @@ apt() { # nothing has to survive a loss of power here
 
 packages() { dpkg-query -W -f '${Package}\n' | sort; }
 
-files() { # but for what apt, dpkg, libvirt and useradd (its account stays) write of their own
+files() { # but for what apt, dpkg, libvirt and useradd (its account stays) write, and shared caches
     find / /run -xdev -path "$work" -prune -o -path /proc -prune -o -path /sys -prune -o \
         -path '/srv/*' -prune -o -path '/var/log/*' -prune -o -path /run/libvirt -prune -o \
         -path /var/cache/pip -prune -o -path /var/cache/apt/archives -prune -o \
