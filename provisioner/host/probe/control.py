@@ -38,8 +38,8 @@ _EVERY_S: Final = 0.2
 _BURST: Final = 128
 _BURST_S: Final = 0.005
 _BEYOND_S: Final = 1.0
-_STATIONS_S: Final = 1.2
-"""One that has just asked for our address, in vain, asks again after 1 s (RFC 4861, 10)."""
+_STATIONS_S, _STATIONS_EVERY_S = 2.0, 0.2
+"""One that has just asked for our address in vain asks again, or gives up, after 1 s (RFC 4861)."""
 _MOST_STATIONS: Final = 8
 _ARP_COMPLETE: Final = 0x2  # linux/if_arp.h: ATF_COM
 _ALL: Final = 3
@@ -298,7 +298,8 @@ def _stations(uplink: str) -> list[Address]:
     """Ask all IPv6 machines beyond an uplink to speak; return the first that do.
 
     Who wants to answer has to ask for the link-local address of the uplink's MAC first, which is
-    answer enough: it need not be there.
+    answer enough: it need not be there. One that has asked in vain does not ask again for the last
+    second before it gives up, nor afterwards for what came meanwhile: so all are asked repeatedly.
     """
     found: dict[Address, None] = {}
     link = links.named(uplink)
@@ -308,13 +309,17 @@ def _stations(uplink: str) -> list[Address]:
     # A filter at the egress makes sending fail as a full queue does.
     with explained(uplink, LOST), packet_socket(program, outgoing=False) as wire:
         wire.bind((uplink, _ALL))
-        wire.send(frames.ping_all_nodes(link.mac, os.getpid() & 0xFFFF))
-        end = time.monotonic() + _STATIONS_S
+        ping = frames.ping_all_nodes(link.mac, os.getpid() & 0xFFFF)
+        end, due = time.monotonic() + _STATIONS_S, 0.0
         poll = select.poll()
         poll.register(wire, select.POLLIN)
-        while (left_s := end - time.monotonic()) > 0 and len(found) < _MOST_STATIONS:
-            if not poll.poll(math.ceil(left_s * 1000)):
-                break
+        while (now := time.monotonic()) < end and len(found) < _MOST_STATIONS:
+            if now >= due and not found:
+                wire.send(ping)
+                due = now + _STATIONS_EVERY_S
+            until = end if found else min(end, due)
+            if not poll.poll(max(0, math.ceil((until - now) * 1000))):
+                continue
             match frames.parse(wire.recv(2048)):
                 case Nd() as nd if nd.solicits and nd.sender.is_link_local:
                     found[nd.sender] = None
