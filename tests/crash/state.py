@@ -70,7 +70,8 @@ def _processes(lab: Lab) -> Iterator[str]:
     Until it knows of init, it is called as the command that has left it.
     """
     end = time.monotonic() + _DECIDED_S
-    while time.monotonic() < end and any(" -m provisioner " in x for x in _told(lab)):
+    commands = re.compile(r" -m (provisioner|tests\.framework\.forks) ")
+    while time.monotonic() < end and any(map(commands.search, _told(lab))):
         select.select([], [], [], 0.05)
     yield from (x for x in _told(lab) if "vmnet: waits for guests" not in x)
 

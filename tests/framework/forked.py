@@ -89,6 +89,10 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
 
+servers: set[int] = set()
+"""The pid of this process's server, in whichever namespace its first command was begun."""
+
+
 @cache
 def _server() -> str:
     """Start the process whose forks are commands, which ends with this one; return its socket."""
@@ -107,6 +111,7 @@ def _server() -> str:
             pass_fds=numbers,
             env=os.environ | {"PYDANTIC_DISABLE_PLUGINS": "__all__"},
         )
+    servers.add(process.pid)
 
     def end() -> None:
         ours.close()

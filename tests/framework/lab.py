@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
+from tests.framework import forked
 from tests.framework.forked import Fork
 from tests.framework.running import PATIENCE_S, Ran, Running
 
@@ -305,8 +306,8 @@ class Lab:
                     yield f"/{place}/{top.name}"
 
     def pids(self) -> Iterator[int]:
-        """Return the pids of the processes in the lab's network namespace."""
-        return pids_in(self._namespace)
+        """Return the pids of the processes in the lab's network namespace, but not of forks."""
+        return (pid for pid in pids_in(self._namespace) if pid not in forked.servers)
 
 
 def sweep() -> None:
