@@ -89,8 +89,19 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
 
-servers: set[int] = set()
-"""The pid of this process's server, in whichever namespace its first command was begun."""
+_servers: set[int] = set()
+
+
+def serves(pid: int) -> bool:
+    """Return whether a process is this one's server or a keeper, which is not for long.
+
+    They are in the namespace that the first command was begun in.
+    """
+    try:
+        parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+    except OSError:
+        return True  # it has ended meanwhile
+    return not _servers.isdisjoint((pid, int(parent)))
 
 
 @cache
@@ -111,7 +122,7 @@ def _server() -> str:
             pass_fds=numbers,
             env=os.environ | {"PYDANTIC_DISABLE_PLUGINS": "__all__"},
         )
-    servers.add(process.pid)
+    _servers.add(process.pid)
 
     def end() -> None:
         ours.close()

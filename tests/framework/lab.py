@@ -306,8 +306,11 @@ class Lab:
                     yield f"/{place}/{top.name}"
 
     def pids(self) -> Iterator[int]:
-        """Return the pids of the processes in the lab's network namespace, but not of forks."""
-        return (pid for pid in pids_in(self._namespace) if pid not in forked.servers)
+        """Return the pids of the processes in the lab's network namespace.
+
+        The server of `forked` and its keepers, which end after their commands, are not the lab's.
+        """
+        return (pid for pid in pids_in(self._namespace) if not forked.serves(pid))
 
 
 def sweep() -> None:
