@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -119,9 +120,15 @@ def main() -> None:
         module.exit_json(changed=True, skipped=True, rc=0, stdout="", stderr="", clock=clock)
     within = ["timeout", "--signal=TERM", "--kill-after=30", str(module.params["seconds"])]
     began = time.monotonic()
-    rc, out, err = module.run_command(
-        [*within, vmnet, *words], data=module.params["plan"], binary_data=True
+    # Ansible's run_command loses the status of a program that ends before it has read its input.
+    ran = subprocess.run(
+        [*within, vmnet, *words],
+        input=module.params["plan"].encode(),
+        capture_output=True,
+        check=False,
     )
+    rc = ran.returncode
+    out, err = (text.decode(errors="replace") for text in (ran.stdout, ran.stderr))
     result = {"rc": rc, "stdout": out, "stderr": err, "clock": clock}
     result["seconds"] = time.monotonic() - began
     try:
