@@ -56,10 +56,11 @@ def told(name: str = PLAIN.name) -> Link:
     return next(x for x in links.every() if x.name == name)
 
 
-def promiscuity_of_the_uplink() -> int:
+def count_of_the_uplink(what: str = "promiscuity") -> int:
+    """How often something asks for it: promiscuity or allmulti."""
     asked = ["ip", "-d", "-j", "link", "show", "dev", "up0"]
     shown = subprocess.run(asked, check=True, capture_output=True, text=True)
-    found: int = json.loads(shown.stdout)[0]["promiscuity"]
+    found: int = json.loads(shown.stdout)[0][what]
     return found
 
 
@@ -141,14 +142,44 @@ def test_passthru_must_be_alone() -> None:
 def test_nopromisc_is_set_at_birth_and_toggled_while_it_lives() -> None:
     through = replace(PLAIN, mode=Mode.PASSTHRU)
     macvtap.create_at(through, INDEX)
-    seen = [(told().nopromisc, promiscuity_of_the_uplink())]
+    seen = [(told().nopromisc, count_of_the_uplink())]
     for nopromisc in (True, False):
         macvtap.update_from(replace(through, nopromisc=nopromisc), told())
-        seen.append((told().nopromisc, promiscuity_of_the_uplink()))
+        seen.append((told().nopromisc, count_of_the_uplink()))
     links.delete(PLAIN.name)
     macvtap.create_at(replace(through, nopromisc=True), INDEX)
-    seen.append((told().nopromisc, promiscuity_of_the_uplink()))
+    seen.append((told().nopromisc, count_of_the_uplink()))
     assert seen == [(False, 1), (True, 0), (False, 1), (True, 0)]
+
+
+@pytest.mark.parametrize("born", [True, False])
+@pytest.mark.parametrize("nopromisc", [True, False])
+def test_passthru_takes_all_multicast_while_it_is_up_and_leaves_none_of_it_behind(
+    *, born: bool, nopromisc: bool
+) -> None:
+    through = replace(PLAIN, mode=Mode.PASSTHRU, nopromisc=nopromisc)
+    macvtap.create_at(replace(through, up=born), INDEX)
+    counts = [count_of_the_uplink("allmulti")]
+    for up in (True, False, True, False):
+        macvtap.plug(PLAIN.name, up=up)
+        counts.append(count_of_the_uplink("allmulti"))
+        assert told().quiet
+    for up in (True, False):
+        macvtap.update_from(replace(through, up=up), told())
+        counts.append(count_of_the_uplink("allmulti"))
+    assert counts == [int(born), 1, 0, 1, 0, 1, 0]
+    macvtap.update_from(through, told())
+    macvtap.release([through])
+    links.delete(PLAIN.name)
+    assert count_of_the_uplink("allmulti") == 0
+
+
+@pytest.mark.parametrize("mode", ["passthru", *LOOSE])
+def test_a_device_that_is_down_leaves_nothing_of_itself_on_its_uplink(mode: str) -> None:
+    macvtap.create_at(replace(PLAIN, mode=Mode(mode)), INDEX)
+    macvtap.plug(PLAIN.name, up=False)
+    links.delete(PLAIN.name)
+    assert (count_of_the_uplink(), count_of_the_uplink("allmulti")) == (0, 0)
 
 
 def test_a_source_list_is_edited_mac_by_mac() -> None:

@@ -65,7 +65,7 @@ def _differs(end: Endpoint, what: str) -> Finding | None:
 
 def no_multicast(end: Endpoint) -> Finding | None:
     """Blame a macvtap that receives no multicast."""
-    if not end.is_guest or end.all_multicast:
+    if not end.is_guest or end.all_multicast or not end.up:
         return None
     return Finding(
         f"the macvtap {end.link} of {end.vm} receives no multicast (ALLMULTI is off), and IPv6 "

@@ -103,9 +103,8 @@ def can_be_silent(steps: Sequence[Step], links: Collection[str]) -> bool:
     """Return whether guests may be started before it is known that their addresses are free.
 
     What the steps do must leave no trace when it is undone: all make something new, and no guest
-    has a disk that somebody has written to before. `links` must all be made by them. In mode
-    passthru a device that was made down leaves its uplink in ALLMULTI when it goes: the kernel has
-    counted its own when it came up as little as it does then (macvlan_open, Linux 6.18).
+    has a disk that somebody has written to before. `links` must all be made by them. A device
+    in mode passthru must be alone on its uplink, on which the question has one meanwhile.
     """
     if any(step.verb is not Verb.CREATE for step in steps):
         return False

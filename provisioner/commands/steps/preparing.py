@@ -11,8 +11,8 @@ from provisioner.reconcile.diff import Step, Verb
 def preparing(steps: Iterable[Step]) -> list[Step]:
     """Return the steps that make something new, start no guest and touch none that runs.
 
-    Macvtaps are made down. In mode passthru they are left out: one that was made down and goes
-    without ever having been up leaves its uplink in ALLMULTI.
+    Macvtaps are made down. In mode passthru they are left out: beside one nothing else can be on
+    the uplink, by which the guests of other plans are asked for addresses.
     """
     steps = list(steps)
     left = {step.id for step in steps if not _prepares(step)}

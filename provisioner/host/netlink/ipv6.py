@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from provisioner.host.netlink.link_codec import IFF_ALLMULTI, IFF_UP, new, silence
+from provisioner.host.netlink.link_codec import IFF_UP, downed, new, silence
 from provisioner.host.netlink.message import Message
 
 _ALL: Final = Path("/proc/sys/net/ipv6/conf")
@@ -48,9 +48,7 @@ def below_ipv6(have_mtu: int, mtu: int, index: int) -> Iterator[Message]:
     (addrconf_notify, NETDEV_CHANGEMTU); on a device that is up they would be in use at once.
     """
     if have_mtu < _MIN_MTU <= mtu:
-        # A passthru macvtap must lose it while it is up: see macvtap.prepare_removal.
-        yield new(index=index, off=IFF_ALLMULTI)
-        yield new(index=index, off=IFF_UP)
+        yield from downed(index)
 
 
 def bring_up(*indexes: int) -> Iterator[Message]:

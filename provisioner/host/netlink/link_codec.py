@@ -49,6 +49,17 @@ def new(
     return Message("RTM_NEWLINK", fields, attributes, create, fixes or {})
 
 
+def downed(index: int) -> list[Message]:
+    """Return the requests to set a link down that leave nothing behind on the link below it.
+
+    The kernel counts ALLMULTI on the uplink of a passthru macvtap when it is set or cleared while
+    the macvtap is up, and forgets it when that comes up or goes down with it (macvlan_open,
+    macvlan_stop, Linux 6.18). So nothing that is down has it set; a request that sets it together
+    with UP sets UP first (__dev_change_flags).
+    """
+    return [new(index=index, off=IFF_ALLMULTI), new(index=index, off=IFF_UP)]
+
+
 def silence(*which: Attribute, index: int = 0) -> Message:
     """Return the request that the host makes no IPv6 address for itself on a link.
 
@@ -173,7 +184,7 @@ def _unset(flags: int, found: Mapping[str, Any]) -> list[str]:
     addr_gen_mode = _ipv6(found, "IFLA_INET6_ADDR_GEN_MODE")
     wanted = {
         "NOARP": flags & IFF_NOARP,
-        "ALLMULTI": flags & IFF_ALLMULTI,
+        "ALLMULTI": flags & IFF_ALLMULTI or not flags & IFF_UP,  # see downed
         # None in a kernel without IPv6.
         "addr_gen_mode": addr_gen_mode in {None, _IN6_ADDR_GEN_MODE_NONE},
     }

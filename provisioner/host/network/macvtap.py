@@ -27,6 +27,9 @@ from provisioner.reconcile.resources import Look
 
 _FOLLOWS_S = 2.0  # a macvtap follows its uplink's carrier when the kernel's link watch runs
 _POLL_S = 0.02
+# ALLMULTI: macvlan filters multicast by the host-side device's list, which knows nothing of the
+# guest's addresses, and would drop the neighbour solicitations for them.
+_WORKING = IFF_UP | IFF_ALLMULTI
 
 _AT_CREATION_ONLY = "passthru is chosen when a device is made: delete this one and make it anew"
 _ALONE = "a passthru device must be alone on its uplink: look at what else sits there: ip -d link"
@@ -152,16 +155,15 @@ def plug(name: str, *, up: bool) -> None:
 
     Raises VmnetError when it is not there.
     """
-    on, off = (IFF_UP, 0) if up else (0, IFF_UP)
-    message = link_codec.new(index=links.existing_index(name), on=on, off=off)
-    write(f'setting "{name}" {"up" if up else "down"}', [message])
+    index = links.existing_index(name)
+    messages = [link_codec.new(index=index, on=_WORKING)] if up else link_codec.downed(index)
+    write(f'setting "{name}" {"up" if up else "down"}', messages)
 
 
 def prepare_removal(doomed: Iterable[Link]) -> None:
     """Make macvtaps ready to be deleted: a passthru one undoes what it has set on its uplink.
 
-    The kernel counts ALLMULTI up on the uplink when it is set on a passthru device that is up, and
-    forgets to count it down when the device goes (macvlan_stop skips it, Linux 6.18).
+    The kernel forgets that when the device goes; see `link_codec.downed`.
     """
     doomed = [x for x in doomed if x.mode == Mode.PASSTHRU]
     transact([[link_codec.new(index=x.index, off=IFF_ALLMULTI)] for x in doomed])
@@ -200,7 +202,7 @@ def _activate(taps: Sequence[tuple[Macvtap, int]], statuses: Sequence[list[int]]
     In this order: on a device that is up, the host would take routes from any router on the wire.
     """
     ipv6.disable(*(tap.name for tap, _ in taps))
-    requests = ([link_codec.silence(index=index), _flags(tap, index)] for tap, index in taps)
+    requests = ([link_codec.silence(index=index), *_flags(tap, index)] for tap, index in taps)
     for before, after in zip(statuses, transact(requests), strict=True):
         before.extend(after)
 
@@ -230,15 +232,11 @@ def _changes(tap: Macvtap, have: Link) -> list[Message]:
     return messages
 
 
-def _flags(tap: Macvtap, index: int) -> Message:
-    """Return the request to set and clear the flags of a macvtap.
-
-    ALLMULTI: macvlan filters multicast by the host-side device's list, which knows nothing of
-    the guest's addresses, and would drop the neighbour solicitations for them.
-    """
-    quiet = IFF_NOARP | IFF_ALLMULTI
-    on, off = (quiet | IFF_UP, 0) if tap.up else (quiet, IFF_UP)
-    return link_codec.new(index=index, on=on, off=off)
+def _flags(tap: Macvtap, index: int) -> list[Message]:
+    """Return the requests to set and clear the flags of a macvtap."""
+    if tap.up:
+        return [link_codec.new(index=index, on=IFF_NOARP | _WORKING)]
+    return [*link_codec.downed(index), link_codec.new(index=index, on=IFF_NOARP)]
 
 
 def _mode(tap: Macvtap) -> Attribute:
