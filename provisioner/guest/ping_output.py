@@ -1,4 +1,4 @@
-"""What pings print inside a guest between two looks at its kernel's counters.
+"""What pings print inside a guest between looks at its kernel's counters.
 
 Hostile until it has been checked. It is busybox's or iputils'. busybox's sockets get the answers to
 all pings that run, and lose some when there are many; the kernel counts each one.
@@ -46,7 +46,10 @@ def ip_header(address: Address) -> int:
 
 
 def parsed(output: bytes, known: Collection[Address]) -> Pings:
-    """Parse the output of `guest-probe.sh pings` about the addresses that are known."""
+    """Parse outputs of `guest-probe.sh pings`, one after the other, about addresses that are known.
+
+    The kernel's counters are compared from the first look to the last.
+    """
     text = output.decode("ascii", "replace")
     by_text = {str(a): a for a in known}
     found: dict[tuple[Address, int], dict[int, float]] = {}
@@ -62,9 +65,9 @@ def parsed(output: bytes, known: Collection[Address]) -> Pings:
     return Pings(
         found,
         {
-            version: max(0, (out[1] - out[0]) - (back[1] - back[0]))
+            version: max(0, (out[-1] - out[0]) - (back[-1] - back[0]))
             for version, out in sent.items()
-            if len(out) == len(back := answered[version]) == 2 and min(*out, *back) >= 0  # noqa: PLR2004
+            if len(out) == len(back := answered[version]) >= 2 and min(*out, *back) >= 0  # noqa: PLR2004
         },
         bool(_BUSYBOX.search(text)),
     )

@@ -1,11 +1,12 @@
 """Which pairs of one source are measured together, as guests come up one after another.
 
-A batch takes some 0.2 s of an emulated guest's processor however small it is, and a tenth of that
-for each address. Thirty guests that come up two at a time would ping each two new ones, thirty
-times fifteen batches, while the rest still boots. So pairs wait for company: each batch is twice as
-large as all before it together, or has the last guest in it.
+A batch takes some 0.2 s of an emulated guest's processor however small it is, and a twentieth for
+each address. Thirty guests that come up two at a time would ping each two new ones, thirty times
+fifteen batches, while the rest still boots and needs the processors. So the first two guests are
+measured as soon as they are up, and all other pairs wait for company: for the last guest.
 """
 
+import math
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -14,8 +15,8 @@ from typing import Protocol
 from provisioner.check.readiness import GuestState
 from provisioner.reachability.pairs import Pair
 
-_GROWTH = 2
-_COMPANY_S = 10.0  # a guest that never comes up delays nobody for longer
+_FIRST = 2
+_COMPANY_S = 10.0  # since a guest came up: one that never does delays nobody for longer
 
 
 class Awaited(Protocol):
@@ -43,7 +44,6 @@ class Batches:
         self._left = [p for p in pairs if p.source == source]
         self._vms = vms
         self._readiness = readiness
-        self._had = 0
         self._has_work = source in vms
 
     def __iter__(self) -> Iterator[tuple[list[Pair], list[Pair]]]:
@@ -53,22 +53,24 @@ class Batches:
                 self._await()
                 lost, now = self._lost(), self._measurable()
             self._left = [p for p in self._left if p not in now and p not in lost]
-            self._had += len(now)
             yield lost, now
 
     def _await(self) -> None:
-        end: float | None = None
+        end, waiting = math.inf, 0
         while not self._lost():
-            if now := self._measurable():
-                end = time.monotonic() + _COMPANY_S if end is None else end
-                if self._is_enough(len(now)) or time.monotonic() >= end:
+            if now := len(self._measurable()):
+                if now > waiting:
+                    end, waiting = time.monotonic() + _COMPANY_S, now
+                if not self._waits() or time.monotonic() >= end:
                     return
-            self._readiness.news.wait(end and max(0.0, end - time.monotonic()))
+            left_s = max(0.0, end - time.monotonic())
+            self._readiness.news.wait(None if math.isinf(left_s) else left_s)
 
-    def _is_enough(self, number: int) -> bool:
+    def _waits(self) -> bool:
+        """Return whether more company is to be had."""
         if not self._has_work or not self._readiness.awaited:
-            return True
-        return number >= self._had * _GROWTH
+            return False
+        return sum(self._readiness.state(vm).is_up for vm in self._vms) != _FIRST
 
     def _is_up(self, end: str) -> bool:
         """Return whether an end can be measured; nobody waits for what is not a VM of the plan."""

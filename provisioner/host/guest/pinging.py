@@ -1,6 +1,7 @@
 """Pings to many addresses from inside a guest: who answers, packets of which size, what is lost."""
 
 import sys
+import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import field, replace
 from statistics import median
@@ -16,6 +17,9 @@ _SMALL: Final = 56  # bytes in a ping by default
 # first ones is asked again, slowly.
 _EVERY_S, _COUNT_EVERY_S = 0.025, 0.1
 _AT_ONCE: Final = 2
+# What has no answer after all pings have ended may only be late: a guest on a busy host, or its
+# peer, stalls for seconds. It is lost when no answer at all has come for so many looks.
+_LOOK_EVERY_S, _LOOKS = 0.25, 4
 _NONE: Final = Loss(1, 0)
 
 Size = tuple[Address, int]
@@ -57,13 +61,14 @@ class Pinging:
 
     def done(self) -> dict[Address, Pinged]:
         """Ping until all have answered or were tried enough, then count losses where one may be."""
-        first = self._send(self._wanted(0), _EVERY_S)
+        sent = self._wanted(0)
+        first = self._send(sent, _EVERY_S)
         self._take(first, 0)
         for tries in range(1, max(self.targets.values(), default=0)):
             if not (words := self._wanted(tries)):
                 break
             self._take(self._send(words, _EVERY_S), tries)
-        if again := self._suspect(first.unanswered):
+        if again := self._suspect(first, sent):
             hurried = self.targets if first.by_busybox else ()
             self._count(self._send(again, _COUNT_EVERY_S, hurried), again)
         return {
@@ -123,14 +128,17 @@ class Pinging:
                 loss = Loss(sent, max(0, sent - len(times)))
                 self._best[address] = Pinged(median(times.values()), size, tries + 1, loss)
 
-    def _suspect(self, unanswered: Mapping[int, int]) -> dict[Size, int]:
+    def _suspect(self, first: Pings, sent: Mapping[Size, int]) -> dict[Size, int]:
         """Return how many pings of each size show what is lost, where the kernel has missed one."""
+        missed = _lost_on_the_way(first, sent)
         again: dict[Size, int] = {}
         for version in (4, 6):
             mine = {a: p for a, p in self._best.items() if a.version == version}
             counted = {a: p.loss for a, p in mine.items() if a in self.counts}
-            if unanswered.get(version) == 0:
+            if missed.get(version) == 0:
                 self._best |= {a: replace(p, loss=_none_of(p.loss)) for a, p in mine.items()}
+                counted = dict.fromkeys(counted, _NONE)
+            if first.unanswered.get(version) == 0:
                 continue
             for a in suspect(counted) | {a for a in counted if self._missing(a)}:
                 sizes = {(a, mine[a].size), *self._missing(a)}
@@ -168,7 +176,29 @@ class Pinging:
             payload = size - ip_header(a) - ICMP_HEADER
             words.append(f"{how},{number},{payload},{a},{self.sources.get(a, '')}")
         output = self.send([f"{every_s:g}", *words], max(counts.values()) * every_s)
-        return parsed(output, {address for address, _ in counts})
+        return self._settled(output, counts)
+
+    def _settled(self, output: bytes, counts: Mapping[Size, int]) -> Pings:
+        """Return what came of pings, when no more answers come in."""
+        known = {address for address, _ in counts}
+        found = parsed(output, known)
+        looks, pause = 0, threading.Event()
+        while looks < _LOOKS and any(_lost_on_the_way(found, counts).values()):
+            pause.wait(_LOOK_EVERY_S)
+            before = found.unanswered
+            output += self.send([f"{_LOOK_EVERY_S:g}"], 0)
+            found = parsed(output, known)
+            looks = looks + 1 if found.unanswered == before else 0
+        return found
+
+
+def _lost_on_the_way(pings: Pings, sent: Mapping[Size, int]) -> dict[int, int]:
+    """Return by version of IP what has no answer beside those that have none to any ping."""
+    left = dict(pings.unanswered)
+    for (address, size), number in sent.items():
+        if (address, size) not in pings.replies and address.version in left:
+            left[address.version] = max(0, left[address.version] - number)
+    return left
 
 
 def _none_of(loss: Loss) -> Loss:

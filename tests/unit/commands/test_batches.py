@@ -61,41 +61,42 @@ def asked(pool: ThreadPoolExecutor, found: Batches) -> Iterator[Future[str]]:
         yield pool.submit(lambda: targets(next(each)))
 
 
-def test_each_batch_is_twice_as_large_as_all_before_it(pool: ThreadPoolExecutor) -> None:
+def test_the_first_two_guests_are_measured_at_once_and_all_others_with_the_last(
+    pool: ThreadPoolExecutor,
+) -> None:
     guests = Guests()
     coming = asked(pool, Batches("a", pairs("a", VMS), VMS, guests))
     guests.become("ab")
     assert next(coming).result(LONG_S) == "b"
-    second = next(coming)
-    guests.become("c")
-    with pytest.raises(TimeoutError):
-        second.result(0.2)
-    guests.become("d")
-    assert second.result(LONG_S) == "cd"
-
-
-def test_what_is_left_goes_with_the_last_guest(pool: ThreadPoolExecutor) -> None:
-    guests = Guests()
-    coming = asked(pool, Batches("a", pairs("a", VMS), VMS, guests))
-    guests.become("abcdefgh")
-    assert next(coming).result(LONG_S) == "bcdefgh"
     last = next(coming)
-    guests.become("i")
-    with pytest.raises(TimeoutError):
-        last.result(0.2)
+    for some in ("c", "defghi"):
+        guests.become(some)
+        with pytest.raises(TimeoutError):
+            last.result(0.2)
     guests.become("j")
-    assert last.result(LONG_S) == "ij"
+    assert last.result(LONG_S) == "cdefghij"
+
+
+def test_a_guest_that_is_alone_waits_for_another_one(pool: ThreadPoolExecutor) -> None:
+    guests = Guests()
+    coming = asked(pool, Batches("a", [*pairs("a", "b"), *pairs("a", ["gateway"])], VMS, guests))
+    guests.become("a")
+    first = next(coming)
+    with pytest.raises(TimeoutError):
+        first.result(0.2)
+    guests.become("b")
+    assert first.result(LONG_S) == "bgateway"
 
 
 def test_a_last_guest_that_dies_delays_nobody(pool: ThreadPoolExecutor) -> None:
     guests = Guests()
     coming = asked(pool, Batches("a", pairs("a", "abcdefghi"), VMS, guests))
-    guests.become("abcdefgh")
-    assert next(coming).result(LONG_S) == "bcdefgh"
+    guests.become("abcdefghi")
     last = next(coming)
-    guests.become("i")
+    with pytest.raises(TimeoutError):
+        last.result(0.2)
     guests.become("j", GuestState.DOWN)
-    assert last.result(LONG_S) == "i"
+    assert last.result(LONG_S) == "bcdefghi"
 
 
 def test_guests_that_never_come_delay_nobody_for_long(

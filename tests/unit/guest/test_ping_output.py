@@ -56,6 +56,11 @@ def test_the_kernel_counts_what_was_not_answered() -> None:
     assert parsed(text.encode(), {FOUR}).unanswered == {4: 3, 6: 0}
 
 
+def test_answers_that_come_after_the_pings_have_ended_are_counted() -> None:
+    text = counters(100, 90, 7) + BUSYBOX + counters(140, 127, 7) + counters(140, 129, 7)
+    assert parsed(text.encode(), {FOUR}).unanswered == {4: 1, 6: 0}
+
+
 def test_answers_that_come_from_before_are_no_gain() -> None:
     text = counters(100, 90, 7) + counters(140, 131, 7)
     assert parsed(text.encode(), {FOUR}).unanswered == {4: 0, 6: 0}
