@@ -24,8 +24,8 @@ Key = TypeVar("Key")
 class PingCount:
     """How many pings an address is sent at first, and how many if one of them is not answered.
 
-    `outside` is one that belongs to neither a guest nor the host: it is sent small packets too, and
-    all at a pace that a router answers.
+    `outside` is one that belongs to neither a guest nor the host: it is sent as many small packets
+    too, and all at a pace that a router answers.
     """
 
     at_first: int
@@ -60,9 +60,9 @@ def ping_count(targets: int, limit: float, *, outside: bool) -> PingCount:
 
     `limit` is the share that may be lost: of the pings that are counted, about two may be.
     """
-    least = _LEAST_OUTSIDE if outside else _LEAST
+    least, sizes = (_LEAST_OUTSIDE, 2) if outside else (_LEAST, 1)
     to_count = min(_MOST, max(_ENOUGH, ceil(2 / limit))) if limit else _MOST
-    return PingCount(max(least, ceil(_ENOUGH / max(1, targets))), to_count, outside)
+    return PingCount(max(least, ceil(_ENOUGH / max(1, targets) / sizes)), to_count, outside)
 
 
 def suspect(losses: Mapping[Key, Loss]) -> set[Key]:

@@ -131,16 +131,20 @@ class Pinging:
     def _suspect(self, first: Pings, sent: Mapping[Size, int]) -> dict[Size, int]:
         """Return how many pings of each size show what is lost, where the kernel has missed one."""
         missed = _lost_on_the_way(first, sent)
+        short = {
+            a for (a, n), number in sent.items() if 0 < len(first.replies.get((a, n), ())) < number
+        }
         again: dict[Size, int] = {}
         for version in (4, 6):
             mine = {a: p for a, p in self._best.items() if a.version == version}
             counted = {a: p.loss for a, p in mine.items() if a in self.counts}
+            lossy = suspect(counted) | (short & counted.keys())
             if missed.get(version) == 0:
                 self._best |= {a: replace(p, loss=_none_of(p.loss)) for a, p in mine.items()}
-                counted = dict.fromkeys(counted, _NONE)
+                lossy = set()
             if first.unanswered.get(version) == 0:
                 continue
-            for a in suspect(counted) | {a for a in counted if self._missing(a)}:
+            for a in lossy | {a for a in counted if self._missing(a)}:
                 sizes = {(a, mine[a].size), *self._missing(a)}
                 again |= dict.fromkeys(sizes, self.counts[a].to_count)
         return again

@@ -58,3 +58,18 @@ def test_nobody_waits_for_the_answers_of_those_that_are_silent() -> None:
     guest = Guest(4, 2)
     assert loss(guest, SILENT) == Loss(2, 0)
     assert len(guest.asked) == 1
+
+
+def test_a_gateway_that_loses_small_packets_alone_is_suspected() -> None:
+    large = "1480 bytes from 10.77.0.2: seq={} ttl=64 time=1.0 ms\n"
+    asked: list[list[str]] = []
+
+    def send(words: list[str], takes_s: float) -> bytes:
+        asked.append(words)
+        before = counters(0, 0, 7) + ONE_OF_TWO if takes_s else ""
+        text = before + "".join(map(large.format, (0, 1))) + counters(4, 3, 7)
+        return text.encode()
+
+    counts = {NEAR: PingCount(2, 20, outside=True)}
+    Pinging(send=send, targets={NEAR: 1}, sizes={NEAR: 1500}, counts=counts).done()
+    assert [words for words in asked if ",20," in words[-1]]
