@@ -159,7 +159,7 @@ def test_a_guest_whose_move_fails_runs_on_where_it_was(guest: Guest) -> None:
 def test_a_guest_stays_when_vmnet_on_the_other_host_is_killed(guest: Guest) -> None:
     pid = guest.pid()
     going, _ = guest.leaving()
-    guest.other.run("pkill", "-KILL", "-f", "provisioner receive")
+    guest.other.run("pkill", "-KILL", "-f", "(provisioner|/socket) receive")
     assert "a has not moved, and runs on here" in going.finished(4).stderr
     assert guest.pid() == pid
     guest.other.vmnet("down", "--name", guest.plan.stem, "--disks", "--yes")
@@ -168,7 +168,7 @@ def test_a_guest_stays_when_vmnet_on_the_other_host_is_killed(guest: Guest) -> N
 def test_a_guest_runs_on_when_the_move_is_killed(guest: Guest) -> None:
     pid = guest.pid()
     going, _ = guest.leaving()
-    guest.home.run("pkill", "-KILL", "-f", "provisioner move")
+    guest.home.run("pkill", "-KILL", "-f", "(provisioner|/socket) move")
     going.finished(None)
     until(lambda: leftovers(guest.other, guest) == [], "nothing of it is left there")
     assert guest.inside("echo here") == "here\n"
@@ -178,7 +178,7 @@ def test_a_guest_runs_on_when_the_move_is_killed(guest: Guest) -> None:
 def test_a_guest_stays_when_the_move_is_interrupted(guest: Guest) -> None:
     pid = guest.pid()
     going, _ = guest.leaving()
-    guest.home.run("pkill", "-INT", "-o", "-f", "provisioner move")
+    guest.home.run("pkill", "-INT", "-o", "-f", "(provisioner|/socket) move")
     assert "the guest runs on here" in going.finished(130).stderr
     assert guest.pid() == pid
 

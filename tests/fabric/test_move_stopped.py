@@ -115,7 +115,7 @@ def test_a_guest_is_started_again_when_the_copying_fails(guest: Guest) -> None:
     going = guest.home.start(*guest.words())
     until(lambda: guest.disk(guest.other, ".a.1.qcow2.part").exists(), "its disk comes")
     assert guest.runs_on() == []
-    guest.other.run("pkill", "-KILL", "-f", "provisioner receive")
+    guest.other.run("pkill", "-KILL", "-f", "(provisioner|/socket) receive")
     assert "a has not moved, and is here as before: " in going.finished(4).stderr
     guest.other.vmnet("down", "--name", guest.plan.stem)
 
@@ -124,7 +124,7 @@ def test_a_move_that_is_killed_while_it_copies_is_gone_on_with(guest: Guest) -> 
     going = guest.home.start(*guest.words())
     part = guest.disk(guest.other, ".a.1.qcow2.part")
     until(lambda: part.exists() and part.stat().st_size, "its disk comes")
-    guest.home.run("pkill", "-KILL", "-f", "provisioner move")
+    guest.home.run("pkill", "-KILL", "-f", "(provisioner|/socket) move")
     going.finished(None)
     assert guest.runs_on() == []
     assert ", of which " in guest.move().stderr
@@ -133,7 +133,7 @@ def test_a_move_that_is_killed_while_it_copies_is_gone_on_with(guest: Guest) -> 
 def test_a_move_that_is_killed_when_the_guest_is_given_away_is_finished(guest: Guest) -> None:
     going = guest.home.start(*guest.words())
     going.says("starting a on ")
-    guest.home.run("pkill", "-KILL", "-f", "provisioner move")
+    guest.home.run("pkill", "-KILL", "-f", "(provisioner|/socket) move")
     going.finished(None)
     refused = guest.home.vmnet("up", "-f", guest.plan, status=3).stderr
     assert f"a has been given to {guest.other.title}, and may run there" in refused
@@ -144,7 +144,7 @@ def test_a_move_that_is_killed_when_the_guest_is_given_away_is_finished(guest: G
 def test_a_guest_whose_start_there_is_killed_is_started_nowhere_else(guest: Guest) -> None:
     going = guest.home.start(*guest.words())
     going.says("starting a on ")
-    guest.other.run("pkill", "-KILL", "-f", "provisioner receive")
+    guest.other.run("pkill", "-KILL", "-f", "(provisioner|/socket) receive")
     said = going.finished(6).stderr
     assert f"whether a runs on {guest.other.title} is not known, so it is not started here" in said
     assert guest.home.title not in guest.runs_on()

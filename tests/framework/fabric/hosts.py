@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import NAMESPACE_DNS, uuid5
 
+from tests.framework import forked
 from tests.framework.fabric import mounts
 from tests.framework.lab import REPOSITORY, Lab, call, until
 from tests.framework.wire import CabledNic
@@ -70,7 +71,7 @@ Host *
 """
 _VMNET = """\
 #!/bin/sh
-PYTHONPATH={repository}${{PYTHONPATH:+:$PYTHONPATH}} exec {python} -m provisioner "$@"
+PYTHONPATH={repository}${{PYTHONPATH:+:$PYTHONPATH}} exec {program} "$@"
 """
 
 
@@ -87,7 +88,9 @@ class Host(Lab):
 
     def put_vmnet(self, script: str = "") -> None:
         """Make another program of `vmnet` for whoever comes by ssh; without one, that of here."""
-        own = _VMNET.format(repository=REPOSITORY, python=sys.executable)
+        whole = (sys.executable, "-m", "provisioner")
+        words = whole if self.is_late else forked.program()  # a fork has the clock of here
+        own = _VMNET.format(repository=REPOSITORY, program=" ".join(words))
         program = self.programs / "vmnet"
         self.programs.mkdir(exist_ok=True)
         program.write_text(script or own)
