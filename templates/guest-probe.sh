@@ -39,25 +39,45 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
         case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
         exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
         ;;
-    pings) # INTERVAL A|S|-,COUNT,SIZE,ADDRESS,FROM...: side by side, each a process of its own
-        # In an emulated guest a process costs 10 ms and more. Each ping writes its lines at once,
-        # when it ends. A: the next goes out as soon as one is answered, else after the interval (of
-        # busybox; iputils makes that as short as the last round trip). S: it should be silent, and
-        # comes before the others: a moment after they have ended, nobody waits for it any longer.
+    pings) # INTERVAL WAIT LANES A|S|-,COUNT,SIZE,ADDRESS,FROM...: each a process of its own
+        # In an emulated guest a process costs 10 ms and more, and each ping of busybox's gets the
+        # answers to all others: so few run at a time, one after another in each lane. Each ping
+        # writes its lines at once, when it ends. A: the next goes out as soon as one is answered,
+        # else after the interval (of busybox; iputils makes that as short as the last round trip).
+        # S: it should be silent, and comes before the others, in no lane: a moment after they have
+        # ended, nobody waits for it any longer.
         # The kernel sets "don't fragment" on all that its own device can take whole. It counts all
         # answers, also those that the socket of a ping has no room for.
-        every=$1 counters="/proc/net/snmp /proc/net/snmp6" silent='' others=''
-        shift
-        grep -h ^Icmp $counters
-        for word; do
-            how=${word%%,*} word=${word#*,} adaptive=
+        every=$1 wait=$2 lanes=$3 counters="/proc/net/snmp /proc/net/snmp6"
+        silent='' others='' lane=0
+        shift 3
+        ask() { # exec, or nothing, and a word
+            run=$1 word=$2 adaptive=
+            how=${word%%,*} word=${word#*,}
             count=${word%%,*} word=${word#*,}
             size=${word%%,*} word=${word#*,}
             a=${word%,*} from=${word#*,}
             [ "$how" = A ] && adaptive=-A
             case $a in *:*) v=-6 ;; *) v=-4 ;; esac
-            ping $v $adaptive -c "$count" -i "$every" -W 1 -s "$size" ${from:+-I "$from"} "$a" &
-            case $how in S) silent="$silent $!" ;; *) others="$others $!" ;; esac
+            set -- $v $adaptive -c "$count" -i "$every" -W "$wait" -s "$size" ${from:+-I "$from"}
+            $run ping "$@" "$a"
+        }
+        grep -h ^Icmp $counters
+        for word; do
+            shift
+            case $word in
+                S*) ask exec "$word" & silent="$silent $!" ;;
+                *) set -- "$@" "$word" ;;
+            esac
+        done
+        while [ $lane -lt "$lanes" ] && [ $lane -lt $# ]; do
+            n=0
+            for word; do
+                [ $((n % lanes)) != $lane ] || ask '' "$word"
+                n=$((n + 1))
+            done &
+            others="$others $!"
+            lane=$((lane + 1))
         done
         # shellcheck disable=SC2086
         [ -z "$silent" ] || [ -z "$others" ] || {

@@ -8,6 +8,7 @@ sent after it, and when frames passed the uplink both ways. What nobody has seen
 from enum import StrEnum
 
 from provisioner.dataclass import dataclass
+from provisioner.plan.checks import HOST
 
 
 class ControlBy(StrEnum):
@@ -141,8 +142,8 @@ def _unasked(source: str, target: str, control: Control) -> Lack | None:
         return Lack(control.astray, look)
     if control.answered:
         what = f"an answer of {target} came to {source}, which did not take it in time"
-        look = f"look at what drops it in there: vmnet console {source}"
-        return Lack(what, f"measure again: vmnet check; or {look}")
+        look = "nft list ruleset" if source == HOST else f"vmnet console {source}"
+        return Lack(what, f"measure again: vmnet check; or look at what drops it there: {look}")
     return None
 
 

@@ -171,7 +171,7 @@ def sent_in_the_hope_of_silence(*others: str) -> int:
     for device in ("wire", "far"):
         ip(f"link set {device} up")
     words = ["S,100,56,10.9.9.2,", *others]
-    ran = Shell().run_script("guest-probe.sh", 60.0, "pings", "0.05", *words)
+    ran = Shell().run_script("guest-probe.sh", 60.0, "pings", "0.05", "1", "4", *words)
     (told,) = re.findall(r"10\.9\.9\.2 ping statistics ---\n(\d+) packets", ran.stdout.decode())
     return int(told)
 

@@ -90,7 +90,7 @@ def _number(name: str) -> int:
 
 
 def _name(end: int) -> str:
-    return f"e{end}"
+    return "host" if end == HOST else f"e{end}"
 
 
 def _plan(scenario: Scenario) -> str:

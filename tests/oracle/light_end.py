@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,6 +26,7 @@ _TUNSETIFF = 0x400454CA
 _TAP, _NO_PI, _VNET_HDR = 0x0002, 0x1000, 0x4000
 _HEADER = 10  # struct virtio_net_hdr
 _AGAIN_S = 0.04
+_LATE_S = 0.8
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Habits:
     no_arp: bool = False  # nor are ARP and ND
     deaf: bool = False
     mute: bool = False
+    late: bool = False  # it takes longer to answer for its MAC than it is waited for
 
 
 class _Stack:
@@ -86,6 +89,8 @@ class _Stack:
                 claimed = self.habits.claims.replace(":", "")
                 told = bytes.fromhex(claimed) if claimed else self._mac
                 asker = packet.told
+                if self.habits.late:
+                    threading.Event().wait(_LATE_S)
                 self._put(
                     Packet(Kind.IS_AT, packet.target, packet.source, self._mac, asker, told=told)
                 )

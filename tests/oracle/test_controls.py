@@ -8,24 +8,27 @@ import pytest
 from tests.oracle import light_check
 from tests.oracle.grammar import Fault, LightNetwork, Moment, Scenario
 from tests.oracle.light_faults import broken
-from tests.oracle.light_lab import OTHER_MAC, address, light_lab
+from tests.oracle.light_lab import HOST, OTHER_MAC, address, light_lab
 
 APART = LightNetwork(("private", "private"), hairpin=False, lists=(frozenset(), frozenset()))
 TOGETHER = LightNetwork(("bridge", "bridge"), hairpin=False, lists=(frozenset(), frozenset()))
-
+REFLECTED = LightNetwork(("bridge", "bridge"), hairpin=True, lists=(frozenset(), frozenset()))
 CLOSED = LightNetwork(("bridge", "source"), hairpin=False, lists=(frozenset(), frozenset()))
 
 
-def lacks(network: LightNetwork, *kinds: tuple[str, int]) -> set[str]:
-    """Break an end each, and return what is missing for 0 -> 1 to be isolated, by both versions."""
+def lacks(
+    network: LightNetwork, *kinds: tuple[str, int], source: str = "e0", late: bool = False
+) -> set[str]:
+    """Break an end each; return what is missing for `source` to be apart from e1, both versions."""
     faults = tuple(Fault(kind, Moment.BEFORE, end, 1 - end) for kind, end in kinds)
-    forbidden = ((0, 1),) if network is TOGETHER else ()
+    forbidden = {TOGETHER: ((0, 1),), REFLECTED: ((HOST, 1),)}.get(network, ())
     scenario = Scenario(0, network, faults, frozenset({0, 1}), forbidden)
     with light_lab(network) as lab:
         for fault in faults:
             broken(lab, fault)
+        lab.ends[1].tell(late=late)
         results = light_check.checked(lab, scenario, lambda: None)
-    cells = [r for r in results if (r.pair.source, r.pair.target) == ("e0", "e1")]
+    cells = [r for r in results if (r.pair.source, r.pair.target) == (source, "e1")]
     if forbidden:
         cells = [r for r in cells if "check" in r.pair.why]
     assert len(cells) == 2, cells
@@ -94,3 +97,8 @@ def test_an_answer_that_its_guest_has_not_taken_is_no_isolation() -> None:
     assert lacks(TOGETHER, ("deaf", 0)) == {
         "an answer of e1 came to e0, which did not take it in time"
     }
+
+
+def test_an_answer_to_the_host_that_comes_when_nobody_waits_for_it_is_no_isolation() -> None:
+    late = "an answer of e1 came to host, which did not take it in time"
+    assert lacks(REFLECTED, source="host", late=True) == {late}

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from provisioner.plan.hosts import ExternalHost
 
 _SMALL_S = 1.0
+_SILENCE_S = 1.0  # how long the host waits for an answer that should not come,
+_LATE_SEEN_S = 0.5  # and where it is seen if it comes later
 _PAUSE_S = 0.5  # between two tries of what has a deadline
 _PER_PROCESSOR = 2
 
@@ -111,7 +113,7 @@ class Measuring:
         guests = [t for t in pings if t[0].target in self._vms]
         groups: dict[tuple[str, float], list[Ping]] = {}
         for ping in guests:
-            groups.setdefault((ping[0].network, _deadline(ping[0])), []).append(ping)
+            groups.setdefault((ping[0].network, self._deadline(ping[0])), []).append(ping)
         for (network, deadline_s), group in sorted(groups.items()):  # the silent ones are soon over
             self._add(self._from_host(network, group, deadline_s))
         self._add(_to_machines([t for t in pings if t not in guests]))
@@ -210,6 +212,10 @@ class Measuring:
         own = tuple(a for a in known if a.version == address.version)
         seen = WireSeen(own, tuple(a for a in own if a in wire.answered), wire.failed)
         return "" if seen.answered else seen.why
+
+    def _deadline(self, pair: Pair) -> float:
+        is_seen = self._sees_late and not self._shares_mac(pair)
+        return _deadline(pair, _LATE_SEEN_S if is_seen else _SILENCE_S)
 
     def _from_host(
         self, network: str, targets: Sequence[Ping], deadline: float
@@ -370,7 +376,7 @@ def _sized(result: Result, vanished: int) -> Result:
 
 def _to_machines(targets: Sequence[Ping]) -> Iterable[Result]:
     """Ping machines that are not guests from the host's stack, by whatever way it takes."""
-    longest = max((_deadline(pair) for pair, _ in targets), default=0.0)
+    longest = max((_deadline(pair, _SILENCE_S) for pair, _ in targets), default=0.0)
     try:
         times = neighbours.ping([a for _, a in targets], deadline_s=longest)
     except VmnetError as error:
@@ -389,6 +395,6 @@ def _tries(pair: Pair) -> int:
     return max(1, math.ceil(pair.within_s)) if pair.within_s else usual
 
 
-def _deadline(pair: Pair) -> float:
+def _deadline(pair: Pair, silence_s: float) -> float:
     """Return how long the host waits for an answer to its pings, in seconds."""
-    return pair.within_s or (4.0 if pair.expected is Expected.REACHES else 1.0)
+    return pair.within_s or (4.0 if pair.expected is Expected.REACHES else silence_s)

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import field, replace
+from math import ceil
 from statistics import median
 from typing import Final
 
@@ -17,9 +18,12 @@ _SMALL: Final = 56  # bytes in a ping by default
 # first ones is asked again, slowly.
 _EVERY_S, _COUNT_EVERY_S = 0.025, 0.1
 _AT_ONCE: Final = 2
+_LANES: Final = 4  # pings that run at a time; those that nobody answers do not disturb each other
 # What has no answer after all pings have ended may only be late: a guest on a busy host, or its
-# peer, stalls for seconds. It is lost when no answer at all has come for so many looks.
-_LOOK_EVERY_S, _LOOKS = 0.25, 4
+# peer, stalls for seconds. It is lost when no answer at all has come for as long as pings wait.
+_LOOK_EVERY_S: Final = 0.25
+# Seconds that a ping waits for its answer; as long as some round trips that have been seen.
+_LEAST_WAIT_S, _MOST_WAIT_S, _ROUND_TRIPS = 1, 8, 5
 _NONE: Final = Loss(1, 0)
 
 Size = tuple[Address, int]
@@ -58,6 +62,7 @@ class Pinging:
     by_order: bool = False
     _best: dict[Address, Pinged] = field(default_factory=dict)
     _came: set[Size] = field(default_factory=set)
+    _slowest_s: float = 0.0
 
     def done(self) -> dict[Address, Pinged]:
         """Ping until all have answered or were tried enough, then count losses where one may be."""
@@ -67,7 +72,7 @@ class Pinging:
         for tries in range(1, max(self.targets.values(), default=0)):
             if not (words := self._wanted(tries)):
                 break
-            self._take(self._send(words, _EVERY_S), tries)
+            self._take(self._send(words, _EVERY_S, lanes=len(words)), tries)
         if again := self._suspect(first, sent):
             hurried = self.targets if first.by_busybox else ()
             self._count(self._send(again, _COUNT_EVERY_S, hurried), again)
@@ -169,6 +174,7 @@ class Pinging:
         counts: Mapping[Size, int],
         every_s: float,
         hurried: Collection[Address] | None = None,
+        lanes: int = _LANES,
     ) -> Pings:
         """Send pings of each size; `hurried` are sent the next when one is answered."""
         if not counts:
@@ -179,21 +185,30 @@ class Pinging:
             how = "S" if self._may_end(a) else "A" if hurry else "-"
             payload = size - ip_header(a) - ICMP_HEADER
             words.append(f"{how},{number},{payload},{a},{self.sources.get(a, '')}")
-        output = self.send([f"{every_s:g}", *words], max(counts.values()) * every_s)
+        takes_s = max(counts.values()) * every_s * ceil(len(words) / lanes)
+        output = self.send([f"{every_s:g}", str(self._wait_s), str(lanes), *words], takes_s)
         return self._settled(output, counts)
 
     def _settled(self, output: bytes, counts: Mapping[Size, int]) -> Pings:
         """Return what came of pings, when no more answers come in."""
         known = {address for address, _ in counts}
         found = parsed(output, known)
+        slowest_s = max((max(times.values()) for times in found.replies.values()), default=0.0)
+        self._slowest_s = max(self._slowest_s, slowest_s)
         looks, pause = 0, threading.Event()
-        while looks < _LOOKS and any(_lost_on_the_way(found, counts).values()):
+        while looks * _LOOK_EVERY_S < self._wait_s and any(
+            _lost_on_the_way(found, counts).values()
+        ):
             pause.wait(_LOOK_EVERY_S)
             before = found.unanswered
-            output += self.send([f"{_LOOK_EVERY_S:g}"], 0)
+            output += self.send(["1", "1", "0"], 0)
             found = parsed(output, known)
             looks = looks + 1 if found.unanswered == before else 0
         return found
+
+    @property
+    def _wait_s(self) -> int:
+        return min(_MOST_WAIT_S, max(_LEAST_WAIT_S, ceil(_ROUND_TRIPS * self._slowest_s)))
 
 
 def _lost_on_the_way(pings: Pings, sent: Mapping[Size, int]) -> dict[int, int]:

@@ -214,8 +214,14 @@ class Question:
         return self._log.asked(self.uplink, self._ends.nics[self._pair.source_key].mac, address)
 
     def was_answered(self, address: "Address | None") -> bool:
-        """Return whether an answer came to the source's macvtap."""
-        if not (self.from_guest and address):
+        """Return whether an answer came to the source: to its macvtap, or its NIC of this host.
+
+        What is sent to a MAC that the host shares with the guest has come to the guest.
+        """
+        if self.from_machine or not address:
+            return False
+        mode = self._mode(self._pair.target_key)
+        if not self.from_guest and mode and mode.takes_uplink_mac:
             return False
         return any(self._log.answered(*way, address) for way in self._ways_out)
 
