@@ -39,13 +39,13 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
         case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
         exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
         ;;
-    pings) # INTERVAL WAIT LANES A|S|-,COUNT,SIZE,ADDRESS,FROM...: each a process of its own
+    pings) # INTERVAL WAIT LANES A|S|N|-,COUNT,SIZE,ADDRESS,FROM...: each a process of its own
         # In an emulated guest a process costs 10 ms and more, and each ping of busybox's gets the
         # answers to all others: so few run at a time, one after another in each lane. Each ping
         # writes its lines at once, when it ends. A: the next goes out as soon as one is answered,
         # else after the interval (of busybox; iputils makes that as short as the last round trip).
-        # S: it should be silent, and comes before the others, in no lane: a moment after they have
-        # ended, nobody waits for it any longer.
+        # S and N: it should be silent, and comes before the others, in no lane. S: a moment after
+        # they have ended, nobody waits for it any longer.
         # The kernel sets "don't fragment" on all that its own device can take whole. It counts all
         # answers, also those that the socket of a ping has no room for.
         every=$1 wait=$2 lanes=$3 counters="/proc/net/snmp /proc/net/snmp6"
@@ -67,6 +67,7 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
             shift
             case $word in
                 S*) ask exec "$word" & silent="$silent $!" ;;
+                N*) ask exec "$word" & ;;
                 *) set -- "$@" "$word" ;;
             esac
         done

@@ -69,7 +69,7 @@ class Measuring:
         self._targets = Counter(p.source for p in pairs for _ in p.addresses if p.asked == PING)
         self._frames = NicFrames(ends, readiness.addresses)
         # Guests that all ping each other at once on few processors lose what they are sent.
-        self._turns = threading.BoundedSemaphore(_PER_PROCESSOR * (os.cpu_count() or 1))
+        self._turns = threading.BoundedSemaphore(_PER_PROCESSOR * len(os.sched_getaffinity(0)))
         # When the last batch of a source began (of the host the first: they overlap), time.time()
         self._began: dict[str, float] = {}
 

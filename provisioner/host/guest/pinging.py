@@ -115,9 +115,6 @@ class Pinging:
         """Whether all its pings are sent in one go: nobody waits longer for an expected silence."""
         return address not in self.counts and self.targets[address] <= _AT_ONCE
 
-    def _may_end(self, address: Address) -> bool:
-        return self.by_order and self._goes_at_once(address)
-
     def _sent(self, address: Address, tries: int) -> int:
         """Return how many pings of a size an address has been sent after so many tries before."""
         if address in self.counts and not tries:
@@ -180,9 +177,13 @@ class Pinging:
         if not counts:
             return Pings()
         words = []
-        for (a, size), number in sorted(counts.items(), key=lambda x: not self._may_end(x[0][0])):
+        for (a, size), number in sorted(
+            counts.items(), key=lambda x: not self._goes_at_once(x[0][0])
+        ):
             hurry = (hurried is None or a in hurried) and not self._is_outside(a)
-            how = "S" if self._may_end(a) else "A" if hurry else "-"
+            how = "A" if hurry else "-"
+            if self._goes_at_once(a):
+                how = "S" if self.by_order else "N"
             payload = size - ip_header(a) - ICMP_HEADER
             words.append(f"{how},{number},{payload},{a},{self.sources.get(a, '')}")
         takes_s = max(counts.values()) * every_s * ceil(len(words) / lanes)
