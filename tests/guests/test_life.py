@@ -11,6 +11,7 @@ from provisioner.host.system import paths, plan_folders
 from tests.framework.cycles import cycles
 from tests.framework.lab import Lab
 from tests.framework.plan import brought_up
+from tests.framework.wire import cabled_nic
 
 PLAN = """\
 networks: {lan: {switch: true, subnet: 10.77.0.0/24}}
@@ -18,6 +19,11 @@ defaults: {keep: true}
 vms:
   a: {disks: [8M], nics: [lan]}
   b: {disks: [8M], nics: [lan]}
+checks: []
+"""
+OWN = """\
+networks: {{own: {{uplink: {}, mode: passthru, subnet: 10.77.0.0/24}}}}
+vms: {{a: {{nics: [own]}}}}
 checks: []
 """
 DEAF = ": > /sbin/shutdown; : > /etc/acpi/PWRF/00000080"
@@ -178,3 +184,19 @@ def test_some_vms_come_and_go_with_what_they_need_and_the_others_are_not_touched
 
 def test_a_plan_that_comes_and_goes_leaves_its_counter_and_nothing_else(lab: Lab) -> None:
     cycles(lab, 2)
+
+
+def test_a_nic_of_a_passthru_guest_is_as_it_was_while_that_is_stopped(lab: Lab) -> None:
+    with cabled_nic(lab) as nic:
+
+        def shown() -> str:
+            return " ".join(lab.ip("-d", "-o", "link", "show", nic.name).split())
+
+        before = shown()
+        plan = brought_up(lab, OWN.format(nic.name))
+        assert "promiscuity 1 allmulti 1" in shown()
+        for verb, state in (("stop", before), ("start", shown()), ("stop", before)):
+            plan.run(verb, "a")
+            assert shown() == state
+        lab.vmnet("down", plan.path)
+        assert shown() == before
