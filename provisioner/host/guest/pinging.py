@@ -197,14 +197,15 @@ class Pinging:
         slowest_s = max((max(times.values()) for times in found.replies.values()), default=0.0)
         self._slowest_s = max(self._slowest_s, slowest_s)
         looks, pause = 0, threading.Event()
-        while looks * _LOOK_EVERY_S < self._wait_s and any(
-            _lost_on_the_way(found, counts).values()
-        ):
+        least = sum(_lost_on_the_way(found, counts).values())
+        while least and looks * _LOOK_EVERY_S < self._wait_s:
             pause.wait(_LOOK_EVERY_S)
-            before = found.unanswered
             output += self.send(["1", "1", "0"], 0)
             found = parsed(output, known)
-            looks = looks + 1 if found.unanswered == before else 0
+            left = sum(_lost_on_the_way(found, counts).values())
+            # Others in there may ping, too: what they have not been answered grows.
+            looks = looks + 1 if left >= least else 0
+            least = min(least, left)
         return found
 
     @property

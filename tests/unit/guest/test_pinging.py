@@ -56,6 +56,16 @@ def test_what_never_comes_is_lost_and_counted() -> None:
     assert len(guest.asked) - guest.looks == 2
 
 
+def test_pings_of_others_in_the_guest_that_nobody_answers_delay_nothing() -> None:
+    looks = (counters(number, 1, 7) for number in range(3, 100))
+
+    def send(_: list[str], takes_s: float) -> bytes:
+        before = counters(0, 0, 7) + ONE_OF_TWO if takes_s else ""
+        return (before + next(looks)).encode()
+
+    assert Pinging(send=send, targets={NEAR: 1}, counts={NEAR: PingCount(2, 20)}).done()
+
+
 def test_nobody_waits_for_the_answers_of_those_that_are_silent() -> None:
     guest = Guest(4, 2)
     assert loss(guest, SILENT) == Loss(2, 0)
