@@ -22,7 +22,7 @@ _LANES: Final = 4  # pings that run at a time; those that nobody answers do not 
 # What has no answer after all pings have ended may only be late: a guest on a busy host, or its
 # peer, stalls for seconds. It is lost when no answer at all has come for as long as pings wait.
 _LOOK_EVERY_S: Final = 0.25
-# Seconds that a ping waits for its answer; as long as some round trips that have been seen.
+# Seconds that a ping waits for its answer: some times the longest round trip that has been seen.
 _LEAST_WAIT_S, _MOST_WAIT_S, _ROUND_TRIPS = 1, 8, 5
 _NONE: Final = Loss(1, 0)
 
