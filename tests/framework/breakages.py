@@ -55,7 +55,7 @@ class Breakage:
     never: str = INSIDE  # what would accuse somebody innocent
     checks: tuple[str, ...] = ()  # lines instead of the plan's own
     status: int = 5
-    lasts_s: float = 0.0  # it goes by itself while the check is under way
+    passes: bool = False  # it goes by itself when the check begins to look for its reason
 
     def __str__(self) -> str:
         return ", ".join((self.fault.name, *self.checks))
@@ -125,14 +125,18 @@ def broken(stage: Stage, breakage: Breakage) -> Outcome:
 
 
 def _broken_amid(stage: Stage, breakage: Breakage) -> Outcome:
-    """Break it once the guests have been found to be up; a passing fault passes meanwhile."""
+    """Break it once the guests have been found to be up; what passes, before any of them pings."""
     began = time.monotonic()
     running = stage.lab.start(*_words(stage, breakage))
-    until(lambda: " is up after " in running.stderr or running.process.poll() is not None, "up")
+
+    def says(line: str) -> None:
+        until(lambda: line in running.stderr or running.process.poll() is not None, line)
+
+    says("asking the switch" if breakage.passes else " is up after ")
     undo = breakage.fault.apply(stage)
     try:
-        if breakage.lasts_s:
-            running.runs_for(breakage.lasts_s)
+        if breakage.passes:
+            says("looking for the reason")
             undo, mended = _nothing, undo
             mended()
         ran = running.finished(None, 200)
