@@ -39,27 +39,27 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
         case $1 in *:*) v=-6 ;; *) v=-4 ;; esac
         exec ping $v -n -c "$2" -i "$3" -W 1 "$1" 2>&1
         ;;
-    pings) # INTERVAL WAIT LANES A|S|N|-,COUNT,SIZE,ADDRESS,FROM...: each a process of its own
+    pings) # WAIT LANES [S|N]EVERY,COUNT,SIZE,ADDRESS,FROM...: each a process of its own
         # In an emulated guest a process costs 10 ms and more, and each ping of busybox's gets the
         # answers to all others: so few run at a time, one after another in each lane. Each ping
-        # writes its lines at once, when it ends. A: the next goes out as soon as one is answered,
-        # else after the interval (of busybox; iputils makes that as short as the last round trip).
+        # writes its lines at once, when it ends. The next packet always goes out after the
+        # interval: where busybox is to send it at an answer (-A), its timer may interrupt it
+        # amid that, and a packet with a wrong checksum leaves.
         # S and N: it should be silent, and comes before the others, in no lane. S: a moment after
         # they have ended, nobody waits for it any longer.
         # The kernel sets "don't fragment" on all that its own device can take whole. It counts all
         # answers, also those that the socket of a ping has no room for.
-        every=$1 wait=$2 lanes=$3 counters="/proc/net/snmp /proc/net/snmp6"
+        wait=$1 lanes=$2 counters="/proc/net/snmp /proc/net/snmp6"
         silent='' others='' lane=0
-        shift 3
+        shift 2
         ask() { # exec, or nothing, and a word
-            run=$1 word=$2 adaptive=
-            how=${word%%,*} word=${word#*,}
+            run=$1 word=${2#[SN]}
+            every=${word%%,*} word=${word#*,}
             count=${word%%,*} word=${word#*,}
             size=${word%%,*} word=${word#*,}
             a=${word%,*} from=${word#*,}
-            [ "$how" = A ] && adaptive=-A
             case $a in *:*) v=-6 ;; *) v=-4 ;; esac
-            set -- $v $adaptive -c "$count" -i "$every" -W "$wait" -s "$size" ${from:+-I "$from"}
+            set -- $v -c "$count" -i "$every" -W "$wait" -s "$size" ${from:+-I "$from"}
             $run ping "$@" "$a"
         }
         grep -h ^Icmp $counters

@@ -17,7 +17,6 @@ _REPLY: Final = pattern(
     r"(\d{1,5}) bytes from (?:\S{1,255} \()?([0-9a-f.:]+?)\)?: (icmp_)?seq=(\d{1,5}) .{0,80}?"
     r"time=(\d{1,6}(?:\.\d{1,6})?) ms"
 )
-_BUSYBOX: Final = pattern(r"bytes from [0-9a-f.:]{2,45}: seq=")
 # Of /proc/net/snmp: a line of names, a line of numbers. Of snmp6: a line each.
 _FOUR: Final = pattern(r"(?m)^Icmp: (InMsgs [A-Za-z ]{1,600})\nIcmp: ([\d ]{1,600})$")
 _SIX: Final = pattern(r"(?m)^(Icmp6OutEchos|Icmp6InEchoReplies)\s+(\d{1,20})$")
@@ -37,7 +36,6 @@ class Pings:
 
     replies: Mapping[tuple[Address, int], Mapping[int, float]] = field(default_factory=dict)
     unanswered: Mapping[int, int] = field(default_factory=dict)
-    by_busybox: bool = False
 
 
 def ip_header(address: Address) -> int:
@@ -69,7 +67,6 @@ def parsed(output: bytes, known: Collection[Address]) -> Pings:
             for version, out in sent.items()
             if len(out) == len(back := answered[version]) >= 2 and min(*out, *back) >= 0  # noqa: PLR2004
         },
-        bool(_BUSYBOX.search(text)),
     )
 
 

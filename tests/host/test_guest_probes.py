@@ -170,14 +170,14 @@ def sent_in_the_hope_of_silence(*others: str) -> int:
     ip("addr add 10.9.9.1/24 dev wire")
     for device in ("wire", "far"):
         ip(f"link set {device} up")
-    words = ["S,100,56,10.9.9.2,", *others]
-    ran = Shell().run_script("guest-probe.sh", 60.0, "pings", "0.05", "1", "4", *words)
+    words = ["S0.05,100,56,10.9.9.2,", *others]
+    ran = Shell().run_script("guest-probe.sh", 60.0, "pings", "1", "4", *words)
     (told,) = re.findall(r"10\.9\.9\.2 ping statistics ---\n(\d+) packets", ran.stdout.decode())
     return int(told)
 
 
 def test_silence_is_awaited_until_a_moment_after_others_have_answered() -> None:
-    assert sent_in_the_hope_of_silence(f"-,2,56,{HERE},") < 100
+    assert sent_in_the_hope_of_silence(f"0.05,2,56,{HERE},") < 100
 
 
 def test_silence_with_nobody_beside_it_who_answers_is_awaited_to_the_end() -> None:

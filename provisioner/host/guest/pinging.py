@@ -14,9 +14,8 @@ from provisioner.guest.ping_output import ICMP_HEADER, Pings, ip_header, parsed
 from provisioner.plan.ip import Address
 
 _SMALL: Final = 56  # bytes in a ping by default
-# Seconds between pings that do not wait for answers. A router that has not answered all of the
-# first ones is asked again, slowly.
-_EVERY_S, _COUNT_EVERY_S = 0.025, 0.1
+# Seconds between pings. A router that has not answered all of the first ones is asked again slowly.
+_EVERY_S, _OUTSIDE_EVERY_S, _COUNT_EVERY_S = 0.005, 0.025, 0.1
 _AT_ONCE: Final = 2
 _LANES: Final = 4  # pings that run at a time; those that nobody answers do not disturb each other
 # What has no answer after all pings have ended may only be late: a guest on a busy host, or its
@@ -67,15 +66,14 @@ class Pinging:
     def done(self) -> dict[Address, Pinged]:
         """Ping until all have answered or were tried enough, then count losses where one may be."""
         sent = self._wanted(0)
-        first = self._send(sent, _EVERY_S)
+        first = self._send(sent)
         self._take(first, 0)
         for tries in range(1, max(self.targets.values(), default=0)):
             if not (words := self._wanted(tries)):
                 break
-            self._take(self._send(words, _EVERY_S, lanes=len(words)), tries)
+            self._take(self._send(words, lanes=len(words)), tries)
         if again := self._suspect(first, sent):
-            hurried = self.targets if first.by_busybox else ()
-            self._count(self._send(again, _COUNT_EVERY_S, hurried), again)
+            self._count(self._send(again, every_s=_COUNT_EVERY_S), again)
         return {
             a: replace(p, vanished=max((n for _, n in self._missing(a)), default=0))
             for a, p in self._best.items()
@@ -84,7 +82,7 @@ class Pinging:
     def sized(self, address: Address, sizes: Collection[int]) -> set[int]:
         """Ping an address once with each of several sizes; return those answered."""
         least = ip_header(address) + ICMP_HEADER
-        found = self._send({(address, n): 1 for n in sizes if n >= least}, _EVERY_S)
+        found = self._send({(address, n): 1 for n in sizes if n >= least})
         return {size for _, size in found.replies} & set(sizes)
 
     def _missing(self, address: Address) -> set[Size]:
@@ -167,27 +165,22 @@ class Pinging:
                     self._best[a] = replace(self._best[a], size=n, loss=loss)
 
     def _send(
-        self,
-        counts: Mapping[Size, int],
-        every_s: float,
-        hurried: Collection[Address] | None = None,
-        lanes: int = _LANES,
+        self, counts: Mapping[Size, int], *, every_s: float | None = None, lanes: int = _LANES
     ) -> Pings:
-        """Send pings of each size; `hurried` are sent the next when one is answered."""
+        """Send pings of each size, every so many seconds."""
         if not counts:
             return Pings()
-        words = []
+        words, longest_s = [], 0.0
         for (a, size), number in sorted(
             counts.items(), key=lambda x: not self._goes_at_once(x[0][0])
         ):
-            hurry = (hurried is None or a in hurried) and not self._is_outside(a)
-            how = "A" if hurry else "-"
-            if self._goes_at_once(a):
-                how = "S" if self.by_order else "N"
+            pause_s = every_s or (_OUTSIDE_EVERY_S if self._is_outside(a) else _EVERY_S)
+            longest_s = max(longest_s, number * pause_s)
+            silent = ("S" if self.by_order else "N") if self._goes_at_once(a) else ""
             payload = size - ip_header(a) - ICMP_HEADER
-            words.append(f"{how},{number},{payload},{a},{self.sources.get(a, '')}")
-        takes_s = max(counts.values()) * every_s * ceil(len(words) / lanes)
-        output = self.send([f"{every_s:g}", str(self._wait_s), str(lanes), *words], takes_s)
+            words.append(f"{silent}{pause_s:g},{number},{payload},{a},{self.sources.get(a, '')}")
+        takes_s = longest_s * ceil(len(words) / lanes)
+        output = self.send([str(self._wait_s), str(lanes), *words], takes_s)
         return self._settled(output, counts)
 
     def _settled(self, output: bytes, counts: Mapping[Size, int]) -> Pings:
@@ -200,7 +193,7 @@ class Pinging:
         least = sum(_lost_on_the_way(found, counts).values())
         while least and looks * _LOOK_EVERY_S < self._wait_s:
             pause.wait(_LOOK_EVERY_S)
-            output += self.send(["1", "1", "0"], 0)
+            output += self.send(["1", "0"], 0)
             found = parsed(output, known)
             left = sum(_lost_on_the_way(found, counts).values())
             # Others in there may ping, too: what they have not been answered grows.

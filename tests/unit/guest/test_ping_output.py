@@ -42,11 +42,6 @@ def test_answers_are_numbered_from_0_whoever_pings() -> None:
     }
 
 
-def test_it_is_known_whether_its_ping_waits_for_the_interval() -> None:
-    assert parsed(BUSYBOX.encode(), {FOUR}).by_busybox
-    assert not parsed(IPUTILS.encode(), {SIX}).by_busybox
-
-
 def test_nobody_else_answers() -> None:
     assert parsed((BUSYBOX + IPUTILS).encode(), {ip_address("10.77.0.6")}).replies == {}
 

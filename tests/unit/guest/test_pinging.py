@@ -28,7 +28,7 @@ class Guest:
 
     @property
     def looks(self) -> int:
-        return sum(len(words) == 3 for words in self.asked)
+        return sum(len(words) == 2 for words in self.asked)
 
 
 @pytest.fixture(autouse=True)
