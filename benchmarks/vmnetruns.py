@@ -153,8 +153,9 @@ def _family(root: int) -> set[int]:
 
 
 def _pss_kib(pid: int) -> int:
+    process = Path(f"/proc/{pid}")
     with suppress(OSError):  # it has ended meanwhile
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
+        lines = process.joinpath("smaps_rollup").read_text().splitlines()
+        if "qemu-system-" not in process.joinpath("exe").readlink().name:  # it has become one
+            return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
     return 0

@@ -8,12 +8,10 @@ asked again until it holds or the deadline has passed: services start late.
 """
 
 import math
-import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,7 +42,6 @@ _SMALL_S = 1.0
 _SILENCE_S = 1.0  # how long the host waits for an answer that should not come,
 _LATE_SEEN_S = 0.5  # and where it is seen if it comes later
 _PAUSE_S = 0.5  # between two tries of what has a deadline
-_PER_PROCESSOR = 2
 
 Target = tuple[Pair, Address | None]
 Ping = tuple[Pair, Address]
@@ -68,8 +65,6 @@ class Measuring:
         self._vms = {key.vm for key in ends.nics}
         self._targets = Counter(p.source for p in pairs for _ in p.addresses if p.asked == PING)
         self._frames = NicFrames(ends, readiness.addresses)
-        # Guests that all ping each other at once on few processors lose what they are sent.
-        self._turns = threading.BoundedSemaphore(_PER_PROCESSOR * len(os.sched_getaffinity(0)))
         # When the last batch of a source began (of the host the first: they overlap), time.time()
         self._began: dict[str, float] = {}
 
@@ -130,11 +125,9 @@ class Measuring:
         try:
             own = self._frames.sources(batch)
             by_order = self._sees_late
-            # Silence takes time, and no processor.
-            with self._turns if counts else nullcontext():
-                seen = self._ends.worker.do(
-                    MACHINE.guest, vm, Guests.ping, tries, sizes, own, counts, by_order=by_order
-                )
+            seen = self._ends.worker.do(
+                MACHINE.guest, vm, Guests.ping, tries, sizes, own, counts, by_order=by_order
+            )
         except VmnetError as error:
             # It hangs, or has died meanwhile: what its guest can reach can still be asked.
             self._readiness.agent_failed(vm)
