@@ -127,5 +127,14 @@ def test_a_host_without_python_is_told_so(tmp_path: Path) -> None:
     assert "/not/there/python3" in told["msg"]
 
 
+def test_a_host_that_greets_whoever_logs_in_is_understood(tmp_path: Path) -> None:
+    greeting = tmp_path / "python3"
+    greeting.write_text(f'#!/bin/sh\nprintf "{{welcome"; exec {sys.executable} "$@"\n')
+    greeting.chmod(0o755)
+    python = json.dumps({"ansible_python_interpreter": str(greeting)})
+    vmnet = put(tmp_path, "echo ran")
+    assert task(tmp_path, {"verb": "status", "executable": vmnet}, "-e", python)["rc"] == 0
+
+
 def test_an_option_that_is_none_is_refused(tmp_path: Path) -> None:
     assert "plann" in task(tmp_path, {"verb": "up", "plann": "x"})["msg"]

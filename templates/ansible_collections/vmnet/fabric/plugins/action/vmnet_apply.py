@@ -56,9 +56,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             in_data=json.dumps({**asked, "words": words}).encode(),
             executable="/bin/sh",
         )
+        # Shells that say something to whoever logs in do so before.
+        lines = [line for line in ran["stdout"].splitlines() if line.startswith("{")]
         try:
-            told = json.loads(ran["stdout"])
-        except ValueError:
+            told = json.loads(lines[-1])
+        except (IndexError, ValueError):
             why = ran["stderr"].strip() or ran["stdout"].strip() or "it printed nothing"
             return {**result, "failed": True, "msg": f"Python there could not run vmnet: {why}"}
         return {**result, **self._judged(verb, words, told)}

@@ -14,7 +14,7 @@ SYSTEM = "/usr/local/sbin:/usr/sbin:/sbin"  # the PATH of who comes by ssh often
 
 
 def main() -> None:
-    """Run it; print clock and program first found, then status, output and duration."""
+    """Run it; print, on a line of its own, the clock and how it has ended, if it was found."""
     asked = json.load(sys.stdin)
     told = {"clock": time.time()}
     program = shutil.which(asked["executable"]) or shutil.which(asked["executable"], path=SYSTEM)
@@ -31,7 +31,7 @@ def main() -> None:
         told["rc"] = ran.returncode
         told["stdout"] = ran.stdout.decode(errors="replace")
         told["stderr"] = ran.stderr.decode(errors="replace")
-    json.dump(told, sys.stdout)
+    sys.stdout.write(f"\n{json.dumps(told)}\n")
 
 
 main()
