@@ -37,6 +37,7 @@ vms: {a: {nics: [lan]}}
 _PLACES = ("run/vmnet", "var/lib/vmnet")
 _COMMANDS_KEPT = 20  # of vmnet, whose messages are evidence
 _OWN_PIDS = ("-p", "--fork", "--kill-child", "--mount-proc")
+_REAPER_S = 5.0
 _REAPS = "sleep infinity & wait"  # the first process also has those that have lost their parent
 _numbers = itertools.count()
 T = TypeVar("T")
@@ -282,6 +283,8 @@ class Lab:
 
     def snapshot(self) -> Snapshot:
         """Look at everything that vmnet makes."""
+        for pid in self.pids():
+            _let_end(pid)
         self.macvtaps()
         return Snapshot(
             links=tuple(self.ip("-o", "-d", "link").splitlines()),
@@ -344,6 +347,33 @@ def pids_in(namespace: int) -> Iterator[int]:
     for entry in sorted(Path("/proc").iterdir()):
         if entry.name.isdigit() and _inode(entry / "ns/net") == namespace:
             yield int(entry.name)
+
+
+def _let_end(pid: int) -> None:
+    """Wait for a reaper whose vmnet and guests have ended: it may be finding out how init reaps.
+
+    vmnet does not wait for that (processes.stay_for_children), so it has ended up to 2 s before.
+    """
+    name, _, parent, _, session, *_ = _stat(pid) or [""] * 5
+    if not name.startswith("python") or session != str(pid) or _is_python(parent):
+        return
+    children = _read(Path(f"/proc/{pid}/task/{pid}/children")).decode().split()
+    if any(_stat(child)[1:2] not in ([], ["Z"]) and not _is_python(child) for child in children):
+        return  # it stays for them
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(pid)
+        select.select([handle], [], [], _REAPER_S)
+        os.close(handle)
+
+
+def _is_python(pid: int | str) -> bool:
+    return "".join(_stat(pid)[:1]).startswith("python")
+
+
+def _stat(pid: int | str) -> list[str]:
+    """Return a process's name, state, parent, group, session; [] when it has gone."""
+    head, _, rest = _read(Path(f"/proc/{pid}/stat")).decode().rpartition(") ")
+    return [head.partition("(")[2], *rest.split()] if rest else []
 
 
 def _inode(path: Path) -> int:
