@@ -44,7 +44,7 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))' "
         # answers to all others: so few run at a time, one after another in each lane. Each ping
         # writes its lines at once, when it ends. The next packet always goes out after the
         # interval: where busybox is to send it at an answer (-A), its timer may interrupt it
-        # amid that, and a packet with a wrong checksum leaves.
+        # meanwhile, and a packet with a wrong checksum leaves.
         # S and N: it should be silent, and comes before the others, in no lane. S: a moment after
         # they have ended, nobody waits for it any longer.
         # The kernel sets "don't fragment" on all that its own device can take whole. It counts all

@@ -136,5 +136,10 @@ def test_a_host_that_greets_whoever_logs_in_is_understood(tmp_path: Path) -> Non
     assert task(tmp_path, {"verb": "status", "executable": vmnet}, "-e", python)["rc"] == 0
 
 
+def test_who_can_give_no_standard_input_to_another_user_is_told_what_can(tmp_path: Path) -> None:
+    told = task(tmp_path, {"verb": "status"}, "--become", "--become-method", "su")
+    assert "sudo" in told["msg"]
+
+
 def test_an_option_that_is_none_is_refused(tmp_path: Path) -> None:
     assert "plann" in task(tmp_path, {"verb": "up", "plann": "x"})["msg"]

@@ -56,7 +56,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             in_data=json.dumps({**asked, "words": words}).encode(),
             executable="/bin/sh",
         )
-        # Shells that say something to whoever logs in do so before.
+        # What a login shell prints for whoever logs in comes before it.
         lines = [line for line in ran["stdout"].splitlines() if line.startswith("{")]
         try:
             told = json.loads(lines[-1])
